@@ -1,0 +1,1 @@
+"""A small generated factory: images, defects, masks, drifting light and broken files."""

@@ -1,0 +1,65 @@
+"""What can go wrong with bytes at rest.
+
+    StorageError
+    +-- StoreNotFound       the folder or bucket is not there
+    +-- AccessDenied        the credentials are wrong or do not allow it
+    +-- StoreFull           no space left, or a quota is used up
+    +-- StoreReadOnly       a write to the images' own store
+    +-- InvalidKey          a key that could lead out of the store
+    +-- KeyNotFound         no object of that key
+    +-- AlreadyExists       create() of an object that is there
+    +-- Conflict            replace() of an object that changed meanwhile
+    +-- CorruptObject       the bytes are not what their digest or format promises
+    +-- TransientFault      a time-out, a cut connection, a 5xx: worth another try
+    UnreadableImage         the bytes of one image do not decode: a row, never the end of a run
+
+Every message gives the value, the consequence and the cure.
+"""
+
+
+class StorageError(Exception):
+    """Any fault of bytes at rest."""
+
+
+class StoreNotFound(StorageError):
+    """The folder or bucket is not there."""
+
+
+class AccessDenied(StorageError):
+    """The credentials are wrong or do not allow the request."""
+
+
+class StoreFull(StorageError):
+    """No space left on the device, or a quota is used up."""
+
+
+class StoreReadOnly(StorageError):
+    """A write to a store that was opened for reading only."""
+
+
+class InvalidKey(StorageError):
+    """A key that could lead out of the store."""
+
+
+class KeyNotFound(StorageError):
+    """No object of that key."""
+
+
+class AlreadyExists(StorageError):
+    """`create()` of an object that is there."""
+
+
+class Conflict(StorageError):
+    """`replace()` of an object that changed since it was read."""
+
+
+class CorruptObject(StorageError):
+    """The bytes are not what their digest or their format promises."""
+
+
+class TransientFault(StorageError):
+    """A time-out, a cut connection, a 5xx: worth another try."""
+
+
+class UnreadableImage(Exception):
+    """One image's bytes do not decode. It becomes a row with this message."""
