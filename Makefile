@@ -1,0 +1,45 @@
+# make demo and make test do all the set-up on a fresh machine with git, make, Python 3.11 and a C compiler.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DATA ?= ../shared/data
+REAL_STORE ?= real-run
+
+.PHONY: help install demo test check real bench proofs clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) here. Install Python 3.11, or name yours: make PYTHON=python3"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(INSTALLED) ## create .venv with the pinned dependencies
+
+demo: $(INSTALLED) ## a small factory: train, inspect three nights, show what was found
+	$(BIN)/rd-inspect demo
+
+test: $(INSTALLED) ## all tests
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: $(INSTALLED) ## format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+proofs: $(INSTALLED) ## slow proofs: a night killed again and again, 100,000 records
+	$(BIN)/python -m pytest -q -m slow --timeout 3600
+
+real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
+	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
+
+bench: $(INSTALLED) ## throughput from store to sealed partition against the bare forward pass
+	$(BIN)/python -m benchmarks.throughput
+
+clean: ## remove what the commands above made, but not .venv
+	rm -rf rd-inspect-demo $(REAL_STORE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

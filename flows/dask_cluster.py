@@ -1,0 +1,49 @@
+"""The Dask cluster of one run: the one that is configured, else an embedded one on this machine."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from distributed import Client, LocalCluster
+from prefect.task_runners import TaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
+
+from flows.settings import Settings
+
+WORKER_MEMORY_SHARE = 0.8
+"""Of the machine's memory, shared out among the workers; past its share a worker is restarted, its task run again."""
+
+
+@contextlib.contextmanager
+def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
+    """The scheduler's address. An embedded cluster has one process a core, one task at a time in each.
+
+    `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
+    as torch threads, so that one model trains on the whole machine.
+    """
+    if settings.plant.dask_address:
+        yield settings.plant.dask_address
+        return
+    cores = settings.plant.workers or os.cpu_count() or 1
+    workers = max(1, min(cores, most_workers or cores))
+    with (
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+            env={"RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
+            memory_limit=WORKER_MEMORY_SHARE / workers,
+        ) as cluster,
+        Client(cluster),
+    ):
+        yield cluster.scheduler_address
+
+
+def dask_runner(address: str) -> TaskRunner[Any]:
+    """Given by address: a runner made with `cluster=` is lost when a flow duplicates it."""
+    return DaskTaskRunner(address=address)

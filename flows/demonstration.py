@@ -1,0 +1,123 @@
+"""The demo: a generated factory from first image to last report."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from demo.factory import NIGHTS, Factory, FactoryImage
+from flows.dask_cluster import dask_cluster
+from flows.inspection import InspectionRun, inspect_images
+from flows.settings import SettingsError, load_settings
+from flows.training import train_model
+from storage import labels
+from storage.filesystem import Store, open_store
+from storage.labels import Label
+from storage.layout import SETTINGS_KEY, image_key, mask_key
+from storage.queries import run_query
+
+FIRST_NIGHT = date(2026, 1, 12)
+MARKER = "made-by-rd-inspect-demo"
+"""an object that says a folder is a demo's and may be made anew"""
+SETTINGS = """\
+# Settings of the demo's plant. `rd-inspect train --help` lists what can be set.
+[defaults]
+image_size = 160
+alpha = 0.05        # one false alarm in twenty: what the demo's few normals can promise
+"""
+FOUND_SQL = """
+SELECT category, run_date,
+       count(*) AS images,
+       count(*) FILTER (label = 'anomalous') AS defects,
+       count(*) FILTER (label = 'anomalous' AND is_anomalous) AS found,
+       count(*) FILTER (label = 'normal' AND is_anomalous) AS false_alarms,
+       count(*) FILTER (status <> 'ok') AS unreadable
+FROM latest LEFT JOIN labels USING (image_key)
+GROUP BY category, run_date ORDER BY run_date, category
+"""
+NIGHT_NAMES = ("a plain night", "broken files", "drifting light")
+
+
+def demonstrate(store_uri: str) -> None:
+    """Generate, train, inspect three nights, print what was found. Raises TrainingFailed, InspectionFailed."""
+    store = _fresh_store(store_uri)
+    factory = Factory()
+    _fill(store, factory)
+    settings = load_settings(store_uri)
+    with dask_cluster(settings) as scheduler:
+        train_model(store_uri, dask_address=scheduler)
+        nights = [inspect_images(store_uri, _day(night), dask_address=scheduler) for night in range(NIGHTS)]
+    _show(store, nights)
+
+
+def _fresh_store(store_uri: str) -> Store:
+    """An empty store; a folder is emptied only when a demo made it."""
+    if "://" in store_uri:
+        raise SettingsError(f"--store {store_uri}: the demo makes its store anew, so it takes a local folder only.")
+    folder = Path(store_uri)
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / MARKER).exists():
+            raise SettingsError(
+                f"{folder} is there and no demo made it; nothing was touched. Name another folder with --store."
+            )
+        shutil.rmtree(folder)
+    store = open_store(store_uri, create=True)
+    store.write(MARKER, b"rd-inspect demo removes this folder when it starts again.\n")
+    return store
+
+
+def _fill(store: Store, factory: Factory) -> None:
+    store.write(SETTINGS_KEY, SETTINGS.encode())
+    steps = [(category, night) for category in factory.categories for night in (None, *range(NIGHTS))]
+    console = Console(stderr=True)
+    for category, night in track(steps, "the factory works", console=console, disable=not console.is_terminal):
+        if night is None:
+            _write(store, category, FIRST_NIGHT - timedelta(days=1), factory.normals(category))
+        else:
+            _write(store, category, _day(night), factory.night(category, night))
+
+
+def _write(store: Store, category: str, day: date, images: Iterator[FactoryImage]) -> None:
+    written = []
+    for image in images:
+        key, mask = image_key(category, day, image.name), None
+        store.write(key, image.data)
+        if image.mask is not None:
+            mask = mask_key(category, day, f"{Path(image.name).with_suffix('')}_mask.png")
+            store.write(mask, image.mask)
+        written.append(Label(key, image.label, mask, image.kind, "demo", datetime.now(UTC)))
+    labels.write_labels(store, category, written, f"demo-{day}")
+
+
+def _day(night: int) -> date:
+    return FIRST_NIGHT + timedelta(days=night)
+
+
+def _show(store: Store, nights: list[InspectionRun]) -> None:
+    console = Console(soft_wrap=True)
+    table = Table(title="What was found", title_justify="left")
+    for column in ("night", "category", "images", "defects", "found", "false alarms", "unreadable"):
+        table.add_column(column, justify="left" if column in ("night", "category") else "right")
+    for row in run_query(store, FOUND_SQL).to_pylist():
+        night = (row["run_date"] - FIRST_NIGHT).days
+        table.add_row(
+            f"{row['run_date']} {NIGHT_NAMES[night]}", row["category"],
+            *(str(row[name]) for name in ("images", "defects", "found", "false_alarms", "unreadable")),
+        )  # fmt: skip
+    console.print(table)
+    console.print("Reports, to open in a browser:", *(f"  {store.uri}/{run.report}" for run in nights), sep="\n")
+    console.print(_what_next(store.uri), markup=False, highlight=False)
+
+
+def _what_next(store: str) -> str:
+    return f"""
+The store is {store}: images/, labels/, models/, manifests/, maps/ (zarr), scores/ (Parquet), seals/, reports/.
+Try next:
+  rd-inspect models --store {store}
+  rd-inspect query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
+  rd-inspect inspect --run-date {_day(0)} --store {store}       (nothing to do: the night is sealed)
+"""

@@ -1,0 +1,213 @@
+"""The nightly inspection: every category's images of one production day, scored by its champion."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, cast
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.partition_scoring import score_partitions
+from flows.progress import progress_bars
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settling import in_words, settle
+from storage.filesystem import open_store
+from storage.images import has_images, list_categories
+from tasks.pin_champion import pin_champion
+from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.write_run_report import CategoryOutcome, write_run_report
+
+TASKS_PER_FLOW_RUN = 450
+"""the Prefect server's recorder is the bottleneck of a run; past this, another flow run takes the next categories"""
+
+
+@dataclass(frozen=True)
+class InspectionRun:
+    """What one run did."""
+
+    run_id: str
+    run_date: date
+    outcome: str
+    """completed | completed with rejects | failed | nothing to do"""
+    categories: tuple[CategoryOutcome, ...]
+    report: str | None
+    """key of the HTML report; None when there was nothing to do"""
+
+
+class InspectionFailed(Exception):
+    """Some category was not scored whole. `run` says what was done all the same."""
+
+    def __init__(self, run: InspectionRun) -> None:
+        self.run = run
+        problems = (f"{one.category}: {one.message}" for one in run.categories if one.message)
+        super().__init__(f"{_in_a_line(run)}. " + "; ".join(problems))
+
+
+@flow(name="inspect-images")
+def inspect_images(
+    store: str | None = None,
+    run_date: date | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> InspectionRun:
+    """Score one production day. Images that a seal covers already are left alone, unless they changed.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        run_date: production day; default yesterday in the plant's time zone.
+        categories: names; default every category with images on that day.
+        images: URI of the images' own store, if they do not lie in `store`.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: settings by name that win over every other source.
+
+    Ends as Completed, CompletedWithRejects (some images could not be read) or NothingToDo, and returns the
+    InspectionRun. Raises InspectionFailed when a category was not scored whole; the others are, all the same.
+    """
+    started_at = datetime.now(UTC)
+    settings = load_settings(
+        store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
+    )
+    day = run_date or settings.yesterday(started_at)
+    chosen, empty = _choose(settings, day, categories)
+    if not chosen:
+        return _nothing_to_do(settings, day, empty)
+    with dask_cluster(settings) as scheduler:
+        outcomes = empty + _inspect(settings, day, chosen, scheduler, started_at)
+        run = _report(settings, day, outcomes, started_at)
+    if run.outcome == "failed":
+        raise InspectionFailed(run)
+    name = "CompletedWithRejects" if run.outcome == "completed with rejects" else "Completed"
+    return _ended(name, _in_a_line(run), run)
+
+
+def _choose(settings: Settings, day: date, categories: list[str] | None) -> tuple[list[str], list[CategoryOutcome]]:
+    """(categories with images on that day, outcomes of those asked for that have none)."""
+    images = open_store(settings.images, read_only=True)
+    images.check()
+    known = list_categories(images)
+    for name in categories or []:
+        if name not in known:
+            raise SettingsError(
+                f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
+            )
+    asked = list(dict.fromkeys(categories)) if categories else known
+    there = [name for name in asked if has_images(images, name, day)]
+    message = f"no images on {day}"
+    empty = [CategoryOutcome(name, "no images", message=message) for name in categories or [] if name not in there]
+    return there, empty
+
+
+def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) -> InspectionRun:
+    message = f"No images of {day} in {settings.images}/images/<category>/{day}/; nothing to do."
+    get_run_logger().warning(message)
+    run = InspectionRun(str(flow_run.id), day, "nothing to do", tuple(empty), report=None)
+    return _ended("NothingToDo", message, run)
+
+
+def _inspect(
+    settings: Settings, day: date, chosen: list[str], scheduler: str, started_at: datetime
+) -> list[CategoryOutcome]:
+    runner = dask_runner(scheduler)
+    plan = plan_partitions.with_options(task_runner=runner)
+    plans, outcomes = plan(settings, day, chosen, str(flow_run.id), started_at)
+    totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
+    with progress_bars(scheduler, "inspect", totals):
+        for group in _groups(plans):
+            outcomes += score_partitions.with_options(task_runner=runner)(group)
+    return outcomes
+
+
+@flow(name="plan-partitions", validate_parameters=False)
+def plan_partitions(
+    settings: Settings, day: date, chosen: list[str], run_id: str, planned_at: datetime
+) -> tuple[list[PartitionPlan], list[CategoryOutcome]]:
+    """Pin every category's champion, then write every manifest: (plans, outcomes of what cannot be planned)."""
+    pinned, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
+    outcomes = [_no_champion(settings, name) for name, model in pinned.items() if model is None]
+    jobs = {
+        name: PartitionJob(
+            settings.store, settings.images, day, model, run_id, planned_at, settings.plant.batch_images
+        )
+        for name, model in pinned.items()
+        if model is not None
+    }
+    plans, unplanned = settle({name: plan_batches.submit(job) for name, job in jobs.items()})
+    outcomes += [
+        CategoryOutcome(name, "failed", message=in_words(why)) for name, why in {**broken, **unplanned}.items()
+    ]
+    return list(plans.values()), outcomes
+
+
+def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
+    cure = f"rd-inspect train --category {category} --store {settings.store}"
+    get_run_logger().error("no champion category=%s; its images were not scored. Run: %s", category, cure)
+    return CategoryOutcome(
+        category, "no champion", message=f"No model is in force, so nothing was scored. Train one: {cure}"
+    )
+
+
+def _groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:
+    """Plans in groups of at most TASKS_PER_FLOW_RUN batches (a single larger plan stands alone)."""
+    group: list[PartitionPlan] = []
+    for plan in plans:
+        if group and sum(len(one.batches) for one in [*group, plan]) > TASKS_PER_FLOW_RUN:
+            yield group
+            group = []
+        group.append(plan)
+    if group:
+        yield group
+
+
+def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], started_at: datetime) -> InspectionRun:
+    outcomes = sorted(outcomes, key=lambda one: one.category)
+    outcome = _outcome(outcomes)
+    report = write_run_report(
+        settings.store,
+        settings.images,
+        day,
+        run_id=str(flow_run.id),
+        outcome=outcome,
+        categories=outcomes,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+    )
+    create_markdown_artifact(key="inspection-report", markdown=report.markdown)
+    create_table_artifact(key="inspection-categories", table=[_artifact_row(one) for one in outcomes])
+    return InspectionRun(str(flow_run.id), day, outcome, tuple(outcomes), report.key)
+
+
+def _outcome(outcomes: list[CategoryOutcome]) -> str:
+    if any(one.state in ("failed", "no champion") for one in outcomes):
+        return "failed"
+    return "completed with rejects" if any(one.unreadable + one.rejected for one in outcomes) else "completed"
+
+
+def _ended(name: str, message: str, run: InspectionRun) -> InspectionRun:
+    """A named final state. Prefect hands its data, `run`, to whoever called the flow."""
+    return cast(InspectionRun, Completed(name=name, message=message, data=run))
+
+
+def _in_a_line(run: InspectionRun) -> str:
+    images = sum(one.images for one in run.categories)
+    anomalous = sum(one.anomalous for one in run.categories)
+    return f"{images} images of {run.run_date}, {anomalous} anomalous; report: {run.report}"
+
+
+def _artifact_row(one: CategoryOutcome) -> dict[str, Any]:
+    return {
+        "category": one.category,
+        "state": one.state,
+        "model version": one.model_version,
+        "images": one.images,
+        "anomalous": one.anomalous,
+        "unreadable": one.unreadable,
+        "rejected": one.rejected,
+        "message": one.message,
+    }

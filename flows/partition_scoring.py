@@ -1,0 +1,106 @@
+"""From plans to seals: the fan-out of a run."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import dask
+from prefect import flow, get_run_logger
+from prefect.futures import PrefectFuture
+
+from flows.settling import in_words, settle
+from storage.errors import Conflict
+from storage.records import Plan, Receipt
+from tasks.plan_batches import PartitionPlan, plan_batches
+from tasks.score_batch import score_batch
+from tasks.seal_partition import seal_partition
+from tasks.write_run_report import CategoryOutcome
+
+MOST_PLANS = 5
+"""of one partition in one run: another run may seal some of its images first, and the rest is planned again"""
+
+
+@dataclass
+class _Tally:
+    """What a run has scored of a partition so far."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def outcome(self, planned: PartitionPlan, state: str, message: str | None = None) -> CategoryOutcome:
+        stages: defaultdict[str, float] = defaultdict(float)
+        for receipt in self.receipts:
+            for stage, spent in receipt.seconds.items():
+                stages[stage] += spent
+        return CategoryOutcome(
+            category=planned.job.category,
+            state=state,
+            model_version=planned.job.model.version,
+            images=planned.listed,
+            ok=sum(receipt.ok for receipt in self.receipts),
+            unreadable=sum(receipt.unreadable for receipt in self.receipts),
+            rejected=sum(receipt.rejected for receipt in self.receipts),
+            anomalous=sum(receipt.anomalous for receipt in self.receipts),
+            scored_now=sum(receipt.rows for receipt in self.receipts),
+            seconds=self.seconds,
+            seconds_by_stage=tuple(stages.items()),
+            message=message,
+        )
+
+
+@flow(name="score-partitions", validate_parameters=False)
+def score_partitions(plans: list[PartitionPlan]) -> list[CategoryOutcome]:
+    """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal."""
+    futures = [_submit(planned) for planned in plans]
+    return [_finish(planned, batch_futures) for planned, batch_futures in zip(plans, futures, strict=True)]
+
+
+def _submit(planned: PartitionPlan) -> dict[str, PrefectFuture[Receipt]]:
+    with dask.annotate(priority=-len(planned.batches)):  # small categories first: their seals come early
+        return {
+            batch.digest: score_batch.submit(planned.job.store_uri, planned.job.images_uri, batch)
+            for batch in planned.batches
+        }
+
+
+def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]]) -> CategoryOutcome:
+    """Gather the receipts and seal. When another run has sealed some of the images, plan and score the rest."""
+    tally = _Tally()
+    started = time.perf_counter()
+    for _ in range(MOST_PLANS):
+        if planned.plan is None:
+            return tally.outcome(planned, "sealed" if tally.receipts else "already sealed")
+        receipts, problems = settle(futures)
+        tally.receipts = list(receipts.values())
+        tally.seconds = time.perf_counter() - started
+        if problems:
+            return tally.outcome(planned, "failed", _describe(list(problems.values()), len(futures)))
+        refused = _seal(planned.job.store_uri, planned.plan, tally.receipts)
+        if refused is None:
+            return tally.outcome(planned, "sealed")
+        if not isinstance(refused, Conflict):
+            return tally.outcome(planned, "failed", f"Scored, but not sealed. {in_words(refused)}")
+        get_run_logger().warning("another run sealed images of %s; planning the rest", planned.job.category)
+        replanned, problems = settle({"plan": plan_batches.submit(planned.job)})
+        if problems:
+            return tally.outcome(planned, "failed", in_words(problems["plan"]))
+        planned = replanned["plan"]
+        futures = _submit(planned)
+    return tally.outcome(
+        planned, "failed", f"Other runs sealed images of this partition {MOST_PLANS} times meanwhile."
+    )
+
+
+def _seal(store_uri: str, plan: Plan, receipts: list[Receipt]) -> Exception | None:
+    """Seal the plan; what was raised instead, if anything."""
+    sealing = seal_partition.submit(store_uri, plan, receipts, datetime.now(UTC))
+    _, problems = settle({"seal": sealing})
+    return problems.get("seal")
+
+
+def _describe(problems: list[Exception], batches: int) -> str:
+    return (
+        f"{len(problems)} of {batches} batches failed, so the partition is not sealed; what was scored is kept. "
+        f"First: {in_words(problems[0])} Run the same inspection again to go on."
+    )

@@ -1,0 +1,189 @@
+"""The Prefect server of one machine: the one that is configured, else an embedded one, exactly one at a time.
+
+Without this, every process that finds no `PREFECT_API_URL` would start a server of its own on the same SQLite
+file. The command that starts the embedded server owns it; others that begin meanwhile share it, and the owner
+waits for them before it stops the server.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+START_SECONDS = 180
+"""The first start builds the database, which took half a minute on two busy cores."""
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+
+
+class ServerNotStarted(Exception):
+    """The embedded Prefect server did not answer in time."""
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where the embedded server keeps its database, log and locks."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "prefect-server.log"
+
+    @property
+    def address(self) -> Path:
+        return self.folder / "prefect-server.json"
+
+    def lock(self, name: str) -> IO[str]:
+        return (self.folder / f"{name}.lock").open("w")
+
+
+def home_folder() -> Path:
+    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made if it is not there."""
+    folder = Path(os.environ.get("RD_INSPECT_HOME") or Path.home() / ".rd-inspect")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def prefect_server() -> Iterator[str]:
+    """The API URL of the Prefect server, in force for this process and all it starts.
+
+    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415  (seconds to import)
+
+    configured = PREFECT_API_URL.value()
+    if configured:
+        os.environ["PREFECT_API_URL"] = configured
+        yield configured
+        return
+    with (
+        _embedded(_Home(home_folder())) as url,
+        _environment({"PREFECT_API_URL": url, **QUIET}),
+        temporary_settings({PREFECT_API_URL: url}),
+    ):
+        yield url
+
+
+@contextlib.contextmanager
+def _embedded(home: _Home) -> Iterator[str]:
+    with home.lock("users") as users, home.lock("owner") as owner:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        url = _shared_url(home, owner)
+        if url is not None:
+            yield url
+            return
+        process, url = _start(home)
+        try:
+            home.address.write_text(json.dumps({"url": url, "pid": process.pid}))
+            yield url
+        finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            fcntl.flock(users, fcntl.LOCK_EX)  # until the last command that shares it is done
+            home.address.unlink(missing_ok=True)
+            _stop(process)
+
+
+def _shared_url(home: _Home, owner: IO[str]) -> str | None:
+    """The URL of the server another command owns, or None once this process has become the owner."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            url = json.loads(home.address.read_text())["url"]
+            if _is_healthy(url):
+                return str(url)
+        time.sleep(0.2)
+    raise ServerNotStarted(
+        f"Another command holds {home.folder}/owner.lock, but its Prefect server does not answer. "
+        "Nothing was run. End that command, or set RD_INSPECT_HOME to another folder."
+    )
+
+
+def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, **QUIET, "PREFECT_HOME": str(home.folder / "prefect")}
+    with home.log.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  (commands start the server before any thread)
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _is_healthy(url):
+            return process, url
+        time.sleep(0.1)
+    _stop(process)
+    raise ServerNotStarted(
+        f"The embedded Prefect server did not answer on {url} within {START_SECONDS} s. Nothing was run. "
+        f"Its log is {home.log}; or set PREFECT_API_URL to a server that runs."
+    )
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """In the child: a killed command must not leave its server behind (Linux; elsewhere it does)."""
+    pr_set_pdeathsig = 1
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,242 @@
+"""Every setting, typed, in one place.
+
+Later sources win: the defaults below, `categories.toml` in the store, the environment (`RD_INSPECT_<NAME>`),
+the options of a command. An unknown name is refused with the nearest known one.
+
+    # categories.toml
+    [plant]
+    time_zone = "Europe/Vienna"
+    [defaults]                  # every category
+    image_size = 256
+    [categories.cloth]          # this one only
+    alpha = 0.02
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
+from storage.layout import SETTINGS_KEY
+
+ENVIRONMENT_PREFIX = "RD_INSPECT_"
+_ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS"}
+"""read by the command line, the embedded server and the workers: not settings of a plant or a category"""
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class SettingsError(Exception):
+    """A setting that is unknown or has no sensible value."""
+
+
+class CategorySettings(BaseModel):
+    """What may differ from category to category."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int | tuple[int, int] = 256
+    """pixels, one number or [height, width]; what the networks see and the anomaly maps have"""
+    teacher: str = "efficientnet_lite0"
+    teacher_weights: Path | None = None
+    """a local file of teacher weights; without it the package, the cache or a download is used"""
+    recipe: str = "robust"
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """training steps; None takes the recipe's"""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """promised share of false alarms among normal images"""
+    part_pattern: str | None = None
+    """regular expression over image names with a group `part`, or groups `view` and `serial`; see rd_core.holdout"""
+    white_level: Annotated[int, Field(ge=1, le=65535)] = 65535
+    """what counts as white in 16-bit images; 4095 for a 12-bit camera"""
+    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    """an image with more is not decoded"""
+    seed: int = 0
+
+    @field_validator("image_size")
+    @classmethod
+    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        if min(value if isinstance(value, tuple) else (value,)) < 32:
+            raise ValueError(f"image_size {value} is below 32 pixels: the networks' coarsest grid would be empty")
+        return value
+
+    @field_validator("part_pattern")
+    @classmethod
+    def _has_groups(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        groups = set(re.compile(value).groupindex)
+        if "part" not in groups and not {"view", "serial"} <= groups:
+            raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
+        return value
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+
+class PlantSettings(BaseModel):
+    """What holds for the whole plant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: str | None = None
+    """URI of the store the line writes to, read only; None: the store itself"""
+    time_zone: str = "UTC"
+    """decides when a production day ends"""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """processes of the embedded Dask cluster; None: one a core"""
+    dask_address: str | None = None
+    """scheduler of a running Dask cluster; None: an embedded one"""
+    batch_images: Annotated[int, Field(ge=1)] | None = None
+    """images one task scores; None: chosen by the size of the night"""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone{nearest(value, available_timezones())}")
+        return value
+
+
+class Settings(BaseModel):
+    """All settings of one store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store: str
+    """URI below which everything we write goes"""
+    plant: PlantSettings
+    defaults: CategorySettings
+    """what a category has that is not named in `categories.toml`"""
+    categories: dict[str, CategorySettings]
+
+    @property
+    def images(self) -> str:
+        return self.plant.images or self.store
+
+    def category(self, name: str) -> CategorySettings:
+        return self.categories.get(name, self.defaults)
+
+    def yesterday(self, now: datetime) -> date:
+        """The last whole production day at `now` (aware), in the plant's time zone."""
+        return now.astimezone(ZoneInfo(self.plant.time_zone)).date() - timedelta(days=1)
+
+
+def load_settings(
+    store_uri: str, *, options: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings of the store at `store_uri`.
+
+    `options` are given by hand and win; None values in it count as not given. `environment` defaults to the
+    process's. Raises SettingsError, or a StorageError when the store cannot be read.
+    """
+    store = open_store(store_uri, read_only=True)
+    store.check()
+    file = _read_file(store)
+    environment_values = _from_environment(os.environ if environment is None else environment)
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    _refuse_unknown(given, _KNOWN, "option")
+    overrides = {**environment_values, **given}
+    plant = {**file.get("plant", {}), **_only(overrides, PlantSettings)}
+    everywhere = _only(overrides, CategorySettings)
+    defaults = file.get("defaults", {})
+    categories = {
+        name: _validated(CategorySettings, {**defaults, **table, **everywhere}, f"categories.{name}")
+        for name, table in file.get("categories", {}).items()
+    }
+    return Settings(
+        store=store_uri,
+        plant=_validated(PlantSettings, plant, "plant"),
+        defaults=_validated(CategorySettings, {**defaults, **everywhere}, "defaults"),
+        categories=categories,
+    )
+
+
+_KNOWN = {*PlantSettings.model_fields, *CategorySettings.model_fields}
+
+
+def _read_file(store: Store) -> dict[str, Any]:
+    try:
+        text = store.read(SETTINGS_KEY).decode("utf-8")
+    except KeyNotFound:
+        return {}
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise SettingsError(f"{SETTINGS_KEY} in {store.uri} is not valid TOML: {e}. Nothing was started.") from e
+    _refuse_unknown(tables, {"plant", "defaults", "categories"}, f"{SETTINGS_KEY} table")
+    _refuse_unknown(tables.get("plant", {}), PlantSettings.model_fields, f"{SETTINGS_KEY} [plant] key")
+    _refuse_unknown(tables.get("defaults", {}), CategorySettings.model_fields, f"{SETTINGS_KEY} [defaults] key")
+    for name, table in tables.get("categories", {}).items():
+        if not isinstance(table, dict):
+            raise SettingsError(f"{SETTINGS_KEY}: {name!r} must be a table: write [categories.{name}]")
+        _refuse_unknown(table, CategorySettings.model_fields, f"{SETTINGS_KEY} [categories.{name}] key")
+    return tables
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        if name == variable or name in _ENVIRONMENT_ELSEWHERE:
+            continue
+        _refuse_unknown([name], {key.upper() for key in _KNOWN}, f"environment variable {ENVIRONMENT_PREFIX}")
+        values[name.lower()] = _height_and_width(text) if name == "IMAGE_SIZE" else text
+    return values
+
+
+def _height_and_width(text: str) -> str | list[str]:
+    """'256' stays, '256x512' is height and width."""
+    return text.split("x") if "x" in text else text
+
+
+def _only(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key in model.model_fields}
+
+
+def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as e:
+        problems = "; ".join(
+            f"{where}.{'.'.join(map(str, error['loc']))} = {error['input']!r}: {error['msg']}"
+            for error in e.errors(include_url=False)
+        )
+        raise SettingsError(f"{problems}. Nothing was started; correct it and run again.") from e
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise SettingsError(
+                f"{what} {name!r} is not known{nearest(name, known)} It would have no effect, so nothing was started."
+            )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message that refuses `name`: what was meant perhaps, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else "."
+
+
+def store_uri(given: str | None, environment: Mapping[str, str] | None = None) -> str:
+    """`given`, else `RD_INSPECT_STORE`. Raises SettingsError when neither is there."""
+    found = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
+    if not found:
+        raise SettingsError(
+            "No store is named, so nothing was started. Give --store URI or set RD_INSPECT_STORE, "
+            "for example ./plant or s3://bucket/plant."
+        )
+    return found

@@ -1,0 +1,128 @@
+"""What the commands print."""
+
+import csv
+import json
+import sys
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from flows.inspection import InspectionRun
+from flows.training import TrainingRun
+from storage import models
+from storage.filesystem import Store, open_store
+from storage.queries import run_query
+
+ROWS_SHOWN = 100
+"""of a query on a terminal; csv and json give all"""
+
+
+def training_table(run: TrainingRun) -> Table:
+    """New versions, their data and their thresholds."""
+    table = _table("category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds")
+    for model in run.models:
+        table.add_row(
+            model.category,
+            model.version,
+            "yes" if model.champion else "no",
+            str(model.train),
+            str(model.calibration),
+            str(model.steps),
+            f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
+            f"{model.seconds:.1f}",
+        )
+    return table
+
+
+def inspection_table(run: InspectionRun) -> Table:
+    """What a run did, a category a row."""
+    table = _table(
+        "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
+    )
+    table.title = f"{run.run_date}: {run.outcome}"
+    for one in run.categories:
+        table.add_row(
+            one.category, one.state, one.model_version or "-",
+            *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
+        )  # fmt: skip
+    problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
+    table.caption = "\n".join(problems) or None
+    return table
+
+
+def models_table(store_uri: str, category: str | None) -> Table:
+    """Every version of one category or of all, newest first."""
+    store = _opened(store_uri)
+    table = _table(
+        "category",
+        "version",
+        "champion",
+        "teacher",
+        "recipe",
+        "image size",
+        "threshold",
+        "alpha",
+        "trained on",
+    )
+    for name in [category] if category else models.list_model_categories(store):
+        champion = models.read_champion(store, name)
+        for version in sorted(models.list_versions(store, name), reverse=True):
+            card = models.read_card(store, name, version)
+            model, threshold = card["model"], card["threshold"]
+            table.add_row(
+                name, version, "champion" if champion and champion.version == version else "",
+                model["teacher"], card["settings"]["recipe"], f"{model['image_height']}x{model['image_width']}",
+                f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", f"{len(card['data']['train'])} images",
+            )  # fmt: skip
+    if not table.row_count:
+        table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
+    return table
+
+
+def model_card_json(store_uri: str, category: str, version: str) -> str:
+    """The model card of one version, indented."""
+    return json.dumps(models.read_card(_opened(store_uri), category, version), indent=2)
+
+
+def query_output(store_uri: str, sql: str, output_format: str) -> None:
+    """Run `sql` and print it as a table, CSV or JSON lines."""
+    found = run_query(_opened(store_uri), sql)
+    if output_format == "table":
+        Console().print(_result_table(found))
+    elif output_format == "csv":
+        rows = csv.writer(sys.stdout)
+        rows.writerow(found.column_names)
+        rows.writerows(row.values() for row in found.to_pylist())
+    else:
+        for row in found.to_pylist():
+            sys.stdout.write(json.dumps(row, default=str) + "\n")
+
+
+def _result_table(found: pa.Table) -> Table:
+    table = _table(*found.column_names)
+    for row in found.slice(0, ROWS_SHOWN).to_pylist():
+        table.add_row(*(_cell(value) for value in row.values()))
+    if found.num_rows > ROWS_SHOWN:
+        table.caption = f"{ROWS_SHOWN} of {found.num_rows} rows; --format csv or json gives all"
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(title_justify="left", caption_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _opened(store_uri: str) -> Store:
+    store = open_store(store_uri, read_only=True)
+    store.check()
+    return store

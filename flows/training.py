@@ -1,0 +1,121 @@
+"""Training: a model version for each category, from its labelled normals."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.progress import progress_bars
+from flows.settings import Settings, load_settings, store_uri
+from flows.settling import in_words, settle
+from storage.filesystem import open_store
+from storage.labels import list_label_categories
+from tasks.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+
+
+class TrainingFailed(Exception):
+    """Some category has no new model; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training made."""
+
+    run_id: str
+    models: tuple[FittedModel, ...]
+
+
+@flow(name="train-model")
+def train_model(
+    store: str | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    promote: bool = False,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> TrainingRun:
+    """Train one model for each of `categories` (default: all that have labels), side by side.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        categories: names; default every category with labels.
+        images: URI of the images' own store, if they do not lie in `store`.
+        promote: make the new versions champions even where there is one; a first version always becomes champion.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: category settings by name, such as {"steps": 500}; they win over every other source.
+
+    Raises TrainingFailed when a category could not be trained; the others are, all the same.
+    """
+    settings = load_settings(
+        store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
+    )
+    chosen = categories or list_label_categories(open_store(settings.store, read_only=True))
+    if not chosen:
+        raise NoNormals(
+            f"No category in {settings.store} has labels, so there is nothing to train on. "
+            "Label some normals: rd-inspect import FOLDER --category C --run-date DATE"
+        )
+    requests = [_request(settings, category) for category in chosen]
+    with (
+        dask_cluster(settings, most_workers=len(chosen)) as scheduler,
+        progress_bars(scheduler, "train", dict.fromkeys(chosen)),
+    ):
+        fit = fit_models.with_options(task_runner=dask_runner(scheduler))
+        models, problems = fit(settings.store, settings.images, requests, str(flow_run.id), promote)
+    create_table_artifact(key="trained-models", table=[_artifact_row(model) for model in models])
+    if problems:
+        raise TrainingFailed("\n".join(problems))
+    return TrainingRun(run_id=str(flow_run.id), models=tuple(models))
+
+
+@flow(name="fit-models", validate_parameters=False)
+def fit_models(
+    store: str, images: str, requests: list[TrainingRequest], run_id: str, promote: bool
+) -> tuple[list[FittedModel], list[str]]:
+    """The part of a training that runs on Dask: (new models, what went wrong)."""
+    now = datetime.now(UTC)
+    models, problems = settle(
+        {
+            request.category: fit_model.submit(store, images, request, run_id=run_id, now=now, promote=promote)
+            for request in requests
+        }
+    )
+    for category, why in problems.items():
+        get_run_logger().error("training failed run=%s category=%s: %s", run_id, category, in_words(why))
+    return list(models.values()), [f"{category}: {in_words(why)}" for category, why in problems.items()]
+
+
+def _request(settings: Settings, category: str) -> TrainingRequest:
+    chosen = settings.category(category)
+    height, width = chosen.height_width
+    return TrainingRequest(
+        category=category,
+        image_height=height,
+        image_width=width,
+        teacher=chosen.teacher,
+        teacher_weights=chosen.teacher_weights,
+        recipe=chosen.recipe,
+        steps=chosen.steps,
+        alpha=chosen.alpha,
+        part_pattern=chosen.part_pattern,
+        white_level=chosen.white_level,
+        max_pixels=chosen.max_pixels,
+        seed=chosen.seed,
+    )
+
+
+def _artifact_row(model: FittedModel) -> dict[str, Any]:
+    return {
+        "category": model.category,
+        "version": model.version,
+        "champion": model.champion,
+        "train": model.train,
+        "calibration": model.calibration,
+        "threshold": round(model.threshold, 4),
+        "seconds": round(model.seconds, 1),
+    }

@@ -1,0 +1,75 @@
+"""From distances per stage to one anomaly map and one score.
+
+The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Both
+steps are linear and act on rows and columns apart, so the whole is
+
+    S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
+
+where U_k, V_k interpolate and G smooths. The small matrices are made once, in float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+
+
+class AnomalyMaps(NamedTuple):
+    """Maps and scores of a batch of images."""
+
+    maps: NDArray[np.float32]
+    """(B, H, W), not negative"""
+    scores: NDArray[np.float32]
+    """(B,), raw and unbounded"""
+
+
+def interpolation_matrix(outputs: int, inputs: int) -> NDArray[np.float64]:
+    """(outputs, inputs): linear interpolation, first and last points on the ends (align_corners)."""
+    positions = np.linspace(0, inputs - 1, outputs)
+    left = np.minimum(positions.astype(np.int64), inputs - 1)
+    right = np.minimum(left + 1, inputs - 1)
+    weight = positions - left
+    matrix = np.zeros((outputs, inputs))
+    rows = np.arange(outputs)
+    np.add.at(matrix, (rows, left), 1 - weight)
+    np.add.at(matrix, (rows, right), weight)
+    return matrix
+
+
+def smoothing_matrix(size: int, sigma: float) -> NDArray[np.float64]:
+    """(size, size): SciPy's Gaussian (cut at 4 sigma, "reflect" about the outer edge) as a matrix."""
+    identity = np.eye(size)
+    return identity if sigma == 0 else gaussian_filter1d(identity, sigma, axis=0)
+
+
+class MapAssembly(nn.Module):
+    """Sums, upsamples and smooths the distances of all stages in two matrix products."""
+
+    rows: Tensor
+
+    def __init__(self, height: int, width: int, sigma: float, strides: tuple[int, ...] = (4, 8, 16)) -> None:
+        super().__init__()
+        vertical = [
+            smoothing_matrix(height, sigma) @ interpolation_matrix(height, height // stride) for stride in strides
+        ]
+        self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
+        for index, stride in enumerate(strides):
+            horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, width // stride)
+            self.register_buffer(f"columns_{index}", _single(horizontal.T), persistent=False)
+
+    def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
+        """Distances float32 (B, H/stride_k, W/stride_k), in the order of the strides -> map (B, H, W)."""
+        wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
+        return torch.matmul(self.rows, torch.cat(wide, dim=1))
+
+
+def score_of(maps: Tensor, kind: str) -> Tensor:
+    """(B, H, W) -> (B,): the map's "max", or its "sum" for one-class novelty."""
+    return maps.amax(dim=(1, 2)) if kind == "max" else maps.sum(dim=(1, 2))
+
+
+def _single(matrix: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -1,0 +1,103 @@
+"""A model as bytes, complete in itself, in safetensors: tensors and a header of JSON, nothing that could run.
+
+The header's one entry, "rd_inspect", holds the format, the model's settings and the SHA-256 of all tensors.
+Teacher weights are inside, so that scoring never looks for them elsewhere.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from rd_core.config import ModelConfig
+from rd_core.errors import CheckpointError, ConfigError
+from rd_core.model import ReverseDistillation, build_model
+
+FORMAT = 1
+ENTRY = "rd_inspect"
+CURE = "Take the version's weights from a copy, or train it again."
+
+
+def to_bytes(model: ReverseDistillation) -> bytes:
+    """The model, not folded, as safetensors. The same model gives the same bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    header = {"format": FORMAT, "model": model.config.to_dict(), "sha256": _digest(tensors)}
+    return save(tensors, metadata={ENTRY: json.dumps(header, sort_keys=True)})
+
+
+def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistillation:
+    """The model that `to_bytes` wrote, in eval mode, on `device`.
+
+    Raises CheckpointError, before any network is built, when the bytes are cut, changed, of another kind or
+    of another format, and before any weight is loaded when a tensor is missing, unknown or of another shape.
+    """
+    header = _header(data)
+    try:
+        tensors = load(data)
+    except SafetensorError as e:
+        raise CheckpointError(f"the weights ({len(data)} bytes) are damaged: {e}. No model was loaded. {CURE}") from e
+    if _digest(tensors) != header.get("sha256"):
+        raise CheckpointError(
+            f"the weights ({len(data)} bytes) are not those that were written: their SHA-256 differs. "
+            f"No model was loaded. {CURE}"
+        )
+    try:
+        config = ModelConfig.from_dict(header["model"])
+        model = build_model(config, pretrained=False)
+    except (ConfigError, KeyError, TypeError) as e:
+        raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
+    _check_tensors(model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval().to(device)
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """The entry of ours; safetensors: 8 bytes of length (little-endian), then that much JSON."""
+    length = int.from_bytes(data[:8], "little")
+    try:
+        if len(data) < 8 or length > len(data) - 8:
+            raise ValueError("its header is cut off or was never there")
+        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][ENTRY])
+        if not isinstance(header, dict):
+            raise ValueError("its settings are not a table")
+    except (ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(
+            f"these {len(data)} bytes are not a model of this program: {type(e).__name__}: {e}. "
+            f"Nothing was read from them. {CURE}"
+        ) from e
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"the weights have format {header.get('format')!r}, this program reads {FORMAT}; they could be "
+            "misread. Use the program that wrote them, or train again."
+        )
+    return header
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 (hex) over names, types, shapes and values, in the order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def _check_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
+    faults = [f"{name} is missing" for name in wanted if name not in found]
+    faults += [f"{name} is unknown" for name in found if name not in wanted]
+    faults += [
+        f"{name} has shape {list(found[name].shape)} instead of {list(wanted[name].shape)}"
+        for name in wanted
+        if name in found and found[name].shape != wanted[name].shape
+    ]
+    if faults:
+        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise CheckpointError(
+            f"the weights do not fit their own settings: {'; '.join(faults[:3])}{more}. No weight was loaded. {CURE}"
+        )

@@ -1,0 +1,203 @@
+"""Every setting of a model and of its training, each with its default in this one place."""
+
+import difflib
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from rd_core.errors import ConfigError
+
+COARSEST_STRIDE = 32
+RECIPES = ("robust", "paper")
+DEFAULT_RECIPE = "robust"
+
+
+class _Record:
+    """JSON round trip for the frozen dataclasses below."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `json.dumps` takes; `from_dict` gives the same record back."""
+        plain = asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The record of `values`; a missing field takes its default.
+
+        Raises ConfigError for an unknown field (it names the nearest known one) or a value of the wrong type.
+        """
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
+        refuse_unknown(values, known, cls.__name__)
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as e:
+            first = e.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{cls.__name__}.{place} = {first['input']!r}: {first['msg']}. Nothing was built from it; "
+                "correct the value."
+            ) from e
+
+
+def refuse_unknown(values: dict[str, Any], known: list[str], what: str) -> None:
+    """Raise ConfigError for the first key of `values` that is not in `known`."""
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+            raise ConfigError(f"{what} has no setting {name!r}; it would have been ignored. {hint}")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Record):
+    """What the networks are and how an image becomes a score."""
+
+    teacher: str = "efficientnet_lite0"
+    """name of the frozen encoder, see `rd_core.teacher.TEACHERS`"""
+    image_height: int = 256
+    """pixels, a multiple of 32"""
+    image_width: int = 256
+    """pixels, a multiple of 32"""
+    standardise: bool = True
+    """teacher features per channel to mean 0 and deviation 1 over the training normals"""
+    smoothing_sigma: float = 4.0
+    """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is"""
+    score: Literal["max", "sum"] = "max"
+    """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
+
+    def __post_init__(self) -> None:
+        for name in ("image_height", "image_width"):
+            _check_side(name, getattr(self, name))
+        if not 0 <= self.smoothing_sigma <= 64:
+            raise ConfigError(
+                f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The paper uses 4."
+            )
+
+
+@dataclass(frozen=True)
+class TrainingConfig(_Record):
+    """How bottleneck and student are trained. The defaults are the recipe "robust"."""
+
+    recipe: str = DEFAULT_RECIPE
+    """the recipe these settings began as"""
+    steps: int | None = 240
+    """optimiser steps; or None when `epochs` counts"""
+    epochs: int | None = None
+    """passes over the training normals; or None when `steps` counts"""
+    seconds: float | None = None
+    """a further budget: the steps end, fully annealed, after this time; None: no limit"""
+    batch_size: int = 16
+    """images a step"""
+    learning_rate: float = 2e-3
+    """the peak of the schedule"""
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    """adamw decays the weights apart from the gradient"""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """decay of the optimiser's two moments"""
+    weight_decay: float = 1e-4
+    """of adamw"""
+    schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    """one_cycle: a cosine rise over the first `warm_up` of the steps, a cosine fall over the rest"""
+    warm_up: float = 0.2
+    """share of the steps in which one_cycle rises"""
+    loss: Literal["per_position", "flattened"] = "per_position"
+    """per_position: Eq. 1-2 of the paper; flattened: what the authors' code computes"""
+    validate_every: int = 40
+    """steps between two looks at the early-stop normals"""
+    patience: int | None = 5
+    """looks without a new best before training stops; None: never stops early"""
+    keep: Literal["best", "last"] = "best"
+    """which weights become the model: those of the best look, or those of the last step"""
+    seed: int = 0
+    """of the initial weights and of the order of images"""
+    feature_cache_bytes: int = 4 * 1024**3
+    """disk for the teacher's features in float16; above it they are computed anew at every step"""
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ConfigError(
+                f"steps {self.steps} and epochs {self.epochs}: the length of training is not clear. "
+                "Give exactly one of them."
+            )
+        for name in (
+            "steps",
+            "epochs",
+            "seconds",
+            "batch_size",
+            "learning_rate",
+            "validate_every",
+            "patience",
+        ):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} {value} would train nothing. Give a number above 0.")
+        if self.batch_size < 2:
+            raise ConfigError("batch_size 1 gives batch norm nothing to average. Give 2 or more.")
+        if not 0 <= self.warm_up < 1:
+            raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
+        if self.feature_cache_bytes < 0:
+            raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")
+
+    def total_steps(self, normals: int) -> int:
+        """Steps for that many training normals."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None  # __post_init__ holds that one of both is set
+        return self.epochs * -(-normals // self.batch_size)
+
+
+def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> TrainingConfig:
+    """The training settings of a recipe; `overrides` are fields of TrainingConfig.
+
+    `steps` overrides a recipe's epochs and the other way round. Raises ConfigError for unknown names.
+    """
+    check_recipe(name)
+    settings = TrainingConfig() if name == "robust" else _PAPER_TRAINING
+    refuse_unknown(overrides, [field.name for field in fields(TrainingConfig)], f"recipe {name!r}")
+    if "steps" in overrides and "epochs" not in overrides:
+        overrides["epochs"] = None
+    if "epochs" in overrides and "steps" not in overrides:
+        overrides["steps"] = None
+    return replace(settings, **overrides)
+
+
+def model_config(recipe_name: str = DEFAULT_RECIPE, **overrides: Any) -> ModelConfig:
+    """The model settings that belong to a recipe; `overrides` are fields of ModelConfig."""
+    check_recipe(recipe_name)
+    refuse_unknown(overrides, [field.name for field in fields(ModelConfig)], "ModelConfig")
+    return ModelConfig(**{"standardise": recipe_name != "paper", **overrides})
+
+
+def check_recipe(name: str) -> None:
+    """Raise ConfigError unless `name` is a recipe."""
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1) or [DEFAULT_RECIPE]
+        raise ConfigError(
+            f"there is no recipe {name!r}, so nothing was trained. Did you mean {near[0]!r}? "
+            f"Known: {', '.join(RECIPES)}."
+        )
+
+
+def _check_side(name: str, value: int) -> None:
+    if value < COARSEST_STRIDE or value % COARSEST_STRIDE:
+        below = max(COARSEST_STRIDE, value // COARSEST_STRIDE * COARSEST_STRIDE)
+        near = sorted({below, max(value, 0) // COARSEST_STRIDE * COARSEST_STRIDE + COARSEST_STRIDE})
+        raise ConfigError(
+            f"{name} {value} is not a multiple of {COARSEST_STRIDE}; the student could not mirror "
+            f"the teacher's grids. Use {' or '.join(map(str, near))}: images are resized to it."
+        )
+
+
+_PAPER_TRAINING = TrainingConfig(
+    recipe="paper",
+    steps=None,
+    epochs=200,
+    learning_rate=5e-3,
+    optimiser="adam",
+    betas=(0.5, 0.999),
+    weight_decay=0.0,
+    schedule="constant",
+    patience=None,
+    keep="last",
+)

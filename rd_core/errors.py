@@ -1,0 +1,40 @@
+"""What can go wrong in the core.
+
+    CoreError
+    +-- ConfigError         a setting that cannot be: unknown, out of range, or not fitting another
+    +-- UnknownTeacher      no teacher of that name
+    +-- TeacherUnavailable  the teacher's weights are neither here nor to be had
+    +-- CheckpointError     the bytes are not a model this program wrote
+    +-- TooFewNormals       not enough normal images to train, stop and calibrate
+    +-- TrainingDiverged    the loss is no longer a number
+
+Every message gives the value, the consequence and the cure.
+"""
+
+
+class CoreError(Exception):
+    """Any fault of the core."""
+
+
+class ConfigError(CoreError, ValueError):
+    """A setting that cannot be: unknown, out of range, or not fitting another."""
+
+
+class UnknownTeacher(ConfigError):
+    """No teacher of that name."""
+
+
+class TeacherUnavailable(CoreError):
+    """The teacher's weights are neither here nor to be had."""
+
+
+class CheckpointError(CoreError):
+    """The bytes are not a model this program wrote."""
+
+
+class TooFewNormals(CoreError):
+    """Not enough normal images, or parts, to train, stop and calibrate."""
+
+
+class TrainingDiverged(CoreError):
+    """The loss is no longer a number."""

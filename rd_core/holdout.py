@@ -1,0 +1,125 @@
+"""Normal images set apart: for early stop and for the threshold, by whole parts.
+
+Several images of one part share its texture. Were some to train and others to be held out, the held-out
+scores would be too low, and the threshold with them.
+"""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rd_core.errors import ConfigError, TooFewNormals
+
+MINIMUM_NORMALS = 8
+MINIMUM_PARTS = 3
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint positions in the list of normals, each in rising order."""
+
+    train: tuple[int, ...]
+    early_stop: tuple[int, ...]
+    calibration: tuple[int, ...]
+
+
+def parts_of(names: Sequence[str], pattern: str | None) -> list[str]:
+    """The part that each image shows, told from its name.
+
+    pattern: a regular expression, searched for in the name, with a group `part`; or with groups `view` and
+    `serial`, for a camera that goes through the same views of part after part: in order of serial number, a
+    new part begins wherever the view does not rise. None, or a name that does not match: the image is its own
+    part. Raises ConfigError for a pattern without these groups, or that matches none of the names.
+    """
+    if pattern is None:
+        return list(names)
+    expression = _compile(pattern)
+    matches = [expression.search(name) for name in names]
+    if names and not any(matches):
+        raise ConfigError(
+            f"the part pattern {pattern!r} matches none of {len(names)} names, such as {names[0]!r}: "
+            "images of one part would fall on both sides of the split. Correct it, or leave it out if each image "
+            "is a part."
+        )
+    if "part" in expression.groupindex:
+        return [m["part"] if m and m["part"] else name for name, m in zip(names, matches, strict=True)]
+    try:
+        views = [(int(m["serial"]), int(m["view"]), i) for i, m in enumerate(matches) if m]
+    except (ValueError, TypeError) as e:
+        raise ConfigError(
+            f"the part pattern {pattern!r} finds a view or serial that is no number, so they have no order: {e}. "
+            "Let both groups match digits only."
+        ) from e
+    parts = list(names)
+    part, last_view = "", None
+    for serial, view, index in sorted(views):
+        if last_view is None or view <= last_view:
+            part = f"part-{serial}"
+        parts[index], last_view = part, view
+    return parts
+
+
+def split(
+    names: Sequence[str],
+    parts: Sequence[str],
+    *,
+    early_stop: float = 0.1,
+    calibration: float = 0.25,
+    seed: int = 0,
+) -> Split:
+    """Whole parts to three sets, about in these shares; the rest trains. None is empty.
+
+    A part's place follows from the hash of its name alone, so it keeps it when images are added (except that
+    a set that would be empty is given the nearest part). Raises TooFewNormals below 8 images or 3 parts.
+    """
+    _check(names, parts, early_stop, calibration)
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, part in enumerate(parts):
+        members[part].append(index)
+    ranked = sorted((_position(part, seed), part) for part in members)
+    first, second = (sum(p < bound for p, _ in ranked) for bound in (early_stop, early_stop + calibration))
+    # Each set takes a run of the ranking: the bounds move just far enough to leave none empty.
+    first = min(max(first, 1), len(ranked) - 2)
+    second = min(max(second, first + 1), len(ranked) - 1)
+    sets = ranked[second:], ranked[:first], ranked[first:second]
+    train, stop, held = (tuple(sorted(i for _, part in chosen for i in members[part])) for chosen in sets)
+    return Split(train, stop, held)
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        expression = re.compile(pattern)
+    except re.error as e:
+        raise ConfigError(f"the part pattern {pattern!r} is no regular expression: {e}. Correct it.") from e
+    groups = set(expression.groupindex)
+    if "part" not in groups and not {"view", "serial"} <= groups:
+        raise ConfigError(
+            f"the part pattern {pattern!r} has the groups {sorted(groups)}, which tell no parts. "
+            "Give a group (?P<part>...), or both (?P<view>\\d+) and (?P<serial>\\d+)."
+        )
+    return expression
+
+
+def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibration: float) -> None:
+    if not (early_stop > 0 and calibration > 0 and early_stop + calibration < 1):
+        raise ConfigError(
+            f"shares of {early_stop} for early stop and {calibration} for calibration leave one of the three "
+            "sets empty. Give two above 0 that sum to less than 1."
+        )
+    if len(names) != len(parts):
+        raise ValueError(f"{len(names)} names but {len(parts)} parts: they cannot be matched.")
+    count = len(set(parts))
+    if len(names) < MINIMUM_NORMALS or count < MINIMUM_PARTS:
+        raise TooFewNormals(
+            f"{len(names)} normal images of {count} parts are too few: training, early stop and threshold need "
+            f"images of their own. Label at least {MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; "
+            "a threshold at alpha 0.01 wants 400."
+        )
+
+
+def _position(part: str, seed: int) -> float:
+    """Evenly spread over [0, 1) by the name's hash."""
+    digest = hashlib.sha256(f"{seed}/{part}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,115 @@
+"""The whole detector: teacher, bottleneck, student, and the way from images to maps and scores."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
+from rd_core.bottleneck import OneClassBottleneck
+from rd_core.config import ModelConfig
+from rd_core.folding import fold_batch_norms
+from rd_core.loss import cosine_distance
+from rd_core.preprocessing import normalise
+from rd_core.standardisation import Standardisation
+from rd_core.student import Student
+from rd_core.teacher import STRIDES, Teacher, build_teacher
+
+MICRO_BATCH = 8
+"""images that go through the networks together, always: kernels choose their summation order by shape"""
+
+
+class ReverseDistillation(nn.Module):
+    """Reverse Distillation after Deng and Li (CVPR 2022)."""
+
+    def __init__(self, config: ModelConfig, teacher: Teacher) -> None:
+        super().__init__()
+        self.config = config
+        self.teacher = teacher
+        self.standardisation = Standardisation(teacher.channels)
+        self.bottleneck = OneClassBottleneck(teacher.spec)
+        self.student = Student(teacher.spec, signed=config.standardise)
+        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, STRIDES)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def device(self) -> torch.device:
+        return self.assembly.rows.device
+
+    def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (B, H, W, 3) -> the teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
+        spec = self.teacher.spec
+        return self.teacher(normalise(images.to(self.device), spec.mean, spec.std))
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Standardised teacher features -> the student's features, in the same shapes."""
+        return self.student(self.bottleneck(features))
+
+    @torch.inference_mode()
+    def anomaly_maps(self, images: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) of the model's size -> float32 (B, H, W)."""
+        targets = self.standardisation(self.teacher_features(images))
+        distances = tuple(cosine_distance(t, s) for t, s in zip(targets, self(targets), strict=True))
+        return self.assembly(distances)
+
+    @torch.inference_mode()
+    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        """uint8 (B, H, W, 3) in [0, 255], of the model's size -> maps (B, H, W) and scores (B,), float32.
+
+        An image's map and score do not depend on the other images: all go through in micro-batches of one
+        size, the last of which is filled up. Raises ValueError for other shapes, RuntimeError in training mode.
+        """
+        self._check(images)
+        count = len(images)
+        maps = np.empty(images.shape[:3], dtype=np.float32)
+        scores = np.empty(count, dtype=np.float32)
+        for start in range(0, count, MICRO_BATCH):
+            part = images[start : start + MICRO_BATCH]
+            filled = np.zeros((MICRO_BATCH, *images.shape[1:]), dtype=np.uint8)
+            filled[: len(part)] = part
+            result = self.anomaly_maps(torch.from_numpy(filled))
+            stop = start + len(part)
+            maps[start:stop] = result[: len(part)].cpu().numpy()
+            scores[start:stop] = score_of(result, self.config.score)[: len(part)].cpu().numpy()
+        return AnomalyMaps(maps, scores)
+
+    def _check(self, images: NDArray[np.uint8]) -> None:
+        size = (self.config.image_height, self.config.image_width, 3)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != size:
+            raise ValueError(
+                f"images of shape {images.shape} and type {images.dtype} do not fit a model of uint8 (B, "
+                f"{size[0]}, {size[1]}, 3); its scores would mean nothing. Resize them with "
+                "rd_core.preprocessing.resize()."
+            )
+        if self.training:
+            raise RuntimeError(
+                "the model is in training mode: scores would depend on the batch. Call model.eval() first."
+            )
+
+
+def build_model(
+    config: ModelConfig, *, teacher_weights: Path | None = None, pretrained: bool = True
+) -> ReverseDistillation:
+    """An untrained model; bottleneck and student are drawn from torch's random state.
+
+    Raises UnknownTeacher or TeacherUnavailable (see `build_teacher`).
+    """
+    return ReverseDistillation(config, build_teacher(config.teacher, weights=teacher_weights, pretrained=pretrained))
+
+
+def prepare_for_inference(model: ReverseDistillation) -> ReverseDistillation:
+    """A copy that scores faster and the same: eval mode, every batch norm folded, nothing to train.
+
+    Keep the original for training and for checkpoints.
+    """
+    ready = copy.deepcopy(model)
+    fold_batch_norms(ready)
+    return ready.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

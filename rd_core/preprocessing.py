@@ -1,0 +1,36 @@
+"""From a decoded image to what the teacher expects."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+PREPROCESSING_VERSION = "bilinear-antialias-1"
+"""changes whenever the same image would give other pixels; part of every score row"""
+
+
+def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) -> uint8 (height, width, 3), bilinear with antialiasing, aspect not kept.
+
+    torch's kernel: the same pixels as Pillow's to within 1 of 255, and two to six times as fast here.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"an image of shape {image.shape} and type {image.dtype} is not RGB in 8 bits and would be "
+            "misread. Convert it to uint8 (H, W, 3) first."
+        )
+    if image.shape[:2] == (height, width):
+        return image
+    if not image.flags.writeable:
+        image = image.copy()  # torch has no read-only tensors, and warns
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    resized = F.interpolate(planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def normalise(batch: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 (B, H, W, 3) in [0, 255] -> float32 (B, 3, H, W), channels last, (x / 255 - mean) / std."""
+    scale = torch.tensor([1 / (255 * s) for s in std], device=batch.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=batch.device)
+    return batch.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)

@@ -1,0 +1,66 @@
+"""Teacher features brought to mean 0 and deviation 1 per channel, so that no channel drowns the others."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+class Standardisation(nn.Module):
+    """(x - mean) / std per stage and channel. Until it is fitted it leaves features as they are."""
+
+    def __init__(self, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        for stage, width in enumerate(channels):
+            self.register_buffer(f"mean_{stage}", torch.zeros(width))
+            self.register_buffer(f"std_{stage}", torch.ones(width))
+
+    def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Maps (B, C_k, h_k, w_k) -> the same shapes."""
+        return tuple(
+            (f - self._column(f"mean_{stage}")) / self._column(f"std_{stage}") for stage, f in enumerate(features)
+        )
+
+    def fit(self, moments: "Moments") -> None:
+        """Take over the statistics of the training normals."""
+        for stage, (mean, std) in enumerate(moments.result()):
+            self.get_buffer(f"mean_{stage}").copy_(mean)
+            self.get_buffer(f"std_{stage}").copy_(std)
+
+    def _column(self, name: str) -> Tensor:
+        return self.get_buffer(name)[:, None, None]
+
+
+@dataclass
+class Moments:
+    """Sums over images and positions, per stage and channel, in float64."""
+
+    count: list[int] = field(default_factory=list)
+    """positions seen, by stage"""
+    total: list[Tensor] = field(default_factory=list)
+    """sum, (C_k,)"""
+    squares: list[Tensor] = field(default_factory=list)
+    """sum of squares, (C_k,)"""
+
+    def add(self, features: tuple[Tensor, ...]) -> None:
+        """Maps (B, C_k, h_k, w_k) of a few more images."""
+        if not self.count:
+            self.count = [0] * len(features)
+            self.total = [torch.zeros(f.shape[1], dtype=torch.float64) for f in features]
+            self.squares = [torch.zeros(f.shape[1], dtype=torch.float64) for f in features]
+        for stage, f in enumerate(features):
+            values = f.double()
+            self.count[stage] += f.numel() // f.shape[1]
+            self.total[stage] += values.sum(dim=(0, 2, 3)).cpu()
+            self.squares[stage] += values.square().sum(dim=(0, 2, 3)).cpu()
+
+    def result(self) -> list[tuple[Tensor, Tensor]]:
+        """(mean, deviation) by stage, float32 (C_k,). A channel that never changes keeps deviation 1."""
+        pairs = []
+        for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
+            mean = total / count
+            std = (squares / count - mean.square()).clamp_min(0).sqrt()
+            # Below float32's grain a channel is constant: dividing by its rounding noise would blow it up.
+            constant = std <= 1e-6 * mean.abs().clamp_min(1e-6)
+            pairs.append((mean.float(), torch.where(constant, 1.0, std).float()))
+        return pairs

@@ -1,0 +1,34 @@
+"""The student: the teacher mirrored, from the embedding back to the teacher's feature maps."""
+
+from torch import Tensor, nn
+
+from rd_core.residual_block import initialise, residual_stage
+from rd_core.teacher import TeacherSpec
+
+
+class Student(nn.Module):
+    """Three residual stages, each begun by a transposed 2x2 convolution at stride 2.
+
+    Features that were standardised have both signs, while a residual stage ends in a ReLU: with `signed` each
+    stage gets a 1x1 convolution to its output, off the path to the next stage.
+    """
+
+    def __init__(self, spec: TeacherSpec, *, signed: bool) -> None:
+        super().__init__()
+        widths = (spec.embedding_channels, *reversed(spec.channels))
+        self.stages = nn.ModuleList(
+            residual_stage(widths[i], widths[i + 1], spec.student_depths[i], spec.narrowing, "up") for i in range(3)
+        )
+        self.heads = nn.ModuleList(
+            nn.Conv2d(width, width, kernel_size=1) if signed else nn.Identity() for width in widths[1:]
+        )
+        initialise(self)
+
+    def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:
+        """(B, embedding channels, H/32, W/32) -> maps in the teacher's order and shapes."""
+        outputs = []
+        x = embedding
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            x = stage(x)
+            outputs.append(head(x))
+        return tuple(reversed(outputs))

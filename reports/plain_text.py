@@ -1,0 +1,36 @@
+"""Text from outside, made safe to show: no credentials, no characters that hide or turn round what stands there."""
+
+import re
+import unicodedata
+
+_USER_IN_URI = re.compile(r"(?<=://)[^/\s@]+@")
+_NAMED_SECRET = re.compile(
+    r"(?i)\b([\w-]*(?:secret|passw(?:or)?d|token|signature|credential|access_?key)[\w-]*[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s&,;\"']+)"
+)
+_AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_HIDDEN = "[hidden]"
+
+
+def shown(text: str) -> str:
+    """`text` without credentials, and with control, bidi and lone surrogate characters written as escapes.
+
+    Such characters can stand in a file's name; drawn as they are, a name would read as another one.
+    """
+    return "".join(_escaped(letter) for letter in without_credentials(text))
+
+
+def without_credentials(text: str) -> str:
+    """`text` with user names and passwords in URIs, named secrets and AWS key ids replaced."""
+    text = _USER_IN_URI.sub("", text)
+    text = _NAMED_SECRET.sub(lambda found: found.group(1) + _HIDDEN, text)
+    return _AWS_KEY_ID.sub(_HIDDEN, text)
+
+
+def _escaped(letter: str) -> str:
+    if letter == "\n" or letter.isprintable():
+        return letter
+    if letter in _BIDI or unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
+        return letter.encode("unicode_escape").decode("ascii")
+    return letter

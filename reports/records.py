@@ -1,0 +1,96 @@
+"""What a run report is drawn from: filled by the caller, never read from a store here."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """One image as the report shows it."""
+
+    image_key: str
+    """path below the store's root; any text, escaped when drawn"""
+    score: float | None = None
+    """raw anomaly score; None if the image was not scored"""
+    threshold: float | None = None
+    """the threshold the decision was made with"""
+    is_anomalous: bool | None = None
+    """score above threshold; None if the image was not scored"""
+    p_value: float | None = None
+    """conformal: the share of calibration normals that score at least as high, in (0, 1]"""
+    status: str = "ok"
+    """ok | unreadable | rejected"""
+    error: str | None = None
+    """why the image has no score"""
+    anomalous_area: float | None = None
+    """share of the map's pixels above the threshold, in [0, 1]"""
+    label: str | None = None
+    """normal | anomalous, where somebody labelled it"""
+    kind: str | None = None
+    """kind of defect, where it is known"""
+    picture: NDArray[np.uint8] | None = None
+    """(H, W, 3); any size"""
+    anomaly_map: NDArray[np.floating] | None = None
+    """(h, w); any size, in units of the score; NaN is drawn as nothing"""
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryRun:
+    """What one run did with one category."""
+
+    category: str
+    state: str
+    """sealed | skipped (already sealed) | failed | no champion | no images, or any other short text"""
+    model_version: str | None = None
+    """the champion pinned at the run's start; None if there is none"""
+    threshold: float | None = None
+    alpha: float | None = None
+    """the false-alarm rate the threshold was set for, in (0, 1)"""
+    threshold_extrapolated: bool = False
+    """True if alpha is below 1 / (n + 1) of n calibration normals, so that a fitted tail gave the threshold"""
+    images: int = 0
+    ok: int = 0
+    unreadable: int = 0
+    rejected: int = 0
+    anomalous: int = 0
+    duplicates: int = 0
+    """images whose bytes equal another one's of the night"""
+    scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))
+    """(ok,) scores of all scored images"""
+    calibration_scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))
+    """(n,) scores of the held-out normals the threshold was made from"""
+    worst: tuple[ScoredImage, ...] | list[ScoredImage] = ()
+    """highest scores first"""
+    unreadable_images: tuple[tuple[str, str], ...] | list[tuple[str, str]] = ()
+    """(image key, error); may be cut short, `unreadable` and `rejected` count all"""
+    seconds_by_stage: dict[str, float] = field(default_factory=dict)
+    """seconds by stage, summed over the workers, in the order of the way"""
+    images_per_second: float | None = None
+    """over the category's wall clock, all workers together"""
+    message: str | None = None
+    """what happened and what to do next, in words"""
+    maps_key: str | None = None
+    """key of the zarr array"""
+    scores_key: str | None = None
+    """prefix of the Parquet parts"""
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """One inspection run."""
+
+    run_id: str
+    run_date: date
+    """production day of the images"""
+    store_uri: str
+    """where the keys lead from; credentials in it are taken out when drawn"""
+    started_at: datetime
+    finished_at: datetime
+    outcome: str
+    """completed | completed with rejects | failed | nothing to do"""
+    categories: tuple[CategoryRun, ...] | list[CategoryRun] = ()
+    software: dict[str, str] = field(default_factory=dict)
+    """name -> version"""

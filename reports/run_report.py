@@ -1,0 +1,202 @@
+"""The run report: one HTML file that needs nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import advice, number_format
+from reports.histogram import score_histogram
+from reports.overlay import colour_scale_css, picture_and_overlay_uris
+from reports.plain_text import shown
+from reports.records import CategoryRun, RunReport, ScoredImage
+
+_MOST_PICTURE_BYTES = 4_000_000
+"""for all data URIs of a report together, which leaves it below 5 MB"""
+_MOST_BYTES_A_PICTURE = 24_000
+_MOST_UNREADABLE_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a report with what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class _Card:
+    """One of the worst images, ready to draw."""
+
+    image: ScoredImage
+    picture: Markup | None
+    overlay: Markup | None
+    times_threshold: float | None
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One category, ready to draw."""
+
+    run: CategoryRun
+    anchor: str
+    tone: str
+    steps: list[str]
+    figures: list[Figure]
+    histogram: Markup
+    cards: list[_Card]
+    unreadable: list[tuple[str, str]]
+    unreadable_left_out: int
+    stages: list[tuple[str, float, float]]
+    """stage, seconds, share of all seconds"""
+
+
+def render_run_report(report: RunReport) -> str:
+    """The report as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+
+    Below 5 MB however many pictures are given: they are made smaller to fit. Texts from outside are escaped, and
+    credentials in them are taken out.
+    """
+    images = sum(len(run.worst) for run in report.categories)
+    most_bytes = min(_MOST_BYTES_A_PICTURE, _MOST_PICTURE_BYTES // max(1, 2 * images))
+    sections = [_section(run, number, most_bytes) for number, run in enumerate(report.categories, start=1)]
+    return (
+        _environment()
+        .get_template("run_report.html")
+        .render(
+            report=report,
+            sections=sections,
+            outcome=advice.outcome_in_words(report),
+            outcome_tone={"completed": "good", "failed": "bad", "nothing to do": "plain"}.get(report.outcome, "warn"),
+            totals=totals(report),
+            seconds=(report.finished_at - report.started_at).total_seconds(),
+            colour_scale=Markup(colour_scale_css()),
+        )
+    )
+
+
+def totals(report: RunReport) -> dict[str, Any]:
+    """Sums over the categories: images, ok, anomalous, without_score, share (of alarms, or None)."""
+    ok = sum(run.ok for run in report.categories)
+    anomalous = sum(run.anomalous for run in report.categories)
+    return {
+        "images": sum(run.images for run in report.categories),
+        "ok": ok,
+        "anomalous": anomalous,
+        "without_score": sum(advice.without_score(run) for run in report.categories),
+        "share": anomalous / ok if ok else None,
+    }
+
+
+def category_figures(run: CategoryRun) -> list[Figure]:
+    """A category's numbers, each with its meaning in a sentence."""
+    return list(_figures(run))
+
+
+def tone(run: CategoryRun) -> str:
+    """good | warn | bad | plain, for the state's colour."""
+    if run.state in ("failed", "no champion"):
+        return "bad"
+    if run.state == "sealed":
+        return "warn" if run.unreadable + run.rejected else "good"
+    return "plain"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Every text passes here, so that no field can be forgotten.
+        finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
+    )
+    environment.filters.update(
+        score=number_format.score,
+        count=number_format.count,
+        percent=number_format.percent,
+        p_value=number_format.p_value,
+        duration=number_format.duration,
+        counted=number_format.counted,
+        alarm_share=advice.alarm_share,
+        without_score=advice.without_score,
+        breakable=_breakable,
+    )
+    return environment
+
+
+def _breakable(key: str) -> Markup:
+    """`key` escaped, with a place to break the line after every '/'."""
+    return Markup("/<wbr>").join(shown(key).split("/"))
+
+
+def _section(run: CategoryRun, number: int, most_bytes: int) -> _Section:
+    seconds = sum(run.seconds_by_stage.values())
+    return _Section(
+        run=run,
+        anchor=f"category-{number}",
+        tone=tone(run),
+        steps=advice.next_steps(run),
+        figures=category_figures(run),
+        histogram=score_histogram(
+            run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
+        ),
+        cards=[_card(image, most_bytes) for image in run.worst],
+        unreadable=list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN]),
+        unreadable_left_out=max(0, run.unreadable + run.rejected - _MOST_UNREADABLE_SHOWN),
+        stages=[(name, took, took / seconds if seconds else 0.0) for name, took in run.seconds_by_stage.items()],
+    )
+
+
+def _card(image: ScoredImage, most_bytes: int) -> _Card:
+    picture = overlaid = None
+    if image.picture is not None:
+        first, second = picture_and_overlay_uris(image.picture, image.anomaly_map, image.threshold, most_bytes)
+        picture, overlaid = Markup(first), Markup(second) if second else None
+    times = image.score / image.threshold if image.score is not None and image.threshold else None
+    return _Card(image, picture, overlaid, times)
+
+
+def _figures(run: CategoryRun) -> Iterator[Figure]:
+    yield Figure("Images", number_format.count(run.images), "files of this category that day, readable or not")
+    yield Figure("Scored", number_format.count(run.ok), "decoded and judged by the model")
+    missing = advice.without_score(run)
+    yield Figure(
+        "Without a score", number_format.count(missing), _why_without_score(run) if missing else "none left out"
+    )
+    yield Figure("Anomalous", number_format.count(run.anomalous), "score above the threshold: parts to look at")
+    share = advice.alarm_share(run)
+    if share is not None:
+        yield Figure(
+            "Share of alarms",
+            number_format.percent(share),
+            "of the scored images"
+            + (f"; good parts alone would give about {number_format.percent(run.alpha)}" if run.alpha else ""),
+        )
+    if run.threshold is not None:
+        origin = "from a fitted tail beyond" if run.threshold_extrapolated else "from"
+        normals = number_format.counted(len(run.calibration_scores), "held-out normal image")
+        yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
+    if run.alpha is not None:
+        yield Figure("Alpha", number_format.percent(run.alpha), "false-alarm rate the threshold was set for")
+    if run.duplicates:
+        yield Figure("Duplicates", number_format.count(run.duplicates), "same bytes as another image of the day")
+
+
+def _why_without_score(run: CategoryRun) -> str:
+    reasons = {
+        "unreadable": run.unreadable,
+        "rejected": run.rejected,
+        "not reached by this run": run.images - run.ok - run.unreadable - run.rejected,
+    }
+    return (
+        ", ".join(f"{number_format.count(n)} {why}" for why, n in reasons.items() if n > 0)
+        + ": nobody has judged these"
+    )

@@ -1,0 +1,177 @@
+"""A store in an S3 bucket, or below a prefix of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC
+from functools import cached_property
+from typing import Any, BinaryIO, cast
+
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from s3fs import S3FileSystem
+from zarr.abc.store import Store as ZarrStore
+from zarr.storage import FsspecStore
+
+from storage.errors import AlreadyExists, Conflict, InvalidKey, StorageError
+from storage.faults import translate, translated
+from storage.records import ObjectInfo
+from storage.store import Store, refuse_unsafe
+
+_CLIENT = {
+    "connect_timeout": 5,  # seconds
+    "read_timeout": 60,  # seconds
+    "retries": {"mode": "standard", "total_max_attempts": 4},
+}
+_CONNECTIONS = 32
+
+
+class S3Store(Store):
+    """Objects in S3. Endpoint, region and credentials come from the usual AWS settings.
+
+    Objects are read and written through botocore, which takes every key as it is and shows the server's
+    answer; zarr and pyarrow get s3fs file systems.
+    """
+
+    def __init__(self, bucket: str, prefix: str = "", *, read_only: bool = False) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+        self.read_only = read_only
+        with translated(f"cannot open {self.uri}"):
+            self._client = botocore.session.get_session().create_client(
+                "s3", config=Config(max_pool_connections=_CONNECTIONS, **_CLIENT)
+            )
+
+    def read_with_etag(self, key: str) -> tuple[bytes, str]:
+        with translated(f"cannot read {self.address(key)}"):
+            answer = self._client.get_object(**self._object(key))
+            with answer["Body"] as body:
+                return body.read(), _bare(answer["ETag"])
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        with (
+            translated(f"cannot read {self.address(key)}"),
+            self.filesystem.open(self._path(key), "rb") as file,
+        ):
+            yield cast(BinaryIO, file)
+
+    def info(self, key: str) -> ObjectInfo | None:
+        try:
+            answer = self._client.head_object(**self._object(key))
+        except ClientError as e:
+            # HEAD has no body: a missing bucket looks like a missing key.
+            if e.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
+                raise translate(e, f"cannot look at {self.address(key)}") from e
+            self.check()
+            return None
+        except Exception as e:
+            raise translate(e, f"cannot look at {self.address(key)}") from e
+        return ObjectInfo(key, _bare(answer["ETag"]), answer["ContentLength"], answer["LastModified"].astimezone(UTC))
+
+    def check(self) -> None:
+        # A listing, since its refusal names the reason where that of a HEAD is a bare number.
+        with translated(f"cannot use {self.uri}"):
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
+
+    def zarr_store(self, key: str, read_only: bool = False) -> ZarrStore:
+        return FsspecStore(self._zarr_filesystem, path=self._path(key), read_only=read_only or self.read_only)
+
+    def duckdb_uri(self, key: str) -> str:
+        return f"s3://{self._path(key)}"
+
+    @cached_property
+    def filesystem(self) -> Any:
+        return _filesystem(asynchronous=False)
+
+    @cached_property
+    def _zarr_filesystem(self) -> Any:
+        # zarr awaits in a loop of its own, so it needs an instance of its own.
+        return _filesystem(asynchronous=True)
+
+    def _write(self, key: str, data: bytes) -> None:
+        with translated(f"cannot write {self.address(key)}"):
+            self._client.put_object(**self._object(key), Body=data)
+
+    def _create(self, key: str, data: bytes) -> None:
+        self._put_if(key, data, AlreadyExists, IfNoneMatch="*")
+
+    def _replace(self, key: str, data: bytes, etag: str) -> None:
+        self._put_if(key, data, Conflict, IfMatch=f'"{etag}"')
+
+    def _put_if(self, key: str, data: bytes, taken: type[StorageError], **condition: str) -> None:
+        action = f"cannot {'create' if taken is AlreadyExists else 'replace'} {self.address(key)}"
+        try:
+            with translated(action, taken=taken):
+                self._client.put_object(**self._object(key), Body=data, **condition)
+        except taken as e:
+            # If the first answer was lost on its way, the client's own second try meets our first one's bytes.
+            cause = cast(ClientError, e.__cause__)
+            tried_again = cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+            if not (tried_again and self.read(key) == data):
+                raise
+        except StorageError as e:
+            # AWS answers 404, not 412, if the object to replace is gone.
+            status = getattr(e.__cause__, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if taken is Conflict and status == 404 and self.info(key) is None:
+                raise Conflict(
+                    f"{self.address(key)} is gone since it was read, so nothing was written. "
+                    "Read it again and decide."
+                ) from e
+            raise
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        found = []
+        with translated(f"cannot list {self.address(prefix)}"):
+            for page in self._pages(prefix):
+                found += [self._listed(entry) for entry in page.get("Contents", [])]
+        # AWS sorts by key, but servers that keep folders (SeaweedFS) put "a/b" before "a-b". Sorting what is
+        # sorted takes one pass.
+        found.sort(key=lambda info: info.key)
+        yield from found
+
+    def _children(self, prefix: str) -> list[str]:  # type: ignore[valid-type]  # `list` is a method here
+        with translated(f"cannot list {self.address(prefix)}"):
+            folders = [
+                folder["Prefix"]
+                for page in self._pages(prefix, Delimiter="/")
+                for folder in page.get("CommonPrefixes", [])
+            ]
+        return sorted(folder[len(self.prefix) + len(prefix) : -1] for folder in folders)
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator("list_objects_v2")
+        return iter(pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix, **options))
+
+    def _listed(self, entry: dict[str, Any]) -> ObjectInfo:
+        return ObjectInfo(
+            entry["Key"].removeprefix(self.prefix),
+            _bare(entry["ETag"]),
+            entry["Size"],
+            entry["LastModified"].astimezone(UTC),
+        )
+
+    def _object(self, key: str) -> dict[str, str]:
+        """The request's address. Any key is read as it is: in S3 '..' leads nowhere."""
+        if not key:
+            raise InvalidKey("the key is empty: there is no such object. Give a key.")
+        return {"Bucket": self.bucket, "Key": self.prefix + key}
+
+    def _path(self, key: str) -> str:
+        refuse_unsafe(key)  # s3fs cleans paths, so that an odd key would name another object
+        return f"{self.bucket}/{self.prefix}{key}"
+
+
+def _filesystem(*, asynchronous: bool) -> Any:
+    # No instance cache: it would hand out the credentials and endpoint of an earlier environment.
+    return S3FileSystem(
+        asynchronous=asynchronous,
+        config_kwargs=dict(_CLIENT),
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')

@@ -1,0 +1,161 @@
+"""A model version from the labelled normals of a category."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core import checkpoint, holdout, training
+from rd_core.config import TrainingConfig, model_config, recipe
+from rd_core.model import ReverseDistillation
+from rd_core.threshold import calibrate
+from storage import models
+from storage.filesystem import Store, open_store
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.model_card import model_card
+from tasks.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
+from tasks.progress import Progress, tell
+from tasks.scorer import model_for_scoring, use_own_threads
+
+CALIBRATION_BATCH = 16
+"""images in one forward pass over the held-out normals"""
+
+
+class NoNormals(Exception):
+    """A category without labelled normals cannot be trained."""
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train, as the settings say."""
+
+    category: str
+    image_height: int
+    image_width: int
+    teacher: str
+    teacher_weights: Path | None
+    recipe: str
+    steps: int | None
+    """None takes the recipe's"""
+    alpha: float
+    part_pattern: str | None
+    white_level: int
+    max_pixels: int
+    seed: int
+
+    @property
+    def training_config(self) -> TrainingConfig:
+        length = {} if self.steps is None else {"steps": self.steps}
+        return recipe(self.recipe, seed=self.seed, **length)
+
+    @property
+    def image_format(self) -> ImageFormat:
+        return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What a training reports of itself."""
+
+    category: str
+    version: str
+    train: int
+    """images"""
+    early_stop: int
+    calibration: int
+    duplicates: int
+    unreadable: int
+    steps: int
+    seconds: float
+    threshold: float
+    threshold_is_extrapolated: bool
+    champion: bool
+    """it came into force, since there was no champion or promotion was asked for"""
+
+
+@task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def fit_model(
+    store_uri: str, images_uri: str, request: TrainingRequest, *, run_id: str, now: datetime, promote: bool
+) -> FittedModel:
+    """Train, calibrate, publish; promote when asked to, or when the category has no champion yet.
+
+    Raises NoNormals, holdout's error for too few of them, TeacherUnavailable.
+    """
+    use_own_threads()
+    store = open_store(store_uri)
+    images = open_store(images_uri, read_only=True)
+    normals = find_normal_images(store, images, request.category, request.image_format)
+    if not normals.keys:
+        raise NoNormals(
+            f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
+            f"trained. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
+        )
+    split = holdout.split(normals.names, holdout.parts_of(normals.names, request.part_pattern), seed=request.seed)
+    fitted = _fit(images, normals, split, request)
+    weights = checkpoint.to_bytes(fitted.model)
+    held_out = PixelSource(images, _of(normals, split.calibration), request.image_format)
+    scores = _scores(model_for_scoring(weights), held_out)  # the model as the nights will see it
+    threshold = calibrate(scores, request.alpha)
+    model_version = models.new_version(weights, now)
+    card = model_card(request, normals, split, fitted, scores, threshold)
+    card |= {"version": model_version, "created_at": now.isoformat(), "run_id": run_id}
+    models.publish_model(store, request.category, model_version, weights, card)
+    champion = promote or models.read_champion(store, request.category) is None
+    if champion:
+        models.promote(store, request.category, model_version, by=f"training run {run_id}", now=now)
+    get_run_logger().info(
+        "model trained run=%s category=%s model=%s seconds=%.1f threshold=%.4f champion=%s",
+        run_id, request.category, model_version, fitted.seconds, threshold.value, champion,
+    )  # fmt: skip
+    return FittedModel(
+        category=request.category,
+        version=model_version,
+        train=len(split.train),
+        early_stop=len(split.early_stop),
+        calibration=len(split.calibration),
+        duplicates=len(normals.duplicates),
+        unreadable=len(normals.unreadable),
+        steps=fitted.best_step,
+        seconds=fitted.seconds,
+        threshold=threshold.value,
+        threshold_is_extrapolated=threshold.extrapolated,
+        champion=champion,
+    )
+
+
+def _fit(images: Store, normals: NormalImages, split: holdout.Split, request: TrainingRequest) -> training.FitResult:
+    def tell_step(progress: training.TrainingProgress) -> None:
+        if progress.phase == "steps":
+            tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
+
+    return training.fit(
+        model_config(
+            request.recipe,
+            teacher=request.teacher,
+            image_height=request.image_height,
+            image_width=request.image_width,
+        ),
+        request.training_config,
+        PixelSource(images, _of(normals, split.train), request.image_format),
+        PixelSource(images, _of(normals, split.early_stop), request.image_format),
+        teacher_weights=request.teacher_weights,
+        on_step=tell_step,
+    )
+
+
+def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:
+    return [normals.keys[index] for index in indices]
+
+
+def _scores(model: ReverseDistillation, pixels: PixelSource) -> np.ndarray:
+    """float32 [n] raw scores, a bounded number of images at a time."""
+    chunks = [
+        range(start, min(start + CALIBRATION_BATCH, len(pixels)))
+        for start in range(0, len(pixels), CALIBRATION_BATCH)
+    ]
+    return np.concatenate([model.score(np.stack([pixels[i] for i in chunk])).scores for chunk in chunks])

@@ -1,0 +1,59 @@
+"""The model card: everything one must know to trust, repeat or question a model version."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from rd_core.holdout import Split
+from rd_core.preprocessing import PREPROCESSING_VERSION
+from rd_core.threshold import Threshold
+from rd_core.training import FitResult
+from tasks.normal_images import NormalImages
+from tasks.software import software
+
+CARD_VERSION = 1
+
+
+def model_card(
+    request: Any,
+    normals: NormalImages,
+    split: Split,
+    fitted: FitResult,
+    scores: np.ndarray,
+    threshold: Threshold,
+) -> dict[str, Any]:
+    """JSON values. `request` is the TrainingRequest, `scores` float32 [n] of the calibration normals."""
+    return {
+        "card_version": CARD_VERSION,
+        "category": request.category,
+        "preprocessing": PREPROCESSING_VERSION,
+        "settings": {
+            "white_level": request.white_level,
+            "max_pixels": request.max_pixels,
+            "part_pattern": request.part_pattern,
+            "alpha": request.alpha,
+            "recipe": request.recipe,
+            "teacher_weights": str(request.teacher_weights) if request.teacher_weights else None,
+        },
+        "model": fitted.model.config.to_dict(),
+        "training": request.training_config.to_dict(),
+        "data": {
+            "digest": normals.data_digest,
+            "train": [normals.keys[i] for i in split.train],
+            "early_stop": [normals.keys[i] for i in split.early_stop],
+            "calibration": [normals.keys[i] for i in split.calibration],
+            "duplicates": list(normals.duplicates),
+            "unreadable": dict(normals.unreadable),
+        },
+        "figures": {
+            "training_seconds": fitted.seconds,
+            "steps": fitted.steps,
+            "best_step": fitted.best_step,
+            "stopped_by": fitted.stopped,
+            "history": [asdict(look) for look in fitted.history],
+        },
+        "threshold": asdict(threshold),
+        "calibration_scores": np.sort(scores).tolist(),
+        "software": software(),
+    }

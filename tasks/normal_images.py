@@ -1,0 +1,94 @@
+"""The labelled normals of a category, read one at a time: what a model is trained on."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from rd_core.preprocessing import resize
+from storage import labels
+from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
+from storage.filesystem import Store
+from storage.images import content_digest, decode
+
+READERS = 4
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How bytes become the networks' pixels."""
+
+    height: int
+    width: int
+    white_level: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class NormalImages:
+    """Labelled normals that can be read, each content once."""
+
+    keys: tuple[str, ...]
+    """sorted"""
+    data_digest: str
+    """SHA-256 over keys and contents: two models of one digest saw the same images"""
+    duplicates: tuple[str, ...]
+    """keys whose bytes another key has too: a copy in training and calibration would flatter the threshold"""
+    unreadable: tuple[tuple[str, str], ...]
+    """(key, why)"""
+
+    @property
+    def names(self) -> list[str]:
+        """The last part of each key, which a part pattern is matched against."""
+        return [PurePosixPath(key).name for key in self.keys]
+
+
+class PixelSource(Sequence[np.ndarray]):
+    """Pixels of images by index, uint8 (height, width, 3), read and decoded on each access: never all in memory."""
+
+    def __init__(self, images: Store, keys: Sequence[str], image_format: ImageFormat) -> None:
+        self._images = images
+        self._keys = keys
+        self._format = image_format
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
+        return _pixels(self._images.read(self._keys[index]), self._format)
+
+
+def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
+    """Read every image labelled normal once, to know its content and that it decodes."""
+    keys = labels.normal_image_keys(store, category)
+
+    def look(key: str) -> tuple[str | None, str | None]:
+        try:
+            data = images.read(key)
+            _pixels(data, image_format)
+        except (UnreadableImage, KeyNotFound, InvalidKey) as e:
+            return None, str(e)
+        return content_digest(data), None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = dict(zip(keys, pool.map(look, keys), strict=True))
+    kept: dict[str, str] = {}
+    for key, (digest, _) in found.items():
+        if digest is not None:
+            kept.setdefault(digest, key)
+    chosen = sorted(kept.values())
+    by_key = {key: digest for digest, key in kept.items()}
+    return NormalImages(
+        keys=tuple(chosen),
+        data_digest=hashlib.sha256("\n".join(f"{key}\t{by_key[key]}" for key in chosen).encode()).hexdigest(),
+        duplicates=tuple(key for key, (digest, _) in found.items() if digest is not None and kept[digest] != key),
+        unreadable=tuple((key, why) for key, (_, why) in found.items() if why is not None),
+    )
+
+
+def _pixels(data: bytes, image_format: ImageFormat) -> np.ndarray:
+    picture = decode(data, white_level=image_format.white_level, max_pixels=image_format.max_pixels)
+    return resize(picture, image_format.height, image_format.width)

@@ -1,0 +1,55 @@
+"""Which model a run uses for a category: looked up once, at the run's start."""
+
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage import models
+from storage.errors import KeyNotFound
+from storage.filesystem import open_store
+from tasks.faults import ON_STORAGE_FAULT
+
+
+@dataclass(frozen=True)
+class PinnedModel:
+    """The version a run keeps, even when another is promoted meanwhile."""
+
+    category: str
+    version: str
+    preprocessing: str
+    height: int
+    """of its anomaly maps, pixels"""
+    width: int
+    threshold: float
+    alpha: float
+    threshold_is_extrapolated: bool
+
+
+@task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
+    """The champion of `category`, or None when there is none yet."""
+    store = open_store(store_uri, read_only=True)
+    champion = models.read_champion(store, category)
+    return None if champion is None else _pinned(store_uri, category, champion.version)
+
+
+def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
+    try:
+        card = models.read_card(open_store(store_uri, read_only=True), category, version)
+    except KeyNotFound as e:
+        raise KeyNotFound(
+            f"The champion of {category} is {version}, but its model card is gone from {store_uri}. Nothing of this "
+            "category was scored. Restore the card, or train and promote anew: "
+            f"rd-inspect train --category {category} --promote"
+        ) from e
+    return PinnedModel(
+        category=category,
+        version=version,
+        preprocessing=card["preprocessing"],
+        height=card["model"]["image_height"],
+        width=card["model"]["image_width"],
+        threshold=card["threshold"]["value"],
+        alpha=card["threshold"]["alpha"],
+        threshold_is_extrapolated=card["threshold"]["extrapolated"],
+    )

@@ -1,0 +1,113 @@
+"""What is still to score of a partition, written down before anything is scored."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage import anomaly_maps, images, manifests, seals
+from storage.filesystem import Store, open_store
+from storage.records import Batch, ObjectInfo, Partition, Plan
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.pin_champion import PinnedModel
+
+SMALLEST_BATCH, LARGEST_BATCH = 32, 256
+"""images; below it a task is mostly orchestration, above it a shard of maps at 256 x 256 pixels passes 32 MiB"""
+FEWEST_TASKS, MOST_TASKS = 8, 400
+"""a night of one category: enough for the workers to share, few enough for the Prefect server"""
+
+
+@dataclass(frozen=True)
+class PartitionJob:
+    """One category's part of a run."""
+
+    store_uri: str
+    images_uri: str
+    run_date: date
+    model: PinnedModel
+    run_id: str
+    planned_at: datetime
+    """UTC; the run's start"""
+    batch_images: int | None = None
+    """images one task scores; None: chosen by their number"""
+
+    @property
+    def category(self) -> str:
+        return self.model.category
+
+    @property
+    def partition(self) -> Partition:
+        return Partition(self.model.category, self.run_date, self.model.version)
+
+
+@dataclass(frozen=True)
+class PartitionPlan:
+    """What a run found of one category's day."""
+
+    job: PartitionJob
+    listed: int
+    """images there now"""
+    sealed: int
+    """of these, how many a seal covers already"""
+    plan: Plan | None
+    """for the others; None when all are sealed"""
+
+    @property
+    def batches(self) -> list[Batch]:
+        return [] if self.plan is None else batches_of(self.plan)
+
+
+@task(name="plan-batches", task_run_name="plan {job.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def plan_batches(job: PartitionJob) -> PartitionPlan:
+    """List the images of the job's category and day, leave out what is sealed, write the manifest and the empty map
+    array for the rest. The same images make the same plan, whoever plans them."""
+    store = open_store(job.store_uri)
+    listed = list(images.list_images(open_store(job.images_uri, read_only=True), job.category, job.run_date))
+    seal = seals.read_seal(store, job.partition)
+    done = seals.sealed_images(store, seal) if seal else set()
+    to_score = [image for image in listed if (image.key, image.etag) not in done]
+    plan = _publish(store, job, to_score) if to_score else None
+    return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan)
+
+
+def batches_of(plan: Plan) -> list[Batch]:
+    """The batches of a plan, in order: a pure function, so that only the plan travels."""
+    count = -(-plan.images // plan.batch_size)
+    return [Batch(plan, index, manifests.batch_digest(plan.digest, index)) for index in range(count)]
+
+
+def batch_size_for(images_to_score: int) -> int:
+    """Images one task scores. Depends on the number of images alone, never on the cluster: a plan must not change
+    with the machine it is made on."""
+    shared_out = min(max(-(-images_to_score // FEWEST_TASKS), SMALLEST_BATCH), LARGEST_BATCH)
+    return max(shared_out, -(-images_to_score // MOST_TASKS))
+
+
+def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo]) -> Plan:
+    plan = manifests.publish_plan(
+        store,
+        job.partition,
+        to_score,
+        preprocessing=job.model.preprocessing,
+        batch_size=min(job.batch_images or batch_size_for(len(to_score)), len(to_score)),
+        run_id=job.run_id,
+        planned_at=job.planned_at,
+    )
+    anomaly_maps.create_maps(
+        store,
+        plan.map_store,
+        images=plan.images,
+        height=job.model.height,
+        width=job.model.width,
+        batch_size=plan.batch_size,
+        attributes={
+            "category": job.category,
+            "run_date": job.run_date.isoformat(),
+            "model_version": job.model.version,
+            "manifest": plan.manifest,
+            "threshold": job.model.threshold,
+            "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
+        },
+    )
+    return plan

@@ -1,0 +1,85 @@
+"""A warm model: what a worker process keeps between batches."""
+
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rd_core import checkpoint
+from rd_core.model import ReverseDistillation, default_device, prepare_for_inference
+from rd_core.preprocessing import resize
+from rd_core.threshold import conformal_p_values
+from storage import models
+from storage.filesystem import Store
+from storage.images import decode
+
+WARM_MODELS = 4
+"""kept in one process: a worker that serves many categories must not keep them all"""
+
+_lock = threading.Lock()
+_warm: OrderedDict[tuple[str, str, str, str], "Scorer"] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """One model version ready to score, with what its card says about images and threshold."""
+
+    model: ReverseDistillation
+    height: int
+    width: int
+    white_level: int
+    max_pixels: int
+    threshold: np.float32
+    calibration_scores: np.ndarray
+    """float32 [n], sorted: scores of held-out normals"""
+    preprocessing: str
+
+    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
+        picture = decode(data, white_level=self.white_level, max_pixels=self.max_pixels)
+        return resize(picture, self.height, self.width), picture.shape[:2]
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """float32 [B] -> float64 [B]"""
+        return conformal_p_values(scores, self.calibration_scores)
+
+
+def use_own_threads() -> None:
+    """Torch threads of this worker: a Dask worker process starts with one, whatever its share of the cores."""
+    torch.set_num_threads(int(os.environ.get("RD_INSPECT_TORCH_THREADS", "1")))
+
+
+def warm_scorer(store: Store, category: str, version: str) -> Scorer:
+    """The scorer of `version`, from memory or the store (digest checked). Raises CorruptObject, KeyNotFound."""
+    key = (store.uri, category, version, str(default_device()))
+    with _lock:  # also while loading: two threads of one worker must not load the same model twice
+        if key not in _warm:
+            _warm[key] = _load(store, category, version)
+            while len(_warm) > WARM_MODELS:
+                _warm.popitem(last=False)
+        _warm.move_to_end(key)
+        return _warm[key]
+
+
+def model_for_scoring(weights: bytes) -> ReverseDistillation:
+    """The model a checkpoint holds, with batch norms folded, on the GPU where there is one. Raises CheckpointError."""
+    return prepare_for_inference(checkpoint.from_bytes(weights, device=default_device()))
+
+
+def _load(store: Store, category: str, version: str) -> Scorer:
+    card: dict[str, Any] = models.read_card(store, category, version)
+    model = model_for_scoring(models.read_weights(store, category, version))
+    return Scorer(
+        model=model,
+        height=model.config.image_height,
+        width=model.config.image_width,
+        white_level=card["settings"]["white_level"],
+        max_pixels=card["settings"]["max_pixels"],
+        threshold=np.float32(card["threshold"]["value"]),
+        calibration_scores=np.sort(np.asarray(card["calibration_scores"], dtype=np.float32)),
+        preprocessing=card["preprocessing"],
+    )

@@ -1,0 +1,179 @@
+"""The report of one inspection run, from what lies in the store."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from reports.records import CategoryRun, RunReport, ScoredImage
+from reports.run_markdown import render_run_markdown
+from reports.run_report import render_run_report
+from storage import anomaly_maps, labels, models, scores, seals
+from storage.errors import StorageError, UnreadableImage
+from storage.filesystem import Store, open_store
+from storage.images import decode
+from storage.layout import report_key, scores_prefix
+from storage.records import Partition
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.software import software
+
+WORST = 12
+"""pictures a category"""
+MOST_ERRORS_LISTED = 50
+
+
+@dataclass(frozen=True)
+class CategoryOutcome:
+    """What a run did with one category, as far as the flow knows."""
+
+    category: str
+    state: str
+    """sealed | already sealed | failed | no champion | no images"""
+    model_version: str | None = None
+    images: int = 0
+    """there now; the counts below are of those that this run scored"""
+    ok: int = 0
+    unreadable: int = 0
+    rejected: int = 0
+    anomalous: int = 0
+    scored_now: int = 0
+    """images this run scored itself; the others were sealed before"""
+    seconds: float = 0.0
+    """wall clock from the first batch to the seal"""
+    seconds_by_stage: tuple[tuple[str, float], ...] = ()
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """Where the report lies, and the same in Markdown."""
+
+    key: str
+    markdown: str
+
+
+@task(name="write-run-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def write_run_report(
+    store_uri: str,
+    images_uri: str,
+    run_date: date,
+    *,
+    run_id: str,
+    outcome: str,
+    categories: Sequence[CategoryOutcome],
+    started_at: datetime,
+    finished_at: datetime,
+) -> WrittenReport:
+    """Draw the run's report from its sealed scores, maps and images, and write it."""
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    report = RunReport(
+        run_id=run_id,
+        run_date=run_date,
+        store_uri=store_uri,
+        started_at=started_at,
+        finished_at=finished_at,
+        outcome=outcome,
+        categories=tuple(_category_run(store, images, run_date, one) for one in categories),
+        software=software(),
+    )
+    key = report_key("inspection", run_date, f"{run_id}.html")
+    store.write(key, render_run_report(report).encode("utf-8"))
+    return WrittenReport(key, render_run_markdown(report))
+
+
+def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutcome) -> CategoryRun:
+    run = CategoryRun(
+        category=one.category,
+        state=one.state,
+        model_version=one.model_version,
+        images=one.images,
+        seconds_by_stage=dict(one.seconds_by_stage),
+        images_per_second=one.scored_now / one.seconds if one.seconds else None,
+        message=one.message,
+    )
+    if one.model_version is None:
+        return run
+    card = models.read_card(store, one.category, one.model_version)
+    run = replace(
+        run,
+        threshold=card["threshold"]["value"],
+        alpha=card["threshold"]["alpha"],
+        threshold_extrapolated=card["threshold"]["extrapolated"],
+        calibration_scores=np.asarray(card["calibration_scores"], dtype=np.float32),
+    )
+    seal = seals.read_seal(store, Partition(one.category, run_date, one.model_version))
+    if seal is None:
+        return run
+    table = _latest(scores.read_scores(store, [part.key for plan in seal.plans for part in plan.parts]))
+    statuses = Counter(table["status"].to_pylist())
+    return replace(
+        run,
+        ok=statuses["ok"],
+        unreadable=statuses["unreadable"],
+        rejected=statuses["rejected"],
+        anomalous=pc.sum(table["is_anomalous"]).as_py() or 0,
+        duplicates=_duplicates(table),
+        scores=table["score"].drop_null().to_numpy(),
+        worst=_worst(store, images, one.category, table, card["settings"]),
+        unreadable_images=_errors(table),
+        maps_key=", ".join(plan.map_store for plan in seal.plans),
+        scores_key=scores_prefix(one.category, run_date, one.model_version),
+    )
+
+
+def _latest(table: pa.Table) -> pa.Table:
+    """One row an image: the last, where it changed and was scored again. Plans stand in the order of their seals."""
+    last = {key: row for row, key in enumerate(table["image_key"].to_pylist())}
+    return table.take(sorted(last.values()))
+
+
+def _duplicates(table: pa.Table) -> int:
+    """Images whose bytes another image of the night has too, not counting the first of each."""
+    return sum(n - 1 for n in Counter(table["content_digest"].drop_null().to_pylist()).values())
+
+
+def _errors(table: pa.Table) -> list[tuple[str, str]]:
+    bad = table.filter(pc.not_equal(table["status"], "ok")).slice(0, MOST_ERRORS_LISTED)
+    return list(zip(bad["image_key"].to_pylist(), bad["error"].to_pylist(), strict=True))
+
+
+def _worst(
+    store: Store, images: Store, category: str, table: pa.Table, settings: dict[str, Any]
+) -> list[ScoredImage]:
+    scored = table.filter(pc.is_valid(table["score"])).sort_by([("score", "descending")]).slice(0, WORST)
+    known = labels.read_labels(store, category).select(["image_key", "label", "kind"]).to_pylist()
+    label_of = {row["image_key"]: row for row in known}
+    rows = scored.to_pylist()
+    return [_scored_image(store, images, row, label_of.get(row["image_key"], {}), settings) for row in rows]
+
+
+def _scored_image(
+    store: Store, images: Store, row: dict[str, Any], label: dict[str, Any], settings: dict[str, Any]
+) -> ScoredImage:
+    try:
+        data = images.read(row["image_key"])
+        picture = decode(data, white_level=settings["white_level"], max_pixels=settings["max_pixels"])
+    except (
+        StorageError,
+        UnreadableImage,
+    ):  # removed or changed since it was scored: the row and the map remain
+        picture = None
+    return ScoredImage(
+        image_key=row["image_key"],
+        score=row["score"],
+        threshold=row["threshold"],
+        is_anomalous=row["is_anomalous"],
+        p_value=row["p_value"],
+        anomalous_area=row["anomalous_area"],
+        label=label.get("label"),
+        kind=label.get("kind"),
+        picture=picture,
+        anomaly_map=anomaly_maps.read_map(store, row["map_store"], row["map_index"]),
+    )

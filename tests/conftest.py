@@ -1,0 +1,50 @@
+"""What many tests need: one Prefect server, one Dask cluster, and a small store with trained models."""
+
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+TODAY = datetime(2026, 3, 3, 4, 0, tzinfo=UTC)
+DAY = date(2026, 3, 2)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The developer's own settings must not change what a test sees."""
+    for name in list(os.environ):
+        if name.startswith("RD_INSPECT_") and name not in ("RD_INSPECT_HOME", "RD_INSPECT_TORCH_THREADS"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_home: Path) -> Iterator[str]:
+    """The embedded server, started as a command starts it, once for all tests."""
+    os.environ["RD_INSPECT_HOME"] = str(prefect_home)
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_HOME"] = str(prefect_home / "client")
+    os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+    os.environ["PREFECT_LOGGING_COLORS"] = "false"
+    from flows.prefect_server import prefect_server  # noqa: PLC0415  (Prefect reads its home at import)
+
+    with prefect_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def scheduler(prefect_api: str) -> Iterator[str]:
+    """A Dask cluster of two worker processes, as an embedded run has."""
+    from distributed import LocalCluster  # noqa: PLC0415
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+    ) as cluster:
+        yield cluster.scheduler_address

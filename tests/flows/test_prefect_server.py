@@ -1,0 +1,54 @@
+"""The embedded Prefect server: one, shared, and gone with its owner."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from flows.prefect_server import _is_healthy, prefect_server
+
+OTHER_COMMAND = """
+import os, sys, time
+os.environ.pop("PREFECT_API_URL", None)
+from flows.prefect_server import prefect_server
+with prefect_server() as url:
+    print(url, flush=True)
+    time.sleep(float(sys.argv[1]))
+"""
+
+
+def _other_command(home: Path, seconds: float) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    environment |= {"RD_INSPECT_HOME": str(home), "PREFECT_HOME": str(home / "other")}
+    return subprocess.Popen(
+        [sys.executable, "-c", OTHER_COMMAND, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_second_command_shares_the_server(prefect_api: str, prefect_home: Path) -> None:
+    with _other_command(prefect_home, 0.1) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline().strip() == prefect_api
+    assert other.returncode == 0
+    assert _is_healthy(prefect_api)
+
+
+def test_a_configured_server_is_used_as_it_is(prefect_api: str) -> None:
+    with prefect_server() as url:
+        assert url == prefect_api == os.environ["PREFECT_API_URL"]
+
+
+def test_a_killed_command_leaves_no_server_behind(tmp_path: Path) -> None:
+    with _other_command(tmp_path, 600) as owner:
+        assert owner.stdout is not None
+        url = owner.stdout.readline().strip()
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            assert answer.status == 200
+        owner.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while _is_healthy(url) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _is_healthy(url)

@@ -1,0 +1,92 @@
+"""Settings: the order of sources, and refusals that help."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from flows.settings import SettingsError, load_settings, store_uri
+
+TOML = """
+[plant]
+time_zone = "America/New_York"
+[defaults]
+image_size = 128
+alpha = 0.02
+[categories.cloth]
+alpha = 0.05
+image_size = [96, 160]
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    (tmp_path / "categories.toml").write_text(TOML)
+    return str(tmp_path)
+
+
+def test_defaults_hold_where_nothing_is_said(tmp_path: Path) -> None:
+    settings = load_settings(str(tmp_path), environment={})
+    assert settings.category("any").teacher == "efficientnet_lite0"
+    assert settings.category("any").height_width == (256, 256)
+    assert settings.images == str(tmp_path)
+
+
+def test_a_category_wins_over_defaults_and_others_keep_them(store: str) -> None:
+    settings = load_settings(store, environment={})
+    assert settings.category("cloth").alpha == 0.05
+    assert settings.category("cloth").height_width == (96, 160)
+    assert settings.category("metal").alpha == 0.02
+    assert settings.category("metal").height_width == (128, 128)
+
+
+def test_environment_wins_over_the_file_and_options_over_both(store: str) -> None:
+    environment = {"RD_INSPECT_ALPHA": "0.2", "RD_INSPECT_IMAGE_SIZE": "64x96", "RD_INSPECT_STORE": "elsewhere"}
+    settings = load_settings(store, options={"alpha": 0.3, "steps": None}, environment=environment)
+    assert settings.category("cloth").alpha == 0.3
+    assert settings.category("cloth").height_width == (64, 96)
+    assert settings.category("cloth").steps is None
+    assert load_settings(store, environment=environment).category("cloth").alpha == 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[categories.cloth]\nalfa = 0.1", ["alfa", "'alpha'", "categories.cloth"]),
+        ("[defaults]\nimage_sise = 64", ["image_sise", "'image_size'"]),
+        ("[plant]\ntimezone = 'UTC'", ["timezone", "'time_zone'"]),
+        ("[category.cloth]\nalpha = 0.1", ["'category'", "'categories'"]),
+        ("[categories]\ncloth = 3", ["cloth", "[categories.cloth]"]),
+        ("[defaults]\nalpha = 1.5", ["defaults.alpha", "1.5"]),
+        ("[defaults]\nimage_size = 8", ["image_size 8", "32"]),
+        ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),
+        ("[defaults]\npart_pattern = 'tile(\\\\d+)'", ["part_pattern", "`part`"]),
+        ("[defaults]\npart_pattern = '('", ["part_pattern"]),
+        ("not toml", ["categories.toml", "not valid TOML"]),
+    ],
+)
+def test_a_wrong_file_is_refused_with_name_and_cure(tmp_path: Path, text: str, names: list[str]) -> None:
+    (tmp_path / "categories.toml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings(str(tmp_path), environment={})
+    for name in names:
+        assert name in str(refused.value)
+
+
+def test_an_unknown_environment_variable_or_option_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="RD_INSPECT_.*TIMEZONE.*TIME_ZONE"):
+        load_settings(str(tmp_path), environment={"RD_INSPECT_TIMEZONE": "UTC"})
+    with pytest.raises(SettingsError, match="step.*steps"):
+        load_settings(str(tmp_path), options={"step": 3}, environment={})
+
+
+def test_yesterday_is_the_plants(store: str) -> None:
+    early_in_london = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)  # still 1 March in New York
+    assert load_settings(store, environment={}).yesterday(early_in_london) == date(2026, 2, 28)
+
+
+def test_the_store_is_named_or_the_cure_is_told() -> None:
+    assert store_uri("a", {"RD_INSPECT_STORE": "b"}) == "a"
+    assert store_uri(None, {"RD_INSPECT_STORE": "b"}) == "b"
+    with pytest.raises(SettingsError, match="--store URI"):
+        store_uri(None, {})

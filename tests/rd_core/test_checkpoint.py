@@ -1,0 +1,107 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from rd_core.checkpoint import ENTRY, from_bytes, to_bytes
+from rd_core.errors import CheckpointError
+
+
+@pytest.fixture
+def data(random_model):
+    return to_bytes(random_model)
+
+
+def rewritten(data, *, header=None, tensors=None):
+    """The checkpoint with parts of its header or tensors changed by functions, and its digest left as it was."""
+    length = int.from_bytes(data[:8], "little")
+    entry = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][ENTRY])
+    table = load(data)
+    if header:
+        header(entry)
+    if tensors:
+        tensors(table)
+    return save(table, metadata={ENTRY: json.dumps(entry)})
+
+
+def test_a_model_survives_bytes(random_model, data):
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    found = from_bytes(data)
+    assert found.config == random_model.config
+    assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
+
+
+def test_the_same_model_gives_the_same_bytes(random_model, data):
+    assert to_bytes(random_model) == data
+    assert to_bytes(from_bytes(data)) == data
+
+
+def test_loading_needs_no_weights_from_elsewhere(data, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("looked for teacher weights")
+
+    monkeypatch.setattr("rd_core.teacher.load_weights", refuse)
+    from_bytes(data)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, 10_000, -1])
+def test_a_cut_file_is_refused(data, keep):
+    with pytest.raises(CheckpointError):
+        from_bytes(data[:keep])
+
+
+def test_one_flipped_bit_among_the_weights_is_noticed(data):
+    damaged = bytearray(data)
+    damaged[-1000] ^= 4
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        from_bytes(bytes(damaged))
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    with pytest.raises(CheckpointError, match="not a model of this program"):
+        from_bytes(pickle.dumps(Trap()))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_safetensors_of_another_program_are_refused():
+    with pytest.raises(CheckpointError, match="not a model of this program"):
+        from_bytes(save({"a": torch.zeros(2)}))
+
+
+def test_another_format_is_refused(data):
+    with pytest.raises(CheckpointError, match="format 99"):
+        from_bytes(rewritten(data, header=lambda entry: entry.update(format=99)))
+
+
+def test_an_unknown_setting_is_refused(data):
+    with pytest.raises(CheckpointError, match="no setting 'colour'"):
+        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(colour="red")))
+
+
+def test_an_unknown_teacher_is_refused(data):
+    with pytest.raises(CheckpointError, match="no teacher 'vgg'"):
+        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(teacher="vgg")))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m.student.heads[0].register_parameter("bias", None), "student.heads.0.bias is missing"),
+        (lambda m: m.register_buffer("extra", torch.zeros(1)), "extra is unknown"),
+        (
+            lambda m: m.standardisation.register_buffer("std_0", torch.ones(7)),
+            r"std_0 has shape \[7\] instead of \[24\]",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit_the_settings_are_named(random_model, change, says):
+    change(random_model)
+    with pytest.raises(CheckpointError, match=says):
+        from_bytes(to_bytes(random_model))

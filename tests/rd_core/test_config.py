@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        ModelConfig(teacher="resnet18", image_height=96, image_width=320, standardise=False, score="sum"),
+        recipe("paper", seed=7),
+        recipe("robust", seconds=30.0, patience=None),
+    ],
+)
+def test_a_record_survives_json(record):
+    assert type(record).from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
+def test_a_missing_field_takes_its_default():
+    assert ModelConfig.from_dict({"image_height": 128}) == ModelConfig(image_height=128)
+
+
+def test_an_unknown_field_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="image_hight.*Did you mean 'image_height'"):
+        ModelConfig.from_dict({"image_hight": 128})
+
+
+@pytest.mark.parametrize("values", [{"score": "mean"}, {"image_height": "tall"}, {"standardise": None}])
+def test_a_value_of_the_wrong_kind_is_refused(values):
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        ModelConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(("side", "near"), [(100, "96 or 128"), (31, "Use 32:"), (0, "Use 32:"), (257, "256 or 288")])
+def test_a_side_off_the_grid_is_refused_with_the_nearest_legal_ones(side, near):
+    with pytest.raises(ConfigError, match=near):
+        ModelConfig(image_width=side)
+
+
+def test_the_papers_recipe_is_the_papers():
+    settings = recipe("paper")
+    assert (settings.optimiser, settings.betas, settings.learning_rate) == ("adam", (0.5, 0.999), 0.005)
+    assert (settings.batch_size, settings.epochs, settings.schedule) == (16, 200, "constant")
+    assert settings.loss == "per_position"
+    assert settings.keep == "last"
+    assert not model_config("paper").standardise
+
+
+def test_the_default_recipe_standardises():
+    assert model_config().standardise
+    assert recipe() == TrainingConfig()
+
+
+def test_steps_take_the_place_of_epochs_and_the_other_way_round():
+    assert (recipe("paper", steps=5).epochs, recipe("paper", steps=5).steps) == (None, 5)
+    assert (recipe("robust", epochs=2).epochs, recipe("robust", epochs=2).steps) == (2, None)
+
+
+def test_epochs_count_the_last_short_batch():
+    assert recipe("robust", epochs=3, batch_size=16).total_steps(33) == 9
+
+
+def test_unknown_recipes_and_overrides_name_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'robust'"):
+        recipe("robst")
+    with pytest.raises(ConfigError, match="Did you mean 'batch_size'"):
+        recipe("robust", batchsize=4)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"steps": 0}, {"batch_size": 1}, {"learning_rate": -1.0}, {"steps": 5, "epochs": 5}, {"warm_up": 1.0}]
+)
+def test_settings_that_train_nothing_are_refused(bad):
+    with pytest.raises(ConfigError):
+        recipe("robust", **bad)

@@ -1,0 +1,94 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.holdout import parts_of, split
+
+EXPOSURES = r"exp(?P<view>\d+)_num_(?P<serial>\d+)"
+
+
+def test_without_a_pattern_each_image_is_a_part():
+    assert parts_of(["a.png", "b.png"], None) == ["a.png", "b.png"]
+
+
+def test_a_named_part_is_taken_and_the_rest_stand_alone():
+    names = ["part7_1.png", "part7_2.png", "part8_1.png", "other.png"]
+    assert parts_of(names, r"(?P<part>part\d+)_") == ["part7", "part7", "part8", "other.png"]
+
+
+def test_a_new_part_begins_when_the_view_does_not_rise():
+    names = ["exp5_num_40.jpg", "exp1_num_9.jpg", "exp2_num_10.jpg", "exp6_num_30.jpg", "exp1_num_35.jpg"]
+    parts = parts_of(names, EXPOSURES)
+    assert parts[1] == parts[2] == parts[3]  # serials 9, 10, 30: views 1, 2, 6
+    assert parts[0] == parts[4] != parts[1]  # serials 35, 40: views 1, 5
+
+
+def test_equal_views_are_two_parts():
+    first, second = parts_of(["exp3_num_1.jpg", "exp3_num_2.jpg"], EXPOSURES)
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        (r"(\d+)", "tell no parts"),
+        (r"(?P<view>\d+)", "tell no parts"),
+        (r"(?P<part>", "no regular expression"),
+        (r"(?P<part>zzz)", "matches none"),
+        (r"(?P<view>[a-z])(?P<serial>\d)", "no number"),
+    ],
+)
+def test_a_pattern_that_tells_no_parts_is_refused(pattern, says):
+    with pytest.raises(ConfigError, match=says):
+        parts_of(["a1.png", "b2.png"], pattern)
+
+
+@given(st.lists(st.integers(0, 40), min_size=8, max_size=200), st.integers(0, 5))
+def test_a_split_keeps_parts_whole_and_leaves_no_set_empty(numbers, seed):
+    parts = [f"p{number}" for number in numbers]
+    names = [f"{i}.png" for i in range(len(parts))]
+    if len(set(parts)) < 3:
+        with pytest.raises(TooFewNormals):
+            split(names, parts, seed=seed)
+        return
+    found = split(names, parts, seed=seed)
+    sets = [found.train, found.early_stop, found.calibration]
+    assert all(sets)
+    assert sorted(i for chosen in sets for i in chosen) == list(range(len(names)))
+    in_parts = [{parts[i] for i in chosen} for chosen in sets]
+    assert not (in_parts[0] & in_parts[1] or in_parts[0] & in_parts[2] or in_parts[1] & in_parts[2])
+
+
+def test_the_shares_are_about_those_asked_for():
+    names = [f"{i}.png" for i in range(4000)]
+    found = split(names, names, early_stop=0.1, calibration=0.25)
+    assert len(found.early_stop) == pytest.approx(400, abs=60)
+    assert len(found.calibration) == pytest.approx(1000, abs=90)
+
+
+def test_added_images_move_none_of_the_others():
+    names = [f"{i}.png" for i in range(300)]
+    before, after = split(names[:200], names[:200]), split(names, names)
+    for kind in ("train", "early_stop", "calibration"):
+        assert getattr(before, kind) == tuple(i for i in getattr(after, kind) if i < 200)
+
+
+def test_the_order_of_names_does_not_matter_but_the_seed_does():
+    names = [f"{i}.png" for i in range(100)]
+    chosen = {names[i] for i in split(names, names).calibration}
+    backwards = names[::-1]
+    assert {backwards[i] for i in split(backwards, backwards).calibration} == chosen
+    assert {names[i] for i in split(names, names, seed=1).calibration} != chosen
+
+
+def test_too_few_normals_are_refused_with_the_number_wanted():
+    with pytest.raises(TooFewNormals, match="7 normal images.*at least 8"):
+        split(list("abcdefg"), list("abcdefg"))
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.2), (0.5, 0.5), (0.2, -0.1)])
+def test_shares_that_empty_a_set_are_refused(shares):
+    names = [str(i) for i in range(10)]
+    with pytest.raises(ConfigError):
+        split(names, names, early_stop=shares[0], calibration=shares[1])

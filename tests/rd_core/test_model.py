@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch.nn import functional as F
+
+from rd_core.config import ModelConfig
+from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
+from rd_core.teacher import TEACHERS
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", list(TEACHERS))
+@pytest.mark.parametrize("standardise", [True, False])
+def test_the_student_gives_back_the_teachers_shapes(name, standardise):
+    config = ModelConfig(teacher=name, image_height=64, image_width=96, standardise=standardise)
+    model = build_model(config, pretrained=False).eval()
+    with torch.no_grad():
+        features = model.teacher_features(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))
+        assert [f.shape for f in model(features)] == [f.shape for f in features]
+
+
+def test_only_a_standardising_student_gives_negative_values(small_config):
+    for standardise in (True, False):
+        config = ModelConfig(image_height=64, image_width=64, standardise=standardise)
+        model = build_model(config, pretrained=False).eval()
+        with torch.no_grad():
+            outputs = model(tuple(torch.randn(2, c, 64 // s, 64 // s) for c, s in zip((24, 40, 112), (4, 8, 16))))
+        assert any((o < 0).any() for o in outputs) == standardise
+
+
+def test_score_follows_the_paper_step_by_step(random_model, images):
+    """Against the chain written out with torch's and SciPy's own functions."""
+    batch = torch.from_numpy(images[:3])
+    with torch.no_grad():
+        targets = random_model.standardisation(random_model.teacher_features(batch))
+        outputs = random_model(targets)
+    total = np.zeros((3, 64, 64))
+    for t, s in zip(targets, outputs, strict=True):
+        t, s = t.double(), s.double()
+        distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
+        total += F.interpolate(distance[:, None], size=64, mode="bilinear", align_corners=True)[:, 0].numpy()
+    expected = np.stack([gaussian_filter(m, 4) for m in total])
+    found = random_model.score(images[:3])
+    assert found.maps.dtype == found.scores.dtype == np.float32
+    np.testing.assert_allclose(found.maps, expected, atol=1e-5)
+    np.testing.assert_allclose(found.scores, expected.max(axis=(1, 2)), atol=1e-5)
+
+
+@pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
+def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, prepare):
+    model = prepare(random_model)
+    together = model.score(images)
+    for i, image in enumerate(images):
+        alone = model.score(image[None])
+        assert np.array_equal(alone.maps[0], together.maps[i])  # bit for bit
+        assert alone.scores[0] == together.scores[i]
+
+
+def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
+    ready = prepare_for_inference(random_model)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in ready.modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in random_model.modules())
+    before, after = random_model.score(images), ready.score(images)
+    np.testing.assert_allclose(after.maps, before.maps, atol=1e-5)
+    np.testing.assert_allclose(after.scores, before.scores, atol=1e-5)
+
+
+def test_the_sum_is_the_score_of_one_class_novelty(images):
+    config = ModelConfig(image_height=64, image_width=64, score="sum")
+    found = build_model(config, pretrained=False).eval().score(images[:2])
+    np.testing.assert_allclose(found.scores, found.maps.sum(axis=(1, 2)), rtol=1e-5)
+
+
+def test_no_images_give_no_scores(random_model):
+    found = random_model.score(np.zeros((0, 64, 64, 3), np.uint8))
+    assert found.maps.shape == (0, 64, 64)
+    assert found.scores.shape == (0,)
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 64, 3), (64, 64, 3), (2, 64, 64, 1)])
+def test_images_of_another_shape_are_refused(random_model, shape):
+    with pytest.raises(ValueError, match="Resize them"):
+        random_model.score(np.zeros(shape, np.uint8))
+
+
+def test_floats_are_refused(random_model):
+    with pytest.raises(ValueError, match="float64"):
+        random_model.score(np.zeros((1, 64, 64, 3)))
+
+
+def test_scoring_in_training_mode_is_refused(random_model):
+    with pytest.raises(RuntimeError, match="training mode"):
+        random_model.train().score(np.zeros((1, 64, 64, 3), np.uint8))

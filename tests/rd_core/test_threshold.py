@@ -1,0 +1,107 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.threshold import calibrate, conformal_p_values
+
+
+@pytest.mark.parametrize(("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96)])
+def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
+    scores = np.random.default_rng(0).permutation(np.arange(1, n + 1))
+    found = calibrate(scores, alpha)
+    assert found.value == rank
+    assert not found.extrapolated
+    assert found.smallest_honest_alpha == pytest.approx(1 / (n + 1))
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (40, 0.1), (99, 0.02), (30, 0.07)])
+@pytest.mark.parametrize("law", ["normal", "lognormal"])
+def test_the_false_alarm_rate_keeps_its_promise(n, alpha, law):
+    """Over many calibrations the mean rate is at most alpha, and not much below what the ranks allow."""
+    draw = getattr(np.random.default_rng(1), law)
+    rates = [np.mean(draw(size=200) > calibrate(draw(size=n), alpha).value) for _ in range(1500)]
+    reachable = np.floor((n + 1) * alpha + 1e-9) / (n + 1)
+    noise = 4 * np.std(rates) / np.sqrt(len(rates))
+    assert np.mean(rates) == pytest.approx(reachable, abs=noise)
+    assert reachable <= alpha
+
+
+@pytest.mark.parametrize("law", ["exponential", "normal", "lognormal"])
+def test_an_extrapolated_threshold_comes_near_its_rate(law):
+    draw = getattr(np.random.default_rng(2), law)
+    found = [calibrate(draw(size=100), 0.002) for _ in range(200)]
+    assert all(t.extrapolated for t in found)
+    sample = draw(size=200_000)
+    rate = np.mean([np.mean(sample > t.value) for t in found])
+    assert 0.0005 < rate < 0.006  # the largest of 100 scores alone would give 0.0099
+
+
+def test_an_extrapolated_threshold_is_never_below_the_largest_score():
+    scores = np.r_[np.linspace(0, 1, 30), 50.0]
+    found = calibrate(scores, 0.03)
+    assert found.extrapolated
+    assert found.value >= 50
+
+
+def test_a_smaller_alpha_never_lowers_the_threshold():
+    scores = np.random.default_rng(3).gamma(2.0, size=60)
+    values = [calibrate(scores, alpha).value for alpha in (0.3, 0.1, 0.03, 0.017, 0.016, 0.01, 0.003, 0.001)]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "how"), [(400, 0.1, "order statistics"), (60, 0.05, "order statistics and tail")]
+)
+def test_the_interval_covers_the_true_quantile(n, alpha, how):
+    random = np.random.default_rng(4)
+    truth = -np.log(alpha)  # of the exponential law
+    found = [calibrate(random.exponential(size=n), alpha) for _ in range(300)]
+    assert {t.interval for t in found} == {how}
+    assert np.mean([t.low <= truth <= t.high for t in found]) > 0.92
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=60), st.floats(0.0005, 0.6))
+def test_a_threshold_lies_in_its_interval_and_fits_into_json(scores, alpha):
+    found = calibrate(scores, alpha)
+    assert found.low <= found.value <= found.high
+    assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
+
+
+def test_equal_scores_extrapolate_to_themselves():
+    found = calibrate([2.5] * 20, 0.001)
+    assert found.value == pytest.approx(2.5)
+
+
+def test_p_values_count_the_scores_at_least_as_high():
+    assert conformal_p_values([0.0, 2.0, 2.5, 9.0], [3.0, 1.0, 2.0]).tolist() == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_p_values_of_normals_are_valid():
+    random = np.random.default_rng(5)
+    values = np.concatenate([conformal_p_values(random.normal(size=50), random.normal(size=39)) for _ in range(2000)])
+    for level in (0.025, 0.1, 0.5):
+        assert np.mean(values <= level) == pytest.approx(level, abs=0.012)
+
+
+def test_a_score_that_is_no_number_has_no_p_value():
+    assert np.isnan(conformal_p_values([np.nan], [1.0, 2.0])).all()
+
+
+def test_deciding_by_p_value_and_by_threshold_agree():
+    random = np.random.default_rng(6)
+    held, new = random.normal(size=39), random.normal(size=500)
+    assert ((new > calibrate(held, 0.1).value) == (conformal_p_values(new, held) <= 0.1)).all()
+
+
+def test_what_sets_no_threshold_is_refused():
+    with pytest.raises(TooFewNormals, match="at least 2"):
+        calibrate([1.0], 0.1)
+    with pytest.raises(ConfigError, match="alpha 1.5"):
+        calibrate([1.0, 2.0], 1.5)
+    with pytest.raises(ValueError, match="1 of 3 scores are not finite"):
+        calibrate([1.0, np.nan, 2.0], 0.1)

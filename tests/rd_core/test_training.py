@@ -1,0 +1,219 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from rd_core.checkpoint import to_bytes
+from rd_core.config import model_config, recipe
+from rd_core.errors import TooFewNormals, TrainingDiverged
+from rd_core.model import MICRO_BATCH, build_model
+from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
+from rd_core.training import batches, fit, learning_rate_at
+from tests.rd_core.conftest import SIZE, textured, with_blot
+
+
+class Counted:
+    """Images that know how often each was fetched and how many fetched ones are still alive."""
+
+    def __init__(self, images):
+        self.images = images
+        self.fetched = np.zeros(len(images), int)
+        self.alive = self.most_alive = 0
+        self.lock = threading.Lock()
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        class Image(np.ndarray):
+            def __del__(image):
+                if image.base is None and getattr(image, "counted", False):
+                    with self.lock:
+                        self.alive -= 1
+
+        image = np.ndarray.__new__(Image, self.images[index].shape, np.uint8)
+        image[...] = self.images[index]
+        image.counted = True
+        with self.lock:
+            self.fetched[index] += 1
+            self.alive += 1
+            self.most_alive = max(self.most_alive, self.alive)
+        return image
+
+
+def test_a_few_steps_tell_marred_images_from_normal_ones(fitted):
+    normal = textured(12, seed=5)
+    scores = np.r_[fitted.model.score(normal).scores, fitted.model.score(with_blot(normal)).scores]
+    assert roc_auc_score(np.repeat([0, 1], 12), scores) > 0.95
+
+
+def test_the_map_is_highest_where_the_blot_is(fitted):
+    maps = fitted.model.score(with_blot(textured(6, seed=6))).maps
+    peaks = [np.unravel_index(m.argmax(), m.shape) for m in maps]
+    assert np.mean([14 <= y < 42 and 14 <= x < 42 for y, x in peaks]) > 0.8
+
+
+def test_training_lowers_the_held_out_loss_and_keeps_the_best_look(fitted):
+    losses = {look.step: look.validation_loss for look in fitted.history}
+    assert list(losses) == [20, 40, 60]
+    assert losses[60] < 0.9 * losses[20]
+    assert losses[fitted.best_step] == min(losses.values())
+    assert not fitted.model.training
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_state(small_config):
+    settings = recipe(steps=3, batch_size=4)
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    first, second, other = (
+        to_bytes(fit(small_config, recipe(steps=3, batch_size=4, seed=seed), textured(8), textured(2, seed=1)).model)
+        for seed in (0, 0, 1)
+    )
+    assert first == second != other
+    assert torch.equal(torch.get_rng_state(), state)
+    assert settings.seed == 0
+
+
+def test_cached_images_are_decoded_once_and_never_held_together(small_config):
+    images = Counted(textured(60))
+    fit(small_config, recipe(steps=2, batch_size=4), images, textured(2, seed=1))
+    assert (images.fetched == 1).all()
+    assert images.most_alive <= 2 * MICRO_BATCH + 4
+
+
+def test_without_room_for_a_cache_features_are_computed_from_the_source_again(small_config, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("cached in spite of the budget")
+
+    cached = fit(small_config, recipe(steps=4, batch_size=4), textured(12), textured(3, seed=1))
+    monkeypatch.setattr("rd_core.training.CachedFeatures", refuse)
+    images = Counted(textured(12))
+    settings = recipe(steps=4, batch_size=4, feature_cache_bytes=1000)
+    streamed = fit(small_config, settings, images, textured(3, seed=1))
+    assert cached.cached
+    assert not streamed.cached
+    assert images.fetched.sum() == 12 + 4 * 4  # once for the standardisation, then at every step
+    assert streamed.history[-1].validation_loss == pytest.approx(cached.history[-1].validation_loss, rel=0.02)
+
+
+def test_the_cache_gives_back_the_features_and_the_bytes_it_says(small_config):
+    model = build_model(small_config, pretrained=False)
+    images = textured(MICRO_BATCH + 2)
+    with CachedFeatures(model, len(images)) as cache:
+        stream_features(model, images, keep=cache)
+        found = cache.batch([9, 0, 4])
+        assert cache._rows.nbytes == feature_bytes(model, len(images))
+    wanted = StreamedFeatures(model, images).batch([9, 0, 4])
+    for a, b in zip(found, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+        assert a.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_standardisation_is_of_the_training_images_alone(small_config):
+    bright = np.full((4, SIZE, SIZE, 3), 255, np.uint8)
+    settings = recipe(steps=1, batch_size=4)
+    one, other = (fit(small_config, settings, textured(8), held).model for held in (textured(4, seed=1), bright))
+    assert torch.equal(one.standardisation.mean_0, other.standardisation.mean_0)
+
+
+def test_the_papers_recipe_leaves_features_as_they_are():
+    config = model_config("paper", image_height=SIZE, image_width=SIZE)
+    found = fit(config, recipe("paper", steps=2, batch_size=4), textured(8), textured(2, seed=1))
+    assert (found.model.standardisation.mean_0 == 0).all()
+    assert (found.model.standardisation.std_2 == 1).all()
+    assert found.best_step == 2
+
+
+def test_images_of_any_size_are_resized_to_the_models(small_config):
+    mixed = [*textured(4), *textured(4, 100, 80)]
+    found = fit(small_config, recipe(steps=1, batch_size=4), mixed, textured(2, 30, 200))
+    assert found.steps == 1
+
+
+def test_patience_ends_a_training_that_no_longer_improves(small_config):
+    settings = recipe(steps=40, batch_size=4, validate_every=1, patience=2, learning_rate=1e-12, warm_up=0.0)
+    found = fit(small_config, settings, textured(8), textured(2, seed=1))
+    assert found.stopped == "patience"
+    assert found.steps < 40
+
+
+def test_a_budget_of_seconds_ends_the_training(small_config):
+    found = fit(small_config, recipe(steps=100_000, batch_size=4, seconds=0.5), textured(8), textured(2, seed=1))
+    assert found.stopped == "seconds"
+    assert 0 < found.steps < 1000
+    assert found.history[-1].step == found.steps
+
+
+def test_progress_tells_both_phases_to_their_end(small_config):
+    told = []
+    fit(
+        small_config,
+        recipe(steps=3, batch_size=4, validate_every=2),
+        textured(10),
+        textured(3, seed=1),
+        on_step=told.append,
+    )
+    features = [p for p in told if p.phase == "features"]
+    steps = [p for p in told if p.phase == "steps"]
+    assert (features[-1].done, features[-1].total) == (13, 13)
+    assert [p.done for p in steps] == [1, 2, 3]
+    assert steps[0].validation_loss is None
+    assert steps[1].validation_loss is not None
+    assert all(p.loss > 0 for p in steps)
+
+
+def test_what_the_listener_raises_ends_the_training(small_config):
+    class Enough(Exception):
+        pass
+
+    def stop(progress):
+        raise Enough
+
+    with pytest.raises(Enough):
+        fit(small_config, recipe(steps=3), textured(8), textured(2), on_step=stop)
+
+
+def test_a_fault_of_the_source_comes_through(small_config):
+    class Broken(Counted):
+        def __getitem__(self, index):
+            if index == 5:
+                raise OSError("gone")
+            return super().__getitem__(index)
+
+    with pytest.raises(OSError, match="gone"):
+        fit(small_config, recipe(steps=3), Broken(textured(8)), textured(2))
+
+
+def test_a_diverging_loss_is_an_error_and_no_model(small_config, monkeypatch):
+    monkeypatch.setitem(
+        __import__("rd_core.loss").loss.LOSSES, "per_position", lambda t, s: s[0].sum() * float("nan")
+    )
+    with pytest.raises(TrainingDiverged, match="learning rate below"):
+        fit(small_config, recipe(steps=3, batch_size=4), textured(8), textured(2))
+
+
+def test_too_few_images_are_refused(small_config):
+    with pytest.raises(TooFewNormals):
+        fit(small_config, recipe(), textured(1), textured(1))
+
+
+def test_an_epoch_shows_every_image_once_in_an_order_of_the_seed():
+    order = batches(10, 4, seed=0)
+    epochs = [np.concatenate([next(order) for _ in range(3)]) for _ in range(2)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert not np.array_equal(*epochs)
+
+
+def test_a_batch_of_one_is_left_out():
+    order = batches(9, 4, seed=0)
+    assert [len(next(order)) for _ in range(4)] == [4, 4, 4, 4]
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
+    settings = recipe(learning_rate=1.0, warm_up=0.25)
+    rates = [learning_rate_at(p, settings) for p in (0, 0.1, 0.25, 0.6, 1.0)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(1)
+    assert rates[2] > rates[3] > rates[4] == pytest.approx(0)
+    assert learning_rate_at(0.7, recipe("paper")) == 0.005
