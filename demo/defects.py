@@ -79,7 +79,7 @@ def foreign_fibre(image: Picture, rng: np.random.Generator, severity: float) -> 
     shadow = np.roll(gaussian_filter(fibre, 1.2 * scale), (round(2 * scale), round(1.4 * scale)), (0, 1))
     laid = image * (1 - 0.55 * np.clip(shadow, 0, 1))[..., None]
     red = np.array([0.70, 0.16, 0.13], np.float32) * (1 + 0.15 * smooth_noise(rng, size, 1, 1))[..., None]
-    return _done(laid * (1 - fibre[..., None]) + red * fibre[..., None]), fibre > _VISIBLE
+    return _done(laid * (1 - fibre[..., None]) + red * fibre[..., None]), (fibre > _VISIBLE) | (shadow > 0.4)
 
 
 # --- brushed metal

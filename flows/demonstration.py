@@ -89,7 +89,8 @@ def _write(store: Store, category: str, day: date, images: Iterator[FactoryImage
         if image.mask is not None:
             mask = mask_key(category, day, f"{Path(image.name).with_suffix('')}_mask.png")
             store.write(mask, image.mask)
-        written.append(Label(key, image.label, mask, image.kind, "demo", datetime.now(UTC)))
+        if image.readable:
+            written.append(Label(key, image.label, mask, "demo", datetime.now(UTC), image.kind))
     labels.write_labels(store, category, written, f"demo-{day}")
 
 

@@ -4,8 +4,7 @@ from pydantic import ValidationError
 
 from flows.prefect_server import ServerNotStarted
 from flows.settings import SettingsError
-from storage.errors import AccessDenied, InvalidKey, StorageError, StoreNotFound
-from storage.queries import QueryError
+from storage.errors import AccessDenied, InvalidKey, QueryError, StorageError, StoreNotFound
 
 RUN_FAILED, WRONG_USE = 1, 2
 

@@ -16,7 +16,7 @@ from flows.progress import progress_bars
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from storage.filesystem import open_store
-from storage.images import has_images, list_categories
+from storage.images import list_categories, list_images
 from tasks.pin_champion import pin_champion
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.write_run_report import CategoryOutcome, write_run_report
@@ -98,7 +98,7 @@ def _choose(settings: Settings, day: date, categories: list[str] | None) -> tupl
                 f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
             )
     asked = list(dict.fromkeys(categories)) if categories else known
-    there = [name for name in asked if has_images(images, name, day)]
+    there = [name for name in asked if any(True for _ in list_images(images, name, day))]
     message = f"no images on {day}"
     empty = [CategoryOutcome(name, "no images", message=message) for name in categories or [] if name not in there]
     return there, empty

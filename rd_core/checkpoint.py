@@ -48,12 +48,13 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         )
     try:
         config = ModelConfig.from_dict(header["model"])
-        model = build_model(config, pretrained=False)
+        with torch.device("meta"):  # no memory, no random numbers: every tensor comes from the file
+            model = build_model(config, pretrained=False)
     except (ConfigError, KeyError, TypeError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
-    model.load_state_dict(tensors)
-    return model.eval().to(device)
+    model.load_state_dict(tensors, assign=True)
+    return model.eval().to(device, memory_format=torch.channels_last)
 
 
 def _header(data: bytes) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def _bins(values: NDArray[np.float64], threshold: float | None) -> _Bins:
     width = 2 * float(upper - lower) / max(len(values), 1) ** (1 / 3)
     width = float(np.clip(width, span / _MOST_BINS, span / 12))
     anchor = low if threshold is None else threshold
-    before = int(np.ceil((anchor - low) / width - 1e-9))
+    # One bin before the threshold at least: a score equal to it needs a place that is no alarm.
+    before = max(1, int(np.ceil((anchor - low) / width - 1e-9)))
     after = int(np.ceil((end - anchor) / width + 1e-9))
     if anchor + after * width <= end:
         after += 1

@@ -1,4 +1,4 @@
-"""Anomaly maps laid over pictures, and pictures small enough to stand inside an HTML file."""
+"""Anomaly maps laid over pictures, and pictures as text that can stand inside an HTML file."""
 
 import base64
 import io
@@ -15,8 +15,6 @@ _ANCHORS = np.array(
 _FIRST_SEEN = 0.7
 """share of the threshold at which a map begins to show at all"""
 _CONTOUR = np.array([0, 226, 255], np.uint8)
-_STEPS = ((224, 82), (192, 75), (192, 62), (160, 55), (128, 45), (96, 35), (64, 25))
-"""(longest side in pixels, WebP quality) tried in turn until a picture fits its bytes"""
 
 
 def overlay(
@@ -70,27 +68,10 @@ def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
-def picture_and_overlay_uris(
-    picture: NDArray[np.uint8],
-    anomaly_map: NDArray[np.floating] | None,
-    threshold: float | None,
-    most_bytes: int,
-) -> tuple[str, str | None]:
-    """Data URIs of the picture and of its overlay, shrunk alike until each has at most `most_bytes`, or 64 pixels."""
-    for longest, quality in _STEPS:
-        small = shrunk(picture, longest)
-        uris = [data_uri(small, quality)]
-        if anomaly_map is not None:
-            uris.append(data_uri(overlay(small, anomaly_map, threshold), quality))
-        if max(map(len, uris)) <= most_bytes:
-            break
-    return uris[0], uris[1] if len(uris) == 2 else None
-
-
 def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
     """`picture`, uint8 (H, W, 3), as a WebP data URI; quality in [1, 100]."""
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "WEBP", quality=quality, method=2)
+    Image.fromarray(picture).save(out, "WEBP", quality=quality, method=1)
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 

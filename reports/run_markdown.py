@@ -36,7 +36,7 @@ def _table(report: RunReport) -> str:
         share = number_format.percent(advice.alarm_share(run))
         cells = [_text(run.category), _text(run.state), number_format.count(run.images)]
         cells += [number_format.count(run.anomalous), share, number_format.count(advice.without_score(run))]
-        rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none')} |")
+        rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none').replace('|', '')} |")
     if len(report.categories) > 1:
         every = totals(report)
         cells = [number_format.count(every["images"]), number_format.count(every["anomalous"])]
@@ -58,14 +58,18 @@ def _category(run: CategoryRun) -> str:
 
 def _text(text: str) -> str:
     """`text` on one line, with every mark of Markdown and HTML taken at its letter."""
-    flat = " ".join(shown(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", flat)
 
 
 def _code(text: str) -> str:
-    """`text` as code that ends where it should, also inside a table."""
-    flat = " ".join(shown(text).split())
+    """`text` as code that ends where it should, whatever backticks it holds."""
+    flat = _one_line(text)
     longest = max(map(len, re.findall("`+", flat)), default=0)
     fence = "`" * (longest + 1)
     padding = " " if flat.startswith("`") or flat.endswith("`") else ""
-    return f"{fence}{padding}{flat}{padding}{fence}".replace("|", "\\|")
+    return f"{fence}{padding}{flat}{padding}{fence}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[ \n]+", " ", shown(text)).strip()

@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from reports import advice, number_format
 from reports.histogram import score_histogram
-from reports.overlay import colour_scale_css, picture_and_overlay_uris
+from reports.overlay import colour_scale_css
 from reports.plain_text import shown
 from reports.records import CategoryRun, RunReport, ScoredImage
+from reports.thumbnails import Thumbnail, thumbnails
 
 _MOST_PICTURE_BYTES = 4_000_000
 """for all data URIs of a report together, which leaves it below 5 MB"""
-_MOST_BYTES_A_PICTURE = 24_000
 _MOST_UNREADABLE_SHOWN = 200
 
 
@@ -62,9 +62,12 @@ def render_run_report(report: RunReport) -> str:
     Below 5 MB however many pictures are given: they are made smaller to fit. Texts from outside are escaped, and
     credentials in them are taken out.
     """
-    images = sum(len(run.worst) for run in report.categories)
-    most_bytes = min(_MOST_BYTES_A_PICTURE, _MOST_PICTURE_BYTES // max(1, 2 * images))
-    sections = [_section(run, number, most_bytes) for number, run in enumerate(report.categories, start=1)]
+    worst = [image for run in report.categories for image in run.worst]
+    drawn = iter(thumbnails(worst, _MOST_PICTURE_BYTES))
+    sections = [
+        _section(run, number, [_card(image, next(drawn)) for image in run.worst])
+        for number, run in enumerate(report.categories, start=1)
+    ]
     return (
         _environment()
         .get_template("run_report.html")
@@ -137,8 +140,9 @@ def _breakable(key: str) -> Markup:
     return Markup("/<wbr>").join(shown(key).split("/"))
 
 
-def _section(run: CategoryRun, number: int, most_bytes: int) -> _Section:
+def _section(run: CategoryRun, number: int, cards: list[_Card]) -> _Section:
     seconds = sum(run.seconds_by_stage.values())
+    listed = list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN])
     return _Section(
         run=run,
         anchor=f"category-{number}",
@@ -148,20 +152,19 @@ def _section(run: CategoryRun, number: int, most_bytes: int) -> _Section:
         histogram=score_histogram(
             run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
         ),
-        cards=[_card(image, most_bytes) for image in run.worst],
-        unreadable=list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN]),
-        unreadable_left_out=max(0, run.unreadable + run.rejected - _MOST_UNREADABLE_SHOWN),
+        cards=cards,
+        unreadable=listed,
+        unreadable_left_out=max(0, run.unreadable + run.rejected - len(listed)),
         stages=[(name, took, took / seconds if seconds else 0.0) for name, took in run.seconds_by_stage.items()],
     )
 
 
-def _card(image: ScoredImage, most_bytes: int) -> _Card:
-    picture = overlaid = None
-    if image.picture is not None:
-        first, second = picture_and_overlay_uris(image.picture, image.anomaly_map, image.threshold, most_bytes)
-        picture, overlaid = Markup(first), Markup(second) if second else None
+def _card(image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
     times = image.score / image.threshold if image.score is not None and image.threshold else None
-    return _Card(image, picture, overlaid, times)
+    if thumbnail is None:
+        return _Card(image, None, None, times)
+    overlay = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
+    return _Card(image, Markup(thumbnail.picture), overlay, times)
 
 
 def _figures(run: CategoryRun) -> Iterator[Figure]:

@@ -10,6 +10,7 @@
     +-- AlreadyExists       create() of an object that is there
     +-- Conflict            replace() of an object that changed meanwhile
     +-- CorruptObject       the bytes are not what their digest or format promises
+    +-- QueryError          a statement DuckDB refuses
     +-- TransientFault      a time-out, a cut connection, a 5xx: worth another try
     UnreadableImage         the bytes of one image do not decode: a row, never the end of a run
 
@@ -55,6 +56,10 @@ class Conflict(StorageError):
 
 class CorruptObject(StorageError):
     """The bytes are not what their digest or their format promises."""
+
+
+class QueryError(StorageError):
+    """A statement that DuckDB refuses or cannot carry out."""
 
 
 class TransientFault(StorageError):

@@ -92,6 +92,10 @@ def _of_response(error: boto.ClientError, action: str, taken: type[StorageError]
         return KeyNotFound(f"{told}; there is no such object. Check the key.")
     if status in (409, 412):
         return taken(f"{told}; another writer was first and nothing was written. Read it again and decide.")
+    return _of_server_state(error, told, status, code)
+
+
+def _of_server_state(error: boto.ClientError, told: str, status: int, code: str) -> StorageError:
     if status == 507 or code in _FULL_CODES:
         return StoreFull(f"{told}; nothing was written. Free some space or raise the quota.")
     if status >= 500 or status == 429 or code in _TRANSIENT_CODES:

@@ -111,8 +111,25 @@ def card_key(category: str, version: str) -> str:
     return f"{models_prefix(category)}{check_segment(version, 'model version')}/card.json"
 
 
+def models_root() -> str:
+    return f"{MODELS}/"
+
+
 def champion_key(category: str) -> str:
     return f"{models_prefix(category)}champion.json"
+
+
+def seals_prefix(run_date: date | None = None, category: str | None = None) -> str:
+    """Where seals stand: all of them, those of a day, or those of a day and a category."""
+    if run_date is None:
+        return f"{SEALS}/"
+    if category is None:
+        return f"{SEALS}/run_date={run_date.isoformat()}/"
+    return f"{SEALS}/{_partition(category, run_date)}/"
+
+
+def labels_root() -> str:
+    return f"{LABELS}/"
 
 
 def report_key(kind: str, run_date: date, name: str) -> str:

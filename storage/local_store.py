@@ -159,15 +159,15 @@ class LocalStore(Store):
             self._require_root()
             yield from self._walk(self.root / folder, f"{folder}/" if folder else "", prefix, ())
 
-    def _children(self, prefix: str) -> list[str]:  # type: ignore[valid-type]  # `list` is a method here
+    def _children(self, prefix: str) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
-            names = [name for name, _ in self._entries(self.root / prefix) if name.endswith("/")]
-            return [
+            folder = self._inside(self.root / prefix, prefix)
+            return sorted(
                 name[:-1]
-                for name in names
-                if any(self._walk(self.root / prefix / name, prefix + name, prefix + name, ()))
-            ]
+                for name, entry in self._entries(folder)
+                if name.endswith("/") and any(self._walk(folder / entry.name, prefix + name, prefix + name, ()))
+            )
 
     def _walk(self, folder: Path, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
         """Objects below `folder`, whose key is `at`; `above` are the real folders we came through."""
@@ -193,7 +193,7 @@ class LocalStore(Store):
                     yield _info(key, found)
 
     @staticmethod
-    def _entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:  # type: ignore[valid-type]  # as above
+    def _entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
         """Names in a folder, folders with a '/' behind, in the order of their keys."""
         try:
             with os.scandir(folder) as entries:

@@ -1,29 +1,23 @@
 """A store in an S3 bucket, or below a prefix of one."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from functools import cached_property
 from typing import Any, BinaryIO, cast
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from s3fs import S3FileSystem
 from zarr.abc.store import Store as ZarrStore
 from zarr.storage import FsspecStore
 
-from storage.errors import AlreadyExists, Conflict, InvalidKey, StorageError
+from storage import s3_client
+from storage.errors import AlreadyExists, Conflict, InvalidKey, StorageError, TransientFault
 from storage.faults import translate, translated
 from storage.records import ObjectInfo
 from storage.store import Store, refuse_unsafe
 
-_CLIENT = {
-    "connect_timeout": 5,  # seconds
-    "read_timeout": 60,  # seconds
-    "retries": {"mode": "standard", "total_max_attempts": 4},
-}
-_CONNECTIONS = 32
+_READ_AHEAD = 64 * 1024  # bytes; a Parquet footer
+_PAGE = 1000  # objects a request; S3's most
 
 
 class S3Store(Store):
@@ -39,9 +33,7 @@ class S3Store(Store):
         self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
         self.read_only = read_only
         with translated(f"cannot open {self.uri}"):
-            self._client = botocore.session.get_session().create_client(
-                "s3", config=Config(max_pool_connections=_CONNECTIONS, **_CLIENT)
-            )
+            self._client = s3_client.client()
 
     def read_with_etag(self, key: str) -> tuple[bytes, str]:
         with translated(f"cannot read {self.address(key)}"):
@@ -51,11 +43,12 @@ class S3Store(Store):
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        with (
-            translated(f"cannot read {self.address(key)}"),
-            self.filesystem.open(self._path(key), "rb") as file,
-        ):
-            yield cast(BinaryIO, file)
+        # A condition is refused here only if the object was replaced between two reads of the same file.
+        with translated(f"cannot read {self.address(key)}", taken=TransientFault):
+            where = self._object(key)
+            raw = s3_client.ObjectFile(self._client, where["Bucket"], where["Key"])
+            with io.BufferedReader(raw, _READ_AHEAD) as file:
+                yield file
 
     def info(self, key: str) -> ObjectInfo | None:
         try:
@@ -76,19 +69,16 @@ class S3Store(Store):
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
 
     def zarr_store(self, key: str, read_only: bool = False) -> ZarrStore:
-        return FsspecStore(self._zarr_filesystem, path=self._path(key), read_only=read_only or self.read_only)
+        return FsspecStore(
+            s3_client.filesystem(asynchronous=True), path=self._path(key), read_only=read_only or self.read_only
+        )
 
     def duckdb_uri(self, key: str) -> str:
         return f"s3://{self._path(key)}"
 
-    @cached_property
+    @property
     def filesystem(self) -> Any:
-        return _filesystem(asynchronous=False)
-
-    @cached_property
-    def _zarr_filesystem(self) -> Any:
-        # zarr awaits in a loop of its own, so it needs an instance of its own.
-        return _filesystem(asynchronous=True)
+        return s3_client.filesystem(asynchronous=False)
 
     def _write(self, key: str, data: bytes) -> None:
         with translated(f"cannot write {self.address(key)}"):
@@ -131,7 +121,7 @@ class S3Store(Store):
         found.sort(key=lambda info: info.key)
         yield from found
 
-    def _children(self, prefix: str) -> list[str]:  # type: ignore[valid-type]  # `list` is a method here
+    def _children(self, prefix: str) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             folders = [
                 folder["Prefix"]
@@ -142,7 +132,11 @@ class S3Store(Store):
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2")
-        return iter(pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix, **options))
+        return iter(
+            pages.paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix, PaginationConfig={"PageSize": _PAGE}, **options
+            )
+        )
 
     def _listed(self, entry: dict[str, Any]) -> ObjectInfo:
         return ObjectInfo(
@@ -161,16 +155,6 @@ class S3Store(Store):
     def _path(self, key: str) -> str:
         refuse_unsafe(key)  # s3fs cleans paths, so that an odd key would name another object
         return f"{self.bucket}/{self.prefix}{key}"
-
-
-def _filesystem(*, asynchronous: bool) -> Any:
-    # No instance cache: it would hand out the credentials and endpoint of an earlier environment.
-    return S3FileSystem(
-        asynchronous=asynchronous,
-        config_kwargs=dict(_CLIENT),
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
 
 
 def _bare(etag: str) -> str:

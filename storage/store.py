@@ -1,5 +1,6 @@
 """What every store can do; local folders and S3 differ only in how."""
 
+import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -63,7 +64,7 @@ class Store(ABC):
         self._refuse_prefix(prefix)
         return self._list(prefix)
 
-    def children(self, prefix: str) -> list[str]:  # type: ignore[valid-type]  # mypy sees the method `list`
+    def children(self, prefix: str) -> builtins.list[str]:
         """Names of the folders right below `prefix` ('' or ending in '/') that hold an object, sorted."""
         if prefix and not prefix.endswith("/"):
             raise InvalidKey(f"prefix {prefix!r} does not end in '/': folders are below a '/'. Append it.")
@@ -100,7 +101,7 @@ class Store(ABC):
     def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...
 
     @abstractmethod
-    def _children(self, prefix: str) -> list[str]: ...  # type: ignore[valid-type]  # as above
+    def _children(self, prefix: str) -> builtins.list[str]: ...
 
     def address(self, key: str) -> str:
         """The object as messages name it."""

@@ -65,7 +65,7 @@ def import_images(
         _write_if_new(store, one.key, one.source.read_bytes())
         if one.mask is not None and one.mask_key is not None:
             _write_if_new(store, one.mask_key, one.mask.read_bytes())
-        return Label(one.key, one.label, one.mask_key, one.kind, "import", labelled_at)
+        return Label(one.key, one.label, one.mask_key, "import", labelled_at, one.kind)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         written = list(pool.map(write, found))

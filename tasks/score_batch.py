@@ -89,7 +89,7 @@ def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None
     """The receipt of a part an earlier, interrupted run has written whole, or None."""
     try:
         data = store.read(key)
-        table = scores.parse_part(data)
+        table = scores.read_part(store, key)
     except (KeyNotFound, CorruptObject):  # a damaged part is written again
         return None
     if table.num_rows != batch.stop - batch.start:

@@ -31,7 +31,7 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
         plan.partition,
         SealedPlan(
             manifest=plan.manifest,
-            plan_digest=plan.digest,
+            digest=plan.digest,
             map_store=plan.map_store,
             images=plan.images,
             ok=sum(receipt.ok for receipt in receipts),

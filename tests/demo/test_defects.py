@@ -28,6 +28,9 @@ def test_a_defect_can_be_seen_where_its_mask_is_and_nowhere_else(category, kind,
         assert 10 <= mask.sum() <= 0.25 * mask.size
         assert change[mask].mean() > 0.03
         assert change[~mask].mean() < 0.01
+        # The mask is tight: it holds what changed strongly, and most of it did change.
+        assert mask[change > 0.12].sum() >= 0.75 * (change > 0.12).sum()
+        assert (change[mask] > 0.015).mean() > 0.7
 
 
 @pytest.mark.parametrize(("category", "kind"), EVERY)

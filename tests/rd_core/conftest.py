@@ -2,40 +2,21 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from rd_core.config import ModelConfig, model_config, recipe
 from rd_core.model import ReverseDistillation, build_model
 from rd_core.training import FitResult, fit
-
-SIZE = 64
+from tests.rd_core.striped_images import SIZE, textured
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _two_threads() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # two would wait for each other where cores are busy
     yield
     torch.set_num_threads(before)
-
-
-def textured(count: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -> NDArray[np.uint8]:
-    """uint8 (count, height, width, 3): stripes of one period, each image with its own phase and noise."""
-    random = np.random.default_rng(seed)
-    phase = random.uniform(0, 2 * np.pi, (count, 1, 1, 1))
-    x = np.arange(width)[None, None, :, None]
-    stripes = 128 + 60 * np.sin(x / 3 + phase) + random.normal(0, 6, (count, height, width, 3))
-    return np.clip(stripes, 0, 255).astype(np.uint8)
-
-
-def with_blot(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The images with a dark square, rows and columns 20 to 36."""
-    marred = images.copy()
-    marred[:, 20:36, 20:36] = 10
-    return marred
 
 
 @pytest.fixture(scope="session")

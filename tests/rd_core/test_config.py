@@ -23,7 +23,7 @@ def test_a_missing_field_takes_its_default():
 
 
 def test_an_unknown_field_is_refused_with_the_nearest():
-    with pytest.raises(ConfigError, match="image_hight.*Did you mean 'image_height'"):
+    with pytest.raises(ConfigError, match=r"image_hight.*Did you mean 'image_height'"):
         ModelConfig.from_dict({"image_hight": 128})
 
 

@@ -83,7 +83,7 @@ def test_the_order_of_names_does_not_matter_but_the_seed_does():
 
 
 def test_too_few_normals_are_refused_with_the_number_wanted():
-    with pytest.raises(TooFewNormals, match="7 normal images.*at least 8"):
+    with pytest.raises(TooFewNormals, match=r"7 normal images.*at least 8"):
         split(list("abcdefg"), list("abcdefg"))
 
 

@@ -11,7 +11,7 @@ from rd_core.errors import TooFewNormals, TrainingDiverged
 from rd_core.model import MICRO_BATCH, build_model
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
 from rd_core.training import batches, fit, learning_rate_at
-from tests.rd_core.conftest import SIZE, textured, with_blot
+from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
 class Counted:
@@ -27,11 +27,13 @@ class Counted:
         return len(self.images)
 
     def __getitem__(self, index):
+        counts = self
+
         class Image(np.ndarray):
-            def __del__(image):
-                if image.base is None and getattr(image, "counted", False):
-                    with self.lock:
-                        self.alive -= 1
+            def __del__(self):
+                if self.base is None and getattr(self, "counted", False):
+                    with counts.lock:
+                        counts.alive -= 1
 
         image = np.ndarray.__new__(Image, self.images[index].shape, np.uint8)
         image[...] = self.images[index]

@@ -1,0 +1,58 @@
+"""Pictures and their overlays, made just small enough for all of them to stand inside one file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reports.overlay import data_uri, overlay, shrunk
+from reports.records import ScoredImage
+
+_STEPS = ((224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
+"""(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""
+_SAMPLE = 8
+"""pictures drawn to find out whether a step fits, before all are"""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """One image's data URIs."""
+
+    picture: str
+    overlay: str | None
+    """None if the image has no anomaly map"""
+
+    @property
+    def size(self) -> int:
+        """bytes of both"""
+        return len(self.picture) + len(self.overlay or "")
+
+
+def thumbnails(images: Sequence[ScoredImage], most_bytes: int) -> list[Thumbnail | None]:
+    """A thumbnail of each image, None where it has no picture; together at most `most_bytes` long if 64 pixels allow.
+
+    All have the same size and quality, so that they can be compared.
+    """
+    drawable = [image for image in images if image.picture is not None]
+    sample = drawable[:: max(1, len(drawable) // _SAMPLE)]
+    for longest, quality in _STEPS:
+        last = (longest, quality) == _STEPS[-1]
+        sampled = _total(_drawn(image, longest, quality) for image in sample)
+        if not last and sampled * len(drawable) > most_bytes * len(sample):
+            continue
+        drawn = [_drawn(image, longest, quality) for image in images]
+        if last or _total(drawn) <= most_bytes:
+            break
+    return drawn
+
+
+def _total(drawn: Iterable[Thumbnail | None]) -> int:
+    return sum(thumbnail.size for thumbnail in drawn if thumbnail)
+
+
+def _drawn(image: ScoredImage, longest: int, quality: int) -> Thumbnail | None:
+    if image.picture is None:
+        return None
+    small = shrunk(image.picture, longest)
+    if image.anomaly_map is None:
+        return Thumbnail(data_uri(small, quality), None)
+    over = overlay(small, image.anomaly_map, image.threshold)
+    return Thumbnail(data_uri(small, quality), data_uri(over, quality))

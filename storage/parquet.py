@@ -1,0 +1,51 @@
+"""Tables to Parquet bytes and back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import CorruptObject
+from storage.store import Store
+
+
+def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool = False) -> bytes:
+    """`table` as a Parquet file; the same table gives the same bytes.
+
+    `unique`: the columns hardly repeat a value, so that dictionaries and statistics would only cost space.
+    """
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        buffer,
+        row_group_size=row_group_size,
+        compression="zstd",
+        use_dictionary=not unique,
+        write_statistics=not unique,
+    )
+    return buffer.getvalue().to_pybytes()
+
+
+def from_bytes(data: bytes, address: str) -> pa.Table:
+    """The table in a Parquet file's bytes. CorruptObject if they are none."""
+    with _readable(address):
+        return pq.ParquetFile(pa.BufferReader(data)).read()
+
+
+@contextmanager
+def opened(store: Store, key: str) -> Iterator[pq.ParquetFile]:
+    """The Parquet file under `key`, to read some of it: only its footer is read so far."""
+    with store.open(key) as file, _readable(store.address(key)):
+        yield pq.ParquetFile(file, pre_buffer=False)
+
+
+@contextmanager
+def _readable(address: str) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowException as e:
+        raise CorruptObject(
+            f"{address} is not the Parquet file it should be: {str(e).splitlines()[0]}. "
+            "Remove it and run again what wrote it."
+        ) from e

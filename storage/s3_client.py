@@ -1,0 +1,94 @@
+"""Connections to S3, shared by all stores of a process that have the same AWS settings."""
+
+import hashlib
+import io
+import os
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from s3fs import S3FileSystem
+
+_LIMITS = {
+    "connect_timeout": 5,  # seconds
+    "read_timeout": 60,  # seconds
+    "retries": {"mode": "standard", "total_max_attempts": 4},
+    "max_pool_connections": 32,
+}
+
+
+def client() -> Any:
+    """A botocore S3 client under the AWS settings of this moment; safe to share between threads."""
+    return _client(_settings())
+
+
+def filesystem(*, asynchronous: bool) -> Any:
+    """An s3fs file system under the AWS settings of this moment.
+
+    `asynchronous`: for zarr, which awaits in an event loop of its own.
+    """
+    return _filesystem(_settings(), asynchronous)
+
+
+@cache
+def _client(settings: str) -> Any:
+    return botocore.session.get_session().create_client("s3", config=Config(**_LIMITS))
+
+
+@cache
+def _filesystem(settings: str, asynchronous: bool) -> Any:
+    return S3FileSystem(
+        asynchronous=asynchronous,
+        config_kwargs=dict(_LIMITS),
+        use_listings_cache=False,
+        # Its own cache goes by arguments alone: it would hand out the credentials of earlier settings.
+        skip_instance_cache=True,
+    )
+
+
+def _settings() -> str:
+    """A fingerprint of what botocore would read; a forked child has none of its parent's connections."""
+    seen = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    return hashlib.sha256(repr((os.getpid(), seen)).encode()).hexdigest()
+
+
+class ObjectFile(io.RawIOBase):
+    """An S3 object to read and seek in: each read asks for just its bytes, of the version first seen.
+
+    Not s3fs, which cleans paths (so that odd keys name other objects) and asks for the size again and again.
+    """
+
+    def __init__(self, s3: Any, bucket: str, key: str) -> None:
+        self._get = {"Bucket": bucket, "Key": key}
+        self._s3 = s3
+        head = s3.get_object(**self._get)  # not head_object, which cannot tell why it is refused
+        head["Body"].close()
+        self._get["IfMatch"] = head["ETag"]
+        self._size = int(head["ContentLength"])
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        stop = min(self._size, self._at + len(buffer))
+        if stop <= self._at:
+            return 0
+        answer = self._s3.get_object(**self._get, Range=f"bytes={self._at}-{stop - 1}")
+        with answer["Body"] as body:
+            data = body.read()
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

@@ -1,0 +1,183 @@
+"""Score rows: one a planned image, good or bad, in Parquet parts of one batch each.
+
+A part also holds the columns its path names (run_date, category, model_version), so that a part alone tells
+where it belongs. DuckDB (hive_partitioning=true) and Polars take the column of the file's type. With pandas
+and pyarrow pass partitioning=None: they would read the same column from the path as text and refuse.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from storage import parquet
+from storage.errors import CorruptObject
+from storage.store import Store
+
+SCHEMA_VERSION = 1
+STATUSES = ("ok", "unreadable", "rejected")
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """What a run found of one image. The optional fields are None if the image has no score."""
+
+    image_key: str
+    """path of the image below the root of the images' store"""
+    etag: str
+    """which version of the object was planned"""
+    content_digest: str | None
+    """SHA-256 (hex) of the bytes that were read; equal for copies; None if they could not be read"""
+    category: str
+    run_date: date
+    """the production day"""
+    captured_at: datetime
+    """UTC; when the object was last written"""
+    model_version: str
+    preprocessing: str
+    """version of what is done with pixels before the model"""
+    score: float | None
+    """S_AD as the model gives it, never clamped; larger is stranger"""
+    threshold: float | None
+    """in the unit of score"""
+    p_value: float | None
+    """conformal, (0, 1]: share of held-out normal images at least as strange"""
+    is_anomalous: bool | None
+    """score > threshold"""
+    status: str
+    """'ok', 'unreadable' (the bytes do not decode) or 'rejected' (not to be scored)"""
+    error: str | None
+    """why there is no score"""
+    map_store: str | None
+    """key of the zarr array of the anomaly maps"""
+    map_index: int | None
+    """row of the image in map_store"""
+    anomalous_area: float | None
+    """share of the map's pixels above the threshold, [0, 1]"""
+    image_height: int | None
+    """pixels, as decoded"""
+    image_width: int | None
+    """pixels, as decoded"""
+    scored_at: datetime
+    """UTC"""
+    run_id: str
+
+
+_TIME = pa.timestamp("us", "UTC")
+# The order of ScoreRow's fields. Columns are only ever added, at the end and nullable; then SCHEMA_VERSION grows.
+_TYPES = {
+    "image_key": (pa.string(), False),
+    "etag": (pa.string(), False),
+    "content_digest": (pa.string(), True),
+    "category": (pa.string(), False),
+    "run_date": (pa.date32(), False),
+    "captured_at": (_TIME, False),
+    "model_version": (pa.string(), False),
+    "preprocessing": (pa.string(), False),
+    "score": (pa.float32(), True),
+    "threshold": (pa.float32(), True),
+    "p_value": (pa.float64(), True),
+    "is_anomalous": (pa.bool_(), True),
+    "status": (pa.string(), False),
+    "error": (pa.string(), True),
+    "map_store": (pa.string(), True),
+    "map_index": (pa.int32(), True),
+    "anomalous_area": (pa.float32(), True),
+    "image_height": (pa.int32(), True),
+    "image_width": (pa.int32(), True),
+    "scored_at": (_TIME, False),
+    "run_id": (pa.string(), False),
+}
+SCHEMA = pa.schema(
+    [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
+    metadata={"schema_version": str(SCHEMA_VERSION)},
+)
+_SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
+_SHARES = ("p_value", "anomalous_area")
+
+
+def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, int]:
+    """Write a batch's rows as one Parquet file in one step.
+
+    Returns SHA-256 (hex) of its bytes, the same for the same rows, and the number of rows. CorruptObject if a
+    row contradicts itself (see `validate`); then nothing is written.
+    """
+    table = to_table(rows)
+    validate(table)
+    data = parquet.to_bytes(table)
+    store.write(key, data)
+    return hashlib.sha256(data).hexdigest(), len(rows)
+
+
+def read_part(store: Store, key: str) -> pa.Table:
+    """The rows of a part with SCHEMA's columns: those it does not have yet are null, newer ones are left out."""
+    address = store.address(key)
+    found = parquet.from_bytes(store.read(key), address)
+    missing = [f.name for f in SCHEMA if f.name not in found.column_names and not f.nullable]
+    if missing:
+        raise CorruptObject(f"{address} has no column {', '.join(missing)}: it is no part. Score the batch again.")
+    columns = [
+        found[f.name].cast(f.type) if f.name in found.column_names else pa.nulls(len(found), f.type) for f in SCHEMA
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
+
+
+def read_scores(store: Store, keys: Sequence[str]) -> pa.Table:
+    """The rows of all these parts, in order."""
+    return pa.concat_tables([SCHEMA.empty_table(), *(read_part(store, key) for key in keys)])
+
+
+def to_table(rows: Sequence[ScoreRow]) -> pa.Table:
+    """Rows as a table of SCHEMA."""
+    arrays = [pa.array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def to_rows(table: pa.Table) -> list[ScoreRow]:
+    """A table of SCHEMA as rows; `score` and its like carry float32's precision."""
+    names = [field.name for field in fields(ScoreRow)]
+    return [ScoreRow(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
+
+
+def validate(table: pa.Table) -> None:
+    """CorruptObject unless `table` has SCHEMA's columns and every row is in itself consistent."""
+    if not table.schema.equals(SCHEMA):
+        raise CorruptObject(
+            f"the columns {table.schema.to_string(show_schema_metadata=False)!r} are not those of score rows, "
+            "so no reader could trust them. Build the table with to_table()."
+        )
+    for number, row in enumerate(table.to_pylist()):
+        why = _why_inconsistent(row)
+        if why is not None:
+            raise CorruptObject(
+                f"row {number} of image {row['image_key']!r}: {why}, so the table would mislead its readers. "
+                "Correct what makes the rows."
+            )
+
+
+def _why_inconsistent(row: dict) -> str | None:
+    for name, (_, nullable) in _TYPES.items():
+        if row[name] is None and not nullable:
+            return f"{name} is missing"
+    for name in _SHARES:
+        if row[name] is not None and not 0 <= row[name] <= 1:
+            return f"{name} is {row[name]}, outside [0, 1]"
+    if row["status"] == "ok":
+        return _why_not_scored(row)
+    if row["status"] not in STATUSES:
+        return f"status {row['status']!r} is none of {', '.join(STATUSES)}"
+    if row["score"] is not None or row["is_anomalous"] is not None or not row["error"]:
+        return f"status {row['status']!r} needs an error and no score"
+    return None
+
+
+def _why_not_scored(row: dict) -> str | None:
+    missing = [name for name in _SCORED if row[name] is None]
+    if missing:
+        return f"status 'ok' without {', '.join(missing)}"
+    if not math.isfinite(row["score"]):
+        return f"score is {row['score']}, no finite number"
+    return None
