@@ -54,7 +54,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
     model.load_state_dict(tensors, assign=True)
-    return model.eval().to(device, memory_format=torch.channels_last)
+    return model.eval().to(memory_format=torch.channels_last).to(device)
 
 
 def _header(data: bytes) -> dict[str, Any]:

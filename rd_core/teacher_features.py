@@ -65,11 +65,10 @@ class CachedFeatures:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See FeatureSource."""
-        rows = torch.from_numpy(self._rows[np.asarray(indices)]).float()
-        parts = rows.split(self._sizes, dim=1)
+        parts = torch.from_numpy(self._rows[np.asarray(indices)]).split(self._sizes, dim=1)
         return tuple(
-            # Kept channels last, so that this view has the memory format the networks run in.
-            part.reshape(len(rows), height, width, channels).permute(0, 3, 1, 2)
+            # Rows are kept channels last: dense after float(), this view has the format the networks run in.
+            part.reshape(-1, height, width, channels).float().permute(0, 3, 1, 2)
             for part, (channels, height, width) in zip(parts, self._shapes, strict=True)
         )
 

@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 MINIMUM_SCORES = 2
 TAIL_SHARE = 0.2
 TAIL_MINIMUM = 10
-_RESAMPLES = 1000
+_RESAMPLES = 400
 # Heavier or lighter tails than these are artefacts of few exceedances, and ruin the extrapolation.
 _SHAPES = (-0.5, 0.5)
 # (n + 1) * alpha is a whole number for the alphas people choose; its rounding error must not cost a rank.

@@ -20,7 +20,7 @@ _LIMITS = {
 
 def client() -> Any:
     """A botocore S3 client under the AWS settings of this moment; safe to share between threads."""
-    return _client(_settings())
+    return _client(_fingerprint())
 
 
 def filesystem(*, asynchronous: bool) -> Any:
@@ -28,16 +28,16 @@ def filesystem(*, asynchronous: bool) -> Any:
 
     `asynchronous`: for zarr, which awaits in an event loop of its own.
     """
-    return _filesystem(_settings(), asynchronous)
+    return _filesystem(_fingerprint(), asynchronous)
 
 
 @cache
-def _client(settings: str) -> Any:
+def _client(_settings: str) -> Any:
     return botocore.session.get_session().create_client("s3", config=Config(**_LIMITS))
 
 
 @cache
-def _filesystem(settings: str, asynchronous: bool) -> Any:
+def _filesystem(_settings: str, asynchronous: bool) -> Any:
     return S3FileSystem(
         asynchronous=asynchronous,
         config_kwargs=dict(_LIMITS),
@@ -47,7 +47,7 @@ def _filesystem(settings: str, asynchronous: bool) -> Any:
     )
 
 
-def _settings() -> str:
+def _fingerprint() -> str:
     """A fingerprint of what botocore would read; a forked child has none of its parent's connections."""
     seen = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
     return hashlib.sha256(repr((os.getpid(), seen)).encode()).hexdigest()

