@@ -39,7 +39,13 @@ _NO_CREDENTIALS = (
     boto.NoAuthTokenError,
     boto.SSOError,
 )
-_NETWORK = (boto.HTTPClientError, boto.ConnectionError, boto.ResponseStreamingError, boto.IncompleteReadError, aiohttp.ClientError)
+_NETWORK = (
+    boto.HTTPClientError,
+    boto.ConnectionError,
+    boto.ResponseStreamingError,
+    boto.IncompleteReadError,
+    aiohttp.ClientError,
+)
 
 _CREDENTIALS_CURE = (
     "Check the usual AWS settings (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), "

@@ -73,7 +73,7 @@ def run_query(store: Store, sql: str) -> pa.Table:
             if found is None:
                 raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
             return found.to_arrow_table()
-        except (duckdb.Error, RuntimeError) as e:
+        except (duckdb.Error, RuntimeError, OSError) as e:
             raise QueryError(
                 f"DuckDB refuses {sql!r}: {e}. The views are scores, latest, labels and seals; "
                 "DESCRIBE scores shows a view's columns."
@@ -85,11 +85,12 @@ def _scores(store: Store, sealed: list[seals.Seal]) -> Any:
     if not keys:
         return scores.SCHEMA.empty_table()
     uris = [store.duckdb_uri(key) for key in keys]
-    if not uris[0].startswith("s3://"):
-        return ds.dataset(uris, schema=scores.SCHEMA, format="parquet", filesystem=LocalFileSystem())
-    paths = [uri.removeprefix("s3://") for uri in uris]
-    remote = PyFileSystem(FSSpecHandler(store.filesystem))
-    return ds.dataset(paths, schema=scores.SCHEMA, format="parquet", filesystem=remote)
+    remote = uris[0].startswith("s3://")
+    files = PyFileSystem(FSSpecHandler(store.filesystem)) if remote else LocalFileSystem()
+    # Fragment by fragment: nothing is opened, or even looked up, before a query needs it.
+    form = ds.ParquetFileFormat()
+    fragments = [form.make_fragment(uri.removeprefix("s3://"), files) for uri in uris]
+    return ds.FileSystemDataset(fragments, scores.SCHEMA, form, files)
 
 
 def _seal_rows(sealed: list[seals.Seal]) -> Iterator[tuple]:

@@ -117,7 +117,7 @@ def sealed_images(store: Store, seal: Seal) -> set[tuple[str, str]]:
 
 
 def list_seals(store: Store, *, run_date: date | None = None, category: str | None = None) -> Iterator[Seal]:
-    """Seals of that day and category, or of all, sorted by day, category and model version."""
+    """Seals of that day and category, or of all, in the order of their keys: by day first."""
     prefix = layout.seals_prefix(run_date, category)
     for info in store.list(prefix):
         if not info.key.endswith(".json"):

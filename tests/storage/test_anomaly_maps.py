@@ -112,7 +112,7 @@ def test_making_the_same_again_keeps_what_is_there(local: LocalStore) -> None:
 )
 def test_only_whole_shards_are_written(local: LocalStore, index: int, shape: tuple[int, ...]) -> None:
     make(local)
-    with pytest.raises(StorageError, match="whole shard|does not exist"):
+    with pytest.raises(StorageError, match=r"whole shard|does not exist"):
         write_batch_maps(local, KEY, index, np.zeros(shape, np.float32))
     assert len(list(local.list("maps/"))) == 1
 

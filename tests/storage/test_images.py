@@ -136,7 +136,7 @@ def test_32_bit_integers_and_floats() -> None:
 def test_16_bit_colour_is_not_scaled_wrongly() -> None:
     data = png16_colour()
     assert decode(data).tolist() == [[[128, 255, 0]]]
-    with pytest.raises(UnreadableImage, match="16-bit colour.*white_level 4095"):
+    with pytest.raises(UnreadableImage, match=r"16-bit colour.*white_level 4095"):
         decode(data, white_level=4095)
 
 
@@ -180,7 +180,7 @@ def test_what_is_no_image(data: bytes) -> None:
 def test_a_file_that_is_cut_off(format: str) -> None:
     data = encoded(Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)), format)
     for share in (0.02, 0.3, 0.6, 0.9):
-        with pytest.raises(UnreadableImage, match="cut off|header is damaged"):
+        with pytest.raises(UnreadableImage, match=r"cut off|header is damaged"):
             decode(data[: int(len(data) * share)])
 
 

@@ -1,0 +1,108 @@
+"""Small plants for tests: images, models that are quick to make, and what a night left behind."""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rd_core import checkpoint
+from rd_core.config import ModelConfig
+from rd_core.model import build_model
+from rd_core.preprocessing import PREPROCESSING_VERSION
+from rd_core.threshold import calibrate
+from storage import models, scores, seals
+from storage.anomaly_maps import read_map
+from storage.filesystem import Store
+from storage.layout import image_key
+from storage.records import Partition
+from tasks.pin_champion import PinnedModel
+
+DAY = date(2026, 3, 2)
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+SIZE = 64
+CALIBRATION = [0.5 + i / 20 for i in range(40)]
+
+
+def png(seed: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
+    """A picture of its own for every seed."""
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return out.getvalue()
+
+
+def put_images(store: Store, category: str, names: Iterable[str], day: date = DAY) -> list[str]:
+    """A picture for each name: the keys."""
+    keys = []
+    for seed, name in enumerate(names):
+        keys.append(image_key(category, day, name))
+        store.write(keys[-1], png(seed))
+    return keys
+
+
+@cache
+def quick_weights() -> bytes:
+    """A model with the real teacher and an untrained student: it scores, if not well."""
+    return checkpoint.to_bytes(build_model(ModelConfig(image_height=SIZE, image_width=SIZE)))
+
+
+def put_model(store: Store, category: str, version: str = "v1", *, champion: bool = True) -> str:
+    """Publish the quick model; the version."""
+    card = {
+        "category": category,
+        "version": version,
+        "preprocessing": PREPROCESSING_VERSION,
+        "model": ModelConfig(image_height=SIZE, image_width=SIZE).to_dict(),
+        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust"},
+        "threshold": asdict(calibrate(np.array(CALIBRATION), 0.05)),
+        "calibration_scores": CALIBRATION,
+        "data": {"train": []},
+    }
+    models.publish_model(store, category, version, quick_weights(), card)
+    if champion:
+        models.promote(store, category, version, by="test", now=NOW)
+    return version
+
+
+def pinned(category: str, version: str = "v1") -> PinnedModel:
+    """What `pin_champion` finds of `put_model`'s version."""
+    threshold = calibrate(np.array(CALIBRATION), 0.05)
+    return PinnedModel(category, version, PREPROCESSING_VERSION, SIZE, SIZE, threshold.value, 0.05, False)
+
+
+def sealed_rows(store: Store, category: str, day: date = DAY, version: str = "v1") -> list[dict]:
+    """Every row of the sealed parts, in the order of the seal."""
+    seal = seals.read_seal(store, Partition(category, day, version))
+    assert seal is not None, f"{category} of {day} is not sealed"
+    return scores.read_scores(store, [part.key for plan in seal.plans for part in plan.parts]).to_pylist()
+
+
+def assert_night_is_whole(store: Store, category: str, keys: Iterable[str], day: date = DAY) -> None:
+    """One row for every key, none twice; a map for every score and none else, and the score its maximum."""
+    rows = sealed_rows(store, category, day)
+    assert sorted(row["image_key"] for row in rows) == sorted(keys)
+    for row in rows:
+        if row["status"] != "ok":
+            assert row["error"]
+            assert row["map_store"] is None
+            continue
+        anomaly_map = read_map(store, row["map_store"], row["map_index"])
+        assert np.float16(row["score"]) == np.nanmax(anomaly_map)
+
+
+def everything_below(root: Path, *folders: str) -> dict[str, bytes]:
+    """Contents of all files below `folders` of a local store, by path."""
+    found = (path for folder in folders for path in (root / folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def write_settings(store: Store, **defaults: object) -> None:
+    """A categories.toml with these defaults."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in defaults.items()]
+    store.write("categories.toml", "\n".join(["[defaults]", *lines]).encode())

@@ -1,0 +1,182 @@
+"""SQL sees what is sealed, and can change nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from storage import labels, layout, scores
+from storage.errors import QueryError
+from storage.filesystem import LocalStore, Store, open_store
+from storage.labels import Label, write_labels
+from storage.manifests import publish_plan
+from storage.queries import connect, run_query
+from storage.records import ObjectInfo, Partition
+from storage.scores import ScoreRow, write_part
+from storage.seals import SealedPart, SealedPlan, add_plan
+from tests.object_stores import Bucket
+from tests.storage.conftest import objects
+
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+Scored = Callable[..., None]
+
+
+@pytest.fixture(params=["local", "seaweed_s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    place = request.getfixturevalue(request.param)
+    return open_store(place.uri) if isinstance(place, Bucket) else place
+
+
+def score_night(
+    store: Store,
+    row: ScoreRow,
+    found: dict[str, float],
+    *,
+    version: str = "v1",
+    scored_at: datetime = NOW,
+    sealed_at: datetime = NOW,
+    seal: bool = True,
+) -> None:
+    """Score these images (name: score) as one plan of one part."""
+    partition = Partition("cloth", row.run_date, version)
+    images = [ObjectInfo(f"images/{name}", f"{name}-{scored_at}-{sealed_at}", 1, NOW) for name in sorted(found)]
+    plan = publish_plan(store, partition, images, preprocessing="p", batch_size=9, run_id="r", planned_at=NOW)
+    rows = [
+        replace(
+            row,
+            image_key=image.key,
+            etag=image.etag,
+            score=found[image.key.removeprefix("images/")],
+            model_version=version,
+            map_store=plan.map_store,
+            map_index=index,
+            scored_at=scored_at,
+        )
+        for index, image in enumerate(images)
+    ]
+    key = layout.part_key("cloth", row.run_date, version, plan.digest)
+    digest, count = write_part(store, key, rows)
+    if seal:
+        parts = (SealedPart(key, count, digest),)
+        add_plan(
+            store,
+            partition,
+            SealedPlan(plan.manifest, plan.digest, plan.map_store, count, count, 0, 0, count, parts, "r", sealed_at),
+        )
+
+
+def test_only_sealed_rows_are_seen(store: Store, ok_row: ScoreRow) -> None:
+    score_night(store, ok_row, {"a": 1.0, "b": 2.0})
+    score_night(store, ok_row, {"c": 3.0}, seal=False)
+    found = run_query(store, "SELECT * FROM scores ORDER BY image_key")
+    assert found.column_names == scores.SCHEMA.names
+    assert found["image_key"].to_pylist() == ["images/a", "images/b"]
+    assert found["run_date"].to_pylist() == [date(2026, 3, 2)] * 2
+    assert found["scored_at"].to_pylist() == [NOW] * 2
+    assert run_query(store, "SELECT count(*) AS n FROM latest")["n"].to_pylist() == [2]
+
+
+def test_latest_has_each_image_once(store: Store, ok_row: ScoreRow) -> None:
+    score_night(store, ok_row, {"a": 1.0, "b": 2.0, "c": 3.0})
+    score_night(store, ok_row, {"b": 20.0}, version="v2", scored_at=NOW + timedelta(hours=1))
+    score_night(store, ok_row, {"c": 30.0}, version="v0", scored_at=NOW - timedelta(hours=1))
+    # Scored in the same instant: the one that was sealed later.
+    score_night(store, ok_row, {"a": 10.0}, version="v0", sealed_at=NOW + timedelta(hours=2))
+    found = run_query(store, "SELECT image_key, score FROM latest ORDER BY image_key")
+    assert found["score"].to_pylist() == [10.0, 20.0, 3.0]
+    assert run_query(store, "SELECT image_key FROM scores").num_rows == 6
+
+
+def test_labels_and_seals_can_be_joined(store: Store, ok_row: ScoreRow) -> None:
+    score_night(store, ok_row, {"a": 1.0, "b": 2.0})
+    write_labels(store, "cloth", [Label("images/b", "anomalous", None, "ann", NOW, "dent")], "x")
+    found = run_query(
+        store,
+        "SELECT image_key, label, kind, labels.category, score, seals.images FROM latest"
+        " JOIN labels USING (image_key) JOIN seals USING (map_store)",
+    )
+    assert found.to_pylist() == [
+        {
+            "image_key": "images/b",
+            "label": "anomalous",
+            "kind": "dent",
+            "category": "cloth",
+            "score": 2.0,
+            "images": 2,
+        }
+    ]
+    seal = run_query(store, "SELECT * FROM seals").to_pylist()[0]
+    assert (seal["category"], seal["run_date"], seal["sealed_at"], seal["parts"]) == (
+        "cloth",
+        date(2026, 3, 2),
+        NOW,
+        1,
+    )
+
+
+def test_an_empty_store_has_empty_views_of_the_same_columns(store: Store, ok_row: ScoreRow) -> None:
+    empty = {
+        view: run_query(store, f"DESCRIBE {view}").to_pylist() for view in ("scores", "latest", "labels", "seals")
+    }
+    for view in empty:
+        assert run_query(store, f"SELECT * FROM {view}").num_rows == 0
+    score_night(store, ok_row, {"a": 1.0})
+    write_labels(store, "cloth", [Label("images/a", "normal", None, None, NOW)], "x")
+    for view, columns in empty.items():
+        assert run_query(store, f"DESCRIBE {view}").to_pylist() == columns
+        assert run_query(store, f"SELECT * FROM {view}").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELEC 1", "SELECT nothing FROM scores", "SELECT * FROM scorez", "SELECT 1/'x'", "", "SET threads = 1"]
+)
+def test_wrong_statements_tell_what_duckdb_says(local: LocalStore, sql: str) -> None:
+    with pytest.raises(QueryError, match=r"(?s)DuckDB refuses .*scores, latest, labels and seals|asks nothing"):
+        run_query(local, sql)
+    if "scorez" in sql:
+        with pytest.raises(QueryError, match="scorez does not exist"):
+            run_query(local, sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY scores TO '{out}/x.csv'",
+        "COPY scores TO '{out}/store/scores/x.parquet'",
+        "ATTACH '{out}/x.db'",
+        "EXPORT DATABASE '{out}/dump'",
+        "INSTALL httpfs",
+        "SELECT * FROM read_text('{out}/secret')",
+        "SELECT * FROM '{out}/store/labels/cloth/x.parquet'",
+        "SET enable_external_access = true",
+        "SET temp_directory = '{out}/tmp'",
+        "INSERT INTO scores SELECT * FROM scores",
+        "DELETE FROM scores",
+        "SELECT * FROM ok_row",
+    ],
+)
+def test_nothing_else_is_read_or_written(local: LocalStore, tmp_path: Path, ok_row: ScoreRow, sql: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    score_night(local, ok_row, {"a": 1.0})
+    before = objects(local)
+    with pytest.raises(QueryError):
+        run_query(local, sql.format(out=tmp_path))
+    assert objects(local) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret", "store"]
+
+
+def test_a_sealed_part_that_is_gone_is_not_passed_over(local: LocalStore, ok_row: ScoreRow) -> None:
+    score_night(local, ok_row, {"a": 1.0})
+    [part] = [info.key for info in local.list("scores/")]
+    (local.root / part).unlink()
+    with pytest.raises(QueryError, match="part-"):
+        run_query(local, "SELECT count(score) FROM scores")
+
+
+def test_a_connection_answers_many_questions(local: LocalStore, ok_row: ScoreRow) -> None:
+    score_night(local, ok_row, {"a": 1.0, "b": 2.0})
+    with connect(local) as connection:
+        assert connection.sql("SELECT max(score) FROM scores WHERE score < 2").fetchall() == [(1.0,)]
+        assert connection.sql("SELECT count(*) FROM scores WHERE run_date = '2026-03-02'").fetchall() == [(2,)]

@@ -1,0 +1,155 @@
+"""Seals: one winner, nothing counted twice, nothing lost."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from storage import layout
+from storage.errors import Conflict, CorruptObject
+from storage.filesystem import LocalStore, Store, open_store
+from storage.manifests import publish_plan
+from storage.records import ObjectInfo, Partition, Plan
+from storage.seals import SealedPart, SealedPlan, add_plan, list_seals, read_seal, sealed_images
+from tests.object_stores import Bucket
+
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+
+
+def planned(store: Store, partition: Partition, images: list[ObjectInfo]) -> Plan:
+    return publish_plan(store, partition, images, preprocessing="p1", batch_size=4, run_id="run-1", planned_at=NOW)
+
+
+def sealed(plan: Plan, run_id: str = "run-1") -> SealedPlan:
+    part = SealedPart(f"scores/part-{plan.digest}.parquet", plan.images, "d" * 64)
+    return SealedPlan(
+        plan.manifest, plan.digest, plan.map_store, plan.images, plan.images, 0, 0, 1, (part,), run_id, NOW
+    )
+
+
+@pytest.fixture(params=["local", "seaweed_s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    place = request.getfixturevalue(request.param)
+    return open_store(place.uri) if isinstance(place, Bucket) else place
+
+
+def test_a_seal_is_read_as_written(store: Store, partition: Partition, images: list[ObjectInfo]) -> None:
+    assert read_seal(store, partition) is None
+    first, second = sealed(planned(store, partition, images[:4])), sealed(planned(store, partition, images[4:]))
+    one = add_plan(store, partition, first)
+    assert read_seal(store, partition) == one
+    assert one.plans == (first,)
+    assert sealed_images(store, one) == {(image.key, image.etag) for image in images[:4]}
+    later = replace(second, run_id="run-2", sealed_at=NOW + timedelta(hours=1))
+    both = add_plan(store, partition, later)
+    assert read_seal(store, partition) == both
+    assert both.plans == (first, later)
+    assert (both.run_id, both.sealed_at) == ("run-2", NOW + timedelta(hours=1))
+    assert sealed_images(store, both) == {(image.key, image.etag) for image in images}
+
+
+def test_sealing_the_same_plan_again_changes_nothing(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    plan = planned(local, partition, images)
+    first = add_plan(local, partition, sealed(plan))
+    before = local.read_with_etag(layout.seal_key("cloth", partition.run_date, "v1"))
+    assert add_plan(local, partition, sealed(plan, "run-2")) == first
+    assert local.read_with_etag(layout.seal_key("cloth", partition.run_date, "v1")) == before
+
+
+def test_images_are_not_sealed_twice(local: LocalStore, partition: Partition, images: list[ObjectInfo]) -> None:
+    add_plan(local, partition, sealed(planned(local, partition, images[:6])))
+    before = read_seal(local, partition)
+    with pytest.raises(Conflict, match=r"has 1 images, such as 'images/cloth/2026-03-02/005.png'.*run-1"):
+        add_plan(local, partition, sealed(planned(local, partition, images[5:]), "run-2"))
+    assert read_seal(local, partition) == before
+    # A new version of an image is not the same image.
+    add_plan(local, partition, sealed(planned(local, partition, [replace(images[5], etag="new"), *images[6:]])))
+
+
+def test_of_many_runs_sealing_at_once_none_is_lost(
+    store: Store, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    plans = [sealed(planned(store, partition, [image])) for image in images[:5]]
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda plan: add_plan(store, partition, plan), plans))
+    seal = read_seal(store, partition)
+    assert seal is not None
+    assert sorted(plan.digest for plan in seal.plans) == sorted(plan.digest for plan in plans)
+
+
+def test_of_many_runs_sealing_the_same_images_one_wins(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    plans = [sealed(planned(local, partition, [images[0], image]), f"run-{i}") for i, image in enumerate(images[1:6])]
+
+    def seal_it(plan: SealedPlan) -> bool:
+        try:
+            add_plan(local, partition, plan)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(5) as pool:
+        assert sum(pool.map(seal_it, plans)) == 1
+    seal = read_seal(local, partition)
+    assert seal is not None
+    assert len(seal.plans) == 1
+
+
+def test_a_store_where_every_swap_is_lost_ends_in_a_conflict(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_plan(local, partition, sealed(planned(local, partition, images[:1])))
+
+    def refuse(*_: object) -> None:
+        raise Conflict("always")
+
+    monkeypatch.setattr(LocalStore, "_replace", refuse)
+    monkeypatch.setattr("storage.seals.time.sleep", lambda _: None)
+    with pytest.raises(Conflict, match="50 tries"):
+        add_plan(local, partition, sealed(planned(local, partition, images[1:])))
+
+
+def test_seals_are_listed_by_day_and_category(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    places = [
+        replace(partition, category=category, run_date=day, model_version=version)
+        for day in (date(2026, 3, 1), date(2026, 3, 2))
+        for category in ("cloth", "cloth-2")
+        for version in ("v1", "v2")
+    ]
+    for place in places:
+        add_plan(local, place, sealed(planned(local, place, images)))
+
+    def listed(**where: object) -> list[Partition]:
+        found = [seal.partition for seal in list_seals(local, **where)]  # type: ignore[arg-type]  # as in the cases
+        assert [place.run_date for place in found] == sorted(place.run_date for place in found)
+        return sorted(found, key=places.index)
+
+    assert listed() == places
+    assert listed(run_date=date(2026, 3, 2)) == places[4:]
+    assert listed(category="cloth") == [place for place in places if place.category == "cloth"]
+    assert listed(run_date=date(2026, 3, 1), category="cloth-2") == places[2:4]
+    assert listed(run_date=date(2026, 3, 3)) == []
+
+
+def test_a_seal_is_for_people_too(local: LocalStore, partition: Partition, images: list[ObjectInfo]) -> None:
+    add_plan(local, partition, sealed(planned(local, partition, images)))
+    text = local.read("seals/run_date=2026-03-02/category=cloth/model_version=v1.json").decode()
+    kept = json.loads(text)
+    assert text == json.dumps(kept, sort_keys=True, indent=2) + "\n"
+    assert kept["schema_version"] == 1
+    assert kept["partition"] == {"category": "cloth", "run_date": "2026-03-02", "model_version": "v1"}
+    assert kept["plans"][0]["parts"][0]["rows"] == 10
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"schema_version": 1, "partition": 3}', b"\xff"])
+def test_a_broken_seal_is_not_taken_for_none(local: LocalStore, partition: Partition, data: bytes) -> None:
+    local.write(layout.seal_key("cloth", partition.run_date, "v1"), data)
+    with pytest.raises(CorruptObject, match="is not a seal"):
+        read_seal(local, partition)

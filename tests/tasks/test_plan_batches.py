@@ -1,0 +1,90 @@
+"""Plans: named by content, without what is sealed, with few tasks."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import manifests
+from storage.filesystem import Store
+from storage.layout import image_key
+from storage.records import Batch
+from tasks.plan_batches import LARGEST_BATCH, MOST_TASKS, PartitionJob, batch_size_for, plan_batches
+from tasks.score_batch import score_batch
+from tasks.seal_partition import IncompletePartition, seal_partition
+from tests.factories import DAY, NOW, pinned, png, put_images, put_model
+
+
+def job(store: Store, run_id: str = "run-1", **changes: object) -> PartitionJob:
+    return replace(PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), run_id, NOW), **changes)
+
+
+def score_and_seal(store: Store, planned) -> None:
+    receipts = [score_batch.fn(store.uri, store.uri, batch) for batch in planned.batches]
+    seal_partition.fn(store.uri, planned.plan, receipts, NOW)
+
+
+@given(st.integers(1, 10_000_000))
+def test_a_night_has_few_tasks_and_small_ones_where_it_can(images: int) -> None:
+    size = batch_size_for(images)
+    assert -(-images // size) <= MOST_TASKS
+    assert size <= LARGEST_BATCH or images > LARGEST_BATCH * MOST_TASKS
+
+
+def test_batches_cover_the_manifest_once(store: Store) -> None:
+    keys = put_images(store, "cloth", [f"{i:02}.png" for i in range(7)])
+    planned = plan_batches.fn(job(store, batch_images=3))
+    assert [(batch.start, batch.stop) for batch in planned.batches] == [(0, 3), (3, 6), (6, 7)]
+    assert len({batch.digest for batch in planned.batches}) == 3
+    assert [image.key for image in manifests.read_manifest(store, planned.plan.manifest)] == keys
+
+
+def test_a_later_run_of_the_same_images_adopts_the_first_plan(store: Store) -> None:
+    put_images(store, "cloth", ["a.png", "b.png"])
+    first = plan_batches.fn(job(store))
+    second = plan_batches.fn(job(store, "run-2", planned_at=NOW + timedelta(hours=1)))
+    assert second.plan == first.plan
+    assert second.plan.run_id == "run-1"
+
+
+@pytest.mark.parametrize("change", ["image", "model", "batch size"])
+def test_other_work_has_another_name(store: Store, change: str) -> None:
+    put_images(store, "cloth", ["a.png", "b.png"])
+    first = plan_batches.fn(job(store))
+    if change == "image":
+        store.write(image_key("cloth", DAY, "b.png"), png(99))
+        second = plan_batches.fn(job(store))
+    elif change == "model":
+        second = plan_batches.fn(job(store, model=pinned("cloth", "v2")))
+    else:
+        second = plan_batches.fn(job(store, batch_images=1))
+    assert second.plan.digest != first.plan.digest
+    assert {batch.digest for batch in second.batches}.isdisjoint(batch.digest for batch in first.batches)
+
+
+def test_sealed_images_are_left_out_unless_they_changed(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    score_and_seal(store, plan_batches.fn(job(store)))
+    again = plan_batches.fn(job(store))
+    assert (again.listed, again.sealed, again.plan) == (2, 2, None)
+    store.write(image_key("cloth", DAY, "b.png"), png(99))
+    store.write(image_key("cloth", DAY, "c.png"), png(100))
+    later = plan_batches.fn(job(store))
+    assert (later.listed, later.sealed) == (3, 1)
+    planned = [image.key for image in manifests.read_manifest(store, later.plan.manifest)]
+    assert planned == [image_key("cloth", DAY, "b.png"), image_key("cloth", DAY, "c.png")]
+
+
+def test_nothing_is_sealed_before_every_row_is_there(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png", "c.png"])
+    planned = plan_batches.fn(job(store, batch_images=2))
+    batches: list[Batch] = planned.batches
+    first = score_batch.fn(store.uri, store.uri, batches[0])
+    for receipts in ([first], [first, first]):
+        with pytest.raises(IncompletePartition, match="not sealed"):
+            seal_partition.fn(store.uri, planned.plan, receipts, NOW)
+    assert list(store.list("seals/")) == []

@@ -1,0 +1,260 @@
+"""A batch: every image a row, whatever it is; the same bytes, however often; nothing lost at any fault."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.broken_files import odd_files
+from storage import anomaly_maps, scores
+from storage.errors import StorageError, StoreFull, TransientFault
+from storage.filesystem import LocalStore, Store, open_store
+from storage.layout import image_key
+from tasks import score_batch as score_batch_module
+from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.score_batch import READ_AHEAD, score_batch
+from tasks.scorer import Scorer
+from tests.factories import (
+    CALIBRATION,
+    DAY,
+    NOW,
+    SIZE,
+    everything_below,
+    pinned,
+    png,
+    put_images,
+    put_model,
+)
+from tests.object_stores import Bucket
+
+
+def planned(store: Store, batch_images: int | None = None) -> PartitionPlan:
+    return plan_batches.fn(
+        PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-1", NOW, batch_images=batch_images)
+    )
+
+
+def rows_of(store: Store, plan: PartitionPlan) -> dict[str, dict]:
+    receipts = [score_batch.fn(store.uri, store.uri, batch) for batch in plan.batches]
+    rows = scores.read_scores(store, [receipt.part for receipt in receipts]).to_pylist()
+    assert len({row["image_key"] for row in rows}) == len(rows) == sum(receipt.rows for receipt in receipts)
+    return {row["image_key"].split("/", 3)[3]: row for row in rows}
+
+
+def test_a_row_says_what_was_decided_and_where_the_map_lies(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["good/a.png", "hole/b.png"])
+    row = rows_of(store, planned(store))["hole/b.png"]
+    anomaly_map = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
+    assert anomaly_map.shape == (SIZE, SIZE)
+    assert np.float16(row["score"]) == anomaly_map.max()
+    assert row["is_anomalous"] == (row["score"] > row["threshold"])
+    above = sum(score >= np.float32(row["score"]) for score in np.float32(CALIBRATION))
+    assert row["p_value"] == pytest.approx((1 + above) / (len(CALIBRATION) + 1))
+    assert row["anomalous_area"] == pytest.approx(np.mean(anomaly_map > row["threshold"]), abs=2e-3)
+    assert (row["image_height"], row["image_width"]) == (SIZE, SIZE)
+    assert row["run_id"] == "run-1"
+    assert row["scored_at"] == NOW
+
+
+def test_bad_files_are_rows_and_the_others_are_scored(store: Store) -> None:
+    put_model(store, "cloth")
+    picture = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    odd = odd_files(picture)
+    for file in odd:
+        store.write(image_key("cloth", DAY, file.name), file.data)
+    put_images(store, "cloth", ["fine.png"])
+    rows = rows_of(store, planned(store))
+    assert len(rows) == len(odd) + 1
+    for file in odd:
+        row = rows[file.name]
+        assert row["status"] == ("ok" if file.readable else "unreadable")
+        assert (row["score"] is not None) == file.readable
+        assert bool(row["error"]) != file.readable
+    assert rows["fine.png"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.png", "Prüfling № 7.png", 'it\'s "quoted".png', "folder/in/folder.png", "a=b&c%20d.png"]
+)
+def test_odd_names_are_scored_under_their_own_name(store: Store, name: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", [name])
+    assert rows_of(store, planned(store))[name]["status"] == "ok"
+
+
+def test_a_key_that_leads_elsewhere_is_rejected_and_never_opened(
+    moto_s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(moto_s3.uri)
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["fine.png"])
+    evil = f"{moto_s3.prefix}images/cloth/{DAY}/../../../models/x.png"
+    moto_s3.client().put_object(Bucket=moto_s3.name, Key=evil, Body=png(1))
+    rows = rows_of(store, planned(store))
+    assert rows["../../../models/x.png"]["status"] == "rejected"
+    assert "'..'" in rows["../../../models/x.png"]["error"]
+    assert rows["fine.png"]["status"] == "ok"
+
+
+def test_an_image_that_is_gone_when_its_turn_comes_is_a_row(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    plan = planned(store)
+    (Path(store.uri) / image_key("cloth", DAY, "a.png")).unlink()
+    rows = rows_of(store, plan)
+    assert rows["a.png"]["status"] == "unreadable"
+    assert "removed" in rows["a.png"]["error"]
+    assert rows["b.png"]["status"] == "ok"
+
+
+def test_equal_contents_have_equal_scores_and_a_row_each(store: Store) -> None:
+    put_model(store, "cloth")
+    for name in ("one.png", "two.png"):
+        store.write(image_key("cloth", DAY, name), png(5))
+    put_images(store, "cloth", ["other.png"])
+    rows = rows_of(store, planned(store))
+    assert rows["one.png"]["content_digest"] == rows["two.png"]["content_digest"]
+    assert rows["one.png"]["score"] == pytest.approx(rows["two.png"]["score"], rel=1e-5)
+    assert rows["one.png"]["content_digest"] != rows["other.png"]["content_digest"]
+
+
+def test_a_score_does_not_depend_on_its_batch(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", [f"{i:02}.png" for i in range(20)])
+    together = rows_of(store, planned(store, batch_images=20))
+    alone = rows_of(store, planned(store, batch_images=1))
+    for name, row in together.items():
+        assert alone[name]["score"] == pytest.approx(row["score"], rel=1e-5)
+
+
+def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", [f"{i:03}.png" for i in range(150)])
+    taken, most = 0, 0
+    prepare = Scorer.prepare
+    forward = score_batch_module._forward
+
+    def counting(self: Scorer, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        nonlocal taken, most
+        taken += 1
+        most = max(most, taken)
+        return prepare(self, data)
+
+    def giving_back(scorer: Scorer, chunk: list, maps: np.ndarray) -> list:
+        nonlocal taken
+        taken -= len(chunk)
+        return forward(scorer, chunk, maps)
+
+    monkeypatch.setattr(Scorer, "prepare", counting)
+    monkeypatch.setattr(score_batch_module, "_forward", giving_back)
+    rows_of(store, planned(store, batch_images=150))
+    assert 1 < most <= READ_AHEAD + score_batch_module.MICRO_BATCH
+
+
+def test_scoring_again_writes_the_same_bytes(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", [f"{i}.png" for i in range(5)])
+    plan = planned(store, batch_images=2)
+    rows_of(store, plan)
+    before = everything_below(Path(store.uri), "scores", "maps")
+    for path in (Path(store.uri) / "scores").rglob("*.parquet"):
+        path.unlink()
+    rows_of(store, plan)
+    assert everything_below(Path(store.uri), "scores", "maps") == before
+
+
+def test_a_part_that_is_there_is_not_scored_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    batch = planned(store).batches[0]
+    first = score_batch.fn(store.uri, store.uri, batch)
+    monkeypatch.setattr(score_batch_module, "_score", lambda *_: pytest.fail("scored again"))
+    second = score_batch.fn(store.uri, store.uri, batch)
+    assert (second.part, second.digest, second.rows, second.ok, second.anomalous) == (
+        first.part, first.digest, first.rows, first.ok, first.anomalous,
+    )  # fmt: skip
+
+
+def test_a_damaged_part_is_scored_again(store: Store) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    batch = planned(store).batches[0]
+    first = score_batch.fn(store.uri, store.uri, batch)
+    whole = store.read(first.part)
+    store.write(first.part, whole[: len(whole) // 2])
+    assert score_batch.fn(store.uri, store.uri, batch).digest == first.digest
+    assert store.read(first.part) == whole
+
+
+class _Failing:
+    """Stands before os.replace or os.link, through which every local write takes its place; fails one of them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, fail_at: int, fault: Exception) -> None:
+        self.count = 0
+        self._fail_at = fail_at
+        self._fault = fault
+        for name in ("replace", "link"):
+            patch.setattr(os, name, self._instead_of(getattr(os, name)))
+
+    def _instead_of(self, real: Callable) -> Callable:
+        def call(*args: object, **kwargs: object) -> object:
+            self.count += 1
+            if self.count == self._fail_at:
+                raise self._fault
+            return real(*args, **kwargs)
+
+        return call
+
+
+def test_any_write_may_fail_and_the_next_try_ends_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(store.uri)
+    written = ("manifests", "maps", "scores")
+    put_model(store, "cloth")
+    put_images(store, "cloth", [f"{i}.png" for i in range(3)])
+    with monkeypatch.context() as patch:
+        counter = _Failing(patch, fail_at=-1, fault=OSError())
+        rows_of(store, planned(store, batch_images=2))
+    undisturbed = everything_below(root, *written)
+    assert counter.count >= len(undisturbed) >= 6
+    for number in range(1, counter.count + 1):
+        for folder in written:
+            shutil.rmtree(root / folder)
+        with monkeypatch.context() as patch, pytest.raises((StorageError, OSError)):
+            _Failing(patch, number, OSError(errno.EIO, "bad disk"))
+            rows_of(store, planned(store, batch_images=2))
+        rows_of(store, planned(store, batch_images=2))
+        assert everything_below(root, *written) == undisturbed, f"after a fault of write {number}"
+
+
+def test_a_full_disk_says_so_and_what_to_do(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    plan = planned(store)
+    with monkeypatch.context() as patch, pytest.raises(StoreFull, match="space"):
+        _Failing(patch, 1, OSError(errno.ENOSPC, "no space left on device"))
+        score_batch.fn(store.uri, store.uri, plan.batches[0])
+    assert rows_of(store, plan)["a.png"]["status"] == "ok"
+
+
+def test_a_fault_of_the_images_store_is_raised_not_written_down(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a.png", "b.png"])
+    plan = planned(store)
+    read = LocalStore.read
+
+    def sick(self: LocalStore, key: str) -> bytes:
+        if key == keys[1]:
+            raise TransientFault("503")
+        return read(self, key)
+
+    monkeypatch.setattr(LocalStore, "read", sick)
+    with pytest.raises(TransientFault):
+        score_batch.fn(store.uri, store.uri, plan.batches[0])
+    assert list(store.list("scores/")) == []
