@@ -77,12 +77,12 @@ def _fill(store: Store, factory: Factory) -> None:
     console = Console(stderr=True)
     for category, night in track(steps, "the factory works", console=console, disable=not console.is_terminal):
         if night is None:
-            _write(store, category, FIRST_NIGHT - timedelta(days=1), factory.normals(category))
+            _write(store, category, FIRST_NIGHT - timedelta(days=1), factory.normals(category), "training")
         else:
-            _write(store, category, _day(night), factory.night(category, night))
+            _write(store, category, _day(night), factory.night(category, night), "evaluation")
 
 
-def _write(store: Store, category: str, day: date, images: Iterator[FactoryImage]) -> None:
+def _write(store: Store, category: str, day: date, images: Iterator[FactoryImage], purpose: str) -> None:
     written = []
     for image in images:
         key, mask = image_key(category, day, image.name), None
@@ -91,7 +91,7 @@ def _write(store: Store, category: str, day: date, images: Iterator[FactoryImage
             mask = mask_key(category, day, f"{Path(image.name).with_suffix('')}_mask.png")
             store.write(mask, image.mask)
         if image.readable:
-            written.append(Label(key, image.label, mask, "demo", datetime.now(UTC), image.kind))
+            written.append(Label(key, image.label, mask, "demo", datetime.now(UTC), image.kind, purpose))
     labels.write_labels(store, category, written, f"demo-{day}")
 
 

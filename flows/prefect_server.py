@@ -67,18 +67,14 @@ def prefect_server() -> Iterator[str]:
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415  (seconds to import)
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415  (seconds to import)
 
     configured = PREFECT_API_URL.value()
     if configured:
         os.environ["PREFECT_API_URL"] = configured
         yield configured
         return
-    with (
-        _embedded(_Home(home_folder())) as url,
-        _environment({"PREFECT_API_URL": url, **QUIET}),
-        temporary_settings({PREFECT_API_URL: url}),
-    ):
+    with _embedded(_Home(home_folder())) as url, _environment({"PREFECT_API_URL": url, **QUIET}):
         yield url
 
 
@@ -177,8 +173,13 @@ def _die_with_parent() -> None:
 
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
+    and a flow called from one would start another server."""
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415
+
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
+    refresh_global_settings_context()
     try:
         yield
     finally:
@@ -187,3 +188,4 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        refresh_global_settings_context()

@@ -75,7 +75,10 @@ class CategorySettings(BaseModel):
     def _has_groups(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        groups = set(re.compile(value).groupindex)
+        try:
+            groups = set(re.compile(value).groupindex)
+        except re.error as e:
+            raise ValueError(f"not a regular expression: {e}") from e
         if "part" not in groups and not {"view", "serial"} <= groups:
             raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
         return value

@@ -87,9 +87,9 @@ class TrainingConfig(_Record):
     """passes over the training normals; or None when `steps` counts"""
     seconds: float | None = None
     """a further budget: the steps end, fully annealed, after this time; None: no limit"""
-    batch_size: int = 16
+    batch_size: int = 8
     """images a step"""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     """the peak of the schedule"""
     optimiser: Literal["adam", "adamw"] = "adamw"
     """adamw decays the weights apart from the gradient"""
@@ -193,6 +193,7 @@ _PAPER_TRAINING = TrainingConfig(
     recipe="paper",
     steps=None,
     epochs=200,
+    batch_size=16,
     learning_rate=5e-3,
     optimiser="adam",
     betas=(0.5, 0.999),

@@ -68,6 +68,32 @@ class BottleneckBlock(nn.Module):
         return self.relu(y + self.shortcut(x))
 
 
+class LinearBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm around a path without any activation, so that values keep both signs."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (B, width, h, w) -> the same shape."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        return x + self.bn2(self.conv2(y))
+
+
+def linear_upsampling_stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
+    """A transposed convolution that doubles the grid, and `depth` linear blocks behind it."""
+    return nn.Sequential(
+        resampling_convolution(inputs, outputs, "up"),
+        nn.BatchNorm2d(outputs),
+        *(LinearBlock(outputs) for _ in range(depth)),
+    )
+
+
 def residual_stage(inputs: int, outputs: int, depth: int, narrowing: int, resample: Resample) -> nn.Sequential:
     """`depth` blocks, the first of which resamples.
 

@@ -34,6 +34,8 @@ class TeacherSpec:
     """blocks of the student's stages, from stride 16 to stride 4"""
     narrowing: int
     """1: basic blocks; else outer width / inner width of bottleneck blocks"""
+    linear: bool
+    """whether its stages end without activation, so that the student's residual paths have none either"""
     mean: tuple[float, float, float]
     """of RGB in [0, 1], as the weights expect it"""
     std: tuple[float, float, float]
@@ -53,6 +55,7 @@ def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[
         embedding_depth=depths[3],
         student_depths=depths[:3],
         narrowing=narrowing,
+        linear=False,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
     )
@@ -69,6 +72,7 @@ TEACHERS: dict[str, TeacherSpec] = {
             embedding_depth=2,
             student_depths=(2, 2, 2),
             narrowing=1,
+            linear=True,
             mean=(0.5, 0.5, 0.5),
             std=(0.5, 0.5, 0.5),
         ),

@@ -13,6 +13,7 @@ from storage.errors import StorageError
 from storage.store import Store
 
 WORDS = ("normal", "anomalous")
+PURPOSES = ("training", "evaluation")
 
 SCHEMA = pa.schema(
     [
@@ -22,6 +23,7 @@ SCHEMA = pa.schema(
         pa.field("labelled_by", pa.string()),
         pa.field("labelled_at", pa.timestamp("us", "UTC"), nullable=False),
         pa.field("kind", pa.string()),
+        pa.field("purpose", pa.string(), nullable=False),
     ]
 )
 _REQUIRED = ("image_key", "label")
@@ -41,6 +43,8 @@ class Label:
     """UTC; of several labels of an image the latest holds"""
     kind: str | None = None
     """kind of defect, such as 'scratch'"""
+    purpose: str = "training"
+    """'training': a normal of it may train a model; 'evaluation': kept to judge models by, never trained on"""
 
 
 def write_labels(store: Store, category: str, labels: Sequence[Label], name: str) -> str:
@@ -76,10 +80,9 @@ def read_labels(store: Store, category: str) -> pa.Table:
 
 
 def normal_image_keys(store: Store, category: str) -> list[str]:
-    """Keys of the images that are labelled normal, sorted."""
-    table = read_labels(store, category)
-    words = table["label"].to_pylist()
-    return [key for key, word in zip(table["image_key"].to_pylist(), words, strict=True) if word == "normal"]
+    """Keys of the images that are labelled normal and may be trained on, sorted."""
+    rows = read_labels(store, category).to_pylist()
+    return [row["image_key"] for row in rows if (row["label"], row["purpose"]) == ("normal", "training")]
 
 
 def list_label_categories(store: Store) -> list[str]:
@@ -103,6 +106,7 @@ def _all_labels(store: Store, category: str) -> Iterator[Label]:
                 labelled_by=row.get("labelled_by") or None,
                 labelled_at=_when(row.get("labelled_at"), info.modified, address, number),
                 kind=row.get("kind") or None,
+                purpose=row.get("purpose") or "training",
             )
             _refuse_label(label, address, number)
             yield label
@@ -140,6 +144,11 @@ def _refuse_label(label: Label, address: str, row: int) -> None:
         raise StorageError(
             f"{address}, row {row}: the label {label.label!r} is unknown, so no label was read or written. "
             f"Use {' or '.join(WORDS)}."
+        )
+    if label.purpose not in PURPOSES:
+        raise StorageError(
+            f"{address}, row {row}: the purpose {label.purpose!r} is unknown, so no label was read or written. "
+            f"Use {' or '.join(PURPOSES)}."
         )
     if not label.image_key:
         raise StorageError(f"{address}, row {row}: image_key is empty, so the label is of no image. Fill it in.")

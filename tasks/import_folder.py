@@ -1,7 +1,7 @@
 """An MVTec-layout folder as images, labels and masks of a store.
 
 train/good/<name>                       labelled normals of an earlier day
-test/good/<name>                        that day's image good/<name>, normal
+test/good/<name>                        that day's image good/<name>, normal, to judge models by
 test/<kind>/<name>                      that day's image <kind>/<name>, anomalous
 ground_truth/<kind>/<stem>_mask.png     its mask
 """
@@ -31,9 +31,11 @@ class FoundImage:
     source: Path
     key: str
     label: str
-    kind: str | None
-    mask: Path | None
-    mask_key: str | None
+    purpose: str
+    """training, or evaluation: what a test folder holds must not be trained on"""
+    kind: str | None = None
+    mask: Path | None = None
+    mask_key: str | None = None
 
 
 def find_images(folder: Path, category: str, run_date: date, normals_date: date) -> list[FoundImage]:
@@ -44,7 +46,7 @@ def find_images(folder: Path, category: str, run_date: date, normals_date: date)
             "in the MVTec layout: train/good/*, test/<kind>/*, ground_truth/<kind>/*_mask.png."
         )
     found = [
-        FoundImage(path, layout.image_key(category, normals_date, f"good/{path.name}"), "normal", None, None, None)
+        FoundImage(path, layout.image_key(category, normals_date, f"good/{path.name}"), "normal", "training")
         for path in _files(folder / "train" / "good")
     ]
     for kind_folder in sorted(path for path in (folder / "test").glob("*") if path.is_dir()):
@@ -65,7 +67,7 @@ def import_images(
         _write_if_new(store, one.key, one.source.read_bytes())
         if one.mask is not None and one.mask_key is not None:
             _write_if_new(store, one.mask_key, one.mask.read_bytes())
-        return Label(one.key, one.label, one.mask_key, "import", labelled_at, one.kind)
+        return Label(one.key, one.label, one.mask_key, "import", labelled_at, one.kind, one.purpose)
 
     with ThreadPoolExecutor(WRITERS) as pool:
         written = list(pool.map(write, found))
@@ -84,11 +86,13 @@ def _test_image(folder: Path, path: Path, category: str, run_date: date) -> Foun
     kind = path.parent.name
     key = layout.image_key(category, run_date, f"{kind}/{path.name}")
     if kind == "good":
-        return FoundImage(path, key, "normal", None, None, None)
+        return FoundImage(path, key, "normal", "evaluation")
     mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
     if not mask.is_file():
-        return FoundImage(path, key, "anomalous", kind, None, None)
-    return FoundImage(path, key, "anomalous", kind, mask, layout.mask_key(category, run_date, f"{kind}/{mask.name}"))
+        return FoundImage(path, key, "anomalous", "evaluation", kind)
+    return FoundImage(
+        path, key, "anomalous", "evaluation", kind, mask, layout.mask_key(category, run_date, f"{kind}/{mask.name}")
+    )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -74,9 +74,9 @@ def test_a_wrong_file_is_refused_with_name_and_cure(tmp_path: Path, text: str, n
 
 
 def test_an_unknown_environment_variable_or_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="RD_INSPECT_.*TIMEZONE.*TIME_ZONE"):
+    with pytest.raises(SettingsError, match=r"RD_INSPECT_.*TIMEZONE.*TIME_ZONE"):
         load_settings(str(tmp_path), environment={"RD_INSPECT_TIMEZONE": "UTC"})
-    with pytest.raises(SettingsError, match="step.*steps"):
+    with pytest.raises(SettingsError, match=r"step.*steps"):
         load_settings(str(tmp_path), options={"step": 3}, environment={})
 
 

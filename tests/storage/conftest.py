@@ -1,14 +1,12 @@
 """Stores of every kind, and rows to put into them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from storage.errors import TransientFault
-from storage.filesystem import LocalStore, Store
+from storage.filesystem import LocalStore
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
@@ -79,34 +77,3 @@ def bad_row(ok_row: ScoreRow) -> ScoreRow:
         image_height=None,
         image_width=None,
     )
-
-
-class FaultyStore(LocalStore):
-    """A store whose n-th write fails: before anything is written, or after, with the answer lost."""
-
-    def __init__(self, root: Path, *, fails_at: int, after: bool) -> None:
-        super().__init__(root)
-        self.fails_at, self.after, self.writes = fails_at, after, 0
-
-    def _faulty(self, write: Callable[[], None]) -> None:
-        self.writes += 1
-        failing = self.writes == self.fails_at
-        if failing and not self.after:
-            raise TransientFault("injected: the connection was cut before the write")
-        write()
-        if failing:
-            raise TransientFault("injected: the connection was cut after the write")
-
-    def _write(self, key: str, data: bytes) -> None:
-        self._faulty(lambda: super(FaultyStore, self)._write(key, data))
-
-    def _create(self, key: str, data: bytes) -> None:
-        self._faulty(lambda: super(FaultyStore, self)._create(key, data))
-
-    def _replace(self, key: str, data: bytes, etag: str) -> None:
-        self._faulty(lambda: super(FaultyStore, self)._replace(key, data, etag))
-
-
-def objects(store: Store) -> dict[str, bytes]:
-    """All a store holds."""
-    return {info.key: store.read(info.key) for info in store.list("")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import labels, layout, scores
+from storage import layout, scores
 from storage.errors import QueryError
 from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import Label, write_labels
@@ -17,7 +17,7 @@ from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow, write_part
 from storage.seals import SealedPart, SealedPlan, add_plan
 from tests.object_stores import Bucket
-from tests.storage.conftest import objects
+from tests.storage.faulty_store import objects
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 Scored = Callable[..., None]

@@ -14,7 +14,7 @@ from storage.models import promote, publish_model
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow, write_part
 from storage.seals import SealedPart, SealedPlan, add_plan
-from tests.storage.conftest import FaultyStore, objects
+from tests.storage.faulty_store import FaultyStore, objects
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 

@@ -1,0 +1,27 @@
+"""Flows run on a real Prefect server and real Dask workers here."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storage.filesystem import Store, open_store
+from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
+
+__all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "plant", create=True)
+
+
+@pytest.fixture
+def command_environment(prefect_api: str) -> Callable[..., dict[str, str]]:
+    """The environment of a command that shares the tests' Prefect server."""
+
+    def environment(**more: str) -> dict[str, str]:
+        return {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "INFO", **more}
+
+    return environment

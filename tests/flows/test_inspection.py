@@ -1,0 +1,210 @@
+"""Nights on a real Prefect server and real Dask workers."""
+
+import os
+import threading
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from flows.inspection import InspectionFailed, InspectionRun, inspect_images
+from flows.settings import SettingsError
+from storage import seals
+from storage.errors import StoreNotFound
+from storage.filesystem import Store, open_store
+from storage.layout import image_key, report_key
+from storage.queries import run_query
+from storage.records import Partition
+from tests.factories import (
+    DAY,
+    assert_night_is_whole,
+    everything_below,
+    png,
+    put_images,
+    put_model,
+    sealed_rows,
+    write_settings,
+)
+from tests.object_stores import Bucket
+
+
+def inspect(store: Store, scheduler: str, **more: object) -> InspectionRun:
+    return inspect_images(store.uri, DAY, dask_address=scheduler, **more)
+
+
+def outcomes(run: InspectionRun) -> dict[str, str]:
+    return {one.category: one.state for one in run.categories}
+
+
+def flow_run_state(run_id: str) -> str:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id).state.name
+
+
+def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, scheduler: str) -> None:
+    write_settings(store)
+    store.write("categories.toml", b"[plant]\nbatch_images = 3\n")
+    keys = {}
+    for category in ("cloth", "metal"):
+        put_model(store, category)
+        keys[category] = put_images(store, category, [f"good/{i}.png" for i in range(7)])
+    run = inspect(store, scheduler)
+    assert run.outcome == "completed"
+    assert outcomes(run) == {"cloth": "sealed", "metal": "sealed"}
+    assert flow_run_state(run.run_id) == "Completed"
+    for category in keys:
+        assert_night_is_whole(store, category, keys[category])
+        assert {row["run_id"] for row in sealed_rows(store, category)} == {run.run_id}
+    assert run.report == report_key("inspection", DAY, f"{run.run_id}.html")
+    page = store.read(run.report).decode()
+    assert "cloth" in page and "metal" in page and "good/0.png" in page
+
+
+def test_a_second_run_finds_everything_sealed_and_writes_no_score(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    inspect(store, scheduler)
+    before = everything_below(Path(store.uri), "scores", "maps", "seals", "manifests")
+    run = inspect(store, scheduler)
+    assert outcomes(run) == {"cloth": "already sealed"}
+    assert run.categories[0].scored_now == 0
+    assert everything_below(Path(store.uri), "scores", "maps", "seals", "manifests") == before
+
+
+def test_late_and_changed_images_are_scored_and_the_others_kept(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    first = inspect(store, scheduler)
+    store.write(image_key("cloth", DAY, "b.png"), png(50))
+    store.write(image_key("cloth", DAY, "c.png"), png(51))
+    second = inspect(store, scheduler)
+    assert second.categories[0].scored_now == 2
+    latest = run_query(store, "SELECT image_key, run_id, score FROM latest ORDER BY image_key").to_pylist()
+    assert [(Path(row["image_key"]).name, row["run_id"]) for row in latest] == [
+        ("a.png", first.run_id),
+        ("b.png", second.run_id),
+        ("c.png", second.run_id),
+    ]
+    assert run_query(store, "SELECT count(*) AS n FROM scores").to_pylist() == [{"n": 4}]
+
+
+def test_bad_files_end_in_completed_with_rejects(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a.png", "b.png"])
+    for name, data in (("empty.png", b""), ("<script>alert(1)</script>.png", b"not an image")):
+        keys.append(image_key("cloth", DAY, name.replace("/", "_")))
+        store.write(keys[-1], data)
+    run = inspect(store, scheduler)
+    assert run.outcome == "completed with rejects"
+    assert flow_run_state(run.run_id) == "CompletedWithRejects"
+    assert run.categories[0].unreadable == 2
+    assert_night_is_whole(store, "cloth", keys)
+    assert "<script>alert" not in store.read(run.report).decode()
+
+
+def test_a_category_without_champion_fails_the_run_and_the_others_are_sealed(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a.png"])
+    put_images(store, "metal", ["a.png"])
+    with pytest.raises(InspectionFailed, match="rd-inspect train --category metal") as failed:
+        inspect(store, scheduler)
+    assert outcomes(failed.value.run) == {"cloth": "sealed", "metal": "no champion"}
+    assert flow_run_state(failed.value.run.run_id) == "Failed"
+    assert_night_is_whole(store, "cloth", keys)
+
+
+def test_a_category_whose_model_is_damaged_is_not_sealed_and_the_others_are(store: Store, scheduler: str) -> None:
+    for category in ("cloth", "metal"):
+        put_model(store, category)
+        put_images(store, category, ["a.png"])
+    weights = Path(store.uri) / "models" / "metal" / "v1" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InspectionFailed, match="batches failed") as failed:
+        inspect(store, scheduler)
+    assert outcomes(failed.value.run) == {"cloth": "sealed", "metal": "failed"}
+    assert seals.read_seal(store, Partition("metal", DAY, "v1")) is None
+
+
+def test_an_empty_night_has_nothing_to_do(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    run = inspect_images(store.uri, DAY + timedelta(days=1), dask_address=scheduler)
+    assert (run.outcome, run.report) == ("nothing to do", None)
+    assert flow_run_state(run.run_id) == "NothingToDo"
+
+
+def test_an_unknown_category_is_refused_with_the_nearest(store: Store, scheduler: str) -> None:
+    put_images(store, "cloth", ["a.png"])
+    with pytest.raises(SettingsError, match="'cloth'"):
+        inspect(store, scheduler, categories=["clot"])
+
+
+def test_a_store_that_does_not_exist_is_told(tmp_path: Path, scheduler: str) -> None:
+    with pytest.raises(StoreNotFound, match="nowhere"):
+        inspect_images(str(tmp_path / "nowhere"), DAY, dask_address=scheduler)
+
+
+def test_without_a_date_it_is_yesterday_at_the_plant(store: Store, scheduler: str) -> None:
+    store.write("categories.toml", b'[plant]\ntime_zone = "Pacific/Kiritimati"\n')
+    put_model(store, "cloth")
+    now = datetime.now(ZoneInfo("Pacific/Kiritimati"))
+    yesterday: date = now.date() - timedelta(days=1)
+    put_images(store, "cloth", ["a.png"], yesterday)
+    run = inspect_images(store.uri, dask_address=scheduler)
+    assert run.run_date in (yesterday, yesterday + timedelta(days=1))  # the second, should midnight pass just now
+    assert run.outcome == "completed"
+
+
+def test_images_may_lie_in_another_store_that_is_never_written(
+    store: Store, scheduler: str, tmp_path: Path
+) -> None:
+    line = open_store(tmp_path / "line", create=True)
+    put_model(store, "cloth")
+    keys = put_images(line, "cloth", ["a.png", "b.png"])
+    os.chmod(tmp_path / "line", 0o555)
+    before = everything_below(tmp_path / "line", "")
+    run = inspect(store, scheduler, images=line.uri)
+    assert run.outcome == "completed"
+    assert_night_is_whole(store, "cloth", keys)
+    assert everything_below(tmp_path / "line", "") == before
+    assert not (Path(store.uri) / "images").exists()
+
+
+def test_two_runs_of_one_night_at_once_leave_each_image_once(store: Store, scheduler: str) -> None:
+    store.write("categories.toml", b"[plant]\nbatch_images = 4\n")
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", [f"{i:02}.png" for i in range(24)])
+    runs: list[InspectionRun] = []
+
+    def one_run() -> None:
+        runs.append(inspect(store, scheduler))
+
+    threads = [threading.Thread(target=one_run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    store.write(image_key("cloth", DAY, "99.png"), png(99))  # arrives while they plan: one may see it, one not
+    for thread in threads:
+        thread.join()
+    assert [run.outcome for run in runs] == ["completed", "completed"]
+    inspect(store, scheduler)
+    assert_night_is_whole(store, "cloth", [*keys, image_key("cloth", DAY, "99.png")])
+
+
+@pytest.mark.parametrize("server", ["moto_s3", "seaweed_s3"])
+def test_the_same_night_on_s3(server: str, request: pytest.FixtureRequest, scheduler: str) -> None:
+    bucket: Bucket = request.getfixturevalue(server)
+    from distributed import Client  # noqa: PLC0415
+
+    with Client(scheduler, set_as_default=False) as client:
+        client.run(os.environ.update, {k: v for k, v in os.environ.items() if k.startswith("AWS_")})
+    store = open_store(bucket.uri)
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a b.png", "ü.png", "c.png"])
+    run = inspect(store, scheduler)
+    assert run.outcome == "completed"
+    assert_night_is_whole(store, "cloth", keys)
+    assert outcomes(inspect(store, scheduler)) == {"cloth": "already sealed"}
+    rows = run_query(store, "SELECT count(*) AS n, count(score) AS scored FROM latest").to_pylist()
+    assert rows == [{"n": 3, "scored": 3}]
