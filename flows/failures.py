@@ -4,14 +4,23 @@ from pydantic import ValidationError
 
 from flows.prefect_server import ServerNotStarted
 from flows.settings import SettingsError
-from storage.errors import AccessDenied, InvalidKey, QueryError, StorageError, StoreNotFound
+from storage.errors import AccessDenied, InvalidAddress, InvalidKey, QueryError, StorageError, StoreNotFound
 
 RUN_FAILED, WRONG_USE = 1, 2
+_WRONG_USE = (
+    SettingsError,
+    InvalidAddress,
+    StoreNotFound,
+    AccessDenied,
+    InvalidKey,
+    QueryError,
+    ValidationError,
+)
 
 
 def exit_code_of(error: Exception) -> int | None:
     """1 or 2 for errors whose message an operator can act on, None for a bug."""
-    if isinstance(error, (SettingsError, StoreNotFound, AccessDenied, InvalidKey, QueryError, ValidationError)):
+    if isinstance(error, _WRONG_USE):
         return WRONG_USE
     if isinstance(error, (StorageError, ServerNotStarted)):
         return RUN_FAILED

@@ -15,8 +15,8 @@ from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
-from storage.filesystem import open_store
-from storage.images import list_categories, list_images
+from storage.filesystem import Store, open_store
+from storage.images import list_categories, list_run_dates, odd_folders
 from tasks.pin_champion import pin_champion
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.write_run_report import CategoryOutcome, write_run_report
@@ -88,7 +88,7 @@ def inspect_images(
 
 
 def _choose(settings: Settings, day: date, categories: list[str] | None) -> tuple[list[str], list[CategoryOutcome]]:
-    """(categories with images on that day, outcomes of those asked for that have none)."""
+    """(categories with images on that day, outcomes of what is not looked into)."""
     images = open_store(settings.images, read_only=True)
     images.check()
     known = list_categories(images)
@@ -98,10 +98,19 @@ def _choose(settings: Settings, day: date, categories: list[str] | None) -> tupl
                 f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
             )
     asked = list(dict.fromkeys(categories)) if categories else known
-    there = [name for name in asked if any(True for _ in list_images(images, name, day))]
+    there = [name for name in asked if day in list_run_dates(images, name)]
     message = f"no images on {day}"
     empty = [CategoryOutcome(name, "no images", message=message) for name in categories or [] if name not in there]
-    return there, empty
+    return there, empty + _ignored(images, asked, whole_plant=not categories)
+
+
+def _ignored(images: Store, asked: list[str], *, whole_plant: bool) -> list[CategoryOutcome]:
+    """Folders whose names are of no category or no day: their images would be skipped without a word."""
+    folders = odd_folders(images) if whole_plant else []
+    for name in asked:
+        folders += odd_folders(images, name)
+    message = "No run looks into this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
+    return [CategoryOutcome(folder, "ignored", message=message) for folder in folders]
 
 
 def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) -> InspectionRun:

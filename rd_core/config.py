@@ -81,7 +81,7 @@ class TrainingConfig(_Record):
 
     recipe: str = DEFAULT_RECIPE
     """the recipe these settings began as"""
-    steps: int | None = 240
+    steps: int | None = 300
     """optimiser steps; or None when `epochs` counts"""
     epochs: int | None = None
     """passes over the training normals; or None when `steps` counts"""
@@ -103,7 +103,7 @@ class TrainingConfig(_Record):
     """share of the steps in which one_cycle rises"""
     loss: Literal["per_position", "flattened"] = "per_position"
     """per_position: Eq. 1-2 of the paper; flattened: what the authors' code computes"""
-    validate_every: int = 40
+    validate_every: int = 50
     """steps between two looks at the early-stop normals"""
     patience: int | None = 5
     """looks without a new best before training stops; None: never stops early"""

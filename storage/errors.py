@@ -1,6 +1,7 @@
 """What can go wrong with bytes at rest.
 
     StorageError
+    +-- InvalidAddress      an address that can be of no store: unknown scheme, no bucket
     +-- StoreNotFound       the folder or bucket is not there
     +-- AccessDenied        the credentials are wrong or do not allow it
     +-- StoreFull           no space left, or a quota is used up
@@ -20,6 +21,10 @@ Every message gives the value, the consequence and the cure.
 
 class StorageError(Exception):
     """Any fault of bytes at rest."""
+
+
+class InvalidAddress(StorageError):
+    """An address that can be of no store: an unknown scheme, no bucket, credentials in it."""
 
 
 class StoreNotFound(StorageError):

@@ -60,7 +60,6 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(_LATEST)
     connection.execute("SET enable_external_access = false")
-    connection.execute("SET python_enable_replacements = false")
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -1,5 +1,6 @@
 """Connections to S3, shared by all stores of a process that have the same AWS settings."""
 
+import atexit
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from s3fs import S3FileSystem
+from zarr.core.sync import sync
 
 _LIMITS = {
     "connect_timeout": 5,  # seconds
@@ -38,13 +40,23 @@ def _client(_settings: str) -> Any:
 
 @cache
 def _filesystem(_settings: str, asynchronous: bool) -> Any:
-    return S3FileSystem(
+    files = S3FileSystem(
         asynchronous=asynchronous,
         config_kwargs=dict(_LIMITS),
         use_listings_cache=False,
         # Its own cache goes by arguments alone: it would hand out the credentials of earlier settings.
         skip_instance_cache=True,
     )
+    if asynchronous:
+        # s3fs closes only what it opened in its own loop; zarr's loop ends right after this.
+        atexit.register(_close, files)
+    return files
+
+
+def _close(files: Any) -> None:
+    opened = getattr(files, "_s3creator", None)
+    if opened is not None:
+        sync(opened.__aexit__(None, None, None), timeout=5)
 
 
 def _fingerprint() -> str:

@@ -184,7 +184,6 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
 
 def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow:
     plan, loaded = batch.plan, one.loaded
-    was_scored = one.score is not None
     return ScoreRow(
         image_key=loaded.image.key,
         etag=loaded.image.etag,
@@ -200,8 +199,8 @@ def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow
         is_anomalous=None if one.score is None else bool(one.score > scorer.threshold),
         status=loaded.status,
         error=loaded.error,
-        map_store=plan.map_store if was_scored else None,
-        map_index=map_index if was_scored else None,
+        map_store=plan.map_store,
+        map_index=map_index if one.score is not None else None,
         anomalous_area=one.anomalous_area,
         image_height=loaded.size[0] if loaded.size else None,
         image_width=loaded.size[1] if loaded.size else None,

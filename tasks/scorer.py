@@ -66,7 +66,7 @@ def warm_scorer(store: Store, category: str, version: str) -> Scorer:
 
 
 def model_for_scoring(weights: bytes) -> ReverseDistillation:
-    """The model a checkpoint holds, with batch norms folded, on the GPU where there is one. Raises CheckpointError."""
+    """The model of a checkpoint, batch norms folded, on the GPU where there is one. Raises CheckpointError."""
     return prepare_for_inference(checkpoint.from_bytes(weights, device=default_device()))
 
 

@@ -35,7 +35,7 @@ class CategoryOutcome:
 
     category: str
     state: str
-    """sealed | already sealed | failed | no champion | no images"""
+    """sealed | already sealed | failed | no champion | no images | ignored"""
     model_version: str | None = None
     images: int = 0
     """there now; the counts below are of those that this run scored"""

@@ -1,15 +1,15 @@
-"""What many tests need: one Prefect server, one Dask cluster, and a small store with trained models."""
+"""What many tests need: one Prefect server, one Dask cluster, one S3 server of each kind."""
 
 import logging
 import os
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-TODAY = datetime(2026, 3, 3, 4, 0, tzinfo=UTC)
-DAY = date(2026, 3, 2)
+from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
+
+__all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
 
 @pytest.fixture(autouse=True)

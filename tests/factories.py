@@ -90,7 +90,7 @@ def assert_night_is_whole(store: Store, category: str, keys: Iterable[str], day:
     for row in rows:
         if row["status"] != "ok":
             assert row["error"]
-            assert row["map_store"] is None
+            assert row["map_index"] is None
             continue
         anomaly_map = read_map(store, row["map_store"], row["map_index"])
         assert np.float16(row["score"]) == np.nanmax(anomaly_map)

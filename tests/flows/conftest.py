@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from storage.filesystem import Store, open_store
-from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
-
-__all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
 
 @pytest.fixture

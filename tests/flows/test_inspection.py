@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from distributed import Client
 from prefect.client.orchestration import get_client
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
@@ -38,6 +39,10 @@ def outcomes(run: InspectionRun) -> dict[str, str]:
     return {one.category: one.state for one in run.categories}
 
 
+def take_environment(values: dict[str, str]) -> None:
+    os.environ.update(values)
+
+
 def flow_run_state(run_id: str) -> str:
     with get_client(sync_client=True) as client:
         return client.read_flow_run(run_id).state.name
@@ -54,8 +59,8 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     assert run.outcome == "completed"
     assert outcomes(run) == {"cloth": "sealed", "metal": "sealed"}
     assert flow_run_state(run.run_id) == "Completed"
-    for category in keys:
-        assert_night_is_whole(store, category, keys[category])
+    for category, expected in keys.items():
+        assert_night_is_whole(store, category, expected)
         assert {row["run_id"] for row in sealed_rows(store, category)} == {run.run_id}
     assert run.report == report_key("inspection", DAY, f"{run.run_id}.html")
     page = store.read(run.report).decode()
@@ -141,6 +146,21 @@ def test_an_unknown_category_is_refused_with_the_nearest(store: Store, scheduler
         inspect(store, scheduler, categories=["clot"])
 
 
+def test_folders_no_run_can_look_into_are_told(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    for key in ("images/cloth/2026-3-2/x.png", "images/two words/2026-03-02/x.png"):
+        store.write(key, png(1))
+    run = inspect(store, scheduler)
+    assert run.outcome == "completed"
+    assert outcomes(run) == {
+        "cloth": "sealed",
+        "images/cloth/2026-3-2/": "ignored",
+        "images/two words/": "ignored",
+    }
+    assert "images/two words/" in store.read(run.report).decode()
+
+
 def test_a_store_that_does_not_exist_is_told(tmp_path: Path, scheduler: str) -> None:
     with pytest.raises(StoreNotFound, match="nowhere"):
         inspect_images(str(tmp_path / "nowhere"), DAY, dask_address=scheduler)
@@ -157,13 +177,11 @@ def test_without_a_date_it_is_yesterday_at_the_plant(store: Store, scheduler: st
     assert run.outcome == "completed"
 
 
-def test_images_may_lie_in_another_store_that_is_never_written(
-    store: Store, scheduler: str, tmp_path: Path
-) -> None:
+def test_images_may_lie_in_another_store_that_is_never_written(store: Store, scheduler: str, tmp_path: Path) -> None:
     line = open_store(tmp_path / "line", create=True)
     put_model(store, "cloth")
     keys = put_images(line, "cloth", ["a.png", "b.png"])
-    os.chmod(tmp_path / "line", 0o555)
+    (tmp_path / "line").chmod(0o555)
     before = everything_below(tmp_path / "line", "")
     run = inspect(store, scheduler, images=line.uri)
     assert run.outcome == "completed"
@@ -195,10 +213,9 @@ def test_two_runs_of_one_night_at_once_leave_each_image_once(store: Store, sched
 @pytest.mark.parametrize("server", ["moto_s3", "seaweed_s3"])
 def test_the_same_night_on_s3(server: str, request: pytest.FixtureRequest, scheduler: str) -> None:
     bucket: Bucket = request.getfixturevalue(server)
-    from distributed import Client  # noqa: PLC0415
-
+    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     with Client(scheduler, set_as_default=False) as client:
-        client.run(os.environ.update, {k: v for k, v in os.environ.items() if k.startswith("AWS_")})
+        client.run(take_environment, settings)  # the workers began before the test's S3 server was named
     store = open_store(bucket.uri)
     put_model(store, "cloth")
     keys = put_images(store, "cloth", ["a b.png", "ü.png", "c.png"])

@@ -24,15 +24,19 @@ def test_the_student_gives_back_the_teachers_shapes(name, standardise):
         assert [f.shape for f in model(features)] == [f.shape for f in features]
 
 
-def test_only_a_standardising_student_gives_negative_values(small_config):
-    for standardise in (True, False):
-        config = ModelConfig(image_height=64, image_width=64, standardise=standardise)
-        model = build_model(config, pretrained=False).eval()
-        with torch.no_grad():
-            outputs = model(
-                tuple(torch.randn(2, c, 64 // s, 64 // s) for c, s in zip((24, 40, 112), (4, 8, 16), strict=True))
-            )
-        assert any((o < 0).any() for o in outputs) == standardise
+@pytest.mark.parametrize(
+    ("teacher", "standardise", "signed"),
+    [("resnet18", False, False), ("resnet18", True, True), ("efficientnet_lite0", False, True)],
+)
+def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, standardise, signed):
+    config = ModelConfig(teacher=teacher, image_height=64, image_width=64, standardise=standardise)
+    model = build_model(config, pretrained=False)
+    targets = model.teacher_features(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8))
+    with torch.no_grad():
+        outputs = model(tuple(t - t.mean() if standardise else t for t in targets))
+    assert all((o < 0).any() for o in outputs) == signed
+    if not standardise:
+        assert all((t < 0).any() for t in targets) == signed
 
 
 def test_score_follows_the_paper_step_by_step(random_model, images):

@@ -9,9 +9,6 @@ import pytest
 from storage.filesystem import LocalStore
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow
-from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
-
-__all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

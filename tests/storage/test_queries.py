@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 from storage import layout, scores
@@ -81,7 +83,14 @@ def test_only_sealed_rows_are_seen(store: Store, ok_row: ScoreRow) -> None:
 def test_latest_has_each_image_once(store: Store, ok_row: ScoreRow) -> None:
     score_night(store, ok_row, {"a": 1.0, "b": 2.0, "c": 3.0})
     score_night(store, ok_row, {"b": 20.0}, version="v2", scored_at=NOW + timedelta(hours=1))
-    score_night(store, ok_row, {"c": 30.0}, version="v0", scored_at=NOW - timedelta(hours=1))
+    score_night(
+        store,
+        ok_row,
+        {"c": 30.0},
+        version="v3",
+        scored_at=NOW - timedelta(hours=1),
+        sealed_at=NOW + timedelta(hours=3),
+    )
     # Scored in the same instant: the one that was sealed later.
     score_night(store, ok_row, {"a": 10.0}, version="v0", sealed_at=NOW + timedelta(hours=2))
     found = run_query(store, "SELECT image_key, score FROM latest ORDER BY image_key")
@@ -154,7 +163,6 @@ def test_wrong_statements_tell_what_duckdb_says(local: LocalStore, sql: str) -> 
         "SET temp_directory = '{out}/tmp'",
         "INSERT INTO scores SELECT * FROM scores",
         "DELETE FROM scores",
-        "SELECT * FROM ok_row",
     ],
 )
 def test_nothing_else_is_read_or_written(local: LocalStore, tmp_path: Path, ok_row: ScoreRow, sql: str) -> None:
@@ -173,6 +181,13 @@ def test_a_sealed_part_that_is_gone_is_not_passed_over(local: LocalStore, ok_row
     (local.root / part).unlink()
     with pytest.raises(QueryError, match="part-"):
         run_query(local, "SELECT count(score) FROM scores")
+
+
+def test_tables_of_the_calling_program_are_not_seen(local: LocalStore) -> None:
+    mine = pa.table({"x": [1]})
+    with connect(local) as connection, pytest.raises(duckdb.Error):
+        connection.sql("SELECT * FROM mine").fetchall()
+    assert len(mine) == 1
 
 
 def test_a_connection_answers_many_questions(local: LocalStore, ok_row: ScoreRow) -> None:

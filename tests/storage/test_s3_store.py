@@ -1,6 +1,8 @@
 """What only S3 can meet: lost answers, servers that do not answer, long listings."""
 
 import socket
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -116,3 +118,23 @@ def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()
+
+
+_MAPS = """
+import sys
+import numpy as np
+from storage.anomaly_maps import create_maps, read_map, write_batch_maps
+from storage.filesystem import open_store
+store = open_store(sys.argv[1])
+store.filesystem.exists(store.duckdb_uri("x"))
+create_maps(store, "maps/a.zarr", images=2, height=8, width=8, batch_size=2)
+write_batch_maps(store, "maps/a.zarr", 0, np.ones((2, 8, 8), np.float32))
+print(read_map(store, "maps/a.zarr", 1).sum())
+"""
+
+
+def test_a_process_ends_without_complaints(moto_s3: Bucket) -> None:
+    """Connections that are left open print warnings at a command's end."""
+    command = [sys.executable, "-W", "default", "-c", _MAPS, moto_s3.uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("64.0\n", "")

@@ -7,9 +7,6 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from storage.filesystem import Store, open_store
-from tests.object_stores import moto_endpoint, moto_s3
-
-__all__ = ["moto_endpoint", "moto_s3"]
 
 
 @pytest.fixture(autouse=True)

@@ -70,9 +70,7 @@ def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -
     assert card["software"]["torch"]
 
 
-def test_the_published_model_scores_its_calibration_images_as_the_card_says(
-    store: Store, normals: list[str]
-) -> None:
+def test_the_published_model_scores_its_calibration_images_as_the_card_says(store: Store, normals: list[str]) -> None:
     fitted = fit(store)
     card = models.read_card(store, "cloth", fitted.version)
     scorer = warm_scorer(store, "cloth", fitted.version)

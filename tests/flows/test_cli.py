@@ -1,0 +1,134 @@
+"""The command line: what it prints, and its exit codes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from storage.filesystem import Store
+from tests.factories import DAY, png, put_images, put_model
+from tests.object_stores import SECRET_KEY, Bucket
+
+COMMANDS = ("import", "train", "inspect", "models", "query", "demo")
+
+
+def call(*arguments: str, code: int = 0) -> str:
+    """Run a command in this process; what it printed."""
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300", "TERM": "dumb"}, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches_and_names_the_store(command: str) -> None:
+    said = call(command, "--help")
+    assert "--store" in said
+    assert len(flat(said)) > 200
+
+
+def test_help_of_the_program_names_every_command_and_the_exit_codes() -> None:
+    said = flat(call("--help"))
+    assert all(command in said for command in COMMANDS)
+    assert "0 done, 1 the run failed, 2 wrong use" in said
+
+
+def test_import_then_query_labels(tmp_path: Path) -> None:
+    for name in ("train/good/0.png", "test/good/1.png", "test/hole/2.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(png(1))
+    plant = str(tmp_path / "plant")
+    folder = str(tmp_path / "photos")
+    said = call("import", folder, "--category", "cloth", "--run-date", str(DAY), "--store", plant)
+    assert "1 labelled normals (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)" in flat(said)
+    rows = call("query", "SELECT label, count(*) AS n FROM labels GROUP BY 1 ORDER BY 1", "--store", plant,
+                "--format", "json")  # fmt: skip
+    assert [json.loads(line) for line in rows.splitlines()] == [
+        {"label": "anomalous", "n": 1},
+        {"label": "normal", "n": 2},
+    ]
+
+
+def test_the_store_may_come_from_the_environment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_model(store, "cloth")
+    monkeypatch.setenv("RD_INSPECT_STORE", store.uri)
+    assert "v1" in call("models")
+
+
+def test_models_lists_versions_and_prints_a_card(store: Store) -> None:
+    put_model(store, "cloth", "v1")
+    put_model(store, "cloth", "v2", champion=False)
+    lines = [line for line in call("models", "--store", store.uri).splitlines() if "cloth" in line]
+    assert [("v2" in line, "champion" in line) for line in lines] == [(True, False), (False, True)]
+    card = json.loads(call("models", "--store", store.uri, "--category", "cloth", "--version", "v2"))
+    assert card["version"] == "v2"
+    assert "rd-inspect train" in call("models", "--store", store.uri, "--category", "empty")
+
+
+def test_a_query_in_csv(store: Store) -> None:
+    assert call("query", "SELECT 1 AS a, 'x,y' AS b", "--store", store.uri, "--format", "csv") == 'a,b\n1,"x,y"\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["models"], "No store is named"),
+        (["models", "--store", "{tmp}/nowhere"], "nowhere"),
+        (["models", "--store", "ftp://host/x"], "ftp"),
+        (["query", "SELECT nonsense", "--store", "{tmp}"], "nonsense"),
+        (["query", "SELECT * FROM latest", "--store", "{tmp}", "--format", "xml"], "xml"),
+        (["import", "{tmp}", "--category", "cloth", "--run-date", "2026-03-02", "--store", "{tmp}"], "train/good"),
+        (["import", "{tmp}", "--category", "cloth", "--run-date", "yesterday", "--store", "{tmp}"], "yesterday"),
+        (["models", "--store", "{tmp}", "--version", "v1"], "--category"),
+        (["models", "--store", "{tmp}", "--category", "../x"], "../x"),
+        (["demo", "--store", "s3://bucket"], "local folder"),
+        (["inspect", "--run-date", "2026-03-02", "--store", "{tmp}/nowhere"], "nowhere"),
+        (["train", "--store", "{tmp}"], "rd-inspect import"),
+        (["train", "--store", "{tmp}", "--alpha", "7"], "alpha"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what_is_wrong(
+    tmp_path: Path, prefect_api: str, arguments: list[str], words: str
+) -> None:
+    assert words in flat(call(*(argument.replace("{tmp}", str(tmp_path)) for argument in arguments), code=2))
+
+
+def test_the_demo_never_empties_a_folder_it_did_not_make(tmp_path: Path, prefect_api: str) -> None:
+    (tmp_path / "thesis.txt").write_text("ten years of work")
+    assert "nothing was touched" in flat(call("demo", "--store", str(tmp_path), code=2))
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_wrong_credentials_exit_with_2_and_show_no_secret(
+    seaweed_s3: Bucket, monkeypatch: pytest.MonkeyPatch, prefect_api: str
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a wrong and secret key")
+    said = call("inspect", "--run-date", str(DAY), "--store", seaweed_s3.uri, code=2)
+    assert "AWS_ACCESS_KEY_ID" in flat(said)
+    assert "a wrong and secret key" not in said
+    assert SECRET_KEY not in said
+    assert os.environ["AWS_ACCESS_KEY_ID"] not in said
+
+
+def test_a_failed_run_exits_with_1_and_says_what_to_run(store: Store, scheduler: str) -> None:
+    put_images(store, "cloth", ["a.png"])
+    said = call("inspect", "--run-date", str(DAY), "--store", store.uri, "--dask-address", scheduler, code=1)
+    assert "rd-inspect train --category cloth" in flat(said)
+    assert "no champion" in flat(said)
+    assert "Report:" in said
+
+
+def test_a_night_by_command(store: Store, scheduler: str) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png", "b.png"])
+    said = call("inspect", "--run-date", str(DAY), "--store", store.uri, "--dask-address", scheduler)
+    assert "completed" in flat(said)
+    report = Path(flat(said).split("Report: ")[1].split()[0])
+    assert report.read_text().startswith("<!doctype html>")

@@ -1,0 +1,73 @@
+"""prefect.yaml on a real Prefect server with a real worker: deploy, run, see it complete."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from prefect.client.orchestration import get_client
+
+from storage.filesystem import Store
+from tests.factories import DAY, assert_night_is_whole, put_images, put_model
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
+
+
+def prefect(environment: dict[str, str], *arguments: str, timeout: float = 180) -> str:
+    done = subprocess.run(
+        [*PREFECT, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_deployments_run_on_a_worker(
+    store: Store, scheduler: str, command_environment: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a.png", "b.png"])
+    environment = command_environment(RD_INSPECT_STORE=store.uri, RD_INSPECT_CODE=str(ROOT))
+    prefect(environment, "work-pool", "create", "inspection", "--type", "process")
+    prefect(environment, "deploy", "--all")
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [*PREFECT, "worker", "start", "--pool", "inspection"], env=environment, stdout=log, stderr=log
+        )
+        try:
+            said = prefect(
+                environment,
+                "deployment", "run", "inspect-images/ad-hoc", "--watch", "--watch-timeout", "150",
+                "--param", f"run_date={DAY}", "--param", f"dask_address={scheduler}",
+            )  # fmt: skip
+        finally:
+            worker.terminate()
+            worker.wait()
+    assert "Completed" in said
+    assert_night_is_whole(store, "cloth", keys)
+    check_what_was_deployed(store)
+
+
+def check_what_was_deployed(store: Store) -> None:
+    """The nightly run has its schedule with the plant's time zone and runs one at a time."""
+    described = {one["name"]: one for one in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
+    with get_client(sync_client=True) as client:
+        found = {one.name: one for one in client.read_deployments()}
+        runs = client.read_flow_runs()
+    assert set(described) <= set(found)
+    nightly = found["nightly"]
+    assert nightly.parameters == {"store": store.uri}
+    assert nightly.entrypoint == "flows.inspection:inspect_images"
+    assert nightly.schedules[0].schedule.timezone == "Europe/Vienna"
+    assert nightly.schedules[0].schedule.cron == described["nightly"]["schedules"][0]["cron"]
+    assert nightly.global_concurrency_limit.limit == 1
+    assert any(run.deployment_id == found["ad-hoc"].id and run.state.is_completed() for run in runs)
+    assert os.fspath(ROOT) in str(nightly.pull_steps)

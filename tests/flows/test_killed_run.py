@@ -1,0 +1,77 @@
+"""A night that is killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from distributed import Client
+
+from flows.inspection import InspectionRun, inspect_images
+from storage import seals
+from storage.filesystem import Store
+from storage.records import Partition
+from tests.factories import DAY, assert_night_is_whole, everything_below, put_images, put_model, sealed_rows
+
+IMAGES = [f"{i:02}.png" for i in range(30)]
+PATIENCE = 120
+"""seconds for the first score of a night to appear"""
+
+
+def wait_for_parts(store: Store, at_least: int) -> list[str]:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        parts = [info.key for info in store.list("scores/")]
+        if len(parts) >= at_least:
+            return parts
+        time.sleep(0.02)
+    raise AssertionError(f"no {at_least} parts within {PATIENCE} s")
+
+
+def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
+    store: Store, scheduler: str, command_environment: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    store.write("categories.toml", b"[plant]\nbatch_images = 1\n")
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", IMAGES)
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "inspect", "--run-date", str(DAY)]
+    with (tmp_path / "log").open("wb") as log:
+        night = subprocess.Popen(
+            [*command, "--store", store.uri],
+            env=command_environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        parts = wait_for_parts(store, 3)
+        os.killpg(night.pid, signal.SIGKILL)  # the command and the workers it started
+        night.wait()
+    assert seals.read_seal(store, Partition("cloth", DAY, "v1")) is None
+    kept = {key: store.read(key) for key in parts}
+    assert len(kept) < len(IMAGES)
+
+    run = inspect_images(store.uri, DAY, dask_address=scheduler)
+    assert run.outcome == "completed"
+    assert_night_is_whole(store, "cloth", keys)
+    assert {key: store.read(key) for key in kept} == kept
+    assert len({row["run_id"] for row in sealed_rows(store, "cloth")}) == 1  # the plan of the killed run
+
+
+def test_a_killed_worker_costs_no_row(store: Store, scheduler: str) -> None:
+    store.write("categories.toml", b"[plant]\nbatch_images = 1\n")
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", IMAGES)
+    runs: list[InspectionRun] = []
+    night = threading.Thread(target=lambda: runs.append(inspect_images(store.uri, DAY, dask_address=scheduler)))
+    night.start()
+    wait_for_parts(store, 2)
+    with Client(scheduler, set_as_default=False) as client:
+        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    night.join()
+    assert runs[0].outcome == "completed"
+    assert_night_is_whole(store, "cloth", keys)
+    assert not [name for name in everything_below(Path(store.uri), "scores") if not name.endswith(".parquet")]
