@@ -13,7 +13,8 @@ PREPROCESSING_VERSION = "bilinear-antialias-1"
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """uint8 (H, W, 3) -> uint8 (height, width, 3), bilinear with antialiasing, aspect not kept.
 
-    torch's kernel: the same pixels as Pillow's to within 1 of 255, and two to six times as fast here.
+    torch's kernel: the same pixels as Pillow's to within 1 of 255, and 1.3 (small images)
+    to 6.7 times (1600x1200) as fast on one core.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(

@@ -10,8 +10,8 @@ class Student(nn.Module):
     """Three residual stages, each begun by a transposed 2x2 convolution at stride 2.
 
     EfficientNet-Lite's stages end without activation, and so do those of its student. Their inverted residuals are
-    not mirrored: depthwise convolutions are bound by memory, and plain 3x3 ones of the stage's width train as well
-    in three quarters of the time.
+    not mirrored: depthwise convolutions are bound by memory. At 128x128, one seed, plain 3x3 ones of the stage's
+    width took 0.77 of the time of a step, with a held-out loss 3 % higher after the same steps.
 
     Features that were standardised have both signs, while a residual stage ends in a ReLU: with `signed` each
     stage gets a 1x1 convolution to its output, off the path to the next stage.

@@ -20,7 +20,8 @@ from tasks.faults import ON_STORAGE_FAULT
 from tasks.model_card import model_card
 from tasks.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
 from tasks.progress import Progress, tell
-from tasks.scorer import model_for_scoring, use_own_threads
+from tasks.scorer import model_for_scoring
+from tasks.worker_process import prepare_worker_process
 
 CALIBRATION_BATCH = 16
 """images in one forward pass over the held-out normals"""
@@ -86,7 +87,7 @@ def fit_model(
 
     Raises NoNormals, holdout's error for too few of them, TeacherUnavailable.
     """
-    use_own_threads()
+    prepare_worker_process()
     store = open_store(store_uri)
     images = open_store(images_uri, read_only=True)
     normals = find_normal_images(store, images, request.category, request.image_format)

@@ -21,7 +21,8 @@ from storage.records import Batch, ObjectInfo, Receipt
 from storage.scores import ScoreRow
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.progress import Progress, tell
-from tasks.scorer import Scorer, use_own_threads, warm_scorer
+from tasks.scorer import Scorer, warm_scorer
+from tasks.worker_process import prepare_worker_process
 
 MICRO_BATCH = 16
 """images in one forward pass"""
@@ -75,7 +76,7 @@ def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
     if receipt is not None:
         tell(Progress(stage="inspect", category=partition.category, done=receipt.rows, total=None))
         return receipt
-    use_own_threads()
+    prepare_worker_process()
     receipt = _score(store, open_store(images_uri, read_only=True), batch, key)
     get_run_logger().info(
         "batch scored run=%s category=%s model=%s batch=%d rows=%d anomalous=%d unreadable=%d rejected=%d",

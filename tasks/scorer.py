@@ -1,13 +1,11 @@
 """A warm model: what a worker process keeps between batches."""
 
-import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from rd_core import checkpoint
 from rd_core.model import ReverseDistillation, default_device, prepare_for_inference
@@ -46,11 +44,6 @@ class Scorer:
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float32 [B] -> float64 [B]"""
         return conformal_p_values(scores, self.calibration_scores)
-
-
-def use_own_threads() -> None:
-    """Torch threads of this worker: a Dask worker process starts with one, whatever its share of the cores."""
-    torch.set_num_threads(int(os.environ.get("RD_INSPECT_TORCH_THREADS", "1")))
 
 
 def warm_scorer(store: Store, category: str, version: str) -> Scorer:

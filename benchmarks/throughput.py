@@ -1,0 +1,164 @@
+"""Images a second, in one run: the bare networks, scoring, and the whole path from store to sealed partition.
+
+    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3]
+
+The bare forward pass is measured with one process a core, the better of the two ways to use the cores, and right
+before and after each night, since a machine's speed drifts. The ratio is the night's rate over the mean of the two.
+"""
+
+import argparse
+import io
+import multiprocessing
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+from PIL import Image
+
+from demo import woven_cloth
+from flows.dask_cluster import dask_cluster
+from flows.inspection import inspect_images
+from flows.prefect_server import prefect_server
+from flows.settings import load_settings
+from rd_core import checkpoint
+from rd_core.config import ModelConfig
+from rd_core.model import build_model
+from rd_core.preprocessing import PREPROCESSING_VERSION
+from rd_core.threshold import calibrate
+from storage import models
+from storage.filesystem import Store, open_store
+from storage.layout import image_key
+
+CATEGORY = "cloth"
+BATCH = 16
+PICTURES = 16
+"""drawn; the night repeats them under other names"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Rates of one round, images a second, all cores together."""
+
+    forward: float
+    """teacher, bottleneck and student alone"""
+    score: float
+    """the same with normalisation, map, smoothing and score"""
+    night: float
+    """from listing to seal and report, workers warm"""
+
+
+def main() -> None:
+    """Print a line a round and the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, prefect_server():
+        store = open_store(folder)
+        weights = _put_model(store, arguments.size)
+        with dask_cluster(load_settings(folder)) as scheduler:
+            _night(store, scheduler, date(2026, 1, 1), 64, arguments.size)  # imports and the model, once a worker
+            rounds = [_round(store, scheduler, weights, day, arguments) for day in range(arguments.rounds)]
+    forward, score, night = (
+        statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "night")
+    )
+    ratios = sorted(r.night / r.forward for r in rounds)
+    print(f"{arguments.size} x {arguments.size}, {os.cpu_count()} cores, {arguments.images} images a night")
+    print(f"bare forward pass          {forward:7.1f} images/s")
+    print(f"score (with map, smoothing){score:7.1f} images/s")
+    print(f"store to sealed partition  {night:7.1f} images/s")
+    print(f"ratio night / forward      {statistics.median(ratios):7.3f}  (from {ratios[0]:.3f} to {ratios[-1]:.3f})")
+
+
+def _round(store: Store, scheduler: str, weights: bytes, day: int, arguments: argparse.Namespace) -> Round:
+    before = _bare(weights, arguments.size)
+    night = _night(store, scheduler, date(2026, 2, 1 + day), arguments.images, arguments.size)
+    after = _bare(weights, arguments.size)
+    forward, score = ((one + other) / 2 for one, other in zip(before, after, strict=True))
+    print(f"round {day}: forward {forward:.1f}, score {score:.1f}, night {night:.1f} images/s", flush=True)
+    return Round(forward, score, night)
+
+
+def _put_model(store: Store, size: int) -> bytes:
+    """An untrained model costs what a trained one costs."""
+    config = ModelConfig(image_height=size, image_width=size)
+    weights = checkpoint.to_bytes(build_model(config))
+    scores = np.linspace(1, 2, 50)
+    card = {
+        "preprocessing": PREPROCESSING_VERSION,
+        "model": config.to_dict(),
+        "settings": {"white_level": 65535, "max_pixels": 100_000_000},
+        "threshold": asdict(calibrate(scores, 0.05)),
+        "calibration_scores": scores.tolist(),
+    }
+    models.publish_model(store, CATEGORY, "v1", weights, card)
+    models.promote(store, CATEGORY, "v1", by="benchmark", now=datetime.now(UTC))
+    return weights
+
+
+def _night(store: Store, scheduler: str, day: date, images: int, size: int) -> float:
+    pictures = [_jpeg(seed, size) for seed in range(PICTURES)]
+    for number in range(images):
+        store.write(image_key(CATEGORY, day, f"{number:05}.jpg"), pictures[number % PICTURES])
+    began = time.perf_counter()
+    inspect_images(store.uri, day, dask_address=scheduler)
+    return images / (time.perf_counter() - began)
+
+
+def _jpeg(seed: int, size: int) -> bytes:
+    picture = woven_cloth.draw(np.random.default_rng(seed), size)
+    out = io.BytesIO()
+    Image.fromarray((picture * 255).astype(np.uint8)).save(out, "JPEG", quality=92)
+    return out.getvalue()
+
+
+def _bare(weights: bytes, size: int, seconds: float = 8) -> tuple[float, float]:
+    """(forward, score) images a second of one process a core at once."""
+    context = multiprocessing.get_context("spawn")
+    workers = os.cpu_count() or 1
+    barrier = context.Barrier(workers)
+    with context.Pool(workers, _keep_barrier, (barrier,)) as pool:
+        rates = pool.starmap(_one_process, [(weights, size, seconds)] * workers, chunksize=1)
+    return sum(rate[0] for rate in rates), sum(rate[1] for rate in rates)
+
+
+def _keep_barrier(barrier: object) -> None:
+    globals()["_barrier"] = barrier
+
+
+def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, float]:
+    import torch  # noqa: PLC0415  (in the child only)
+
+    from tasks.scorer import model_for_scoring  # noqa: PLC0415
+    from tasks.worker_process import prepare_worker_process  # noqa: PLC0415
+
+    prepare_worker_process()
+    model = model_for_scoring(weights)
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
+    normalised = torch.randn(BATCH, 3, size, size).to(memory_format=torch.channels_last)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            model(model.teacher(normalised))
+
+    return _rate(forward, seconds), _rate(lambda: model.score(images), seconds)
+
+
+def _rate(work: object, seconds: float) -> float:
+    assert callable(work)
+    work()
+    globals()["_barrier"].wait()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        work()
+        done += BATCH
+    return done / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
