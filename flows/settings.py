@@ -29,8 +29,8 @@ from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
 
 ENVIRONMENT_PREFIX = "RD_INSPECT_"
-_ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS"}
-"""read by the command line, the embedded server and the workers: not settings of a plant or a category"""
+_ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}
+"""read by the command line, the embedded server, the workers and prefect.yaml: not settings of a plant"""
 
 
 M = TypeVar("M", bound=BaseModel)

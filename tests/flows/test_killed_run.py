@@ -17,7 +17,7 @@ from storage.filesystem import Store
 from storage.records import Partition
 from tests.factories import DAY, assert_night_is_whole, everything_below, put_images, put_model, sealed_rows
 
-IMAGES = [f"{i:02}.png" for i in range(30)]
+IMAGES = [f"{i:02}.png" for i in range(12)]
 PATIENCE = 120
 """seconds for the first score of a night to appear"""
 
@@ -47,7 +47,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
             stderr=log,
             start_new_session=True,
         )
-        parts = wait_for_parts(store, 3)
+        parts = wait_for_parts(store, 2)
         os.killpg(night.pid, signal.SIGKILL)  # the command and the workers it started
         night.wait()
     assert seals.read_seal(store, Partition("cloth", DAY, "v1")) is None
