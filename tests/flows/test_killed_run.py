@@ -42,7 +42,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
     with (tmp_path / "log").open("wb") as log:
         night = subprocess.Popen(
             [*command, "--store", store.uri],
-            env=command_environment(),
+            env=command_environment(RD_INSPECT_WORKERS="1"),
             stdout=log,
             stderr=log,
             start_new_session=True,
