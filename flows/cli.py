@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-DONE, RUN_FAILED, WRONG_USE = 0, 1, 2
+RUN_FAILED = 1
 
 app = typer.Typer(
     name="rd-inspect",
