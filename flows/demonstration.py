@@ -1,18 +1,20 @@
 """The demo: a generated factory from first image to last report."""
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from demo.factory import NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
 from flows.inspection import InspectionRun, inspect_images
 from flows.settings import SettingsError, load_settings
+from flows.tables import plain_table
 from flows.training import train_model
 from storage import labels
 from storage.filesystem import Store, open_store
@@ -40,7 +42,7 @@ SELECT latest.category, run_date,
 FROM latest LEFT JOIN labels USING (image_key)
 GROUP BY ALL ORDER BY run_date, latest.category
 """
-NIGHT_NAMES = ("a plain night", "broken files", "drifting light")
+NIGHT_NAMES = ("plain", "broken files", "drifting light")
 
 
 def demonstrate(store_uri: str) -> None:
@@ -52,7 +54,7 @@ def demonstrate(store_uri: str) -> None:
     with dask_cluster(settings) as scheduler:
         train_model(store_uri, dask_address=scheduler)
         nights = [inspect_images(store_uri, _day(night), dask_address=scheduler) for night in range(NIGHTS)]
-    _show(store, nights)
+    _show(store_uri.rstrip("/"), nights)
 
 
 def _fresh_store(store_uri: str) -> Store:
@@ -99,27 +101,27 @@ def _day(night: int) -> date:
     return FIRST_NIGHT + timedelta(days=night)
 
 
-def _show(store: Store, nights: list[InspectionRun]) -> None:
+def _show(store_uri: str, nights: list[InspectionRun]) -> None:
     console = Console(soft_wrap=True)
-    table = Table(title="What was found", title_justify="left")
-    for column in ("night", "category", "images", "defects", "found", "false alarms", "unreadable"):
-        table.add_column(column, justify="left" if column in ("night", "category") else "right")
-    for row in run_query(store, FOUND_SQL).to_pylist():
-        night = (row["run_date"] - FIRST_NIGHT).days
+    table = plain_table("night", "category", "images", "defects", "found", "false alarms", "unreadable")
+    table.title = "What was found"
+    for row in run_query(open_store(store_uri, read_only=True), FOUND_SQL).to_pylist():
         table.add_row(
-            f"{row['run_date']} {NIGHT_NAMES[night]}", row["category"],
+            f"{row['run_date']:%d %b}, {NIGHT_NAMES[(row['run_date'] - FIRST_NIGHT).days]}",
+            row["category"],
             *(str(row[name]) for name in ("images", "defects", "found", "false_alarms", "unreadable")),
-        )  # fmt: skip
+        )
     console.print(table)
-    console.print("Reports, to open in a browser:", *(f"  {store.uri}/{run.report}" for run in nights), sep="\n")
-    console.print(_what_next(store.uri), markup=False, highlight=False)
+    console.print("Reports, to open in a browser:", *(f"  {store_uri}/{run.report}" for run in nights), sep="\n")
+    console.print(_what_next(store_uri), markup=False, highlight=False)
 
 
 def _what_next(store: str) -> str:
+    command = os.path.relpath(sys.argv[0])  # as it can be typed here, in a virtual environment or not
     return f"""
-The store is {store}: images/, labels/, models/, manifests/, maps/ (zarr), scores/ (Parquet), seals/, reports/.
-Try next:
-  rd-inspect models --store {store}
-  rd-inspect query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
-  rd-inspect inspect --run-date {_day(0)} --store {store}       (nothing to do: the night is sealed)
+The store is {store}: images/, labels/, models/, manifests/, maps/ (zarr), scores/ (Parquet),
+seals/, reports/. Try next:
+  {command} models --store {store}
+  {command} query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
+  {command} inspect --run-date {_day(0)} --store {store}    (nothing to do: the night is sealed)
 """

@@ -21,7 +21,9 @@ ROWS_SHOWN = 100
 
 def training_table(run: TrainingRun) -> Table:
     """New versions, their data and their thresholds."""
-    table = _table("category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds")
+    table = plain_table(
+        "category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds"
+    )
     for model in run.models:
         table.add_row(
             model.category,
@@ -38,7 +40,7 @@ def training_table(run: TrainingRun) -> Table:
 
 def inspection_table(run: InspectionRun) -> Table:
     """What a run did, a category a row."""
-    table = _table(
+    table = plain_table(
         "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
     )
     table.title = f"{run.run_date}: {run.outcome}"
@@ -55,26 +57,16 @@ def inspection_table(run: InspectionRun) -> Table:
 def models_table(store_uri: str, category: str | None) -> Table:
     """Every version of one category or of all, newest first."""
     store = _opened(store_uri)
-    table = _table(
-        "category",
-        "version",
-        "champion",
-        "teacher",
-        "recipe",
-        "image size",
-        "threshold",
-        "alpha",
-        "trained on",
-    )
+    table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
     for name in [category] if category else models.list_model_categories(store):
         champion = models.read_champion(store, name)
         for version in sorted(models.list_versions(store, name), reverse=True):
             card = models.read_card(store, name, version)
             model, threshold = card["model"], card["threshold"]
             table.add_row(
-                name, version, "champion" if champion and champion.version == version else "",
-                model["teacher"], card["settings"]["recipe"], f"{model['image_height']}x{model['image_width']}",
-                f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", f"{len(card['data']['train'])} images",
+                name, version, "yes" if champion and champion.version == version else "",
+                f"{model['image_height']}x{model['image_width']}",
+                f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", str(len(card["data"]["train"])),
             )  # fmt: skip
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
@@ -101,7 +93,7 @@ def query_output(store_uri: str, sql: str, output_format: str) -> None:
 
 
 def _result_table(found: pa.Table) -> Table:
-    table = _table(*found.column_names)
+    table = plain_table(*found.column_names)
     for row in found.slice(0, ROWS_SHOWN).to_pylist():
         table.add_row(*(_cell(value) for value in row.values()))
     if found.num_rows > ROWS_SHOWN:
@@ -115,10 +107,11 @@ def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(title_justify="left", caption_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+def plain_table(*columns: str) -> Table:
+    """No frame, so that it fits on a narrow terminal and can be copied; the first two columns are never broken."""
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", caption_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number < 2)
     return table
 
 

@@ -45,6 +45,10 @@ def scheduler(prefect_api: str) -> Iterator[str]:
     from distributed import LocalCluster  # noqa: PLC0415
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.ERROR,
     ) as cluster:
         yield cluster.scheduler_address

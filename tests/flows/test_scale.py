@@ -25,8 +25,8 @@ from flows.prefect_server import prefect_server
 
 if __name__ == "__main__":
     with prefect_server(), LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR,
-        preload=["tests.stub_scorer"],
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        silence_logs=logging.ERROR, preload=["tests.stub_scorer"],
     ) as cluster:
         run = inspect_images(sys.argv[1], date.fromisoformat(sys.argv[2]), dask_address=cluster.scheduler_address)
         with get_client(sync_client=True) as client:
