@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
+
+
+# Time says nothing on a shared machine, and a red run there must be one that anybody can repeat.
+settings.register_profile(
+    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("here")
 
 
 @pytest.fixture(autouse=True)

@@ -254,6 +254,10 @@ def test_a_writer_that_is_killed_leaves_whole_objects(local: LocalStore) -> None
         ) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
+            for _ in range(2000):  # a busy disk may take its time for the first object
+                if any(local.list("")):
+                    break
+                time.sleep(0.01)
             time.sleep(delay)
             writer.send_signal(signal.SIGKILL)
         infos = list(local.list(""))
