@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
+import torch
 from PIL import Image
 
 from demo import woven_cloth
@@ -32,6 +33,8 @@ from rd_core.threshold import calibrate
 from storage import models
 from storage.filesystem import Store, open_store
 from storage.layout import image_key
+from tasks.scorer import model_for_scoring
+from tasks.worker_process import prepare_worker_process
 
 CATEGORY = "cloth"
 BATCH = 16
@@ -132,11 +135,6 @@ def _keep_barrier(barrier: object) -> None:
 
 
 def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, float]:
-    import torch  # noqa: PLC0415  (in the child only)
-
-    from tasks.scorer import model_for_scoring  # noqa: PLC0415
-    from tasks.worker_process import prepare_worker_process  # noqa: PLC0415
-
     prepare_worker_process()
     model = model_for_scoring(weights)
     images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)

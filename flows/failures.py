@@ -28,11 +28,11 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def _of_training(error: Exception) -> int | None:
-    """The rest needs the networks' packages, which only a command that trained has imported already."""
-    from flows.inspection import InspectionFailed  # noqa: PLC0415
-    from flows.training import TrainingFailed  # noqa: PLC0415
-    from tasks.fit_model import NoNormals  # noqa: PLC0415
-    from tasks.import_folder import NotAnImageFolder  # noqa: PLC0415
+    """Imported only here: these modules bring Prefect and the networks, seconds that most errors need not pay."""
+    from flows.inspection import InspectionFailed
+    from flows.training import TrainingFailed
+    from tasks.fit_model import NoNormals
+    from tasks.import_folder import NotAnImageFolder
 
     if isinstance(error, (NoNormals, NotAnImageFolder)):
         return WRONG_USE

@@ -175,7 +175,7 @@ def _die_with_parent() -> None:
 def _environment(values: dict[str, str]) -> Iterator[None]:
     """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
     and a flow called from one would start another server."""
-    from prefect.context import refresh_global_settings_context  # noqa: PLC0415
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415  (seconds to import)
 
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
