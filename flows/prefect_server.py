@@ -30,6 +30,11 @@ QUIET = {
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
+IDLE_SERVICES = {
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
+    for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
+}
+"""of the server: they look after deployments and work pools, which a server that lives as long as a command has not"""
 
 
 class ServerNotStarted(Exception):
@@ -119,7 +124,7 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, **QUIET, "PREFECT_HOME": str(home.folder / "prefect")}
+    environment = {**os.environ, **QUIET, **IDLE_SERVICES, "PREFECT_HOME": str(home.folder / "prefect")}
     with home.log.open("ab") as log:
         process = subprocess.Popen(
             command,

@@ -45,7 +45,8 @@ def create_maps(
                 shards=(batch_size, height, width),
                 # A shard of nothing but the fill value is not written at all: NaN is no map's value.
                 fill_value=np.nan,
-                compressors=BloscCodec(cname="zstd", shuffle="bitshuffle"),
+                # Level 1: a third of the time of level 5, 3 % larger.
+                compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
                 zarr_format=3,
                 attributes=attributes,
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -176,10 +177,11 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
         return results
     found = scorer.model.score(np.stack([pixels for _, pixels in readable]))
     p_values = scorer.p_values(found.scores)
+    areas = np.count_nonzero(found.maps > scorer.threshold, axis=(1, 2)) / found.maps[0].size
+    halves = torch.from_numpy(found.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
     for row, (i, _) in enumerate(readable):
-        maps[i] = found.maps[row]
-        area = float(np.mean(found.maps[row] > scorer.threshold))
-        results[i] = _Scored(chunk[i], found.scores[row], float(p_values[row]), area)
+        maps[i] = halves[row]
+        results[i] = _Scored(chunk[i], found.scores[row], float(p_values[row]), float(areas[row]))
     return results
 
 
