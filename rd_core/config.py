@@ -59,6 +59,12 @@ class ModelConfig(_Record):
     """pixels, a multiple of 32"""
     image_width: int = 256
     """pixels, a multiple of 32"""
+    bottleneck: Literal["mff_oce", "oce", "pretrained"] = "mff_oce"
+    """Table 5 of the paper: fusion and embedding, embedding alone, or the teacher's own frozen fourth stage"""
+    fusion: Literal["compressed", "concatenated"] = "compressed"
+    """of mff_oce: stages joined with a 1x1 convolution (the paper's text) or without one (the authors' code)"""
+    map_stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
+    """the stages whose distances make the map (Table 7), in rising order"""
     standardise: bool = True
     """teacher features per channel to mean 0 and deviation 1 over the training normals"""
     smoothing_sigma: float = 4.0
@@ -69,6 +75,16 @@ class ModelConfig(_Record):
     def __post_init__(self) -> None:
         for name in ("image_height", "image_width"):
             _check_side(name, getattr(self, name))
+        if not self.map_stages or list(self.map_stages) != sorted(set(self.map_stages)):
+            raise ConfigError(
+                f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
+                "twice. Give some of 1, 2, 3 in rising order."
+            )
+        if self.bottleneck == "pretrained" and self.standardise:
+            raise ConfigError(
+                'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
+                'embedding would mean nothing. Set standardise to false (the recipe "paper" does).'
+            )
         if not 0 <= self.smoothing_sigma <= 64:
             raise ConfigError(
                 f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The paper uses 4."

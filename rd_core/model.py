@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
-from rd_core.bottleneck import OneClassBottleneck
+from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
 from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
 from rd_core.loss import cosine_distance
 from rd_core.preprocessing import normalise
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
-from rd_core.teacher import STRIDES, Teacher, build_teacher
+from rd_core.teacher import STRIDES, Pretrained, build_teacher
 
 MICRO_BATCH = 8
 """images that go through the networks together, always: kernels choose their summation order by shape"""
@@ -25,14 +25,16 @@ MICRO_BATCH = 8
 class ReverseDistillation(nn.Module):
     """Reverse Distillation after Deng and Li (CVPR 2022)."""
 
-    def __init__(self, config: ModelConfig, teacher: Teacher) -> None:
+    def __init__(self, config: ModelConfig, pretrained: Pretrained) -> None:
         super().__init__()
+        teacher = pretrained.teacher
         self.config = config
         self.teacher = teacher
         self.standardisation = Standardisation(teacher.channels)
-        self.bottleneck = OneClassBottleneck(teacher.spec)
+        self.bottleneck = _bottleneck(config, pretrained)
         self.student = Student(teacher.spec, signed=config.standardise)
-        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, STRIDES)
+        strides = tuple(STRIDES[stage - 1] for stage in config.map_stages)
+        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, strides)
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -52,8 +54,9 @@ class ReverseDistillation(nn.Module):
     def anomaly_maps(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) of the model's size -> float32 (B, H, W)."""
         targets = self.standardisation(self.teacher_features(images))
-        distances = tuple(cosine_distance(t, s) for t, s in zip(targets, self(targets), strict=True))
-        return self.assembly(distances)
+        found = self(targets)
+        stages = [stage - 1 for stage in self.config.map_stages]
+        return self.assembly(tuple(cosine_distance(targets[stage], found[stage]) for stage in stages))
 
     @torch.inference_mode()
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
@@ -98,6 +101,12 @@ def build_model(
     Raises UnknownTeacher or TeacherUnavailable (see `build_teacher`).
     """
     return ReverseDistillation(config, build_teacher(config.teacher, weights=teacher_weights, pretrained=pretrained))
+
+
+def _bottleneck(config: ModelConfig, pretrained: Pretrained) -> OneClassBottleneck | PretrainedBottleneck:
+    if config.bottleneck == "pretrained":
+        return PretrainedBottleneck(pretrained.fourth)
+    return OneClassBottleneck(pretrained.teacher.spec, "none" if config.bottleneck == "oce" else config.fusion)
 
 
 def prepare_for_inference(model: ReverseDistillation) -> ReverseDistillation:

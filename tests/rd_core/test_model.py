@@ -102,3 +102,58 @@ def test_floats_are_refused(random_model):
 def test_scoring_in_training_mode_is_refused(random_model):
     with pytest.raises(RuntimeError, match="training mode"):
         random_model.train().score(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+VARIANTS = {
+    "pretrained": {"bottleneck": "pretrained"},
+    "oce": {"bottleneck": "oce"},
+    "mff_oce": {},
+    "authors": {"fusion": "concatenated"},
+}
+
+
+@pytest.mark.parametrize("teacher", ["resnet18", "resnet50", "wide_resnet50_2", "efficientnet_lite0"])
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_every_bottleneck_of_the_paper_feeds_the_student(teacher, variant):
+    config = ModelConfig(teacher=teacher, image_height=64, image_width=96, standardise=False, **variant)
+    with torch.device("meta"), torch.no_grad():
+        model = build_model(config, pretrained=False)
+        features = model.teacher(torch.zeros(1, 3, 64, 96))
+        assert [f.shape for f in model(features)] == [f.shape for f in features]
+        trained = any(p.requires_grad for p in model.bottleneck.parameters())
+        assert trained == (variant is not VARIANTS["pretrained"])
+
+
+def test_a_bottleneck_without_fusion_sees_the_last_stage_alone(images):
+    config = ModelConfig(image_height=64, image_width=64, bottleneck="oce")
+    model = build_model(config, pretrained=False).eval()
+    features = model.teacher_features(torch.from_numpy(images[:2]))
+    without_the_finer = (torch.zeros_like(features[0]), torch.zeros_like(features[1]), features[2])
+    with torch.no_grad():
+        assert torch.equal(model(features)[0], model(without_the_finer)[0])
+
+
+def test_the_pretrained_bottleneck_is_the_teachers_fourth_stage(images):
+    config = ModelConfig(
+        teacher="resnet18", image_height=64, image_width=64, bottleneck="pretrained", standardise=False
+    )
+    torch.manual_seed(3)
+    model = build_model(config, pretrained=False).train()
+    torch.manual_seed(3)
+    expected = build_model(config, pretrained=False).bottleneck.fourth
+    features = tuple(f.clone() for f in model.teacher_features(torch.from_numpy(images[:2])))
+    assert torch.equal(model.bottleneck(features), expected(features[-1]))
+    assert not model.bottleneck.fourth.training
+
+
+@pytest.mark.parametrize("stages", [(1,), (2,), (3,), (2, 3)])
+def test_maps_of_chosen_stages_sum_to_the_map_of_all(images, stages):
+    """The map is linear in the distances, so the chosen and the others add up (Table 7 of the paper)."""
+
+    def scored(chosen):
+        torch.manual_seed(0)
+        config = ModelConfig(image_height=64, image_width=64, map_stages=chosen)
+        return build_model(config, pretrained=False).eval().score(images[:2]).maps
+
+    others = tuple(stage for stage in (1, 2, 3) if stage not in stages)
+    np.testing.assert_allclose(scored(stages) + scored(others), scored((1, 2, 3)), atol=1e-5)

@@ -48,20 +48,20 @@ def test_the_embedded_teacher_computes_what_timm_computes_with_the_same_weights(
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = net.eval().forward_intermediates(images, indices=(1, 2, 3), intermediates_only=True)
-    for found, wanted in zip(build_teacher("efficientnet_lite0")(images), expected, strict=True):
+    for found, wanted in zip(build_teacher("efficientnet_lite0").teacher(images), expected, strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(TEACHERS))
 def test_maps_have_the_promised_shapes_at_strides_4_8_16(name):
     with torch.device("meta"):
-        teacher = build_teacher(name, pretrained=False)
+        teacher = build_teacher(name, pretrained=False).teacher
         shapes = [tuple(f.shape) for f in teacher(torch.zeros(1, 3, 64, 96))]
     assert shapes == [(1, c, 64 // s, 96 // s) for c, s in zip(teacher.channels, (4, 8, 16), strict=True)]
 
 
 def test_a_teacher_is_frozen_folded_and_always_in_eval_mode():
-    teacher = build_teacher("resnet18", pretrained=False).train()
+    teacher = build_teacher("resnet18", pretrained=False).teacher.train()
     assert not any(module.training for module in teacher.modules())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.modules())
@@ -74,7 +74,7 @@ def test_weights_come_from_a_local_file(tmp_path, suffix):
     (torch.save if suffix == ".pth" else save_file)(net.state_dict(), file)
     images = torch.randn(1, 3, 64, 64)
     for found, wanted in zip(
-        build_teacher("resnet18", weights=file)(images), resnet_features(net, images), strict=True
+        build_teacher("resnet18", weights=file).teacher(images), resnet_features(net, images), strict=True
     ):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
@@ -85,7 +85,7 @@ def test_weights_come_from_torch_hubs_cache(no_network):
     cache.mkdir(parents=True)
     torch.save(net.state_dict(), cache / "resnet18-f37072fd.pth")
     images = torch.randn(1, 3, 32, 32)
-    found = build_teacher("resnet18")(images)[0]
+    found = build_teacher("resnet18").teacher(images)[0]
     torch.testing.assert_close(found, resnet_features(net, images)[0], atol=1e-4, rtol=1e-4)
 
 
