@@ -1,0 +1,1 @@
+"""How good the maps, scores and decisions are, against labels and masks: exact, mergeable, in numpy."""

@@ -1,0 +1,66 @@
+"""What a threshold that was fixed beforehand did: alarms, false alarms and misses, with their intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rd_core.metrics.image_metrics import check_images
+from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Counts of images and the shares that follow, each with its Clopper-Pearson interval.
+
+    The intervals take images as independent. Where several images show one part use part_bootstrap too.
+    """
+
+    threshold: float
+    """an image is flagged when its score is above"""
+    true_positives: int
+    """anomalous, flagged"""
+    false_positives: int
+    """normal, flagged: false alarms"""
+    false_negatives: int
+    """anomalous, not flagged: misses"""
+    true_negatives: int
+    """normal, not flagged"""
+    precision: Interval
+    """share of the flagged that are anomalous, with as many anomalous images as here; NaN if none is flagged"""
+    recall: Interval
+    """share of the anomalous that are flagged; NaN if there are none"""
+    false_alarm_rate: Interval
+    """share of the normal that are flagged; NaN if there are none"""
+
+
+def decisions_at(
+    threshold: float, scores: ArrayLike, is_anomalous: ArrayLike, confidence: float = CONFIDENCE
+) -> Decisions:
+    """Scores float [n], labels bool [n] -> what the threshold did.
+
+    Raises ValueError for a threshold or scores that are not finite, labels that are not bool, or other lengths.
+    """
+    values, anomalous = check_images(scores, is_anomalous)
+    flagged = values > check_threshold(threshold)
+    hits, alarms, misses, passes = (
+        int(np.count_nonzero(chosen))
+        for chosen in (flagged & anomalous, flagged & ~anomalous, ~flagged & anomalous, ~flagged & ~anomalous)
+    )
+    return Decisions(
+        threshold,
+        hits,
+        alarms,
+        misses,
+        passes,
+        precision=clopper_pearson(hits, hits + alarms, confidence),
+        recall=clopper_pearson(hits, hits + misses, confidence),
+        false_alarm_rate=clopper_pearson(alarms, alarms + passes, confidence),
+    )
+
+
+def check_threshold(threshold: float) -> float:
+    """The same, or ValueError when it is not finite."""
+    if not np.isfinite(threshold):
+        raise ValueError(f"a threshold of {threshold} decides nothing. Give the one of the model card.")
+    return threshold

@@ -1,0 +1,42 @@
+"""Which kinds of defect are found and which are missed, at a threshold fixed beforehand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rd_core.metrics.decisions import check_threshold
+from rd_core.metrics.image_metrics import check_scores
+from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+
+
+@dataclass(frozen=True)
+class KindCount:
+    """One row: the images of one kind."""
+
+    kind: str
+    """as labelled, as "scratch"; normal images have one too, as "good" """
+    flagged: int
+    """images with a score above the threshold"""
+    total: int
+    """images"""
+    share: Interval
+    """flagged of total: the kind's recall, or for the normal kind its false-alarm rate"""
+
+
+def flagged_by_kind(
+    threshold: float, scores: ArrayLike, kinds: Sequence[str], confidence: float = CONFIDENCE
+) -> tuple[KindCount, ...]:
+    """Scores float [n], kinds [n] -> a row for each kind, in the order of their names.
+
+    Raises ValueError for a threshold or scores that are not finite, or other lengths.
+    """
+    flagged = check_scores(scores, kinds) > check_threshold(threshold)
+    labels = np.asarray(kinds, dtype=object)
+    rows = []
+    for kind in sorted(set(kinds)):
+        chosen = flagged[labels == kind]
+        hits = int(np.count_nonzero(chosen))
+        rows.append(KindCount(kind, hits, len(chosen), clopper_pearson(hits, len(chosen), confidence)))
+    return tuple(rows)

@@ -1,0 +1,61 @@
+"""One bin for each float16 value, in the order of the values.
+
+The bits of a float16, read as an integer, rise with the value as long as it is positive and fall when it is
+negative; so flipping all bits of negatives and only the sign of positives gives integers in the order of the
+values, from -inf (bin 1023) over 0 (bin 32768) to inf (bin 64512). -0 and +0 are one value and share the bin of
++0. The bins outside of the infinities would be NaN and stay empty.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 65536
+_SIGN = 0x8000
+_POSITIVE_ZERO_BIN = _SIGN
+_NEGATIVE_ZERO_BIN = _SIGN - 1
+_INFINITY_BITS = 0x7C00
+
+
+def _order() -> NDArray[np.uint16]:
+    bits = np.arange(BINS, dtype=np.uint16)
+    bins = np.where(bits & _SIGN, ~bits, bits | _SIGN).astype(np.uint16)
+    bins[_SIGN] = _POSITIVE_ZERO_BIN
+    return bins
+
+
+_BIN_OF_BITS = _order()
+_BITS_OF_BIN = np.where(np.arange(BINS) & _SIGN, np.arange(BINS) ^ _SIGN, ~np.arange(BINS) & 0xFFFF).astype(np.uint16)
+
+VALUES: NDArray[np.float64] = _BITS_OF_BIN.view(np.float16).astype(np.float64)
+"""the value of each bin, float64 [65536], rising; NaN where no value has that bin"""
+for _table in (_BIN_OF_BITS, _BITS_OF_BIN, VALUES):
+    _table.setflags(write=False)
+
+
+def bits(values: NDArray[np.float16]) -> NDArray[np.uint16]:
+    """float16 of any shape -> their bits, uint16 [n], flat."""
+    return np.ascontiguousarray(values).view(np.uint16).ravel()
+
+
+def bins(values: NDArray[np.float16]) -> NDArray[np.uint16]:
+    """float16 of any shape -> the bin of each, uint16 [n], flat. A NaN gets a bin beyond the infinities."""
+    return _BIN_OF_BITS[bits(values)]
+
+
+def in_order(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts by bits [65536] -> counts by bin [65536].
+
+    Counting by bits and reordering once is cheaper than finding the bin of every pixel.
+    """
+    ordered = counts[_BITS_OF_BIN]
+    ordered[_POSITIVE_ZERO_BIN] += ordered[_NEGATIVE_ZERO_BIN]
+    ordered[_NEGATIVE_ZERO_BIN] = 0
+    return ordered
+
+
+def nan_count(values: NDArray[np.float16]) -> int:
+    """How many of them are NaN; on integers, since numpy's isnan of float16 takes ten times as long."""
+    magnitudes = bits(values) & (_SIGN - 1)
+    if not magnitudes.size or magnitudes.max() <= _INFINITY_BITS:
+        return 0
+    return int(np.count_nonzero(magnitudes > _INFINITY_BITS))

@@ -1,0 +1,62 @@
+"""Masks of defects: brought to the grid of the anomaly map, and taken apart into regions."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
+
+
+def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int) -> NDArray[np.bool_]:
+    """A mask (h, w) of any size, bool or integer with defects not 0 -> bool (height, width).
+
+    A map pixel is a defect when at least half of its area is. Of every region of the mask the map pixel that it
+    covers most is one too (the first in reading order of several), so no defect vanishes, however small. The
+    areas are exact integers. Raises ValueError for a mask that is no such array.
+    """
+    given = np.asarray(mask)
+    if given.ndim != 2 or not given.size or given.dtype.kind not in "bui":
+        raise ValueError(
+            f"a mask of shape {given.shape} and dtype {given.dtype} marks no pixels. Give bool or integer (h, w)."
+        )
+    defects: NDArray[np.bool_] = given != 0
+    if given.shape == (height, width):
+        return defects
+    labels, _ = ndimage.label(defects, EIGHT_CONNECTED)
+    covered = np.zeros((height, width))
+    kept = np.zeros((height, width), dtype=np.bool_)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        top, vertical = _overlaps(rows, given.shape[0], height)
+        left, horizontal = _overlaps(columns, given.shape[1], width)
+        region = vertical @ (labels[rows, columns] == number) @ horizontal.T
+        covered[top : top + region.shape[0], left : left + region.shape[1]] += region
+        row, column = np.unravel_index(region.argmax(), region.shape)
+        kept[top + row, left + column] = True
+    return kept | (2 * covered >= given.size)
+
+
+def region_of_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
+    """A mask bool [H, W] -> (the region, from 0, of each of its k True pixels in reading order [k], regions).
+
+    Regions are 8-connected. Only the box around the defects is labelled: defects are small and labelling is slow.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.zeros(0, dtype=np.intp), 0
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    labels, count = ndimage.label(box, EIGHT_CONNECTED)
+    return labels[box].astype(np.intp) - 1, count
+
+
+def _overlaps(span: slice, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
+    """Which cells the pixels of a span cover, and by how much: (first cell, (cells covered, pixels of the span)).
+
+    `size` pixels and `cells` cells share one edge. In units of 1 / (size * cells) of it a pixel is `cells` long
+    and a cell `size`, so all overlaps are whole numbers, and float64 multiplies them without error.
+    """
+    first = span.start * cells // size
+    stop = -(-span.stop * cells // size)
+    pixels = np.arange(span.start, span.stop) * cells
+    borders = np.arange(first, stop)[:, None] * size
+    ends = np.minimum(pixels + cells, borders + size)
+    return first, np.maximum(ends - np.maximum(pixels, borders), 0).astype(np.float64)

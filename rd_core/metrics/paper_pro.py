@@ -1,0 +1,38 @@
+"""PRO the way the authors of Reverse Distillation computed it: to compare with published numbers, nothing else.
+
+It is not the metric of its definition (that is aupro.py): every image has a curve of its own over its own 200
+thresholds and its own defect-free pixels, the false-positive rates below 0.3 are stretched to end at 1 wherever they
+end, and the image's area is averaged over images.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.metrics.masks import region_of_pixels
+
+THRESHOLDS = 200
+FPR_LIMIT = 0.3
+
+
+def paper_pro(anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
+    """Map [H, W] and mask bool [H, W] of one anomalous image -> its area in [0, 1]; tables average it over images.
+
+    NaN without a defect pixel or without a defect-free one, and when fewer than two of the thresholds have a rate
+    below 0.3 or none of these is above 0, since nothing is then left to stretch.
+    """
+    values = anomaly_map.astype(np.float64)
+    if mask.all() or not mask.any() or values.min() == values.max():
+        return float("nan")
+    thresholds = np.linspace(values.min(), values.max(), THRESHOLDS, endpoint=False)
+    rates = _share_above(values[~mask], thresholds)
+    regions, count = region_of_pixels(mask)
+    defects = values[mask]
+    overlap = np.mean([_share_above(defects[regions == r], thresholds) for r in range(count)], axis=0)
+    kept = rates < FPR_LIMIT
+    if np.count_nonzero(kept) < 2 or not rates[kept].any():
+        return float("nan")
+    return float(-np.trapezoid(overlap[kept], rates[kept] / rates[kept].max()))
+
+
+def _share_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1 - np.searchsorted(np.sort(values), thresholds, side="right") / len(values)

@@ -1,0 +1,197 @@
+"""All that the pixel metrics need to know of any number of anomaly maps, in tables of one fixed size.
+
+Stored maps are float16, which has 65,536 values: counting pixels by value loses nothing. The tables take one pass
+over the pixels, the same memory for ten images as for a million, and add up across workers in any order to
+the same bits.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.metrics.float16_bins import BINS, VALUES, bins, bits, in_order
+from rd_core.metrics.masks import region_of_pixels
+from rd_core.metrics.pixel_truth import DefectiveMap, NormalMap, PixelTruth, UncountedMap, pixel_truths
+from rd_core.metrics.ranking import Ranking
+from rd_core.metrics.region_weights import REGIONS_LIMIT, add_region_weights
+
+_TABLES = ("normal", "around_defects", "anomalous", "region_weights")
+_COUNTS = ("regions", "normal_images", "anomalous_images", "unmasked_images", "unscored_images", "height", "width")
+
+
+@dataclass(frozen=True, eq=False)
+class PixelTables:
+    """Counts by bin (see float16_bins), read-only int64 [65536] each, and what they were taken from.
+
+    `a + b` are the tables of the images of both; PixelTables.empty() changes nothing.
+    """
+
+    normal: NDArray[np.int64]
+    """pixels of normal images"""
+    around_defects: NDArray[np.int64]
+    """defect-free pixels of anomalous images: outside of their masks"""
+    anomalous: NDArray[np.int64]
+    """pixels of anomalous images inside of their masks"""
+    region_weights: NDArray[np.int64]
+    """each region's share of pixels in the bin, summed over regions, in units of 2^-40 (see region_weights)"""
+    regions: int
+    """8-connected regions of the masks, at most 8,388,607"""
+    normal_images: int
+    """counted"""
+    anomalous_images: int
+    """counted: those with a mask"""
+    unmasked_images: int
+    """anomalous images without a mask, of which no pixel is counted"""
+    unscored_images: int
+    """images without a map, of which no pixel is counted"""
+    height: int
+    """of every map, in pixels; 0 before the first"""
+    width: int
+    """of every map, in pixels; 0 before the first"""
+
+    def __post_init__(self) -> None:
+        for name in _TABLES:
+            table = getattr(self, name)
+            if table.shape != (BINS,) or table.dtype != np.int64:
+                raise ValueError(
+                    f"the table {name} has the shape {table.shape} and dtype {table.dtype}, so its bins mean "
+                    f"nothing. Give int64 [{BINS}], from PixelTables.of() or from_arrays()."
+                )
+            table.setflags(write=False)
+        if self.regions > REGIONS_LIMIT:
+            raise OverflowError(
+                f"{self.regions} regions are more than the {REGIONS_LIMIT} whose weights fit into int64. "
+                "Evaluate fewer images at once, or clean masks that are mere noise."
+            )
+
+    @classmethod
+    def of(
+        cls,
+        maps: Iterable[NDArray[np.float16]],
+        masks: Iterable[NDArray[np.bool_] | None],
+        is_anomalous: Iterable[bool | np.bool_],
+    ) -> "PixelTables":
+        """The tables of some images: maps float16 [N, H, W], masks bool [H, W] or None, labels bool [N].
+
+        All three may be generators: one image is held at a time. Which pixels count is told in pixel_truth; a
+        missing mask is None, never zeros. Raises ValueError for inputs that contradict themselves or each other.
+        """
+        counter = _Counter()
+        for truth in pixel_truths(maps, masks, is_anomalous):
+            counter.add(truth)
+        return counter.tables()
+
+    @classmethod
+    def empty(cls) -> "PixelTables":
+        """Of no image."""
+        return _Counter().tables()
+
+    def __add__(self, other: "PixelTables") -> "PixelTables":
+        """Raises ValueError when the maps of the two differ in size, OverflowError for too many regions."""
+        height, width = _common_size((self.height, self.width), (other.height, other.width))
+        tables = {name: getattr(self, name) + getattr(other, name) for name in _TABLES}
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return PixelTables(**tables, **{**counts, "height": height, "width": width})
+
+    def defect_free(self) -> NDArray[np.int64]:
+        """All defect-free pixels by bin, int64 [65536]: of normal images and of anomalous ones."""
+        return self.normal + self.around_defects
+
+    def ranking(self) -> Ranking:
+        """Pixels by value, for the metrics of ranking.py. Only bins with a pixel are in it."""
+        normal = self.defect_free()
+        occupied = np.flatnonzero(normal + self.anomalous)
+        return Ranking(VALUES[occupied], normal[occupied], self.anomalous[occupied])
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Plain arrays for a worker's border: `bins` uint16 [k], `tables` int64 [4, k], `counts` int64 [7].
+
+        Only the k bins that hold something travel; maps of one model seldom fill a third of them.
+        """
+        tables = np.stack([getattr(self, name) for name in _TABLES])
+        occupied = np.flatnonzero(tables.any(axis=0)).astype(np.uint16)
+        counts = np.array([getattr(self, name) for name in _COUNTS], dtype=np.int64)
+        return {"bins": occupied, "tables": tables[:, occupied], "counts": counts}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "PixelTables":
+        """The tables whose to_arrays() these are. Raises ValueError for others."""
+        occupied, packed, counts = (arrays.get(name, np.zeros(0)) for name in ("bins", "tables", "counts"))
+        if packed.shape != (len(_TABLES), len(occupied)) or counts.shape != (len(_COUNTS),):
+            raise ValueError(
+                f"arrays of shapes {[(name, array.shape) for name, array in arrays.items()]} are no pixel tables, so "
+                "images would be lost from the metrics. Give what to_arrays() gave."
+            )
+        tables = np.zeros((len(_TABLES), BINS), dtype=np.int64)
+        tables[:, occupied] = packed
+        return cls(*tables, *counts.tolist())
+
+
+def _common_size(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """One size for all, so that a mean over images is a mean over their pixels."""
+    if one != other and (0, 0) not in (one, other):
+        raise ValueError(
+            f"maps of {one[0]}x{one[1]} and of {other[0]}x{other[1]} pixels do not add up: larger ones would weigh "
+            "more. Evaluate them apart, or score all images with one model version."
+        )
+    return max(one, other)
+
+
+def _zeros() -> NDArray[np.int64]:
+    return np.zeros(BINS, dtype=np.int64)
+
+
+@dataclass
+class _Counter:
+    """Tables in the making, by bits instead of bins except for the weights."""
+
+    normal: NDArray[np.int64] = field(default_factory=_zeros)
+    masked: NDArray[np.int64] = field(default_factory=_zeros)
+    """pixels of anomalous images, in and outside of their masks"""
+    anomalous: NDArray[np.int64] = field(default_factory=_zeros)
+    region_weights: NDArray[np.int64] = field(default_factory=_zeros)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
+    size: tuple[int, int] = (0, 0)
+
+    def add(self, truth: PixelTruth) -> None:
+        match truth:
+            case NormalMap():
+                self._fit(truth.values)
+                _count(self.normal, truth.values)
+                self.counts["normal_images"] += 1
+            case DefectiveMap():
+                self._fit(truth.values)
+                self._add_defective(truth)
+            case UncountedMap():
+                self.counts[f"{truth.reason}_images"] += 1
+
+    def tables(self) -> PixelTables:
+        anomalous = in_order(self.anomalous)
+        return PixelTables(
+            normal=in_order(self.normal),
+            around_defects=in_order(self.masked) - anomalous,
+            anomalous=anomalous,
+            region_weights=self.region_weights,
+            **{**self.counts, "height": self.size[0], "width": self.size[1]},
+        )
+
+    def _add_defective(self, truth: DefectiveMap) -> None:
+        defects = truth.values[truth.defects]
+        regions, count = region_of_pixels(truth.defects)
+        _count(self.masked, truth.values)
+        _count(self.anomalous, defects)
+        add_region_weights(self.region_weights, bins(defects), regions)
+        self.counts["regions"] += count
+        self.counts["anomalous_images"] += 1
+
+    def _fit(self, values: NDArray[np.float16]) -> None:
+        height, width = values.shape
+        self.size = _common_size(self.size, (height, width))
+
+
+def _count(table: NDArray[np.int64], values: NDArray[np.float16]) -> None:
+    """Scores are seldom above 8 and never far below 0, so the counts end long before the table does."""
+    counts = np.bincount(bits(values))
+    table[: len(counts)] += counts

@@ -1,0 +1,92 @@
+"""Normal and anomalous cases counted by score: what every metric of a ranking needs, and the metrics.
+
+One set of formulas serves pixels (counts by float16 value), images (counts of one) and bootstrap resamples (counts
+by how often an image was drawn, many resamples at once). All are NaN where normal or anomalous cases are missing,
+since then there is nothing to tell apart.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How many normal and anomalous cases have each score."""
+
+    values: NDArray[np.float64]
+    """distinct scores [k], rising, no NaN"""
+    normal: NDArray[np.int64]
+    """normal cases of each score [..., k], leading axes are resamples"""
+    anomalous: NDArray[np.int64]
+    """anomalous cases of each score [..., k]"""
+
+
+@dataclass(frozen=True)
+class OracleF1:
+    """The best F1 that a threshold chosen with the true labels at hand could reach.
+
+    An upper bound for comparison with papers, not what a threshold fixed beforehand will reach.
+    """
+
+    value: float
+    """in [0, 1]; NaN where undefined"""
+    threshold: float
+    """cases above it are flagged: the largest score not flagged, -inf if all are; NaN where undefined"""
+
+
+def auroc(ranking: Ranking) -> NDArray[np.float64]:
+    """P(an anomalous case scores above a normal one) + half of P(they tie), [...]."""
+    below = np.cumsum(ranking.normal, axis=-1) - 0.5 * ranking.normal
+    pairs = ranking.normal.sum(axis=-1, dtype=np.float64) * ranking.anomalous.sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((ranking.anomalous * below).sum(axis=-1) / pairs)
+
+
+def average_precision(ranking: Ranking) -> NDArray[np.float64]:
+    """The mean over anomalous cases of the precision at their score, [...]: the sum of precision times recall gained.
+
+    No interpolation, as in scikit-learn's average_precision_score.
+    """
+    hits, alarms = _flagged(ranking)
+    precision = hits / np.maximum(hits + alarms, 1)
+    with np.errstate(invalid="ignore"):
+        average = (ranking.anomalous * precision).sum(axis=-1) / ranking.anomalous.sum(axis=-1)
+    return np.where(_defined(ranking), average, np.nan)
+
+
+def f1_max(ranking: Ranking) -> NDArray[np.float64]:
+    """The value of oracle_f1 for every resample, [...]."""
+    return np.where(_defined(ranking), _f1(ranking).max(axis=-1, initial=0), np.nan)
+
+
+def oracle_f1(ranking: Ranking) -> OracleF1:
+    """The best F1 of one ranking (no leading axes) and the threshold of it; the highest one of several."""
+    if not _defined(ranking):
+        return OracleF1(np.nan, np.nan)
+    f1 = _f1(ranking)
+    lowest_flagged = len(f1) - 1 - int(f1[::-1].argmax())
+    threshold = ranking.values[lowest_flagged - 1] if lowest_flagged else -np.inf
+    return OracleF1(float(f1[lowest_flagged]), float(threshold))
+
+
+def _f1(ranking: Ranking) -> NDArray[np.float64]:
+    """[..., k]: F1 with the scores from each value upwards flagged. No threshold lies below -inf, so it counts 0."""
+    hits, alarms = _flagged(ranking)
+    positives = ranking.anomalous.sum(axis=-1)[..., None]
+    f1 = 2 * hits / np.maximum(hits + alarms + positives, 1)
+    return np.where(np.isneginf(ranking.values), 0, f1)
+
+
+def _flagged(ranking: Ranking) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(anomalous, normal) cases of at least each score, [..., k]."""
+    hits, alarms = (
+        np.cumsum(counts[..., ::-1], axis=-1, dtype=np.int64)[..., ::-1]
+        for counts in (ranking.anomalous, ranking.normal)
+    )
+    return hits, alarms
+
+
+def _defined(ranking: Ranking) -> NDArray[np.bool_]:
+    return np.asarray(ranking.normal.any(axis=-1) & ranking.anomalous.any(axis=-1))

@@ -1,0 +1,119 @@
+"""How many defects are found at a pixel threshold, by their size."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.errors import ConfigError
+from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
+from rd_core.metrics.masks import region_of_pixels
+from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
+
+AREA_EDGES = (0.0, 0.0001, 0.001, 0.01, 0.1, 1.0)
+"""shares of the image's area: at 256x256 up to 6, 65, 655, 6553 and all pixels"""
+FOUND_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class SizeRecall:
+    """One row: the regions of one range of sizes."""
+
+    above: float
+    """their area, as a share of the image, is above this"""
+    up_to: float
+    """and at most this"""
+    found: int
+    """regions found"""
+    total: int
+    """regions"""
+    recall: Interval
+    """found of total; the interval takes regions as independent"""
+
+
+@dataclass(frozen=True)
+class RegionRecall:
+    """Regions of masks, found and in all, by size. `a + b` counts those of both."""
+
+    threshold: float
+    """of the map's values: a pixel is flagged when above"""
+    share: float
+    """of a region's pixels that must be flagged for it to be found; at 0 one pixel is enough"""
+    edges: tuple[float, ...]
+    """[k + 1] rising shares of the image's area, from 0 to 1; a range holds its upper edge, not its lower"""
+    found: tuple[int, ...]
+    """[k], by range"""
+    total: tuple[int, ...]
+    """[k], by range"""
+
+    @classmethod
+    def of(
+        cls,
+        maps: Iterable[NDArray[np.float16]],
+        masks: Iterable[NDArray[np.bool_] | None],
+        is_anomalous: Iterable[bool | np.bool_],
+        threshold: float,
+        share: float = FOUND_SHARE,
+        edges: tuple[float, ...] = AREA_EDGES,
+    ) -> "RegionRecall":
+        """Maps, masks and labels as of PixelTables.of(); one image is held at a time. Regions are 8-connected.
+
+        Raises ConfigError for settings that cannot be, ValueError for inputs that contradict each other.
+        """
+        _check(threshold, share, edges)
+        found, total = (np.zeros(len(edges) - 1, dtype=np.int64) for _ in range(2))
+        for truth in pixel_truths(maps, masks, is_anomalous):
+            if isinstance(truth, DefectiveMap):
+                sizes, above = _regions(truth, threshold)
+                # A region of size n is found from share * n on; dividing keeps 3 of 10 at 0.3 on the right side.
+                is_found = (above > 0) & (above / sizes >= share)
+                # sizes / area and not edges * area, likewise.
+                place = np.searchsorted(edges, sizes / truth.defects.size, side="left") - 1
+                np.add.at(total, place, 1)
+                np.add.at(found, place[is_found], 1)
+        return cls(threshold, share, edges, tuple(found.tolist()), tuple(total.tolist()))
+
+    def __add__(self, other: "RegionRecall") -> "RegionRecall":
+        """Raises ValueError when the two were counted by different settings."""
+        mine, theirs = ((r.threshold, r.share, r.edges) for r in (self, other))
+        if mine != theirs:
+            raise ValueError(
+                f"regions counted with threshold, share and edges {mine} and {theirs} do not add up. "
+                "Count all of them with the same."
+            )
+        found, total = (
+            tuple(a + b for a, b in zip(x, y, strict=True))
+            for x, y in ((self.found, other.found), (self.total, other.total))
+        )
+        return RegionRecall(*mine, found, total)
+
+    def by_size(self, confidence: float = CONFIDENCE) -> tuple[SizeRecall, ...]:
+        """A row for each range of sizes, from small to large; recall is NaN in [0, 1] where there are no regions."""
+        return tuple(
+            SizeRecall(above, up_to, found, total, clopper_pearson(found, total, confidence))
+            for (above, up_to), found, total in zip(pairwise(self.edges), self.found, self.total, strict=True)
+        )
+
+
+def _regions(truth: DefectiveMap, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(pixels, pixels above the threshold) of each region.
+
+    In float64: compared as float16 the threshold itself would be rounded, and might pass pixels below it.
+    """
+    regions, count = region_of_pixels(truth.defects)
+    above = truth.values[truth.defects].astype(np.float64) > threshold
+    return np.bincount(regions, minlength=count), np.bincount(regions[above], minlength=count)
+
+
+def _check(threshold: float, share: float, edges: tuple[float, ...]) -> None:
+    if np.isnan(threshold) or not 0 <= share <= 1:
+        raise ConfigError(
+            f"a threshold of {threshold} with a share of {share} finds no region for sure. "
+            "Give a number, and a share in [0, 1]."
+        )
+    if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or any(b <= a for a, b in pairwise(edges)):
+        raise ConfigError(
+            f"the edges {edges} leave regions without a range. Give rising shares of the area from 0.0 to 1.0."
+        )
