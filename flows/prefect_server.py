@@ -34,7 +34,7 @@ IDLE_SERVICES = {
     f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
     for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
 }
-"""of the server: they look after deployments and work pools, which a server that lives as long as a command has not"""
+"""of the server: for deployments and work pools, which a server that lives as long as one command does not have"""
 
 
 class ServerNotStarted(Exception):
