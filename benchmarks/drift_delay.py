@@ -1,0 +1,208 @@
+"""Days until a change is told, what it is taken for, and false alarms in quiet months, on simulated production.
+
+    python -m benchmarks.drift_delay [--months 50] [--quiet 200] [--calibrations 100 400] [--images 200]
+                                    [--wobble 0.05] [--change-day 10]
+
+Each simulated month has 30 nights. Scores of normal images are gamma distributed, 1 % of the parts are defective and
+score high, every day wobbles a little around its mean, lamps and focus included. The month so far is assessed every
+night. A change comes with the images of day 10: the delay counts the nights from there to the first verdict other
+than hold, 0 being the night of day 10 itself; verdict and cause are judged on that night and the two that follow, by
+their last. A quiet month has a false alarm if any of its 30 nights ends in a verdict other than hold.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.drift.assessment import DriftAssessment, assess
+from rd_core.drift.causes import (
+    BRIGHTNESS,
+    CONTRAST,
+    FEATURE_DISTANCE,
+    FOCUS_OR_CAMERA,
+    LIGHT_OR_CAMERA,
+    MODEL_OR_SOFTWARE,
+    MORE_DEFECTS,
+    SHARPNESS,
+    UNEXPLAINED,
+    WEAR_OR_PROCESS,
+)
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
+from rd_core.drift.window import Baseline, Window, baseline, window
+from rd_core.threshold import calibrate
+
+ALPHA = 0.01
+DAYS = 30
+FIRST_DAY = 739_000
+NIGHTS_TO_JUDGE = 3
+GOLDEN = 20
+STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, FEATURE_DISTANCE)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens on day 10, in standard deviations of the quantity, and what should be said of it."""
+
+    score: float = 0.0
+    """added to every score"""
+    statistics: dict[str, float] = field(default_factory=dict)
+    """added to the image statistics"""
+    defects: float = 0.01
+    """share of defective parts from then on"""
+    golden: float = 0.0
+    """added to the golden images' scores"""
+    verdict: str = HOLD
+    """the right one"""
+    cause: str | None = None
+    """the right one, first of the list"""
+
+
+_LIGHT = {BRIGHTNESS: -1.5, CONTRAST: -0.8, SHARPNESS: -0.5, FEATURE_DISTANCE: 0.6}
+_BLUR = {SHARPNESS: -1.5, CONTRAST: -0.4, FEATURE_DISTANCE: 0.6}
+_WEAR = {FEATURE_DISTANCE: 1.2}
+CHANGES = {
+    "light": Change(1.0, _LIGHT, verdict=RETRAIN, cause=LIGHT_OR_CAMERA),
+    "light, mild": Change(0.5, _LIGHT, verdict=RETRAIN, cause=LIGHT_OR_CAMERA),
+    "blur": Change(1.0, _BLUR, verdict=RETRAIN, cause=FOCUS_OR_CAMERA),
+    "misalignment": Change(1.0, _WEAR, verdict=RETRAIN, cause=WEAR_OR_PROCESS),
+    "score alone, mild": Change(0.6, verdict=RECALIBRATE, cause=UNEXPLAINED),
+    "defects 1 % to 5 %": Change(defects=0.05, verdict=STOP_THE_LINE, cause=MORE_DEFECTS),
+    "model change": Change(0.3, golden=0.3, verdict=STOP_THE_LINE, cause=MODEL_OR_SOFTWARE),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The simulated production line."""
+
+    images: int = 200
+    """a day"""
+    calibration: int = 400
+    """held-out normals"""
+    wobble: float = 0.05
+    """of a day's mean score and image statistics, in standard deviations"""
+    change_day: int = 10
+    """from 1; with 1 there is no day before the change to compare with but the calibration"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one month."""
+
+    delay: int | None
+    """nights from the change to the first verdict other than hold; None if there was none"""
+    early: bool
+    """whether the night before the change had a verdict other than hold"""
+    verdict: str
+    """judged NIGHTS_TO_JUDGE nights on"""
+    cause: str | None
+    """the first of that night"""
+
+
+def main() -> None:
+    """Print a line a change and the quiet months, for each size of the calibration."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--months", type=int, default=50)
+    parser.add_argument("--quiet", type=int, default=200)
+    parser.add_argument("--calibrations", type=int, nargs="+", default=[100, 400])
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--wobble", type=float, default=Line.wobble)
+    parser.add_argument("--change-day", type=int, default=Line.change_day)
+    arguments = parser.parse_args()
+    settings = DriftSettings(resamples=50)  # the null bands are no part of the verdict
+    started = time.process_time()
+    print(f"{arguments}, {DAYS} days, alpha {ALPHA}")
+    for calibration in arguments.calibrations:
+        line = Line(arguments.images, calibration, arguments.wobble, arguments.change_day)
+        print(f"\n{calibration} calibration images   missed  delay: median  90 %  verdict right  cause right")
+        for name, change in CHANGES.items():
+            _print_change(name, [outcome(line, change, seed, settings) for seed in range(arguments.months)], change)
+        false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(arguments.quiet)) if a]
+        print(f"  quiet: {len(false)} of {arguments.quiet} months with a false alarm")
+        for verdict in sorted({a.verdict.action for a in false}):
+            print(f"    {sum(a.verdict.action == verdict for a in false)} x {verdict}")
+    print(f"\n{time.process_time() - started:.0f} s of processor time")
+
+
+def outcome(line: Line, change: Change, seed: int, settings: DriftSettings) -> Outcome:
+    """One month with a change on day 10."""
+    early, first, last = False, None, None
+    for day, found in nights(line, change, seed, settings, max(line.change_day - 1, 1)):
+        if day < line.change_day:
+            early = found.verdict.action != HOLD
+            continue
+        if first is None and found.verdict.action != HOLD:
+            first = day
+        last = found
+        if first is not None and day == first + NIGHTS_TO_JUDGE - 1:
+            break
+    assert last is not None
+    delay = None if first is None else first - line.change_day
+    return Outcome(delay, early, last.verdict.action, last.causes[0].name if last.causes else None)
+
+
+def first_alarm(line: Line, seed: int, settings: DriftSettings) -> DriftAssessment | None:
+    """The first night of a quiet month with a verdict other than hold."""
+    return next((a for _, a in nights(line, Change(), seed, settings) if a.verdict.action != HOLD), None)
+
+
+def nights(
+    line: Line, change: Change, seed: int, settings: DriftSettings, first: int = 1
+) -> Iterator[tuple[int, DriftAssessment]]:
+    """(day, from `first` to 30; the month so far assessed that night)."""
+    random = np.random.default_rng(seed)
+    before = _calibration(line, random)
+    month = [_day(line, change if day >= line.change_day else Change(), random) for day in range(1, DAYS + 1)]
+    assert before.golden is not None
+    for day in range(first, DAYS + 1):
+        golden = before.golden + (change.golden if day >= line.change_day else 0.0)
+        yield day, assess(_so_far(month[:day], golden), before, settings)
+
+
+def _so_far(month: list[tuple[NDArray[np.float64], NDArray[np.float64]]], golden: NDArray[np.float64]) -> Window:
+    days = np.repeat(np.arange(len(month)) + FIRST_DAY, [len(scores) for scores, _ in month])
+    statistics = np.concatenate([values for _, values in month])
+    named = dict(zip(STATISTICS, statistics.T, strict=True))
+    return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
+
+
+def _calibration(line: Line, random: np.random.Generator) -> Baseline:
+    scores = _normal_scores(line.calibration, random)
+    named = dict(zip(STATISTICS, random.normal(size=(4, line.calibration)), strict=True))
+    return baseline(scores, ALPHA, calibrate(scores, ALPHA).value, named, _normal_scores(GOLDEN, random))
+
+
+def _day(line: Line, change: Change, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (images,) and image statistics (images, 4) of one day."""
+    scores = _normal_scores(line.images, random) + change.score + random.normal(0, line.wobble)
+    defective = random.random(line.images) < change.defects
+    scores[defective] += random.uniform(3, 10, np.count_nonzero(defective))
+    shift = np.array([change.statistics.get(name, 0.0) for name in STATISTICS])
+    shift = shift + random.normal(0, line.wobble, len(STATISTICS))
+    return scores, random.normal(shift, 1, (line.images, len(STATISTICS)))
+
+
+def _normal_scores(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Gamma with shape 4, scaled to standard deviation 1: skewed as scores are."""
+    return random.gamma(4.0, 0.5, count)
+
+
+def _print_change(name: str, outcomes: list[Outcome], change: Change) -> None:
+    delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
+    told = [o for o in outcomes if o.delay is not None]
+    missed = len(outcomes) - len(told)
+    middle = f"{statistics.median(delays):.1f}" if delays else "-"
+    late = f"{np.quantile(delays, 0.9):.1f}" if delays else "-"
+    verdicts = sum(o.verdict == change.verdict for o in told) / len(outcomes)
+    named = sum(o.cause == change.cause for o in told) / len(outcomes)
+    print(f"  {name:<22} {missed:>8} {middle:>14} {late:>5} {verdicts:>14.0%} {named:>12.0%}")
+
+
+if __name__ == "__main__":
+    main()

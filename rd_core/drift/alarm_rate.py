@@ -1,0 +1,102 @@
+"""The alarm rate against the rate that was promised, knowing that the calibration set was finite.
+
+A conformal threshold, the k-th smallest of n normal scores, has a false-alarm rate of its own, drawn once:
+Beta(n + 1 - k, k) (order statistics of a uniform sample). So of m later normal images BetaBinomial(m, n + 1 - k, k)
+raise an alarm, which for small n reaches far beyond what Binomial(m, alpha) allows.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.signal import convolve
+from scipy.stats import betabinom, binom, binomtest
+
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.window import Baseline, Window, iso
+
+CONFIDENCE = 0.95
+BELOW, WITHIN, ABOVE = "below", "within", "above"
+
+
+@dataclass(frozen=True)
+class AlarmRate:
+    """Alarms among the images of a day or of a whole window."""
+
+    first_day: str
+    """ISO date"""
+    last_day: str
+    """ISO date"""
+    images: int
+    """scored"""
+    alarms: int
+    """of them above the threshold"""
+    rate: float
+    """alarms / images"""
+    low: float
+    """lower end of the 95 % Clopper-Pearson interval of the rate"""
+    high: float
+    """upper end of it"""
+    alpha: float
+    """promised share of normal images"""
+    in_control_low: int
+    """fewest alarms that are no news"""
+    in_control_high: int
+    """most alarms that are no news, with ordinary defects on top of false alarms"""
+    verdict: str
+    """of this figure alone: below, within or above what is in control"""
+
+
+def alarm_rate(window: Window, baseline: Baseline, settings: DriftSettings) -> AlarmRate:
+    """Of the whole window."""
+    alarms = int(np.count_nonzero(window.scores > baseline.threshold))
+    return _rate(int(window.days[0]), int(window.days[-1]), len(window.scores), alarms, baseline, settings)
+
+
+def alarm_rate_by_day(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[AlarmRate, ...]:
+    """One a day, in order."""
+    return tuple(
+        _rate(day, day, len(scores), int(np.count_nonzero(scores > baseline.threshold)), baseline, settings)
+        for day, scores in window.by_day()
+    )
+
+
+def threshold_rank(baseline: Baseline) -> int:
+    """k: the threshold has the law of the k-th smallest of n normal scores, from 1 to n.
+
+    Counted at the threshold itself, so that it also holds where a person set it; one above all scores (an
+    extrapolated one) is taken as the largest, which allows for more alarms than it should give.
+    """
+    return max(1, int(np.searchsorted(baseline.scores, baseline.threshold, side="right")))
+
+
+@lru_cache(maxsize=4096)
+def in_control_alarms(images: int, n: int, rank: int, defect_share: float, significance: float) -> tuple[int, int]:
+    """The fewest and the most alarms among `images` that a sound process gives, at level 1 - significance.
+
+    The lower end is for days without defects; at the upper end Binomial(images, defect_share) alarms of true
+    defects come on top of those of normal images.
+    """
+    normals = betabinom.pmf(np.arange(images + 1), images, n + 1 - rank, rank)
+    low = int(np.searchsorted(np.cumsum(normals), significance / 2))
+    most_defects = int(binom.isf(significance * 1e-3, images, defect_share))
+    defects = binom.pmf(np.arange(most_defects + 1), images, defect_share)
+    total = np.cumsum(convolve(normals, defects))
+    high = int(np.searchsorted(total, 1 - significance / 2))
+    return min(low, images), min(high, images)
+
+
+def _rate(first: int, last: int, images: int, alarms: int, baseline: Baseline, settings: DriftSettings) -> AlarmRate:
+    low, high = _clopper_pearson(alarms, images)
+    fewest, most = in_control_alarms(
+        images, len(baseline.scores), threshold_rank(baseline), settings.defect_share, settings.significance
+    )
+    verdict = ABOVE if alarms > most else BELOW if alarms < fewest else WITHIN
+    rate = alarms / images
+    return AlarmRate(iso(first), iso(last), images, alarms, rate, low, high, baseline.alpha, fewest, most, verdict)
+
+
+@lru_cache(maxsize=4096)
+def _clopper_pearson(alarms: int, images: int) -> tuple[float, float]:
+    interval = binomtest(alarms, images).proportion_ci(CONFIDENCE, method="exact")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,124 @@
+"""What may lie behind a drift, told from the images' own statistics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rd_core.drift.alarm_rate import AlarmRate
+from rd_core.drift.golden import GoldenReplay
+from rd_core.drift.shift import Shift
+
+SCORE = "score"
+BRIGHTNESS, CONTRAST, SHARPNESS = "brightness", "contrast", "sharpness"
+FEATURE_DISTANCE = "feature_distance"
+
+MODEL_OR_SOFTWARE = "model or software"
+LIGHT_OR_CAMERA = "light or camera"
+FOCUS_OR_CAMERA = "focus or camera"
+WEAR_OR_PROCESS = "wear or process"
+MORE_DEFECTS = "more defects"
+UNEXPLAINED = "not seen in the images"
+
+IN_THE_IMAGES = (LIGHT_OR_CAMERA, FOCUS_OR_CAMERA, WEAR_OR_PROCESS)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One possible cause."""
+
+    name: str
+    """one of this module's names"""
+    evidence: float
+    """how many times its figure is beyond what matters; at least 1, the strongest comes first"""
+    figure: str
+    """the figure behind it"""
+    value: float
+    """of the figure: a shift in robust standard deviations, or an alarm rate"""
+    limit: float
+    """that it passed, in the same unit"""
+    sentence: str
+    """for the operator"""
+
+
+def causes(
+    shifts: Sequence[Shift], recent: AlarmRate, alarms_rose: bool, golden: GoldenReplay | None
+) -> tuple[Cause, ...]:
+    """All that the figures speak for, by evidence.
+
+    shifts: of the score and the image statistics since the change. recent: the alarm rate since then;
+    alarms_rose: whether it is above what is in control. A changed golden score comes first, whatever else moved:
+    it makes every other score doubtful. Features follow light and focus, so wear is named only if both are steady.
+    """
+    moved = {s.name: s for s in shifts if s.moved}
+    found = [
+        _of_shift(LIGHT_OR_CAMERA, _largest(moved, (BRIGHTNESS, CONTRAST))),
+        _of_shift(FOCUS_OR_CAMERA, moved.get(SHARPNESS)),
+    ]
+    if not any(found):
+        distance = moved.get(FEATURE_DISTANCE)
+        found.append(_of_shift(WEAR_OR_PROCESS, distance if distance and distance.shift > 0 else None))
+    if alarms_rose and SCORE not in moved:
+        found.append(_more_defects(recent))
+    ordered = sorted((c for c in found if c), key=lambda c: -c.evidence)
+    if golden and golden.changed:
+        return (_model_or_software(golden), *ordered)
+    if not ordered and SCORE in moved:
+        return (_unexplained(moved[SCORE]),)
+    return tuple(ordered)
+
+
+def _largest(moved: dict[str, Shift], names: tuple[str, ...]) -> Shift | None:
+    return max((moved[n] for n in names if n in moved), key=lambda s: abs(s.shift), default=None)
+
+
+def _of_shift(name: str, shift: Shift | None) -> Cause | None:
+    if shift is None:
+        return None
+    way = "higher" if shift.shift > 0 else "lower"
+    size = f"by {abs(shift.shift):.1f} standard deviations ({shift.low:+.1f} to {shift.high:+.1f})"
+    sentence = {
+        LIGHT_OR_CAMERA: f"The pictures' {shift.name} is {way} than at calibration, {size}: check lamps, exposure "
+        "and stray light.",
+        FOCUS_OR_CAMERA: f"The pictures' sharpness is {way} than at calibration, {size}: check the focus, clean the "
+        "lens, look for vibration.",
+        WEAR_OR_PROCESS: f"Parts without alarm look unlike those at calibration, {size}, in steady light and "
+        "focus: check position, tooling and material.",
+    }[name]
+    evidence = abs(shift.shift) / shift.limit if shift.limit else abs(shift.shift)
+    return Cause(name, evidence, shift.name, shift.shift, shift.limit, sentence)
+
+
+def _more_defects(recent: AlarmRate) -> Cause:
+    limit = recent.in_control_high / recent.images
+    return Cause(
+        MORE_DEFECTS,
+        max(recent.alarms / max(recent.in_control_high, 1), 1.0),
+        "alarm rate",
+        recent.rate,
+        limit,
+        f"{recent.alarms} of {recent.images} images raised an alarm ({recent.rate:.1%}) since {recent.first_day}, "
+        "while the ordinary parts score as ever: look at the newest alarms for a common fault.",
+    )
+
+
+def _model_or_software(golden: GoldenReplay) -> Cause:
+    return Cause(
+        MODEL_OR_SOFTWARE,
+        max(golden.largest_change / golden.tolerance if golden.tolerance else golden.largest_change, 1.0),
+        "golden scores",
+        golden.largest_change,
+        golden.tolerance,
+        f"{golden.changed} of {golden.images} golden images no longer get the score they had, though the files are "
+        "the same: model, software or computer has changed.",
+    )
+
+
+def _unexplained(score: Shift) -> Cause:
+    return Cause(
+        UNEXPLAINED,
+        abs(score.shift) / score.limit if score.limit else abs(score.shift),
+        SCORE,
+        score.shift,
+        score.limit,
+        f"Scores have moved by {score.shift:+.1f} standard deviations, and no measured property of the pictures "
+        "with them: look at some images by eye.",
+    )

@@ -1,0 +1,39 @@
+"""The golden images: the same files, scored anew every night. Only model or software can change their scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.shift import spread
+from rd_core.drift.window import Baseline, Window
+
+
+@dataclass(frozen=True)
+class GoldenReplay:
+    """Golden scores of the last day against those of the day the model was made."""
+
+    images: int
+    """replayed"""
+    changed: int
+    """of them by more than the tolerance; an image without a score has changed"""
+    largest_change: float
+    """in robust standard deviations of the calibration scores, among those with a score"""
+    tolerance: float
+    """in the same unit"""
+
+
+def golden_replay(window: Window, baseline: Baseline, settings: DriftSettings) -> GoldenReplay | None:
+    """None unless both sides hold golden scores. Raises ValueError for different numbers of them."""
+    before, now = baseline.golden, window.golden
+    if before is None or now is None:
+        return None
+    if len(before) != len(now):
+        raise ValueError(
+            f"{len(now)} golden images were replayed but {len(before)} are known: which belongs to which is not "
+            "certain. Replay the same images in the same order, NaN for one that failed."
+        )
+    change = np.abs(now - before) / spread(baseline.scores)
+    changed = ~(change <= settings.golden_tolerance)
+    largest = float(np.max(change, initial=0.0, where=np.isfinite(change)))
+    return GoldenReplay(len(now), int(np.count_nonzero(changed)), largest, settings.golden_tolerance)

@@ -1,0 +1,110 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from benchmarks.drift_delay import CHANGES, Change, Line, nights, outcome
+from rd_core.drift.assessment import assess
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.window import baseline, window
+from rd_core.threshold import calibrate
+
+QUICK = DriftSettings(resamples=20)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_told_within_days_by_its_right_name(name):
+    found = [outcome(Line(calibration=200), CHANGES[name], seed, QUICK) for seed in range(2)]
+    assert not any(o.early for o in found)
+    assert all(o.delay is not None and o.delay <= 5 for o in found)
+    assert np.median([o.delay for o in found]) <= 3
+    right = [o.verdict == CHANGES[name].verdict and o.cause == CHANGES[name].cause for o in found]
+    assert all(right)
+
+
+@pytest.mark.parametrize("calibration", [30, 400])
+def test_quiet_months_are_quiet(calibration):
+    for seed in range(3):
+        late = nights(Line(images=60, calibration=calibration), Change(), seed, QUICK, first=28)
+        assert [found.verdict.action for _, found in late] == ["hold"] * 3
+
+
+def last_night(change):
+    *_, (_, found) = nights(Line(images=100), change, 0, DriftSettings(resamples=50), 30)
+    return found
+
+
+def test_an_assessment_fits_into_json():
+    found = last_night(CHANGES["light"])
+    plain = json.loads(json.dumps(asdict(found), allow_nan=False))
+    assert plain["verdict"]["action"] == "retrain"
+    assert plain["causes"][0]["name"] == "light or camera"
+    assert plain["settings"]["resamples"] == 50
+    assert len(plain["charts"][0]["values"]) == len(plain["alarm_rate_by_day"]) == 30
+
+
+def test_recent_figures_begin_with_the_change():
+    found = last_night(CHANGES["misalignment"])
+    assert found.changed_since == found.charts[0].days[9]
+    assert found.recent_alarm_rate.first_day == found.changed_since
+    assert (found.recent_alarm_rate.images, found.alarm_rate.images, found.images) == (2100, 3000, 3000)
+    shifts = {s.name: s.shift for s in found.shifts}
+    assert shifts["feature_distance"] == pytest.approx(1.2, abs=0.2)  # 0.84 over the whole window
+    assert shifts["score"] == pytest.approx(1.0, abs=0.3)
+    assert found.recalibration.threshold.n + found.recalibration.left_out == 2100
+
+
+def test_without_a_change_they_are_of_the_whole_window():
+    found = last_night(Change())
+    assert found.verdict.action == "hold"
+    assert found.changed_since is None
+    assert found.recent_alarm_rate == found.alarm_rate
+    assert found.p_value == next(d.p_value for d in found.distances if d.name == "kolmogorov_smirnov") > 0.01
+
+
+def test_a_change_older_than_the_window_is_told_from_the_calibration():
+    random = np.random.default_rng(1)
+    scores = random.gamma(4, size=400)
+    before = baseline(scores, 0.05, calibrate(scores, 0.05).value)
+    days = np.repeat(np.arange(1, 11), 100)
+    higher = assess(window(days, random.gamma(4, size=1000) + 1.2), before)
+    assert higher.verdict.action == "recalibrate"
+    assert {"score shift"} <= {r.finding for r in higher.verdict.reasons}
+    assert higher.p_value < 0.01
+    lower = assess(window(days, random.gamma(4, size=1000) / 2), before)
+    assert lower.alarm_rate.verdict == "below"
+    assert lower.verdict.action != "hold"
+
+
+def test_feature_distance_is_judged_on_images_without_an_alarm():
+    random = np.random.default_rng(2)
+    scores, features = random.normal(size=200), random.normal(size=200)
+    before = baseline(scores, 0.05, 3.0, {"feature_distance": features})
+    alarms = np.r_[np.full(60, 9.0), random.normal(size=40)]
+    distance = np.r_[np.full(60, 8.0), random.normal(size=40)]
+    shown = assess(window(np.ones(100), alarms, {"feature_distance": distance}), before, QUICK)
+    assert abs(next(s.shift for s in shown.shifts if s.name == "feature_distance")) < 1
+    alarms[60:] = 9.0
+    all_alarms = assess(window(np.ones(100), alarms, {"feature_distance": distance}), before, QUICK)
+    assert next(s.shift for s in all_alarms.shifts if s.name == "feature_distance") > 5
+
+
+def test_statistics_the_calibration_lacks_are_left_out():
+    before = baseline(np.arange(50.0), 0.1, 45.0, {"brightness": np.arange(50.0)})
+    found = assess(window([1, 1], [1.0, 2.0], {"sharpness": [1.0, 2.0], "brightness": [25.0, np.nan]}), before, QUICK)
+    assert [s.name for s in found.shifts] == ["score", "brightness"]
+
+
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_a_window_of_few_images_is_held_and_fits_into_json(images):
+    before = baseline(np.arange(50.0), 0.1, 45.0)
+    found = assess(window(np.ones(images), np.full(images, 30.0)), before, QUICK)
+    assert found.verdict.action == "hold"
+    json.dumps(asdict(found), allow_nan=False)
+
+
+def test_equal_scores_everywhere_are_no_drift():
+    found = assess(window(np.ones(30), np.full(30, 2.0)), baseline(np.full(20, 2.0), 0.1, 2.0), QUICK)
+    assert found.verdict.action == "hold"
+    json.dumps(asdict(found), allow_nan=False)

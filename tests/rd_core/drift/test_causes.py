@@ -1,0 +1,58 @@
+import pytest
+
+from rd_core.drift.alarm_rate import AlarmRate
+from rd_core.drift.causes import causes
+from rd_core.drift.golden import GoldenReplay
+from rd_core.drift.shift import Shift
+
+RATE = AlarmRate("2026-03-01", "2026-03-04", 800, 40, 0.05, 0.04, 0.06, 0.01, 0, 20, "above")
+
+
+def moved(name, shift, limit=0.5):
+    return Shift(name, 1.0, 1.0, shift, shift - 0.1, shift + 0.1, limit, abs(shift) >= limit)
+
+
+def named(*shifts, rose=False, golden=None):
+    return [c.name for c in causes(shifts, RATE, rose, golden)]
+
+
+@pytest.mark.parametrize(
+    ("shifts", "expected"),
+    [
+        ((moved("brightness", -1.0),), ["light or camera"]),
+        ((moved("contrast", 0.8),), ["light or camera"]),
+        ((moved("sharpness", -1.0), moved("feature_distance", 2.0)), ["focus or camera"]),
+        ((moved("feature_distance", 1.0), moved("brightness", 0.1)), ["wear or process"]),
+        ((moved("feature_distance", -1.0),), []),
+        ((moved("feature_distance", 3.0), moved("brightness", 1.0)), ["light or camera"]),
+        ((moved("brightness", -0.6), moved("sharpness", -2.0)), ["focus or camera", "light or camera"]),
+        ((moved("brightness", -2.0), moved("sharpness", -0.6)), ["light or camera", "focus or camera"]),
+        ((moved("score", 0.6, 0.3),), ["not seen in the images"]),
+        ((moved("score", 0.6, 0.3), moved("brightness", 1.0)), ["light or camera"]),
+        ((moved("brightness", 0.2), moved("score", 0.1, 0.3)), []),
+    ],
+)
+def test_what_moved_names_the_cause_strongest_first(shifts, expected):
+    assert named(*shifts) == expected
+
+
+def test_more_alarms_are_more_defects_only_if_ordinary_parts_score_as_ever():
+    assert named(rose=True) == ["more defects"]
+    assert named(moved("score", 0.1, 0.3), rose=True) == ["more defects"]
+    assert named(moved("score", 1.0, 0.3), rose=True) == ["not seen in the images"]
+
+
+def test_a_changed_golden_score_comes_first_whatever_else_moved():
+    found = causes([moved("brightness", 50.0)], RATE, False, GoldenReplay(20, 1, 0.02, 0.01))
+    assert [c.name for c in found] == ["model or software", "light or camera"]
+    assert "1 of 20 golden images" in found[0].sentence
+    assert named(golden=GoldenReplay(20, 0, 0.005, 0.01)) == []
+
+
+def test_a_cause_carries_its_figures():
+    found = causes([moved("contrast", 1.0), moved("brightness", -2.0)], RATE, True, None)
+    light, defects = found
+    assert (light.figure, light.value, light.limit, light.evidence) == ("brightness", -2.0, 0.5, 4.0)
+    assert "brightness is lower than at calibration, by 2.0 standard deviations (-2.1 to -1.9)" in light.sentence
+    assert (defects.value, defects.limit, defects.evidence) == (0.05, 0.025, 2.0)
+    assert "40 of 800 images raised an alarm (5.0%) since 2026-03-01" in defects.sentence

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rd_core.drift.shift import median_shift, spread
+
+
+def test_the_shift_is_in_robust_standard_deviations():
+    calibration = np.random.default_rng(0).normal(10, 2, 4000)
+    found = median_shift("brightness", np.random.default_rng(1).normal(13, 2, 4000), calibration, 0.5, 0.01)
+    assert found.shift == pytest.approx(1.5, abs=0.1)
+    assert found.low < 1.5 < found.high
+    assert found.high - found.low < 0.35
+    assert (found.calibration_median, found.window_median) == pytest.approx((10, 13), abs=0.15)
+    assert found.moved
+
+
+def test_a_small_or_uncertain_shift_has_not_moved():
+    random = np.random.default_rng(2)
+    held = random.normal(size=4000)
+    assert not median_shift("contrast", random.normal(0.3, 1, 4000), held, 0.5, 0.01).moved  # small
+    assert median_shift("contrast", random.normal(0.3, 1, 4000), held, 0.2, 0.01).moved
+    assert not median_shift("contrast", np.array([1.0, 1.2]), held, 0.5, 0.01).moved  # two images
+
+
+@pytest.mark.parametrize("law", ["normal", "exponential"])
+def test_the_interval_covers_no_shift_when_there_is_none(law):
+    draw = getattr(np.random.default_rng(3), law)
+    found = [median_shift("score", draw(size=200), draw(size=50), 0, 0.1) for _ in range(200)]
+    covered = np.mean([s.low <= 0 <= s.high for s in found])
+    assert 0.86 < covered < 0.99
+
+
+def test_defects_among_the_images_hardly_move_it():
+    values = np.random.default_rng(4).normal(size=2000)
+    marred = np.r_[values, np.full(40, 1e6)]
+    assert median_shift("score", marred, values, 0, 0.01).shift == pytest.approx(0, abs=0.05)
+
+
+def test_unknown_values_are_left_out():
+    found = median_shift("score", np.array([np.nan, 1.0]), np.array([0.0, 1.0, 2.0, np.nan]), 0, 0.01)
+    assert (found.calibration_median, found.window_median) == (1, 1)
+    assert median_shift("score", np.array([np.nan]), np.array([1.0]), 0, 0.01) is None
+    assert median_shift("score", np.array([1.0]), np.array([]), 0, 0.01) is None
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
+)
+def test_the_shift_lies_in_its_interval(new, held):
+    found = median_shift("score", np.array(new), np.array(held), 0.3, 0.05)
+    assert found.low <= found.shift <= found.high
+    assert np.isfinite([found.low, found.high]).all()
+
+
+def test_equal_values_still_have_a_spread():
+    assert spread(np.full(10, 50.0)) == pytest.approx(50e-6)
+    assert spread(np.zeros(10)) > 0
+    assert spread(np.r_[np.zeros(9), 1.0]) == pytest.approx(0.3)
+    assert spread(np.arange(101.0)) == pytest.approx(25 * 1.4826, rel=1e-3)
