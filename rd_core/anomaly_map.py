@@ -24,6 +24,9 @@ class AnomalyMaps(NamedTuple):
     """(B, H, W), not negative"""
     scores: NDArray[np.float32]
     """(B,), raw and unbounded"""
+    feature_distances: NDArray[np.float32]
+    """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
+    channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
 
 
 def interpolation_matrix(outputs: int, inputs: int) -> NDArray[np.float64]:

@@ -51,12 +51,13 @@ class ReverseDistillation(nn.Module):
         return self.student(self.bottleneck(features))
 
     @torch.inference_mode()
-    def anomaly_maps(self, images: Tensor) -> Tensor:
-        """uint8 (B, H, W, 3) of the model's size -> float32 (B, H, W)."""
+    def _detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (B, H, W, 3) of the model's size -> maps float32 (B, H, W), feature distances (B,)."""
         targets = self.standardisation(self.teacher_features(images))
         found = self(targets)
         stages = [stage - 1 for stage in self.config.map_stages]
-        return self.assembly(tuple(cosine_distance(targets[stage], found[stage]) for stage in stages))
+        maps = self.assembly(tuple(cosine_distance(targets[stage], found[stage]) for stage in stages))
+        return maps, torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
 
     @torch.inference_mode()
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
@@ -68,16 +69,17 @@ class ReverseDistillation(nn.Module):
         self._check(images)
         count = len(images)
         maps = np.empty(images.shape[:3], dtype=np.float32)
-        scores = np.empty(count, dtype=np.float32)
+        scores, distances = np.empty((2, count), dtype=np.float32)
         for start in range(0, count, MICRO_BATCH):
             part = images[start : start + MICRO_BATCH]
             filled = np.zeros((MICRO_BATCH, *images.shape[1:]), dtype=np.uint8)
             filled[: len(part)] = part
-            result = self.anomaly_maps(torch.from_numpy(filled))
+            result, distance = self._detect(torch.from_numpy(filled))
             stop = start + len(part)
             maps[start:stop] = result[: len(part)].cpu().numpy()
             scores[start:stop] = score_of(result, self.config.score)[: len(part)].cpu().numpy()
-        return AnomalyMaps(maps, scores)
+            distances[start:stop] = distance[: len(part)].cpu().numpy()
+        return AnomalyMaps(maps, scores, distances)
 
     def _check(self, images: NDArray[np.uint8]) -> None:
         size = (self.config.image_height, self.config.image_width, 3)

@@ -2,20 +2,16 @@
 
 import numpy as np
 
+from rd_core.anomaly_map import AnomalyMaps
 from storage.filesystem import Store
 from tasks import score_batch
 from tests.factories import SIZE
 
 
-class _Found:
-    def __init__(self, count: int) -> None:
-        self.maps = np.ones((count, SIZE, SIZE), np.float32)
-        self.scores = np.ones(count, np.float32)
-
-
 class _Model:
-    def score(self, images: np.ndarray) -> _Found:
-        return _Found(len(images))
+    def score(self, images: np.ndarray) -> AnomalyMaps:
+        ones = np.ones(len(images), np.float32)
+        return AnomalyMaps(np.ones((len(images), SIZE, SIZE), np.float32), ones, ones)
 
 
 class StubScorer:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from rd_core.config import ModelConfig
 from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
 from rd_core.teacher import TEACHERS
+from tests.rd_core.striped_images import textured
 
 
 @pytest.fixture
@@ -102,6 +103,14 @@ def test_floats_are_refused(random_model):
 def test_scoring_in_training_mode_is_refused(random_model):
     with pytest.raises(RuntimeError, match="training mode"):
         random_model.train().score(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_feature_distances_are_small_for_normals_and_grow_with_a_changed_scene(fitted):
+    normal = textured(8, seed=5)
+    darker = (normal * 0.6).astype(np.uint8)
+    found, moved = fitted.model.score(normal).feature_distances, fitted.model.score(darker).feature_distances
+    assert found.max() < 0.5
+    assert moved.min() > 2 * found.max()
 
 
 VARIANTS = {
