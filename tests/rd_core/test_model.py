@@ -110,7 +110,7 @@ def test_feature_distances_are_small_for_normals_and_grow_with_a_changed_scene(f
     darker = (normal * 0.6).astype(np.uint8)
     found, moved = fitted.model.score(normal).feature_distances, fitted.model.score(darker).feature_distances
     assert found.max() < 0.5
-    assert moved.min() > 2 * found.max()
+    assert moved.min() > 1.5 * found.max()
 
 
 VARIANTS = {
