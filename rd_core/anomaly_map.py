@@ -58,6 +58,7 @@ class MapAssembly(nn.Module):
         vertical = [
             smoothing_matrix(height, sigma) @ interpolation_matrix(height, height // stride) for stride in strides
         ]
+        self._starts = [sum(height // before for before in strides[:index]) for index in range(len(strides))]
         self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
         for index, stride in enumerate(strides):
             horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, width // stride)
@@ -67,6 +68,12 @@ class MapAssembly(nn.Module):
         """Distances float32 (B, H/stride_k, W/stride_k), in the order of the strides -> map (B, H, W)."""
         wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
         return torch.matmul(self.rows, torch.cat(wide, dim=1))
+
+    def of_stage(self, index: int, distances: Tensor) -> Tensor:
+        """What stage number `index` adds to the map: distances (B, h, w) -> (B, H, W)."""
+        wide = distances @ self.get_buffer(f"columns_{index}")
+        start = self._starts[index]
+        return torch.matmul(self.rows[:, start : start + distances.shape[1]], wide)
 
 
 def score_of(maps: Tensor, kind: str) -> Tensor:

@@ -18,7 +18,7 @@ from rd_core.config import ModelConfig
 from rd_core.errors import CheckpointError, ConfigError
 from rd_core.model import ReverseDistillation, build_model
 
-FORMAT = 1
+FORMAT = 2
 ENTRY = "rd_inspect"
 CURE = "Take the version's weights from a copy, or train it again."
 

@@ -67,6 +67,9 @@ class ModelConfig(_Record):
     """the stages whose distances make the map (Table 7), in rising order"""
     standardise: bool = True
     """teacher features per channel to mean 0 and deviation 1 over the training normals"""
+    magnitude: bool = True
+    """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
+    paper's map of directions alone"""
     smoothing_sigma: float = 4.0
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is"""
     score: Literal["max", "sum"] = "max"
@@ -97,7 +100,7 @@ class TrainingConfig(_Record):
 
     recipe: str = DEFAULT_RECIPE
     """the recipe these settings began as"""
-    steps: int | None = 300
+    steps: int | None = 600
     """optimiser steps; or None when `epochs` counts"""
     epochs: int | None = None
     """passes over the training normals; or None when `steps` counts"""
@@ -119,6 +122,13 @@ class TrainingConfig(_Record):
     """share of the steps in which one_cycle rises"""
     loss: Literal["per_position", "flattened"] = "per_position"
     """per_position: Eq. 1-2 of the paper; flattened: what the authors' code computes"""
+    magnitude_loss: float = 1.0
+    """weight of the smooth L1 distance beside `loss`, so that the student learns the features' magnitude too"""
+    pseudo_anomalies: int = 4
+    """marred copies of every training image; shown one of them, the student is to give back the unmarred image's
+    features. 0: it sees normal images alone, as in the paper"""
+    clean_share: float = 0.25
+    """of a batch, shown unmarred all the same"""
     validate_every: int = 50
     """steps between two looks at the early-stop normals"""
     patience: int | None = 5
@@ -152,6 +162,13 @@ class TrainingConfig(_Record):
             raise ConfigError("batch_size 1 gives batch norm nothing to average. Give 2 or more.")
         if not 0 <= self.warm_up < 1:
             raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
+        if not 0 <= self.clean_share <= 1:
+            raise ConfigError(f"clean_share {self.clean_share} is no share of a batch. Give one in [0, 1].")
+        if self.magnitude_loss < 0 or self.pseudo_anomalies < 0:
+            raise ConfigError(
+                f"magnitude_loss {self.magnitude_loss} and pseudo_anomalies {self.pseudo_anomalies} must not be "
+                "negative: the student would learn the opposite, or nothing. Give 0 to leave one out."
+            )
         if self.feature_cache_bytes < 0:
             raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")
 
@@ -182,7 +199,8 @@ def model_config(recipe_name: str = DEFAULT_RECIPE, **overrides: Any) -> ModelCo
     """The model settings that belong to a recipe; `overrides` are fields of ModelConfig."""
     check_recipe(recipe_name)
     refuse_unknown(overrides, [field.name for field in fields(ModelConfig)], "ModelConfig")
-    return ModelConfig(**{"standardise": recipe_name != "paper", **overrides})
+    ours = recipe_name != "paper"
+    return ModelConfig(**{"standardise": ours, "magnitude": ours, **overrides})
 
 
 def check_recipe(name: str) -> None:
@@ -215,6 +233,8 @@ _PAPER_TRAINING = TrainingConfig(
     betas=(0.5, 0.999),
     weight_decay=0.0,
     schedule="constant",
+    magnitude_loss=0.0,
+    pseudo_anomalies=0,
     patience=None,
     keep="last",
 )

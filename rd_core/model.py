@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
+from rd_core.blend import Blend
 from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
 from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
-from rd_core.loss import cosine_distance
 from rd_core.preprocessing import normalise
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
@@ -34,6 +34,7 @@ class ReverseDistillation(nn.Module):
         self.bottleneck = _bottleneck(config, pretrained)
         self.student = Student(teacher.spec, signed=config.standardise)
         strides = tuple(STRIDES[stage - 1] for stage in config.map_stages)
+        self.blend = Blend(len(strides))
         self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, strides)
         self.to(memory_format=torch.channels_last)
 
@@ -50,13 +51,15 @@ class ReverseDistillation(nn.Module):
         """Standardised teacher features -> the student's features, in the same shapes."""
         return self.student(self.bottleneck(features))
 
+    def counting(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Of the three stages' features those that make the map."""
+        return tuple(features[stage - 1] for stage in self.config.map_stages)
+
     @torch.inference_mode()
     def _detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (B, H, W, 3) of the model's size -> maps float32 (B, H, W), feature distances (B,)."""
         targets = self.standardisation(self.teacher_features(images))
-        found = self(targets)
-        stages = [stage - 1 for stage in self.config.map_stages]
-        maps = self.assembly(tuple(cosine_distance(targets[stage], found[stage]) for stage in stages))
+        maps = self.assembly(self.blend(self.counting(targets), self.counting(self(targets))))
         return maps, torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
 
     @torch.inference_mode()

@@ -3,20 +3,23 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from rd_core.blend import best_share, squared_distance
 from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.errors import TooFewNormals, TrainingDiverged
-from rd_core.loss import LOSSES, Loss
-from rd_core.model import ReverseDistillation, build_model, default_device
+from rd_core.loss import LOSSES, cosine_distance
+from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, default_device
+from rd_core.pseudo_anomalies import MarredImages
 from rd_core.teacher_features import (
     CachedFeatures,
     FeatureSource,
@@ -25,6 +28,8 @@ from rd_core.teacher_features import (
     feature_bytes,
     stream_features,
 )
+
+EVEN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,13 @@ def fit(
         torch.manual_seed(training_config.seed)
         model = build_model(model_config, teacher_weights=teacher_weights).to(device or default_device())
     with ExitStack() as resources:
-        needed = feature_bytes(model, len(train) + len(early_stop))
-        cached = needed <= training_config.feature_cache_bytes
-        sources = _feature_sources(model, (train, early_stop), cached, resources, report)
-        run = _Run(model, training_config, *sources, report)
+        sets = _image_sets(model_config, training_config, train, early_stop)
+        cached = feature_bytes(model, sum(map(len, sets))) <= training_config.feature_cache_bytes
+        sources = _Sources(*_feature_sources(model, sets, cached, resources, report))
+        run = _Run(model, training_config, sources, report)
         run.go()
+        if model_config.magnitude:
+            fit_blend(model, sources.early_stop, sources.marred_early_stop)
     return FitResult(
         model=model.eval(),
         history=tuple(run.history),
@@ -145,20 +152,30 @@ def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
                 yield np.sort(indices)  # reads of the cache go forward
 
 
+def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:
+    """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies)."""
+    height, width = model_config.image_height, model_config.image_width
+    marred = [
+        MarredImages(images, config.pseudo_anomalies, height, width, seed)
+        for seed, images in ((config.seed, train), (config.seed + 1, early_stop))
+    ]
+    return [train, early_stop, *marred]
+
+
 def _feature_sources(
     model: ReverseDistillation,
-    image_sets: tuple[Images, Images],
+    image_sets: Sequence[Images],
     cached: bool,
     resources: ExitStack,
     report: Callable[[TrainingProgress], None],
-) -> tuple[FeatureSource, FeatureSource]:
-    """Sources for training and early stop; on the way the standardisation is fitted, on the first alone."""
+) -> list[FeatureSource]:
+    """A source for each set; on the way the standardisation is fitted, on the first alone."""
     began = time.monotonic()
     total = sum(map(len, image_sets)) if cached else len(image_sets[0])
     sources: list[FeatureSource] = []
     before = 0
     for number, images in enumerate(image_sets):
-        cache = resources.enter_context(CachedFeatures(model, len(images))) if cached else None
+        cache = resources.enter_context(CachedFeatures(model, len(images))) if cached and len(images) else None
         sources.append(cache if cache is not None else StreamedFeatures(model, images))
 
         def on_image(done: int, before: int = before) -> None:
@@ -170,7 +187,46 @@ def _feature_sources(
             before += len(images)
             if fits:
                 model.standardisation.fit(moments)
-    return sources[0], sources[1]
+    return sources
+
+
+@torch.no_grad()
+def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
+    """Weigh direction and magnitude by the early-stop normals and their marred copies (see `rd_core.blend`).
+
+    Half way between the share that tells those apart best and an even one: made-up defects are a sample, and the
+    student was trained on their like. Without marred copies the share is even.
+    """
+    model.eval()
+    parts = [_part_maps(model, source) for source in (normal, marred) if len(source)]
+    peaks = parts[0].amax(dim=(3, 4)).mean(dim=0)  # (kinds, stages)
+    stages = peaks.shape[1]
+    weighed = [(maps / (stages * peaks[:, :, None, None])).sum(dim=2) for maps in parts]
+    share = (best_share(*weighed) + EVEN_SHARE) / 2 if len(weighed) == 2 else EVEN_SHARE
+    model.blend.set(share, peaks[0].float(), peaks[1].float())
+
+
+def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
+    """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4): every fourth pixel will do."""
+    assembly, stages = model.assembly, len(model.config.map_stages)
+    found = []
+    for start in range(0, len(source), MICRO_BATCH):
+        indices = range(start, min(start + MICRO_BATCH, len(source)))
+        raw = model.standardisation(tuple(f.to(model.device) for f in source.batch(indices)))
+        pairs = list(zip(model.counting(raw), model.counting(model(raw)), strict=True))
+        kinds = [[distance(t, s) for t, s in pairs] for distance in (cosine_distance, squared_distance)]
+        maps = [[assembly.of_stage(k, kind[k])[:, 2::4, 2::4] for k in range(stages)] for kind in kinds]
+        found.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
+    return torch.cat(found)
+
+
+class _Sources(NamedTuple):
+    """Features of the four sets of images; the marred ones are empty without pseudo-anomalies."""
+
+    train: FeatureSource
+    early_stop: FeatureSource
+    marred_train: FeatureSource
+    marred_early_stop: FeatureSource
 
 
 class _Run:
@@ -180,17 +236,15 @@ class _Run:
         self,
         model: ReverseDistillation,
         config: TrainingConfig,
-        train: FeatureSource,
-        early_stop: FeatureSource,
+        sources: _Sources,
         report: Callable[[TrainingProgress], None],
     ) -> None:
         self.model = model
         self.config = config
-        self.train = train
-        self.early_stop = early_stop
+        self.sources = sources
         self.report = report
-        self.loss: Loss = LOSSES[config.loss]
-        self.total = config.total_steps(len(train))
+        self._copies = np.random.default_rng(config.seed)
+        self.total = config.total_steps(len(sources.train))
         self.history: list[Look] = []
         self.step = 0
         self.best_step = 0
@@ -203,7 +257,7 @@ class _Run:
     def go(self) -> None:
         """Train until the steps, the patience or the time is used up, then take the weights to keep."""
         optimiser = _optimiser(self.model, self.config)
-        order = batches(len(self.train), self.config.batch_size, self.config.seed)
+        order = batches(len(self.sources.train), self.config.batch_size, self.config.seed)
         recent: list[float] = []
         self.model.train()
         while self._goes_on():
@@ -241,13 +295,32 @@ class _Run:
         return self.step < self.total
 
     def _descend(self, optimiser: torch.optim.Optimizer, indices: np.ndarray) -> float:
-        targets = self._targets(self.train, indices)
+        targets = self._targets(self.sources.train, indices)
         optimiser.zero_grad(set_to_none=True)
-        loss = self.loss(targets, self.model(targets))
+        loss = self._loss(targets, self.model(self._inputs(targets, indices)))
         value = self._finite(float(loss.detach()))
         loss.backward()
         optimiser.step()
         return value
+
+    def _inputs(self, targets: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
+        """What the student is shown: the first of the batch as they are, of the others a marred copy."""
+        copies = self.config.pseudo_anomalies
+        clean = math.ceil(self.config.clean_share * len(indices)) if copies else len(indices)
+        if clean == len(indices):
+            return targets
+        shown = indices[clean:]
+        marred = self._targets(
+            self.sources.marred_train, shown * copies + self._copies.integers(copies, size=len(shown))
+        )
+        return tuple(torch.cat([t[:clean], m]) for t, m in zip(targets, marred, strict=True))
+
+    def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
+        loss = LOSSES[self.config.loss](targets, found)
+        if self.config.magnitude_loss:
+            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, found, strict=True)]
+            loss = loss + self.config.magnitude_loss * torch.stack(distances).sum()
+        return loss
 
     def _finite(self, loss: float) -> float:
         if not math.isfinite(loss):
@@ -274,12 +347,12 @@ class _Run:
     def _validation_loss(self) -> float:
         self.model.eval()
         total = 0.0
-        for start in range(0, len(self.early_stop), self.config.batch_size):
-            indices = np.arange(start, min(start + self.config.batch_size, len(self.early_stop)))
-            targets = self._targets(self.early_stop, indices)
-            total += float(self.loss(targets, self.model(targets))) * len(indices)
+        for start in range(0, len(self.sources.early_stop), self.config.batch_size):
+            indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
+            targets = self._targets(self.sources.early_stop, indices)
+            total += float(self._loss(targets, self.model(targets))) * len(indices)
         self.model.train()
-        return total / len(self.early_stop)
+        return total / len(self.sources.early_stop)
 
     def _tell(self, loss: float) -> None:
         validation = self.history[-1].validation_loss if self.history else None

@@ -10,7 +10,7 @@ from rd_core.config import model_config, recipe
 from rd_core.errors import TooFewNormals, TrainingDiverged
 from rd_core.model import MICRO_BATCH, build_model
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
-from rd_core.training import batches, fit, learning_rate_at
+from rd_core.training import _Run, _Sources, batches, fit, learning_rate_at
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
 
 def test_cached_images_are_decoded_once_and_never_held_together(small_config):
     images = Counted(textured(60))
-    fit(small_config, recipe(steps=2, batch_size=4), images, textured(2, seed=1))
+    fit(small_config, recipe(steps=2, batch_size=4, pseudo_anomalies=0), images, textured(2, seed=1))
     assert (images.fetched == 1).all()
     assert images.most_alive <= 3 * MICRO_BATCH + 2  # two waiting, one in the teacher
 
@@ -89,10 +89,11 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
     def refuse(*args):
         raise AssertionError("cached in spite of the budget")
 
-    cached = fit(small_config, recipe(steps=4, batch_size=4), textured(12), textured(3, seed=1))
+    plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0}
+    cached = fit(small_config, recipe(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
     monkeypatch.setattr("rd_core.training.CachedFeatures", refuse)
     images = Counted(textured(12))
-    settings = recipe(steps=4, batch_size=4, feature_cache_bytes=1000)
+    settings = recipe(steps=4, batch_size=4, **plain, feature_cache_bytes=1000)
     streamed = fit(small_config, settings, images, textured(3, seed=1))
     assert cached.cached
     assert not streamed.cached
@@ -159,7 +160,8 @@ def test_progress_tells_both_phases_to_their_end(small_config):
     )
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    assert (features[-1].done, features[-1].total) == (13, 13)
+    everything = (10 + 3) * (1 + recipe().pseudo_anomalies)
+    assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
     assert steps[1].validation_loss is not None
@@ -219,3 +221,67 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0)
     assert learning_rate_at(0.7, recipe("paper")) == 0.005
+
+
+def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_are():
+    """Features are the images' own numbers here, so that it shows where each came from."""
+
+    class Numbered:
+        def __init__(self, count):
+            self.count = count
+
+        def __len__(self):
+            return self.count
+
+        def batch(self, indices):
+            return (torch.tensor(indices, dtype=torch.float32)[:, None, None, None],)
+
+    class Same:
+        device = torch.device("cpu")
+        bottleneck = student = None
+
+        def standardisation(self, features):
+            return features
+
+    settings = recipe(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
+    run = _Run(Same(), settings, _Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
+    indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
+    shown = torch.stack(
+        [run._inputs(run._targets(run.sources.train, indices), indices)[0].flatten() for _ in range(9)]
+    )
+    assert (shown[:, :2] == torch.tensor([1.0, 4.0])).all()
+    marred = shown[:, 2:].long()
+    assert (marred // 3 == torch.tensor(indices[2:])).all()
+    assert set((marred % 3).flatten().tolist()) == {0, 1, 2}
+
+
+def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
+    run_settings = recipe(steps=1, batch_size=4, pseudo_anomalies=0)
+    run = _Run(build_model(small_config, pretrained=False), run_settings, _Sources([], [], [], []), lambda _: None)
+    targets = (torch.ones(4, 1, 1, 1),)
+    assert run._inputs(targets, np.arange(4)) is targets
+
+
+def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
+    target, found = (torch.randn(2, 3, 4, 4) for _ in range(2))
+    losses = []
+    for weight in (0.0, 1.0, 3.0):
+        settings = recipe(steps=1, magnitude_loss=weight)
+        run = _Run(build_model(small_config, pretrained=False), settings, _Sources([], [], [], []), lambda _: None)
+        losses.append(float(run._loss((target,), (found,))))
+    expected = float(torch.nn.functional.smooth_l1_loss(found, target))
+    assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
+    assert losses[2] - losses[0] == pytest.approx(3 * expected, rel=1e-5)
+
+
+def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
+    scores = fitted.model.score(textured(12, seed=5)).scores
+    assert fitted.model.blend.magnitude.min() > 0
+    assert 0.5 < scores.mean() < 1.3
+
+
+def test_the_papers_recipe_maps_directions_alone():
+    config = model_config("paper", image_height=SIZE, image_width=SIZE)
+    model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
+    assert (model.blend.direction == 1).all()
+    assert (model.blend.magnitude == 0).all()

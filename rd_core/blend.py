@@ -1,0 +1,67 @@
+"""What of a stage's difference counts: its direction, its magnitude, and how much of each.
+
+Direction is the paper's 1 - cos. Magnitude is the mean square of the difference between student and teacher.
+Direction tells structures apart, magnitude textures: neither leads everywhere, and the blend follows the category.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rd_core.loss import cosine_distance
+
+SHARES = tuple(step / 10 for step in range(11))
+"""of magnitude, that are tried"""
+
+
+def squared_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """Mean square of the difference along the channels: two float32 (B, C, h, w) -> (B, h, w), from 0."""
+    return (teacher - student).square().mean(dim=1)
+
+
+class Blend(nn.Module):
+    """Per stage k: direction_k * (1 - cos) + magnitude_k * mean square. As built it is the paper's map."""
+
+    direction: Tensor
+    magnitude: Tensor
+
+    def __init__(self, stages: int) -> None:
+        super().__init__()
+        self.register_buffer("direction", torch.ones(stages))
+        self.register_buffer("magnitude", torch.zeros(stages))
+
+    def forward(self, teacher: Sequence[Tensor], student: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Maps (B, C_k, h_k, w_k) of both, of the stages that count -> distances (B, h_k, w_k)."""
+        return tuple(
+            self.direction[k] * cosine_distance(t, s) + self.magnitude[k] * squared_distance(t, s)
+            for k, (t, s) in enumerate(zip(teacher, student, strict=True))
+        )
+
+    def set(self, share: float, direction_peaks: Tensor, magnitude_peaks: Tensor) -> None:
+        """Weigh each stage and kind by the inverse of its usual peak on normals, float32 (stages,), then magnitude by
+        `share` and direction by the rest. A normal image's map then peaks near 1, or below."""
+        stages = len(self.direction)
+        self.direction.copy_((1 - share) / (stages * direction_peaks))
+        self.magnitude.copy_(share / (stages * magnitude_peaks))
+
+
+def best_share(normal: Tensor, marred: Tensor) -> float:
+    """The share of magnitude that best tells marred images from normal ones.
+
+    normal, marred: float32 (N, 2, h, w), (M, 2, h, w), the smoothed maps of direction and of magnitude, each already
+    weighed by its peaks. Judged by how far a marred image's log peak lies above the normals' mean, in their
+    deviations, squashed by tanh so that plain defects do not outvote faint ones; unlike the area under the ROC curve
+    that still tells shares apart when all marred images are found.
+    """
+    return max(SHARES, key=lambda share: _separation(normal, marred, share))
+
+
+def _separation(normal: Tensor, marred: Tensor, share: float) -> float:
+    weights = torch.tensor([1 - share, share], device=normal.device)
+    usual, odd = (
+        torch.einsum("nkhw,k->nhw", maps, weights).amax(dim=(1, 2)).clamp_min(1e-12).log()
+        for maps in (normal, marred)
+    )
+    spread = usual.std(correction=0).clamp_min(1e-6)
+    return float(torch.tanh((odd - usual.mean()) / (2 * spread)).mean())

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rd_core.pseudo_anomalies import DEFECTS, FEWEST_PIXELS, VISIBLE, MarredImages, with_pseudo_anomaly
+from tests.rd_core.striped_images import textured
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
+@pytest.mark.parametrize("size", [(64, 64), (64, 96), (224, 160)])
+def test_a_defect_changes_a_part_of_the_picture_and_not_the_picture_given(defect, size):
+    picture, donor = (np.float32(textured(1, *size, seed=seed)[0]) / 255 for seed in (0, 1))
+    before = picture.copy()
+    shares = []
+    for seed in range(30):
+        marred = defect(picture, donor, np.random.default_rng(seed))
+        assert marred.shape == picture.shape
+        shares.append(np.mean(np.abs(np.clip(marred, 0, 1) - picture).max(axis=-1) > VISIBLE))
+    assert np.array_equal(picture, before)
+    assert 0 < np.median(shares) < 0.2
+    assert max(shares) < 0.6
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_mask_holds_what_changed_visibly(seed):
+    image, donor = textured(2, seed=3)
+    marred, mask = with_pseudo_anomaly(image, donor, np.random.default_rng(seed))
+    change = np.abs(marred.astype(int) - image).max(axis=-1)
+    assert marred.dtype == np.uint8
+    assert np.count_nonzero(mask) >= FEWEST_PIXELS
+    assert change[mask].min() >= VISIBLE * 255 - 1
+    assert change[~mask].max() <= VISIBLE * 255 + 1
+
+
+def test_an_image_of_one_colour_ends_the_search_for_a_visible_defect():
+    black = np.zeros((32, 32, 3), np.uint8)
+    marred, mask = with_pseudo_anomaly(black, black, np.random.default_rng(0))
+    assert marred.shape == black.shape
+    assert mask.shape == (32, 32)
+
+
+def test_marred_images_are_copies_of_their_image_the_same_every_time():
+    images = list(textured(3, 80, 100))
+    marred = MarredImages(images, copies=4, height=64, width=96, seed=5)
+    assert len(marred) == 12
+    first, again = (np.stack([one[i] for i in range(12)]) for one in (marred, MarredImages(images, 4, 64, 96, 5)))
+    assert np.array_equal(first, again)
+    assert len({one.tobytes() for one in first}) == 12
+    assert not np.array_equal(first, np.stack(MarredImages(images, 4, 64, 96, 6)[:]))
+
+
+def test_a_marred_image_looks_like_the_one_it_was_made_of():
+    dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 200, np.uint8)
+    marred = MarredImages([dark, bright], copies=6, height=64, width=64, seed=0)
+    assert [int(np.median(one)) for one in marred[:]] == [40] * 6 + [200] * 6
+
+
+def test_a_number_beyond_the_last_is_an_index_error():
+    with pytest.raises(IndexError, match="there are 4 marred images, none with the number 4"):
+        MarredImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
