@@ -1,24 +1,19 @@
 """Training: the teacher's features once, then bottleneck and student by gradient descent."""
 
-import copy
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from rd_core.blend import best_share, squared_distance
+from rd_core.blend_fitting import fit_blend
 from rd_core.config import ModelConfig, TrainingConfig
-from rd_core.errors import TooFewNormals, TrainingDiverged
-from rd_core.loss import LOSSES, cosine_distance
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, default_device
+from rd_core.descent import Descent, Look, Sources, TrainingProgress
+from rd_core.errors import TooFewNormals
+from rd_core.model import ReverseDistillation, build_model, default_device
 from rd_core.pseudo_anomalies import MarredImages
 from rd_core.teacher_features import (
     CachedFeatures,
@@ -28,38 +23,6 @@ from rd_core.teacher_features import (
     feature_bytes,
     stream_features,
 )
-
-EVEN_SHARE = 0.5
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a training is."""
-
-    phase: Literal["features", "steps"]
-    """the teacher's pass over the images, or the steps of gradient descent"""
-    done: int
-    """images, or steps"""
-    total: int
-    """likewise"""
-    loss: float | None
-    """of the last step; None in the first phase"""
-    validation_loss: float | None
-    """of the last look at the early-stop normals; None before it"""
-    seconds: float
-    """since the phase began"""
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at the early-stop normals."""
-
-    step: int
-    train_loss: float
-    """mean since the look before"""
-    validation_loss: float
-    seconds: float
-    """since the first step"""
 
 
 @dataclass(frozen=True)
@@ -110,8 +73,8 @@ def fit(
     with ExitStack() as resources:
         sets = _image_sets(model_config, training_config, train, early_stop)
         cached = feature_bytes(model, sum(map(len, sets))) <= training_config.feature_cache_bytes
-        sources = _Sources(*_feature_sources(model, sets, cached, resources, report))
-        run = _Run(model, training_config, sources, report)
+        sources = Sources(*_feature_sources(model, sets, cached, resources, report))
+        run = Descent(model, training_config, sources, report)
         run.go()
         if model_config.magnitude:
             fit_blend(model, sources.early_stop, sources.marred_early_stop)
@@ -124,32 +87,6 @@ def fit(
         cached=cached,
         seconds=time.monotonic() - began,
     )
-
-
-def learning_rate_at(progress: float, config: TrainingConfig) -> float:
-    """The rate at a share of the training in [0, 1]."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    if progress < config.warm_up:
-        share = progress / config.warm_up
-        return config.learning_rate * (0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2)
-    share = min(1.0, (progress - config.warm_up) / (1 - config.warm_up))
-    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-
-
-def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless batches of indices: every image once an epoch, in an order drawn from `seed`.
-
-    An epoch's rest below two images is left out: batch norm needs two.
-    """
-    order = np.random.default_rng(seed)
-    size = min(size, count)
-    while True:
-        shuffled = order.permutation(count)
-        for start in range(0, count, size):
-            indices = shuffled[start : start + size]
-            if len(indices) >= 2:
-                yield np.sort(indices)  # reads of the cache go forward
 
 
 def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:
@@ -188,182 +125,3 @@ def _feature_sources(
             if fits:
                 model.standardisation.fit(moments)
     return sources
-
-
-@torch.no_grad()
-def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
-    """Weigh direction and magnitude by the early-stop normals and their marred copies (see `rd_core.blend`).
-
-    Half way between the share that tells those apart best and an even one: made-up defects are a sample, and the
-    student was trained on their like. Without marred copies the share is even.
-    """
-    model.eval()
-    parts = [_part_maps(model, source) for source in (normal, marred) if len(source)]
-    peaks = parts[0].amax(dim=(3, 4)).mean(dim=0)  # (kinds, stages)
-    stages = peaks.shape[1]
-    weighed = [(maps / (stages * peaks[:, :, None, None])).sum(dim=2) for maps in parts]
-    share = (best_share(*weighed) + EVEN_SHARE) / 2 if len(weighed) == 2 else EVEN_SHARE
-    model.blend.set(share, peaks[0].float(), peaks[1].float())
-
-
-def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
-    """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4): every fourth pixel will do."""
-    assembly, stages = model.assembly, len(model.config.map_stages)
-    found = []
-    for start in range(0, len(source), MICRO_BATCH):
-        indices = range(start, min(start + MICRO_BATCH, len(source)))
-        raw = model.standardisation(tuple(f.to(model.device) for f in source.batch(indices)))
-        pairs = list(zip(model.counting(raw), model.counting(model(raw)), strict=True))
-        kinds = [[distance(t, s) for t, s in pairs] for distance in (cosine_distance, squared_distance)]
-        maps = [[assembly.of_stage(k, kind[k])[:, 2::4, 2::4] for k in range(stages)] for kind in kinds]
-        found.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
-    return torch.cat(found)
-
-
-class _Sources(NamedTuple):
-    """Features of the four sets of images; the marred ones are empty without pseudo-anomalies."""
-
-    train: FeatureSource
-    early_stop: FeatureSource
-    marred_train: FeatureSource
-    marred_early_stop: FeatureSource
-
-
-class _Run:
-    """The steps of one training."""
-
-    def __init__(
-        self,
-        model: ReverseDistillation,
-        config: TrainingConfig,
-        sources: _Sources,
-        report: Callable[[TrainingProgress], None],
-    ) -> None:
-        self.model = model
-        self.config = config
-        self.sources = sources
-        self.report = report
-        self._copies = np.random.default_rng(config.seed)
-        self.total = config.total_steps(len(sources.train))
-        self.history: list[Look] = []
-        self.step = 0
-        self.best_step = 0
-        self.stopped: Literal["steps", "patience", "seconds"] = "steps"
-        self._best_loss = math.inf
-        self._trained = (model.bottleneck, model.student)
-        self._best_weights: list[dict[str, Tensor]] = []
-        self._began = time.monotonic()
-
-    def go(self) -> None:
-        """Train until the steps, the patience or the time is used up, then take the weights to keep."""
-        optimiser = _optimiser(self.model, self.config)
-        order = batches(len(self.sources.train), self.config.batch_size, self.config.seed)
-        recent: list[float] = []
-        self.model.train()
-        while self._goes_on():
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate_at(self._progress(), self.config)
-            recent.append(self._descend(optimiser, next(order)))
-            self.step += 1
-            if self.step % self.config.validate_every == 0 or self.step == self.total:
-                self._look(recent)
-                recent = []
-            self._tell(recent[-1] if recent else self.history[-1].train_loss)
-        if recent:
-            self._look(recent)
-        if self.config.keep == "best":
-            for part, weights in zip(self._trained, self._best_weights, strict=True):
-                part.load_state_dict(weights)
-        else:
-            self.best_step = self.step
-
-    def _progress(self) -> float:
-        """The share of the budget that is used: of the steps, or of the time if that is nearer its end."""
-        share = self.step / self.total
-        if self.config.seconds is not None:
-            share = max(share, (time.monotonic() - self._began) / self.config.seconds)
-        return share
-
-    def _goes_on(self) -> bool:
-        if self.step and self.config.seconds is not None and time.monotonic() - self._began > self.config.seconds:
-            self.stopped = "seconds"
-            return False
-        looks_since_best = sum(look.step > self.best_step for look in self.history)
-        if self.config.patience is not None and looks_since_best >= self.config.patience:
-            self.stopped = "patience"
-            return False
-        return self.step < self.total
-
-    def _descend(self, optimiser: torch.optim.Optimizer, indices: np.ndarray) -> float:
-        targets = self._targets(self.sources.train, indices)
-        optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(targets, self.model(self._inputs(targets, indices)))
-        value = self._finite(float(loss.detach()))
-        loss.backward()
-        optimiser.step()
-        return value
-
-    def _inputs(self, targets: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
-        """What the student is shown: the first of the batch as they are, of the others a marred copy."""
-        copies = self.config.pseudo_anomalies
-        clean = math.ceil(self.config.clean_share * len(indices)) if copies else len(indices)
-        if clean == len(indices):
-            return targets
-        shown = indices[clean:]
-        marred = self._targets(
-            self.sources.marred_train, shown * copies + self._copies.integers(copies, size=len(shown))
-        )
-        return tuple(torch.cat([t[:clean], m]) for t, m in zip(targets, marred, strict=True))
-
-    def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
-        loss = LOSSES[self.config.loss](targets, found)
-        if self.config.magnitude_loss:
-            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, found, strict=True)]
-            loss = loss + self.config.magnitude_loss * torch.stack(distances).sum()
-        return loss
-
-    def _finite(self, loss: float) -> float:
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss was {loss} near step {self.step}, so there is no model. "
-                f"Train with a learning rate below {self.config.learning_rate}."
-            )
-        return loss
-
-    def _targets(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
-        features = source.batch(indices.tolist())
-        return self.model.standardisation(tuple(f.to(self.model.device) for f in features))
-
-    def _look(self, recent: list[float]) -> None:
-        value = self._finite(self._validation_loss())
-        seconds = time.monotonic() - self._began
-        self.history.append(Look(self.step, float(np.mean(recent)), value, seconds))
-        if value < self._best_loss:
-            self._best_loss, self.best_step = value, self.step
-            if self.config.keep == "best":
-                self._best_weights = copy.deepcopy([part.state_dict() for part in self._trained])
-
-    @torch.no_grad()
-    def _validation_loss(self) -> float:
-        self.model.eval()
-        total = 0.0
-        for start in range(0, len(self.sources.early_stop), self.config.batch_size):
-            indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
-            targets = self._targets(self.sources.early_stop, indices)
-            total += float(self._loss(targets, self.model(targets))) * len(indices)
-        self.model.train()
-        return total / len(self.sources.early_stop)
-
-    def _tell(self, loss: float) -> None:
-        validation = self.history[-1].validation_loss if self.history else None
-        seconds = time.monotonic() - self._began
-        self.report(TrainingProgress("steps", self.step, self.total, loss, validation, seconds))
-
-
-def _optimiser(model: ReverseDistillation, config: TrainingConfig) -> torch.optim.Optimizer:
-    weights = [p for p in model.parameters() if p.requires_grad]
-    if config.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=config.learning_rate, betas=config.betas, fused=True)
-    return torch.optim.AdamW(
-        weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )

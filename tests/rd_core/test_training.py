@@ -7,10 +7,11 @@ from sklearn.metrics import roc_auc_score
 
 from rd_core.checkpoint import to_bytes
 from rd_core.config import model_config, recipe
+from rd_core.descent import Descent, Sources, batches, learning_rate_at
 from rd_core.errors import TooFewNormals, TrainingDiverged
 from rd_core.model import MICRO_BATCH, build_model
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
-from rd_core.training import _Run, _Sources, batches, fit, learning_rate_at
+from rd_core.training import fit
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -244,7 +245,7 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
             return features
 
     settings = recipe(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
-    run = _Run(Same(), settings, _Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
+    run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
     shown = torch.stack(
         [run._inputs(run._targets(run.sources.train, indices), indices)[0].flatten() for _ in range(9)]
@@ -257,7 +258,7 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
     run_settings = recipe(steps=1, batch_size=4, pseudo_anomalies=0)
-    run = _Run(build_model(small_config, pretrained=False), run_settings, _Sources([], [], [], []), lambda _: None)
+    run = Descent(build_model(small_config, pretrained=False), run_settings, Sources([], [], [], []), lambda _: None)
     targets = (torch.ones(4, 1, 1, 1),)
     assert run._inputs(targets, np.arange(4)) is targets
 
@@ -267,7 +268,7 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
     losses = []
     for weight in (0.0, 1.0, 3.0):
         settings = recipe(steps=1, magnitude_loss=weight)
-        run = _Run(build_model(small_config, pretrained=False), settings, _Sources([], [], [], []), lambda _: None)
+        run = Descent(build_model(small_config, pretrained=False), settings, Sources([], [], [], []), lambda _: None)
         losses.append(float(run._loss((target,), (found,))))
     expected = float(torch.nn.functional.smooth_l1_loss(found, target))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
