@@ -15,6 +15,7 @@ from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.images import list_categories, list_run_dates, odd_folders
 from tasks.pin_champion import pin_champion
@@ -177,16 +178,20 @@ def _groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:
 def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], started_at: datetime) -> InspectionRun:
     outcomes = sorted(outcomes, key=lambda one: one.category)
     outcome = _outcome(outcomes)
-    report = write_run_report(
-        settings.store,
-        settings.images,
-        day,
-        run_id=str(flow_run.id),
-        outcome=outcome,
-        categories=outcomes,
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-    )
+    try:
+        report = write_run_report(
+            settings.store,
+            settings.images,
+            day,
+            run_id=str(flow_run.id),
+            outcome=outcome,
+            categories=outcomes,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+        )
+    except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
+        problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
+        return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
     create_markdown_artifact(key="inspection-report", markdown=report.markdown)
     create_table_artifact(key="inspection-categories", table=[_artifact_row(one) for one in outcomes])
     return InspectionRun(str(flow_run.id), day, outcome, tuple(outcomes), report.key)

@@ -1,0 +1,72 @@
+"""Where a benchmark is: bars on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from tasks.benchmark_category import BenchmarkProgress
+
+LINE_EVERY = 30.0
+"""seconds between two lines on one training"""
+_VERBS = {"features": "teacher's features", "steps": "train", "scoring": "score"}
+
+
+class BenchmarkDisplay:
+    """What is told of a benchmark, on standard error."""
+
+    def __init__(self, console: Console, bars: Progress | None, networks: int) -> None:
+        self._console = console
+        self._bars = bars
+        self._networks = networks
+        self._done = 0
+        self._what = ""
+        self._told = 0.0
+        self._all: TaskID | None = bars.add_task("networks", total=networks) if bars else None
+        self._one: TaskID | None = bars.add_task("", total=None) if bars else None
+
+    def say(self, text: str) -> None:
+        """One line of its own, with the time of day."""
+        self._console.print(f"{datetime.now():%H:%M:%S} | {text}", markup=False)
+
+    def begin(self, what: str) -> None:
+        """The next network."""
+        self._what = what
+        self._told = 0.0
+
+    def end(self) -> None:
+        """The network is trained and judged, or could not be."""
+        self._done += 1
+        if self._bars and self._all is not None:
+            self._bars.update(self._all, completed=self._done)
+
+    def follow(self, progress: BenchmarkProgress) -> None:
+        """Called at every step."""
+        verb = _VERBS[progress.stage]
+        if self._bars and self._one is not None:
+            self._bars.update(
+                self._one, description=f"{verb} {self._what}", completed=progress.done, total=progress.total
+            )
+        elif time.monotonic() - self._told > LINE_EVERY:
+            self._told = time.monotonic()
+            loss = "" if progress.loss is None else f" loss={progress.loss:.4f}"
+            self.say(
+                f"network {self._done + 1} of {self._networks}: {verb} {self._what}: "
+                f"{progress.done} of {progress.total}{loss}"
+            )
+
+
+@contextmanager
+def benchmark_display(networks: int) -> Iterator[BenchmarkDisplay]:
+    """The display for that many trainings; bars are gone afterwards, lines stay."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not sys.stderr.isatty():
+        yield BenchmarkDisplay(console, None, networks)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield BenchmarkDisplay(console, bars, networks)

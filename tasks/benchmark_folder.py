@@ -1,0 +1,199 @@
+"""Folders of images as benchmarks publish them, image by image with the truth their place tells.
+
+MVTec AD                                        one-class novelty
+<category>/train/good/*                         train/<class>/*
+<category>/test/good/*                          test/<class>/*
+<category>/test/<kind>/*
+<category>/ground_truth/<kind>/<stem>_mask.png
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.metrics.masks import mask_on_grid
+from storage.errors import UnreadableImage
+from storage.images import decode
+from tasks.import_folder import NotAnImageFolder
+
+MVTEC_LAYOUT = "<category>/train/good/*, <category>/test/good/*, <category>/test/<kind>/*"
+NOVELTY_LAYOUT = "train/<class>/* and test/<class>/*, with the same classes in both"
+
+
+class BrokenImage(Exception):
+    """An image or mask that cannot be used. Without it no figure could be compared with another's."""
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """One image of a test, and what is known of it."""
+
+    path: Path
+    is_anomalous: bool
+    """by its folder"""
+    mask: Path | None
+    """the file that marks its defects, if there is one"""
+
+
+@dataclass(frozen=True)
+class BenchmarkImages:
+    """What one model is trained on and judged by."""
+
+    category: str
+    root: Path
+    """the folder of all categories"""
+    train: tuple[Path, ...]
+    """normal images, sorted"""
+    test: tuple[JudgedImage, ...]
+    """sorted by path"""
+
+    def digest(self) -> str:
+        """SHA-256, hex, over every file's role, place and content: the same images wherever the folder lies."""
+        total = hashlib.sha256()
+        roles = [("train", path) for path in self.train]
+        for one in self.test:
+            roles.append((f"test {one.is_anomalous}", one.path))
+            roles += [("mask", one.mask)] if one.mask else []
+        for role, path in roles:
+            total.update(f"{role}\t{path.relative_to(self.root).as_posix()}\t{file_digest(path)}\n".encode())
+        return total.hexdigest()
+
+
+class DecodedImages(Sequence[NDArray[np.uint8]]):
+    """Pixels by index, uint8 (H, W, 3) of each file's own size, read and decoded on each access."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:  # type: ignore[override]  # slices are not needed
+        return _pixels(self._paths[index])
+
+
+def mvtec_categories(folder: Path, chosen: Collection[str] = ()) -> list[BenchmarkImages]:
+    """The categories of a folder in the MVTec layout, sorted; only the `chosen` ones if there are any.
+
+    Raises NotAnImageFolder when there is none, or one could not be judged.
+    """
+    _require_folder(folder, MVTEC_LAYOUT)
+    if (folder / "train" / "good").is_dir():
+        raise NotAnImageFolder(
+            f"{folder} is itself a category, so there is no category in it and nothing was computed. "
+            f"Name the folder above and choose: {folder.resolve().parent} --category {folder.resolve().name}"
+        )
+    names = [path.name for path in _folders(folder) if (path / "train" / "good").is_dir()]
+    if not names:
+        raise NotAnImageFolder(
+            f"{folder} has no category in it, so nothing was computed. It must hold {MVTEC_LAYOUT}."
+        )
+    return [_mvtec_category(folder, name) for name in _chosen(names, chosen, folder)]
+
+
+def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[BenchmarkImages]:
+    """Each class in turn as the normal one, all others anomalous, sorted; only the `chosen` ones if there are any.
+
+    Raises NotAnImageFolder when the classes of train/ and test/ are not the same two or more.
+    """
+    _require_folder(folder, NOVELTY_LAYOUT)
+    trained, tested = ([path.name for path in _folders(folder / part) if _files(path)] for part in ("train", "test"))
+    if trained != tested or len(trained) < 2:
+        raise NotAnImageFolder(
+            f"{folder} has the classes {', '.join(trained) or 'none'} to train and {', '.join(tested) or 'none'} "
+            f"to test, so novelty cannot be judged and nothing was computed. It must hold {NOVELTY_LAYOUT}."
+        )
+    by_class = {name: _files(folder / "test" / name) for name in tested}
+    return [
+        BenchmarkImages(
+            name,
+            folder,
+            train=tuple(_files(folder / "train" / name)),
+            test=tuple(JudgedImage(path, kind != name, None) for kind in tested for path in by_class[kind]),
+        )
+        for name in _chosen(trained, chosen, folder)
+    ]
+
+
+def defects(image: JudgedImage, height: int, width: int) -> NDArray[np.bool_] | None:
+    """An image's mask on the map's grid, bool (height, width); None without one. Raises BrokenImage."""
+    if image.mask is None:
+        return None
+    marked: NDArray[np.bool_] = np.asarray(_pixels(image.mask).any(axis=2))
+    if not marked.any():
+        raise BrokenImage(
+            f"{image.mask} marks no pixel, but its image stands among the anomalous: its defect would count as "
+            "defect-free. Correct the mask, or remove it to leave the image out of the pixel metrics."
+        )
+    return mask_on_grid(marked, height, width)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hex. Raises BrokenImage when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as e:
+        raise BrokenImage(f"{path} cannot be read: {e}. Make it readable, or move it away if it is no image.") from e
+
+
+def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
+    folder = root / name
+    test = tuple(
+        JudgedImage(path, kind.name != "good", _mask_of(folder, kind.name, path))
+        for kind in _folders(folder / "test")
+        for path in _files(kind)
+    )
+    train = tuple(_files(folder / "train" / "good"))
+    normal = sum(not one.is_anomalous for one in test)
+    if not train or not normal or normal == len(test):
+        raise NotAnImageFolder(
+            f"{folder} has {len(train)} images in train/good, {normal} in test/good and {len(test) - normal} in "
+            "other folders of test/; without some of each there is no AUROC, and nothing was computed. Complete the "
+            "folder, or leave it out: name the others with --category."
+        )
+    return BenchmarkImages(name, root, train, test)
+
+
+def _mask_of(folder: Path, kind: str, path: Path) -> Path | None:
+    mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
+    return mask if kind != "good" and mask.is_file() else None
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    try:
+        return decode(path.read_bytes())
+    except (UnreadableImage, OSError) as e:
+        raise BrokenImage(
+            f"{path} cannot be read: {e}. A figure without it could not be compared with anyone's; replace the file, "
+            "or move it away if it is no image."
+        ) from e
+
+
+def _chosen(names: list[str], chosen: Collection[str], folder: Path) -> list[str]:
+    for name in chosen:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise NotAnImageFolder(
+                f"{folder} has no category {name!r}, so nothing was computed. {hint}There are: {', '.join(names)}."
+            )
+    return [name for name in names if name in chosen] if chosen else names
+
+
+def _require_folder(folder: Path, layout: str) -> None:
+    if not folder.is_dir():
+        raise NotAnImageFolder(f"{folder} is not a folder, so nothing was computed. Name one that holds {layout}.")
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
