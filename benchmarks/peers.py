@@ -47,8 +47,8 @@ PADIM_FEATURES = 100
 """of 176; as many as PaDiM's authors keep for ResNet18"""
 CORESET = 0.01
 BATCH = 8
-SIDES = {"casting": 128, "magnetic_tile": 128}
-"""pixels, where not 256: about half of the images' own, as in benchmarks.real_images"""
+SIDE = 256
+"""pixels"""
 PART_PATTERNS = {"magnetic_tile": r"exp(?P<view>\d+)_num_(?P<serial>\d+)"}
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -142,37 +142,35 @@ def _measure(folder: Path, method: str, seed: int, threads: int) -> Result:
 
 
 def _load(folder: Path) -> Category:
-    side = SIDES.get(folder.name, 256)
     train = sorted((folder / "train" / "good").iterdir())
     test = sorted(path for path in (folder / "test").glob("*/*") if path.is_file())
     return Category(
         name=folder.name,
-        train=np.stack([_picture(path, side) for path in train]),
+        train=np.stack([_picture(path) for path in train]),
         train_names=[path.name for path in train],
-        test=np.stack([_picture(path, side) for path in test]),
+        test=np.stack([_picture(path) for path in test]),
         is_anomalous=np.array([path.parent.name != "good" for path in test]),
-        masks=[_mask(folder, path, side) for path in test],
+        masks=[_mask(folder, path) for path in test],
     )
 
 
-def _picture(path: Path, side: int) -> NDArray[np.uint8]:
-    return resize(np.asarray(Image.open(path).convert("RGB")), side, side)
+def _picture(path: Path) -> NDArray[np.uint8]:
+    return resize(np.asarray(Image.open(path).convert("RGB")), SIDE, SIDE)
 
 
-def _mask(folder: Path, path: Path, side: int) -> NDArray[np.bool_] | None:
+def _mask(folder: Path, path: Path) -> NDArray[np.bool_] | None:
     file = folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
     if path.parent.name == "good" or not file.exists():
         return None
     mask = np.asarray(Image.open(file).convert("L")) > 0
-    return mask_on_grid(mask, side, side) if mask.any() else None  # an empty one does not say where the defect is
+    return mask_on_grid(mask, SIDE, SIDE) if mask.any() else None  # an empty one does not say where the defect is
 
 
 def _ours(name: str) -> Callable[[Category, int], Scorer]:
     def train(category: Category, seed: int) -> Scorer:
         parts = holdout.parts_of(category.train_names, PART_PATTERNS.get(category.name))
         split = holdout.split(category.train_names, parts, seed=seed)
-        side = category.train.shape[1]
-        config = model_config(name, teacher=TEACHER, image_height=side, image_width=side)
+        config = model_config(name, teacher=TEACHER, image_height=SIDE, image_width=SIDE)
         settings = recipe(name, seed=seed)
         fitted = fit(config, settings, category.train[list(split.train)], category.train[list(split.early_stop)])
         model = prepare_for_inference(fitted.model)

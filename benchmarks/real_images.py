@@ -2,8 +2,8 @@
 
     python -m benchmarks.real_images FOLDER_OF_FOLDERS --store STORE
 
-Labels of test images are used once, at the end, to compute the AUROC. Image sizes and part patterns below follow from
-the images themselves (their size, and what their names tell), not from results.
+Labels of test images are used once, at the end, to compute the AUROC. All images are scored at 256 x 256 pixels; the part
+pattern below follows from what the images' names tell, not from results.
 """
 
 import argparse
@@ -31,11 +31,7 @@ SETTINGS = """\
 [defaults]
 image_size = 256
 
-[categories.casting]
-image_size = 128
-
 [categories.magnetic_tile]
-image_size = 128
 # One tile is photographed under exposures 1 to 6 in turn: a new tile begins where the exposure does not rise.
 part_pattern = 'exp(?P<view>\\d+)_num_(?P<serial>\\d+)'
 """
