@@ -2,8 +2,8 @@
 
     python -m benchmarks.real_images FOLDER_OF_FOLDERS --store STORE
 
-Labels of test images are used once, at the end, to compute the AUROC. All images are scored at 256 x 256 pixels; the part
-pattern below follows from what the images' names tell, not from results.
+Labels of test images are used once, at the end, to compute the AUROC. All images are scored at 256 x 256 pixels; the
+part pattern below follows from what the names tell, not from results.
 """
 
 import argparse
