@@ -32,7 +32,7 @@ check: $(INSTALLED) ## format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-proofs: $(INSTALLED) ## slow proofs: a night killed again and again, 100,000 records
+proofs: $(INSTALLED) ## slow proofs: 100,000 records, a disk that fills up, the largest of the authors' networks
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
 
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs

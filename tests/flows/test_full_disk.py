@@ -31,6 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_loses_nothing(store: Store, small_disk: Path, scheduler: str) -> None:
     full = open_store(small_disk)
     full.write("categories.toml", b"[plant]\nbatch_images = 2\n")
