@@ -33,6 +33,7 @@ app = typer.Typer(
     * `rd-inspect import photos/cloth --category cloth --run-date 2026-11-21 --store ./plant`
     * `rd-inspect train --store ./plant`
     * `rd-inspect inspect --run-date 2026-11-21 --store ./plant`
+    * `rd-inspect evaluate --from 2026-11-21 --store ./plant`
     * `rd-inspect query "SELECT * FROM latest WHERE is_anomalous" --store ./plant`
 
     Or all of it on a generated factory: `rd-inspect demo`.
@@ -173,6 +174,89 @@ def inspect(
 
 
 @app.command()
+def evaluate(
+    first_day: Annotated[
+        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: the last inspected.")
+    ] = None,
+    last_day: Annotated[
+        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day, included; default: the first.")
+    ] = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    images: ImagesOption = None,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell how good the nights were, wherever images are labelled for evaluation.
+
+    Reads the sealed scores and maps, the labels and the masks; no model is loaded and nothing is scored again, so it
+    can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML report,
+    and the same figures as JSON and Parquet.
+    """
+    with _plain_errors(), _server(verbose):
+        from flows.evaluation import EvaluationFailed
+        from flows.evaluation import evaluate as evaluate_days
+        from flows.evaluation_table import evaluation_table
+
+        uri, failed = _store(store), False
+        first, last = (day.date() if day else None for day in (first_day, last_day))
+        try:
+            run = evaluate_days(uri, first, last, category, images=images, dask_address=dask_address)
+        except EvaluationFailed as e:
+            run, failed = e.run, True
+        Console().print(evaluation_table(run))
+        _say(f"Report: {uri.rstrip('/')}/{run.report}")
+        if failed:
+            raise typer.Exit(RUN_FAILED)
+
+
+@app.command()
+def drift(
+    first_day: Annotated[
+        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
+    ] = None,
+    last_day: Annotated[
+        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day; default: the last inspected.")
+    ] = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    golden: Annotated[
+        bool, typer.Option("--golden", help="Replay the golden images first; where there are none, choose some.")
+    ] = False,
+    defect_share: Annotated[
+        float | None, typer.Option(help="Largest share of true defects on ordinary days; default 0.02.")
+    ] = None,
+    images: ImagesOption = None,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell whether light, focus, parts or model have drifted, and what to do: hold, recalibrate, retrain or stop.
+
+    Compares the sealed scores of some days with the images that calibrated their model; a new model version begins a
+    new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
+    and the same figures as JSON and Parquet.
+    """
+    with _plain_errors(), _server(verbose):
+        from flows.drift import DriftFailed, report_drift
+        from flows.drift_table import drift_table
+
+        uri, failed = _store(store), False
+        first, last = (day.date() if day else None for day in (first_day, last_day))
+        options = None if defect_share is None else {"defect_share": defect_share}
+        try:
+            run = report_drift(
+                uri, first, last, category, images=images, golden=golden, dask_address=dask_address, options=options
+            )
+        except DriftFailed as e:
+            run, failed = e.run, True
+        Console().print(drift_table(run))
+        if run.report:
+            _say(f"Report: {uri.rstrip('/')}/{run.report}")
+        if failed:
+            raise typer.Exit(RUN_FAILED)
+
+
+@app.command()
 def models(
     store: StoreOption = None,
     category: Annotated[str | None, typer.Option("--category", metavar="NAME")] = None,
@@ -207,6 +291,77 @@ def query(
         from flows.tables import query_output
 
         query_output(_store(store), sql, output_format.value)
+
+
+class BenchmarkProtocol(StrEnum):
+    """What the Reverse Distillation paper measures."""
+
+    PAPER = "paper"
+    NOVELTY = "novelty"
+
+
+@app.command()
+def benchmark(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="All categories, or train/ and test/ of classes.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE.parquet", help="Where the rows go; kept and added to.")],
+    protocol: Annotated[
+        BenchmarkProtocol, typer.Option("--protocol", help="Defects (section 4.1) or one-class novelty (4.2).")
+    ] = BenchmarkProtocol.PAPER,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Tables 5 to 7 too: five trainings for one.")
+    ] = False,
+    teacher: Annotated[str, typer.Option(help="Frozen encoder.")] = "wide_resnet50_2",
+    teacher_weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--teacher-weights",
+            metavar="FILE",
+            help="Its ImageNet weights (.pth, .safetensors); NAME=FILE for a teacher of Table 6; may be given again.",
+        ),
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=32, help="Pixels a side that the networks see.")] = 256,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the normals; default: the paper's 200.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, in place of epochs.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each, for the spread.")] = 1,
+    category: CategoriesOption = None,
+) -> None:
+    """Measure as the Reverse Distillation paper does, and print its tables with the paper's figures beside ours.
+
+    `--protocol paper`: FOLDER holds a folder a category in the MVTec layout (`train/good`, `test/good`,
+    `test/<kind>`, `ground_truth/<kind>/<name>_mask.png`), as MVTec AD comes. `--protocol novelty`: FOLDER holds
+    `train/<class>` and `test/<class>`; each class in turn is the normal one.
+
+    Every figure is a row of FILE.parquet as soon as it is there. The same command goes on where it stopped; rows of
+    other settings or images stay beside. Nothing of a plant's store is read or written.
+
+    The paper's own setting takes hours on a GPU and days on a CPU. To try it: `rd-inspect benchmark mvtec --category
+    bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
+    """
+    with _plain_errors():
+        from flows.benchmark_tables import benchmark_tables
+        from flows.paper_benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
+
+        settings = BenchmarkSettings(
+            folder=folder,
+            out=out,
+            protocol=protocol.value,
+            ablations=ablations,
+            teacher=teacher,
+            teacher_weights=weights_by_teacher(teacher_weights or [], teacher),
+            image_size=image_size,
+            epochs=epochs,
+            steps=steps,
+            seeds=seeds,
+            categories=tuple(category or ()),
+        )
+        run = run_benchmark(settings)
+        for table in benchmark_tables(run):
+            Console().print(table, "")
+        _say(f"Rows: {out} ({run.computed} new, {len(run.rows)} of these settings)")
+        if run.problems:
+            raise BenchmarkFailed("\n".join(run.problems))
 
 
 @app.command()

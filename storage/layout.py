@@ -9,20 +9,30 @@
     models/<category>/<version>/{weights.safetensors, card.json}
     models/<category>/champion.json
     reports/<kind>/<run_date>/<file>
+    reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
+    reports/golden/<run_date>/<category>/<version>.parquet
+    golden/<category>.json                              golden/<category>/<version>.parquet is the reference
 
 A key is a '/'-separated path below the store's root, without a leading '/'.
 """
 
+import hashlib
 import re
+from collections.abc import Sequence
 from datetime import date
 
 from storage.errors import InvalidKey
 
 SETTINGS_KEY = "categories.toml"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
-SCORES, SEALS, MODELS, REPORTS = "scores", "seals", "models", "reports"
+SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SEAL = re.compile(
+    rf"{SEALS}/run_date=(?P<day>\d{{4}}-\d\d-\d\d)/category=(?P<category>[^/]+)/model_version=(?P<version>[^/]+)\.json"
+)
+_LONGEST_NAME = 100
+"""characters of a folder made from several names; file systems end at 255 bytes"""
 
 
 def check_segment(value: str, what: str) -> str:
@@ -138,3 +148,47 @@ def report_key(kind: str, run_date: date, name: str) -> str:
 
 def _partition(category: str, run_date: date) -> str:
     return f"run_date={run_date.isoformat()}/category={check_segment(category, 'category')}"
+
+
+def evaluation_prefix(first_day: date, last_day: date) -> str:
+    """Where an evaluation of these days, both included, lies."""
+    return f"{REPORTS}/evaluation/{first_day.isoformat()}_{last_day.isoformat()}/"
+
+
+def evaluation_partition_prefix(
+    first_day: date, last_day: date, category: str, run_date: date, model_version: str
+) -> str:
+    """Where it keeps what it counted in one partition."""
+    version = check_segment(model_version, "model version")
+    within = f"partitions/{check_segment(category, 'category')}/{run_date.isoformat()}/{version}/"
+    return evaluation_prefix(first_day, last_day) + within
+
+
+def drift_prefix(first_day: date, last_day: date, categories: Sequence[str] = ()) -> str:
+    """Where the drift report of these days, both included, lies; one of chosen categories below that of all."""
+    chosen = "_".join(check_segment(category, "category") for category in categories)
+    if len(chosen) > _LONGEST_NAME:
+        chosen = hashlib.sha256(chosen.encode()).hexdigest()[:16]
+    return f"{REPORTS}/drift/{first_day.isoformat()}_{last_day.isoformat()}/{f'{chosen}/' if chosen else ''}"
+
+
+def golden_set_key(category: str) -> str:
+    """Which images are a category's golden ones."""
+    return f"{GOLDEN}/{check_segment(category, 'category')}.json"
+
+
+def golden_reference_key(category: str, version: str) -> str:
+    """What a model version said of the golden images the first time."""
+    return f"{GOLDEN}/{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
+
+
+def golden_scores_key(run_date: date, category: str, version: str) -> str:
+    """What it said of them on that day."""
+    name = f"{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
+    return report_key("golden", run_date, name)
+
+
+def seal_partition(key: str) -> tuple[str, date, str] | None:
+    """(category, production day, model version) that the seal of this key is of; None if it is no seal's key."""
+    found = _SEAL.fullmatch(key)
+    return (found["category"], date.fromisoformat(found["day"]), found["version"]) if found else None

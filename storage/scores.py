@@ -17,7 +17,8 @@ from storage import parquet
 from storage.errors import CorruptObject
 from storage.store import Store
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added the image statistics"""
 STATUSES = ("ok", "unreadable", "rejected")
 
 
@@ -64,6 +65,14 @@ class ScoreRow:
     scored_at: datetime
     """UTC"""
     run_id: str
+    brightness: float | None = None
+    """mean luma of the pixels the model saw, [0, 1]"""
+    contrast: float | None = None
+    """standard deviation of the luma, [0, 0.5]"""
+    sharpness: float | None = None
+    """mean absolute Laplacian of the luma over its mean absolute gradient"""
+    feature_distance: float | None = None
+    """how far the image's mean features lie from those of the training normals"""
 
 
 _TIME = pa.timestamp("us", "UTC")
@@ -90,13 +99,17 @@ _TYPES = {
     "image_width": (pa.int32(), True),
     "scored_at": (_TIME, False),
     "run_id": (pa.string(), False),
+    "brightness": (pa.float32(), True),
+    "contrast": (pa.float32(), True),
+    "sharpness": (pa.float32(), True),
+    "feature_distance": (pa.float32(), True),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
 _SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
-_SHARES = ("p_value", "anomalous_area")
+_SHARES = ("p_value", "anomalous_area", "brightness", "contrast")
 
 
 def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, int]:
@@ -115,14 +128,15 @@ def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, i
 def read_part(store: Store, key: str) -> pa.Table:
     """The rows of a part with SCHEMA's columns: those it does not have yet are null, newer ones are left out."""
     address = store.address(key)
-    found = parquet.from_bytes(store.read(key), address)
-    missing = [f.name for f in SCHEMA if f.name not in found.column_names and not f.nullable]
-    if missing:
-        raise CorruptObject(f"{address} has no column {', '.join(missing)}: it is no part. Score the batch again.")
-    columns = [
-        found[f.name].cast(f.type) if f.name in found.column_names else pa.nulls(len(found), f.type) for f in SCHEMA
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return _of_schema(parquet.from_bytes(store.read(key), address), SCHEMA, address)
+
+
+def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:
+    """As `read_part`, of these columns alone: of a large part only they are fetched."""
+    wanted = pa.schema([SCHEMA.field(name) for name in names])
+    with parquet.opened(store, key) as file:
+        there = [name for name in names if name in file.schema_arrow.names]
+        return _of_schema(file.read(columns=there), wanted, store.address(key))
 
 
 def read_scores(store: Store, keys: Sequence[str]) -> pa.Table:
@@ -134,6 +148,16 @@ def to_table(rows: Sequence[ScoreRow]) -> pa.Table:
     """Rows as a table of SCHEMA."""
     arrays = [pa.array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
+    missing = [f.name for f in schema if f.name not in found.column_names and not f.nullable]
+    if missing:
+        raise CorruptObject(f"{address} has no column {', '.join(missing)}: it is no part. Score the batch again.")
+    columns = [
+        found[f.name].cast(f.type) if f.name in found.column_names else pa.nulls(len(found), f.type) for f in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def to_rows(table: pa.Table) -> list[ScoreRow]:

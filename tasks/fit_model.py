@@ -1,7 +1,7 @@
 """A model version from the labelled normals of a category."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from prefect.logging import get_run_logger
 
 from rd_core import checkpoint, holdout, training
 from rd_core.config import TrainingConfig, model_config, recipe
+from rd_core.descent import TrainingProgress
+from rd_core.image_statistics import image_statistics
 from rd_core.model import ReverseDistillation
 from rd_core.threshold import calibrate
 from storage import models
@@ -100,10 +102,10 @@ def fit_model(
     fitted = _fit(images, normals, split, request)
     weights = checkpoint.to_bytes(fitted.model)
     held_out = PixelSource(images, _of(normals, split.calibration), request.image_format)
-    scores = _scores(model_for_scoring(weights), held_out)  # the model as the nights will see it
+    scores, statistics = _measured(model_for_scoring(weights), held_out)  # the model as the nights will see it
     threshold = calibrate(scores, request.alpha)
     model_version = models.new_version(weights, now)
-    card = model_card(request, normals, split, fitted, scores, threshold)
+    card = model_card(request, normals, split, fitted, scores, threshold, statistics)
     card |= {"version": model_version, "created_at": now.isoformat(), "run_id": run_id}
     models.publish_model(store, request.category, model_version, weights, card)
     champion = promote or models.read_champion(store, request.category) is None
@@ -130,7 +132,7 @@ def fit_model(
 
 
 def _fit(images: Store, normals: NormalImages, split: holdout.Split, request: TrainingRequest) -> training.FitResult:
-    def tell_step(progress: training.TrainingProgress) -> None:
+    def tell_step(progress: TrainingProgress) -> None:
         if progress.phase == "steps":
             tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
 
@@ -153,10 +155,15 @@ def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:
     return [normals.keys[index] for index in indices]
 
 
-def _scores(model: ReverseDistillation, pixels: PixelSource) -> np.ndarray:
-    """float32 [n] raw scores, a bounded number of images at a time."""
-    chunks = [
-        range(start, min(start + CALIBRATION_BATCH, len(pixels)))
-        for start in range(0, len(pixels), CALIBRATION_BATCH)
-    ]
-    return np.concatenate([model.score(np.stack([pixels[i] for i in chunk])).scores for chunk in chunks])
+def _measured(model: ReverseDistillation, pixels: PixelSource) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """float32 [n] raw scores, and by name the image statistics that score rows have, a bounded number of images at
+    a time."""
+    scores, distances, statistics = [], [], []
+    for start in range(0, len(pixels), CALIBRATION_BATCH):
+        batch = [pixels[i] for i in range(start, min(start + CALIBRATION_BATCH, len(pixels)))]
+        found = model.score(np.stack(batch))
+        scores.append(found.scores)
+        distances.append(found.feature_distances)
+        statistics += [asdict(image_statistics(picture)) for picture in batch]
+    by_name = {name: np.array([one[name] for one in statistics]) for name in statistics[0]}
+    return np.concatenate(scores), {**by_name, "feature_distance": np.concatenate(distances)}

@@ -1,5 +1,6 @@
 """The model card: everything one must know to trust, repeat or question a model version."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,8 +23,11 @@ def model_card(
     fitted: FitResult,
     scores: np.ndarray,
     threshold: Threshold,
+    statistics: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """JSON values. `request` is the TrainingRequest, `scores` float32 [n] of the calibration normals."""
+    """JSON values. `request` is the TrainingRequest, `scores` float32 [n] of the calibration normals and
+    `statistics`, by name, float [n] of the same images in the same order; the card keeps all by ascending score."""
+    order = np.argsort(scores, kind="stable")
     return {
         "card_version": CARD_VERSION,
         "category": request.category,
@@ -54,6 +58,7 @@ def model_card(
             "history": [asdict(look) for look in fitted.history],
         },
         "threshold": asdict(threshold),
-        "calibration_scores": np.sort(scores).tolist(),
+        "calibration_scores": scores[order].tolist(),
+        "calibration_statistics": {name: values[order].tolist() for name, values in (statistics or {}).items()},
         "software": software(),
     }

@@ -13,6 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.image_statistics import ImageStatistics, image_statistics
 from storage import anomaly_maps, manifests, scores
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store, open_store
@@ -46,6 +47,7 @@ class _Loaded:
     status: str
     error: str | None
     seconds: dict[str, float]
+    statistics: ImageStatistics | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class _Scored:
     score: np.float32 | None = None
     p_value: float | None = None
     anomalous_area: float | None = None
+    feature_distance: float | None = None
 
 
 @task(
@@ -165,8 +168,9 @@ def _load(images: Store, scorer: Scorer, info: ObjectInfo) -> _Loaded:
         pixels, size = scorer.prepare(data)
     except UnreadableImage as e:
         return _Loaded(info, None, None, digest, "unreadable", str(e), {"read": read - started})
-    decoded = time.perf_counter()
-    return _Loaded(info, pixels, size, digest, "ok", None, {"read": read - started, "decode": decoded - read})
+    statistics = image_statistics(pixels)
+    seconds = {"read": read - started, "decode": time.perf_counter() - read}
+    return _Loaded(info, pixels, size, digest, "ok", None, seconds, statistics)
 
 
 def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Scored]:
@@ -181,12 +185,13 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
     halves = torch.from_numpy(found.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
     for row, (i, _) in enumerate(readable):
         maps[i] = halves[row]
-        results[i] = _Scored(chunk[i], found.scores[row], float(p_values[row]), float(areas[row]))
+        distance = float(found.feature_distances[row])
+        results[i] = _Scored(chunk[i], found.scores[row], float(p_values[row]), float(areas[row]), distance)
     return results
 
 
 def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow:
-    plan, loaded = batch.plan, one.loaded
+    plan, loaded, seen = batch.plan, one.loaded, one.loaded.statistics
     return ScoreRow(
         image_key=loaded.image.key,
         etag=loaded.image.etag,
@@ -209,6 +214,10 @@ def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow
         image_width=loaded.size[1] if loaded.size else None,
         scored_at=plan.planned_at,
         run_id=plan.run_id,
+        brightness=seen.brightness if seen else None,
+        contrast=seen.contrast if seen else None,
+        sharpness=seen.sharpness if seen else None,
+        feature_distance=one.feature_distance,
     )
 
 

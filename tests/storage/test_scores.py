@@ -19,13 +19,24 @@ from hypothesis import strategies as st
 from storage import layout, parquet, scores
 from storage.errors import CorruptObject
 from storage.filesystem import LocalStore, open_store
-from storage.scores import SCHEMA, ScoreRow, read_part, read_scores, to_rows, to_table, validate, write_part
+from storage.scores import (
+    SCHEMA,
+    ScoreRow,
+    read_columns,
+    read_part,
+    read_scores,
+    to_rows,
+    to_table,
+    validate,
+    write_part,
+)
 from tests.object_stores import Bucket
 
 COLUMNS = [
     *("image_key", "etag", "content_digest", "category", "run_date", "captured_at", "model_version"),
     *("preprocessing", "score", "threshold", "p_value", "is_anomalous", "status", "error", "map_store"),
     *("map_index", "anomalous_area", "image_height", "image_width", "scored_at", "run_id"),
+    *("brightness", "contrast", "sharpness", "feature_distance"),
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
@@ -59,6 +70,10 @@ def rows(draw: st.DrawFn) -> ScoreRow:
         image_width=draw(size) if ok else None,
         scored_at=draw(TIMES),
         run_id=draw(TEXT),
+        brightness=draw(st.none() | SHARES),
+        contrast=draw(st.none() | SHARES),
+        sharpness=draw(st.none() | REAL),
+        feature_distance=draw(st.none() | REAL),
     )
 
 
@@ -73,7 +88,7 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
     assert SCHEMA.names == COLUMNS
     assert [field.name for field in fields(ScoreRow)] == COLUMNS
     kinds = {
-        **{name: pa.float32() for name in ("score", "threshold", "anomalous_area")},
+        **{name: pa.float32() for name in ("score", "threshold", "anomalous_area", *COLUMNS[-4:])},
         **{name: pa.timestamp("us", "UTC") for name in ("captured_at", "scored_at")},
         **{name: pa.int32() for name in ("map_index", "image_height", "image_width")},
         "run_date": pa.date32(),
@@ -81,7 +96,7 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
         "is_anomalous": pa.bool_(),
     }
     assert {field.name: field.type for field in SCHEMA} == {name: kinds.get(name, pa.string()) for name in COLUMNS}
-    assert SCHEMA.metadata == {b"schema_version": b"1"}
+    assert SCHEMA.metadata == {b"schema_version": b"2"}
 
 
 def test_the_same_rows_are_the_same_bytes(local: LocalStore, ok_row: ScoreRow, bad_row: ScoreRow) -> None:
@@ -104,6 +119,8 @@ def test_the_same_rows_are_the_same_bytes(local: LocalStore, ok_row: ScoreRow, b
         ({"p_value": 1.5}, "p_value is 1.5"),
         ({"p_value": math.nan}, "p_value is nan"),
         ({"anomalous_area": -0.5}, "anomalous_area is -0.5"),
+        ({"brightness": 255.0}, "brightness is 255"),
+        ({"contrast": math.nan}, "contrast is nan"),
         ({"status": "fine"}, "'fine' is none of ok, unreadable, rejected"),
         ({"status": "unreadable", "error": "x"}, "needs an error and no score"),
         ({"status": "rejected", "score": None, "is_anomalous": None}, "needs an error"),
@@ -139,6 +156,30 @@ def test_parts_of_older_and_newer_versions_are_read(local: LocalStore, ok_row: S
     local.write("cut.parquet", local.read("new.parquet")[:-20])
     with pytest.raises(CorruptObject, match=r"cut\.parquet"):
         read_part(local, "cut.parquet")
+
+
+def test_parts_from_before_the_image_statistics_are_read_with_nulls(local: LocalStore, ok_row: ScoreRow) -> None:
+    row = replace(ok_row, brightness=0.5, contrast=0.25, sharpness=1.5, feature_distance=2.0)
+    local.write("first.parquet", parquet.to_bytes(to_table([row]).drop_columns(COLUMNS[-4:])))
+    write_part(local, "second.parquet", [row])
+    assert to_rows(read_scores(local, ["first.parquet", "second.parquet"])) == [ok_row, row]
+    with duckdb.connect() as connection:
+        parts = f"read_parquet('{local.duckdb_uri('*.parquet')}', union_by_name=true)"
+        assert sorted(connection.sql(f"SELECT sharpness FROM {parts}").fetchall(), key=str) == [(1.5,), (None,)]
+
+
+def test_some_columns_alone_are_read_whatever_the_part_has(local: LocalStore, ok_row: ScoreRow) -> None:
+    names = ["sharpness", "image_key", "score"]
+    write_part(local, "new.parquet", [replace(ok_row, sharpness=1.5)])
+    local.write("old.parquet", parquet.to_bytes(to_table([ok_row]).drop_columns(["sharpness"])))
+    local.write("none.parquet", parquet.to_bytes(to_table([ok_row]).drop_columns(["image_key"])))
+    new, old = (read_columns(local, f"{name}.parquet", names) for name in ("new", "old"))
+    assert new.column_names == old.column_names == names
+    assert new.schema.equals(old.schema)
+    assert (new["sharpness"].to_pylist(), old["sharpness"].to_pylist()) == ([1.5], [None])
+    assert old["image_key"].to_pylist() == [ok_row.image_key]
+    with pytest.raises(CorruptObject, match=r"none\.parquet has no column image_key"):
+        read_columns(local, "none.parquet", names)
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """Training as a task: what ends up in the store and in the card."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from rd_core.image_statistics import image_statistics
 from rd_core.threshold import conformal_p_values
 from storage import labels, models
 from storage.filesystem import Store
@@ -79,6 +80,22 @@ def test_the_published_model_scores_its_calibration_images_as_the_card_says(stor
     np.testing.assert_allclose(found, card["calibration_scores"], rtol=1e-5)
     assert (found > scorer.threshold * (1 + 1e-5)).mean() <= 0.2
     assert conformal_p_values(found, scorer.calibration_scores).max() == pytest.approx(1.0)
+
+
+def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_scores(
+    store: Store, normals: list[str]
+) -> None:
+    card = models.read_card(store, "cloth", fit(store).version)
+    kept = card["calibration_statistics"]
+    scorer = warm_scorer(store, "cloth", card["version"])
+    pixels = [scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]]
+    found = scorer.model.score(np.stack(pixels))
+    order = np.argsort(found.scores)
+    seen = [asdict(image_statistics(pixels[i])) for i in order]
+    for name in ("brightness", "contrast", "sharpness"):
+        np.testing.assert_allclose(kept[name], [one[name] for one in seen], rtol=1e-6)
+    np.testing.assert_allclose(kept["feature_distance"], found.feature_distances[order], rtol=1e-4)
+    assert len(set(kept["sharpness"])) == len(pixels) > 1
 
 
 def test_the_first_version_is_champion_and_the_next_a_candidate(store: Store, normals: list[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from demo.broken_files import odd_files
+from rd_core.image_statistics import image_statistics
 from storage import anomaly_maps, scores
 from storage.errors import StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
@@ -17,7 +18,7 @@ from storage.layout import image_key
 from tasks import score_batch as score_batch_module
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.score_batch import READ_AHEAD, score_batch
-from tasks.scorer import Scorer
+from tasks.scorer import Scorer, warm_scorer
 from tests.factories import (
     CALIBRATION,
     DAY,
@@ -59,6 +60,24 @@ def test_a_row_says_what_was_decided_and_where_the_map_lies(store: Store) -> Non
     assert (row["image_height"], row["image_width"]) == (SIZE, SIZE)
     assert row["run_id"] == "run-1"
     assert row["scored_at"] == NOW
+
+
+def test_a_row_keeps_light_focus_and_features_of_what_the_model_saw(store: Store) -> None:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", ["a.png", "b.png"])
+    store.write(image_key("cloth", DAY, "c.png"), b"no image")
+    rows = rows_of(store, planned(store))
+    scorer = warm_scorer(store, "cloth", "v1")
+    pixels = [scorer.prepare(store.read(key))[0] for key in keys]
+    distances = scorer.model.score(np.stack(pixels)).feature_distances
+    for name, picture, distance in zip(("a.png", "b.png"), pixels, distances, strict=True):
+        expected = image_statistics(picture)
+        assert rows[name]["brightness"] == np.float32(expected.brightness)
+        assert rows[name]["contrast"] == np.float32(expected.contrast)
+        assert rows[name]["sharpness"] == np.float32(expected.sharpness)
+        assert rows[name]["feature_distance"] == pytest.approx(distance, rel=1e-4)
+    assert distances[0] != distances[1]
+    assert all(rows["c.png"][name] is None for name in ("brightness", "contrast", "sharpness", "feature_distance"))
 
 
 def test_bad_files_are_rows_and_the_others_are_scored(store: Store) -> None:

@@ -1,0 +1,275 @@
+"""Drift: some days of sealed scores against the calibration of the models that gave them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settling import in_words, settle
+from rd_core.drift.false_discovery import discoveries
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.verdict import HOLD
+from rd_core.errors import ConfigError
+from storage.filesystem import Store, open_store
+from storage.layout import seal_partition, seals_prefix
+from tasks.assess_drift import DriftJob, ModelDrift, assess_drift
+from tasks.golden_set import GoldenReceipt, choose_golden_set, replay_golden_set
+from tasks.pin_champion import PinnedModel, pin_champion
+from tasks.write_drift_report import DriftFindings, name_of, write_drift_report
+
+WINDOW_DAYS = 30
+EVENT = "inspection.drift"
+# A model's p-value can be no smaller than 1 / (resamples + 1), and must pass a limit that falls with their number.
+_RESAMPLES_A_MODEL = 40
+
+
+@dataclass(frozen=True)
+class DriftRun:
+    """What one run found."""
+
+    run_id: str
+    first_day: date | None
+    """None where no day is sealed"""
+    last_day: date | None
+    verdict: str | None
+    """the gravest of those in force"""
+    models: tuple[ModelDrift, ...]
+    """a category's in the order of their days"""
+    golden: tuple[GoldenReceipt, ...]
+    failed: tuple[tuple[str, str], ...]
+    """(what, why)"""
+    report: str | None
+    """key of the HTML; None where there was nothing to report"""
+
+
+class DriftFailed(Exception):
+    """Some model could not be assessed. `run` says what was done all the same."""
+
+    def __init__(self, run: DriftRun) -> None:
+        self.run = run
+        super().__init__("; ".join(f"{what}: {why}" for what, why in run.failed))
+
+
+@flow(name="report-drift")
+def report_drift(
+    store: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    golden: bool = False,
+    dask_address: str | None = None,
+    options: dict[str, float] | None = None,
+) -> DriftRun:
+    """Assess every model version that has sealed scores in the window, and write one report.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        first_day: default 30 days, the last one included.
+        last_day: included; default the last inspected day.
+        categories: names; default every category with a sealed day in the window.
+        images: URI of the images' own store, if they do not lie in `store`; needed for `golden` only.
+        golden: replay the golden images of the last day first; where there are none, choose some.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: drift settings by name, such as {"defect_share": 0.05}; see rd_core.drift.settings.
+
+    Ends as Completed, DriftFound (a verdict is not hold; each emits an event `inspection.drift`) or NothingToDo, and
+    returns the DriftRun. Raises DriftFailed when a model could not be assessed; the others are.
+    """
+    settings = load_settings(store_uri(store), options={"images": images, "dask_address": dask_address})
+    opened = open_store(settings.store, read_only=True)
+    window = _window(opened, first_day, last_day)
+    models = _sealed_models(opened, *window, categories) if window else []
+    if window is None or not models:
+        return _nothing_to_do(settings, window)
+    limits = _drift_settings(options, len(models))
+    jobs = [DriftJob(settings.store, *model, *window, limits) for model in models]
+    with dask_cluster(settings, most_workers=len(jobs)) as scheduler:
+        runner = dask_runner(scheduler)
+        replays, failed = _golden(settings, window[1], models, runner) if golden else ([], [])
+        found, unassessed = assess_models.with_options(task_runner=runner)(jobs)
+    problems, chosen = (*failed, *unassessed), tuple(categories or ())
+    findings = DriftFindings(*window, chosen, tuple(found), _discoveries(found), problems, limits)
+    return _report(settings, findings, replays)
+
+
+@flow(name="assess-models", validate_parameters=False)
+def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[str, str]]]:
+    """The part of a run that goes on Dask: (what was found, what went wrong)."""
+    futures = {f"{job.category} {job.model_version}": assess_drift.submit(job) for job in jobs}
+    found, problems = settle(futures)
+    return list(found.values()), _told(problems)
+
+
+@flow(name="replay-golden-sets", validate_parameters=False)
+def replay_golden_sets(
+    settings: Settings, day: date, categories: Sequence[str]
+) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
+    """Replay each category's golden images with its champion; where there are none, choose some first."""
+    pinned, problems = settle({name: pin_champion.submit(settings.store, name) for name in categories})
+    in_force: dict[str, PinnedModel] = {name: model for name, model in pinned.items() if model is not None}
+    _, unchosen = settle(
+        {
+            name: choose_golden_set.submit(settings.store, settings.images, name, model.version)
+            for name, model in in_force.items()
+        }
+    )
+    receipts, unplayed = settle(
+        {
+            name: replay_golden_set.submit(settings.store, settings.images, day, model)
+            for name, model in in_force.items()
+            if name not in unchosen
+        }
+    )
+    problems |= {**unchosen, **unplayed}
+    return [one for one in receipts.values() if one], _told(
+        {f"golden images of {name}": why for name, why in problems.items()}
+    )
+
+
+def _golden(
+    settings: Settings, day: date, models: Sequence[tuple[str, str]], runner: Any
+) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
+    categories = list(dict.fromkeys(category for category, _ in models))
+    return replay_golden_sets.with_options(task_runner=runner)(settings, day, categories)
+
+
+def _window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:
+    """The days asked for, both included, or None if the last one is to be found and none is sealed."""
+    last = last_day or _last_inspected_day(store)
+    if last is None:
+        return None
+    first = first_day or last - timedelta(days=WINDOW_DAYS - 1)
+    if first > last:
+        raise SettingsError(f"The window from {first} to {last} has no day, so nothing was assessed. Swap the two.")
+    return first, last
+
+
+def _last_inspected_day(store: Store) -> date | None:
+    days = [name.removeprefix("run_date=") for name in store.children(seals_prefix())]
+    return max((date.fromisoformat(day) for day in days), default=None)
+
+
+def _sealed_models(store: Store, first: date, last: date, categories: list[str] | None) -> list[tuple[str, str]]:
+    """(category, model version) with a seal in the window, by the seals' keys alone: their contents are for the
+    tasks to read."""
+    days = (first + timedelta(days=i) for i in range((last - first).days + 1))
+    keys = (info.key for day in days for info in store.list(seals_prefix(day)))
+    sealed = {(found[0], found[2]) for found in map(seal_partition, keys) if found}
+    known = {category for category, _ in sealed}
+    for name in categories or []:
+        if name not in known:
+            raise SettingsError(
+                f"Category {name!r} has no sealed day from {first} to {last}{nearest(name, known)} "
+                "Nothing was assessed."
+            )
+    return sorted(model for model in sealed if not categories or model[0] in categories)
+
+
+def _drift_settings(options: Mapping[str, float] | None, models: int) -> DriftSettings:
+    known = [field.name for field in fields(DriftSettings)]
+    for name in options or {}:
+        if name not in known:
+            raise SettingsError(f"Drift setting {name!r} is not known{nearest(name, known)} Nothing was assessed.")
+    enough = max(DriftSettings().resamples, _RESAMPLES_A_MODEL * models)
+    try:
+        return DriftSettings(**{"resamples": enough, **(options or {})})  # type: ignore[arg-type]
+    except ConfigError as e:
+        raise SettingsError(str(e)) from e
+
+
+def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
+    return discoveries({name_of(one): one.assessment.p_value for one in found if one.assessment})
+
+
+def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
+    run_id = str(flow_run.id)
+    written = write_drift_report(settings.store, findings, run_id=run_id, made_at=datetime.now(UTC))
+    create_markdown_artifact(key="drift-report", markdown=written.markdown)
+    create_table_artifact(key="drift-models", table=[_artifact_row(one) for one in findings.models])
+    in_force = _in_force(findings.models)
+    for one in in_force:
+        _emit(one, written.key)
+    run = DriftRun(
+        run_id, findings.first_day, findings.last_day, written.verdict, findings.models, tuple(replays),
+        findings.failed, written.key,
+    )  # fmt: skip
+    if run.failed:
+        raise DriftFailed(run)
+    drifting = any(one.action not in (None, HOLD) for one in in_force)
+    return _ended("DriftFound" if drifting else "Completed", f"verdict {run.verdict}; report: {run.report}", run)
+
+
+def _in_force(models: Sequence[ModelDrift]) -> list[ModelDrift]:
+    """Each category's last version: what became of an earlier one needs no action any more."""
+    last: dict[str, ModelDrift] = {}
+    for one in sorted(models, key=lambda one: (one.last_day or "", one.first_day or "", one.model_version)):
+        last[one.category] = one
+    return list(last.values())
+
+
+def _emit(one: ModelDrift, report: str) -> None:
+    """Verdict and category also as labels of the resource: automations match those, and not a payload."""
+    if one.assessment is None or one.action in (None, HOLD):
+        return
+    emit_event(
+        event=EVENT,
+        resource={
+            "prefect.resource.id": f"rd-inspect.category.{one.category}",
+            "prefect.resource.name": one.category,
+            "rd-inspect.category": one.category,
+            "rd-inspect.verdict": str(one.action),
+        },
+        payload={
+            "category": one.category,
+            "version": one.model_version,
+            "verdict": one.action,
+            "causes": [cause.name for cause in one.assessment.causes],
+            "since": one.assessment.changed_since,
+            "report": report,
+        },
+    )
+
+
+def _nothing_to_do(settings: Settings, window: tuple[date, date] | None) -> DriftRun:
+    days = f"from {window[0]} to {window[1]}" if window else "at all"
+    message = f"No day is sealed in {settings.store} {days}; nothing to assess. Inspect some: rd-inspect inspect"
+    get_run_logger().warning(message)
+    first, last = window or (None, None)
+    run = DriftRun(str(flow_run.id), first, last, None, (), (), (), None)
+    return _ended("NothingToDo", message, run)
+
+
+def _ended(name: str, message: str, run: DriftRun) -> DriftRun:
+    """A named final state. Prefect hands its data, `run`, to whoever called the flow."""
+    return cast(DriftRun, Completed(name=name, message=message, data=run))
+
+
+def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
+    for name, why in problems.items():
+        get_run_logger().error("drift failed %s: %s", name, in_words(why))
+    return [(name, in_words(why)) for name, why in problems.items()]
+
+
+def _artifact_row(one: ModelDrift) -> dict[str, Any]:
+    found = one.assessment
+    return {
+        "category": one.category,
+        "model version": one.model_version,
+        "verdict": one.action,
+        "cause": found.causes[0].name if found and found.causes else None,
+        "since": found.changed_since if found else None,
+        "images": one.images,
+        "no score": one.unreadable + one.rejected,
+        "alarm rate": round(found.alarm_rate.rate, 4) if found else None,
+        "message": one.message,
+    }

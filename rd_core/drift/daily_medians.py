@@ -1,0 +1,76 @@
+"""An image statistic day by day, with the band in which a day's median is no news."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.drift.causes import FEATURE_DISTANCE
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.shift import spread
+from rd_core.drift.window import Baseline, Window
+
+# 3 standard deviations; of a normal law's median that of n values is 1.2533 / sqrt(n).
+_CHANCE = 3 * 1.2533
+
+
+@dataclass(frozen=True)
+class DailyMedian:
+    """One statistic on one day."""
+
+    name: str
+    """brightness, contrast, sharpness or feature_distance"""
+    day: str
+    """ISO date"""
+    images: int
+    """whose statistic is known"""
+    median: float
+    """in the statistic's own unit, as all below"""
+    low: float
+    """lower quartile of the day's images"""
+    high: float
+    """upper quartile of them"""
+    calibration_median: float
+    band_low: float
+    """no news from here: the smallest shift that matters, and what chance adds with so few images"""
+    band_high: float
+    """no news up to here"""
+
+    @property
+    def outside(self) -> bool:
+        """Whether the median is beyond the band."""
+        return not self.band_low <= self.median <= self.band_high
+
+
+def daily_medians(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[DailyMedian, ...]:
+    """Of every statistic that both sides have, by name, then by day. Feature distance is that of images without
+    alarm, on days that have some, as everywhere."""
+    found = []
+    for name, values in window.statistics.items():
+        held = baseline.statistics.get(name, np.empty(0))
+        if not len(held):
+            continue
+        chosen = np.isfinite(values)
+        if name == FEATURE_DISTANCE:
+            chosen = chosen & _counted(window, baseline)
+        for day in np.unique(window.days[chosen]):
+            found.append(_of_day(name, int(day), values[chosen & (window.days == day)], held, settings))
+    return tuple(found)
+
+
+def _counted(window: Window, baseline: Baseline) -> NDArray[np.bool_]:
+    """(m,): the images without alarm, and all of a day that has none."""
+    quiet = window.scores <= baseline.threshold
+    return quiet | ~np.isin(window.days, window.days[quiet])
+
+
+def _of_day(
+    name: str, day: int, values: NDArray[np.float64], held: NDArray[np.float64], settings: DriftSettings
+) -> DailyMedian:
+    low, median, high = (float(v) for v in np.quantile(values, [0.25, 0.5, 0.75]))
+    middle = float(np.median(held))
+    chance = _CHANCE * float(np.sqrt(1 / len(values) + 1 / len(held)))
+    reach = (settings.image_shift + chance) * spread(held)
+    iso = date.fromordinal(day).isoformat()
+    return DailyMedian(name, iso, len(values), median, low, high, middle, middle - reach, middle + reach)

@@ -1,0 +1,105 @@
+"""The sealed scores of one model version over a window of days: each image once, by its latest row."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import repeat
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from storage import scores, seals
+from storage.filesystem import Store
+from storage.seals import Seal, SealedPlan
+
+STATISTICS = ("brightness", "contrast", "sharpness", "feature_distance")
+_COLUMNS = ("image_key", "score", "status", "scored_at", *STATISTICS)
+_READERS = 8
+"""threads: the parts are small, so a store's time to answer is most of the reading"""
+
+
+@dataclass(frozen=True, eq=False)
+class WindowScores:
+    """What production days hold of one model version. The arrays are of the scored images, in order of day."""
+
+    days: NDArray[np.int64]
+    """(m,) ordinals"""
+    scores: NDArray[np.float64]
+    """(m,)"""
+    statistics: dict[str, NDArray[np.float64]]
+    """(m,) by name, NaN where a row has none"""
+    keys: pa.ChunkedArray
+    """(m,) image keys"""
+    sealed_days: tuple[date, ...]
+    """with a row, scored or not"""
+    images: int
+    """all, scored or not"""
+    unreadable: int
+    rejected: int
+
+
+def read_window(store: Store, category: str, version: str, first_day: date, last_day: date) -> WindowScores:
+    """The rows of `version` that are the latest of their image, on the days from first to last, both included."""
+    days = [first_day + timedelta(days=i) for i in range((last_day - first_day).days + 1)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        tables = list(pool.map(_rows_of_day, repeat(store), repeat(category), repeat(version), days))
+    with_rows = [(day, table) for day, table in zip(days, tables, strict=True) if table.num_rows]
+    everything = pa.concat_tables([_empty(), *(table for _, table in with_rows)])
+    ordinals = np.repeat(
+        np.array([day.toordinal() for day, _ in with_rows], dtype=np.int64), [t.num_rows for _, t in with_rows]
+    )
+    ok = pc.equal(everything["status"], "ok")
+    scored = everything.filter(ok)
+    return WindowScores(
+        days=ordinals[ok.to_numpy()],
+        scores=_floats(scored["score"]),
+        statistics={name: _floats(scored[name]) for name in STATISTICS},
+        keys=scored["image_key"],
+        sealed_days=tuple(day for day, _ in with_rows),
+        images=everything.num_rows,
+        unreadable=pc.sum(pc.equal(everything["status"], "unreadable")).as_py() or 0,
+        rejected=pc.sum(pc.equal(everything["status"], "rejected")).as_py() or 0,
+    )
+
+
+def _rows_of_day(store: Store, category: str, version: str, day: date) -> pa.Table:
+    sealed = list(seals.list_seals(store, run_date=day, category=category))
+    if all(seal.partition.model_version != version for seal in sealed):
+        return _empty()
+    return pa.concat_tables([_empty(), *_latest(store, sealed, version)])
+
+
+def _latest(store: Store, sealed: list[Seal], version: str) -> Iterator[pa.Table]:
+    """The rows of `version` that no later plan, of this version or another, has replaced. A plan holds an image
+    once, so that a day of one plan needs no comparison."""
+    plans = [(seal.partition.model_version, plan, _read(store, plan)) for seal in sealed for plan in seal.plans]
+    plans = sorted((one for one in plans if one[2].num_rows), key=_age)
+    if len(plans) == 1:
+        yield plans[0][2]
+        return
+    last = {key: number for number, (_, _, table) in enumerate(plans) for key in table["image_key"].to_pylist()}
+    for number, (its_version, _, table) in enumerate(plans):
+        if its_version == version:
+            yield table.filter(pa.array([last[key] == number for key in table["image_key"].to_pylist()], pa.bool_()))
+
+
+def _age(planned: tuple[str, SealedPlan, pa.Table]) -> tuple:
+    """As the view `latest` of storage.queries orders them: all rows of a plan bear its time as theirs."""
+    version, plan, table = planned
+    return table["scored_at"][0].as_py(), plan.sealed_at, version
+
+
+def _read(store: Store, plan: SealedPlan) -> pa.Table:
+    return pa.concat_tables([_empty(), *(scores.read_columns(store, part.key, _COLUMNS) for part in plan.parts)])
+
+
+def _empty() -> pa.Table:
+    return pa.schema([scores.SCHEMA.field(name) for name in _COLUMNS]).empty_table()
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """(m,), NaN for null."""
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

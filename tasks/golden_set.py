@@ -1,0 +1,204 @@
+"""The golden images of a category: the same files, scored again and again, so that a change of software shows.
+
+The first replay of a model version is its reference. Which images they are is written once and never changed.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from storage import models, parquet
+from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, UnreadableImage
+from storage.filesystem import Store, open_store
+from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.pin_champion import PinnedModel
+from tasks.scorer import Scorer, warm_scorer
+from tasks.worker_process import prepare_worker_process
+
+GOLDEN_IMAGES = 24
+"""chosen where nobody has: enough to show a change, a second's work a night"""
+SAME_FILE = ("ok", "unreadable")
+"""states of a golden image whose file is the one that was chosen"""
+_MICRO_BATCH = 8
+_SCHEMA = pa.schema(
+    [
+        pa.field("image_key", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("status", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class GoldenImage:
+    """One of them, in the version that was chosen."""
+
+    key: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class GoldenReceipt:
+    """What a replay reports of itself."""
+
+    category: str
+    model_version: str
+    key: str
+    """of the scores"""
+    images: int
+    scored: int
+    left_out: int
+    """files that are gone or were replaced since they were chosen: they can say nothing of the software"""
+    is_reference: bool
+    """the first replay of this version"""
+
+
+def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, now: datetime) -> list[GoldenImage]:
+    """Fix the golden images of `category`, and return those in force: where there are some, they stay."""
+    kept = {
+        "category": category,
+        "chosen_at": now.astimezone(UTC).isoformat(),
+        "images": [{"key": image.key, "etag": image.etag} for image in images],
+    }
+    try:
+        store.create(golden_set_key(category), (json.dumps(kept, indent=2) + "\n").encode())
+    except AlreadyExists:
+        return read_golden_set(store, category)
+    return images
+
+
+def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
+    """The golden images, in order; none if nobody chose any. CorruptObject."""
+    key = golden_set_key(category)
+    try:
+        found = json.loads(store.read(key))["images"]
+        return [GoldenImage(str(one["key"]), str(one["etag"])) for one in found]
+    except KeyNotFound:
+        return []
+    except (KeyError, TypeError, ValueError) as e:
+        raise CorruptObject(
+            f"{store.address(key)} lists no golden images ({e!r}), so a change of software would go unseen. Restore "
+            "it from a copy, or remove it to have new ones chosen."
+        ) from e
+
+
+@task(name="choose-golden-set", task_run_name="choose {category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def choose_golden_set(store_uri: str, images_uri: str, category: str, version: str) -> int:
+    """How many golden images `category` has; where it has none, some calibration images of `version` become them,
+    evenly spread over its list."""
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    known = read_golden_set(store, category)
+    if known:
+        return len(known)
+    held_out = models.read_card(store, category, version)["data"].get("calibration", [])
+    step = max(1, -(-len(held_out) // GOLDEN_IMAGES))
+    infos = [images.info(key) for key in held_out[::step]]
+    chosen = [GoldenImage(info.key, info.etag) for info in infos if info is not None]
+    return len(write_golden_set(store, category, chosen, now=datetime.now(UTC))) if chosen else 0
+
+
+@task(name="replay-golden-set", task_run_name="replay {model.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
+    """Score the golden images with the pinned model and keep the scores under the day; None if there are none.
+
+    May run any number of times a day: the last replay counts. The first of a version also becomes its reference.
+    """
+    store = open_store(store_uri)
+    golden = read_golden_set(store, model.category)
+    if not golden:
+        return None
+    prepare_worker_process()
+    scorer = warm_scorer(store, model.category, model.version)
+    table = _replayed(open_store(images_uri, read_only=True), scorer, golden)
+    data, key = parquet.to_bytes(table), golden_scores_key(run_date, model.category, model.version)
+    store.write(key, data)
+    is_reference = _become_reference(store, golden_reference_key(model.category, model.version), data)
+    states = table["status"].to_pylist()
+    left_out = sum(state not in SAME_FILE for state in states)
+    get_run_logger().info(
+        "golden images replayed category=%s model=%s images=%d left_out=%d reference=%s",
+        model.category, model.version, len(golden), left_out, is_reference,
+    )  # fmt: skip
+    return GoldenReceipt(model.category, model.version, key, len(golden), states.count("ok"), left_out, is_reference)
+
+
+def golden_pair(
+    store: Store, category: str, version: str, first_day: date, last_day: date
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """(reference, latest replay of the window), scores (g,) of the same files in the same order; NaN where a file
+    can no longer be scored. None without a replay in the window, or if no file is left to compare."""
+    latest = _latest_replay(store, category, version, first_day, last_day)
+    try:
+        reference = _rows(store, golden_reference_key(category, version))
+    except KeyNotFound:
+        return None
+    before = {(row["image_key"], row["etag"]): row["score"] for row in reference if row["score"] is not None}
+    pairs = [
+        (before[row["image_key"], row["etag"]], np.nan if row["score"] is None else row["score"])
+        for row in latest or []
+        if row["status"] in SAME_FILE and (row["image_key"], row["etag"]) in before
+    ]
+    if not pairs:
+        return None
+    then, now = (np.array(values, dtype=np.float64) for values in zip(*pairs, strict=True))
+    return then, now
+
+
+def _latest_replay(store: Store, category: str, version: str, first_day: date, last_day: date) -> list[dict] | None:
+    for back in range((last_day - first_day).days + 1):
+        try:
+            return _rows(store, golden_scores_key(last_day - timedelta(days=back), category, version))
+        except KeyNotFound:
+            continue
+    return None
+
+
+def _rows(store: Store, key: str) -> list[dict]:
+    return parquet.from_bytes(store.read(key), store.address(key)).to_pylist()
+
+
+def _become_reference(store: Store, key: str, data: bytes) -> bool:
+    try:
+        store.create(key, data)
+    except AlreadyExists:
+        return False
+    return True
+
+
+def _replayed(images: Store, scorer: Scorer, golden: list[GoldenImage]) -> pa.Table:
+    """A row an image, in order."""
+    looks = [_look(images, scorer, one) for one in golden]
+    readable = [i for i, (_, pixels) in enumerate(looks) if pixels is not None]
+    found: list[float | None] = [None] * len(golden)
+    for start in range(0, len(readable), _MICRO_BATCH):
+        part = readable[start : start + _MICRO_BATCH]
+        batch = np.stack([looks[i][1] for i in part])  # type: ignore[misc]  # readable ones have pixels
+        for i, score in zip(part, scorer.model.score(batch).scores, strict=True):
+            found[i] = float(score)
+    columns = [[one.key for one in golden], [one.etag for one in golden], found, [state for state, _ in looks]]
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+    )
+
+
+def _look(images: Store, scorer: Scorer, one: GoldenImage) -> tuple[str, np.ndarray | None]:
+    """(ok, unreadable, gone or replaced; pixels if ok)"""
+    try:
+        data, etag = images.read_with_etag(one.key)
+    except KeyNotFound:
+        return "gone", None
+    if etag != one.etag:
+        return "replaced", None
+    try:
+        return "ok", scorer.prepare(data)[0]
+    except UnreadableImage:
+        return "unreadable", None

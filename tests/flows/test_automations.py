@@ -1,0 +1,99 @@
+"""automations.yaml on a real Prefect server: it loads, and a drift starts a training."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import BlockDocumentCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.logging import disable_run_logger
+
+from flows.automations import put_automations
+from flows.drift import _emit
+from flows.settings import SettingsError
+from flows.training import train_model
+from rd_core.drift.settings import DriftSettings
+from storage.filesystem import Store
+from tasks.assess_drift import DriftJob, assess_drift
+from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
+
+FILE = Path(__file__).resolve().parents[2] / "automations.yaml"
+NAMES = ["train-on-drift", "notify-stop-the-line", "notify-night-overdue"]
+
+
+@pytest.fixture
+def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    """Of a server with the training deployment and a notification block; both are gone again afterwards."""
+    with get_client(sync_client=True) as client:
+        before = {one.id for one in client.read_deployments()}
+        flow_id = client.create_flow(train_model)
+        deployment = client.create_deployment(flow_id, "training", parameters={"store": "s3://plant"})
+        block = put_block(client, "slack-webhook", "night-shift")
+        yield client
+        for name in NAMES:
+            for automation in client.read_automations_by_name(name):
+                client.delete_automation(automation.id)
+        client.delete_block_document(block)
+        if deployment not in before:
+            client.delete_deployment(deployment)
+
+
+def put_block(client: SyncPrefectClient, kind: str, name: str) -> UUID:
+    """A block as somebody makes it in the server's pages, for the server knows the types."""
+    block_type = client.read_block_type_by_slug(kind)
+    schema = client.get_most_recent_block_schema_for_block_type(block_type.id)
+    data = {"url": "https://127.0.0.1:1/none"}
+    document = BlockDocumentCreate(name=name, data=data, block_type_id=block_type.id, block_schema_id=schema.id)
+    return client.create_block_document(document).id
+
+
+def runs_of_training(client: SyncPrefectClient, at_least: int) -> list[FlowRun]:
+    """As soon as there are so many; all the same after 20 s."""
+    deployment = client.read_deployment_by_name("train-model/training")
+    chosen = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+    deadline = time.monotonic() + 20
+    while len(runs := client.read_flow_runs(deployment_filter=chosen)) < at_least and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return runs
+
+
+def test_they_load_and_a_drift_starts_one_training_of_its_category(store: Store, client: SyncPrefectClient) -> None:
+    assert put_automations(client, FILE) == NAMES
+    assert put_automations(client, FILE) == NAMES
+    kept = {name: client.read_automations_by_name(name) for name in NAMES}
+    assert {name: len(found) for name, found in kept.items()} == dict.fromkeys(NAMES, 1)
+    overdue = kept["notify-night-overdue"][0].trigger
+    assert overdue.within.total_seconds() == 6 * 3600
+    assert "prefect.flow-run.CompletedWithRejects" in overdue.expect
+    put_calibrated_model(store, "metal")
+    put_days(store, "metal", [Day()] * 3 + [Day(brightness=-3, score=1.5)] * 5)
+    job = DriftJob(store.uri, "metal", "v1", FIRST, FIRST.replace(day=20), DriftSettings())
+    with disable_run_logger():
+        found = assess_drift.fn(job)
+    assert found.action == "retrain"
+    before = len(runs_of_training(client, 0))
+    for _ in range(2):
+        _emit(found, "reports/drift/x/drift.html")
+    runs = runs_of_training(client, before + 1)
+    assert len(runs) == before + 1
+    assert runs[0].parameters["categories"] == ["metal"]
+    assert runs[0].parameters["store"] == "s3://plant"
+    time.sleep(1)
+    assert len(runs_of_training(client, 0)) == before + 1, "one training a week, however often drift is told"
+
+
+def test_a_name_the_server_does_not_know_is_told_and_nothing_is_created(
+    client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(FILE.read_text().replace("slack-webhook/night-shift", "slack-webhook/day-shift"))
+    with pytest.raises(SettingsError, match="'slack-webhook/day-shift' is not on the Prefect server"):
+        put_automations(client, other)
+    assert client.read_automations_by_name("train-on-drift") == []
+    other.write_text(FILE.read_text().replace("train-model/training", "train-model/none"))
+    with pytest.raises(SettingsError, match="'train-model/none'"):
+        put_automations(client, other)
