@@ -1,0 +1,322 @@
+"""The evaluation: how good the nights were, wherever somebody has labelled their images."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settling import in_words, settle
+from reports.evaluation_records import Measure
+from storage import labels, seals
+from storage.filesystem import Store, open_store
+from storage.layout import images_prefix, seals_prefix
+from storage.records import Partition
+from tasks.evaluate_partition import EvaluatedPartition, evaluate_partition
+from tasks.measure_aupimo import measure_aupimo
+from tasks.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
+
+TASKS_PER_FLOW_RUN = 450
+"""as in inspection: past this, another flow run takes the next partitions"""
+_LONGEST_FOLDER = 80
+
+T = TypeVar("T")
+
+
+class NothingToEvaluate(SettingsError):
+    """Days that nobody inspected, or images that nobody labelled."""
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """What one evaluation found."""
+
+    run_id: str
+    first_day: date
+    last_day: date
+    """included"""
+    categories: tuple[CategoryFigures, ...]
+    """one a category and model version"""
+    means: tuple[Measure, ...]
+    report: str
+    """key of the HTML report"""
+    figures: str
+    """key of the same figures as JSON; figures.parquet lies beside it"""
+    unlabelled: tuple[str, ...]
+    """inspected categories without an evaluation label in these days"""
+    failed: tuple[tuple[str, str], ...]
+    """(partition, why)"""
+
+
+class EvaluationFailed(Exception):
+    """Some partition could not be evaluated. `run` has the figures of the others."""
+
+    def __init__(self, run: EvaluationRun) -> None:
+        self.run = run
+        problems = "; ".join(f"{what}: {why}" for what, why in run.failed)
+        super().__init__(f"{len(run.failed)} partitions are in no figure. {problems}. Report: {run.report}")
+
+
+@flow(name="evaluate")
+def evaluate(
+    store: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> EvaluationRun:
+    """Hold the sealed scores and maps of some days against the evaluation labels; no model is loaded.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        first_day: default `last_day`.
+        last_day: included; default `first_day`, or the last inspected day if that is missing too.
+        categories: names; default every category that was inspected in these days.
+        images: URI of the images' own store, if they do not lie in `store`; pictures come from there.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: settings by name that win over every other source.
+
+    May be repeated at any time: labels and masks count as they are then. Raises NothingToEvaluate for days without
+    a seal or without a label, EvaluationFailed when a partition could not be evaluated; the others are, all the same.
+    """
+    settings = load_settings(
+        store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
+    )
+    opened = open_store(settings.store, read_only=True)
+    first, last = _days(opened, first_day, last_day)
+    partitions = _partitions(opened, first, last, categories)
+    labelled = _labelled(opened, partitions)
+    if not labelled:
+        raise NothingToEvaluate(_no_labels(opened, partitions, first, last))
+    return _evaluate(settings, first, last, partitions, labelled, whole_plant=not categories)
+
+
+def evaluate_if_labelled(
+    store: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> EvaluationRun | None:
+    """`evaluate`, or None when these days have no evaluation label or nothing sealed: the end of a nightly run."""
+    opened = open_store(store_uri(store), read_only=True)
+    try:
+        first, last = _days(opened, first_day, last_day)
+        found = _labelled(opened, _partitions(opened, first, last, categories))
+    except NothingToEvaluate:
+        return None
+    if not found:
+        return None
+    return evaluate(store, first, last, categories, images=images, dask_address=dask_address, options=options)
+
+
+def _days(store: Store, first: date | None, last: date | None) -> tuple[date, date]:
+    """The first and the last day of the evaluation."""
+    if first is None and last is None:
+        inspected = _inspected_days(store)
+        if not inspected:
+            raise NothingToEvaluate(
+                f"No day is sealed in {store.uri}, so there is nothing to evaluate. Inspect one: "
+                f"rd-inspect inspect --run-date DATE --store {store.uri}"
+            )
+        return inspected[-1], inspected[-1]
+    first_day, last_day = first or last, last or first
+    assert first_day is not None and last_day is not None  # one of them was given
+    if first_day > last_day:
+        raise NothingToEvaluate(
+            f"{first_day} comes after {last_day}, so there is no day between them. Give --from the earlier day."
+        )
+    return first_day, last_day
+
+
+def _inspected_days(store: Store) -> list[date]:
+    names = (name.partition("=")[2] for name in store.children(seals_prefix()))
+    return sorted(date.fromisoformat(name) for name in names)
+
+
+def _partitions(store: Store, first: date, last: date, categories: list[str] | None) -> list[Partition]:
+    """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
+    days = [day for day in _inspected_days(store) if first <= day <= last]
+    found = [seal.partition for day in days for seal in seals.list_seals(store, run_date=day)]
+    if not found:
+        inspected = _inspected_days(store)
+        known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
+        raise NothingToEvaluate(
+            f"{_span(first, last)} was not inspected in {store.uri}: nothing is sealed, so there is nothing to "
+            f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {store.uri}"
+        )
+    names = sorted({partition.category for partition in found})
+    for name in categories or []:
+        if name not in names:
+            raise NothingToEvaluate(
+                f"Category {name!r} was not inspected in {_span(first, last)}{nearest(name, names)} Nothing was "
+                f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} --store {store.uri}"
+            )
+    return [one for one in found if not categories or one.category in categories]
+
+
+def _span(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _labelled(store: Store, partitions: Sequence[Partition]) -> list[Partition]:
+    """The partitions with an evaluation label. An image's key tells its category and day."""
+    names = {one.category for one in partitions}
+    days = {f"{'/'.join(key.split('/')[:3])}/" for name in names for key in _evaluation_keys(store, name)}
+    return [one for one in partitions if images_prefix(one.category, one.run_date) in days]
+
+
+def _evaluation_keys(store: Store, category: str) -> list[str]:
+    table = labels.read_labels(store, category).select(["image_key", "purpose"]).to_pylist()
+    return [row["image_key"] for row in table if row["purpose"] == "evaluation"]
+
+
+def _no_labels(store: Store, partitions: Sequence[Partition], first: date, last: date) -> str:
+    names = sorted({one.category for one in partitions})
+    others = sum(len(_evaluation_keys(store, name)) for name in names)
+    elsewhere = f" {others} images of other days have one." if others else ""
+    return (
+        f"No image of {_span(first, last)} of {', '.join(names)} has an evaluation label in {store.uri}, so nobody "
+        f"knows what is right and nothing was evaluated.{elsewhere} Import a labelled test folder: rd-inspect import "
+        f"FOLDER --category {names[0]} --run-date {last}; or write labels/{names[0]}/NAME.csv with the columns "
+        "image_key, label (normal or anomalous), kind, mask_key and purpose, which must say evaluation: labels for "
+        "training are never judged by."
+    )
+
+
+def _evaluate(
+    settings: Settings,
+    first: date,
+    last: date,
+    partitions: Sequence[Partition],
+    labelled: Sequence[Partition],
+    *,
+    whole_plant: bool,
+) -> EvaluationRun:
+    names = sorted({one.category for one in partitions})
+    days = {one.run_date for one in partitions}
+    with dask_cluster(settings, most_workers=len(labelled)) as scheduler:
+        counted, aupimo, failed = _count(settings.store, scheduler, labelled, first, last)
+        contents = EvaluationContents(
+            first_day=first,
+            last_day=last,
+            folder="" if whole_plant else _folder(names),
+            partitions=tuple(counted),
+            aupimo=aupimo,
+            unlabelled=tuple(name for name in names if name not in {one.category for one in labelled}),
+            failed=tuple(failed),
+            missing_days=tuple(day for day in _every_day(first, last) if day not in days),
+        )
+        written = write_evaluation_report(
+            settings.store, settings.images, contents, run_id=str(flow_run.id), evaluated_at=datetime.now(UTC)
+        )
+    create_markdown_artifact(key="evaluation-report", markdown=written.markdown)
+    create_table_artifact(key="evaluation-figures", table=[_artifact_row(one) for one in written.categories])
+    run = EvaluationRun(
+        str(flow_run.id), first, last, written.categories, written.means, written.report, written.figures_json,
+        contents.unlabelled, contents.failed,
+    )  # fmt: skip
+    if failed:
+        raise EvaluationFailed(run)
+    return run
+
+
+def _count(
+    store: str, scheduler: str, partitions: Sequence[Partition], first: date, last: date
+) -> tuple[list[EvaluatedPartition], dict[str, str], list[tuple[str, str]]]:
+    """(what was counted, keys of AUPIMO by keys of rows, what failed), in as many flow runs as it takes."""
+    runner = dask_runner(scheduler)
+    counted: list[EvaluatedPartition] = []
+    failed: list[tuple[str, str]] = []
+    aupimo: dict[str, str] = {}
+    for group in _groups(partitions):
+        found, problems = evaluate_partitions.with_options(task_runner=runner)(store, group, first, last)
+        counted += found
+        failed += problems
+    masked = [one for one in counted if one.masked_defects]
+    for some in _groups(masked):
+        pixels = {one.images: _pixels_of_model(one, counted) for one in some}
+        keys, problems = measure_aupimos.with_options(task_runner=runner)(store, some, pixels, first, last)
+        aupimo |= keys
+        failed += problems
+    return counted, aupimo, failed
+
+
+def _groups(items: Sequence[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), TASKS_PER_FLOW_RUN):
+        yield list(items[start : start + TASKS_PER_FLOW_RUN])
+
+
+def _pixels_of_model(one: EvaluatedPartition, counted: Sequence[EvaluatedPartition]) -> list[str]:
+    def model(other: EvaluatedPartition) -> tuple[str, str]:
+        return other.partition.category, other.partition.model_version
+
+    return [other.pixels for other in counted if model(other) == model(one)]
+
+
+@flow(name="evaluate-partitions", validate_parameters=False)
+def evaluate_partitions(
+    store: str, partitions: list[Partition], first: date, last: date
+) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
+    """Count each partition on Dask: (what was counted, what failed and why)."""
+    found, problems = settle({_name(one): evaluate_partition.submit(store, one, first, last) for one in partitions})
+    return list(found.values()), _told(problems)
+
+
+@flow(name="measure-aupimos", validate_parameters=False)
+def measure_aupimos(
+    store: str, partitions: list[EvaluatedPartition], pixels: dict[str, list[str]], first: date, last: date
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The second pass: (key of AUPIMO by key of rows, what failed and why)."""
+    rows = {_name(one.partition): one.images for one in partitions}
+    found, problems = settle(
+        {
+            _name(one.partition): measure_aupimo.submit(store, one, pixels[one.images], first, last)
+            for one in partitions
+        }
+    )
+    return {rows[name]: key for name, key in found.items()}, _told(problems)
+
+
+def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
+    for name, why in problems.items():
+        get_run_logger().error("evaluation failed partition=%s: %s", name, in_words(why))
+    return [(name, in_words(why)) for name, why in problems.items()]
+
+
+def _name(one: Partition) -> str:
+    return f"{one.category} of {one.run_date} by {one.model_version}"
+
+
+def _every_day(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _folder(names: Sequence[str]) -> str:
+    """Where the figures of some categories lie, so that they are not taken for the plant's."""
+    joined = "+".join(names)
+    if len(joined) > _LONGEST_FOLDER:
+        joined = f"{len(names)}-categories-{hashlib.sha256(joined.encode()).hexdigest()[:8]}"
+    return f"only-{joined}/"
+
+
+def _artifact_row(one: CategoryFigures) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "category": one.category, "model version": one.model_version,
+        "normal": one.normal, "anomalous": one.anomalous,
+    }  # fmt: skip
+    return row | {
+        measure.name: None if measure.value is None else round(measure.value, 4) for measure in one.measures
+    }

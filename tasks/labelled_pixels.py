@@ -1,0 +1,118 @@
+"""The maps and masks of labelled images, a few images at a time, and why one cannot be counted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.metrics.masks import mask_on_grid
+from storage import anomaly_maps
+from storage.errors import CorruptObject, InvalidKey, KeyNotFound, UnreadableImage
+from storage.filesystem import Store
+from storage.images import decode
+
+IMAGES_AT_ONCE = 16
+"""maps in memory together: some MB, and few enough requests"""
+_PROPORTION = 0.02
+"""by which height to width of a mask may differ from its image's, for sizes that were rounded"""
+
+
+class Uncountable(Exception):
+    """The pixels of one image cannot be counted; the message says why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPixels:
+    """One labelled image."""
+
+    row: Mapping[str, Any]
+    """as given"""
+    values: NDArray[np.float16] | None = None
+    """[H, W], the stored map; None if `problem`"""
+    mask: NDArray[np.bool_] | None = None
+    """[H, W], on the map's grid; None if `problem` or if nobody drew one"""
+    problem: str | None = None
+
+
+def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator[list[LabelledPixels]]:
+    """Maps and masks of `rows`, in chunks, in the order of the maps.
+
+    A row has image_key, label, mask_key, map_store, map_index, image_height and image_width. What cannot be counted
+    comes with its problem; a fault of the store that may pass is raised.
+    """
+    ordered = sorted(rows, key=lambda row: (row["map_store"] or "", row["map_index"] or 0))
+    for map_store, of_store in groupby(ordered, key=lambda row: row["map_store"]):
+        members = list(of_store)
+        for start in range(0, len(members), IMAGES_AT_ONCE):
+            chunk = members[start : start + IMAGES_AT_ONCE]
+            maps = _maps(store, map_store, [row["map_index"] for row in chunk])
+            yield [_pixels(store, row, values) for row, values in zip(chunk, maps, strict=True)]
+
+
+def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
+    """bool (h, w): True where the image under `key` is not black. Uncountable if it cannot be read."""
+    try:
+        # White from 1 on: a mask of 16 bits that counts its defects from 1 must not be rounded to black.
+        return np.asarray(decode(store.read(key), white_level=1).any(axis=2))
+    except (KeyNotFound, InvalidKey, UnreadableImage) as e:
+        raise Uncountable(
+            f"The mask {key} cannot be read ({e}), so no pixel of this image is counted. Save it again as a PNG of "
+            "the image's size, not black where the defect is."
+        ) from e
+
+
+def _maps(store: Store, key: str | None, indices: list[int | None]) -> list[NDArray[np.float16] | str]:
+    """The map of each index, or why there is none. One bad map must not take its neighbours with it."""
+    known = [index for index in indices if index is not None]
+    if key is None or len(known) < len(indices):
+        return ["The row names no map." for _ in indices]
+    try:
+        return list(anomaly_maps.read_maps(store, key, known).astype(np.float16))
+    except (KeyNotFound, CorruptObject) as e:
+        if len(known) == 1:
+            return [str(e)]
+        return [one for index in known for one in _maps(store, key, [index])]
+
+
+def _pixels(store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | str) -> LabelledPixels:
+    try:
+        if isinstance(values, str):
+            raise Uncountable(_no_map(values))
+        nans = int(np.count_nonzero(np.isnan(values)))
+        if nans:
+            raise Uncountable(_no_map(f"{nans} of {values.size} pixels are NaN, so it was never written whole."))
+        mask = None if row["mask_key"] is None else _mask_of(store, row, values.shape)
+    except Uncountable as e:
+        return LabelledPixels(row, problem=str(e))
+    return LabelledPixels(row, values, mask)
+
+
+def _no_map(why: str) -> str:
+    return (
+        f"The row is sealed, but its map is not there: {why} No pixel of this image is counted. Restore the maps "
+        "from a copy, or score the image again under a new model version."
+    )
+
+
+def _mask_of(store: Store, row: Mapping[str, Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    mask = read_mask(store, row["mask_key"])
+    height, width = row["image_height"] or shape[0], row["image_width"] or shape[1]
+    if abs(mask.shape[0] * width / (mask.shape[1] * height) - 1) > _PROPORTION:
+        raise Uncountable(
+            f"The mask {row['mask_key']} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {height}x{width}: "
+            "they do not lie on each other, so no pixel of this image is counted. Draw the mask on the image."
+        )
+    if row["label"] == "normal" and mask.any():
+        raise Uncountable(
+            f"The image is labelled normal, but its mask {row['mask_key']} has {int(mask.sum())} defect pixels: one "
+            "of the two is wrong, so no pixel of it is counted. Correct the label or remove the mask."
+        )
+    if row["label"] == "anomalous" and not mask.any():
+        raise Uncountable(
+            f"The image is labelled anomalous, but its mask {row['mask_key']} is black: its defect would count as "
+            "defect-free, so no pixel of it is counted. Draw the defect, or correct the label."
+        )
+    return mask_on_grid(mask, shape[0], shape[1])
