@@ -91,9 +91,11 @@ def _svg(height: float, title: str, description: str, drawn: Sequence[Markup]) -
 
 def _scale(figures: Sequence[DriftFigure], words: FigureWords) -> _Scale:
     values = [end for f in figures for end in (f.value, f.band_low, f.band_high) if end is not None]
-    low, high = _padded(0.0 if words.from_zero else min(values), max(values))
+    if words.from_zero:
+        values.append(0.0)
+    low, high = _padded(min(values), max(values))
     days = [figure.last_day.toordinal() for figure in figures]
-    return _Scale(0.0 if words.from_zero else low, high, min(days), max(days))
+    return _Scale(0.0 if words.from_zero and min(values) >= 0 else low, high, min(days), max(days))
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

@@ -1,9 +1,7 @@
 """The drift report: one HTML file that needs nothing else."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import drift_words, number_format
@@ -18,6 +16,7 @@ from reports.drift_records import (
     ModelSection,
 )
 from reports.drift_words import BY_DAY, EFFECT_SIZES, TONES, WINDOW_FIGURES
+from reports.page import page
 from reports.plain_text import shown
 
 MOST_BYTES = 5_000_000
@@ -72,17 +71,14 @@ def _render(report: DriftReport, detail: int) -> str:
         _section(section, number, tested, detail) for number, section in enumerate(_by_gravity(report), start=1)
     ]
     worst = drift_words.worst_action(report)
-    return (
-        _environment()
-        .get_template("drift_report.html")
-        .render(
-            report=report,
-            sections=sections,
-            headline=drift_words.headline(report),
-            worst=worst,
-            worst_tone="bad" if report.failed and worst in (HOLD, None) else TONES[worst],
-            shortened={_DRIFTING_ALONE: "of categories on hold ", _NOTHING: ""}.get(detail),
-        )
+    return page(
+        "drift_report.html",
+        report=report,
+        sections=sections,
+        headline=drift_words.headline(report),
+        worst=worst,
+        worst_tone="bad" if report.failed and worst in (HOLD, None) else TONES[worst],
+        shortened={_DRIFTING_ALONE: "of categories on hold ", _NOTHING: ""}.get(detail),
     )
 
 
@@ -170,23 +166,3 @@ def _golden(golden: GoldenFigures) -> tuple[str, str, str]:
         f"{golden.tolerance:g} is allowed"
     )
     return "Golden images", f"{number_format.count(golden.changed)} of {number_format.count(golden.images)}", meaning
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Every text passes here, so that no field can be forgotten.
-        finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
-    )
-    environment.filters.update(
-        score=number_format.score,
-        count=number_format.count,
-        percent=number_format.percent,
-        breakable=lambda key: Markup("/<wbr>").join(shown(key).split("/")),
-    )
-    return environment

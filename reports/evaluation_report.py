@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import evaluation_words, number_format
+from reports import evaluation_words
 from reports.curve import Mark, curve_chart
 from reports.evaluation_histogram import labelled_histogram
 from reports.evaluation_records import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation_shares import share_chart
 from reports.evaluation_words import WORDS, Words
 from reports.overlay import colour_scale_css
+from reports.page import page
 from reports.plain_text import shown
 from reports.records import ScoredImage
 from reports.thumbnails import Thumbnail, thumbnails
@@ -87,49 +86,20 @@ def render_evaluation_report(report: EvaluationReport) -> str:
 def _render(report: EvaluationReport, drawn: Sequence[Thumbnail | None]) -> str:
     pictures = iter(drawn)
     sections = [_section(one, number, pictures) for number, one in enumerate(report.categories, start=1)]
-    return (
-        _environment()
-        .get_template("evaluation.html")
-        .render(
-            report=report,
-            sections=sections,
-            titles=[WORDS[name].title for name in evaluation_words.GLANCE],
-            means=_glance(report.means),
-            averaged=sum(one.in_mean for one in report.categories),
-            colour_scale=Markup(colour_scale_css()),
-            dash=evaluation_words.DASH,
-        )
+    return page(
+        "evaluation.html",
+        report=report,
+        sections=sections,
+        titles=[WORDS[name].title for name in evaluation_words.GLANCE],
+        means=_glance(report.means),
+        averaged=sum(one.in_mean for one in report.categories),
+        colour_scale=Markup(colour_scale_css()),
+        dash=evaluation_words.DASH,
     )
 
 
 def _pictured(one: EvaluatedCategory) -> tuple[ScoredImage, ...]:
     return (*one.misses, *one.false_alarms, *one.borderline)
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Every text passes here, so that no field can be forgotten.
-        finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
-    )
-    environment.filters.update(
-        score=number_format.score,
-        count=number_format.count,
-        percent=number_format.percent,
-        counted=number_format.counted,
-        breakable=_breakable,
-    )
-    return environment
-
-
-def _breakable(key: str) -> Markup:
-    """`key` escaped, with a place to break the line after every '/'."""
-    return Markup("/<wbr>").join(shown(key).split("/"))
 
 
 def _section(one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None]) -> _Section:

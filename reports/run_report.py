@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import advice, number_format
 from reports.histogram import score_histogram
 from reports.overlay import colour_scale_css
+from reports.page import page
 from reports.plain_text import shown
 from reports.records import CategoryRun, RunReport, ScoredImage
 from reports.thumbnails import Thumbnail, thumbnails
@@ -68,18 +67,15 @@ def render_run_report(report: RunReport) -> str:
         _section(run, number, [_card(image, next(drawn)) for image in run.worst])
         for number, run in enumerate(report.categories, start=1)
     ]
-    return (
-        _environment()
-        .get_template("run_report.html")
-        .render(
-            report=report,
-            sections=sections,
-            outcome=advice.outcome_in_words(report),
-            outcome_tone={"completed": "good", "failed": "bad", "nothing to do": "plain"}.get(report.outcome, "warn"),
-            totals=totals(report),
-            seconds=(report.finished_at - report.started_at).total_seconds(),
-            colour_scale=Markup(colour_scale_css()),
-        )
+    return page(
+        "run_report.html",
+        report=report,
+        sections=sections,
+        outcome=advice.outcome_in_words(report),
+        outcome_tone={"completed": "good", "failed": "bad", "nothing to do": "plain"}.get(report.outcome, "warn"),
+        totals=totals(report),
+        seconds=(report.finished_at - report.started_at).total_seconds(),
+        colour_scale=Markup(colour_scale_css()),
     )
 
 
@@ -108,36 +104,6 @@ def tone(run: CategoryRun) -> str:
     if run.state == "sealed":
         return "warn" if run.unreadable + run.rejected else "good"
     return "plain"
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Every text passes here, so that no field can be forgotten.
-        finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
-    )
-    environment.filters.update(
-        score=number_format.score,
-        count=number_format.count,
-        percent=number_format.percent,
-        p_value=number_format.p_value,
-        duration=number_format.duration,
-        counted=number_format.counted,
-        alarm_share=advice.alarm_share,
-        without_score=advice.without_score,
-        breakable=_breakable,
-    )
-    return environment
-
-
-def _breakable(key: str) -> Markup:
-    """`key` escaped, with a place to break the line after every '/'."""
-    return Markup("/<wbr>").join(shown(key).split("/"))
 
 
 def _section(run: CategoryRun, number: int, cards: list[_Card]) -> _Section:

@@ -1,0 +1,45 @@
+"""What the pages of all reports are made with: templates that escape every text, and filters for numbers and keys."""
+
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import advice, number_format
+from reports.plain_text import shown
+
+
+def page(template: str, **contents: Any) -> str:
+    """The HTML of `template`, a file in reports/templates. jinja2.UndefinedError for a name without content."""
+    return _environment().get_template(template).render(**contents)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Every text passes here, so that no field can be forgotten.
+        finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
+    )
+    environment.filters.update(
+        score=number_format.score,
+        count=number_format.count,
+        percent=number_format.percent,
+        p_value=number_format.p_value,
+        duration=number_format.duration,
+        counted=number_format.counted,
+        alarm_share=advice.alarm_share,
+        without_score=advice.without_score,
+        breakable=_breakable,
+    )
+    return environment
+
+
+def _breakable(key: str) -> Markup:
+    """`key` escaped, with a place to break the line after every '/'."""
+    return Markup("/<wbr>").join(shown(key).split("/"))
