@@ -98,6 +98,7 @@ def test_stores_of_the_same_settings_share_connections(
     assert open_store(moto_s3.uri)._client is not store._client  # type: ignore[attr-defined]  # as above
 
 
+@pytest.mark.slow
 def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
     store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
