@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -184,15 +185,15 @@ def _ours(name: str) -> Callable[[Category, int], Scorer]:
     return train
 
 
-def _padim(category: Category, seed: int) -> Scorer:  # noqa: ARG001  # torch is seeded by the caller
-    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # only when asked for
+def _padim(category: Category, _seed: int) -> Scorer:
+    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # ours run where anomalib is not
 
     model = PadimModel(f"tf_{TEACHER}", LAYERS, pre_trained=False, n_features=PADIM_FEATURES)
     return _by_anomalib(model, category, model.fit)
 
 
-def _patchcore(category: Category, seed: int) -> Scorer:  # noqa: ARG001  # torch is seeded by the caller
-    from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: PLC0415  # only when asked for
+def _patchcore(category: Category, _seed: int) -> Scorer:
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: PLC0415  # likewise
 
     model = PatchcoreModel(LAYERS[1:], f"tf_{TEACHER}", pre_trained=False)
     return _by_anomalib(model, category, lambda: model.subsample_embedding(CORESET))
@@ -201,7 +202,7 @@ def _patchcore(category: Category, seed: int) -> Scorer:  # noqa: ARG001  # torc
 def _by_anomalib(model: torch.nn.Module, category: Category, finish: Callable[[], object]) -> Scorer:
     spec = teacher_spec(TEACHER)
     adopt = load_weights(TEACHER, spec.source, None)
-    full = __import__("timm").create_model(f"tf_{TEACHER}")
+    full = timm.create_model(f"tf_{TEACHER}")
     adopt(full)
     missing = model.feature_extractor.feature_extractor.load_state_dict(full.state_dict(), strict=False).missing_keys
     if missing:

@@ -92,7 +92,8 @@ def _artwork(size: int) -> tuple[NDArray, NDArray, NDArray]:
     ink.ellipse(_box(22, 46, 1.6, 1.6, unit), fill=255)
     for x, y, text in LEGEND:
         ink.text((x * unit, y * unit), text, fill=255, font=ImageFont.load_default(9.5 * unit), anchor="lm")
-    return tuple(_scaled_down(layer, size) for layer in layers)  # type: ignore[return-value]  # three layers
+    first, second, third = (_scaled_down(layer, size) for layer in layers)
+    return first, second, third
 
 
 def _disc(layer: ImageDraw.ImageDraw, x: float, y: float, radius: float, unit: float, fill: int = 255) -> None:

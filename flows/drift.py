@@ -1,7 +1,7 @@
 """Drift: some days of sealed scores against the calibration of the models that gave them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
@@ -175,14 +175,14 @@ def _sealed_models(store: Store, first: date, last: date, categories: list[str] 
     return sorted(model for model in sealed if not categories or model[0] in categories)
 
 
-def _drift_settings(options: Mapping[str, float] | None, models: int) -> DriftSettings:
+def _drift_settings(options: Mapping[str, Any] | None, models: int) -> DriftSettings:
     known = [field.name for field in fields(DriftSettings)]
     for name in options or {}:
         if name not in known:
             raise SettingsError(f"Drift setting {name!r} is not known{nearest(name, known)} Nothing was assessed.")
     enough = max(DriftSettings().resamples, _RESAMPLES_A_MODEL * models)
     try:
-        return DriftSettings(**{"resamples": enough, **(options or {})})  # type: ignore[arg-type]
+        return replace(DriftSettings(resamples=enough), **(options or {}))
     except ConfigError as e:
         raise SettingsError(str(e)) from e
 

@@ -72,7 +72,7 @@ def prefect_server() -> Iterator[str]:
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
     """
-    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415  (seconds to import)
+    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415  # takes seconds: a wrong option must be told at once
 
     configured = PREFECT_API_URL.value()
     if configured:
@@ -132,7 +132,7 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  (commands start the server before any thread)
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call, before this process has threads
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -180,7 +180,7 @@ def _die_with_parent() -> None:
 def _environment(values: dict[str, str]) -> Iterator[None]:
     """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
     and a flow called from one would start another server."""
-    from prefect.context import refresh_global_settings_context  # noqa: PLC0415  (seconds to import)
+    from prefect.context import refresh_global_settings_context  # noqa: PLC0415  # as in prefect_server
 
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

@@ -18,7 +18,7 @@ def settle(futures: Mapping[str, PrefectFuture[R]]) -> tuple[dict[str, R], dict[
     for name, future in futures.items():
         try:
             results[name] = future.result()
-        except Exception as e:  # noqa: BLE001  (whatever it is, it is this name's problem alone)
+        except Exception as e:  # noqa: BLE001  # handed on under its name; one bad category must not end the others
             problems[name] = e
     return results, problems
 

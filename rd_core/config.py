@@ -13,12 +13,13 @@ RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
 
 
+@dataclass(frozen=True)
 class _Record:
     """JSON round trip for the frozen dataclasses below."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `json.dumps` takes; `from_dict` gives the same record back."""
-        plain = asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        plain = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
     @classmethod
@@ -27,7 +28,7 @@ class _Record:
 
         Raises ConfigError for an unknown field (it names the nearest known one) or a value of the wrong type.
         """
-        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every subclass is a dataclass
+        known = [field.name for field in fields(cls)]
         refuse_unknown(values, known, cls.__name__)
         try:
             return TypeAdapter(cls).validate_python(values)

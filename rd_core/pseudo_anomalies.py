@@ -7,14 +7,14 @@ ways, the first two after known work: a patch with the texture of another image 
 bar in a colour of the image or a foreign one.
 """
 
-from collections.abc import Callable, Sequence
-from typing import overload
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from rd_core.images import Images
 from rd_core.preprocessing import resize
 
 Picture = NDArray[np.float32]
@@ -45,7 +45,7 @@ def foreign_texture(picture: Picture, donor: Picture, rng: Generator) -> Picture
     return picture * (1 - cover) + np.clip(texture, 0, 1) * cover
 
 
-def pasted_piece(picture: Picture, donor: Picture, rng: Generator) -> Picture:  # noqa: ARG001  # a Defect's signature
+def pasted_piece(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     """A block or a scar of the picture, pasted elsewhere, a little lighter or darker."""
     scale = _scale(picture)
     sides = (rng.uniform(2, 5), rng.uniform(8, 28)) if rng.random() < 0.5 else tuple(rng.uniform(3, 14, 2))
@@ -61,7 +61,7 @@ def pasted_piece(picture: Picture, donor: Picture, rng: Generator) -> Picture:  
     return marred
 
 
-def changed_light(picture: Picture, donor: Picture, rng: Generator) -> Picture:  # noqa: ARG001  # a Defect's signature
+def changed_light(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     """A cloud that darkens or lightens what lies below it."""
     scale = _scale(picture)
     cloud = np.minimum(2 * _cloud(rng, picture, cell=rng.uniform(2, 8) * scale, above=rng.uniform(0.3, 1.0)), 1)
@@ -69,7 +69,7 @@ def changed_light(picture: Picture, donor: Picture, rng: Generator) -> Picture: 
     return picture * (1 + rng.choice([-1, 1]) * rng.uniform(0.2, 0.8) * cover)
 
 
-def bar(picture: Picture, donor: Picture, rng: Generator) -> Picture:  # noqa: ARG001  # a Defect's signature
+def bar(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     """A straight bar, from a speck to a long scratch, in a colour found in the picture or away from its mean."""
     scale = _scale(picture)
     height, width = picture.shape[:2]
@@ -107,13 +107,13 @@ def with_pseudo_anomaly(
     return np.round(255 * marred).astype(np.uint8), mask
 
 
-class MarredImages(Sequence[NDArray[np.uint8]]):
+class MarredImages:
     """`copies` marred versions of each image, at one size: number i * copies + j is the j-th of image i.
 
     Made when asked for, the same every time: each from random numbers of its own, drawn from `seed`.
     """
 
-    def __init__(self, images: Sequence[NDArray[np.uint8]], copies: int, height: int, width: int, seed: int) -> None:
+    def __init__(self, images: Images, copies: int, height: int, width: int, seed: int) -> None:
         self._images = images
         self._copies = copies
         self._size = height, width
@@ -122,15 +122,7 @@ class MarredImages(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self._images) * self._copies
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[NDArray[np.uint8]]: ...
-
-    def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} marred images, none with the number {index}")
         rng = np.random.default_rng((self._seed, index))

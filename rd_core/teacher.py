@@ -100,7 +100,7 @@ class Frozen(nn.Module):
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
-    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # the signature is nn.Module's
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # nn.Module's callers pass it by this name
         """Stays in eval mode: frozen layers have no other."""
         return super().train(False)
 
@@ -176,7 +176,7 @@ Adopt = Callable[[nn.Module], None]
 
 
 def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
-    import timm  # slow to import, and not needed for ResNets  # noqa: PLC0415
+    import timm  # noqa: PLC0415  # takes seconds, and ResNets do without it
 
     net: Any = timm.create_model(f"tf_{spec.name}", pretrained=False)
     if adopt:
@@ -191,7 +191,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
 
 
 def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
-    import torchvision  # slow to import, and not needed for EfficientNets  # noqa: PLC0415
+    import torchvision  # noqa: PLC0415  # takes seconds, and EfficientNets do without it
 
     net: Any = getattr(torchvision.models, spec.name)(weights=None)
     if adopt:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rd_core.images import Images
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.preprocessing import resize
 from rd_core.standardisation import Moments
@@ -21,9 +22,6 @@ from rd_core.teacher import STRIDES
 DECODERS = 2
 """threads that decode ahead"""
 FLOAT16_MAX = 65504.0
-
-Images = Sequence[NDArray[np.uint8]]
-"""decoded images, uint8 (H, W, 3) of any size, fetched (and decoded) when indexed"""
 
 
 class FeatureSource(Protocol):

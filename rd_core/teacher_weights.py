@@ -116,7 +116,7 @@ def _torch_cache(source: WeightSource, tried: list[str]) -> Path | None:
 
 
 def _hub_cache(source: WeightSource, tried: list[str]) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # only when asked for
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # takes a second; packaged weights never need it
 
     assert source.timm_repository is not None
     found = try_to_load_from_cache(source.timm_repository, "model.safetensors")
@@ -139,8 +139,8 @@ def _download_torchvision(source: WeightSource, tried: list[str]) -> Path | None
 
 
 def _download_timm(source: WeightSource, tried: list[str]) -> Path | None:
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # only when asked for
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # as in _hub_cache
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415  # likewise
 
     assert source.timm_repository is not None
     try:

@@ -13,12 +13,12 @@ from rd_core.blend_fitting import fit_blend
 from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.descent import Descent, Look, Sources, TrainingProgress
 from rd_core.errors import TooFewNormals
+from rd_core.images import Images
 from rd_core.model import ReverseDistillation, build_model, default_device
 from rd_core.pseudo_anomalies import MarredImages
 from rd_core.teacher_features import (
     CachedFeatures,
     FeatureSource,
-    Images,
     StreamedFeatures,
     feature_bytes,
     stream_features,

@@ -64,7 +64,7 @@ class BenchmarkImages:
         return total.hexdigest()
 
 
-class DecodedImages(Sequence[NDArray[np.uint8]]):
+class DecodedImages:
     """Pixels by index, uint8 (H, W, 3) of each file's own size, read and decoded on each access."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -73,7 +73,7 @@ class DecodedImages(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:  # type: ignore[override]  # slices are not needed
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return _pixels(self._paths[index])
 
 

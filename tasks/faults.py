@@ -19,7 +19,7 @@ class RetryPolicy(TypedDict):
     retry_condition_fn: Any
 
 
-def is_storage_fault(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  (Prefect's signature)
+def is_storage_fault(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """True for a fault that may pass by itself. A wrong key or a full disk stays wrong: the run says so at once."""
     result = state.result(raise_on_failure=False)
     return isinstance(result, TransientFault)

@@ -177,12 +177,12 @@ def _become_reference(store: Store, key: str, data: bytes) -> bool:
 def _replayed(images: Store, scorer: Scorer, golden: list[GoldenImage]) -> pa.Table:
     """A row an image, in order."""
     looks = [_look(images, scorer, one) for one in golden]
-    readable = [i for i, (_, pixels) in enumerate(looks) if pixels is not None]
+    readable = [(i, pixels) for i, (_, pixels) in enumerate(looks) if pixels is not None]
     found: list[float | None] = [None] * len(golden)
     for start in range(0, len(readable), _MICRO_BATCH):
         part = readable[start : start + _MICRO_BATCH]
-        batch = np.stack([looks[i][1] for i in part])  # type: ignore[misc]  # readable ones have pixels
-        for i, score in zip(part, scorer.model.score(batch).scores, strict=True):
+        batch = np.stack([pixels for _, pixels in part])
+        for (i, _), score in zip(part, scorer.model.score(batch).scores, strict=True):
             found[i] = float(score)
     columns = [[one.key for one in golden], [one.etag for one in golden], found, [state for state, _ in looks]]
     return pa.Table.from_arrays(

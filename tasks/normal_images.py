@@ -46,7 +46,7 @@ class NormalImages:
         return [PurePosixPath(key).name for key in self.keys]
 
 
-class PixelSource(Sequence[np.ndarray]):
+class PixelSource:
     """Pixels of images by index, uint8 (height, width, 3), read and decoded on each access: never all in memory."""
 
     def __init__(self, images: Store, keys: Sequence[str], image_format: ImageFormat) -> None:
@@ -57,7 +57,7 @@ class PixelSource(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # slices are not needed
+    def __getitem__(self, index: int) -> np.ndarray:
         return _pixels(self._images.read(self._keys[index]), self._format)
 
 

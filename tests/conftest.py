@@ -50,7 +50,7 @@ def prefect_api(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def scheduler(prefect_api: str) -> Iterator[str]:
     """A Dask cluster of two worker processes, as an embedded run has."""
-    from distributed import LocalCluster  # noqa: PLC0415
+    from distributed import LocalCluster  # noqa: PLC0415  # a second that most tests need not pay
 
     with LocalCluster(
         n_workers=2,

@@ -48,13 +48,13 @@ def test_marred_images_are_copies_of_their_image_the_same_every_time():
     first, again = (np.stack([one[i] for i in range(12)]) for one in (marred, MarredImages(images, 4, 64, 96, 5)))
     assert np.array_equal(first, again)
     assert len({one.tobytes() for one in first}) == 12
-    assert not np.array_equal(first, np.stack(MarredImages(images, 4, 64, 96, 6)[:]))
+    assert not np.array_equal(first, np.stack(list(MarredImages(images, 4, 64, 96, 6))))
 
 
 def test_a_marred_image_looks_like_the_one_it_was_made_of():
     dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 200, np.uint8)
     marred = MarredImages([dark, bright], copies=6, height=64, width=64, seed=0)
-    assert [int(np.median(one)) for one in marred[:]] == [40] * 6 + [200] * 6
+    assert [int(np.median(one)) for one in marred] == [40] * 6 + [200] * 6
 
 
 def test_a_number_beyond_the_last_is_an_index_error():

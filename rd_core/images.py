@@ -1,0 +1,15 @@
+"""Images as training takes them: fetched one by one, so that a plant's normals are never all in memory."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Images(Protocol):
+    """Decoded images, uint8 (H, W, 3) of any size, fetched (and decoded) when indexed. A list of arrays is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        """Raises IndexError beyond the last, and whatever fetching raises."""
