@@ -3,19 +3,31 @@
 Heavy packages are imported inside the commands, so that --help answers at once.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-RUN_FAILED = 1
+from flows.command import (
+    DATE_FORMATS,
+    RUN_FAILED,
+    CategoriesOption,
+    DaskOption,
+    ImagesOption,
+    StoreOption,
+    VerboseOption,
+    command_server,
+    day_of,
+    plain_errors,
+    resolved_store,
+    say,
+    show_run,
+)
 
 app = typer.Typer(
     name="rd-inspect",
@@ -41,31 +53,6 @@ app = typer.Typer(
     Exit codes: 0 done, 1 the run failed, 2 wrong use.
     """,
 )
-
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        envvar="RD_INSPECT_STORE",
-        metavar="URI",
-        help="Where everything we write goes: a folder such as ./plant, or s3://bucket/prefix "
-        "(endpoint and keys from the usual AWS settings).",
-    ),
-]
-ImagesOption = Annotated[
-    str | None,
-    typer.Option("--images", metavar="URI", help="The images' own store, read only, if they do not lie in --store."),
-]
-CategoriesOption = Annotated[
-    list[str] | None,
-    typer.Option("--category", metavar="NAME", help="Only this category; may be given again."),
-]
-DaskOption = Annotated[
-    str | None,
-    typer.Option("--dask-address", metavar="ADDRESS", help="Scheduler of a running Dask cluster; default: our own."),
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal too.")]
-DATE_FORMATS = ["%Y-%m-%d"]
 
 
 class Format(StrEnum):
@@ -98,17 +85,17 @@ def import_folder(
     images, with their labels; masks from `ground_truth/<kind>/*_mask.png` are kept beside. Doing it again changes
     nothing.
     """
-    with _plain_errors():
+    with plain_errors():
         from flows.importing import import_category
 
         day = run_date.date()
         before = normals_date.date() if normals_date else day - timedelta(days=1)
-        imported = import_category(_store(store), folder, category, day, before)
-        _say(
+        imported = import_category(resolved_store(store), folder, category, day, before)
+        say(
             f"{category}: {imported.normals} labelled normals ({before}), {imported.test} images of {day} "
             f"({imported.anomalous} labelled anomalous, {imported.masks} masks)."
         )
-        _say(f"Next: rd-inspect train --category {category} --store {_store(store)}")
+        say(f"Next: rd-inspect train --category {category} --store {resolved_store(store)}")
 
 
 @app.command()
@@ -133,11 +120,11 @@ def train(
     options = {
         "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
     }  # fmt: skip
-    with _plain_errors(), _server(verbose):
+    with plain_errors(), command_server(verbose):
         from flows.training import train_model
 
         run = train_model(
-            _store(store),
+            resolved_store(store),
             category,
             images=images,
             promote=promote,
@@ -147,7 +134,7 @@ def train(
         from flows.tables import training_table
 
         Console().print(training_table(run))
-        _say(f"Next: rd-inspect inspect --run-date DATE --store {_store(store)}")
+        say(f"Next: rd-inspect inspect --run-date DATE --store {resolved_store(store)}")
 
 
 @app.command()
@@ -167,9 +154,14 @@ def inspect(
     Images that were scored before and have not changed are left alone, so a run that was interrupted goes on where it
     stopped. A file that cannot be read becomes a row with its error. Ends with a report.
     """
-    with _plain_errors(), _server(verbose):
-        day = run_date.date() if run_date else None
-        if not _inspect_and_show(_store(store), day, category, images, dask_address):
+    with plain_errors(), command_server(verbose):
+        from flows.inspection import InspectionFailed, inspect_images
+        from flows.tables import inspection_table
+
+        uri, day = resolved_store(store), day_of(run_date)
+
+        work = partial(inspect_images, uri, day, category, images=images, dask_address=dask_address)
+        if not show_run(work, InspectionFailed, inspection_table, uri):
             raise typer.Exit(RUN_FAILED)
 
 
@@ -193,20 +185,14 @@ def evaluate(
     can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
-    with _plain_errors(), _server(verbose):
+    with plain_errors(), command_server(verbose):
         from flows.evaluation import EvaluationFailed
         from flows.evaluation import evaluate as evaluate_days
         from flows.evaluation_table import evaluation_table
 
-        uri, failed = _store(store), False
-        first, last = (day.date() if day else None for day in (first_day, last_day))
-        try:
-            run = evaluate_days(uri, first, last, category, images=images, dask_address=dask_address)
-        except EvaluationFailed as e:
-            run, failed = e.run, True
-        Console().print(evaluation_table(run))
-        _say(f"Report: {uri.rstrip('/')}/{run.report}")
-        if failed:
+        uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
+        work = partial(evaluate_days, uri, first, last, category, images=images, dask_address=dask_address)
+        if not show_run(work, EvaluationFailed, evaluation_table, uri):
             raise typer.Exit(RUN_FAILED)
 
 
@@ -236,23 +222,17 @@ def drift(
     new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
-    with _plain_errors(), _server(verbose):
+    with plain_errors(), command_server(verbose):
         from flows.drift import DriftFailed, report_drift
         from flows.drift_table import drift_table
 
-        uri, failed = _store(store), False
-        first, last = (day.date() if day else None for day in (first_day, last_day))
+        uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         options = None if defect_share is None else {"defect_share": defect_share}
-        try:
-            run = report_drift(
-                uri, first, last, category, images=images, golden=golden, dask_address=dask_address, options=options
-            )
-        except DriftFailed as e:
-            run, failed = e.run, True
-        Console().print(drift_table(run))
-        if run.report:
-            _say(f"Report: {uri.rstrip('/')}/{run.report}")
-        if failed:
+        work = partial(
+            report_drift, uri, first, last, category,
+            images=images, golden=golden, dask_address=dask_address, options=options,
+        )  # fmt: skip
+        if not show_run(work, DriftFailed, drift_table, uri):
             raise typer.Exit(RUN_FAILED)
 
 
@@ -263,15 +243,15 @@ def models(
     version: Annotated[str | None, typer.Option("--version", metavar="V", help="Show this version's card.")] = None,
 ) -> None:
     """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
-    with _plain_errors():
+    with plain_errors():
         from flows.tables import model_card_json, models_table
 
         if version and not category:
             raise typer.BadParameter("--version needs --category: versions are named within a category")
         if version and category:
-            sys.stdout.write(model_card_json(_store(store), category, version) + "\n")
+            sys.stdout.write(model_card_json(resolved_store(store), category, version) + "\n")
         else:
-            Console().print(models_table(_store(store), category))
+            Console().print(models_table(resolved_store(store), category))
 
 
 @app.command()
@@ -287,10 +267,10 @@ def query(
 
     Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
     """
-    with _plain_errors():
+    with plain_errors():
         from flows.tables import query_output
 
-        query_output(_store(store), sql, output_format.value)
+        query_output(resolved_store(store), sql, output_format.value)
 
 
 class BenchmarkProtocol(StrEnum):
@@ -339,7 +319,7 @@ def benchmark(
     The paper's own setting takes hours on a GPU and days on a CPU. To try it: `rd-inspect benchmark mvtec --category
     bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
     """
-    with _plain_errors():
+    with plain_errors():
         from flows.benchmark_tables import benchmark_tables
         from flows.paper_benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
 
@@ -359,7 +339,7 @@ def benchmark(
         run = run_benchmark(settings)
         for table in benchmark_tables(run):
             Console().print(table, "")
-        _say(f"Rows: {out} ({run.computed} new, {len(run.rows)} of these settings)")
+        say(f"Rows: {out} ({run.computed} new, {len(run.rows)} of these settings)")
         if run.problems:
             raise BenchmarkFailed("\n".join(run.problems))
 
@@ -374,62 +354,7 @@ def demo(
     Woven cloth, brushed metal and a printed part; defects of several kinds; a night with broken files, a night under
     drifting light. Takes a few minutes on two cores.
     """
-    with _plain_errors(), _server(verbose):
+    with plain_errors(), command_server(verbose):
         from flows.demonstration import demonstrate
 
         demonstrate(store)
-
-
-def _inspect_and_show(
-    store: str, day: date | None, categories: list[str] | None, images: str | None, dask_address: str | None
-) -> bool:
-    """Inspect, print what was done; False when the run failed."""
-    from flows.inspection import InspectionFailed, inspect_images
-    from flows.tables import inspection_table
-
-    failed = False
-    try:
-        run = inspect_images(store, day, categories, images=images, dask_address=dask_address)
-    except InspectionFailed as e:
-        run, failed = e.run, True
-    Console().print(inspection_table(run))
-    if run.report:
-        _say(f"Report: {store.rstrip('/')}/{run.report}")
-    return not failed
-
-
-def _store(given: str | None) -> str:
-    from flows.settings import store_uri
-
-    return store_uri(given)
-
-
-def _say(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""
-    from flows.failures import exit_code_of
-
-    try:
-        yield
-    except Exception as e:
-        code = exit_code_of(e)
-        if code is None:
-            raise
-        _say(f"rd-inspect: {e}")
-        raise typer.Exit(code) from e
-
-
-@contextmanager
-def _server(verbose: bool) -> Iterator[None]:
-    """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain."""
-    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
-    if sys.stderr.isatty() and not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    from flows.prefect_server import prefect_server
-
-    with prefect_server():
-        yield

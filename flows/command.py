@@ -1,0 +1,114 @@
+"""What the commands share: options, plain errors, the Prefect server, and the end of a run.
+
+Heavy packages are imported inside the functions, so that --help answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Annotated, Protocol, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+RUN_FAILED = 1
+"""exit code"""
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="RD_INSPECT_STORE",
+        metavar="URI",
+        help="Where everything we write goes: a folder such as ./plant, or s3://bucket/prefix "
+        "(endpoint and keys from the usual AWS settings).",
+    ),
+]
+ImagesOption = Annotated[
+    str | None,
+    typer.Option("--images", metavar="URI", help="The images' own store, read only, if they do not lie in --store."),
+]
+CategoriesOption = Annotated[
+    list[str] | None,
+    typer.Option("--category", metavar="NAME", help="Only this category; may be given again."),
+]
+DaskOption = Annotated[
+    str | None,
+    typer.Option("--dask-address", metavar="ADDRESS", help="Scheduler of a running Dask cluster; default: our own."),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal too.")]
+DATE_FORMATS = ["%Y-%m-%d"]
+
+
+class Reported(Protocol):
+    """A run of a flow."""
+
+    @property
+    def report(self) -> str | None:
+        """Key of its HTML report, if it wrote one."""
+
+
+R = TypeVar("R", bound=Reported)
+
+
+def show_run(work: Callable[[], R], failure: type[Exception], table: Callable[[R], Table], store: str) -> bool:
+    """Run a flow and print what it did, also when it failed; False then.
+
+    failure: what the flow raises when only a part could be done; it has the run as `run`.
+    """
+    failed = False
+    try:
+        run = work()
+    except failure as e:
+        run, failed = e.run, True  # type: ignore[attr-defined]  # each of our flows' failures has it
+    Console().print(table(run))
+    if run.report:
+        say(f"Report: {store.rstrip('/')}/{run.report}")
+    return not failed
+
+
+def day_of(given: datetime | None) -> date | None:
+    """The day of a date option; typer knows no dates without a time."""
+    return given.date() if given else None
+
+
+def resolved_store(given: str | None) -> str:
+    """The store that --store or RD_INSPECT_STORE names. Raises SettingsError without either."""
+    from flows.settings import store_uri
+
+    return store_uri(given)
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error, so that what a command prints can be piped."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""
+    from flows.failures import exit_code_of
+
+    try:
+        yield
+    except Exception as e:
+        code = exit_code_of(e)
+        if code is None:
+            raise
+        say(f"rd-inspect: {e}")
+        raise typer.Exit(code) from e
+
+
+@contextmanager
+def command_server(verbose: bool) -> Iterator[None]:
+    """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain."""
+    os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
+    if sys.stderr.isatty() and not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    from flows.prefect_server import prefect_server
+
+    with prefect_server():
+        yield
