@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
-from html.parser import HTMLParser
 from importlib.resources import files
 
 import numpy as np
@@ -23,40 +22,10 @@ from reports.evaluation_records import Curve, EvaluatedCategory, EvaluationRepor
 from reports.evaluation_report import MOST_BYTES, render_evaluation_report
 from reports.evaluation_shares import share_chart
 from reports.evaluation_words import DASH, WORDS, in_digits, next_steps
+from tests.reports.html_page import Page, words
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
-_VOID = {"meta", "img", "br", "wbr"}
-
-
-class Page(HTMLParser):
-    """What stands in a page; parsing fails if an element is not closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture
@@ -109,10 +78,6 @@ def evaluation(evaluated) -> Callable[..., EvaluationReport]:
         return EvaluationReport(**{**defaults, **more})
 
     return build
-
-
-def words(html: str) -> str:
-    return re.sub(r"[ \n]+", " ", Page(html).text).strip()
 
 
 def undefined(why: str = "no judged image is labelled normal") -> tuple[Measure, ...]:

@@ -1,13 +1,12 @@
 import itertools
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from reports.run_report import render_run_report
+from tests.reports.html_page import Page, words
 
-_VOID = {"meta", "img", "br", "wbr"}
 _NASTY = [
     "images/cloth/d/<script>alert(1)</script>.png",
     "images/cloth/d/\"><img src=x onerror='alert(1)'>.png",
@@ -15,40 +14,6 @@ _NASTY = [
     "images/cloth/d/{{ 7 * 7 }}.png",
     "images/cloth/d/Prüfling 日本 №1.png",
 ]
-
-
-class Page(HTMLParser):
-    """What stands in a page; parsing fails if an element is not closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.handle_startendtag(tag, attrs)
-        if tag not in _VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def words(html: str) -> str:
-    return re.sub(r"[ \n]+", " ", Page(html).text).strip()
 
 
 def test_the_page_needs_nothing_from_outside(run_report):
