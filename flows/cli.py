@@ -15,7 +15,6 @@ from rich.console import Console
 
 from flows.command import (
     DATE_FORMATS,
-    RUN_FAILED,
     CategoriesOption,
     DaskOption,
     ImagesOption,
@@ -155,14 +154,13 @@ def inspect(
     stopped. A file that cannot be read becomes a row with its error. Ends with a report.
     """
     with plain_errors(), command_server(verbose):
-        from flows.inspection import InspectionFailed, inspect_images
+        from flows.inspection import inspect_images
         from flows.tables import inspection_table
 
         uri, day = resolved_store(store), day_of(run_date)
 
         work = partial(inspect_images, uri, day, category, images=images, dask_address=dask_address)
-        if not show_run(work, InspectionFailed, inspection_table, uri):
-            raise typer.Exit(RUN_FAILED)
+        show_run(work, inspection_table, uri)
 
 
 @app.command()
@@ -186,14 +184,12 @@ def evaluate(
     and the same figures as JSON and Parquet.
     """
     with plain_errors(), command_server(verbose):
-        from flows.evaluation import EvaluationFailed
         from flows.evaluation import evaluate as evaluate_days
         from flows.evaluation_table import evaluation_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(evaluate_days, uri, first, last, category, images=images, dask_address=dask_address)
-        if not show_run(work, EvaluationFailed, evaluation_table, uri):
-            raise typer.Exit(RUN_FAILED)
+        show_run(work, evaluation_table, uri)
 
 
 @app.command()
@@ -223,7 +219,7 @@ def drift(
     and the same figures as JSON and Parquet.
     """
     with plain_errors(), command_server(verbose):
-        from flows.drift import DriftFailed, report_drift
+        from flows.drift import report_drift
         from flows.drift_table import drift_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
@@ -232,8 +228,7 @@ def drift(
             report_drift, uri, first, last, category,
             images=images, golden=golden, dask_address=dask_address, options=options,
         )  # fmt: skip
-        if not show_run(work, DriftFailed, drift_table, uri):
-            raise typer.Exit(RUN_FAILED)
+        show_run(work, drift_table, uri)
 
 
 @app.command()

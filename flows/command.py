@@ -14,8 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-RUN_FAILED = 1
-"""exit code"""
+from flows.run_failed import RUN_FAILED, PartlyDone
 
 StoreOption = Annotated[
     str | None,
@@ -54,20 +53,18 @@ class Reported(Protocol):
 R = TypeVar("R", bound=Reported)
 
 
-def show_run(work: Callable[[], R], failure: type[Exception], table: Callable[[R], Table], store: str) -> bool:
-    """Run a flow and print what it did, also when it failed; False then.
-
-    failure: what the flow raises when only a part could be done; it has the run as `run`.
-    """
+def show_run(work: Callable[[], R], table: Callable[[R], Table], store: str) -> None:
+    """Run a flow and print what it did, also when that was only a part; the command then ends as failed."""
     failed = False
     try:
         run = work()
-    except failure as e:
-        run, failed = e.run, True  # type: ignore[attr-defined]  # each of our flows' failures has it
+    except PartlyDone as e:
+        run, failed = e.run, True
     Console().print(table(run))
     if run.report:
         say(f"Report: {store.rstrip('/')}/{run.report}")
-    return not failed
+    if failed:
+        raise typer.Exit(RUN_FAILED)
 
 
 def day_of(given: datetime | None) -> date | None:

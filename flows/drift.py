@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from rd_core.drift.false_discovery import discoveries
@@ -50,12 +51,11 @@ class DriftRun:
     """key of the HTML; None where there was nothing to report"""
 
 
-class DriftFailed(Exception):
+class DriftFailed(PartlyDone):
     """Some model could not be assessed. `run` says what was done all the same."""
 
     def __init__(self, run: DriftRun) -> None:
-        self.run = run
-        super().__init__("; ".join(f"{what}: {why}" for what, why in run.failed))
+        super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
 
 
 @flow(name="report-drift")

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from reports.evaluation_records import Measure
@@ -54,13 +55,12 @@ class EvaluationRun:
     """(partition, why)"""
 
 
-class EvaluationFailed(Exception):
+class EvaluationFailed(PartlyDone):
     """Some partition could not be evaluated. `run` has the figures of the others."""
 
     def __init__(self, run: EvaluationRun) -> None:
-        self.run = run
         problems = "; ".join(f"{what}: {why}" for what, why in run.failed)
-        super().__init__(f"{len(run.failed)} partitions are in no figure. {problems}. Report: {run.report}")
+        super().__init__(run, f"{len(run.failed)} partitions are in no figure. {problems}. Report: {run.report}")
 
 
 @flow(name="evaluate")

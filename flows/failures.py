@@ -3,10 +3,10 @@
 from pydantic import ValidationError
 
 from flows.prefect_server import ServerNotStarted
+from flows.run_failed import RUN_FAILED, WRONG_USE, RunFailed
 from flows.settings import SettingsError
 from storage.errors import AccessDenied, InvalidAddress, InvalidKey, QueryError, StorageError, StoreNotFound
 
-RUN_FAILED, WRONG_USE = 1, 2
 _WRONG_USE = (
     SettingsError,
     InvalidAddress,
@@ -22,18 +22,14 @@ def exit_code_of(error: Exception) -> int | None:
     """1 or 2 for errors whose message an operator can act on, None for a bug."""
     if isinstance(error, _WRONG_USE):
         return WRONG_USE
-    if isinstance(error, (StorageError, ServerNotStarted)):
+    if isinstance(error, (StorageError, ServerNotStarted, RunFailed)):
         return RUN_FAILED
-    return _of_training(error)
+    return _of_tasks(error)
 
 
-def _of_training(error: Exception) -> int | None:
+def _of_tasks(error: Exception) -> int | None:
     """Imported only here: these modules bring Prefect and the networks, seconds that most errors need not pay."""
-    from flows.inspection import InspectionFailed
-    from flows.training import TrainingFailed
     from tasks.fit_model import NoNormals
     from tasks.import_folder import NotAnImageFolder
 
-    if isinstance(error, (NoNormals, NotAnImageFolder)):
-        return WRONG_USE
-    return RUN_FAILED if isinstance(error, (TrainingFailed, InspectionFailed)) else None
+    return WRONG_USE if isinstance(error, (NoNormals, NotAnImageFolder)) else None

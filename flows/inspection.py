@@ -13,6 +13,7 @@ from prefect.states import Completed
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
+from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from storage.errors import StorageError
@@ -39,13 +40,12 @@ class InspectionRun:
     """key of the HTML report; None when there was nothing to do"""
 
 
-class InspectionFailed(Exception):
+class InspectionFailed(PartlyDone):
     """Some category was not scored whole. `run` says what was done all the same."""
 
     def __init__(self, run: InspectionRun) -> None:
-        self.run = run
         problems = (f"{one.category}: {one.message}" for one in run.categories if one.message)
-        super().__init__(f"{_in_a_line(run)}. " + "; ".join(problems))
+        super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(problems))
 
 
 @flow(name="inspect-images")

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from flows.benchmark_progress import BenchmarkDisplay, benchmark_display
 from flows.paper_figures import MAP_STAGES, TEACHERS
+from flows.run_failed import RunFailed
 from flows.settings import SettingsError
-from flows.training import TrainingFailed
 from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
 from rd_core.preprocessing import PREPROCESSING_VERSION
@@ -32,7 +32,7 @@ PAPER_IMAGE_SIZE = 256
 ALL_STAGES = (1, 2, 3)
 
 
-class BenchmarkFailed(TrainingFailed):
+class BenchmarkFailed(RunFailed):
     """Some measurements could not be made; the message says which and why."""
 
 

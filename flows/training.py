@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.progress import progress_bars
+from flows.run_failed import RunFailed
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from storage.filesystem import open_store
@@ -17,7 +18,7 @@ from storage.labels import list_label_categories
 from tasks.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(RunFailed):
     """Some category has no new model; the message says which and why."""
 
 
