@@ -14,6 +14,7 @@ from scipy.stats import binom, genpareto
 
 from rd_core.errors import ConfigError, TooFewNormals
 
+ACCEPT, REVIEW, REJECT = DECISIONS = ("accept", "review", "reject")
 CONFIDENCE = 0.95
 MINIMUM_SCORES = 2
 TAIL_SHARE = 0.2
@@ -82,6 +83,16 @@ def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.
     values = np.asarray(scores, dtype=np.float64)
     at_least = len(held) - np.searchsorted(held, values, side="left")
     return np.where(np.isnan(values), np.nan, (1 + at_least) / (len(held) + 1))
+
+
+def triage(scores: ArrayLike, low: float, high: float) -> NDArray[np.str_]:
+    """(m,) finite scores -> (m,) words: 'reject' above `high`, 'review' above `low`, 'accept' up to it.
+
+    With a threshold's interval as `low` and `high`, review is where its position among so few held-out normals
+    leaves the decision open: 95 % sure on either side of it.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    return np.select([values > high, values > low], [REJECT, REVIEW], ACCEPT)
 
 
 def _ordered(scores: ArrayLike) -> NDArray[np.float64]:

@@ -17,9 +17,10 @@ from storage import parquet
 from storage.errors import CorruptObject
 from storage.store import Store
 
-SCHEMA_VERSION = 2
-"""2 added the image statistics"""
+SCHEMA_VERSION = 3
+"""2 added the image statistics; 3 the decision with its review band, and where the defects are"""
 STATUSES = ("ok", "unreadable", "rejected")
+DECISIONS = ("accept", "review", "reject")
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,17 @@ class ScoreRow:
     """mean absolute Laplacian of the luma over its mean absolute gradient"""
     feature_distance: float | None = None
     """how far the image's mean features lie from those of the training normals"""
+    decision: str | None = None
+    """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
+    defect_area: float | None = None
+    """share of the map's pixels above the pixel threshold, [0, 1]"""
+    defect_boxes: list[dict[str, float]] | None = None
+    """boxes around defects, strangest first: top, left, height, width in pixels of the image, and their peak value;
+    empty where the decision is 'accept'"""
 
 
 _TIME = pa.timestamp("us", "UTC")
+_BOX = pa.struct([*((side, pa.int32()) for side in ("top", "left", "height", "width")), ("peak", pa.float32())])
 # The order of ScoreRow's fields. Columns are only ever added, at the end and nullable; then SCHEMA_VERSION grows.
 _TYPES = {
     "image_key": (pa.string(), False),
@@ -103,13 +112,16 @@ _TYPES = {
     "contrast": (pa.float32(), True),
     "sharpness": (pa.float32(), True),
     "feature_distance": (pa.float32(), True),
+    "decision": (pa.string(), True),
+    "defect_area": (pa.float32(), True),
+    "defect_boxes": (pa.list_(_BOX), True),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
 _SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
-_SHARES = ("p_value", "anomalous_area", "brightness", "contrast")
+_SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area")
 
 
 def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, int]:
@@ -202,6 +214,8 @@ def _why_not_scored(row: dict) -> str | None:
     missing = [name for name in _SCORED if row[name] is None]
     if missing:
         return f"status 'ok' without {', '.join(missing)}"
+    if row["decision"] not in (None, *DECISIONS):
+        return f"decision {row['decision']!r} is none of {', '.join(DECISIONS)}"
     if not math.isfinite(row["score"]):
         return f"score is {row['score']}, no finite number"
     return None

@@ -1,11 +1,10 @@
 """A model version from the labelled normals of a category."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -13,20 +12,15 @@ from prefect.logging import get_run_logger
 from rd_core import checkpoint, holdout, training
 from rd_core.config import TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
-from rd_core.image_statistics import image_statistics
-from rd_core.model import ReverseDistillation
-from rd_core.threshold import calibrate
 from storage import models
 from storage.filesystem import Store, open_store
+from tasks.calibration import calibrate_model
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.model_card import model_card
 from tasks.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
 from tasks.progress import Progress, tell
 from tasks.scorer import model_for_scoring
 from tasks.worker_process import prepare_worker_process
-
-CALIBRATION_BATCH = 16
-"""images in one forward pass over the held-out normals"""
 
 
 class NoNormals(Exception):
@@ -102,10 +96,10 @@ def fit_model(
     fitted = _fit(images, normals, split, request)
     weights = checkpoint.to_bytes(fitted.model)
     held_out = PixelSource(images, _of(normals, split.calibration), request.image_format)
-    scores, statistics = _measured(model_for_scoring(weights), held_out)  # the model as the nights will see it
-    threshold = calibrate(scores, request.alpha)
+    calibration = calibrate_model(model_for_scoring(weights), held_out, request.alpha)
+    threshold = calibration.threshold
     model_version = models.new_version(weights, now)
-    card = model_card(request, normals, split, fitted, scores, threshold, statistics)
+    card = model_card(request, normals, split, fitted, calibration)
     card |= {"version": model_version, "created_at": now.isoformat(), "run_id": run_id}
     models.publish_model(store, request.category, model_version, weights, card)
     champion = promote or models.read_champion(store, request.category) is None
@@ -153,17 +147,3 @@ def _fit(images: Store, normals: NormalImages, split: holdout.Split, request: Tr
 
 def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:
     return [normals.keys[index] for index in indices]
-
-
-def _measured(model: ReverseDistillation, pixels: PixelSource) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """float32 [n] raw scores, and by name the image statistics that score rows have, a bounded number of images at
-    a time."""
-    scores, distances, statistics = [], [], []
-    for start in range(0, len(pixels), CALIBRATION_BATCH):
-        batch = [pixels[i] for i in range(start, min(start + CALIBRATION_BATCH, len(pixels)))]
-        found = model.score(np.stack(batch))
-        scores.append(found.scores)
-        distances.append(found.feature_distances)
-        statistics += [asdict(image_statistics(picture)) for picture in batch]
-    by_name = {name: np.array([one[name] for one in statistics]) for name in statistics[0]}
-    return np.concatenate(scores), {**by_name, "feature_distance": np.concatenate(distances)}

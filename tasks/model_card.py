@@ -1,6 +1,5 @@
 """The model card: everything one must know to trust, repeat or question a model version."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -8,8 +7,8 @@ import numpy as np
 
 from rd_core.holdout import Split
 from rd_core.preprocessing import PREPROCESSING_VERSION
-from rd_core.threshold import Threshold
 from rd_core.training import FitResult
+from tasks.calibration import Calibration
 from tasks.normal_images import NormalImages
 from tasks.software import software
 
@@ -21,13 +20,10 @@ def model_card(
     normals: NormalImages,
     split: Split,
     fitted: FitResult,
-    scores: np.ndarray,
-    threshold: Threshold,
-    statistics: Mapping[str, np.ndarray] | None = None,
+    calibration: Calibration,
 ) -> dict[str, Any]:
-    """JSON values. `request` is the TrainingRequest, `scores` float32 [n] of the calibration normals and
-    `statistics`, by name, float [n] of the same images in the same order; the card keeps all by ascending score."""
-    order = np.argsort(scores, kind="stable")
+    """JSON values. `request` is the TrainingRequest; the card keeps what was calibrated by ascending score."""
+    order = np.argsort(calibration.scores, kind="stable")
     return {
         "card_version": CARD_VERSION,
         "category": request.category,
@@ -57,8 +53,9 @@ def model_card(
             "stopped_by": fitted.stopped,
             "history": [asdict(look) for look in fitted.history],
         },
-        "threshold": asdict(threshold),
-        "calibration_scores": scores[order].tolist(),
-        "calibration_statistics": {name: values[order].tolist() for name, values in (statistics or {}).items()},
+        "threshold": asdict(calibration.threshold),
+        "pixel_threshold": asdict(calibration.pixel_threshold),
+        "calibration_scores": calibration.scores[order].tolist(),
+        "calibration_statistics": {name: values[order].tolist() for name, values in calibration.statistics.items()},
         "software": software(),
     }

@@ -1,5 +1,6 @@
 """A batch from object storage to one zarr shard and one Parquet part."""
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.defect_regions import DefectRegion, defect_regions
 from rd_core.image_statistics import ImageStatistics, image_statistics
+from rd_core.threshold import ACCEPT, triage
 from storage import anomaly_maps, manifests, scores
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store, open_store
@@ -59,6 +62,9 @@ class _Scored:
     p_value: float | None = None
     anomalous_area: float | None = None
     feature_distance: float | None = None
+    decision: str | None = None
+    defect_area: float | None = None
+    regions: tuple[DefectRegion, ...] | None = None
 
 
 @task(
@@ -183,11 +189,30 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
     p_values = scorer.p_values(found.scores)
     areas = np.count_nonzero(found.maps > scorer.threshold, axis=(1, 2)) / found.maps[0].size
     halves = torch.from_numpy(found.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
+    decisions = triage(found.scores, *scorer.review_band)
     for row, (i, _) in enumerate(readable):
         maps[i] = halves[row]
-        distance = float(found.feature_distances[row])
-        results[i] = _Scored(chunk[i], found.scores[row], float(p_values[row]), float(areas[row]), distance)
+        results[i] = _Scored(
+            chunk[i],
+            found.scores[row],
+            float(p_values[row]),
+            float(areas[row]),
+            float(found.feature_distances[row]),
+            str(decisions[row]),
+            *_extent(scorer, found.maps[row], str(decisions[row])),
+        )
     return results
+
+
+def _extent(
+    scorer: Scorer, anomaly_map: np.ndarray, decision: str
+) -> tuple[float | None, tuple[DefectRegion, ...] | None]:
+    """(share of the map above the pixel threshold, regions of defects): none are looked for in an accepted image."""
+    level = scorer.pixel_threshold
+    if level is None:
+        return None, None
+    regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, scorer.review_band[0])
+    return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
 def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow:
@@ -218,7 +243,25 @@ def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow
         contrast=seen.contrast if seen else None,
         sharpness=seen.sharpness if seen else None,
         feature_distance=one.feature_distance,
+        decision=one.decision,
+        defect_area=one.defect_area,
+        defect_boxes=_boxes(one, scorer),
     )
+
+
+def _boxes(one: _Scored, scorer: Scorer) -> list[dict[str, float]] | None:
+    """Regions of the map as boxes in the image's own pixels, whole pixels outwards."""
+    size = one.loaded.size
+    if one.regions is None or size is None:
+        return None
+    down, across = size[0] / scorer.height, size[1] / scorer.width
+    boxes = []
+    for region in one.regions:
+        top, left = math.floor(region.top * down), math.floor(region.left * across)
+        bottom = min(math.ceil((region.top + region.height) * down), size[0])
+        right = min(math.ceil((region.left + region.width) * across), size[1])
+        boxes.append({"top": top, "left": left, "height": bottom - top, "width": right - left, "peak": region.peak})
+    return boxes
 
 
 def _chunks(items: Iterator[_Loaded], size: int) -> Iterator[list[_Loaded]]:

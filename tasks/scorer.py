@@ -35,6 +35,10 @@ class Scorer:
     calibration_scores: np.ndarray
     """float32 [n], sorted: scores of held-out normals"""
     preprocessing: str
+    review_band: tuple[float, float]
+    """ends of the threshold's 95 % interval"""
+    pixel_threshold: float | None
+    """of the anomaly map; None for models that were trained before there was one"""
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
@@ -65,6 +69,7 @@ def model_for_scoring(weights: bytes) -> ReverseDistillation:
 
 def _load(store: Store, category: str, version: str) -> Scorer:
     card: dict[str, Any] = models.read_card(store, category, version)
+    threshold, pixels = card["threshold"], card.get("pixel_threshold")
     model = model_for_scoring(models.read_weights(store, category, version))
     return Scorer(
         model=model,
@@ -72,7 +77,9 @@ def _load(store: Store, category: str, version: str) -> Scorer:
         width=model.config.image_width,
         white_level=card["settings"]["white_level"],
         max_pixels=card["settings"]["max_pixels"],
-        threshold=np.float32(card["threshold"]["value"]),
+        threshold=np.float32(threshold["value"]),
         calibration_scores=np.sort(np.asarray(card["calibration_scores"], dtype=np.float32)),
         preprocessing=card["preprocessing"],
+        review_band=(threshold["low"], threshold["high"]),
+        pixel_threshold=pixels["value"] if pixels else None,
     )

@@ -27,6 +27,7 @@ DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 SIZE = 64
 CALIBRATION = [0.5 + i / 20 for i in range(40)]
+PIXEL_THRESHOLD = 0.45
 
 
 def png(seed: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
@@ -61,6 +62,7 @@ def put_model(store: Store, category: str, version: str = "v1", *, champion: boo
         "model": ModelConfig(image_height=SIZE, image_width=SIZE).to_dict(),
         "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust"},
         "threshold": asdict(calibrate(np.array(CALIBRATION), 0.05)),
+        "pixel_threshold": {"value": PIXEL_THRESHOLD, "alpha": 0.001, "images": len(CALIBRATION)},
         "calibration_scores": CALIBRATION,
         "data": {"train": []},
     }

@@ -21,6 +21,8 @@ class StubScorer:
     height = width = SIZE
     threshold = np.float32(2)
     preprocessing = "stub"
+    review_band = (1.5, 2.5)
+    pixel_threshold = 2.0
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError, TooFewNormals
-from rd_core.threshold import calibrate, conformal_p_values
+from rd_core.threshold import ACCEPT, REJECT, REVIEW, calibrate, conformal_p_values, triage
 
 
 @pytest.mark.parametrize(("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96)])
@@ -105,3 +105,17 @@ def test_what_sets_no_threshold_is_refused():
         calibrate([1.0, 2.0], 1.5)
     with pytest.raises(ValueError, match="1 of 3 scores are not finite"):
         calibrate([1.0, np.nan, 2.0], 0.1)
+
+
+def test_the_band_divides_the_scores_in_three_and_its_ends_belong_below():
+    assert triage([0.9, 1.0, 1.5, 2.0, 2.1], 1.0, 2.0).tolist() == [ACCEPT, ACCEPT, REVIEW, REVIEW, REJECT]
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.1])
+def test_the_true_quantile_lies_in_the_review_band_as_often_as_promised(alpha):
+    """What is rejected is then surely beyond the promised share, what is accepted surely within."""
+    draw = np.random.default_rng(3).normal
+    quantile = np.quantile(draw(size=1_000_000), 1 - alpha)
+    bands = [calibrate(draw(size=200), alpha) for _ in range(400)]
+    within = [triage([quantile], band.low, band.high)[0] == REVIEW for band in bands]
+    assert np.mean(within) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / len(bands))

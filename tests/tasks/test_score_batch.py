@@ -4,12 +4,14 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from demo.broken_files import odd_files
+from rd_core.defect_regions import defect_regions
 from rd_core.image_statistics import image_statistics
 from storage import anomaly_maps, scores
 from storage.errors import StorageError, StoreFull, TransientFault
@@ -23,6 +25,7 @@ from tests.factories import (
     CALIBRATION,
     DAY,
     NOW,
+    PIXEL_THRESHOLD,
     SIZE,
     everything_below,
     pinned,
@@ -60,6 +63,38 @@ def test_a_row_says_what_was_decided_and_where_the_map_lies(store: Store) -> Non
     assert (row["image_height"], row["image_width"]) == (SIZE, SIZE)
     assert row["run_id"] == "run-1"
     assert row["scored_at"] == NOW
+
+
+def test_a_row_has_the_decision_and_boxes_around_the_defects_in_the_pixels_of_the_image(store: Store) -> None:
+    put_model(store, "cloth")
+    store.write(image_key("cloth", DAY, "a.png"), png(1, (2 * SIZE, 3 * SIZE)))
+    row = rows_of(store, planned(store))["a.png"]
+    anomaly_map = anomaly_maps.read_map(store, row["map_store"], row["map_index"]).astype(np.float32)
+    low, high = warm_scorer(store, "cloth", "v1").review_band
+    assert row["decision"] == ("reject" if row["score"] > high else "review" if row["score"] > low else "accept")
+    assert row["decision"] != "accept"
+    assert row["defect_area"] == pytest.approx(np.mean(anomaly_map > PIXEL_THRESHOLD), abs=2e-3)
+    expected = defect_regions(anomaly_map, PIXEL_THRESHOLD, low)
+    assert len(row["defect_boxes"]) == len(expected) > 0
+    for box, region in zip(row["defect_boxes"], expected, strict=True):
+        assert box["peak"] == pytest.approx(region.peak, abs=2e-3)
+        assert (box["top"], box["left"]) == (2 * region.top, 3 * region.left)
+        assert (box["height"], box["width"]) == (2 * region.height, 3 * region.width)
+
+
+def test_an_accepted_image_has_no_boxes_and_a_model_without_a_pixel_threshold_says_nothing_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    scorer = warm_scorer(store, "cloth", "v1")
+    for changed, boxes in (({"review_band": (1e6, 1e7)}, []), ({"pixel_threshold": None}, None)):
+        monkeypatch.setattr(score_batch_module, "warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
+        shutil.rmtree(Path(store.uri) / "scores", ignore_errors=True)
+        row = rows_of(store, planned(store))["a.png"]
+        assert row["defect_boxes"] == boxes
+        assert (row["decision"] == "accept") == ("review_band" in changed)
+        assert (row["defect_area"] is None) == ("pixel_threshold" in changed)
 
 
 def test_a_row_keeps_light_focus_and_features_of_what_the_model_saw(store: Store) -> None:

@@ -1,0 +1,51 @@
+"""Where the defects are: regions of an anomaly map, and the boxes around them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+MOST_REGIONS = 20
+"""of one image; a map that is strange all over says so by its area"""
+_EIGHT = np.ones((3, 3), dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class DefectRegion:
+    """A connected part of a map that is strange, in the map's pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    area: int
+    """pixels"""
+    peak: float
+    """largest value"""
+
+
+def defect_regions(anomaly_map: NDArray[np.floating], extent: float, peak: float) -> tuple[DefectRegion, ...]:
+    """8-connected regions of (H, W) above `extent` whose largest value is above `peak`: strangest first, at most 20.
+
+    Two levels (hysteresis, Canny 1986): `peak` decides that there is a defect, the lower `extent` how far it goes.
+    With `extent` above `peak`, `peak` is used for both.
+    """
+    labelled, count = ndimage.label(anomaly_map > min(extent, peak), structure=_EIGHT)
+    if count == 0:
+        return ()
+    areas = np.bincount(labelled.ravel(), minlength=count + 1)[1:]
+    peaks = ndimage.maximum(anomaly_map, labelled, index=np.arange(1, count + 1))
+    regions = [
+        DefectRegion(
+            top=rows.start,
+            left=columns.start,
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+            area=int(area),
+            peak=float(value),
+        )
+        for (rows, columns), area, value in zip(ndimage.find_objects(labelled), areas, peaks, strict=True)
+        if value > peak
+    ]
+    return tuple(sorted(regions, key=lambda one: (-one.peak, one.top, one.left))[:MOST_REGIONS])

@@ -1,0 +1,50 @@
+"""The threshold of single pixels: what counts as part of a defect once an image is looked at.
+
+The image's threshold asks whether the strangest pixel is strange for a whole image. A defect's edge is fainter, so
+its extent is taken at a lower value: the one that a small share of the pixels of held-out normal images exceed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.metrics.float16_bins import BINS, VALUES, bits, in_order
+
+PIXEL_ALPHA = 0.001
+
+
+@dataclass(frozen=True)
+class PixelThreshold:
+    """A pixel belongs to a defect when its value is above `value`."""
+
+    value: float
+    """of the anomaly map"""
+    alpha: float
+    """share of the pixels of held-out normal images above `value`, at most"""
+    images: int
+    """held-out normal images behind it; their pixels are not independent, so it is their number that counts"""
+
+
+def calibrate_pixels(maps: Iterable[NDArray[np.float16]], alpha: float = PIXEL_ALPHA) -> PixelThreshold:
+    """The smallest stored value that at most a share `alpha` of all pixels exceeds; maps (H, W) of held-out normals.
+
+    Exact for float16, one map in memory at a time. Raises TooFewNormals without a map, ConfigError for an alpha
+    outside (0, 1), ValueError for values that are not finite.
+    """
+    if not 0 < alpha < 1:
+        raise ConfigError(f"alpha {alpha} is no share of pixels. Give one between 0 and 1, as {PIXEL_ALPHA}.")
+    counts, images = np.zeros(BINS, dtype=np.int64), 0
+    for one in maps:
+        counts += np.bincount(bits(one), minlength=BINS)
+        images += 1
+    if images == 0:
+        raise TooFewNormals("No held-out normal map is there, so no pixel threshold follows. Hold out some normals.")
+    ordered = in_order(counts)
+    if not np.isfinite(VALUES[np.flatnonzero(ordered)]).all() or ordered.sum() != counts.sum():
+        raise ValueError("a map has values that are not finite, so no rank is certain. Leave out what has no score.")
+    above = ordered.sum() - np.cumsum(ordered)
+    value = VALUES[np.flatnonzero((above <= alpha * ordered.sum()) & (ordered > 0))[0]]
+    return PixelThreshold(float(value), alpha, images)

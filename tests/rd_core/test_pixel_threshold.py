@@ -1,0 +1,43 @@
+"""The pixel threshold keeps its share, exactly."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.pixel_threshold import calibrate_pixels
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.001, 0.01, 0.1, 0.5]))
+def test_at_most_that_share_of_pixels_is_above_and_no_smaller_value_would_do(seed: int, alpha: float) -> None:
+    maps = np.random.default_rng(seed).gamma(2.0, size=(4, 9, 7)).round(1).astype(np.float16)
+    found = calibrate_pixels(maps, alpha)
+    assert (maps > found.value).mean() <= alpha
+    smaller = maps[maps < found.value]
+    assert smaller.size == 0 or (maps > smaller.max()).mean() > alpha
+    assert found.images == 4
+
+
+def test_negative_values_have_their_order() -> None:
+    maps = np.array([[[-2.0, -1.0, 0.0, 1.0]]], dtype=np.float16)
+    assert calibrate_pixels(maps, 0.5).value == -1.0
+
+
+def test_new_images_keep_it_on_average() -> None:
+    random = np.random.default_rng(0)
+    shares = []
+    for _ in range(50):
+        found = calibrate_pixels(random.normal(size=(20, 16, 16)).astype(np.float16), 0.01)
+        shares.append((random.normal(size=(20, 16, 16)) > found.value).mean())
+    assert np.mean(shares) == pytest.approx(0.01, rel=0.1)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(TooFewNormals, match="Hold out"):
+        calibrate_pixels([])
+    with pytest.raises(ConfigError, match="share of pixels"):
+        calibrate_pixels([np.zeros((2, 2), np.float16)], 1.0)
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            calibrate_pixels([np.array([[0.0, bad]], np.float16)])
