@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 REAL_STORE ?= real-run
+PEERS ?= .venv-peers
 
-.PHONY: help install demo test check real bench proofs clean
+.PHONY: help install demo test check real bench bench-peers proofs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,8 +39,18 @@ proofs: $(INSTALLED) ## slow proofs: 100,000 records, a disk that fills up, the 
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
 	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
 
-bench: $(INSTALLED) ## throughput from store to sealed partition against the bare forward pass
+bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a night against the bare networks, a training step
+	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.training_step
+
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engine.predict, in one run
+	$(BIN)/python -m benchmarks.prediction --peers-python $(PEERS)/bin/python
+
+$(PEERS)/.installed: benchmarks/peers-requirements.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-requirements.txt
+	@touch $@
 
 clean: ## remove what the commands above made, but not .venv
 	rm -rf rd-inspect-demo $(REAL_STORE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

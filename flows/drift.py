@@ -80,7 +80,7 @@ def report_drift(
         images: URI of the images' own store, if they do not lie in `store`; needed for `golden` only.
         golden: replay the golden images of the last day first; where there are none, choose some.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: drift settings by name, such as {"defect_share": 0.05}; see rd_core.drift.settings.
+        options: drift settings by name, such as {"defect_share": 0.05}; they win over [drift] in categories.toml.
 
     Ends as Completed, DriftFound (a verdict is not hold; each emits an event `inspection.drift`) or NothingToDo, and
     returns the DriftRun. Raises DriftFailed when a model could not be assessed; the others are.
@@ -91,7 +91,7 @@ def report_drift(
     models = _sealed_models(opened, *window, categories) if window else []
     if window is None or not models:
         return _nothing_to_do(settings, window)
-    limits = _drift_settings(options, len(models))
+    limits = _drift_settings({**settings.drift, **(options or {})}, len(models))
     jobs = [DriftJob(settings.store, *model, *window, limits) for model in models]
     with dask_cluster(settings, most_workers=len(jobs)) as scheduler:
         runner = dask_runner(scheduler)
@@ -145,7 +145,7 @@ def _golden(
 
 def _window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:
     """The days asked for, both included, or None if the last one is to be found and none is sealed."""
-    last = last_day or _last_inspected_day(store)
+    last = last_day or last_inspected_day(store)
     if last is None:
         return None
     first = first_day or last - timedelta(days=WINDOW_DAYS - 1)
@@ -154,7 +154,8 @@ def _window(store: Store, first_day: date | None, last_day: date | None) -> tupl
     return first, last
 
 
-def _last_inspected_day(store: Store) -> date | None:
+def last_inspected_day(store: Store) -> date | None:
+    """The latest production day with a seal; None if there is none."""
     days = [name.removeprefix("run_date=") for name in store.children(seals_prefix())]
     return max((date.fromisoformat(day) for day in days), default=None)
 
@@ -175,14 +176,14 @@ def _sealed_models(store: Store, first: date, last: date, categories: list[str] 
     return sorted(model for model in sealed if not categories or model[0] in categories)
 
 
-def _drift_settings(options: Mapping[str, Any] | None, models: int) -> DriftSettings:
+def _drift_settings(options: Mapping[str, Any], models: int) -> DriftSettings:
     known = [field.name for field in fields(DriftSettings)]
-    for name in options or {}:
+    for name in options:
         if name not in known:
             raise SettingsError(f"Drift setting {name!r} is not known{nearest(name, known)} Nothing was assessed.")
     enough = max(DriftSettings().resamples, _RESAMPLES_A_MODEL * models)
     try:
-        return replace(DriftSettings(resamples=enough), **(options or {}))
+        return replace(DriftSettings(resamples=enough), **options)
     except ConfigError as e:
         raise SettingsError(str(e)) from e
 

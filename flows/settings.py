@@ -10,6 +10,8 @@ the options of a command. An unknown name is refused with the nearest known one.
     image_size = 256
     [categories.cloth]          # this one only
     alpha = 0.02
+    [drift]                     # see rd_core.drift.settings
+    defect_share = 0.05
 """
 
 import difflib
@@ -17,13 +19,15 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from rd_core.drift.settings import DriftSettings
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
@@ -33,7 +37,7 @@ _ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}
 """read by the command line, the embedded server, the workers and prefect.yaml: not settings of a plant"""
 
 
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class SettingsError(Exception):
@@ -123,6 +127,8 @@ class Settings(BaseModel):
     defaults: CategorySettings
     """what a category has that is not named in `categories.toml`"""
     categories: dict[str, CategorySettings]
+    drift: dict[str, Any]
+    """settings of the drift statistics by name, checked; what is not named keeps its default there"""
 
     @property
     def images(self) -> str:
@@ -163,6 +169,7 @@ def load_settings(
         plant=_validated(PlantSettings, plant, "plant"),
         defaults=_validated(CategorySettings, {**defaults, **everywhere}, "defaults"),
         categories=categories,
+        drift=_record_table(file, "drift", DriftSettings),
     )
 
 
@@ -178,14 +185,28 @@ def _read_file(store: Store) -> dict[str, Any]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise SettingsError(f"{SETTINGS_KEY} in {store.uri} is not valid TOML: {e}. Nothing was started.") from e
-    _refuse_unknown(tables, {"plant", "defaults", "categories"}, f"{SETTINGS_KEY} table")
+    _refuse_unknown(tables, {"plant", "defaults", "categories", "drift"}, f"{SETTINGS_KEY} table")
+    for name, table in tables.items():
+        _refuse_no_table(table, name)
     _refuse_unknown(tables.get("plant", {}), PlantSettings.model_fields, f"{SETTINGS_KEY} [plant] key")
     _refuse_unknown(tables.get("defaults", {}), CategorySettings.model_fields, f"{SETTINGS_KEY} [defaults] key")
     for name, table in tables.get("categories", {}).items():
-        if not isinstance(table, dict):
-            raise SettingsError(f"{SETTINGS_KEY}: {name!r} must be a table: write [categories.{name}]")
+        _refuse_no_table(table, f"categories.{name}")
         _refuse_unknown(table, CategorySettings.model_fields, f"{SETTINGS_KEY} [categories.{name}] key")
     return tables
+
+
+def _refuse_no_table(value: object, name: str) -> None:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{SETTINGS_KEY}: {name!r} must be a table: write [{name}]. Nothing was started.")
+
+
+def _record_table(file: Mapping[str, Any], name: str, record: type) -> dict[str, Any]:
+    """The table of that name, whose keys are fields of the dataclass `record`, with values it takes."""
+    table = file.get(name, {})
+    _refuse_unknown(table, [field.name for field in fields(record)], f"{SETTINGS_KEY} [{name}] key")
+    _validated(record, table, name)
+    return dict(table)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -208,9 +229,9 @@ def _only(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in model.model_fields}
 
 
-def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
+def _validated(model: type[T], values: Mapping[str, Any], where: str) -> T:
     try:
-        return model.model_validate(values)
+        return TypeAdapter(model).validate_python(values)
     except ValidationError as e:
         problems = "; ".join(
             f"{where}.{'.'.join(map(str, error['loc']))} = {error['input']!r}: {error['msg']}"

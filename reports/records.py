@@ -56,6 +56,8 @@ class CategoryRun:
     unreadable: int = 0
     rejected: int = 0
     anomalous: int = 0
+    to_review: int = 0
+    """scores within the threshold's 95 % interval, on either side of it"""
     duplicates: int = 0
     """images whose bytes equal another one's of the night"""
     scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))

@@ -141,6 +141,9 @@ def _figures(run: CategoryRun) -> Iterator[Figure]:
         "Without a score", number_format.count(missing), _why_without_score(run) if missing else "none left out"
     )
     yield Figure("Anomalous", number_format.count(run.anomalous), "score above the threshold: parts to look at")
+    if run.to_review:
+        words = "score so near the threshold that few held-out normals leave the decision open: look at these first"
+        yield Figure("To review", number_format.count(run.to_review), words)
     share = advice.alarm_share(run)
     if share is not None:
         yield Figure(

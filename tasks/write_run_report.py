@@ -119,6 +119,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         unreadable=statuses["unreadable"],
         rejected=statuses["rejected"],
         anomalous=pc.sum(table["is_anomalous"]).as_py() or 0,
+        to_review=table["decision"].to_pylist().count("review"),
         duplicates=_duplicates(table),
         scores=table["score"].drop_null().to_numpy(),
         worst=_worst(store, images, one.category, table, card["settings"]),

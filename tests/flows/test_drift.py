@@ -1,8 +1,6 @@
 """Drift from sealed scores to verdict, report and event, on a real Prefect server and real Dask workers."""
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,8 +8,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter
-from prefect.events.schemas.events import Event
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -23,6 +19,7 @@ from storage.layout import seal_key
 from tasks.golden_set import GoldenImage, write_golden_set
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_days
 from tests.factories import DAY, NOW, put_images, put_model
+from tests.prefect_events import events_since
 
 QUIET = Day()
 LAST = FIRST + timedelta(days=9)
@@ -39,22 +36,6 @@ def document(store: Store, run: DriftRun) -> dict:
 def state_of(run: DriftRun) -> str:
     with get_client(sync_client=True) as client:
         return client.read_flow_run(run.run_id).state.name
-
-
-def events_since(start: datetime, name: str, wanted: Callable[[Event], bool], most: float = 20) -> list[Event]:
-    """Events of this name that the server has seen, as soon as there is one that is wanted."""
-    names, occurred = EventNameFilter(name=[name]), EventOccurredFilter(since=start)
-    deadline = time.monotonic() + most
-    with get_client(sync_client=True) as client:
-        while True:
-            body = {"filter": EventFilter(event=names, occurred=occurred).model_dump(mode="json")}
-            found = [
-                Event.model_validate(one)
-                for one in client.request("POST", "/events/filter", json=body).json()["events"]
-            ]
-            if any(map(wanted, found)) or time.monotonic() > deadline:
-                return found
-            time.sleep(0.2)
 
 
 def put_plant(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -29,10 +29,12 @@ from tests.factories import (
     write_settings,
 )
 from tests.object_stores import Bucket
+from tests.prefect_events import events_since
 
 
-def inspect(store: Store, scheduler: str, **more: object) -> InspectionRun:
-    return inspect_images(store.uri, DAY, dask_address=scheduler, **more)
+def inspect(store: Store, scheduler: str, *, reports: bool = False, **more: object) -> InspectionRun:
+    """Without the reports at the end of a night, which have tests of their own."""
+    return inspect_images(store.uri, DAY, reports=reports, dask_address=scheduler, **more)
 
 
 def outcomes(run: InspectionRun) -> dict[str, str]:
@@ -135,9 +137,12 @@ def test_a_category_whose_model_is_damaged_is_not_sealed_and_the_others_are(stor
 def test_an_empty_night_has_nothing_to_do(store: Store, scheduler: str) -> None:
     put_model(store, "cloth")
     put_images(store, "cloth", ["a.png"])
-    run = inspect_images(store.uri, DAY + timedelta(days=1), dask_address=scheduler)
+    began, tomorrow = datetime.now(UTC), DAY + timedelta(days=1)
+    run = inspect_images(store.uri, tomorrow, dask_address=scheduler)
     assert (run.outcome, run.report) == ("nothing to do", None)
     assert flow_run_state(run.run_id) == "NothingToDo"
+    told = events_since(began, "inspection.empty", lambda event: event.payload["run_date"] == str(tomorrow))
+    assert [event.payload["category"] for event in told] == ["cloth"]
 
 
 def test_an_unknown_category_is_refused_with_the_nearest(store: Store, scheduler: str) -> None:
@@ -172,7 +177,7 @@ def test_without_a_date_it_is_yesterday_at_the_plant(store: Store, scheduler: st
     now = datetime.now(ZoneInfo("Pacific/Kiritimati"))
     yesterday: date = now.date() - timedelta(days=1)
     put_images(store, "cloth", ["a.png"], yesterday)
-    run = inspect_images(store.uri, dask_address=scheduler)
+    run = inspect_images(store.uri, reports=False, dask_address=scheduler)
     assert run.run_date in (yesterday, yesterday + timedelta(days=1))  # the second, should midnight pass just now
     assert run.outcome == "completed"
 

@@ -54,7 +54,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
     kept = {key: store.read(key) for key in parts}
     assert len(kept) < len(IMAGES)
 
-    run = inspect_images(store.uri, DAY, dask_address=scheduler)
+    run = inspect_images(store.uri, DAY, reports=False, dask_address=scheduler)
     assert run.outcome == "completed"
     assert_night_is_whole(store, "cloth", keys)
     assert {key: store.read(key) for key in kept} == kept
@@ -66,7 +66,11 @@ def test_a_killed_worker_costs_no_row(store: Store, scheduler: str) -> None:
     put_model(store, "cloth")
     keys = put_images(store, "cloth", IMAGES)
     runs: list[InspectionRun] = []
-    night = threading.Thread(target=lambda: runs.append(inspect_images(store.uri, DAY, dask_address=scheduler)))
+
+    def inspect() -> None:
+        runs.append(inspect_images(store.uri, DAY, reports=False, dask_address=scheduler))
+
+    night = threading.Thread(target=inspect)
     night.start()
     wait_for_parts(store, 2)
     with Client(scheduler, set_as_default=False) as client:

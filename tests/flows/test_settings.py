@@ -62,6 +62,11 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),
         ("[defaults]\npart_pattern = 'tile(\\\\d+)'", ["part_pattern", "`part`"]),
         ("[defaults]\npart_pattern = '('", ["part_pattern"]),
+        ("[drift]\ndefekt_share = 0.1", ["defekt_share", "'defect_share'", "[drift]"]),
+        ("[drift]\ndefect_share = 0.9", ["drift", "defect_share = 0.9", "0.5"]),
+        ("[drift]\ndefect_share = 'much'", ["drift.defect_share", "much"]),
+        ("drift = 3", ["'drift'", "[drift]"]),
+        ("defaults = 3", ["'defaults'", "[defaults]"]),
         ("not toml", ["categories.toml", "not valid TOML"]),
     ],
 )

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from reports.run_report import render_run_report
+from reports.run_report import category_figures, render_run_report
 from tests.reports.html_page import Page, words
 
 _NASTY = [
@@ -167,3 +167,9 @@ def test_many_large_noisy_pictures_stay_below_five_megabytes(run_report, categor
 
 def test_the_same_report_gives_the_same_page(run_report):
     assert render_run_report(run_report()) == render_run_report(run_report())
+
+
+def test_images_to_review_are_counted_where_there_are_some(category_run) -> None:
+    figures = {one.name: one.value for one in category_figures(category_run(to_review=4))}
+    assert figures["To review"] == "4"
+    assert "To review" not in {one.name for one in category_figures(category_run())}

@@ -1,0 +1,36 @@
+"""Events of a night, for automations: what was done, and what a camera did not deliver."""
+
+from datetime import date
+from typing import Any
+
+from prefect.events import emit_event
+
+COMPLETED, EMPTY = "inspection.completed", "inspection.empty"
+
+
+def tell_completed(day: date, outcome: str, payload: dict[str, Any]) -> None:
+    """`inspection.completed`: a run has sealed what it could. The outcome is also a label, for automations to match:
+    completed, completed-with-rejects or failed."""
+    emit_event(
+        event=COMPLETED,
+        resource={
+            "prefect.resource.id": f"rd-inspect.night.{day}",
+            "prefect.resource.name": f"night of {day}",
+            "rd-inspect.outcome": outcome.replace(" ", "-"),
+        },
+        payload={"run_date": str(day), "outcome": outcome, **payload},
+    )
+
+
+def tell_empty(day: date, category: str) -> None:
+    """`inspection.empty`: a category whose model is in force had no image on that day."""
+    emit_event(
+        event=EMPTY,
+        resource={
+            "prefect.resource.id": f"rd-inspect.category.{category}",
+            "prefect.resource.name": category,
+            "rd-inspect.category": category,
+            "rd-inspect.run-date": str(day),
+        },
+        payload={"category": category, "run_date": str(day)},
+    )

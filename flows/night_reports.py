@@ -1,0 +1,76 @@
+"""What every nightly run ends in: evaluation, drift, the index page. A report that fails never hides the night."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from prefect import get_run_logger
+
+from flows.drift import last_inspected_day, report_drift
+from flows.evaluation import evaluate_if_labelled
+from flows.run_failed import PartlyDone
+from flows.settings import Settings
+from flows.settling import in_words
+from storage.filesystem import open_store
+from tasks.write_index import write_index
+
+WRITTEN, NOTHING, FAILED = "written", "nothing to report", "failed"
+
+
+@dataclass(frozen=True)
+class NightReport:
+    """What became of one of a night's reports."""
+
+    kind: str
+    """evaluation | drift | index"""
+    state: str
+    """written | nothing to report | failed"""
+    message: str
+    report: str | None = None
+    """key of the HTML"""
+
+
+def report_night(
+    settings: Settings, day: date, categories: Sequence[str] | None, scheduler: str
+) -> tuple[NightReport, ...]:
+    """Evaluate the night where it is labelled, assess drift up to it, write the index: each whatever becomes of the
+    others. `categories`: those the run was asked for; None for the whole plant."""
+    chosen = list(categories) if categories else None
+    return (
+        _attempt("evaluation", lambda: _evaluation(settings, day, chosen, scheduler)),
+        _attempt("drift", lambda: _drift(settings, day, chosen, scheduler)),
+        _attempt("index", lambda: _index(settings)),
+    )
+
+
+def _attempt(kind: str, work: Callable[[], NightReport]) -> NightReport:
+    try:
+        return work()
+    except PartlyDone as e:
+        return NightReport(kind, FAILED, str(e), e.run.report)
+    except Exception as e:  # noqa: BLE001  (whatever is wrong with a report, the night is sealed and must be told)
+        get_run_logger().exception("report failed kind=%s", kind)
+        return NightReport(kind, FAILED, in_words(e))
+
+
+def _evaluation(settings: Settings, day: date, chosen: list[str] | None, scheduler: str) -> NightReport:
+    run = evaluate_if_labelled(settings.store, day, day, chosen, images=settings.images, dask_address=scheduler)
+    if run is None:
+        return NightReport("evaluation", NOTHING, f"no image of {day} is labelled for evaluation")
+    means = ", ".join(f"{one.name} {one.value:.3f}" for one in run.means if one.value is not None)
+    return NightReport("evaluation", WRITTEN, means or "no figure", run.report)
+
+
+def _drift(settings: Settings, day: date, chosen: list[str] | None, scheduler: str) -> NightReport:
+    last = last_inspected_day(open_store(settings.store, read_only=True))
+    if last != day:  # an old day scored later says nothing of today, and must not call for a retraining
+        return NightReport("drift", NOTHING, f"drift is told for the last inspected day, {last}")
+    run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=True, dask_address=scheduler)
+    if run.report is None:
+        return NightReport("drift", NOTHING, "no sealed day")
+    return NightReport("drift", WRITTEN, f"verdict {run.verdict or 'none: too few images yet'}", run.report)
+
+
+def _index(settings: Settings) -> NightReport:
+    written = write_index(settings.store, datetime.now(UTC))
+    return NightReport("index", WRITTEN, "; ".join(written.needs) or "nothing to do", written.key)
