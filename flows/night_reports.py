@@ -72,5 +72,5 @@ def _drift(settings: Settings, day: date, chosen: list[str] | None, scheduler: s
 
 
 def _index(settings: Settings) -> NightReport:
-    written = write_index(settings.store, datetime.now(UTC))
+    written = write_index(settings.store, datetime.now(UTC), settings.images)
     return NightReport("index", WRITTEN, "; ".join(written.needs) or "nothing to do", written.key)

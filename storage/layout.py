@@ -2,15 +2,19 @@
 
     images/<category>/<run_date>/<name>
     labels/<category>/<name>.parquet | .csv             masks below labels/<category>/masks/
+    labels/<category>/review-<reviewer>-<day>.parquet   what was said on the review page, appended to
     manifests/run_date=<d>/category=<c>/<plan digest>.parquet
     maps/<category>/<run_date>/<model version>/<plan digest>.zarr
+    maps/<category>/<run_date>/<model version>/<plan digest>.expired.json     in their place, past their retention
     scores/run_date=<d>/category=<c>/model_version=<v>/part-<batch digest>.parquet
     seals/run_date=<d>/category=<c>/model_version=<v>.json
-    models/<category>/<version>/{weights.safetensors, card.json}
+    models/<category>/<version>/{weights.safetensors, card.json, decision.json}
     models/<category>/champion.json
+    reports/index.html                                  links all that lies below reports/
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
     reports/golden/<run_date>/<category>/<version>.parquet
+    reports/retraining/<run_date>/<category>/<run id>/{retraining.html, retraining.json, *.parquet}
     golden/<category>.json                              golden/<category>/<version>.parquet is the reference
 
 A key is a '/'-separated path below the store's root, without a leading '/'.
@@ -18,12 +22,14 @@ A key is a '/'-separated path below the store's root, without a leading '/'.
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from storage.errors import InvalidKey
 
 SETTINGS_KEY = "categories.toml"
+INDEX_KEY = "reports/index.html"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
 
@@ -31,8 +37,18 @@ _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEAL = re.compile(
     rf"{SEALS}/run_date=(?P<day>\d{{4}}-\d\d-\d\d)/category=(?P<category>[^/]+)/model_version=(?P<version>[^/]+)\.json"
 )
+_IMAGE = re.compile(rf"{IMAGES}/[^/]+/(?P<day>\d{{4}}-\d\d-\d\d)/.")
+_DAY_AND_CATEGORY = r"run_date=(?P<day>\d{4}-\d\d-\d\d)/category=(?P<category>[^/]+)"
+_MANIFEST = re.compile(rf"{MANIFESTS}/{_DAY_AND_CATEGORY}/(?P<digest>[^/]+)\.parquet")
+_PART = re.compile(rf"{SCORES}/{_DAY_AND_CATEGORY}/model_version=(?P<version>[^/]+)/part-[^/]+\.parquet")
+_IN_MAPS = re.compile(
+    rf"(?P<store>{MAPS}/(?P<category>[^/]+)/(?P<day>\d{{4}}-\d\d-\d\d)/[^/]+/[^/]+\.zarr)/.+", re.DOTALL
+)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST_NAME = 100
 """characters of a folder made from several names; file systems end at 255 bytes"""
+_LONGEST_REVIEWER = 40
+"""characters of a reviewer's name in a key, beside its hash"""
 
 
 def check_segment(value: str, what: str) -> str:
@@ -82,6 +98,21 @@ def labels_key(category: str, name: str) -> str:
     return labels_prefix(category) + check_segment(name, "label file")
 
 
+def review_labels_key(category: str, reviewer: str, day: date) -> str:
+    """Where a reviewer's labels of a day lie. `reviewer` is any text but blank: see `reviewer_segment`."""
+    return labels_key(category, f"review-{reviewer_segment(reviewer)}-{day.isoformat()}.parquet")
+
+
+def reviewer_segment(reviewer: str) -> str:
+    """A person's name as a path segment: what letters and digits it has, and a hash, so that no two names meet."""
+    if not reviewer.strip():
+        raise InvalidKey("the reviewer has no name, so nobody could tell whose labels these are. Give a name.")
+    plain = unicodedata.normalize("NFKD", reviewer).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_REVIEWER].strip("-")
+    digest = hashlib.sha256(reviewer.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{words}-{digest}" if words else digest
+
+
 def mask_key(category: str, run_date: date, name: str) -> str:
     return f"{labels_prefix(category)}masks/{run_date.isoformat()}/{name}"
 
@@ -119,6 +150,11 @@ def weights_key(category: str, version: str) -> str:
 
 def card_key(category: str, version: str) -> str:
     return f"{models_prefix(category)}{check_segment(version, 'model version')}/card.json"
+
+
+def decision_key(category: str, version: str) -> str:
+    """What the gate found when it compared the version with the champion of then."""
+    return f"{models_prefix(category)}{check_segment(version, 'model version')}/decision.json"
 
 
 def models_root() -> str:
@@ -192,3 +228,120 @@ def seal_partition(key: str) -> tuple[str, date, str] | None:
     """(category, production day, model version) that the seal of this key is of; None if it is no seal's key."""
     found = _SEAL.fullmatch(key)
     return (found["category"], date.fromisoformat(found["day"]), found["version"]) if found else None
+
+
+def production_day(key: str) -> date | None:
+    """The day that the image of this key was taken on; None if it is no image's key."""
+    found = _IMAGE.match(key)
+    try:
+        return date.fromisoformat(found["day"]) if found else None
+    except ValueError:
+        return None
+
+
+def retraining_prefix(run_date: date, category: str, run_id: str) -> str:
+    """Where a retraining keeps what it found of a category."""
+    within = f"{check_segment(category, 'category')}/{check_segment(run_id, 'run id')}/"
+    return report_key("retraining", run_date, within)
+
+
+def manifest_partition(key: str) -> tuple[str, date, str] | None:
+    """(category, production day, plan digest) of the manifest of this key; None if it is no manifest's key."""
+    found = _MANIFEST.fullmatch(key)
+    return (found["category"], date.fromisoformat(found["day"]), found["digest"]) if found else None
+
+
+def part_partition(key: str) -> tuple[str, date, str] | None:
+    """(category, production day, model version) that the Parquet part of this key is of; None if it is no part's."""
+    found = _PART.fullmatch(key)
+    return (found["category"], date.fromisoformat(found["day"]), found["version"]) if found else None
+
+
+def map_partition(key: str) -> tuple[str, date, str] | None:
+    """(category, production day, map store) of an object within a map store; None if it is in none."""
+    found = _IN_MAPS.fullmatch(key)
+    return (found["category"], date.fromisoformat(found["day"]), found["store"]) if found else None
+
+
+def expired_maps_key(map_store: str) -> str:
+    """The word, beside a map store, that its maps were removed on purpose."""
+    return f"{map_store.removesuffix('.zarr')}.expired.json"
+
+
+def days_below(before: str, first: date, last: date) -> list[str]:
+    """Prefixes that cover what lies below `before` on the days from `first` to `last`, both included, in order.
+
+    The day follows right on `before`, such as 'seals/run_date='. A month that lies within is one prefix, so that a
+    year is listed by few requests.
+    """
+    prefixes, day = [], first
+    while day <= last:
+        next_month = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        if day.day == 1 and next_month - timedelta(days=1) <= last:
+            prefixes.append(f"{before}{day:%Y-%m}-")
+            day = next_month
+        else:
+            prefixes.append(f"{before}{day.isoformat()}/")
+            day += timedelta(days=1)
+    return prefixes
+
+
+def manifests_root() -> str:
+    return f"{MANIFESTS}/"
+
+
+def day_named(name: str) -> date | None:
+    """The production day that a folder of this name is of, or None if it is of none."""
+    try:
+        day = date.fromisoformat(name)
+    except ValueError:
+        return None
+    return day if day.isoformat() == name else None
+
+
+def path_from_index(key: str) -> str:
+    """The report of this key as the index page links it: relative, so that the folder can be copied."""
+    return key.removeprefix(f"{REPORTS}/")
+
+
+def reports_prefix(kind: str, name: str = "") -> str:
+    """Where reports of a kind lie; `name` is the folder of a day or of some days, as a listing shows it."""
+    return f"{REPORTS}/{check_segment(kind, 'report kind')}/{f'{name}/' if name else ''}"
+
+
+def folder_day(name: str) -> date | None:
+    """The day that a folder is of, such as '2026-03-02' or 'run_date=2026-03-02'; None if it is of none."""
+    day = name.removeprefix("run_date=")
+    try:
+        return date.fromisoformat(day) if _DAY.fullmatch(day) else None
+    except ValueError:
+        return None
+
+
+def folder_days(name: str) -> tuple[date, date] | None:
+    """First and last day of a drift report's or an evaluation's folder; None if it is no such folder."""
+    first, _, last = name.partition("_")
+    days = folder_day(first), folder_day(last)
+    return (days[0], days[1]) if days[0] and days[1] and days[0] <= days[1] else None
+
+
+def manifests_prefix(category: str, run_date: date) -> str:
+    return f"{MANIFESTS}/{_partition(category, run_date)}/"
+
+
+def scores_root() -> str:
+    return f"{SCORES}/"
+
+
+def day_scores_prefix(category: str, run_date: date) -> str:
+    """Where the scores of every model version lie."""
+    return f"{SCORES}/{_partition(category, run_date)}/"
+
+
+def maps_root() -> str:
+    return f"{MAPS}/"
+
+
+def day_maps_prefix(category: str, run_date: date) -> str:
+    """Where the maps of every model version lie."""
+    return f"{MAPS}/{check_segment(category, 'category')}/{run_date.isoformat()}/"
