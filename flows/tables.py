@@ -49,8 +49,9 @@ def inspection_table(run: InspectionRun) -> Table:
             one.category, one.state, one.model_version or "-",
             *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
         )  # fmt: skip
-    problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
-    table.caption = "\n".join(problems) or None
+    lines = [f"{one.category}: {one.message}" for one in run.categories if one.message]
+    lines += [f"{one.kind}: {one.message}" for one in run.reports]
+    table.caption = "\n".join(lines) or None
     return table
 
 
@@ -70,6 +71,20 @@ def models_table(store_uri: str, category: str | None) -> Table:
             )  # fmt: skip
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
+    return table
+
+
+def history_table(store_uri: str, category: str | None) -> Table:
+    """Every champion of one category or of all, newest first."""
+    store = _opened(store_uri)
+    table = plain_table("category", "version", "in force since (UTC)", "by", "how")
+    for name in [category] if category else models.list_model_categories(store):
+        champion = models.read_champion(store, name)
+        for one in (champion, *champion.history) if champion else ():
+            how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
+            table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
+    if not table.row_count:
+        table.caption = f"No model is in force. Train one: rd-inspect train --store {store_uri}"
     return table
 
 

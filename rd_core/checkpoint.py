@@ -8,7 +8,6 @@ import hashlib
 import json
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -34,7 +33,8 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     """The model that `to_bytes` wrote, in eval mode, on `device`.
 
     Raises CheckpointError, before any network is built, when the bytes are cut, changed, of another kind or
-    of another format, and before any weight is loaded when a tensor is missing, unknown or of another shape.
+    of another format, and before any weight is loaded when a tensor is missing, unknown, of another shape or type,
+    or not finite.
     """
     header = _header(data)
     try:
@@ -50,7 +50,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         config = ModelConfig.from_dict(header["model"])
         with torch.device("meta"):  # no memory, no random numbers: every tensor comes from the file
             model = build_model(config, pretrained=False)
-    except (ConfigError, KeyError, TypeError) as e:
+    except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
     model.load_state_dict(tensors, assign=True)
@@ -66,7 +66,7 @@ def _header(data: bytes) -> dict[str, Any]:
         header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][ENTRY])
         if not isinstance(header, dict):
             raise ValueError("its settings are not a table")
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, RecursionError) as e:  # nested too deeply to be ours
         raise CheckpointError(
             f"these {len(data)} bytes are not a model of this program: {type(e).__name__}: {e}. "
             f"Nothing was read from them. {CURE}"
@@ -85,18 +85,26 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(np.ascontiguousarray(tensor.numpy()).tobytes())
+        # As bytes, for NumPy knows fewer types than a foreign file may hold.
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def _check_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     faults = [f"{name} is missing" for name in wanted if name not in found]
     faults += [f"{name} is unknown" for name in found if name not in wanted]
+    both = [(name, tensor, found[name]) for name, tensor in wanted.items() if name in found]
     faults += [
-        f"{name} has shape {list(found[name].shape)} instead of {list(wanted[name].shape)}"
-        for name in wanted
-        if name in found and found[name].shape != wanted[name].shape
+        f"{name} has shape {list(given.shape)} instead of {list(tensor.shape)}"
+        for name, tensor, given in both
+        if given.shape != tensor.shape
     ]
+    faults += [
+        f"{name} is {given.dtype} instead of {tensor.dtype}"
+        for name, tensor, given in both
+        if given.dtype != tensor.dtype
+    ]
+    faults += [f"{name} is not finite" for name, _, given in both if not torch.isfinite(given).all()]
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Normal images set apart: for early stop and for the threshold, by whole parts.
+"""Normal images set apart: for early stop, for the threshold and for a test, by whole parts.
 
 Several images of one part share its texture. Were some to train and others to be held out, the held-out
 scores would be too low, and the threshold with them.
@@ -23,6 +23,8 @@ class Split:
     train: tuple[int, ...]
     early_stop: tuple[int, ...]
     calibration: tuple[int, ...]
+    test: tuple[int, ...] = ()
+    """held out of everything, to compare a new model with the one in force"""
 
 
 def parts_of(names: Sequence[str], pattern: str | None) -> list[str]:
@@ -67,14 +69,17 @@ def split(
     *,
     early_stop: float = 0.1,
     calibration: float = 0.25,
+    test: float = 0.0,
     seed: int = 0,
 ) -> Split:
-    """Whole parts to three sets, about in these shares; the rest trains. None is empty.
+    """Whole parts to the sets, about in these shares; the rest trains. None but `test` is empty.
 
     A part's place follows from the hash of its name alone, so it keeps it when images are added (except that
-    a set that would be empty is given the nearest part). Raises TooFewNormals below 8 images or 3 parts.
+    a set that would be empty is given the nearest part). `test` takes from those that would train, so early stop
+    and calibration are the same for every share of it; it has a part unless that would leave none to train.
+    Raises TooFewNormals below 8 images or 3 parts, ConfigError for shares that leave nothing to train.
     """
-    _check(names, parts, early_stop, calibration)
+    _check(names, parts, early_stop, calibration, test)
     members: dict[str, list[int]] = defaultdict(list)
     for index, part in enumerate(parts):
         members[part].append(index)
@@ -83,9 +88,10 @@ def split(
     # Each set takes a run of the ranking: the bounds move just far enough to leave none empty.
     first = min(max(first, 1), len(ranked) - 2)
     second = min(max(second, first + 1), len(ranked) - 1)
-    sets = ranked[second:], ranked[:first], ranked[first:second]
-    train, stop, held = (tuple(sorted(i for _, part in chosen for i in members[part])) for chosen in sets)
-    return Split(train, stop, held)
+    third = min(sum(p < 1 - test for p, _ in ranked), len(ranked) - 1) if test else len(ranked)
+    third = max(third, second + 1)
+    sets = ranked[second:third], ranked[:first], ranked[first:second], ranked[third:]
+    return Split(*(tuple(sorted(i for _, part in chosen for i in members[part])) for chosen in sets))
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -102,11 +108,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
     return expression
 
 
-def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibration: float) -> None:
-    if not (early_stop > 0 and calibration > 0 and early_stop + calibration < 1):
+def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibration: float, test: float) -> None:
+    if not (early_stop > 0 and calibration > 0 and test >= 0 and early_stop + calibration + test < 1):
         raise ConfigError(
-            f"shares of {early_stop} for early stop and {calibration} for calibration leave one of the three "
-            "sets empty. Give two above 0 that sum to less than 1."
+            f"shares of {early_stop} for early stop, {calibration} for calibration and {test} for a test leave a "
+            "set empty. Give two above 0 and a test of 0 or more that sum to less than 1."
         )
     if len(names) != len(parts):
         raise ValueError(f"{len(names)} names but {len(parts)} parts: they cannot be matched.")

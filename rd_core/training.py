@@ -12,7 +12,7 @@ import torch
 from rd_core.blend_fitting import fit_blend
 from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.descent import Descent, Look, Sources, TrainingProgress
-from rd_core.errors import TooFewNormals
+from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.images import Images
 from rd_core.model import ReverseDistillation, build_model, default_device
 from rd_core.pseudo_anomalies import MarredImages
@@ -50,6 +50,7 @@ def fit(
     train: Images,
     early_stop: Images,
     *,
+    start: ReverseDistillation | None = None,
     on_step: Callable[[TrainingProgress], None] | None = None,
     teacher_weights: Path | None = None,
     device: torch.device | None = None,
@@ -59,7 +60,11 @@ def fit(
     train, early_stop: disjoint sequences of decoded images, uint8 (H, W, 3) of any size, fetched by index
     from two threads at once and never all held. on_step: called after every micro-batch of the teacher's pass
     and every step; what it raises ends the training. The same seed, threads and images give the same weights.
-    Raises TooFewNormals, TeacherUnavailable, TrainingDiverged, and whatever fetching an image raises.
+    start: a model of the same settings, as `checkpoint.from_bytes` gives it, whose weights the training goes on
+    from; it is left as it is. Its teacher is taken too, so `teacher_weights` is not read; the standardisation is
+    fitted anew.
+    Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, TrainingDiverged, and whatever fetching
+    an image raises.
     """
     if len(train) < 2 or len(early_stop) < 1:
         raise TooFewNormals(
@@ -69,7 +74,7 @@ def fit(
     report = on_step or (lambda _: None)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(training_config.seed)
-        model = build_model(model_config, teacher_weights=teacher_weights).to(device or default_device())
+        model = _beginning(model_config, start, teacher_weights).to(device or default_device())
     with ExitStack() as resources:
         sets = _image_sets(model_config, training_config, train, early_stop)
         cached = feature_bytes(model, sum(map(len, sets))) <= training_config.feature_cache_bytes
@@ -87,6 +92,28 @@ def fit(
         cached=cached,
         seconds=time.monotonic() - began,
     )
+
+
+def _beginning(
+    model_config: ModelConfig, start: ReverseDistillation | None, teacher_weights: Path | None
+) -> ReverseDistillation:
+    """The model before the first step."""
+    if start is None:
+        return build_model(model_config, teacher_weights=teacher_weights)
+    if start.config != model_config:
+        raise ConfigError(
+            f"the model to start from has the settings {start.config}, the one to train {model_config}: its weights "
+            "would not fit or mean something else. Train from scratch, or with its settings."
+        )
+    model = build_model(model_config, pretrained=False)
+    try:
+        model.load_state_dict(start.state_dict())
+    except RuntimeError as e:
+        raise ConfigError(
+            "the model to start from is one made ready for scoring, whose batch norms are folded away, so it cannot "
+            "be trained. Give the one that checkpoint.from_bytes() read."
+        ) from e
+    return model
 
 
 def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:

@@ -1,16 +1,25 @@
-"""The registry: immutable model versions, and the pointer to the one in force."""
+"""The registry: immutable model versions, what was decided on each, and the pointer to the one in force."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from storage import layout
 from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
 from storage.records import Champion
 from storage.store import Store
+
+
+class _Anything(Enum):
+    CHAMPION = "whatever is in force"
+
+
+ANY_CHAMPION: Final = _Anything.CHAMPION
+"""promote() over whatever is in force"""
 
 
 def new_version(weights: bytes, now: datetime) -> str:
@@ -61,6 +70,32 @@ def read_weights(store: Store, category: str, version: str) -> bytes:
     return weights
 
 
+def publish_decision(store: Store, category: str, version: str, decision: Mapping[str, Any]) -> None:
+    """Keep what the gate decided on a published version, for good; the same decision again changes nothing.
+
+    `decision` is JSON. KeyNotFound if the version is not published, AlreadyExists if another decision is kept.
+    """
+    _refuse_unpublished(store, category, version, "nothing can be decided on it")
+    key, data = layout.decision_key(category, version), _to_bytes(decision)
+    try:
+        store.create(key, data)
+    except AlreadyExists as e:
+        if store.read(key) != data:
+            raise AlreadyExists(
+                f"{store.address(key)} keeps another decision on model {version} of {category!r}; it stays, since "
+                "the promotion that followed rests on it. Train a new version and have that judged."
+            ) from e
+
+
+def read_decision(store: Store, category: str, version: str) -> dict[str, Any] | None:
+    """What the gate decided on a version; None if it was never judged. CorruptObject."""
+    key = layout.decision_key(category, version)
+    try:
+        return _from_bytes(store.read(key), store.address(key))
+    except KeyNotFound:
+        return None
+
+
 def list_versions(store: Store, category: str) -> list[str]:
     """Published versions, sorted, which is oldest first."""
     names = store.children(layout.models_prefix(category))
@@ -77,22 +112,85 @@ def read_champion(store: Store, category: str) -> Champion | None:
     return _read_pointer(store, category)[0]
 
 
-def promote(store: Store, category: str, version: str, *, by: str, now: datetime) -> Champion:
+def promote(
+    store: Store,
+    category: str,
+    version: str,
+    *,
+    by: str,
+    now: datetime,
+    expected: str | _Anything | None = ANY_CHAMPION,
+) -> Champion:
     """Put `version` in force; the one before becomes the first of its history. Again changes nothing.
 
-    KeyNotFound if the version is not published. Conflict if another promotion came in between: who lost must
-    look at what is in force now before trying again.
+    expected: the version that must be in force, None for a category without a champion: a comparison with that
+    one says nothing of another. Raises KeyNotFound if the version is not published, CorruptObject if its weights
+    are not the card's. Conflict if another promotion came in between, or another champion than expected is in
+    force: who lost must look at what is in force now before trying again.
     """
-    if store.info(layout.card_key(category, version)) is None:
-        raise KeyNotFound(
-            f"model {version} of {category!r} has no card in {store.uri}, so it was never published and is not "
-            f"put in force. Published: {', '.join(list_versions(store, category)) or 'none'}."
-        )
+    _refuse_unpublished(store, category, version, "it is not put in force")
     current, etag = _read_pointer(store, category)
     if current is not None and current.version == version:
         return current
-    history = () if current is None else (replace(current, history=()), *current.history)
-    champion = Champion(version, now.astimezone(UTC), by, history)
+    found = current.version if current else None
+    if expected is not ANY_CHAMPION and found != expected:
+        raise Conflict(
+            f"{_named(found)} of {category!r} is in force and not {_named(expected)}, with which {version} was "
+            f"compared, so {version} is not put in force. Compare it with the one in force now."
+        )
+    read_weights(store, category, version)
+    champion = Champion(version, now.astimezone(UTC), by, _history_after(current))
+    return _put_in_force(store, category, champion, etag)
+
+
+def rollback(store: Store, category: str, *, by: str, now: datetime, version: str | None = None) -> Champion:
+    """Put an earlier champion in force again: `version`, or the one before that in force.
+
+    Rolling back again goes one further back, never to a version that was rolled back from. KeyNotFound if there is
+    no earlier one or `version` was never in force; CorruptObject and Conflict as promote().
+    """
+    current, etag = _read_pointer(store, category)
+    if current is None:
+        raise KeyNotFound(
+            f"{category!r} has no champion in {store.uri}, so there is nothing to roll back. Promote a version: "
+            f"{', '.join(list_versions(store, category)) or 'none is published'}."
+        )
+    if version == current.version:
+        return current
+    earlier = dict.fromkeys(one.version for one in current.history if one.version != current.version)
+    if version is not None and version not in earlier:
+        raise KeyNotFound(
+            f"model {version} of {category!r} was never in force, so nothing was rolled back. Earlier champions: "
+            f"{', '.join(earlier) or 'none'}. A version that was never in force is promoted."
+        )
+    target = version or _version_before(current, category)
+    read_weights(store, category, target)
+    champion = Champion(target, now.astimezone(UTC), by, _history_after(current), rolled_back_from=current.version)
+    return _put_in_force(store, category, champion, etag)
+
+
+def _history_after(current: Champion | None) -> tuple[Champion, ...]:
+    return () if current is None else (replace(current, history=()), *current.history)
+
+
+def _version_before(current: Champion, category: str) -> str:
+    """The champion that the one in force took the place of, seen without what was rolled back."""
+    standing: list[str] = []
+    for one in reversed(_history_after(current)):
+        if one.rolled_back_from is not None and one.version in standing:
+            while standing.pop() != one.version:
+                pass
+        standing.append(one.version)
+    if len(standing) < 2:
+        raise KeyNotFound(
+            f"{current.version} is the first champion of {category!r} that was not rolled back, so there is none "
+            "before it and nothing was rolled back. Name an earlier champion, or promote another version."
+        )
+    return standing[-2]
+
+
+def _put_in_force(store: Store, category: str, champion: Champion, etag: str | None) -> Champion:
+    """Move the pointer if nobody has since it was read. Conflict."""
     key, data = layout.champion_key(category), _to_bytes(_champion_to_json(champion))
     try:
         if etag is None:
@@ -101,10 +199,23 @@ def promote(store: Store, category: str, version: str, *, by: str, now: datetime
             store.replace(key, data, etag)
     except (AlreadyExists, Conflict) as e:
         raise Conflict(
-            f"another model of {category!r} was promoted while {version} was about to be, so {version} is not in "
-            "force. Look at the champion and promote again if it should still be replaced."
+            f"another model of {category!r} was promoted while {champion.version} was about to be, so "
+            f"{champion.version} is not in force. Look at the champion and promote again if it should still be "
+            "replaced."
         ) from e
     return champion
+
+
+def _refuse_unpublished(store: Store, category: str, version: str, consequence: str) -> None:
+    if store.info(layout.card_key(category, version)) is None:
+        raise KeyNotFound(
+            f"model {version} of {category!r} has no card in {store.uri}, so it was never published and "
+            f"{consequence}. Published: {', '.join(list_versions(store, category)) or 'none'}."
+        )
+
+
+def _named(version: str | _Anything | None) -> str:
+    return f"model {version}" if version else "no model"
 
 
 def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | None]:
@@ -124,11 +235,14 @@ def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | N
 
 
 def _champion(kept: dict[str, Any]) -> Champion:
-    return Champion(kept["version"], datetime.fromisoformat(kept["since"]), kept["by"])
+    since = datetime.fromisoformat(kept["since"])
+    return Champion(kept["version"], since, kept["by"], rolled_back_from=kept.get("rolled_back_from"))
 
 
 def _champion_to_json(champion: Champion) -> dict[str, Any]:
-    plain = {"version": champion.version, "since": champion.since.isoformat(), "by": champion.by}
+    plain: dict[str, Any] = {"version": champion.version, "since": champion.since.isoformat(), "by": champion.by}
+    if champion.rolled_back_from is not None:
+        plain["rolled_back_from"] = champion.rolled_back_from
     return {**plain, "history": [_champion_to_json(earlier) for earlier in champion.history]}
 
 

@@ -90,3 +90,5 @@ class Champion:
     by: str
     history: tuple["Champion", ...] = ()
     """earlier champions, newest first, each without a history of its own"""
+    rolled_back_from: str | None = None
+    """the version that it took the place of by a rollback; None after a promotion"""

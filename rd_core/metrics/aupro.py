@@ -21,14 +21,19 @@ def aupro(tables: PixelTables, limit: float = 0.3) -> float:
     a mean over pixels and no curve has to be kept. NaN without a region or without a defect-free pixel. Raises
     ConfigError for a limit outside (0, 1].
     """
-    if not 0 < limit <= 1:
-        raise ConfigError(f"an FPR limit of {limit} leaves no area to measure. Give one in (0, 1], as 0.3 or 0.05.")
+    check_limit(limit)
     above, at_least = false_positive_rates(tables.defect_free())
     if not tables.regions or np.isnan(above).any():
         return float("nan")
     held = np.flatnonzero(tables.region_weights)
     areas = area_under_ramp(above[held], at_least[held], limit)
     return float(tables.region_weights[held] @ areas / UNIT / tables.regions / limit)
+
+
+def check_limit(limit: float) -> None:
+    """ConfigError unless the limit is in (0, 1]."""
+    if not 0 < limit <= 1:
+        raise ConfigError(f"an FPR limit of {limit} leaves no area to measure. Give one in (0, 1], as 0.3 or 0.05.")
 
 
 def false_positive_rates(defect_free: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -41,20 +41,12 @@ def part_bootstrap(
     values, labels = check_images(scores, is_anomalous)
     if resamples < 1:
         raise ConfigError(f"{resamples} resamples give no interval. Draw some 1000.")
-    if len(parts) != len(values):
-        raise ValueError(f"{len(parts)} parts do not match {len(values)} images. Name the part of each image.")
-    names, part = np.unique(np.asarray(parts, dtype=object), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(
-            f"the images show {len(names)} part: nothing varies between parts, and the interval would be a point. "
-            "Evaluate images of several parts."
-        )
+    number, count = parts_as_numbers(parts, len(values))
     tail = (1 - check_confidence(confidence)) / 2
-    order = np.argsort(values, kind="stable")
-    ranked = _Ranked(values[order], labels[order], part[order])
-    value = float(metric(ranked.weighted(np.ones((1, len(names)), dtype=np.int64)))[0])
+    ranked = RankedImages(values, labels, number)
+    value = float(metric(ranked.weighted(np.ones((1, count), dtype=np.int64)))[0])
     draws = np.concatenate(
-        [metric(ranked.weighted(times)) for times in _draws(len(names), len(order), resamples, seed)]
+        [metric(ranked.weighted(times)) for times in part_draws(count, len(values), resamples, seed)]
     )
     defined = draws[~np.isnan(draws)]
     if not len(defined):
@@ -63,7 +55,23 @@ def part_bootstrap(
     return Interval(value, float(low), float(high))
 
 
-def _draws(parts: int, images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def parts_as_numbers(parts: Sequence[str], images: int) -> tuple[NDArray[np.intp], int]:
+    """The part [n] of each of n images -> (its number from 0 [n], parts).
+
+    Raises ValueError for other lengths, and for fewer than two parts.
+    """
+    if len(parts) != images:
+        raise ValueError(f"{len(parts)} parts do not match {images} images. Name the part of each image.")
+    names, number = np.unique(np.asarray(parts, dtype=object), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(
+            f"the images show {len(names)} part: nothing varies between parts, and the interval would be a point. "
+            "Evaluate images of several parts."
+        )
+    return number, len(names)
+
+
+def part_draws(parts: int, images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """How often each part is drawn, int64 [r, parts], a block of resamples at a time."""
     random = np.random.default_rng(seed)
     block = max(1, _CELLS // images)
@@ -73,12 +81,14 @@ def _draws(parts: int, images: int, resamples: int, seed: int) -> Iterator[NDArr
         yield np.bincount(drawn.ravel(), minlength=rows * parts).reshape(rows, parts)
 
 
-class _Ranked:
+class RankedImages:
     """Images sorted by score once, whatever is drawn."""
 
-    def __init__(self, values: NDArray[np.float64], labels: NDArray[np.bool_], part: NDArray[np.intp]) -> None:
-        self._values, self._first = np.unique(values, return_index=True)
-        self._labels, self._part = labels, part
+    def __init__(self, scores: NDArray[np.float64], labels: NDArray[np.bool_], part: NDArray[np.intp]) -> None:
+        """Scores [n] in any order, labels [n], and the number of the part of each [n]."""
+        order = np.argsort(scores, kind="stable")
+        self._values, self._first = np.unique(scores[order], return_index=True)
+        self._labels, self._part = labels[order], part[order]
 
     def weighted(self, times: NDArray[np.int64]) -> Ranking:
         """Times each part is drawn [r, parts] -> the counts of the r resamples [r, k]."""

@@ -75,6 +75,32 @@ def test_safetensors_of_another_program_are_refused():
         from_bytes(save({"a": torch.zeros(2)}))
 
 
+@pytest.mark.parametrize(
+    "start", [b"[" * 100_000, b"[1]", b"null", b'{"__metadata__": 3}', b"\xff\xfe", b"PK\x03\x04"]
+)
+def test_headers_that_are_none_are_refused(start):
+    with pytest.raises(CheckpointError, match="not a model of this program"):
+        from_bytes(len(start).to_bytes(8, "little") + start)
+    with pytest.raises(CheckpointError, match="not a model of this program"):
+        from_bytes(start)
+
+
+def test_a_picture_that_no_memory_holds_is_refused(data):
+    with pytest.raises(CheckpointError, match="make no model"):
+        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(image_height=3_200_000)))
+
+
+def test_nothing_is_built_of_bytes_that_are_not_a_model(data, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("built a network")
+
+    monkeypatch.setattr("rd_core.checkpoint.build_model", refuse)
+    tampered = rewritten(data, tensors=lambda table: table.pop("standardisation.mean_0"))
+    for wrong in (b"", data[:-1], data + b"x", tampered, pickle.dumps({"a": 1}), save({"a": torch.zeros(2)})):
+        with pytest.raises(CheckpointError, match=r"No model was loaded|Nothing was read"):
+            from_bytes(wrong)
+
+
 def test_another_format_is_refused(data):
     with pytest.raises(CheckpointError, match="format 99"):
         from_bytes(rewritten(data, header=lambda entry: entry.update(format=99)))
@@ -99,6 +125,12 @@ def test_an_unknown_teacher_is_refused(data):
             lambda m: m.standardisation.register_buffer("std_0", torch.ones(7)),
             r"std_0 has shape \[7\] instead of \[24\]",
         ),
+        (
+            lambda m: m.standardisation.register_buffer("std_0", torch.ones(24, dtype=torch.bfloat16)),
+            r"std_0 is torch.bfloat16 instead of torch.float32",
+        ),
+        (lambda m: m.student.double(), r"is torch.float64 instead of torch.float32.* and \d+ more"),
+        (lambda m: m.standardisation.mean_0.fill_(float("nan")), "standardisation.mean_0 is not finite"),
     ],
 )
 def test_tensors_that_do_not_fit_the_settings_are_named(random_model, change, says):

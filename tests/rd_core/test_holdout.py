@@ -87,8 +87,38 @@ def test_too_few_normals_are_refused_with_the_number_wanted():
         split(list("abcdefg"), list("abcdefg"))
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.2), (0.5, 0.5), (0.2, -0.1)])
+@pytest.mark.parametrize("shares", [(0.0, 0.2, 0), (0.5, 0.5, 0), (0.2, -0.1, 0), (0.2, 0.2, 0.6), (0.2, 0.2, -0.1)])
 def test_shares_that_empty_a_set_are_refused(shares):
     names = [str(i) for i in range(10)]
     with pytest.raises(ConfigError):
-        split(names, names, early_stop=shares[0], calibration=shares[1])
+        split(names, names, early_stop=shares[0], calibration=shares[1], test=shares[2])
+
+
+@given(st.lists(st.integers(0, 40), min_size=8, max_size=120), st.integers(0, 5), st.floats(0.001, 0.6))
+def test_a_test_set_takes_whole_parts_from_those_that_train_alone(numbers, seed, share):
+    parts = [f"p{number}" for number in numbers]
+    if len(set(parts)) < 3:
+        return
+    names = [f"{i}.png" for i in range(len(parts))]
+    without, found = split(names, parts, seed=seed), split(names, parts, test=share, seed=seed)
+    assert (found.early_stop, found.calibration) == (without.early_stop, without.calibration)
+    assert sorted(found.train + found.test) == list(without.train)
+    assert found.train
+    in_train, in_test = ({parts[i] for i in chosen} for chosen in (found.train, found.test))
+    assert not in_train & in_test
+    assert bool(in_test) == (len({parts[i] for i in without.train}) > 1)
+    larger = split(names, parts, test=share + 0.04, seed=seed)
+    assert set(found.test) <= set(larger.test)
+
+
+def test_without_a_share_there_is_no_test_set():
+    names = [f"{i}.png" for i in range(100)]
+    assert split(names, names).test == ()
+
+
+def test_a_test_set_has_about_its_share_and_keeps_its_images_when_others_come():
+    names = [f"{i}.png" for i in range(4000)]
+    found = split(names, names, test=0.1)
+    assert len(found.test) == pytest.approx(400, abs=60)
+    before = split(names[:500], names[:500], test=0.1)
+    assert before.test == tuple(i for i in found.test if i < 500)

@@ -1,15 +1,16 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from rd_core.checkpoint import to_bytes
+from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.config import model_config, recipe
 from rd_core.descent import Descent, Sources, batches, learning_rate_at
-from rd_core.errors import TooFewNormals, TrainingDiverged
-from rd_core.model import MICRO_BATCH, build_model
+from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
+from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
 from rd_core.training import fit
 from tests.rd_core.striped_images import SIZE, textured, with_blot
@@ -286,3 +287,36 @@ def test_the_papers_recipe_maps_directions_alone():
     model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
     assert (model.blend.direction == 1).all()
     assert (model.blend.magnitude == 0).all()
+
+
+def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it_trains_on(small_config, fitted):
+    """It needs no teacher's weights but those inside, and a lasting change of light is ordinary afterwards."""
+    before = to_bytes(fitted.model)
+    settings = recipe(steps=1, batch_size=4, learning_rate=1e-9, pseudo_anomalies=0)
+    dim, held = textured(12, seed=8) // 2, textured(4, seed=9) // 2
+    start = from_bytes(before)
+    warm = fit(small_config, settings, dim, held, start=start, teacher_weights=Path("nowhere.pth"))
+    cold = fit(small_config, settings, dim, held)
+    assert warm.history[0].validation_loss < 0.5 * cold.history[0].validation_loss
+    for name, weights in start.student.named_parameters():
+        torch.testing.assert_close(warm.model.student.get_parameter(name), weights, rtol=1e-4, atol=1e-5)
+    found, anew = warm.model.standardisation, cold.model.standardisation
+    assert torch.equal(found.mean_0, anew.mean_0)
+    assert torch.equal(found.std_2, anew.std_2)
+    assert to_bytes(fitted.model) == to_bytes(start) == before
+
+
+def test_a_warm_start_learns_and_is_the_same_every_time(small_config, fitted):
+    settings = recipe(steps=3, batch_size=4, pseudo_anomalies=0)
+    one, two = (fit(small_config, settings, textured(8), textured(2, seed=1), start=fitted.model) for _ in range(2))
+    assert to_bytes(one.model) == to_bytes(two.model)
+    drift = one.model.student.heads[0].weight - fitted.model.student.heads[0].weight
+    assert drift.abs().max() > 1e-4
+
+
+def test_a_start_that_does_not_fit_is_refused(small_config, fitted):
+    other = model_config(image_height=2 * SIZE, image_width=SIZE)
+    with pytest.raises(ConfigError, match="Train from scratch"):
+        fit(other, recipe(steps=1), textured(8), textured(2), start=fitted.model)
+    with pytest.raises(ConfigError, match="folded away"):
+        fit(small_config, recipe(steps=1), textured(8), textured(2), start=prepare_for_inference(fitted.model))

@@ -1,6 +1,7 @@
 """The registry: immutable versions, one champion, honest losers."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -9,7 +10,16 @@ import pytest
 from storage import models
 from storage.errors import AlreadyExists, Conflict, CorruptObject, InvalidKey, KeyNotFound
 from storage.filesystem import LocalStore, Store, open_store
-from storage.models import promote, publish_model, read_card, read_champion, read_weights
+from storage.models import (
+    promote,
+    publish_decision,
+    publish_model,
+    read_card,
+    read_champion,
+    read_decision,
+    read_weights,
+    rollback,
+)
 from storage.records import Champion
 from tests.object_stores import Bucket
 
@@ -151,3 +161,176 @@ def test_of_many_promotions_at_once_each_is_in_force_or_told(local: LocalStore) 
     champion = read_champion(local, "cloth")
     assert champion is not None
     assert sorted([champion.version, *(earlier.version for earlier in champion.history)]) == won
+
+
+@pytest.mark.parametrize(("place", "races"), [("local", 100), ("moto_s3", 30), ("seaweed_s3", 100)])
+def test_of_a_hundred_races_each_has_one_winner_and_the_others_are_told(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, place: str, races: int
+) -> None:
+    """Candidates that were compared with the same champion. What is raced for is the pointer, not the weights."""
+    monkeypatch.setattr(models, "read_weights", lambda *_: b"")
+    where = request.getfixturevalue(place)
+    store = open_store(where.uri) if isinstance(where, Bucket) else where
+    versions = ["v0", "v1", "v2"]
+    for version in versions:
+        publish_model(store, "cloth", version, b"weights", CARD)
+
+    def compete(version: str, against: str | None) -> Champion | None:
+        try:
+            return promote(store, "cloth", version, by=f"run of {version}", now=NOW, expected=against)
+        except Conflict as e:
+            assert version in str(e)
+            return None
+
+    in_force: list[str] = []
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(races):
+            against = in_force[-1] if in_force else None
+            contenders = [version for version in versions if version != against]
+            outcomes = list(pool.map(compete, contenders, [against] * len(contenders)))
+            (winner,) = [won for won in outcomes if won is not None]
+            in_force.append(winner.version)
+    champion = read_champion(store, "cloth")
+    assert champion is not None
+    assert [champion.version, *(earlier.version for earlier in champion.history)] == in_force[::-1]
+
+
+def test_a_candidate_that_was_compared_with_another_champion_is_refused(local: LocalStore) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish_model(local, "cloth", version, b"weights", CARD)
+    with pytest.raises(Conflict, match="no model of 'cloth' is in force and not model v1"):
+        promote(local, "cloth", "v2", by="gate", now=NOW, expected="v1")
+    promote(local, "cloth", "v1", by="gate", now=NOW, expected=None)
+    with pytest.raises(Conflict, match="model v1 of 'cloth' is in force and not no model"):
+        promote(local, "cloth", "v2", by="gate", now=NOW, expected=None)
+    with pytest.raises(Conflict, match="Compare it with the one in force now"):
+        promote(local, "cloth", "v3", by="gate", now=NOW, expected="v2")
+    won = promote(local, "cloth", "v2", by="gate", now=NOW, expected="v1")
+    assert promote(local, "cloth", "v2", by="gate", now=NOW, expected="v1") == won == read_champion(local, "cloth")
+
+
+def promoted(store: Store, *versions: str) -> None:
+    for version in versions:
+        if store.info(f"models/cloth/{version}/card.json") is None:
+            publish_model(store, "cloth", version, b"weights", CARD)
+        promote(store, "cloth", version, by="op", now=NOW)
+
+
+def in_force(store: Store) -> str:
+    champion = read_champion(store, "cloth")
+    assert champion is not None
+    return champion.version
+
+
+def test_a_rollback_puts_the_champion_before_in_force_and_keeps_the_history(store: Store) -> None:
+    promoted(store, "v1", "v2")
+    later = NOW + timedelta(hours=1)
+    found = rollback(store, "cloth", by="night shift", now=later)
+    assert found == read_champion(store, "cloth")
+    assert found == Champion(
+        "v1", later, "night shift", (Champion("v2", NOW, "op"), Champion("v1", NOW, "op")), rolled_back_from="v2"
+    )
+
+
+def test_rolling_back_again_goes_further_back_and_never_to_what_was_rolled_back_from(local: LocalStore) -> None:
+    promoted(local, "v1", "v2", "v3")
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v2"
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v1"
+    with pytest.raises(KeyNotFound, match="v1 is the first champion"):
+        rollback(local, "cloth", by="op", now=NOW)
+    promoted(local, "v4")
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v1"
+
+
+def test_a_version_that_came_back_by_promotion_has_the_champion_before_it(local: LocalStore) -> None:
+    promoted(local, "v1", "v2", "v1", "v3")
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v1"
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v2"
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v1"
+
+
+def test_a_rollback_to_a_named_champion(local: LocalStore) -> None:
+    promoted(local, "v1", "v2", "v3")
+    publish_model(local, "cloth", "v4", b"weights", CARD)
+    with pytest.raises(KeyNotFound, match=r"v4 .* was never in force.*Earlier champions: v2, v1\."):
+        rollback(local, "cloth", by="op", now=NOW, version="v4")
+    first = rollback(local, "cloth", by="op", now=NOW, version="v1")
+    assert first.version == in_force(local) == "v1"
+    assert rollback(local, "cloth", by="other", now=NOW, version="v1") == first
+    assert rollback(local, "cloth", by="op", now=NOW, version="v3").version == "v3"  # taken back after all
+    assert rollback(local, "cloth", by="op", now=NOW).version == "v1"
+
+
+def test_without_an_earlier_champion_there_is_nothing_to_roll_back(local: LocalStore) -> None:
+    with pytest.raises(KeyNotFound, match="has no champion"):
+        rollback(local, "cloth", by="op", now=NOW)
+    promoted(local, "v1")
+    with pytest.raises(KeyNotFound, match="none before it"):
+        rollback(local, "cloth", by="op", now=NOW)
+    with pytest.raises(KeyNotFound, match="Earlier champions: none"):
+        rollback(local, "cloth", by="op", now=NOW, version="v0")
+
+
+def test_who_loses_a_rollback_is_told(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    promoted(local, "v1", "v2")
+    publish_model(local, "cloth", "v3", b"weights", CARD)
+    found = models._read_pointer
+
+    def overtaken(store: Store, category: str) -> tuple[Champion | None, str | None]:
+        seen = found(store, category)
+        monkeypatch.undo()
+        promote(store, category, "v3", by="rival", now=NOW)
+        return seen
+
+    monkeypatch.setattr(models, "_read_pointer", overtaken)
+    with pytest.raises(Conflict, match="v1 is not in force"):
+        rollback(local, "cloth", by="op", now=NOW)
+    assert in_force(local) == "v3"
+
+
+@pytest.mark.parametrize("data", [b"", b"weightz", None])
+def test_damaged_weights_never_come_into_force(local: LocalStore, data: bytes | None) -> None:
+    promoted(local, "v1", "v2")
+    publish_model(local, "cloth", "v3", b"weights", CARD)
+    for version in ("v1", "v3"):
+        key = f"models/cloth/{version}/weights.safetensors"
+        if data is None:
+            (local.root / key).unlink()
+        else:
+            local.write(key, data)
+    for attempt in (lambda: promote(local, "cloth", "v3", by="op", now=NOW),
+                    lambda: rollback(local, "cloth", by="op", now=NOW)):  # fmt: skip
+        with pytest.raises(KeyNotFound if data is None else CorruptObject, match=r"weights\.safetensors"):
+            attempt()
+    assert in_force(local) == "v2"
+
+
+def test_pointers_of_before_there_were_rollbacks_are_read(local: LocalStore) -> None:
+    promoted(local, "v1", "v2")
+    kept = json.loads(local.read("models/cloth/champion.json"))
+    assert set(kept) == {"version", "since", "by", "history"}
+    assert rollback(local, "cloth", by="op", now=NOW).rolled_back_from == "v2"
+
+
+def test_a_decision_is_kept_once(store: Store) -> None:
+    publish_model(store, "cloth", "v1", b"weights", CARD)
+    assert read_decision(store, "cloth", "v1") is None
+    decision = {"promote": False, "champion": "v0", "checks": [{"name": "AUROC", "low": None}]}
+    publish_decision(store, "cloth", "v1", decision)
+    publish_decision(store, "cloth", "v1", dict(reversed(decision.items())))
+    assert read_decision(store, "cloth", "v1") == decision
+    with pytest.raises(AlreadyExists, match="another decision"):
+        publish_decision(store, "cloth", "v1", {**decision, "promote": True})
+    assert read_decision(store, "cloth", "v1") == decision
+    assert models.list_versions(store, "cloth") == ["v1"]
+
+
+def test_nothing_is_decided_on_a_version_that_is_not_published(local: LocalStore) -> None:
+    with pytest.raises(KeyNotFound, match="nothing can be decided on it"):
+        publish_decision(local, "cloth", "v1", {"promote": True})
+    publish_model(local, "cloth", "v1", b"weights", CARD)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        publish_decision(local, "cloth", "v1", {"low": float("nan")})
+    local.write("models/cloth/v1/decision.json", b"{")
+    with pytest.raises(CorruptObject, match=r"decision\.json"):
+        read_decision(local, "cloth", "v1")

@@ -4,7 +4,7 @@ import pytest
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision, image_f1_max
 from rd_core.metrics.intervals import Interval
-from rd_core.metrics.part_bootstrap import _draws, part_bootstrap
+from rd_core.metrics.part_bootstrap import part_bootstrap, part_draws
 from rd_core.metrics.ranking import auroc, average_precision, f1_max
 
 
@@ -29,7 +29,7 @@ def test_a_resample_is_the_images_of_the_parts_drawn(metric, plain, digits):
     found = part_bootstrap(metric, scores, labels, parts, resamples=60)
     names, part = np.unique(parts, return_inverse=True)
     values = []
-    for times in np.concatenate(list(_draws(len(names), len(scores), 60, 0))):
+    for times in np.concatenate(list(part_draws(len(names), len(scores), 60, 0))):
         drawn = np.repeat(np.arange(len(scores)), times[part])
         values.append(plain(scores[drawn], labels[drawn]))
     assert found.value == pytest.approx(plain(scores, labels))
@@ -37,7 +37,7 @@ def test_a_resample_is_the_images_of_the_parts_drawn(metric, plain, digits):
 
 
 def test_as_many_parts_are_drawn_as_there_are_each_as_often_as_another():
-    draws = np.concatenate(list(_draws(7, 100_000, 3000, 0)))
+    draws = np.concatenate(list(part_draws(7, 100_000, 3000, 0)))
     assert draws.shape == (3000, 7)
     assert (draws.sum(axis=1) == 7).all()
     np.testing.assert_allclose(draws.mean(axis=0), 1, atol=0.1)

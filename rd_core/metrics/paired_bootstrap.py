@@ -1,0 +1,96 @@
+"""By how much one model is better than another on the same images, and how far that could be off.
+
+Both models see the same resamples of whole parts (see part_bootstrap), so what makes an image hard for both cancels
+out: the difference is known far better than either figure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rd_core.errors import ConfigError
+from rd_core.metrics.image_metrics import check_images, check_scores
+from rd_core.metrics.intervals import CONFIDENCE, check_confidence
+from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, part_draws, parts_as_numbers
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of two models, before and after."""
+
+    before: float
+    """of the one in force"""
+    after: float
+    """of the other"""
+    low: float
+    """lower bound of after - before: the truth is above it with the confidence asked for; NaN where undefined"""
+    high: float
+    """upper bound, one-sided likewise"""
+
+    @property
+    def value(self) -> float:
+        """after - before"""
+        return self.after - self.before
+
+
+def metric_difference(
+    metric: RankingMetric,
+    before: ArrayLike,
+    after: ArrayLike,
+    is_anomalous: ArrayLike,
+    parts: Sequence[str],
+    *,
+    resamples: int = 2000,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Difference:
+    """Scores float [n] of two models and labels bool [n] of the same images -> the difference of a metric.
+
+    Resamples where the metric is undefined are left out. Raises ValueError and ConfigError as part_bootstrap does.
+    """
+    labels = check_images(before, is_anomalous)[1]
+    number, count = _parts(parts, labels, resamples)
+    ranked = [RankedImages(check_scores(scores, labels), labels, number) for scores in (before, after)]
+    once = np.ones((1, count), dtype=np.int64)
+    was, became = (float(metric(one.weighted(once))[0]) for one in ranked)
+    draws = [
+        metric(ranked[1].weighted(times)) - metric(ranked[0].weighted(times))
+        for times in part_draws(count, len(labels), resamples, seed)
+    ]
+    return Difference(was, became, *_bounds(np.concatenate(draws), confidence))
+
+
+def mean_difference(
+    before: ArrayLike,
+    after: ArrayLike,
+    parts: Sequence[str],
+    *,
+    resamples: int = 2000,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> Difference:
+    """A figure [n] of each case by two models, as whether an image was found (0 or 1) or how well a region was ->
+    the difference of their means. A part weighs as much as it has cases. Raises as metric_difference.
+    """
+    was, became = (check_scores(values, list(parts)) for values in (before, after))
+    number, count = _parts(parts, was, resamples)
+    gains, cases = np.bincount(number, became - was, count), np.bincount(number, minlength=count)
+    draws = [(times @ gains) / (times @ cases) for times in part_draws(count, len(was), resamples, seed)]
+    return Difference(float(was.mean()), float(became.mean()), *_bounds(np.concatenate(draws), confidence))
+
+
+def _parts(parts: Sequence[str], cases: NDArray[np.generic], resamples: int) -> tuple[NDArray[np.intp], int]:
+    if resamples < 1:
+        raise ConfigError(f"{resamples} resamples give no bounds. Draw some 2000.")
+    return parts_as_numbers(parts, len(cases))
+
+
+def _bounds(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    tail = 1 - check_confidence(confidence)
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
