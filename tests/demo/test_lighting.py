@@ -23,3 +23,16 @@ def test_drift_dims_slants_and_yellows():
 def test_a_strength_outside_its_range_is_refused(strength):
     with pytest.raises(ValueError, match="outside"):
         lighting.drift(GREY, strength)
+
+
+def test_a_low_lamp_leaves_flat_ground_and_brings_out_slopes():
+    np.testing.assert_array_equal(lighting.rake(GREY, 1.0), GREY)
+    ridge = GREY.copy()
+    ridge[:, 28:32] += 0.1
+    lit = lighting.rake(ridge, 0.5)
+    assert lit.dtype == np.float32
+    assert lit[0, 28, 0] > ridge[0, 28, 0]  # faces the lamp
+    assert lit[0, 31, 0] < ridge[0, 31, 0]
+    np.testing.assert_array_equal(lighting.rake(ridge, 0.0), ridge)
+    with pytest.raises(ValueError, match="outside"):
+        lighting.rake(ridge, 2.0)

@@ -1,0 +1,211 @@
+"""The loop closed on the generated factory: the light changes for good, and the plant learns to live with it.
+
+    python -m benchmarks.lasting_light [--store lasting-light-run] [--figure docs/lasting-light.svg]
+
+Four nights are ordinary; then a lamp is put up too low, and every later night is lit by it. False alarms rise, drift
+asks for a retraining, somebody labels what the page of flagged images shows, a retraining is judged and comes
+into force, and the nights after it are scored by the new model. Two of the changed nights are labelled for
+evaluation, by which the candidate is judged; nothing of the last nights is ever labelled.
+"""
+
+import argparse
+import io
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.share_figure import draw_shares
+from demo import defects, lighting, woven_cloth
+from flows.dask_cluster import dask_cluster
+from flows.drift import report_drift
+from flows.inspection import inspect_images
+from flows.prefect_server import prefect_server
+from flows.retraining import CategoryRetraining, retrain
+from flows.settings import load_settings
+from flows.training import train_model
+from storage import labels
+from storage.filesystem import Store, open_store
+from storage.labels import Label
+from storage.layout import SETTINGS_KEY, image_key
+from storage.queries import run_query
+
+CATEGORY = "woven_cloth"
+FIRST = date(2026, 2, 2)
+NORMALS, GOOD, DEFECTIVE = 100, 32, 8
+"""pictures to train on; good and defective ones a night"""
+ORDINARY, CHANGED, LATER = range(4), range(4, 8), range(8, 11)
+"""nights before the light changes, after it, and after the retraining"""
+EVALUATED = (0, 1, 4, 5)
+"""nights whose truth is labelled, for evaluation"""
+STRENGTH = 0.7
+"""of the new light, see demo.lighting"""
+ALPHA = 0.05
+AGE = 36_500
+"""days; the factory's calendar stands still"""
+SETTINGS = """\
+[defaults]
+image_size = 96
+steps = 120
+alpha = {alpha}
+"""
+FOUND = """
+SELECT model_version, image_key LIKE '%/good/%' AS is_good, is_anomalous
+FROM latest WHERE run_date = '{day}' AND score IS NOT NULL
+"""
+
+Labeller = Callable[[Store, Sequence[str]], None]
+"""says of each of these flagged images what it is"""
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night of the story."""
+
+    day: date
+    model_version: str
+    good: int
+    false_alarms: int
+    defective: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """What came of it."""
+
+    nights: tuple[Night, ...]
+    before: str | None
+    """the drift report's verdict on the ordinary nights"""
+    verdict: str | None
+    """and after the changed ones"""
+    retraining: CategoryRetraining
+
+
+def main() -> None:
+    """Tell the story and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", default="lasting-light-run", help="folder to write to")
+    parser.add_argument("--figure", type=Path, help="SVG to write")
+    arguments = parser.parse_args()
+    store = open_store(arguments.store, create=True)
+    fill(store)
+    with prefect_server(), dask_cluster(load_settings(arguments.store)) as scheduler:
+        story = tell(store, scheduler, say_the_truth)
+    print(f"drift after the ordinary nights: {story.before}; after the changed ones: {story.verdict}")
+    print(f"retraining: {story.retraining.outcome}. {story.retraining.words}")
+    print("| night | model | good | false alarms | defective | found |")
+    print("|---|---|---|---|---|---|")
+    for one in story.nights:
+        counts = f"{one.good} | {one.false_alarms} | {one.defective} | {one.found}"
+        print(f"| {one.day} | {one.model_version[-8:]} | {counts} |")
+    if arguments.figure:
+        arguments.figure.write_text(_figure(story.nights))
+
+
+def fill(store: Store) -> None:
+    """Normals to train on, and eleven nights."""
+    store.write(SETTINGS_KEY, SETTINGS.format(alpha=ALPHA).encode())
+    _put(store, FIRST - timedelta(days=1), _good(0, NORMALS, 0.0), "training")
+    for night in (*ORDINARY, *CHANGED, *LATER):
+        strength = 0.0 if night in ORDINARY else STRENGTH
+        pictures = [*_good(night + 1, GOOD, strength), *_defective(night + 1, strength)]
+        _put(store, day_of(night), pictures, "evaluation" if night in EVALUATED else None)
+
+
+def tell(store: Store, scheduler: str, label: Labeller) -> Story:
+    """The story, on a store that `fill` has filled."""
+    train_model(store.uri, dask_address=scheduler)
+    nights = [_inspect(store, scheduler, night) for night in ORDINARY]
+    before = _verdict(store, scheduler, ORDINARY[-1])
+    nights += [_inspect(store, scheduler, night) for night in CHANGED]
+    verdict = _verdict(store, scheduler, CHANGED[-1])
+    label(store, _flagged(store))
+    run = retrain(store.uri, dask_address=scheduler, limits={"most_age_days": AGE})
+    nights += [_inspect(store, scheduler, night) for night in LATER]
+    return Story(tuple(nights), before, verdict, run.categories[0])
+
+
+def say_the_truth(store: Store, keys: Sequence[str]) -> None:
+    """A labeller who is never wrong."""
+    for key in keys:
+        word = "normal" if "/good/" in key else "anomalous"
+        labels.append_label(store, CATEGORY, Label(key, word, None, None, datetime.now(UTC)), reviewer="ann")
+
+
+def day_of(night: int) -> date:
+    """Its production day."""
+    return FIRST + timedelta(days=night)
+
+
+def _inspect(store: Store, scheduler: str, night: int) -> Night:
+    day = day_of(night)
+    inspect_images(store.uri, day, reports=False, dask_address=scheduler)
+    rows = run_query(store, FOUND.format(day=day)).to_pylist()
+    good = [row["is_anomalous"] for row in rows if row["is_good"]]
+    defective = [row["is_anomalous"] for row in rows if not row["is_good"]]
+    return Night(day, rows[0]["model_version"], len(good), sum(good), len(defective), sum(defective))
+
+
+def _verdict(store: Store, scheduler: str, night: int) -> str | None:
+    return report_drift(store.uri, FIRST, day_of(night), golden=True, dask_address=scheduler).verdict
+
+
+def _flagged(store: Store) -> list[str]:
+    """Images of the changed nights that nobody has labelled and the model flags: what the page shows."""
+    first, last = day_of(CHANGED[0]), day_of(CHANGED[-1])
+    sql = f"""
+    SELECT image_key FROM latest ANTI JOIN labels USING (image_key)
+    WHERE is_anomalous AND run_date BETWEEN '{first}' AND '{last}' ORDER BY image_key"""
+    return [row["image_key"] for row in run_query(store, sql).to_pylist()]
+
+
+def _figure(nights: Sequence[Night]) -> str:
+    return draw_shares(
+        [one.day for one in nights],
+        {
+            "good parts that raise an alarm": [one.false_alarms / one.good for one in nights],
+            "defects that are found": [one.found / one.defective for one in nights],
+        },
+        {CHANGED[0]: "the light changes", LATER[0]: "labelled, retrained, promoted"},
+    )
+
+
+def _good(night: int, count: int, strength: float) -> Iterator[tuple[str, np.ndarray]]:
+    for number in range(count):
+        picture = woven_cloth.draw(_random(night, number, 0), 160)
+        yield f"good/{number:03}.png", lighting.rake(picture, strength)
+
+
+def _defective(night: int, strength: float) -> Iterator[tuple[str, np.ndarray]]:
+    for number, kind in zip(range(DEFECTIVE), itertools.cycle(defects.KINDS[CATEGORY]), strict=False):
+        random = _random(night, number, 1)
+        picture, _ = defects.KINDS[CATEGORY][kind](woven_cloth.draw(random, 160), random, random.uniform(0.4, 1.0))
+        yield f"{kind}/{number:03}.png", lighting.rake(picture, strength)
+
+
+def _random(night: int, number: int, part: int) -> np.random.Generator:
+    return np.random.default_rng([7, night, number, part])
+
+
+def _put(store: Store, day: date, pictures: Sequence | Iterator, purpose: str | None) -> None:
+    said = []
+    for name, picture in pictures:
+        key = image_key(CATEGORY, day, name)
+        out = io.BytesIO()
+        Image.fromarray((picture * 255).astype(np.uint8)).save(out, "PNG")
+        store.write(key, out.getvalue())
+        kind = name.split("/", maxsplit=1)[0]
+        word = "normal" if kind == "good" else "anomalous"
+        if purpose:
+            said.append(Label(key, word, None, "factory", datetime.now(UTC), kind, purpose))
+    if said:
+        labels.write_labels(store, CATEGORY, said, f"truth-{day}")
+
+
+if __name__ == "__main__":
+    main()
