@@ -1,7 +1,7 @@
 """The nightly inspection: every category's images of one production day, scored by its champion."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
@@ -11,16 +11,20 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.night_events import tell_completed, tell_empty
+from flows.night_reports import FAILED, NightReport, report_night
 from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
+from storage import models
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.images import list_categories, list_run_dates, odd_folders
-from tasks.pin_champion import pin_champion
+from tasks.pin_champion import PinnedModel, pin_champion
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.renew_plan import renew_plan
 from tasks.write_run_report import CategoryOutcome, write_run_report
 
 TASKS_PER_FLOW_RUN = 450
@@ -38,13 +42,16 @@ class InspectionRun:
     categories: tuple[CategoryOutcome, ...]
     report: str | None
     """key of the HTML report; None when there was nothing to do"""
+    reports: tuple[NightReport, ...] = ()
+    """evaluation, drift and index at the end of the run"""
 
 
 class InspectionFailed(PartlyDone):
-    """Some category was not scored whole. `run` says what was done all the same."""
+    """Some category was not scored whole, or a report not written. `run` says what was done all the same."""
 
     def __init__(self, run: InspectionRun) -> None:
-        problems = (f"{one.category}: {one.message}" for one in run.categories if one.message)
+        problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
+        problems += [f"{one.kind} report: {one.message}" for one in run.reports if one.state == FAILED]
         super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(problems))
 
 
@@ -55,6 +62,7 @@ def inspect_images(
     categories: list[str] | None = None,
     *,
     images: str | None = None,
+    reports: bool = True,
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> InspectionRun:
@@ -65,11 +73,14 @@ def inspect_images(
         run_date: production day; default yesterday in the plant's time zone.
         categories: names; default every category with images on that day.
         images: URI of the images' own store, if they do not lie in `store`.
+        reports: at the end, evaluate the night where it is labelled, assess drift up to it, and write the index.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
         options: settings by name that win over every other source.
 
     Ends as Completed, CompletedWithRejects (some images could not be read) or NothingToDo, and returns the
-    InspectionRun. Raises InspectionFailed when a category was not scored whole; the others are, all the same.
+    InspectionRun. Raises InspectionFailed when a category was not scored whole or a report could not be written; all
+    else is done all the same. Emits `inspection.completed`, and `inspection.empty` for each category that has a
+    champion and no image on that day.
     """
     started_at = datetime.now(UTC)
     settings = load_settings(
@@ -77,12 +88,17 @@ def inspect_images(
     )
     day = run_date or settings.yesterday(started_at)
     chosen, empty = _choose(settings, day, categories)
+    if not categories:
+        _tell_empty(settings, day, chosen)
     if not chosen:
         return _nothing_to_do(settings, day, empty)
     with dask_cluster(settings) as scheduler:
         outcomes = empty + _inspect(settings, day, chosen, scheduler, started_at)
         run = _report(settings, day, outcomes, started_at)
-    if run.outcome == "failed":
+        if reports:
+            run = replace(run, reports=report_night(settings, day, categories, scheduler))
+    tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
+    if run.outcome == "failed" or any(one.state == FAILED for one in run.reports):
         raise InspectionFailed(run)
     name = "CompletedWithRejects" if run.outcome == "completed with rejects" else "Completed"
     return _ended(name, _in_a_line(run), run)
@@ -114,6 +130,14 @@ def _ignored(images: Store, asked: list[str], *, whole_plant: bool) -> list[Cate
     return [CategoryOutcome(folder, "ignored", message=message) for folder in folders]
 
 
+def _tell_empty(settings: Settings, day: date, chosen: list[str]) -> None:
+    store = open_store(settings.store, read_only=True)
+    for category in models.list_model_categories(store):
+        if category not in chosen and models.read_champion(store, category) is not None:
+            get_run_logger().warning("no images category=%s run_date=%s, though its model is in force", category, day)
+            tell_empty(day, category)
+
+
 def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) -> InspectionRun:
     message = f"No images of {day} in {settings.images}/images/<category>/{day}/; nothing to do."
     get_run_logger().warning(message)
@@ -129,17 +153,27 @@ def _inspect(
     plans, outcomes = plan(settings, day, chosen, str(flow_run.id), started_at)
     totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
     with progress_bars(scheduler, "inspect", totals):
-        for group in _groups(plans):
+        for group in flow_run_groups(plans):
             outcomes += score_partitions.with_options(task_runner=runner)(group)
     return outcomes
 
 
 @flow(name="plan-partitions", validate_parameters=False)
 def plan_partitions(
-    settings: Settings, day: date, chosen: list[str], run_id: str, planned_at: datetime
+    settings: Settings,
+    day: date,
+    chosen: list[str],
+    run_id: str,
+    planned_at: datetime,
+    versions: Mapping[str, PinnedModel] | None = None,
 ) -> tuple[list[PartitionPlan], list[CategoryOutcome]]:
-    """Pin every category's champion, then write every manifest: (plans, outcomes of what cannot be planned)."""
-    pinned, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
+    """Pin every category's champion, then write every manifest: (plans, outcomes of what cannot be planned).
+
+    `versions`: models that were pinned already, by category, for a run of many days that uses one throughout.
+    """
+    pinned: dict[str, PinnedModel | None] = {name: versions[name] for name in chosen if versions and name in versions}
+    found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen if name not in pinned})
+    pinned |= found
     outcomes = [_no_champion(settings, name) for name, model in pinned.items() if model is None]
     jobs = {
         name: PartitionJob(
@@ -149,10 +183,13 @@ def plan_partitions(
         if model is not None
     }
     plans, unplanned = settle({name: plan_batches.submit(job) for name, job in jobs.items()})
+    adopted = {name: one.plan.manifest for name, one in plans.items() if one.plan and one.plan.run_id != run_id}
+    _, lost = settle({name: renew_plan.submit(settings.store, manifest) for name, manifest in adopted.items()})
+    unplanned |= lost
     outcomes += [
         CategoryOutcome(name, "failed", message=in_words(why)) for name, why in {**broken, **unplanned}.items()
     ]
-    return list(plans.values()), outcomes
+    return [one for name, one in plans.items() if name not in lost], outcomes
 
 
 def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
@@ -163,7 +200,7 @@ def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
     )
 
 
-def _groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:
+def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:
     """Plans in groups of at most TASKS_PER_FLOW_RUN batches (a single larger plan stands alone)."""
     group: list[PartitionPlan] = []
     for plan in plans:

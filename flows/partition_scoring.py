@@ -50,21 +50,24 @@ class _Tally:
 
 
 @flow(name="score-partitions", validate_parameters=False)
-def score_partitions(plans: list[PartitionPlan]) -> list[CategoryOutcome]:
-    """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal."""
-    futures = [_submit(planned) for planned in plans]
-    return [_finish(planned, batch_futures) for planned, batch_futures in zip(plans, futures, strict=True)]
+def score_partitions(plans: list[PartitionPlan], priority: int = 0) -> list[CategoryOutcome]:
+    """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal.
+
+    Batches of a higher `priority` overtake those of a lower one that wait on the same cluster.
+    """
+    futures = [_submit(planned, priority) for planned in plans]
+    return [_finish(planned, some, priority) for planned, some in zip(plans, futures, strict=True)]
 
 
-def _submit(planned: PartitionPlan) -> dict[str, PrefectFuture[Receipt]]:
-    with dask.annotate(priority=-len(planned.batches)):  # small categories first: their seals come early
+def _submit(planned: PartitionPlan, priority: int) -> dict[str, PrefectFuture[Receipt]]:
+    with dask.annotate(priority=priority - len(planned.batches)):  # small categories first: their seals come early
         return {
             batch.digest: score_batch.submit(planned.job.store_uri, planned.job.images_uri, batch)
             for batch in planned.batches
         }
 
 
-def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]]) -> CategoryOutcome:
+def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]], priority: int) -> CategoryOutcome:
     """Gather the receipts and seal. When another run has sealed some of the images, plan and score the rest."""
     tally = _Tally()
     started = time.perf_counter()
@@ -86,7 +89,7 @@ def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]]) 
         if problems:
             return tally.outcome(planned, "failed", in_words(problems["plan"]))
         planned = replanned["plan"]
-        futures = _submit(planned)
+        futures = _submit(planned, priority)
     return tally.outcome(
         planned, "failed", f"Other runs sealed images of this partition {MOST_PLANS} times meanwhile."
     )

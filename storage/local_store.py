@@ -3,11 +3,13 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -28,11 +30,15 @@ from storage.errors import (
     TransientFault,
 )
 from storage.faults import translated
+from storage.layout import why_key_is_unsafe
 from storage.records import ObjectInfo
 from storage.store import RESERVED, Store, refuse_unsafe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _READ_ATTEMPTS = 5
+_LOCK = f"{RESERVED}lock"
+_OF_ZARR = re.compile(r"\.[0-9a-f]{32}\.partial$")
+"""what zarr writes beside an object before it takes the object's place"""
 # What file systems without hard links (exFAT, some network mounts) answer to os.link.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -153,6 +159,42 @@ class LocalStore(Store):
                 )
             _take_place(temp, target)
 
+    def temporaries(self) -> Iterator[ObjectInfo]:
+        with translated(f"cannot look for temporary files in {self.uri}"):
+            self._require_root()
+            # Links are not followed: what lies beyond one is not for us to remove.
+            for folder, _, names in os.walk(self.root):
+                for path in (Path(folder, name) for name in names if _is_temporary(name)):
+                    with suppress(FileNotFoundError):  # its writer was quicker
+                        yield _info(str(path.relative_to(self.root)), path.lstat())
+
+    def remove_temporary(self, key: str) -> None:
+        if self.read_only or why_key_is_unsafe(key) or not _is_temporary(key.rpartition("/")[2]):
+            super().remove_temporary(key)
+        with translated(f"cannot remove {self.address(key)}"):
+            self._inside((self.root / key).parent, key)
+            (self.root / key).unlink(missing_ok=True)
+
+    def _remove(self, key: str) -> None:
+        self._require_root()
+        target = self.root / key
+        with translated(f"cannot remove {self.address(key)}"):
+            # The last name itself may be a link: it is removed, not what it leads to.
+            self._inside(target.parent, key)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if not stat.S_ISDIR(target.lstat().st_mode):  # no object
+                    target.unlink()
+                    _flush_folder(target.parent)
+
+    def _remove_tree(self, prefix: str) -> None:
+        self._require_root()
+        target = self.root / prefix.removesuffix("/")
+        with translated(f"cannot remove {self.address(prefix)}"):
+            self._inside(target.parent, prefix)
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+                _flush_folder(target.parent)
+
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
         with translated(f"cannot list {self.address(prefix)}"):
@@ -244,7 +286,7 @@ class LocalStore(Store):
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Keep other threads and processes from taking a place meanwhile; a killed holder lets go by itself."""
-        handle = os.open(self.root / f"{RESERVED}lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        handle = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -283,6 +325,11 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _is_temporary(name: str) -> bool:
+    """Ours, or zarr's; the lock stays."""
+    return (name.startswith(RESERVED) and name != _LOCK) or bool(_OF_ZARR.search(name))
 
 
 def _shown(name: str) -> str:

@@ -23,6 +23,7 @@ def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool
         compression="zstd",
         use_dictionary=not unique,
         write_statistics=not unique,
+        write_page_checksum=True,
     )
     return buffer.getvalue().to_pybytes()
 
@@ -30,21 +31,23 @@ def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool
 def from_bytes(data: bytes, address: str) -> pa.Table:
     """The table in a Parquet file's bytes. CorruptObject if they are none."""
     with _readable(address):
-        return pq.ParquetFile(pa.BufferReader(data)).read()
+        return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
 
 
 @contextmanager
 def opened(store: Store, key: str) -> Iterator[pq.ParquetFile]:
     """The Parquet file under `key`, to read some of it: only its footer is read so far."""
     with store.open(key) as file, _readable(store.address(key)):
-        yield pq.ParquetFile(file, pre_buffer=False)
+        yield pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
 
 
 @contextmanager
 def _readable(address: str) -> Iterator[None]:
     try:
         yield
-    except pa.ArrowException as e:
+    except (pa.ArrowException, OSError) as e:
+        if isinstance(e, OSError) and e.errno is not None:
+            raise  # the file system's; pyarrow tells of a damaged page by a bare OSError
         raise CorruptObject(
             f"{address} is not the Parquet file it should be: {str(e).splitlines()[0]}. "
             "Remove it and run again what wrote it."

@@ -111,6 +111,22 @@ class S3Store(Store):
                 ) from e
             raise
 
+    def _remove(self, key: str) -> None:
+        with translated(f"cannot remove {self.address(key)}"):
+            self._client.delete_object(**self._object(key))
+
+    def _remove_tree(self, prefix: str) -> None:
+        keys = [self.prefix + info.key for info in self._list(prefix)]
+        for start in range(0, len(keys), _PAGE):
+            some = [{"Key": key} for key in keys[start : start + _PAGE]]
+            with translated(f"cannot remove {self.address(prefix)}"):
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": some, "Quiet": True})
+            for error in answer.get("Errors", []):  # the request as a whole is answered with 200
+                raise TransientFault(
+                    f"{self.address(error['Key'].removeprefix(self.prefix))} was not removed: {error.get('Code')} "
+                    f"{error.get('Message')}. Run the same again; if it goes on, look at the bucket's permissions."
+                )
+
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
         found = []
         with translated(f"cannot list {self.address(prefix)}"):

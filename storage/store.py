@@ -59,6 +59,26 @@ class Store(ABC):
     def info(self, key: str) -> ObjectInfo | None:
         """The object without its bytes, or None if there is none."""
 
+    def remove(self, key: str) -> None:
+        """Remove the object, if there is one."""
+        self._refuse_unwritable(key)
+        self._remove(key)
+
+    def remove_tree(self, prefix: str) -> None:
+        """Remove every object below `prefix`, which ends in '/'. Interrupted, it can be called again."""
+        if not prefix.endswith("/"):
+            raise InvalidKey(f"prefix {prefix!r} does not end in '/': more than one tree could go. Append it.")
+        self._refuse_unwritable(prefix.removesuffix("/"))
+        self._remove_tree(prefix)
+
+    def temporaries(self) -> Iterator[ObjectInfo]:
+        """Temporary files of ours that a killed writer left behind, and that no listing shows. None in S3."""
+        return iter(())
+
+    def remove_temporary(self, key: str) -> None:
+        """Remove one that `temporaries` gave."""
+        raise InvalidKey(f"{self.address(key)} is no temporary file of this store; nothing was removed.")
+
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix` ('' for all), sorted by key. Keys are shown as they are."""
         self._refuse_prefix(prefix)
@@ -96,6 +116,12 @@ class Store(ABC):
 
     @abstractmethod
     def _replace(self, key: str, data: bytes, etag: str) -> None: ...
+
+    @abstractmethod
+    def _remove(self, key: str) -> None: ...
+
+    @abstractmethod
+    def _remove_tree(self, prefix: str) -> None: ...
 
     @abstractmethod
     def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...

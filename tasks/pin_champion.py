@@ -34,12 +34,18 @@ def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
     return None if champion is None else _pinned(store_uri, category, champion.version)
 
 
+@task(name="pin-version", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def pin_version(store_uri: str, category: str, version: str) -> PinnedModel:
+    """This version of `category`, whichever is in force. KeyNotFound if it has no card."""
+    return _pinned(store_uri, category, version)
+
+
 def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
     try:
         card = models.read_card(open_store(store_uri, read_only=True), category, version)
     except KeyNotFound as e:
         raise KeyNotFound(
-            f"The champion of {category} is {version}, but its model card is gone from {store_uri}. Nothing of this "
+            f"{category} is to be scored by {version}, but its model card is gone from {store_uri}. Nothing of this "
             "category was scored. Restore the card, or train and promote anew: "
             f"rd-inspect train --category {category} --promote"
         ) from e

@@ -8,7 +8,15 @@ import pytest
 
 from storage.filesystem import Store, open_store
 
-REPORTING = {"test_automations", "test_deployments", "test_drift", "test_evaluation", "test_paper_benchmark"}
+REPORTING = {
+    "test_automations",
+    "test_backfill",
+    "test_deployments",
+    "test_drift",
+    "test_evaluation",
+    "test_paper_benchmark",
+    "test_retraining",
+}
 """about half of the time that all take"""
 
 

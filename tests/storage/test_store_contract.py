@@ -181,6 +181,41 @@ class StoreContract:
 
         assert race([write, read]) == [None, None]
 
+    def test_remove_takes_one_object_and_again_changes_nothing(self, store: Store) -> None:
+        for key in ("a/b", "a/b-c", "a/d/e"):
+            store.write(key, b"1")
+        for _ in range(2):
+            for key in ("a/b", "a/d", "never/there"):  # a folder is no object
+                store.remove(key)
+            assert [info.key for info in store.list("")] == ["a/b-c", "a/d/e"]
+        store.create("a/b", b"2")
+        assert store.read("a/b") == b"2"
+
+    def test_remove_tree_takes_what_is_below_and_nothing_else(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(s3_store, "_PAGE", 2)
+        for key in ("m/x.zarr/zarr.json", "m/x.zarr/c/0/0/0", "m/x.zarr/c/1/0/0", "m/x.zarr-2/a", "m/x"):
+            store.write(key, b"1")
+        for _ in range(2):
+            store.remove_tree("m/x.zarr/")
+            store.remove_tree("never/there/")
+            assert [info.key for info in store.list("")] == ["m/x", "m/x.zarr-2/a"]
+
+    @pytest.mark.parametrize("key", [*ESCAPES, ".rd-inspect-lock"])
+    def test_nothing_outside_is_removed(self, uri: str, store: Store, key: str) -> None:
+        store.write("k", b"1")
+        with pytest.raises(InvalidKey):
+            store.remove(key)
+        for prefix in (f"{key}/", "", "k"):
+            with pytest.raises(InvalidKey):
+                store.remove_tree(prefix)
+        reader = open_store(uri, read_only=True)
+        for remove in (reader.remove, reader.remove_tree):
+            with pytest.raises(StoreReadOnly):
+                remove("k/" if remove == reader.remove_tree else "k")
+        assert store.read("k") == b"1"
+
     def test_part_of_an_object_can_be_read(self, store: Store) -> None:
         store.write("k", bytes(range(256)) * 100)
         with store.open("k") as file:
@@ -221,6 +256,23 @@ class TestLocal(StoreContract):
     def uri(self, tmp_path: Path) -> str:
         (tmp_path / "a store").mkdir()
         return str(tmp_path / "a store")
+
+    def test_what_killed_writers_left_is_shown_and_removed(self, uri: str, store: Store) -> None:
+        store.write("a/k", b"1")
+        zarrs = f"a/zarr.{'0' * 32}.partial"
+        for name in ("a/.rd-inspect-00ff", ".rd-inspect-11", zarrs):
+            (Path(uri) / name).write_bytes(b"half")
+        left = list(store.temporaries())
+        assert sorted(info.key for info in left) == [".rd-inspect-11", "a/.rd-inspect-00ff", zarrs]
+        assert {info.size for info in left} == {4}
+        for info in left * 2:
+            store.remove_temporary(info.key)
+        assert list(store.temporaries()) == []
+        for key in ("a/k", ".rd-inspect-lock", "../.rd-inspect-1"):
+            with pytest.raises(InvalidKey):
+                store.remove_temporary(key)
+        assert store.read("a/k") == b"1"
+        assert (Path(uri) / ".rd-inspect-lock").exists()
 
 
 class S3Contract(StoreContract):

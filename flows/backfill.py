@@ -1,0 +1,271 @@
+"""A backfill: past days that are missing, partly scored or were interrupted, scored by the model in force now."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, cast
+
+from distributed import Client, Worker, WorkerPlugin
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import TaskRunner
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.grid_table import grid_rows
+from flows.inspection import flow_run_groups, plan_partitions
+from flows.mending import Mended, mend_partitions
+from flows.partition_scoring import score_partitions
+from flows.progress import progress_bars
+from flows.run_failed import PartlyDone
+from flows.settings import Settings, load_settings, store_uri
+from flows.settling import in_words, settle
+from storage.filesystem import open_store
+from storage.grid import Cell, Grid, read_grid
+from storage.records import Partition
+from tasks.pin_champion import PinnedModel, pin_champion, pin_version
+
+PRIORITY = -1_000_000
+"""below that of any night on the same cluster, whose batches overtake: theirs is minus their number, or more"""
+AT_ONCE = 2
+"""days in flight: while one waits for its last batches and its seal, the next one fills the workers"""
+_NICENESS = 10
+"""of the workers of an embedded cluster: where a night has a cluster of its own, the system's scheduler decides"""
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What a backfill could not do."""
+
+    category: str
+    run_date: date | None
+    """None: of the category as a whole"""
+    why: str
+
+
+@dataclass(frozen=True)
+class BackfillRun:
+    """What one backfill did."""
+
+    run_id: str
+    outcome: str
+    """completed | incomplete | nothing to do | dry run"""
+    versions: Mapping[str, str]
+    """by category: the model version that was pinned at the start"""
+    before: Grid
+    after: Grid
+    """the same as `before` in a dry run"""
+    scored: int
+    """images that got a row now"""
+    mended: int
+    """batches that were damaged and are not any more"""
+    problems: tuple[Undone, ...]
+    report: str | None = None
+    """there is none"""
+
+
+class BackfillIncomplete(PartlyDone):
+    """Something of the window is left undone. `run` says what was done all the same."""
+
+    def __init__(self, run: BackfillRun) -> None:
+        left = f"{len(run.after.undone)} of {len(run.after.cells)} days by category are left undone"
+        why = (f"{one.category} {one.run_date or ''}: {one.why}" for one in run.problems)
+        super().__init__(run, "; ".join([left, *why]) + ". Run the same backfill again: what is sealed stays.")
+
+
+@flow(name="backfill")
+def backfill(
+    store: str | None = None,
+    first_day: date | None = None,
+    last_day: date | None = None,
+    categories: list[str] | None = None,
+    *,
+    model: str | None = None,
+    oldest_first: bool = False,
+    at_once: int = AT_ONCE,
+    dry_run: bool = False,
+    mend: bool = False,
+    images: str | None = None,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> BackfillRun:
+    """Score every day of a window that the pinned model has not, or not wholly. What is sealed is left alone.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        first_day: default 30 days, the last one included.
+        last_day: included; default the last day with images.
+        categories: names; default every category with images.
+        model: a version that each of the categories has; default each one's champion at this moment.
+        oldest_first: default newest first.
+        at_once: days in flight.
+        dry_run: only look.
+        mend: score sealed batches anew whose part or maps are damaged; every map of the window is read.
+        images: URI of the images' own store, if they do not lie in `store`.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: settings by name that win over every other source.
+
+    The store decides what is done, so an interrupted backfill goes on where it was. Another model adds partitions and
+    removes none. Ends as Completed, DryRun or NothingToDo and returns the BackfillRun. Raises BackfillIncomplete when
+    something is left undone; the rest is done all the same.
+    """
+    more = {"images": images, "dask_address": dask_address, **(options or {})}
+    settings = load_settings(store_uri(store), options=more)
+    chosen = chosen_categories(settings, categories)
+    window = chosen_days(settings, chosen, first_day, last_day)
+    pinned, problems = _pin(settings, chosen, model)
+    before = _grid(settings, window, chosen, pinned)
+    if dry_run:
+        return _ended(settings, pinned, before, before, "dry run", 0, Mended(), problems)
+    if not before.undone and not mend:
+        return _ended(settings, pinned, before, before, "nothing to do", 0, Mended(), problems)
+    with dask_cluster(settings) as scheduler, _behind_others(settings, scheduler):
+        runner = dask_runner(scheduler)
+        mended = _mend(settings, before, runner) if mend else Mended()
+        days = _days(before, pinned, oldest_first=oldest_first)
+        with progress_bars(scheduler, "inspect", _images_to_do(days)):
+            scored, unscored = _score_days(settings, days, pinned, runner, max(1, at_once))
+    after = _grid(settings, window, chosen, pinned)
+    return _ended(settings, pinned, before, after, "completed", scored, mended, problems + unscored)
+
+
+def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[dict[str, PinnedModel], list[Undone]]:
+    """The models of this backfill, however long it takes: (by category, what has none)."""
+    if model:
+        refuse_unknown_version(open_store(settings.store, read_only=True), chosen, model)
+        pinned, broken = settle({name: pin_version.submit(settings.store, name, model) for name in chosen})
+        without: set[str] = set()
+    else:
+        found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
+        pinned = {name: one for name, one in found.items() if one is not None}
+        without = found.keys() - pinned.keys()
+    cure = "rd-inspect train --category {} --store " + settings.store
+    problems = [
+        Undone(name, None, f"No model is in force, so nothing was scored. Train one: {cure.format(name)}")
+        for name in sorted(without)
+    ]
+    return pinned, problems + [Undone(name, None, in_words(why)) for name, why in broken.items()]
+
+
+def _grid(
+    settings: Settings, window: tuple[date, date], chosen: Sequence[str], pinned: Mapping[str, PinnedModel]
+) -> Grid:
+    store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
+    versions = {name: pinned[name].version if name in pinned else None for name in chosen}
+    return read_grid(store, images, *window, versions)
+
+
+def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) -> dict[date, list[Cell]]:
+    """What is to be scored, by day, in the order of work."""
+    days: dict[date, list[Cell]] = {}
+    for cell in sorted(grid.undone, key=lambda one: one.run_date, reverse=not oldest_first):
+        if cell.category in pinned:
+            days.setdefault(cell.run_date, []).append(cell)
+    return days
+
+
+def _images_to_do(days: Mapping[date, Sequence[Cell]]) -> dict[str, int | None]:
+    totals: dict[str, int | None] = {}
+    for cell in (cell for cells in days.values() for cell in cells):
+        totals[cell.category] = (totals.get(cell.category) or 0) + cell.to_do
+    return totals
+
+
+def _score_days(
+    settings: Settings,
+    days: Mapping[date, Sequence[Cell]],
+    pinned: Mapping[str, PinnedModel],
+    runner: TaskRunner[Any],
+    at_once: int,
+) -> tuple[int, list[Undone]]:
+    """(images scored, what could not be). A day that fails does not keep the others from their turn."""
+    scored, problems = 0, list[Undone]()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="day")
+    try:
+        # Each thread is to know which flow run it belongs to.
+        work = {
+            day: pool.submit(copy_context().run, _score_day, settings, day, cells, pinned, runner)
+            for day, cells in days.items()
+        }
+        for day, future in work.items():
+            try:
+                found, unscored = future.result()
+            except Exception as e:  # noqa: BLE001  # told under its day; the others go on
+                found, unscored = 0, [Undone(cell.category, day, in_words(e)) for cell in days[day]]
+            scored, problems = scored + found, problems + unscored
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted backfill begins no further day
+    return scored, problems
+
+
+def _score_day(
+    settings: Settings,
+    day: date,
+    cells: Sequence[Cell],
+    pinned: Mapping[str, PinnedModel],
+    runner: TaskRunner[Any],
+) -> tuple[int, list[Undone]]:
+    chosen = [cell.category for cell in cells]
+    plan = plan_partitions.with_options(task_runner=runner)
+    plans, outcomes = plan(settings, day, chosen, str(flow_run.id), datetime.now(UTC), pinned)
+    for group in flow_run_groups(plans):
+        outcomes += score_partitions.with_options(task_runner=runner)(group, PRIORITY)
+    for one in outcomes:
+        get_run_logger().info("backfilled day=%s category=%s state=%s", day, one.category, one.state)
+    problems = [Undone(one.category, day, one.message) for one in outcomes if one.state == "failed" and one.message]
+    return sum(one.scored_now for one in outcomes), problems
+
+
+def _mend(settings: Settings, grid: Grid, runner: TaskRunner[Any]) -> Mended:
+    partitions = [Partition(cell.category, cell.run_date, cell.version) for cell in grid.cells if cell.version]
+    return mend_partitions.with_options(task_runner=runner)(settings, partitions, PRIORITY)
+
+
+class _Courtesy(WorkerPlugin):
+    """Lets the processes of others go first; a worker that is started again has it too."""
+
+    name = "rd-inspect-courtesy"
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002  # Dask passes it by name
+        os.nice(_NICENESS)
+
+
+@contextlib.contextmanager
+def _behind_others(settings: Settings, scheduler: str) -> Iterator[None]:
+    """On a cluster that is shared, the batches' priority does it, and its workers are not ours to slow down."""
+    if not settings.plant.dask_address:
+        with Client(scheduler, set_as_default=False) as client:
+            client.register_plugin(_Courtesy())
+    yield
+
+
+def _ended(
+    settings: Settings,
+    pinned: Mapping[str, PinnedModel],
+    before: Grid,
+    after: Grid,
+    outcome: str,
+    scored: int,
+    mended: Mended,
+    problems: Sequence[Undone],
+) -> BackfillRun:
+    """The run as its named final state; Prefect hands the state's data to whoever called the flow."""
+    told = (*problems, *(Undone(where.category, where.run_date, why) for where, why in mended.problems))
+    versions = {name: model.version for name, model in pinned.items()}
+    incomplete = outcome != "dry run" and (bool(told) or bool(after.undone))
+    run = BackfillRun(
+        str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.batches,
+        told,
+    )  # fmt: skip
+    create_table_artifact(key="backfill-grid", table=grid_rows(after), description=f"{run.outcome}: {after.counts}")
+    if incomplete:
+        raise BackfillIncomplete(run)
+    name = {"dry run": "DryRun", "nothing to do": "NothingToDo"}.get(outcome, "Completed")
+    message = f"{scored} images scored, {mended.batches} batches mended in {settings.store}; {after.counts}"
+    return cast(BackfillRun, Completed(name=name, message=message, data=run))

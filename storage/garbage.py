@@ -1,0 +1,173 @@
+"""What no seal names: left behind by runs that ended before their seal, and maps past their retention."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from storage import layout, seals
+from storage.errors import CorruptObject, KeyNotFound
+from storage.records import ObjectInfo, Partition
+from storage.store import Store
+
+PART, MAPS, MANIFEST, TEMPORARY, PAST = "part", "maps", "manifest", "temporary file", "maps past retention"
+_ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY)
+"""of removal: a part that is there promises its maps, a plan that is there its manifest"""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that can be removed without any sealed score losing what it names."""
+
+    what: str
+    """'part', 'maps', 'manifest', 'temporary file' or 'maps past retention'"""
+    key: str
+    """of the object; of a map store, whose objects lie below it"""
+    category: str | None
+    run_date: date | None
+    """None of a temporary file"""
+    objects: int
+    size: int
+    """bytes, of all its objects"""
+    modified: datetime
+    """UTC; of its youngest object"""
+
+
+def find_leftovers(
+    store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
+) -> list[Leftover]:
+    """Parts, map stores and manifests of these days and categories that no seal names, whatever their age.
+
+    A day of a category whose seal cannot be read is left out: what it names is not known.
+    """
+    found = []
+    for category, day in _partitions(store, categories):
+        if (first is None or first <= day) and (last is None or day <= last):
+            found += _of_day(store, category, day)
+    return found
+
+
+def removable(leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta) -> list[Leftover]:
+    """Those of days on which nothing unsealed is younger than `older_than`: a run may be at work on all of it."""
+    youngest: dict[tuple[str | None, date | None], datetime] = {}
+    for one in leftovers:
+        where = (one.category, one.run_date)
+        youngest[where] = max(youngest.get(where, one.modified), one.modified)
+    return [one for one in leftovers if now - youngest[one.category, one.run_date] >= older_than]
+
+
+def find_old_temporaries(store: Store, *, now: datetime, older_than: timedelta) -> list[Leftover]:
+    """Temporary files of a local store."""
+    return [
+        Leftover(TEMPORARY, info.key, None, None, 1, info.size, info.modified)
+        for info in store.temporaries()
+        if now - info.modified >= older_than
+    ]
+
+
+def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
+    """Sealed map stores of production days before this one, as far as they are still there."""
+    found = []
+    for seal in _readable_seals(store):
+        where = seal.partition
+        if where.run_date >= before:
+            continue
+        for plan in seal.plans:
+            infos = list(store.list(f"{plan.map_store}/"))
+            if infos:
+                found.append(_leftover(PAST, plan.map_store, where.category, where.run_date, infos))
+    return found
+
+
+def remove_leftovers(
+    store: Store, leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta
+) -> list[Leftover]:
+    """Remove these; what was removed. Parts go first and manifests last, so that a run which takes the plan up
+    again in between scores again what is gone.
+
+    Each day is looked at once more right before: what is sealed, gone or younger than `older_than` by now is left.
+    """
+    done: list[Leftover] = []
+    days: defaultdict[tuple[str | None, date | None], list[Leftover]] = defaultdict(list)
+    for one in leftovers:
+        days[one.category, one.run_date].append(one)
+    for (category, day), some in days.items():
+        keys = {one.key for one in some if one.what not in (PAST, TEMPORARY)}
+        still: list[Leftover] = [one for one in some if one.what in (PAST, TEMPORARY)]
+        if keys and category is not None and day is not None:
+            fresh = removable(_of_day(store, category, day), now=now, older_than=older_than)
+            still += [one for one in fresh if one.key in keys]
+        for one in sorted(still, key=lambda one: (_ORDER.index(one.what), one.key)):
+            _remove(store, one, now)
+            done.append(one)
+    return done
+
+
+def _remove(store: Store, one: Leftover, now: datetime) -> None:
+    if one.what == TEMPORARY:
+        store.remove_temporary(one.key)
+    elif one.what in (MAPS, PAST):
+        if one.what == PAST:
+            # Written first: whoever misses the maps finds the reason.
+            word = {"expired_at": now.isoformat(), "objects": one.objects, "bytes": one.size}
+            store.write(layout.expired_maps_key(one.key), (json.dumps(word, sort_keys=True) + "\n").encode())
+        store.remove_tree(f"{one.key}/")
+    else:
+        store.remove(one.key)
+
+
+def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[str, date]]:
+    """Every (category, day) something was written of, by folders alone."""
+    found = set()
+    for root in (layout.manifests_root(), layout.scores_root()):
+        for in_day in store.children(root):
+            day = layout.day_named(in_day.removeprefix("run_date="))
+            for name in store.children(f"{root}{in_day}/") if day else ():
+                found.add((name.removeprefix("category="), day))
+    for category in store.children(layout.maps_root()):
+        days = map(layout.day_named, store.children(f"{layout.maps_root()}{category}/"))
+        found.update((category, day) for day in days)
+    return sorted((name, day) for name, day in found if day and (not categories or name in categories))
+
+
+def _of_day(store: Store, category: str, day: date) -> list[Leftover]:
+    """What no seal of the day names. Seals are read last, so that one that appears meanwhile wins."""
+    groups: defaultdict[tuple[str, str], list[ObjectInfo]] = defaultdict(list)
+    for info in store.list(layout.manifests_prefix(category, day)):
+        if layout.manifest_partition(info.key):
+            groups[MANIFEST, info.key].append(info)
+    for info in store.list(layout.day_scores_prefix(category, day)):
+        if layout.part_partition(info.key):
+            groups[PART, info.key].append(info)
+    for info in store.list(layout.day_maps_prefix(category, day)):
+        if within := layout.map_partition(info.key):
+            groups[MAPS, within[2]].append(info)
+    if not groups:
+        return []
+    try:
+        named = {
+            key
+            for seal in seals.list_seals(store, run_date=day, category=category)
+            for plan in seal.plans
+            for key in (plan.manifest, plan.map_store, *(part.key for part in plan.parts))
+        }
+    except CorruptObject:
+        return []
+    return [_leftover(what, key, category, day, infos) for (what, key), infos in groups.items() if key not in named]
+
+
+def _readable_seals(store: Store) -> Iterator[seals.Seal]:
+    for info in store.list(layout.seals_prefix()):
+        try:
+            if of := layout.seal_partition(info.key):
+                seal = seals.read_seal(store, Partition(*of))
+                if seal is not None:
+                    yield seal
+        except (CorruptObject, KeyNotFound):
+            continue  # `rd-inspect verify` tells of it
+
+
+def _leftover(what: str, key: str, category: str, day: date, infos: Sequence[ObjectInfo]) -> Leftover:
+    size, youngest = sum(info.size for info in infos), max(info.modified for info in infos)
+    return Leftover(what, key, category, day, len(infos), size, youngest)

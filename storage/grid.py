@@ -1,0 +1,190 @@
+"""The grid: which categories are scored on which days, told by the store alone."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+
+from storage import layout, manifests, models, seals
+from storage.errors import CorruptObject, KeyNotFound
+from storage.records import ObjectInfo, Partition
+from storage.store import Store
+
+DONE, PARTLY, FAILED, MISSING, NO_IMAGES = "done", "partly", "failed", "missing", "no images"
+STATES = (DONE, PARTLY, FAILED, MISSING, NO_IMAGES)
+TO_DO = (PARTLY, FAILED, MISSING)
+_THREADS = 16
+"""requests at once; a listing is mostly waiting"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One category's images of one production day, and what a model version has made of them."""
+
+    category: str
+    run_date: date
+    version: str | None
+    """the model version asked for; None where none is in force"""
+    state: str
+    """'done'; 'partly': sealed, but images came late or changed since; 'failed': planned and never sealed, or not to
+    be told; 'missing': never planned; 'no images': neither images nor a seal"""
+    listed: int
+    """images there now"""
+    sealed: int
+    """of these, how many the seal covers in the version they have now"""
+    others: tuple[str, ...] = ()
+    """other model versions that have sealed this day, sorted"""
+    problem: str | None = None
+    """why it is not to be told"""
+
+    @property
+    def to_do(self) -> int:
+        """Images without a sealed row."""
+        return self.listed - self.sealed
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every cell of some days and categories."""
+
+    first_day: date
+    last_day: date
+    """included"""
+    cells: tuple[Cell, ...]
+    """by day, then by category"""
+
+    @property
+    def undone(self) -> tuple[Cell, ...]:
+        """Cells with something left to score."""
+        return tuple(cell for cell in self.cells if cell.state in TO_DO)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cells by state, in the order of STATES."""
+        return {state: sum(cell.state == state for cell in self.cells) for state in STATES}
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Where to look, and what listings tell of the partitions there."""
+
+    store: Store
+    images: Store
+    versions: Mapping[str, str | None]
+    preprocessing: Mapping[str, str | None]
+    """by category: what its model does to pixels first; None where its card does not tell, which costs time alone"""
+    sealed: Mapping[tuple[str, date], set[str]]
+    """model versions with a seal"""
+    planned: Mapping[tuple[str, date], list[str]]
+    """keys of manifests"""
+
+
+def read_grid(store: Store, images: Store, first: date, last: date, versions: Mapping[str, str | None]) -> Grid:
+    """The grid of the days from `first` to `last`, both included, and of the categories of `versions`.
+
+    Every prefix is listed once, whole months by one request. Of a cell with a seal the seal is read; its manifests
+    only if the images there now do not make the sealed plan's digest, which covers each key and etag. Of a cell
+    without a seal of this version the manifests' footers are read. A seal or manifest that cannot be read makes its
+    cell 'failed', with the problem; it does not end the look at the others.
+    """
+    preprocessing = {category: _preprocessing(store, category, version) for category, version in versions.items()}
+    found: dict[tuple[date, str], Cell] = {}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        sealed, planned = _sealed_versions(store, first, last, pool), _manifests(store, first, last, pool)
+        window = _Window(store, images, versions, preprocessing, sealed, planned)
+        work = [
+            pool.submit(_cells, window, category, prefix)
+            for category in versions
+            for prefix in layout.days_below(layout.category_images_prefix(category), first, last)
+        ]
+        found.update({(cell.run_date, cell.category): cell for one in work for cell in one.result()})
+    for day in (first + timedelta(days=i) for i in range((last - first).days + 1)):
+        for category in versions:
+            if (day, category) not in found:
+                found[day, category] = _cell(window, category, day, [])
+    return Grid(first, last, tuple(found[where] for where in sorted(found)))
+
+
+def _sealed_versions(
+    store: Store, first: date, last: date, pool: ThreadPoolExecutor
+) -> dict[tuple[str, date], set[str]]:
+    found: defaultdict[tuple[str, date], set[str]] = defaultdict(set)
+    prefixes = layout.days_below(f"{layout.seals_prefix()}run_date=", first, last)
+    for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
+        for category, day, version in filter(None, (layout.seal_partition(info.key) for info in infos)):
+            found[category, day].add(version)
+    return found
+
+
+def _manifests(store: Store, first: date, last: date, pool: ThreadPoolExecutor) -> dict[tuple[str, date], list[str]]:
+    found: defaultdict[tuple[str, date], list[str]] = defaultdict(list)
+    prefixes = layout.days_below(f"{layout.manifests_root()}run_date=", first, last)
+    for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
+        for info in infos:
+            if plan := layout.manifest_partition(info.key):
+                found[plan[:2]].append(info.key)
+    return found
+
+
+def _preprocessing(store: Store, category: str, version: str | None) -> str | None:
+    try:
+        return None if version is None else str(models.read_card(store, category, version)["preprocessing"])
+    except (KeyError, KeyNotFound, CorruptObject):
+        return None
+
+
+def _cells(window: _Window, category: str, prefix: str) -> list[Cell]:
+    """The cells of the days below `prefix` that have images."""
+    return [_cell(window, category, day, listed) for day, listed in _by_day(window.images, category, prefix)]
+
+
+def _by_day(images: Store, category: str, prefix: str) -> Iterator[tuple[date, list[ObjectInfo]]]:
+    root = layout.category_images_prefix(category)
+    for name, infos in groupby(images.list(prefix), lambda info: info.key.removeprefix(root).partition("/")[0]):
+        # An empty object whose key ends in '/' is how S3 consoles mark a folder.
+        listed = [info for info in infos if not (info.key.endswith("/") and info.size == 0)]
+        if listed and (day := layout.day_named(name)):
+            yield day, listed
+
+
+def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo]) -> Cell:
+    version = window.versions[category]
+    versions = window.sealed.get((category, day), set())
+    sealed, problem = 0, None
+    try:
+        if version in versions:
+            sealed = _sealed(window, Partition(category, day, version), listed)
+            state = DONE if sealed == len(listed) else PARTLY
+        elif not listed:
+            state = NO_IMAGES
+        else:
+            state = FAILED if _is_planned(window, category, day) else MISSING
+    except (CorruptObject, KeyNotFound) as e:
+        state, problem = FAILED, str(e)
+    others = tuple(sorted(versions - {version}))
+    return Cell(category, day, version, state, len(listed), sealed, others, problem)
+
+
+def _is_planned(window: _Window, category: str, day: date) -> bool:
+    """Whether a manifest of the version is there."""
+    plans = (manifests.read_plan(window.store, key) for key in window.planned.get((category, day), ()))
+    return any(plan.partition.model_version == window.versions[category] for plan in plans)
+
+
+def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> int:
+    """How many of the listed images a seal covers as they are now."""
+    seal = seals.read_seal(window.store, partition)
+    if seal is None:
+        raise KeyNotFound(
+            f"the seal of {partition} was listed and is gone: somebody removes seals. Look at the grid again."
+        )
+    preprocessing = window.preprocessing[partition.category]
+    if preprocessing is not None and len(seal.plans) == 1 and listed:
+        only = seal.plans[0]
+        size = max((part.rows for part in only.parts), default=0)
+        if manifests.plan_digest(listed, partition.model_version, preprocessing, size) == only.digest:
+            return len(listed)
+    covered = seals.sealed_images(window.store, seal)
+    return sum((image.key, image.etag) in covered for image in listed)

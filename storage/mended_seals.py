@@ -1,0 +1,71 @@
+"""A seal that names another part in place of a damaged one."""
+
+import json
+import random
+import time
+from collections import Counter
+from typing import Any
+
+from storage import layout, scores
+from storage.errors import Conflict, CorruptObject, KeyNotFound
+from storage.records import Partition, Receipt
+from storage.seals import SealedPart
+from storage.store import Store
+
+_ATTEMPTS = 50
+
+
+def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended: Receipt) -> None:
+    """Have the partition's seal name the part of `mended`, which has a row for the same images, for `damaged`.
+
+    One swap: readers see the one part or the other. Nothing is removed; the damaged part is a left-over from then on.
+    Doing it again changes nothing. Conflict if the seal names neither.
+    """
+    key = layout.seal_key(partition.category, partition.run_date, partition.model_version)
+    for attempt in range(_ATTEMPTS):
+        data, etag = store.read_with_etag(key)
+        changed = _changed(store, key, data, damaged, mended)
+        if changed is None:
+            return
+        try:
+            store.replace(key, changed, etag)
+        except Conflict:  # another batch of the same day was mended just now
+            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
+            continue
+        return
+    raise Conflict(
+        f"{store.address(key)} changed during each of {_ATTEMPTS} tries to name {mended.part}, so that batch is "
+        "scored and not mended. Find out who writes the seal, and mend again; nothing is scored twice."
+    )
+
+
+def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: Receipt) -> bytes | None:
+    """The seal's new bytes, or None if they are so already."""
+    kept = json.loads(data)
+    named = [(plan, part) for plan in kept["plans"] for part in plan["parts"]]
+    if any((part["key"], part["digest"]) == (mended.part, mended.digest) for _, part in named):
+        return None
+    found = [(plan, part) for plan, part in named if (part["key"], part["digest"]) == (damaged.key, damaged.digest)]
+    if len(found) != 1 or mended.rows != damaged.rows:
+        raise Conflict(
+            f"{store.address(key)} does not name {damaged.key} with {mended.rows} rows any more, so nothing was "
+            "mended. Verify the store again; somebody else may have mended it."
+        )
+    plan, part = found[0]
+    part |= {"key": mended.part, "digest": mended.digest}
+    plan |= _counts(store, plan)
+    return (json.dumps(kept, sort_keys=True, indent=2) + "\n").encode()
+
+
+def _counts(store: Store, plan: dict[str, Any]) -> dict[str, int]:
+    """Counted anew: the damaged part's own counts are nowhere."""
+    statuses: Counter[str] = Counter()
+    anomalous = 0
+    for part in plan["parts"]:
+        try:
+            table = scores.read_columns(store, part["key"], ["status", "is_anomalous"])
+        except (KeyNotFound, CorruptObject):
+            return {}  # another damaged one, whose turn comes
+        statuses.update(table["status"].to_pylist())
+        anomalous += sum(flag is True for flag in table["is_anomalous"].to_pylist())
+    return {**{status: statuses[status] for status in scores.STATUSES}, "anomalous": anomalous}

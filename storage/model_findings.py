@@ -1,0 +1,80 @@
+"""Models held against what names them: sealed days, and champion pointers."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from storage import layout, models
+from storage.errors import CorruptObject, KeyNotFound
+from storage.findings import Finding
+from storage.store import Store
+
+
+def model_findings(
+    store: Store, in_use: Mapping[str, Mapping[str, int]], covers: Callable[[str], bool], *, deep: bool
+) -> Iterator[Finding]:
+    """Whether every version, published or named by seals, has its card and its weights, and pointers lead to one.
+
+    `in_use`: by category and version, how many sealed days name it. `deep` compares the weights' digest with the
+    card's.
+    """
+    for category in sorted({*models.list_model_categories(store), *in_use}):
+        if not covers(category):
+            continue
+        champion, finding = _champion(store, category)
+        if finding:
+            yield finding
+        versions = {*store.children(layout.models_prefix(category)), *in_use.get(category, {})}
+        for version in sorted(versions | ({champion} if champion else set())):
+            days = in_use.get(category, {}).get(version, 0)
+            yield from _version(store, category, version, days, in_force=version == champion, deep=deep)
+
+
+def _champion(store: Store, category: str) -> tuple[str | None, Finding | None]:
+    try:
+        champion = models.read_champion(store, category)
+    except CorruptObject as e:
+        known = models.list_versions(store, category)
+        cure = (
+            f"Remove it, then: rd-inspect promote --category {category} --version {known[-1] if known else 'VERSION'}"
+        )
+        where = layout.champion_key(category)
+        return None, Finding(f"champion pointer is damaged: {e}", where, "no night of it is scored", cure)
+    return (champion.version if champion else None), None
+
+
+def _version(
+    store: Store, category: str, version: str, days: int, *, in_force: bool, deep: bool
+) -> Iterator[Finding]:
+    named = f"{days} sealed days name it" if days else "no sealed day names it"
+    consequence = f"{named}; " + ("it is in force: no night of it is scored" if in_force else "it cannot score again")
+    until = f" Until then: rd-inspect rollback --category {category} --store {store.uri}" if in_force else ""
+    card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
+    try:
+        card = models.read_card(store, category, version)
+    except KeyNotFound:
+        if days or in_force:
+            yield Finding("model card is gone", card_key, consequence, f"Restore it from a copy.{until}")
+        else:
+            cure = "Train again; the folder may be removed."
+            yield Finding("weights without a card", weights_key, "their training ended too early", cure, wrong=False)
+        return
+    except CorruptObject as e:
+        yield Finding(f"model card is damaged: {e}", card_key, consequence, f"Restore it from a copy.{until}")
+        return
+    why = _why_weights_are_wrong(store, category, version, card.get("weights_bytes"), deep=deep)
+    if why:
+        cure = f"Restore the file of SHA-256 {card.get('weights_sha256')} from a copy.{until}"
+        yield Finding(f"weights are damaged: {why}", weights_key, consequence, cure)
+
+
+def _why_weights_are_wrong(store: Store, category: str, version: str, promised: object, *, deep: bool) -> str | None:
+    found = store.info(layout.weights_key(category, version))
+    if found is None:
+        return "they are gone"
+    if found.size != promised:
+        return f"{found.size} bytes, and the card promises {promised}"
+    if deep:
+        try:
+            models.read_weights(store, category, version)
+        except (CorruptObject, KeyNotFound) as e:
+            return str(e)
+    return None

@@ -1,0 +1,217 @@
+"""A store held against itself: seals, parts, rows, maps, models, labels, images."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+
+from storage import labels, layout, manifests, models, seals
+from storage.damage import DamagedManifest, partition_damage
+from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
+from storage.findings import Finding
+from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries
+from storage.images import list_images
+from storage.model_findings import model_findings
+from storage.records import Partition
+from storage.seals import Seal
+from storage.store import Store
+
+_THREADS = 8
+"""partitions that are read at once"""
+_FAULTS = (TransientFault, AccessDenied, StoreNotFound)
+"""of the store itself: they say nothing of what it holds"""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to look at."""
+
+    first: date | None = None
+    last: date | None = None
+    """included"""
+    categories: tuple[str, ...] = ()
+    """() for all"""
+    deep: bool = False
+    """read every byte of parts, maps and weights"""
+
+    def covers(self, category: str, day: date) -> bool:
+        in_time = (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+        return in_time and self.covers_category(category)
+
+    def covers_category(self, category: str) -> bool:
+        return not self.categories or category in self.categories
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was looked at, and what was found."""
+
+    partitions: int
+    """sealed days by category and model version"""
+    images: int
+    """rows that their seals promise"""
+    findings: tuple[Finding, ...]
+    """wrong ones first, then by key"""
+
+    @property
+    def wrong(self) -> int:
+        return sum(one.wrong for one in self.findings)
+
+
+def verify(store: Store, images: Store, scope: Scope) -> Verification:
+    """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
+    is left over. Nothing is written. A fault of the store itself (a time-out, no access) is raised, not a finding."""
+    sealed, findings = _read_seals(store, scope)
+    in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for seal in sealed:
+        in_use[seal.partition.category][seal.partition.model_version] += 1
+    champions = {category: _champion(store, category) for category in in_use}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for found in pool.map(lambda seal: list(_seal_findings(store, images, seal, champions, scope)), sealed):
+            findings += found
+    findings += model_findings(store, in_use, scope.covers_category, deep=scope.deep)
+    findings += _label_findings(store, scope)
+    findings += _leftover_findings(store, scope)
+    findings.sort(key=lambda one: (not one.wrong, one.where, one.what))
+    promised = sum(plan.images for seal in sealed for plan in seal.plans)
+    return Verification(len(sealed), promised, tuple(findings))
+
+
+def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
+    found, findings = [], []
+    for info in store.list(layout.seals_prefix()):
+        of = layout.seal_partition(info.key)
+        if of is None or not scope.covers(of[0], of[1]):
+            continue
+        partition = Partition(*of)
+        try:
+            seal = seals.read_seal(store, partition)
+        except CorruptObject as e:
+            cure = f"Remove it, then: {_backfill(store, partition)}"
+            lost = "queries fail, and no run can score the day"
+            findings.append(Finding(f"seal is damaged: {e}", info.key, lost, cure))
+            continue
+        if seal is not None:
+            found.append(seal)
+    return found, findings
+
+
+def _champion(store: Store, category: str) -> str | None:
+    try:
+        champion = models.read_champion(store, category)
+    except CorruptObject:  # a finding of its own
+        return None
+    return champion.version if champion else None
+
+
+def _seal_findings(
+    store: Store, images: Store, seal: Seal, champions: Mapping[str, str | None], scope: Scope
+) -> Iterator[Finding]:
+    where = seal.partition
+    readable = True
+    for one in partition_damage(store, seal, deep=scope.deep):
+        if isinstance(one, DamagedManifest):
+            readable = False
+            rebuild = f"remove {_seal_key(where)} and it, then: {_backfill(store, where)}"
+            cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
+            yield Finding(
+                f"manifest is damaged: {one.why}", one.where, "no run can score late images of the day", cure
+            )
+            continue
+        kind = "part is damaged" if one.where == one.part.key else "maps are damaged"
+        lost = "its rows cannot be trusted" if one.where == one.part.key else "its scores have no picture"
+        yield Finding(f"{kind}: {one.why}", one.where, lost, f"{_backfill(store, where)} --mend")
+    if readable:
+        yield from _double_rows(store, seal)
+        in_force = champions.get(where.category) == where.model_version
+        yield from _image_findings(store, images, seal, in_force=in_force)
+
+
+def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
+    times = Counter(image for plan in seal.plans for image in manifests.read_image_versions(store, plan.manifest))
+    double = sorted(key for (key, _), count in times.items() if count > 1)
+    if double:
+        cure = f"Remove it, then: {_backfill(store, seal.partition)}"
+        what = f"{len(double)} images are sealed twice, such as {double[0]!r}"
+        yield Finding(what, _seal_key(seal.partition), "they count twice", cure)
+
+
+def _image_findings(store: Store, images: Store, seal: Seal, *, in_force: bool) -> Iterator[Finding]:
+    """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
+    where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for key, etag in seals.sealed_images(store, seal):
+        known[key].add(etag)
+    listed = {image.key: image.etag for image in list_images(images, where.category, where.run_date)}
+    late = sorted(listed.keys() - known.keys())
+    changed = sorted(key for key, etag in listed.items() if key in known and etag not in known[key])
+    gone = sorted(known.keys() - listed.keys())
+    version, cure = where.model_version, _backfill(store, where)
+    if changed:
+        what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"
+        yield Finding(what, prefix, "their rows are of earlier pictures", cure, wrong=in_force)
+    if late:
+        what = f"{len(late)} images came after {version} had scored the others, such as {late[0]!r}"
+        yield Finding(what, prefix, "they have no row", cure, wrong=in_force)
+    if gone:
+        what = f"{len(gone)} images are gone since {version} scored them, such as {gone[0]!r}"
+        lost = "they cannot be looked at or scored again; their rows stay"
+        yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
+
+
+def _label_findings(store: Store, scope: Scope) -> Iterator[Finding]:
+    for category in labels.list_label_categories(store):
+        if not scope.covers_category(category):
+            continue
+        try:
+            labels.read_labels(store, category)
+        except _FAULTS:
+            raise
+        except StorageError as e:
+            lost = "nothing of the category can be trained or evaluated, and queries fail"
+            yield Finding(
+                f"labels do not read: {e}", layout.labels_prefix(category), lost, "Correct or remove the file."
+            )
+
+
+def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
+    left = find_leftovers(store, scope.first, scope.last, scope.categories)
+    cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {store.uri}"
+    for (category, day), some in groupby(left, lambda one: (one.category, one.run_date)):
+        found = list(some)
+        yield from _damaged_plans(store, found)
+        kinds = Counter(one.what for one in found)
+        what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        what += f" of {category} {day} that no seal names, {sum(one.size for one in found):,} bytes"
+        yield Finding(
+            what, found[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False
+        )
+    old = find_old_temporaries(store, now=datetime.now(UTC), older_than=timedelta(days=1))
+    if old:
+        what = f"{len(old)} temporary files older than a day, {sum(one.size for one in old):,} bytes"
+        yield Finding(what, old[0].key, "they take space", cure, wrong=False)
+
+
+def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:
+    for one in leftovers:
+        if one.what != MANIFEST:
+            continue
+        try:
+            manifests.read_plan(store, one.key)
+        except (CorruptObject, KeyNotFound) as e:
+            cure = f"rd-inspect gc --older-than 0 --yes --store {store.uri}"
+            yield Finding(f"unsealed manifest is damaged: {e}", one.key, "no run can score these images", cure)
+
+
+def _seal_key(partition: Partition) -> str:
+    return layout.seal_key(partition.category, partition.run_date, partition.model_version)
+
+
+def _backfill(store: Store, partition: Partition) -> str:
+    day = partition.run_date
+    return (
+        f"rd-inspect backfill --from {day} --to {day} --category {partition.category} "
+        f"--model {partition.model_version} --store {store.uri}"
+    )

@@ -1,0 +1,90 @@
+"""Nights without a network: images, maps, parts and seals as a run leaves them, in milliseconds."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import numpy as np
+
+from storage import anomaly_maps, layout, manifests, models, scores
+from storage.images import list_images
+from storage.manifests import batch_digest, publish_plan
+from storage.records import ObjectInfo, Partition, Plan
+from storage.scores import ScoreRow
+from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.store import Store
+
+DAY = date(2026, 3, 2)
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+SIZE = 8
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a run wrote."""
+
+    partition: Partition
+    plan: Plan
+    parts: tuple[SealedPart, ...]
+
+
+def put_model(store: Store, category: str = "cloth", version: str = "v1", *, champion: bool = True) -> None:
+    card = {"preprocessing": "p1", "model": {"image_height": SIZE, "image_width": SIZE}}
+    models.publish_model(store, category, version, f"weights of {version}".encode(), card)
+    if champion:
+        models.promote(store, category, version, by="test", now=NOW)
+
+
+def put_images(store: Store, *names: str, category: str = "cloth", day: date = DAY) -> None:
+    for name in names:
+        store.write(layout.image_key(category, day, name), name.encode())
+
+
+def put_night(
+    store: Store, category: str = "cloth", day: date = DAY, version: str = "v1", *,
+    only: list[str] | None = None, batches: int | None = None, seal: bool = True,
+) -> Night:  # fmt: skip
+    """Score the images there (or `only` those names), the first `batches`, and seal; the last image is unreadable."""
+    partition = Partition(category, day, version)
+    there = [image for image in list_images(store, category, day) if only is None or image.key.split("/")[-1] in only]
+    plan = publish_plan(
+        store, partition, there, preprocessing="p1", batch_size=BATCH, run_id="run-1", planned_at=NOW
+    )  # fmt: skip
+    anomaly_maps.create_maps(store, plan.map_store, images=plan.images, height=SIZE, width=SIZE, batch_size=BATCH)
+    count = -(-plan.images // BATCH)
+    parts = tuple(_batch(store, plan, index) for index in range(count if batches is None else batches))
+    if seal:
+        n = plan.images
+        add_plan(
+            store, partition,
+            SealedPlan(plan.manifest, plan.digest, plan.map_store, n, n - 1, 1, 0, 0, parts, "run-1", NOW),
+        )  # fmt: skip
+    return Night(partition, plan, parts)
+
+
+def _batch(store: Store, plan: Plan, index: int) -> SealedPart:
+    start, stop = index * BATCH, min((index + 1) * BATCH, plan.images)
+    images = manifests.read_manifest_slice(store, plan.manifest, start, stop)
+    maps = np.random.default_rng(start).random((len(images), SIZE, SIZE), dtype=np.float32)
+    rows = [_row(plan, start + i, image, float(maps[i].max())) for i, image in enumerate(images)]
+    for i, row in enumerate(rows):
+        if row.status != "ok":
+            maps[i] = np.nan
+    anomaly_maps.write_batch_maps(store, plan.map_store, index, maps)
+    where = plan.partition
+    key = layout.part_key(where.category, where.run_date, where.model_version, batch_digest(plan.digest, index))
+    digest, count = scores.write_part(store, key, rows)
+    return SealedPart(key, count, digest)
+
+
+def _row(plan: Plan, i: int, image: ObjectInfo, score: float) -> ScoreRow:
+    ok = i < plan.images - 1
+    return ScoreRow(
+        image_key=image.key, etag=image.etag, content_digest="0" * 64 if ok else None,
+        category=plan.partition.category, run_date=plan.partition.run_date, captured_at=NOW,
+        model_version=plan.partition.model_version, preprocessing="p1", score=score if ok else None, threshold=2.0,
+        p_value=0.5 if ok else None, is_anomalous=False if ok else None, status="ok" if ok else "unreadable",
+        error=None if ok else "cut off", map_store=plan.map_store, map_index=i if ok else None,
+        anomalous_area=0.0 if ok else None, image_height=SIZE if ok else None, image_width=SIZE if ok else None,
+        scored_at=NOW, run_id=plan.run_id,
+    )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Mending: a new part, one swap of the seal, nothing lost; and never at the price of rows whose images are gone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storage import layout, scores, seals
+from storage.damage import DamagedBatch, partition_damage
+from storage.errors import Conflict, KeyNotFound
+from storage.filesystem import Store
+from storage.mended_seals import replace_part
+from storage.records import Partition, Receipt
+from storage.seals import SealedPart
+from tasks import score_batch as scoring
+from tasks.mend_batch import ImagesChanged, mend_batch
+from tasks.plan_batches import PartitionJob, plan_batches
+from tasks.renew_plan import renew_plan
+from tasks.score_batch import score_batch
+from tasks.seal_partition import seal_partition
+from tests.factories import DAY, NOW, everything_below, pinned, png, put_images
+
+NIGHT = Partition("cloth", DAY, "v1")
+
+
+@pytest.fixture
+def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A night of three batches; the images' keys."""
+    monkeypatch.setattr(scoring, "warm_scorer", None)  # kept and put back, whatever the next line does to it
+    from tests.stub_scorer import warm_stub  # noqa: PLC0415  # puts itself in place at import
+
+    monkeypatch.setattr(scoring, "warm_scorer", warm_stub)
+    keys = put_images(store, "cloth", [f"{i}.png" for i in range(5)])
+    planned = plan_batches.fn(PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-1", NOW, 2))
+    receipts = [score_batch.fn(store.uri, store.uri, batch) for batch in planned.batches]
+    assert planned.plan is not None
+    seal_partition.fn(store.uri, planned.plan, receipts, NOW)
+    return keys
+
+
+def damage(store: Store) -> list[DamagedBatch]:
+    seal = seals.read_seal(store, NIGHT)
+    assert seal is not None
+    return [one for one in partition_damage(store, seal, deep=True) if isinstance(one, DamagedBatch)]
+
+
+def part_keys(store: Store) -> list[str]:
+    seal = seals.read_seal(store, NIGHT)
+    assert seal is not None
+    return [part.key for plan in seal.plans for part in plan.parts]
+
+
+def test_damaged_batches_are_scored_beside_and_sealed_in_their_place(store: Store, sealed: list[str]) -> None:
+    before = part_keys(store)
+    store.write(before[0], b"no part")
+    store.remove(before[2])
+    (plan,) = seals.read_seal(store, NIGHT).plans
+    store.remove(f"{plan.map_store}/c/1/0/0")  # its part is whole
+    kept = store.read(before[1])
+    found = damage(store)
+    assert [one.index for one in found] == [0, 1, 2]
+    for one in [*found, *found]:  # a task may run twice
+        mend_batch.fn(store.uri, store.uri, one)
+    after = part_keys(store)
+    assert damage(store) == []
+    assert not set(after) & set(before)
+    assert sorted(scores.read_scores(store, after)["image_key"].to_pylist()) == sealed
+    assert store.read(before[1]) == kept
+    (mended,) = seals.read_seal(store, NIGHT).plans
+    assert (mended.images, mended.ok, mended.unreadable, mended.anomalous) == (5, 5, 0, 0)
+    text = store.read(layout.seal_key("cloth", DAY, "v1")).decode()
+    assert text == json.dumps(json.loads(text), sort_keys=True, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("change", ["gone", "another"])
+def test_a_batch_whose_images_changed_is_left_as_it_is(store: Store, sealed: list[str], change: str) -> None:
+    (plan,) = seals.read_seal(store, NIGHT).plans
+    store.remove(f"{plan.map_store}/c/0/0/0")
+    store.remove(sealed[1]) if change == "gone" else store.write(sealed[1], png(99))
+    before = everything_below(Path(store.uri), "scores", "seals", "maps")
+    (found,) = damage(store)
+    with pytest.raises(ImagesChanged, match=r"1 of the batch's 2 images.*1\.png.*from a copy"):
+        mend_batch.fn(store.uri, store.uri, found)
+    assert everything_below(Path(store.uri), "scores", "seals", "maps") == before
+
+
+def test_a_seal_that_names_another_part_by_now_is_not_changed(store: Store, sealed: list[str]) -> None:
+    key = layout.seal_key("cloth", DAY, "v1")
+    before = store.read(key)
+    (plan,) = seals.read_seal(store, NIGHT).plans
+    receipt = Receipt("scores/new.parquet", "e" * 64, 2, 2, 0, 0, 0)
+    with pytest.raises(Conflict, match="does not name scores/other"):
+        replace_part(store, NIGHT, SealedPart("scores/other", 2, "d" * 64), receipt)
+    with pytest.raises(Conflict, match="with 2 rows"):
+        replace_part(store, NIGHT, plan.parts[2], receipt)  # it has one row
+    assert store.read(key) == before
+
+
+def test_a_plan_taken_up_again_is_young_and_the_same(store: Store, sealed: list[str]) -> None:
+    (plan,) = seals.read_seal(store, NIGHT).plans
+    data, before = store.read(plan.manifest), store.info(plan.manifest)
+    renew_plan.fn(store.uri, plan.manifest)
+    after = store.info(plan.manifest)
+    assert store.read(plan.manifest) == data
+    assert before is not None and after is not None and after.modified > before.modified
+    store.remove(plan.manifest)
+    with pytest.raises(KeyNotFound):
+        renew_plan.fn(store.uri, plan.manifest)
