@@ -61,7 +61,7 @@ def train_model(
             f"No category in {settings.store} has labels, so there is nothing to train on. "
             "Label some normals: rd-inspect import FOLDER --category C --run-date DATE"
         )
-    requests = [_request(settings, category) for category in chosen]
+    requests = [training_request(settings, category) for category in chosen]
     with (
         dask_cluster(settings, most_workers=len(chosen)) as scheduler,
         progress_bars(scheduler, "train", dict.fromkeys(chosen)),
@@ -91,7 +91,8 @@ def fit_models(
     return list(models.values()), [f"{category}: {in_words(why)}" for category, why in problems.items()]
 
 
-def _request(settings: Settings, category: str) -> TrainingRequest:
+def training_request(settings: Settings, category: str) -> TrainingRequest:
+    """What to train, as the settings say."""
     chosen = settings.category(category)
     height, width = chosen.height_width
     return TrainingRequest(

@@ -1,17 +1,20 @@
 """A model version from the labelled normals of a category."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core import checkpoint, holdout, training
-from rd_core.config import TrainingConfig, model_config, recipe
+from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
+from rd_core.model import ReverseDistillation
+from rd_core.threshold import Threshold
 from storage import models
 from storage.filesystem import Store, open_store
 from tasks.calibration import calibrate_model
@@ -51,6 +54,12 @@ class TrainingRequest:
         return recipe(self.recipe, seed=self.seed, **length)
 
     @property
+    def model_config(self) -> ModelConfig:
+        return model_config(
+            self.recipe, teacher=self.teacher, image_height=self.image_height, image_width=self.image_width
+        )
+
+    @property
     def image_format(self) -> ImageFormat:
         return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels)
 
@@ -73,6 +82,10 @@ class FittedModel:
     threshold_is_extrapolated: bool
     champion: bool
     """it came into force, since there was no champion or promotion was asked for"""
+    test: int = 0
+    """images held out of everything, to compare it with the champion"""
+    started_from: str | None = None
+    """the version whose weights the training went on from; None from scratch"""
 
 
 @task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -93,25 +106,56 @@ def fit_model(
             f"trained. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
         )
     split = holdout.split(normals.names, holdout.parts_of(normals.names, request.part_pattern), seed=request.seed)
-    fitted = _fit(images, normals, split, request)
+    fitted = fit_and_publish(store, images, request, normals, split, now=now, card={"run_id": run_id})
+    if not promote and models.read_champion(store, request.category) is not None:
+        return fitted
+    models.promote(store, request.category, fitted.version, by=f"training run {run_id}", now=now)
+    get_run_logger().info("model promoted run=%s category=%s model=%s", run_id, request.category, fitted.version)
+    return replace(fitted, champion=True)
+
+
+def fit_and_publish(
+    store: Store,
+    images: Store,
+    request: TrainingRequest,
+    normals: NormalImages,
+    split: holdout.Split,
+    *,
+    now: datetime,
+    card: dict[str, Any],
+    start: ReverseDistillation | None = None,
+) -> FittedModel:
+    """Train on `split` of `normals`, calibrate and publish, with `card` added to the model card; nothing is promoted.
+
+    `start`: a model of the same settings to go on from.
+    """
+    fitted = _fit(images, normals, split, request, start)
     weights = checkpoint.to_bytes(fitted.model)
     held_out = PixelSource(images, _of(normals, split.calibration), request.image_format)
     calibration = calibrate_model(model_for_scoring(weights), held_out, request.alpha)
     threshold = calibration.threshold
     model_version = models.new_version(weights, now)
-    card = model_card(request, normals, split, fitted, calibration)
-    card |= {"version": model_version, "created_at": now.isoformat(), "run_id": run_id}
-    models.publish_model(store, request.category, model_version, weights, card)
-    champion = promote or models.read_champion(store, request.category) is None
-    if champion:
-        models.promote(store, request.category, model_version, by=f"training run {run_id}", now=now)
+    whole = {**model_card(request, normals, split, fitted, calibration), **card}
+    whole |= {"version": model_version, "created_at": now.isoformat()}
+    models.publish_model(store, request.category, model_version, weights, whole)
     get_run_logger().info(
-        "model trained run=%s category=%s model=%s seconds=%.1f threshold=%.4f champion=%s",
-        run_id, request.category, model_version, fitted.seconds, threshold.value, champion,
+        "model trained category=%s model=%s seconds=%.1f threshold=%.4f",
+        request.category, model_version, fitted.seconds, threshold.value,
     )  # fmt: skip
+    return _receipt(request.category, model_version, normals, split, fitted, threshold)
+
+
+def _receipt(
+    category: str,
+    version: str,
+    normals: NormalImages,
+    split: holdout.Split,
+    fitted: training.FitResult,
+    threshold: Threshold,
+) -> FittedModel:
     return FittedModel(
-        category=request.category,
-        version=model_version,
+        category=category,
+        version=version,
         train=len(split.train),
         early_stop=len(split.early_stop),
         calibration=len(split.calibration),
@@ -121,25 +165,28 @@ def fit_model(
         seconds=fitted.seconds,
         threshold=threshold.value,
         threshold_is_extrapolated=threshold.extrapolated,
-        champion=champion,
+        champion=False,
+        test=len(split.test),
     )
 
 
-def _fit(images: Store, normals: NormalImages, split: holdout.Split, request: TrainingRequest) -> training.FitResult:
+def _fit(
+    images: Store,
+    normals: NormalImages,
+    split: holdout.Split,
+    request: TrainingRequest,
+    start: ReverseDistillation | None,
+) -> training.FitResult:
     def tell_step(progress: TrainingProgress) -> None:
         if progress.phase == "steps":
             tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
 
     return training.fit(
-        model_config(
-            request.recipe,
-            teacher=request.teacher,
-            image_height=request.image_height,
-            image_width=request.image_width,
-        ),
+        request.model_config,
         request.training_config,
         PixelSource(images, _of(normals, split.train), request.image_format),
         PixelSource(images, _of(normals, split.early_stop), request.image_format),
+        start=start,
         teacher_weights=request.teacher_weights,
         on_step=tell_step,
     )

@@ -43,6 +43,7 @@ def model_card(
             "train": [normals.keys[i] for i in split.train],
             "early_stop": [normals.keys[i] for i in split.early_stop],
             "calibration": [normals.keys[i] for i in split.calibration],
+            "test": [normals.keys[i] for i in split.test],
             "duplicates": list(normals.duplicates),
             "unreadable": dict(normals.unreadable),
         },

@@ -63,7 +63,11 @@ class PixelSource:
 
 def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
     """Read every image labelled normal once, to know its content and that it decodes."""
-    keys = labels.normal_image_keys(store, category)
+    return read_normal_images(images, labels.normal_image_keys(store, category), image_format)
+
+
+def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFormat) -> NormalImages:
+    """The same of the given keys."""
 
     def look(key: str) -> tuple[str | None, str | None]:
         try:

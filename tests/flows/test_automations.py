@@ -1,4 +1,4 @@
-"""automations.yaml on a real Prefect server: it loads, and a drift starts a training."""
+"""automations.yaml on a real Prefect server: it loads, and a drift starts a retraining."""
 
 import time
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from prefect.logging import disable_run_logger
 
 from flows.automations import put_automations
 from flows.drift import _emit
+from flows.retraining import retrain
 from flows.settings import SettingsError
-from flows.training import train_model
 from rd_core.drift.settings import DriftSettings
 from storage.filesystem import Store
 from tasks.assess_drift import DriftJob, assess_drift
@@ -27,11 +27,11 @@ NAMES = ["train-on-drift", "notify-stop-the-line", "notify-night-overdue"]
 
 @pytest.fixture
 def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
-    """Of a server with the training deployment and a notification block; both are gone again afterwards."""
+    """Of a server with the retraining deployment and a notification block; both are gone again afterwards."""
     with get_client(sync_client=True) as client:
         before = {one.id for one in client.read_deployments()}
-        flow_id = client.create_flow(train_model)
-        deployment = client.create_deployment(flow_id, "training", parameters={"store": "s3://plant"})
+        flow_id = client.create_flow(retrain)
+        deployment = client.create_deployment(flow_id, "retraining", parameters={"store": "s3://plant"})
         block = put_block(client, "slack-webhook", "night-shift")
         yield client
         for name in NAMES:
@@ -51,9 +51,9 @@ def put_block(client: SyncPrefectClient, kind: str, name: str) -> UUID:
     return client.create_block_document(document).id
 
 
-def runs_of_training(client: SyncPrefectClient, at_least: int) -> list[FlowRun]:
+def runs_of_retraining(client: SyncPrefectClient, at_least: int) -> list[FlowRun]:
     """As soon as there are so many; all the same after 20 s."""
-    deployment = client.read_deployment_by_name("train-model/training")
+    deployment = client.read_deployment_by_name("retrain/retraining")
     chosen = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
     deadline = time.monotonic() + 20
     while len(runs := client.read_flow_runs(deployment_filter=chosen)) < at_least and time.monotonic() < deadline:
@@ -61,7 +61,7 @@ def runs_of_training(client: SyncPrefectClient, at_least: int) -> list[FlowRun]:
     return runs
 
 
-def test_they_load_and_a_drift_starts_one_training_of_its_category(store: Store, client: SyncPrefectClient) -> None:
+def test_they_load_and_a_drift_starts_one_retraining_of_its_category(store: Store, client: SyncPrefectClient) -> None:
     assert put_automations(client, FILE) == NAMES
     assert put_automations(client, FILE) == NAMES
     kept = {name: client.read_automations_by_name(name) for name in NAMES}
@@ -75,15 +75,15 @@ def test_they_load_and_a_drift_starts_one_training_of_its_category(store: Store,
     with disable_run_logger():
         found = assess_drift.fn(job)
     assert found.action == "retrain"
-    before = len(runs_of_training(client, 0))
+    before = len(runs_of_retraining(client, 0))
     for _ in range(2):
         _emit(found, "reports/drift/x/drift.html")
-    runs = runs_of_training(client, before + 1)
+    runs = runs_of_retraining(client, before + 1)
     assert len(runs) == before + 1
     assert runs[0].parameters["categories"] == ["metal"]
     assert runs[0].parameters["store"] == "s3://plant"
     time.sleep(1)
-    assert len(runs_of_training(client, 0)) == before + 1, "one training a week, however often drift is told"
+    assert len(runs_of_retraining(client, 0)) == before + 1, "one retraining a week, however often drift is told"
 
 
 def test_a_name_the_server_does_not_know_is_told_and_nothing_is_created(
@@ -94,6 +94,6 @@ def test_a_name_the_server_does_not_know_is_told_and_nothing_is_created(
     with pytest.raises(SettingsError, match="'slack-webhook/day-shift' is not on the Prefect server"):
         put_automations(client, other)
     assert client.read_automations_by_name("train-on-drift") == []
-    other.write_text(FILE.read_text().replace("train-model/training", "train-model/none"))
-    with pytest.raises(SettingsError, match="'train-model/none'"):
+    other.write_text(FILE.read_text().replace("retrain/retraining", "retrain/none"))
+    with pytest.raises(SettingsError, match="'retrain/none'"):
         put_automations(client, other)

@@ -69,5 +69,12 @@ def check_what_was_deployed(store: Store) -> None:
     assert nightly.schedules[0].schedule.timezone == "Europe/Vienna"
     assert nightly.schedules[0].schedule.cron == described["nightly"]["schedules"][0]["cron"]
     assert nightly.global_concurrency_limit.limit == 1
+    weekly = found["retraining"]
+    assert (weekly.entrypoint, weekly.parameters) == ("flows.retraining:retrain", {"store": store.uri})
+    assert weekly.schedules[0].schedule.cron == described["retraining"]["schedules"][0]["cron"] == "0 9 * * 1"
+    assert weekly.global_concurrency_limit.limit == 1
+    backfill = found["backfill"]
+    assert (backfill.entrypoint, backfill.schedules) == ("flows.backfill:backfill", [])
+    assert backfill.global_concurrency_limit.limit == 1
     assert any(run.deployment_id == found["ad-hoc"].id and run.state.is_completed() for run in runs)
     assert os.fspath(ROOT) in str(nightly.pull_steps)

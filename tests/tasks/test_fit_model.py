@@ -11,9 +11,13 @@ from rd_core.threshold import conformal_p_values
 from storage import labels, models
 from storage.filesystem import Store
 from storage.labels import Label
-from tasks.fit_model import NoNormals, TrainingRequest, fit_model
+from tasks import refit_model as refit_module
+from tasks.considered_normals import NEW, QUARANTINED, ConsideredNormal, write_considered
+from tasks.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.gather_normals import GatheredNormals
+from tasks.refit_model import RefitOrder, refit_model
 from tasks.scorer import warm_scorer
-from tests.factories import NOW, SIZE, png, put_images
+from tests.factories import DAY, NOW, SIZE, png, put_images, put_model
 
 REQUEST = TrainingRequest(
     category="cloth",
@@ -114,3 +118,53 @@ def test_no_normals_is_told_with_the_cure(store: Store) -> None:
     put_images(store, "cloth", ["a.png"])
     with pytest.raises(NoNormals, match="rd-inspect import"):
         fit(store)
+
+
+@pytest.fixture
+def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What is handed on to be trained, in place of a training; the champion is the quick model of 64 pixels."""
+    put_model(store, "cloth")
+    rows = [
+        ConsideredNormal(key, NEW if i < 20 else QUARANTINED, None, True, DAY, None, "ada", NOW)
+        for i, key in enumerate(normals)
+    ]
+    write_considered(store, "considered.parquet", rows)
+    handed: dict[str, object] = {}
+
+    def keep(_store: Store, _images: Store, request: TrainingRequest, images: object, split: object, **more: object):
+        handed.update(request=request, normals=images, split=split, **more)
+        return FittedModel("cloth", "v2", 1, 1, 1, 0, 0, 1, 0.1, 1.0, False, False)
+
+    monkeypatch.setattr(refit_module, "fit_and_publish", keep)
+    return handed
+
+
+def refit(store: Store, *, from_scratch: bool = False, **changes: object) -> FittedModel:
+    found = GatheredNormals("cloth", "v1", "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
+    order = RefitOrder(replace(REQUEST, **changes), found, from_scratch)
+    return refit_model.fn(store.uri, store.uri, order, run_id="run-2", now=NOW)
+
+
+def test_a_refit_takes_the_chosen_normals_alone_and_holds_whole_parts_out(
+    store: Store, normals: list[str], gathered: dict
+) -> None:
+    fitted = refit(store)
+    used, split = gathered["normals"], gathered["split"]
+    assert used.keys == tuple(normals[:20])
+    sets = [{used.names[i][:6] for i in chosen} for chosen in (split.train, split.calibration, split.test)]
+    assert split.test and not sets[2] & (sets[0] | sets[1])
+    card = gathered["card"]
+    assert set(card["provenance"]) == set(used.keys)
+    assert card["provenance"][normals[0]]["labelled_by"] == "ada"
+    assert card["retraining"]["considered"] == {NEW: 20, QUARANTINED: 4}
+    assert not fitted.champion and models.read_champion(store, "cloth").version == "v1"
+
+
+def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch_is_asked_for(
+    store: Store, gathered: dict
+) -> None:
+    assert refit(store).started_from == "v1"
+    assert gathered["start"].config == REQUEST.model_config
+    assert refit(store, from_scratch=True).started_from is gathered["start"] is None
+    assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
+    assert gathered["card"]["retraining"]["started_from"] is None

@@ -1,0 +1,257 @@
+"""Retraining: newly labelled normals refit a category's model; only a candidate proven not worse comes into force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.progress import progress_bars
+from flows.retraining_outcome import (
+    CategoryRetraining,
+    RetrainingFailed,
+    RetrainingRun,
+    artifact_row,
+    emit_promoted,
+    ended,
+    message_of,
+    state_of,
+    unstarted,
+)
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settling import in_words, settle
+from flows.training import training_request
+from rd_core.errors import ConfigError
+from rd_core.gate import GateSettings
+from storage.filesystem import open_store
+from storage.labels import list_label_categories
+from storage.layout import retraining_prefix
+from tasks.fit_model import FittedModel
+from tasks.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
+from tasks.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
+from tasks.pin_champion import pin_champion
+from tasks.promote_candidate import promote_candidate
+from tasks.refit_model import RefitOrder, refit_model
+from tasks.write_retraining_report import RetrainingFindings, write_retraining_report
+
+R = TypeVar("R")
+L = TypeVar("L", GatherLimits, GateSettings)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all stages of a run need."""
+
+    settings: Settings
+    run_id: str
+    run_date: date
+    now: datetime
+    from_scratch: bool
+    limits: GatherLimits
+    gate: GateSettings
+
+    def key(self, category: str, name: str) -> str:
+        return retraining_prefix(self.run_date, category, self.run_id) + name
+
+    @property
+    def stores(self) -> tuple[str, str]:
+        return self.settings.store, self.settings.images
+
+
+@flow(name="retrain")
+def retrain(
+    store: str | None = None,
+    categories: list[str] | None = None,
+    *,
+    images: str | None = None,
+    from_scratch: bool = False,
+    dask_address: str | None = None,
+    options: dict[str, Any] | None = None,
+    limits: dict[str, float] | None = None,
+) -> RetrainingRun:
+    """For each of `categories`: gather new normals, refit, compare with the champion, and promote what is better.
+
+    Args:
+        store: URI of the store; default `RD_INSPECT_STORE`.
+        categories: names; default every category with labels.
+        images: URI of the images' own store, if they do not lie in `store`.
+        from_scratch: draw the networks anew in place of going on from the champion's weights.
+        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        options: category settings by name, such as {"steps": 500}; they win over every other source.
+        limits: of tasks.gather_normals.GatherLimits and rd_core.gate.GateSettings by name, such as
+            {"fewest_new": 30, "recall_margin": 0.02}.
+
+    Ends as Completed (the champions stay), Promoted (each emits an event `model.promoted`) or NothingToDo (no
+    candidate was made), and returns the RetrainingRun. Raises RetrainingFailed when a category could not be
+    retrained; the others are.
+    """
+    settings = load_settings(
+        store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
+    )
+    plan, chosen = _planned(settings, from_scratch, limits or {}), _chosen(settings, categories)
+    found: list[CategoryRetraining] = []
+    failed: list[tuple[str, str]] = []
+    if chosen:
+        with (
+            dask_cluster(settings, most_workers=len(chosen)) as scheduler,
+            progress_bars(scheduler, "train", dict.fromkeys(chosen)),
+        ):
+            found, failed = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
+    return _end(RetrainingRun(plan.run_id, plan.run_date, tuple(found), tuple(failed)))
+
+
+@flow(name="retrain-categories", validate_parameters=False)
+def retrain_categories(
+    plan: _Plan, categories: Sequence[str]
+) -> tuple[list[CategoryRetraining], list[tuple[str, str]]]:
+    """The part of a run that goes on Dask: (what became of each, what went wrong).
+
+    Promotion comes before the report, so that the report tells what is in force.
+    """
+    problems: dict[str, str] = {}
+    pinned = _settled(problems, {name: pin_champion.submit(plan.settings.store, name) for name in categories})
+    champions = {name: model.version for name, model in pinned.items() if model is not None}
+    gathered = _gather(plan, champions, problems)
+    fitted = _refit(plan, gathered, problems)
+    judged = _judge(plan, champions, fitted, problems)
+    promoted = _settled(
+        problems,
+        {
+            name: promote_candidate.submit(plan.settings.store, one, run_id=plan.run_id, now=datetime.now(UTC))
+            for name, one in judged.items()
+            if one.decision.promote
+        },
+    )
+    findings = {
+        name: RetrainingFindings(one, fitted.get(name), judged.get(name), promoted.get(name))
+        for name, one in gathered.items()
+        if name not in problems
+    }
+    reports = _report(plan, findings, problems)
+    without = [name for name, model in pinned.items() if model is None]
+    found = [ended(one, reports.get(name)) for name, one in findings.items()] + [unstarted(name) for name in without]
+    return sorted(found, key=lambda one: one.category), sorted(problems.items())
+
+
+def _planned(settings: Settings, from_scratch: bool, limits: Mapping[str, Any]) -> _Plan:
+    now = datetime.now(UTC)
+    today = settings.yesterday(now) + timedelta(days=1)
+    return _Plan(settings, str(flow_run.id), today, now, from_scratch, *_limits(limits))
+
+
+def _gather(plan: _Plan, champions: Mapping[str, str], problems: dict[str, str]) -> dict[str, GatheredNormals]:
+    orders = [
+        GatherOrder(
+            name,
+            champion,
+            plan.settings.category(name).part_pattern,
+            plan.run_date,
+            plan.key(name, "normals.parquet"),
+            plan.limits,
+            repr((training_request(plan.settings, name), plan.from_scratch, plan.gate)),
+        )
+        for name, champion in champions.items()
+    ]
+    return _settled(problems, {order.category: gather_normals.submit(*plan.stores, order) for order in orders})
+
+
+def _refit(plan: _Plan, gathered: Mapping[str, GatheredNormals], problems: dict[str, str]) -> dict[str, FittedModel]:
+    orders = [
+        RefitOrder(training_request(plan.settings, name), one, plan.from_scratch)
+        for name, one in gathered.items()
+        if one.message is None
+    ]
+    return _settled(
+        problems,
+        {
+            order.request.category: refit_model.submit(*plan.stores, order, run_id=plan.run_id, now=plan.now)
+            for order in orders
+        },
+    )
+
+
+def _judge(
+    plan: _Plan, champions: Mapping[str, str], fitted: Mapping[str, FittedModel], problems: dict[str, str]
+) -> dict[str, JudgedCandidate]:
+    orders = [
+        JudgeOrder(
+            name,
+            champions[name],
+            one.version,
+            plan.settings.category(name).part_pattern,
+            plan.key(name, "frozen.parquet"),
+            plan.gate,
+        )
+        for name, one in fitted.items()
+    ]
+    return _settled(
+        problems,
+        {
+            order.category: judge_candidate.submit(*plan.stores, order, run_id=plan.run_id, now=datetime.now(UTC))
+            for order in orders
+        },
+    )
+
+
+def _report(plan: _Plan, findings: Mapping[str, RetrainingFindings], problems: dict[str, str]) -> dict[str, str]:
+    return _settled(
+        problems,
+        {
+            name: write_retraining_report.submit(
+                *plan.stores, one, run_date=plan.run_date, run_id=plan.run_id, made_at=datetime.now(UTC)
+            )
+            for name, one in findings.items()
+        },
+    )
+
+
+def _settled(problems: dict[str, str], futures: Mapping[str, Any]) -> dict[str, Any]:
+    """The results; what was raised instead is told, and goes into `problems`."""
+    results, raised = settle(futures)
+    for name, why in raised.items():
+        problems[name] = in_words(why)
+        get_run_logger().error("retraining failed category=%s: %s", name, problems[name])
+    return results
+
+
+def _end(run: RetrainingRun) -> RetrainingRun:
+    for one in run.categories:
+        get_run_logger().info("retraining category=%s outcome=%s: %s", one.category, one.outcome, one.words)
+        emit_promoted(one)
+    create_table_artifact(key="retraining", table=[artifact_row(one) for one in run.categories])
+    if run.failed:
+        raise RetrainingFailed(run)
+    return cast(RetrainingRun, Completed(name=state_of(run.categories), message=message_of(run), data=run))
+
+
+def _chosen(settings: Settings, categories: list[str] | None) -> list[str]:
+    known = list_label_categories(open_store(settings.store, read_only=True))
+    for name in categories or []:
+        if name not in known:
+            raise SettingsError(f"Category {name!r} has no labels{nearest(name, known)} Nothing was retrained.")
+    return categories or known
+
+
+def _limits(given: Mapping[str, Any]) -> tuple[GatherLimits, GateSettings]:
+    names = {record: [field.name for field in fields(record)] for record in (GatherLimits, GateSettings)}
+    known = [name for of_record in names.values() for name in of_record]
+    for name in given:
+        if name not in known:
+            raise SettingsError(
+                f"Retraining limit {name!r} is not known{nearest(name, known)} Nothing was retrained."
+            )
+    return _with(GatherLimits(), given), _with(GateSettings(), given)
+
+
+def _with(record: L, given: Mapping[str, Any]) -> L:
+    """Whole numbers may come as floats, as JSON and a typed dictionary have them."""
+    own = {field.name: given[field.name] for field in fields(record) if field.name in given}
+    try:
+        return replace(record, **{name: type(getattr(record, name))(value) for name, value in own.items()})
+    except (ConfigError, TypeError, ValueError) as e:
+        raise SettingsError(f"{e} Nothing was retrained.") from e

@@ -1,0 +1,92 @@
+"""The images that judge a candidate against the champion: neither was trained, stopped or calibrated on one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from rd_core.errors import ConfigError
+from rd_core.holdout import parts_of
+from storage import labels
+from storage.filesystem import Store
+
+EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
+_SEEN = ("train", "early_stop", "calibration")
+
+
+@dataclass(frozen=True)
+class FrozenImage:
+    """One of them."""
+
+    key: str
+    part: str
+    is_anomalous: bool
+    kind: str | None
+    mask_key: str | None
+    source: str
+    """evaluation: labelled for it; defect: labelled anomalous; held out: a new normal of the candidate's test set"""
+
+
+@dataclass(frozen=True)
+class FrozenSet:
+    """All of them, and which labelled images are none."""
+
+    images: tuple[FrozenImage, ...]
+    """sorted by key"""
+    left_out: tuple[tuple[str, str], ...]
+    """(key, why)"""
+
+
+def frozen_set(
+    store: Store, category: str, champion: Mapping[str, Any], candidate: Mapping[str, Any], part_pattern: str | None
+) -> FrozenSet:
+    """Images labelled for evaluation, anomalous ones of any purpose, and the held-out normals of the candidate's card
+    that are new to the champion. The same labels and cards give the same set."""
+    seen = {key for card in (champion, candidate) for key in _seen_by(card)}
+    new = set(candidate.get("data", {}).get("test", ())) - {*champion.get("data", {}).get("duplicates", ())}
+    disputed = {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
+    chosen: list[tuple[Mapping[str, Any], str]] = []
+    left_out: list[tuple[str, str]] = []
+    for row in labels.read_labels(store, category).to_pylist():
+        source = _source(row, new)
+        if source is None:
+            continue
+        if row["image_key"] in seen:
+            left_out.append((row["image_key"], "A model was trained, stopped or calibrated on it."))
+        elif row["image_key"] in disputed:
+            left_out.append((row["image_key"], "People disagree on it. Let one of them look again."))
+        else:
+            chosen.append((row, source))
+    parts = _parts([row["image_key"] for row, _ in chosen], part_pattern)
+    return FrozenSet(
+        tuple(_image(row, source, part) for (row, source), part in zip(chosen, parts, strict=True)), tuple(left_out)
+    )
+
+
+def _seen_by(card: Mapping[str, Any]) -> Iterable[str]:
+    return (key for name in _SEEN for key in card.get("data", {}).get(name, ()))
+
+
+def _source(row: Mapping[str, Any], new: set[str]) -> str | None:
+    if row["purpose"] == "evaluation":
+        return EVALUATION
+    if row["label"] == "anomalous":
+        return DEFECT
+    return HELD_OUT if row["image_key"] in new else None
+
+
+def _image(row: Mapping[str, Any], source: str, part: str) -> FrozenImage:
+    anomalous = row["label"] == "anomalous"
+    kind = row["kind"] if anomalous else None
+    return FrozenImage(row["image_key"], part, anomalous, kind, row["mask_key"] if anomalous else None, source)
+
+
+def _parts(keys: Sequence[str], pattern: str | None) -> list[str]:
+    """Told from the file's name as in training. A pattern that matches none was made for other names: then each image
+    counts as a part of its own."""
+    if pattern is None:
+        return list(keys)
+    try:
+        return parts_of([PurePosixPath(key).name for key in keys], pattern)
+    except ConfigError:
+        return list(keys)
