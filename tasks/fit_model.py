@@ -1,6 +1,6 @@
 """A model version from the labelled normals of a category."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from rd_core.model import ReverseDistillation
 from rd_core.threshold import Threshold
 from storage import models
 from storage.filesystem import Store, open_store
-from tasks.calibration import calibrate_model
+from tasks.calibration import calibrate_old_and_new
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.model_card import model_card
 from tasks.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
@@ -124,15 +124,22 @@ def fit_and_publish(
     now: datetime,
     card: dict[str, Any],
     start: ReverseDistillation | None = None,
+    new: Collection[str] = (),
 ) -> FittedModel:
     """Train on `split` of `normals`, calibrate and publish, with `card` added to the model card; nothing is promoted.
 
-    `start`: a model of the same settings to go on from.
+    `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
+    keeps its promise for them alone too.
     """
     fitted = _fit(images, normals, split, request, start)
     weights = checkpoint.to_bytes(fitted.model)
-    held_out = PixelSource(images, _of(normals, split.calibration), request.image_format)
-    calibration = calibrate_model(model_for_scoring(weights), held_out, request.alpha)
+    keys = _of(normals, split.calibration)
+    calibration = calibrate_old_and_new(
+        model_for_scoring(weights),
+        PixelSource(images, keys, request.image_format),
+        [index for index, key in enumerate(keys) if key in new],
+        request.alpha,
+    )
     threshold = calibration.threshold
     model_version = models.new_version(weights, now)
     whole = {**model_card(request, normals, split, fitted, calibration), **card}

@@ -57,6 +57,10 @@ class PixelSource:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def of(self, indices: Sequence[int]) -> "PixelSource":
+        """These images alone."""
+        return PixelSource(self._images, [self._keys[index] for index in indices], self._format)
+
     def __getitem__(self, index: int) -> np.ndarray:
         return _pixels(self._images.read(self._keys[index]), self._format)
 

@@ -51,7 +51,8 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     start = None if order.from_scratch else _start(store, gathered.champion, request)
     started_from = None if start is None else gathered.champion
     card = {"run_id": run_id, "retraining": _retraining(gathered, started_from), "provenance": provenance(used)}
-    fitted = fit_and_publish(store, images, request, normals, split, now=now, card=card, start=start)
+    new = {row.image_key for row in used if row.is_new}
+    fitted = fit_and_publish(store, images, request, normals, split, now=now, card=card, start=start, new=new)
     return replace(fitted, started_from=started_from)
 
 
