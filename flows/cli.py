@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows.backfill_commands import backfill, status
 from flows.command import (
     DATE_FORMATS,
     CategoriesOption,
@@ -27,6 +28,11 @@ from flows.command import (
     say,
     show_run,
 )
+from flows.labels_command import import_label_file
+from flows.promotion_commands import promote, rollback
+from flows.repair_commands import gc, verify
+from flows.retraining_command import retrain
+from flows.review_command import serve_review
 
 app = typer.Typer(
     name="rd-inspect",
@@ -145,13 +151,17 @@ def inspect(
     store: StoreOption = None,
     category: CategoriesOption = None,
     images: ImagesOption = None,
+    reports: Annotated[
+        bool, typer.Option("--reports/--no-reports", help="At the end: evaluation where labels are, drift, index.")
+    ] = True,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Score one production day with the champions in force.
 
     Images that were scored before and have not changed are left alone, so a run that was interrupted goes on where it
-    stopped. A file that cannot be read becomes a row with its error. Ends with a report.
+    stopped. A file that cannot be read becomes a row with its error. Ends with a report of the run, an evaluation
+    where images are labelled for one, the drift up to that day, and `reports/index.html`, which links them all.
     """
     with plain_errors(), command_server(verbose):
         from flows.inspection import inspect_images
@@ -159,7 +169,7 @@ def inspect(
 
         uri, day = resolved_store(store), day_of(run_date)
 
-        work = partial(inspect_images, uri, day, category, images=images, dask_address=dask_address)
+        work = partial(inspect_images, uri, day, category, images=images, reports=reports, dask_address=dask_address)
         show_run(work, inspection_table, uri)
 
 
@@ -236,14 +246,19 @@ def models(
     store: StoreOption = None,
     category: Annotated[str | None, typer.Option("--category", metavar="NAME")] = None,
     version: Annotated[str | None, typer.Option("--version", metavar="V", help="Show this version's card.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show who put which version in force, when and how, newest first.")
+    ] = False,
 ) -> None:
     """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
     with plain_errors():
-        from flows.tables import model_card_json, models_table
+        from flows.tables import history_table, model_card_json, models_table
 
         if version and not category:
             raise typer.BadParameter("--version needs --category: versions are named within a category")
-        if version and category:
+        if history:
+            Console().print(history_table(resolved_store(store), category))
+        elif version and category:
             sys.stdout.write(model_card_json(resolved_store(store), category, version) + "\n")
         else:
             Console().print(models_table(resolved_store(store), category))
@@ -353,3 +368,14 @@ def demo(
         from flows.demonstration import demonstrate
 
         demonstrate(store)
+
+
+app.command("labels")(import_label_file)
+app.command("review")(serve_review)
+app.command("retrain")(retrain)
+app.command("promote")(promote)
+app.command("rollback")(rollback)
+app.command("status")(status)
+app.command("backfill")(backfill)
+app.command("verify")(verify)
+app.command("gc")(gc)

@@ -1,18 +1,27 @@
-"""What people say of images: normal or anomalous, and where the defect is."""
+"""What people say of images: normal or anomalous, and where the defect is.
+
+Every label is kept: files are only added, or appended to. Of an image the latest word holds, and the history
+tells who said what before.
+"""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from storage import layout, parquet
-from storage.errors import StorageError
+from storage.errors import AlreadyExists, Conflict, KeyNotFound, StorageError
+from storage.records import ObjectInfo
 from storage.store import Store
 
-WORDS = ("normal", "anomalous")
+DECIDED = ("normal", "anomalous")
+WORDS = (*DECIDED, "unsure", "withdrawn")
+"""'unsure': somebody looked and could not tell; 'withdrawn': somebody took the word before back"""
 PURPOSES = ("training", "evaluation")
 
 SCHEMA = pa.schema(
@@ -26,6 +35,11 @@ SCHEMA = pa.schema(
         pa.field("purpose", pa.string(), nullable=False),
     ]
 )
+"""what holds of an image; the view `labels` of storage.queries has these columns"""
+HISTORY_SCHEMA = pa.schema([*SCHEMA, pa.field("model_version", pa.string()), pa.field("score", pa.float32())])
+"""what the files hold, one row a word; columns are only ever added, at the end and nullable"""
+# Each lost swap means that the same reviewer's other label was kept: there are never many at once.
+_ATTEMPTS = 100
 _REQUIRED = ("image_key", "label")
 
 
@@ -35,7 +49,7 @@ class Label:
 
     image_key: str
     label: str
-    """'normal' or 'anomalous'"""
+    """one of WORDS"""
     mask_key: str | None
     """key of an image of the same size, not black where the defect is; None if nobody drew one"""
     labelled_by: str | None
@@ -45,6 +59,19 @@ class Label:
     """kind of defect, such as 'scratch'"""
     purpose: str = "training"
     """'training': a normal of it may train a model; 'evaluation': kept to judge models by, never trained on"""
+    model_version: str | None = None
+    """of the score the person saw; None if they saw none"""
+    score: float | None = None
+    """which they saw, of that model"""
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """An image that one person calls normal and another anomalous."""
+
+    image_key: str
+    words: tuple[tuple[str | None, str, datetime], ...]
+    """(who, latest word, when), the earliest first; None stands for all labels without a name"""
 
 
 def write_labels(store: Store, category: str, labels: Sequence[Label], name: str) -> str:
@@ -55,28 +82,107 @@ def write_labels(store: Store, category: str, labels: Sequence[Label], name: str
     key = layout.labels_key(category, f"{name}.parquet")
     for row, label in enumerate(labels):
         _refuse_label(label, store.address(key), row)
-    columns = zip(*(astuple(label) for label in labels), strict=True) if labels else [()] * len(SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    store.write(key, parquet.to_bytes(pa.Table.from_arrays(arrays, schema=SCHEMA)))
+    store.write(key, parquet.to_bytes(to_table(labels)))
     return key
 
 
-def read_labels(store: Store, category: str) -> pa.Table:
-    """Each labelled image's latest label, with SCHEMA's columns, sorted by image_key.
+def append_label(store: Store, category: str, label: Label, *, reviewer: str) -> str:
+    """Add one word of `reviewer` to labels/<category>/review-<reviewer>-<day>.parquet; that file's key.
 
-    They come from every *.parquet and *.csv right below labels/<category>/. A file needs at least image_key
-    and label; a label without labelled_at counts as made when its file was written. Of two labels of the same
-    time the one in the file whose name sorts last holds. StorageError names file, row and value of a mistake.
+    The label is in the store when this returns. It goes in by compare-and-swap, so that others who write the same
+    file lose nothing; adding the very same label again changes nothing. StorageError if its word is unknown or the
+    reviewer has no name, Conflict if the file kept changing.
     """
-    latest: dict[str, Label] = {}
-    for label in _all_labels(store, category):
-        known = latest.get(label.image_key)
-        if known is None or known.labelled_at <= label.labelled_at:
-            latest[label.image_key] = label
-    rows = [astuple(latest[key]) for key in sorted(latest)]
-    columns = zip(*rows, strict=True) if rows else [()] * len(SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    label = replace(label, labelled_by=reviewer)
+    key = layout.review_labels_key(category, reviewer, label.labelled_at.astimezone(UTC).date())
+    address = store.address(key)
+    _refuse_label(label, address, 0)
+    added = to_table([label])
+    for attempt in range(_ATTEMPTS):
+        try:
+            data, etag = store.read_with_etag(key)
+        except KeyNotFound:
+            try:
+                store.create(key, parquet.to_bytes(added))
+            except AlreadyExists:
+                continue
+            return key
+        found = parquet.from_bytes(data, address)
+        if added.to_pylist()[0] in found.to_pylist():
+            return key
+        try:
+            store.replace(key, parquet.to_bytes(pa.concat_tables([found, added], promote_options="default")), etag)
+        except Conflict:
+            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 25)))
+            continue
+        return key
+    raise Conflict(
+        f"{address} changed during each of {_ATTEMPTS} tries to add {reviewer}'s label of {label.image_key!r}: it is "
+        "not kept. Find out who writes that file, and label the image again."
+    )
+
+
+def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: datetime) -> Label:
+    """Take back what `reviewer` said of an image from `undone` on, and return the label that was added for it.
+
+    It repeats what would hold had the reviewer been silent since: the word before, whoever said it, or 'withdrawn'
+    if there was none. It counts as the reviewer's own word: who lets a label stand shares it. To take back several
+    words, undo the latest first.
+    """
+    of_image = [label for label in _in_time(store, category) if label.image_key == undone.image_key]
+    others = [label for label in of_image if label.labelled_by != reviewer or label.labelled_at < undone.labelled_at]
+    empty = Label(undone.image_key, "withdrawn", None, reviewer, now, None, undone.purpose)
+    before = others[-1] if others else empty
+    back = replace(before, labelled_by=reviewer, labelled_at=moment_after(of_image, now))
+    append_label(store, category, back, reviewer=reviewer)
+    return back
+
+
+def moment_after(labels: Sequence[Label], now: datetime) -> datetime:
+    """`now`, or just after the latest of `labels` where a clock runs ahead: a new word must come last to hold."""
+    latest = max((label.labelled_at for label in labels), default=now)
+    return now if latest < now else latest + timedelta(microseconds=1)
+
+
+def read_labels(store: Store, category: str) -> pa.Table:
+    """Each labelled image's label that holds, with SCHEMA's columns, sorted by image_key.
+
+    The latest word holds; an image whose latest word is 'unsure' or 'withdrawn' has no label. Labels come from every
+    *.parquet and *.csv right below labels/<category>/. A file needs at least image_key and label; a label without
+    labelled_at counts as made when its file was written. Of two labels of the same time the one in the file whose
+    name sorts last holds. StorageError names file, row and value of a mistake.
+    """
+    latest = {label.image_key: label for label in _in_time(store, category)}
+    held = [latest[key] for key in sorted(latest) if latest[key].label in DECIDED]
+    return to_table(held).select(SCHEMA.names)
+
+
+def read_label_history(store: Store, category: str) -> pa.Table:
+    """Every word ever said of the category's images, with HISTORY_SCHEMA's columns, sorted by time.
+
+    Of each image the last row is the latest word. Files and errors as for `read_labels`; what a file has no column
+    for is null.
+    """
+    return to_table(_in_time(store, category))
+
+
+def contradictions(history: pa.Table) -> list[Contradiction]:
+    """Images on which different people's latest words differ, sorted by key. `history` as `read_label_history` gives.
+
+    Who is unsure, or took their word back, contradicts nobody.
+    """
+    said: dict[str, dict[str | None, tuple[str, datetime]]] = {}
+    rows = history.select(["image_key", "labelled_by", "label", "labelled_at"]).to_pylist()
+    for row in sorted(rows, key=lambda row: row["labelled_at"]):
+        of_image = said.setdefault(row["image_key"], {})
+        of_image.pop(row["labelled_by"], None)  # so that the order is that of the latest words
+        of_image[row["labelled_by"]] = (row["label"], row["labelled_at"])
+    found = []
+    for key in sorted(said):
+        words = tuple((who, word, when) for who, (word, when) in said[key].items() if word in DECIDED)
+        if len({word for _, word, _ in words}) > 1:
+            found.append(Contradiction(key, words))
+    return found
 
 
 def normal_image_keys(store: Store, category: str) -> list[str]:
@@ -90,26 +196,67 @@ def list_label_categories(store: Store) -> list[str]:
     return store.children(layout.labels_root())
 
 
-def _all_labels(store: Store, category: str) -> Iterator[Label]:
+def label_files(store: Store, category: str) -> list[ObjectInfo]:
+    """The files that hold the category's labels, sorted by name."""
     prefix = layout.labels_prefix(category)
-    for info in store.list(prefix):
-        name = info.key.removeprefix(prefix)
-        if "/" in name or not name.endswith((".parquet", ".csv")):
-            continue
-        address = store.address(info.key)
-        rows = _table_rows if name.endswith(".parquet") else _csv_rows
-        for number, row in rows(store.read(info.key), address):
-            label = Label(
-                image_key=str(row["image_key"] or ""),
-                label=str(row["label"] or ""),
-                mask_key=row.get("mask_key") or None,
-                labelled_by=row.get("labelled_by") or None,
-                labelled_at=_when(row.get("labelled_at"), info.modified, address, number),
-                kind=row.get("kind") or None,
-                purpose=row.get("purpose") or "training",
-            )
-            _refuse_label(label, address, number)
-            yield label
+    names = ((info, info.key.removeprefix(prefix)) for info in store.list(prefix))
+    return [info for info, name in names if "/" not in name and name.endswith((".parquet", ".csv"))]
+
+
+def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
+    """The labels in one of `label_files`, in the order they stand there. StorageError as for `read_labels`."""
+    return labels_of_bytes(store.read(info.key), store.address(info.key), info.modified)
+
+
+def labels_of_bytes(
+    data: bytes, address: str, otherwise: datetime, purpose_of: Callable[[str], str] = lambda _: "training"
+) -> list[Label]:
+    """The labels in the bytes of a *.parquet or *.csv file.
+
+    `address` names the file in messages, and its suffix tells which it is; `otherwise` is when a label without a time
+    counts as made, and `purpose_of` its image key tells the purpose of one that names none. StorageError as for
+    `read_labels`.
+    """
+    rows = _table_rows if address.lower().endswith(".parquet") else _csv_rows
+    found = []
+    for number, row in rows(data, address):
+        label = Label(
+            image_key=str(row["image_key"] or ""),
+            label=str(row["label"] or ""),
+            mask_key=row.get("mask_key") or None,
+            labelled_by=row.get("labelled_by") or None,
+            labelled_at=_when(row.get("labelled_at"), otherwise, address, number),
+            kind=row.get("kind") or None,
+            purpose=row.get("purpose") or purpose_of(str(row["image_key"] or "")),
+            model_version=row.get("model_version") or None,
+            score=_number(row.get("score"), address, number),
+        )
+        _refuse_label(label, address, number)
+        found.append(label)
+    return found
+
+
+def to_table(labels: Iterable[Label]) -> pa.Table:
+    """Labels as a table of HISTORY_SCHEMA."""
+    rows = list(labels)
+    arrays = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in HISTORY_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=HISTORY_SCHEMA)
+
+
+def to_labels(history: pa.Table) -> list[Label]:
+    """A table of HISTORY_SCHEMA as labels."""
+    names = [field.name for field in fields(Label)]
+    return [Label(*row) for row in zip(*(history[name].to_pylist() for name in names), strict=True)]
+
+
+def in_time(labels: Iterable[Label]) -> list[Label]:
+    """Labels of one file after the other by time: of an image the last one is the latest word."""
+    return sorted(labels, key=lambda label: label.labelled_at)
+
+
+def _in_time(store: Store, category: str) -> list[Label]:
+    files = label_files(store, category)
+    return in_time(label for info in files for label in read_label_file(store, info))
 
 
 def _table_rows(data: bytes, address: str) -> Iterator[tuple[int, dict]]:
@@ -143,7 +290,7 @@ def _refuse_label(label: Label, address: str, row: int) -> None:
     if label.label not in WORDS:
         raise StorageError(
             f"{address}, row {row}: the label {label.label!r} is unknown, so no label was read or written. "
-            f"Use {' or '.join(WORDS)}."
+            f"Use {' or '.join(DECIDED)}, or {' or '.join(WORDS[len(DECIDED) :])}."
         )
     if label.purpose not in PURPOSES:
         raise StorageError(
@@ -171,3 +318,15 @@ def _when(value: object, otherwise: datetime, address: str, row: int) -> datetim
             "Write it like 2026-11-22T02:01:00Z."
         ) from e
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
+def _number(value: object, address: str, row: int) -> float | None:
+    """A cell of score."""
+    if value is None or value == "":
+        return None
+    try:
+        return float(str(value))
+    except ValueError as e:
+        raise StorageError(
+            f"{address}, row {row}: score {value!r} is no number, so no label was read. Leave it empty if unknown."
+        ) from e

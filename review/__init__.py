@@ -1,0 +1,1 @@
+"""The review page: people look at what was flagged, and say what it is."""

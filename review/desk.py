@@ -1,0 +1,185 @@
+"""The reviewer's desk: what the pages ask for and what they send, as plain values."""
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from threading import Lock
+from typing import Any
+
+from reports import number_format
+from reports.plain_text import shown
+from review.ledger import Ledger, NotSaid
+from review.pictures import ImageChanged, Pictures
+from review.sealed_rows import ReviewRow, SealedRows
+from storage.errors import KeyNotFound
+from storage.labels import Contradiction, Label
+from storage.store import Store
+
+WORDS = ("normal", "anomalous", "unsure")
+LONGEST_NAME, LONGEST_KIND = 80, 60
+MOST_ROWS = 100
+
+
+class WrongRequest(Exception):
+    """Something no page of ours sends; nothing was done."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A label and the category it is of."""
+
+    category: str
+    label: Label
+
+
+class Desk:
+    """Queue, labels and pictures of one store. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        images: Store,
+        categories: Sequence[str] | None = None,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store, self._only, self._clock = store, categories, clock
+        self._sealed = SealedRows(store)
+        self._ledgers: dict[str, Ledger] = {}
+        self._lock = Lock()
+        self.pictures = Pictures(store, images)
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._sealed.close()
+
+    def categories(self) -> list[str]:
+        """The categories that are reviewed, sorted."""
+        return sorted(self._only) if self._only else self._sealed.categories()
+
+    def queue(self, reviewer: str, category: str | None, limit: int, offset: int) -> dict[str, Any]:
+        """What the reviewer has not labelled yet: {"rows": [...], "left": how many, "kinds": [...]}."""
+        chosen = self._chosen(category)
+        said = chain.from_iterable(self._ledger(one).said(reviewer) for one in chosen)
+        rows, left = self._sealed.page(chosen, said, min(limit, MOST_ROWS), max(0, offset))
+        kinds = sorted({kind for one in chosen for kind in self._ledger(one).kinds()})
+        return {"rows": [self._record(row, reviewer) for row in rows], "left": left, "kinds": kinds}
+
+    def one(self, image_key: str, reviewer: str) -> dict[str, Any]:
+        """One scored image, flagged or not. KeyNotFound."""
+        return self._record(self.row(image_key), reviewer)
+
+    def row(self, image_key: str) -> ReviewRow:
+        """Its latest sealed score. KeyNotFound, also if it is of a category that is not reviewed here."""
+        row = self._sealed.find(image_key)
+        if self._only and row.category not in self._only:
+            raise KeyNotFound(f"the image {image_key!r} is of {row.category!r}, which is not reviewed here.")
+        return row
+
+    def nearest(self, image_key: str) -> dict[str, Any] | None:
+        """Which normal image is shown beside it; None if there is none."""
+        normal = self.pictures.nearest(self.row(image_key))
+        return None if normal is None else {"name": shown(normal.image_key), "distance": f"{normal.distance:.1f}"}
+
+    def say(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
+        """Keep a word on an image; it is in the store when this returns. ImageChanged, WrongRequest, KeyNotFound."""
+        row = self.row(_text(sent, "key", 4096))
+        word, kind = _text(sent, "word", 20), _text(sent, "kind", LONGEST_KIND, optional=True)
+        if word not in WORDS:
+            raise WrongRequest(f"the word {word!r} is unknown, so nothing was kept. Use {' or '.join(WORDS)}.")
+        if _text(sent, "etag", 1024) != row.etag or not self.pictures.is_unchanged(row):
+            raise ImageChanged(
+                f"the image {row.image_key!r} is not the one this page shows, so the label was not kept. Load the "
+                "page again; if it stays so, inspect the day again."
+            )
+        label = self._ledger(row.category).say(row, word, kind, reviewer)
+        return {"labelled_at": label.labelled_at.isoformat(), "word": label.label, "kind": label.kind}
+
+    def undo(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
+        """Take the reviewer's word of a moment back. WrongRequest, KeyNotFound."""
+        row = self.row(_text(sent, "key", 4096))
+        try:
+            labelled_at = datetime.fromisoformat(_text(sent, "labelled_at", 40) or "")
+        except ValueError as e:
+            raise WrongRequest("labelled_at is no time, so nothing was taken back.") from e
+        if labelled_at.tzinfo is None:
+            raise WrongRequest("labelled_at has no time zone, so nothing was taken back.")
+        try:
+            back = self._ledger(row.category).undo(row.image_key, labelled_at, reviewer)
+        except NotSaid as e:
+            raise WrongRequest(str(e)) from e
+        return {"word": back.label, "row": self._record(row, reviewer)}
+
+    def trail(self, category: str | None, limit: int, offset: int) -> tuple[list[Spoken], int]:
+        """Words `offset` to `offset + limit` of all, the newest first, and how many there are."""
+        every = [Spoken(one, label) for one in self._chosen(category) for label in self._ledger(one).all_words()]
+        newest = heapq.nlargest(offset + limit, every, key=lambda spoken: spoken.label.labelled_at)
+        return newest[offset:], len(every)
+
+    def contradictions(self, category: str | None) -> list[Contradiction]:
+        """Images on which people differ."""
+        return [found for one in self._chosen(category) for found in self._ledger(one).contradictions()]
+
+    def _chosen(self, category: str | None) -> list[str]:
+        known = self.categories()
+        if category and category not in known:
+            raise KeyNotFound(f"the category {category!r} is not reviewed here. There are: {', '.join(known)}.")
+        return [category] if category else known
+
+    def _ledger(self, category: str) -> Ledger:
+        with self._lock:
+            if category not in self._ledgers:
+                self._ledgers[category] = Ledger(self._store, category, clock=self._clock)
+            return self._ledgers[category]
+
+    def _record(self, row: ReviewRow, reviewer: str) -> dict[str, Any]:
+        """A row as the page shows it: figures as people read them."""
+        words = self._ledger(row.category).words(row.image_key)
+        mine = [label.label for label in words if label.labelled_by == reviewer]
+        return {
+            "key": row.image_key,
+            "name": shown(row.image_key),
+            "etag": row.etag,
+            "category": row.category,
+            "day": row.run_date.isoformat(),
+            "model": row.model_version,
+            "score": number_format.score(row.score),
+            "threshold": number_format.score(row.threshold),
+            "p_value": number_format.p_value(row.p_value),
+            "area": number_format.percent(row.anomalous_area),
+            "flagged": row.is_anomalous,
+            "width": row.image_width,
+            "height": row.image_height,
+            "mine": mine[-1] if mine and mine[-1] != "withdrawn" else None,
+            "words": [_word_record(label) for label in reversed(words)],
+        }
+
+
+def reviewer_name(text: str) -> str:
+    """A person's name as it is kept, without space around it. WrongRequest if it is none."""
+    name = " ".join(text.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise WrongRequest(f"a reviewer's name has 1 to {LONGEST_NAME} characters that can be printed.")
+    return name
+
+
+def _word_record(label: Label) -> dict[str, str]:
+    kind = f" ({shown(label.kind)})" if label.kind else ""
+    return {
+        "who": shown(label.labelled_by or "without a name"),
+        "word": label.label + kind,
+        "when": f"{label.labelled_at:%Y-%m-%d %H:%M} UTC",
+    }
+
+
+def _text(sent: dict[str, Any], name: str, longest: int, *, optional: bool = False) -> str | Any:
+    value = sent.get(name)
+    if optional and (value is None or value == ""):
+        return None
+    if not isinstance(value, str) or len(value) > longest or not value.strip() or "\0" in value:
+        raise WrongRequest(f"{name} is no text of 1 to {longest} characters, so nothing was done.")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise WrongRequest(f"{name} has half a character, so nothing was done.")
+    return value.strip() if name == "kind" else value

@@ -1,0 +1,164 @@
+"""What people have said, kept in memory as the store has it, and new words on their way there."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow
+from storage import labels
+from storage.labels import Contradiction, Label
+from storage.store import Store
+
+_LOOK_AGAIN_SECONDS = 5.0
+_DECIDED = frozenset(labels.DECIDED)
+
+
+class NotSaid(Exception):
+    """A word to be taken back that this reviewer never said of the image."""
+
+
+class Ledger:
+    """The labels of one category. Safe to use from several threads, beside other servers on the same store."""
+
+    def __init__(
+        self, store: Store, category: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._store, self._category, self._clock = store, category, clock
+        self._lock = threading.RLock()
+        self._files: dict[str, tuple[str, list[Label]]] = {}
+        self._of_image: dict[str, list[Label]] = {}
+        self._looked = -_LOOK_AGAIN_SECONDS
+        self._undone: set[tuple[str, str]] = set()
+        self._taken_back: dict[tuple[str, str, datetime], Label] = {}
+
+    def words(self, image_key: str) -> list[Label]:
+        """Every word on the image, the latest last."""
+        with self._lock:
+            self._refresh()
+            return list(self._of_image.get(image_key, ()))
+
+    def all_words(self) -> list[Label]:
+        """Every word on every image, the latest last."""
+        with self._lock:
+            self._refresh()
+            return labels.in_time(label for words in self._of_image.values() for label in words)
+
+    def contradictions(self) -> list[Contradiction]:
+        """Images on which people differ."""
+        with self._lock:
+            self._refresh()
+            # Most images have one word: only the few that have both are looked at closely.
+            both = [words for words in self._of_image.values() if {label.label for label in words} >= _DECIDED]
+        return labels.contradictions(labels.to_table(label for words in both for label in words))
+
+    def said(self, reviewer: str) -> Iterator[tuple[str, bool, int]]:
+        """(image key, whether `reviewer` has labelled it, its standing) of every image with a word."""
+        with self._lock:
+            self._refresh()
+            words_of = {key: list(words) for key, words in self._of_image.items()}
+            undone = set(self._undone)
+        for key, words in words_of.items():
+            latest = {label.labelled_by: label.label for label in words}
+            mine = latest.get(reviewer, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
+            yield key, mine, _standing(words[-1].label, set(latest.values()))
+
+    def say(self, row: ReviewRow, word: str, kind: str | None, reviewer: str) -> Label:
+        """Keep a word on an image and return its label; the same again right after changes nothing.
+
+        The image keeps its purpose, so that nothing set aside to judge models by is trained on. A defect said again
+        keeps the mask and, unless another is given, the kind that somebody told before.
+        """
+        with self._lock:
+            words = self.words(row.image_key)
+            before = words[-1] if words else None
+            defect = next((label for label in reversed(words) if label.label == "anomalous"), None)
+            keep = defect if word == "anomalous" else None
+            label = Label(
+                image_key=row.image_key,
+                label=word,
+                mask_key=keep.mask_key if keep else None,
+                labelled_by=reviewer,
+                labelled_at=labels.moment_after(words, self._clock()),
+                kind=(kind or (keep.kind if keep else None)) if word == "anomalous" else None,
+                purpose=before.purpose if before else "training",
+                model_version=row.model_version,
+                score=row.score,
+            )
+            if before is None or not _is_same(before, label) or (reviewer, row.image_key) in self._undone:
+                with self._looking_again_on_failure():
+                    key = labels.append_label(self._store, self._category, label, reviewer=reviewer)
+                before = self._kept(label, key)
+            self._undone.discard((reviewer, row.image_key))
+            return before
+
+    def undo(self, image_key: str, labelled_at: datetime, reviewer: str) -> Label:
+        """Take back the reviewer's word of that moment; see storage.labels.undo. NotSaid if there is none."""
+        with self._lock:
+            mine = [label for label in self.words(image_key) if label.labelled_by == reviewer]
+            undone = next((label for label in mine if label.labelled_at == labelled_at), None)
+            if undone is None:
+                raise NotSaid(
+                    f"{reviewer} said nothing of {image_key!r} at {labelled_at.isoformat()}, so nothing was taken "
+                    "back. Label the image anew."
+                )
+            known = self._taken_back.get((reviewer, image_key, labelled_at))
+            if known is not None:
+                return known  # the answer to the first try was lost
+            with self._looking_again_on_failure():
+                back = labels.undo(self._store, self._category, undone, reviewer=reviewer, now=self._clock())
+            self._looked = -_LOOK_AGAIN_SECONDS
+            self._taken_back[reviewer, image_key, labelled_at] = back
+            self._undone.add((reviewer, image_key))
+            return back
+
+    def kinds(self) -> list[str]:
+        """Kinds of defect that people have named, sorted."""
+        return sorted({label.kind for label in self.all_words() if label.kind})
+
+    def _refresh(self) -> None:
+        """Read the files that changed; looking for them costs one listing every 5 seconds."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_AGAIN_SECONDS:
+            return
+        files = {}
+        for info in labels.label_files(self._store, self._category):
+            known = self._files.get(info.key)
+            if known is None or known[0] != info.etag:
+                known = (info.etag, labels.read_label_file(self._store, info))
+            files[info.key] = known
+        if files != self._files:
+            of_image = defaultdict(list)
+            for label in labels.in_time(label for _, found in files.values() for label in found):
+                of_image[label.image_key].append(label)
+            self._files, self._of_image = files, dict(of_image)
+        self._looked = now
+
+    def _kept(self, label: Label, key: str) -> Label:
+        """`label` is in the file `key` now: known at once, and the file is read at the next look."""
+        self._files[key] = ("", [])
+        self._of_image.setdefault(label.image_key, []).append(label)
+        return label
+
+    @contextmanager
+    def _looking_again_on_failure(self) -> Iterator[None]:
+        """A write that failed may have been carried out all the same: the next try must see what is there."""
+        try:
+            yield
+        except Exception:
+            self._looked = -_LOOK_AGAIN_SECONDS
+            raise
+
+
+def _is_same(one: Label, other: Label) -> bool:
+    return replace(one, labelled_at=other.labelled_at, score=None) == replace(other, score=None)
+
+
+def _standing(latest: str, words: set[str]) -> int:
+    """Of an image with that latest word, and these latest words of all people."""
+    if words >= _DECIDED:
+        return CONTRADICTED
+    return DECIDED if latest in labels.DECIDED else UNDECIDED

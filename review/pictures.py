@@ -1,0 +1,149 @@
+"""Pictures for the page: the image, its anomaly map laid over it, and the normal image most like it."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from reports.overlay import overlay, shrunk
+from review.sealed_rows import ReviewRow
+from storage import anomaly_maps, models
+from storage.errors import StorageError, UnreadableImage
+from storage.images import content_digest, decode
+from storage.store import Store
+
+LONGEST_SIDE = 2048
+"""pixels; a larger picture is made smaller, which a screen does not show"""
+MOST_NORMALS = 200
+"""normal images a category that the nearest is looked for among"""
+_THUMBNAIL = 32
+"""pixels a side, grey, that images are compared by"""
+_LOSSLESS_PIXELS = 512 * 512
+_READERS = 8
+
+
+class ImageChanged(Exception):
+    """The image is not the one that was scored."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A normal image beside which another is shown."""
+
+    image_key: str
+    distance: float
+    """root mean square difference of the two thumbnails, in grey levels [0, 255]"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Normals:
+    keys: tuple[str, ...]
+    thumbnails: NDArray[np.float32]
+    """[len(keys), _THUMBNAIL ** 2]"""
+
+
+class Pictures:
+    """Draws pictures from the store as they are asked for; safe to use from several threads."""
+
+    def __init__(self, store: Store, images: Store) -> None:
+        self._store, self._images = store, images
+        self._lock = Lock()
+        self._normals = lru_cache(maxsize=64)(self._read_normals)
+        self._card = lru_cache(maxsize=64)(self._read_card)
+        self._pixels = lru_cache(maxsize=16)(self._read_pixels)
+        self.nearest = lru_cache(maxsize=4096)(self._nearest)
+
+    def is_unchanged(self, row: ReviewRow) -> bool:
+        """Whether the image is still the one that was scored. KeyNotFound."""
+        info = self._images.info(row.image_key)
+        if info is not None and info.etag == row.etag:
+            return True
+        # A store that was copied has other etags; the bytes decide.
+        return content_digest(self._images.read(row.image_key)) == row.content_digest
+
+    def picture(self, row: ReviewRow) -> bytes:
+        """The image as WebP. ImageChanged, KeyNotFound, UnreadableImage."""
+        return _webp(self._pixels(row))
+
+    def overlay(self, row: ReviewRow) -> bytes:
+        """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`."""
+        anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
+        return _webp(overlay(self._pixels(row), anomaly_map, row.threshold))
+
+    def nearest_picture(self, row: ReviewRow) -> bytes | None:
+        """The nearest normal image as WebP; None if there is none. Errors as of `picture`."""
+        normal = self.nearest(row)
+        if normal is None:
+            return None
+        return _webp(shrunk(self._decoded(self._images.read(normal.image_key), row), LONGEST_SIDE))
+
+    def _nearest(self, row: ReviewRow) -> Normal | None:
+        """The normal image of the champion's card that looks most like it; None if the card names none."""
+        champion = models.read_champion(self._store, row.category)
+        if champion is None:
+            return None
+        with self._lock:  # so that two who ask at once do not both read 200 images
+            normals = self._normals(row.category, champion.version)
+        others = [i for i, key in enumerate(normals.keys) if key != row.image_key]
+        if not others:
+            return None
+        distances = np.sqrt(np.mean((normals.thumbnails[others] - _thumbnail(self._pixels(row))) ** 2, axis=1))
+        best = int(distances.argmin())
+        return Normal(normals.keys[others[best]], float(distances[best]))
+
+    def _read_normals(self, category: str, version: str) -> _Normals:
+        """Up to MOST_NORMALS of the images the model was calibrated and trained with, evenly chosen."""
+        data = self._card(category, version).get("data", {})
+        keys = [*data.get("calibration", ()), *data.get("train", ())]
+        chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_NORMALS).astype(int))] if keys else []
+        with ThreadPoolExecutor(_READERS) as pool:
+            found = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))
+        there = [(key, thumbnail) for key, thumbnail in zip(chosen, found, strict=True) if thumbnail is not None]
+        stacked = np.array([thumbnail for _, thumbnail in there], np.float32).reshape(len(there), _THUMBNAIL**2)
+        return _Normals(tuple(key for key, _ in there), stacked)
+
+    def _read_thumbnail(self, key: str, category: str, version: str) -> NDArray[np.float32] | None:
+        try:
+            return _thumbnail(_decode(self._images.read(key), self._card(category, version)))
+        except (StorageError, UnreadableImage):
+            return None  # gone or damaged since the training: another one will do
+
+    def _read_pixels(self, row: ReviewRow) -> NDArray[np.uint8]:
+        data = self._images.read(row.image_key)
+        if content_digest(data) != row.content_digest:
+            raise ImageChanged(
+                f"the image {row.image_key!r} is not the one that was scored on {row.run_date}: its heat map would "
+                "lie. Inspect the day again, then it comes back here with its new score."
+            )
+        return shrunk(self._decoded(data, row), LONGEST_SIDE)
+
+    def _decoded(self, data: bytes, row: ReviewRow) -> NDArray[np.uint8]:
+        return _decode(data, self._card(row.category, row.model_version))
+
+    def _read_card(self, category: str, version: str) -> dict[str, Any]:
+        return models.read_card(self._store, category, version)
+
+
+def _decode(data: bytes, card: dict[str, Any]) -> NDArray[np.uint8]:
+    settings = card["settings"]
+    names = [name for name in ("white_level", "max_pixels") if name in settings]
+    return decode(data, **{name: settings[name] for name in names})
+
+
+def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    small = Image.fromarray(pixels).convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, np.float32).ravel()
+
+
+def _webp(pixels: NDArray[np.uint8]) -> bytes:
+    """A small picture without loss; a large one so that it looks like it and travels quickly."""
+    out = io.BytesIO()
+    lossless = pixels.shape[0] * pixels.shape[1] <= _LOSSLESS_PIXELS
+    Image.fromarray(pixels).save(out, "WEBP", lossless=lossless, quality=90, method=2)
+    return out.getvalue()

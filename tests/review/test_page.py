@@ -1,0 +1,165 @@
+"""The review page in a real browser, worked with the keyboard."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from review.app import create_app
+from review.desk import Desk
+from storage import labels
+from storage.errors import TransientFault
+from storage.filesystem import LocalStore, Store
+from storage.labels import Label, read_label_history
+from tests.review.chromium import CHROMIUM, Tab, chromium
+from tests.review.night import Scored, put_night
+from tests.review.serving import served
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page is not worked with")
+
+DRAWN = """["picture", "overlay", "normal"].every(id => {
+  const image = document.getElementById(id);
+  return !image.hidden && image.complete && image.naturalWidth > 0;
+})"""
+IMAGE = "document.getElementById('name').textContent.split('/').pop()"
+ODD = "'\"><img src=x onerror=alert(1)>.png"
+NIGHT = {"a.png": Scored(1.01, 0.01), "b.png": Scored(1.1, 0.01), "c.png": Scored(1.2, 0.01), ODD: Scored(1.3, 0.01)}
+
+
+class MoodyStore(LocalStore):
+    """A store that takes no labels while it is told so."""
+
+    failing = False
+
+    def _write(self, key: str, data: bytes) -> None:
+        self._refuse()
+        super()._write(key, data)
+
+    def _create(self, key: str, data: bytes) -> None:
+        self._refuse()
+        super()._create(key, data)
+
+    def _replace(self, key: str, data: bytes, etag: str) -> None:
+        self._refuse()
+        super()._replace(key, data, etag)
+
+    def _refuse(self) -> None:
+        if self.failing:
+            raise TransientFault("injected: the store is away")
+
+
+def words(store: Store) -> list[tuple[str, str, str | None]]:
+    history = labels.to_labels(read_label_history(store, "cloth"))
+    return [(label.image_key.rpartition("/")[2], label.label, label.labelled_by) for label in history]
+
+
+def shows(tab: Tab, name: str) -> None:
+    """Wait until this image and all its pictures are drawn."""
+    tab.wait(f"{IMAGE} === {name!r} && {DRAWN}")
+
+
+def told(tab: Tab, text: str) -> None:
+    tab.wait(f"document.getElementById('told').textContent.includes({text!r})")
+
+
+def test_a_shift_at_the_page(store: LocalStore, desk_of: Callable[..., Desk], tmp_path: Path) -> None:
+    put_night(store, found=NIGHT)
+    moody = MoodyStore(store.root)
+    app = create_app(desk_of(moody, store), hosts={"127.0.0.1"})
+    with served(app) as url, chromium(tmp_path / "profile") as tab:
+        tab.view(1280, 860)
+        tab.open(url)
+        _give_name(tab)
+        _label_and_undo(tab, store)
+        _reload(tab, store)
+        _lose_the_store(tab, moody)
+        _look_at_odd_name(tab)
+        _zoom(tab)
+        _fits_a_phone(tab, url)
+        assert [message for message in tab.messages if "503" not in message] == []
+
+
+def _give_name(tab: Tab) -> None:
+    tab.wait("document.getElementById('naming').open")
+    tab.press("n")  # is written into the field, and labels nothing
+    tab.write(" <b>O'Neil</b>")
+    tab.press("Enter")
+    shows(tab, "a.png")
+    assert tab.run("document.getElementById('who').textContent") == "n <b>O'Neil</b>"
+
+
+def _label_and_undo(tab: Tab, store: Store) -> None:
+    who = "n <b>O'Neil</b>"
+    tab.press("n")
+    shows(tab, "b.png")
+    told(tab, "a.png is normal")
+    assert words(store) == [("a.png", "normal", who)]
+    tab.run("document.getElementById('kind').focus()")
+    for letter in "dn":  # letters in the field are no commands
+        tab.press(letter)
+    tab.press("Enter")
+    shows(tab, "c.png")
+    told(tab, "b.png is a defect")
+    tab.press("z")
+    shows(tab, "b.png")
+    told(tab, "Taken back")
+    assert words(store)[1:] == [("b.png", "anomalous", who), ("b.png", "withdrawn", who)]
+    [defect] = [label for label in labels.to_labels(read_label_history(store, "cloth")) if label.kind]
+    assert isinstance(defect, Label)
+    assert (defect.kind, defect.model_version) == ("dn", "v1")
+
+
+def _reload(tab: Tab, store: Store) -> None:
+    tab.press("d")
+    shows(tab, "c.png")
+    tab.reload()
+    shows(tab, "c.png")
+    assert [word for name, word, _ in words(store) if name == "b.png"][-1] == "anomalous"
+    tab.press("ArrowRight")
+    shows(tab, ODD)
+    tab.press("ArrowLeft")
+    shows(tab, "c.png")
+    assert tab.run("document.getElementById('left').textContent") == "2 images to label"
+    tab.press("z")  # still known after the reload
+    shows(tab, "b.png")
+    told(tab, "Taken back")
+    tab.press("d")
+    shows(tab, "c.png")
+
+
+def _lose_the_store(tab: Tab, store: MoodyStore) -> None:
+    store.failing = True
+    tab.press("u")
+    tab.wait("!document.getElementById('failure').hidden")
+    assert "the store is away" in tab.run("document.getElementById('failure').textContent")
+    shows(tab, ODD)
+    tab.reload()
+    tab.wait("!document.getElementById('failure').hidden")
+    store.failing = False
+    tab.wait("document.getElementById('failure').hidden")
+    told(tab, "c.png is unsure")
+    assert [word for name, word, _ in words(store) if name == "c.png"] == ["unsure"]
+
+
+def _look_at_odd_name(tab: Tab) -> None:
+    tab.open(tab.run("location.origin"))
+    shows(tab, ODD)
+    assert tab.run("document.querySelectorAll('img').length") == 3
+
+
+def _zoom(tab: Tab) -> None:
+    transform = "getComputedStyle(document.querySelector('#normal-frame .stage')).transform"
+    tab.press("+")
+    tab.wait(f"{transform}.startsWith('matrix(1.5')")
+    tab.press("0")
+    tab.wait(f"{transform}.startsWith('matrix(1,')")
+    tab.run("document.getElementById('opacity').value = 20; document.getElementById('opacity').oninput()")
+    assert tab.run("getComputedStyle(document.getElementById('overlay')).opacity") == "0.2"
+
+
+def _fits_a_phone(tab: Tab, url: str) -> None:
+    tab.view(360, 740, phone=True)
+    for path in ("/", "/audit"):
+        tab.open(url + path)
+        tab.wait(f"{path == '/audit'!r} || {DRAWN}".replace("True", "true").replace("False", "false"))
+        assert tab.run("document.documentElement.scrollWidth") <= 360
