@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from rd_core.errors import ConfigError, TooFewNormals
 
 MINIMUM_NORMALS = 8
+NEW_CALIBRATION = 0.35
+"""share of new parts that calibrate: a quarter of a few is too few for a threshold"""
 MINIMUM_PARTS = 3
 
 
@@ -92,6 +94,37 @@ def split(
     third = max(third, second + 1)
     sets = ranked[second:third], ranked[:first], ranked[first:second], ranked[third:]
     return Split(*(tuple(sorted(i for _, part in chosen for i in members[part])) for chosen in sets))
+
+
+def split_old_and_new(
+    names: Sequence[str], parts: Sequence[str], is_new: Sequence[bool], *, test: float, seed: int = 0
+) -> Split:
+    """As `split`, with the parts that are all new shared out among the sets by themselves.
+
+    A few new normals must not all fall to training by chance: they calibrate and test the model for what is to come.
+    Of the new parts, ordered by their hashes, 10 % stop early, 35 % calibrate and a share `test` is held out, each
+    rounded and at least one; the rest trains. Parts with an old image are placed as `split` places them. With fewer
+    than 8 new parts, or too few old ones to split, all are placed so. Raises as `split`.
+    """
+    old_parts = {part for part, new in zip(parts, is_new, strict=True) if not new}
+    old = [i for i, part in enumerate(parts) if part in old_parts]
+    fresh = sorted({part for part in parts if part not in old_parts}, key=lambda part: _position(part, seed))
+    if len(fresh) < MINIMUM_NORMALS or len(old) < MINIMUM_NORMALS or len(old_parts) < MINIMUM_PARTS:
+        return split(names, parts, test=test, seed=seed)
+    base = split([names[i] for i in old], [parts[i] for i in old], test=test, seed=seed)
+    stop, held = (max(1, round(share * len(fresh))) for share in (0.1, NEW_CALIBRATION))
+    last = len(fresh) - (max(1, round(test * len(fresh))) if test else 0)
+    shares = fresh[stop + held : last], fresh[:stop], fresh[stop : stop + held], fresh[last:]
+    return Split(
+        *(
+            _merged([old[i] for i in of_old], parts, set(of_new))
+            for of_old, of_new in zip((base.train, base.early_stop, base.calibration, base.test), shares, strict=True)
+        )
+    )
+
+
+def _merged(old: Sequence[int], parts: Sequence[str], new_parts: set[str]) -> tuple[int, ...]:
+    return tuple(sorted([*old, *(i for i, part in enumerate(parts) if part in new_parts)]))
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

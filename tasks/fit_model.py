@@ -105,7 +105,7 @@ def fit_model(
             f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
             f"trained. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
         )
-    split = holdout.split(normals.names, holdout.parts_of(normals.names, request.part_pattern), seed=request.seed)
+    split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
     fitted = fit_and_publish(store, images, request, normals, split, now=now, card={"run_id": run_id})
     if not promote and models.read_champion(store, request.category) is not None:
         return fitted

@@ -158,7 +158,8 @@ def _labelled(store: Store, order: GatherOrder, card: Mapping[str, Any]) -> dict
     aside = {*known, *card.get("data", {}).get("duplicates", ())}
     may_train = {key for key, row in table.items() if (row["label"], row["purpose"]) == ("normal", "training")}
     chosen = sorted(may_train - aside) + sorted(known)
-    parts = parts_of([PurePosixPath(key).name for key in chosen], order.part_pattern)
+    pattern = order.part_pattern
+    parts = chosen if pattern is None else parts_of([PurePosixPath(key).name for key in chosen], pattern)
     rows = {}
     for key, part in zip(chosen, parts, strict=True):
         label, is_new = table.get(key), key not in aside

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from rd_core import holdout
 from rd_core.preprocessing import resize
 from storage import labels
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
@@ -44,6 +45,11 @@ class NormalImages:
     def names(self) -> list[str]:
         """The last part of each key, which a part pattern is matched against."""
         return [PurePosixPath(key).name for key in self.keys]
+
+    def parts(self, pattern: str | None) -> list[str]:
+        """The part that each image shows; without a pattern its key, for cameras number from 1 again every night.
+        ConfigError as rd_core.holdout.parts_of."""
+        return list(self.keys) if pattern is None else holdout.parts_of(self.names, pattern)
 
 
 class PixelSource:

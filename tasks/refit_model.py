@@ -46,12 +46,17 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     request, gathered = order.request, order.gathered
     used = [row for row in read_considered(store, gathered.key) if row.state in USED]
     normals = read_normal_images(images, sorted(row.image_key for row in used), request.image_format)
-    parts = holdout.parts_of(normals.names, request.part_pattern)
-    split = holdout.split(normals.names, parts, test=TEST_SHARE, seed=request.seed)
+    new = {row.image_key for row in used if row.is_new}
+    split = holdout.split_old_and_new(
+        normals.names,
+        normals.parts(request.part_pattern),
+        [key in new for key in normals.keys],
+        test=TEST_SHARE,
+        seed=request.seed,
+    )
     start = None if order.from_scratch else _start(store, gathered.champion, request)
     started_from = None if start is None else gathered.champion
     card = {"run_id": run_id, "retraining": _retraining(gathered, started_from), "provenance": provenance(used)}
-    new = {row.image_key for row in used if row.is_new}
     fitted = fit_and_publish(store, images, request, normals, split, now=now, card=card, start=start, new=new)
     return replace(fitted, started_from=started_from)
 

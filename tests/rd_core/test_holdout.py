@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError, TooFewNormals
-from rd_core.holdout import parts_of, split
+from rd_core.holdout import parts_of, split, split_old_and_new
 
 EXPOSURES = r"exp(?P<view>\d+)_num_(?P<serial>\d+)"
 
@@ -122,3 +122,48 @@ def test_a_test_set_has_about_its_share_and_keeps_its_images_when_others_come():
     assert len(found.test) == pytest.approx(400, abs=60)
     before = split(names[:500], names[:500], test=0.1)
     assert before.test == tuple(i for i in found.test if i < 500)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.booleans()), min_size=8, max_size=150),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.1, 0.2]),
+)
+def test_old_and_new_are_disjoint_by_part_and_complete(images, seed, share):
+    parts, new = [f"p{number}" for number, _ in images], [is_new for _, is_new in images]
+    if len(set(parts)) < 3:
+        return
+    names = [f"{i}.png" for i in range(len(parts))]
+    found = split_old_and_new(names, parts, new, test=share, seed=seed)
+    sets = [found.train, found.early_stop, found.calibration, found.test]
+    assert sorted(i for chosen in sets for i in chosen) == list(range(len(names)))
+    of_parts = [{parts[i] for i in chosen} for chosen in sets]
+    assert sum(map(len, of_parts)) == len(set(parts))
+    assert all(sets[:3])
+
+
+def test_new_parts_are_shared_out_by_themselves_and_old_ones_keep_their_places():
+    names = [f"{i}.png" for i in range(160)]
+    new = [i >= 100 for i in range(160)]
+    found = split_old_and_new(names, names, new, test=0.1)
+    before = split(names[:100], names[:100], test=0.1)
+    counts = [
+        sum(new[i] for i in chosen) for chosen in (found.train, found.early_stop, found.calibration, found.test)
+    ]
+    assert counts == [27, 6, 21, 6]
+    for name in ("train", "early_stop", "calibration", "test"):
+        assert tuple(i for i in getattr(found, name) if not new[i]) == getattr(before, name)
+
+
+def test_a_part_seen_before_keeps_its_place_when_new_images_show_it():
+    parts = [f"p{i}" for i in range(40)] * 2 + [f"q{i}" for i in range(20)]
+    names = [f"{i}.png" for i in range(100)]
+    found = split_old_and_new(names, parts, [i >= 40 for i in range(100)], test=0.1)
+    for chosen in (found.train, found.early_stop, found.calibration, found.test):
+        assert {i + 40 for i in chosen if i < 40} == {i for i in chosen if 40 <= i < 80}
+
+
+def test_few_new_parts_are_placed_with_the_others():
+    names = [f"{i}.png" for i in range(60)]
+    found = split_old_and_new(names, names, [i >= 55 for i in range(60)], test=0.1)
+    assert found == split(names, names, test=0.1)
