@@ -22,7 +22,9 @@ from tasks.assess_drift import DriftJob, assess_drift
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
 
 FILE = Path(__file__).resolve().parents[2] / "automations.yaml"
-NAMES = ["train-on-drift", "notify-stop-the-line", "notify-night-overdue"]
+NAMES = [
+    *("train-on-drift", "notify-stop-the-line", "notify-night-overdue", "notify-night-failed", "notify-empty-night"),
+]
 
 
 @pytest.fixture
