@@ -53,6 +53,8 @@ SETTINGS = """\
 image_size = 96
 steps = 120
 alpha = {alpha}
+[drift]
+defect_share = 0.2      # this factory's ordinary nights have 8 defects in 40 parts
 """
 FOUND = """
 SELECT model_version, image_key LIKE '%/good/%' AS is_good, is_anomalous

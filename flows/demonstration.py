@@ -12,14 +12,14 @@ from rich.progress import track
 
 from demo.factory import NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
-from flows.inspection import InspectionRun, inspect_images
+from flows.inspection import inspect_images
 from flows.settings import SettingsError, load_settings
 from flows.tables import plain_table
 from flows.training import train_model
 from storage import labels
 from storage.filesystem import Store, open_store
 from storage.labels import Label
-from storage.layout import SETTINGS_KEY, image_key, mask_key
+from storage.layout import INDEX_KEY, SETTINGS_KEY, image_key, mask_key
 from storage.queries import run_query
 
 FIRST_NIGHT = date(2026, 1, 12)
@@ -53,8 +53,9 @@ def demonstrate(store_uri: str) -> None:
     settings = load_settings(store_uri)
     with dask_cluster(settings) as scheduler:
         train_model(store_uri, dask_address=scheduler)
-        nights = [inspect_images(store_uri, _day(night), dask_address=scheduler) for night in range(NIGHTS)]
-    _show(store_uri.rstrip("/"), nights)
+        for night in range(NIGHTS):
+            inspect_images(store_uri, _day(night), dask_address=scheduler)
+    _show(store_uri.rstrip("/"))
 
 
 def _fresh_store(store_uri: str) -> Store:
@@ -101,7 +102,7 @@ def _day(night: int) -> date:
     return FIRST_NIGHT + timedelta(days=night)
 
 
-def _show(store_uri: str, nights: list[InspectionRun]) -> None:
+def _show(store_uri: str) -> None:
     console = Console(soft_wrap=True)
     table = plain_table("night", "category", "images", "defects", "found", "false alarms", "unreadable")
     table.title = "What was found"
@@ -112,7 +113,7 @@ def _show(store_uri: str, nights: list[InspectionRun]) -> None:
             *(str(row[name]) for name in ("images", "defects", "found", "false_alarms", "unreadable")),
         )
     console.print(table)
-    console.print("Reports, to open in a browser:", *(f"  {store_uri}/{run.report}" for run in nights), sep="\n")
+    console.print(f"To open in a browser: {store_uri}/{INDEX_KEY}, which leads to the reports of all nights.")
     console.print(_what_next(store_uri), markup=False, highlight=False)
 
 
@@ -124,4 +125,6 @@ seals/, reports/. Try next:
   {command} models --store {store}
   {command} query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
   {command} inspect --run-date {_day(0)} --store {store}    (nothing to do: the night is sealed)
+  {command} status --store {store}
+  {command} review --store {store}    (a page on which flagged images are labelled)
 """
