@@ -6,8 +6,10 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 REAL_STORE ?= real-run
 PEERS ?= .venv-peers
+AUDIT ?= .venv-audit
+ROUNDS ?= 100
 
-.PHONY: help install demo test check real bench bench-peers proofs clean
+.PHONY: help install demo test check real bench bench-peers proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +35,15 @@ check: $(INSTALLED) ## format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-proofs: $(INSTALLED) ## slow proofs: 100,000 records, a disk that fills up, the largest of the authors' networks
+audit: ## compare requirements.lock with the known security advisories (needs a network)
+	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
+
+proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a full disk, the authors' largest network
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
+
+storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=100, and look for what was lost
+	$(BIN)/python -m benchmarks.storm --rounds $(ROUNDS)
 
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
 	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)

@@ -21,6 +21,8 @@ from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_ver
 from flows.grid_table import grid_rows
 from flows.inspection import flow_run_groups, plan_partitions
 from flows.mending import Mended, mend_partitions
+from flows.metrics import backfill_metrics
+from flows.metrics_files import write_metrics
 from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
@@ -264,6 +266,9 @@ def _ended(
         told,
     )  # fmt: skip
     create_table_artifact(key="backfill-grid", table=grid_rows(after), description=f"{run.outcome}: {after.counts}")
+    if outcome != "dry run":
+        figures = backfill_metrics(scored=scored, mended=mended.batches, undone=len(after.undone))
+        write_metrics(settings, "backfill", run.outcome, figures, failed=incomplete)
     if incomplete:
         raise BackfillIncomplete(run)
     name = {"dry run": "DryRun", "nothing to do": "NothingToDo"}.get(outcome, "Completed")

@@ -12,6 +12,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.metrics import drift_metrics
+from flows.metrics_files import write_metrics
 from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
@@ -204,6 +206,8 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
         run_id, findings.first_day, findings.last_day, written.verdict, findings.models, tuple(replays),
         findings.failed, written.key,
     )  # fmt: skip
+    found = drift_metrics(run.models, in_force)
+    write_metrics(settings, "drift", run.verdict or "no verdict", found, failed=bool(run.failed))
     if run.failed:
         raise DriftFailed(run)
     drifting = any(one.action not in (None, HOLD) for one in in_force)
@@ -245,6 +249,7 @@ def _nothing_to_do(settings: Settings, window: tuple[date, date] | None) -> Drif
     days = f"from {window[0]} to {window[1]}" if window else "at all"
     message = f"No day is sealed in {settings.store} {days}; nothing to assess. Inspect some: rd-inspect inspect"
     get_run_logger().warning(message)
+    write_metrics(settings, "drift", "nothing to do", [], failed=False)
     first, last = window or (None, None)
     run = DriftRun(str(flow_run.id), first, last, None, (), (), (), None)
     return _ended("NothingToDo", message, run)

@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.metrics_files import write_night_metrics
 from flows.night_events import tell_completed, tell_empty
 from flows.night_reports import FAILED, NightReport, report_night
 from flows.partition_scoring import score_partitions
@@ -91,6 +92,7 @@ def inspect_images(
     if not categories:
         _tell_empty(settings, day, chosen)
     if not chosen:
+        write_night_metrics(settings, day, "nothing to do", empty, started_at, failed=False)
         return _nothing_to_do(settings, day, empty)
     with dask_cluster(settings) as scheduler:
         outcomes = empty + _inspect(settings, day, chosen, scheduler, started_at)
@@ -98,7 +100,9 @@ def inspect_images(
         if reports:
             run = replace(run, reports=report_night(settings, day, categories, scheduler))
     tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
-    if run.outcome == "failed" or any(one.state == FAILED for one in run.reports):
+    failed = run.outcome == "failed" or any(one.state == FAILED for one in run.reports)
+    write_night_metrics(settings, day, run.outcome, run.categories, started_at, failed=failed)
+    if failed:
         raise InspectionFailed(run)
     name = "CompletedWithRejects" if run.outcome == "completed with rejects" else "Completed"
     return _ended(name, _in_a_line(run), run)
@@ -154,7 +158,7 @@ def _inspect(
     totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
     with progress_bars(scheduler, "inspect", totals):
         for group in flow_run_groups(plans):
-            outcomes += score_partitions.with_options(task_runner=runner)(group)
+            outcomes += score_partitions.with_options(task_runner=runner)(group, gpu=settings.plant.gpu_workers)
     return outcomes
 
 

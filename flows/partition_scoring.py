@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dask
 from prefect import flow, get_run_logger
+from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
 from flows.settling import in_words, settle
@@ -19,6 +20,8 @@ from tasks.write_run_report import CategoryOutcome
 
 MOST_PLANS = 5
 """of one partition in one run: another run may seal some of its images first, and the rest is planned again"""
+ONE_GPU = {"GPU": 1}
+"""the Dask resource of a worker process that was started with `--resources GPU=1`"""
 
 
 @dataclass
@@ -50,24 +53,46 @@ class _Tally:
 
 
 @flow(name="score-partitions", validate_parameters=False)
-def score_partitions(plans: list[PartitionPlan], priority: int = 0) -> list[CategoryOutcome]:
+def score_partitions(plans: list[PartitionPlan], priority: int = 0, *, gpu: bool = False) -> list[CategoryOutcome]:
     """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal.
 
-    Batches of a higher `priority` overtake those of a lower one that wait on the same cluster.
+    Batches of a higher `priority` overtake those of a lower one that wait on the same cluster. With `gpu` they go to
+    workers that offer the Dask resource GPU alone, and wait until there is one.
     """
-    futures = [_submit(planned, priority) for planned in plans]
-    return [_finish(planned, some, priority) for planned, some in zip(plans, futures, strict=True)]
+    if gpu:
+        _warn_without_gpu()
+    futures = [_submit(planned, priority, gpu) for planned in plans]
+    return [_finish(planned, some, priority, gpu) for planned, some in zip(plans, futures, strict=True)]
 
 
-def _submit(planned: PartitionPlan, priority: int) -> dict[str, PrefectFuture[Receipt]]:
-    with dask.annotate(priority=priority - len(planned.batches)):  # small categories first: their seals come early
+def _warn_without_gpu() -> None:
+    """Dask holds back tasks that no worker may take without a word."""
+    context = FlowRunContext.get()
+    client = getattr(context.task_runner, "client", None) if context else None
+    if client is None:  # another task runner than Dask's: there are no resources to look for
+        return
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not any(worker["resources"].get("GPU") for worker in workers):
+        get_run_logger().warning(
+            "gpu_workers = true, but none of %d Dask workers offers the resource GPU; scoring waits until one does. "
+            "Start one with: dask worker ADDRESS --resources GPU=1 --nthreads 1 --nworkers 1",
+            len(workers),
+        )
+
+
+def _submit(planned: PartitionPlan, priority: int, gpu: bool) -> dict[str, PrefectFuture[Receipt]]:
+    demands = {"resources": ONE_GPU} if gpu else {}
+    # small categories first: their seals come early
+    with dask.annotate(priority=priority - len(planned.batches), **demands):
         return {
             batch.digest: score_batch.submit(planned.job.store_uri, planned.job.images_uri, batch)
             for batch in planned.batches
         }
 
 
-def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]], priority: int) -> CategoryOutcome:
+def _finish(
+    planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]], priority: int, gpu: bool
+) -> CategoryOutcome:
     """Gather the receipts and seal. When another run has sealed some of the images, plan and score the rest."""
     tally = _Tally()
     started = time.perf_counter()
@@ -89,7 +114,7 @@ def _finish(planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]], 
         if problems:
             return tally.outcome(planned, "failed", in_words(problems["plan"]))
         planned = replanned["plan"]
-        futures = _submit(planned, priority)
+        futures = _submit(planned, priority, gpu)
     return tally.outcome(
         planned, "failed", f"Other runs sealed images of this partition {MOST_PLANS} times meanwhile."
     )

@@ -11,6 +11,8 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.metrics import retraining_metrics
+from flows.metrics_files import write_metrics
 from flows.progress import progress_bars
 from flows.retraining_outcome import (
     CategoryRetraining,
@@ -102,7 +104,7 @@ def retrain(
             progress_bars(scheduler, "train", dict.fromkeys(chosen)),
         ):
             found, failed = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
-    return _end(RetrainingRun(plan.run_id, plan.run_date, tuple(found), tuple(failed)))
+    return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(found), tuple(failed)))
 
 
 @flow(name="retrain-categories", validate_parameters=False)
@@ -219,11 +221,14 @@ def _settled(problems: dict[str, str], futures: Mapping[str, Any]) -> dict[str, 
     return results
 
 
-def _end(run: RetrainingRun) -> RetrainingRun:
+def _end(settings: Settings, run: RetrainingRun) -> RetrainingRun:
     for one in run.categories:
         get_run_logger().info("retraining category=%s outcome=%s: %s", one.category, one.outcome, one.words)
         emit_promoted(one)
     create_table_artifact(key="retraining", table=[artifact_row(one) for one in run.categories])
+    outcomes = {one.category: one.outcome for one in run.categories} | {name: "failed" for name, _ in run.failed}
+    outcome = "failed" if run.failed else state_of(run.categories)
+    write_metrics(settings, "retraining", outcome, retraining_metrics(outcomes), failed=bool(run.failed))
     if run.failed:
         raise RetrainingFailed(run)
     return cast(RetrainingRun, Completed(name=state_of(run.categories), message=message_of(run), data=run))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from rd_core.drift.settings import DriftSettings
 from storage.errors import KeyNotFound
@@ -105,14 +105,25 @@ class PlantSettings(BaseModel):
     """processes of the embedded Dask cluster; None: one a core"""
     dask_address: str | None = None
     """scheduler of a running Dask cluster; None: an embedded one"""
+    gpu_workers: bool = False
+    """of the running cluster only those workers score that offer the Dask resource GPU: one batch a GPU at a time"""
     batch_images: Annotated[int, Field(ge=1)] | None = None
     """images one task scores; None: chosen by the size of the night"""
+    metrics: Path | None = None
+    """folder that each run leaves a file of Prometheus metrics in, for node_exporter to collect; None: no file"""
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"{value!r} is not a time zone{nearest(value, available_timezones())}")
+        return value
+
+    @field_validator("gpu_workers")
+    @classmethod
+    def _on_a_running_cluster(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and not info.data.get("dask_address"):
+            raise ValueError("needs dask_address: an embedded cluster offers no GPU, so scoring would wait for ever")
         return value
 
 
@@ -256,11 +267,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def store_uri(given: str | None, environment: Mapping[str, str] | None = None) -> str:
-    """`given`, else `RD_INSPECT_STORE`. Raises SettingsError when neither is there."""
+    """`given`, else `RD_INSPECT_STORE`. SettingsError when neither is there, InvalidAddress if it can be of no store:
+    a key in an address must be refused before Prefect keeps it among the parameters of a flow run."""
     found = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
     if not found:
         raise SettingsError(
             "No store is named, so nothing was started. Give --store URI or set RD_INSPECT_STORE, "
             "for example ./plant or s3://bucket/plant."
         )
+    open_store(found, read_only=True)
     return found

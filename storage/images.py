@@ -17,6 +17,9 @@ from storage.store import Store
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _NAMES = "PNG, JPEG, BMP, TIFF or WebP"
+_MOST_SCANS = 100
+"""of a JPEG; a progressive one has about ten. libtiff draws the same line for JPEG within TIFF"""
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 # Pillow warns of bent metadata. It says nothing of the pixels, and a night of such files floods the log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -91,6 +94,7 @@ def _decode(data: bytes, white_level: int, max_pixels: int) -> np.ndarray:
     try:
         with _opened(data) as image:
             _refuse_size(image, max_pixels)
+            _refuse_traps(image, data, max_pixels)
             wide_colour = (
                 any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and len(image.getbands()) > 1
             )
@@ -124,6 +128,24 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
         raise UnreadableImage(
             f"{width} x {height} pixels are more than the {max_pixels:,} allowed; not decoded, since it would "
             "take the memory of the whole batch"
+        )
+
+
+def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Files of few pixels or bytes that decode for minutes, or in the memory of a far larger image."""
+    # Within the coded pixels 0xFF is always followed by 0: what is found is a scan, or chance in the metadata.
+    scans = data.count(b"\xff\xda") if image.format in {"JPEG", "MPO"} else 0
+    if scans > _MOST_SCANS:
+        raise UnreadableImage(
+            f"a JPEG of {scans} scans, each of which goes over every pixel again; more than {_MOST_SCANS} are not "
+            "decoded, since it would take minutes. Save it as baseline or PNG"
+        )
+    tags = getattr(image, "tag_v2", {})
+    width, length = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
+    if width * length > max_pixels:
+        raise UnreadableImage(
+            f"a TIFF in tiles of {width} x {length} pixels, and a tile is decoded whole: more than the "
+            f"{max_pixels:,} pixels allowed. Save it in smaller tiles or in strips"
         )
 
 

@@ -62,6 +62,8 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),
         ("[defaults]\npart_pattern = 'tile(\\\\d+)'", ["part_pattern", "`part`"]),
         ("[defaults]\npart_pattern = '('", ["part_pattern"]),
+        ("[plant]\ngpu_workers = true", ["plant.gpu_workers", "dask_address"]),
+        ("[plant]\ngpu_workers = 'cuda'", ["plant.gpu_workers", "cuda"]),
         ("[drift]\ndefekt_share = 0.1", ["defekt_share", "'defect_share'", "[drift]"]),
         ("[drift]\ndefect_share = 0.9", ["drift", "defect_share = 0.9", "0.5"]),
         ("[drift]\ndefect_share = 'much'", ["drift.defect_share", "much"]),
@@ -83,6 +85,14 @@ def test_an_unknown_environment_variable_or_option_is_refused(tmp_path: Path) ->
         load_settings(str(tmp_path), environment={"RD_INSPECT_TIMEZONE": "UTC"})
     with pytest.raises(SettingsError, match=r"step.*steps"):
         load_settings(str(tmp_path), options={"step": 3}, environment={})
+
+
+def test_gpu_workers_belong_to_a_running_cluster(tmp_path: Path) -> None:
+    environment = {"RD_INSPECT_GPU_WORKERS": "true"}
+    assert not load_settings(str(tmp_path), environment={}).plant.gpu_workers
+    (tmp_path / "categories.toml").write_text('[plant]\ndask_address = "tcp://10.0.0.1:8786"\n')
+    assert load_settings(str(tmp_path), environment=environment).plant.gpu_workers
+    assert not load_settings(str(tmp_path), environment={}).plant.gpu_workers
 
 
 def test_yesterday_is_the_plants(store: str) -> None:
