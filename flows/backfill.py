@@ -217,7 +217,7 @@ def _score_day(
     plan = plan_partitions.with_options(task_runner=runner)
     plans, outcomes = plan(settings, day, chosen, str(flow_run.id), datetime.now(UTC), pinned)
     for group in flow_run_groups(plans):
-        outcomes += score_partitions.with_options(task_runner=runner)(group, PRIORITY)
+        outcomes += score_partitions.with_options(task_runner=runner)(group, PRIORITY, gpu=settings.plant.gpu_workers)
     for one in outcomes:
         get_run_logger().info("backfilled day=%s category=%s state=%s", day, one.category, one.state)
     problems = [Undone(one.category, day, one.message) for one in outcomes if one.state == "failed" and one.message]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 
 from storage.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
@@ -62,6 +63,12 @@ def check_what_was_deployed(store: Store) -> None:
     with get_client(sync_client=True) as client:
         found = {one.name: one for one in client.read_deployments()}
         runs = client.read_flow_runs()
+        client.request("POST", f"/deployments/{found['nightly'].id}/schedule", json={"min_runs": 2})
+        planned = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state={"type": {"any_": ["SCHEDULED"]}}),
+            deployment_filter=DeploymentFilter(id={"any_": [found["nightly"].id]}),
+        )
+    assert len(planned) >= 2, "the nightly run would never start by itself"
     assert set(described) <= set(found)
     nightly = found["nightly"]
     assert nightly.parameters == {"store": store.uri}
