@@ -18,7 +18,6 @@ from prefect.task_runners import TaskRunner
 
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
-from flows.grid_table import grid_rows
 from flows.inspection import flow_run_groups, plan_partitions
 from flows.mending import Mended, mend_partitions
 from flows.metrics import backfill_metrics
@@ -28,6 +27,7 @@ from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
+from flows.tables.grid import grid_rows
 from storage.filesystem import open_store
 from storage.grid import Cell, Grid, read_grid
 from storage.records import Partition

@@ -9,7 +9,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tasks.benchmark_category import BenchmarkProgress
+from tasks.paper.benchmark_category import BenchmarkProgress
 
 LINE_EVERY = 30.0
 """seconds between two lines on one training"""

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows.backfill_commands import backfill, status
-from flows.command import (
+from flows.commands.backfill import backfill, status
+from flows.commands.frame import (
     DATE_FORMATS,
     CategoriesOption,
     DaskOption,
@@ -28,11 +28,11 @@ from flows.command import (
     say,
     show_run,
 )
-from flows.labels_command import import_label_file
-from flows.promotion_commands import promote, rollback
-from flows.repair_commands import gc, verify
-from flows.retraining_command import retrain
-from flows.review_command import serve_review
+from flows.commands.labels import import_label_file
+from flows.commands.promotion import promote, rollback
+from flows.commands.repair import gc, verify
+from flows.commands.retraining import retrain
+from flows.commands.review import serve_review
 
 app = typer.Typer(
     name="rd-inspect",
@@ -136,7 +136,7 @@ def train(
             dask_address=dask_address,
             options=options,
         )
-        from flows.tables import training_table
+        from flows.tables.plant import training_table
 
         Console().print(training_table(run))
         say(f"Next: rd-inspect inspect --run-date DATE --store {resolved_store(store)}")
@@ -165,7 +165,7 @@ def inspect(
     """
     with plain_errors(), command_server(verbose):
         from flows.inspection import inspect_images
-        from flows.tables import inspection_table
+        from flows.tables.plant import inspection_table
 
         uri, day = resolved_store(store), day_of(run_date)
 
@@ -195,7 +195,7 @@ def evaluate(
     """
     with plain_errors(), command_server(verbose):
         from flows.evaluation import evaluate as evaluate_days
-        from flows.evaluation_table import evaluation_table
+        from flows.tables.evaluation import evaluation_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(evaluate_days, uri, first, last, category, images=images, dask_address=dask_address)
@@ -230,7 +230,7 @@ def drift(
     """
     with plain_errors(), command_server(verbose):
         from flows.drift import report_drift
-        from flows.drift_table import drift_table
+        from flows.tables.drift import drift_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         options = None if defect_share is None else {"defect_share": defect_share}
@@ -252,7 +252,7 @@ def models(
 ) -> None:
     """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
     with plain_errors():
-        from flows.tables import history_table, model_card_json, models_table
+        from flows.tables.plant import history_table, model_card_json, models_table
 
         if version and not category:
             raise typer.BadParameter("--version needs --category: versions are named within a category")
@@ -278,7 +278,7 @@ def query(
     Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
     """
     with plain_errors():
-        from flows.tables import query_output
+        from flows.tables.plant import query_output
 
         query_output(resolved_store(store), sql, output_format.value)
 
@@ -330,8 +330,8 @@ def benchmark(
     bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
     """
     with plain_errors():
-        from flows.benchmark_tables import benchmark_tables
         from flows.paper_benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
+        from flows.tables.benchmark import benchmark_tables
 
         settings = BenchmarkSettings(
             folder=folder,

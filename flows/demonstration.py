@@ -14,7 +14,7 @@ from demo.factory import NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
 from flows.settings import SettingsError, load_settings
-from flows.tables import plain_table
+from flows.tables.plant import plain_table
 from flows.training import train_model
 from storage import labels
 from storage.filesystem import Store, open_store

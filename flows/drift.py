@@ -23,10 +23,10 @@ from rd_core.drift.verdict import HOLD
 from rd_core.errors import ConfigError
 from storage.filesystem import Store, open_store
 from storage.layout import seal_partition, seals_prefix
-from tasks.assess_drift import DriftJob, ModelDrift, assess_drift
-from tasks.golden_set import GoldenReceipt, choose_golden_set, replay_golden_set
+from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
+from tasks.drift.golden_set import GoldenReceipt, choose_golden_set, replay_golden_set
+from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
 from tasks.pin_champion import PinnedModel, pin_champion
-from tasks.write_drift_report import DriftFindings, name_of, write_drift_report
 
 WINDOW_DAYS = 30
 EVENT = "inspection.drift"

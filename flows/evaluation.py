@@ -14,14 +14,14 @@ from flows.dask_cluster import dask_cluster, dask_runner
 from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
-from reports.evaluation_records import Measure
+from reports.evaluation.records import Measure
 from storage import labels, seals
 from storage.filesystem import Store, open_store
 from storage.layout import images_prefix, seals_prefix
 from storage.records import Partition
-from tasks.evaluate_partition import EvaluatedPartition, evaluate_partition
-from tasks.measure_aupimo import measure_aupimo
-from tasks.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
+from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
+from tasks.evaluation.measure_aupimo import measure_aupimo
+from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 
 TASKS_PER_FLOW_RUN = 450
 """as in inspection: past this, another flow run takes the next partitions"""

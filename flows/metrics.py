@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
-from tasks.assess_drift import ModelDrift
+from tasks.drift.assess_drift import ModelDrift
 
 PREFIX = "rd_inspect_"
 STATES = ("sealed", "already sealed", "failed", "no champion", "no images")

@@ -12,7 +12,7 @@ from flows.run_failed import PartlyDone
 from flows.settings import Settings
 from flows.settling import in_words
 from storage.filesystem import open_store
-from tasks.write_index import write_index
+from tasks.index.write_index import write_index
 
 WRITTEN, NOTHING, FAILED = "written", "nothing to report", "failed"
 

@@ -23,8 +23,8 @@ from rd_core.teacher import TEACHERS as KNOWN_TEACHERS
 from rd_core.teacher import teacher_spec
 from storage.benchmark_rows import BenchmarkRow, RowKey, add_row, read_rows
 from storage.filesystem import Store, open_store
-from tasks.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher
-from tasks.benchmark_folder import BenchmarkImages, BrokenImage, file_digest, mvtec_categories, novelty_classes
+from tasks.paper.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher
+from tasks.paper.benchmark_folder import BenchmarkImages, BrokenImage, file_digest, mvtec_categories, novelty_classes
 from tasks.software import software
 
 PAPER_TEACHER = "wide_resnet50_2"

@@ -33,13 +33,13 @@ from rd_core.gate import GateSettings
 from storage.filesystem import open_store
 from storage.labels import list_label_categories
 from storage.layout import retraining_prefix
-from tasks.fit_model import FittedModel
-from tasks.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
-from tasks.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
 from tasks.pin_champion import pin_champion
-from tasks.promote_candidate import promote_candidate
-from tasks.refit_model import RefitOrder, refit_model
-from tasks.write_retraining_report import RetrainingFindings, write_retraining_report
+from tasks.retraining.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
+from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
+from tasks.retraining.promote_candidate import promote_candidate
+from tasks.retraining.refit_model import RefitOrder, refit_model
+from tasks.retraining.write_retraining_report import RetrainingFindings, write_retraining_report
+from tasks.training.fit_model import FittedModel
 
 R = TypeVar("R")
 L = TypeVar("L", GatherLimits, GateSettings)
@@ -85,7 +85,7 @@ def retrain(
         from_scratch: draw the networks anew in place of going on from the champion's weights.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
         options: category settings by name, such as {"steps": 500}; they win over every other source.
-        limits: of tasks.gather_normals.GatherLimits and rd_core.gate.GateSettings by name, such as
+        limits: of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.GateSettings by name, such as
             {"fewest_new": 30, "recall_margin": 0.02}.
 
     Ends as Completed (the champions stay), Promoted (each emits an event `model.promoted`) or NothingToDo (no

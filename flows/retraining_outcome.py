@@ -8,11 +8,11 @@ from typing import Any
 from prefect.events import emit_event
 
 from flows.run_failed import PartlyDone
-from tasks.fit_model import FittedModel
-from tasks.gather_normals import GatheredNormals
-from tasks.judge_candidate import JudgedCandidate
-from tasks.promote_candidate import Promotion
-from tasks.write_retraining_report import RetrainingFindings
+from tasks.retraining.gather_normals import GatheredNormals
+from tasks.retraining.judge_candidate import JudgedCandidate
+from tasks.retraining.promote_candidate import Promotion
+from tasks.retraining.write_retraining_report import RetrainingFindings
+from tasks.training.fit_model import FittedModel
 
 EVENT = "model.promoted"
 NO_CHAMPION = "no champion"

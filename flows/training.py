@@ -15,7 +15,7 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from storage.filesystem import open_store
 from storage.labels import list_label_categories
-from tasks.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 
 
 class TrainingFailed(RunFailed):

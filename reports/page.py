@@ -6,8 +6,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import advice, number_format
+from reports import number_format
 from reports.plain_text import shown
+from reports.run import advice
 
 
 def page(template: str, **contents: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.overlay import data_uri, overlay, shrunk
-from reports.records import ScoredImage
+from reports.run.records import ScoredImage
 
 _STEPS = ((224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
 """(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""

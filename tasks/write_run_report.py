@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from reports.records import CategoryRun, RunReport, ScoredImage
-from reports.run_markdown import render_run_markdown
-from reports.run_report import render_run_report
+from reports.run.markdown import render_run_markdown
+from reports.run.records import CategoryRun, RunReport, ScoredImage
+from reports.run.report import render_run_report
 from storage import anomaly_maps, labels, models, scores, seals
 from storage.errors import StorageError, UnreadableImage
 from storage.filesystem import Store, open_store

@@ -18,7 +18,7 @@ from flows.retraining import retrain
 from flows.settings import SettingsError
 from rd_core.drift.settings import DriftSettings
 from storage.filesystem import Store
-from tasks.assess_drift import DriftJob, assess_drift
+from tasks.drift.assess_drift import DriftJob, assess_drift
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
 
 FILE = Path(__file__).resolve().parents[2] / "automations.yaml"

@@ -16,7 +16,7 @@ from flows.settings import SettingsError
 from rd_core.drift.false_discovery import discoveries
 from storage.filesystem import Store, open_store
 from storage.layout import seal_key
-from tasks.golden_set import GoldenImage, write_golden_set
+from tasks.drift.golden_set import GoldenImage, write_golden_set
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_days
 from tests.factories import DAY, NOW, put_images, put_model
 from tests.prefect_events import events_since

@@ -23,7 +23,7 @@ from flows.settings import SettingsError
 from rd_core.errors import TeacherUnavailable, TrainingDiverged
 from storage.benchmark_rows import BenchmarkRow, read_rows
 from storage.filesystem import open_store
-from tasks.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement
+from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement
 from tests.rd_core.striped_images import textured, with_blot
 
 QUICK = ("--teacher", "efficientnet_lite0", "--image-size", "64", "--steps", "2")

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from reports.records import CategoryRun, RunReport, ScoredImage
+from reports.run.records import CategoryRun, RunReport, ScoredImage
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from reports.run_report import render_run_report
+from reports.run.report import render_run_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -20,7 +20,7 @@ from rd_core.authors_checkpoint import authors_config, load_authors_checkpoint
 from rd_core.errors import CheckpointError
 from storage.errors import CorruptObject
 from storage.filesystem import Store
-from tasks.evaluation_tables import read_pixels
+from tasks.evaluation.tables import read_pixels
 
 ROOT = Path(storage.__file__).parents[1]
 PACKAGES = ("flows", "tasks", "review", "rd_core", "storage", "reports", "demo")

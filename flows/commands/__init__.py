@@ -1,0 +1,1 @@
+"""The commands of rd-inspect, and what they share."""

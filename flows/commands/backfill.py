@@ -1,0 +1,118 @@
+"""`rd-inspect status` and `rd-inspect backfill`: which days are scored, and scoring those that are not."""
+
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.commands.frame import (
+    DATE_FORMATS,
+    CategoriesOption,
+    DaskOption,
+    ImagesOption,
+    StoreOption,
+    VerboseOption,
+    command_server,
+    day_of,
+    plain_errors,
+    resolved_store,
+    show_run,
+)
+
+FromOption = Annotated[
+    datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
+]
+ToOption = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=DATE_FORMATS, help="Last day, included; default: the last with images."),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="V", help="A model version of the category; default: the champion."),
+]
+
+
+class GridFormat(StrEnum):
+    """How a grid or findings are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+FormatOption = Annotated[GridFormat, typer.Option("--format", help="How to print.")]
+
+
+def status(
+    first_day: FromOption = None,
+    last_day: ToOption = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    model: ModelOption = None,
+    images: ImagesOption = None,
+    output_format: FormatOption = GridFormat.TABLE,
+) -> None:
+    """Show which days are scored: day by category.
+
+    `done`: every image has a sealed row. `partly 7/9`: sealed, but images came late or changed since. `failed`: a run
+    began and never sealed. `missing`: no run of this model version began. `-`: no images. The store alone decides;
+    nothing is written, and no server is needed. To score what is left: `rd-inspect backfill`.
+    """
+    with plain_errors():
+        from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
+        from flows.settings import load_settings
+        from flows.tables.grid import grid_json, grid_table
+        from storage.filesystem import open_store
+        from storage.grid import read_grid
+
+        settings = load_settings(resolved_store(store), options={"images": images})
+        opened = open_store(settings.store, read_only=True)
+        opened.check()
+        chosen = chosen_categories(settings, category)
+        window = chosen_days(settings, chosen, day_of(first_day), day_of(last_day))
+        versions = versions_in_force(opened, chosen, model)
+        grid = read_grid(opened, open_store(settings.images, read_only=True), *window, versions)
+        if output_format is GridFormat.JSON:
+            sys.stdout.write(json.dumps(grid_json(grid), indent=2) + "\n")
+        else:
+            Console().print(grid_table(grid))
+
+
+def backfill(
+    first_day: FromOption = None,
+    last_day: ToOption = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    model: ModelOption = None,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Default: newest day first.")] = False,
+    at_once: Annotated[int, typer.Option("--at-once", min=1, metavar="N", help="Days in flight.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the grid.")] = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Read all sealed parts and maps too; score damaged batches anew.")
+    ] = False,
+    images: ImagesOption = None,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Score the days of a window that are missing, partly scored or were interrupted.
+
+    Each category keeps the model that was in force at the start, however long it takes. What is sealed is left alone,
+    so that the same command goes on after any interruption, and does nothing once all is done. Another `--model` adds
+    its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes. Exit code 1 if
+    something is left undone.
+    """
+    with plain_errors(), command_server(verbose):
+        from flows.backfill import backfill as backfill_days
+        from flows.tables.backfill import backfill_table
+
+        uri = resolved_store(store)
+        work = partial(
+            backfill_days, uri, day_of(first_day), day_of(last_day), category,
+            model=model, oldest_first=oldest_first, at_once=at_once, dry_run=dry_run, mend=mend,
+            images=images, dask_address=dask_address,
+        )  # fmt: skip
+        show_run(work, backfill_table, uri)

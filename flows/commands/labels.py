@@ -1,0 +1,92 @@
+"""rd-inspect labels: bring in what people said of images elsewhere."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.frame import ImagesOption, StoreOption, plain_errors, resolved_store, say
+from flows.settings import SettingsError
+
+
+class Purpose(StrEnum):
+    """What the images may be used for."""
+
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+
+
+def import_label_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Label Studio's export, .json; or a table, .csv or .parquet.",
+        ),
+    ],
+    category: Annotated[str, typer.Option("--category", metavar="NAME", help="Whose images they are.")],
+    store: StoreOption = None,
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option(
+            "--purpose",
+            help="What the images may be used for, where the file does not say; default: as before, else training.",
+        ),
+    ] = None,
+    word: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--word",
+            metavar="CHOICE=WORD",
+            help="What a choice in Label Studio means: normal, anomalous or unsure; may be given again.",
+        ),
+    ] = None,
+    images: ImagesOption = None,
+) -> None:
+    """Bring in labels that were made elsewhere.
+
+    FILE is Label Studio's JSON export: image choices, and masks drawn as polygons, rectangles, ellipses or with a
+    brush. Or a table with the columns `image_key` and `label` (normal, anomalous, unsure or withdrawn), and perhaps
+    `labelled_by`, `labelled_at`, `kind`, `mask_key`, `purpose`.
+
+    Every image must be there: an unknown name is refused, with the nearest known one, and then nothing is written.
+    Labels that are in the store already are left alone, so that the same or a longer export can be brought in again.
+
+    Example: `rd-inspect labels export.json --category cloth --word Kratzer=anomalous --store ./plant`
+    """
+    choices = _choices(word or [])
+    with plain_errors():
+        from storage.filesystem import open_store
+        from storage.label_import import UnusableLabels, import_labels
+        from storage.label_studio import NotAnExport
+
+        uri = resolved_store(store)
+        try:
+            done = import_labels(
+                open_store(uri),
+                open_store(images or uri, read_only=True),
+                category,
+                file.read_bytes(),
+                file.name,
+                now=datetime.now(UTC),
+                purpose=purpose.value if purpose else None,
+                choices=choices,
+            )
+        except (UnusableLabels, NotAnExport) as e:
+            raise SettingsError(f"{file}: {e}") from e
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(done.words.items()))
+        left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
+        say(f"{category}: {counts or 'no labels'} by {done.people} people, {done.masks} masks{left_out}.")
+        say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else "All of them were there already.")
+
+
+def _choices(given: list[str]) -> dict[str, str]:
+    pairs = [one.rpartition("=") for one in given]
+    wrong = [one for one, (choice, found, _) in zip(given, pairs, strict=True) if not found or not choice.strip()]
+    if wrong:
+        raise typer.BadParameter(f"--word {wrong[0]!r} is not CHOICE=WORD, such as Kratzer=anomalous")
+    return {choice: word.strip() for choice, _, word in pairs}

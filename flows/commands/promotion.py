@@ -1,0 +1,110 @@
+"""`rd-inspect promote` and `rd-inspect rollback`: which model version is in force, decided by a person."""
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
+
+if TYPE_CHECKING:
+    from storage.records import Champion
+    from storage.store import Store
+
+CategoryOption = Annotated[str, typer.Option("--category", metavar="NAME", help="Whose model.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="WHO", help="Kept with the change; default: your login name.")
+]
+
+
+def promote(
+    category: CategoryOption,
+    version: Annotated[str, typer.Option("--version", metavar="V", help="A version that rd-inspect models lists.")],
+    store: StoreOption = None,
+    by: ByOption = None,
+) -> None:
+    """Put a model version in force by hand, from the next run on; runs under way keep the one they began with.
+
+    `rd-inspect retrain` does so by itself when its gate finds the candidate not worse and better in something. By
+    hand you overrule the gate: what it said of the version is shown. Weights that are damaged are refused, and so is
+    a change that somebody else made a moment before. To go back: `rd-inspect rollback --category NAME`.
+    """
+    with plain_errors():
+        from storage import models
+
+        opened = _opened(store)
+        _refuse_unknown(opened, category, version)
+        before = models.read_champion(opened, category)
+        expected = before.version if before else None
+        champion = models.promote(opened, category, version, by=_name(by), now=datetime.now(UTC), expected=expected)
+        decision = models.read_decision(opened, category, version)
+        if decision and not decision.get("promote"):
+            say(f"The gate had said: {decision.get('words')}")
+        _tell(category, champion, expected)
+
+
+def rollback(
+    category: CategoryOption,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="V", help="An earlier champion; default: the one before.")
+    ] = None,
+    store: StoreOption = None,
+    by: ByOption = None,
+) -> None:
+    """Put an earlier champion in force again, from the next run on; runs under way keep the one they began with.
+
+    Rolling back twice goes two champions back, and never to one that was rolled back from. Nothing is deleted:
+    `rd-inspect models --history` shows who put which version in force, and `rd-inspect promote` puts the newer one
+    back. Nights that were scored keep their scores; `rd-inspect inspect --run-date D` scores such a day anew.
+    """
+    with plain_errors():
+        from storage import models
+
+        opened = _opened(store)
+        if version is not None:
+            _refuse_unknown(opened, category, version)
+        before = models.read_champion(opened, category)
+        champion = models.rollback(opened, category, by=_name(by), now=datetime.now(UTC), version=version)
+        _tell(category, champion, before.version if before else None)
+
+
+def _opened(store: str | None) -> "Store":
+    from storage.filesystem import open_store
+
+    opened = open_store(resolved_store(store))
+    opened.check()
+    return opened
+
+
+def _refuse_unknown(store: "Store", category: str, version: str) -> None:
+    """A name that no version has is a slip of the pen."""
+    from flows.settings import nearest
+    from storage.models import list_versions
+
+    known = list_versions(store, category)
+    if version not in known:
+        raise typer.BadParameter(
+            f"{category!r} has no model {version!r}{nearest(version, known)} Nothing was changed. "
+            f"See: rd-inspect models --category {category}"
+        )
+
+
+def _name(given: str | None) -> str:
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError) as e:  # no such user here, as in many containers
+        raise typer.BadParameter("who you are is not known here, so nobody could be asked. Give --by NAME.") from e
+
+
+def _tell(category: str, champion: "Champion", before: str | None) -> None:
+    if champion.version == before:
+        since = f"{champion.since:%Y-%m-%d %H:%M} UTC by {champion.by}"
+        say(f"{category}: {champion.version} is in force since {since}; nothing was changed.")
+        return
+    say(f"{category}: {champion.version} is in force now, {f'in place of {before}' if before else 'the first one'}.")
+    if before:
+        undo = f"promote --category {category} --version {before}"
+        say(f"Back again: rd-inspect {undo if champion.rolled_back_from else f'rollback --category {category}'}")

@@ -1,0 +1,107 @@
+"""`rd-inspect verify` and `rd-inspect gc`: a store held against itself, and what nobody needs removed."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.commands.backfill import FormatOption, GridFormat
+from flows.commands.frame import (
+    DATE_FORMATS,
+    CategoriesOption,
+    ImagesOption,
+    StoreOption,
+    day_of,
+    plain_errors,
+    resolved_store,
+    say,
+)
+from flows.run_failed import RUN_FAILED
+
+
+def verify(
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte: digests, maps, weights.")] = False,
+    first_day: Annotated[
+        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: all.")
+    ] = None,
+    last_day: Annotated[
+        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day, included; default: all.")
+    ] = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    images: ImagesOption = None,
+    output_format: FormatOption = GridFormat.TABLE,
+) -> None:
+    """Hold a store against itself; say what is wrong, what follows from it, and what mends it.
+
+    Of every seal: its parts with one row for each image, its maps, its manifest, its model. Also champion pointers,
+    labels, images that came late, changed or are gone, and what interrupted runs left behind. `--deep` reads all of
+    it: digests of parts and weights, and each map's maximum against its score. Nothing is written. Exit code 1 if
+    something is wrong; notes alone end with 0.
+    """
+    with plain_errors():
+        from flows.settings import load_settings
+        from flows.tables.findings import findings_json, findings_table
+        from storage.filesystem import open_store
+        from storage.verification import Scope
+        from storage.verification import verify as hold_against_itself
+
+        settings = load_settings(resolved_store(store), options={"images": images})
+        opened, line = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
+        for one in (opened, line):
+            one.check()
+        scope = Scope(day_of(first_day), day_of(last_day), tuple(category or ()), deep)
+        found = hold_against_itself(opened, line, scope)
+        if output_format is GridFormat.JSON:
+            sys.stdout.write(json.dumps(findings_json(found), indent=2) + "\n")
+        else:
+            Console().print(findings_table(found))
+        if found.wrong:
+            raise typer.Exit(RUN_FAILED)
+
+
+def gc(
+    older_than: Annotated[
+        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Leave what was written in these days.")
+    ],
+    maps_older_than: Annotated[
+        float | None,
+        typer.Option(
+            "--maps-older-than", min=0, metavar="DAYS",
+            help="Also remove the maps of production days further back; their scores stay.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove. Without it nothing is removed.")] = False,
+    store: StoreOption = None,
+) -> None:  # fmt: skip
+    """Remove what no seal names: parts, maps and manifests of runs that never sealed, and temporary files.
+
+    Never a sealed score, a seal or a model. Shows what would go; `--yes` removes it. If anything unsealed of a day is
+    younger than DAYS, a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted
+    run may wait until somebody takes it up again: 7 is safe for most plants.
+    """
+    with plain_errors():
+        from flows.tables.findings import leftovers_table
+        from storage.filesystem import open_store
+        from storage.garbage import (
+            find_expired_maps,
+            find_leftovers,
+            find_old_temporaries,
+            removable,
+            remove_leftovers,
+        )
+
+        opened, now = open_store(resolved_store(store)), datetime.now(UTC)
+        opened.check()
+        age = timedelta(days=older_than)
+        found = removable(find_leftovers(opened), now=now, older_than=age)
+        found += find_old_temporaries(opened, now=now, older_than=age)
+        if maps_older_than is not None:
+            found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
+        removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found
+        Console().print(leftovers_table(removed, removed=yes))
+        if found and not yes:
+            say("Nothing was removed. Give --yes to remove it.")

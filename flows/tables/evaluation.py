@@ -1,0 +1,33 @@
+"""What `rd-inspect evaluate` prints."""
+
+from rich.table import Table
+
+from flows.evaluation import EvaluationRun
+from flows.tables.plant import plain_table
+from reports.evaluation.records import Measure
+from reports.evaluation.words import in_digits
+from reports.plain_text import shown
+
+COLUMNS = {"image_auroc": "AUROC", "recall": "recall", "false_alarm_rate": "false alarms", "aupro_30": "AUPRO"}
+"""figures that fit on a terminal; the report has all of them, with their intervals"""
+
+
+def evaluation_table(run: EvaluationRun) -> Table:
+    """The main figures, a category and model version a row, and their means; below, what is in none of them."""
+    table = plain_table("category", "model version", "images", *COLUMNS.values())
+    days = str(run.first_day) if run.first_day == run.last_day else f"{run.first_day} to {run.last_day}"
+    table.title = f"Evaluation of {days}"
+    for one in run.categories:
+        table.add_row(one.category, one.model_version, f"{one.normal}+{one.anomalous}", *_cells(one.measures))
+    if len(run.categories) > 1:
+        table.add_row("mean", "", "", *_cells(run.means))
+    lines = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]
+    lines += [f"{name}: no evaluation label" for name in run.unlabelled]
+    lines += [f"{what}: {shown(why)}" for what, why in run.failed]
+    table.caption = "\n".join(lines)
+    return table
+
+
+def _cells(measures: tuple[Measure, ...]) -> list[str]:
+    by_name = {measure.name: in_digits(measure) for measure in measures}
+    return [by_name[name] for name in COLUMNS]

@@ -1,0 +1,169 @@
+"""The drift report: one HTML file that needs nothing else."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from reports import number_format
+from reports.drift import words as drift_words
+from reports.drift.charts import chart_by_day, chart_of_shifts
+from reports.drift.records import (
+    ACTIONS,
+    HOLD,
+    CategorySection,
+    DriftFigure,
+    DriftReport,
+    GoldenFigures,
+    ModelSection,
+)
+from reports.drift.words import BY_DAY, EFFECT_SIZES, TONES, WINDOW_FIGURES
+from reports.page import page
+from reports.plain_text import shown
+
+MOST_BYTES = 5_000_000
+_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING = range(4)
+"""what is drawn, the first that keeps the report below MOST_BYTES"""
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """One figure, ready to show."""
+
+    title: str
+    svg: Markup
+    words: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One category, ready to show."""
+
+    category: str
+    anchor: str
+    current: ModelSection
+    tone: str
+    steps: list[str]
+    changes: list[str]
+    facts: list[tuple[str, str, str]]
+    """name, value, meaning"""
+    drawings: list[_Drawing]
+    effects: list[tuple[str, DriftFigure]]
+
+
+def render_drift_report(report: DriftReport) -> str:
+    """The report as one HTML document: style and drawings inside it, no script, no request to anywhere.
+
+    Below 5 MB: where all is too much, first the texts of days inside their band are left out, then the drawings of
+    categories on hold, then all; the figures stand in drift.parquet. Texts from outside are escaped, and credentials
+    in them are taken out.
+    """
+    page = ""
+    for detail in (_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING):
+        page = _render(report, detail)
+        if len(page.encode("utf-8")) < MOST_BYTES:
+            break
+    return page
+
+
+def _render(report: DriftReport, detail: int) -> str:
+    tested = sum(model.p_value is not None for section in report.categories for model in section.models)
+    sections = [
+        _section(section, number, tested, detail) for number, section in enumerate(_by_gravity(report), start=1)
+    ]
+    worst = drift_words.worst_action(report)
+    return page(
+        "drift_report.html",
+        report=report,
+        sections=sections,
+        headline=drift_words.headline(report),
+        worst=worst,
+        worst_tone="bad" if report.failed and worst in (HOLD, None) else TONES[worst],
+        shortened={_DRIFTING_ALONE: "of categories on hold ", _NOTHING: ""}.get(detail),
+    )
+
+
+def _by_gravity(report: DriftReport) -> list[CategorySection]:
+    """What has to be acted on first."""
+    order = {action: -rank for rank, action in enumerate(ACTIONS)}
+    return sorted(report.categories, key=lambda s: (order.get(s.current.action or "", -0.5), s.category))
+
+
+def _section(section: CategorySection, number: int, tested: int, detail: int) -> _Section:
+    current = section.current
+    drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.action not in (HOLD, None))
+    by_name = {figure.name: figure for figure in current.figures}
+    return _Section(
+        category=section.category,
+        anchor=f"category-{number}",
+        current=current,
+        tone=TONES[current.action],
+        steps=drift_words.steps(section),
+        changes=drift_words.model_change(section),
+        facts=_facts(current, tested),
+        drawings=_drawings(section, hover_all=detail == _EVERY_DAY) if drawn else [],
+        effects=[(words, by_name[name]) for name, words in EFFECT_SIZES.items() if name in by_name],
+    )
+
+
+def _drawings(section: CategorySection, *, hover_all: bool) -> list[_Drawing]:
+    drawings = []
+    for name, words in BY_DAY.items():
+        segments = [[f for f in model.figures if f.name == name] for model in section.models]
+        svg = chart_by_day(segments, words, shown(f"{words.title} of {section.category}"), hover_all=hover_all)
+        if svg:
+            drawings.append(_drawing(words.title, svg, [f for segment in segments for f in segment], name))
+    shifts = [f for f in section.current.figures if f.name in WINDOW_FIGURES]
+    if shifts:
+        svg = chart_of_shifts(shifts, shown(f"Quantile shifts of {section.category}"))
+        tone = "warn" if any(f.outside for f in shifts) else "plain"
+        drawings.insert(1, _Drawing("Quantiles of the whole window", svg, drift_words.shifts_in_words(shifts), tone))
+    return drawings
+
+
+def _drawing(title: str, svg: Markup, figures: list[DriftFigure], name: str) -> _Drawing:
+    tone = "warn" if any(figure.outside for figure in figures) else "plain"
+    return _Drawing(title, svg, drift_words.in_words(figures, BY_DAY[name]), tone)
+
+
+def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
+    count, score = number_format.count, number_format.score
+    found = [
+        ("Images", count(model.images), "of these days, judged last by this version"),
+        ("Without a score", count(model.unscored), "unreadable or rejected: nobody has judged these parts"),
+    ]
+    if model.alarms:
+        alarms = model.alarms
+        found += [
+            ("Alarms", count(alarms.alarms), drift_words.shares(model)),
+            (
+                "Alarms that are no news",
+                f"{count(alarms.in_control_low)} to {count(alarms.in_control_high)}",
+                f"with {number_format.percent(alarms.alpha)} promised for good parts, and ordinary defects",
+            ),
+        ]
+    if model.changed_since:
+        found.append(("Changed since", model.changed_since, "most likely first day of the change"))
+    if model.p_value is not None:
+        p_value = number_format.p_value(model.p_value)
+        found.append(("Difference", f"p {p_value}", drift_words.discovery(model, tested)))
+    if model.new_threshold:
+        new = model.new_threshold
+        flips = (
+            f"{count(new.to_normal)} alarms would be none, {number_format.counted(new.to_anomalous, 'image')} more"
+        )
+        found.append(
+            ("Threshold", score(model.threshold), f"these days alone would give {score(new.value)}: {flips}")
+        )
+    if model.golden:
+        found.append(_golden(model.golden))
+    found.append(("Calibration", count(model.calibration_images), "held-out normal images all this is compared with"))
+    return found
+
+
+def _golden(golden: GoldenFigures) -> tuple[str, str, str]:
+    meaning = (
+        f"changed their score; the largest change is {golden.largest_change:.2g} standard deviations, "
+        f"{golden.tolerance:g} is allowed"
+    )
+    return "Golden images", f"{number_format.count(golden.changed)} of {number_format.count(golden.images)}", meaning

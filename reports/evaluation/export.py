@@ -1,0 +1,86 @@
+"""The figures of an evaluation as plain values, for machines: a table of rows and a tree."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure, ShareRow
+
+SCHEMA_VERSION = 1
+
+
+def figure_rows(report: EvaluationReport) -> list[dict[str, Any]]:
+    """One row a figure: first_day, last_day, category, model_version, figure, of, value, low, high, n, cases, why.
+
+    `of` is the kind of defect or the range of sizes where the figure is of one, else None. The plant's means have no
+    category. What is undefined has no value, and says why.
+    """
+    days = {"first_day": report.first_day, "last_day": report.last_day}
+    rows = [
+        {**days, "category": one.category, "model_version": one.model_version, **row}
+        for one in report.categories
+        for row in _rows(one)
+    ]
+    means = [_row(mean) for mean in report.means]
+    return rows + [{**days, "category": None, "model_version": None, **row} for row in means]
+
+
+def figure_tree(report: EvaluationReport) -> dict[str, Any]:
+    """The same and the counts as JSON values, a category and model version an entry.
+
+    Neither the time nor the run stands in it, so that evaluating the same again gives the same.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "first_day": report.first_day.isoformat(),
+        "last_day": report.last_day.isoformat(),
+        "means": {mean.name: _measure(mean) for mean in report.means},
+        "categories": [_entry(one) for one in report.categories],
+        "without_evaluation_labels": list(report.unlabelled),
+        "failed": [{"partition": what, "why": why} for what, why in report.failed],
+        "days_not_inspected": [day.isoformat() for day in report.missing_days],
+    }
+
+
+def _entry(one: EvaluatedCategory) -> dict[str, Any]:
+    return {
+        "category": one.category,
+        "model_version": one.model_version,
+        "days": [day.isoformat() for day in one.days],
+        "in_mean": one.in_mean,
+        "threshold": one.threshold,
+        "alpha": one.alpha,
+        "counts": asdict(one.counts),
+        "figures": {measure.name: _measure(measure) for measure in one.measures},
+        "recall_by_kind": [asdict(row) for row in one.by_kind],
+        "defects_found_by_size": [asdict(row) for row in one.by_size],
+        "problems": [{"image_key": key, "what": what} for key, what in one.problems],
+        "problems_left_out": one.problems_left_out,
+        "notes": list(one.notes),
+    }
+
+
+def _rows(one: EvaluatedCategory) -> Iterator[dict[str, Any]]:
+    for measure in one.measures:
+        yield _row(measure)
+    for name, cases, rows in (
+        ("recall_by_kind", "anomalous images", one.by_kind),
+        ("defects_found_by_size", "defects", one.by_size),
+    ):
+        for row in rows:
+            yield _share_row(name, cases, row)
+
+
+def _row(measure: Measure) -> dict[str, Any]:
+    return {"figure": measure.name, "of": None, **_measure(measure)}
+
+
+def _measure(measure: Measure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(measure).items() if name != "name"}
+
+
+def _share_row(name: str, cases: str, row: ShareRow) -> dict[str, Any]:
+    return {
+        "figure": name, "of": row.name, "value": row.value, "low": row.low, "high": row.high, "n": row.total,
+        "cases": cases, "why": None if row.total else "no such case is labelled",
+    }  # fmt: skip

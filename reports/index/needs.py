@@ -1,0 +1,155 @@
+"""What somebody must do about the plant today, in plain words, the gravest first."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import chain
+
+from reports.drift.records import RECALIBRATE, RETRAIN, STOP_THE_LINE
+from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night, PlantCategory, PlantIndex
+from reports.number_format import count, counted
+from reports.plain_text import shown
+
+UNREADABLE_DAYS = 7
+"""days before the last night whose files without a score are still worth a word: older parts are gone"""
+_MOST_NAMES = 12
+_MOST_WORDS = 300
+"""letters of an error in a sentence; the report that it links has all"""
+_DRIFT_ADVICE = {
+    STOP_THE_LINE: "until the cause is found, parts or decisions are not to be trusted",
+    RETRAIN: "a new threshold will not do; put right what changed, or let the model learn these days",
+    RECALIBRATE: "the scores' scale has moved, the pictures have not",
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing to do."""
+
+    title: str
+    """such as 'Stop the line'"""
+    text: str
+    """one sentence, safe to show"""
+    tone: str
+    """bad | warn"""
+    report: str | None = None
+    """path of the report to open, from the index page"""
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+
+def needs(index: PlantIndex) -> tuple[Need, ...]:
+    """Verdicts to act on, missing nights, categories without a model, files without a score, what failed."""
+    found = chain(
+        *(_drifting(index, action) for action in (STOP_THE_LINE, RETRAIN, RECALIBRATE)),
+        _not_inspected(index),
+        _damaged_seals(index.nights),
+        _without_model(index),
+        _without_score(index.nights),
+        _not_assessed(index),
+        _unreadable(index),
+    )
+    return tuple(found)
+
+
+def of_earlier_model(one: PlantCategory) -> bool:
+    """Whether the verdict is of a version that is not in force any more."""
+    return bool(one.drift and one.champion and one.drift.model_version != one.champion.version)
+
+
+def day_ranges(days: Sequence[date]) -> str:
+    """Such as '2026-03-01, 2026-03-04 to 2026-03-07'. `days` rise."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][-1] == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return ", ".join(run[0].isoformat() if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _drifting(index: PlantIndex, action: str) -> Iterator[Need]:
+    for one in index.categories:
+        if one.drift is None or one.drift.action != action:
+            continue
+        if action != STOP_THE_LINE and of_earlier_model(one):
+            continue  # a new model has come since, which the next drift report will judge
+        told = ", ".join(one.drift.causes) or "no cause found"
+        since = f", since {one.drift.since}" if one.drift.since else ""
+        text = shown(f"{one.category}: {told}{since}; {_DRIFT_ADVICE[action]}.")
+        yield Need(action.capitalize(), text, "bad" if action == STOP_THE_LINE else "warn", one.drift.report)
+
+
+def _not_inspected(index: PlantIndex) -> Iterator[Need]:
+    """Days that miss the same categories in one line. Without a model a category has needs of its own."""
+    able = {one.category for one in index.categories if one.champion or one.champion_damaged}
+    together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
+    for night in reversed(index.nights):
+        missing = tuple(one.category for one in night.categories if one.state == UNSEALED and one.category in able)
+        if missing:
+            together[missing].append(night.day)
+    for categories, days in sorted(together.items(), key=lambda pair: pair[1][-1], reverse=True):
+        text = (
+            f"{_names(categories)} of {day_ranges(days)}: images but no seal, so nobody has judged these parts. "
+            f"Inspect: rd-inspect inspect --run-date {days[-1]}"
+        )
+        yield Need("Missing night" if len(days) == 1 else "Missing nights", shown(text), "bad")
+
+
+def _damaged_seals(nights: Sequence[Night]) -> Iterator[Need]:
+    for night in nights:
+        names = [one.category for one in night.categories if one.state == DAMAGED]
+        if names:
+            text = f"{_names(names)} of {night.day}: it is unknown what is scored; see the files listed below."
+            yield Need("Damaged seal", shown(text), "bad")
+
+
+def _without_model(index: PlantIndex) -> Iterator[Need]:
+    damaged = [one.category for one in index.categories if one.champion_damaged]
+    if damaged:
+        text = f"{_names(damaged)}: the pointer to the model in force cannot be read, so nothing can be scored."
+        yield Need("Damaged champion", shown(text), "bad")
+    none = [one.category for one in index.categories if one.champion is None and not one.champion_damaged]
+    if none:
+        text = f"{_names(none)}: images but no model in force. Train one: rd-inspect train --category {none[0]}"
+        yield Need("No model", shown(text), "warn")
+
+
+def _without_score(nights: Sequence[Night]) -> Iterator[Need]:
+    """One line a category, of the last days."""
+    if not nights:
+        return
+    oldest = nights[0].day - timedelta(days=UNREADABLE_DAYS - 1)
+    lost: defaultdict[str, list[tuple[Night, CategoryNight]]] = defaultdict(list)
+    for night in nights:
+        for one in night.categories:
+            if night.day >= oldest and one.state == SEALED and one.unscored > 0:
+                lost[one.category].append((night, one))
+    for category, found in sorted(lost.items()):
+        night, newest = found[0]
+        more = f"; also on {day_ranges([earlier.day for earlier, _ in reversed(found[1:])])}" if found[1:] else ""
+        text = (
+            f"{category}: {count(newest.unscored)} of {counted(newest.images, 'image')} of {night.day} have no "
+            f"score{more}. Nobody has judged these parts: put whole files in their place and inspect the day again."
+        )
+        yield Need("Partly unreadable", shown(text), "warn", night.reports[0] if night.reports else None)
+
+
+def _not_assessed(index: PlantIndex) -> Iterator[Need]:
+    for report, what, why in index.not_assessed:
+        short = why if len(why) <= _MOST_WORDS else f"{why[:_MOST_WORDS]}…"
+        yield Need("Not assessed", shown(f"{what}: {short}"), "warn", report)
+
+
+def _unreadable(index: PlantIndex) -> Iterator[Need]:
+    if index.unreadable:
+        text = f"{counted(len(index.unreadable), 'file')} of the store could not be read; see the list below."
+        yield Need("Damaged files", text, "warn")
+
+
+def _names(names: Sequence[str]) -> str:
+    shown_names = ", ".join(names[:_MOST_NAMES])
+    left = len(names) - _MOST_NAMES
+    return f"{shown_names} and {count(left)} more" if left > 0 else shown_names

@@ -1,0 +1,158 @@
+"""The plant's index page: one HTML file that leads to all reports and tells what needs a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from reports import number_format
+from reports.drift import words as drift_words
+from reports.drift.records import STOP_THE_LINE
+from reports.evaluation.words import WORDS
+from reports.index.needs import Need, needs, of_earlier_model
+from reports.index.records import (
+    DAMAGED,
+    SEALED,
+    UNSEALED,
+    Night,
+    PlantCategory,
+    PlantIndex,
+)
+from reports.index.sparkline import sparkline
+from reports.page import page
+from reports.plain_text import shown
+
+MOST_LINKS = 4
+"""earlier reports of a night, and retrainings of a category"""
+_MOST_UNREADABLE_SHOWN = 100
+_FIGURES = {"image_auroc": "AUROC", "recall": "recall", "false_alarm_rate": "false alarms", "aupro_30": "AUPRO"}
+_TONES = {SEALED: "good", UNSEALED: "bad", DAMAGED: "bad"}
+
+
+@dataclass(frozen=True)
+class _Category:
+    """One line of the table of categories, ready to show."""
+
+    one: PlantCategory
+    tone: str
+    earlier_model: bool
+    """the verdict is of a version that is no longer in force"""
+    alarms: Markup
+    last_share: float | None
+    alpha: float | None
+    figures: list[tuple[str, str, str]]
+    """name, value, meaning"""
+    age: str | None
+    retraining_left_out: int
+
+
+@dataclass(frozen=True)
+class _Night:
+    """One day, ready to show."""
+
+    night: Night
+    is_open: bool
+    sealed: int
+    images: int
+    anomalous: int
+    share: float | None
+    unscored: int
+    unsealed: int
+    damaged: int
+
+
+def render_plant_index(index: PlantIndex) -> str:
+    """The page as one HTML document: style and drawings inside it, no script, no request to anywhere.
+
+    Links are relative to the page. Texts from outside are escaped, and credentials in them are taken out.
+    """
+    found = needs(index)
+    return page(
+        "plant_index.html",
+        index=index,
+        needs=found,
+        tone="bad" if any(need.tone == "bad" for need in found) else "warn" if found else "good",
+        headline=_headline(index, found),
+        categories=[_category(index, one) for one in index.categories],
+        nights=[_night(night, is_open=number == 0) for number, night in enumerate(index.nights)],
+        sealed_days=sum(_is_sealed(night) for night in index.nights),
+        tones=_TONES,
+        unreadable=index.unreadable[:_MOST_UNREADABLE_SHOWN],
+        unreadable_left_out=max(0, len(index.unreadable) - _MOST_UNREADABLE_SHOWN),
+        most_links=MOST_LINKS,
+        link=_link,
+    )
+
+
+def _link(path: str) -> str:
+    """A report's path as a URL: names may have spaces, '#' and '%'."""
+    return quote(path, safe="/", errors="replace")
+
+
+def _headline(index: PlantIndex, found: Sequence[Need]) -> str:
+    if found:
+        stopped = [one.category for one in index.categories if one.drift and one.drift.action == STOP_THE_LINE]
+        first = f"Stop the line: {', '.join(stopped)}. " if stopped else ""
+        return first + f"{number_format.counted(len(found), 'thing')} to do, the gravest first."
+    if not index.nights:
+        return "No day is sealed yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
+    if not any(one.drift for one in index.categories):
+        return "Nothing to do. Every night shown here is sealed; drift has not been assessed yet."
+    return "Nothing to do. Every night shown here is sealed, and no verdict asks for anything."
+
+
+def _category(index: PlantIndex, one: PlantCategory) -> _Category:
+    nights = [
+        (night.day, row)
+        for night in reversed(index.nights)
+        for row in night.categories
+        if row.category == one.category and row.share is not None
+    ]
+    days, shares = [day for day, _ in nights], [row.share or 0.0 for _, row in nights]
+    alpha = nights[-1][1].alpha if nights else None
+    figures = one.evaluation.figures if one.evaluation else {}
+    return _Category(
+        one=one,
+        tone=drift_words.TONES[one.drift.action if one.drift else None],
+        earlier_model=of_earlier_model(one),
+        alarms=sparkline(days, shares, alpha, shown(f"Share of alarms of {one.category}")),
+        last_share=shares[-1] if shares else None,
+        alpha=alpha,
+        figures=[
+            (short, _in_digits(figures[name], is_share=WORDS[name].is_share), WORDS[name].meaning)
+            for name, short in _FIGURES.items()
+            if name in figures
+        ],
+        age=_age(max(0, (index.made_at - one.champion.since).days)) if one.champion else None,
+        retraining_left_out=max(0, len(one.retraining) - MOST_LINKS),
+    )
+
+
+def _in_digits(value: float, *, is_share: bool) -> str:
+    return number_format.percent(value) if is_share else f"{value:.3f}"
+
+
+def _age(days: int) -> str:
+    return "today" if not days else f"{number_format.counted(days, 'day')} ago"
+
+
+def _night(night: Night, *, is_open: bool) -> _Night:
+    ok = sum(one.ok for one in night.categories)
+    anomalous = sum(one.anomalous for one in night.categories)
+    states = [one.state for one in night.categories]
+    return _Night(
+        night=night,
+        is_open=is_open,
+        sealed=states.count(SEALED),
+        images=sum(one.images for one in night.categories),
+        anomalous=anomalous,
+        share=anomalous / ok if ok else None,
+        unscored=sum(one.unscored for one in night.categories),
+        unsealed=states.count(UNSEALED),
+        damaged=states.count(DAMAGED),
+    )
+
+
+def _is_sealed(night: Night) -> bool:
+    return any(one.state != UNSEALED for one in night.categories)

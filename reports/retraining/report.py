@@ -1,0 +1,134 @@
+"""The retraining report of a category: one HTML file that needs nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from reports import number_format
+from reports.overlay import colour_scale_css
+from reports.page import page
+from reports.retraining import words as retraining_words
+from reports.retraining.gate_chart import gate_chart
+from reports.retraining.records import GateCheck, LeftOutGroup, RetrainingReport
+from reports.run.records import ScoredImage
+from reports.thumbnails import Thumbnail, thumbnails
+
+MOST_BYTES = 4_900_000
+"""of the whole file"""
+_MOST_PICTURE_BYTES = 2_500_000
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One row of the gate's table, ready to show."""
+
+    check: GateCheck
+    title: str
+    meaning: str
+    verdict: str
+    tone: str
+    champion: str
+    candidate: str
+    difference: str
+    bounds: str | None
+    margin: str
+
+
+@dataclass(frozen=True)
+class _Card:
+    """One quarantined image, ready to draw."""
+
+    image: ScoredImage
+    picture: Markup | None
+    overlay: Markup | None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Normals that are not used for one reason, ready to show."""
+
+    group: LeftOutGroup
+    title: str
+    meaning: str
+    more: int
+    """that are not listed"""
+
+
+def render_retraining_report(report: RetrainingReport) -> str:
+    """The report as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+
+    Below MOST_BYTES: pictures are made smaller to fit, and left out where even that is too much. Texts from outside
+    are escaped, and credentials in them are taken out.
+    """
+    bare = _render(report, [None] * len(report.quarantined))
+    space = min(_MOST_PICTURE_BYTES, MOST_BYTES - len(bare.encode("utf-8")))
+    if not report.quarantined or space <= 0:
+        return bare
+    drawn = thumbnails(report.quarantined, space)
+    whole = _render(report, drawn)
+    return whole if len(whole.encode("utf-8")) <= MOST_BYTES else bare
+
+
+def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
+    checks = report.judgement.checks if report.judgement else ()
+    cards = [
+        _Card(image, Markup(one.picture) if one else None, Markup(one.overlay) if one and one.overlay else None)
+        for image, one in zip(report.quarantined, drawn, strict=True)
+    ]
+    return page(
+        "retraining_report.html",
+        report=report,
+        tone=retraining_words.TONES[report.outcome],
+        headline=retraining_words.headline(report),
+        steps=retraining_words.steps(report),
+        checks=[_check(one) for one in checks],
+        chart=gate_chart(checks),
+        facts=_facts(report),
+        groups=[_group(one) for one in report.groups],
+        cards=cards,
+        colour_scale_css=Markup(colour_scale_css()),
+    )
+
+
+def _check(check: GateCheck) -> _Check:
+    words = retraining_words
+    verdict, tone = words.verdict_of(check)
+    return _Check(
+        check, words.title_of(check), words.meaning_of(check), verdict, tone,
+        words.figure(check, check.champion), words.figure(check, check.candidate),
+        words.difference(check), words.bounds(check), words.margin(check),
+    )  # fmt: skip
+
+
+def _group(group: LeftOutGroup) -> _Group:
+    title, meaning = retraining_words.STATES.get(group.state, (group.state, ""))
+    return _Group(group, title, meaning, group.count - len(group.rows))
+
+
+def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
+    """(name, value, meaning) of what the candidate was made from."""
+    count, one = number_format.count, report.candidate
+    found = [
+        ("New normals", count(report.new), f"{count(report.above_threshold)} of them above the champion's threshold"),
+        (
+            "Old normals",
+            count(report.replayed),
+            "that the champion was made with, used again so that it forgets nothing",
+        ),
+    ]
+    if one is None:
+        return found
+    start = f"from the weights of {one.started_from}" if one.started_from else "from scratch"
+    return [
+        *found,
+        ("Training", count(one.train), f"images; {one.steps} steps {start} in {number_format.duration(one.seconds)}"),
+        ("Early stop", count(one.early_stop), "images that told when to stop"),
+        ("Calibration", count(one.calibration), "images that set the threshold"),
+        ("Held out", count(one.test), "images that the candidate never saw; those of them that are new judge it"),
+        (
+            "Threshold",
+            number_format.score(one.threshold),
+            f"the champion's is {number_format.score(one.champion_threshold)}; two models' scores cannot be compared",
+        ),
+    ]

@@ -1,0 +1,76 @@
+"""The run report in short, as Markdown."""
+
+import re
+
+from reports import number_format
+from reports.plain_text import shown
+from reports.run import advice
+from reports.run.records import CategoryRun, RunReport
+from reports.run.report import totals
+
+_MARKS = re.compile(r"([\\`*_\[\]#|~])")
+_WORST = 3
+
+
+def render_run_markdown(report: RunReport) -> str:
+    """Outcome, table of categories, next steps and highest scores; no pictures. Texts from outside are escaped."""
+    parts = [
+        f"# Inspection of {report.run_date.isoformat()}: {_text(report.outcome)}",
+        _text(advice.outcome_in_words(report)),
+        _table(report),
+        *(_category(run) for run in report.categories),
+        f"Run {_code(report.run_id)}, "
+        f"{number_format.duration((report.finished_at - report.started_at).total_seconds())}, "
+        f"store {_code(report.store_uri)}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(report: RunReport) -> str:
+    if not report.categories:
+        return ""
+    rows = [
+        "| Category | State | Images | Anomalous | Share of alarms | No score | Model |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for run in report.categories:
+        share = number_format.percent(advice.alarm_share(run))
+        cells = [_text(run.category), _text(run.state), number_format.count(run.images)]
+        cells += [number_format.count(run.anomalous), share, number_format.count(advice.without_score(run))]
+        rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none').replace('|', '')} |")
+    if len(report.categories) > 1:
+        every = totals(report)
+        cells = [number_format.count(every["images"]), number_format.count(every["anomalous"])]
+        cells += [number_format.percent(every["share"]), number_format.count(every["without_score"])]
+        rows.append(f"| **All** | | {' | '.join(cells)} | |")
+    return "\n".join(rows)
+
+
+def _category(run: CategoryRun) -> str:
+    lines = [f"- {_text(step)}" for step in advice.next_steps(run)]
+    alarms = [image for image in run.worst if image.is_anomalous][:_WORST]
+    lines += [
+        f"- {_code(image.image_key)}: score {number_format.score(image.score)}, "
+        f"threshold {number_format.score(image.threshold)}"
+        for image in alarms
+    ]
+    return f"## {_text(run.category)}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _text(text: str) -> str:
+    """`text` on one line, with every mark of Markdown and HTML taken at its letter."""
+    flat = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKS.sub(r"\\\1", flat)
+
+
+def _code(text: str) -> str:
+    """`text` as code that ends where it should, whatever backticks it holds."""
+    flat = _one_line(text)
+    longest = max(map(len, re.findall("`+", flat)), default=0)
+    fence = "`" * (longest + 1)
+    padding = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{padding}{flat}{padding}{fence}"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[ \n]+", " ", shown(text)).strip()

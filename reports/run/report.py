@@ -1,0 +1,175 @@
+"""The run report: one HTML file that needs nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from reports import number_format
+from reports.overlay import colour_scale_css
+from reports.page import page
+from reports.plain_text import shown
+from reports.run import advice
+from reports.run.histogram import score_histogram
+from reports.run.records import CategoryRun, RunReport, ScoredImage
+from reports.thumbnails import Thumbnail, thumbnails
+
+_MOST_PICTURE_BYTES = 4_000_000
+"""for all data URIs of a report together, which leaves it below 5 MB"""
+_MOST_UNREADABLE_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a report with what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class _Card:
+    """One of the worst images, ready to draw."""
+
+    image: ScoredImage
+    picture: Markup | None
+    overlay: Markup | None
+    times_threshold: float | None
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One category, ready to draw."""
+
+    run: CategoryRun
+    anchor: str
+    tone: str
+    steps: list[str]
+    figures: list[Figure]
+    histogram: Markup
+    cards: list[_Card]
+    unreadable: list[tuple[str, str]]
+    unreadable_left_out: int
+    stages: list[tuple[str, float, float]]
+    """stage, seconds, share of all seconds"""
+
+
+def render_run_report(report: RunReport) -> str:
+    """The report as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+
+    Below 5 MB however many pictures are given: they are made smaller to fit. Texts from outside are escaped, and
+    credentials in them are taken out.
+    """
+    worst = [image for run in report.categories for image in run.worst]
+    drawn = iter(thumbnails(worst, _MOST_PICTURE_BYTES))
+    sections = [
+        _section(run, number, [_card(image, next(drawn)) for image in run.worst])
+        for number, run in enumerate(report.categories, start=1)
+    ]
+    return page(
+        "run_report.html",
+        report=report,
+        sections=sections,
+        outcome=advice.outcome_in_words(report),
+        outcome_tone={"completed": "good", "failed": "bad", "nothing to do": "plain"}.get(report.outcome, "warn"),
+        totals=totals(report),
+        seconds=(report.finished_at - report.started_at).total_seconds(),
+        colour_scale=Markup(colour_scale_css()),
+    )
+
+
+def totals(report: RunReport) -> dict[str, Any]:
+    """Sums over the categories: images, ok, anomalous, without_score, share (of alarms, or None)."""
+    ok = sum(run.ok for run in report.categories)
+    anomalous = sum(run.anomalous for run in report.categories)
+    return {
+        "images": sum(run.images for run in report.categories),
+        "ok": ok,
+        "anomalous": anomalous,
+        "without_score": sum(advice.without_score(run) for run in report.categories),
+        "share": anomalous / ok if ok else None,
+    }
+
+
+def category_figures(run: CategoryRun) -> list[Figure]:
+    """A category's numbers, each with its meaning in a sentence."""
+    return list(_figures(run))
+
+
+def tone(run: CategoryRun) -> str:
+    """good | warn | bad | plain, for the state's colour."""
+    if run.state in ("failed", "no champion"):
+        return "bad"
+    if run.state == "sealed":
+        return "warn" if run.unreadable + run.rejected else "good"
+    return "plain"
+
+
+def _section(run: CategoryRun, number: int, cards: list[_Card]) -> _Section:
+    seconds = sum(run.seconds_by_stage.values())
+    listed = list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN])
+    return _Section(
+        run=run,
+        anchor=f"category-{number}",
+        tone=tone(run),
+        steps=advice.next_steps(run),
+        figures=category_figures(run),
+        histogram=score_histogram(
+            run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
+        ),
+        cards=cards,
+        unreadable=listed,
+        unreadable_left_out=max(0, run.unreadable + run.rejected - len(listed)),
+        stages=[(name, took, took / seconds if seconds else 0.0) for name, took in run.seconds_by_stage.items()],
+    )
+
+
+def _card(image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
+    times = image.score / image.threshold if image.score is not None and image.threshold else None
+    if thumbnail is None:
+        return _Card(image, None, None, times)
+    overlay = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
+    return _Card(image, Markup(thumbnail.picture), overlay, times)
+
+
+def _figures(run: CategoryRun) -> Iterator[Figure]:
+    yield Figure("Images", number_format.count(run.images), "files of this category that day, readable or not")
+    yield Figure("Scored", number_format.count(run.ok), "decoded and judged by the model")
+    missing = advice.without_score(run)
+    yield Figure(
+        "Without a score", number_format.count(missing), _why_without_score(run) if missing else "none left out"
+    )
+    yield Figure("Anomalous", number_format.count(run.anomalous), "score above the threshold: parts to look at")
+    if run.to_review:
+        words = "score so near the threshold that few held-out normals leave the decision open: look at these first"
+        yield Figure("To review", number_format.count(run.to_review), words)
+    share = advice.alarm_share(run)
+    if share is not None:
+        yield Figure(
+            "Share of alarms",
+            number_format.percent(share),
+            "of the scored images"
+            + (f"; good parts alone would give about {number_format.percent(run.alpha)}" if run.alpha else ""),
+        )
+    if run.threshold is not None:
+        origin = "from a fitted tail beyond" if run.threshold_extrapolated else "from"
+        normals = number_format.counted(len(run.calibration_scores), "held-out normal image")
+        yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
+    if run.alpha is not None:
+        yield Figure("Alpha", number_format.percent(run.alpha), "false-alarm rate the threshold was set for")
+    if run.duplicates:
+        yield Figure("Duplicates", number_format.count(run.duplicates), "same bytes as another image of the day")
+
+
+def _why_without_score(run: CategoryRun) -> str:
+    reasons = {
+        "unreadable": run.unreadable,
+        "rejected": run.rejected,
+        "not reached by this run": run.images - run.ok - run.unreadable - run.rejected,
+    }
+    return (
+        ", ".join(f"{number_format.count(n)} {why}" for why, n in reasons.items() if n > 0)
+        + ": nobody has judged these"
+    )

@@ -1,0 +1,1 @@
+"""What a drift report counts and writes."""

@@ -1,0 +1,162 @@
+"""Drift of one category and model version over a window of production days."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.drift.assessment import DriftAssessment, assess
+from rd_core.drift.daily_medians import DailyMedian, daily_medians
+from rd_core.drift.settings import DriftSettings
+from rd_core.drift.window import Baseline, baseline, window
+from rd_core.errors import TooFewNormals
+from storage import models
+from storage.filesystem import open_store
+from tasks.drift.drift_window import WindowScores, read_window
+from tasks.drift.golden_set import golden_pair
+from tasks.faults import ON_STORAGE_FAULT
+
+NEWEST_ALARMS = 12
+
+
+@dataclass(frozen=True)
+class DriftJob:
+    """What one task is to assess."""
+
+    store_uri: str
+    category: str
+    model_version: str
+    first_day: date
+    last_day: date
+    """included"""
+    settings: DriftSettings
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One image above the threshold."""
+
+    day: str
+    """ISO date"""
+    image_key: str
+    score: float
+
+
+@dataclass(frozen=True)
+class ModelDrift:
+    """What was found of one model version. `dataclasses.asdict` of it is plain JSON."""
+
+    category: str
+    model_version: str
+    first_day: str | None
+    """ISO date of the first sealed day whose images this version judged last; None if there is none"""
+    last_day: str | None
+    images: int
+    unreadable: int
+    rejected: int
+    threshold: float
+    calibration_images: int
+    assessment: DriftAssessment | None
+    """None where nothing can be said; `message` says why"""
+    daily_medians: tuple[DailyMedian, ...]
+    newest_alarms: tuple[Alarm, ...]
+    """of the last days, highest scores first within a day"""
+    message: str | None
+
+    @property
+    def action(self) -> str | None:
+        """The verdict's word, or None without an assessment."""
+        return self.assessment.verdict.action if self.assessment else None
+
+
+@task(
+    name="assess-drift",
+    task_run_name="drift {job.category} {job.model_version}",
+    cache_policy=NO_CACHE,
+    **ON_STORAGE_FAULT,
+)
+def assess_drift(job: DriftJob) -> ModelDrift:
+    """Compare the sealed scores of the job's days with the calibration in the model card.
+
+    Too few calibration normals, or no scored image, is a message and no error. KeyNotFound, CorruptObject if the
+    card or a sealed part is not there or damaged.
+    """
+    store = open_store(job.store_uri, read_only=True)
+    card = models.read_card(store, job.category, job.model_version)
+    found = read_window(store, job.category, job.model_version, job.first_day, job.last_day)
+    golden = golden_pair(store, job.category, job.model_version, job.first_day, job.last_day)
+    reference, replay = golden or (None, None)
+    try:
+        held = _baseline(card, reference)
+    except TooFewNormals as e:
+        return _drift(job, card, found, str(e))
+    if not len(found.scores):
+        return _drift(job, card, found, _why_nothing(found))
+    days = window(found.days, found.scores, found.statistics, replay)
+    assessment = assess(days, held, job.settings)
+    get_run_logger().info(
+        "drift assessed category=%s model=%s images=%d verdict=%s",
+        job.category, job.model_version, found.images, assessment.verdict.action,
+    )  # fmt: skip
+    return _drift(job, card, found, None, assessment, daily_medians(days, held, job.settings))
+
+
+def _baseline(card: dict[str, Any], golden: np.ndarray | None) -> Baseline:
+    """The threshold in float32, as decisions were made with it."""
+    threshold = card["threshold"]
+    return baseline(
+        card["calibration_scores"],
+        threshold["alpha"],
+        float(np.float32(threshold["value"])),
+        card.get("calibration_statistics", {}),
+        golden,
+    )
+
+
+def _why_nothing(found: WindowScores) -> str:
+    if found.images:
+        return (
+            f"None of {found.images} images has a score ({found.unreadable} unreadable, {found.rejected} rejected), "
+            "so there is nothing to compare. See from their errors whether the camera or the transfer is at fault."
+        )
+    return "A later version has judged every image of this one again, and its days are told there."
+
+
+def _drift(
+    job: DriftJob,
+    card: dict[str, Any],
+    found: WindowScores,
+    message: str | None,
+    assessment: DriftAssessment | None = None,
+    medians: tuple[DailyMedian, ...] = (),
+) -> ModelDrift:
+    threshold = float(np.float32(card["threshold"]["value"]))
+    days = [day.isoformat() for day in found.sealed_days]
+    return ModelDrift(
+        category=job.category,
+        model_version=job.model_version,
+        first_day=days[0] if days else None,
+        last_day=days[-1] if days else None,
+        images=found.images,
+        unreadable=found.unreadable,
+        rejected=found.rejected,
+        threshold=threshold,
+        calibration_images=len(card["calibration_scores"]),
+        assessment=assessment,
+        daily_medians=medians,
+        newest_alarms=_newest_alarms(found, threshold),
+        message=message,
+    )
+
+
+def _newest_alarms(found: WindowScores, threshold: float) -> tuple[Alarm, ...]:
+    above = np.flatnonzero(found.scores > threshold)
+    newest = above[np.lexsort((-found.scores[above], -found.days[above]))][:NEWEST_ALARMS]
+    return tuple(
+        Alarm(date.fromordinal(int(found.days[i])).isoformat(), found.keys[int(i)].as_py(), float(found.scores[i]))
+        for i in newest
+    )

@@ -1,0 +1,238 @@
+"""The drift report of a window: HTML for people, JSON and Parquet with the same figures for everything else."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from rd_core.drift.assessment import DriftAssessment
+from rd_core.drift.control_charts import Chart
+from rd_core.drift.distances import Distance
+from rd_core.drift.settings import DriftSettings
+from reports.drift.markdown import render_drift_markdown
+from reports.drift.records import (
+    AlarmFigures,
+    CategorySection,
+    DriftFigure,
+    DriftReport,
+    GoldenFigures,
+    ModelSection,
+    NewThreshold,
+)
+from reports.drift.report import render_drift_report
+from reports.drift.words import worst_action
+from storage import parquet
+from storage.filesystem import open_store
+from storage.layout import drift_prefix
+from tasks.drift.assess_drift import ModelDrift
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.software import software
+
+SCHEMA_VERSION = 1
+_KINDS = {
+    "name": pa.string(),
+    "outside": pa.bool_(),
+    "images": pa.int64(),
+    "first_day": pa.date32(),
+    "last_day": pa.date32(),
+}
+SCHEMA = pa.schema(
+    [
+        ("category", pa.string()),
+        ("model_version", pa.string()),
+        ("verdict", pa.string()),
+        *((field.name, _KINDS.get(field.name, pa.float64())) for field in fields(DriftFigure)),
+    ],
+    metadata={"schema_version": str(SCHEMA_VERSION)},
+)
+"""of drift.parquet: one row a figure"""
+
+
+@dataclass(frozen=True)
+class DriftFindings:
+    """All that a run has found."""
+
+    first_day: date
+    last_day: date
+    chosen: tuple[str, ...]
+    """categories that were asked for; empty for all"""
+    models: tuple[ModelDrift, ...]
+    discoveries: Mapping[str, bool]
+    """by `name_of`: whether its distribution's change stands among all that were tested"""
+    failed: tuple[tuple[str, str], ...]
+    settings: DriftSettings
+
+
+@dataclass(frozen=True)
+class WrittenDriftReport:
+    """Where the report lies, and the same in Markdown."""
+
+    key: str
+    """of the HTML; drift.json and drift.parquet lie beside it"""
+    verdict: str | None
+    """the gravest"""
+    markdown: str
+
+
+def name_of(drift: ModelDrift) -> str:
+    """A model version among those of all categories."""
+    return f"{drift.category} {drift.model_version}"
+
+
+@task(name="write-drift-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def write_drift_report(
+    store_uri: str, findings: DriftFindings, *, run_id: str, made_at: datetime
+) -> WrittenDriftReport:
+    """Write drift.html, drift.json and drift.parquet of these findings; the same window is written over."""
+    store = open_store(store_uri)
+    report = DriftReport(
+        first_day=findings.first_day,
+        last_day=findings.last_day,
+        run_id=run_id,
+        store_uri=store_uri,
+        made_at=made_at,
+        categories=tuple(_sections(findings)),
+        failed=findings.failed,
+        run_length_days=findings.settings.run_length_days,
+        software=software(),
+    )
+    prefix = drift_prefix(findings.first_day, findings.last_day, findings.chosen)
+    store.write(f"{prefix}drift.parquet", parquet.to_bytes(_table(report)))
+    store.write(f"{prefix}drift.json", (json.dumps(_document(report, findings), indent=2) + "\n").encode())
+    store.write(f"{prefix}drift.html", render_drift_report(report).encode("utf-8"))
+    return WrittenDriftReport(f"{prefix}drift.html", worst_action(report), render_drift_markdown(report))
+
+
+def _sections(findings: DriftFindings) -> Iterator[CategorySection]:
+    """Versions in the order of their days; one whose images a later version has all judged again comes first."""
+    for category in sorted({drift.category for drift in findings.models}):
+        models = [drift for drift in findings.models if drift.category == category]
+        models.sort(key=lambda drift: (drift.last_day or "", drift.first_day or "", drift.model_version))
+        yield CategorySection(
+            category, tuple(_section(drift, findings.discoveries.get(name_of(drift))) for drift in models)
+        )
+
+
+def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:
+    found = drift.assessment
+    section = ModelSection(
+        model_version=drift.model_version,
+        first_day=_day(drift.first_day),
+        last_day=_day(drift.last_day),
+        images=drift.images,
+        unscored=drift.unreadable + drift.rejected,
+        threshold=drift.threshold,
+        calibration_images=drift.calibration_images,
+        action=drift.action,
+        message=drift.message,
+        newest_alarms=tuple((alarm.day, alarm.image_key, alarm.score) for alarm in drift.newest_alarms),
+    )
+    return _with_assessment(section, drift, found, stands) if found else section
+
+
+def _with_assessment(
+    section: ModelSection, drift: ModelDrift, found: DriftAssessment, stands: bool | None
+) -> ModelSection:
+    new, golden, rate = found.recalibration, found.golden, found.alarm_rate
+    replay = None
+    if golden:
+        replay = GoldenFigures(golden.images, golden.changed, golden.largest_change, golden.tolerance)
+    return replace(
+        section,
+        reasons=tuple(dict.fromkeys(reason.sentence for reason in found.verdict.reasons)),
+        causes=tuple(cause.name for cause in found.causes),
+        changed_since=found.changed_since,
+        alarms=AlarmFigures(**{f.name: getattr(rate, f.name) for f in fields(AlarmFigures)}),
+        p_value=found.p_value,
+        stands=stands,
+        new_threshold=NewThreshold(new.threshold.value, new.to_normal, new.to_anomalous) if new else None,
+        golden=replay,
+        figures=tuple(_figures(drift, found)),
+    )
+
+
+def _figures(drift: ModelDrift, found: DriftAssessment) -> Iterator[DriftFigure]:
+    for rate in found.alarm_rate_by_day:
+        day, n = date.fromisoformat(rate.first_day), rate.images
+        low, high = rate.in_control_low / n, rate.in_control_high / n
+        outside = not rate.in_control_low <= rate.alarms <= rate.in_control_high
+        yield DriftFigure("alarm_rate", day, day, rate.rate, low, high, rate.low, rate.high, n, outside)
+    for chart in found.charts:
+        yield from _of_chart(chart)
+    window = date.fromisoformat(found.first_day), date.fromisoformat(found.last_day)
+    for distance in found.distances:
+        yield _of_distance(distance, *window, found.images)
+    for one in drift.daily_medians:
+        day = date.fromisoformat(one.day)
+        band = one.band_low, one.band_high
+        yield DriftFigure(one.name, day, day, one.median, *band, one.low, one.high, one.images, one.outside)
+
+
+def _of_chart(chart: Chart) -> Iterator[DriftFigure]:
+    low = -chart.limit if chart.two_sided else None
+    for iso, value, signalled in zip(chart.days, chart.values, chart.signalled, strict=True):
+        day = date.fromisoformat(iso)
+        yield DriftFigure(chart.name, day, day, value, low, chart.limit, None, None, None, signalled)
+
+
+def _of_distance(distance: Distance, first: date, last: date, images: int) -> DriftFigure:
+    """Of a distance without sign, less than chance gives is no news."""
+    signed = distance.name.startswith("quantile")
+    outside = distance.value > distance.null_high or (signed and distance.value < distance.null_low)
+    band = distance.null_low, distance.null_high
+    return DriftFigure(distance.name, first, last, distance.value, *band, None, None, images, outside)
+
+
+def _table(report: DriftReport) -> pa.Table:
+    rows = [
+        {
+            "category": section.category,
+            "model_version": model.model_version,
+            "verdict": model.action,
+            **asdict(figure),
+        }
+        for section in report.categories
+        for model in section.models
+        for figure in model.figures
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _document(report: DriftReport, findings: DriftFindings) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "first_day": report.first_day.isoformat(),
+        "last_day": report.last_day.isoformat(),
+        "made_at": report.made_at.isoformat(),
+        "run_id": report.run_id,
+        "verdict": worst_action(report),
+        "settings": asdict(findings.settings),
+        "software": report.software,
+        "categories": [
+            {
+                "category": section.category,
+                "verdict": section.current.action,
+                "model_version": section.current.model_version,
+                "models": [_of_model(findings, section.category, model) for model in section.models],
+            }
+            for section in report.categories
+        ],
+        "failed": [{"name": name, "message": why} for name, why in report.failed],
+    }
+
+
+def _of_model(findings: DriftFindings, category: str, model: ModelSection) -> dict[str, Any]:
+    drift = next(d for d in findings.models if (d.category, d.model_version) == (category, model.model_version))
+    plain = asdict(drift)
+    if plain["assessment"]:
+        del plain["assessment"]["settings"]  # the same for all, so it stands once at the top
+    return {**plain, "verdict": drift.action, "discovery": model.stands}
+
+
+def _day(iso: str | None) -> date | None:
+    return None if iso is None else date.fromisoformat(iso)

@@ -1,0 +1,197 @@
+"""One partition's sealed scores and maps, held against the labels and masks that people gave."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.errors import ConfigError
+from rd_core.holdout import parts_of
+from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.metrics.region_recall import RegionRecall
+from storage import labels, models, scores, seals
+from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
+from storage.layout import evaluation_partition_prefix, images_prefix
+from storage.records import Partition
+from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
+from tasks.evaluation.tables import IMAGES, PixelCounts, write_pixels, write_rows
+from tasks.faults import ON_STORAGE_FAULT
+
+
+@dataclass(frozen=True)
+class EvaluatedPartition:
+    """What the task counted, and where it lies."""
+
+    partition: Partition
+    images: str
+    """key of the rows of labelled images (evaluation_tables.IMAGES)"""
+    pixels: str
+    """key of the pixel counts"""
+    judged: int
+    """images with a score and an evaluation label"""
+    masked_defects: int
+    """anomalous ones of them whose mask was counted"""
+    unlabelled: int
+    """scored images that nobody has labelled"""
+    for_training: int
+    """scored images whose label is for training: never judged by"""
+    trained_on: int
+    """labelled for evaluation, but the model's training saw them: left out"""
+    unreadable: int
+    """labelled for evaluation, but without a score"""
+    not_scored: int
+    """labelled for evaluation, but no sealed row names them"""
+    notes: tuple[str, ...] = ()
+    """what else a reader of the figures must know"""
+
+
+@task(
+    name="evaluate-partition",
+    task_run_name="evaluate {partition.category} {partition.run_date}",
+    cache_policy=NO_CACHE,
+    **ON_STORAGE_FAULT,
+)
+def evaluate_partition(store_uri: str, partition: Partition, first_day: date, last_day: date) -> EvaluatedPartition:
+    """Count one partition and write the counts below the evaluation of `first_day` to `last_day`.
+
+    Of an image that was scored twice the latest sealed row counts. Repeating it gives the same bytes under the same
+    names. Raises KeyNotFound when the partition is not sealed.
+    """
+    store = open_store(store_uri)
+    prefix = evaluation_partition_prefix(
+        first_day, last_day, partition.category, partition.run_date, partition.model_version
+    )
+    card = _card(store, partition)
+    rows, receipt = _labelled_rows(store, partition, card)
+    judged = [row for row in rows if row["status"] == "ok"]
+    pixels, verdicts = _count(store, judged, of_maximum=card.get("model", {}).get("score", "max") == "max")
+    for row in judged:
+        row["pixels"], row["problem"] = verdicts[row["image_key"]]
+    write_rows(store, f"{prefix}images.parquet", rows, IMAGES)
+    write_pixels(store, f"{prefix}pixels.npz", pixels)
+    problems = sum(row["pixels"] == "left out" for row in judged)
+    get_run_logger().info(
+        "partition evaluated category=%s day=%s model=%s judged=%d masked=%d left_out=%d",
+        partition.category, partition.run_date, partition.model_version,
+        len(judged), pixels.tables.anomalous_images, problems,
+    )  # fmt: skip
+    return replace(
+        receipt,
+        images=f"{prefix}images.parquet",
+        pixels=f"{prefix}pixels.npz",
+        judged=len(judged),
+        masked_defects=pixels.tables.anomalous_images,
+    )
+
+
+def _card(store: Store, partition: Partition) -> dict[str, Any]:
+    """The model card, empty if it is gone: scores can be judged without it."""
+    try:
+        return models.read_card(store, partition.category, partition.model_version)
+    except KeyNotFound:
+        return {}
+
+
+def _labelled_rows(
+    store: Store, partition: Partition, card: dict[str, Any]
+) -> tuple[list[dict[str, Any]], EvaluatedPartition]:
+    """(rows of IMAGES of what is labelled for evaluation, how many images each other case has)."""
+    scored = _latest_rows(store, partition)
+    parts, notes = _parts(list(scored), card, partition.run_date)
+    prefix = images_prefix(partition.category, partition.run_date)
+    known = {
+        label["image_key"]: label
+        for label in labels.read_labels(store, partition.category).to_pylist()
+        if label["image_key"].startswith(prefix)
+    }
+    data = card.get("data", {})
+    trained = {key for name in ("train", "early_stop", "calibration") for key in data.get(name, ())}
+    case_of = {key: _case(row, known.get(key), trained) for key, row in scored.items()}
+    rows = [
+        _row(scored[key], known[key], parts[key]) for key, case in case_of.items() if case in ("judged", "unreadable")
+    ]
+    cases = Counter(case_of.values())
+    missing = [key for key, label in known.items() if label["purpose"] == "evaluation" and key not in scored]
+    counts = {name: cases[name] for name in ("unlabelled", "for_training", "trained_on", "unreadable")}
+    receipt = EvaluatedPartition(
+        partition, "", "", judged=cases["judged"], masked_defects=0, **counts, not_scored=len(missing), notes=notes
+    )
+    return sorted(rows, key=lambda row: str(row["image_key"])), receipt
+
+
+def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]]:
+    """One sealed row an image, by key: the last, where the image changed. Plans stand in the order of their seals."""
+    seal = seals.read_seal(store, partition)
+    if seal is None:
+        raise KeyNotFound(
+            f"{partition.category} of {partition.run_date} by model {partition.model_version} is not sealed in "
+            f"{store.uri}, so there is nothing to evaluate. Inspect that day first: "
+            f"rd-inspect inspect --run-date {partition.run_date} --category {partition.category}"
+        )
+    table = scores.read_scores(store, [part.key for plan in seal.plans for part in plan.parts])
+    return {row["image_key"]: row for row in table.to_pylist()}
+
+
+def _case(row: dict[str, Any], label: dict[str, Any] | None, trained: set[str]) -> str:
+    if label is None:
+        return "unlabelled" if row["status"] == "ok" else "neither scored nor labelled"
+    if label["purpose"] != "evaluation":
+        return "for_training"
+    if row["image_key"] in trained:
+        return "trained_on"
+    return "judged" if row["status"] == "ok" else "unreadable"
+
+
+def _parts(keys: Sequence[str], card: dict[str, Any], day: date) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(the part of each image, notes). Told from the file's name as in training; without a pattern its key."""
+    pattern = card.get("settings", {}).get("part_pattern")
+    if pattern is None:
+        return dict(zip(keys, keys, strict=True)), ()
+    try:
+        parts = parts_of([PurePosixPath(key).name for key in keys], pattern)
+    except ConfigError as e:
+        note = f"{day}: {e} Here every image counts as a part of its own, and the intervals may be too narrow."
+        return dict(zip(keys, keys, strict=True)), (note,)
+    if "(?P<part>" not in pattern:  # counted through anew every day, so one number is another part the day after
+        parts = [f"{day}/{part}" for part in parts]
+    return dict(zip(keys, parts, strict=True)), ()
+
+
+def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, Any]:
+    told = {"part": part, **{name: label[name] for name in ("label", "kind", "mask_key")}}
+    found = {name: scored[name] for name in IMAGES.names if name in scored}
+    return {**found, **told, "pixels": None, "problem": scored["error"]}
+
+
+def _count(
+    store: Store, judged: list[dict[str, Any]], *, of_maximum: bool
+) -> tuple[PixelCounts, dict[str, tuple[str, str | None]]]:
+    """(pixel counts, (counted | no mask | left out, why) of each image). One pass over maps and masks."""
+    tables, recall = PixelTables.empty(), None
+    verdicts: dict[str, tuple[str, str | None]] = {}
+    threshold = judged[-1]["threshold"] if judged else 0.0
+    for chunk in labelled_pixels(store, judged):
+        verdicts |= {one.row["image_key"]: _verdict(one) for one in chunk}
+        usable = [one for one in chunk if one.values is not None]
+        maps = [one.values for one in usable if one.values is not None]
+        masks = [one.mask for one in usable]
+        anomalous = [one.row["label"] == "anomalous" for one in usable]
+        tables += PixelTables.of(maps, masks, anomalous)
+        found = RegionRecall.of(maps, masks, anomalous, threshold)
+        recall = found if recall is None else recall + found
+    # The sum of a map is no value that one of its pixels could be compared with.
+    return PixelCounts(tables, recall if of_maximum else None), verdicts
+
+
+def _verdict(one: LabelledPixels) -> tuple[str, str | None]:
+    if one.problem is not None:
+        return "left out", one.problem
+    unmasked = one.row["label"] == "anomalous" and one.mask is None
+    return ("no mask" if unmasked else "counted"), None

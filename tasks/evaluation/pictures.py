@@ -1,0 +1,79 @@
+"""The images an evaluation shows: misses, false alarms and what was decided narrowly."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.evaluation.gallery import outlined
+from reports.overlay import shrunk
+from reports.run.records import ScoredImage
+from storage import anomaly_maps
+from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
+from storage.filesystem import Store
+from storage.images import decode
+from tasks.evaluation.labelled_pixels import Uncountable, read_mask
+
+PICTURE_SIDE = 224
+"""pixels of the longer side: no report draws them larger"""
+
+
+def pick(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], ...]:
+    """(worst misses, worst false alarms, borderline) of judged rows, at most `most` of each."""
+
+    def margin(row: dict[str, Any]) -> float:
+        return float(row["score"]) - float(row["threshold"])
+
+    misses = [row for row in rows if row["label"] == "anomalous" and margin(row) <= 0]
+    alarms = [row for row in rows if row["label"] == "normal" and margin(row) > 0]
+    right = [row for row in rows if (row["label"] == "anomalous") == (margin(row) > 0)]
+    return (
+        sorted(misses, key=margin)[:most],
+        sorted(alarms, key=margin, reverse=True)[:most],
+        sorted(right, key=lambda row: abs(margin(row)))[:most],
+    )
+
+
+def scored_image(store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]) -> ScoredImage:
+    """A row with its picture, the drawn defect outlined, and its map; what is not there any more is left out."""
+    return ScoredImage(
+        image_key=row["image_key"],
+        score=row["score"],
+        threshold=row["threshold"],
+        is_anomalous=row["is_anomalous"],
+        p_value=row["p_value"],
+        anomalous_area=row["anomalous_area"],
+        label=row["label"],
+        kind=row["kind"],
+        picture=_picture(store, images, row, settings),
+        anomaly_map=_map(store, row),
+    )
+
+
+def _picture(
+    store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]
+) -> NDArray[np.uint8] | None:
+    limits = {name: settings[name] for name in ("white_level", "max_pixels") if name in settings}
+    try:
+        picture = shrunk(decode(images.read(row["image_key"]), **limits), PICTURE_SIDE)
+    except TransientFault:
+        raise
+    except (StorageError, UnreadableImage):  # removed or changed since it was scored: row and map remain
+        return None
+    if row["mask_key"] is None:
+        return picture
+    try:
+        return outlined(picture, read_mask(store, row["mask_key"]))
+    except Uncountable:  # listed among the problems
+        return picture
+
+
+def _map(store: Store, row: Mapping[str, Any]) -> NDArray[np.floating] | None:
+    if row["map_store"] is None or row["map_index"] is None:
+        return None
+    try:
+        values = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
+    except (KeyNotFound, CorruptObject):
+        return None
+    return None if np.isnan(values).all() else values.astype(np.float16)

@@ -1,0 +1,189 @@
+"""The report of one evaluation, from what its partitions counted."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from rd_core.metrics.pixel_tables import PixelTables
+from reports.evaluation.export import figure_rows, figure_tree
+from reports.evaluation.markdown import render_evaluation_markdown
+from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
+from reports.evaluation.report import render_evaluation_report
+from storage import models, parquet, seals
+from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
+from storage.layout import evaluation_prefix
+from tasks.evaluation.evaluate_partition import EvaluatedPartition
+from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
+from tasks.evaluation.pictures import pick, scored_image
+from tasks.evaluation.tables import read_pixels, read_rows
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.software import software
+
+PICTURES = 240
+"""in a report at most, as long as every gallery may have MOST_IN_GALLERY to FEWEST_IN_GALLERY"""
+MOST_IN_GALLERY, FEWEST_IN_GALLERY = 6, 2
+FIGURES = pa.schema(
+    [
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("category", pa.string()),
+        ("model_version", pa.string()),
+        ("figure", pa.string()),
+        ("of", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+        ("cases", pa.string()),
+        ("why", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EvaluationContents:
+    """What an evaluation consists of: receipts and names, no arrays."""
+
+    first_day: date
+    last_day: date
+    folder: str
+    """below the evaluation's prefix, "" or ending in "/": set where only some categories were asked for"""
+    partitions: tuple[EvaluatedPartition, ...]
+    aupimo: dict[str, str] = field(default_factory=dict)
+    """key of the rows of a partition -> key of its AUPIMO"""
+    unlabelled: tuple[str, ...] = ()
+    """inspected categories without an evaluation label in these days"""
+    failed: tuple[tuple[str, str], ...] = ()
+    """(partition, why)"""
+    missing_days: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class CategoryFigures:
+    """The main figures of one category and model version."""
+
+    category: str
+    model_version: str
+    normal: int
+    anomalous: int
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True)
+class WrittenEvaluation:
+    """Where the report lies, and its main figures."""
+
+    report: str
+    """key of the HTML"""
+    figures_json: str
+    figures_parquet: str
+    markdown: str
+    categories: tuple[CategoryFigures, ...]
+    means: tuple[Measure, ...]
+
+
+@task(name="write-evaluation-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def write_evaluation_report(
+    store_uri: str, images_uri: str, contents: EvaluationContents, *, run_id: str, evaluated_at: datetime
+) -> WrittenEvaluation:
+    """Merge what the partitions counted, and write HTML, JSON and Parquet of the same figures."""
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    by_model: defaultdict[tuple[str, str], list[EvaluatedPartition]] = defaultdict(list)
+    for one in sorted(contents.partitions, key=lambda one: one.partition.run_date):
+        by_model[one.partition.category, one.partition.model_version].append(one)
+    most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
+    evaluated = [
+        _category(store, images, by_model[name], contents.aupimo, most)
+        for name in sorted(by_model)
+        if any(one.judged + one.unreadable + one.not_scored + one.trained_on for one in by_model[name])
+    ]
+    categories = mark_latest(evaluated, {name: _sealed_at(store, many[-1]) for name, many in by_model.items()})
+    report = EvaluationReport(
+        first_day=contents.first_day,
+        last_day=contents.last_day,
+        store_uri=store_uri,
+        run_id=run_id,
+        evaluated_at=evaluated_at,
+        categories=tuple(categories),
+        means=macro_means(categories),
+        unlabelled=contents.unlabelled,
+        failed=contents.failed,
+        missing_days=contents.missing_days,
+        software=software(),
+    )
+    return _write(store, contents, report)
+
+
+def _category(
+    store: Store, images: Store, partitions: Sequence[EvaluatedPartition], aupimo: dict[str, str], most: int
+) -> EvaluatedCategory:
+    partition = partitions[0].partition
+    pixels = [read_pixels(store, one.pixels) for one in partitions]
+    rows = [row for one in partitions for row in read_rows(store, one.images)]
+    found = [
+        row["aupimo"] for one in partitions if one.images in aupimo for row in read_rows(store, aupimo[one.images])
+    ]
+    gathered = Gathered(
+        category=partition.category,
+        model_version=partition.model_version,
+        partitions=tuple(partitions),
+        rows=tuple(rows),
+        tables=reduce(add, (one.tables for one in pixels), PixelTables.empty()),
+        recalls=tuple(one.recall for one in pixels if one.recall is not None),
+        aupimo=np.array(found, np.float64),
+        card=_card(store, partition.category, partition.model_version),
+    )
+    settings = gathered.card.get("settings", {})
+    misses, alarms, borderline = (
+        tuple(scored_image(store, images, row, settings) for row in chosen) for chosen in pick(gathered.judged, most)
+    )
+    return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
+
+
+def _card(store: Store, category: str, version: str) -> dict[str, Any]:
+    try:
+        return models.read_card(store, category, version)
+    except KeyNotFound:
+        return {}
+
+
+def _sealed_at(store: Store, one: EvaluatedPartition) -> datetime:
+    seal = seals.read_seal(store, one.partition)
+    if seal is None:
+        raise KeyNotFound(
+            f"The seal of {one.partition.category} of {one.partition.run_date} was removed while it was evaluated, "
+            "so its figures are of nothing that holds. Evaluate again."
+        )
+    return seal.sealed_at
+
+
+def _write(store: Store, contents: EvaluationContents, report: EvaluationReport) -> WrittenEvaluation:
+    """The page last: whoever sees it finds the figures beside it."""
+    prefix = evaluation_prefix(contents.first_day, contents.last_day) + contents.folder
+    table = pa.Table.from_pylist(figure_rows(report), schema=FIGURES)
+    tree = json.dumps(figure_tree(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    store.write(f"{prefix}figures.parquet", parquet.to_bytes(table))
+    store.write(f"{prefix}figures.json", tree.encode("utf-8"))
+    store.write(f"{prefix}evaluation.html", render_evaluation_report(report).encode("utf-8"))
+    return WrittenEvaluation(
+        report=f"{prefix}evaluation.html",
+        figures_json=f"{prefix}figures.json",
+        figures_parquet=f"{prefix}figures.parquet",
+        markdown=render_evaluation_markdown(report),
+        categories=tuple(
+            CategoryFigures(one.category, one.model_version, one.counts.normal, one.counts.anomalous, one.measures)
+            for one in report.categories
+        ),
+        means=report.means,
+    )

@@ -1,0 +1,1 @@
+"""The index page, from what lies in the store."""

@@ -1,0 +1,180 @@
+"""The last nights of a plant, as their seals tell them; and the days that have images but no seal."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night
+from storage import models, seals
+from storage.errors import CorruptObject, InvalidKey
+from storage.filesystem import Store
+from storage.layout import (
+    card_key,
+    category_images_prefix,
+    check_segment,
+    folder_day,
+    images_root,
+    path_from_index,
+    report_key,
+    seal_key,
+    seal_partition,
+    seals_prefix,
+)
+from storage.records import Partition
+from tasks.index.tolerant_reads import number, read_all, whole_number
+
+SEALED_DAYS = 31
+"""that the page shows"""
+
+
+@dataclass(frozen=True)
+class PlantNights:
+    """What was found of the last days."""
+
+    nights: tuple[Night, ...]
+    """newest first"""
+    older_days: int
+    """sealed days before the shown ones"""
+    unreadable: dict[str, str]
+    """why, by key"""
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What one seal says."""
+
+    sealed_at: float
+    """seconds since 1970"""
+    images: int
+    ok: int
+    anomalous: int
+
+
+def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[date]], now: datetime) -> PlantNights:
+    """The last SEALED_DAYS sealed days, and unsealed days with images since the first of them. StorageError."""
+    known = (folder_day(name) for name in store.children(seals_prefix()))
+    sealed_days = sorted({day for day in known if day is not None})
+    shown = sealed_days[-SEALED_DAYS:]
+    partitions = {one for found in pool.map(lambda day: _sealed(store, day), shown) for one in found}
+    counts, damaged = _read_seals(store, pool, partitions)
+    alphas, bad_cards = _read_alphas(store, pool, {(one.category, one.model_version) for one in counts})
+    rows = _rows(partitions, counts, alphas)
+    for category, day in _unsealed(rows, image_days, now):
+        rows[day][category] = CategoryNight(category, UNSEALED)
+    days = sorted(rows, reverse=True)
+    reports = pool.map(lambda day: _run_reports(store, day), days)
+    nights = tuple(
+        Night(day, tuple(rows[day][name] for name in sorted(rows[day])), paths)
+        for day, paths in zip(days, reports, strict=True)
+    )
+    return PlantNights(nights, len(sealed_days) - len(shown), damaged | bad_cards)
+
+
+def read_image_days(images: Store, pool: Executor) -> dict[str, tuple[date, ...]]:
+    """The days that each category has images of. Folders that no category can be named by are left out."""
+    names = [name for name in images.children(images_root()) if is_plain(name)]
+    folders = pool.map(lambda name: images.children(category_images_prefix(name)), names)
+    return {
+        name: tuple(day for day in map(folder_day, below) if day is not None)
+        for name, below in zip(names, folders, strict=True)
+    }
+
+
+def is_plain(category: str) -> bool:
+    """Whether keys can be made of the name."""
+    try:
+        return bool(check_segment(category, "category"))
+    except InvalidKey:
+        return False
+
+
+def _sealed(store: Store, day: date) -> list[Partition]:
+    """By the seals' keys alone. Objects of other names are nobody's night."""
+    found = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
+    return [Partition(*one) for one in found if one and is_plain(one[0]) and is_plain(one[2])]
+
+
+def _read_seals(
+    store: Store, pool: Executor, partitions: set[Partition]
+) -> tuple[dict[Partition, _Counts], dict[str, str]]:
+    keys = {seal_key(one.category, one.run_date, one.model_version): one for one in partitions}
+    read, unreadable = read_all(pool, {key: partial(_counts, store, one) for key, one in keys.items()})
+    return {keys[key]: counts for key, counts in read.items() if counts is not None}, unreadable
+
+
+def _counts(store: Store, partition: Partition) -> _Counts | None:
+    seal = seals.read_seal(store, partition)
+    if seal is None:
+        return None  # removed since it was listed
+    if seal.partition != partition:
+        raise CorruptObject(f"The seal says it is of {seal.partition}. Restore it, or remove it and inspect the day.")
+    images, ok, anomalous = (
+        sum(whole_number(getattr(plan, name)) for plan in seal.plans) for name in ("images", "ok", "anomalous")
+    )
+    if not anomalous <= ok <= images:
+        raise ValueError(f"{anomalous} anomalous of {ok} scored of {images} images")
+    return _Counts(seal.sealed_at.timestamp(), images, ok, anomalous)
+
+
+def _read_alphas(
+    store: Store, pool: Executor, versions: set[tuple[str, str]]
+) -> tuple[dict[tuple[str, str], float], dict[str, str]]:
+    keys = {card_key(*version): version for version in versions}
+    read, unreadable = read_all(pool, {key: partial(_alpha, store, *one) for key, one in keys.items()})
+    return {keys[key]: alpha for key, alpha in read.items()}, unreadable
+
+
+def _alpha(store: Store, category: str, version: str) -> float:
+    alpha = number(models.read_card(store, category, version)["threshold"]["alpha"])
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha {alpha} is no share")
+    return alpha
+
+
+def _rows(
+    partitions: set[Partition], counts: Mapping[Partition, _Counts], alphas: Mapping[tuple[str, str], float]
+) -> defaultdict[date, dict[str, CategoryNight]]:
+    """By day and category. Where several versions sealed a night, the last one has scored all of it again."""
+    of_night: defaultdict[tuple[date, str], list[Partition]] = defaultdict(list)
+    for one in partitions:
+        of_night[one.run_date, one.category].append(one)
+    rows: defaultdict[date, dict[str, CategoryNight]] = defaultdict(dict)
+    for (day, category), versions in of_night.items():
+        whole = [one for one in versions if one in counts]
+        if not whole:
+            rows[day][category] = CategoryNight(category, DAMAGED)
+            continue
+        last = max(whole, key=lambda one: (counts[one].sealed_at, one.model_version))
+        found = counts[last]
+        rows[day][category] = CategoryNight(
+            category, SEALED, last.model_version, len(whole) - 1, found.images, found.ok, found.anomalous,
+            alphas.get((category, last.model_version)),
+        )  # fmt: skip
+    return rows
+
+
+def _unsealed(
+    rows: Mapping[date, Mapping[str, CategoryNight]], image_days: Mapping[str, Sequence[date]], now: datetime
+) -> list[tuple[str, date]]:
+    """Days with images but no seal, after the category's first sealed day: what came before was to learn from.
+
+    Until yesterday, so that a night that failed as a whole is not missed; today's images wait for their night.
+    """
+    if not rows:
+        return []
+    until = max(*rows, now.date() - timedelta(days=1))
+    first = {name: min(day for day in rows if name in rows[day]) for day in rows for name in rows[day]}
+    return [
+        (category, day)
+        for category, days in image_days.items()
+        for day in days
+        if first.get(category, min(rows)) <= day <= until and category not in rows.get(day, {})
+    ]
+
+
+def _run_reports(store: Store, day: date) -> tuple[str, ...]:
+    found = [info for info in store.list(report_key("inspection", day, "")) if info.key.endswith(".html")]
+    return tuple(path_from_index(info.key) for info in sorted(found, key=lambda one: one.modified, reverse=True))

@@ -1,0 +1,43 @@
+"""The index page: what is known of all nights and categories, from what lies in the store."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from reports.index.needs import needs
+from reports.index.page import render_plant_index
+from storage.filesystem import open_store
+from storage.layout import INDEX_KEY
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.index.plant_state import gather_plant
+
+READERS = 16
+"""threads: seals are small, so a store's time to answer is most of the reading"""
+
+
+@dataclass(frozen=True)
+class WrittenIndex:
+    """Where the page lies, and what it asks for."""
+
+    key: str
+    needs: tuple[str, ...]
+    """sentences, the gravest first; empty when there is nothing to do"""
+
+
+@task(name="write-index", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def write_index(store_uri: str, now: datetime, images_uri: str | None = None) -> WrittenIndex:
+    """Read the seals of the last days, the champions and the newest reports; write the page over the one before.
+
+    now: aware. images_uri: the images' own store, if they do not lie in the store: nights that nobody inspected are
+    known from it. What cannot be read is told on the page. Raises StorageError only if the store cannot be listed or
+    written.
+    """
+    store = open_store(store_uri)
+    images = open_store(images_uri or store_uri, read_only=True)
+    with ThreadPoolExecutor(READERS) as pool:
+        index = gather_plant(store, images, pool, now)
+    store.write(INDEX_KEY, render_plant_index(index).encode("utf-8"))
+    return WrittenIndex(INDEX_KEY, tuple(str(need) for need in needs(index)))

@@ -1,0 +1,166 @@
+"""One network trained and judged as the paper does it. No Prefect task: a measurement, not a night's work."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core import training
+from rd_core.config import ModelConfig, TrainingConfig
+from rd_core.metrics.aupro import aupro
+from rd_core.metrics.image_metrics import image_auroc
+from rd_core.metrics.paper_pro import paper_pro
+from rd_core.metrics.pixel_metrics import pixel_auroc
+from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.teacher import build_teacher
+from rd_core.teacher_features import prefetched
+from tasks.paper.benchmark_folder import BenchmarkImages, DecodedImages, JudgedImage, defects
+
+MONITORED = MICRO_BATCH
+"""training images on which the loss is watched"""
+NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
+"""the parts of a model that do not depend on which stages make the map"""
+
+
+@dataclass(frozen=True)
+class BenchmarkProgress:
+    """How far the work on one network is."""
+
+    stage: Literal["features", "steps", "scoring"]
+    """the teacher's pass over the training images, the training, the test images"""
+    done: int
+    """images or steps"""
+    total: int
+    loss: float | None
+    """of the last step, while training"""
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """What to train, and which maps of it to judge."""
+
+    images: BenchmarkImages
+    models: tuple[ModelConfig, ...]
+    """they differ in map_stages alone, so one training serves them all"""
+    training: TrainingConfig
+    teacher_weights: Path | None
+    """a local file; None: the package, the cache or a download"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Figures of one model. Metrics are shares in [0, 1], None where there is nothing to tell apart."""
+
+    model: ModelConfig
+    image_auroc: float | None
+    pixel_auroc: float | None
+    aupro: float | None
+    """of all test images at once, up to a false-positive rate of 0.3"""
+    paper_pro: float | None
+    """mean over the images with a mask, as the authors compute it"""
+    masked_images: int
+    steps: int
+    training_seconds: float
+    """the teacher's pass included; one training's, whatever the maps"""
+    images_per_second: float
+    """networks, map and score, in micro-batches; decoding left out"""
+    model_bytes: int
+    """of the weights that scoring needs"""
+
+
+def benchmark_category(
+    request: BenchmarkRequest, on_progress: Callable[[BenchmarkProgress], None]
+) -> Iterator[Measurement]:
+    """Train once, then judge with each of the models' maps, in their order, each told when it is done.
+
+    Raises TeacherUnavailable, TooFewNormals, TrainingDiverged, BrokenImage.
+    """
+    train = request.images.train
+    fitted = training.fit(
+        request.models[0],
+        request.training,
+        DecodedImages(train),
+        # The paper trains on all normals for a fixed time and keeps the last weights, as this recipe does. What fit()
+        # calls early-stop images decides nothing then, so a few of the training images do to watch the loss on.
+        DecodedImages(train[:MONITORED]),
+        on_step=lambda step: on_progress(BenchmarkProgress(step.phase, step.done, step.total, step.loss)),
+        teacher_weights=request.teacher_weights,
+    )
+    for config in request.models:
+        model = prepare_for_inference(with_maps(fitted.model, config))
+        judged = _judge(model, request.images.test, on_progress)
+        yield Measurement(
+            model=config,
+            image_auroc=_known(image_auroc(judged.scores, [one.is_anomalous for one in request.images.test])),
+            pixel_auroc=_known(pixel_auroc(judged.tables)),
+            aupro=_known(aupro(judged.tables)),
+            paper_pro=_known(float(np.mean(judged.pros)) if judged.pros else math.nan),
+            masked_images=judged.tables.anomalous_images,
+            steps=fitted.steps,
+            training_seconds=fitted.seconds,
+            images_per_second=len(judged.scores) / judged.seconds,
+            model_bytes=sum(t.numel() * t.element_size() for t in model.state_dict().values()),
+        )
+
+
+def check_teacher(name: str, weights: Path | None) -> None:
+    """Raise TeacherUnavailable now rather than after hours of other work."""
+    build_teacher(name, weights=weights)
+
+
+def with_maps(model: ReverseDistillation, config: ModelConfig) -> ReverseDistillation:
+    """The same networks under a configuration that differs in map_stages alone; the map's own parts are made anew."""
+    if config == model.config:
+        return model
+    other = build_model(config, pretrained=False)
+    for part in NETWORKS:
+        other.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
+    return other.to(model.device).eval()
+
+
+@dataclass(frozen=True)
+class _Judged:
+    scores: NDArray[np.float32]
+    tables: PixelTables
+    """empty when no image has a mask"""
+    pros: list[float]
+    """of the images with a mask"""
+    seconds: float
+    """of scoring"""
+
+
+def _judge(
+    model: ReverseDistillation, test: tuple[JudgedImage, ...], on_progress: Callable[[BenchmarkProgress], None]
+) -> _Judged:
+    height, width = model.config.image_height, model.config.image_width
+    # The first pass sets up kernels and memory, which is no part of the rate.
+    model.score(np.zeros((1, height, width, 3), dtype=np.uint8))
+    localised = any(one.mask for one in test)
+    tables = PixelTables.empty()
+    scores: list[NDArray[np.float32]] = []
+    pros: list[float] = []
+    seconds = 0.0
+    pixels = prefetched(DecodedImages([one.path for one in test]), range(len(test)), model)
+    for start in range(0, len(test), MICRO_BATCH):
+        part = test[start : start + MICRO_BATCH]
+        batch = np.stack([next(pixels) for _ in part])
+        began = perf_counter()
+        found = model.score(batch)
+        seconds += perf_counter() - began
+        scores.append(found.scores)
+        if localised:
+            masks = [defects(one, height, width) for one in part]
+            tables += PixelTables.of(found.maps.astype(np.float16), masks, [one.is_anomalous for one in part])
+            pros += [paper_pro(m, mask) for m, mask in zip(found.maps, masks, strict=True) if mask is not None]
+        on_progress(BenchmarkProgress("scoring", start + len(part), len(test), None))
+    return _Judged(np.concatenate(scores), tables, [pro for pro in pros if not math.isnan(pro)], seconds)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,1 @@
+"""A candidate, from new normals to the gate."""

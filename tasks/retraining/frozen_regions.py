@@ -1,0 +1,108 @@
+"""The maps of two models over drawn defects: what each region adds to their AUPRO."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rd_core.metrics.masks import mask_on_grid
+from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.metrics.region_aupro import region_auproes
+from storage.filesystem import Store
+from tasks.evaluation.labelled_pixels import Uncountable, read_mask
+from tasks.retraining.frozen_set import FrozenImage
+
+MOST_MAPS = 400
+"""of masked defects, kept as float16: about 50 MB a model at 256 pixels a side"""
+_PROPORTION = 0.02
+"""by which height to width of a mask may differ from its image's, for sizes that were rounded"""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionPair:
+    """What each of r regions adds to the AUPRO of both models."""
+
+    champion: NDArray[np.float64]
+    """(r,)"""
+    candidate: NDArray[np.float64]
+    """(r,)"""
+    parts: tuple[str, ...]
+    """(r,) the part that the region is on"""
+
+
+class MaskedMaps:
+    """Counts the pixels of both models' maps and keeps those of masked defects; nothing where no mask was drawn."""
+
+    def __init__(self, store: Store, frozen: Sequence[FrozenImage], comparable: bool) -> None:
+        """comparable: both models' maps have one size, so that they have the same regions."""
+        masked = [one.key for one in frozen if one.mask_key is not None] if comparable else []
+        self.problems: list[tuple[str, str]] = []
+        """(key, why a mask cannot be counted)"""
+        self._store = store
+        self._wanted = set(_spread(masked))
+        self._tables = [PixelTables.empty(), PixelTables.empty()]
+        self._maps: tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]] = ([], [])
+        self._masks: list[NDArray[np.bool_]] = []
+        self._parts: list[str] = []
+
+    def add(
+        self,
+        images: Sequence[FrozenImage],
+        sizes: Sequence[tuple[int, int]],
+        champion: NDArray[np.float32],
+        candidate: NDArray[np.float32],
+    ) -> None:
+        """Both models' maps float32 (b, H, W) of some images, whose own heights and widths are `sizes`."""
+        if not self._wanted:
+            return
+        masks = [self._mask(image, size, champion.shape[1:]) for image, size in zip(images, sizes, strict=True)]
+        anomalous = [image.is_anomalous for image in images]
+        kept = [place for place, image in enumerate(images) if masks[place] is not None and image.key in self._wanted]
+        for number, values in enumerate((champion, candidate)):
+            halves = torch.from_numpy(values).half().numpy()
+            self._tables[number] += PixelTables.of(halves, masks, anomalous)
+            self._maps[number].extend(halves[place] for place in kept)
+        self._masks += [mask for place in kept if (mask := masks[place]) is not None]
+        self._parts += [images[place].part for place in kept]
+
+    def regions(self) -> RegionPair | None:
+        """None without a region, or without a pixel that is free of defects."""
+        if not self._masks:
+            return None
+        anomalous = [True] * len(self._masks)
+        pairs = zip(self._tables, self._maps, strict=True)
+        (champion, place), (candidate, _) = (region_auproes(t, maps, self._masks, anomalous) for t, maps in pairs)
+        if np.isnan(champion).any() or np.isnan(candidate).any():
+            return None
+        return RegionPair(champion, candidate, tuple(self._parts[i] for i in place.tolist()))
+
+    def _mask(self, image: FrozenImage, size: tuple[int, int], grid: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """bool `grid`; None where there is none that counts."""
+        if image.mask_key is None:
+            return None
+        try:
+            return mask_on_grid(_fitting(self._store, image.mask_key, size), *grid)
+        except Uncountable as e:
+            self.problems.append((image.key, str(e)))
+            return None
+
+
+def _spread(keys: Sequence[str]) -> Sequence[str]:
+    return keys[:: max(1, -(-len(keys) // MOST_MAPS))]
+
+
+def _fitting(store: Store, key: str, size: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = read_mask(store, key)
+    if abs(mask.shape[0] * size[1] / (mask.shape[1] * size[0]) - 1) > _PROPORTION:
+        raise Uncountable(
+            f"The mask {key} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {size[0]}x{size[1]}: they do not "
+            "lie on each other, so no pixel of it is counted. Draw the mask on the image."
+        )
+    if not mask.any():
+        raise Uncountable(
+            f"The image is labelled anomalous, but its mask {key} is black, so no pixel of it is counted. Draw the "
+            "defect, or correct the label."
+        )
+    return mask

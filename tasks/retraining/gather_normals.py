@@ -1,0 +1,313 @@
+"""The normals a category's next model is trained on, and why others are not."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.errors import ConfigError
+from rd_core.holdout import parts_of
+from rd_core.near_duplicates import MOST_BITS
+from rd_core.robust_outliers import robust_z
+from storage import labels, models
+from storage.filesystem import Store, open_store
+from storage.layout import production_day
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.retraining.considered_normals import (
+    CONTRADICTION,
+    DAY_IS_FULL,
+    LABEL_CHANGED,
+    NEAR_DUPLICATE,
+    NEW,
+    NOT_REPLAYED,
+    PART_IS_FULL,
+    QUARANTINED,
+    REPLAYED,
+    TOO_OLD,
+    UNREADABLE,
+    USED,
+    ConsideredNormal,
+    write_considered,
+)
+from tasks.retraining.normal_looks import Look, find_twins, hashes_of, log_scores, look_at
+from tasks.scorer import warm_scorer
+from tasks.worker_process import prepare_worker_process
+
+OWN_SETS = ("train", "early_stop", "calibration", "test")
+"""of a model card's data: what a model was made with"""
+
+
+@dataclass(frozen=True)
+class GatherLimits:
+    """What a retraining takes."""
+
+    fewest_new: int = 16
+    """new normals, after all guards; with fewer the category is left as it is"""
+    most_age_days: int = 180
+    """of a new normal"""
+    most_per_part: int = 20
+    """new normals that show one part"""
+    most_per_day: int = 200
+    """new normals of one production day"""
+    most_replayed: int = 1000
+    """of the normals the champion was made with"""
+    most_outlying: float = 3.5
+    """robust z among the day's new normals, beyond which one above the champion's threshold is quarantined"""
+    most_bits: int = MOST_BITS
+    """of 256 in which the hashes of near-duplicates differ"""
+
+    def __post_init__(self) -> None:
+        least = {"fewest_new": 8, "most_age_days": 1, "most_per_part": 1, "most_per_day": 1}
+        for name, value in vars(self).items():
+            if value < least.get(name, 0):
+                raise ConfigError(
+                    f"{name} = {value} is below {least.get(name, 0)}: there would be nothing to retrain on. "
+                    "Give more, or leave it out."
+                )
+
+
+@dataclass(frozen=True)
+class GatherOrder:
+    """For which category, and where the answer goes."""
+
+    category: str
+    champion: str
+    """version in force"""
+    part_pattern: str | None
+    today: date
+    """ages are counted from it"""
+    key: str
+    """of the table that is written"""
+    limits: GatherLimits
+    settings: str = ""
+    """all else that a candidate follows from, as text: the same again would give the same candidate"""
+
+
+@dataclass(frozen=True)
+class GatheredNormals:
+    """What a gathering reports of itself."""
+
+    category: str
+    champion: str
+    key: str
+    """of the table of all that were considered; see tasks.retraining.considered_normals"""
+    counts: dict[str, int]
+    """images by state"""
+    above_threshold: int
+    """of the new ones that are used: above the champion's threshold, as all are after a lasting change of light"""
+    message: str | None
+    """why the category is left as it is; None if there is enough to retrain on"""
+    digest: str = ""
+    """SHA-256 of champion, settings, images used and labels that judge: all that a candidate's fate follows from"""
+
+    @property
+    def new(self) -> int:
+        return self.counts.get(NEW, 0)
+
+    @property
+    def replayed(self) -> int:
+        return self.counts.get(REPLAYED, 0)
+
+
+@task(name="gather-normals", task_run_name="gather {order.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> GatheredNormals:
+    """Choose, and write every normal that was considered with its reason.
+
+    The same labels and images give the same choice. New normals that people contradict each other on, that are too
+    old, unreadable, near-duplicates or suspicious are left out; then no part and no day gives more than its share.
+    """
+    prepare_worker_process()
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    card = models.read_card(store, order.category, order.champion)
+    rows = _labelled(store, order, card)
+    _leave_contradictions(rows, labels.contradictions(labels.read_label_history(store, order.category)))
+    _leave_too_old(rows, order)
+    threshold = _look_at_new(store, images, rows, order, card)
+    _keep_shares(rows, order.limits)
+    found = list(rows.values())
+    write_considered(store, order.key, found)
+    counts = Counter(row.state for row in found)
+    above = sum(row.state == NEW and row.score is not None and row.score > threshold for row in found)
+    digest = _digest(store, order, found)
+    message = _too_few(order, counts, sum(row.is_new for row in found)) or _judged_before(store, order, digest)
+    get_run_logger().info(
+        "normals gathered category=%s champion=%s enough=%s above_threshold=%d %s",
+        order.category, order.champion, message is None, above,
+        " ".join(f"{state.replace(' ', '_')}={count}" for state, count in sorted(counts.items())),
+    )  # fmt: skip
+    return GatheredNormals(order.category, order.champion, order.key, dict(counts), above, message, digest)
+
+
+def used_of_card(card: Mapping[str, Any]) -> list[str]:
+    """The images a model was made with, whatever for."""
+    return [key for name in OWN_SETS for key in card.get("data", {}).get(name, ())]
+
+
+def _labelled(store: Store, order: GatherOrder, card: Mapping[str, Any]) -> dict[str, ConsideredNormal]:
+    """New normals, and the old ones: by key, as if all were used."""
+    table = {row["image_key"]: row for row in labels.read_labels(store, order.category).to_pylist()}
+    known = used_of_card(card)
+    aside = {*known, *card.get("data", {}).get("duplicates", ())}
+    may_train = {key for key, row in table.items() if (row["label"], row["purpose"]) == ("normal", "training")}
+    chosen = sorted(may_train - aside) + sorted(known)
+    pattern = order.part_pattern
+    parts = chosen if pattern is None else parts_of([PurePosixPath(key).name for key in chosen], pattern)
+    rows = {}
+    for key, part in zip(chosen, parts, strict=True):
+        label, is_new = table.get(key), key not in aside
+        when = label["labelled_at"] if label else None
+        day = production_day(key) or (when.date() if when else order.today)
+        row = ConsideredNormal(
+            key, NEW if is_new else REPLAYED, None, is_new, day, part, label["labelled_by"] if label else None, when
+        )
+        if key not in may_train:
+            kept = label is not None and label["label"] == "normal"
+            said = "it is kept to judge models by now" if kept else "nobody calls it normal any more"
+            row = _left(row, LABEL_CHANGED, f"The champion was made with it, but {said}.")
+        rows[key] = row
+    return rows
+
+
+def _left(row: ConsideredNormal, state: str, why: str, **more: Any) -> ConsideredNormal:
+    return replace(row, state=state, why=why, **more)
+
+
+def _leave_contradictions(rows: dict[str, ConsideredNormal], found: Iterable[labels.Contradiction]) -> None:
+    for one in found:
+        if one.image_key in rows:
+            words = ", ".join(f"{who or 'somebody without a name'}: {word}" for who, word, _ in one.words)
+            why = f"People disagree ({words}). Let one of them look again."
+            rows[one.image_key] = _left(rows[one.image_key], CONTRADICTION, why)
+
+
+def _leave_too_old(rows: dict[str, ConsideredNormal], order: GatherOrder) -> None:
+    for row in _new(rows):
+        age = (order.today - row.day).days
+        if age > order.limits.most_age_days:
+            why = f"It is {age} days old; {order.limits.most_age_days} are allowed."
+            rows[row.image_key] = _left(row, TOO_OLD, why)
+
+
+def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
+    """Those that no guard has taken out yet, the first labelled first."""
+    found = [row for row in rows.values() if row.state == NEW]
+    return sorted(found, key=lambda row: (row.labelled_at is None, row.labelled_at, row.image_key))
+
+
+def _look_at_new(
+    store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, card: Mapping[str, Any]
+) -> float:
+    """Read, compare and score the new ones with the champion; its threshold."""
+    keys = [row.image_key for row in _new(rows)]
+    scorer = warm_scorer(store, order.category, order.champion)
+    looks = look_at(images, scorer, keys)
+    for look in looks:
+        row = replace(rows[look.key], score=look.score)
+        rows[look.key] = row if look.why is None else _left(row, UNREADABLE, look.why)
+    readable = [look for look in looks if look.why is None]
+    _leave_twins(rows, readable, hashes_of(images, scorer, _known(store, order, card)), order.limits.most_bits)
+    threshold = float(scorer.threshold)
+    _quarantine(rows, [look for look in readable if rows[look.key].state == NEW], threshold, order.limits)
+    return threshold
+
+
+def _known(store: Store, order: GatherOrder, card: Mapping[str, Any]) -> list[str]:
+    """What a new normal must not be a copy of: the champion's own images, and those that judge it."""
+    table = labels.read_labels(store, order.category).to_pylist()
+    return sorted({*used_of_card(card), *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
+
+
+def _leave_twins(
+    rows: dict[str, ConsideredNormal], looks: Sequence[Look], known: Mapping[str, Any], most_bits: int
+) -> None:
+    for key, twin in find_twins(looks, known, most_bits).items():
+        of = "that the champion was made with or that judges it" if twin in known else "that is new as well"
+        why = f"It shows the same as {twin}, {of}: twice the same teaches nothing and flatters the figures."
+        rows[key] = _left(rows[key], NEAR_DUPLICATE, why, other_key=twin)
+
+
+def _quarantine(
+    rows: dict[str, ConsideredNormal], looks: Sequence[Look], threshold: float, limits: GatherLimits
+) -> None:
+    """Above the threshold alone is no sign: after a lasting change of light all are. Wrong labels are above it and
+    stand out among their day's."""
+    standing = robust_z(log_scores(looks), [rows[look.key].day.toordinal() for look in looks])
+    for look, z in zip(looks, standing, strict=True):
+        row = rows[look.key] = replace(rows[look.key], outlying=float(z))
+        if look.score is not None and look.score > threshold and z > limits.most_outlying:
+            why = (
+                f"The champion scores it {look.score:.4g}, above its threshold of {threshold:.4g} and {z:.1f} robust "
+                f"standard deviations above its day's other new normals ({limits.most_outlying:g} are allowed). Look "
+                "whether it is normal."
+            )
+            rows[look.key] = _left(row, QUARANTINED, why)
+
+
+def _keep_shares(rows: dict[str, ConsideredNormal], limits: GatherLimits) -> None:
+    """Of more than a share those are used whose hash comes first: any order of reading gives the same ones."""
+    shares: tuple[tuple[str, str, int], ...] = (
+        ("part", PART_IS_FULL, limits.most_per_part),
+        ("day", DAY_IS_FULL, limits.most_per_day),
+    )
+    for name, state, most in shares:
+        members: dict[Any, list[ConsideredNormal]] = defaultdict(list)
+        for row in _new(rows):
+            members[getattr(row, name)].append(row)
+        for value, found in members.items():
+            for row in sorted(found, key=_by_hash)[most:]:
+                why = f"{len(found)} new normals are of {name} {value}; {most} are used."
+                rows[row.image_key] = _left(row, state, why)
+    old = sorted((row for row in rows.values() if row.state == REPLAYED), key=_by_hash)
+    for row in old[limits.most_replayed :]:
+        why = f"The champion was made with {len(old)}; {limits.most_replayed} are used again."
+        rows[row.image_key] = _left(row, NOT_REPLAYED, why)
+
+
+def _by_hash(row: ConsideredNormal) -> str:
+    return hashlib.sha256(row.image_key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _too_few(order: GatherOrder, counts: Mapping[str, int], labelled: int) -> str | None:
+    found = counts.get(NEW, 0)
+    if found >= order.limits.fewest_new:
+        return None
+    taken = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()) if state not in (NEW, REPLAYED))
+    return (
+        f"{found} new normals of {order.category} can be used and {order.limits.fewest_new} are needed, so it stays "
+        f"with model {order.champion}: {labelled} were labelled since"
+        f"{f' (not used, old ones included: {taken})' if taken else ''}. Label more good images."
+    )
+
+
+def _digest(store: Store, order: GatherOrder, rows: Sequence[ConsideredNormal]) -> str:
+    table = labels.read_labels(store, order.category).to_pylist()
+    judges = [
+        [row["image_key"], row["label"], row["kind"], row["mask_key"]]
+        for row in table
+        if row["purpose"] == "evaluation" or row["label"] == "anomalous"
+    ]
+    used = sorted(row.image_key for row in rows if row.state in USED)
+    whole = json.dumps([order.champion, order.settings, used, judges])
+    return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _judged_before(store: Store, order: GatherOrder, digest: str) -> str | None:
+    """Nothing has changed since the last candidate was judged: a schedule must not make the same one every week."""
+    versions = models.list_versions(store, order.category)
+    if not versions or models.read_decision(store, order.category, versions[-1]) is None:
+        return None
+    if models.read_card(store, order.category, versions[-1]).get("retraining", {}).get("digest") != digest:
+        return None
+    return (
+        f"Candidate {versions[-1]} of {order.category} was made from the same normals and judged by the same images, "
+        f"and did not take the place of {order.champion}: nothing has changed since. Label more images, or retrain "
+        "from scratch."
+    )

@@ -1,0 +1,225 @@
+"""A candidate against the champion, on images that neither has seen; the decision stays with the model."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.gate import Check, Cost, FrozenScores, GateDecision, GateSettings, judge
+from storage import labels, models, parquet
+from storage.errors import Conflict
+from storage.filesystem import Store, open_store
+from tasks.drift.golden_set import read_golden_set
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.retraining.frozen_scores import PairScores, score_keys, score_pair
+from tasks.retraining.frozen_set import FrozenSet, frozen_set
+from tasks.scorer import Scorer, warm_scorer
+from tasks.worker_process import prepare_worker_process
+
+SCHEMA_VERSION = 1
+_LISTED = 100
+"""images of which the decision says why they judge nothing; the count is of all"""
+_FROZEN = pa.schema(
+    [
+        pa.field("image_key", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),
+        pa.field("is_anomalous", pa.bool_(), nullable=False),
+        pa.field("kind", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("champion_score", pa.float32(), nullable=False),
+        pa.field("candidate_score", pa.float32(), nullable=False),
+        pa.field("champion_flagged", pa.bool_(), nullable=False),
+        pa.field("candidate_flagged", pa.bool_(), nullable=False),
+    ]
+)
+"""of frozen.parquet: one row an image, what both models say of it"""
+
+
+@dataclass(frozen=True)
+class JudgeOrder:
+    """Who is judged, against whom, and where the scores go."""
+
+    category: str
+    champion: str
+    candidate: str
+    part_pattern: str | None
+    key: str
+    """of the table of both models' scores that is written"""
+    settings: GateSettings
+
+
+@dataclass(frozen=True)
+class JudgedCandidate:
+    """What was decided; the same stands in models/<category>/<candidate>/decision.json."""
+
+    category: str
+    champion: str
+    candidate: str
+    decision: GateDecision
+    images: dict[str, int]
+    """that both models were compared on: normal, anomalous, masked, parts, and left_out for those that were not"""
+    kinds: dict[str, int]
+    """anomalous images by kind of defect"""
+    sources: dict[str, int]
+    """images by why they judge; see tasks.retraining.frozen_set"""
+    left_out: tuple[tuple[str, str], ...]
+    """(key, why), the first of them"""
+    scores: str
+    """key of the table of both models' scores"""
+
+
+@task(name="judge-candidate", task_run_name="judge {order.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def judge_candidate(
+    store_uri: str, images_uri: str, order: JudgeOrder, *, run_id: str, now: datetime
+) -> JudgedCandidate:
+    """Score the frozen images with both models and let the gate decide. Again, it gives what was decided.
+
+    Raises Conflict when the candidate was judged against another champion already: a decision is for good.
+    """
+    prepare_worker_process()
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    known = models.read_decision(store, order.category, order.candidate)
+    if known is not None:
+        return _judged(_of_this_champion(known, order))
+    cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
+    champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
+    frozen = frozen_set(store, order.category, cards[0], cards[1], order.part_pattern)
+    pair = score_pair(store, images, frozen.images, champion, candidate)
+    before, after = (Cost(took, card["weights_bytes"]) for took, card in zip(pair.seconds, cards, strict=True))
+    golden = _golden(store, images, order.category, champion, candidate)
+    alpha = float(cards[1]["threshold"]["alpha"])
+    decision = judge(_scores(pair, champion, candidate, alpha), before, after, golden, order.settings)
+    store.write(order.key, parquet.to_bytes(_table(pair, champion, candidate)))
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "category": order.category,
+        "champion": order.champion,
+        "candidate": order.candidate,
+        "judged_at": now.isoformat(),
+        "run_id": run_id,
+        **decision.to_dict(),
+        "settings": asdict(order.settings),
+        **_what_with(frozen, pair, golden, order.key),
+    }
+    models.publish_decision(store, order.category, order.candidate, plain(found))
+    get_run_logger().info(
+        "candidate judged run=%s category=%s champion=%s candidate=%s promote=%s images=%d",
+        run_id, order.category, order.champion, order.candidate, decision.promote, len(pair.images),
+    )  # fmt: skip
+    return _judged(found)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON has it: no number that is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any]:
+    if known["champion"] != order.champion:
+        raise Conflict(
+            f"{order.candidate} of {order.category!r} was judged against {known['champion']} and not "
+            f"{order.champion}; that decision stays, and says nothing of the champion of now. Retrain again: "
+            f"rd-inspect retrain --category {order.category}"
+        )
+    return known
+
+
+def _scores(pair: PairScores, champion: Scorer, candidate: Scorer, alpha: float) -> FrozenScores:
+    regions = pair.regions
+    return FrozenScores(
+        is_anomalous=np.array([one.is_anomalous for one in pair.images], np.bool_),
+        parts=[one.part for one in pair.images],
+        kinds=[one.kind for one in pair.images],
+        champion=pair.champion,
+        candidate=pair.candidate,
+        champion_threshold=float(champion.threshold),
+        candidate_threshold=float(candidate.threshold),
+        alpha=alpha,
+        champion_aupro=regions.champion if regions else None,
+        candidate_aupro=regions.candidate if regions else None,
+        region_parts=regions.parts if regions else None,
+    )
+
+
+def _golden(
+    store: Store, images: Store, category: str, champion: Scorer, candidate: Scorer
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Both models' scores of the golden images that are still the same files and that nobody calls anomalous."""
+    table = labels.read_labels(store, category).to_pylist()
+    bad = {row["image_key"] for row in table if row["label"] == "anomalous"}
+    keys = []
+    for one in read_golden_set(store, category):
+        info = images.info(one.key)
+        if info is not None and info.etag == one.etag and one.key not in bad:
+            keys.append(one.key)
+    return score_keys(images, keys, champion, candidate) if keys else None
+
+
+def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:
+    columns: list[Any] = [
+        [one.key for one in pair.images],
+        [one.part for one in pair.images],
+        [one.is_anomalous for one in pair.images],
+        [one.kind for one in pair.images],
+        [one.source for one in pair.images],
+        pair.champion,
+        pair.candidate,
+        pair.champion > champion.threshold,
+        pair.candidate > candidate.threshold,
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _FROZEN, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_FROZEN)
+
+
+def _what_with(frozen: FrozenSet, pair: PairScores, golden: tuple[Any, Any] | None, key: str) -> dict[str, Any]:
+    """Which images decided: as counts, their digest, and those that could not."""
+    left_out = [*frozen.left_out, *pair.left_out]
+    anomalous = [one for one in pair.images if one.is_anomalous]
+    return {
+        "images": {
+            "normal": len(pair.images) - len(anomalous),
+            "anomalous": len(anomalous),
+            "masked": sum(one.mask_key is not None for one in anomalous),
+            "parts": len({one.part for one in pair.images}),
+            "golden": 0 if golden is None else len(golden[0]),
+            "left_out": len(left_out),
+        },
+        "kinds": dict(sorted(Counter(one.kind or "no kind given" for one in anomalous).items())),
+        "sources": dict(sorted(Counter(one.source for one in pair.images).items())),
+        "digest": hashlib.sha256("\n".join(one.key for one in pair.images).encode()).hexdigest(),
+        "left_out": [list(one) for one in left_out[:_LISTED]],
+        "scores": key,
+    }
+
+
+def _judged(found: Mapping[str, Any]) -> JudgedCandidate:
+    """From what is kept, so that the first time and every later one say the same."""
+    kept = plain(found)
+    checks = tuple(Check(**check) for check in kept["checks"])
+    return JudgedCandidate(
+        kept["category"],
+        kept["champion"],
+        kept["candidate"],
+        GateDecision(kept["promote"], kept["gained"], checks, kept["words"]),
+        kept["images"],
+        kept["kinds"],
+        kept["sources"],
+        tuple((key, why) for key, why in kept["left_out"]),
+        kept["scores"],
+    )

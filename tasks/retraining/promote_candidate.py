@@ -1,0 +1,52 @@
+"""A candidate that the gate lets pass comes into force, if the champion it was compared with still is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from storage import models
+from storage.errors import Conflict
+from storage.filesystem import open_store
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.retraining.judge_candidate import JudgedCandidate
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How it ended."""
+
+    category: str
+    version: str
+    previous: str
+    """the champion it was compared with"""
+    overtaken: str | None
+    """why it is not in force: another came first; None if it is"""
+
+    @property
+    def promoted(self) -> bool:
+        return self.overtaken is None
+
+
+@task(name="promote-candidate", task_run_name="promote {judged.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def promote_candidate(store_uri: str, judged: JudgedCandidate, *, run_id: str, now: datetime) -> Promotion:
+    """Move the champion's pointer by compare-and-swap. Again, it changes nothing.
+
+    The decision holds for the champion it was made against alone: where another is in force by now, that one stays.
+    """
+    store = open_store(store_uri)
+    names = judged.category, judged.candidate, judged.champion
+    try:
+        models.promote(
+            store, judged.category, judged.candidate,
+            by=f"retraining run {run_id}", now=now, expected=judged.champion,
+        )  # fmt: skip
+    except Conflict as e:
+        get_run_logger().warning("promotion overtaken run=%s category=%s: %s", run_id, judged.category, e)
+        return Promotion(*names, str(e))
+    get_run_logger().info(
+        "model promoted run=%s category=%s model=%s previous=%s", run_id, judged.category, *names[1:]
+    )
+    return Promotion(*names, None)

@@ -1,0 +1,95 @@
+"""A candidate: the champion's successor, from chosen normals old and new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core import checkpoint, holdout
+from rd_core.model import ReverseDistillation
+from storage import models
+from storage.filesystem import Store, open_store
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
+from tasks.retraining.gather_normals import GatheredNormals
+from tasks.training.fit_model import FittedModel, TrainingRequest, fit_and_publish
+from tasks.training.normal_images import read_normal_images
+from tasks.worker_process import prepare_worker_process
+
+TEST_SHARE = 0.1
+"""of the parts, held out of everything to compare candidate and champion"""
+
+
+@dataclass(frozen=True)
+class RefitOrder:
+    """What a candidate is made from."""
+
+    request: TrainingRequest
+    gathered: GatheredNormals
+    from_scratch: bool
+    """draw bottleneck and student anew; else go on from the champion's"""
+
+
+@task(name="refit-model", task_run_name="refit {order.request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: str, now: datetime) -> FittedModel:
+    """Train on the gathered normals, calibrate, publish. Never promotes.
+
+    Goes on from the champion's weights where its settings are those of the request, else starts from scratch. The
+    card says where every image came from. Raises holdout's error for too few normals, TeacherUnavailable.
+    """
+    prepare_worker_process()
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    request, gathered = order.request, order.gathered
+    used = [row for row in read_considered(store, gathered.key) if row.state in USED]
+    normals = read_normal_images(images, sorted(row.image_key for row in used), request.image_format)
+    new = {row.image_key for row in used if row.is_new}
+    split = holdout.split_old_and_new(
+        normals.names,
+        normals.parts(request.part_pattern),
+        [key in new for key in normals.keys],
+        test=TEST_SHARE,
+        seed=request.seed,
+    )
+    start = None if order.from_scratch else _start(store, gathered.champion, request)
+    started_from = None if start is None else gathered.champion
+    card = {"run_id": run_id, "retraining": _retraining(gathered, started_from), "provenance": provenance(used)}
+    fitted = fit_and_publish(store, images, request, normals, split, now=now, card=card, start=start, new=new)
+    return replace(fitted, started_from=started_from)
+
+
+def provenance(rows: Sequence[ConsideredNormal]) -> dict[str, dict[str, Any]]:
+    """Who called each image normal and when, the day it is from, and whether it is new to the model, by key."""
+    return {
+        row.image_key: {
+            "labelled_by": row.labelled_by,
+            "labelled_at": row.labelled_at.isoformat() if row.labelled_at else None,
+            "day": row.day.isoformat(),
+            "new": row.is_new,
+        }
+        for row in sorted(rows, key=lambda row: row.image_key)
+    }
+
+
+def _retraining(gathered: GatheredNormals, started_from: str | None) -> dict[str, Any]:
+    return {
+        "champion": gathered.champion,
+        "started_from": started_from,
+        "considered": gathered.counts,
+        "normals": gathered.key,
+        "digest": gathered.digest,
+    }
+
+
+def _start(store: Store, champion: str, request: TrainingRequest) -> ReverseDistillation | None:
+    model = checkpoint.from_bytes(models.read_weights(store, request.category, champion))
+    if model.config == request.model_config:
+        return model
+    get_run_logger().warning(
+        "retraining category=%s from scratch: the champion %s has other model settings than are in force now",
+        request.category, champion,
+    )  # fmt: skip
+    return None

@@ -1,0 +1,246 @@
+"""The retraining report of a category: HTML for people, JSON with the same for everything else."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from reports.overlay import shrunk
+from reports.retraining.records import (
+    CHAMPION_STAYS,
+    LEFT,
+    OVERTAKEN,
+    PROMOTED,
+    CandidateFigures,
+    GateCheck,
+    Judgement,
+    LeftOutGroup,
+    NormalRow,
+    NormalsOfDay,
+    RetrainingReport,
+)
+from reports.retraining.report import render_retraining_report
+from reports.run.records import ScoredImage
+from storage import models
+from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
+from storage.filesystem import Store, open_store
+from storage.layout import retraining_prefix
+from tasks.evaluation.pictures import PICTURE_SIDE
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.retraining.considered_normals import (
+    LEFT_OUT,
+    NEW,
+    QUARANTINED,
+    REPLAYED,
+    ConsideredNormal,
+    read_considered,
+)
+from tasks.retraining.gather_normals import GatheredNormals
+from tasks.retraining.judge_candidate import JudgedCandidate, plain
+from tasks.retraining.promote_candidate import Promotion
+from tasks.scorer import Scorer, warm_scorer
+from tasks.software import software
+from tasks.training.fit_model import FittedModel
+from tasks.worker_process import prepare_worker_process
+
+SCHEMA_VERSION = 1
+MOST_PICTURES = 24
+MOST_ROWS = 200
+"""listed of each reason; normals.parquet has all"""
+MOST_DAYS = 60
+
+
+@dataclass(frozen=True)
+class RetrainingFindings:
+    """All that a run found of a category; what it did not come to is None."""
+
+    gathered: GatheredNormals
+    fitted: FittedModel | None = None
+    judged: JudgedCandidate | None = None
+    promotion: Promotion | None = None
+
+    @property
+    def outcome(self) -> str:
+        if self.judged is None:
+            return LEFT
+        if self.promotion is None:
+            return CHAMPION_STAYS
+        return PROMOTED if self.promotion.promoted else OVERTAKEN
+
+    @property
+    def words(self) -> str:
+        """Why."""
+        if self.judged is None:
+            return self.gathered.message or ""
+        overtaken = self.promotion.overtaken if self.promotion else None
+        words = self.judged.decision.words
+        return (
+            f"The gate let the candidate pass, but it was overtaken: {overtaken} The gate said: {words}"
+            if overtaken
+            else words
+        )
+
+
+@task(
+    name="write-retraining-report",
+    task_run_name="report {findings.gathered.category}",
+    cache_policy=NO_CACHE,
+    **ON_STORAGE_FAULT,
+)
+def write_retraining_report(
+    store_uri: str, images_uri: str, findings: RetrainingFindings, *, run_date: date, run_id: str, made_at: datetime
+) -> str:
+    """Write retraining.html and retraining.json; the key of the former."""
+    prepare_worker_process()
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    gathered = findings.gathered
+    rows = read_considered(store, gathered.key)
+    report = RetrainingReport(
+        category=gathered.category,
+        run_date=run_date,
+        run_id=run_id,
+        store_uri=store_uri,
+        made_at=made_at,
+        outcome=findings.outcome,
+        words=findings.words,
+        champion=gathered.champion,
+        new=gathered.new,
+        replayed=gathered.replayed,
+        above_threshold=gathered.above_threshold,
+        groups=tuple(_groups(rows)),
+        days=tuple(_days(rows)[:MOST_DAYS]),
+        quarantined=_quarantined(store, images, gathered, rows),
+        candidate=_candidate(store, findings),
+        judgement=_judgement(findings.judged),
+        software=software(),
+    )
+    prefix = retraining_prefix(run_date, gathered.category, run_id)
+    store.write(f"{prefix}retraining.json", (json.dumps(_document(report, findings, rows), indent=2) + "\n").encode())
+    store.write(f"{prefix}retraining.html", render_retraining_report(report).encode("utf-8"))
+    return f"{prefix}retraining.html"
+
+
+def _groups(rows: Sequence[ConsideredNormal]) -> list[LeftOutGroup]:
+    found = []
+    for state in LEFT_OUT:
+        members = sorted(
+            (row for row in rows if row.state == state), key=lambda row: (-(row.score or 0), row.image_key)
+        )
+        if members:
+            listed = [
+                NormalRow(row.image_key, row.day, row.labelled_by, row.labelled_at, row.why or "")
+                for row in members[:MOST_ROWS]
+            ]
+            found.append(LeftOutGroup(state, len(members), tuple(listed)))
+    return found
+
+
+def _days(rows: Sequence[ConsideredNormal]) -> list[NormalsOfDay]:
+    """The latest first."""
+    of_day: dict[date, list[ConsideredNormal]] = defaultdict(list)
+    for row in rows:
+        of_day[row.day].append(row)
+    found = []
+    for day in sorted(of_day, reverse=True):
+        states = Counter(row.state for row in of_day[day])
+        used = [row for row in of_day[day] if row.state in (NEW, REPLAYED)]
+        people = sorted({row.labelled_by for row in used if row.labelled_by})
+        left_out = len(of_day[day]) - len(used)
+        found.append(NormalsOfDay(day, states[NEW], states[REPLAYED], left_out, tuple(people)))
+    return found
+
+
+def _quarantined(
+    store: Store, images: Store, gathered: GatheredNormals, rows: Sequence[ConsideredNormal]
+) -> tuple[ScoredImage, ...]:
+    """The worst of them with the champion's map; scored again, for gathering keeps no maps."""
+    chosen = sorted((row for row in rows if row.state == QUARANTINED), key=lambda row: -(row.score or 0))
+    if not chosen:
+        return ()
+    scorer = warm_scorer(store, gathered.category, gathered.champion)
+    return tuple(_pictured(images, scorer, row) for row in chosen[:MOST_PICTURES])
+
+
+def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredImage:
+    threshold = float(scorer.threshold)
+    try:
+        pixels = scorer.prepare(images.read(row.image_key))[0]
+    except (UnreadableImage, KeyNotFound, InvalidKey):  # gone since it was gathered: its row remains
+        return ScoredImage(row.image_key, row.score, threshold, True)
+    anomaly_map = scorer.model.score(pixels[None]).maps[0]
+    return ScoredImage(
+        image_key=row.image_key,
+        score=row.score,
+        threshold=threshold,
+        is_anomalous=True,
+        anomalous_area=float(np.mean(anomaly_map > scorer.threshold)),
+        label="normal",
+        picture=shrunk(pixels, PICTURE_SIDE),
+        anomaly_map=anomaly_map,
+    )
+
+
+def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures | None:
+    fitted, gathered = findings.fitted, findings.gathered
+    if fitted is None:
+        return None
+    card = models.read_card(store, gathered.category, gathered.champion)
+    names = ("version", "started_from", "train", "early_stop", "calibration", "test", "steps", "seconds", "threshold")
+    return CandidateFigures(
+        **{name: getattr(fitted, name) for name in names}, champion_threshold=card["threshold"]["value"]
+    )
+
+
+def _judgement(judged: JudgedCandidate | None) -> Judgement | None:
+    if judged is None:
+        return None
+    return Judgement(
+        words=judged.decision.words,
+        checks=tuple(GateCheck(**asdict(check)) for check in judged.decision.checks),
+        **{name: judged.images[name] for name in ("normal", "anomalous", "masked", "parts", "golden", "left_out")},
+        kinds=tuple(judged.kinds.items()),
+        sources=tuple(judged.sources.items()),
+        left_out_images=judged.left_out,
+    )
+
+
+def _document(
+    report: RetrainingReport, findings: RetrainingFindings, rows: Sequence[ConsideredNormal]
+) -> Mapping[str, Any]:
+    judged, fitted = findings.judged, findings.fitted
+    return plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "category": report.category,
+            "run_date": report.run_date.isoformat(),
+            "run_id": report.run_id,
+            "made_at": report.made_at.isoformat(),
+            "outcome": report.outcome,
+            "words": report.words,
+            "champion": report.champion,
+            "candidate": fitted.version if fitted else None,
+            "fitted": asdict(fitted) if fitted else None,
+            "decision": judged.decision.to_dict() if judged else None,
+            "judged_on": {"images": judged.images, "kinds": judged.kinds, "sources": judged.sources}
+            if judged
+            else None,
+            "normals": {
+                "counts": findings.gathered.counts,
+                "above_threshold": findings.gathered.above_threshold,
+                "table": findings.gathered.key,
+                "left_out": [
+                    {"image_key": row.image_key, "state": row.state, "why": row.why, "labelled_by": row.labelled_by}
+                    for row in rows
+                    if row.state in LEFT_OUT
+                ],
+                "days": [{**asdict(one), "day": one.day.isoformat()} for one in _days(rows)],
+            },
+            "software": report.software,
+        }
+    )

@@ -1,0 +1,1 @@
+"""A model version from labelled normals."""

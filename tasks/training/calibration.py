@@ -1,0 +1,68 @@
+"""What a new model says of the normals that were held out for it: the ground of its thresholds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from rd_core.image_statistics import image_statistics
+from rd_core.model import ReverseDistillation
+from rd_core.pixel_threshold import PixelThreshold, calibrate_pixels
+from rd_core.threshold import Threshold, calibrate
+from tasks.training.normal_images import PixelSource
+
+CALIBRATION_BATCH = 16
+"""images in one forward pass"""
+FEWEST_NEW = 10
+"""new normals that can have a threshold of their own"""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores, statistics and thresholds of n held-out normals, in one order."""
+
+    scores: np.ndarray
+    """float32 [n], raw"""
+    statistics: dict[str, np.ndarray]
+    """by name, float [n]: the image statistics that score rows have"""
+    threshold: Threshold
+    pixel_threshold: PixelThreshold
+
+
+def calibrate_old_and_new(
+    model: ReverseDistillation, pixels: PixelSource, new: Sequence[int], alpha: float
+) -> Calibration:
+    """The stricter of two calibrations: on all held-out normals, and on the new ones alone (their positions).
+
+    After a change of light the old normals say little of the coming nights: a threshold from all keeps its promise on
+    the average of old and new only. This one keeps it for each (conformal by groups, Vovk et al. 2003).
+    """
+    everything = calibrate_model(model, pixels, alpha)
+    if not FEWEST_NEW <= len(new) < len(pixels):
+        return everything
+    lately = calibrate_model(model, pixels.of(new), alpha)
+    return max((everything, lately), key=lambda one: one.threshold.value)
+
+
+def calibrate_model(model: ReverseDistillation, pixels: PixelSource, alpha: float) -> Calibration:
+    """Score the held-out normals as the nights will, a bounded number of images at a time. Raises TooFewNormals."""
+    scores: list[np.ndarray] = []
+    distances: list[np.ndarray] = []
+    statistics: list[dict[str, float]] = []
+
+    def maps() -> Iterator[np.ndarray]:
+        for start in range(0, len(pixels), CALIBRATION_BATCH):
+            batch = [pixels[i] for i in range(start, min(start + CALIBRATION_BATCH, len(pixels)))]
+            found = model.score(np.stack(batch))
+            scores.append(found.scores)
+            distances.append(found.feature_distances)
+            statistics.extend(asdict(image_statistics(picture)) for picture in batch)
+            yield from torch.from_numpy(found.maps).half().numpy()
+
+    pixel_threshold = calibrate_pixels(maps())
+    by_name = {name: np.array([one[name] for one in statistics]) for name in statistics[0]}
+    joined = np.concatenate(scores)
+    return Calibration(
+        joined, {**by_name, "feature_distance": np.concatenate(distances)}, calibrate(joined, alpha), pixel_threshold
+    )

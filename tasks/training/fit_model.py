@@ -1,0 +1,203 @@
+"""A model version from the labelled normals of a category."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core import checkpoint, holdout, training
+from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.descent import TrainingProgress
+from rd_core.model import ReverseDistillation
+from rd_core.threshold import Threshold
+from storage import models
+from storage.filesystem import Store, open_store
+from tasks.faults import ON_STORAGE_FAULT
+from tasks.progress import Progress, tell
+from tasks.scorer import model_for_scoring
+from tasks.training.calibration import calibrate_old_and_new
+from tasks.training.model_card import model_card
+from tasks.training.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
+from tasks.worker_process import prepare_worker_process
+
+
+class NoNormals(Exception):
+    """A category without labelled normals cannot be trained."""
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train, as the settings say."""
+
+    category: str
+    image_height: int
+    image_width: int
+    teacher: str
+    teacher_weights: Path | None
+    recipe: str
+    steps: int | None
+    """None takes the recipe's"""
+    alpha: float
+    part_pattern: str | None
+    white_level: int
+    max_pixels: int
+    seed: int
+
+    @property
+    def training_config(self) -> TrainingConfig:
+        length = {} if self.steps is None else {"steps": self.steps}
+        return recipe(self.recipe, seed=self.seed, **length)
+
+    @property
+    def model_config(self) -> ModelConfig:
+        return model_config(
+            self.recipe, teacher=self.teacher, image_height=self.image_height, image_width=self.image_width
+        )
+
+    @property
+    def image_format(self) -> ImageFormat:
+        return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """What a training reports of itself."""
+
+    category: str
+    version: str
+    train: int
+    """images"""
+    early_stop: int
+    calibration: int
+    duplicates: int
+    unreadable: int
+    steps: int
+    seconds: float
+    threshold: float
+    threshold_is_extrapolated: bool
+    champion: bool
+    """it came into force, since there was no champion or promotion was asked for"""
+    test: int = 0
+    """images held out of everything, to compare it with the champion"""
+    started_from: str | None = None
+    """the version whose weights the training went on from; None from scratch"""
+
+
+@task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def fit_model(
+    store_uri: str, images_uri: str, request: TrainingRequest, *, run_id: str, now: datetime, promote: bool
+) -> FittedModel:
+    """Train, calibrate, publish; promote when asked to, or when the category has no champion yet.
+
+    Raises NoNormals, holdout's error for too few of them, TeacherUnavailable.
+    """
+    prepare_worker_process()
+    store = open_store(store_uri)
+    images = open_store(images_uri, read_only=True)
+    normals = find_normal_images(store, images, request.category, request.image_format)
+    if not normals.keys:
+        raise NoNormals(
+            f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
+            f"trained. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
+        )
+    split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
+    fitted = fit_and_publish(store, images, request, normals, split, now=now, card={"run_id": run_id})
+    if not promote and models.read_champion(store, request.category) is not None:
+        return fitted
+    models.promote(store, request.category, fitted.version, by=f"training run {run_id}", now=now)
+    get_run_logger().info("model promoted run=%s category=%s model=%s", run_id, request.category, fitted.version)
+    return replace(fitted, champion=True)
+
+
+def fit_and_publish(
+    store: Store,
+    images: Store,
+    request: TrainingRequest,
+    normals: NormalImages,
+    split: holdout.Split,
+    *,
+    now: datetime,
+    card: dict[str, Any],
+    start: ReverseDistillation | None = None,
+    new: Collection[str] = (),
+) -> FittedModel:
+    """Train on `split` of `normals`, calibrate and publish, with `card` added to the model card; nothing is promoted.
+
+    `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
+    keeps its promise for them alone too.
+    """
+    fitted = _fit(images, normals, split, request, start)
+    weights = checkpoint.to_bytes(fitted.model)
+    keys = _of(normals, split.calibration)
+    calibration = calibrate_old_and_new(
+        model_for_scoring(weights),
+        PixelSource(images, keys, request.image_format),
+        [index for index, key in enumerate(keys) if key in new],
+        request.alpha,
+    )
+    threshold = calibration.threshold
+    model_version = models.new_version(weights, now)
+    whole = {**model_card(request, normals, split, fitted, calibration), **card}
+    whole |= {"version": model_version, "created_at": now.isoformat()}
+    models.publish_model(store, request.category, model_version, weights, whole)
+    get_run_logger().info(
+        "model trained category=%s model=%s seconds=%.1f threshold=%.4f",
+        request.category, model_version, fitted.seconds, threshold.value,
+    )  # fmt: skip
+    return _receipt(request.category, model_version, normals, split, fitted, threshold)
+
+
+def _receipt(
+    category: str,
+    version: str,
+    normals: NormalImages,
+    split: holdout.Split,
+    fitted: training.FitResult,
+    threshold: Threshold,
+) -> FittedModel:
+    return FittedModel(
+        category=category,
+        version=version,
+        train=len(split.train),
+        early_stop=len(split.early_stop),
+        calibration=len(split.calibration),
+        duplicates=len(normals.duplicates),
+        unreadable=len(normals.unreadable),
+        steps=fitted.best_step,
+        seconds=fitted.seconds,
+        threshold=threshold.value,
+        threshold_is_extrapolated=threshold.extrapolated,
+        champion=False,
+        test=len(split.test),
+    )
+
+
+def _fit(
+    images: Store,
+    normals: NormalImages,
+    split: holdout.Split,
+    request: TrainingRequest,
+    start: ReverseDistillation | None,
+) -> training.FitResult:
+    def tell_step(progress: TrainingProgress) -> None:
+        if progress.phase == "steps":
+            tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
+
+    return training.fit(
+        request.model_config,
+        request.training_config,
+        PixelSource(images, _of(normals, split.train), request.image_format),
+        PixelSource(images, _of(normals, split.early_stop), request.image_format),
+        start=start,
+        teacher_weights=request.teacher_weights,
+        on_step=tell_step,
+    )
+
+
+def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:
+    return [normals.keys[index] for index in indices]

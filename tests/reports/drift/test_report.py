@@ -1,0 +1,162 @@
+"""The drift report: verdict first, every text escaped, complete in itself and never too large."""
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+
+from reports.drift import report as drift_report
+from reports.drift.markdown import render_drift_markdown
+from reports.drift.records import CategorySection, GoldenFigures, NewThreshold
+from reports.drift.report import MOST_BYTES, render_drift_report
+from reports.drift.words import worst_action
+from tests.reports.drift_builders import FIRST, figures, model, report, section
+
+EVIL = "<img src=x onerror=alert(1)>&\u202eevil\x00 aws_secret_access_key=abc"
+VOID = {"meta", "link", "br", "wbr", "img", "hr", "input"}
+
+
+class _Tags(HTMLParser):
+    """Every opened tag is closed, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+DRIFTING = {
+    "action": "retrain",
+    "causes": ("light or camera",),
+    "changed_since": "2026-03-06",
+    "stands": True,
+    "p_value": 0.0002,
+    "figures": figures(outside=(5, 6, 7, 8, 9)),
+    "reasons": ("The scores have gone up.",),
+}
+
+
+def test_the_verdict_comes_first_and_the_gravest_category_before_the_others() -> None:
+    page = render_drift_report(
+        report(section("calm"), section("light", **DRIFTING), section("bad", action="stop the line"))
+    )
+    assert page.index("Stop the line: bad. Retrain: light. 1 on hold: no drift.") < page.index("<table")
+    assert re.findall(r'<h2 id="category-\d+-title">(\w+) ', page) == ["bad", "light", "calm"]
+    assert "<title>Drift, 2026-03-01 to 2026-03-30: stop the line</title>" in page
+    assert "check lamps" in page.lower() and "light or camera" in page
+
+
+def test_every_figure_has_a_line_that_says_what_it_means_and_what_to_do() -> None:
+    page = render_drift_report(report(section("light", **DRIFTING), section()))
+    captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", page, re.S)
+    assert len(captions) == page.count("<svg") == 18
+    assert sum("nothing to do" in caption for caption in captions) == 9
+    outside = [caption for caption in captions if "5 of 10 days outside, last on 2026-03-10" in caption]
+    assert len(outside) == 8
+    assert all(len(caption.split(". ")) >= 3 for caption in outside)
+
+
+def test_it_opens_without_a_network_or_a_script_and_is_well_formed() -> None:
+    page = render_drift_report(report(section("light", **DRIFTING)))
+    assert "default-src 'none'" in page
+    assert not re.search(r"<script|<link|@import|url\(|src=|https?://", page)
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert "prefers-color-scheme: dark" in page and "@media print" in page and "width=device-width" in page
+    assert page.count("<title>") == page.count("</title>") > 10
+
+
+def test_texts_from_outside_are_escaped_and_hold_no_credentials() -> None:
+    bad = section(
+        EVIL, **{**DRIFTING, "reasons": (EVIL,), "message": EVIL, "model_version": EVIL},
+        newest_alarms=(("2026-03-10", f"images/cloth/2026-03-10/{EVIL}.png", 4.2),),
+    )  # fmt: skip
+    silent = section("silent", action=None, message=EVIL, figures=(), alarms=None, p_value=None)
+    whole = report(bad, silent, failed=((EVIL, EVIL),), store_uri=f"s3://user:word@plant/{EVIL}", run_id=EVIL)
+    for text in (render_drift_report(whole), render_drift_markdown(whole)):
+        assert "<img" not in text and "\u202e" not in text and "\x00" not in text
+        assert "=abc" not in text and "user:word" not in text
+    assert "images/<wbr>cloth/<wbr>" in render_drift_report(whole)
+
+
+def test_alarms_are_listed_where_something_is_to_be_done() -> None:
+    alarms = (("2026-03-10", "images/cloth/2026-03-10/a.png", 4.2),)
+    assert "Newest alarms" in render_drift_report(report(section(**{**DRIFTING, "newest_alarms": alarms})))
+    assert "Newest alarms" not in render_drift_report(report(section(newest_alarms=alarms)))
+
+
+def test_a_model_change_is_told_and_drawn() -> None:
+    later = {"first_day": FIRST + timedelta(days=10), "last_day": FIRST + timedelta(days=19)}
+    two = CategorySection("cloth", (model(**DRIFTING), model(model_version="v2", figures=figures(start=10), **later)))
+    page = render_drift_report(report(two))
+    assert "2026-03-01 to 2026-03-10: v1-abc, 800 images, verdict retrain" in page
+    assert page.count(">new model</text>") == 8
+    assert worst_action(report(two)) == "hold"
+
+
+def test_figures_of_golden_images_threshold_and_discovery_are_told() -> None:
+    page = render_drift_report(
+        report(
+            section(golden=GoldenFigures(24, 3, 0.5, 0.01), new_threshold=NewThreshold(4.5, 7, 1), **DRIFTING),
+            section("other"),
+        )
+    )
+    assert "3 of 24" in page and "the largest change is 0.5 standard deviations, 0.01 is allowed" in page
+    assert "these days alone would give 4.5: 7 alarms would be none, 1 image more" in page
+    assert "also among 2 models tested at once" in page
+    assert "no difference between the scores&#39; distribution and the calibration&#39;s stands among 2" in page
+
+
+def test_unscored_images_and_silence_are_said() -> None:
+    page = render_drift_report(
+        report(section(unscored=12), section("few", action=None, message="5 are too few.", figures=()))
+    )
+    assert "12 of 800 images could not be scored" in page
+    assert "5 are too few." in page and "Nothing can be said of few." in page
+    empty = render_drift_report(report(categories=()))
+    assert "No category has a sealed day in this window" in empty
+    assert "Not assessed, by an error: x v1." in render_drift_report(report(failed=(("x v1", "card is gone"),)))
+
+
+@pytest.mark.parametrize(
+    ("most", "drawings", "texts", "words"),
+    [
+        (5_000_000, 90, 10 * 20 * 8, None),
+        (400_000, 90, 8, None),
+        (80_000, 9, 8, "Drawings of categories on hold are left out here"),
+        (45_000, 0, 0, "Drawings are left out here"),
+    ],
+)
+def test_however_much_there_is_it_stays_below_the_limit(
+    most: int, drawings: int, texts: int, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift_report, "MOST_BYTES", most)
+    drifting = {**DRIFTING, "figures": figures(20, outside=(19,))}
+    calm = (section(f"calm{i}", figures=figures(20)) for i in range(9))
+    page = render_drift_report(report(section("light", **drifting), *calm))
+    assert len(page.encode()) < most
+    assert (page.count("<svg"), page.count('class="hit"')) == (drawings, texts)
+    assert ("are left out here" in page) == (words is not None)
+    assert words is None or words in page
+
+
+def test_a_month_of_twenty_categories_stays_below_five_megabytes_whole() -> None:
+    page = render_drift_report(report(*(section(f"c{i}", figures=figures(30, outside=(29,))) for i in range(20))))
+    assert len(page.encode()) < MOST_BYTES == 5_000_000
+    assert page.count('class="hit"') == 20 * 30 * 8
+
+
+def test_markdown_has_table_reasons_and_failures() -> None:
+    text = render_drift_markdown(report(section("light", **DRIFTING), section("a|b"), failed=(("x v1", "gone"),)))
+    assert "| light | retrain | light or camera | 2026-03-06 | 800 | 2\u202f% | 0 | v1-abc |" in text
+    assert "a\\|b" in text
+    assert "- The scores have gone up." in text and "## a" not in text
+    assert "- x v1: gone" in text

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from reports.run import advice
+
+
+def words(run) -> str:
+    return " ".join(advice.next_steps(run))
+
+
+def test_a_quiet_night_needs_nothing(category_run):
+    run = category_run(unreadable=0, images=38, anomalous=0)
+    assert advice.next_steps(run) == []
+
+
+def test_more_alarms_than_chance_explains_are_called_so(category_run):
+    assert "real defects, or something new" in words(category_run(ok=1000, anomalous=40))
+    assert "Look at each" in words(category_run(ok=1000, anomalous=12))
+
+
+def test_a_night_that_moved_as_a_whole_comes_first(category_run):
+    run = category_run()
+    moved = category_run(scores=run.scores + np.float32(0.1))
+    assert "whole night has moved" in advice.next_steps(moved)[0]
+    assert "whole night" not in words(run)
+    assert "whole night" not in words(category_run(scores=moved.scores[:5]))
+
+
+@pytest.mark.parametrize(("alpha", "needed"), [(0.01, "99"), (0.005, "199"), (0.3, "3")])
+def test_an_extrapolated_threshold_says_how_many_normals_are_needed(category_run, alpha, needed):
+    assert f"At least {needed} are needed" in words(category_run(threshold_extrapolated=True, alpha=alpha))
+    assert "extrapolated" not in words(category_run(alpha=alpha))
+
+
+def test_a_category_without_a_model_is_told_the_command(category_run):
+    assert "rd-inspect train --category cloth" in words(category_run(state="no champion"))
+
+
+def test_the_callers_message_takes_the_place_of_ours(category_run):
+    steps = advice.next_steps(category_run(state="failed", message="the disk is full: make room"))
+    assert "the disk is full: make room" in steps
+    assert not any("This category failed" in step for step in steps)
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [({}, 2), ({"images": 120, "ok": 0, "unreadable": 0}, 120), ({"images": 0}, 2)],
+)
+def test_images_nobody_judged_are_counted_also_when_the_run_never_reached_them(category_run, fields, missing):
+    assert advice.without_score(category_run(**fields)) == missing
+
+
+def test_no_share_without_scores(category_run):
+    assert advice.alarm_share(category_run(ok=0, anomalous=0)) is None
+    assert advice.alarm_share(category_run(ok=40, anomalous=10)) == 0.25

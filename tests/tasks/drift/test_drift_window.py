@@ -1,0 +1,91 @@
+"""The window's rows: each image once, by its latest row, as the view `latest` has it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import parquet, scores
+from storage.filesystem import Store, open_store
+from storage.queries import run_query
+from tasks.drift.drift_window import STATISTICS, read_window
+from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
+
+LAST = FIRST + timedelta(days=2)
+NAMES = ["a.png", "b.png", "c.png"]
+PLANS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(["v1", "v2"]), st.sets(st.sampled_from(NAMES), min_size=1)),
+    min_size=1,
+    max_size=6,
+)
+
+
+def latest(store: Store, version: str) -> list[tuple]:
+    sql = f"SELECT run_date, image_key, score FROM latest WHERE model_version = '{version}' ORDER BY 1, 2"
+    return [tuple(row.values()) for row in run_query(store, sql).to_pylist()]
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PLANS)
+def test_rows_are_those_of_the_view_latest(tmp_path_factory: pytest.TempPathFactory, plans: list[tuple]) -> None:
+    store = open_store(tmp_path_factory.mktemp("plant"), create=True)
+    for version in ("v1", "v2"):
+        put_calibrated_model(store, "cloth", version, normals=12)
+    for number, (day, version, names) in enumerate(plans):
+        put_day(
+            store, "cloth", FIRST + timedelta(days=day), version=version, later=number, names=sorted(names),
+            etag=f"e{number}",
+        )  # fmt: skip
+    for version in ("v1", "v2"):
+        found = read_window(store, "cloth", version, FIRST, LAST)
+        rows = sorted(
+            (FIRST.fromordinal(int(day)), key, score)
+            for day, key, score in zip(found.days, found.keys.to_pylist(), found.scores, strict=True)
+        )
+        assert rows == latest(store, version)
+        assert found.images == len(rows)
+
+
+def test_unscored_images_are_counted_and_other_days_and_categories_are_not(store: Store) -> None:
+    for category in ("cloth", "cloth2"):
+        put_calibrated_model(store, category)
+        for day in range(4):
+            put_day(store, category, FIRST + timedelta(days=day), Day(images=5, unreadable=day))
+    found = read_window(store, "cloth", "v1", FIRST + timedelta(days=1), LAST)
+    assert (found.images, found.unreadable, found.rejected, len(found.scores)) == (10, 3, 0, 7)
+    assert found.sealed_days == (FIRST + timedelta(days=1), LAST)
+    assert found.days.tolist() == [LAST.toordinal() - 1] * 4 + [LAST.toordinal()] * 3
+    assert all(key.startswith("images/cloth/") for key in found.keys.to_pylist())
+
+
+def test_parts_from_before_the_image_statistics_have_none(store: Store) -> None:
+    put_calibrated_model(store, "cloth")
+    put_day(store, "cloth", FIRST, Day(images=3))
+    put_day(store, "cloth", LAST, Day(images=2))
+    old = next(info.key for info in store.list(f"scores/run_date={FIRST}"))
+    store.write(old, parquet.to_bytes(scores.read_part(store, old).drop_columns(list(STATISTICS))))
+    found = read_window(store, "cloth", "v1", FIRST, LAST)
+    assert len(found.scores) == 5
+    for name in STATISTICS:
+        assert np.isnan(found.statistics[name]).tolist() == [True] * 3 + [False] * 2
+
+
+def test_only_the_columns_that_are_needed_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_calibrated_model(store, "cloth")
+    put_day(store, "cloth", FIRST, Day(images=3))
+    read: list[tuple[str, ...]] = []
+    read_columns: Callable = scores.read_columns
+    monkeypatch.setattr(
+        scores, "read_columns", lambda s, k, names: read.append(tuple(names)) or read_columns(s, k, names)
+    )
+    monkeypatch.setattr(scores, "read_part", lambda *_: pytest.fail("a whole part was read"))
+    read_window(store, "cloth", "v1", FIRST, LAST)
+    assert read == [("image_key", "score", "status", "scored_at", *STATISTICS)]
+
+
+def test_a_window_without_a_seal_is_empty(store: Store) -> None:
+    found = read_window(store, "cloth", "v1", FIRST, LAST)
+    assert (found.images, found.sealed_days, len(found.scores)) == (0, (), 0)

@@ -1,0 +1,118 @@
+"""Golden images: chosen once, scored again, compared with the first time."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage import models, parquet
+from storage.errors import CorruptObject
+from storage.filesystem import Store
+from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
+from tasks.drift.golden_set import (
+    GOLDEN_IMAGES,
+    GoldenImage,
+    choose_golden_set,
+    golden_pair,
+    read_golden_set,
+    replay_golden_set,
+    write_golden_set,
+)
+from tests.factories import DAY, NOW, pinned, png, put_images, put_model, quick_weights
+
+NEXT = DAY + timedelta(days=1)
+
+
+def golden(store: Store, names: Sequence[str]) -> list[str]:
+    put_model(store, "cloth")
+    keys = put_images(store, "cloth", names)
+    write_golden_set(store, "cloth", [GoldenImage(key, store.info(key).etag) for key in keys], now=NOW)
+    return keys
+
+
+def replay(store: Store, day=DAY):
+    return replay_golden_set.fn(store.uri, store.uri, day, pinned("cloth"))
+
+
+def test_the_first_replay_is_the_reference_and_the_next_give_the_same(store: Store) -> None:
+    golden(store, [f"{i}.png" for i in range(10)])
+    first, second = replay(store), replay(store, NEXT)
+    assert (first.images, first.scored, first.left_out, first.is_reference) == (10, 10, 0, True)
+    assert not second.is_reference
+    assert first.key == "reports/golden/2026-03-02/cloth/v1.parquet"
+    reference = parquet.from_bytes(store.read(golden_reference_key("cloth", "v1")), "x")
+    model = parquet.from_bytes(store.read(second.key), "x")
+    assert reference["image_key"].to_pylist() == model["image_key"].to_pylist()
+    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    np.testing.assert_allclose(now, then, rtol=1e-6)
+    assert len(then) == 10 and len(set(then)) == 10
+
+
+def test_a_changed_score_shows_and_the_latest_replay_of_the_window_counts(store: Store) -> None:
+    golden(store, ["a.png", "b.png"])
+    replay(store)
+    key = replay(store, NEXT).key
+    table = parquet.from_bytes(store.read(key), "x")
+    moved = table.set_column(2, "score", pa.array([9.0, None], pa.float32()))
+    moved = moved.set_column(3, "status", pa.array(["ok", "unreadable"]))
+    store.write(key, parquet.to_bytes(moved))
+    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    assert then.tolist() == table["score"].to_pylist()
+    assert now[0] == 9.0 and np.isnan(now[1])
+    then, now = golden_pair(store, "cloth", "v1", DAY, DAY)
+    assert now.tolist() == then.tolist()
+    assert golden_pair(store, "cloth", "v1", NEXT + timedelta(days=1), NEXT + timedelta(days=9)) is None
+
+
+def test_files_that_are_gone_or_replaced_say_nothing_of_the_software(store: Store) -> None:
+    keys = golden(store, ["a.png", "b.png", "c.png"])
+    replay(store)
+    (store.zarr_store(keys[0]).root).unlink()
+    store.write(keys[1], png(99))
+    receipt = replay(store, NEXT)
+    assert (receipt.images, receipt.scored, receipt.left_out) == (3, 1, 2)
+    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    assert len(then) == 1
+    np.testing.assert_allclose(now, then, rtol=1e-5)
+    rows = parquet.from_bytes(store.read(receipt.key), "x").to_pylist()
+    assert [row["status"] for row in rows] == ["gone", "replaced", "ok"]
+
+
+def test_a_golden_set_is_written_once(store: Store) -> None:
+    first = [GoldenImage("images/cloth/x.png", "e1")]
+    assert write_golden_set(store, "cloth", first, now=NOW) == first
+    assert write_golden_set(store, "cloth", [GoldenImage("other", "e2")], now=NOW) == first
+    assert read_golden_set(store, "cloth") == first
+    assert read_golden_set(store, "metal") == []
+
+
+def test_where_nobody_has_chosen_calibration_images_are_taken_over_the_whole_list(store: Store) -> None:
+    keys = put_images(store, "cloth", [f"{i:03}.png" for i in range(60)])
+    card = {"data": {"calibration": [*keys, "images/cloth/2026-03-02/gone.png"]}}
+    models.publish_model(store, "cloth", "v1", quick_weights(), card)
+    count = choose_golden_set.fn(store.uri, store.uri, "cloth", "v1")
+    chosen = read_golden_set(store, "cloth")
+    assert len(chosen) == count <= GOLDEN_IMAGES
+    assert [one.key for one in chosen] == keys[::3]
+    assert all(one.etag == store.info(one.key).etag for one in chosen)
+    before = store.read(golden_set_key("cloth"))
+    assert choose_golden_set.fn(store.uri, store.uri, "cloth", "v1") == count
+    assert store.read(golden_set_key("cloth")) == before
+
+
+def test_without_calibration_images_or_a_set_there_is_nothing_to_replay(store: Store) -> None:
+    put_model(store, "cloth")
+    assert choose_golden_set.fn(store.uri, store.uri, "cloth", "v1") == 0
+    assert store.info(golden_set_key("cloth")) is None
+    assert replay(store) is None
+    assert store.info(golden_scores_key(DAY, "cloth", "v1")) is None
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": [1]}', json.dumps({"images": [{"key": "x"}]})])
+def test_a_damaged_list_is_told_with_the_cure(store: Store, text: str) -> None:
+    store.write(golden_set_key("cloth"), text.encode())
+    with pytest.raises(CorruptObject, match="Restore"):
+        read_golden_set(store, "cloth")

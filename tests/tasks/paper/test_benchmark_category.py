@@ -1,0 +1,268 @@
+"""One network of a benchmark: what it is trained on, and that its figures are those of its scores."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from rd_core import training
+from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.errors import TooFewNormals
+from rd_core.metrics.aupro import aupro
+from rd_core.metrics.paper_pro import paper_pro
+from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.preprocessing import resize
+from rd_core.training import FitResult, fit
+from tasks.import_folder import NotAnImageFolder
+from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement, benchmark_category
+from tasks.paper.benchmark_folder import (
+    BenchmarkImages,
+    BrokenImage,
+    DecodedImages,
+    JudgedImage,
+    defects,
+    mvtec_categories,
+    novelty_classes,
+)
+from tests.rd_core.striped_images import textured, with_blot
+
+SIZE = 64
+MODEL = model_config("paper", teacher="efficientnet_lite0", image_height=SIZE, image_width=SIZE)
+MIDDLE = model_config("paper", teacher=MODEL.teacher, image_height=SIZE, image_width=SIZE, map_stages=(2,))
+TRAINING = recipe("paper", steps=2)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def save(folder: Path, images: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
+
+
+def make_category(folder: Path, masks: bool = True) -> None:
+    """Stripes of 80 pixels a side, blots for defects, 10 normals to train on."""
+    side = 80
+    save(folder / "train" / "good", textured(10, side, side))
+    save(folder / "test" / "good", textured(5, side, side, seed=1))
+    save(folder / "test" / "blot", with_blot(textured(6, side, side, seed=2)))
+    if masks:
+        mask = np.zeros((6, side, side), dtype=np.uint8)
+        mask[:, 20:36, 20:36] = 255
+        for number in range(1, 6):  # not where a defect is, so that figures differ from image to image
+            mask[number, 40 : 40 + 6 * number, 40:70] = 255
+        save(folder / "ground_truth" / "blot", mask)
+        for path in sorted((folder / "ground_truth" / "blot").iterdir()):
+            path.rename(path.with_name(f"{path.stem}_mask.png"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mvtec")
+    make_category(folder / "cloth")
+    make_category(folder / "bare", masks=False)
+    return folder
+
+
+@pytest.fixture
+def folder(shared: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(shared, tmp_path / "mvtec"))
+
+
+def measure(images: BenchmarkImages, *models: ModelConfig) -> list[Measurement]:
+    request = BenchmarkRequest(images, models or (MODEL,), TRAINING, None)
+    return list(benchmark_category(request, lambda _: None))
+
+
+def cloth(folder: Path) -> BenchmarkImages:
+    return mvtec_categories(folder, ["cloth"])[0]
+
+
+def test_a_category_is_read_with_the_truth_its_folders_tell(folder: Path) -> None:
+    (folder / "cloth" / "test" / "good" / ".DS_Store").write_bytes(b"x")
+    (folder / "license.txt").write_text("free")
+    bare, found = mvtec_categories(folder)
+    assert (bare.category, found.category) == ("bare", "cloth")
+    assert [path.name for path in found.train] == [f"{i:03}.png" for i in range(10)]
+    assert [(one.path.parent.name, one.is_anomalous) for one in found.test] == [("blot", True)] * 6 + [
+        ("good", False)
+    ] * 5
+    masks = [one.mask.name if one.mask else None for one in found.test]
+    assert masks == [f"{i:03}_mask.png" for i in range(6)] + [None] * 5
+    assert not any(one.mask for one in bare.test)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (shutil.rmtree, "is not a folder"),
+        (lambda folder: [shutil.rmtree(path) for path in folder.iterdir()], "no category in it"),
+        (lambda folder: shutil.rmtree(folder / "cloth" / "test" / "good"), "0 in test/good"),
+        (lambda folder: shutil.rmtree(folder / "cloth" / "test" / "blot"), "0 in other folders"),
+        (lambda folder: [path.unlink() for path in (folder / "cloth/train/good").iterdir()], "0 images in train"),
+        (lambda folder: (folder / "cloth").rename(folder / "clothes"), "Did you mean 'clothes'"),
+        (lambda folder: shutil.copytree(folder / "bare" / "train", folder / "train"), "--category mvtec"),
+    ],
+)
+def test_a_folder_that_cannot_be_judged_is_refused(folder: Path, spoil, words: str) -> None:
+    spoil(folder)
+    with pytest.raises(NotAnImageFolder, match=words):
+        mvtec_categories(folder, ["cloth"])
+
+
+def test_of_novelty_each_class_in_turn_is_normal(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for name, count in (("a", 2), ("b", 3), ("c", 1)):
+            save(tmp_path / part / name, textured(count))
+    found = novelty_classes(tmp_path)
+    assert [(one.category, len(one.train), len(one.test)) for one in found] == [("a", 2, 6), ("b", 3, 6), ("c", 1, 6)]
+    for one in found:
+        assert all(judged.is_anomalous == (judged.path.parent.name != one.category) for judged in one.test)
+        assert {path.parent.name for path in one.train} == {one.category}
+    assert [(one.category, len(one.test)) for one in novelty_classes(tmp_path, ["b"])] == [("b", 6)]
+    shutil.rmtree(tmp_path / "test" / "c")
+    with pytest.raises(NotAnImageFolder, match="a, b, c to train and a, b to test"):
+        novelty_classes(tmp_path)
+
+
+def test_the_digest_follows_every_image_and_not_the_folders_place(shared: Path, folder: Path) -> None:
+    digest = cloth(shared).digest()
+    assert cloth(folder).digest() == digest
+    for name in ("train/good/003.png", "test/blot/003.png", "ground_truth/blot/003_mask.png"):
+        path = folder / "cloth" / name
+        before = path.read_bytes()
+        path.write_bytes(before + b"x")
+        assert cloth(folder).digest() != digest
+        path.write_bytes(before)
+    assert cloth(folder).digest() == digest
+    (folder / "cloth/test/good/004.png").rename(folder / "cloth/test/good/005.png")
+    assert cloth(folder).digest() != digest
+
+
+def test_masks_come_on_the_maps_grid(folder: Path) -> None:
+    image = cloth(folder).test[0]
+    found = defects(image, SIZE, SIZE)
+    assert found is not None and found.shape == (SIZE, SIZE)
+    rows, columns = np.nonzero(found)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (16, 28, 16, 28)  # 20 to 36 of 80
+    assert defects(JudgedImage(image.path, True, None), SIZE, SIZE) is None
+    assert image.mask is not None
+    Image.new("L", (80, 80)).save(image.mask)
+    with pytest.raises(BrokenImage, match=r"000_mask\.png marks no pixel"):
+        defects(image, SIZE, SIZE)
+
+
+def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
+    (folder / "cloth" / "train" / "good" / "004.png").write_bytes(b"not an image")
+    with pytest.raises(BrokenImage, match=r"004\.png cannot be read"):
+        measure(cloth(folder))
+
+
+def test_one_image_to_train_on_is_too_few(folder: Path) -> None:
+    images = cloth(folder)
+    with pytest.raises(TooFewNormals):
+        measure(BenchmarkImages("cloth", folder, images.train[:1], images.test))
+
+
+@dataclass
+class Watched:
+    """One run on cloth, from the outside."""
+
+    found: list[Measurement]
+    fitted: list[FitResult]
+    asked: list[tuple[ModelConfig, TrainingConfig, list[bytes], list[bytes]]]
+    told: list[BenchmarkProgress]
+
+
+@pytest.fixture(scope="module")
+def watched(shared: Path) -> Watched:
+    run = Watched([], [], [], [])
+
+    def watch(model, settings, train, early_stop, **more):
+        run.asked.append((model, settings, [i.tobytes() for i in train], [i.tobytes() for i in early_stop]))
+        run.fitted.append(fit(model, settings, train, early_stop, **more))
+        return run.fitted[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "fit", watch)
+        request = BenchmarkRequest(cloth(shared), (MODEL, MIDDLE), TRAINING, None)
+        run.found += benchmark_category(request, run.told.append)
+    return run
+
+
+def test_the_figures_are_those_of_the_scores(shared: Path, watched: Watched) -> None:
+    found, model, test = watched.found[0], watched.fitted[0].model, cloth(shared).test
+    truth = [one.is_anomalous for one in test]
+    scored = model.score(np.stack([resize(np.asarray(Image.open(one.path)), SIZE, SIZE) for one in test]))
+    assert found.image_auroc == pytest.approx(roc_auc_score(truth, scored.scores), abs=1e-9)
+    masks = [defects(one, SIZE, SIZE) for one in test]
+    defective = np.stack([np.zeros((SIZE, SIZE), bool) if mask is None else mask for mask in masks])
+    stored = scored.maps.astype(np.float16)
+    assert found.pixel_auroc == pytest.approx(roc_auc_score(defective.ravel(), stored.ravel()), abs=1e-3)
+    assert found.aupro == pytest.approx(aupro(PixelTables.of(stored, masks, truth)), abs=1e-3)
+    pros = [paper_pro(one, mask) for one, mask in zip(scored.maps, masks, strict=True) if mask is not None]
+    assert np.std(pros) > 0.01
+    assert found.paper_pro == pytest.approx(np.mean(pros), abs=1e-3)
+    assert (found.masked_images, found.steps) == (6, 2)
+    assert found.images_per_second > 0
+    assert found.training_seconds == watched.fitted[0].seconds
+    weights = sum(p.numel() for p in model.parameters())
+    assert found.model_bytes == pytest.approx(4 * weights, rel=0.02)  # batch norms are folded
+
+
+def test_all_normals_train_to_the_last_step_as_the_paper_says(watched: Watched) -> None:
+    ((_, settings, train, monitored),) = watched.asked
+    assert len(set(train)) == 10
+    assert monitored == train[:8]
+    assert (settings.keep, settings.patience, settings.schedule) == ("last", None, "constant")
+    assert (settings.optimiser, settings.learning_rate, settings.betas) == ("adam", 5e-3, (0.5, 0.999))
+    assert (settings.batch_size, settings.loss) == (16, "per_position")
+
+
+def test_what_is_watched_changes_no_weight(shared: Path, watched: Watched) -> None:
+    paths = cloth(shared).train
+    other = fit(MODEL, TRAINING, DecodedImages(paths), DecodedImages(paths[9:])).model.state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in watched.fitted[0].model.state_dict().items())
+
+
+def test_other_maps_are_judged_on_the_same_network(shared: Path, watched: Watched) -> None:
+    assert len(watched.asked) == 1
+    assert [one.model for one in watched.found] == [MODEL, MIDDLE]
+    (alone,) = measure(cloth(shared), MIDDLE)
+    for name in ("image_auroc", "pixel_auroc", "aupro", "paper_pro"):
+        assert getattr(watched.found[1], name) == pytest.approx(getattr(alone, name), abs=1e-9)
+    assert watched.found[0].pixel_auroc != watched.found[1].pixel_auroc
+
+
+def test_the_work_is_followed_to_its_end(watched: Watched) -> None:
+    last = {progress.stage: (progress.done, progress.total) for progress in watched.told}
+    assert last == {"features": (18, 18), "steps": (2, 2), "scoring": (11, 11)}
+
+
+@pytest.mark.parametrize("kind", ["oce", "pretrained"])
+def test_every_bottleneck_of_table_5_trains(shared: Path, kind: str) -> None:
+    config = model_config(
+        "paper", teacher=MODEL.teacher, image_height=SIZE, image_width=SIZE, bottleneck=kind, map_stages=(1, 3)
+    )
+    (found,) = measure(cloth(shared), config)
+    assert found.model.bottleneck == kind
+    assert found.image_auroc is not None
+
+
+def test_without_masks_there_are_image_figures_alone(shared: Path) -> None:
+    (found,) = measure(mvtec_categories(shared, ["bare"])[0])
+    assert found.image_auroc is not None
+    assert (found.pixel_auroc, found.aupro, found.paper_pro, found.masked_images) == (None, None, None, 0)

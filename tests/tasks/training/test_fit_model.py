@@ -1,0 +1,170 @@
+"""Training as a task: what ends up in the store and in the card."""
+
+from dataclasses import asdict, replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from rd_core.image_statistics import image_statistics
+from rd_core.threshold import conformal_p_values
+from storage import labels, models
+from storage.filesystem import Store
+from storage.labels import Label
+from tasks.retraining import refit_model as refit_module
+from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNormal, write_considered
+from tasks.retraining.gather_normals import GatheredNormals
+from tasks.retraining.refit_model import RefitOrder, refit_model
+from tasks.scorer import warm_scorer
+from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tests.factories import DAY, NOW, SIZE, png, put_images, put_model
+
+REQUEST = TrainingRequest(
+    category="cloth",
+    image_height=SIZE,
+    image_width=SIZE,
+    teacher="efficientnet_lite0",
+    teacher_weights=None,
+    recipe="robust",
+    steps=2,
+    alpha=0.2,
+    part_pattern=r"(?P<part>part\d+)_",
+    white_level=65535,
+    max_pixels=1_000_000,
+    seed=0,
+)
+
+
+@pytest.fixture
+def normals(store: Store) -> list[str]:
+    """24 normals of 12 parts, one more that is a copy, and one that does not decode."""
+    keys = put_images(store, "cloth", [f"part{i // 2:02}_view{i % 2}.png" for i in range(24)])
+    copy, broken = (f"images/cloth/2026-03-02/part9{i}_x.png" for i in range(2))
+    store.write(copy, png(0))
+    store.write(broken, b"not an image")
+    everything = [*keys, copy, broken]
+    labels.write_labels(store, "cloth", [Label(key, "normal", None, "me", NOW) for key in everything], "normals")
+    return keys
+
+
+def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: object):
+    return fit_model.fn(
+        store.uri,
+        store.uri,
+        replace(REQUEST, **changes),
+        run_id="run-1",
+        now=NOW + timedelta(seconds=later),
+        promote=promote,
+    )
+
+
+def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -> None:
+    fitted = fit(store)
+    card = models.read_card(store, "cloth", fitted.version)
+    sets = [card["data"][name] for name in ("train", "early_stop", "calibration")]
+    assert sorted(key for keys in sets for key in keys) == sorted(normals)
+    parts = [{key.split("part")[1][:2] for key in keys} for keys in sets]
+    assert parts[0].isdisjoint(parts[1]) and parts[0].isdisjoint(parts[2]) and parts[1].isdisjoint(parts[2])
+    assert card["data"]["duplicates"] == ["images/cloth/2026-03-02/part90_x.png"]
+    assert list(card["data"]["unreadable"]) == ["images/cloth/2026-03-02/part91_x.png"]
+    assert len(card["calibration_scores"]) == fitted.calibration == len(sets[2])
+    assert card["threshold"]["alpha"] == 0.2
+    assert card["training"]["steps"] == 2
+    assert card["model"]["teacher"] == "efficientnet_lite0"
+    assert len(card["data"]["digest"]) == 64
+    assert card["software"]["torch"]
+
+
+def test_the_published_model_scores_its_calibration_images_as_the_card_says(store: Store, normals: list[str]) -> None:
+    fitted = fit(store)
+    card = models.read_card(store, "cloth", fitted.version)
+    scorer = warm_scorer(store, "cloth", fitted.version)
+    pixels = np.stack([scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
+    found = np.sort(scorer.model.score(pixels).scores)
+    np.testing.assert_allclose(found, card["calibration_scores"], rtol=1e-5)
+    assert (found > scorer.threshold * (1 + 1e-5)).mean() <= 0.2
+    assert conformal_p_values(found, scorer.calibration_scores).max() == pytest.approx(1.0)
+
+
+def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_scores(
+    store: Store, normals: list[str]
+) -> None:
+    card = models.read_card(store, "cloth", fit(store).version)
+    kept = card["calibration_statistics"]
+    scorer = warm_scorer(store, "cloth", card["version"])
+    pixels = [scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]]
+    found = scorer.model.score(np.stack(pixels))
+    order = np.argsort(found.scores)
+    seen = [asdict(image_statistics(pixels[i])) for i in order]
+    for name in ("brightness", "contrast", "sharpness"):
+        np.testing.assert_allclose(kept[name], [one[name] for one in seen], rtol=1e-6)
+    np.testing.assert_allclose(kept["feature_distance"], found.feature_distances[order], rtol=1e-4)
+    assert len(set(kept["sharpness"])) == len(pixels) > 1
+
+
+def test_the_first_version_is_champion_and_the_next_a_candidate(store: Store, normals: list[str]) -> None:
+    first = fit(store)
+    assert first.champion
+    second = fit(store, later=1, seed=1)
+    assert not second.champion
+    assert models.read_champion(store, "cloth").version == first.version
+    third = fit(store, later=2, seed=2, promote=True)
+    champion = models.read_champion(store, "cloth")
+    assert champion.version == third.version
+    assert [earlier.version for earlier in champion.history] == [first.version]
+
+
+def test_no_normals_is_told_with_the_cure(store: Store) -> None:
+    put_images(store, "cloth", ["a.png"])
+    with pytest.raises(NoNormals, match="rd-inspect import"):
+        fit(store)
+
+
+@pytest.fixture
+def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What is handed on to be trained, in place of a training; the champion is the quick model of 64 pixels."""
+    put_model(store, "cloth")
+    rows = [
+        ConsideredNormal(key, NEW if i < 20 else QUARANTINED, None, True, DAY, None, "ada", NOW)
+        for i, key in enumerate(normals)
+    ]
+    write_considered(store, "considered.parquet", rows)
+    handed: dict[str, object] = {}
+
+    def keep(_store: Store, _images: Store, request: TrainingRequest, images: object, split: object, **more: object):
+        handed.update(request=request, normals=images, split=split, **more)
+        return FittedModel("cloth", "v2", 1, 1, 1, 0, 0, 1, 0.1, 1.0, False, False)
+
+    monkeypatch.setattr(refit_module, "fit_and_publish", keep)
+    return handed
+
+
+def refit(store: Store, *, from_scratch: bool = False, **changes: object) -> FittedModel:
+    found = GatheredNormals("cloth", "v1", "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
+    order = RefitOrder(replace(REQUEST, **changes), found, from_scratch)
+    return refit_model.fn(store.uri, store.uri, order, run_id="run-2", now=NOW)
+
+
+def test_a_refit_takes_the_chosen_normals_alone_and_holds_whole_parts_out(
+    store: Store, normals: list[str], gathered: dict
+) -> None:
+    fitted = refit(store)
+    used, split = gathered["normals"], gathered["split"]
+    assert used.keys == tuple(normals[:20])
+    sets = [{used.names[i][:6] for i in chosen} for chosen in (split.train, split.calibration, split.test)]
+    assert split.test and not sets[2] & (sets[0] | sets[1])
+    card = gathered["card"]
+    assert set(card["provenance"]) == set(used.keys)
+    assert card["provenance"][normals[0]]["labelled_by"] == "ada"
+    assert card["retraining"]["considered"] == {NEW: 20, QUARANTINED: 4}
+    assert not fitted.champion and models.read_champion(store, "cloth").version == "v1"
+
+
+def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch_is_asked_for(
+    store: Store, gathered: dict
+) -> None:
+    assert refit(store).started_from == "v1"
+    assert gathered["start"].config == REQUEST.model_config
+    assert refit(store, from_scratch=True).started_from is gathered["start"] is None
+    assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
+    assert gathered["card"]["retraining"]["started_from"] is None
