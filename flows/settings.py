@@ -138,7 +138,7 @@ class Settings(BaseModel):
     defaults: CategorySettings
     """what a category has that is not named in `categories.toml`"""
     categories: dict[str, CategorySettings]
-    drift: dict[str, Any]
+    drift: dict[str, Any] = Field(default_factory=dict)
     """settings of the drift statistics by name, checked; what is not named keeps its default there"""
 
     @property

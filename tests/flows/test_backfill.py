@@ -250,7 +250,7 @@ def test_batches_of_a_night_overtake_those_of_a_backfill(monkeypatch: pytest.Mon
     for batches, priority in ((400, 0), (1, PRIORITY)):
         plan = Plan(Partition("cloth", FIRST, "v1"), "digest", "manifest", "maps", batches, 1, "run", NOW)
         job = PartitionJob("store", "images", FIRST, pinned("cloth"), "run", NOW)
-        _submit(PartitionPlan(job, batches, 0, plan), priority)
+        _submit(PartitionPlan(job, batches, 0, plan), priority, gpu=False)
     night, backfilled = seen[:400], seen[400:]
     assert len(backfilled) == 1
     assert min(night) > max(backfilled)

@@ -187,8 +187,8 @@ def test_nothing_sealed_is_nothing_to_do(store: Store, scheduler: str) -> None:
 
 
 def test_many_categories_get_the_resamples_their_discovery_needs() -> None:
-    assert _drift_settings(None, 3).resamples == 400
-    assert 1 / (_drift_settings(None, 100).resamples + 1) < 0.05 / 100
+    assert _drift_settings({}, 3).resamples == 400
+    assert 1 / (_drift_settings({}, 100).resamples + 1) < 0.05 / 100
 
 
 def test_a_lost_card_or_seal_fails_the_run_and_the_others_are_told(store: Store, scheduler: str) -> None:
