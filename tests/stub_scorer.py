@@ -35,4 +35,6 @@ def warm_stub(store: Store, category: str, version: str) -> StubScorer:
     return StubScorer()
 
 
-score_batch.warm_scorer = warm_stub
+def dask_setup(_: object) -> None:
+    """Dask calls this in each worker that has this module as a preload."""
+    score_batch.warm_scorer = warm_stub

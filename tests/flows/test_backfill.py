@@ -104,6 +104,7 @@ def score(job: PartitionJob, *, batches: int) -> None:
             seal_partition.fn(job.store_uri, planned.plan, receipts, NOW)
 
 
+@pytest.mark.slow
 def test_the_way_from_gaps_to_a_whole_store(plant: Plant) -> None:
     """One test, for each step needs the one before."""
     a_dry_run_tells_and_writes_nothing(plant)

@@ -57,6 +57,7 @@ def gpu_worker(scheduler: str, folder: Path) -> Iterator[None]:
             client.sync(worker.close)
 
 
+@pytest.mark.slow
 def test_scoring_waits_for_a_gpu_and_stays_there(
     store: Store, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -180,6 +180,7 @@ def metrics_in(folder: Path, flow: str) -> dict[Sample, float]:
     return samples((folder / f"rd_inspect_{flow}.prom").read_text())
 
 
+@pytest.mark.slow
 def test_each_flow_leaves_a_file_that_tells_what_it_did(store: Store, scheduler: str, folder: Path) -> None:
     put_model(store, "cloth")
     put_images(store, "cloth", ["a.png", "b.png"])

@@ -19,6 +19,7 @@ from tasks.renew_plan import renew_plan
 from tasks.score_batch import score_batch
 from tasks.seal_partition import seal_partition
 from tests.factories import DAY, NOW, everything_below, pinned, png, put_images
+from tests.stub_scorer import warm_stub
 
 NIGHT = Partition("cloth", DAY, "v1")
 
@@ -26,9 +27,6 @@ NIGHT = Partition("cloth", DAY, "v1")
 @pytest.fixture
 def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A night of three batches; the images' keys."""
-    monkeypatch.setattr(scoring, "warm_scorer", None)  # kept and put back, whatever the next line does to it
-    from tests.stub_scorer import warm_stub  # noqa: PLC0415  # puts itself in place at import
-
     monkeypatch.setattr(scoring, "warm_scorer", warm_stub)
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(5)])
     planned = plan_batches.fn(PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-1", NOW, 2))
