@@ -28,7 +28,9 @@ _NAME_CLASH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity"}
 # These come with status 400, like many a mistake of ours, so the status alone does not tell.
 _DENIED_CODES = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"}
-_TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "BadDigest"}
+_RACING = "ConditionalRequestConflict"
+"""two conditional writes met in S3 itself: nothing is decided yet, and it asks for another try"""
+_TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "BadDigest", _RACING}
 
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
@@ -96,7 +98,7 @@ def _of_response(error: boto.ClientError, action: str, taken: type[StorageError]
         return AccessDenied(f"{told}; nothing was read or written. {_CREDENTIALS_CURE}")
     if status == 404:
         return KeyNotFound(f"{told}; there is no such object. Check the key.")
-    if status in (409, 412):
+    if status in (409, 412) and code != _RACING:
         return taken(f"{told}; another writer was first and nothing was written. Read it again and decide.")
     return _of_server_state(error, told, status, code)
 

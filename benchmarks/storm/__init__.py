@@ -1,0 +1,1 @@
+"""The crash storm: nights and backfills that are killed, cut off and run into each other, and lose nothing."""

@@ -1,0 +1,69 @@
+"""Whether anything is lost when a night is killed, cut off, or run into by another.
+
+    python -m benchmarks.storm [--rounds 100] [--seed 0] [--out build/storm.jsonl]
+
+An undisturbed run comes first. Each round then disturbs a night or a backfill of a fresh store at a random moment,
+runs the same command until it says done, and compares every row, map and seal with the undisturbed run. Rounds that
+stand in the file of --out are not played again. Exit code 1 if anything was lost.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.storm.rounds import KINDS, Played, play
+from benchmarks.storm.site import open_site
+from benchmarks.storm.table import table
+
+
+def main() -> None:
+    """Play the rounds that are left, and print the table of all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("build/storm.jsonl"), help="one line a round")
+    parser.add_argument("--kind", action="append", choices=KINDS, help="only these; may be given again")
+    parser.add_argument("--folder", type=Path, help="for logs and stores, new or empty; default a temporary one")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without ending the servers
+    played = _read(given.out, given.seed)
+    left = [number for number in range(given.rounds) if number not in {one.number for one in played}]
+    if left:
+        folder = given.folder or Path(tempfile.mkdtemp(prefix="storm-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        played += _play(left, given.kind or list(KINDS), given.seed, folder, given.out)
+    print(table(played))
+    if any(one.losses for one in played):
+        sys.exit(1)
+
+
+def _play(numbers: list[int], kinds: list[str], seed: int, folder: Path, out: Path) -> list[Played]:
+    """Kinds take turns, and so do the two kinds of stores."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    played = []
+    with open_site(folder) as site:
+        print(f"{folder}: undisturbed, a night takes {site.seconds['inspect']:.1f} s", flush=True)
+        for number in numbers:
+            kind, turn = kinds[number % len(kinds)], number // len(kinds)
+            where = ("local", "s3")[(number + turn * (1 - len(kinds) % 2)) % 2]
+            one = play(site, number, kind, where, seed)
+            with out.open("a") as lines:
+                lines.write(json.dumps(asdict(one)) + "\n")
+            losses = f"LOST {one.losses}: {one.notes}" if one.losses else "nothing lost"
+            print(f"{number} {kind}, {where}, {one.command}: {one.seconds} s, {losses}", flush=True)
+            played.append(one)
+    return played
+
+
+def _read(out: Path, seed: int) -> list[Played]:
+    """Rounds of this seed that were played before."""
+    lines = out.read_text().splitlines() if out.exists() else []
+    return [one for one in (Played(**json.loads(line)) for line in lines) if one.seed == seed]
+
+
+if __name__ == "__main__":
+    main()

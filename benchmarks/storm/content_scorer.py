@@ -1,0 +1,57 @@
+"""A scorer whose maps are the pixels themselves, loaded into Dask workers before they work.
+
+The same image has the same map in every process, so that what a disturbed run wrote can be held, byte for byte,
+against what an undisturbed one did.
+"""
+
+import numpy as np
+
+from benchmarks.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
+from rd_core.anomaly_map import AnomalyMaps
+from storage.filesystem import Store
+from storage.images import decode
+from tasks import score_batch
+
+
+class _Brightness:
+    """Stands for the networks: the map is the mean of the colours, times a strength that each version has."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = np.float32(strength)
+
+    def score(self, images: np.ndarray) -> AnomalyMaps:
+        """uint8 (B, H, W, 3) -> maps float32 (B, H, W) in [0, 3 * strength]."""
+        maps = images.astype(np.float32).mean(axis=3) / np.float32(85) * self.strength
+        return AnomalyMaps(maps, maps.max(axis=(1, 2)), maps.mean(axis=(1, 2)))
+
+
+class ContentScorer:
+    """Stands for tasks.scorer.Scorer."""
+
+    height = width = SIZE
+    threshold = np.float32(THRESHOLD)
+    preprocessing = "storm"
+    review_band = REVIEW_BAND
+    pixel_threshold = PIXEL_LEVEL
+
+    def __init__(self, version: str) -> None:
+        self.model = _Brightness(STRENGTH[version])
+
+    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        """As the real one, without resizing. Raises UnreadableImage."""
+        picture = decode(data)
+        return picture, picture.shape[:2]
+
+    def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """float32 [B] -> float64 [B]"""
+        return 1 / (1 + scores.astype(np.float64))
+
+
+def content_scorer(_store: Store, _category: str, version: str) -> ContentScorer:
+    """Stands for tasks.scorer.warm_scorer."""
+    return ContentScorer(version)
+
+
+def install() -> None:
+    """Let the tasks of this process score by it."""
+    vars(score_batch)["warm_scorer"] = content_scorer

@@ -1,0 +1,171 @@
+"""What a round left in its store, held against what an undisturbed run wrote."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field, fields, replace
+from datetime import date
+
+import numpy as np
+
+from storage import anomaly_maps, layout, manifests, models, parquet, scores, seals
+from storage.errors import CorruptObject, KeyNotFound
+from storage.filesystem import Store
+from storage.images import list_images
+from storage.records import ObjectInfo, Plan
+from storage.scores import ScoreRow
+from storage.seals import Seal, SealedPlan
+from storage.verification import Scope, verify
+
+Reference = Mapping[tuple[str, str], tuple[ScoreRow, bytes | None]]
+"""by model version and image key: the row, and the float32 bytes of its map"""
+
+
+@dataclass
+class Losses:
+    """Counts; all 0 when nothing is lost."""
+
+    lost: int = 0
+    """images without a row of the model in force"""
+    twice: int = 0
+    """rows too many"""
+    maps_without_rows: int = 0
+    rows_without_maps: int = 0
+    changed: int = 0
+    """rows, maps, or counts in seals that differ from the undisturbed run's by a byte"""
+    wrong: int = 0
+    """findings of `verify --deep`"""
+    notes: list[str] = field(default_factory=list)
+    """the first findings, in words"""
+
+    @property
+    def nothing(self) -> bool:
+        return not any(value for value in astuple(self) if isinstance(value, int))
+
+    def count(self, name: str, number: int, what: str) -> None:
+        """Add `number` losses of a kind."""
+        if number:
+            setattr(self, name, getattr(self, name) + number)
+            self.notes.append(f"{name} {number}: {what}")
+
+
+COUNTS = tuple(one.name for one in fields(Losses) if one.name != "notes")
+
+
+def read_reference(store: Store) -> Reference:
+    """Every sealed row of an undisturbed run with its map."""
+    found: dict[tuple[str, str], tuple[ScoreRow, bytes | None]] = {}
+    for seal in seals.list_seals(store):
+        for sealed in seal.plans:
+            maps = _maps(store, sealed.map_store, sealed.images)
+            for row in scores.to_rows(scores.read_scores(store, [part.key for part in sealed.parts])):
+                picture = None if row.map_index is None else maps[row.map_index].tobytes()
+                found[row.model_version, row.image_key] = (row, picture)
+    return found
+
+
+def examine(
+    store: Store, images: Store, reference: Reference, days: Iterable[date], categories: Iterable[str]
+) -> Losses:
+    """Look at every sealed row and map of the store, and at each image of these days and categories."""
+    losses, seen = Losses(), Counter[tuple[str, str, str]]()
+    for seal in seals.list_seals(store):
+        for sealed in seal.plans:
+            seen.update(_examine_plan(store, seal, sealed, reference, losses))
+    for category in categories:
+        champion = models.read_champion(store, category)
+        version = champion.version if champion else ""
+        for day in days:
+            missing = [i.key for i in list_images(images, category, day) if not seen[version, i.key, i.etag]]
+            losses.count("lost", len(missing), f"{version} {missing[:1]}")
+    losses.count("twice", sum(times - 1 for times in seen.values()), str(seen.most_common(1)))
+    _examine_unsealed(store, losses)
+    found = verify(store, images, Scope(deep=True))
+    losses.count("wrong", found.wrong, "; ".join(one.what for one in found.findings if one.wrong)[:300])
+    return losses
+
+
+def _examine_plan(
+    store: Store, seal: Seal, sealed: SealedPlan, reference: Reference, losses: Losses
+) -> list[tuple[str, str, str]]:
+    """(model version, image, etag) of each row of the plan."""
+    plan, planned = manifests.read_plan(store, sealed.manifest), manifests.read_manifest(store, sealed.manifest)
+    maps = _maps(store, sealed.map_store, sealed.images)
+    seen: list[tuple[str, str, str]] = []
+    statuses = Counter[str]()
+    mapped = set()
+    for index, part in enumerate(sealed.parts):
+        start = index * plan.batch_size
+        expected = _expected(plan, planned[start : start + plan.batch_size], start, reference)
+        rows = _rows(store, part.key)
+        if rows is None or store.read(part.key) != parquet.to_bytes(scores.to_table(expected)):
+            odd = sum(a != b for a, b in zip(rows or [], expected, strict=False))
+            losses.count("changed", odd or 1, f"rows of {part.key}")
+        for row in rows or []:
+            seen.append((row.model_version, row.image_key, row.etag))
+            statuses[row.status] += 1
+            if row.map_index is None:
+                continue
+            mapped.add(row.map_index)
+            wanted = reference[row.model_version, row.image_key][1]
+            if np.isnan(maps[row.map_index]).all():
+                losses.count("rows_without_maps", 1, f"{row.image_key} of {sealed.map_store}")
+            elif maps[row.map_index].tobytes() != wanted:
+                losses.count("changed", 1, f"map of {row.image_key}")
+    there = {i for i in range(len(maps)) if not np.isnan(maps[i]).all()}
+    losses.count("maps_without_rows", len(there - mapped), sealed.map_store)
+    counted = (len(seen), statuses["ok"], statuses["unreadable"], statuses["rejected"])
+    promised = (sealed.images, sealed.ok, sealed.unreadable, sealed.rejected)
+    losses.count(
+        "changed", int(counted != promised), f"the seal of {seal.partition} counts {promised}, rows {counted}"
+    )
+    return seen
+
+
+def _expected(plan: Plan, images: list[ObjectInfo], start: int, reference: Reference) -> list[ScoreRow]:
+    """The undisturbed run's rows, as that run would have written them from this plan."""
+    rows = []
+    for i, image in enumerate(images, start):
+        row, _ = reference[plan.partition.model_version, image.key]
+        rows.append(
+            replace(
+                row,
+                etag=image.etag,
+                captured_at=image.modified,
+                run_id=plan.run_id,
+                scored_at=plan.planned_at,
+                map_store=plan.map_store,
+                map_index=None if row.map_index is None else i,
+            )
+        )
+    return rows
+
+
+def _examine_unsealed(store: Store, losses: Losses) -> None:
+    """A part that no seal names may be taken up by a later run, so it must have its maps as well."""
+    sealed = {part.key for seal in seals.list_seals(store) for plan in seal.plans for part in plan.parts}
+    for info in store.list(layout.scores_root()):
+        if info.key in sealed:
+            continue
+        for row in _rows(store, info.key) or []:
+            if row.map_index is None or row.map_store is None:
+                continue
+            try:
+                empty = np.isnan(anomaly_maps.read_map(store, row.map_store, row.map_index)).all()
+            except (KeyNotFound, CorruptObject):
+                empty = True
+            losses.count("rows_without_maps", int(empty), f"{row.image_key} of unsealed {row.map_store}")
+
+
+def _rows(store: Store, key: str) -> list[ScoreRow] | None:
+    try:
+        return scores.to_rows(scores.read_part(store, key))
+    except (KeyNotFound, CorruptObject):
+        return None
+
+
+def _maps(store: Store, key: str, images: int) -> np.ndarray:
+    """float32 (images, H, W); NaN where there is none."""
+    try:
+        return anomaly_maps.read_maps(store, key, range(images))
+    except (KeyNotFound, CorruptObject):
+        return np.full((images, 1, 1), np.nan, np.float32)

@@ -1,0 +1,108 @@
+"""The plant of the storm: three categories by three days of tiny images, one a day unreadable, one a day late."""
+
+import io
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from storage import models
+from storage.filesystem import LocalStore, Store
+from storage.layout import SETTINGS_KEY, image_key
+
+CATEGORIES = ("cloth", "metal", "wood")
+DAYS = tuple(date(2026, 3, 2) + timedelta(days=i) for i in range(3))
+IMAGES = 8
+"""of one category and day, the late one included"""
+BATCH_IMAGES = 4
+SIZE = 32
+"""pixels a side"""
+THRESHOLD, PIXEL_LEVEL, REVIEW_BAND = 2.0, 1.8, (1.7, 2.2)
+STRENGTH = {"v1": 1.0, "v2": 0.75}
+"""by model version: what its maps are multiplied by"""
+NOW = datetime(2026, 3, 9, 2, 0, tzinfo=UTC)
+UNREADABLE, LATE = "05.png", "late.png"
+LATE_CATEGORY, UNREADABLE_CATEGORY = "metal", "cloth"
+
+
+def all_images() -> dict[str, bytes]:
+    """Every image of the plant by key, the late ones too."""
+    found = {}
+    for number, (category, day) in enumerate((c, d) for c in CATEGORIES for d in DAYS):
+        late = category == LATE_CATEGORY
+        names = [f"{i:02}.png" for i in range(IMAGES - late)] + [LATE] * late
+        for i, name in enumerate(names):
+            data = _picture(number * IMAGES + i)
+            if (category, name) == (UNREADABLE_CATEGORY, UNREADABLE):
+                data = data[: len(data) // 2]
+            found[image_key(category, day, name)] = data
+    return found
+
+
+def late_keys() -> list[str]:
+    return [image_key(LATE_CATEGORY, day, LATE) for day in DAYS]
+
+
+class Line:
+    """The camera: it has written all images but the late ones, which come and go with every round.
+
+    A late image comes with the same etag each time: in a folder it is the same file, in S3 the same bytes.
+    """
+
+    def __init__(self, images: Store, stash: Path) -> None:
+        self.images = images
+        self._stash = stash
+        self._late = {key: data for key, data in all_images().items() if key in late_keys()}
+        for key, data in all_images().items():
+            if key not in self._late:
+                images.write(key, data)
+        for key, data in self._late.items():
+            (stash / key.replace("/", "_")).write_bytes(data)
+
+    def late_ones_come(self) -> None:
+        """All late images are there at once, if they were not before."""
+        for key, data in self._late.items():
+            if isinstance(self.images, LocalStore):
+                target = self.images.root / key
+                if not target.exists():
+                    os.link(self._stash / key.replace("/", "_"), target)
+            elif self.images.info(key) is None:
+                self.images.write(key, data)
+
+    def late_ones_go(self) -> None:
+        for key in self._late:
+            self.images.remove(key)
+
+
+def furnish(store: Store) -> None:
+    """Settings and two model versions of each category, the first in force."""
+    store.write(SETTINGS_KEY, f"[plant]\nbatch_images = {BATCH_IMAGES}\n".encode())
+    card = {
+        "preprocessing": "storm",
+        "model": {"image_height": SIZE, "image_width": SIZE},
+        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "storm"},
+        "threshold": {"value": THRESHOLD, "alpha": 0.05, "extrapolated": False},
+        "calibration_scores": [],
+    }
+    for category in CATEGORIES:
+        for version in STRENGTH:
+            weights = f"{category} {version}".encode()
+            models.publish_model(
+                store, category, version, weights, {**card, "category": category, "version": version}
+            )
+        promote(store, category, "v1")
+
+
+def promote(store: Store, category: str, version: str) -> None:
+    models.promote(store, category, version, by="storm", now=NOW)
+
+
+def _picture(seed: int) -> bytes:
+    """Noise below a level of its own, so that scores differ."""
+    random = np.random.default_rng(seed)
+    noise = random.integers(0, 60 + seed % 190, (SIZE, SIZE, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,165 @@
+"""The processes of the storm: commands, a Dask cluster whose parts can be killed, all forked from one warm process.
+
+Importing what a command needs takes longer than a small night; the fork server has imported it once. A forked command
+is a process group of its own and goes through the command line's `main`, as one typed by hand.
+"""
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.forkserver import set_forkserver_preload
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+
+_WARM = multiprocessing.get_context("forkserver")
+set_forkserver_preload(["benchmarks.storm.warm"])
+_WORKERS = 2
+
+
+class Command:
+    """A running `rd-inspect` command."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.process = _WARM.Process(target=_run_command, args=(list(arguments), dict(environment), log))
+        self.process.start()
+
+    @property
+    def running(self) -> bool:
+        return self.process.is_alive()
+
+    def kill(self) -> None:
+        """The whole process group: the flow, and the workers and the server it started."""
+        _kill_group(self.process)
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit code, negative when it was killed; None if it runs longer than that."""
+        self.process.join(seconds)
+        return self.process.exitcode
+
+
+class Cluster:
+    """A scheduler process and worker processes under nannies, which come back when the scheduler does."""
+
+    def __init__(self, log: Path) -> None:
+        self.address = f"tcp://127.0.0.1:{_free_port()}"
+        self._log = log
+        self._scheduler = self._started(_run_scheduler)
+        self._workers = self._started(_run_workers)
+
+    def _started(self, work: object) -> BaseProcess:
+        process = _WARM.Process(target=_in_group, args=(work, self.address, self._log))
+        process.start()
+        return process
+
+    def worker_pids(self, seconds: float = 120) -> list[int]:
+        """Process ids, once all workers are there."""
+        from distributed import Client  # noqa: PLC0415  # --help need not wait for it
+
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, TimeoutError), Client(self.address, timeout=20) as client:
+                found = list(client.run(os.getpid).values())
+                if len(found) == _WORKERS:
+                    return found
+            time.sleep(0.1)
+        raise TimeoutError(f"the Dask workers at {self.address} are not all there after {seconds} s; see {self._log}")
+
+    def kill_scheduler(self) -> None:
+        self._scheduler.kill()
+        self._scheduler.join()
+
+    def start_scheduler(self) -> None:
+        """At the same address, if it is not running."""
+        if not self._scheduler.is_alive():
+            self._scheduler = self._started(_run_scheduler)
+
+
+def end_all() -> None:
+    """Commands and clusters that still run, with all they started."""
+    for process in multiprocessing.active_children():
+        _kill_group(process)
+        process.join()
+
+
+def server_is_up(home: Path) -> bool:
+    """Whether a command owns an embedded Prefect server in `home`."""
+    return (home / "prefect-server.json").exists()
+
+
+def kill_server(home: Path) -> None:
+    """The embedded Prefect server that keeps its address in `home`, with all it started."""
+    # The file goes when the command has ended.
+    with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+        server = psutil.Process(json.loads((home / "prefect-server.json").read_text())["pid"])
+        for one in (server, *server.children(recursive=True)):
+            one.kill()
+
+
+def _run_command(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    os.setsid()
+    _say_to(log)
+    os.environ.update(environment)
+    sys.argv = ["rd-inspect", *arguments]
+    from flows.cli import main  # noqa: PLC0415  # imported by the fork server already
+
+    main()
+
+
+def _in_group(work: object, address: str, log: Path) -> None:
+    os.setsid()
+    _say_to(log)
+    asyncio.run(work(address))  # type: ignore[operator]  # one of the two below
+
+
+async def _run_scheduler(address: str) -> None:
+    from distributed import Scheduler  # noqa: PLC0415
+
+    async with Scheduler(host=address, dashboard_address="127.0.0.1:0") as scheduler:
+        await scheduler.finished()
+
+
+async def _run_workers(address: str) -> None:
+    import dask  # noqa: PLC0415
+    from distributed import Nanny  # noqa: PLC0415
+
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    import distributed.utils  # noqa: PLC0415
+
+    distributed.utils.get_mp_context()  # sets a list of its own, once
+    set_forkserver_preload(["benchmarks.storm.warm"])
+    host, port = address.removeprefix("tcp://").split(":")
+    while True:
+        with contextlib.suppress(OSError, RuntimeError):  # no scheduler yet, or one that went while they started
+            socket.create_connection((host, int(port))).close()
+            nannies = [Nanny(address, nthreads=1, memory_limit=0) for _ in range(_WORKERS)]
+            await asyncio.gather(*nannies)
+            await asyncio.gather(*(one.finished() for one in nannies))
+        await asyncio.sleep(0.2)
+
+
+def _kill_group(process: BaseProcess) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if process.pid is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # one that is so young that it has no group yet
+
+
+def _say_to(log: Path) -> None:
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
