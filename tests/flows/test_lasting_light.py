@@ -32,8 +32,9 @@ def label_at_the_page(tab: Tab, url: str, flagged: Sequence[str]) -> None:
         tab.wait(f"{NAME} !== '' && {DRAWN}")
         shown = tab.run(NAME)
         tab.press("n" if "/good/" in shown else "d")
-        tab.wait(f"{NAME} !== {shown!r}")
-        waiting -= {key for key in waiting if key.endswith(shown)}
+        waiting.discard(shown)
+        said = f"document.getElementById('told').textContent.includes({shown.rpartition('/')[2]!r})"
+        tab.wait(f"{NAME} !== {shown!r}" if waiting else said)  # after the last image its name stays
 
 
 def rate(nights: Sequence[Night]) -> tuple[int, int]:
