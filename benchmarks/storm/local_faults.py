@@ -26,11 +26,11 @@ def install() -> None:
     """Put the faults between the store and the disk of this process. They stay away while the weather is clear."""
     vars(local_store)["_temporary"] = _failing_temporary(local_store._temporary)
     vars(local_store)["_flush_folder"] = _failing_flush(local_store._flush_folder)
-    local_store.LocalStore.open = _failing_open(local_store.LocalStore.open)  # type: ignore[method-assign]
-    local_store.LocalStore._replace = _losing_replace(  # type: ignore[method-assign]
+    local_store.LocalStore.open = _failing_open(local_store.LocalStore.open)  # type: ignore[method-assign]  # faults go in from outside
+    local_store.LocalStore._replace = _losing_replace(  # type: ignore[method-assign]  # faults go in from outside
         local_store.LocalStore._replace
     )
-    ZarrLocalStore.set = _failing_set(ZarrLocalStore.set)  # type: ignore[method-assign]
+    ZarrLocalStore.set = _failing_set(ZarrLocalStore.set)  # type: ignore[method-assign]  # faults go in from outside
 
 
 def _strike(kinds: tuple[int, ...]) -> None:

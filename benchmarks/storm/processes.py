@@ -121,18 +121,18 @@ def _in_group(work: object, address: str, log: Path) -> None:
 
 
 async def _run_scheduler(address: str) -> None:
-    from distributed import Scheduler  # noqa: PLC0415
+    from distributed import Scheduler  # noqa: PLC0415  # in the forked process alone
 
     async with Scheduler(host=address, dashboard_address="127.0.0.1:0") as scheduler:
         await scheduler.finished()
 
 
 async def _run_workers(address: str) -> None:
-    import dask  # noqa: PLC0415
-    from distributed import Nanny  # noqa: PLC0415
+    import dask  # noqa: PLC0415  # in the forked process alone
+    from distributed import Nanny  # noqa: PLC0415  # in the forked process alone
 
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    import distributed.utils  # noqa: PLC0415
+    import distributed.utils  # noqa: PLC0415  # in the forked process alone
 
     distributed.utils.get_mp_context()  # sets a list of its own, once
     set_forkserver_preload(["benchmarks.storm.warm"])
