@@ -94,10 +94,9 @@ def _round(store: Store, scheduler: str, weights: bytes, day: int, arguments: ar
     sealed, reported = night(store, scheduler, CATEGORY, date(2026, 2, 1 + day))
     after = _bare(weights, arguments.size)
     forward, score = ((one + other) / 2 for one, other in zip(before, after, strict=True))
-    print(
-        f"round {day}: forward {forward:.1f}, score {score:.1f}, sealed {sealed:.1f}, night {night:.1f}", flush=True
-    )
-    return Round(forward, score, sealed, reported)
+    one = Round(forward, score, sealed, reported)
+    print(f"round {day}: " + ", ".join(f"{name} {rate:.1f}" for name, rate in asdict(one).items()), flush=True)
+    return one
 
 
 def put_model(store: Store, category: str, size: int, teacher: str = TEACHER) -> bytes:

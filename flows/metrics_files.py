@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
@@ -82,7 +83,8 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
     if version is None or seal is None:
         return CategoryNight(outcome.category, outcome.state, version, seconds_by_stage=outcome.seconds_by_stage)
     parts = [part.key for plan in seal.plans for part in plan.parts]
-    rows = scores.read_scores(store, parts).select(["status", "is_anomalous", "decision", "captured_at"])
+    columns = ("status", "is_anomalous", "decision", "captured_at")
+    rows = pa.concat_tables([scores.read_columns(store, part, columns) for part in parts])
     champion = models.read_champion(store, outcome.category)
     return CategoryNight(
         category=outcome.category,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rd_core.errors import ConfigError
 from rd_core.metrics.decisions import check_threshold
 from rd_core.metrics.image_metrics import check_images, check_scores
+from rd_core.ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,7 @@ class GateSettings:
     """of the bootstrap: the same scores, the same decision"""
 
     def __post_init__(self) -> None:
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(
-                    f"{name} = {value} lies outside {low:g} to {high:g}, where the gate would let everything pass or "
-                    "nothing. Give a value between them."
-                )
+        check_ranges(self, _RANGES, "where the gate would let everything pass or nothing")
 
 
 _RANGES = (

@@ -6,8 +6,6 @@ tells who said what before.
 
 import csv
 import io
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -15,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from storage import layout, parquet
-from storage.errors import AlreadyExists, Conflict, KeyNotFound, StorageError
+from storage.errors import StorageError
 from storage.records import ObjectInfo
 from storage.store import Store
+from storage.swap import swap
 
 DECIDED = ("normal", "anomalous")
 WORDS = (*DECIDED, "unsure", "withdrawn")
@@ -98,28 +97,21 @@ def append_label(store: Store, category: str, label: Label, *, reviewer: str) ->
     address = store.address(key)
     _refuse_label(label, address, 0)
     added = to_table([label])
-    for attempt in range(_ATTEMPTS):
-        try:
-            data, etag = store.read_with_etag(key)
-        except KeyNotFound:
-            try:
-                store.create(key, parquet.to_bytes(added))
-            except AlreadyExists:
-                continue
-            return key
+
+    def change(data: bytes | None) -> bytes | None:
+        if data is None:
+            return parquet.to_bytes(added)
         found = parquet.from_bytes(data, address)
         if added.to_pylist()[0] in found.to_pylist():
-            return key
-        try:
-            store.replace(key, parquet.to_bytes(pa.concat_tables([found, added], promote_options="default")), etag)
-        except Conflict:
-            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 25)))
-            continue
-        return key
-    raise Conflict(
-        f"{address} changed during each of {_ATTEMPTS} tries to add {reviewer}'s label of {label.image_key!r}: it is "
-        "not kept. Find out who writes that file, and label the image again."
+            return None
+        return parquet.to_bytes(pa.concat_tables([found, added], promote_options="default"))
+
+    unfinished = (
+        f"to add {reviewer}'s label of {label.image_key!r}: it is not kept. Find out who writes that file, and label "
+        "the image again."
     )
+    swap(store, key, change, unfinished=unfinished, attempts=_ATTEMPTS)
+    return key
 
 
 def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: datetime) -> Label:

@@ -1,8 +1,6 @@
 """A seal that names another part in place of a damaged one."""
 
 import json
-import random
-import time
 from collections import Counter
 from typing import Any
 
@@ -11,8 +9,7 @@ from storage.errors import Conflict, CorruptObject, KeyNotFound
 from storage.records import Partition, Receipt
 from storage.seals import SealedPart
 from storage.store import Store
-
-_ATTEMPTS = 50
+from storage.swap import swap
 
 
 def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended: Receipt) -> None:
@@ -22,21 +19,17 @@ def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended
     Doing it again changes nothing. Conflict if the seal names neither.
     """
     key = layout.seal_key(partition.category, partition.run_date, partition.model_version)
-    for attempt in range(_ATTEMPTS):
-        data, etag = store.read_with_etag(key)
-        changed = _changed(store, key, data, damaged, mended)
-        if changed is None:
-            return
-        try:
-            store.replace(key, changed, etag)
-        except Conflict:  # another batch of the same day was mended just now
-            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
-            continue
-        return
-    raise Conflict(
-        f"{store.address(key)} changed during each of {_ATTEMPTS} tries to name {mended.part}, so that batch is "
-        "scored and not mended. Find out who writes the seal, and mend again; nothing is scored twice."
+
+    def change(data: bytes | None) -> bytes | None:
+        if data is None:
+            raise KeyNotFound(f"{store.address(key)} is gone, so nothing was mended. Run the night again.")
+        return _changed(store, key, data, damaged, mended)
+
+    unfinished = (
+        f"to name {mended.part}, so that batch is scored and not mended. Find out who writes the seal, and mend "
+        "again; nothing is scored twice."
     )
+    swap(store, key, change, unfinished=unfinished)
 
 
 def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: Receipt) -> bytes | None:

@@ -1,21 +1,18 @@
 """Seals: the marker, written last, that says which plans of a partition are completely scored."""
 
 import json
-import random
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
 from storage import layout
-from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
+from storage.errors import Conflict, CorruptObject, KeyNotFound
 from storage.manifests import read_image_versions
 from storage.records import Partition
 from storage.store import Store
+from storage.swap import swap
 
 SCHEMA_VERSION = 1
-# Each lost swap means that another run's plan was sealed: there are never many at once.
-_ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
@@ -82,33 +79,29 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
     rows would count twice.
     """
     key = _key(partition)
-    mine = None
-    for attempt in range(_ATTEMPTS):
-        try:
-            data, etag = store.read_with_etag(key)
-        except KeyNotFound:
-            seal = _sealed(Seal(SCHEMA_VERSION, partition, sealed_plan.sealed_at, "", ()), sealed_plan)
-            try:
-                store.create(key, _to_bytes(seal))
-            except AlreadyExists:
-                continue
-            return seal
-        found = _from_bytes(data, store.address(key))
-        if any(plan.digest == sealed_plan.digest for plan in found.plans):
-            return found
+    in_force: Seal | None = None
+    mine: set[tuple[str, str]] = set()
+
+    def change(data: bytes | None) -> bytes | None:
+        nonlocal in_force, mine
+        if data is None:
+            in_force = _sealed(Seal(SCHEMA_VERSION, partition, sealed_plan.sealed_at, "", ()), sealed_plan)
+            return _to_bytes(in_force)
+        in_force = _from_bytes(data, store.address(key))
+        if any(plan.digest == sealed_plan.digest for plan in in_force.plans):
+            return None
         mine = mine or read_image_versions(store, sealed_plan.manifest)
-        _refuse_overlap(store, found, sealed_plan, mine)
-        seal = _sealed(found, sealed_plan)
-        try:
-            store.replace(key, _to_bytes(seal), etag)
-        except Conflict:
-            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
-            continue
-        return seal
-    raise Conflict(
-        f"{store.address(key)} changed during each of {_ATTEMPTS} tries to seal plan {sealed_plan.digest}: it is "
-        "scored but not sealed. Find out who writes it, and run again; nothing is scored twice."
+        _refuse_overlap(store, in_force, sealed_plan, mine)
+        in_force = _sealed(in_force, sealed_plan)
+        return _to_bytes(in_force)
+
+    unfinished = (
+        f"to seal plan {sealed_plan.digest}: it is scored but not sealed. Find out who writes it, and run again; "
+        "nothing is scored twice."
     )
+    swap(store, key, change, unfinished=unfinished)
+    assert in_force is not None  # `change` was asked
+    return in_force
 
 
 def sealed_images(store: Store, seal: Seal) -> set[tuple[str, str]]:

@@ -15,13 +15,12 @@ from prefect.cache_policies import NO_CACHE
 from reports.run.markdown import render_run_markdown
 from reports.run.records import CategoryRun, RunReport, ScoredImage
 from reports.run.report import render_run_report
-from storage import anomaly_maps, labels, models, scores, seals
-from storage.errors import StorageError, UnreadableImage
+from storage import labels, models, scores, seals
 from storage.filesystem import Store, open_store
-from storage.images import decode
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.scored_picture import scored_image
 from tasks.software import software
 
 WORST = 12
@@ -152,29 +151,6 @@ def _worst(
     known = labels.read_labels(store, category).select(["image_key", "label", "kind"]).to_pylist()
     label_of = {row["image_key"]: row for row in known}
     rows = scored.to_pylist()
-    return [_scored_image(store, images, row, label_of.get(row["image_key"], {}), settings) for row in rows]
-
-
-def _scored_image(
-    store: Store, images: Store, row: dict[str, Any], label: dict[str, Any], settings: dict[str, Any]
-) -> ScoredImage:
-    try:
-        data = images.read(row["image_key"])
-        picture = decode(data, white_level=settings["white_level"], max_pixels=settings["max_pixels"])
-    except (
-        StorageError,
-        UnreadableImage,
-    ):  # removed or changed since it was scored: the row and the map remain
-        picture = None
-    return ScoredImage(
-        image_key=row["image_key"],
-        score=row["score"],
-        threshold=row["threshold"],
-        is_anomalous=row["is_anomalous"],
-        p_value=row["p_value"],
-        anomalous_area=row["anomalous_area"],
-        label=label.get("label"),
-        kind=label.get("kind"),
-        picture=picture,
-        anomaly_map=anomaly_maps.read_map(store, row["map_store"], row["map_index"]),
-    )
+    unlabelled = {"label": None, "kind": None}
+    told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
+    return [scored_image(store, images, row, settings) for row in told]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from unittest.mock import patch
 
 from zarr.storage import LocalStore as ZarrLocalStore
 
@@ -24,13 +25,12 @@ SLOW_SECONDS = 1.0
 
 def install() -> None:
     """Put the faults between the store and the disk of this process. They stay away while the weather is clear."""
-    vars(local_store)["_temporary"] = _failing_temporary(local_store._temporary)
-    vars(local_store)["_flush_folder"] = _failing_flush(local_store._flush_folder)
-    local_store.LocalStore.open = _failing_open(local_store.LocalStore.open)  # type: ignore[method-assign]  # faults go in from outside
-    local_store.LocalStore._replace = _losing_replace(  # type: ignore[method-assign]  # faults go in from outside
-        local_store.LocalStore._replace
-    )
-    ZarrLocalStore.set = _failing_set(ZarrLocalStore.set)  # type: ignore[method-assign]  # faults go in from outside
+    disk, maps = local_store.LocalStore, ZarrLocalStore
+    patch.object(local_store, "_temporary", _failing_temporary(local_store._temporary)).start()
+    patch.object(local_store, "_flush_folder", _failing_flush(local_store._flush_folder)).start()
+    patch.object(disk, "open", _failing_open(disk.open)).start()
+    patch.object(disk, "_replace", _losing_replace(disk._replace)).start()
+    patch.object(maps, "set", _failing_set(maps.set)).start()
 
 
 def _strike(kinds: tuple[int, ...]) -> None:

@@ -13,16 +13,25 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from multiprocessing.forkserver import set_forkserver_preload
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import dask
+import psutil
+from distributed import Client, Nanny, Scheduler
+from distributed.utils import get_mp_context
+
+from flows.cli import main
 
 _WARM = multiprocessing.get_context("forkserver")
 set_forkserver_preload(["benchmarks.storm.warm"])
 _WORKERS = 2
+
+Work = Callable[[str], Coroutine[Any, Any, None]]
+"""a scheduler or workers at an address, until they end"""
 
 
 class Command:
@@ -55,15 +64,13 @@ class Cluster:
         self._scheduler = self._started(_run_scheduler)
         self._workers = self._started(_run_workers)
 
-    def _started(self, work: object) -> BaseProcess:
+    def _started(self, work: Work) -> BaseProcess:
         process = _WARM.Process(target=_in_group, args=(work, self.address, self._log))
         process.start()
         return process
 
     def worker_pids(self, seconds: float = 120) -> list[int]:
         """Process ids, once all workers are there."""
-        from distributed import Client  # noqa: PLC0415  # --help need not wait for it
-
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, TimeoutError), Client(self.address, timeout=20) as client:
@@ -109,32 +116,23 @@ def _run_command(arguments: list[str], environment: dict[str, str], log: Path) -
     _say_to(log)
     os.environ.update(environment)
     sys.argv = ["rd-inspect", *arguments]
-    from flows.cli import main  # noqa: PLC0415  # imported by the fork server already
-
     main()
 
 
-def _in_group(work: object, address: str, log: Path) -> None:
+def _in_group(work: Work, address: str, log: Path) -> None:
     os.setsid()
     _say_to(log)
-    asyncio.run(work(address))  # type: ignore[operator]  # one of the two below
+    asyncio.run(work(address))
 
 
 async def _run_scheduler(address: str) -> None:
-    from distributed import Scheduler  # noqa: PLC0415  # in the forked process alone
-
     async with Scheduler(host=address, dashboard_address="127.0.0.1:0") as scheduler:
         await scheduler.finished()
 
 
 async def _run_workers(address: str) -> None:
-    import dask  # noqa: PLC0415  # in the forked process alone
-    from distributed import Nanny  # noqa: PLC0415  # in the forked process alone
-
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-    import distributed.utils  # noqa: PLC0415  # in the forked process alone
-
-    distributed.utils.get_mp_context()  # sets a list of its own, once
+    get_mp_context()  # sets a list of its own, once
     set_forkserver_preload(["benchmarks.storm.warm"])
     host, port = address.removeprefix("tcp://").split(":")
     while True:

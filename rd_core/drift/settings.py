@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rd_core.errors import ConfigError
+from rd_core.ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,7 @@ class DriftSettings:
     """of the bootstrap: the same window, the same figures"""
 
     def __post_init__(self) -> None:
-        for name, low, high in _RANGES:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(
-                    f"{name} = {value} lies outside {low:g} to {high:g}, where a verdict would be chance or never "
-                    "come. Give a value between them."
-                )
+        check_ranges(self, _RANGES, "where a verdict would be chance or never come")
 
 
 # Beyond a million days a chart's limit lies where floating point ends; with a reference above 1 a single

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from rd_core.errors import ConfigError
 from rd_core.metrics.image_metrics import check_images, check_scores
 from rd_core.metrics.intervals import CONFIDENCE, check_confidence
-from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, part_draws, parts_as_numbers
+from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, bounds, part_draws, parts_as_numbers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def metric_difference(
         metric(ranked[1].weighted(times)) - metric(ranked[0].weighted(times))
         for times in part_draws(count, len(labels), resamples, seed)
     ]
-    return Difference(was, became, *_bounds(np.concatenate(draws), confidence))
+    return Difference(was, became, *bounds(np.concatenate(draws), 1 - check_confidence(confidence)))
 
 
 def mean_difference(
@@ -78,19 +78,12 @@ def mean_difference(
     number, count = _parts(parts, was, resamples)
     gains, cases = np.bincount(number, became - was, count), np.bincount(number, minlength=count)
     draws = [(times @ gains) / (times @ cases) for times in part_draws(count, len(was), resamples, seed)]
-    return Difference(float(was.mean()), float(became.mean()), *_bounds(np.concatenate(draws), confidence))
+    return Difference(
+        float(was.mean()), float(became.mean()), *bounds(np.concatenate(draws), 1 - check_confidence(confidence))
+    )
 
 
 def _parts(parts: Sequence[str], cases: NDArray[np.generic], resamples: int) -> tuple[NDArray[np.intp], int]:
     if resamples < 1:
         raise ConfigError(f"{resamples} resamples give no bounds. Draw some 2000.")
     return parts_as_numbers(parts, len(cases))
-
-
-def _bounds(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    tail = 1 - check_confidence(confidence)
-    defined = draws[~np.isnan(draws)]
-    if not len(defined):
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return float(low), float(high)

@@ -48,11 +48,16 @@ def part_bootstrap(
     draws = np.concatenate(
         [metric(ranked.weighted(times)) for times in part_draws(count, len(values), resamples, seed)]
     )
+    return Interval(value, *bounds(draws, tail))
+
+
+def bounds(draws: NDArray[np.float64], tail: float) -> tuple[float, float]:
+    """Resampled figures [r], NaN where undefined -> their quantiles at `tail` and 1 - `tail`; NaN if all are NaN."""
     defined = draws[~np.isnan(draws)]
     if not len(defined):
-        return Interval(value, np.nan, np.nan)
+        return float("nan"), float("nan")
     low, high = np.quantile(defined, [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+    return float(low), float(high)
 
 
 def parts_as_numbers(parts: Sequence[str], images: int) -> tuple[NDArray[np.intp], int]:

@@ -25,9 +25,10 @@ from storage.filesystem import Store, open_store
 from storage.layout import evaluation_prefix
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
-from tasks.evaluation.pictures import pick, scored_image
+from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import read_pixels, read_rows
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.scored_picture import scored_image
 from tasks.software import software
 
 PICTURES = 240

@@ -31,7 +31,6 @@ from storage import models
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store, open_store
 from storage.layout import retraining_prefix
-from tasks.evaluation.pictures import PICTURE_SIDE
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.retraining.considered_normals import (
     LEFT_OUT,
@@ -44,6 +43,7 @@ from tasks.retraining.considered_normals import (
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate, plain
 from tasks.retraining.promote_candidate import Promotion
+from tasks.scored_picture import PICTURE_SIDE
 from tasks.scorer import Scorer, warm_scorer
 from tasks.software import software
 from tasks.training.fit_model import FittedModel

@@ -21,8 +21,8 @@ from storage.records import Partition
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.figures import mark_latest
+from tasks.evaluation.gallery import pick
 from tasks.evaluation.measure_aupimo import measure_aupimo
-from tasks.evaluation.pictures import pick
 from tasks.evaluation.tables import read_rows
 from tasks.evaluation.write_evaluation_report import (
     FIGURES,

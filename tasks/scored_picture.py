@@ -1,6 +1,6 @@
-"""The images an evaluation shows: misses, false alarms and what was decided narrowly."""
+"""A scored row as reports show it: with its picture, its map, and the drawn defect where there is one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,6 @@ from tasks.evaluation.labelled_pixels import Uncountable, read_mask
 
 PICTURE_SIDE = 224
 """pixels of the longer side: no report draws them larger"""
-
-
-def pick(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], ...]:
-    """(worst misses, worst false alarms, borderline) of judged rows, at most `most` of each."""
-
-    def margin(row: dict[str, Any]) -> float:
-        return float(row["score"]) - float(row["threshold"])
-
-    misses = [row for row in rows if row["label"] == "anomalous" and margin(row) <= 0]
-    alarms = [row for row in rows if row["label"] == "normal" and margin(row) > 0]
-    right = [row for row in rows if (row["label"] == "anomalous") == (margin(row) > 0)]
-    return (
-        sorted(misses, key=margin)[:most],
-        sorted(alarms, key=margin, reverse=True)[:most],
-        sorted(right, key=lambda row: abs(margin(row)))[:most],
-    )
 
 
 def scored_image(store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]) -> ScoredImage:
