@@ -11,6 +11,7 @@ from distributed import Client, LocalCluster
 from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
+from flows import worker_start
 from flows.settings import Settings
 
 WORKER_MEMORY_SHARE = 0.8
@@ -37,8 +38,9 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
         return
     cores = settings.plant.workers or os.cpu_count() or 1
     workers = max(1, min(cores, most_workers or cores))
+    worker_start.begin_imports()
     with (
-        dask.config.set(_CALM),
+        dask.config.set({**_CALM, **worker_start.DASK_CONFIG}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -46,7 +48,8 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
-            env={"RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
+            # whole, for a forked worker begins with the environment of the process it was forked from
+            env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
             memory_limit=WORKER_MEMORY_SHARE / workers,
         ) as cluster,
         Client(cluster),

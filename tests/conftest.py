@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from flows import worker_start
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
@@ -50,13 +51,19 @@ def prefect_api(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def scheduler(prefect_api: str) -> Iterator[str]:
     """A Dask cluster of two worker processes, as an embedded run has."""
-    from distributed import LocalCluster  # noqa: PLC0415  # a second that most tests need not pay
+    import dask  # noqa: PLC0415  # a second that most tests need not pay
+    from distributed import LocalCluster  # noqa: PLC0415  # likewise
 
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.ERROR,
-    ) as cluster:
+    worker_start.begin_imports()
+    with (
+        dask.config.set(worker_start.DASK_CONFIG),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+            env=dict(os.environ),
+        ) as cluster,
+    ):
         yield cluster.scheduler_address

@@ -106,6 +106,8 @@ def command_server(verbose: bool) -> Iterator[None]:
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     from flows.prefect_server import prefect_server
+    from flows.worker_start import begin_imports
 
+    begin_imports()
     with prefect_server():
         yield

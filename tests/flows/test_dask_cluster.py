@@ -1,5 +1,7 @@
 """The embedded cluster."""
 
+import os
+
 import psutil
 import pytest
 from distributed import Client
@@ -36,7 +38,7 @@ def test_spare_cores_become_threads_of_the_workers(
     with pytest.raises(Refused), dask_cluster(settings(workers=cores), most_workers=tasks):
         pass
     assert asked["n_workers"] == workers
-    assert asked["env"] == {"RD_INSPECT_TORCH_THREADS": str(threads)}
+    assert asked["env"] == {**os.environ, "RD_INSPECT_TORCH_THREADS": str(threads)}
 
 
 def test_it_listens_on_loopback_alone() -> None:
@@ -51,3 +53,22 @@ def test_it_listens_on_loopback_alone() -> None:
         ]
         assert sockets
         assert {socket.laddr.ip for socket in sockets} == {"127.0.0.1"}
+
+
+def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with dask_cluster(settings(workers=1)):
+        pass  # the process that workers are forked from is there now
+    monkeypatch.setenv("RD_INSPECT_TEST_MARK", "set after that")
+    with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
+        (imported, mark), *_ = client.run(_imported_and_mark).values()
+    assert imported
+    assert mark == "set after that"
+
+
+def _imported_and_mark() -> tuple[bool, str | None]:
+    import os  # noqa: PLC0415  # runs in the worker
+    import sys  # noqa: PLC0415
+
+    return {"torch", "timm", "tasks.score_batch"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")

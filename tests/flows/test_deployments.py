@@ -8,7 +8,9 @@ from pathlib import Path
 
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.deployments import run_deployment
 
 from storage.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
@@ -37,22 +39,20 @@ def test_deployments_run_on_a_worker(
     put_model(store, "cloth")
     keys = put_images(store, "cloth", ["a.png", "b.png"])
     environment = command_environment(RD_INSPECT_STORE=store.uri, RD_INSPECT_CODE=str(ROOT))
-    prefect(environment, "work-pool", "create", "inspection", "--type", "process")
-    prefect(environment, "deploy", "--all")
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="inspection", type="process"))
     with (tmp_path / "worker.log").open("wb") as log:
         worker = subprocess.Popen(
             [*PREFECT, "worker", "start", "--pool", "inspection"], env=environment, stdout=log, stderr=log
         )
         try:
-            said = prefect(
-                environment,
-                "deployment", "run", "inspect-images/ad-hoc", "--watch", "--watch-timeout", "150",
-                "--param", f"run_date={DAY}", "--param", f"dask_address={scheduler}",
-            )  # fmt: skip
+            prefect(environment, "deploy", "--all")  # while the worker starts
+            asked = {"run_date": str(DAY), "dask_address": scheduler}
+            ran = run_deployment("inspect-images/ad-hoc", parameters=asked, timeout=150, poll_interval=0.5)
         finally:
             worker.terminate()
             worker.wait()
-    assert "Completed" in said
+    assert ran.state.is_completed(), (tmp_path / "worker.log").read_text()
     assert_night_is_whole(store, "cloth", keys)
     check_what_was_deployed(store)
 

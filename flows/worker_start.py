@@ -1,0 +1,41 @@
+"""How worker processes of an embedded cluster begin: forked from one process that has imported what they need.
+
+Each of them would otherwise import torch, timm and Prefect for itself, more than ten seconds of a core apiece.
+"""
+
+import contextlib
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import sys
+from collections.abc import Iterator
+
+FROM_ONE_PROCESS = sys.platform == "linux"
+"""elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
+DASK_CONFIG = {"distributed.worker.multiprocessing-method": "forkserver"} if FROM_ONE_PROCESS else {}
+_IMPORTED = ("distributed", "prefect_dask", "tasks.plan_batches", "tasks.score_batch", "tasks.seal_partition", "timm")
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""what Dask gives its workers: numpy reads it when it is imported, and a process with threads must not be forked"""
+
+
+def begin_imports() -> None:
+    """Start that process, unless it runs already. It imports on its own, while the caller goes on."""
+    if not FROM_ONE_PROCESS:
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(_IMPORTED))
+    with _environment(_ONE_THREAD):
+        multiprocessing.forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
