@@ -109,7 +109,7 @@ def test_a_store_where_every_swap_is_lost_ends_in_a_conflict(
         raise Conflict("always")
 
     monkeypatch.setattr(LocalStore, "_replace", refuse)
-    monkeypatch.setattr("storage.seals.time.sleep", lambda _: None)
+    monkeypatch.setattr("storage.swap.time.sleep", lambda _: None)
     with pytest.raises(Conflict, match="50 tries"):
         add_plan(local, partition, sealed(planned(local, partition, images[1:])))
 
