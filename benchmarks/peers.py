@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -199,7 +200,7 @@ def _patchcore(category: Category, _seed: int) -> Scorer:
     return _by_anomalib(model, category, lambda: model.subsample_embedding(CORESET))
 
 
-def _by_anomalib(model: torch.nn.Module, category: Category, finish: Callable[[], object]) -> Scorer:
+def _by_anomalib(model: Any, category: Category, finish: Callable[[], object]) -> Scorer:
     spec = teacher_spec(TEACHER)
     adopt = load_weights(TEACHER, spec.source, None)
     full = timm.create_model(f"tf_{TEACHER}")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models import ResNet
 
 from rd_core.config import model_config, recipe
 from rd_core.descent import Descent, Sources, optimiser_for
@@ -70,7 +71,7 @@ def _their_step(teacher: str, images: np.ndarray, steps: int) -> float:
     return _seconds(step, steps)
 
 
-def _their_features(encoder: nn.Module, batch: Tensor) -> tuple[Tensor, ...]:
+def _their_features(encoder: ResNet, batch: Tensor) -> tuple[Tensor, ...]:
     x = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(batch))))
     first = encoder.layer1(x)
     second = encoder.layer2(first)
@@ -88,7 +89,7 @@ def _our_step(teacher: str, images: np.ndarray, steps: int) -> tuple[float, floa
         began = time.perf_counter()
         stream_features(model, list(images), keep=cache)
         pass_of_teacher = time.perf_counter() - began
-        run = Descent(model, settings, Sources(cache, cache, [], []), lambda _: None)
+        run = Descent(model, settings, Sources(cache, cache, cache, cache), lambda _: None)
         model.train()
         optimiser = optimiser_for(model, settings)
         seconds = _seconds(lambda: run.descend(optimiser, np.arange(len(images))), steps)
