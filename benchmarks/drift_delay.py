@@ -3,23 +3,19 @@
     python -m benchmarks.drift_delay [--months 50] [--quiet 200] [--calibrations 100 400] [--images 200]
                                     [--wobble 0.05] [--change-day 10]
 
-Each simulated month has 30 nights. Scores of normal images are gamma distributed, 1 % of the parts are defective and
-score high, every day wobbles a little around its mean, lamps and focus included. The month so far is assessed every
-night. A change comes with the images of day 10: the delay counts the nights from there to the first verdict other
-than hold, 0 being the night of day 10 itself; verdict and cause are judged on that night and the two that follow, by
-their last. A quiet month has a false alarm if any of its 30 nights ends in a verdict other than hold.
+Scores of normal images are gamma distributed, 1 % of the parts are defective and score high, every day wobbles a
+little around its mean, lamps and focus included. A change comes with the images of day 10. `benchmarks.drift_months`
+says how a month is judged; `benchmarks.drift_pictures` is the same on drawn pictures and a trained model.
 """
 
 import argparse
-import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.drift.assessment import DriftAssessment, assess
+from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change, print_head, print_quiet
 from rd_core.drift.causes import (
     BRIGHTNESS,
     CONTRAST,
@@ -34,15 +30,11 @@ from rd_core.drift.causes import (
 )
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
-from rd_core.drift.window import Baseline, Window, baseline, window
+from rd_core.drift.window import Baseline, baseline
 from rd_core.threshold import calibrate
 
 ALPHA = 0.01
-DAYS = 30
-FIRST_DAY = 739_000
-NIGHTS_TO_JUDGE = 3
 GOLDEN = 20
-STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, FEATURE_DISTANCE)
 
 
 @dataclass(frozen=True)
@@ -92,17 +84,34 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Of one month."""
+class Simulation:
+    """A Production without a picture."""
 
-    delay: int | None
-    """nights from the change to the first verdict other than hold; None if there was none"""
-    early: bool
-    """whether the night before the change had a verdict other than hold"""
-    verdict: str
-    """judged NIGHTS_TO_JUDGE nights on"""
-    cause: str | None
-    """the first of that night"""
+    line: Line
+    change: Change = Change()
+
+    @property
+    def change_day(self) -> int:
+        return self.line.change_day
+
+    def baseline(self, random: np.random.Generator) -> Baseline:
+        count = self.line.calibration
+        scores = _normal_scores(count, random)
+        named = dict(zip(STATISTICS, random.normal(size=(4, count)), strict=True))
+        return baseline(scores, ALPHA, calibrate(scores, ALPHA).value, named, _normal_scores(GOLDEN, random))
+
+    def day(self, changed: bool, random: np.random.Generator) -> Day:
+        change = self.change if changed else Change()
+        scores = _normal_scores(self.line.images, random) + change.score + random.normal(0, self.line.wobble)
+        defective = random.random(self.line.images) < change.defects
+        scores[defective] += random.uniform(3, 10, np.count_nonzero(defective))
+        shift = np.array([change.statistics.get(name, 0.0) for name in STATISTICS])
+        shift = shift + random.normal(0, self.line.wobble, len(STATISTICS))
+        return scores, random.normal(shift, 1, (self.line.images, len(STATISTICS)))
+
+    def golden(self, before: Baseline, changed: bool) -> NDArray[np.float64] | None:
+        assert before.golden is not None
+        return before.golden + (self.change.golden if changed else 0.0)
 
 
 def main() -> None:
@@ -120,88 +129,17 @@ def main() -> None:
     print(f"{arguments}, {DAYS} days, alpha {ALPHA}")
     for calibration in arguments.calibrations:
         line = Line(arguments.images, calibration, arguments.wobble, arguments.change_day)
-        print(f"\n{calibration} calibration images   missed  delay: median  90 %  verdict right  cause right")
+        print_head(f"{calibration} calibration images")
         for name, change in CHANGES.items():
-            _print_change(name, [outcome(line, change, seed, settings) for seed in range(arguments.months)], change)
-        false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(arguments.quiet)) if a]
-        print(f"  quiet: {len(false)} of {arguments.quiet} months with a false alarm")
-        for verdict in sorted({a.verdict.action for a in false}):
-            print(f"    {sum(a.verdict.action == verdict for a in false)} x {verdict}")
+            found = [outcome(Simulation(line, change), seed, settings) for seed in range(arguments.months)]
+            print_change(name, found, change.verdict, change.cause)
+        print_quiet(Simulation(line), arguments.quiet, settings)
     print(f"\n{time.process_time() - started:.0f} s of processor time")
-
-
-def outcome(line: Line, change: Change, seed: int, settings: DriftSettings) -> Outcome:
-    """One month with a change on day 10."""
-    early, first, last = False, None, None
-    for day, found in nights(line, change, seed, settings, max(line.change_day - 1, 1)):
-        if day < line.change_day:
-            early = found.verdict.action != HOLD
-            continue
-        if first is None and found.verdict.action != HOLD:
-            first = day
-        last = found
-        if first is not None and day == first + NIGHTS_TO_JUDGE - 1:
-            break
-    assert last is not None
-    delay = None if first is None else first - line.change_day
-    return Outcome(delay, early, last.verdict.action, last.causes[0].name if last.causes else None)
-
-
-def first_alarm(line: Line, seed: int, settings: DriftSettings) -> DriftAssessment | None:
-    """The first night of a quiet month with a verdict other than hold."""
-    return next((a for _, a in nights(line, Change(), seed, settings) if a.verdict.action != HOLD), None)
-
-
-def nights(
-    line: Line, change: Change, seed: int, settings: DriftSettings, first: int = 1
-) -> Iterator[tuple[int, DriftAssessment]]:
-    """(day, from `first` to 30; the month so far assessed that night)."""
-    random = np.random.default_rng(seed)
-    before = _calibration(line, random)
-    month = [_day(line, change if day >= line.change_day else Change(), random) for day in range(1, DAYS + 1)]
-    assert before.golden is not None
-    for day in range(first, DAYS + 1):
-        golden = before.golden + (change.golden if day >= line.change_day else 0.0)
-        yield day, assess(_so_far(month[:day], golden), before, settings)
-
-
-def _so_far(month: list[tuple[NDArray[np.float64], NDArray[np.float64]]], golden: NDArray[np.float64]) -> Window:
-    days = np.repeat(np.arange(len(month)) + FIRST_DAY, [len(scores) for scores, _ in month])
-    statistics = np.concatenate([values for _, values in month])
-    named = dict(zip(STATISTICS, statistics.T, strict=True))
-    return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
-
-
-def _calibration(line: Line, random: np.random.Generator) -> Baseline:
-    scores = _normal_scores(line.calibration, random)
-    named = dict(zip(STATISTICS, random.normal(size=(4, line.calibration)), strict=True))
-    return baseline(scores, ALPHA, calibrate(scores, ALPHA).value, named, _normal_scores(GOLDEN, random))
-
-
-def _day(line: Line, change: Change, random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (images,) and image statistics (images, 4) of one day."""
-    scores = _normal_scores(line.images, random) + change.score + random.normal(0, line.wobble)
-    defective = random.random(line.images) < change.defects
-    scores[defective] += random.uniform(3, 10, np.count_nonzero(defective))
-    shift = np.array([change.statistics.get(name, 0.0) for name in STATISTICS])
-    shift = shift + random.normal(0, line.wobble, len(STATISTICS))
-    return scores, random.normal(shift, 1, (line.images, len(STATISTICS)))
 
 
 def _normal_scores(count: int, random: np.random.Generator) -> NDArray[np.float64]:
     """Gamma with shape 4, scaled to standard deviation 1: skewed as scores are."""
     return random.gamma(4.0, 0.5, count)
-
-
-def _print_change(name: str, outcomes: list[Outcome], change: Change) -> None:
-    delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
-    told = [o for o in outcomes if o.delay is not None]
-    missed = len(outcomes) - len(told)
-    middle = f"{statistics.median(delays):.1f}" if delays else "-"
-    late = f"{np.quantile(delays, 0.9):.1f}" if delays else "-"
-    verdicts = sum(o.verdict == change.verdict for o in told) / len(outcomes)
-    named = sum(o.cause == change.cause for o in told) / len(outcomes)
-    print(f"  {name:<22} {missed:>8} {middle:>14} {late:>5} {verdicts:>14.0%} {named:>12.0%}")
 
 
 if __name__ == "__main__":

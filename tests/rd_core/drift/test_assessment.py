@@ -4,7 +4,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from benchmarks.drift_delay import CHANGES, Change, Line, nights, outcome
+from benchmarks.drift_delay import CHANGES, Change, Line, Simulation
+from benchmarks.drift_months import nights, outcome
 from rd_core.drift.assessment import assess
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import baseline, window
@@ -15,7 +16,7 @@ QUICK = DriftSettings(resamples=20)
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_told_within_days_by_its_right_name(name):
-    found = [outcome(Line(calibration=200), CHANGES[name], seed, QUICK) for seed in range(2)]
+    found = [outcome(Simulation(Line(calibration=200), CHANGES[name]), seed, QUICK) for seed in range(2)]
     assert not any(o.early for o in found)
     assert all(o.delay is not None and o.delay <= 5 for o in found)
     assert np.median([o.delay for o in found]) <= 3
@@ -26,12 +27,12 @@ def test_a_change_is_told_within_days_by_its_right_name(name):
 @pytest.mark.parametrize("calibration", [30, 400])
 def test_quiet_months_are_quiet(calibration):
     for seed in range(3):
-        late = nights(Line(images=60, calibration=calibration), Change(), seed, QUICK, first=28)
+        late = nights(Simulation(Line(images=60, calibration=calibration)), seed, QUICK, first=28)
         assert [found.verdict.action for _, found in late] == ["hold"] * 3
 
 
 def last_night(change):
-    *_, (_, found) = nights(Line(images=100), change, 0, DriftSettings(resamples=50), 30)
+    *_, (_, found) = nights(Simulation(Line(images=100), change), 0, DriftSettings(resamples=50), 30)
     return found
 
 
