@@ -16,6 +16,7 @@
     reports/golden/<run_date>/<category>/<version>.parquet
     reports/retraining/<run_date>/<category>/<run id>/{retraining.html, retraining.json, *.parquet}
     golden/<category>.json                              golden/<category>/<version>.parquet is the reference
+    merged/{index.parquet, <run_date>-<digest>.parquet, <run_date>-<digest>-superseded.parquet}   copies, for queries
 
 A key is a '/'-separated path below the store's root, without a leading '/'.
 """
@@ -30,6 +31,7 @@ from storage.errors import InvalidKey
 
 SETTINGS_KEY = "categories.toml"
 INDEX_KEY = "reports/index.html"
+MERGED_PREFIX, MERGED_INDEX_KEY = "merged/", "merged/index.parquet"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
 
@@ -345,3 +347,8 @@ def maps_root() -> str:
 def day_maps_prefix(category: str, run_date: date) -> str:
     """Where the maps of every model version lie."""
     return f"{MAPS}/{check_segment(category, 'category')}/{run_date.isoformat()}/"
+
+
+def merged_key(run_date: date, digest: str, *, superseded: bool = False) -> str:
+    """A day's rows in one file: each image's latest, or those that a later row took the place of."""
+    return f"{MERGED_PREFIX}{run_date.isoformat()}-{digest}{'-superseded' if superseded else ''}.parquet"

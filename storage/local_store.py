@@ -199,30 +199,31 @@ class LocalStore(Store):
         folder = prefix.rpartition("/")[0]
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
-            yield from self._walk(self.root / folder, f"{folder}/" if folder else "", prefix, ())
+            at = f"{folder}/" if folder else ""
+            yield from self._walk(str(self._inside(self.root / folder, at)), at, prefix, ())
 
     def _children(self, prefix: str) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
-            folder = self._inside(self.root / prefix, prefix)
+            folder = str(self._inside(self.root / prefix, prefix))
             return sorted(
                 name[:-1]
                 for name, entry in self._entries(folder)
-                if name.endswith("/") and any(self._walk(folder / entry.name, prefix + name, prefix + name, ()))
+                if name.endswith("/")
+                and any(self._walk(self._below(entry, prefix), prefix + name, prefix + name, ()))
             )
 
-    def _walk(self, folder: Path, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
-        """Objects below `folder`, whose key is `at`; `above` are the real folders we came through."""
-        real = os.path.realpath(folder)
-        if real in above:
+    def _walk(self, folder: str, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
+        """Objects below the real `folder`, whose key is `at`; `above` are those we came through."""
+        if folder in above:
             raise StorageError(
                 f"{folder} is a symbolic link to a folder that holds it: listing would never end. Remove the link."
             )
-        for name, entry in self._entries(self._inside(folder, at)):
+        for name, entry in self._entries(folder):
             key = at + name
             if name.endswith("/"):
                 if key.startswith(prefix) or prefix.startswith(key):
-                    yield from self._walk(folder / entry.name, key, prefix, (*above, real))
+                    yield from self._walk(self._below(entry, key), key, prefix, (*above, folder))
             elif key.startswith(prefix):
                 try:
                     found = entry.stat()
@@ -234,8 +235,12 @@ class LocalStore(Store):
                 if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
                     yield _info(key, found)
 
+    def _below(self, entry: os.DirEntry[str], key: str) -> str:
+        """The real folder of an entry of a real one: only links are followed, since that takes many system calls."""
+        return str(self._inside(Path(entry.path), key)) if entry.is_symlink() else entry.path
+
     @staticmethod
-    def _entries(folder: Path) -> list[tuple[str, os.DirEntry[str]]]:
+    def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
         """Names in a folder, folders with a '/' behind, in the order of their keys."""
         try:
             with os.scandir(folder) as entries:

@@ -1,6 +1,6 @@
 """SQL over the sealed scores, with DuckDB."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -8,57 +8,46 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
-from storage import labels, scores, seals
+from storage import labels, scores, seal_rows, seals
+from storage.compaction import LATEST_FIRST
 from storage.errors import QueryError
+from storage.merged_days import read_merged_days
 from storage.store import Store
 
-_TIME = pa.timestamp("us", "UTC")
-_SEALS = pa.schema(
-    [
-        ("category", pa.string()),
-        ("run_date", pa.date32()),
-        ("model_version", pa.string()),
-        ("plan_digest", pa.string()),
-        ("map_store", pa.string()),
-        ("images", pa.int64()),
-        ("ok", pa.int64()),
-        ("unreadable", pa.int64()),
-        ("rejected", pa.int64()),
-        ("anomalous", pa.int64()),
-        ("parts", pa.int64()),
-        ("run_id", pa.string()),
-        ("sealed_at", _TIME),
-    ]
-)
 _LABELS = pa.schema([pa.field("category", pa.string()), *labels.SCHEMA])
-
-# A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
-_LATEST = """
-CREATE VIEW latest AS
-SELECT scores.* FROM scores LEFT JOIN seals ON scores.map_store = seals.map_store
-QUALIFY row_number() OVER (
-    PARTITION BY scores.image_key
-    ORDER BY scores.scored_at DESC, seals.sealed_at DESC NULLS LAST, scores.model_version DESC
-) = 1
-"""
+_COLUMNS = ", ".join(f"scores.{name}" for name in scores.SCHEMA.names)
+_LATEST = f"""SELECT {_COLUMNS} FROM unmerged AS scores LEFT JOIN seals ON scores.map_store = seals.map_store
+QUALIFY {LATEST_FIRST} = 1"""
+_ASKING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
+"""kinds of statements that only read; MULTI is a PIVOT. An EXPLAIN ANALYZE carries out what it explains."""
+_MAY_NEED_LABELS = ("label", "query", "show", "duckdb_", "information_schema", "pragma")
 
 
-def connect(store: Store) -> duckdb.DuckDBPyConnection:
+def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with these views of what is sealed now:
 
     `scores`: every row of every sealed part; `latest`: each image's latest sealed row; `labels`: each image's
     label, with its category; `seals`: one row a sealed plan. Times are in UTC.
 
-    The parts are read when a query needs them, and only the columns and rows it needs. The connection reaches no
-    other file, and can write none: not even the store's.
+    The rows are read when a query needs them, and only the columns and rows it needs: those of merged days from their
+    copies (see storage.merged_days), others from their parts. The connection reaches no file but these copies. A COPY
+    could write over a copy, though over nothing that is sealed: give what a person typed to `run_query`, which only
+    asks.
     """
     connection = duckdb.connect()
-    sealed = list(seals.list_seals(store))
-    connection.register("scores", _scores(store, sealed))
-    connection.register("seals", _table(_SEALS, _seal_rows(sealed)))
-    connection.register("labels", _table(_LABELS, _label_rows(store)))
+    merged = read_merged_days(store)
+    days = [None] if merged is None else merged.others
+    sealed = [seal for day in days for seal in seals.list_seals(store, run_date=day)]
+    plans = seal_rows.to_table(sealed)
+    connection.register("seals", plans if merged is None else pa.concat_tables([merged.plans, plans]))
+    connection.register("unmerged", _rows_of_parts(store, sealed))
+    if with_labels:
+        connection.register("labels", seal_rows.as_table(_LABELS, _label_rows(store)))
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(_LATEST)
+    latest, superseded = (merged.latest, merged.superseded) if merged else ([], [])
+    copies = [*_copies(connection, store, "latest", latest), *_copies(connection, store, "superseded", superseded)]
+    _create_view(connection, "scores", [*copies, f"SELECT {_COLUMNS} FROM unmerged AS scores"])
+    _create_view(connection, "latest", [*copies[: bool(latest)], _LATEST] if sealed or not latest else copies[:1])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
@@ -66,8 +55,10 @@ def connect(store: Store) -> duckdb.DuckDBPyConnection:
 
 def run_query(store: Store, sql: str) -> pa.Table:
     """What a SELECT over the views of `connect` finds. QueryError with DuckDB's words if it is wrong."""
-    with connect(store) as connection:
+    with_labels = any(word in sql.lower() for word in _MAY_NEED_LABELS)
+    with connect(store, with_labels=with_labels) as connection:
         try:
+            _refuse_changes(connection, sql)
             found = connection.sql(sql)
             if found is None:
                 raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
@@ -79,37 +70,64 @@ def run_query(store: Store, sql: str) -> pa.Table:
             ) from e
 
 
-def _scores(store: Store, sealed: list[seals.Seal]) -> Any:
-    keys = [part.key for seal in sealed for plan in seal.plans for part in plan.parts]
+def _refuse_changes(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    for statement in connection.extract_statements(sql):
+        explained = statement.type == duckdb.StatementType.EXPLAIN and "copy" in sql.lower()
+        if statement.type not in _ASKING or explained:
+            raise duckdb.Error(f"it is no question ({statement.type.name}), and questions alone are answered")
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[str]) -> None:
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(f'({source})' for source in sources)}")
+
+
+def _copies(connection: duckdb.DuckDBPyConnection, store: Store, name: str, keys: Sequence[str]) -> list[str]:
+    """The SELECT, if any, that reads these merged files: by DuckDB itself, which takes a third of pyarrow's time, or
+    from S3 by pyarrow, since its wheel has no way there."""
     if not keys:
-        return scores.SCHEMA.empty_table()
+        return []
     uris = [store.duckdb_uri(key) for key in keys]
-    remote = uris[0].startswith("s3://")
-    files = PyFileSystem(FSSpecHandler(store.filesystem)) if remote else LocalFileSystem()
-    # Fragment by fragment: nothing is opened, or even looked up, before a query needs it.
-    form = ds.ParquetFileFormat()
-    fragments = [form.make_fragment(uri.removeprefix("s3://"), files) for uri in uris]
-    return ds.FileSystemDataset(fragments, scores.SCHEMA, form, files)
+    if _is_remote(uris):
+        connection.register(f"merged_{name}", _dataset(store, [(uri, None) for uri in uris]))
+        return [f"SELECT {_COLUMNS} FROM merged_{name} AS scores"]
+    known = connection.sql("SELECT current_setting('allowed_paths')").fetchall()[0][0]
+    connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, [*known, *uris]))}]")
+    files = f"[{', '.join(map(_quoted, uris))}]"
+    return [f"SELECT {_COLUMNS} FROM read_parquet({files}, hive_partitioning = false) AS scores"]
 
 
-def _seal_rows(sealed: list[seals.Seal]) -> Iterator[tuple]:
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _is_remote(uris: Sequence[str]) -> bool:
+    return uris[0].startswith("s3://")
+
+
+def _rows_of_parts(store: Store, sealed: Sequence[seals.Seal]) -> Any:
+    """The rows of all sealed parts. Nothing is opened, or even looked up, before a query needs it, and no part of
+    another day, category or model version than it asks for."""
+    parts = []
     for seal in sealed:
         where = seal.partition
-        for plan in seal.plans:
-            counts = (plan.images, plan.ok, plan.unreadable, plan.rejected, plan.anomalous, len(plan.parts))
-            yield (
-                *(where.category, where.run_date, where.model_version, plan.digest, plan.map_store),
-                *(*counts, plan.run_id, plan.sealed_at),
-            )
+        holds = (
+            (ds.field("category") == where.category)
+            & (ds.field("run_date") == pa.scalar(where.run_date, pa.date32()))
+            & (ds.field("model_version") == where.model_version)
+        )
+        parts += [(store.duckdb_uri(part.key), holds) for plan in seal.plans for part in plan.parts]
+    return _dataset(store, parts) if parts else scores.SCHEMA.empty_table()
+
+
+def _dataset(store: Store, files: Sequence[tuple[str, ds.Expression | None]]) -> ds.Dataset:
+    remote = _is_remote([files[0][0]])
+    system = PyFileSystem(FSSpecHandler(store.filesystem)) if remote else LocalFileSystem()
+    form = ds.ParquetFileFormat()
+    fragments = [form.make_fragment(uri.removeprefix("s3://"), system, holds) for uri, holds in files]
+    return ds.FileSystemDataset(fragments, scores.SCHEMA, form, system)
 
 
 def _label_rows(store: Store) -> Iterator[tuple]:
     for category in labels.list_label_categories(store):
         for row in labels.read_labels(store, category).to_pylist():
             yield (category, *row.values())
-
-
-def _table(schema: pa.Schema, rows: Iterator[tuple]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)

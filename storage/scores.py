@@ -139,8 +139,12 @@ def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, i
 
 def read_part(store: Store, key: str) -> pa.Table:
     """The rows of a part with SCHEMA's columns: those it does not have yet are null, newer ones are left out."""
-    address = store.address(key)
-    return _of_schema(parquet.from_bytes(store.read(key), address), SCHEMA, address)
+    return part_of_bytes(store.read(key), store.address(key))
+
+
+def part_of_bytes(data: bytes, address: str) -> pa.Table:
+    """As `read_part`, of a part's bytes; `address` names it in messages."""
+    return _of_schema(parquet.from_bytes(data, address), SCHEMA, address)
 
 
 def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:

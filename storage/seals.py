@@ -67,7 +67,7 @@ def read_seal(store: Store, partition: Partition) -> Seal | None:
     """The partition's seal, or None if nothing of it is sealed."""
     key = _key(partition)
     try:
-        return _from_bytes(store.read(key), store.address(key))
+        return from_bytes(store.read(key), store.address(key))
     except KeyNotFound:
         return None
 
@@ -87,7 +87,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
         if data is None:
             in_force = _sealed(Seal(SCHEMA_VERSION, partition, sealed_plan.sealed_at, "", ()), sealed_plan)
             return _to_bytes(in_force)
-        in_force = _from_bytes(data, store.address(key))
+        in_force = from_bytes(data, store.address(key))
         if any(plan.digest == sealed_plan.digest for plan in in_force.plans):
             return None
         mine = mine or read_image_versions(store, sealed_plan.manifest)
@@ -118,7 +118,7 @@ def list_seals(store: Store, *, run_date: date | None = None, category: str | No
         if category is not None and f"/category={category}/" not in info.key:
             continue
         try:
-            yield _from_bytes(store.read(info.key), store.address(info.key))
+            yield from_bytes(store.read(info.key), store.address(info.key))
         except KeyNotFound:
             continue  # removed since it was listed
 
@@ -152,7 +152,8 @@ def _plain(value: object) -> str:
     raise TypeError(f"a seal cannot keep {type(value).__name__}")
 
 
-def _from_bytes(data: bytes, address: str) -> Seal:
+def from_bytes(data: bytes, address: str) -> Seal:
+    """The seal in an object's bytes; `address` names it in messages. CorruptObject if they are none."""
     try:
         kept = json.loads(data)
         where = kept["partition"]

@@ -1,0 +1,174 @@
+"""A generated year of scores: parts, seals and labels as nights would have left them, without images or maps.
+
+Rows, writer options, keys and seals are the product's own. Only the way to the disk is shorter: a part is written
+without a flush to the disk, since a year has 150,000 of them. A day that has its seals already is left as it is, so
+that an interrupted generation goes on.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from storage import layout, parquet, scores, seals
+from storage.filesystem import Store
+from storage.labels import Label, write_labels
+from storage.manifests import batch_digest
+from storage.records import Partition
+from storage.seals import SealedPart, SealedPlan
+from tasks.plan_batches import batch_size_for
+
+FIRST_DAY = date(2025, 1, 1)
+DAYS = 365
+CALIBRATION = 400
+"""normals behind the p-values"""
+THRESHOLD = 2.0
+SECOND_VERSION_DAYS = 30
+"""at the year's end, which a second model version scored again"""
+SECOND_VERSION_EVERY = 5
+"""of so many categories one has a second version"""
+LABELLED = 0.002
+"""share of images"""
+
+
+@dataclass(frozen=True)
+class Year:
+    """What is generated."""
+
+    rows: int
+    """of the first version; the second's come on top"""
+    categories: int
+
+    def days(self) -> list[date]:
+        return [FIRST_DAY + timedelta(days=day) for day in range(DAYS)]
+
+    def names(self) -> list[str]:
+        return [f"part-{number:02}" for number in range(self.categories)]
+
+    def images(self, day: int, category: int) -> int:
+        """Of that day and category: all alike, but for what does not divide."""
+        nights = DAYS * self.categories
+        return self.rows // nights + (day * self.categories + category < self.rows % nights)
+
+
+def write_year(store: Store, year: Year) -> None:
+    """Write what is not there yet."""
+    for number, day in enumerate(year.days()):
+        if any(store.list(f"{layout.seals_prefix(day)}category={year.names()[-1]}/")):
+            continue
+        for category, name in enumerate(year.names()):
+            images = year.images(number, category)
+            again = category % SECOND_VERSION_EVERY == 0 and number >= DAYS - SECOND_VERSION_DAYS
+            for version in ("v1", "v2") if again else ("v1",):
+                if images:
+                    write_night(store, Partition(name, day, version), images)
+    for category, name in enumerate(year.names()):
+        write_labels(store, name, list(_labels(year, category)), "year")
+
+
+def write_night(store: Store, partition: Partition, images: int) -> None:
+    """One sealed plan: parts of as many rows as a run would choose."""
+    plan = _digest(f"{partition} {images}")
+    map_store = layout.map_store_key(partition.category, partition.run_date, partition.model_version, plan)
+    night = _night(partition, images, map_store)
+    size = batch_size_for(images)
+    parts = []
+    for index, start in enumerate(range(0, images, size)):
+        rows = night.slice(start, size)
+        data = parquet.to_bytes(rows)
+        key = layout.part_key(*_of(partition), batch_digest(plan, index))
+        path = Path(store.duckdb_uri(key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        parts.append(SealedPart(key, len(rows), hashlib.sha256(data).hexdigest()))
+    counts = [night["status"].to_pylist().count(status) for status in scores.STATUSES]
+    anomalous = night["is_anomalous"].to_pylist().count(True)
+    manifest = layout.manifest_key(partition.category, partition.run_date, plan)
+    at = night["scored_at"][0].as_py()
+    sealed = SealedPlan(manifest, plan, map_store, images, *counts, anomalous, tuple(parts), str(plan), at)
+    seals.add_plan(store, partition, sealed)
+
+
+def _of(partition: Partition) -> tuple[str, date, str]:
+    return partition.category, partition.run_date, partition.model_version
+
+
+def _night(partition: Partition, images: int, map_store: str) -> pa.Table:
+    """The rows of a night: lognormal scores, 1 % defects, a spread that grows over the year, 1 in 1,000 unreadable."""
+    random = np.random.default_rng(int(_digest(str(replace(partition, model_version=""))), 16))
+    day = (partition.run_date - FIRST_DAY).days
+    began = datetime.combine(partition.run_date, datetime.min.time(), UTC) + timedelta(hours=6)
+    spread = 0.2 + 0.0002 * day
+    defect = random.random(images) < 0.01
+    found = np.exp(random.normal(0, spread, images)) + np.where(defect, random.gamma(3, 0.6, images), 0)
+    if partition.model_version != "v1":
+        found = found * 0.97 + random.normal(0, 0.02, images)
+    found = found.astype(np.float32)
+    bad = random.random(images) < 0.001
+    reference = np.sort(np.exp(np.random.default_rng(0).normal(0, 0.2, CALIBRATION)))
+    p_value = (1 + CALIBRATION - np.searchsorted(reference, found)) / (CALIBRATION + 1)
+    alarm = found > THRESHOLD
+    area = np.where(alarm, random.beta(1, 40, images), 0)
+    digests = random.bytes(32 * images).hex()
+    seconds = np.sort(random.integers(0, 16 * 3600, images))
+    version = partition.model_version
+    run = _digest(f"{partition.run_date} {version}")
+    columns: dict[str, object] = {
+        "image_key": [layout.image_key(*_of(partition)[:2], f"cam1/{number:06}.jpg") for number in range(images)],
+        "etag": [digests[64 * n : 64 * n + 32] for n in range(images)],
+        "content_digest": pa.array([digests[64 * n : 64 * n + 64] for n in range(images)], mask=bad),
+        "category": [partition.category] * images,
+        "run_date": [partition.run_date] * images,
+        "captured_at": pa.array(np.datetime64(began.replace(tzinfo=None), "us") + seconds.astype("m8[s]")),
+        "model_version": [version] * images,
+        "preprocessing": ["1"] * images,
+        "score": pa.array(found, mask=bad),
+        "threshold": np.full(images, THRESHOLD, np.float32),
+        "p_value": pa.array(p_value, mask=bad),
+        "is_anomalous": pa.array(alarm, mask=bad),
+        "status": np.where(bad, "unreadable", "ok").tolist(),
+        "error": np.where(bad, "the image data is cut off or damaged", None).tolist(),
+        "map_store": [map_store] * images,
+        "map_index": pa.array(np.arange(images, dtype=np.int32), mask=bad),
+        "anomalous_area": pa.array(area.astype(np.float32), mask=bad),
+        "image_height": pa.array(np.full(images, 1024, np.int32), mask=bad),
+        "image_width": pa.array(np.full(images, 1024, np.int32), mask=bad),
+        "scored_at": [began + timedelta(hours=20 if version == "v1" else 44)] * images,
+        "run_id": [run] * images,
+        "brightness": pa.array(random.normal(0.5, 0.02, images).astype(np.float32), mask=bad),
+        "contrast": pa.array(random.normal(0.2, 0.01, images).astype(np.float32), mask=bad),
+        "sharpness": pa.array(random.normal(1.5, 0.1, images).astype(np.float32), mask=bad),
+        "feature_distance": pa.array(random.gamma(4, 0.1, images).astype(np.float32), mask=bad),
+        "decision": pa.array(np.where(found > 2.1, "reject", np.where(found > 1.9, "review", "accept")), mask=bad),
+        "defect_area": pa.array(area.astype(np.float32), mask=bad),
+        "defect_boxes": [None if b else _boxes(a, s) for a, b, s in zip(alarm, bad, found, strict=True)],
+    }
+    arrays = [
+        pa.array(columns[field.name]).cast(field.type) for field in scores.SCHEMA if field.name != "defect_boxes"
+    ]
+    arrays.append(pa.array(columns["defect_boxes"], scores.SCHEMA.field("defect_boxes").type))
+    return pa.Table.from_arrays(arrays, schema=scores.SCHEMA)
+
+
+def _boxes(alarm: bool, score: float) -> list[dict[str, object]]:
+    return [{"top": 100, "left": 200, "height": 40, "width": 60, "peak": float(score)}] if alarm else []
+
+
+def _labels(year: Year, category: int) -> Iterator[Label]:
+    random = np.random.default_rng(category)
+    name = year.names()[category]
+    for number, day in enumerate(year.days()):
+        images = year.images(number, category)
+        at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=2)
+        for image in np.flatnonzero(random.random(images) < LABELLED):
+            word = "anomalous" if random.random() < 0.2 else "normal"
+            key = layout.image_key(name, day, f"cam1/{image:06}.jpg")
+            yield Label(key, word, None, "reviewer", at, "scratch" if word == "anomalous" else None, "evaluation")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
