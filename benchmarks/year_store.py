@@ -1,29 +1,29 @@
 """A generated year of scores: parts, seals and labels as nights would have left them, without images or maps.
 
-Rows, writer options, keys and seals are the product's own. Only the way to the disk is shorter: a part is written
-without a flush to the disk, since a year has 150,000 of them. A day that has its seals already is left as it is, so
-that an interrupted generation goes on.
+Rows, writer options, keys, seals and copies are the product's own. A year has 150,000 parts, which take an hour to
+write: without them the store has the copies of its merged days, which queries read in their place. Days that are
+there are kept, so that an interrupted generation goes on.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from storage import layout, parquet, scores, seals
+from storage.compaction import write_copy
 from storage.filesystem import Store
 from storage.labels import Label, write_labels
 from storage.manifests import batch_digest
+from storage.merged_days import put_into_index, read_index, seals_by_day
 from storage.records import Partition
 from storage.seals import SealedPart, SealedPlan
 from tasks.plan_batches import batch_size_for
 
 FIRST_DAY = date(2025, 1, 1)
-DAYS = 365
 CALIBRATION = 400
 """normals behind the p-values"""
 THRESHOLD = 2.0
@@ -42,36 +42,52 @@ class Year:
     rows: int
     """of the first version; the second's come on top"""
     categories: int
+    nights: int = 365
+    parts: bool = False
+    """write the parts too, of which a year has 150,000"""
 
     def days(self) -> list[date]:
-        return [FIRST_DAY + timedelta(days=day) for day in range(DAYS)]
+        return [FIRST_DAY + timedelta(days=day) for day in range(self.nights)]
 
     def names(self) -> list[str]:
         return [f"part-{number:02}" for number in range(self.categories)]
 
     def images(self, day: int, category: int) -> int:
         """Of that day and category: all alike, but for what does not divide."""
-        nights = DAYS * self.categories
+        nights = self.nights * self.categories
         return self.rows // nights + (day * self.categories + category < self.rows % nights)
 
 
 def write_year(store: Store, year: Year) -> None:
-    """Write what is not there yet."""
+    """Write what is not there yet: copies of merged days and seals, whose parts are written only with `parts`."""
+    merged = set(read_index(store)["run_date"].to_pylist())
+    waiting: dict[date, pa.Table] = {}
     for number, day in enumerate(year.days()):
-        if any(store.list(f"{layout.seals_prefix(day)}category={year.names()[-1]}/")):
+        if day in merged:
             continue
-        for category, name in enumerate(year.names()):
-            images = year.images(number, category)
-            again = category % SECOND_VERSION_EVERY == 0 and number >= DAYS - SECOND_VERSION_DAYS
-            for version in ("v1", "v2") if again else ("v1",):
-                if images:
-                    write_night(store, Partition(name, day, version), images)
+        rows = pa.concat_tables(_write_day(store, year, number, day)).sort_by("image_key")
+        read = {key: store.read_with_etag(key) for key, _ in seals_by_day(store, day)[day]}
+        sealed = {key: (etag, seals.from_bytes(data, key)) for key, (data, etag) in read.items()}
+        waiting[day] = write_copy(store, day, sealed, rows)
+        if len(waiting) == SECOND_VERSION_DAYS:
+            put_into_index(store, waiting)
+            waiting = {}
+    put_into_index(store, waiting)
     for category, name in enumerate(year.names()):
         write_labels(store, name, list(_labels(year, category)), "year")
 
 
-def write_night(store: Store, partition: Partition, images: int) -> None:
-    """One sealed plan: parts of as many rows as a run would choose."""
+def _write_day(store: Store, year: Year, number: int, day: date) -> Iterator[pa.Table]:
+    for category, name in enumerate(year.names()):
+        images = year.images(number, category)
+        again = category % SECOND_VERSION_EVERY == 0 and number >= year.nights - SECOND_VERSION_DAYS
+        for version in ("v1", "v2") if again else ("v1",):
+            if images:
+                yield write_night(store, Partition(name, day, version), images, with_parts=year.parts)
+
+
+def write_night(store: Store, partition: Partition, images: int, *, with_parts: bool) -> pa.Table:
+    """One sealed plan, in parts of as many rows as a run would choose; its rows."""
     plan = _digest(f"{partition} {images}")
     map_store = layout.map_store_key(partition.category, partition.run_date, partition.model_version, plan)
     night = _night(partition, images, map_store)
@@ -79,18 +95,18 @@ def write_night(store: Store, partition: Partition, images: int) -> None:
     parts = []
     for index, start in enumerate(range(0, images, size)):
         rows = night.slice(start, size)
-        data = parquet.to_bytes(rows)
+        data = parquet.to_bytes(rows) if with_parts else b""
         key = layout.part_key(*_of(partition), batch_digest(plan, index))
-        path = Path(store.duckdb_uri(key))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if with_parts:
+            store.write(key, data)
         parts.append(SealedPart(key, len(rows), hashlib.sha256(data).hexdigest()))
     counts = [night["status"].to_pylist().count(status) for status in scores.STATUSES]
     anomalous = night["is_anomalous"].to_pylist().count(True)
     manifest = layout.manifest_key(partition.category, partition.run_date, plan)
     at = night["scored_at"][0].as_py()
-    sealed = SealedPlan(manifest, plan, map_store, images, *counts, anomalous, tuple(parts), str(plan), at)
+    sealed = SealedPlan(manifest, plan, map_store, images, *counts, anomalous, tuple(parts), plan, at)
     seals.add_plan(store, partition, sealed)
+    return night
 
 
 def _of(partition: Partition) -> tuple[str, date, str]:
@@ -98,7 +114,7 @@ def _of(partition: Partition) -> tuple[str, date, str]:
 
 
 def _night(partition: Partition, images: int, map_store: str) -> pa.Table:
-    """The rows of a night: lognormal scores, 1 % defects, a spread that grows over the year, 1 in 1,000 unreadable."""
+    """The rows of a night: lognormal scores whose spread grows over the year, 1 % defects, 1 in 1,000 unreadable."""
     random = np.random.default_rng(int(_digest(str(replace(partition, model_version=""))), 16))
     day = (partition.run_date - FIRST_DAY).days
     began = datetime.combine(partition.run_date, datetime.min.time(), UTC) + timedelta(hours=6)
@@ -115,10 +131,10 @@ def _night(partition: Partition, images: int, map_store: str) -> pa.Table:
     area = np.where(alarm, random.beta(1, 40, images), 0)
     digests = random.bytes(32 * images).hex()
     seconds = np.sort(random.integers(0, 16 * 3600, images))
-    version = partition.model_version
+    version, prefix = partition.model_version, layout.images_prefix(partition.category, partition.run_date)
     run = _digest(f"{partition.run_date} {version}")
     columns: dict[str, object] = {
-        "image_key": [layout.image_key(*_of(partition)[:2], f"cam1/{number:06}.jpg") for number in range(images)],
+        "image_key": [f"{prefix}cam1/{number:06}.jpg" for number in range(images)],
         "etag": [digests[64 * n : 64 * n + 32] for n in range(images)],
         "content_digest": pa.array([digests[64 * n : 64 * n + 64] for n in range(images)], mask=bad),
         "category": [partition.category] * images,

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage import layout, parquet, scores, seal_rows, seals
 from storage.errors import CorruptObject, KeyNotFound
@@ -19,6 +20,7 @@ ROW_GROUP = 122_880
 """rows: DuckDB's own, the piece one of its threads takes"""
 _DAYS_AT_ONCE = 16
 """merged before the index tells of them; what an interruption may cost"""
+_OF_COPY = pa.schema(list(SCHEMA)[: -len(seal_rows.SCHEMA)])
 _KEEP = timedelta(days=1)
 """for readers that began before a copy was forgotten"""
 # A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
@@ -52,9 +54,8 @@ class Merging:
 def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = lambda _: None) -> Merging:
     """Merge every sealed day that has no copy that holds; `tell` of each before its turn.
 
-    Nothing that a seal names is changed or removed. A day is told of only when its copy is written whole, so an
-    interruption costs no more than the days of the last minute; the same call goes on. A day with a damaged part stays
-    unmerged.
+    Nothing that a seal names is changed or removed. The index tells of a day only when its copy is written whole, so
+    an interruption costs a few days' work, and the same call goes on. A day with a damaged part stays unmerged.
     """
     before = read_merged_days(store)
     held = {day.run_date for day in before.days} if before else set()
@@ -89,8 +90,13 @@ def _merge_day(store: Store, day: date, listed: frozenset[tuple[str, str]]) -> p
     read = dict(_read_seals(store, listed))
     if {(key, etag) for key, (etag, _) in read.items()} != listed:
         return None
+    return write_copy(store, day, read, _sealed_rows(store, [seal for _, seal in read.values()]))
+
+
+def write_copy(store: Store, day: date, read: Mapping[str, tuple[str, Seal]], rows: pa.Table) -> pa.Table:
+    """Write the copy of a day's `rows`, those of the seals `read` (key -> (etag, seal)); the index's rows of it."""
     sealed = [seal for _, seal in read.values()]
-    latest, superseded = _split(_sealed_rows(store, sealed), seal_rows.to_table(sealed))
+    latest, superseded = _split(rows, seal_rows.to_table(sealed))
     digest = _digest(sealed)
     first = _write(store, layout.merged_key(day, digest), latest)
     second = _write(store, layout.merged_key(day, digest, superseded=True), superseded) if len(superseded) else None
@@ -98,10 +104,7 @@ def _merge_day(store: Store, day: date, listed: frozenset[tuple[str, str]]) -> p
     tables = []
     for key, (etag, seal) in read.items():
         plans = seal_rows.to_table([seal])
-        told = seal_rows.as_table(
-            pa.schema(list(SCHEMA)[: -len(seal_rows.SCHEMA)]),
-            [(key, etag, scores.SCHEMA_VERSION, *files)] * len(plans),
-        )
+        told = seal_rows.as_table(_OF_COPY, [(key, etag, scores.SCHEMA_VERSION, *files)] * len(plans))
         tables.append(pa.Table.from_arrays([*told.columns, *plans.columns], schema=SCHEMA))
     return pa.concat_tables(tables)
 
@@ -148,7 +151,7 @@ def _split(rows: pa.Table, plans: pa.Table) -> tuple[pa.Table, pa.Table]:
             f"SELECT _row, {LATEST_FIRST} = 1 AS first FROM scores LEFT JOIN seals USING (map_store) ORDER BY _row"
         )
         holds = connection.sql(first).to_arrow_table()["first"].combine_chunks()
-    return rows.filter(holds), rows.filter(pa.compute.invert(holds))
+    return rows.filter(holds), rows.filter(pc.invert(holds))
 
 
 def _is_contested(plans: pa.Table) -> bool:

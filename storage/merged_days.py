@@ -7,6 +7,7 @@ parts are read as if there were no copy. So a copy may be missing, late or remov
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
@@ -90,10 +91,10 @@ def read_index(store: Store) -> pa.Table:
         return SCHEMA.empty_table()
 
 
-def seals_by_day(store: Store) -> dict[date, frozenset[tuple[str, str]]]:
-    """(key, etag) of every seal that there is now, by production day."""
+def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset[tuple[str, str]]]:
+    """(key, etag) of every seal that there is now, or of that day's, by production day."""
     found: defaultdict[date, set[tuple[str, str]]] = defaultdict(set)
-    for info in store.list(layout.seals_prefix()):
+    for info in store.list(layout.seals_prefix(only)):
         day = layout.folder_day(info.key.split("/", 2)[1])
         if day is not None and info.key.endswith(".json"):
             found[day].add((info.key, info.etag))
@@ -107,10 +108,8 @@ def put_into_index(store: Store, merged: Mapping[date, pa.Table], gone: Collecti
     def change(data: bytes | None) -> bytes | None:
         before = SCHEMA.empty_table()
         if data is not None:
-            try:
+            with suppress(CorruptObject):  # the index is a copy too: what it told of can be merged again
                 before = _index(data, store)
-            except CorruptObject:
-                pass  # the index is a copy too: what it told of can be merged again
         kept = before.filter(pc.invert(pc.is_in(before["run_date"], changed)))
         return parquet.to_bytes(pa.concat_tables([kept, *merged.values()]))
 
