@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from flows.commands.backfill import backfill, status
+from flows.commands.compaction import compact
 from flows.commands.frame import (
     DATE_FORMATS,
     CategoriesOption,
@@ -379,3 +380,4 @@ app.command("status")(status)
 app.command("backfill")(backfill)
 app.command("verify")(verify)
 app.command("gc")(gc)
+app.command("compact")(compact)

@@ -1,0 +1,36 @@
+"""`rd-inspect compact`: copies of whole days, so that queries over many days are quick."""
+
+import typer
+
+from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
+from flows.run_failed import RUN_FAILED
+
+
+def compact(store: StoreOption = None) -> None:
+    """Copy each sealed day's rows into one large file, which queries then read in place of hundreds of small parts.
+
+    Seals and parts stay as they are and stay the truth; every part is checked against its seal's digest before it is
+    copied. A day that changes later is read from its parts until the next time, so run this after the nights, as often
+    as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the folder
+    `merged/` may be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be copied.
+
+    Example: `rd-inspect compact --store ./plant`
+    """
+    with plain_errors():
+        from datetime import UTC, datetime
+
+        from storage.compaction import merge_days
+        from storage.filesystem import open_store
+
+        opened = open_store(resolved_store(store))
+        opened.check()
+        done = merge_days(opened, now=datetime.now(UTC))
+        say(f"{done.days} days copied ({done.rows:,} rows of {done.parts:,} parts), {done.held} were up to date.")
+        if done.removed:
+            say(f"{done.removed} copies that nobody needs any more were removed.")
+        for day in done.changing:
+            say(f"{day} was being sealed meanwhile; it is copied the next time.")
+        for problem in done.damaged:
+            say(problem)
+        if done.damaged:
+            raise typer.Exit(RUN_FAILED)
