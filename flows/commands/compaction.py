@@ -10,8 +10,8 @@ def compact(store: StoreOption = None) -> None:
     """Copy each sealed day's rows into one large file, which queries then read in place of hundreds of small parts.
 
     Seals and parts stay as they are and stay the truth; every part is checked against its seal's digest before it is
-    copied. A day that changes later is read from its parts until the next time, so run this after the nights, as often
-    as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the folder
+    copied. A day that changes later is read from its parts until the next time, so run this after the nights, as
+    often as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the folder
     `merged/` may be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be copied.
 
     Example: `rd-inspect compact --store ./plant`
