@@ -3,10 +3,10 @@
     python -m benchmarks.night_sizes [--most 1000000] [--folder FOLDER] [--out docs/night-sizes.svg]
 
 Each night has a process, an embedded Prefect server, two Dask workers and a store of its own. Its images are hard
-links to a few small PNGs, so that listing and reading are a file system's own. Seconds by stage are from the server's
-own times of the task runs; processor seconds are the kernel's, of the flow's process (with Dask's scheduler in it),
-of the server, and of the workers. Orchestration is the processor time of the first two: unlike wall time it hardly grows
-with the load of a shared machine.
+links to a few small PNGs, so that listing and reading are a file system's own. Seconds by stage are from the
+server's own times of the task runs; processor seconds are the kernel's, of the flow's process (with Dask's scheduler
+in it), of the server, and of the workers. Orchestration is the processor time of the first two: unlike wall time it
+hardly grows with the load of a shared machine.
 """
 
 import argparse

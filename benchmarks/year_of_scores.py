@@ -3,9 +3,9 @@
     python -m benchmarks.year_of_scores [--rows 10000000] [--categories 50] [--days 365] [--parts] [--folder FOLDER]
 
 Generates the year (see benchmarks.year_store), then asks as `rd-inspect query` does: by storage.queries.run_query,
-with a connection of its own each time. With `--parts` the store has its parts too, and every question is asked twice: with
-the copies of merged days, and without them. Seconds are wall time; processor seconds beside them say what the wall
-time would be on two idle cores: no less than half of them.
+with a connection of its own each time. With `--parts` the store has its parts too, and every question is asked
+twice: with the copies of merged days, and without them. Seconds are wall time; processor seconds beside them say
+what the wall time would be on two idle cores: no less than half of them.
 """
 
 import argparse

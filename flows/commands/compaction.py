@@ -11,8 +11,9 @@ def compact(store: StoreOption = None) -> None:
 
     Seals and parts stay as they are and stay the truth; every part is checked against its seal's digest before it is
     copied. A day that changes later is read from its parts until the next time, so run this after the nights, as
-    often as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the folder
-    `merged/` may be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be copied.
+    often as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the
+    folder `merged/` may be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be
+    copied.
 
     Example: `rd-inspect compact --store ./plant`
     """
