@@ -9,7 +9,7 @@ PEERS ?= .venv-peers
 AUDIT ?= .venv-audit
 ROUNDS ?= 100
 
-.PHONY: help install demo test check real bench bench-peers proofs storm audit clean
+.PHONY: help install demo test check real bench scale bench-peers proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a night agai
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
+
+scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
+	$(BIN)/python -m benchmarks.night_sizes
+	$(BIN)/python -m benchmarks.year_of_scores
 
 bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engine.predict, in one run
 	$(BIN)/python -m benchmarks.prediction --peers-python $(PEERS)/bin/python

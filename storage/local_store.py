@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -251,7 +252,7 @@ class LocalStore(Store):
                 ]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(named, key=lambda pair: pair[0])
+        return sorted(named, key=itemgetter(0))
 
     def _target(self, key: str) -> Path:
         """Where `key` is written, its folder made."""
@@ -342,7 +343,7 @@ def _shown(name: str) -> str:
 
     the file is seen, refused and reported, where the raw bytes would break every table they came into.
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _etag(found: os.stat_result) -> str:

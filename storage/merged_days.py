@@ -93,12 +93,12 @@ def read_index(store: Store) -> pa.Table:
 
 def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset[tuple[str, str]]]:
     """(key, etag) of every seal that there is now, or of that day's, by production day."""
-    found: defaultdict[date, set[tuple[str, str]]] = defaultdict(set)
+    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for info in store.list(layout.seals_prefix(only)):
-        day = layout.folder_day(info.key.split("/", 2)[1])
-        if day is not None and info.key.endswith(".json"):
-            found[day].add((info.key, info.etag))
-    return {day: frozenset(of_day) for day, of_day in found.items()}
+        if info.key.endswith(".json"):
+            found[info.key.split("/", 2)[1]].add((info.key, info.etag))
+    days = {folder: layout.folder_day(folder) for folder in found}
+    return {day: frozenset(found[folder]) for folder, day in days.items() if day is not None}
 
 
 def put_into_index(store: Store, merged: Mapping[date, pa.Table], gone: Collection[date] = ()) -> None:
