@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from storage import layout, parquet, scores, seals
 from storage.compaction import write_copy
@@ -100,11 +101,13 @@ def write_night(store: Store, partition: Partition, images: int, *, with_parts: 
         if with_parts:
             store.write(key, data)
         parts.append(SealedPart(key, len(rows), hashlib.sha256(data).hexdigest()))
-    counts = [night["status"].to_pylist().count(status) for status in scores.STATUSES]
+    ok, unreadable, rejected = (night["status"].to_pylist().count(status) for status in scores.STATUSES)
     anomalous = night["is_anomalous"].to_pylist().count(True)
     manifest = layout.manifest_key(partition.category, partition.run_date, plan)
     at = night["scored_at"][0].as_py()
-    sealed = SealedPlan(manifest, plan, map_store, images, *counts, anomalous, tuple(parts), plan, at)
+    sealed = SealedPlan(
+        manifest, plan, map_store, images, ok, unreadable, rejected, anomalous, tuple(parts), plan, at
+    )
     seals.add_plan(store, partition, sealed)
     return night
 
@@ -114,60 +117,84 @@ def _of(partition: Partition) -> tuple[str, date, str]:
 
 
 def _night(partition: Partition, images: int, map_store: str) -> pa.Table:
-    """The rows of a night: lognormal scores whose spread grows over the year, 1 % defects, 1 in 1,000 unreadable."""
+    """The rows of a night; 1 in 1,000 unreadable."""
     random = np.random.default_rng(int(_digest(str(replace(partition, model_version=""))), 16))
-    day = (partition.run_date - FIRST_DAY).days
-    began = datetime.combine(partition.run_date, datetime.min.time(), UTC) + timedelta(hours=6)
-    spread = 0.2 + 0.0002 * day
-    defect = random.random(images) < 0.01
-    found = np.exp(random.normal(0, spread, images)) + np.where(defect, random.gamma(3, 0.6, images), 0)
-    if partition.model_version != "v1":
-        found = found * 0.97 + random.normal(0, 0.02, images)
-    found = found.astype(np.float32)
     bad = random.random(images) < 0.001
-    reference = np.sort(np.exp(np.random.default_rng(0).normal(0, 0.2, CALIBRATION)))
-    p_value = (1 + CALIBRATION - np.searchsorted(reference, found)) / (CALIBRATION + 1)
-    alarm = found > THRESHOLD
-    area = np.where(alarm, random.beta(1, 40, images), 0)
-    digests = random.bytes(32 * images).hex()
-    seconds = np.sort(random.integers(0, 16 * 3600, images))
-    version, prefix = partition.model_version, layout.images_prefix(partition.category, partition.run_date)
-    run = _digest(f"{partition.run_date} {version}")
-    columns: dict[str, object] = {
-        "image_key": [f"{prefix}cam1/{number:06}.jpg" for number in range(images)],
-        "etag": [digests[64 * n : 64 * n + 32] for n in range(images)],
-        "content_digest": pa.array([digests[64 * n : 64 * n + 64] for n in range(images)], mask=bad),
-        "category": [partition.category] * images,
-        "run_date": [partition.run_date] * images,
-        "captured_at": pa.array(np.datetime64(began.replace(tzinfo=None), "us") + seconds.astype("m8[s]")),
-        "model_version": [version] * images,
-        "preprocessing": ["1"] * images,
-        "score": pa.array(found, mask=bad),
-        "threshold": np.full(images, THRESHOLD, np.float32),
-        "p_value": pa.array(p_value, mask=bad),
-        "is_anomalous": pa.array(alarm, mask=bad),
-        "status": np.where(bad, "unreadable", "ok").tolist(),
-        "error": np.where(bad, "the image data is cut off or damaged", None).tolist(),
+    columns = _images(partition, images, random, bad) | _judgement(partition, images, random, bad)
+    columns |= {
         "map_store": [map_store] * images,
         "map_index": pa.array(np.arange(images, dtype=np.int32), mask=bad),
-        "anomalous_area": pa.array(area.astype(np.float32), mask=bad),
-        "image_height": pa.array(np.full(images, 1024, np.int32), mask=bad),
-        "image_width": pa.array(np.full(images, 1024, np.int32), mask=bad),
-        "scored_at": [began + timedelta(hours=20 if version == "v1" else 44)] * images,
-        "run_id": [run] * images,
-        "brightness": pa.array(random.normal(0.5, 0.02, images).astype(np.float32), mask=bad),
-        "contrast": pa.array(random.normal(0.2, 0.01, images).astype(np.float32), mask=bad),
-        "sharpness": pa.array(random.normal(1.5, 0.1, images).astype(np.float32), mask=bad),
-        "feature_distance": pa.array(random.gamma(4, 0.1, images).astype(np.float32), mask=bad),
-        "decision": pa.array(np.where(found > 2.1, "reject", np.where(found > 1.9, "review", "accept")), mask=bad),
-        "defect_area": pa.array(area.astype(np.float32), mask=bad),
-        "defect_boxes": [None if b else _boxes(a, s) for a, b, s in zip(alarm, bad, found, strict=True)],
+        "run_id": [_digest(f"{partition.run_date} {partition.model_version}")] * images,
     }
     arrays = [
         pa.array(columns[field.name]).cast(field.type) for field in scores.SCHEMA if field.name != "defect_boxes"
     ]
     arrays.append(pa.array(columns["defect_boxes"], scores.SCHEMA.field("defect_boxes").type))
     return pa.Table.from_arrays(arrays, schema=scores.SCHEMA)
+
+
+def _images(
+    partition: Partition, images: int, random: np.random.Generator, bad: NDArray[np.bool_]
+) -> dict[str, object]:
+    """Which images there were, and what is known of each without a model."""
+    prefix = layout.images_prefix(partition.category, partition.run_date)
+    digests = random.bytes(32 * images).hex()
+    seconds = np.sort(random.integers(0, 16 * 3600, images))
+    began = np.datetime64(_morning(partition).replace(tzinfo=None), "us")
+
+    def normal(mean: float, spread: float) -> pa.Array:
+        return pa.array(random.normal(mean, spread, images).astype(np.float32), mask=bad)
+
+    return {
+        "image_key": [f"{prefix}cam1/{number:06}.jpg" for number in range(images)],
+        "etag": [digests[64 * n : 64 * n + 32] for n in range(images)],
+        "content_digest": pa.array([digests[64 * n : 64 * n + 64] for n in range(images)], mask=bad),
+        "category": [partition.category] * images,
+        "run_date": [partition.run_date] * images,
+        "captured_at": pa.array(began + seconds.astype("m8[s]")),
+        "preprocessing": ["1"] * images,
+        "status": ["unreadable" if one else "ok" for one in bad],
+        "error": ["the image data is cut off or damaged" if one else None for one in bad],
+        "image_height": pa.array(np.full(images, 1024, np.int32), mask=bad),
+        "image_width": pa.array(np.full(images, 1024, np.int32), mask=bad),
+        "brightness": normal(0.5, 0.02),
+        "contrast": normal(0.2, 0.01),
+        "sharpness": normal(1.5, 0.1),
+    }
+
+
+def _judgement(
+    partition: Partition, images: int, random: np.random.Generator, bad: NDArray[np.bool_]
+) -> dict[str, object]:
+    """What the model says: lognormal scores whose spread grows over the year, 1 % defects."""
+    version = partition.model_version
+    spread = 0.2 + 0.0002 * (partition.run_date - FIRST_DAY).days
+    defect = random.random(images) < 0.01
+    found = np.exp(random.normal(0, spread, images)) + np.where(defect, random.gamma(3, 0.6, images), 0)
+    if version != "v1":
+        found = found * 0.97 + random.normal(0, 0.02, images)
+    found = found.astype(np.float32)
+    reference = np.sort(np.exp(np.random.default_rng(0).normal(0, 0.2, CALIBRATION)))
+    p_value = (1 + CALIBRATION - np.searchsorted(reference, found)) / (CALIBRATION + 1)
+    alarm = found > THRESHOLD
+    area = pa.array(np.where(alarm, random.beta(1, 40, images), 0).astype(np.float32), mask=bad)
+    return {
+        "model_version": [version] * images,
+        "score": pa.array(found, mask=bad),
+        "threshold": np.full(images, THRESHOLD, np.float32),
+        "p_value": pa.array(p_value, mask=bad),
+        "is_anomalous": pa.array(alarm, mask=bad),
+        "anomalous_area": area,
+        "scored_at": [_morning(partition) + timedelta(hours=20 if version == "v1" else 44)] * images,
+        "feature_distance": pa.array(random.gamma(4, 0.1, images).astype(np.float32), mask=bad),
+        "decision": pa.array(np.where(found > 2.1, "reject", np.where(found > 1.9, "review", "accept")), mask=bad),
+        "defect_area": area,
+        "defect_boxes": [None if b else _boxes(a, s) for a, b, s in zip(alarm, bad, found, strict=True)],
+    }
+
+
+def _morning(partition: Partition) -> datetime:
+    return datetime.combine(partition.run_date, datetime.min.time(), UTC) + timedelta(hours=6)
 
 
 def _boxes(alarm: bool, score: float) -> list[dict[str, object]]:
