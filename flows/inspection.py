@@ -181,7 +181,15 @@ def plan_partitions(
     outcomes = [_no_champion(settings, name) for name, model in pinned.items() if model is None]
     jobs = {
         name: PartitionJob(
-            settings.store, settings.images, day, model, run_id, planned_at, settings.plant.batch_images
+            settings.store,
+            settings.images,
+            day,
+            model,
+            run_id,
+            planned_at,
+            settings.plant.batch_images,
+            settings.category(name).engine,
+            settings.plant.gpu_workers,
         )
         for name, model in pinned.items()
         if model is not None

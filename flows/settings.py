@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
@@ -65,6 +65,8 @@ class CategorySettings(BaseModel):
     """what counts as white in 16-bit images; 4095 for a 12-bit camera"""
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """an image with more is not decoded"""
+    engine: Literal["torch", "openvino"] = "torch"
+    """what computes scores on CPUs: `openvino` needs the extra of that name and is faster; a GPU has torch alone"""
     seed: int = 0
 
     @field_validator("image_size")

@@ -7,6 +7,7 @@
     +-- CheckpointError     the bytes are not a model this program wrote
     +-- TooFewNormals       not enough normal images to train, stop and calibrate
     +-- TrainingDiverged    the loss is no longer a number
+    +-- EngineUnavailable   the library that is to compute scores is not here, or does not compute what torch does
 
 Every message gives the value, the consequence and the cure.
 """
@@ -38,3 +39,7 @@ class TooFewNormals(CoreError):
 
 class TrainingDiverged(CoreError):
     """The loss is no longer a number."""
+
+
+class EngineUnavailable(CoreError):
+    """The library that is to compute scores is not here, not in that version, or does not compute what torch does."""

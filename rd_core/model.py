@@ -1,6 +1,7 @@
 """The whole detector: teacher, bottleneck, student, and the way from images to maps and scores."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,12 @@ class ReverseDistillation(nn.Module):
         return tuple(features[stage - 1] for stage in self.config.map_stages)
 
     @torch.inference_mode()
-    def _detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (B, H, W, 3) of the model's size -> maps float32 (B, H, W), feature distances (B,)."""
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 (B, H, W, 3) of the model's size -> maps float32 (B, H, W), scores and feature distances (B,)."""
         targets = self.standardisation(self.teacher_features(images))
         maps = self.assembly(self.blend(self.counting(targets), self.counting(self(targets))))
-        return maps, torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
+        distances = torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
+        return maps, score_of(maps, self.config.score), distances
 
     @torch.inference_mode()
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
@@ -69,33 +71,45 @@ class ReverseDistillation(nn.Module):
         An image's map and score do not depend on the other images: all go through in micro-batches of one
         size, the last of which is filled up. Raises ValueError for other shapes, RuntimeError in training mode.
         """
-        self._check(images)
-        count = len(images)
-        maps = np.empty(images.shape[:3], dtype=np.float32)
-        scores, distances = np.empty((2, count), dtype=np.float32)
-        for start in range(0, count, MICRO_BATCH):
-            part = images[start : start + MICRO_BATCH]
-            filled = np.zeros((MICRO_BATCH, *images.shape[1:]), dtype=np.uint8)
-            filled[: len(part)] = part
-            result, distance = self._detect(torch.from_numpy(filled))
-            stop = start + len(part)
-            maps[start:stop] = result[: len(part)].cpu().numpy()
-            scores[start:stop] = score_of(result, self.config.score)[: len(part)].cpu().numpy()
-            distances[start:stop] = distance[: len(part)].cpu().numpy()
-        return AnomalyMaps(maps, scores, distances)
-
-    def _check(self, images: NDArray[np.uint8]) -> None:
-        size = (self.config.image_height, self.config.image_width, 3)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != size:
-            raise ValueError(
-                f"images of shape {images.shape} and type {images.dtype} do not fit a model of uint8 (B, "
-                f"{size[0]}, {size[1]}, 3); its scores would mean nothing. Resize them with "
-                "rd_core.preprocessing.resize()."
-            )
         if self.training:
             raise RuntimeError(
                 "the model is in training mode: scores would depend on the batch. Call model.eval() first."
             )
+        return in_micro_batches(images, self.config, self._detect_arrays)
+
+    def _detect_arrays(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        return AnomalyMaps(*(found.cpu().numpy() for found in self.detect(torch.from_numpy(images))))
+
+
+def in_micro_batches(
+    images: NDArray[np.uint8], config: ModelConfig, detect: Callable[[NDArray[np.uint8]], AnomalyMaps]
+) -> AnomalyMaps:
+    """`detect` of all images uint8 (B, H, W, 3), which it is given in micro-batches of one size, the last filled up.
+
+    Raises ValueError for images that are not of the model's size.
+    """
+    _check(images, config)
+    count = len(images)
+    maps = np.empty(images.shape[:3], dtype=np.float32)
+    scores, distances = np.empty((2, count), dtype=np.float32)
+    for start in range(0, count, MICRO_BATCH):
+        part = images[start : start + MICRO_BATCH]
+        filled = np.zeros((MICRO_BATCH, *images.shape[1:]), dtype=np.uint8)
+        filled[: len(part)] = part
+        stop = start + len(part)
+        for whole, found in zip((maps, scores, distances), detect(filled), strict=True):
+            whole[start:stop] = found[: len(part)]
+    return AnomalyMaps(maps, scores, distances)
+
+
+def _check(images: NDArray[np.uint8], config: ModelConfig) -> None:
+    size = (config.image_height, config.image_width, 3)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != size:
+        raise ValueError(
+            f"images of shape {images.shape} and type {images.dtype} do not fit a model of uint8 (B, "
+            f"{size[0]}, {size[1]}, 3); its scores would mean nothing. Resize them with "
+            "rd_core.preprocessing.resize()."
+        )
 
 
 def build_model(

@@ -184,7 +184,7 @@ def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> 
     if preprocessing is not None and len(seal.plans) == 1 and listed:
         only = seal.plans[0]
         size = max((part.rows for part in only.parts), default=0)
-        if manifests.plan_digest(listed, partition.model_version, preprocessing, size) == only.digest:
+        if manifests.plan_digest(listed, partition.model_version, preprocessing, size, only.engine) == only.digest:
             return len(listed)
     covered = seals.sealed_images(window.store, seal)
     return sum((image.key, image.etag) in covered for image in listed)

@@ -22,14 +22,21 @@ SCHEMA = pa.schema(
     ]
 )
 _PLAN = b"plan"
+TORCH = "torch"
+"""the engine of a plan that names none"""
 # Small enough that reading one batch of a large night is quick, large enough that the footer stays small.
 _GROUP_ROWS = 4096
 
 
-def plan_digest(images: Iterable[ObjectInfo], model_version: str, preprocessing: str, batch_size: int) -> str:
+def plan_digest(
+    images: Iterable[ObjectInfo], model_version: str, preprocessing: str, batch_size: int, engine: str = TORCH
+) -> str:
     """SHA-256 (hex, 16 characters) of the images' keys and etags in order, and of what is done with them."""
+    done = [model_version, preprocessing, batch_size]
+    # Without torch's name the plans of stores from before there were engines keep theirs.
+    done += [engine] if engine != TORCH else []
     # One JSON text a line: no key can look like the border between two.
-    digest = hashlib.sha256(json.dumps([model_version, preprocessing, batch_size]).encode())
+    digest = hashlib.sha256(json.dumps(done).encode())
     for image in images:
         digest.update(f"\n{json.dumps([image.key, image.etag])}".encode())
     return digest.hexdigest()[:16]
@@ -49,10 +56,11 @@ def publish_plan(
     batch_size: int,
     run_id: str,
     planned_at: datetime,
+    engine: str = TORCH,
 ) -> Plan:
     """Fix what is to be scored, and return the plan in force.
 
-    The same images, model, preprocessing and batch size have the same plan: if one is there, it is returned,
+    The same images, model, preprocessing, batch size and engine have the same plan: if one is there, it is returned,
     with the run id and time of the run that made it. StorageError if there are no images, or one twice.
     """
     ordered = sorted(images, key=lambda image: image.key)
@@ -65,7 +73,7 @@ def publish_plan(
             "in batches of 1 or more."
         )
     category, run_date = partition.category, partition.run_date
-    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size)
+    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine)
     plan = Plan(
         partition=partition,
         digest=digest,
@@ -75,6 +83,7 @@ def publish_plan(
         batch_size=batch_size,
         run_id=run_id,
         planned_at=planned_at,
+        engine=engine,
     )
     return write_manifest(store, plan, ordered)
 
@@ -148,6 +157,7 @@ def _plan_to_json(plan: Plan) -> dict:
         "batch_size": plan.batch_size,
         "run_id": plan.run_id,
         "planned_at": plan.planned_at.isoformat(),
+        "engine": plan.engine,
     }
 
 
@@ -163,6 +173,7 @@ def _plan_of(schema: pa.Schema, key: str, address: str) -> Plan:
             batch_size=kept["batch_size"],
             run_id=kept["run_id"],
             planned_at=datetime.fromisoformat(kept["planned_at"]),
+            engine=kept.get("engine", TORCH),
         )
     except (KeyError, ValueError, TypeError) as e:
         raise CorruptObject(

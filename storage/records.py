@@ -32,7 +32,7 @@ class Plan:
 
     partition: Partition
     digest: str
-    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing and batch size."""
+    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing, batch size and engine."""
     manifest: str
     """key of the manifest"""
     map_store: str
@@ -43,6 +43,8 @@ class Plan:
     """of the run that planned this content first; a later run of the same content keeps it"""
     planned_at: datetime
     """UTC; likewise of the first run"""
+    engine: str = "torch"
+    """the library that computes the scores, with its version unless it is torch: 'openvino 2026.4.1'"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
-from storage.manifests import read_image_versions
+from storage.manifests import TORCH, read_image_versions
 from storage.records import Partition
 from storage.store import Store
 from storage.swap import swap
@@ -47,6 +47,13 @@ class SealedPlan:
     """of the run that sealed it"""
     sealed_at: datetime
     """UTC"""
+    engine: str = TORCH
+    """the plan's"""
+
+    @property
+    def library(self) -> str:
+        """The engine without its version."""
+        return self.engine.split()[0]
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
     """Seal one more plan and return the seal in force; sealing the same plan again changes nothing.
 
     Conflict if a plan sealed before or meanwhile covers some of the same images in the same version: their
-    rows would count twice.
+    rows would count twice. Conflict if it was scored by another library: a partition is scored by one.
     """
     key = _key(partition)
     in_force: Seal | None = None
@@ -90,6 +97,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
         in_force = from_bytes(data, store.address(key))
         if any(plan.digest == sealed_plan.digest for plan in in_force.plans):
             return None
+        _refuse_other_library(in_force, sealed_plan)
         mine = mine or read_image_versions(store, sealed_plan.manifest)
         _refuse_overlap(store, in_force, sealed_plan, mine)
         in_force = _sealed(in_force, sealed_plan)
@@ -129,6 +137,16 @@ def _key(partition: Partition) -> str:
 
 def _sealed(seal: Seal, plan: SealedPlan) -> Seal:
     return replace(seal, sealed_at=plan.sealed_at, run_id=plan.run_id, plans=(*seal.plans, plan))
+
+
+def _refuse_other_library(seal: Seal, plan: SealedPlan) -> None:
+    for other in seal.plans:
+        if other.library != plan.library:
+            raise Conflict(
+                f"plan {plan.digest} was scored by {plan.engine}, and plan {other.digest} of the same partition by "
+                f"{other.engine}: their scores are not to be mixed, so it is not sealed. Plan again; what is left is "
+                f"scored by {other.library}."
+            )
 
 
 def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[tuple[str, str]]) -> None:

@@ -5,10 +5,14 @@ from datetime import date, datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
 
+from rd_core.engine import TORCH, engine_here
+from rd_core.model import default_device
 from storage import anomaly_maps, images, manifests, seals
 from storage.filesystem import Store, open_store
 from storage.records import Batch, ObjectInfo, Partition, Plan
+from storage.seals import Seal
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.pin_champion import PinnedModel
 
@@ -31,6 +35,10 @@ class PartitionJob:
     """UTC; the run's start"""
     batch_images: int | None = None
     """images one task scores; None: chosen by their number"""
+    library: str = TORCH
+    """that is to compute the scores of a partition that has none yet"""
+    gpu_workers: bool = False
+    """whether machines with a GPU score, whatever the one that plans has"""
 
     @property
     def category(self) -> str:
@@ -61,13 +69,16 @@ class PartitionPlan:
 @task(name="plan-batches", task_run_name="plan {job.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def plan_batches(job: PartitionJob) -> PartitionPlan:
     """List the images of the job's category and day, leave out what is sealed, write the manifest and the empty map
-    array for the rest. The same images make the same plan, whoever plans them."""
+    array for the rest. The same images make the same plan, whoever plans them.
+
+    Raises EngineUnavailable if there is something to score, and its library is not installed here.
+    """
     store = open_store(job.store_uri)
     listed = list(images.list_images(open_store(job.images_uri, read_only=True), job.category, job.run_date))
     seal = seals.read_seal(store, job.partition)
     done = seals.sealed_images(store, seal) if seal else set()
     to_score = [image for image in listed if (image.key, image.etag) not in done]
-    plan = _publish(store, job, to_score) if to_score else None
+    plan = _publish(store, job, to_score, _engine(job, seal)) if to_score else None
     return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan)
 
 
@@ -84,7 +95,22 @@ def batch_size_for(images_to_score: int) -> int:
     return max(shared_out, -(-images_to_score // MOST_TASKS))
 
 
-def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo]) -> Plan:
+def _engine(job: PartitionJob, seal: Seal | None) -> str:
+    """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
+    begun = seal.plans[0].library if seal else None
+    library = begun or job.library
+    if begun is None and (job.gpu_workers or default_device().type != "cpu"):
+        library = TORCH
+    if library != job.library:
+        get_run_logger().warning(
+            "engine=%s instead of %s category=%s run_date=%s: %s",
+            library, job.library, job.category, job.run_date,
+            "its other images were scored so" if begun else "a GPU scores, and OpenVINO is used on CPUs alone",
+        )  # fmt: skip
+    return engine_here(library)
+
+
+def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], engine: str) -> Plan:
     plan = manifests.publish_plan(
         store,
         job.partition,
@@ -93,6 +119,7 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo]) -> Pla
         batch_size=min(job.batch_images or batch_size_for(len(to_score)), len(to_score)),
         run_id=job.run_id,
         planned_at=job.planned_at,
+        engine=engine,
     )
     anomaly_maps.create_maps(
         store,
@@ -107,6 +134,7 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo]) -> Pla
             "model_version": job.model.version,
             "manifest": plan.manifest,
             "threshold": job.model.threshold,
+            "engine": plan.engine,
             "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
         },
     )

@@ -115,7 +115,7 @@ def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None
 
 def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     partition = batch.plan.partition
-    scorer = warm_scorer(store, partition.category, partition.model_version)
+    scorer = warm_scorer(store, partition.category, partition.model_version, batch.plan.engine)
     infos = manifests.read_manifest_slice(store, batch.plan.manifest, batch.start, batch.stop)
     maps = np.full((len(infos), scorer.height, scorer.width), np.nan, dtype=np.float16)
     seconds: defaultdict[str, float] = defaultdict(float)

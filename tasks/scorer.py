@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from rd_core import checkpoint
+from rd_core.engine import TORCH, Detector, detector
 from rd_core.model import ReverseDistillation, default_device, prepare_for_inference
 from rd_core.preprocessing import resize
 from rd_core.threshold import conformal_p_values
@@ -19,14 +21,14 @@ WARM_MODELS = 4
 """kept in one process: a worker that serves many categories must not keep them all"""
 
 _lock = threading.Lock()
-_warm: OrderedDict[tuple[str, str, str, str], "Scorer"] = OrderedDict()
+_warm: OrderedDict[tuple[str, str, str, str, str], "Scorer"] = OrderedDict()
 
 
 @dataclass(frozen=True)
 class Scorer:
     """One model version ready to score, with what its card says about images and threshold."""
 
-    model: ReverseDistillation
+    model: Detector
     height: int
     width: int
     white_level: int
@@ -50,29 +52,34 @@ class Scorer:
         return conformal_p_values(scores, self.calibration_scores)
 
 
-def warm_scorer(store: Store, category: str, version: str) -> Scorer:
-    """The scorer of `version`, from memory or the store (digest checked). Raises CorruptObject, KeyNotFound."""
-    key = (store.uri, category, version, str(default_device()))
+def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
+    """The scorer of `version`, from memory or the store (digest checked), computed by the engine of a plan.
+
+    Raises CorruptObject, KeyNotFound, or EngineUnavailable when the engine is not here.
+    """
+    key = (store.uri, category, version, engine, str(default_device()))
     with _lock:  # also while loading: two threads of one worker must not load the same model twice
         if key not in _warm:
-            _warm[key] = _load(store, category, version)
+            _warm[key] = _load(store, category, version, engine)
             while len(_warm) > WARM_MODELS:
                 _warm.popitem(last=False)
         _warm.move_to_end(key)
         return _warm[key]
 
 
-def model_for_scoring(weights: bytes) -> ReverseDistillation:
+def model_for_scoring(weights: bytes, device: torch.device | None = None) -> ReverseDistillation:
     """The model of a checkpoint, batch norms folded, on the GPU where there is one. Raises CheckpointError."""
-    return prepare_for_inference(checkpoint.from_bytes(weights, device=default_device()))
+    return prepare_for_inference(checkpoint.from_bytes(weights, device=device or default_device()))
 
 
-def _load(store: Store, category: str, version: str) -> Scorer:
+def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     card: dict[str, Any] = models.read_card(store, category, version)
     threshold, pixels = card["threshold"], card.get("pixel_threshold")
-    model = model_for_scoring(models.read_weights(store, category, version))
+    # A plan of OpenVINO is one of the CPU, whatever else this machine has.
+    device = default_device() if engine == TORCH else torch.device("cpu")
+    model = model_for_scoring(models.read_weights(store, category, version), device)
     return Scorer(
-        model=model,
+        model=detector(model, engine),
         height=model.config.image_height,
         width=model.config.image_width,
         white_level=card["settings"]["white_level"],

@@ -41,5 +41,6 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
             parts=tuple(SealedPart(receipt.part, receipt.rows, receipt.digest) for receipt in receipts),
             run_id=plan.run_id,
             sealed_at=sealed_at,
+            engine=plan.engine,
         ),
     )

@@ -31,7 +31,7 @@ class StubScorer:
         return np.full(len(scores), 0.5)
 
 
-def warm_stub(store: Store, category: str, version: str) -> StubScorer:
+def warm_stub(store: Store, category: str, version: str, engine: str = "torch") -> StubScorer:
     return StubScorer()
 
 

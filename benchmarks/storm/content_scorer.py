@@ -47,7 +47,7 @@ class ContentScorer:
         return 1 / (1 + scores.astype(np.float64))
 
 
-def content_scorer(_store: Store, _category: str, version: str) -> ContentScorer:
+def content_scorer(_store: Store, _category: str, version: str, _engine: str = "torch") -> ContentScorer:
     """Stands for tasks.scorer.warm_scorer."""
     return ContentScorer(version)
 

@@ -1,0 +1,104 @@
+"""What an engine changes on real images: maps, scores, decisions, and the AUROC.
+
+    python -m benchmarks.engine_decisions STORE [--category NAME ...] [--int8] [--images 300]
+
+STORE is one that benchmarks.real_images has made: trained champions and a labelled test night. The decisions of torch
+and OpenVINO are those of the model's own threshold, which was calibrated with torch. Int8 (needs NNCF) is quantised on
+training normals and judged twice: by that threshold, and by one calibrated anew on the same held-out normals.
+"""
+
+import argparse
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.quantised import QuantisedDetector
+from benchmarks.real_images import DAY
+from rd_core.engine import Detector, detector, engine_here
+from rd_core.threshold import calibrate, triage
+from storage import labels, models
+from storage.filesystem import Store, open_store
+from storage.images import list_images
+from tasks.scorer import Scorer, warm_scorer
+from tasks.worker_process import prepare_worker_process
+
+CHUNK = 64
+"""images in memory at once"""
+
+
+def main() -> None:
+    """Print a line a category and engine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", help="folder that benchmarks.real_images wrote to")
+    parser.add_argument("--category", action="append", help="default: each that has a champion")
+    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--images", type=int, default=300, help="training normals that ranges are measured on")
+    arguments = parser.parse_args()
+    prepare_worker_process()
+    store = open_store(arguments.store, read_only=True)
+    print("| category | engine | threshold | largest difference of a map | flips | AUROC |")
+    print("|---|---|---|---|---|---|")
+    for category in arguments.category or models.list_model_categories(store):
+        _compare(store, category, arguments)
+
+
+def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None:
+    champion = models.read_champion(store, category)
+    assert champion is not None  # benchmarks.real_images promotes one
+    card = models.read_card(store, category, champion.version)
+    scorer = warm_scorer(store, category, champion.version)
+    engines: dict[str, Detector] = {"openvino": detector(scorer.model, engine_here("openvino"))}  # type: ignore[arg-type]  # engine torch is the model itself
+    if arguments.int8:
+        normals = _pixels(store, scorer, card["data"]["train"][: arguments.images])
+        engines["int8"] = QuantisedDetector(scorer.model, normals, threads=1)  # type: ignore[arg-type]  # likewise
+    known = {row["image_key"]: row["label"] for row in labels.read_labels(store, category).to_pylist()}
+    keys = [image.key for image in list_images(store, category, DAY)]
+    is_defect = np.array([known[key] == "anomalous" for key in keys])
+    found = _scored(store, scorer, keys, {"torch": scorer.model, **engines})
+    band, torchs = scorer.review_band, found["torch"][0]
+    _print(category, "torch", "its own", found["torch"], np.zeros(len(keys), bool), is_defect)
+    for name in engines:
+        flips = triage(found[name][0], *band) != triage(torchs, *band)
+        _print(category, name, "torch's", found[name], flips, is_defect)
+    if arguments.int8:
+        held_out = _pixels(store, scorer, card["data"]["calibration"])
+        own = calibrate(engines["int8"].score(held_out).scores, card["threshold"]["alpha"])
+        flips = triage(found["int8"][0], own.low, own.high) != triage(torchs, *band)
+        _print(category, "int8", "its own", found["int8"], flips, is_defect)
+
+
+def _scored(
+    store: Store, scorer: Scorer, keys: list[str], engines: dict[str, Detector]
+) -> dict[str, tuple[NDArray[np.float32], float]]:
+    """By engine: scores (n,), and the largest difference of a map from torch's, of that map's largest value."""
+    scores: dict[str, list[NDArray[np.float32]]] = {name: [] for name in engines}
+    largest = dict.fromkeys(engines, 0.0)
+    for start in range(0, len(keys), CHUNK):
+        pixels = _pixels(store, scorer, keys[start : start + CHUNK])
+        maps = {}
+        for name, engine in engines.items():
+            found = engine.score(pixels)
+            scores[name].append(found.scores)
+            maps[name] = found.maps
+            apart = np.abs(found.maps - maps["torch"]).max(axis=(1, 2)) / maps["torch"].max(axis=(1, 2))
+            largest[name] = max(largest[name], float(apart.max()))
+    return {name: (np.concatenate(scores[name]), largest[name]) for name in engines}
+
+
+def _pixels(store: Store, scorer: Scorer, keys: list[str]) -> NDArray[np.uint8]:
+    return np.stack([scorer.prepare(store.read(key))[0] for key in keys])
+
+
+def _print(category: str, engine: str, threshold: str, found: Any, flips: NDArray[np.bool_], is_defect: Any) -> None:
+    scores, largest = found
+    auroc = roc_auc_score(is_defect, scores)
+    line = f"| {category} | {engine} | {threshold} | {largest:.1e} | {int(flips.sum())} of {len(flips)} | {auroc:.4f} |"
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    main()

@@ -1,0 +1,107 @@
+"""Rates of the engines on one core, taking turns, and how far apart their maps and decisions are.
+
+    python -m benchmarks.engines [--teacher NAME ...] [--size 256] [--rounds 5] [--int8]
+
+A round scores one micro-batch by each engine in turn. Time is the process's own, so that other processes on the machine
+cost less than they would on the clock. The models are untrained, which costs what a trained one costs; decisions are
+those of a threshold from torch's scores of drawn normals, on other normals and defects. Int8 needs NNCF.
+"""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.quantised import QuantisedDetector
+from demo import woven_cloth
+from rd_core.config import ModelConfig
+from rd_core.engine import Detector, detector, engine_here
+from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.threshold import calibrate, triage
+from tasks.worker_process import prepare_worker_process
+
+TEACHERS = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
+NORMALS, JUDGED = 32, 32
+ALPHA = 0.1
+
+
+def main() -> None:
+    """Print a line a teacher and engine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", action="append", choices=TEACHERS, help="default: all three")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--int8", action="store_true")
+    arguments = parser.parse_args()
+    prepare_worker_process()
+    images = np.stack([_drawn(seed, arguments.size) for seed in range(NORMALS + JUDGED)])
+    print("| teacher | engine | made in, s | ms an image | images/s | to torch | map apart | flips |")
+    print("|---|---|---|---|---|---|---|---|")
+    for teacher in arguments.teacher or TEACHERS:
+        _measure(teacher, images, arguments)
+
+
+def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
+    model = _model(teacher, arguments.size)
+    make: dict[str, Callable[[], Detector]] = {
+        "torch": lambda: model,
+        "openvino": lambda: detector(model, engine_here("openvino")),
+    }
+    if arguments.int8:
+        make["int8"] = lambda: QuantisedDetector(model, images[:NORMALS], threads=torch.get_num_threads())
+    engines, made = {}, {}
+    for name, build in make.items():
+        began = time.process_time()
+        engines[name] = build()
+        made[name] = time.process_time() - began
+    spent = _in_turns(engines, images[:MICRO_BATCH], arguments.rounds)
+    found = {name: engine.score(images) for name, engine in engines.items()}
+    threshold = calibrate(found["torch"].scores[:NORMALS], ALPHA)
+    decisions = {name: triage(one.scores[NORMALS:], threshold.low, threshold.high) for name, one in found.items()}
+    for name, seconds in spent.items():
+        apart = np.abs(found[name].maps - found["torch"].maps).max() / found["torch"].maps.max()
+        gain = statistics.median(before / after for before, after in zip(spent["torch"], seconds, strict=True))
+        flips = int((decisions[name] != decisions["torch"]).sum())
+        took = statistics.median(seconds) / MICRO_BATCH
+        print(
+            f"| {teacher} | {name} | {made[name]:.1f} | {1e3 * took:.1f} | {1 / took:.1f} | {gain:.2f} "
+            f"| {apart:.1e} | {flips} of {JUDGED} |",
+            flush=True,
+        )
+
+
+def _in_turns(engines: dict[str, Detector], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:
+    spent: dict[str, list[float]] = {name: [] for name in engines}
+    for turn in range(rounds + 1):
+        for name, engine in engines.items():
+            began = time.process_time()
+            engine.score(images)
+            if turn:  # the first is for memory and kernels
+                spent[name].append(time.process_time() - began)
+    return spent
+
+
+def _model(teacher: str, size: int) -> ReverseDistillation:
+    torch.manual_seed(0)
+    config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
+    model = build_model(config, pretrained=False).eval()
+    model.blend.magnitude.fill_(0.5)
+    return prepare_for_inference(model)
+
+
+def _drawn(seed: int, size: int) -> NDArray[np.uint8]:
+    """A cloth; every second of those that are judged has a dark spot."""
+    picture = woven_cloth.draw(np.random.default_rng(seed), size)
+    if seed >= NORMALS and seed % 2:
+        picture[size // 3 : size // 2, size // 3 : size // 2] *= 0.3
+    return (picture * 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    main()

@@ -1,0 +1,152 @@
+"""The engines: OpenVINO computes what torch does, and says so clearly where it cannot."""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import pytest
+import torch
+
+from rd_core import engine as engines
+from rd_core.config import ModelConfig
+from rd_core.engine import OPENVINO, TORCH, Detector, detector, engine_here, library_of
+from rd_core.errors import EngineUnavailable
+from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.threshold import triage
+
+HEIGHT, WIDTH = 64, 96
+
+
+def model_of(teacher: str, **settings: object) -> ReverseDistillation:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        config = ModelConfig(teacher=teacher, image_height=HEIGHT, image_width=WIDTH, **settings)
+        model = build_model(config, pretrained=False)
+        for name, buffer in model.standardisation.named_buffers():
+            torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else buffer.normal_(0, 0.1)
+        model.blend.magnitude.copy_(torch.linspace(0.2, 0.6, len(model.blend.magnitude)))
+    return prepare_for_inference(model.eval())
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[ReverseDistillation, Detector]:
+    """The default teacher by both engines; making one takes seconds."""
+    pytest.importorskip("openvino")
+    model = model_of("efficientnet_lite0")
+    return model, detector(model, engine_here(OPENVINO))
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def assert_the_same(model: ReverseDistillation, other: Detector, images: np.ndarray) -> None:
+    expected, found = model.score(images), other.score(images)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == np.float32
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
+    low, high = np.quantile(expected.scores, [0.3, 0.7]) * (1 + 1e-5)  # between two scores, as a threshold mostly lies
+    assert triage(found.scores, low, high).tolist() == triage(expected.scores, low, high).tolist()
+
+
+def test_openvino_computes_what_torch_does(pair, images) -> None:
+    assert_the_same(*pair, images)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "settings"),
+    [("resnet18", {"standardise": False, "map_stages": (1, 3), "score": "sum", "smoothing_sigma": 0.0})],
+)
+def test_other_networks_and_settings_are_computed_too(teacher, settings, images) -> None:
+    pytest.importorskip("openvino")
+    model = model_of(teacher, **settings)
+    assert_the_same(model, detector(model, engine_here(OPENVINO)), images)
+
+
+def test_a_score_does_not_depend_on_the_rest_of_its_batch(pair, images) -> None:
+    openvino = pair[1]
+    together = openvino.score(images)
+    for i, image in enumerate(images):
+        alone = openvino.score(image[None])
+        assert np.array_equal(alone.maps[0], together.maps[i])  # bit for bit
+        assert alone.scores[0] == together.scores[i]
+        assert alone.feature_distances[0] == together.feature_distances[i]
+
+
+def test_a_result_stays_when_the_next_one_comes(pair, images) -> None:
+    first = pair[1].score(images[:MICRO_BATCH])
+    kept = first.maps.copy()
+    pair[1].score(images[::-1][:MICRO_BATCH].copy())
+    assert np.array_equal(first.maps, kept)
+
+
+def test_images_of_another_size_are_refused(pair) -> None:
+    with pytest.raises(ValueError, match="Resize them"):
+        pair[1].score(np.zeros((1, HEIGHT, HEIGHT, 3), np.uint8))
+
+
+def test_no_images_give_no_scores(pair) -> None:
+    assert pair[1].score(np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)).maps.shape == (0, HEIGHT, WIDTH)
+
+
+def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair) -> None:
+    compiled = pair[1]._request.get_compiled_model()
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads() == 1
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+    assert compiled.get_property("ENABLE_CPU_PINNING") is False
+    assert compiled.get_property("NUM_STREAMS") == 1
+
+
+def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
+    from rd_core.openvino_detector import TOLERANCE, _refuse_difference
+
+    model, openvino = pair
+    for field in range(3):
+        for factor, refused in ((1 + 3 * TOLERANCE, True), (1 + TOLERANCE / 3, False), (np.nan, True)):
+
+            def detect(images, field=field, factor=factor):
+                found = list(openvino.score(images))
+                found[field] = found[field] * np.float32(factor)
+                return found
+
+            if refused:
+                with pytest.raises(EngineUnavailable, match="threshold would not hold"):
+                    _refuse_difference(model, detect)
+            else:
+                _refuse_difference(model, detect)
+
+
+def test_torch_is_the_model_itself() -> None:
+    model = model_of("efficientnet_lite0")
+    assert detector(model, TORCH) is model
+    assert engine_here(TORCH) == TORCH
+
+
+def test_an_engine_has_its_version_in_its_name() -> None:
+    pytest.importorskip("openvino")
+    assert engine_here(OPENVINO) == f"openvino {version('openvino')}"
+    assert library_of(engine_here(OPENVINO)) == OPENVINO
+    assert library_of(TORCH) == TORCH
+
+
+def test_without_the_extra_the_message_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(engines, "version", missing)
+    with pytest.raises(EngineUnavailable, match=r"nothing was scored.*pip install 'rd-inspect\[openvino\]'.*'torch'"):
+        engine_here(OPENVINO)
+
+
+def test_a_plan_of_another_version_is_refused_with_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "version", lambda _: "2027.1.0")
+    with pytest.raises(EngineUnavailable, match=r"nothing was scored.*pip install openvino==2026\.4\.1"):
+        detector(model_of("efficientnet_lite0"), "openvino 2026.4.1")
+
+
+def test_openvino_is_not_imported_before_it_is_needed() -> None:
+    code = "import sys, rd_core.engine, tasks.scorer; sys.exit('openvino' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
