@@ -2,9 +2,9 @@
 
     python -m benchmarks.engine_decisions STORE [--category NAME ...] [--int8] [--images 300]
 
-STORE is one that benchmarks.real_images has made: trained champions and a labelled test night. The decisions of torch
-and OpenVINO are those of the model's own threshold, which was calibrated with torch. Int8 (needs NNCF) is quantised on
-training normals and judged twice: by that threshold, and by one calibrated anew on the same held-out normals.
+STORE is one that benchmarks.real_images has made: trained champions and a labelled test night. Decisions (accept,
+review, reject) are by the model's own review band, which was calibrated with torch. Int8 (needs NNCF) is quantised on
+training normals and judged twice: by that band, and by one calibrated anew on the same held-out normals.
 """
 
 import argparse
@@ -95,8 +95,8 @@ def _pixels(store: Store, scorer: Scorer, keys: list[str]) -> NDArray[np.uint8]:
 def _print(category: str, engine: str, threshold: str, found: Any, flips: NDArray[np.bool_], is_defect: Any) -> None:
     scores, largest = found
     auroc = roc_auc_score(is_defect, scores)
-    line = f"| {category} | {engine} | {threshold} | {largest:.1e} | {int(flips.sum())} of {len(flips)} | {auroc:.4f} |"
-    print(line, flush=True)
+    changed = f"{int(flips.sum())} of {len(flips)}"
+    print(f"| {category} | {engine} | {threshold} | {largest:.1e} | {changed} | {auroc:.4f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python -m benchmarks.engines [--teacher NAME ...] [--size 256] [--rounds 5] [--int8]
 
-A round scores one micro-batch by each engine in turn. Time is the process's own, so that other processes on the machine
-cost less than they would on the clock. The models are untrained, which costs what a trained one costs; decisions are
-those of a threshold from torch's scores of drawn normals, on other normals and defects. Int8 needs NNCF.
+A round scores one micro-batch by each engine in turn. Time is the process's own, so that other processes on the
+machine cost less than they would on the clock. The models are untrained, which costs what a trained one costs;
+decisions (accept, review, reject) are by torch's scores of drawn normals, on other normals and defects. Int8 needs
+NNCF.
 """
 
 import argparse

@@ -27,7 +27,7 @@ class Detector(Protocol):
 
 def library_of(engine: str) -> str:
     """'openvino 2026.4.1' -> 'openvino'."""
-    return engine.split()[0]
+    return engine.partition(" ")[0]
 
 
 def engine_here(library: str) -> str:
@@ -45,8 +45,8 @@ def detector(model: ReverseDistillation, engine: str) -> Detector:
     here = engine_here(library_of(engine))
     if here != engine:
         raise EngineUnavailable(
-            f"The plan is to be scored by {engine!r}, and this process has {here!r}: its scores would not be those of "
-            f"the plan's other batches, so nothing was scored. Install the same here: pip install "
+            f"The plan is to be scored by {engine!r}, and this process has {here!r}: its scores would not be those "
+            "of the plan's other batches, so nothing was scored. Install the same here: pip install "
             f"{engine.replace(' ', '==')}"
         )
     from rd_core.openvino_detector import OpenVinoDetector  # noqa: PLC0415  # an extra that may not be installed
@@ -59,6 +59,6 @@ def _installed() -> str:
         return version(OPENVINO)
     except PackageNotFoundError:
         raise EngineUnavailable(
-            "The engine is to be 'openvino', and OpenVINO is not installed where scoring runs, so nothing was scored. "
-            "Install it on every worker: pip install 'rd-inspect[openvino]'. Or set engine = 'torch'."
+            "The engine is to be 'openvino', and OpenVINO is not installed where scoring runs, so nothing was "
+            "scored. Install it on every worker: pip install 'rd-inspect[openvino]'. Or set engine = 'torch'."
         ) from None

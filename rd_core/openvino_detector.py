@@ -79,8 +79,8 @@ def _refuse_difference(model: ReverseDistillation, detect: Any) -> None:
         difference = float(np.abs(mine - torchs).max() / np.abs(torchs).max())
         if not difference <= TOLERANCE:
             raise EngineUnavailable(
-                f"OpenVINO's {name} differ from torch's by {difference:.1e} of the largest, more than {TOLERANCE:.0e}: "
-                "the threshold would not hold, so nothing was scored. Set engine = 'torch'."
+                f"OpenVINO's {name} differ from torch's by {difference:.1e} of the largest, more than "
+                f"{TOLERANCE:.0e}: the threshold would not hold, so nothing was scored. Set engine = 'torch'."
             )
 
 

@@ -53,7 +53,7 @@ class SealedPlan:
     @property
     def library(self) -> str:
         """The engine without its version."""
-        return self.engine.split()[0]
+        return self.engine.partition(" ")[0]
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),
         ("[defaults]\npart_pattern = 'tile(\\\\d+)'", ["part_pattern", "`part`"]),
         ("[defaults]\npart_pattern = '('", ["part_pattern"]),
+        ("[defaults]\nengine = 'openvno'", ["defaults.engine", "openvno", "'torch' or 'openvino'"]),
         ("[plant]\ngpu_workers = true", ["plant.gpu_workers", "dask_address"]),
         ("[plant]\ngpu_workers = 'cuda'", ["plant.gpu_workers", "cuda"]),
         ("[drift]\ndefekt_share = 0.1", ["defekt_share", "'defect_share'", "[drift]"]),

@@ -48,7 +48,9 @@ def assert_the_same(model: ReverseDistillation, other: Detector, images: np.ndar
         assert ours.dtype == np.float32
         assert ours.shape == theirs.shape
         assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
-    low, high = np.quantile(expected.scores, [0.3, 0.7]) * (1 + 1e-5)  # between two scores, as a threshold mostly lies
+    low, high = np.quantile(expected.scores, [0.3, 0.7]) * (
+        1 + 1e-5
+    )  # between two scores, as a threshold mostly lies
     assert triage(found.scores, low, high).tolist() == triage(expected.scores, low, high).tolist()
 
 
@@ -101,7 +103,7 @@ def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair
 
 
 def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
-    from rd_core.openvino_detector import TOLERANCE, _refuse_difference
+    from rd_core.openvino_detector import TOLERANCE, _refuse_difference  # noqa: PLC0415  # where it is installed
 
     model, openvino = pair
     for field in range(3):

@@ -30,17 +30,25 @@ def put(store: Store, day: date, *names: str, category: str = "cloth", data: byt
         store.write(layout.image_key(category, day, name), data)
 
 
-def run(store: Store, day: date, *, category: str = "cloth", version: str = "v1", sealed: bool = True) -> SealedPlan:
+def run(
+    store: Store,
+    day: date,
+    *,
+    category: str = "cloth",
+    version: str = "v1",
+    sealed: bool = True,
+    engine: str = "torch",
+) -> SealedPlan:
     """Plan what is there now and no seal covers, and seal it."""
     partition = Partition(category, day, version)
     plan = manifests.publish_plan(
         store, partition, list(list_images(store, category, day)), preprocessing="p1", batch_size=2, run_id="r",
-        planned_at=NOW,
+        planned_at=NOW, engine=engine,
     )  # fmt: skip
     sizes = [min(2, plan.images - start) for start in range(0, plan.images, 2)]
     parts = tuple(SealedPart(f"scores/{plan.digest}-{i}.parquet", size, "d" * 64) for i, size in enumerate(sizes))
     n = plan.images
-    made = SealedPlan(plan.manifest, plan.digest, plan.map_store, n, n, 0, 0, 0, parts, "r", NOW)
+    made = SealedPlan(plan.manifest, plan.digest, plan.map_store, n, n, 0, 0, 0, parts, "r", NOW, engine)
     if sealed:
         add_plan(store, partition, made)
     return made
@@ -114,10 +122,11 @@ def test_what_does_not_read_fails_its_own_cell_alone(local: LocalStore) -> None:
     assert "Parquet" in str(found["03-01"].problem)
 
 
-def test_an_unchanged_day_costs_no_look_into_its_manifest(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["torch", "openvino 2026.4.1"])
+def test_an_unchanged_day_costs_no_look_into_its_manifest_whatever_scored_it(local: LocalStore, engine: str) -> None:
     publish(local)
     put(local, FIRST, "a", "b", "c")
-    plan = run(local, FIRST)
+    plan = run(local, FIRST, engine=engine)
     local.write(plan.manifest, b"not to be opened")
     assert cells(local)["02-27"].state == "done"
     put(local, FIRST, "d")

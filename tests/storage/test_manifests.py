@@ -1,9 +1,12 @@
 """Plans and manifests: the same content has the same plan, whoever plans it."""
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,8 +56,10 @@ def test_the_digest_follows_all_that_changes_a_score(images: list[ObjectInfo]) -
         plan_digest(images, "v2", "p1", 4),
         plan_digest(images, "v1", "p2", 4),
         plan_digest(images, "v1", "p1", 8),
+        plan_digest(images, "v1", "p1", 4, "openvino 2026.4.1"),
+        plan_digest(images, "v1", "p1", 4, "openvino 2026.5.0"),
     }
-    assert len(digests) == 8
+    assert len(digests) == 10
     touched = [replace(image, modified=NOW, size=1) for image in images]
     assert plan_digest(touched, "v1", "p1", 4) == plan_digest(images, "v1", "p1", 4)
 
@@ -138,3 +143,22 @@ def test_broken_manifests(local: LocalStore, partition: Partition, images: list[
     local.write(plan.manifest, parquet.to_bytes(manifests.SCHEMA.empty_table()))
     with pytest.raises(CorruptObject, match="tells no plan"):
         read_plan(local, plan.manifest)
+
+
+def test_a_plan_of_torch_has_the_digest_it_had_before_there_were_engines(images: list[ObjectInfo]) -> None:
+    lines = ['["v1", "p1", 4]', *(json.dumps([image.key, image.etag]) for image in images)]
+    expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    assert plan_digest(images, "v1", "p1", 4) == plan_digest(images, "v1", "p1", 4, "torch") == expected
+
+
+def test_a_plan_keeps_its_engine_and_one_that_names_none_is_of_torch(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    plan = publish(local, partition, images, engine="openvino 2026.4.1")
+    assert read_plan(local, plan.manifest).engine == "openvino 2026.4.1"
+    table = pq.read_table(pa.BufferReader(local.read(plan.manifest)))
+    kept = json.loads(table.schema.metadata[b"plan"])
+    del kept["engine"]
+    old = table.replace_schema_metadata({b"plan": json.dumps(kept).encode()})
+    local.write("old.parquet", parquet.to_bytes(old))
+    assert read_plan(local, "old.parquet").engine == "torch"

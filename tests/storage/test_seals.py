@@ -153,3 +153,31 @@ def test_a_broken_seal_is_not_taken_for_none(local: LocalStore, partition: Parti
     local.write(layout.seal_key("cloth", partition.run_date, "v1"), data)
     with pytest.raises(CorruptObject, match="is not a seal"):
         read_seal(local, partition)
+
+
+def test_a_partition_is_sealed_for_one_library_alone(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    first, second, third = (sealed(planned(local, partition, part)) for part in (images[:2], images[2:4], images[4:]))
+    add_plan(local, partition, replace(first, engine="openvino 2026.4.1"))
+    before = local.read(layout.seal_key("cloth", partition.run_date, "v1"))
+    with pytest.raises(Conflict, match=r"scored by torch.*by openvino 2026\.4\.1.*Plan again"):
+        add_plan(local, partition, second)
+    assert local.read(layout.seal_key("cloth", partition.run_date, "v1")) == before
+    both = add_plan(local, partition, replace(third, engine="openvino 2026.5.0"))
+    assert [plan.library for plan in both.plans] == ["openvino", "openvino"]
+    assert read_seal(local, partition) == both
+
+
+def test_a_seal_from_before_there_were_engines_is_of_torch(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    key = layout.seal_key("cloth", partition.run_date, "v1")
+    add_plan(local, partition, sealed(planned(local, partition, images[:4])))
+    kept = json.loads(local.read(key))
+    del kept["plans"][0]["engine"]
+    local.write(key, json.dumps(kept).encode())
+    seal = read_seal(local, partition)
+    assert seal is not None
+    assert [plan.engine for plan in seal.plans] == ["torch"]
+    assert len(add_plan(local, partition, sealed(planned(local, partition, images[4:]))).plans) == 2
