@@ -1,10 +1,10 @@
 """The detector computed by OpenVINO: on CPUs, in float32, from a graph that is made in memory."""
 
+import sys
 import threading
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from rd_core.anomaly_map import AnomalyMaps
 from rd_core.errors import EngineUnavailable
 from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
+
+# OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: an import of it raises ImportError
+import openvino  # noqa: E402  # after the line above
 
 TOLERANCE = 1e-4
 """largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""

@@ -1,6 +1,7 @@
 """A night by OpenVINO on Dask workers, and the status of days that were scored before the setting changed."""
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import pytest
 from distributed import Client
@@ -23,8 +24,8 @@ def engines(store: Store, partition: Partition = NIGHT) -> list[str]:
     return [plan.engine for plan in seal.plans] if seal else []
 
 
+@pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
 def test_a_setting_that_changes_leaves_what_is_sealed_and_holds_for_what_comes(store: Store, scheduler: str) -> None:
-    pytest.importorskip("openvino")
     for category in ("cloth", "metal"):
         put_model(store, category)
     put_images(store, "cloth", ["a.png", "b.png"])

@@ -1,8 +1,10 @@
 """The engines: OpenVINO computes what torch does, and says so clearly where it cannot."""
 
+import logging
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare
 from rd_core.threshold import triage
 
 HEIGHT, WIDTH = 64, 96
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
 
 
 def model_of(teacher: str, **settings: object) -> ReverseDistillation:
@@ -32,7 +35,6 @@ def model_of(teacher: str, **settings: object) -> ReverseDistillation:
 @pytest.fixture(scope="module")
 def pair() -> tuple[ReverseDistillation, Detector]:
     """The default teacher by both engines; making one takes seconds."""
-    pytest.importorskip("openvino")
     model = model_of("efficientnet_lite0")
     return model, detector(model, engine_here(OPENVINO))
 
@@ -54,20 +56,25 @@ def assert_the_same(model: ReverseDistillation, other: Detector, images: np.ndar
     assert triage(found.scores, low, high).tolist() == triage(expected.scores, low, high).tolist()
 
 
+@needs_openvino
 def test_openvino_computes_what_torch_does(pair, images) -> None:
     assert_the_same(*pair, images)
 
 
+@needs_openvino
 @pytest.mark.parametrize(
     ("teacher", "settings"),
     [("resnet18", {"standardise": False, "map_stages": (1, 3), "score": "sum", "smoothing_sigma": 0.0})],
 )
-def test_other_networks_and_settings_are_computed_too(teacher, settings, images) -> None:
-    pytest.importorskip("openvino")
+def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
+    teacher, settings, images, caplog: pytest.LogCaptureFixture
+) -> None:
     model = model_of(teacher, **settings)
     assert_the_same(model, detector(model, engine_here(OPENVINO)), images)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@needs_openvino
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(pair, images) -> None:
     openvino = pair[1]
     together = openvino.score(images)
@@ -78,6 +85,7 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(pair, images) -> None:
         assert alone.feature_distances[0] == together.feature_distances[i]
 
 
+@needs_openvino
 def test_a_result_stays_when_the_next_one_comes(pair, images) -> None:
     first = pair[1].score(images[:MICRO_BATCH])
     kept = first.maps.copy()
@@ -85,15 +93,18 @@ def test_a_result_stays_when_the_next_one_comes(pair, images) -> None:
     assert np.array_equal(first.maps, kept)
 
 
+@needs_openvino
 def test_images_of_another_size_are_refused(pair) -> None:
     with pytest.raises(ValueError, match="Resize them"):
         pair[1].score(np.zeros((1, HEIGHT, HEIGHT, 3), np.uint8))
 
 
+@needs_openvino
 def test_no_images_give_no_scores(pair) -> None:
     assert pair[1].score(np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)).maps.shape == (0, HEIGHT, WIDTH)
 
 
+@needs_openvino
 def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair) -> None:
     compiled = pair[1]._request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads() == 1
@@ -102,6 +113,7 @@ def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair
     assert compiled.get_property("NUM_STREAMS") == 1
 
 
+@needs_openvino
 def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
     from rd_core.openvino_detector import TOLERANCE, _refuse_difference  # noqa: PLC0415  # where it is installed
 
@@ -127,8 +139,8 @@ def test_torch_is_the_model_itself() -> None:
     assert engine_here(TORCH) == TORCH
 
 
+@needs_openvino
 def test_an_engine_has_its_version_in_its_name() -> None:
-    pytest.importorskip("openvino")
     assert engine_here(OPENVINO) == f"openvino {version('openvino')}"
     assert library_of(engine_here(OPENVINO)) == OPENVINO
     assert library_of(TORCH) == TORCH
@@ -152,3 +164,11 @@ def test_a_plan_of_another_version_is_refused_with_that_version(monkeypatch: pyt
 def test_openvino_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, rd_core.engine, tasks.scorer; sys.exit('openvino' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@needs_openvino
+def test_openvino_tells_its_makers_nothing() -> None:
+    """By itself it reports every import and conversion over the network. The stub does nothing."""
+    code = "import rd_core.openvino_detector, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
