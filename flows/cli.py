@@ -126,7 +126,7 @@ def train(
     options = {
         "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
     }  # fmt: skip
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.training import train_model
 
         run = train_model(
@@ -164,7 +164,7 @@ def inspect(
     stopped. A file that cannot be read becomes a row with its error. Ends with a report of the run, an evaluation
     where images are labelled for one, the drift up to that day, and `reports/index.html`, which links them all.
     """
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.inspection import inspect_images
         from flows.tables.plant import inspection_table
 
@@ -194,7 +194,7 @@ def evaluate(
     can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.evaluation import evaluate as evaluate_days
         from flows.tables.evaluation import evaluation_table
 
@@ -229,7 +229,7 @@ def drift(
     new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.drift import report_drift
         from flows.tables.drift import drift_table
 

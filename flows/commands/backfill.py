@@ -105,7 +105,7 @@ def backfill(
     its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes. Exit code 1 if
     something is left undone.
     """
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.backfill import backfill as backfill_days
         from flows.tables.backfill import backfill_table
 

@@ -100,14 +100,18 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def command_server(verbose: bool) -> Iterator[None]:
-    """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain."""
+def command_server(verbose: bool, dask_address: str | None = None) -> Iterator[None]:
+    """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain.
+
+    Unless it uses a running Dask cluster, what its workers need is imported meanwhile.
+    """
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     from flows.prefect_server import prefect_server
     from flows.worker_start import begin_imports
 
-    begin_imports()
+    if not (dask_address or os.environ.get("RD_INSPECT_DASK_ADDRESS")):
+        begin_imports()
     with prefect_server():
         yield

@@ -41,7 +41,7 @@ def retrain(
     seen: label good and defective ones for evaluation. Writes `reports/retraining/<day>/<category>/<run>/`, and
     keeps the decision with the model. To go back: `rd-inspect rollback --category C`.
     """
-    with plain_errors(), command_server(verbose):
+    with plain_errors(), command_server(verbose, dask_address):
         from flows.retraining import retrain as retrain_models
         from flows.tables.retraining import retraining_table
 
