@@ -1,9 +1,10 @@
 """Images a second, in one run: the bare networks, scoring, and the whole path from store to sealed partition.
 
-    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3]
+    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3] [--engine openvino]
 
 The bare forward pass is measured with one process a core, the better of the two ways to use the cores, and right
 before and after each night, since a machine's speed drifts. The ratios are of a night's rates to the mean of the two.
+The bare networks are torch's whichever engine the night has.
 """
 
 import argparse
@@ -62,18 +63,23 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
         weights = put_model(store, CATEGORY, arguments.size)
         with dask_cluster(load_settings(folder)) as scheduler:
             put_pictures(store, CATEGORY, date(2026, 1, 1), 64, arguments.size)
-            night(store, scheduler, CATEGORY, date(2026, 1, 1))  # imports and the model, once a worker
+            night(
+                store, scheduler, CATEGORY, date(2026, 1, 1), arguments.engine
+            )  # imports and the model, once a worker
             rounds = [_round(store, scheduler, weights, day, arguments) for day in range(arguments.rounds)]
     forward, score, sealed, reported = (
         statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "sealed", "reported")
     )
-    print(f"{arguments.size} x {arguments.size}, {os.cpu_count()} cores, {arguments.images} images a night")
+    print(
+        f"{arguments.size} x {arguments.size}, {os.cpu_count()} cores, nights of {arguments.images} by {arguments.engine}"
+    )
     print(f"bare forward pass          {forward:7.1f} images/s")
     print(f"score (with map, smoothing){score:7.1f} images/s")
     print(f"store to sealed partition  {sealed:7.1f} images/s")
@@ -91,7 +97,7 @@ def _print_ratio(name: str, rounds: list[Round]) -> None:
 def _round(store: Store, scheduler: str, weights: bytes, day: int, arguments: argparse.Namespace) -> Round:
     put_pictures(store, CATEGORY, date(2026, 2, 1 + day), arguments.images, arguments.size)
     before = _bare(weights, arguments.size)
-    sealed, reported = night(store, scheduler, CATEGORY, date(2026, 2, 1 + day))
+    sealed, reported = night(store, scheduler, CATEGORY, date(2026, 2, 1 + day), arguments.engine)
     after = _bare(weights, arguments.size)
     forward, score = ((one + other) / 2 for one, other in zip(before, after, strict=True))
     one = Round(forward, score, sealed, reported)
@@ -123,10 +129,11 @@ def put_pictures(store: Store, category: str, day: date, images: int, size: int)
         store.write(image_key(category, day, f"{number:05}.jpg"), pictures[number % PICTURES])
 
 
-def night(store: Store, scheduler: str, category: str, day: date) -> tuple[float, float]:
+def night(store: Store, scheduler: str, category: str, day: date, engine: str = "torch") -> tuple[float, float]:
     """Images a second until the partition is sealed, and until the run's report is written too."""
     began = time.time()
-    run = inspect_images(store.uri, day, [category], reports=False, dask_address=scheduler)
+    options = {"engine": engine}
+    run = inspect_images(store.uri, day, [category], reports=False, dask_address=scheduler, options=options)
     ended = time.time()
     sealed = store.info(seal_key(category, day, VERSION))
     assert sealed is not None  # or the inspection would have failed
