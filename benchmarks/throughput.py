@@ -77,9 +77,7 @@ def main() -> None:
     forward, score, sealed, reported = (
         statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "sealed", "reported")
     )
-    print(
-        f"{arguments.size} x {arguments.size}, {os.cpu_count()} cores, nights of {arguments.images} by {arguments.engine}"
-    )
+    print(f"{arguments.size} pixels, {os.cpu_count()} cores, nights of {arguments.images} by {arguments.engine}")
     print(f"bare forward pass          {forward:7.1f} images/s")
     print(f"score (with map, smoothing){score:7.1f} images/s")
     print(f"store to sealed partition  {sealed:7.1f} images/s")
