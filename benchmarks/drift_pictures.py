@@ -66,8 +66,8 @@ def _moved(share: float) -> Callable[[Picture], Picture]:
 
 
 CHANGES = {
-    "light, 30 %": Change(lambda picture: lighting.drift(picture, 0.3), RETRAIN, LIGHT_OR_CAMERA),
-    "light, 10 %": Change(lambda picture: lighting.drift(picture, 0.1), RETRAIN, LIGHT_OR_CAMERA),
+    "light, far gone": Change(lambda picture: lighting.drift(picture, 1.0), RETRAIN, LIGHT_OR_CAMERA),
+    "light, a third of it": Change(lambda picture: lighting.drift(picture, 0.3), RETRAIN, LIGHT_OR_CAMERA),
     "blur, 1 pixel": Change(_blurred(1.0), RETRAIN, FOCUS_OR_CAMERA),
     "blur, half a pixel": Change(_blurred(0.5), RETRAIN, FOCUS_OR_CAMERA),
     "moved by 4 %": Change(_moved(0.04), RETRAIN, WEAR_OR_PROCESS),

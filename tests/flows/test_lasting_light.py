@@ -21,20 +21,23 @@ pytestmark = [
 ]
 
 NAME = "document.getElementById('name').textContent"
+DONE = "!document.getElementById('nothing').hidden"
+KEPT = "JSON.parse(sessionStorage.getItem('outbox') || '[]').length === 0"
 DRAWN = "document.getElementById('picture').complete && document.getElementById('picture').naturalWidth > 0"
 
 
 def label_at_the_page(tab: Tab, url: str, flagged: Sequence[str]) -> None:
-    """Look at each image the page shows, press n or d, until every flagged one has been seen."""
+    """Look at each image the page shows, press n or d, until every flagged one has been seen and kept."""
     tab.open(url)
     waiting = set(flagged)
     while waiting:
-        tab.wait(f"{NAME} !== '' && {DRAWN}")
+        tab.wait(f"({NAME} !== '' && {DRAWN}) || {DONE}")
+        assert not tab.run(DONE), f"the page never showed {sorted(waiting)}"
         shown = tab.run(NAME)
         tab.press("n" if "/good/" in shown else "d")
         waiting.discard(shown)
-        said = f"document.getElementById('told').textContent.includes({shown.rpartition('/')[2]!r})"
-        tab.wait(f"{NAME} !== {shown!r}" if waiting else said)  # after the last image its name stays
+        tab.wait(f"{NAME} !== {shown!r} || {DONE}")
+    tab.wait(KEPT)
 
 
 def rate(nights: Sequence[Night]) -> tuple[int, int]:

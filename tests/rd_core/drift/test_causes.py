@@ -27,6 +27,14 @@ def named(*shifts, rose=False, golden=None):
         ((moved("feature_distance", 3.0), moved("brightness", 1.0)), ["light or camera"]),
         ((moved("brightness", -0.6), moved("sharpness", -2.0)), ["focus or camera", "light or camera"]),
         ((moved("brightness", -2.0), moved("sharpness", -0.6)), ["light or camera", "focus or camera"]),
+        (
+            (moved("contrast", -7.4), moved("sharpness", -5.2), moved("feature_distance", 26.0)),  # a blur
+            ["focus or camera"],
+        ),
+        (
+            (moved("contrast", -0.7), moved("sharpness", -0.6), moved("feature_distance", 6.3)),  # a part that moved
+            ["wear or process", "focus or camera"],
+        ),
         ((moved("score", 0.6, 0.3),), ["not seen in the images"]),
         ((moved("score", 0.6, 0.3), moved("brightness", 1.0)), ["light or camera"]),
         ((moved("brightness", 0.2), moved("score", 0.1, 0.3)), []),
