@@ -1,6 +1,6 @@
 "use strict";
 
-const PAGE = 20, AHEAD = 5;
+const PAGE = 20, AHEAD = 5, MOST = 100;
 const $ = id => document.getElementById(id);
 const zoom = new Zoom([$("frame"), $("normal-frame")]);
 const WORDS = { normal: "normal", anomalous: "a defect", unsure: "unsure" };
@@ -55,13 +55,16 @@ function load() {
 
 async function fetchMore() {
   const category = $("category").value;
+  /* From the front, and so many that new ones must be among them: labels that the server keeps meanwhile shorten its
+     queue, and an offset would skip images. */
   const waiting = items.filter(item => !item.mine).length;
+  const asked = Math.min(MOST, waiting + outbox.acts.length + PAGE);
   try {
-    const body = await get(`/api/queue?category=${encodeURIComponent(category)}&limit=${PAGE}&offset=${waiting}`);
+    const body = await get(`/api/queue?category=${encodeURIComponent(category)}&limit=${asked}&offset=0`);
     if (category !== $("category").value) return;
     const known = new Set(items.map(item => item.key));
     items.push(...body.rows.filter(row => !known.has(row.key)));
-    exhausted = body.rows.length < PAGE;
+    exhausted = body.rows.length < asked;
     left = body.left;
     $("kinds").replaceChildren(...body.kinds.map(kind => new Option(kind, kind)));
   } catch (error) {
@@ -90,7 +93,9 @@ async function go(step) {
 function toNext() {
   const next = items.findIndex((item, i) => i > at && !item.mine);
   const any = next >= 0 ? next : items.findIndex(item => !item.mine);
-  if (any < 0 && !exhausted) return load().then(() => (items.some(item => !item.mine) ? toNext() : show()));
+  if (any < 0 && !exhausted) {
+    return load().then(() => (exhausted || items.some(item => !item.mine) ? toNext() : show()));
+  }
   at = any < 0 ? items.length : any;
   if (items.length - at < AHEAD && !exhausted) load().then(showLeft);
   return show();

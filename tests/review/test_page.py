@@ -163,3 +163,23 @@ def _fits_a_phone(tab: Tab, url: str) -> None:
         tab.open(url + path)
         tab.wait(f"{path == '/audit'!r} || {DRAWN}".replace("True", "true").replace("False", "false"))
         assert tab.run("document.documentElement.scrollWidth") <= 360
+
+
+def test_who_labels_quickly_sees_every_image_once(store: Store, desk_of: Callable[..., Desk], tmp_path: Path) -> None:
+    """Many pages of the queue, while the labels of the last are still on their way."""
+    names = {f"{number:03}.png": Scored(1.01 + number / 100, 0.01) for number in range(64)}
+    put_night(store, found=names)
+    done = "!document.getElementById('nothing').hidden"
+    app = create_app(desk_of(store, store), hosts={"127.0.0.1"}, reviewer="ann")
+    with served(app) as url, chromium(tmp_path / "profile") as tab:
+        tab.open(url)
+        seen: list[str] = []
+        while not tab.run(done):
+            shown = tab.run(IMAGE)
+            if not shown or seen[-1:] == [shown]:
+                continue
+            seen.append(shown)
+            tab.press("n")
+        tab.wait("JSON.parse(sessionStorage.getItem('outbox') || '[]').length === 0")
+    assert sorted(seen) == sorted(names)
+    assert sorted(name for name, _, _ in words(store)) == sorted(names)
