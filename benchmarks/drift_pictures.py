@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
+from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change, print_head, print_quiet
 from demo import brushed_metal, defects, lighting, printed_part, woven_cloth
 from rd_core.config import DEFAULT_RECIPE, model_config, recipe
 from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, WEAR_OR_PROCESS
@@ -102,7 +102,7 @@ class DrawnProduction:
 
     def baseline(self, random: np.random.Generator) -> Baseline:
         scores, statistics = _some(self.calibration_pool, self.calibration, random, replace=False)
-        named = dict(zip(("brightness", "contrast", "sharpness", "feature_distance"), statistics.T, strict=True))
+        named = dict(zip(STATISTICS, statistics.T, strict=True))
         return baseline(scores, ALPHA, calibrate(scores, ALPHA).value, named)
 
     def day(self, changed: bool, random: np.random.Generator) -> Day:

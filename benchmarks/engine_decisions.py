@@ -22,7 +22,7 @@ from rd_core.threshold import calibrate, triage
 from storage import labels, models
 from storage.filesystem import Store, open_store
 from storage.images import list_images
-from tasks.scorer import Scorer, warm_scorer
+from tasks.scorer import Scorer, model_for_scoring, warm_scorer
 from tasks.worker_process import prepare_worker_process
 
 CHUNK = 64
@@ -50,14 +50,15 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
     assert champion is not None  # benchmarks.real_images promotes one
     card = models.read_card(store, category, champion.version)
     scorer = warm_scorer(store, category, champion.version)
-    engines: dict[str, Detector] = {"openvino": detector(scorer.model, engine_here("openvino"))}  # type: ignore[arg-type]  # engine torch is the model itself
+    model = model_for_scoring(models.read_weights(store, category, champion.version))
+    engines: dict[str, Detector] = {"openvino": detector(model, engine_here("openvino"))}
     if arguments.int8:
         normals = _pixels(store, scorer, card["data"]["train"][: arguments.images])
-        engines["int8"] = QuantisedDetector(scorer.model, normals, threads=1)  # type: ignore[arg-type]  # likewise
+        engines["int8"] = QuantisedDetector(model, normals, threads=1)
     known = {row["image_key"]: row["label"] for row in labels.read_labels(store, category).to_pylist()}
     keys = [image.key for image in list_images(store, category, DAY)]
     is_defect = np.array([known[key] == "anomalous" for key in keys])
-    found = _scored(store, scorer, keys, {"torch": scorer.model, **engines})
+    found = _scored(store, scorer, keys, {"torch": model, **engines})
     band, torchs = scorer.review_band, found["torch"][0]
     _print(category, "torch", "its own", found["torch"], np.zeros(len(keys), bool), is_defect)
     for name in engines:

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.share_figure import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from benchmarks.share_figure import BOTTOM, GREY, HEIGHT, LEFT, RIGHT, TOP, WIDTH, figure
 
 _COLOURS = ("#b3261e", "#1f4e8c", "#1b6e3c", "#8a5a00", "#6b3fa0")
 _NAMES = 160
 """pixels at the right for the names of lines"""
-_GREY = "#5a5f66"
 _GAP = 13
 """pixels between two names at least"""
 
@@ -17,11 +16,8 @@ def draw_costs(sizes: Sequence[int], lines: Mapping[str, Sequence[float]]) -> st
     """`lines`: by name, milliseconds an image at every one of `sizes`; zeros are drawn at the bottom."""
     found = [value for values in lines.values() for value in values if value > 0]
     bounds = (math.floor(math.log10(min(found))), math.ceil(math.log10(max(found))))
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
-    title = "<title>Milliseconds an image, by the images of a night</title>"
-    ground = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
     parts = [*_grid(bounds), *_sizes(sizes), *_lines(sizes, lines, bounds)]
-    return "\n".join([f'{head} font-family="sans-serif" font-size="11">', title, ground, *parts, "</svg>", ""])
+    return figure("Milliseconds an image, by the images of a night", parts)
 
 
 def _across(size: int, sizes: Sequence[int]) -> float:
@@ -39,14 +35,14 @@ def _grid(bounds: tuple[int, int]) -> Iterator[str]:
     for power in range(bounds[0], bounds[1] + 1):
         y = _up(10.0**power, bounds)
         yield f'<line x1="{LEFT}" x2="{WIDTH - RIGHT - _NAMES}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e2e4e8"/>'
-        yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{_GREY}">{10.0**power:g}</text>'
-    yield f'<text x="{LEFT}" y="{TOP - 16}" fill="{_GREY}">milliseconds an image</text>'
+        yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="{GREY}">{10.0**power:g}</text>'
+    yield f'<text x="{LEFT}" y="{TOP - 16}" fill="{GREY}">milliseconds an image</text>'
 
 
 def _sizes(sizes: Sequence[int]) -> Iterator[str]:
     for size in sizes:
         x = _across(size, sizes)
-        yield f'<text x="{x:.1f}" y="{HEIGHT - 14}" text-anchor="middle" fill="{_GREY}">{size:,}</text>'
+        yield f'<text x="{x:.1f}" y="{HEIGHT - 14}" text-anchor="middle" fill="{GREY}">{size:,}</text>'
 
 
 def _lines(sizes: Sequence[int], lines: Mapping[str, Sequence[float]], bounds: tuple[int, int]) -> Iterator[str]:

@@ -15,19 +15,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.night_figure import draw_costs
+from benchmarks.night_play import STAGES
 from storage.filesystem import open_store
+from tests.factories import DAY, png, put_model
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LINKS = 30_000
 """names a file may have here; ext4 ends at 65,000"""
-STAGES = ("start", "planning", "scoring", "sealing", "reporting")
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where the stores go, each removed after its night; default a temporary one")
     parser.add_argument("--kept", default="build/night-sizes.jsonl", help="one line a night; sizes in it are kept")
     parser.add_argument("--out", default="docs/night-sizes.svg")
-    parser.add_argument("--play", metavar="STORE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.play:
-        sys.stdout.write(json.dumps(_play(arguments.play)) + "\n")
-        return
     kept = Path(arguments.kept)
     kept.parent.mkdir(parents=True, exist_ok=True)
     nights = {night.images: night for night in _read(kept)}
@@ -90,7 +84,7 @@ def _read(kept: Path) -> list[Night]:
 def _night(images: int, folder: str | None) -> Night:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         put_night(place, images)
-        command = [sys.executable, "-m", "benchmarks.night_sizes", "--play", place]
+        command = [sys.executable, "-m", "benchmarks.night_play", place]
         home = {"PREFECT_LOGGING_LEVEL": "WARNING"}
         with tempfile.TemporaryDirectory(dir=folder) as server:
             home["RD_INSPECT_HOME"] = server
@@ -100,8 +94,6 @@ def _night(images: int, folder: str | None) -> Night:
 
 def put_night(place: str, images: int) -> None:
     """A store with a model and a production day of so many images."""
-    from tests.factories import DAY, png, put_model  # noqa: PLC0415  # torch, which the measured process loads itself
-
     put_model(open_store(place), "cloth")
     folder = Path(place) / "images" / "cloth" / str(DAY)
     folder.mkdir(parents=True)
@@ -111,78 +103,6 @@ def put_night(place: str, images: int) -> None:
             source.write_bytes(png(number))
         else:
             os.link(source, folder / f"{number:07}.png")
-
-
-def _play(place: str) -> dict[str, Any]:
-    """Run the night of `put_night`: the fields of Night that it knows."""
-    import psutil  # noqa: PLC0415  # what the flow imports is part of the measured memory, and only in this process
-    from distributed import LocalCluster  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    from flows.inspection import inspect_images  # noqa: PLC0415
-    from flows.prefect_server import home_folder, prefect_server  # noqa: PLC0415
-    from tests.factories import DAY  # noqa: PLC0415
-
-    with (
-        prefect_server(),
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            preload=["tests.stub_scorer"],
-        ) as cluster,
-    ):
-        server = psutil.Process(json.loads((home_folder() / "prefect-server.json").read_text())["pid"])
-        workers = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
-        watched = ([psutil.Process()], [server, *server.children(recursive=True)], workers)
-        before, memory_before = [_cpu(some) for some in watched], _peak()
-        began = time.time()
-        run = inspect_images(place, DAY, dask_address=cluster.scheduler_address)
-        ended = time.time()
-        flow, serving, working = (_cpu(some) - of for some, of in zip(watched, before, strict=True))
-        memory = _peak()
-        assert run.outcome == "completed", run
-        with get_client(sync_client=True) as client:
-            tasks = [one for skip in range(0, 1000, 200) for one in client.read_task_runs(limit=200, offset=skip)]
-    return {
-        "seconds": _stages(tasks, began, ended),
-        "flow_cpu": flow,
-        "server_cpu": serving,
-        "worker_cpu": working,
-        "memory": memory,
-        "memory_before": memory_before,
-        "tasks": max(_counted(one.flow_run_id for one in tasks).values()),
-    }
-
-
-def _stages(tasks: list[Any], began: float, ended: float) -> dict[str, float]:
-    planned, scored, sealed = (
-        [one for one in tasks if one.name.startswith(prefix)] for prefix in ("plan ", "score ", "seal-partition")
-    )
-    first_plan = min(one.start_time.timestamp() for one in planned)
-    plan_end, score_end, seal_end = (
-        max(one.end_time.timestamp() for one in some) for some in (planned, scored, sealed)
-    )
-    marks = (began, first_plan, plan_end, score_end, seal_end, ended)
-    return {stage: after - before for stage, before, after in zip(STAGES, marks, marks[1:], strict=False)}
-
-
-def _cpu(processes: Iterable[Any]) -> float:
-    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
-
-
-def _peak() -> int:
-    """Bytes. Of this program alone: ru_maxrss would begin at the size of the process that started it."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _counted(values: Iterable[Any]) -> dict[Any, int]:
-    found: dict[Any, int] = {}
-    for value in values:
-        found[value] = found.get(value, 0) + 1
-    return found
 
 
 def _table(nights: list[Night]) -> str:

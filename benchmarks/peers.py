@@ -187,7 +187,7 @@ def _ours(name: str) -> Callable[[Category, int], Scorer]:
 
 
 def _padim(category: Category, _seed: int) -> Scorer:
-    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # ours run where anomalib is not
+    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # not installed where ours alone is measured
 
     model = PadimModel(f"tf_{TEACHER}", LAYERS, pre_trained=False, n_features=PADIM_FEATURES)
     return _by_anomalib(model, category, model.fit)

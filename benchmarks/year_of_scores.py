@@ -15,12 +15,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
+import duckdb
 import pyarrow as pa
 
 from benchmarks.year_store import Year, write_year
-from storage import layout, local_store
+from storage import layout
 from storage.filesystem import Store, open_store
 from storage.queries import connect, run_query
 
@@ -63,8 +66,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         store = open_store(arguments.folder or temporary, create=True)
-        local_store.os.fsync = lambda _: None  # type: ignore[attr-defined]  # 40,000 flushes, of a store for an hour
-        write_year(store, Year(arguments.rows, arguments.categories, arguments.days, arguments.parts))
+        with mock.patch.object(os, "fsync", lambda _: None):  # 40,000 flushes, of a store for an hour
+            write_year(store, Year(arguments.rows, arguments.categories, arguments.days, arguments.parts))
         for question, sql in QUESTIONS.items():
             print(f"{question}:{sql}\n")
         _print_sizes(store)
@@ -90,9 +93,13 @@ def _print_times(how: str, store: Store) -> None:
     print(f"| none: finding what is sealed | | {empty} | |")
     for question, sql in QUESTIONS.items():
         with connect(store) as connection:
-            held, _ = _measured(lambda sql=sql, of=connection: of.sql(sql).to_arrow_table())  # type: ignore[misc]
-        whole, rows = _measured(lambda sql=sql: run_query(store, sql))  # type: ignore[misc]
+            held, _ = _measured(partial(_asked, connection, sql))
+        whole, rows = _measured(partial(run_query, store, sql))
         print(f"| {question} | {held} | {whole} | {rows:,} |", flush=True)
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    return connection.sql(sql).to_arrow_table()
 
 
 def _measured(work: Callable[[], pa.Table]) -> tuple[str, int]:

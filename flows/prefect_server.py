@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from flows.environment import environment
+
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""
 QUIET = {
@@ -79,7 +81,7 @@ def prefect_server() -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = configured
         yield configured
         return
-    with _embedded(_Home(home_folder())) as url, _environment({"PREFECT_API_URL": url, **QUIET}):
+    with _embedded(_Home(home_folder())) as url, _prefect_settings({"PREFECT_API_URL": url, **QUIET}):
         yield url
 
 
@@ -177,20 +179,14 @@ def _die_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _prefect_settings(values: dict[str, str]) -> Iterator[None]:
     """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
     and a flow called from one would start another server."""
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415  # as in prefect_server
 
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    refresh_global_settings_context()
     try:
-        yield
+        with environment(values):
+            refresh_global_settings_context()
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         refresh_global_settings_context()

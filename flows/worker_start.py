@@ -3,12 +3,11 @@
 Each of them would otherwise import torch, timm and Prefect for itself, more than ten seconds of a core apiece.
 """
 
-import contextlib
 import multiprocessing
 import multiprocessing.forkserver
-import os
 import sys
-from collections.abc import Iterator
+
+from flows.environment import environment
 
 FROM_ONE_PROCESS = sys.platform == "linux"
 """elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
@@ -23,19 +22,5 @@ def begin_imports() -> None:
     if not FROM_ONE_PROCESS:
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_IMPORTED))
-    with _environment(_ONE_THREAD):
+    with environment(_ONE_THREAD):
         multiprocessing.forkserver.ensure_running()
-
-
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

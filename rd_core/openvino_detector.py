@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.anomaly_map import AnomalyMaps
+from rd_core.config import ModelConfig
 from rd_core.errors import EngineUnavailable
 from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
 
@@ -21,19 +22,14 @@ TOLERANCE = 1e-4
 """largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""
 
 
-class OpenVinoDetector:
-    """A model whose networks, normalisation, map and score are one OpenVINO graph. May be used by several threads."""
+class GraphDetector:
+    """A detector from a graph of `graph_of`, as it is or changed. May be used by several threads."""
 
-    def __init__(self, model: ReverseDistillation, threads: int) -> None:
-        """`model`: ready for inference, on the CPU. `threads`: cores that one call may use.
-
-        Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
-        Raises EngineUnavailable if the two do not agree.
-        """
-        self._config = model.config
+    def __init__(self, graph: Any, config: ModelConfig, threads: int) -> None:
+        """`graph`: an openvino.Model. `threads`: cores that one call may use."""
+        self._config = config
         self._lock = threading.Lock()
-        self._request = compiled(graph_of(model), threads).create_infer_request()
-        _refuse_difference(model, self._detect)
+        self._request = _compiled(graph, threads).create_infer_request()
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         """As `ReverseDistillation.score`."""
@@ -43,6 +39,19 @@ class OpenVinoDetector:
         with self._lock:  # a request holds the tensors of one inference
             found = self._request.infer({0: images})
             return AnomalyMaps(*(np.array(found[index]) for index in range(3)))
+
+
+class OpenVinoDetector(GraphDetector):
+    """A model whose networks, normalisation, map and score are one OpenVINO graph."""
+
+    def __init__(self, model: ReverseDistillation, threads: int) -> None:
+        """`model`: ready for inference, on the CPU. `threads`: cores that one call may use.
+
+        Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
+        Raises EngineUnavailable if the two do not agree.
+        """
+        super().__init__(graph_of(model), model.config, threads)
+        _refuse_difference(model, self._detect)
 
 
 class _Graph(nn.Module):
@@ -64,7 +73,7 @@ def graph_of(model: ReverseDistillation) -> Any:
     return graph
 
 
-def compiled(graph: Any, threads: int) -> Any:
+def _compiled(graph: Any, threads: int) -> Any:
     """`graph` as an openvino.CompiledModel of the CPU."""
     options = {
         "INFERENCE_NUM_THREADS": threads,

@@ -12,7 +12,15 @@ import pyarrow.compute as pc
 
 from storage import layout, parquet, scores, seal_rows, seals
 from storage.errors import CorruptObject, KeyNotFound
-from storage.merged_days import SCHEMA, forgotten, put_into_index, read_index, read_merged_days, seals_by_day
+from storage.merged_days import (
+    LATEST_FIRST,
+    SCHEMA,
+    forgotten,
+    put_into_index,
+    read_index,
+    read_merged_days,
+    seals_by_day,
+)
 from storage.seals import Seal
 from storage.store import Store
 
@@ -23,12 +31,6 @@ _DAYS_AT_ONCE = 16
 _OF_COPY = pa.schema(list(SCHEMA)[: -len(seal_rows.SCHEMA)])
 _KEEP = timedelta(days=1)
 """for readers that began before a copy was forgotten"""
-# A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
-LATEST_FIRST = """row_number() OVER (
-    PARTITION BY scores.image_key
-    ORDER BY scores.scored_at DESC, seals.sealed_at DESC NULLS LAST, scores.model_version DESC
-)"""
-"""1 for the row of an image that holds, of `scores` LEFT JOIN `seals` by map_store"""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = la
     Nothing that a seal names is changed or removed. The index tells of a day only when its copy is written whole, so
     an interruption costs a few days' work, and the same call goes on. A day with a damaged part stays unmerged.
     """
-    before = read_merged_days(store)
+    sealed_now = seals_by_day(store)
+    before = read_merged_days(store, sealed_now)
     held = {day.run_date for day in before.days} if before else set()
     done: list[tuple[int, int]] = []
     changing, damaged = [], []
     waiting: dict[date, pa.Table] = {}
-    sealed_now = seals_by_day(store)
     for day in sorted(sealed_now.keys() - held):
         tell(day)
         try:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from storage import layout, parquet
 from storage.errors import AlreadyExists, CorruptObject, StorageError
-from storage.records import ObjectInfo, Partition, Plan
+from storage.records import TORCH, ObjectInfo, Partition, Plan
 from storage.store import Store
 
 SCHEMA = pa.schema(
@@ -22,8 +22,6 @@ SCHEMA = pa.schema(
     ]
 )
 _PLAN = b"plan"
-TORCH = "torch"
-"""the engine of a plan that names none"""
 # Small enough that reading one batch of a large night is quick, large enough that the footer stays small.
 _GROUP_ROWS = 4096
 

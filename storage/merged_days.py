@@ -34,6 +34,12 @@ SCHEMA = pa.schema(
 )
 """of the index: a row a sealed plan, with the copy that has its rows"""
 _FILES = ("latest", "superseded")
+# A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
+LATEST_FIRST = """row_number() OVER (
+    PARTITION BY scores.image_key
+    ORDER BY scores.scored_at DESC, seals.sealed_at DESC NULLS LAST, scores.model_version DESC
+)"""
+"""1 for the row of an image that holds, of `scores` LEFT JOIN `seals` by map_store"""
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,17 @@ class MergedDays:
         return [day.superseded for day in self.days if day.superseded]
 
 
-def read_merged_days(store: Store) -> MergedDays | None:
-    """The copies that hold now: one listing of the seals, and no seal is read. None if nothing was ever merged."""
+def read_merged_days(
+    store: Store, sealed: Mapping[date, frozenset[tuple[str, str]]] | None = None
+) -> MergedDays | None:
+    """The copies that hold now: one listing of the seals, unless `sealed` has it from `seals_by_day`, and no seal is
+    read. None if nothing was ever merged."""
     index = read_index(store)
     if not len(index):
         return None
     there = {info.key: info.size for info in store.list(layout.MERGED_PREFIX)}
     whole = _whole(index, there)
-    listed = seals_by_day(store)
+    listed = seals_by_day(store) if sealed is None else sealed
     days = tuple(day for day in _days(whole) if listed.get(day.run_date) == day.seals)
     held = pa.array([day.run_date for day in days], pa.date32())
     plans = whole.filter(pc.is_in(whole["run_date"], held)).select(seal_rows.SCHEMA.names)

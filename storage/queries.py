@@ -9,9 +9,8 @@ import pyarrow.dataset as ds
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from storage import labels, scores, seal_rows, seals
-from storage.compaction import LATEST_FIRST
 from storage.errors import QueryError
-from storage.merged_days import read_merged_days
+from storage.merged_days import LATEST_FIRST, read_merged_days
 from storage.store import Store
 
 _LABELS = pa.schema([pa.field("category", pa.string()), *labels.SCHEMA])

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+TORCH = "torch"
+"""the engine of a plan that names none"""
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -43,7 +46,7 @@ class Plan:
     """of the run that planned this content first; a later run of the same content keeps it"""
     planned_at: datetime
     """UTC; likewise of the first run"""
-    engine: str = "torch"
+    engine: str = TORCH
     """the library that computes the scores, with its version unless it is torch: 'openvino 2026.4.1'"""
 
 

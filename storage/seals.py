@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
-from storage.manifests import TORCH, read_image_versions
-from storage.records import Partition
+from storage.manifests import read_image_versions
+from storage.records import TORCH, Partition
 from storage.store import Store
 from storage.swap import swap
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from flows import worker_start
+from flows.prefect_server import prefect_server
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
@@ -42,8 +43,6 @@ def prefect_api(prefect_home: Path) -> Iterator[str]:
     os.environ["PREFECT_HOME"] = str(prefect_home / "client")
     os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
     os.environ["PREFECT_LOGGING_COLORS"] = "false"
-    from flows.prefect_server import prefect_server  # noqa: PLC0415  (Prefect reads its home at import)
-
     with prefect_server() as url:
         yield url
 

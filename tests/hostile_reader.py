@@ -66,7 +66,7 @@ def _prepare() -> Callable[[bytes], np.ndarray]:
     from tasks.scorer import Scorer  # noqa: PLC0415  # seconds, for torch
 
     scorer = Scorer(
-        model=None,  # type: ignore[arg-type]  # preparing asks no network
+        model=None,
         height=64,
         width=64,
         white_level=65535,

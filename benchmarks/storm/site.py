@@ -14,6 +14,7 @@ from benchmarks.storm.faulty_proxy import FaultyProxy
 from benchmarks.storm.plant import CATEGORIES, DAYS, Line, furnish
 from benchmarks.storm.processes import Cluster, Command, end_all
 from benchmarks.storm.weather import Weather, forecast
+from flows.prefect_server import prefect_server
 from storage.filesystem import Store, open_store
 from storage.scores import ScoreRow
 from tests.object_stores import SEAWEED_BUCKET, aws_settings, running_seaweed
@@ -56,8 +57,6 @@ class Site:
 @contextmanager
 def open_site(folder: Path) -> Iterator[Site]:
     """Start the servers in `folder`, and run the undisturbed night that all others are held against."""
-    from flows.prefect_server import prefect_server  # noqa: PLC0415  # Prefect reads its home when it is imported
-
     with ExitStack() as stack:
         (folder / "seaweed").mkdir()
         endpoint = stack.enter_context(running_seaweed(folder / "seaweed"))

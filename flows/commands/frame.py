@@ -36,7 +36,12 @@ CategoriesOption = Annotated[
 ]
 DaskOption = Annotated[
     str | None,
-    typer.Option("--dask-address", metavar="ADDRESS", help="Scheduler of a running Dask cluster; default: our own."),
+    typer.Option(
+        "--dask-address",
+        envvar="RD_INSPECT_DASK_ADDRESS",
+        metavar="ADDRESS",
+        help="Scheduler of a running Dask cluster; default: our own.",
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal too.")]
 DATE_FORMATS = ["%Y-%m-%d"]
@@ -111,7 +116,7 @@ def command_server(verbose: bool, dask_address: str | None = None) -> Iterator[N
     from flows.prefect_server import prefect_server
     from flows.worker_start import begin_imports
 
-    if not (dask_address or os.environ.get("RD_INSPECT_DASK_ADDRESS")):
+    if not dask_address:
         begin_imports()
     with prefect_server():
         yield

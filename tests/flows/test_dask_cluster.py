@@ -1,6 +1,7 @@
 """The embedded cluster."""
 
 import os
+import sys
 
 import psutil
 import pytest
@@ -68,7 +69,5 @@ def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_en
 
 
 def _imported_and_mark() -> tuple[bool, str | None]:
-    import os  # noqa: PLC0415  # runs in the worker
-    import sys  # noqa: PLC0415
-
+    """Of the worker that runs it."""
     return {"torch", "timm", "tasks.score_batch"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.night_sizes import put_night
 from flows.inspection import TASKS_PER_FLOW_RUN
 from storage.filesystem import Store
-from tests.factories import DAY, png, put_model, sealed_rows
+from tests.factories import DAY, sealed_rows
 
 IMAGES = 100_000
 MOST_MEMORY = 1 << 30
@@ -20,6 +21,7 @@ import logging, resource, sys
 from datetime import date
 from distributed import LocalCluster
 from prefect.client.orchestration import get_client
+from benchmarks.night_sizes import put_night
 from flows.inspection import inspect_images
 from flows.prefect_server import prefect_server
 
@@ -38,17 +40,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_the_flow_of_a_large_night_stays_small(store: Store, tmp_path: Path) -> None:
-    put_model(store, "cloth")
-    folder = Path(store.uri) / "images" / "cloth" / str(DAY)
-    folder.mkdir(parents=True)
-    first = folder / "first.png"
-    first.write_bytes(png(0))
-    for number in range(IMAGES - 1):
-        if number % 30_000 == 0:  # a file has at most some ten thousand names
-            source = folder / f"source{number}.png"
-            source.write_bytes(png(number))
-            continue
-        os.link(source, folder / f"{number:06}.png")
+    put_night(store.uri, IMAGES)
     script = tmp_path / "night.py"
     script.write_text(NIGHT)
     done = subprocess.run(

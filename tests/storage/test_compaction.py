@@ -52,7 +52,7 @@ def merge(store: Store, now: datetime = NOW) -> int:
 def night(store: Store, row: ScoreRow, day: date, names: str, **how: object) -> None:
     """Images named by letters, each of its own day."""
     found = {f"{day}/{name}": 1.0 + ord(name) for name in names}
-    score_night(store, replace(row, run_date=day), found, **how)  # type: ignore[arg-type]
+    score_night(store, replace(row, run_date=day), found, **how)
 
 
 def plant(store: Store, row: ScoreRow) -> None:

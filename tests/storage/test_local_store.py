@@ -286,7 +286,7 @@ def test_what_a_killed_writer_left_is_never_listed(local: LocalStore, monkeypatc
 def _raise_counter(uri: str, times: int) -> None:
     # Wide enough for another process to come between the look and the change, were there no lock.
     take_place = local_store._take_place
-    local_store._take_place = lambda temp, target: (time.sleep(0.005), take_place(temp, target))  # type: ignore[assignment]  # a stand-in
+    local_store._take_place = lambda temp, target: (time.sleep(0.005), take_place(temp, target))
     store, done = open_store(uri), 0
     while done < times:
         data, etag = store.read_with_etag("n")

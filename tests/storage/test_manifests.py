@@ -120,7 +120,7 @@ def test_a_slice_of_a_long_manifest_reads_little(
     asked = []
     read = pq.ParquetFile.read_row_groups
 
-    def spy(self, groups, *args, **kwargs):  # type: ignore[no-untyped-def]  # stands in for pyarrow's own
+    def spy(self, groups, *args, **kwargs):
         asked.append((list(groups), self.num_row_groups))
         return read(self, groups, *args, **kwargs)
 

@@ -93,9 +93,9 @@ def test_connections_have_time_limits_and_retries(store: S3Store) -> None:
 def test_stores_of_the_same_settings_share_connections(
     store: S3Store, moto_s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert open_store(moto_s3.uri)._client is store._client  # type: ignore[attr-defined]  # of an S3Store
+    assert open_store(moto_s3.uri)._client is store._client
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    assert open_store(moto_s3.uri)._client is not store._client  # type: ignore[attr-defined]  # as above
+    assert open_store(moto_s3.uri)._client is not store._client
 
 
 @pytest.mark.slow

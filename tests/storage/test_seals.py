@@ -127,7 +127,7 @@ def test_seals_are_listed_by_day_and_category(
         add_plan(local, place, sealed(planned(local, place, images)))
 
     def listed(**where: object) -> list[Partition]:
-        found = [seal.partition for seal in list_seals(local, **where)]  # type: ignore[arg-type]  # as in the cases
+        found = [seal.partition for seal in list_seals(local, **where)]
         assert [place.run_date for place in found] == sorted(place.run_date for place in found)
         return sorted(found, key=places.index)
 

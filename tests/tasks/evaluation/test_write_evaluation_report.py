@@ -242,7 +242,7 @@ def test_two_versions_are_two_lines_and_the_later_is_in_the_mean(tmp_path: Path)
 
 
 def test_a_tie_of_days_goes_to_the_later_seal() -> None:
-    one = EvaluatedCategory("cloth", "v1", (DAY,), True, counts=None, measures=())  # type: ignore[arg-type]  # the order does not look at counts
+    one = EvaluatedCategory("cloth", "v1", (DAY,), True, counts=None, measures=())
     times = {("cloth", "v1"): datetime(2026, 3, 5, tzinfo=UTC), ("cloth", "v2"): datetime(2026, 3, 4, tzinfo=UTC)}
     marked = mark_latest([one, replace(one, model_version="v2")], times)
     assert [c.in_mean for c in marked] == [True, False]
