@@ -26,6 +26,8 @@ from flows.environment import environment
 
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""
+SEND_SECONDS = 10
+"""for what a command has logged last"""
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -82,7 +84,20 @@ def prefect_server() -> Iterator[str]:
         yield configured
         return
     with _embedded(_Home(home_folder())) as url, _prefect_settings({"PREFECT_API_URL": url, **QUIET}):
-        yield url
+        try:
+            yield url
+        finally:
+            _send_what_waits()
+
+
+def _send_what_waits() -> None:
+    """Logs and events, while the server is there: else Prefect sends them when the process ends, and tries for a
+    minute or more if nobody answers."""
+    from prefect.events.worker import EventsWorker  # noqa: PLC0415  # as in prefect_server
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415  # likewise
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=SEND_SECONDS)
 
 
 @contextlib.contextmanager

@@ -21,12 +21,29 @@ with prefect_server() as url:
     time.sleep(float(sys.argv[1]))
 """
 
+LOGGING_COMMAND = """
+import os, sys
+os.environ.pop("PREFECT_API_URL", None)
+from flows.prefect_server import prefect_server
+with prefect_server():
+    from prefect import flow, get_run_logger
+    from prefect.events import emit_event
 
-def _other_command(home: Path, seconds: float) -> subprocess.Popen[str]:
+    @flow
+    def short():
+        get_run_logger().warning("the last line")
+        emit_event("test.over", resource={"prefect.resource.id": "test"})
+
+    short()
+print("over", flush=True)
+"""
+
+
+def _other_command(home: Path, seconds: float, script: str = OTHER_COMMAND) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment |= {"RD_INSPECT_HOME": str(home), "PREFECT_HOME": str(home / "other")}
     return subprocess.Popen(
-        [sys.executable, "-c", OTHER_COMMAND, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -65,3 +82,20 @@ def test_a_killed_command_leaves_no_server_behind(prefect_api: str, prefect_home
     while _is_healthy(url) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_healthy(url)
+
+
+def test_a_command_ends_at_once_and_what_it_logged_last_is_kept(
+    prefect_api: str, prefect_home: Path, tmp_path: Path
+) -> None:
+    _copy_database(prefect_home, tmp_path)
+    with _other_command(tmp_path, 0, LOGGING_COMMAND) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline().strip() == "over"
+        over = time.monotonic()
+        owner.wait(timeout=60)
+    assert owner.returncode == 0
+    assert time.monotonic() - over < 15  # Prefect goes on trying for a minute
+    with contextlib.closing(sqlite3.connect(tmp_path / "prefect" / "prefect.db")) as kept:
+        (lines,) = kept.execute("SELECT count(*) FROM log WHERE message = 'the last line'").fetchone()
+        (events,) = kept.execute("SELECT count(*) FROM events WHERE event = 'test.over'").fetchone()
+    assert (lines, events) == (1, 1)
