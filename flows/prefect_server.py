@@ -196,12 +196,17 @@ def _die_with_parent() -> None:
 @contextlib.contextmanager
 def _prefect_settings(values: dict[str, str]) -> Iterator[None]:
     """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
-    and a flow called from one would start another server."""
+    and a flow called from one would start another server.
+
+    Heartbeats are off, which no environment variable can say: they are for a server that outlives a killed run, and
+    the thread that sends them holds up the end of every flow run, for up to a second."""
     from prefect.context import refresh_global_settings_context  # noqa: PLC0415  # as in prefect_server
+    from prefect.settings import get_current_settings  # noqa: PLC0415  # likewise
 
     try:
         with environment(values):
             refresh_global_settings_context()
+            get_current_settings().flows.heartbeat_frequency = None
             yield
     finally:
         refresh_global_settings_context()

@@ -4,6 +4,8 @@ The header's one entry, "rd_inspect", holds the format, the model's settings and
 Teacher weights are inside, so that scoring never looks for them elsewhere.
 """
 
+import copy
+import functools
 import hashlib
 import json
 from typing import Any
@@ -48,13 +50,19 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         )
     try:
         config = ModelConfig.from_dict(header["model"])
-        with torch.device("meta"):  # no memory, no random numbers: every tensor comes from the file
-            model = build_model(config, pretrained=False)
+        model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
     model.load_state_dict(tensors, assign=True)
     return model.eval().to(memory_format=torch.channels_last).to(device)
+
+
+@functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds
+def _blank(config: ModelConfig) -> ReverseDistillation:
+    """A model without memory and without random numbers: every tensor is to come from a file."""
+    with torch.device("meta"):
+        return build_model(config, pretrained=False)
 
 
 def _header(data: bytes) -> dict[str, Any]:

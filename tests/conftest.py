@@ -2,6 +2,7 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from flows import worker_start
 from flows.prefect_server import prefect_server
+from tests import prefect_database
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
@@ -20,6 +22,15 @@ settings.register_profile(
     "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the tests are shared out to processes, each needs a Prefect server with a database."""
+    if getattr(config.option, "numprocesses", None):  # not so in the processes themselves
+        folder = tempfile.TemporaryDirectory(prefix="prefect-database-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        builder = prefect_database.begin_building(Path(folder.name))
+        config.add_cleanup(builder.wait)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +54,7 @@ def prefect_api(prefect_home: Path) -> Iterator[str]:
     os.environ["PREFECT_HOME"] = str(prefect_home / "client")
     os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
     os.environ["PREFECT_LOGGING_COLORS"] = "false"
+    prefect_database.put_database(prefect_home)
     with prefect_server() as url:
         yield url
 

@@ -8,9 +8,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from prefect import flow, flow_engine
+
 from flows.prefect_server import _is_healthy, prefect_server
+from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
 import os, sys, time
@@ -60,18 +65,19 @@ def test_a_configured_server_is_used_as_it_is(prefect_api: str) -> None:
         assert url == prefect_api == os.environ["PREFECT_API_URL"]
 
 
-def _copy_database(home: Path, to: Path) -> None:
-    """A database that is built already: building it takes the longer part of a first start."""
-    (to / "prefect").mkdir()
-    with (
-        contextlib.closing(sqlite3.connect(home / "prefect" / "prefect.db")) as built,
-        contextlib.closing(sqlite3.connect(to / "prefect" / "prefect.db")) as copy,
-    ):
-        built.backup(copy)
+@pytest.mark.usefixtures("prefect_api")
+def test_flow_runs_on_the_embedded_server_send_no_heartbeats_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that sends them sleeps for a second at a time, and each flow run waits for its end."""
+    monkeypatch.setattr(flow_engine.FlowRunEngine, "_emit_flow_run_heartbeat", lambda *_: beats.append("beat"))
+    beats: list[str] = []
+    quick = flow(lambda: "done", name="quick")
+    with ThreadPoolExecutor(1) as pool:
+        assert [quick(), pool.submit(quick).result()] == ["done", "done"]
+    assert not beats
 
 
 def test_a_killed_command_leaves_no_server_behind(prefect_api: str, prefect_home: Path, tmp_path: Path) -> None:
-    _copy_database(prefect_home, tmp_path)
+    copy_database(prefect_home / "prefect", tmp_path / "prefect")
     with _other_command(tmp_path, 600) as owner:
         assert owner.stdout is not None
         url = owner.stdout.readline().strip()
@@ -87,7 +93,7 @@ def test_a_killed_command_leaves_no_server_behind(prefect_api: str, prefect_home
 def test_a_command_ends_at_once_and_what_it_logged_last_is_kept(
     prefect_api: str, prefect_home: Path, tmp_path: Path
 ) -> None:
-    _copy_database(prefect_home, tmp_path)
+    copy_database(prefect_home / "prefect", tmp_path / "prefect")
     with _other_command(tmp_path, 0, LOGGING_COMMAND) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline().strip() == "over"
