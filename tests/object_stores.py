@@ -4,6 +4,7 @@ Import the fixtures into a conftest.py: `moto_s3` gives a fresh bucket, `seaweed
 each points the usual AWS settings at its server. The servers run once a session.
 """
 
+import functools
 import json
 import logging
 import os
@@ -49,6 +50,7 @@ class Bucket:
         return s3_client(self.endpoint)
 
 
+@functools.cache  # it reads megabytes of descriptions when it is made
 def s3_client(endpoint: str) -> Any:
     return botocore.session.get_session().create_client(
         "s3",

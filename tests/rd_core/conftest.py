@@ -1,5 +1,6 @@
 """Small models and images, made once."""
 
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -31,8 +32,13 @@ def fitted(small_config: ModelConfig) -> FitResult:
 
 
 @pytest.fixture
-def random_model(small_config: ModelConfig) -> ReverseDistillation:
+def random_model(_random_model: ReverseDistillation) -> ReverseDistillation:
     """Random weights everywhere, batch-norm statistics and standardisation away from their defaults."""
+    return copy.deepcopy(_random_model)
+
+
+@pytest.fixture(scope="session")
+def _random_model(small_config: ModelConfig) -> ReverseDistillation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return unsettled(build_model(small_config, pretrained=False))

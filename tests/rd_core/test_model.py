@@ -15,16 +15,6 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, 64, 64, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", list(TEACHERS))
-@pytest.mark.parametrize("standardise", [True, False])
-def test_the_student_gives_back_the_teachers_shapes(name, standardise):
-    config = ModelConfig(teacher=name, image_height=64, image_width=96, standardise=standardise)
-    with torch.device("meta"), torch.no_grad():
-        model = build_model(config, pretrained=False)
-        features = model.teacher(torch.zeros(1, 3, 64, 96))
-        assert [f.shape for f in model(features)] == [f.shape for f in features]
-
-
 @pytest.mark.parametrize(
     ("teacher", "standardise", "signed"),
     [("resnet18", False, False), ("resnet18", True, True), ("efficientnet_lite0", False, True)],
@@ -114,23 +104,29 @@ def test_feature_distances_are_small_for_normals_and_grow_with_a_changed_scene(f
 
 
 VARIANTS = {
+    "mff_oce": {},
+    "standardised": {"standardise": True},
     "pretrained": {"bottleneck": "pretrained"},
     "oce": {"bottleneck": "oce"},
-    "mff_oce": {},
     "authors": {"fusion": "concatenated"},
 }
+KINDS_OF_BLOCK = ("resnet18", "resnet50", "efficientnet_lite0")
 
 
-@pytest.mark.parametrize("teacher", ["resnet18", "resnet50", "wide_resnet50_2", "efficientnet_lite0"])
-@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-def test_every_bottleneck_of_the_paper_feeds_the_student(teacher, variant):
-    config = ModelConfig(teacher=teacher, image_height=64, image_width=96, standardise=False, **variant)
+@pytest.mark.parametrize(
+    ("teacher", "variant"),
+    [*((name, "mff_oce") for name in TEACHERS)]
+    + [(name, variant) for name in KINDS_OF_BLOCK for variant in VARIANTS if variant != "mff_oce"],
+)
+def test_the_student_gives_back_the_teachers_shapes_from_every_bottleneck_of_the_paper(teacher, variant):
+    settings = {"standardise": False, **VARIANTS[variant]}
+    config = ModelConfig(teacher=teacher, image_height=64, image_width=96, **settings)
     with torch.device("meta"), torch.no_grad():
         model = build_model(config, pretrained=False)
         features = model.teacher(torch.zeros(1, 3, 64, 96))
         assert [f.shape for f in model(features)] == [f.shape for f in features]
         trained = any(p.requires_grad for p in model.bottleneck.parameters())
-        assert trained == (variant is not VARIANTS["pretrained"])
+        assert trained == (variant != "pretrained")
 
 
 def test_a_bottleneck_without_fusion_sees_the_last_stage_alone(images):
