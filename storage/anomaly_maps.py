@@ -18,6 +18,10 @@ from storage.store import Store
 
 LARGEST = float(np.finfo(np.float16).max)
 """what float16 can hold, 65504; a sum of cosine distances is at most 6"""
+_INFINITY = 0x7C00
+"""float16's, without its sign, as an integer"""
+_CHUNKS_AT_ONCE = 16
+"""that zarr hands to its compressor in one go; a call for each, as by default, takes longer than the compressing"""
 
 
 def create_maps(
@@ -71,7 +75,10 @@ def write_batch_maps(store: Store, key: str, index: int, maps: np.ndarray) -> No
     _refuse_partial_shard(array, store.address(key), index, maps)
     halves = _as_float16(maps, store.address(key))
     start = index * _batch_size(array)
-    with translated(f"cannot write maps {start} to {start + len(halves)} of {store.address(key)}"):
+    with (
+        translated(f"cannot write maps {start} to {start + len(halves)} of {store.address(key)}"),
+        zarr.config.set({"codec_pipeline.batch_size": _CHUNKS_AT_ONCE}),
+    ):
         array[start : start + len(halves)] = halves
 
 
@@ -144,13 +151,15 @@ def _refuse_partial_shard(array: zarr.Array[Any], address: str, index: int, maps
 
 
 def _as_float16(maps: np.ndarray, address: str) -> np.ndarray:
-    beyond = np.abs(maps) > LARGEST
+    # Halves are asked for their bits, in a quarter of the time that NumPy takes to compare them.
+    is_half = maps.dtype == np.float16
+    beyond = (maps.view(np.uint16) & 0x7FFF) == _INFINITY if is_half else np.abs(maps) > LARGEST
     if beyond.any():
         raise StorageError(
             f"a map for {address} holds {maps[beyond].flat[0]}, and float16 ends at {LARGEST:.0f}: it would be "
             "stored as infinity. Check the model's weights and the image's preprocessing."
         )
-    return maps.astype(np.float16)
+    return maps.astype(np.float16, copy=False)
 
 
 def _batch_size(array: zarr.Array[Any]) -> int:

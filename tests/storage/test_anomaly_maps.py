@@ -129,6 +129,18 @@ def test_values_beyond_float16_are_refused(local: LocalStore, value: float) -> N
     assert read_map(local, KEY, 3)[5, 7] == 65504
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_halves_that_became_infinite_are_refused(local: LocalStore, value: float) -> None:
+    make(local)
+    maps = MAPS[:4].astype(np.float16)
+    maps[0] = np.nan  # an image without a map
+    maps[1, 0, :2] = -65504, 65504
+    write_batch_maps(local, KEY, 0, maps)
+    maps[3, 5, 7] = value
+    with pytest.raises(StorageError, match=r"holds -?inf, and float16 ends at 65504"):
+        write_batch_maps(local, KEY, 0, maps)
+
+
 def test_maps_that_are_not_there(local: LocalStore) -> None:
     for call in (lambda: read_map(local, KEY, 0), lambda: write_batch_maps(local, KEY, 0, MAPS[:4])):
         with pytest.raises(KeyNotFound, match="no maps"):
