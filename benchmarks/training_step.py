@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from rd_core.config import model_config, recipe
-from rd_core.descent import Descent, Sources, optimiser_for
+from rd_core.descent import Descent, Sources
 from rd_core.loss import flattened
 from rd_core.model import build_model
 from rd_core.preprocessing import normalise
@@ -91,8 +91,7 @@ def _our_step(teacher: str, images: np.ndarray, steps: int) -> tuple[float, floa
         pass_of_teacher = time.perf_counter() - began
         run = Descent(model, settings, Sources(cache, cache, cache, cache), lambda _: None)
         model.train()
-        optimiser = optimiser_for(model, settings)
-        seconds = _seconds(lambda: run.descend(optimiser, np.arange(len(images))), steps)
+        seconds = _seconds(lambda: run.descend(np.arange(len(images))), steps)
     return seconds, pass_of_teacher
 
 

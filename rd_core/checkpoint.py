@@ -1,34 +1,23 @@
-"""A model as bytes, complete in itself, in safetensors: tensors and a header of JSON, nothing that could run.
-
-The header's one entry, "rd_inspect", holds the format, the model's settings and the SHA-256 of all tensors.
-Teacher weights are inside, so that scoring never looks for them elsewhere.
-"""
+"""A model as bytes, complete in itself: its settings, and the teacher's weights too, so that scoring never looks for
+them elsewhere (see `rd_core.tensor_file`)."""
 
 import copy
 import functools
-import hashlib
-import json
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from rd_core.config import ModelConfig
 from rd_core.errors import CheckpointError, ConfigError
 from rd_core.model import ReverseDistillation, build_model
+from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
 FORMAT = 2
-ENTRY = "rd_inspect"
-CURE = "Take the version's weights from a copy, or train it again."
 
 
 def to_bytes(model: ReverseDistillation) -> bytes:
-    """The model, not folded, as safetensors. The same model gives the same bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    header = {"format": FORMAT, "model": model.config.to_dict(), "sha256": _digest(tensors)}
-    return save(tensors, metadata={ENTRY: json.dumps(header, sort_keys=True)})
+    """The model, not folded. The same model gives the same bytes."""
+    return pack({"format": FORMAT, "model": model.config.to_dict()}, model.state_dict())
 
 
 def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistillation:
@@ -38,16 +27,13 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     of another format, and before any weight is loaded when a tensor is missing, unknown, of another shape or type,
     or not finite.
     """
-    header = _header(data)
-    try:
-        tensors = load(data)
-    except SafetensorError as e:
-        raise CheckpointError(f"the weights ({len(data)} bytes) are damaged: {e}. No model was loaded. {CURE}") from e
-    if _digest(tensors) != header.get("sha256"):
+    header = header_of(data)
+    if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"the weights ({len(data)} bytes) are not those that were written: their SHA-256 differs. "
-            f"No model was loaded. {CURE}"
+            f"the weights have format {header.get('format')!r}, this program reads {FORMAT}; they could be "
+            "misread. Use the program that wrote them, or train again."
         )
+    tensors = tensors_of(data)
     try:
         config = ModelConfig.from_dict(header["model"])
         model = copy.deepcopy(_blank(config))
@@ -63,39 +49,6 @@ def _blank(config: ModelConfig) -> ReverseDistillation:
     """A model without memory and without random numbers: every tensor is to come from a file."""
     with torch.device("meta"):
         return build_model(config, pretrained=False)
-
-
-def _header(data: bytes) -> dict[str, Any]:
-    """The entry of ours; safetensors: 8 bytes of length (little-endian), then that much JSON."""
-    length = int.from_bytes(data[:8], "little")
-    try:
-        if len(data) < 8 or length > len(data) - 8:
-            raise ValueError("its header is cut off or was never there")
-        header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][ENTRY])
-        if not isinstance(header, dict):
-            raise ValueError("its settings are not a table")
-    except (ValueError, KeyError, TypeError, RecursionError) as e:  # nested too deeply to be ours
-        raise CheckpointError(
-            f"these {len(data)} bytes are not a model of this program: {type(e).__name__}: {e}. "
-            f"Nothing was read from them. {CURE}"
-        ) from e
-    if header.get("format") != FORMAT:
-        raise CheckpointError(
-            f"the weights have format {header.get('format')!r}, this program reads {FORMAT}; they could be "
-            "misread. Use the program that wrote them, or train again."
-        )
-    return header
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 (hex) over names, types, shapes and values, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        # As bytes, for NumPy knows fewer types than a foreign file may hold.
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _check_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:

@@ -4,8 +4,9 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from rd_core.errors import TrainingDiverged
 from rd_core.loss import LOSSES
 from rd_core.model import ReverseDistillation
 from rd_core.teacher_features import FeatureSource
+from rd_core.training_state import TrainingState, optimiser_tensors, restore_optimiser
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Sources(NamedTuple):
 
 
 class Descent:
-    """The steps of one training, from the first to the weights that are kept."""
+    """The steps of one training, from the first, or a state's, to the weights that are kept."""
 
     def __init__(
         self,
@@ -67,11 +69,14 @@ class Descent:
         config: TrainingConfig,
         sources: Sources,
         report: Callable[[TrainingProgress], None],
+        keep: Callable[["Descent"], None] = lambda _: None,
     ) -> None:
+        """keep: called after every look, when `state` may be asked for."""
         self.model = model
         self.config = config
         self.sources = sources
         self.report = report
+        self.keep = keep
         self._copies = np.random.default_rng(config.seed)
         self.total = config.total_steps(len(sources.train))
         self.history: list[Look] = []
@@ -83,20 +88,26 @@ class Descent:
         self._best_weights: list[dict[str, Tensor]] = []
         self._began = time.monotonic()
 
+    @cached_property
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return optimiser_for(self.model, self.config)
+
     def go(self) -> None:
         """Train until the steps, the patience or the time is used up, then take the weights to keep."""
-        optimiser = optimiser_for(self.model, self.config)
         order = batches(len(self.sources.train), self.config.batch_size, self.config.seed)
+        for _ in range(self.step):  # of a training that this one goes on with
+            next(order)
         recent: list[float] = []
         self.model.train()
         while self._goes_on():
-            for group in optimiser.param_groups:
+            for group in self._optimiser.param_groups:
                 group["lr"] = learning_rate_at(self._progress(), self.config)
-            recent.append(self.descend(optimiser, next(order)))
+            recent.append(self.descend(next(order)))
             self.step += 1
             if self.step % self.config.validate_every == 0 or self.step == self.total:
                 self._look(recent)
                 recent = []
+                self.keep(self)
             self._tell(recent[-1] if recent else self.history[-1].train_loss)
         if recent:
             self._look(recent)
@@ -105,6 +116,35 @@ class Descent:
                 part.load_state_dict(weights)
         else:
             self.best_step = self.step
+
+    def state(self, settings: dict[str, Any]) -> TrainingState:
+        """Right after a look: all that `restore` needs; `settings` say whose it is."""
+        progress = {
+            "step": self.step,
+            "best_step": self.best_step,
+            "best_loss": self._best_loss,
+            "history": [asdict(look) for look in self.history],
+            "seconds": time.monotonic() - self._began,
+            "copies": self._copies.bit_generator.state,
+        }
+        tensors = optimiser_tensors(self._optimiser)
+        for kind, parts in (("now", [part.state_dict() for part in self._trained]), ("best", self._best_weights)):
+            for number, weights in enumerate(parts):
+                tensors |= {f"{kind}.{number}.{name}": tensor for name, tensor in weights.items()}
+        return TrainingState(settings, progress, tensors)
+
+    def restore(self, state: TrainingState) -> None:
+        """Be where another descent of the same settings and sources was; `go` then gives what it would have given."""
+        progress, parts = state.progress, range(len(self._trained))
+        self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
+        self.history = [Look(**look) for look in progress["history"]]
+        self._began = time.monotonic() - progress["seconds"]
+        self._copies.bit_generator.state = progress["copies"]
+        restore_optimiser(self._optimiser, state.tensors)
+        for number, part in enumerate(self._trained):
+            part.load_state_dict(_below(f"now.{number}.", state.tensors))
+        if self.config.keep == "best":
+            self._best_weights = [_below(f"best.{number}.", state.tensors) for number in parts]
 
     def _progress(self) -> float:
         """The share of the budget that is used: of the steps, or of the time if that is nearer its end."""
@@ -123,14 +163,14 @@ class Descent:
             return False
         return self.step < self.total
 
-    def descend(self, optimiser: torch.optim.Optimizer, indices: np.ndarray) -> float:
+    def descend(self, indices: np.ndarray) -> float:
         """One step on the training images of these indices; the loss before it. The model is in training mode."""
         targets = self._targets(self.sources.train, indices)
-        optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(targets, self.model(self._inputs(targets, indices)))
         value = self._finite(float(loss.detach()))
         loss.backward()
-        optimiser.step()
+        self._optimiser.step()
         return value
 
     def _inputs(self, targets: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
@@ -188,6 +228,10 @@ class Descent:
         validation = self.history[-1].validation_loss if self.history else None
         seconds = time.monotonic() - self._began
         self.report(TrainingProgress("steps", self.step, self.total, loss, validation, seconds))
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def learning_rate_at(progress: float, config: TrainingConfig) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -23,6 +23,7 @@ from rd_core.teacher_features import (
     feature_bytes,
     stream_features,
 )
+from rd_core.training_state import Resumption, TrainingState, settings_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def fit(
     early_stop: Images,
     *,
     start: ReverseDistillation | None = None,
+    resumption: Resumption | None = None,
     on_step: Callable[[TrainingProgress], None] | None = None,
     teacher_weights: Path | None = None,
     device: torch.device | None = None,
@@ -63,8 +65,10 @@ def fit(
     start: a model of the same settings, as `checkpoint.from_bytes` gives it, whose weights the training goes on
     from; it is left as it is. Its teacher is taken too, so `teacher_weights` is not read; the standardisation is
     fitted anew.
-    Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, TrainingDiverged, and whatever fetching
-    an image raises.
+    resumption: a training that was interrupted goes on from its last state, and with the same images, `start` and
+    threads it ends in the weights it would have had. The teacher's pass is made again.
+    Raises TooFewNormals, CheckpointError for a state that is damaged or another training's, before any work,
+    ConfigError for another start, TeacherUnavailable, TrainingDiverged, and whatever fetching an image raises.
     """
     if len(train) < 2 or len(early_stop) < 1:
         raise TooFewNormals(
@@ -72,6 +76,8 @@ def fit(
         )
     began = time.monotonic()
     report = on_step or (lambda _: None)
+    settings = settings_of(model_config, training_config, len(train), len(early_stop))
+    state = TrainingState.from_bytes(resumption.state, settings) if resumption and resumption.state else None
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(training_config.seed)
         model = _beginning(model_config, start, teacher_weights).to(device or default_device())
@@ -79,7 +85,9 @@ def fit(
         sets = _image_sets(model_config, training_config, train, early_stop)
         cached = feature_bytes(model, sum(map(len, sets))) <= training_config.feature_cache_bytes
         sources = Sources(*_feature_sources(model, sets, cached, resources, report))
-        run = Descent(model, training_config, sources, report)
+        run = Descent(model, training_config, sources, report, _keeper(resumption, settings))
+        if state:
+            run.restore(state)
         run.go()
         if model_config.magnitude:
             fit_blend(model, sources.early_stop, sources.marred_early_stop)
@@ -92,6 +100,21 @@ def fit(
         cached=cached,
         seconds=time.monotonic() - began,
     )
+
+
+def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable[[Descent], None]:
+    """Keeps a descent's state, where that is wanted and the last one is old enough."""
+    if resumption is None:
+        return lambda _: None
+    kept = time.monotonic()
+
+    def keep(run: Descent) -> None:
+        nonlocal kept
+        if time.monotonic() - kept >= resumption.apart:
+            resumption.keep(run.state(settings).to_bytes())
+            kept = time.monotonic()
+
+    return keep
 
 
 def _beginning(

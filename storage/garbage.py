@@ -1,4 +1,5 @@
-"""What no seal names: left behind by runs that ended before their seal, and maps past their retention."""
+"""What no seal names: what runs left that ended before their seal, trainings before their model, and maps past their
+retention."""
 
 import json
 from collections import defaultdict
@@ -11,8 +12,9 @@ from storage.errors import CorruptObject, KeyNotFound
 from storage.records import ObjectInfo, Partition
 from storage.store import Store
 
-PART, MAPS, MANIFEST, TEMPORARY, PAST = "part", "maps", "manifest", "temporary file", "maps past retention"
-_ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY)
+PART, MAPS, MANIFEST, PAST = "part", "maps", "manifest", "maps past retention"
+TEMPORARY, TRAINING = "temporary file", "unfinished training"
+_ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY, TRAINING)
 """of removal: a part that is there promises its maps, a plan that is there its manifest"""
 
 
@@ -21,12 +23,12 @@ class Leftover:
     """Something that can be removed without any sealed score losing what it names."""
 
     what: str
-    """'part', 'maps', 'manifest', 'temporary file' or 'maps past retention'"""
+    """'part', 'maps', 'manifest', 'maps past retention', 'temporary file' or 'unfinished training'"""
     key: str
     """of the object; of a map store, whose objects lie below it"""
     category: str | None
     run_date: date | None
-    """None of a temporary file"""
+    """None of a temporary file and a training"""
     objects: int
     size: int
     """bytes, of all its objects"""
@@ -66,6 +68,15 @@ def find_old_temporaries(store: Store, *, now: datetime, older_than: timedelta) 
     ]
 
 
+def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) -> list[Leftover]:
+    """States of trainings that nobody has gone on with."""
+    return [
+        Leftover(TRAINING, info.key, info.key.split("/")[1], None, 1, info.size, info.modified)
+        for info in store.list(layout.trainings_root())
+        if now - info.modified >= older_than
+    ]
+
+
 def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
     """Sealed map stores of production days before this one, as far as they are still there."""
     found = []
@@ -93,8 +104,8 @@ def remove_leftovers(
     for one in leftovers:
         days[one.category, one.run_date].append(one)
     for (category, day), some in days.items():
-        keys = {one.key for one in some if one.what not in (PAST, TEMPORARY)}
-        still: list[Leftover] = [one for one in some if one.what in (PAST, TEMPORARY)]
+        still = [one for one in some if one.what in (PAST, TEMPORARY, TRAINING)]
+        keys = {one.key for one in some} - {one.key for one in still}
         if keys and category is not None and day is not None:
             fresh = removable(_of_day(store, category, day), now=now, older_than=older_than)
             still += [one for one in fresh if one.key in keys]

@@ -10,6 +10,7 @@
     seals/run_date=<d>/category=<c>/model_version=<v>.json
     models/<category>/<version>/{weights.safetensors, card.json, decision.json}
     models/<category>/champion.json
+    trainings/<category>/<training digest>.safetensors   the last state of a training, until its model is published
     reports/index.html                                  links all that lies below reports/
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
@@ -34,6 +35,7 @@ INDEX_KEY = "reports/index.html"
 MERGED_PREFIX, MERGED_INDEX_KEY = "merged/", "merged/index.parquet"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
+TRAININGS = "trainings"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEAL = re.compile(
@@ -161,6 +163,14 @@ def decision_key(category: str, version: str) -> str:
 
 def models_root() -> str:
     return f"{MODELS}/"
+
+
+def training_state_key(category: str, training_digest: str) -> str:
+    return f"{TRAININGS}/{check_segment(category, 'category')}/{training_digest}.safetensors"
+
+
+def trainings_root() -> str:
+    return f"{TRAININGS}/"
 
 
 def champion_key(category: str) -> str:

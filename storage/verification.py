@@ -11,7 +11,7 @@ from storage import labels, layout, manifests, models, seals
 from storage.damage import DamagedManifest, partition_damage
 from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
-from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries
+from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries, find_old_trainings
 from storage.images import list_images
 from storage.model_findings import model_findings
 from storage.records import Partition
@@ -188,10 +188,11 @@ def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
         yield Finding(
             what, found[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False
         )
-    old = find_old_temporaries(store, now=datetime.now(UTC), older_than=timedelta(days=1))
-    if old:
-        what = f"{len(old)} temporary files older than a day, {sum(one.size for one in old):,} bytes"
-        yield Finding(what, old[0].key, "they take space", cure, wrong=False)
+    for find in (find_old_temporaries, find_old_trainings):
+        old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
+        if old:
+            what = f"{len(old)} of the kind {old[0].what}, older than a day, {sum(one.size for one in old):,} bytes"
+            yield Finding(what, old[0].key, "they take space", cure, wrong=False)
 
 
 def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:

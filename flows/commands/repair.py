@@ -77,7 +77,8 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove. Without it nothing is removed.")] = False,
     store: StoreOption = None,
 ) -> None:  # fmt: skip
-    """Remove what no seal names: parts, maps and manifests of runs that never sealed, and temporary files.
+    """Remove what no seal names: parts, maps and manifests of runs that never sealed, temporary files, and states of
+    trainings that nobody went on with.
 
     Never a sealed score, a seal or a model. Shows what would go; `--yes` removes it. If anything unsealed of a day is
     younger than DAYS, a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted
@@ -90,6 +91,7 @@ def gc(
             find_expired_maps,
             find_leftovers,
             find_old_temporaries,
+            find_old_trainings,
             removable,
             remove_leftovers,
         )
@@ -99,6 +101,7 @@ def gc(
         age = timedelta(days=older_than)
         found = removable(find_leftovers(opened), now=now, older_than=age)
         found += find_old_temporaries(opened, now=now, older_than=age)
+        found += find_old_trainings(opened, now=now, older_than=age)
         if maps_older_than is not None:
             found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
         removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found

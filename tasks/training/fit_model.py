@@ -13,8 +13,10 @@ from prefect.logging import get_run_logger
 from rd_core import checkpoint, holdout, training
 from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
+from rd_core.errors import CheckpointError
 from rd_core.model import ReverseDistillation
 from rd_core.threshold import Threshold
+from rd_core.training_state import Resumption
 from storage import models
 from storage.filesystem import Store, open_store
 from tasks.faults import ON_STORAGE_FAULT
@@ -23,6 +25,7 @@ from tasks.scorer import model_for_scoring
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
+from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker_process import prepare_worker_process
 
 
@@ -129,9 +132,10 @@ def fit_and_publish(
     """Train on `split` of `normals`, calibrate and publish, with `card` added to the model card; nothing is promoted.
 
     `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
-    keeps its promise for them alone too.
+    keeps its promise for them alone too. A training that was interrupted is gone on with.
     """
-    fitted = _fit(images, normals, split, request, start)
+    unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
+    fitted = _fit(images, normals, split, request, start, unfinished)
     weights = checkpoint.to_bytes(fitted.model)
     keys = _of(normals, split.calibration)
     calibration = calibrate_old_and_new(
@@ -145,6 +149,7 @@ def fit_and_publish(
     whole = {**model_card(request, normals, split, fitted, calibration), **card}
     whole |= {"version": model_version, "created_at": now.isoformat()}
     models.publish_model(store, request.category, model_version, weights, whole)
+    unfinished.discard()
     get_run_logger().info(
         "model trained category=%s model=%s seconds=%.1f threshold=%.4f",
         request.category, model_version, fitted.seconds, threshold.value,
@@ -177,26 +182,49 @@ def _receipt(
     )
 
 
+def _digest(
+    request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: ReverseDistillation | None
+) -> str:
+    train, early_stop = _of(normals, split.train), _of(normals, split.early_stop)
+    return training_digest(
+        request.model_config, request.training_config, normals.data_digest, train, early_stop, start
+    )
+
+
 def _fit(
     images: Store,
     normals: NormalImages,
     split: holdout.Split,
     request: TrainingRequest,
     start: ReverseDistillation | None,
+    unfinished: UnfinishedTraining,
 ) -> training.FitResult:
     def tell_step(progress: TrainingProgress) -> None:
         if progress.phase == "steps":
             tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
 
-    return training.fit(
-        request.model_config,
-        request.training_config,
-        PixelSource(images, _of(normals, split.train), request.image_format),
-        PixelSource(images, _of(normals, split.early_stop), request.image_format),
-        start=start,
-        teacher_weights=request.teacher_weights,
-        on_step=tell_step,
-    )
+    def fit(resumption: Resumption) -> training.FitResult:
+        return training.fit(
+            request.model_config,
+            request.training_config,
+            PixelSource(images, _of(normals, split.train), request.image_format),
+            PixelSource(images, _of(normals, split.early_stop), request.image_format),
+            start=start,
+            resumption=resumption,
+            teacher_weights=request.teacher_weights,
+            on_step=tell_step,
+        )
+
+    found = unfinished.resumption()
+    try:
+        return fit(found)
+    except CheckpointError as e:
+        if found.state is None:
+            raise
+        get_run_logger().warning(
+            "training begins anew category=%s, for its state is no good: %s", request.category, e
+        )
+        return fit(unfinished.from_the_first_step())
 
 
 def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:

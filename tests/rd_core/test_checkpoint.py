@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from rd_core.checkpoint import ENTRY, from_bytes, to_bytes
+from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.errors import CheckpointError
+from rd_core.tensor_file import ENTRY
 
 
 @pytest.fixture

@@ -7,7 +7,14 @@ import pytest
 
 from storage import garbage, layout
 from storage.filesystem import LocalStore, Store, open_store
-from storage.garbage import find_expired_maps, find_leftovers, find_old_temporaries, removable, remove_leftovers
+from storage.garbage import (
+    find_expired_maps,
+    find_leftovers,
+    find_old_temporaries,
+    find_old_trainings,
+    removable,
+    remove_leftovers,
+)
 from storage.seals import SealedPlan, add_plan
 from storage.verification import Scope, verify
 from tests.object_stores import Bucket
@@ -135,6 +142,19 @@ def test_temporary_files_of_killed_writers_go_when_old(local: LocalStore) -> Non
     assert [(one.key, one.size) for one in found] == [("scores/.rd-inspect-00", 4)]
     assert remove_leftovers(local, found, now=LATER, older_than=WEEK) == found
     assert not temp.exists()
+
+
+def test_states_of_trainings_that_nobody_went_on_with_go_when_old(local: LocalStore) -> None:
+    key = layout.training_state_key("cloth", "0" * 64)
+    local.write(key, b"a state")
+    now = datetime.now(UTC)
+    assert find_old_trainings(local, now=now, older_than=WEEK) == []
+    found = find_old_trainings(local, now=LATER, older_than=WEEK)
+    assert [(one.what, one.key, one.category, one.size) for one in found] == [
+        ("unfinished training", key, "cloth", 7)
+    ]
+    assert remove_leftovers(local, found, now=LATER, older_than=WEEK) == found
+    assert list(local.list("trainings/")) == []
 
 
 def test_a_window_of_days_and_categories(local: LocalStore) -> None:

@@ -1,5 +1,6 @@
 """Training as a task: what ends up in the store and in the card."""
 
+import logging
 from dataclasses import asdict, replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from rd_core.image_statistics import image_statistics
 from rd_core.threshold import conformal_p_values
 from storage import labels, models
+from storage.errors import StoreFull
 from storage.filesystem import Store
 from storage.labels import Label
 from tasks.retraining import refit_model as refit_module
@@ -16,6 +18,7 @@ from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNorm
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.scorer import warm_scorer
+from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model
 
@@ -112,6 +115,89 @@ def test_the_first_version_is_champion_and_the_next_a_candidate(store: Store, no
     champion = models.read_champion(store, "cloth")
     assert champion.version == third.version
     assert [earlier.version for earlier in champion.history] == [first.version]
+
+
+@pytest.fixture
+def killed(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A training that kept its state after the last step and was killed before its model was published; the key."""
+    monkeypatch.setattr("tasks.training.unfinished_training.APART", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "calibrate_old_and_new", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(store)
+    (state,) = store.list("trainings/cloth/")
+    return state.key
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What a run would log."""
+    for module in ("fit_model", "unfinished_training"):
+        monkeypatch.setattr(f"tasks.training.{module}.get_run_logger", lambda: logging.getLogger("run"))
+    return caplog
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def steps_told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    steps: list[int] = []
+    monkeypatch.setattr(fit_module, "tell", lambda progress: steps.append(progress["done"]))
+    return steps
+
+
+def test_a_killed_training_goes_on_and_publishes_the_same_weights(
+    store: Store, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_told(monkeypatch)
+    again = fit(store)
+    assert steps == []  # they were made already
+    assert list(store.list("trainings/")) == []
+    other = fit(store, later=1)
+    assert steps == [1, 2]
+    first, second = (models.read_weights(store, "cloth", one.version) for one in (again, other))
+    assert first == second
+
+
+def test_a_training_of_other_settings_or_images_begins_with_its_first_step(
+    store: Store, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_told(monkeypatch)
+    fit(store, seed=1)
+    labels.write_labels(
+        store, "cloth", [Label(put_images(store, "cloth", ["new.png"])[0], "normal", None, "me", NOW)], "more"
+    )
+    fit(store, later=1)
+    assert steps == [1, 2, 1, 2]
+    assert [info.key for info in store.list("trainings/")] == [killed]
+
+
+def test_a_damaged_state_is_told_and_the_training_begins_anew(
+    store: Store, killed: str, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    store.write(killed, store.read(killed)[:-3])
+    steps = steps_told(monkeypatch)
+    fit(store)
+    assert steps == [1, 2]
+    assert "training begins anew category=cloth" in log.text
+    assert list(store.list("trainings/")) == []
+
+
+def test_a_state_that_cannot_be_kept_costs_no_training(
+    store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tasks.training.unfinished_training.APART", 0.0)
+    write = type(store).write
+
+    def full(self: Store, key: str, data: bytes) -> None:
+        if key.startswith("trainings/"):
+            raise StoreFull("the disk is full.")
+        write(self, key, data)
+
+    monkeypatch.setattr(type(store), "write", full)
+    assert fit(store).champion
+    assert "training state not kept category=cloth: the disk is full." in log.text
 
 
 def test_no_normals_is_told_with_the_cure(store: Store) -> None:

@@ -1,0 +1,72 @@
+"""A training that may be interrupted: its last state lies in the store, and the next try goes on from there."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from prefect.logging import get_run_logger
+
+from rd_core import checkpoint, training_state
+from rd_core.config import ModelConfig, TrainingConfig
+from rd_core.model import ReverseDistillation
+from rd_core.training_state import Resumption
+from storage import layout
+from storage.errors import KeyNotFound, StorageError
+from storage.filesystem import Store
+
+APART = training_state.APART
+
+
+class UnfinishedTraining:
+    """The state of one training, named by all that decides how it ends."""
+
+    def __init__(self, store: Store, category: str, digest: str) -> None:
+        self._store = store
+        self._category = category
+        self._key = layout.training_state_key(category, digest)
+
+    def resumption(self) -> Resumption:
+        """From the last state, if an earlier try left one."""
+        try:
+            state = self._store.read(self._key)
+        except KeyNotFound:
+            return self.from_the_first_step()
+        get_run_logger().info("training goes on category=%s state=%s", self._category, self._key)
+        return Resumption(state, self._keep, APART)
+
+    def from_the_first_step(self) -> Resumption:
+        """Whatever was left."""
+        return Resumption(None, self._keep, APART)
+
+    def discard(self) -> None:
+        """The training is over."""
+        self._store.remove(self._key)
+
+    def _keep(self, state: bytes) -> None:
+        """A training that cannot keep its state is as good as any other, until it is interrupted."""
+        try:
+            self._store.write(self._key, state)
+        except StorageError as e:
+            get_run_logger().warning(
+                "training state not kept category=%s: %s An interruption would begin it anew.", self._category, e
+            )
+
+
+def training_digest(
+    model: ModelConfig,
+    training: TrainingConfig,
+    data_digest: str,
+    train: Sequence[str],
+    early_stop: Sequence[str],
+    start: ReverseDistillation | None,
+) -> str:
+    """SHA-256 (hex) over settings, images and the model it starts from: equal trainings end in equal weights."""
+    said = {
+        "model": model.to_dict(),
+        "training": training.to_dict(),
+        "data": data_digest,
+        "train": list(train),
+        "early_stop": list(early_stop),
+        "start": hashlib.sha256(checkpoint.to_bytes(start)).hexdigest() if start else None,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

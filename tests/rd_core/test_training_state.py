@@ -1,0 +1,143 @@
+"""A training that is interrupted and goes on ends in the very weights it would have had."""
+
+from dataclasses import replace
+
+import pytest
+
+from rd_core.checkpoint import to_bytes
+from rd_core.config import ModelConfig, TrainingConfig, recipe
+from rd_core.descent import Descent, Sources
+from rd_core.errors import CheckpointError
+from rd_core.model import build_model
+from rd_core.tensor_file import header_of
+from rd_core.training import FitResult, fit
+from rd_core.training_state import Resumption, TrainingState
+from tests.rd_core.striped_images import textured
+
+SETTINGS = recipe(steps=8, batch_size=4, validate_every=2)
+TRAIN, EARLY_STOP = textured(8), textured(2, seed=1)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def trained(
+    config: ModelConfig, settings: TrainingConfig = SETTINGS, resumption: Resumption | None = None, stop: int = 99
+) -> FitResult:
+    """Killed before step `stop`."""
+
+    def on_step(progress) -> None:
+        if progress.phase == "steps" and progress.done >= stop:
+            raise Killed
+
+    return fit(config, settings, TRAIN, EARLY_STOP, resumption=resumption, on_step=on_step)
+
+
+def states_of(config: ModelConfig, settings: TrainingConfig = SETTINGS, *, apart: float = 0, stop: int = 99) -> list:
+    kept: list[bytes] = []
+    if stop < 99:
+        with pytest.raises(Killed):
+            trained(config, settings, Resumption(None, kept.append, apart), stop)
+    else:
+        trained(config, settings, Resumption(None, kept.append, apart))
+    return kept
+
+
+def looks(result: FitResult) -> list[tuple]:
+    return [(look.step, look.train_loss, look.validation_loss) for look in result.history]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"keep": "last", "pseudo_anomalies": 0, "optimiser": "adam", "schedule": "constant"},
+        {"patience": 1, "learning_rate": 0.5},  # stops early
+    ],
+    ids=["robust", "like the paper's", "patience"],
+)
+def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(small_config, changes) -> None:
+    settings = replace(SETTINGS, **changes)
+    whole = trained(small_config, settings)
+    for stop in (3, 7):
+        states = states_of(small_config, settings, stop=stop) if whole.steps >= stop else []
+        if not states:
+            continue
+        again = trained(small_config, settings, Resumption(states[-1], lambda _: None))
+        assert to_bytes(again.model) == to_bytes(whole.model)
+        assert looks(again) == looks(whole)
+        assert (again.steps, again.best_step, again.stopped) == (whole.steps, whole.best_step, whole.stopped)
+
+
+def test_it_goes_on_from_the_last_state_and_not_from_the_first_step(small_config) -> None:
+    state = states_of(small_config, stop=5)[-1]
+    seen: list[int] = []
+    fit(
+        small_config,
+        SETTINGS,
+        TRAIN,
+        EARLY_STOP,
+        resumption=Resumption(state, lambda _: None),
+        on_step=lambda progress: seen.append(progress.done) if progress.phase == "steps" else None,
+    )
+    assert seen == [5, 6, 7, 8]
+
+
+def test_the_state_after_the_last_step_is_enough(small_config) -> None:
+    states = states_of(small_config)
+    assert len(states) == 4  # one a look
+    again = trained(small_config, resumption=Resumption(states[-1], lambda _: None))
+    assert to_bytes(again.model) == to_bytes(trained(small_config).model)
+
+
+def test_time_that_was_spent_counts(small_config) -> None:
+    state = states_of(small_config, stop=3)[-1]
+    settings = replace(SETTINGS, seconds=1000.0)
+    with pytest.raises(CheckpointError, match="other settings"):  # a budget is a setting
+        trained(small_config, settings, Resumption(state, lambda _: None))
+    spent = trained(small_config, resumption=Resumption(state, lambda _: None)).history
+    assert [look.seconds for look in spent] == sorted(look.seconds for look in spent)
+
+
+def test_states_lie_apart(small_config) -> None:
+    assert states_of(small_config, apart=3600) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda state: state[:-5], "damaged"),
+        (lambda state: state[:-5] + bytes([state[-5] ^ 1]) + state[-4:], "SHA-256 differs"),
+        (lambda _: b"no state at all", "not a model of this program"),
+    ],
+    ids=["cut off", "a bit changed", "something else"],
+)
+def test_a_damaged_state_is_refused_before_any_work(small_config, damage, words) -> None:
+    state = damage(states_of(small_config, stop=3)[-1])
+    with pytest.raises(CheckpointError, match=words):
+        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(state, lambda _: None), on_step=_never)
+
+
+def test_the_state_of_another_training_is_refused_before_any_work(small_config) -> None:
+    state = Resumption(states_of(small_config, stop=3)[-1], lambda _: None)
+    for settings, train in ((replace(SETTINGS, seed=1), TRAIN), (SETTINGS, textured(9))):
+        with pytest.raises(CheckpointError, match="other settings or images"):
+            fit(small_config, settings, train, EARLY_STOP, resumption=state, on_step=_never)
+    model = trained(small_config).model
+    with pytest.raises(CheckpointError, match="other settings or images"):
+        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(to_bytes(model), lambda _: None))
+
+
+def test_moments_get_their_weights_memory_layout_back(small_config) -> None:
+    """Fused steps go through memory, whatever the strides say."""
+    data = states_of(small_config, stop=3)[-1]
+    run = Descent(build_model(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None)
+    run.restore(TrainingState.from_bytes(data, header_of(data)["training"]))
+    moments = {weight: kept["exp_avg"] for weight, kept in run._optimiser.state.items()}
+    assert {weight: kept.stride() for weight, kept in moments.items()} == {w: w.stride() for w in moments}
+    assert any(not weight.is_contiguous() for weight in moments)
+
+
+def _never(_: object) -> None:
+    raise AssertionError("work was begun")
