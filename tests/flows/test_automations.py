@@ -1,7 +1,11 @@
-"""automations.yaml on a real Prefect server: it loads, and a drift starts a retraining."""
+"""automations.yaml on a real Prefect server: it loads, a drift starts a retraining, and people are told."""
 
+import json
+import threading
 import time
 from collections.abc import Iterator
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
@@ -11,9 +15,12 @@ from prefect.client.schemas.actions import BlockDocumentCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.logging import disable_run_logger
+from prefect.states import Completed, Failed, Running
 
 from flows.automations import put_automations
 from flows.drift import _emit
+from flows.inspection import inspect_images
+from flows.night_events import tell_empty
 from flows.retraining import retrain
 from flows.settings import SettingsError
 from rd_core.drift.settings import DriftSettings
@@ -27,6 +34,49 @@ NAMES = [
 ]
 
 
+class NightShift(ThreadingHTTPServer):
+    """Somebody's own chat: keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Posts)
+        self.told: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook"
+
+    def hears(self, words: str, seconds: float) -> bool:
+        """Whether a message with these words is there within so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not any(words in one for one in self.told):
+            time.sleep(0.2)
+        return any(words in one for one in self.told)
+
+
+class _Posts(BaseHTTPRequestHandler):
+    server: NightShift
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.server.told.append(json.loads(body)["text"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing on standard error."""
+
+
+@pytest.fixture
+def night_shift() -> Iterator[NightShift]:
+    with NightShift() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
     """Of a server with the retraining deployment and a notification block; both are gone again afterwards."""
@@ -34,7 +84,7 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
         before = {one.id for one in client.read_deployments()}
         flow_id = client.create_flow(retrain)
         deployment = client.create_deployment(flow_id, "retraining", parameters={"store": "s3://plant"})
-        block = put_block(client, "slack-webhook", "night-shift")
+        block = put_block(client, "slack-webhook", "night-shift", {"url": "https://127.0.0.1:1/none"})
         yield client
         for name in NAMES:
             for automation in client.read_automations_by_name(name):
@@ -44,11 +94,10 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
             client.delete_deployment(deployment)
 
 
-def put_block(client: SyncPrefectClient, kind: str, name: str) -> UUID:
+def put_block(client: SyncPrefectClient, kind: str, name: str, data: dict[str, object]) -> UUID:
     """A block as somebody makes it in the server's pages, for the server knows the types."""
     block_type = client.read_block_type_by_slug(kind)
     schema = client.get_most_recent_block_schema_for_block_type(block_type.id)
-    data = {"url": "https://127.0.0.1:1/none"}
     document = BlockDocumentCreate(name=name, data=data, block_type_id=block_type.id, block_schema_id=schema.id)
     return client.create_block_document(document).id
 
@@ -86,6 +135,40 @@ def test_they_load_and_a_drift_starts_one_retraining_of_its_category(store: Stor
     assert runs[0].parameters["store"] == "s3://plant"
     time.sleep(1)
     assert len(runs_of_retraining(client, 0)) == before + 1, "one retraining a week, however often drift is told"
+
+
+@pytest.mark.slow  # the server looks for what did not happen every few seconds, and waits ten at least
+def test_the_night_shift_is_told_of_a_night_that_is_overdue_failed_or_empty(
+    client: SyncPrefectClient, night_shift: NightShift, tmp_path: Path
+) -> None:
+    message = {"name": "chat", "url": night_shift.url, "json_data": {"text": "{{subject}} | {{body}}"}}
+    block = put_block(client, "custom-webhook", "chat", message)
+    file = tmp_path / "automations.yaml"
+    file.write_text(
+        FILE.read_text()
+        .replace("within: 21600", "within: 15")
+        .replace("slack-webhook/night-shift", "custom-webhook/chat")
+    )
+    put_automations(client, file)
+    nightly = client.create_deployment(client.create_flow(inspect_images), "nightly")
+    runs = {
+        name: client.create_flow_run_from_deployment(nightly, name=name) for name in ("late", "punctual", "broken")
+    }
+    broken = Failed(message="cloth: the store is away")
+    ends = [("punctual", Completed()), ("broken", broken)]
+    for name, state in [*((name, Running()) for name in runs), *ends]:
+        client.set_flow_run_state(runs[name].id, state, force=True)
+        time.sleep(2)  # two at once, and the server may lose one on SQLite ("database is locked")
+    tell_empty(date(2026, 3, 2), "metal")
+    assert night_shift.hears("broken: cloth: the store is away", 30), night_shift.told
+    assert night_shift.hears("metal: no images of 2026-03-02", 30)
+    assert not any("late" in one for one in night_shift.told)
+    assert night_shift.hears("late is Running after six hours", 60)
+    time.sleep(6)  # another look of the server
+    overdue = [one for one in night_shift.told if "overdue" in one]
+    assert [one.split("|")[1].split()[0] for one in overdue] == ["late"]
+    client.delete_deployment(nightly)
+    client.delete_block_document(block)
 
 
 def test_a_name_the_server_does_not_know_is_told_and_nothing_is_created(
