@@ -131,7 +131,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
 def _latest(table: pa.Table) -> pa.Table:
     """One row an image: the last, where it changed and was scored again. Plans stand in the order of their seals."""
     last = {key: row for row, key in enumerate(table["image_key"].to_pylist())}
-    return table.take(sorted(last.values()))
+    return table if len(last) == len(table) else table.take(sorted(last.values()))
 
 
 def _duplicates(table: pa.Table) -> int:
@@ -140,14 +140,17 @@ def _duplicates(table: pa.Table) -> int:
 
 
 def _errors(table: pa.Table) -> list[tuple[str, str]]:
-    bad = table.filter(pc.not_equal(table["status"], "ok")).slice(0, MOST_ERRORS_LISTED)
+    bad = table.take(pc.indices_nonzero(pc.not_equal(table["status"], "ok"))[:MOST_ERRORS_LISTED])
     return list(zip(bad["image_key"].to_pylist(), bad["error"].to_pylist(), strict=True))
 
 
 def _worst(
     store: Store, images: Store, category: str, table: pa.Table, settings: dict[str, Any]
 ) -> list[ScoredImage]:
-    scored = table.filter(pc.is_valid(table["score"])).sort_by([("score", "descending")]).slice(0, WORST)
+    # A table of a large night is not copied, nor sorted, for the few rows that are shown.
+    order = [("score", "descending"), ("image_key", "ascending")]
+    first = table.take(pc.select_k_unstable(table, WORST, order))
+    scored = first.filter(pc.is_valid(first["score"]))
     known = labels.read_labels(store, category).select(["image_key", "label", "kind"]).to_pylist()
     label_of = {row["image_key"]: row for row in known}
     rows = scored.to_pylist()
