@@ -44,6 +44,12 @@ def states_of(config: ModelConfig, settings: TrainingConfig = SETTINGS, *, apart
     return kept
 
 
+@pytest.fixture(scope="module")
+def state(small_config: ModelConfig) -> bytes:
+    """What a training left that was killed before its third step."""
+    return states_of(small_config, stop=3)[-1]
+
+
 def looks(result: FitResult) -> list[tuple]:
     return [(look.step, look.train_loss, look.validation_loss) for look in result.history]
 
@@ -91,8 +97,7 @@ def test_the_state_after_the_last_step_is_enough(small_config) -> None:
     assert to_bytes(again.model) == to_bytes(trained(small_config).model)
 
 
-def test_time_that_was_spent_counts(small_config) -> None:
-    state = states_of(small_config, stop=3)[-1]
+def test_time_that_was_spent_counts(small_config, state) -> None:
     settings = replace(SETTINGS, seconds=1000.0)
     with pytest.raises(CheckpointError, match="other settings"):  # a budget is a setting
         trained(small_config, settings, Resumption(state, lambda _: None))
@@ -113,27 +118,26 @@ def test_states_lie_apart(small_config) -> None:
     ],
     ids=["cut off", "a bit changed", "something else"],
 )
-def test_a_damaged_state_is_refused_before_any_work(small_config, damage, words) -> None:
-    state = damage(states_of(small_config, stop=3)[-1])
+def test_a_damaged_state_is_refused_before_any_work(small_config, state, damage, words) -> None:
+    damaged = Resumption(damage(state), lambda _: None)
     with pytest.raises(CheckpointError, match=words):
-        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(state, lambda _: None), on_step=_never)
+        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=damaged, on_step=_never)
 
 
-def test_the_state_of_another_training_is_refused_before_any_work(small_config) -> None:
-    state = Resumption(states_of(small_config, stop=3)[-1], lambda _: None)
+def test_the_state_of_another_training_is_refused_before_any_work(small_config, state) -> None:
+    other = Resumption(state, lambda _: None)
     for settings, train in ((replace(SETTINGS, seed=1), TRAIN), (SETTINGS, textured(9))):
         with pytest.raises(CheckpointError, match="other settings or images"):
-            fit(small_config, settings, train, EARLY_STOP, resumption=state, on_step=_never)
-    model = trained(small_config).model
+            fit(small_config, settings, train, EARLY_STOP, resumption=other, on_step=_never)
+    model = build_model(small_config, pretrained=False)
     with pytest.raises(CheckpointError, match="other settings or images"):
         fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(to_bytes(model), lambda _: None))
 
 
-def test_moments_get_their_weights_memory_layout_back(small_config) -> None:
+def test_moments_get_their_weights_memory_layout_back(small_config, state) -> None:
     """Fused steps go through memory, whatever the strides say."""
-    data = states_of(small_config, stop=3)[-1]
     run = Descent(build_model(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None)
-    run.restore(TrainingState.from_bytes(data, header_of(data)["training"]))
+    run.restore(TrainingState.from_bytes(state, header_of(state)["training"]))
     moments = {weight: kept["exp_avg"] for weight, kept in run._optimiser.state.items()}
     assert {weight: kept.stride() for weight, kept in moments.items()} == {w: w.stride() for w in moments}
     assert any(not weight.is_contiguous() for weight in moments)
