@@ -135,7 +135,7 @@ class Descent:
 
     def restore(self, state: TrainingState) -> None:
         """Be where another descent of the same settings and sources was; `go` then gives what it would have given."""
-        progress, parts = state.progress, range(len(self._trained))
+        progress = state.progress
         self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
         self.history = [Look(**look) for look in progress["history"]]
         self._began = time.monotonic() - progress["seconds"]
@@ -144,7 +144,7 @@ class Descent:
         for number, part in enumerate(self._trained):
             part.load_state_dict(_below(f"now.{number}.", state.tensors))
         if self.config.keep == "best":
-            self._best_weights = [_below(f"best.{number}.", state.tensors) for number in parts]
+            self._best_weights = [_below(f"best.{number}.", state.tensors) for number in range(len(self._trained))]
 
     def _progress(self) -> float:
         """The share of the budget that is used: of the steps, or of the time if that is nearer its end."""
