@@ -22,12 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flows.environment import environment
-
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""
-SEND_SECONDS = 10
-"""for what a command has logged last"""
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -76,28 +72,18 @@ def prefect_server() -> Iterator[str]:
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
     """
-    from prefect.settings import PREFECT_API_URL  # noqa: PLC0415  # takes seconds: a wrong option must be told at once
+    from flows import prefect_client  # noqa: PLC0415  # it imports Prefect: seconds that a mistyped option need not wait
 
-    configured = PREFECT_API_URL.value()
+    configured = prefect_client.configured_url()
     if configured:
         os.environ["PREFECT_API_URL"] = configured
         yield configured
         return
-    with _embedded(_Home(home_folder())) as url, _prefect_settings({"PREFECT_API_URL": url, **QUIET}):
-        try:
-            yield url
-        finally:
-            _send_what_waits()
-
-
-def _send_what_waits() -> None:
-    """Logs and events, while the server is there: else Prefect sends them when the process ends, and tries for a
-    minute or more if nobody answers."""
-    from prefect.events.worker import EventsWorker  # noqa: PLC0415  # as in prefect_server
-    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415  # likewise
-
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all(timeout=SEND_SECONDS)
+    with (
+        _embedded(_Home(home_folder())) as url,
+        prefect_client.client_of_embedded({"PREFECT_API_URL": url, **QUIET}),
+    ):
+        yield url
 
 
 @contextlib.contextmanager
@@ -149,7 +135,7 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # one system call, before this process has threads
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # nothing else outlives our SIGKILL; no thread runs yet
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -191,22 +177,3 @@ def _die_with_parent() -> None:
     pr_set_pdeathsig = 1
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def _prefect_settings(values: dict[str, str]) -> Iterator[None]:
-    """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
-    and a flow called from one would start another server.
-
-    Heartbeats are off, which no environment variable can say: they are for a server that outlives a killed run, and
-    the thread that sends them holds up the end of every flow run, for up to a second."""
-    from prefect.context import refresh_global_settings_context  # noqa: PLC0415  # as in prefect_server
-    from prefect.settings import get_current_settings  # noqa: PLC0415  # likewise
-
-    try:
-        with environment(values):
-            refresh_global_settings_context()
-            get_current_settings().flows.heartbeat_frequency = None
-            yield
-    finally:
-        refresh_global_settings_context()

@@ -15,8 +15,8 @@ from rd_core.errors import EngineUnavailable
 from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
 
 # OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: an import of it raises ImportError
-import openvino  # noqa: E402  # after the line above
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is allowed: imports fail
+import openvino  # noqa: E402  # imported before that line, it would have told already
 
 TOLERANCE = 1e-4
 """largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""
