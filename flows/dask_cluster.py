@@ -8,8 +8,9 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from prefect.context import SettingsContext
 from prefect.task_runners import TaskRunner
-from prefect_dask.task_runners import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from flows import worker_start
 from flows.settings import Settings
@@ -59,4 +60,25 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
 
 def dask_runner(address: str) -> TaskRunner[Any]:
     """Given by address: a runner made with `cluster=` is lost when a flow duplicates it."""
-    return DaskTaskRunner(address=address)
+    return _LightRunner(address=address)
+
+
+class _LightRunner(DaskTaskRunner):
+    """Sends Prefect's settings along with each task as the objects they are.
+
+    Prefect makes plain data of a thousand settings for each task, and settings of the data before it runs: 40 ms of
+    the flow's processor and 60 of the worker's, for every task.
+    """
+
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # of all overloads
+        """As its base class does."""
+        context = SettingsContext.get()
+        if context is None:
+            return super().submit(*args, **kwargs)
+        with _SettingsAsTheyAre(profile=context.profile, settings=context.settings):
+            return super().submit(*args, **kwargs)
+
+
+class _SettingsAsTheyAre(SettingsContext):
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # of objects all is sent
+        return {"profile": self.profile, "settings": self.settings}

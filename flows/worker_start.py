@@ -1,6 +1,6 @@
 """How worker processes of an embedded cluster begin: forked from one process that has imported what they need.
 
-Each of them would otherwise import torch, timm and Prefect for itself, more than ten seconds of a core apiece.
+Each of them would otherwise import torch and Prefect for itself, seven seconds of a core apiece.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ from flows.environment import environment
 FROM_ONE_PROCESS = sys.platform == "linux"
 """elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
 DASK_CONFIG = {"distributed.worker.multiprocessing-method": "forkserver"} if FROM_ONE_PROCESS else {}
-_IMPORTED = ("distributed", "prefect_dask", "tasks.plan_batches", "tasks.score_batch", "tasks.seal_partition", "timm")
+_IMPORTED = ("distributed", "prefect_dask", "tasks.plan_batches", "tasks.score_batch", "tasks.seal_partition")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """what Dask gives its workers: numpy reads it when it is imported, and a process with threads must not be forked"""
 

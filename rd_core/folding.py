@@ -8,7 +8,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
     """`module`, in eval mode, with each batch norm folded in place into the convolution before it.
 
     A pair is a convolution directly followed, in order of registration, by a batch norm of its width: blocks
-    must register them in the order they run. A norm with an activation of its own (timm) leaves it behind.
+    must register them in the order they run. A norm with an activation of its own (`act`) leaves it behind.
     """
     module.eval()
     previous_name, previous = "", None

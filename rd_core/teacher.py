@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self, cast
 import torch
 from torch import Tensor, nn
 
+from rd_core.efficientnet_lite import EfficientNetLite
 from rd_core.errors import UnknownTeacher
 from rd_core.folding import fold_batch_norms
 from rd_core.teacher_weights import WeightSource, load_weights
@@ -176,9 +177,7 @@ Adopt = Callable[[nn.Module], None]
 
 
 def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
-    import timm  # noqa: PLC0415  # takes seconds, and ResNets do without it
-
-    net: Any = timm.create_model(f"tf_{spec.name}", pretrained=False)
+    net = EfficientNetLite(int(spec.name[-1]))
     if adopt:
         adopt(net)
     blocks = net.blocks

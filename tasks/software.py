@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("rd-inspect", "torch", "timm", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
+PACKAGES = ("rd-inspect", "torch", "torchvision", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
 
 
 def software() -> dict[str, str]:

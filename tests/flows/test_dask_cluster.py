@@ -6,8 +6,11 @@ import sys
 import psutil
 import pytest
 from distributed import Client
+from prefect import flow, task
+from prefect.context import SettingsContext
+from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temporary_settings
 
-from flows.dask_cluster import dask_cluster
+from flows.dask_cluster import dask_cluster, dask_runner
 from flows.settings import CategorySettings, PlantSettings, Settings
 
 LISTENS = "LISTEN"
@@ -68,6 +71,28 @@ def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_en
     assert mark == "set after that"
 
 
+def test_a_task_has_the_flows_prefect_settings_which_are_not_made_plain_data_for_it(
+    prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the settings were serialised")
+
+    monkeypatch.setattr(SettingsContext, "serialize", refuse)
+    with dask_cluster(settings(workers=1)) as address:
+        assert _ask.with_options(task_runner=dask_runner(address))() == (prefect_api, 7)
+
+
+@task
+def _url_and_retries() -> tuple[str | None, int]:
+    return PREFECT_API_URL.value(), PREFECT_TASK_DEFAULT_RETRIES.value()
+
+
+@flow
+def _ask() -> tuple[str | None, int]:
+    with temporary_settings({PREFECT_TASK_DEFAULT_RETRIES: 7}):
+        return _url_and_retries.submit().result()
+
+
 def _imported_and_mark() -> tuple[bool, str | None]:
     """Of the worker that runs it."""
-    return {"torch", "timm", "tasks.score_batch"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")
+    return {"torch", "tasks.score_batch"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")

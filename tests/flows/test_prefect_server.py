@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -63,6 +64,12 @@ def test_a_second_command_shares_the_server(prefect_api: str, prefect_home: Path
 def test_a_configured_server_is_used_as_it_is(prefect_api: str) -> None:
     with prefect_server() as url:
         assert url == prefect_api == os.environ["PREFECT_API_URL"]
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_clients_of_the_embedded_server_read_one_authority_not_all() -> None:
+    context = ssl.create_default_context(cafile=os.environ["PREFECT_API_SSL_CERT_FILE"])
+    assert len(context.get_ca_certs()) == 1
 
 
 @pytest.mark.usefixtures("prefect_api")

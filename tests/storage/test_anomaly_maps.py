@@ -96,6 +96,14 @@ def test_an_image_without_a_map_is_nan(local: LocalStore) -> None:
     assert np.isnan(read_maps(local, KEY, range(4))).all()
 
 
+def test_a_map_that_is_nan_in_its_corner_alone_is_kept(local: LocalStore) -> None:
+    make(local)
+    maps = MAPS[:4].astype(np.float16)
+    maps[2, 0, 0] = np.nan
+    write_batch_maps(local, KEY, 0, maps)
+    np.testing.assert_array_equal(read_maps(local, KEY, range(4)), maps.astype(np.float32))
+
+
 def test_making_the_same_again_keeps_what_is_there(local: LocalStore) -> None:
     make(local)
     write_batch_maps(local, KEY, 0, MAPS[:4])
