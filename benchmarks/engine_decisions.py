@@ -17,7 +17,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.real_images import DAY
-from rd_core.engine import Detector, detector, engine_here
+from rd_core.detector import Detector, detector
+from rd_core.engine import engine_here
 from rd_core.threshold import calibrate, triage
 from storage import labels, models
 from storage.filesystem import Store, open_store

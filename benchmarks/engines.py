@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from benchmarks.quantised import QuantisedDetector
 from demo import woven_cloth
 from rd_core.config import ModelConfig
-from rd_core.engine import Detector, detector, engine_here
+from rd_core.detector import Detector, detector
+from rd_core.engine import engine_here
 from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from tasks.worker_process import prepare_worker_process

@@ -12,7 +12,14 @@ from flows.environment import environment
 FROM_ONE_PROCESS = sys.platform == "linux"
 """elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
 DASK_CONFIG = {"distributed.worker.multiprocessing-method": "forkserver"} if FROM_ONE_PROCESS else {}
-_IMPORTED = ("distributed", "prefect_dask", "tasks.plan_batches", "tasks.score_batch", "tasks.seal_partition")
+_IMPORTED = (
+    "distributed",
+    "prefect_dask",
+    "tasks.plan_batches",
+    "tasks.score_batch",
+    "tasks.scorer",
+    "tasks.seal_partition",
+)
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """what Dask gives its workers: numpy reads it when it is imported, and a process with threads must not be forked"""
 

@@ -8,7 +8,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.engine import TORCH, engine_here
-from rd_core.model import default_device
 from storage import anomaly_maps, images, manifests, seals
 from storage.filesystem import Store, open_store
 from storage.records import Batch, ObjectInfo, Partition, Plan
@@ -97,6 +96,8 @@ def batch_size_for(images_to_score: int) -> int:
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:
     """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
+    from rd_core.model import default_device  # noqa: PLC0415  # with torch, which the flow's process can do without
+
     begun = seal.plans[0].library if seal else None
     library = begun or job.library
     if begun is None and (job.gpu_workers or default_device().type != "cpu"):

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -26,8 +26,10 @@ from storage.records import Batch, ObjectInfo, Receipt
 from storage.scores import ScoreRow
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.progress import Progress, tell
-from tasks.scorer import Scorer, warm_scorer
 from tasks.worker_process import prepare_worker_process
+
+if TYPE_CHECKING:
+    from tasks.scorer import Scorer
 
 MICRO_BATCH = 16
 """images in one forward pass"""
@@ -114,6 +116,8 @@ def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None
 
 
 def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
+    from tasks.scorer import warm_scorer  # noqa: PLC0415  # with torch, which the flow's process can do without
+
     partition = batch.plan.partition
     scorer = warm_scorer(store, partition.category, partition.model_version, batch.plan.engine)
     infos = manifests.read_manifest_slice(store, batch.plan.manifest, batch.start, batch.stop)
@@ -146,7 +150,7 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     )
 
 
-def _load_ahead(images: Store, scorer: Scorer, infos: list[ObjectInfo]) -> Iterator[_Loaded]:
+def _load_ahead(images: Store, scorer: "Scorer", infos: list[ObjectInfo]) -> Iterator[_Loaded]:
     """Images in order, read and decoded by threads that are never more than READ_AHEAD images ahead."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
         waiting = iter(infos)
@@ -156,7 +160,7 @@ def _load_ahead(images: Store, scorer: Scorer, infos: list[ObjectInfo]) -> Itera
             ahead.extend(pool.submit(_load, images, scorer, info) for info in islice(waiting, 1))
 
 
-def _load(images: Store, scorer: Scorer, info: ObjectInfo) -> _Loaded:
+def _load(images: Store, scorer: "Scorer", info: ObjectInfo) -> _Loaded:
     """Read and decode one image. A fault of the store is raised, a fault of the image becomes a status."""
     unsafe = why_key_is_unsafe(info.key)
     if unsafe:
@@ -179,8 +183,10 @@ def _load(images: Store, scorer: Scorer, info: ObjectInfo) -> _Loaded:
     return _Loaded(info, pixels, size, digest, "ok", None, seconds, statistics)
 
 
-def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Scored]:
+def _forward(scorer: "Scorer", chunk: list[_Loaded], maps: np.ndarray) -> list[_Scored]:
     """Score the readable images of `chunk` and lay their maps into `maps` (float16 [len(chunk), H, W], a view)."""
+    from tasks.scorer import as_halves  # noqa: PLC0415  # as in _score
+
     readable = [(i, loaded.pixels) for i, loaded in enumerate(chunk) if loaded.pixels is not None]
     results = [_Scored(loaded) for loaded in chunk]
     if not readable:
@@ -188,7 +194,7 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
     found = scorer.model.score(np.stack([pixels for _, pixels in readable]))
     p_values = scorer.p_values(found.scores)
     areas = np.count_nonzero(found.maps > scorer.threshold, axis=(1, 2)) / found.maps[0].size
-    halves = torch.from_numpy(found.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
+    halves = as_halves(found.maps)
     decisions = triage(found.scores, *scorer.review_band)
     for row, (i, _) in enumerate(readable):
         maps[i] = halves[row]
@@ -205,7 +211,7 @@ def _forward(scorer: Scorer, chunk: list[_Loaded], maps: np.ndarray) -> list[_Sc
 
 
 def _extent(
-    scorer: Scorer, anomaly_map: np.ndarray, decision: str
+    scorer: "Scorer", anomaly_map: np.ndarray, decision: str
 ) -> tuple[float | None, tuple[DefectRegion, ...] | None]:
     """(share of the map above the pixel threshold, regions of defects): none are looked for in an accepted image."""
     level = scorer.pixel_threshold
@@ -215,7 +221,7 @@ def _extent(
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
-def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow:
+def _row(batch: Batch, scorer: "Scorer", map_index: int, one: _Scored) -> ScoreRow:
     plan, loaded, seen = batch.plan, one.loaded, one.loaded.statistics
     return ScoreRow(
         image_key=loaded.image.key,
@@ -249,7 +255,7 @@ def _row(batch: Batch, scorer: Scorer, map_index: int, one: _Scored) -> ScoreRow
     )
 
 
-def _boxes(one: _Scored, scorer: Scorer) -> list[dict[str, float]] | None:
+def _boxes(one: _Scored, scorer: "Scorer") -> list[dict[str, float]] | None:
     """Regions of the map as boxes in the image's own pixels, whole pixels outwards."""
     size = one.loaded.size
     if one.regions is None or size is None:

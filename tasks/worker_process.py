@@ -5,8 +5,6 @@ import ctypes
 import os
 from functools import cache
 
-import torch
-
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 """names of glibc's malloc.h"""
 _KEEP_BYTES = 1 << 30
@@ -20,6 +18,8 @@ def prepare_worker_process() -> None:
     Memory: by default glibc gives every feature map back to the kernel and asks for it anew at the next batch, and
     the kernel's zeroing of pages took a third of the time of a forward pass.
     """
+    import torch  # noqa: PLC0415  # seconds and 250 MiB, which the flow's process can do without
+
     torch.set_num_threads(int(os.environ.get("RD_INSPECT_TORCH_THREADS", "1")))
     with contextlib.suppress(AttributeError, OSError):  # another C library: nothing to set
         libc = ctypes.CDLL(None)

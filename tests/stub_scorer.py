@@ -4,7 +4,7 @@ import numpy as np
 
 from rd_core.anomaly_map import AnomalyMaps
 from storage.filesystem import Store
-from tasks import score_batch
+from tasks import scorer
 from tests.factories import SIZE
 
 
@@ -37,4 +37,4 @@ def warm_stub(store: Store, category: str, version: str, engine: str = "torch") 
 
 def dask_setup(_: object) -> None:
     """Dask calls this in each worker that has this module as a preload."""
-    score_batch.warm_scorer = warm_stub
+    scorer.warm_scorer = warm_stub

@@ -10,7 +10,7 @@ from benchmarks.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THR
 from rd_core.anomaly_map import AnomalyMaps
 from storage.filesystem import Store
 from storage.images import decode
-from tasks import score_batch
+from tasks import scorer
 
 
 class _Brightness:
@@ -54,4 +54,4 @@ def content_scorer(_store: Store, _category: str, version: str, _engine: str = "
 
 def install() -> None:
     """Let the tasks of this process score by it."""
-    vars(score_batch)["warm_scorer"] = content_scorer
+    vars(scorer)["warm_scorer"] = content_scorer

@@ -3,23 +3,25 @@
 import csv
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from flows.inspection import InspectionRun
-from flows.training import TrainingRun
 from storage import models
 from storage.filesystem import Store, open_store
 from storage.queries import run_query
+
+if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
+    from flows.inspection import InspectionRun
+    from flows.training import TrainingRun
 
 ROWS_SHOWN = 100
 """of a query on a terminal; csv and json give all"""
 
 
-def training_table(run: TrainingRun) -> Table:
+def training_table(run: "TrainingRun") -> Table:
     """New versions, their data and their thresholds."""
     table = plain_table(
         "category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds"
@@ -38,7 +40,7 @@ def training_table(run: TrainingRun) -> Table:
     return table
 
 
-def inspection_table(run: InspectionRun) -> Table:
+def inspection_table(run: "InspectionRun") -> Table:
     """What a run did, a category a row."""
     table = plain_table(
         "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import convolve
 from scipy.stats import betabinom, binom, binomtest
 
 from rd_core.drift.settings import DriftSettings
@@ -77,6 +76,8 @@ def in_control_alarms(images: int, n: int, rank: int, defect_share: float, signi
     The lower end is for days without defects; at the upper end Binomial(images, defect_share) alarms of true
     defects come on top of those of normal images.
     """
+    from scipy.signal import convolve  # noqa: PLC0415  # a second, which flows that only name a drift can do without
+
     normals = betabinom.pmf(np.arange(images + 1), images, n + 1 - rank, rank)
     low = int(np.searchsorted(np.cumsum(normals), significance / 2))
     most_defects = int(binom.isf(significance * 1e-3, images, defect_share))

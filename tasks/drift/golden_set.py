@@ -6,6 +6,7 @@ The first replay of a model version is its reference. Which images they are is w
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,10 @@ from storage.filesystem import Store, open_store
 from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.pin_champion import PinnedModel
-from tasks.scorer import Scorer, warm_scorer
 from tasks.worker_process import prepare_worker_process
+
+if TYPE_CHECKING:
+    from tasks.scorer import Scorer
 
 GOLDEN_IMAGES = 24
 """chosen where nobody has: enough to show a change, a second's work a night"""
@@ -116,6 +119,8 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     golden = read_golden_set(store, model.category)
     if not golden:
         return None
+    from tasks.scorer import warm_scorer  # noqa: PLC0415  # with torch, which the flow's process can do without
+
     prepare_worker_process()
     scorer = warm_scorer(store, model.category, model.version)
     table = _replayed(open_store(images_uri, read_only=True), scorer, golden)
@@ -174,7 +179,7 @@ def _become_reference(store: Store, key: str, data: bytes) -> bool:
     return True
 
 
-def _replayed(images: Store, scorer: Scorer, golden: list[GoldenImage]) -> pa.Table:
+def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.Table:
     """A row an image, in order."""
     looks = [_look(images, scorer, one) for one in golden]
     readable = [(i, pixels) for i, (_, pixels) in enumerate(looks) if pixels is not None]
@@ -190,7 +195,7 @@ def _replayed(images: Store, scorer: Scorer, golden: list[GoldenImage]) -> pa.Ta
     )
 
 
-def _look(images: Store, scorer: Scorer, one: GoldenImage) -> tuple[str, np.ndarray | None]:
+def _look(images: Store, scorer: "Scorer", one: GoldenImage) -> tuple[str, np.ndarray | None]:
     """(ok, unreadable, gone or replaced; pixels if ok)"""
     try:
         data, etag = images.read_with_etag(one.key)

@@ -24,7 +24,6 @@ from benchmarks.storm.weather import CLEAR, FAULTS
 from storage import anomaly_maps, scores, seals
 from storage.filesystem import Store, open_store
 from storage.records import Partition
-from tasks import score_batch as batches
 from tasks.pin_champion import PinnedModel
 from tasks.plan_batches import PartitionJob, plan_batches
 from tasks.score_batch import score_batch
@@ -45,7 +44,7 @@ def line(tmp_path: Path) -> Line:
 @pytest.fixture
 def store(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A night of one category, scored in this process."""
-    monkeypatch.setattr(batches, "warm_scorer", content_scorer.content_scorer)
+    monkeypatch.setattr("tasks.scorer.warm_scorer", content_scorer.content_scorer)
     return scored(tmp_path / "store", line)
 
 

@@ -95,4 +95,4 @@ def _ask() -> tuple[str | None, int]:
 
 def _imported_and_mark() -> tuple[bool, str | None]:
     """Of the worker that runs it."""
-    return {"torch", "tasks.score_batch"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")
+    return {"torch", "tasks.score_batch", "tasks.scorer"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")

@@ -66,7 +66,7 @@ def test_scoring_waits_for_a_gpu_and_stays_there(
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(3)])
     log = RunLogger()
     monkeypatch.setattr("flows.partition_scoring.get_run_logger", lambda: log)
-    monkeypatch.setattr("tasks.score_batch.warm_scorer", warm_stub)  # of this process, not of the other workers
+    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)  # of this process, not of the other workers
     runs: list[InspectionRun] = []
 
     def inspect() -> None:

@@ -12,7 +12,6 @@ from storage.filesystem import Store
 from storage.mended_seals import replace_part
 from storage.records import Partition, Receipt
 from storage.seals import SealedPart
-from tasks import score_batch as scoring
 from tasks.mend_batch import ImagesChanged, mend_batch
 from tasks.plan_batches import PartitionJob, plan_batches
 from tasks.renew_plan import renew_plan
@@ -27,7 +26,7 @@ NIGHT = Partition("cloth", DAY, "v1")
 @pytest.fixture
 def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A night of three batches; the images' keys."""
-    monkeypatch.setattr(scoring, "warm_scorer", warm_stub)
+    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(5)])
     planned = plan_batches.fn(PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-1", NOW, 2))
     receipts = [score_batch.fn(store.uri, store.uri, batch) for batch in planned.batches]

@@ -89,7 +89,7 @@ def test_an_accepted_image_has_no_boxes_and_a_model_without_a_pixel_threshold_sa
     put_images(store, "cloth", ["a.png"])
     scorer = warm_scorer(store, "cloth", "v1")
     for changed, boxes in (({"review_band": (1e6, 1e7)}, []), ({"pixel_threshold": None}, None)):
-        monkeypatch.setattr(score_batch_module, "warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
+        monkeypatch.setattr("tasks.scorer.warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
         shutil.rmtree(Path(store.uri) / "scores", ignore_errors=True)
         row = rows_of(store, planned(store))["a.png"]
         assert row["defect_boxes"] == boxes
