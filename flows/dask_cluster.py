@@ -14,6 +14,7 @@ from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from flows import worker_start
 from flows.settings import Settings
+from tasks.traces import are_wanted
 
 WORKER_MEMORY_SHARE = 0.8
 """Of the machine's memory, shared out among the workers; past its share a worker is restarted, its task run again."""
@@ -41,7 +42,7 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()
     with (
-        dask.config.set({**_CALM, **worker_start.DASK_CONFIG}),
+        dask.config.set({**_CALM, **worker_start.DASK_CONFIG, **_traced()}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -56,6 +57,12 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
         Client(cluster),
     ):
         yield cluster.scheduler_address
+
+
+def _traced() -> dict[str, list[str]]:
+    """The preload that sends a worker's spans, beside those that are configured."""
+    preload = "distributed.worker.preload"
+    return {preload: [*dask.config.get(preload), "tasks.traces"]} if are_wanted() else {}
 
 
 def dask_runner(address: str) -> TaskRunner[Any]:

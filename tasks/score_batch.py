@@ -26,6 +26,7 @@ from storage.records import Batch, ObjectInfo, Receipt
 from storage.scores import ScoreRow
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.progress import Progress, tell
+from tasks.traces import describe_span
 from tasks.worker_process import prepare_worker_process
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
         batch.plan.run_id, partition.category, partition.model_version, batch.index,
         receipt.rows, receipt.anomalous, receipt.unreadable, receipt.rejected,
     )  # fmt: skip
+    describe_span(
+        {
+            "category": partition.category,
+            "model_version": partition.model_version,
+            "run_date": str(partition.run_date),
+            "rows": receipt.rows,
+            "anomalous": receipt.anomalous,
+            **{f"seconds.{stage}": spent for stage, spent in receipt.seconds.items()},
+        }
+    )
     return receipt
 
 
