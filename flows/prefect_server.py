@@ -26,6 +26,9 @@ import certifi
 
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""
+TRIES_AGAIN = 3
+"""of a request, 14 s in all. Nobody starts an embedded server again that was killed, and with Prefect's five tries a
+command whose server is gone took more than two minutes to say so."""
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -89,7 +92,12 @@ def prefect_server() -> Iterator[str]:
     with (
         _embedded(home) as url,
         prefect_client.client_of_embedded(
-            {"PREFECT_API_URL": url, "PREFECT_API_SSL_CERT_FILE": _one_certificate(home), **QUIET}
+            {
+                "PREFECT_API_URL": url,
+                "PREFECT_API_SSL_CERT_FILE": _one_certificate(home),
+                "PREFECT_CLIENT_MAX_RETRIES": str(TRIES_AGAIN),
+                **QUIET,
+            }
         ),
     ):
         yield url
