@@ -1,0 +1,73 @@
+"""What a task costs that does nothing: processor milliseconds of the flow, of the worker and of the Prefect server.
+
+    python -m benchmarks.task_cost [--tasks 40] [--rounds 3]
+
+On the embedded server and the embedded cluster, workers warm. A round's figures are the kernel's, of all threads.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+
+import psutil
+from prefect import flow, task
+
+from flows.dask_cluster import dask_cluster, dask_runner
+from flows.prefect_server import home_folder, prefect_server
+from flows.settings import load_settings
+
+
+@task
+def nothing(number: int) -> int:  # noqa: ARG001  # each task has a key of its own
+    """The process that ran it."""
+    return os.getpid()
+
+
+@flow
+def fan_out(tasks: int, rounds: int) -> None:
+    """Print a line a round."""
+    workers = [psutil.Process(pid) for pid in set(_done(range(-8, 0)))]
+    server = psutil.Process(json.loads((home_folder() / "prefect-server.json").read_text())["pid"])
+    for number in range(rounds):
+        before = [_seconds(os.getpid()), *map(_seconds, (worker.pid for worker in workers)), _seconds(server.pid)]
+        began = time.perf_counter()
+        _done(range(number * tasks, (number + 1) * tasks))
+        wall = time.perf_counter() - began
+        after = [_seconds(os.getpid()), *map(_seconds, (worker.pid for worker in workers)), _seconds(server.pid)]
+        own, *of_workers, of_server = [(b - a) * 1000 / tasks for a, b in zip(before, after, strict=True)]
+        print(
+            f"round {number}: flow {own:.0f} ms a task, workers {sum(of_workers):.0f}, server {of_server:.0f}; "
+            f"wall {wall * 1000 / tasks:.0f}",
+            flush=True,
+        )
+
+
+def _done(numbers: range) -> list[int]:
+    futures = [nothing.submit(number) for number in numbers]
+    return [future.result() for future in futures]
+
+
+def _seconds(pid: int) -> float:
+    spent = psutil.Process(pid).cpu_times()
+    return float(spent.user + spent.system)
+
+
+def main() -> None:
+    """Run the flow on a cluster of this machine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        prefect_server(),
+        dask_cluster(load_settings(folder)) as scheduler,
+    ):
+        fan_out.with_options(task_runner=dask_runner(scheduler))(arguments.tasks, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
