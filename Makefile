@@ -48,8 +48,10 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
 	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
 
-bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a night against the bare networks, a training step
+bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, a training step
 	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.teacher_pass
+	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
 
