@@ -20,7 +20,7 @@ from flows.settings import load_settings
 
 
 @task
-def nothing(number: int) -> int:  # noqa: ARG001  # each task has a key of its own
+def nothing(number: int) -> int:  # noqa: ARG001  # makes it a task of its own
     """The process that ran it."""
     return os.getpid()
 

@@ -77,7 +77,7 @@ class _LightRunner(DaskTaskRunner):
     the flow's processor and 60 of the worker's, for every task.
     """
 
-    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # of all overloads
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # its overloads in one
         """As its base class does."""
         context = SettingsContext.get()
         if context is None:
@@ -87,5 +87,5 @@ class _LightRunner(DaskTaskRunner):
 
 
 class _SettingsAsTheyAre(SettingsContext):
-    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # of objects all is sent
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # an object holds them all
         return {"profile": self.profile, "settings": self.settings}

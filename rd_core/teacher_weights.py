@@ -139,7 +139,7 @@ def _download_torchvision(source: WeightSource, tried: list[str]) -> Path | None
 
 
 def _download_timm(source: WeightSource, tried: list[str]) -> Path | None:
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # as in _hub_cache
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # a second, and downloads are rare
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415  # for downloads alone
 
     assert source.timm_repository is not None
