@@ -1,11 +1,9 @@
 """automations.yaml on a real Prefect server: it loads, a drift starts a retraining, and people are told."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
@@ -27,6 +25,7 @@ from rd_core.drift.settings import DriftSettings
 from storage.filesystem import Store
 from tasks.drift.assess_drift import DriftJob, assess_drift
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
+from tests.posts import Posts, posts
 
 FILE = Path(__file__).resolve().parents[2] / "automations.yaml"
 NAMES = [
@@ -34,16 +33,16 @@ NAMES = [
 ]
 
 
-class NightShift(ThreadingHTTPServer):
-    """Somebody's own chat: keeps what is posted to it."""
+class NightShift:
+    """Somebody's own chat: what was posted to it."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Posts)
-        self.told: list[str] = []
+    def __init__(self, server: Posts) -> None:
+        self.server = server
+        self.url = f"{server.url}/hook"
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
+    def told(self) -> list[str]:
+        return [json.loads(body)["text"] for _, body in self.server.bodies]
 
     def hears(self, words: str, seconds: float) -> bool:
         """Whether a message with these words is there within so long."""
@@ -53,28 +52,10 @@ class NightShift(ThreadingHTTPServer):
         return any(words in one for one in self.told)
 
 
-class _Posts(BaseHTTPRequestHandler):
-    server: NightShift
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
-        self.server.told.append(json.loads(body)["text"])
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing on standard error."""
-
-
 @pytest.fixture
 def night_shift() -> Iterator[NightShift]:
-    with NightShift() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    with posts() as server:
+        yield NightShift(server)
 
 
 @pytest.fixture

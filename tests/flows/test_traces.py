@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from opentelemetry import trace
@@ -15,46 +13,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from storage.filesystem import Store
 from tasks import traces
 from tests.factories import DAY, put_images, put_model
+from tests.posts import Posts, posts
 
 IMAGES = ["a.png", "b.png", "c.png"]
 
 
-class Collector(ThreadingHTTPServer):
-    """Speaks OTLP by HTTP, as far as a sender of spans can tell."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Receive)
-        self.received: list[ExportTraceServiceRequest] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Receive(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:  # the name http.server calls
-        assert isinstance(self.server, Collector)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/v1/traces":
-            self.server.received.append(ExportTraceServiceRequest.FromString(body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # its base class names it so
-        """Nothing."""
-
-
 @pytest.fixture
-def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+def collector() -> Iterator[Posts]:
+    with posts() as server:
         yield server
-        server.shutdown()
 
 
 @pytest.mark.slow
 def test_a_night_is_one_trace_and_its_batches_say_what_they_did(
-    store: Store, command_environment: Callable[..., dict[str, str]], collector: Collector
+    store: Store, command_environment: Callable[..., dict[str, str]], collector: Posts
 ) -> None:
     put_model(store, "cloth")
     put_images(store, "cloth", IMAGES)
@@ -66,7 +38,8 @@ def test_a_night_is_one_trace_and_its_batches_say_what_they_did(
         check=True,
         capture_output=True,
     )
-    resources = [resource for request in collector.received for resource in request.resource_spans]
+    sent = [ExportTraceServiceRequest.FromString(body) for path, body in collector.bodies if path == "/v1/traces"]
+    resources = [resource for request in sent for resource in request.resource_spans]
     names = {a.value.string_value for r in resources for a in r.resource.attributes if a.key == "service.name"}
     assert names == {"rd-inspect"}
     spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
