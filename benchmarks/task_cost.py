@@ -20,7 +20,7 @@ from flows.settings import load_settings
 
 
 @task
-def nothing(number: int) -> int:  # noqa: ARG001  # makes it a task of its own
+def nothing() -> int:
     """The process that ran it."""
     return os.getpid()
 
@@ -28,15 +28,14 @@ def nothing(number: int) -> int:  # noqa: ARG001  # makes it a task of its own
 @flow
 def fan_out(tasks: int, rounds: int) -> None:
     """Print a line a round."""
-    workers = [psutil.Process(pid) for pid in set(_done(range(-8, 0)))]
-    server = psutil.Process(json.loads((home_folder() / "prefect-server.json").read_text())["pid"])
+    server = json.loads((home_folder() / "prefect-server.json").read_text())["pid"]
+    processes = [os.getpid(), server, *_workers_of(8)]
     for number in range(rounds):
-        before = [_seconds(os.getpid()), *map(_seconds, (worker.pid for worker in workers)), _seconds(server.pid)]
-        began = time.perf_counter()
-        _done(range(number * tasks, (number + 1) * tasks))
+        before, began = list(map(_seconds, processes)), time.perf_counter()
+        _workers_of(tasks)
         wall = time.perf_counter() - began
-        after = [_seconds(os.getpid()), *map(_seconds, (worker.pid for worker in workers)), _seconds(server.pid)]
-        own, *of_workers, of_server = [(b - a) * 1000 / tasks for a, b in zip(before, after, strict=True)]
+        spent = [_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
+        own, of_server, *of_workers = [seconds * 1000 / tasks for seconds in spent]
         print(
             f"round {number}: flow {own:.0f} ms a task, workers {sum(of_workers):.0f}, server {of_server:.0f}; "
             f"wall {wall * 1000 / tasks:.0f}",
@@ -44,12 +43,14 @@ def fan_out(tasks: int, rounds: int) -> None:
         )
 
 
-def _done(numbers: range) -> list[int]:
-    futures = [nothing.submit(number) for number in numbers]
-    return [future.result() for future in futures]
+def _workers_of(tasks: int) -> set[int]:
+    """The processes that ran so many tasks."""
+    futures = [nothing.submit() for _ in range(tasks)]
+    return {future.result() for future in futures}
 
 
 def _seconds(pid: int) -> float:
+    """of a processor, so far"""
     spent = psutil.Process(pid).cpu_times()
     return float(spent.user + spent.system)
 
