@@ -187,14 +187,14 @@ def _ours(name: str) -> Callable[[Category, int], Scorer]:
 
 
 def _padim(category: Category, _seed: int) -> Scorer:
-    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # ours is measured without anomalib
+    from anomalib.models.image.padim.torch_model import PadimModel  # noqa: PLC0415  # ours is measured where anomalib is not installed
 
     model = PadimModel(f"tf_{TEACHER}", LAYERS, pre_trained=False, n_features=PADIM_FEATURES)
     return _by_anomalib(model, category, model.fit)
 
 
 def _patchcore(category: Category, _seed: int) -> Scorer:
-    from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: PLC0415  # ours is measured without anomalib
+    from anomalib.models.image.patchcore.torch_model import PatchcoreModel  # noqa: PLC0415  # anomalib is in the peers' environment alone
 
     model = PatchcoreModel(LAYERS[1:], f"tf_{TEACHER}", pre_trained=False)
     return _by_anomalib(model, category, lambda: model.subsample_embedding(CORESET))

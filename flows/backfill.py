@@ -198,7 +198,7 @@ def _score_days(
         for day, future in work.items():
             try:
                 found, unscored = future.result()
-            except Exception as e:  # noqa: BLE001  # whatever it is, it is told under its day, and the other days go on
+            except Exception as e:  # noqa: BLE001  # any failure becomes this day's outcome; the other days go on
                 found, unscored = 0, [Undone(cell.category, day, in_words(e)) for cell in days[day]]
             scored, problems = scored + found, problems + unscored
     finally:
@@ -234,7 +234,7 @@ class _Courtesy(WorkerPlugin):
 
     name = "rd-inspect-courtesy"
 
-    def setup(self, worker: Worker) -> None:  # noqa: ARG002  # Dask calls setup(worker=...)
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002  # Dask calls WorkerPlugin.setup with worker as a keyword
         os.nice(_NICENESS)
 
 

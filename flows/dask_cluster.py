@@ -8,7 +8,7 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
-from prefect.context import SettingsContext
+from prefect.context import SettingsContext, get_settings_context
 from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
@@ -77,15 +77,13 @@ class _LightRunner(DaskTaskRunner):
     the flow's processor and 60 of the worker's, for every task.
     """
 
-    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # its overloads in one
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # forwards all of its overloads
         """As its base class does."""
-        context = SettingsContext.get()
-        if context is None:
-            return super().submit(*args, **kwargs)
+        context = get_settings_context()
         with _SettingsAsTheyAre(profile=context.profile, settings=context.settings):
             return super().submit(*args, **kwargs)
 
 
 class _SettingsAsTheyAre(SettingsContext):
-    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # an object holds them all
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # whole objects hold their secrets
         return {"profile": self.profile, "settings": self.settings}

@@ -48,7 +48,7 @@ def _attempt(kind: str, work: Callable[[], NightReport]) -> NightReport:
         return work()
     except PartlyDone as e:
         return NightReport(kind, FAILED, str(e), e.run.report)
-    except Exception as e:  # noqa: BLE001  # whatever is wrong with a report, the night is sealed and must be told
+    except Exception as e:  # noqa: BLE001  # the night is sealed; any failure becomes this report's outcome
         get_run_logger().exception("report failed kind=%s", kind)
         return NightReport(kind, FAILED, in_words(e))
 

@@ -81,7 +81,7 @@ def prefect_server() -> Iterator[str]:
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
     """
-    from flows import prefect_client  # noqa: PLC0415  # it imports Prefect: seconds that a mistyped option need not wait
+    from flows import prefect_client  # noqa: PLC0415  # Prefect takes two seconds to import, after options are checked
 
     configured = prefect_client.configured_url()
     if configured:
@@ -166,7 +166,7 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # nothing else outlives our SIGKILL; no thread runs yet
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # only the child can ask to die with us; no thread runs yet
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:

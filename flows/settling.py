@@ -18,7 +18,7 @@ def settle(futures: Mapping[str, PrefectFuture[R]]) -> tuple[dict[str, R], dict[
     for name, future in futures.items():
         try:
             results[name] = future.result()
-        except Exception as e:  # noqa: BLE001  # handed on under its name; one bad category must not end the others
+        except Exception as e:  # noqa: BLE001  # returned by name, and told by the caller; the others go on
             problems[name] = e
     return results, problems
 

@@ -33,6 +33,6 @@ def detector(model: ReverseDistillation, engine: str) -> Detector:
             "of the plan's other batches, so nothing was scored. Install the same here: pip install "
             f"{engine.replace(' ', '==')}"
         )
-    from rd_core.openvino_detector import OpenVinoDetector  # noqa: PLC0415  # an extra that may not be installed
+    from rd_core.openvino_detector import OpenVinoDetector  # noqa: PLC0415  # OpenVINO is an optional extra
 
     return OpenVinoDetector(model, threads=torch.get_num_threads())

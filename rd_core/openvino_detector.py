@@ -15,8 +15,8 @@ from rd_core.errors import EngineUnavailable
 from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
 
 # OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is allowed: imports fail
-import openvino  # noqa: E402  # imported before that line, it would have told already
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python allows None, which makes an import fail; typeshed does not
+import openvino  # noqa: E402  # must follow the line above, or its telemetry is loaded and reports the import
 
 TOLERANCE = 1e-4
 """largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""

@@ -101,7 +101,7 @@ class Frozen(nn.Module):
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
-    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # nn.Module's callers pass it by this name
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # nn.Module.train's signature; frozen layers ignore the mode
         """Stays in eval mode: frozen layers have no other."""
         return super().train(False)
 
@@ -190,7 +190,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
 
 
 def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
-    import torchvision  # noqa: PLC0415  # takes seconds, and EfficientNets do without it
+    import torchvision  # noqa: PLC0415  # takes two seconds to import, and only ResNet teachers need it
 
     net: Any = getattr(torchvision.models, spec.name)(weights=None)
     if adopt:

@@ -116,7 +116,7 @@ def _torch_cache(source: WeightSource, tried: list[str]) -> Path | None:
 
 
 def _hub_cache(source: WeightSource, tried: list[str]) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # takes a second; packaged weights never need it
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # a second, and packaged weights never need it
 
     assert source.timm_repository is not None
     found = try_to_load_from_cache(source.timm_repository, "model.safetensors")
@@ -139,8 +139,8 @@ def _download_torchvision(source: WeightSource, tried: list[str]) -> Path | None
 
 
 def _download_timm(source: WeightSource, tried: list[str]) -> Path | None:
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # a second, and downloads are rare
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415  # for downloads alone
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  # takes a second, and only downloads need it
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415  # what that download raises
 
     assert source.timm_repository is not None
     try:

@@ -96,7 +96,7 @@ def batch_size_for(images_to_score: int) -> int:
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:
     """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
-    from rd_core.model import default_device  # noqa: PLC0415  # brings torch, for a word about the device
+    from rd_core.model import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
 
     begun = seal.plans[0].library if seal else None
     library = begun or job.library

@@ -127,7 +127,7 @@ def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None
 
 
 def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
-    from tasks.scorer import warm_scorer  # noqa: PLC0415  # brings torch; a flow only names this task
+    from tasks.scorer import warm_scorer  # noqa: PLC0415  # brings torch: flow processes import this module, and score nothing
 
     partition = batch.plan.partition
     scorer = warm_scorer(store, partition.category, partition.model_version, batch.plan.engine)
@@ -196,7 +196,7 @@ def _load(images: Store, scorer: "Scorer", info: ObjectInfo) -> _Loaded:
 
 def _forward(scorer: "Scorer", chunk: list[_Loaded], maps: np.ndarray) -> list[_Scored]:
     """Score the readable images of `chunk` and lay their maps into `maps` (float16 [len(chunk), H, W], a view)."""
-    from tasks.scorer import as_halves  # noqa: PLC0415  # loaded since the batch began
+    from tasks.scorer import as_halves  # noqa: PLC0415  # torch's cast, in the worker that has imported torch to score
 
     readable = [(i, loaded.pixels) for i, loaded in enumerate(chunk) if loaded.pixels is not None]
     results = [_Scored(loaded) for loaded in chunk]

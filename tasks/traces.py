@@ -32,7 +32,7 @@ def begin_traces() -> None:
     if not are_wanted():
         return
     try:
-        from tasks.trace_provider import provider  # noqa: PLC0415  # an extra, and Prefect: not where nobody asks
+        from tasks.trace_provider import provider  # noqa: PLC0415  # an optional extra, needed where a collector is named
     except ImportError as e:
         logging.getLogger(__name__).warning(
             "A collector of traces is named (%s), and %s is not installed here, so no span is sent. "

@@ -62,8 +62,8 @@ def prefect_api(prefect_home: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def scheduler(prefect_api: str) -> Iterator[str]:
     """A Dask cluster of two worker processes, as an embedded run has."""
-    import dask  # noqa: PLC0415  # a second that most tests need not pay
-    from distributed import LocalCluster  # noqa: PLC0415  # likewise
+    import dask  # noqa: PLC0415  # takes a second to import, and most tests use no cluster
+    from distributed import LocalCluster  # noqa: PLC0415  # brings tornado and the scheduler, for the cluster fixture alone
 
     worker_start.begin_imports()
     with (

@@ -63,7 +63,7 @@ def _decode(data: bytes) -> np.ndarray:
 
 
 def _prepare() -> Callable[[bytes], np.ndarray]:
-    from tasks.scorer import Scorer  # noqa: PLC0415  # seconds, for torch
+    from tasks.scorer import Scorer  # noqa: PLC0415  # brings torch, which the other reader does without
 
     scorer = Scorer(
         model=None,

@@ -77,7 +77,7 @@ def aws_settings(endpoint: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415  (slow to import)
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415  # moto takes seconds to import, and few tests need its server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

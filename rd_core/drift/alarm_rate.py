@@ -76,7 +76,7 @@ def in_control_alarms(images: int, n: int, rank: int, defect_share: float, signi
     The lower end is for days without defects; at the upper end Binomial(images, defect_share) alarms of true
     defects come on top of those of normal images.
     """
-    from scipy.signal import convolve  # noqa: PLC0415  # a second, which flows that only name a drift can do without
+    from scipy.signal import convolve  # noqa: PLC0415  # half a second, and flows import this module for its types alone
 
     normals = betabinom.pmf(np.arange(images + 1), images, n + 1 - rank, rank)
     low = int(np.searchsorted(np.cumsum(normals), significance / 2))

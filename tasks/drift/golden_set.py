@@ -119,7 +119,7 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     golden = read_golden_set(store, model.category)
     if not golden:
         return None
-    from tasks.scorer import warm_scorer  # noqa: PLC0415  # brings torch; a drift report only names this task
+    from tasks.scorer import warm_scorer  # noqa: PLC0415  # brings torch: 250 MiB that flow processes are spared
 
     prepare_worker_process()
     scorer = warm_scorer(store, model.category, model.version)

@@ -116,7 +116,7 @@ def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair
 
 @needs_openvino
 def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
-    from rd_core.openvino_detector import TOLERANCE, _refuse_difference  # noqa: PLC0415  # where it is installed
+    from rd_core.openvino_detector import TOLERANCE, _refuse_difference  # noqa: PLC0415  # needs the extra; without it this test is skipped
 
     model, openvino = pair
     for field in range(3):

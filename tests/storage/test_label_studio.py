@@ -328,9 +328,9 @@ def test_tables_with_a_mistake_change_nothing(plant: LocalStore, name: str, text
 
 
 def test_the_command(plant: LocalStore, tmp_path: Path) -> None:
-    from typer.testing import CliRunner  # noqa: PLC0415  # the command line takes a second to import
+    from typer.testing import CliRunner  # noqa: PLC0415  # one test of many uses the command line; its imports take a second
 
-    from flows.cli import app  # noqa: PLC0415  # likewise
+    from flows.cli import app  # noqa: PLC0415  # the command line itself, for that one test
 
     file = tmp_path / "export.json"
     file.write_bytes(exported(task(annotation(choice("Kratzer"))), task(annotation(), number=2)))

@@ -349,7 +349,7 @@ def race(actions: list[Callable[[], None]]) -> list[Exception | None]:
         gate.wait()
         try:
             action()
-        except Exception as e:  # noqa: BLE001  (whatever it is, the test looks at it)
+        except Exception as e:  # noqa: BLE001  # returned, whatever its class, for the test to assert on
             return e
         return None
 

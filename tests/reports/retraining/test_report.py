@@ -155,7 +155,7 @@ def test_the_guards_lists_and_the_days_are_shown() -> None:
 
 
 def test_every_reason_has_a_title_and_a_meaning() -> None:
-    from tasks.retraining.considered_normals import LEFT_OUT  # noqa: PLC0415  (reports know no tasks; their words must match)
+    from tasks.retraining.considered_normals import LEFT_OUT  # noqa: PLC0415  # reports import no tasks; one test compares their words
 
     assert set(LEFT_OUT) == set(retraining_words.STATES)
 
