@@ -19,11 +19,13 @@ from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change
 from rd_core.drift.causes import (
     BRIGHTNESS,
     CONTRAST,
+    EDGE_CENTRE_X,
     FEATURE_DISTANCE,
     FOCUS_OR_CAMERA,
     LIGHT_OR_CAMERA,
     MODEL_OR_SOFTWARE,
     MORE_DEFECTS,
+    POSITION_OR_FIXTURE,
     SHARPNESS,
     UNEXPLAINED,
     WEAR_OR_PROCESS,
@@ -57,14 +59,17 @@ class Change:
 
 _LIGHT = {BRIGHTNESS: -1.5, CONTRAST: -0.8, SHARPNESS: -0.5, FEATURE_DISTANCE: 0.6}
 _BLUR = {SHARPNESS: -1.5, CONTRAST: -0.4, FEATURE_DISTANCE: 0.6}
+_MOVED = {EDGE_CENTRE_X: 1.2, FEATURE_DISTANCE: 1.2}
 _WEAR = {FEATURE_DISTANCE: 1.2}
 CHANGES = {
     "light": Change(1.0, _LIGHT, verdict=RETRAIN, cause=LIGHT_OR_CAMERA),
     "light, mild": Change(0.5, _LIGHT, verdict=RETRAIN, cause=LIGHT_OR_CAMERA),
     "blur": Change(1.0, _BLUR, verdict=RETRAIN, cause=FOCUS_OR_CAMERA),
-    "misalignment": Change(1.0, _WEAR, verdict=RETRAIN, cause=WEAR_OR_PROCESS),
+    "misalignment": Change(1.0, _MOVED, verdict=RETRAIN, cause=POSITION_OR_FIXTURE),
+    "wear": Change(1.0, _WEAR, verdict=RETRAIN, cause=WEAR_OR_PROCESS),
     "score alone, mild": Change(0.6, verdict=RECALIBRATE, cause=UNEXPLAINED),
     "defects 1 % to 5 %": Change(defects=0.05, verdict=STOP_THE_LINE, cause=MORE_DEFECTS),
+    "defects 1 % to 20 %": Change(defects=0.2, verdict=STOP_THE_LINE, cause=MORE_DEFECTS),
     "model change": Change(0.3, golden=0.3, verdict=STOP_THE_LINE, cause=MODEL_OR_SOFTWARE),
 }
 
@@ -97,7 +102,7 @@ class Simulation:
     def baseline(self, random: np.random.Generator) -> Baseline:
         count = self.line.calibration
         scores = _normal_scores(count, random)
-        named = dict(zip(STATISTICS, random.normal(size=(4, count)), strict=True))
+        named = dict(zip(STATISTICS, random.normal(size=(len(STATISTICS), count)), strict=True))
         return baseline(scores, ALPHA, calibrate(scores, ALPHA).value, named, _normal_scores(GOLDEN, random))
 
     def day(self, changed: bool, random: np.random.Generator) -> Day:

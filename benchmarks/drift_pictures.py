@@ -13,7 +13,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter, shift
 from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change, print_head, print_quiet
 from demo import brushed_metal, defects, lighting, printed_part, woven_cloth
 from rd_core.config import DEFAULT_RECIPE, model_config, recipe
-from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, WEAR_OR_PROCESS
+from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, POSITION_OR_FIXTURE
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RETRAIN, STOP_THE_LINE
 from rd_core.drift.window import Baseline, baseline
@@ -70,8 +70,8 @@ CHANGES = {
     "light, a third of it": Change(lambda picture: lighting.drift(picture, 0.3), RETRAIN, LIGHT_OR_CAMERA),
     "blur, 1 pixel": Change(_blurred(1.0), RETRAIN, FOCUS_OR_CAMERA),
     "blur, half a pixel": Change(_blurred(0.5), RETRAIN, FOCUS_OR_CAMERA),
-    "moved by 4 %": Change(_moved(0.04), RETRAIN, WEAR_OR_PROCESS),
-    "moved by 1 %": Change(_moved(0.01), RETRAIN, WEAR_OR_PROCESS),
+    "moved by 4 %": Change(_moved(0.04), RETRAIN, POSITION_OR_FIXTURE),
+    "moved by 1 %": Change(_moved(0.01), RETRAIN, POSITION_OR_FIXTURE),
     "defects 1 % to 5 %": Change(lambda picture: picture, STOP_THE_LINE, MORE_DEFECTS, defects=0.05),
 }
 NONE = Change(lambda picture: picture, HOLD, None)
@@ -177,9 +177,7 @@ def _scored(model: ReverseDistillation, pictures: list[Picture]) -> Day:
     found = [model.score(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     distances = np.concatenate([one.feature_distances for one in found])
     light = [image_statistics(image) for image in images]
-    statistics = np.array(
-        [(s.brightness, s.contrast, s.sharpness, d) for s, d in zip(light, distances, strict=True)], dtype=np.float64
-    )
+    statistics = np.array([(*astuple(s), d) for s, d in zip(light, distances, strict=True)], dtype=np.float64)
     return np.concatenate([one.scores for one in found]).astype(np.float64), statistics
 
 

@@ -160,6 +160,8 @@ def _images(
         "brightness": normal(0.5, 0.02),
         "contrast": normal(0.2, 0.01),
         "sharpness": normal(1.5, 0.1),
+        "edge_centre_x": normal(0.5, 0.01),
+        "edge_centre_y": normal(0.5, 0.01),
     }
 
 

@@ -17,8 +17,8 @@ from storage import parquet
 from storage.errors import CorruptObject
 from storage.store import Store
 
-SCHEMA_VERSION = 3
-"""2 added the image statistics; 3 the decision with its review band, and where the defects are"""
+SCHEMA_VERSION = 4
+"""2 added the image statistics; 3 the decision, its review band, and where the defects are; 4 where the edges lie"""
 STATUSES = ("ok", "unreadable", "rejected")
 DECISIONS = ("accept", "review", "reject")
 
@@ -81,6 +81,10 @@ class ScoreRow:
     defect_boxes: list[dict[str, float]] | None = None
     """boxes around defects, strangest first: top, left, height, width in pixels of the image, and their peak value;
     empty where the decision is 'accept'"""
+    edge_centre_x: float | None = None
+    """mean place of the luma's absolute differences, in shares of the width from the left, [0, 1]"""
+    edge_centre_y: float | None = None
+    """the same, in shares of the height from the top"""
 
 
 _TIME = pa.timestamp("us", "UTC")
@@ -115,13 +119,15 @@ _TYPES = {
     "decision": (pa.string(), True),
     "defect_area": (pa.float32(), True),
     "defect_boxes": (pa.list_(_BOX), True),
+    "edge_centre_x": (pa.float32(), True),
+    "edge_centre_y": (pa.float32(), True),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
 _SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
-_SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area")
+_SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area", "edge_centre_x", "edge_centre_y")
 
 
 def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, int]:

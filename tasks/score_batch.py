@@ -263,6 +263,8 @@ def _row(batch: Batch, scorer: "Scorer", map_index: int, one: _Scored) -> ScoreR
         decision=one.decision,
         defect_area=one.defect_area,
         defect_boxes=_boxes(one, scorer),
+        edge_centre_x=seen.edge_centre_x if seen else None,
+        edge_centre_y=seen.edge_centre_y if seen else None,
     )
 
 

@@ -18,7 +18,14 @@ from storage.seals import SealedPart, SealedPlan
 from tests.factories import SIZE
 
 FIRST = date(2026, 3, 1)
-DRAWN = {"brightness": (0.5, 0.02), "contrast": (0.2, 0.01), "sharpness": (1.2, 0.05), "feature_distance": (1.0, 0.1)}
+DRAWN = {
+    "brightness": (0.5, 0.02),
+    "contrast": (0.2, 0.01),
+    "sharpness": (1.2, 0.05),
+    "edge_centre_x": (0.48, 0.01),
+    "edge_centre_y": (0.51, 0.01),
+    "feature_distance": (1.0, 0.1),
+}
 """mean and standard deviation of the image statistics in control"""
 
 
@@ -30,6 +37,7 @@ class Day:
     score: float = 0.0
     brightness: float = 0.0
     sharpness: float = 0.0
+    edge_centre_x: float = 0.0
     feature_distance: float = 0.0
     defects: int = 0
     unreadable: int = 0

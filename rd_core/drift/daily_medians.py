@@ -20,7 +20,7 @@ class DailyMedian:
     """One statistic on one day."""
 
     name: str
-    """brightness, contrast, sharpness or feature_distance"""
+    """of an image statistic"""
     day: str
     """ISO date"""
     images: int

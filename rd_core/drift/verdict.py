@@ -5,8 +5,8 @@ In this order, the first that fits:
 - a golden image's score changed: *stop the line*. No decision since then is worth anything until the software is
   checked, and a new threshold or model would only bury the fault.
 - nothing significant: *hold*, even if an image statistic moved: it is named as a reason, but does no harm yet.
-- light, focus or features moved: *retrain*. A new threshold would hide what the model cannot see in such images.
-  Better still the light or the focus is put right, which the cause's sentence says.
+- light, focus, place or features moved: *retrain*. A new threshold would hide what the model cannot see in such
+  images. Better still what moved is put right, which the cause's sentence says.
 - ordinary parts score as ever and alarms rose: *stop the line*, for more parts are bad.
 - scores moved by more than a new threshold puts right: *retrain*.
 - otherwise, the images being steady: *recalibrate*.

@@ -27,7 +27,7 @@ class Baseline:
     threshold: float
     """an image is anomalous when its score is above it"""
     statistics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """by name, (n,) or fewer: brightness, contrast, sharpness, feature_distance of the same images"""
+    """by name, (n,) or fewer: image statistics and feature distance of the same images"""
     golden: NDArray[np.float64] | None = None
     """(g,) scores of the golden images when the model was made"""
 

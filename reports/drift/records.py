@@ -14,7 +14,7 @@ class DriftFigure:
 
     name: str
     """alarm_rate, bulk_average, bulk_sum, alarm_sum, quantile_0.5 to quantile_0.99, kolmogorov_smirnov, wasserstein,
-    population_stability, brightness, contrast, sharpness or feature_distance"""
+    population_stability, brightness, contrast, sharpness, edge_centre_x, edge_centre_y or feature_distance"""
     first_day: date
     last_day: date
     """the same for a day's figure"""

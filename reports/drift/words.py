@@ -93,11 +93,23 @@ BY_DAY = {
         "Median of the mean curvature of the luma over its mean gradient, which light does not change.",
         "Check the focus, clean the lens, look for vibration.",
     ),
+    "edge_centre_x": FigureWords(
+        "Place by day, sideways",
+        "place",
+        "Median of the mean column of the pictures' edges; the left side is 0, the right side is 1.",
+        "If light and focus are steady: check the fixture, its stops and the camera's mount.",
+    ),
+    "edge_centre_y": FigureWords(
+        "Place by day, up and down",
+        "place",
+        "Median of the mean row of the pictures' edges; the top is 0, the bottom is 1.",
+        "If light and focus are steady: check the fixture, its stops and the camera's mount.",
+    ),
     "feature_distance": FigureWords(
         "Feature distance by day",
         "distance",
         "Median distance of the pictures' mean features from those of the training normals, without alarms.",
-        "In steady light and focus: check position, tooling and material.",
+        "In steady light, focus and place: check tooling and material.",
     ),
 }
 

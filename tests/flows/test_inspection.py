@@ -1,13 +1,11 @@
 """Nights on a real Prefect server and real Dask workers."""
 
-import os
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from distributed import Client
 from prefect.client.orchestration import get_client
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
@@ -28,7 +26,6 @@ from tests.factories import (
     sealed_rows,
     write_settings,
 )
-from tests.object_stores import Bucket
 from tests.prefect_events import events_since
 
 
@@ -39,10 +36,6 @@ def inspect(store: Store, scheduler: str, *, reports: bool = False, **more: obje
 
 def outcomes(run: InspectionRun) -> dict[str, str]:
     return {one.category: one.state for one in run.categories}
-
-
-def take_environment(values: dict[str, str]) -> None:
-    os.environ.update(values)
 
 
 def flow_run_state(run_id: str) -> str:
@@ -215,16 +208,12 @@ def test_two_runs_of_one_night_at_once_leave_each_image_once(store: Store, sched
     assert_night_is_whole(store, "cloth", [*keys, image_key("cloth", DAY, "99.png")])
 
 
-def test_the_same_night_on_a_real_s3_server(seaweed_s3: Bucket, scheduler: str) -> None:
-    settings = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    with Client(scheduler, set_as_default=False) as client:
-        client.run(take_environment, settings)  # the workers began before the test's S3 server was named
-    store = open_store(seaweed_s3.uri)
-    put_model(store, "cloth")
-    keys = put_images(store, "cloth", ["a b.png", "ü.png", "c.png"])
-    run = inspect(store, scheduler)
+def test_the_same_night_on_a_real_s3_server(s3_store: Store, scheduler: str) -> None:
+    put_model(s3_store, "cloth")
+    keys = put_images(s3_store, "cloth", ["a b.png", "ü.png", "c.png"])
+    run = inspect(s3_store, scheduler)
     assert run.outcome == "completed"
-    assert_night_is_whole(store, "cloth", keys)
-    assert outcomes(inspect(store, scheduler)) == {"cloth": "already sealed"}
-    rows = run_query(store, "SELECT count(*) AS n, count(score) AS scored FROM latest").to_pylist()
+    assert_night_is_whole(s3_store, "cloth", keys)
+    assert outcomes(inspect(s3_store, scheduler)) == {"cloth": "already sealed"}
+    rows = run_query(s3_store, "SELECT count(*) AS n, count(score) AS scored FROM latest").to_pylist()
     assert rows == [{"n": 3, "scored": 3}]

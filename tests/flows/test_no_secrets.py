@@ -17,6 +17,7 @@ from flows.settings import store_uri
 from storage.errors import InvalidAddress
 from storage.filesystem import open_store
 from tests.factories import DAY, put_images, put_model, write_settings
+from tests.flows.worker_environment import aws_settings_on_workers
 from tests.object_stores import Bucket
 
 SECRET = "distinctive+secret/key0123456789abcdefgh"
@@ -24,17 +25,6 @@ TOKEN = "distinctive-session-token-0123456789"
 LOGGERS = ("", "prefect", "prefect.flow_runs", "prefect.task_runs")
 AWS_LOGGERS = ("botocore", "aiobotocore", "s3fs", "boto")
 """they log whole requests at DEBUG, with the session token in a header: said in SECURITY.md"""
-
-
-def take_environment(values: dict[str, str | None]) -> dict[str, str | None]:
-    """What was there before."""
-    before = {name: os.environ.get(name) for name in values}
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    return before
 
 
 def log_everything(folder: str) -> None:
@@ -92,11 +82,8 @@ def bucket(moto_s3: Bucket, scheduler: str, monkeypatch: pytest.MonkeyPatch) -> 
     """Reached with credentials that can be told from everything else, in this process and on the workers."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-    settings: dict[str, str | None] = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    with Client(scheduler, set_as_default=False) as client:
-        before = client.run(take_environment, settings)
+    with aws_settings_on_workers(scheduler):
         yield moto_s3
-        client.run(take_environment, next(iter(before.values())))
 
 
 def test_no_credential_gets_into_what_a_run_leaves_behind(

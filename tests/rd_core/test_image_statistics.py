@@ -1,4 +1,4 @@
-"""Light and focus of a picture: against a slow reference, and moved by what should move them alone."""
+"""Light, focus and place of a picture: against a slow reference, and moved by what should move them alone."""
 
 import numpy as np
 import pytest
@@ -29,9 +29,23 @@ def reference(pixels: np.ndarray) -> ImageStatistics:
     down = [abs(luma[y + 1][x] - luma[y][x]) for y in rows for x in range(width)]
     right = [abs(luma[y][x + 1] - luma[y][x]) for y in rows for x in range(width - 1)]
     if not curved:
-        return ImageStatistics(mean, contrast, 0.0)
+        return ImageStatistics(mean, contrast, 0.0, 0.5, 0.5)
     gradient = (sum(down) / len(down) + sum(right) / len(right)) / 2
-    return ImageStatistics(mean, contrast, sum(curved) / len(curved) / gradient if gradient > 1e-9 else 0.0)
+    if gradient < 1e-9:
+        return ImageStatistics(mean, contrast, 0.0, 0.5, 0.5)
+    edges = {
+        (x, y): abs(luma[y + 1][x] - luma[y][x]) + (abs(luma[y][x + 1] - luma[y][x]) if x < width - 1 else 0)
+        for y in rows
+        for x in range(width)
+    }
+    everything = sum(edges.values())
+    return ImageStatistics(
+        mean,
+        contrast,
+        sum(curved) / len(curved) / gradient,
+        sum((x + 1) / width * size for (x, _), size in edges.items()) / everything,
+        sum((y + 1) / height * size for (_, y), size in edges.items()) / everything,
+    )
 
 
 @given(PICTURES)
@@ -40,6 +54,9 @@ def test_the_figures_are_those_of_the_definition(pixels: np.ndarray) -> None:
     assert found.brightness == pytest.approx(expected.brightness, abs=1e-6)
     assert found.contrast == pytest.approx(expected.contrast, abs=1e-6)
     assert found.sharpness == pytest.approx(expected.sharpness, rel=1e-3, abs=1e-4)
+    assert found.edge_centre_x == pytest.approx(expected.edge_centre_x, rel=1e-3)
+    assert found.edge_centre_y == pytest.approx(expected.edge_centre_y, rel=1e-3)
+    assert 0 < found.edge_centre_x <= 1 and 0 < found.edge_centre_y <= 1
     assert 0 <= found.brightness <= 1 and 0 <= found.contrast <= 0.5 + 1e-6 and found.sharpness >= 0
 
 
@@ -48,7 +65,7 @@ def test_an_even_picture_has_a_brightness_alone(level: int) -> None:
     found = image_statistics(np.full((9, 7, 3), level, np.uint8))
     assert found.brightness == pytest.approx(level / 255, abs=1e-6)
     assert found.contrast == pytest.approx(0, abs=1e-6)
-    assert found.sharpness == 0
+    assert (found.sharpness, found.edge_centre_x, found.edge_centre_y) == (0, 0.5, 0.5)
 
 
 def test_a_large_and_almost_even_picture_keeps_its_contrast() -> None:
@@ -74,6 +91,20 @@ def test_blur_moves_sharpness_and_leaves_brightness(picture: np.ndarray) -> None
     plain, soft = image_statistics(picture), image_statistics(blurred)
     assert soft.brightness == pytest.approx(plain.brightness, abs=0.005)
     assert soft.sharpness < 0.8 * plain.sharpness
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (6, 0), (0, 10), (-8, 14)])
+def test_the_edges_centre_goes_where_the_part_goes_whatever_the_light(down: int, right: int) -> None:
+    def part(top: int, left: int, light: float) -> np.ndarray:
+        pixels = np.full((64, 96, 3), 40.0)
+        pixels[top : top + 12, left : left + 20] = 200
+        return np.rint(pixels * light).astype(np.uint8)
+
+    before, after = image_statistics(part(20, 30, 1.0)), image_statistics(part(20 + down, 30 + right, 0.6))
+    assert before.edge_centre_x == pytest.approx((30 + 10) / 96, abs=0.01)
+    assert before.edge_centre_y == pytest.approx((20 + 6) / 64, abs=0.01)
+    assert after.edge_centre_x - before.edge_centre_x == pytest.approx(right / 96, abs=1e-3)
+    assert after.edge_centre_y - before.edge_centre_y == pytest.approx(down / 64, abs=1e-3)
 
 
 def test_both_directions_count(picture: np.ndarray) -> None:

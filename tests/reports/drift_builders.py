@@ -13,6 +13,8 @@ BY_DAY = (
     "brightness",
     "contrast",
     "sharpness",
+    "edge_centre_x",
+    "edge_centre_y",
     "feature_distance",
 )
 

@@ -37,7 +37,9 @@ COLUMNS = [
     *("preprocessing", "score", "threshold", "p_value", "is_anomalous", "status", "error", "map_store"),
     *("map_index", "anomalous_area", "image_height", "image_width", "scored_at", "run_id"),
     *("brightness", "contrast", "sharpness", "feature_distance", "decision", "defect_area", "defect_boxes"),
+    *("edge_centre_x", "edge_centre_y"),
 ]
+STATISTICS = ("brightness", "contrast", "sharpness", "edge_centre_x", "edge_centre_y", "feature_distance")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 REAL = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -79,6 +81,8 @@ def rows(draw: st.DrawFn) -> ScoreRow:
         decision=draw(st.none() | st.sampled_from(["accept", "review", "reject"])),
         defect_area=draw(st.none() | SHARES),
         defect_boxes=draw(st.none() | st.lists(BOXES, max_size=3)),
+        edge_centre_x=draw(st.none() | SHARES),
+        edge_centre_y=draw(st.none() | SHARES),
     )
 
 
@@ -93,7 +97,7 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
     assert SCHEMA.names == COLUMNS
     assert [field.name for field in fields(ScoreRow)] == COLUMNS
     kinds = {
-        **{name: pa.float32() for name in ("score", "threshold", "anomalous_area", *COLUMNS[-7:-3], "defect_area")},
+        **{name: pa.float32() for name in ("score", "threshold", "anomalous_area", "defect_area", *STATISTICS)},
         **{name: pa.timestamp("us", "UTC") for name in ("captured_at", "scored_at")},
         **{name: pa.int32() for name in ("map_index", "image_height", "image_width")},
         "run_date": pa.date32(),
@@ -102,7 +106,7 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
         "defect_boxes": pa.list_(pa.struct([*((side, pa.int32()) for side in SIDES), ("peak", pa.float32())])),
     }
     assert {field.name: field.type for field in SCHEMA} == {name: kinds.get(name, pa.string()) for name in COLUMNS}
-    assert SCHEMA.metadata == {b"schema_version": b"3"}
+    assert SCHEMA.metadata == {b"schema_version": b"4"}
 
 
 def test_the_same_rows_are_the_same_bytes(local: LocalStore, ok_row: ScoreRow, bad_row: ScoreRow) -> None:
@@ -168,7 +172,9 @@ def test_parts_of_older_and_newer_versions_are_read(local: LocalStore, ok_row: S
 
 def test_parts_from_before_the_image_statistics_are_read_with_nulls(local: LocalStore, ok_row: ScoreRow) -> None:
     row = replace(ok_row, brightness=0.5, contrast=0.25, sharpness=1.5, feature_distance=2.0)
-    local.write("first.parquet", parquet.to_bytes(to_table([row]).drop_columns(COLUMNS[-7:])))
+    local.write(
+        "first.parquet", parquet.to_bytes(to_table([row]).drop_columns(COLUMNS[COLUMNS.index("brightness") :]))
+    )
     write_part(local, "second.parquet", [row])
     assert to_rows(read_scores(local, ["first.parquet", "second.parquet"])) == [ok_row, row]
     with duckdb.connect() as connection:

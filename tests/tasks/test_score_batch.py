@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def test_an_accepted_image_has_no_boxes_and_a_model_without_a_pixel_threshold_sa
         assert (row["defect_area"] is None) == ("pixel_threshold" in changed)
 
 
-def test_a_row_keeps_light_focus_and_features_of_what_the_model_saw(store: Store) -> None:
+def test_a_row_keeps_light_focus_place_and_features_of_what_the_model_saw(store: Store) -> None:
     put_model(store, "cloth")
     keys = put_images(store, "cloth", ["a.png", "b.png"])
     store.write(image_key("cloth", DAY, "c.png"), b"no image")
@@ -107,12 +107,11 @@ def test_a_row_keeps_light_focus_and_features_of_what_the_model_saw(store: Store
     distances = scorer.model.score(np.stack(pixels)).feature_distances
     for name, picture, distance in zip(("a.png", "b.png"), pixels, distances, strict=True):
         expected = image_statistics(picture)
-        assert rows[name]["brightness"] == np.float32(expected.brightness)
-        assert rows[name]["contrast"] == np.float32(expected.contrast)
-        assert rows[name]["sharpness"] == np.float32(expected.sharpness)
+        for statistic, value in asdict(expected).items():
+            assert rows[name][statistic] == np.float32(value)
         assert rows[name]["feature_distance"] == pytest.approx(distance, rel=1e-4)
     assert distances[0] != distances[1]
-    assert all(rows["c.png"][name] is None for name in ("brightness", "contrast", "sharpness", "feature_distance"))
+    assert all(rows["c.png"][name] is None for name in (*asdict(expected), "feature_distance"))
 
 
 def test_bad_files_are_rows_and_the_others_are_scored(store: Store) -> None:

@@ -35,6 +35,15 @@ def named(*shifts, rose=False, golden=None):
             (moved("contrast", -0.7), moved("sharpness", -0.6), moved("feature_distance", 6.3)),  # a part that moved
             ["wear or process", "focus or camera"],
         ),
+        (
+            (moved("edge_centre_x", -5.1), moved("contrast", -0.9), moved("feature_distance", 6.3)),
+            ["position or fixture", "light or camera"],
+        ),
+        ((moved("edge_centre_x", 0.6), moved("edge_centre_y", 3.6)), ["position or fixture"]),
+        ((moved("edge_centre_y", 1.0), moved("feature_distance", 7.0)), ["wear or process", "position or fixture"]),
+        ((moved("edge_centre_x", -1.6), moved("brightness", -27.0)), ["light or camera"]),  # a lamp that moved
+        ((moved("edge_centre_y", 1.9), moved("sharpness", -6.9)), ["focus or camera"]),
+        ((moved("edge_centre_x", 0.4),), []),
         ((moved("score", 0.6, 0.3),), ["not seen in the images"]),
         ((moved("score", 0.6, 0.3), moved("brightness", 1.0)), ["light or camera"]),
         ((moved("brightness", 0.2), moved("score", 0.1, 0.3)), []),
@@ -44,10 +53,10 @@ def test_what_moved_names_the_cause_strongest_first(shifts, expected):
     assert named(*shifts) == expected
 
 
-def test_more_alarms_are_more_defects_only_if_ordinary_parts_score_as_ever():
+def test_more_defects_explain_a_score_that_moved():
     assert named(rose=True) == ["more defects"]
-    assert named(moved("score", 0.1, 0.3), rose=True) == ["more defects"]
-    assert named(moved("score", 1.0, 0.3), rose=True) == ["not seen in the images"]
+    assert named(moved("score", 0.4, 0.3), rose=True) == ["more defects"]
+    assert named(moved("score", 0.4, 0.3), rose=False) == ["not seen in the images"]
 
 
 def test_a_changed_golden_score_comes_first_whatever_else_moved():

@@ -16,7 +16,7 @@ from storage.filesystem import Store
 from storage.layout import golden_reference_key, golden_scores_key
 from tasks.drift import assess_drift as module
 from tasks.drift.assess_drift import NEWEST_ALARMS, DriftJob, ModelDrift, assess_drift
-from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_days
+from tests.drift_plants import DRAWN, FIRST, Day, put_calibrated_model, put_day, put_days
 
 QUIET = Day()
 
@@ -34,6 +34,7 @@ def assessed(store: Store, days: list[Day], **card: object) -> ModelDrift:
         (QUIET, "hold", None),
         (Day(brightness=-3, score=1.2), "retrain", "light or camera"),
         (Day(sharpness=-3, score=1.2), "retrain", "focus or camera"),
+        (Day(edge_centre_x=2, feature_distance=2, score=1.2), "retrain", "position or fixture"),
         (Day(feature_distance=3, score=1.2), "retrain", "wear or process"),
         (Day(defects=15), "stop the line", "more defects"),
         (Day(score=0.8), "recalibrate", "not seen in the images"),
@@ -110,4 +111,4 @@ def test_the_threshold_is_the_one_decisions_were_made_with(store: Store, monkeyp
     value = models.read_card(store, "cloth", "v1")["threshold"]["value"]
     assert seen[0].threshold == float(np.float32(value)) != value
     assert seen[0].alpha == 0.02 and len(seen[0].scores) == 20
-    assert set(seen[0].statistics) == {"brightness", "contrast", "sharpness", "feature_distance"}
+    assert set(seen[0].statistics) == set(DRAWN)
