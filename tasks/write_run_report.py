@@ -1,6 +1,5 @@
 """The report of one inspection run, from what lies in the store."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -8,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from reports.run.markdown import render_run_markdown
 from reports.run.records import CategoryRun, RunReport, ScoredImage
 from reports.run.report import render_run_report
-from storage import labels, models, scores, seals
+from storage import labels, models, seals
 from storage.filesystem import Store, open_store
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.night_summary import summarise_night
 from tasks.scored_picture import scored_image
 from tasks.software import software
 
@@ -110,50 +109,29 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
     seal = seals.read_seal(store, Partition(one.category, run_date, one.model_version))
     if seal is None:
         return run
-    table = _latest(scores.read_scores(store, [part.key for plan in seal.plans for part in plan.parts]))
-    statuses = Counter(table["status"].to_pylist())
+    night = summarise_night(store, seal, worst=WORST, errors=MOST_ERRORS_LISTED)
     return replace(
         run,
-        ok=statuses["ok"],
-        unreadable=statuses["unreadable"],
-        rejected=statuses["rejected"],
-        anomalous=pc.sum(table["is_anomalous"]).as_py() or 0,
-        to_review=table["decision"].to_pylist().count("review"),
-        duplicates=_duplicates(table),
-        scores=table["score"].drop_null().to_numpy(),
-        worst=_worst(store, images, one.category, table, card["settings"]),
-        unreadable_images=_errors(table),
+        ok=night.statuses["ok"],
+        unreadable=night.statuses["unreadable"],
+        rejected=night.statuses["rejected"],
+        anomalous=night.anomalous,
+        to_review=night.to_review,
+        duplicates=night.duplicates,
+        scores=night.scores,
+        worst=_worst(store, images, one.category, night.worst, card["settings"]),
+        unreadable_images=night.errors,
         maps_key=", ".join(plan.map_store for plan in seal.plans),
         scores_key=scores_prefix(one.category, run_date, one.model_version),
     )
 
 
-def _latest(table: pa.Table) -> pa.Table:
-    """One row an image: the last, where it changed and was scored again. Plans stand in the order of their seals."""
-    last = {key: row for row, key in enumerate(table["image_key"].to_pylist())}
-    return table if len(last) == len(table) else table.take(sorted(last.values()))
-
-
-def _duplicates(table: pa.Table) -> int:
-    """Images whose bytes another image of the night has too, not counting the first of each."""
-    return sum(n - 1 for n in Counter(table["content_digest"].drop_null().to_pylist()).values())
-
-
-def _errors(table: pa.Table) -> list[tuple[str, str]]:
-    bad = table.take(pc.indices_nonzero(pc.not_equal(table["status"], "ok"))[:MOST_ERRORS_LISTED])
-    return list(zip(bad["image_key"].to_pylist(), bad["error"].to_pylist(), strict=True))
-
-
 def _worst(
-    store: Store, images: Store, category: str, table: pa.Table, settings: dict[str, Any]
+    store: Store, images: Store, category: str, worst: pa.Table, settings: dict[str, Any]
 ) -> list[ScoredImage]:
-    # A table of a large night is not copied, nor sorted, for the few rows that are shown.
-    order = [("score", "descending"), ("image_key", "ascending")]
-    first = table.take(pc.select_k_unstable(table, WORST, order))
-    scored = first.filter(pc.is_valid(first["score"]))
     known = labels.read_labels(store, category).select(["image_key", "label", "kind"]).to_pylist()
     label_of = {row["image_key"]: row for row in known}
-    rows = scored.to_pylist()
+    rows = worst.to_pylist()
     unlabelled = {"label": None, "kind": None}
     told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
     return [scored_image(store, images, row, settings) for row in told]
