@@ -27,17 +27,13 @@ def some_row(tmp_path_factory: pytest.TempPathFactory) -> ScoreRow:
 
 def rows_like(row: ScoreRow, drawn: list[tuple[int | None, int, str]]) -> list[ScoreRow]:
     """(score or None, digest, decision) -> rows with keys in order."""
+    unreadable = replace(row, score=None, content_digest=None, decision=None, is_anomalous=None, status="unreadable")
     return [
-        replace(
-            row, image_key=f"{i:02}", score=float(score), content_digest=f"{digest}".ljust(64, "0"), decision=decision,
-        )
-        if score is not None
-        else replace(
-            row, image_key=f"{i:02}", score=None, content_digest=None, decision=None, is_anomalous=None,
-            status="unreadable", error=f"cut off at {i}",
-        )
+        replace(unreadable, image_key=f"{i:02}", error=f"cut off at {i}")
+        if score is None
+        else replace(row, image_key=f"{i:02}", score=float(score), content_digest=f"{digest:<064}", decision=decision)
         for i, (score, digest, decision) in enumerate(drawn)
-    ]  # fmt: skip
+    ]
 
 
 @given(
