@@ -57,6 +57,7 @@ bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a ni
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m benchmarks.night_sizes
+	$(BIN)/python -m benchmarks.workers
 	$(BIN)/python -m benchmarks.year_of_scores
 
 bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engine.predict, in one run

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 from benchmarks.night_figure import draw_costs
@@ -95,7 +96,12 @@ def _night(images: int, folder: str | None) -> Night:
 def put_night(place: str, images: int) -> None:
     """A store with a model and a production day of so many images."""
     put_model(open_store(place), "cloth")
-    folder = Path(place) / "images" / "cloth" / str(DAY)
+    put_links(place, images, DAY)
+
+
+def put_links(place: str, images: int, day: date) -> None:
+    """So many images of one day: hard links to a few small PNGs."""
+    folder = Path(place) / "images" / "cloth" / str(day)
     folder.mkdir(parents=True)
     for number in range(images):
         if number % LINKS == 0:

@@ -1,5 +1,8 @@
 """A scorer that computes nothing, loaded into Dask workers before they work: what is left is the pipeline itself."""
 
+import time
+from typing import Any
+
 import numpy as np
 
 from rd_core.anomaly_map import AnomalyMaps
@@ -9,7 +12,11 @@ from tests.factories import SIZE
 
 
 class _Model:
+    seconds = 0.0
+    """that an image takes, of no processor"""
+
     def score(self, images: np.ndarray) -> AnomalyMaps:
+        time.sleep(self.seconds * len(images))
         ones = np.ones(len(images), np.float32)
         return AnomalyMaps(np.ones((len(images), SIZE, SIZE), np.float32), ones, ones)
 
@@ -31,7 +38,7 @@ class StubScorer:
         return np.full(len(scores), 0.5)
 
 
-def warm_stub(store: Store, category: str, version: str, engine: str = "torch") -> StubScorer:
+def warm_stub(store: Store, category: str, version: str, engine: str = "torch") -> Any:
     return StubScorer()
 
 
