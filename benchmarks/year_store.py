@@ -126,10 +126,8 @@ def _night(partition: Partition, images: int, map_store: str) -> pa.Table:
         "map_index": pa.array(np.arange(images, dtype=np.int32), mask=bad),
         "run_id": [_digest(f"{partition.run_date} {partition.model_version}")] * images,
     }
-    arrays = [
-        pa.array(columns[field.name]).cast(field.type) for field in scores.SCHEMA if field.name != "defect_boxes"
-    ]
-    arrays.append(pa.array(columns["defect_boxes"], scores.SCHEMA.field("defect_boxes").type))
+    columns["defect_boxes"] = pa.array(columns["defect_boxes"], scores.SCHEMA.field("defect_boxes").type)
+    arrays = [pa.array(columns[field.name]).cast(field.type) for field in scores.SCHEMA]
     return pa.Table.from_arrays(arrays, schema=scores.SCHEMA)
 
 
