@@ -196,7 +196,7 @@ def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
 
 def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
     run_id = str(flow_run.id)
-    written = write_drift_report(settings.store, findings, run_id=run_id, made_at=datetime.now(UTC))
+    written = write_drift_report(settings.store, settings.images, findings, run_id=run_id, made_at=datetime.now(UTC))
     create_markdown_artifact(key="drift-report", markdown=written.markdown)
     create_table_artifact(key="drift-models", table=[_artifact_row(one) for one in findings.models])
     in_force = _in_force(findings.models)

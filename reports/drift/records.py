@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from reports.run.records import ScoredImage
+
 HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE = "hold", "recalibrate", "retrain", "stop the line"
 ACTIONS = (HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE)
 """verdicts, from the mildest to the gravest"""
@@ -95,8 +97,8 @@ class ModelSection:
     new_threshold: NewThreshold | None = None
     golden: GoldenFigures | None = None
     figures: tuple[DriftFigure, ...] = ()
-    newest_alarms: tuple[tuple[str, str, float], ...] = ()
-    """(ISO date, image key, score); keys are any text, escaped when drawn"""
+    newest_alarms: tuple[tuple[str, ScoredImage], ...] = ()
+    """(ISO date, image), where something is to be done; keys are any text, escaped when drawn"""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The drift report: one HTML file that needs nothing else."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -17,10 +18,15 @@ from reports.drift.records import (
     ModelSection,
 )
 from reports.drift.words import BY_DAY, EFFECT_SIZES, TONES, WINDOW_FIGURES
+from reports.overlay import colour_scale_css
 from reports.page import page
 from reports.plain_text import shown
+from reports.run.records import ScoredImage
+from reports.thumbnails import Thumbnail, thumbnails
 
 MOST_BYTES = 5_000_000
+_MOST_PICTURE_BYTES = 3_000_000
+"""for all data URIs together"""
 _EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING = range(4)
 """what is drawn, the first that keeps the report below MOST_BYTES"""
 
@@ -33,6 +39,16 @@ class _Drawing:
     svg: Markup
     words: str
     tone: str
+
+
+@dataclass(frozen=True)
+class _Card:
+    """One of the newest alarms, ready to draw."""
+
+    day: str
+    image: ScoredImage
+    picture: Markup | None
+    overlay: Markup | None
 
 
 @dataclass(frozen=True)
@@ -49,27 +65,40 @@ class _Section:
     """name, value, meaning"""
     drawings: list[_Drawing]
     effects: list[tuple[str, DriftFigure]]
+    cards: list[_Card]
 
 
 def render_drift_report(report: DriftReport) -> str:
     """The report as one HTML document: style and drawings inside it, no script, no request to anywhere.
 
     Below 5 MB: where all is too much, first the texts of days inside their band are left out, then the drawings of
-    categories on hold, then all; the figures stand in drift.parquet. Texts from outside are escaped, and credentials
+    categories on hold, then all; the figures stand in drift.parquet. Pictures are made smaller to fit into what is
+    left, and left out where even that is too much. Texts from outside are escaped, and credentials
     in them are taken out.
     """
-    page = ""
+    images = [image for section in _by_gravity(report) for _, image in _alarms(section)]
     for detail in (_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING):
-        page = _render(report, detail)
-        if len(page.encode("utf-8")) < MOST_BYTES:
+        bare = _render(report, detail, [None] * len(images))
+        space = MOST_BYTES - len(bare.encode("utf-8"))
+        if space > 0:
             break
-    return page
+    drawn = thumbnails(images, min(space, _MOST_PICTURE_BYTES)) if images and space > 0 else []
+    if not drawn or sum(thumbnail.size for thumbnail in drawn if thumbnail) >= space:
+        return bare
+    return _render(report, detail, drawn)
 
 
-def _render(report: DriftReport, detail: int) -> str:
+def _alarms(section: CategorySection) -> tuple[tuple[str, ScoredImage], ...]:
+    """Those that are shown: where there is no drift they are ordinary ones."""
+    return () if section.current.action in (HOLD, None) else section.current.newest_alarms
+
+
+def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None]) -> str:
+    pictures = iter(drawn)
     tested = sum(model.p_value is not None for section in report.categories for model in section.models)
     sections = [
-        _section(section, number, tested, detail) for number, section in enumerate(_by_gravity(report), start=1)
+        _section(section, number, tested, detail, pictures)
+        for number, section in enumerate(_by_gravity(report), start=1)
     ]
     worst = drift_words.worst_action(report)
     return page(
@@ -79,6 +108,7 @@ def _render(report: DriftReport, detail: int) -> str:
         headline=drift_words.headline(report),
         worst=worst,
         worst_tone="bad" if report.failed and worst in (HOLD, None) else TONES[worst],
+        colour_scale=Markup(colour_scale_css()),
         shortened={_DRIFTING_ALONE: "of categories on hold ", _NOTHING: ""}.get(detail),
     )
 
@@ -89,7 +119,9 @@ def _by_gravity(report: DriftReport) -> list[CategorySection]:
     return sorted(report.categories, key=lambda s: (order.get(s.current.action or "", -0.5), s.category))
 
 
-def _section(section: CategorySection, number: int, tested: int, detail: int) -> _Section:
+def _section(
+    section: CategorySection, number: int, tested: int, detail: int, pictures: Iterator[Thumbnail | None]
+) -> _Section:
     current = section.current
     drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.action not in (HOLD, None))
     by_name = {figure.name: figure for figure in current.figures}
@@ -103,7 +135,15 @@ def _section(section: CategorySection, number: int, tested: int, detail: int) ->
         facts=_facts(current, tested),
         drawings=_drawings(section, hover_all=detail == _EVERY_DAY) if drawn else [],
         effects=[(words, by_name[name]) for name, words in EFFECT_SIZES.items() if name in by_name],
+        cards=[_card(day, image, next(pictures)) for day, image in _alarms(section)],
     )
+
+
+def _card(day: str, image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
+    if thumbnail is None:
+        return _Card(day, image, None, None)
+    over = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
+    return _Card(day, image, Markup(thumbnail.picture), over)
 
 
 def _drawings(section: CategorySection, *, hover_all: bool) -> list[_Drawing]:

@@ -1,6 +1,6 @@
 """The sealed scores of one model version over a window of days: each image once, by its latest row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -45,9 +45,9 @@ def read_window(store: Store, category: str, version: str, first_day: date, last
     """The rows of `version` that are the latest of their image, on the days from first to last, both included."""
     days = [first_day + timedelta(days=i) for i in range((last_day - first_day).days + 1)]
     with ThreadPoolExecutor(_READERS) as pool:
-        tables = list(pool.map(_rows_of_day, repeat(store), repeat(category), repeat(version), days))
+        tables = list(pool.map(rows_of_day, repeat(store), repeat(category), repeat(version), days, repeat(_COLUMNS)))
     with_rows = [(day, table) for day, table in zip(days, tables, strict=True) if table.num_rows]
-    everything = pa.concat_tables([_empty(), *(table for _, table in with_rows)])
+    everything = pa.concat_tables([_empty(_COLUMNS), *(table for _, table in with_rows)])
     ordinals = np.repeat(
         np.array([day.toordinal() for day, _ in with_rows], dtype=np.int64), [t.num_rows for _, t in with_rows]
     )
@@ -65,17 +65,20 @@ def read_window(store: Store, category: str, version: str, first_day: date, last
     )
 
 
-def _rows_of_day(store: Store, category: str, version: str, day: date) -> pa.Table:
+def rows_of_day(store: Store, category: str, version: str, day: date, columns: Sequence[str]) -> pa.Table:
+    """The rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key and scored_at."""
     sealed = list(seals.list_seals(store, run_date=day, category=category))
     if all(seal.partition.model_version != version for seal in sealed):
-        return _empty()
-    return pa.concat_tables([_empty(), *_latest(store, sealed, version)])
+        return _empty(columns)
+    return pa.concat_tables([_empty(columns), *_latest(store, sealed, version, columns)])
 
 
-def _latest(store: Store, sealed: list[Seal], version: str) -> Iterator[pa.Table]:
+def _latest(store: Store, sealed: list[Seal], version: str, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The rows of `version` that no later plan, of this version or another, has replaced. A plan holds an image
     once, so that a day of one plan needs no comparison."""
-    plans = [(seal.partition.model_version, plan, _read(store, plan)) for seal in sealed for plan in seal.plans]
+    plans = [
+        (seal.partition.model_version, plan, _read(store, plan, columns)) for seal in sealed for plan in seal.plans
+    ]
     plans = sorted((one for one in plans if one[2].num_rows), key=_age)
     if len(plans) == 1:
         yield plans[0][2]
@@ -92,12 +95,13 @@ def _age(planned: tuple[str, SealedPlan, pa.Table]) -> tuple:
     return table["scored_at"][0].as_py(), plan.sealed_at, version
 
 
-def _read(store: Store, plan: SealedPlan) -> pa.Table:
-    return pa.concat_tables([_empty(), *(scores.read_columns(store, part.key, _COLUMNS) for part in plan.parts)])
+def _read(store: Store, plan: SealedPlan, columns: Sequence[str]) -> pa.Table:
+    parts = (scores.read_columns(store, part.key, columns) for part in plan.parts)
+    return pa.concat_tables([_empty(columns), *parts])
 
 
-def _empty() -> pa.Table:
-    return pa.schema([scores.SCHEMA.field(name) for name in _COLUMNS]).empty_table()
+def _empty(columns: Sequence[str]) -> pa.Table:
+    return pa.schema([scores.SCHEMA.field(name) for name in columns]).empty_table()
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from rd_core.drift.distances import Distance
 from rd_core.drift.settings import DriftSettings
 from reports.drift.markdown import render_drift_markdown
 from reports.drift.records import (
+    HOLD,
     AlarmFigures,
     CategorySection,
     DriftFigure,
@@ -27,9 +28,10 @@ from reports.drift.records import (
 from reports.drift.report import render_drift_report
 from reports.drift.words import worst_action
 from storage import parquet
-from storage.filesystem import open_store
+from storage.filesystem import Store, open_store
 from storage.layout import drift_prefix
 from tasks.drift.assess_drift import ModelDrift
+from tasks.drift.newest_alarms import pictured_alarms
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.software import software
 
@@ -86,17 +88,17 @@ def name_of(drift: ModelDrift) -> str:
 
 @task(name="write-drift-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def write_drift_report(
-    store_uri: str, findings: DriftFindings, *, run_id: str, made_at: datetime
+    store_uri: str, images_uri: str, findings: DriftFindings, *, run_id: str, made_at: datetime
 ) -> WrittenDriftReport:
     """Write drift.html, drift.json and drift.parquet of these findings; the same window is written over."""
-    store = open_store(store_uri)
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     report = DriftReport(
         first_day=findings.first_day,
         last_day=findings.last_day,
         run_id=run_id,
         store_uri=store_uri,
         made_at=made_at,
-        categories=tuple(_sections(findings)),
+        categories=tuple(_with_pictures(store, images, findings)),
         failed=findings.failed,
         run_length_days=findings.settings.run_length_days,
         software=software(),
@@ -106,6 +108,17 @@ def write_drift_report(
     store.write(f"{prefix}drift.json", (json.dumps(_document(report, findings), indent=2) + "\n").encode())
     store.write(f"{prefix}drift.html", render_drift_report(report).encode("utf-8"))
     return WrittenDriftReport(f"{prefix}drift.html", worst_action(report), render_drift_markdown(report))
+
+
+def _with_pictures(store: Store, images: Store, findings: DriftFindings) -> Iterator[CategorySection]:
+    """Where something is to be done, the newest alarms of the version in force are shown."""
+    by_name = {(drift.category, drift.model_version): drift for drift in findings.models}
+    for section in _sections(findings):
+        *before, current = section.models
+        if current.action not in (None, HOLD):
+            alarms = pictured_alarms(store, images, by_name[section.category, current.model_version])
+            current = replace(current, newest_alarms=alarms)
+        yield CategorySection(section.category, (*before, current))
 
 
 def _sections(findings: DriftFindings) -> Iterator[CategorySection]:
@@ -130,7 +143,6 @@ def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:
         calibration_images=drift.calibration_images,
         action=drift.action,
         message=drift.message,
-        newest_alarms=tuple((alarm.day, alarm.image_key, alarm.score) for alarm in drift.newest_alarms),
     )
     return _with_assessment(section, drift, found, stands) if found else section
 

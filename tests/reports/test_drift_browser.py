@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reports.drift.report import render_drift_report
+from reports.run.records import ScoredImage
 from tests.reports.drift_builders import figures, report, section
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -19,12 +21,13 @@ _PROBE = """<!doctype html>{frames}<script>
 WIDTHS = (360, 1280)
 
 
-def test_the_page_fits_its_window(tmp_path: Path) -> None:
+def test_the_page_fits_its_window(tmp_path: Path, scored_image: Callable[..., ScoredImage]) -> None:
     long = "a_very_long_name_without_any_place_to_break_" * 4
+    alarms = (("2026-03-10", scored_image(image_key=long)), ("2026-03-10", scored_image(picture=None)))
     page = render_drift_report(
         report(
             section(long[:90], action="retrain", causes=("light or camera",), changed_since="2026-03-06",
-                    model_version=long, newest_alarms=(("2026-03-10", long, 1.0),), figures=figures(outside=(9,))),
+                    model_version=long, newest_alarms=alarms, figures=figures(outside=(9,))),
             section(), failed=((long, long),),
         )
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """The drift report: verdict first, every text escaped, complete in itself and never too large."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from reports.drift.markdown import render_drift_markdown
 from reports.drift.records import CategorySection, GoldenFigures, NewThreshold
 from reports.drift.report import MOST_BYTES, render_drift_report
 from reports.drift.words import worst_action
+from reports.run.records import ScoredImage
 from tests.reports.drift_builders import FIRST, figures, model, report, section
 
 EVIL = "<img src=x onerror=alert(1)>&\u202eevil\x00 aws_secret_access_key=abc"
@@ -66,7 +68,7 @@ def test_every_figure_has_a_line_that_says_what_it_means_and_what_to_do() -> Non
 def test_it_opens_without_a_network_or_a_script_and_is_well_formed() -> None:
     page = render_drift_report(report(section("light", **DRIFTING)))
     assert "default-src 'none'" in page
-    assert not re.search(r"<script|<link|@import|url\(|src=|https?://", page)
+    assert not re.search(r"<script|<link|@import|url\(|src=(?!.data:image)|https?://", page)
     tags = _Tags()
     tags.feed(page)
     assert tags.open == []
@@ -74,10 +76,10 @@ def test_it_opens_without_a_network_or_a_script_and_is_well_formed() -> None:
     assert page.count("<title>") == page.count("</title>") > 10
 
 
-def test_texts_from_outside_are_escaped_and_hold_no_credentials() -> None:
+def test_texts_from_outside_are_escaped_and_hold_no_credentials(scored_image: Callable[..., ScoredImage]) -> None:
     bad = section(
         EVIL, **{**DRIFTING, "reasons": (EVIL,), "message": EVIL, "model_version": EVIL},
-        newest_alarms=(("2026-03-10", f"images/cloth/2026-03-10/{EVIL}.png", 4.2),),
+        newest_alarms=(("2026-03-10", scored_image(image_key=f"images/cloth/2026-03-10/{EVIL}.png", picture=None)),),
     )  # fmt: skip
     silent = section("silent", action=None, message=EVIL, figures=(), alarms=None, p_value=None)
     whole = report(bad, silent, failed=((EVIL, EVIL),), store_uri=f"s3://user:word@plant/{EVIL}", run_id=EVIL)
@@ -87,10 +89,29 @@ def test_texts_from_outside_are_escaped_and_hold_no_credentials() -> None:
     assert "images/<wbr>cloth/<wbr>" in render_drift_report(whole)
 
 
-def test_alarms_are_listed_where_something_is_to_be_done() -> None:
-    alarms = (("2026-03-10", "images/cloth/2026-03-10/a.png", 4.2),)
-    assert "Newest alarms" in render_drift_report(report(section(**{**DRIFTING, "newest_alarms": alarms})))
-    assert "Newest alarms" not in render_drift_report(report(section(newest_alarms=alarms)))
+def test_alarms_are_shown_where_something_is_to_be_done(scored_image: Callable[..., ScoredImage]) -> None:
+    alarms = (("2026-03-10", scored_image(score=7.5)), ("2026-03-09", scored_image(picture=None)))
+    drifting, calm = section("light", **DRIFTING, newest_alarms=alarms), section("calm", newest_alarms=alarms)
+    page = render_drift_report(report(drifting, calm))
+    assert page.count("Newest alarms") == 1
+    assert page.count('src="data:image/webp') == 2 and page.count("no picture") == 1
+    assert re.search(r"score 7\.5.*threshold.*2026-03-10.*no picture.*2026-03-09", page, re.S)
+
+
+def test_pictures_take_no_more_than_the_space_left(
+    scored_image: Callable[..., ScoredImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = tuple(("2026-03-10", scored_image(image_key=f"{i}.png")) for i in range(12))
+    whole = report(section("light", **DRIFTING, newest_alarms=alarms))
+    everything = render_drift_report(whole)
+    assert everything.count('src="data:image/webp') == 24
+    bare = len(re.sub(r'src="data:[^"]*"', "", everything).encode())
+    of_pictures = len(everything.encode()) - bare
+    for space, pictures in ((int(0.6 * of_pictures), 24), (500, 0)):
+        monkeypatch.setattr(drift_report, "MOST_BYTES", bare + space)
+        page = render_drift_report(whole)
+        assert len(page.encode()) < bare + space
+        assert page.count('src="data:image/webp') == pictures
 
 
 def test_a_model_change_is_told_and_drawn() -> None:

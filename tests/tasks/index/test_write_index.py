@@ -97,7 +97,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         found = assess_drift.fn(DriftJob(store.uri, "cloth", "v1", FIRST, last, settings))
         failed = (("metal v1", "CorruptObject: cut off"),)
         findings = DriftFindings(FIRST, last, (), (found,), {}, failed, settings)
-        write_drift_report.fn(store.uri, findings, run_id="run", made_at=NOW)
+        write_drift_report.fn(store.uri, store.uri, findings, run_id="run", made_at=NOW)
     measures = (Measure("image_auroc", 0.9321), Measure("aupro_30", None, why="no mask"), Measure("recall", 0.75))
     evaluated = [
         EvaluatedCategory("cloth", version, (last,), version == "v1", LabelCounts(), measures)

@@ -1,0 +1,38 @@
+"""The newest alarms of a model version, with their pictures: what a drift looks like."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from reports.run.records import ScoredImage
+from storage import models, scores
+from storage.filesystem import Store
+from tasks.drift.assess_drift import ModelDrift
+from tasks.drift.drift_window import rows_of_day
+from tasks.scored_picture import scored_image
+
+_NOT_ASKED = {"label": None, "kind": None, "mask_key": None}
+
+
+def pictured_alarms(store: Store, images: Store, drift: ModelDrift) -> tuple[tuple[str, ScoredImage], ...]:
+    """(ISO date, image with its picture and map) of each of `drift.newest_alarms`, in their order.
+
+    A picture or a map that is not there any more is left out. KeyNotFound, CorruptObject if the card or a sealed part
+    is not there or damaged.
+    """
+    keys = defaultdict(set)
+    for alarm in drift.newest_alarms:
+        keys[alarm.day].add(alarm.image_key)
+    rows = {day: _rows(store, drift, date.fromisoformat(day), wanted) for day, wanted in keys.items()}
+    settings = models.read_card(store, drift.category, drift.model_version).get("settings", {})
+    return tuple(
+        (alarm.day, scored_image(store, images, rows[alarm.day][alarm.image_key], settings))
+        for alarm in drift.newest_alarms
+    )
+
+
+def _rows(store: Store, drift: ModelDrift, day: date, wanted: set[str]) -> Mapping[str, Mapping[str, Any]]:
+    table = rows_of_day(store, drift.category, drift.model_version, day, scores.SCHEMA.names)
+    chosen = [number for number, key in enumerate(table["image_key"].to_pylist()) if key in wanted]
+    return {row["image_key"]: {**row, **_NOT_ASKED} for row in table.take(chosen).to_pylist()}
