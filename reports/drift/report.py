@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports import number_format
+from reports.card import Card, card_of
 from reports.drift import words as drift_words
 from reports.drift.charts import chart_by_day, chart_of_shifts
 from reports.drift.records import (
@@ -42,16 +43,6 @@ class _Drawing:
 
 
 @dataclass(frozen=True)
-class _Card:
-    """One of the newest alarms, ready to draw."""
-
-    day: str
-    image: ScoredImage
-    picture: Markup | None
-    overlay: Markup | None
-
-
-@dataclass(frozen=True)
 class _Section:
     """One category, ready to show."""
 
@@ -65,7 +56,8 @@ class _Section:
     """name, value, meaning"""
     drawings: list[_Drawing]
     effects: list[tuple[str, DriftFigure]]
-    cards: list[_Card]
+    cards: list[tuple[str, Card]]
+    """(ISO date, one of the newest alarms)"""
 
 
 def render_drift_report(report: DriftReport) -> str:
@@ -135,15 +127,8 @@ def _section(
         facts=_facts(current, tested),
         drawings=_drawings(section, hover_all=detail == _EVERY_DAY) if drawn else [],
         effects=[(words, by_name[name]) for name, words in EFFECT_SIZES.items() if name in by_name],
-        cards=[_card(day, image, next(pictures)) for day, image in _alarms(section)],
+        cards=[(day, card_of(image, next(pictures))) for day, image in _alarms(section)],
     )
-
-
-def _card(day: str, image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
-    if thumbnail is None:
-        return _Card(day, image, None, None)
-    over = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
-    return _Card(day, image, Markup(thumbnail.picture), over)
 
 
 def _drawings(section: CategorySection, *, hover_all: bool) -> list[_Drawing]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from reports.card import Card, card_of
 from reports.curve import Mark, curve_chart
 from reports.evaluation import words as evaluation_words
 from reports.evaluation.histogram import labelled_histogram
@@ -33,22 +34,13 @@ class _Figure:
 
 
 @dataclass(frozen=True)
-class _Card:
-    """One image of a gallery, ready to draw."""
-
-    image: ScoredImage
-    picture: Markup | None
-    overlay: Markup | None
-
-
-@dataclass(frozen=True)
 class _Gallery:
     """Images of one kind of outcome."""
 
     title: str
     meaning: str
     empty: str
-    cards: list[_Card]
+    cards: list[Card]
 
 
 @dataclass(frozen=True)
@@ -164,13 +156,6 @@ def _galleries(one: EvaluatedCategory, pictures: Iterator[Thumbnail | None]) -> 
          "None.", one.borderline),
     )  # fmt: skip
     return [
-        _Gallery(title, meaning, empty, [_card(image, next(pictures)) for image in images])
+        _Gallery(title, meaning, empty, [card_of(image, next(pictures)) for image in images])
         for title, meaning, empty, images in wanted
     ]
-
-
-def _card(image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
-    if thumbnail is None:
-        return _Card(image, None, None)
-    over = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
-    return _Card(image, Markup(thumbnail.picture), over)

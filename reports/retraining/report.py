@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports import number_format
+from reports.card import card_of
 from reports.overlay import colour_scale_css
 from reports.page import page
 from reports.retraining import words as retraining_words
 from reports.retraining.gate_chart import gate_chart
 from reports.retraining.records import GateCheck, LeftOutGroup, RetrainingReport
-from reports.run.records import ScoredImage
 from reports.thumbnails import Thumbnail, thumbnails
 
 MOST_BYTES = 4_900_000
@@ -33,15 +33,6 @@ class _Check:
     difference: str
     bounds: str | None
     margin: str
-
-
-@dataclass(frozen=True)
-class _Card:
-    """One quarantined image, ready to draw."""
-
-    image: ScoredImage
-    picture: Markup | None
-    overlay: Markup | None
 
 
 @dataclass(frozen=True)
@@ -72,10 +63,7 @@ def render_retraining_report(report: RetrainingReport) -> str:
 
 def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
     checks = report.judgement.checks if report.judgement else ()
-    cards = [
-        _Card(image, Markup(one.picture) if one else None, Markup(one.overlay) if one and one.overlay else None)
-        for image, one in zip(report.quarantined, drawn, strict=True)
-    ]
+    cards = [card_of(image, one) for image, one in zip(report.quarantined, drawn, strict=True)]
     return page(
         "retraining_report.html",
         report=report,

@@ -7,13 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import number_format
+from reports.card import Card, card_of
 from reports.overlay import colour_scale_css
 from reports.page import page
 from reports.plain_text import shown
 from reports.run import advice
 from reports.run.histogram import score_histogram
-from reports.run.records import CategoryRun, RunReport, ScoredImage
-from reports.thumbnails import Thumbnail, thumbnails
+from reports.run.records import CategoryRun, RunReport
+from reports.thumbnails import thumbnails
 
 _MOST_PICTURE_BYTES = 4_000_000
 """for all data URIs of a report together, which leaves it below 5 MB"""
@@ -30,16 +31,6 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class _Card:
-    """One of the worst images, ready to draw."""
-
-    image: ScoredImage
-    picture: Markup | None
-    overlay: Markup | None
-    times_threshold: float | None
-
-
-@dataclass(frozen=True)
 class _Section:
     """One category, ready to draw."""
 
@@ -49,7 +40,7 @@ class _Section:
     steps: list[str]
     figures: list[Figure]
     histogram: Markup
-    cards: list[_Card]
+    cards: list[Card]
     unreadable: list[tuple[str, str]]
     unreadable_left_out: int
     stages: list[tuple[str, float, float]]
@@ -65,7 +56,7 @@ def render_run_report(report: RunReport) -> str:
     worst = [image for run in report.categories for image in run.worst]
     drawn = iter(thumbnails(worst, _MOST_PICTURE_BYTES))
     sections = [
-        _section(run, number, [_card(image, next(drawn)) for image in run.worst])
+        _section(run, number, [card_of(image, next(drawn)) for image in run.worst])
         for number, run in enumerate(report.categories, start=1)
     ]
     return page(
@@ -107,7 +98,7 @@ def tone(run: CategoryRun) -> str:
     return "plain"
 
 
-def _section(run: CategoryRun, number: int, cards: list[_Card]) -> _Section:
+def _section(run: CategoryRun, number: int, cards: list[Card]) -> _Section:
     seconds = sum(run.seconds_by_stage.values())
     listed = list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN])
     return _Section(
@@ -124,14 +115,6 @@ def _section(run: CategoryRun, number: int, cards: list[_Card]) -> _Section:
         unreadable_left_out=max(0, run.unreadable + run.rejected - len(listed)),
         stages=[(name, took, took / seconds if seconds else 0.0) for name, took in run.seconds_by_stage.items()],
     )
-
-
-def _card(image: ScoredImage, thumbnail: Thumbnail | None) -> _Card:
-    times = image.score / image.threshold if image.score is not None and image.threshold else None
-    if thumbnail is None:
-        return _Card(image, None, None, times)
-    overlay = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
-    return _Card(image, Markup(thumbnail.picture), overlay, times)
 
 
 def _figures(run: CategoryRun) -> Iterator[Figure]:

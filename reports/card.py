@@ -1,0 +1,32 @@
+"""One image of a report's gallery."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from reports.run.records import ScoredImage
+from reports.thumbnails import Thumbnail
+
+
+@dataclass(frozen=True)
+class Card:
+    """An image with what is drawn of it."""
+
+    image: ScoredImage
+    picture: Markup | None
+    """data URI; None if there is no picture"""
+    overlay: Markup | None
+    """data URI; None if there is no picture or no anomaly map"""
+
+    @property
+    def times_threshold(self) -> float | None:
+        """The score over the threshold; None if one of them is not there."""
+        image = self.image
+        return image.score / image.threshold if image.score is not None and image.threshold else None
+
+
+def card_of(image: ScoredImage, thumbnail: Thumbnail | None) -> Card:
+    """An image and its thumbnail, ready to draw."""
+    if thumbnail is None:
+        return Card(image, None, None)
+    return Card(image, Markup(thumbnail.picture), None if thumbnail.overlay is None else Markup(thumbnail.overlay))
