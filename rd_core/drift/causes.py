@@ -50,7 +50,7 @@ def causes(
     """All that the figures speak for, by evidence.
 
     shifts: of the score and the image statistics since the change. recent: the alarm rate since then;
-    defects_rose: whether it is above what is in control while ordinary parts score as ever. A changed golden score
+    defects_rose: whether it is above what is in control while parts without one score as ever. A changed golden score
     comes first, whatever else moved: it makes every other score doubtful. A blur takes contrast too, so with the
     sharpness moved only brightness tells of light. A lamp that moves draws the edges' centre along a little (on
     drawn parts by a fourteenth of what the light moves, a blur by a sixth), a part that moves takes it further than
@@ -119,7 +119,7 @@ def _more_defects(recent: AlarmRate) -> Cause:
         recent.rate,
         limit,
         f"{recent.alarms} of {recent.images} images raised an alarm ({recent.rate:.1%}) since {recent.first_day}, "
-        "while the ordinary parts score as ever: look at the newest alarms for a common fault.",
+        "while those without one score as ever: look at the newest alarms for a common fault.",
     )
 
 

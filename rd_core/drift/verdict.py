@@ -7,7 +7,7 @@ In this order, the first that fits:
 - nothing significant: *hold*, even if an image statistic moved: it is named as a reason, but does no harm yet.
 - light, focus, place or features moved: *retrain*. A new threshold would hide what the model cannot see in such
   images. Better still what moved is put right, which the cause's sentence says.
-- ordinary parts score as ever and alarms rose: *stop the line*, for more parts are bad.
+- alarms rose and parts without one score as ever: *stop the line*, for more parts are bad.
 - scores moved by more than a new threshold puts right: *retrain*.
 - otherwise, the images being steady: *recalibrate*.
 """
