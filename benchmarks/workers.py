@@ -36,10 +36,10 @@ def main() -> None:
     """Print the rates of each round and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--waiting-rounds", type=int, default=1, help="of two minutes each")
+    parser.add_argument("--waiting-rounds", type=int, default=1, help="of five minutes each")
     parser.add_argument("--images", type=int, default=2048, help="of a night that is scored")
     parser.add_argument("--waiting", type=int, default=16, help="workers that wait")
-    parser.add_argument("--waiting-batches", type=int, default=6, help="of 256 images, for each worker that waits")
+    parser.add_argument("--waiting-batches", type=int, default=12, help="of 256 images, for each worker that waits")
     arguments = parser.parse_args()
     with prefect_server():
         _print("that score", 2, [_scoring_round(number, arguments.images) for number in range(arguments.rounds)])
