@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change, print_head, print_quiet
+from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
 from rd_core.drift.causes import (
     BRIGHTNESS,
     CONTRAST,
@@ -27,6 +27,7 @@ from rd_core.drift.causes import (
     MORE_DEFECTS,
     POSITION_OR_FIXTURE,
     SHARPNESS,
+    STATISTICS,
     UNEXPLAINED,
     WEAR_OR_PROCESS,
 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.drift.assessment import DriftAssessment, assess
-from rd_core.drift.causes import BRIGHTNESS, CONTRAST, EDGE_CENTRE_X, EDGE_CENTRE_Y, FEATURE_DISTANCE, SHARPNESS
+from rd_core.drift.causes import STATISTICS
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD
 from rd_core.drift.window import Baseline, Window, window
@@ -22,7 +22,6 @@ from rd_core.drift.window import Baseline, Window, window
 DAYS = 30
 FIRST_DAY = 739_000
 NIGHTS_TO_JUDGE = 3
-STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, EDGE_CENTRE_X, EDGE_CENTRE_Y, FEATURE_DISTANCE)
 
 Day = tuple[NDArray[np.float64], NDArray[np.float64]]
 """scores (images,) and image statistics (images, 6), in the order of STATISTICS"""

@@ -20,10 +20,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from benchmarks.drift_months import DAYS, STATISTICS, Day, outcome, print_change, print_head, print_quiet
+from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
 from demo import brushed_metal, defects, lighting, printed_part, woven_cloth
 from rd_core.config import DEFAULT_RECIPE, model_config, recipe
-from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, POSITION_OR_FIXTURE
+from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, POSITION_OR_FIXTURE, STATISTICS
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RETRAIN, STOP_THE_LINE
 from rd_core.drift.window import Baseline, baseline

@@ -77,7 +77,7 @@ class _LightRunner(DaskTaskRunner):
     the flow's processor and 60 of the worker's, for every task.
     """
 
-    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # forwards all of its overloads
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # mypy does not see that *args and **kwargs take every overload
         """As its base class does."""
         context = get_settings_context()
         with _SettingsAsTheyAre(profile=context.profile, settings=context.settings):
@@ -85,5 +85,5 @@ class _LightRunner(DaskTaskRunner):
 
 
 class _SettingsAsTheyAre(SettingsContext):
-    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # whole objects hold their secrets
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # the base class's signature; whole objects keep their secrets anyway
         return {"profile": self.profile, "settings": self.settings}

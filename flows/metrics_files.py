@@ -111,7 +111,7 @@ def _retries() -> int | None:
                     break
                 page = client.read_task_runs(flow_run_filter=parents, limit=_PAGE, offset=start)
                 more, seen = more + sum(max(0, one.run_count - 1) for one in page), len(page)
-    except Exception as e:  # noqa: BLE001  # metrics fail no night, and the client has no base class of errors
+    except Exception as e:  # noqa: BLE001  # a metric must not fail a night, and Prefect's client raises errors of many libraries
         get_run_logger().warning("the retries are not known: %s", e)
         return None
     return more

@@ -8,6 +8,7 @@ waits for them before it stops the server.
 import contextlib
 import ctypes
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -81,7 +82,7 @@ def prefect_server() -> Iterator[str]:
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
     """
-    from flows import prefect_client  # noqa: PLC0415  # Prefect takes two seconds to import, after options are checked
+    from flows import prefect_client  # noqa: PLC0415  # imports Prefect, two seconds, which a command with wrong options does not wait for
 
     configured = prefect_client.configured_url()
     if configured:
@@ -166,7 +167,7 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # only the child can ask to die with us; no thread runs yet
+            preexec_fn=_dying_with_parent(),  # noqa: PLW1509  # the child must ask for it itself: one call into libc, which takes no lock
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -203,8 +204,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _die_with_parent() -> None:
-    """In the child: a killed command must not leave its server behind (Linux; elsewhere it does)."""
+def _dying_with_parent() -> Callable[[], object] | None:
+    """What a child calls so that a killed command leaves no server behind; None where the kernel is not Linux.
+
+    Looked up before the fork: between fork and exec a lock that another thread held is never released.
+    """
     pr_set_pdeathsig = 1
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    try:
+        return functools.partial(ctypes.CDLL(None).prctl, pr_set_pdeathsig, int(signal.SIGTERM))
+    except (OSError, AttributeError):
+        return None

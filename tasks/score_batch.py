@@ -5,7 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -233,7 +233,7 @@ def _extent(
 
 
 def _row(batch: Batch, scorer: "Scorer", map_index: int, one: _Scored) -> ScoreRow:
-    plan, loaded, seen = batch.plan, one.loaded, one.loaded.statistics
+    plan, loaded = batch.plan, one.loaded
     return ScoreRow(
         image_key=loaded.image.key,
         etag=loaded.image.etag,
@@ -256,15 +256,11 @@ def _row(batch: Batch, scorer: "Scorer", map_index: int, one: _Scored) -> ScoreR
         image_width=loaded.size[1] if loaded.size else None,
         scored_at=plan.planned_at,
         run_id=plan.run_id,
-        brightness=seen.brightness if seen else None,
-        contrast=seen.contrast if seen else None,
-        sharpness=seen.sharpness if seen else None,
         feature_distance=one.feature_distance,
         decision=one.decision,
         defect_area=one.defect_area,
         defect_boxes=_boxes(one, scorer),
-        edge_centre_x=seen.edge_centre_x if seen else None,
-        edge_centre_y=seen.edge_centre_y if seen else None,
+        **(asdict(loaded.statistics) if loaded.statistics else {}),
     )
 
 

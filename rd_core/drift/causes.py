@@ -11,6 +11,8 @@ SCORE = "score"
 BRIGHTNESS, CONTRAST, SHARPNESS = "brightness", "contrast", "sharpness"
 EDGE_CENTRE_X, EDGE_CENTRE_Y = "edge_centre_x", "edge_centre_y"
 FEATURE_DISTANCE = "feature_distance"
+STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, EDGE_CENTRE_X, EDGE_CENTRE_Y, FEATURE_DISTANCE)
+"""columns of the score rows: those of `ImageStatistics` in its order, then the features'"""
 
 MODEL_OR_SOFTWARE = "model or software"
 LIGHT_OR_CAMERA = "light or camera"

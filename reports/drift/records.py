@@ -100,6 +100,11 @@ class ModelSection:
     newest_alarms: tuple[tuple[str, ScoredImage], ...] = ()
     """(ISO date, image), where something is to be done; keys are any text, escaped when drawn"""
 
+    @property
+    def drifts(self) -> bool:
+        """Whether there is a verdict, and it is not to go on as before."""
+        return self.action not in (None, HOLD)
+
 
 @dataclass(frozen=True)
 class CategorySection:

@@ -82,7 +82,7 @@ def render_drift_report(report: DriftReport) -> str:
 
 def _alarms(section: CategorySection) -> tuple[tuple[str, ScoredImage], ...]:
     """Those that are shown: where there is no drift they are ordinary ones."""
-    return () if section.current.action in (HOLD, None) else section.current.newest_alarms
+    return section.current.newest_alarms if section.current.drifts else ()
 
 
 def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None]) -> str:
@@ -115,7 +115,7 @@ def _section(
     section: CategorySection, number: int, tested: int, detail: int, pictures: Iterator[Thumbnail | None]
 ) -> _Section:
     current = section.current
-    drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.action not in (HOLD, None))
+    drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.drifts)
     by_name = {figure.name: figure for figure in current.figures}
     return _Section(
         category=section.category,

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rd_core.drift.causes import STATISTICS
 from storage import scores, seals
 from storage.filesystem import Store
 from storage.seals import Seal, SealedPlan
 
-STATISTICS = ("brightness", "contrast", "sharpness", "edge_centre_x", "edge_centre_y", "feature_distance")
 _COLUMNS = ("image_key", "score", "status", "scored_at", *STATISTICS)
 _READERS = 8
 """threads: the parts are small, so a store's time to answer is most of the reading"""

@@ -6,12 +6,16 @@ from datetime import date
 from typing import Any
 
 from reports.run.records import ScoredImage
-from storage import models, scores
+from storage import models
 from storage.filesystem import Store
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.drift_window import rows_of_day
 from tasks.scored_picture import scored_image
 
+_COLUMNS = (
+    *("image_key", "scored_at", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),
+    *("map_store", "map_index"),
+)
 _NOT_ASKED = {"label": None, "kind": None, "mask_key": None}
 
 
@@ -33,6 +37,6 @@ def pictured_alarms(store: Store, images: Store, drift: ModelDrift) -> tuple[tup
 
 
 def _rows(store: Store, drift: ModelDrift, day: date, wanted: set[str]) -> Mapping[str, Mapping[str, Any]]:
-    table = rows_of_day(store, drift.category, drift.model_version, day, scores.SCHEMA.names)
+    table = rows_of_day(store, drift.category, drift.model_version, day, _COLUMNS)
     chosen = [number for number, key in enumerate(table["image_key"].to_pylist()) if key in wanted]
     return {row["image_key"]: {**row, **_NOT_ASKED} for row in table.take(chosen).to_pylist()}

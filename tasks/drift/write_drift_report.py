@@ -16,7 +16,6 @@ from rd_core.drift.distances import Distance
 from rd_core.drift.settings import DriftSettings
 from reports.drift.markdown import render_drift_markdown
 from reports.drift.records import (
-    HOLD,
     AlarmFigures,
     CategorySection,
     DriftFigure,
@@ -98,7 +97,7 @@ def write_drift_report(
         run_id=run_id,
         store_uri=store_uri,
         made_at=made_at,
-        categories=tuple(_with_pictures(store, images, findings)),
+        categories=tuple(_sections(store, images, findings)),
         failed=findings.failed,
         run_length_days=findings.settings.run_length_days,
         software=software(),
@@ -110,25 +109,16 @@ def write_drift_report(
     return WrittenDriftReport(f"{prefix}drift.html", worst_action(report), render_drift_markdown(report))
 
 
-def _with_pictures(store: Store, images: Store, findings: DriftFindings) -> Iterator[CategorySection]:
-    """Where something is to be done, the newest alarms of the version in force are shown."""
-    by_name = {(drift.category, drift.model_version): drift for drift in findings.models}
-    for section in _sections(findings):
-        *before, current = section.models
-        if current.action not in (None, HOLD):
-            alarms = pictured_alarms(store, images, by_name[section.category, current.model_version])
-            current = replace(current, newest_alarms=alarms)
-        yield CategorySection(section.category, (*before, current))
-
-
-def _sections(findings: DriftFindings) -> Iterator[CategorySection]:
-    """Versions in the order of their days; one whose images a later version has all judged again comes first."""
+def _sections(store: Store, images: Store, findings: DriftFindings) -> Iterator[CategorySection]:
+    """Versions in the order of their days; one whose images a later version has all judged again comes first. The
+    last one's newest alarms are shown where something is to be done."""
     for category in sorted({drift.category for drift in findings.models}):
         models = [drift for drift in findings.models if drift.category == category]
         models.sort(key=lambda drift: (drift.last_day or "", drift.first_day or "", drift.model_version))
-        yield CategorySection(
-            category, tuple(_section(drift, findings.discoveries.get(name_of(drift))) for drift in models)
-        )
+        *before, current = (_section(drift, findings.discoveries.get(name_of(drift))) for drift in models)
+        if current.drifts:
+            current = replace(current, newest_alarms=pictured_alarms(store, images, models[-1]))
+        yield CategorySection(category, (*before, current))
 
 
 def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rd_core.drift.causes import STATISTICS
 from storage import parquet, scores
 from storage.filesystem import Store, open_store
 from storage.queries import run_query
-from tasks.drift.drift_window import STATISTICS, read_window
+from tasks.drift.drift_window import read_window
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 
 LAST = FIRST + timedelta(days=2)
