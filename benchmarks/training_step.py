@@ -87,7 +87,8 @@ def _our_step(teacher: str, images: np.ndarray, steps: int) -> tuple[float, floa
     model = build_model(config, pretrained=False)
     with CachedFeatures(model, len(images)) as cache:
         began = time.perf_counter()
-        stream_features(model, list(images), keep=cache)
+        for indices, features in stream_features(model, list(images)):
+            cache.put(indices.start, features)
         pass_of_teacher = time.perf_counter() - began
         run = Descent(model, settings, Sources(cache, cache, cache, cache), lambda _: None)
         model.train()

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rd_core.config import ModelConfig
+from rd_core.config import ModelConfig, model_config
 from rd_core.errors import CheckpointError
 from rd_core.model import ReverseDistillation, build_model
 
@@ -24,7 +24,7 @@ _UNUSED = re.compile(r"(conv4|bn4)\.")
 
 def authors_config(teacher: str = "wide_resnet50_2", side: int = 256) -> ModelConfig:
     """The model their code builds: features as they are, stages joined without compression. side: pixels."""
-    return ModelConfig(teacher=teacher, image_height=side, image_width=side, fusion="concatenated", standardise=False)
+    return model_config("paper", teacher=teacher, image_height=side, image_width=side, fusion="concatenated")
 
 
 def load_authors_checkpoint(

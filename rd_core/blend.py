@@ -45,6 +45,11 @@ class Blend(nn.Module):
         self.direction.copy_((1 - share) / (stages * direction_peaks))
         self.magnitude.copy_(share / (stages * magnitude_peaks))
 
+    def scale(self, factor: float) -> None:
+        """Weigh every stage and kind by `factor` more."""
+        self.direction.mul_(factor)
+        self.magnitude.mul_(factor)
+
 
 def best_share(normal: Tensor, marred: Tensor) -> float:
     """The share of magnitude that best tells marred images from normal ones.

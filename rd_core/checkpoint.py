@@ -3,6 +3,7 @@ them elsewhere (see `rd_core.tensor_file`)."""
 
 import copy
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,9 @@ from rd_core.errors import CheckpointError, ConfigError
 from rd_core.model import ReverseDistillation, build_model
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 2
+FORMAT = 3
+BEFORE_COARSE = 2
+"""the format of models whose map has no coarse distance, and whose settings do not speak of one"""
 
 
 def to_bytes(model: ReverseDistillation) -> bytes:
@@ -28,20 +31,24 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     or not finite.
     """
     header = header_of(data)
-    if header.get("format") != FORMAT:
+    if header.get("format") not in (FORMAT, BEFORE_COARSE):
         raise CheckpointError(
-            f"the weights have format {header.get('format')!r}, this program reads {FORMAT}; they could be "
-            "misread. Use the program that wrote them, or train again."
+            f"the weights have format {header.get('format')!r}, this program reads {BEFORE_COARSE} and {FORMAT}; "
+            "they could be misread. Use the program that wrote them, or train again."
         )
     tensors = tensors_of(data)
     try:
-        config = ModelConfig.from_dict(header["model"])
+        config = ModelConfig.from_dict(_settings(header))
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
     model.load_state_dict(tensors, assign=True)
     return model.eval().to(memory_format=torch.channels_last).to(device)
+
+
+def _settings(header: dict[str, Any]) -> dict[str, Any]:
+    return header["model"] | ({"coarse": False} if header["format"] == BEFORE_COARSE else {})
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds

@@ -71,6 +71,9 @@ class ModelConfig(_Record):
     magnitude: bool = True
     """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
     paper's map of directions alone"""
+    coarse: bool = True
+    """the map holds how far the features, averaged over cells of 32 pixels, lie from the normals'. False: what the
+    student gives alone, as in the paper"""
     smoothing_sigma: float = 4.0
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is"""
     score: Literal["max", "sum"] = "max"
@@ -201,7 +204,7 @@ def model_config(recipe_name: str = DEFAULT_RECIPE, **overrides: Any) -> ModelCo
     check_recipe(recipe_name)
     refuse_unknown(overrides, [field.name for field in fields(ModelConfig)], "ModelConfig")
     ours = recipe_name != "paper"
-    return ModelConfig(**{"standardise": ours, "magnitude": ours, **overrides})
+    return ModelConfig(**{"standardise": ours, "magnitude": ours, "coarse": ours, **overrides})
 
 
 def check_recipe(name: str) -> None:

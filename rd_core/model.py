@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
 from rd_core.blend import Blend
 from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
-from rd_core.config import ModelConfig
+from rd_core.coarse_distance import CoarseDistance
+from rd_core.config import COARSEST_STRIDE, ModelConfig
 from rd_core.folding import fold_batch_norms
 from rd_core.preprocessing import normalise
 from rd_core.standardisation import Standardisation
@@ -34,9 +35,12 @@ class ReverseDistillation(nn.Module):
         self.standardisation = Standardisation(teacher.channels)
         self.bottleneck = _bottleneck(config, pretrained)
         self.student = Student(teacher.spec, signed=config.standardise)
-        strides = tuple(STRIDES[stage - 1] for stage in config.map_stages)
+        strides = [STRIDES[stage - 1] for stage in config.map_stages]
         self.blend = Blend(len(strides))
-        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, strides)
+        self.coarse = CoarseDistance(teacher.channels) if config.coarse else None
+        if self.coarse is not None:
+            strides.append(COARSEST_STRIDE)
+        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, tuple(strides))
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -59,8 +63,10 @@ class ReverseDistillation(nn.Module):
     @torch.inference_mode()
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """uint8 (B, H, W, 3) of the model's size -> maps float32 (B, H, W), scores and feature distances (B,)."""
-        targets = self.standardisation(self.teacher_features(images))
-        maps = self.assembly(self.blend(self.counting(targets), self.counting(self(targets))))
+        features = self.teacher_features(images)
+        targets = self.standardisation(features)
+        fine = self.blend(self.counting(targets), self.counting(self(targets)))
+        maps = self.assembly(fine if self.coarse is None else (*fine, self.coarse(features)))
         distances = torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
         return maps, score_of(maps, self.config.score), distances
 

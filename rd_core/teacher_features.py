@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,6 @@ from torch import Tensor
 from rd_core.images import Images
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.preprocessing import resize
-from rd_core.standardisation import Moments
 from rd_core.teacher import STRIDES
 
 DECODERS = 2
@@ -102,29 +101,16 @@ def feature_bytes(model: ReverseDistillation, count: int) -> int:
     return 2 * count * sum(int(np.prod(shape)) for shape in feature_shapes(model))
 
 
-def stream_features(
-    model: ReverseDistillation,
-    images: Images,
-    *,
-    keep: CachedFeatures | None = None,
-    on_image: Callable[[int], None] | None = None,
-) -> Moments:
-    """One pass of the teacher over the images: their moments, and the features themselves into `keep`."""
-    moments = Moments()
+def stream_features(model: ReverseDistillation, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+    """One pass of the teacher over the images: which they are, and their features, a micro-batch at a time."""
     waiting: list[NDArray[np.uint8]] = []
     done = 0
     for image in prefetched(images, range(len(images)), model):
         waiting.append(image)
         if len(waiting) == MICRO_BATCH or done + len(waiting) == len(images):
-            features = model.teacher_features(torch.from_numpy(np.stack(waiting)))
-            moments.add(features)
-            if keep is not None:
-                keep.put(done, features)
+            yield range(done, done + len(waiting)), model.teacher_features(torch.from_numpy(np.stack(waiting)))
             done += len(waiting)
             waiting = []
-            if on_image:
-                on_image(done)
-    return moments
 
 
 def prefetched(images: Images, indices: Sequence[int], model: ReverseDistillation) -> Iterator[NDArray[np.uint8]]:

@@ -10,12 +10,14 @@ from typing import Any, Literal
 import torch
 
 from rd_core.blend_fitting import fit_blend
+from rd_core.coarse_distance import CellMoments
 from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.descent import Descent, Look, Sources, TrainingProgress
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.images import Images
 from rd_core.model import ReverseDistillation, build_model, default_device
 from rd_core.pseudo_anomalies import MarredImages
+from rd_core.standardisation import Moments
 from rd_core.teacher_features import (
     CachedFeatures,
     FeatureSource,
@@ -89,7 +91,7 @@ def fit(
         if state:
             run.restore(state)
         run.go()
-        if model_config.magnitude:
+        if model_config.magnitude or model_config.coarse:
             fit_blend(model, sources.early_stop, sources.marred_early_stop)
     return FitResult(
         model=model.eval(),
@@ -156,7 +158,7 @@ def _feature_sources(
     resources: ExitStack,
     report: Callable[[TrainingProgress], None],
 ) -> list[FeatureSource]:
-    """A source for each set; on the way the standardisation is fitted, on the first alone."""
+    """A source for each set; on the way the moments of the first are fitted to."""
     began = time.monotonic()
     total = sum(map(len, image_sets)) if cached else len(image_sets[0])
     sources: list[FeatureSource] = []
@@ -165,13 +167,27 @@ def _feature_sources(
         cache = resources.enter_context(CachedFeatures(model, len(images))) if cached and len(images) else None
         sources.append(cache if cache is not None else StreamedFeatures(model, images))
 
-        def on_image(done: int, before: int = before) -> None:
-            report(TrainingProgress("features", before + done, total, None, None, time.monotonic() - began))
-
-        fits = number == 0 and model.config.standardise
-        if cache is not None or fits:
-            moments = stream_features(model, images, keep=cache, on_image=on_image)
-            before += len(images)
-            if fits:
-                model.standardisation.fit(moments)
+        fits = _fits(model) if number == 0 else []
+        if cache is None and not fits:
+            continue
+        for indices, features in stream_features(model, images):
+            if cache is not None:
+                cache.put(indices.start, features)
+            for moments, _ in fits:
+                moments.add(features)
+            done = before + indices.stop
+            report(TrainingProgress("features", done, total, None, None, time.monotonic() - began))
+        for moments, fit_to in fits:
+            fit_to(moments)
+        before += len(images)
     return sources
+
+
+def _fits(model: ReverseDistillation) -> list[tuple[Any, Callable[[Any], None]]]:
+    """Moments to gather over the training normals, each with what is fitted to it."""
+    fits: list[tuple[Any, Callable[[Any], None]]] = []
+    if model.config.standardise:
+        fits.append((Moments(), model.standardisation.fit))
+    if model.coarse is not None:
+        fits.append((CellMoments(), model.coarse.fit))
+    return fits

@@ -107,7 +107,8 @@ def test_the_cache_gives_back_the_features_and_the_bytes_it_says(small_config):
     model = build_model(small_config, pretrained=False)
     images = textured(MICRO_BATCH + 2)
     with CachedFeatures(model, len(images)) as cache:
-        stream_features(model, images, keep=cache)
+        for indices, features in stream_features(model, images):
+            cache.put(indices.start, features)
         found = cache.batch([9, 0, 4])
         assert cache._rows.nbytes == feature_bytes(model, len(images))
     wanted = StreamedFeatures(model, images).batch([9, 0, 4])
