@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from rd_core.config import COARSEST_STRIDE
 
 RIDGE = 0.01
-"""added to the variance of each channel, where that is 1: without it, a direction in which few normals vary not at all
-would count without limit. PaDiM adds as much"""
+"""added to each channel's variance of 1: without it, a direction in which few normals do not vary would count without
+limit. PaDiM adds as much"""
 SMALLEST_DEVIATION = 1e-6
 """of a channel, relative to its mean: what varies less is constant but for rounding"""
 

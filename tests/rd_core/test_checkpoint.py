@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from safetensors.torch import load, save
 
 from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.errors import CheckpointError
-from rd_core.tensor_file import ENTRY
+from rd_core.tensor_file import ENTRY, pack
 
 
 @pytest.fixture
@@ -33,6 +34,17 @@ def test_a_model_survives_bytes(random_model, data):
     found = from_bytes(data)
     assert found.config == random_model.config
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
+
+
+def test_a_model_of_before_the_coarse_distance_is_read_and_scores_without_it(data, random_model):
+    tensors = {name: tensor for name, tensor in random_model.state_dict().items() if not name.startswith("coarse.")}
+    settings = {name: value for name, value in random_model.config.to_dict().items() if name != "coarse"}
+    old = from_bytes(pack({"format": 2, "model": settings}, tensors))
+    assert old.config == replace(random_model.config, coarse=False)
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    random_model.coarse.weight.zero_()
+    np.testing.assert_allclose(old.score(images).maps, random_model.score(images).maps, rtol=1e-5)
+    assert from_bytes(to_bytes(old)).config == old.config
 
 
 def test_the_same_model_gives_the_same_bytes(random_model, data):

@@ -30,13 +30,22 @@ def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, 
         assert all((t < 0).any() for t in targets) == signed
 
 
-def test_score_follows_the_paper_step_by_step(random_model, images):
-    """Against the chain written out with torch's and SciPy's own functions."""
+@pytest.mark.parametrize("coarse", [0.0, 0.7])
+def test_score_follows_the_paper_step_by_step(random_model, images, coarse):
+    """Against the chain written out with torch's and SciPy's own functions; the paper has no coarse distance."""
+    random_model.coarse.weight.fill_(coarse)
     batch = torch.from_numpy(images[:3])
     with torch.no_grad():
-        targets = random_model.standardisation(random_model.teacher_features(batch))
+        features = random_model.teacher_features(batch)
+        targets = random_model.standardisation(features)
         outputs = random_model(targets)
-    total = np.zeros((3, 64, 64))
+    cells = np.concatenate(
+        [f.numpy().reshape(3, f.shape[1], 2, -1, 2, f.shape[3] // 2).mean((3, 5)) for f in features], 1
+    )
+    away = np.moveaxis(cells, 1, 3) - random_model.coarse.mean.numpy()
+    far = np.sqrt(((away.astype(np.float64) @ random_model.coarse.whitening.double().numpy()) ** 2).mean(axis=3))
+    wide = F.interpolate(torch.from_numpy(far)[:, None], size=64, mode="bilinear", align_corners=True)
+    total = coarse * wide[:, 0].numpy()
     for target, output in zip(targets, outputs, strict=True):
         t, s = target.double(), output.double()
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))

@@ -283,11 +283,26 @@ def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
     assert 0.5 < scores.mean() < 1.3
 
 
+def test_what_the_student_gives_and_the_coarse_distance_peak_alike_on_normals(fitted):
+    model, images = fitted.model, torch.from_numpy(np.stack(list(textured(6, seed=1))))  # the early-stop normals
+    with torch.inference_mode():
+        features = model.teacher_features(images)
+        targets = model.standardisation(features)
+        fine = model.blend(model.counting(targets), model.counting(model(targets)))
+        none = tuple(torch.zeros_like(f) for f in fine)
+        coarse = model.coarse(features)
+        halves = [model.assembly((*fine, torch.zeros_like(coarse))), model.assembly((*none, coarse))]
+        assert torch.allclose(sum(halves), model.detect(images)[0], atol=1e-5)
+    for half in halves:
+        assert half.amax(dim=(1, 2)).mean() == pytest.approx(0.5, rel=0.01)  # features are kept in float16
+
+
 def test_the_papers_recipe_maps_directions_alone():
     config = model_config("paper", image_height=SIZE, image_width=SIZE)
     model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
     assert (model.blend.direction == 1).all()
     assert (model.blend.magnitude == 0).all()
+    assert model.coarse is None
 
 
 def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it_trains_on(small_config, fitted):
