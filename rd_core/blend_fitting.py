@@ -11,8 +11,9 @@ from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.teacher_features import FeatureSource
 
 EVEN_SHARE = 0.5
-"""of magnitude beside direction where nothing is known, and always of the coarse distance beside what the student
-gives: made-up defects are mostly small, and would leave it none"""
+"""of magnitude, where nothing is known"""
+FLOOR = 0.1
+"""the quantile of a map below which nearly nothing lies: what every place of a normal image has"""
 
 
 @torch.no_grad()
@@ -20,8 +21,11 @@ def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: Feature
     """Weigh the kinds of distance by the early-stop normals and their marred copies (see `rd_core.blend`).
 
     Magnitude's share is half way between the one that tells those apart best and an even one: made-up defects are a
-    sample, and the student was trained on their like. Without marred copies the share is even. A normal image's map
-    then peaks near 1, or below, as do both of its halves where it has a coarse one.
+    sample, and the student was trained on their like. Without marred copies the share is even.
+
+    The coarse distance's share is the floor of the student's map of a normal image relative to its peak: near a half
+    on textures, where a faint defect drowns in what every place has, and near 0 where the map is quiet but for a few
+    places and cells can only blur it. A normal image's map then peaks near 1, or below.
     """
     model.eval()
     if model.config.magnitude:
@@ -32,9 +36,10 @@ def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: Feature
         share = (best_share(*weighed) + EVEN_SHARE) / 2 if len(weighed) == 2 else EVEN_SHARE
         model.blend.set(share, peaks[0].float(), peaks[1].float())
     if model.coarse is not None:
-        fine, coarse = _half_peaks(model, normal)
-        model.blend.scale((1 - EVEN_SHARE) / fine)
-        model.coarse.weight.fill_(EVEN_SHARE / coarse)
+        floor, peak, coarse_peak = _levels(model, normal)
+        share = floor / peak
+        model.blend.scale((1 - share) / peak)
+        model.coarse.weight.fill_(share / coarse_peak)
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
@@ -50,21 +55,19 @@ def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
     return torch.cat(found)
 
 
-def _half_peaks(model: ReverseDistillation, source: FeatureSource) -> tuple[float, float]:
-    """Mean peaks of the map by what the student gives, and by the coarse distance, as weighed now and unweighed."""
+def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, float, float]:
+    """Floor and peak of an image's map by what the student gives, and peak by the coarse distance, unweighed."""
     assert model.coarse is not None
     stages = len(model.config.map_stages)
-    peaks = []
+    levels = []
     for features in _in_turn(model, source):
         targets = model.standardisation(features)
-        fine = model.blend(model.counting(targets), model.counting(model(targets)))
-        halves = (
-            torch.stack([model.assembly.of_stage(k, fine[k]) for k in range(stages)]).sum(dim=0),
-            model.assembly.of_stage(stages, model.coarse.unweighed(features)),
-        )
-        peaks.append(torch.stack([half.amax(dim=(1, 2)) for half in halves], dim=1))
-    fine_peak, coarse_peak = torch.cat(peaks).mean(dim=0).tolist()
-    return fine_peak, coarse_peak
+        distances = model.blend(model.counting(targets), model.counting(model(targets)))
+        fine = torch.stack([model.assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0).flatten(1)
+        coarse = model.assembly.of_stage(stages, model.coarse.unweighed(features)).flatten(1)
+        levels.append(torch.stack([fine.quantile(FLOOR, dim=1), fine.amax(dim=1), coarse.amax(dim=1)], dim=1))
+    floor, peak, coarse_peak = torch.cat(levels).mean(dim=0).tolist()
+    return floor, peak, coarse_peak
 
 
 def _in_turn(model: ReverseDistillation, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
