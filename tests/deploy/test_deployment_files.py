@@ -5,11 +5,14 @@ import re
 import shutil
 import subprocess
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from flows.settings import CategorySettings, PlantSettings
@@ -135,6 +138,58 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
 def test_units_find_their_variables_in_the_examples(name: str) -> None:
     environment = environment_file(DEPLOY / "systemd" / "environment.example")
     assert Path(unit_command(name, environment)[0]).is_relative_to(INSTALLED)
+
+
+def test_a_dask_worker_comes_back_after_its_scheduler() -> None:
+    """One that loses its scheduler ends with exit code 0, which `on-failure` takes for its work being done."""
+    for name in ("dask-worker@.service", "dask-worker-gpu@.service"):
+        assert unit(name)["Restart"] == ["always"]
+
+
+def test_the_prefect_server_writes_where_it_may() -> None:
+    """Its dashboard is unpacked beside its code by default, and the system of the unit and of the container is
+    read-only. Its leases are in memory by default: lost with it, they hold the one slot of the nights for ever."""
+    leases = "prefect.server.concurrency.lease_storage.filesystem"
+    settings = unit("prefect-server.service")
+    variables = dict(line.split("=", 1) for line in settings["Environment"])
+    (state,) = settings["StateDirectory"]
+    assert Path(variables["PREFECT_SERVER_UI_STATIC_DIRECTORY"]).is_relative_to(f"/var/lib/{state}")
+    assert Path(variables["PREFECT_HOME"]).is_relative_to(f"/var/lib/{state}")
+    assert variables["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == leases
+    service = composed("compose.yaml", GIVEN)["services"]["prefect-server"]
+    assert service["environment"]["PREFECT_SERVER_UI_STATIC_DIRECTORY"].startswith("/tmp/")
+    assert f"prefect:{service['environment']['PREFECT_HOME']}" in service["volumes"]
+    assert service["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == leases
+
+
+def test_the_database_is_ready_when_it_answers_by_tcp() -> None:
+    """While the image fills a new volume, a server without the database answers on the socket."""
+    check = composed("compose.yaml", GIVEN)["services"]["postgres"]["healthcheck"]["test"]
+    assert check[1] == "pg_isready"
+    assert "--host=127.0.0.1" in check
+
+
+def test_the_object_store_fits_on_a_small_disk_and_ends_by_itself() -> None:
+    service = composed("compose.yaml", GIVEN)["services"]["object-store"]
+    assert "-master.volumeSizeLimitMB=1024" in service["command"]
+    assert service["stop_grace_period"] == "60s"
+
+
+def test_the_lock_is_whole_on_every_python_3_11() -> None:
+    """It is made on one of them, and some packages need one more on another."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {canonicalize_name(Requirement(line).name) for line in lines if not line.startswith("#")}
+    of_ours = [one for one in distributions() if canonicalize_name(one.metadata["Name"]) in locked]
+    for version in ("3.11.0", "3.11.2", "3.11.99"):
+        python = {"python_version": "3.11", "python_full_version": version, "extra": ""}
+        for one in of_ours:
+            needed = [Requirement(text) for text in one.requires or []]
+            missing = {
+                need.name
+                for need in needed
+                if canonicalize_name(need.name) not in locked and (not need.marker or need.marker.evaluate(python))
+            }
+            assert not missing, (version, one.metadata["Name"], missing)
 
 
 def gpu_commands() -> list[tuple[list[str], dict[str, str]]]:
