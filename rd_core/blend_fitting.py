@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rd_core.blend import best_share, squared_distance
+from rd_core.coarse_distance import CoarseDistance
 from rd_core.loss import cosine_distance
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.teacher_features import FeatureSource
@@ -14,32 +15,46 @@ EVEN_SHARE = 0.5
 """of magnitude, where nothing is known"""
 FLOOR = 0.1
 """the quantile of a map below which nearly nothing lies: what every place of a normal image has"""
+SMALLEST_LEVEL = 1e-3
+"""of a map: normals that are all one picture have none"""
 
 
 @torch.no_grad()
 def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
-    """Weigh the kinds of distance by the early-stop normals and their marred copies (see `rd_core.blend`).
+    """Weigh the kinds of distance that the settings ask for, by the early-stop normals and their marred copies.
 
-    Magnitude's share is half way between the one that tells those apart best and an even one: made-up defects are a
-    sample, and the student was trained on their like. Without marred copies the share is even.
-
-    The coarse distance's share is the floor of the student's map of a normal image relative to its peak: near a half
-    on textures, where a faint defect drowns in what every place has, and near 0 where the map is quiet but for a few
-    places and cells can only blur it. A normal image's map then peaks near 1, or below.
+    A normal image's map then peaks near 1, or below.
     """
     model.eval()
     if model.config.magnitude:
-        parts = [_part_maps(model, source) for source in (normal, marred) if len(source)]
-        peaks = parts[0].amax(dim=(3, 4)).mean(dim=0)  # (kinds, stages)
-        stages = peaks.shape[1]
-        weighed = [(maps / (stages * peaks[:, :, None, None])).sum(dim=2) for maps in parts]
-        share = (best_share(*weighed) + EVEN_SHARE) / 2 if len(weighed) == 2 else EVEN_SHARE
-        model.blend.set(share, peaks[0].float(), peaks[1].float())
+        _fit_magnitude(model, normal, marred)
     if model.coarse is not None:
-        floor, peak, coarse_peak = _levels(model, normal)
-        share = floor / peak
-        model.blend.scale((1 - share) / peak)
-        model.coarse.weight.fill_(share / coarse_peak)
+        _fit_coarse(model, model.coarse, normal)
+
+
+def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
+    """Magnitude beside direction (see `rd_core.blend`), half way between an even share and the one that best tells
+    marred images from normal ones: made-up defects are a sample, and the student was trained on their like. Without
+    marred copies the share is even.
+    """
+    parts = [_part_maps(model, source) for source in (normal, marred) if len(source)]
+    peaks = parts[0].amax(dim=(3, 4)).mean(dim=0)  # (kinds, stages)
+    stages = peaks.shape[1]
+    weighed = [(maps / (stages * peaks[:, :, None, None])).sum(dim=2) for maps in parts]
+    share = (best_share(*weighed) + EVEN_SHARE) / 2 if len(weighed) == 2 else EVEN_SHARE
+    model.blend.set(share, peaks[0].float(), peaks[1].float())
+
+
+def _fit_coarse(model: ReverseDistillation, coarse: CoarseDistance, normal: FeatureSource) -> None:
+    """The coarse distance beside what the student gives, as much as the floor of the student's map is of its peak.
+
+    That is near a half on textures, where a faint defect drowns in what every place has, and near 0 where the map is
+    quiet but for a few places, and cells can only blur it.
+    """
+    floor, peak, coarse_peak = _levels(model, coarse, normal)
+    share = floor / peak
+    model.blend.scale((1 - share) / peak)
+    coarse.weight.fill_(share / coarse_peak)
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
@@ -55,18 +70,17 @@ def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
     return torch.cat(found)
 
 
-def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, float, float]:
-    """Floor and peak of an image's map by what the student gives, and peak by the coarse distance, unweighed."""
-    assert model.coarse is not None
+def _levels(model: ReverseDistillation, coarse: CoarseDistance, source: FeatureSource) -> tuple[float, float, float]:
+    """Means over images: floor and peak of the map that the student gives, peak of the unweighed coarse distance."""
     stages = len(model.config.map_stages)
     levels = []
     for features in _in_turn(model, source):
         targets = model.standardisation(features)
         distances = model.blend(model.counting(targets), model.counting(model(targets)))
         fine = torch.stack([model.assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0).flatten(1)
-        coarse = model.assembly.of_stage(stages, model.coarse.unweighed(features)).flatten(1)
-        levels.append(torch.stack([fine.quantile(FLOOR, dim=1), fine.amax(dim=1), coarse.amax(dim=1)], dim=1))
-    floor, peak, coarse_peak = torch.cat(levels).mean(dim=0).tolist()
+        wide = model.assembly.of_stage(stages, coarse.unweighed(features)).flatten(1)
+        levels.append(torch.stack([fine.quantile(FLOOR, dim=1), fine.amax(dim=1), wide.amax(dim=1)], dim=1))
+    floor, peak, coarse_peak = torch.cat(levels).mean(dim=0).clamp_min(SMALLEST_LEVEL).tolist()
     return floor, peak, coarse_peak
 
 

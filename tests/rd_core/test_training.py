@@ -300,6 +300,13 @@ def test_the_coarse_distance_has_the_share_that_the_floor_of_the_students_map_ha
     assert 0.1 < coarse_peak < 0.9
 
 
+def test_normals_that_are_all_one_picture_give_a_model_that_can_be_kept(small_config):
+    one = np.repeat(textured(1), 12, axis=0)
+    model = fit(small_config, recipe(steps=2, batch_size=4), one, one[:2]).model
+    found = from_bytes(to_bytes(model)).score(one[:1])
+    assert np.isfinite(found.maps).all()
+
+
 def test_the_papers_recipe_maps_directions_alone():
     config = model_config("paper", image_height=SIZE, image_width=SIZE)
     model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
