@@ -294,7 +294,7 @@ def test_the_coarse_distance_has_the_share_that_the_floor_of_the_students_map_ha
         halves = [model.assembly((*fine, torch.zeros_like(coarse))), model.assembly((*none, coarse))]
         assert torch.allclose(sum(halves), model.detect(images)[0], atol=1e-5)
     fine_peak, coarse_peak = (float(half.amax(dim=(1, 2)).mean()) for half in halves)
-    floor = np.quantile(halves[0].numpy(), 0.1, axis=(1, 2)).mean()
+    floor = np.quantile(halves[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean()
     assert fine_peak + coarse_peak == pytest.approx(1, rel=0.01)  # features are kept in float16
     assert coarse_peak == pytest.approx(floor / fine_peak, rel=0.01)
     assert 0.1 < coarse_peak < 0.9
