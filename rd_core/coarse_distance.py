@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rd_core.config import COARSEST_STRIDE
+from rd_core.standardisation import divisors
+from rd_core.teacher import STRIDES
 
 RIDGE = 0.01
 """added to each channel's variance of 1: without it, a direction in which few normals do not vary would count without
 limit. PaDiM adds as much"""
-SMALLEST_DEVIATION = 1e-6
-"""of a channel, relative to its mean: what varies less is constant but for rounding"""
 
 
 def cell_means(features: tuple[Tensor, ...]) -> Tensor:
-    """The teacher's maps (B, C_k, H/s, W/s), the last at s = 16 -> their means (B, sum of C_k, H/32, W/32)."""
-    height = features[-1].shape[2] // (COARSEST_STRIDE // 16)
-    return torch.cat([F.avg_pool2d(f, f.shape[2] // height) for f in features], dim=1)
+    """The teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16 -> their means (B, sum of C_k, H/32, W/32)."""
+    cells = [F.avg_pool2d(f, COARSEST_STRIDE // stride) for f, stride in zip(features, STRIDES, strict=True)]
+    return torch.cat(cells, dim=1)
 
 
 class CoarseDistance(nn.Module):
@@ -52,9 +52,7 @@ class CoarseDistance(nn.Module):
     def fit(self, moments: "CellMoments") -> None:
         """Take over mean and covariance of the training normals."""
         mean, covariance = moments.result()
-        deviation = covariance.diagonal().clamp_min(0).sqrt()
-        varies = deviation > SMALLEST_DEVIATION * mean.abs().clamp_min(SMALLEST_DEVIATION)
-        deviation = torch.where(varies, deviation, 1.0)
+        deviation = divisors(mean, covariance.diagonal().clamp_min(0).sqrt())
         correlation = covariance / deviation[:, None] / deviation
         correlation.fill_diagonal_(1 + RIDGE)
         root = torch.linalg.cholesky(torch.linalg.inv(correlation))

@@ -60,7 +60,12 @@ class Moments:
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
             mean = total / count
             std = (squares / count - mean.square()).clamp_min(0).sqrt()
-            # Below float32's grain a channel is constant: dividing by its rounding noise would blow it up.
-            constant = std <= 1e-6 * mean.abs().clamp_min(1e-6)
-            pairs.append((mean.float(), torch.where(constant, 1.0, std).float()))
+            pairs.append((mean.float(), divisors(mean, std).float()))
         return pairs
+
+
+def divisors(mean: Tensor, deviation: Tensor) -> Tensor:
+    """What to divide channels of these means and deviations by, each (C,): the deviation, or 1 for a constant one."""
+    # Below float32's grain a channel is constant: dividing by its rounding noise would blow it up.
+    constant = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
+    return torch.where(constant, 1.0, deviation)

@@ -91,8 +91,7 @@ def fit(
         if state:
             run.restore(state)
         run.go()
-        if model_config.magnitude or model_config.coarse:
-            fit_blend(model, sources.early_stop, sources.marred_early_stop)
+        fit_blend(model, sources.early_stop, sources.marred_early_stop)
     return FitResult(
         model=model.eval(),
         history=tuple(run.history),
@@ -158,7 +157,7 @@ def _feature_sources(
     resources: ExitStack,
     report: Callable[[TrainingProgress], None],
 ) -> list[FeatureSource]:
-    """A source for each set; on the way the moments of the first are fitted to."""
+    """A source for each set; on the way standardisation and coarse distance are fitted, to the first set alone."""
     began = time.monotonic()
     total = sum(map(len, image_sets)) if cached else len(image_sets[0])
     sources: list[FeatureSource] = []
