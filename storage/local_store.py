@@ -210,31 +210,35 @@ class LocalStore(Store):
             return sorted(
                 name[:-1]
                 for name, entry in self._entries(folder)
-                if name.endswith("/")
-                and any(self._walk(self._below(entry, prefix), prefix + name, prefix + name, ()))
+                if name.endswith("/") and self._holds_object(self._below(entry, prefix), prefix + name, ())
             )
 
     def _walk(self, folder: str, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
         """Objects below the real `folder`, whose key is `at`; `above` are those we came through."""
-        if folder in above:
-            raise StorageError(
-                f"{folder} is a symbolic link to a folder that holds it: listing would never end. Remove the link."
-            )
+        _refuse_circle(folder, above)
         for name, entry in self._entries(folder):
             key = at + name
             if name.endswith("/"):
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(self._below(entry, key), key, prefix, (*above, folder))
-            elif key.startswith(prefix):
-                try:
-                    found = entry.stat()
-                except FileNotFoundError:
-                    if not entry.is_symlink():
-                        continue  # deleted since the folder was read
-                    # A link that leads nowhere is shown, so that its image becomes a row and is not missed.
-                    found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
-                    yield _info(key, found)
+            elif key.startswith(prefix) and (found := _object_status(entry)):
+                yield _info(key, found)
+
+    def _holds_object(self, folder: str, at: str, above: tuple[str, ...]) -> bool:
+        """Whether `_walk` would find any. Ends at the first, so that a day of a million images is not read to tell
+        that it is one."""
+        _refuse_circle(folder, above)
+        below = []
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(RESERVED):
+                    continue
+                if entry.is_dir():
+                    below.append(entry)
+                elif _object_status(entry):
+                    return True
+        keyed = ((entry, f"{at}{_shown(entry.name)}/") for entry in below)
+        return any(self._holds_object(self._below(entry, key), key, (*above, folder)) for entry, key in keyed)
 
     def _below(self, entry: os.DirEntry[str], key: str) -> str:
         """The real folder of an entry of a real one: only links are followed, since that takes many system calls."""
@@ -331,6 +335,26 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _refuse_circle(folder: str, above: tuple[str, ...]) -> None:
+    """StorageError where the real `folder` is one we came through."""
+    if folder in above:
+        raise StorageError(
+            f"{folder} is a symbolic link to a folder that holds it: listing would never end. Remove the link."
+        )
+
+
+def _object_status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Of an entry that is an object; None for pipes and the like, and for what is gone since its folder was read."""
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        if not entry.is_symlink():
+            return None
+        # A link that leads nowhere is shown, so that its image becomes a row and is not missed.
+        found = entry.stat(follow_symlinks=False)
+    return found if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode) else None
 
 
 def _is_temporary(name: str) -> bool:

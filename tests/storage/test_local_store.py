@@ -96,7 +96,33 @@ def test_a_name_that_is_no_utf8_is_shown_and_refused(local: LocalStore) -> None:
 
 def test_empty_folders_are_no_children(local: LocalStore) -> None:
     (local.root / "images/empty/deeper").mkdir(parents=True)
+    os.mkfifo(local.root / "images/empty/deeper/pipe")
     assert local.children("images/") == []
+
+
+def test_a_link_to_nothing_makes_a_child(local: LocalStore) -> None:
+    (local.root / "images/linked").mkdir(parents=True)
+    (local.root / "images/linked/gone.png").symlink_to(local.root / "nowhere")
+    assert local.children("images/") == ["linked"]
+
+
+def test_children_of_a_circle_are_refused(local: LocalStore) -> None:
+    (local.root / "images/circle").mkdir(parents=True)
+    (local.root / "images/circle/again").symlink_to(local.root / "images/circle")
+    with pytest.raises(StorageError, match="never end"):
+        local.children("images/")
+
+
+def test_children_are_told_by_one_object_each(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day may hold a million images: looking at each took seconds of every night's start, and 0.4 KiB."""
+    for i in range(200):
+        local.write(f"images/cloth/{i}.png", b"")
+        local.write(f"images/cloth/below/{i}.png", b"")
+    looked_at = []
+    status = local_store._object_status
+    monkeypatch.setattr(local_store, "_object_status", lambda entry: looked_at.append(entry) or status(entry))
+    assert local.children("images/") == ["cloth"]
+    assert len(looked_at) == 1
 
 
 def test_a_folder_and_an_object_cannot_share_a_name(local: LocalStore) -> None:
