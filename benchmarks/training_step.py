@@ -2,8 +2,7 @@
 
     python -m benchmarks.training_step [--teacher resnet18] [--size 256] [--batch 16] [--steps 6] [--rounds 3]
 
-Their loop, as their published code has it: memory laid out channels first, the teacher run at every step with its
-gradients recorded, its fourth stage computed and thrown away, one vector a map in the loss, Adam. Ours: the teacher
+Their loop is `benchmarks.authors_loop`, with the teacher's fourth stage computed and thrown away. Ours: the teacher
 once before the first step, without gradients and without its fourth stage, channels last, a fused optimiser. Rounds
 take turns, and each ratio is of one round. The teacher's pass is shared out over the epochs of the paper's recipe.
 """
@@ -11,18 +10,18 @@ take turns, and each ratio is of one round. The teacher's pass is shared out ove
 import argparse
 import statistics
 import time
+from functools import partial
 
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import ResNet
 
+from benchmarks.authors_loop import AuthorsLoop
 from rd_core.config import model_config, recipe
 from rd_core.descent import Descent, Sources
-from rd_core.loss import flattened
 from rd_core.model import build_model
-from rd_core.preprocessing import normalise
 from rd_core.teacher_features import CachedFeatures, stream_features
 
 EPOCHS = 200
@@ -55,20 +54,11 @@ def main() -> None:
 
 def _their_step(teacher: str, images: np.ndarray, steps: int) -> float:
     config = model_config("paper", teacher=teacher, image_height=images.shape[1], image_width=images.shape[2])
-    model = build_model(config, pretrained=False).to(memory_format=torch.contiguous_format)
+    model = build_model(config, pretrained=False)
     encoder = getattr(torchvision.models, teacher)(weights=None).eval()
-    trained = nn.ModuleList([model.bottleneck, model.student]).train()
-    optimiser = torch.optim.Adam(trained.parameters(), lr=5e-3, betas=(0.5, 0.999), fused=False, foreach=True)
-    batch = normalise(torch.from_numpy(images), model.teacher.spec.mean, model.teacher.spec.std).contiguous()
-
-    def step() -> None:
-        features = _their_features(encoder, batch)
-        loss = flattened(features, model(features))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-
-    return _seconds(step, steps)
+    loop = AuthorsLoop(model, partial(_their_features, encoder))
+    batch = loop.normalised(images)
+    return _seconds(lambda: loop.step(batch), steps)
 
 
 def _their_features(encoder: ResNet, batch: Tensor) -> tuple[Tensor, ...]:

@@ -45,7 +45,8 @@ def test_the_papers_recipe_is_the_papers():
     assert (settings.batch_size, settings.epochs, settings.schedule) == (16, 200, "constant")
     assert settings.loss == "per_position"
     assert settings.keep == "last"
-    assert not model_config("paper").standardise
+    model = model_config("paper")
+    assert (model.standardise, model.magnitude, model.coarse, model.smoothing_sigma) == (False, False, False, 4.0)
 
 
 def test_the_default_recipe_standardises():

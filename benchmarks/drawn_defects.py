@@ -1,0 +1,188 @@
+"""Defects drawn into normal images, to choose settings by, of another kind than those that training makes up.
+
+The student is trained on the marred copies of `rd_core.pseudo_anomalies`; settings judged by the like would be judged
+too well. These are drawn by other rules, and after what the three kinds of product here suffer from: spots, cracks,
+stains, broken and smeared patches, missing pieces, and bridges of copper.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+Picture = NDArray[np.float32]
+"""(S, S, 3) in [0, 255]"""
+Cover = NDArray[np.float32]
+"""(S, S) in [0, 1]: how much of the defect is at each place"""
+Generator = np.random.Generator
+Defect = Callable[[Picture, Generator], tuple[Picture, NDArray[np.bool_]]]
+"""(picture, random numbers) -> (the same with a defect, where it is)"""
+
+PRESENT = 0.3
+"""of a cover, from which its place counts as defective"""
+VISIBLE, FEWEST_PIXELS = 8, 8
+"""grey values by which so many pixels must change, or the defect is drawn again"""
+FOREIGN = 40
+"""grey values between a pixel and a colour that does not belong there"""
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images with a defect each."""
+
+    images: NDArray[np.uint8]
+    """(N, S, S, 3)"""
+    masks: NDArray[np.bool_]
+    """(N, S, S)"""
+    kinds: tuple[str, ...]
+    """(N,)"""
+
+
+def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7) -> Drawn:
+    """One defect in each of the square images (N, S, S, 3), the kinds in turn. The same seed draws the same."""
+    rng = np.random.default_rng(seed)
+    found, masks = [], []
+    for number, image in enumerate(images):
+        for _ in range(ATTEMPTS):
+            marred, mask = kinds[number % len(kinds)](image.astype(np.float32), rng)
+            rounded = np.clip(marred, 0, 255).round().astype(np.uint8)
+            change = np.abs(rounded.astype(int) - image).max(axis=-1)
+            if np.count_nonzero(change > VISIBLE) >= FEWEST_PIXELS and mask.any():
+                break
+        found.append(rounded)
+        masks.append(mask)
+    names = tuple(kinds[number % len(kinds)].__name__ for number in range(len(images)))
+    return Drawn(np.stack(found), np.stack(masks), names)
+
+
+def spot(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A small dark blot."""
+    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.035) * len(picture))
+    return picture * (1 - cover[..., None] * rng.uniform(0.35, 0.8)), cover > PRESENT
+
+
+def crack(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A thin dark line that wanders."""
+    side = len(picture)
+    cover = _path(rng, side, rng.uniform(0.12, 0.5), rng.uniform(0.5, 1.0) * side / 200)
+    return picture * (1 - cover[..., None] * rng.uniform(0.25, 0.7)), cover > PRESENT
+
+
+def stain(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A large, faint, cloudy change of light."""
+    side = len(picture)
+    cover = gaussian_filter(_blot(rng, side, rng.uniform(0.15, 0.4) * side), 0.03 * side)
+    cloud = _noise(rng, side, rng.uniform(0.02, 0.08) * side)
+    return picture * (1 + (cover * (rng.uniform(-0.25, 0.25) + 0.12 * cloud))[..., None]), cover > PRESENT
+
+
+def broken(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A chipped patch: other light, other grain, the picture's hue."""
+    side = len(picture)
+    cover = _blot(rng, side, rng.uniform(0.05, 0.16) * side)
+    grain = _noise(rng, side, rng.uniform(0.006, 0.02) * side)
+    light = np.clip(picture.mean() * (rng.uniform(0.5, 1.4) + 0.25 * grain), 0, 255)
+    hue = picture.mean(axis=(0, 1)) / picture.mean()
+    return _laid_over(picture, light[..., None] * hue, cover), cover > PRESENT
+
+
+def smear(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A patch that is blurred, more in one direction."""
+    side = len(picture)
+    cover = _blot(rng, side, rng.uniform(0.06, 0.2) * side)
+    rng.uniform(
+        0, np.pi
+    )  # a turn that is not made: without the draw, all later defects would be others than were measured
+    dragged = gaussian_filter(picture, (rng.uniform(1, 3) * side / 200, rng.uniform(1, 6) * side / 200, 0))
+    return _laid_over(picture, dragged * rng.uniform(0.9, 1.1), cover), cover > PRESENT
+
+
+def missing(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A bite, or a piece too many, in a colour of the picture."""
+    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.03) * len(picture))
+    for _ in range(ATTEMPTS):
+        colour = _a_colour(picture, rng)
+        if _differs(picture, colour, cover):
+            break
+    return _coloured(picture, colour, cover)
+
+
+def bridge(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+    """A short straight bar in a colour of the picture."""
+    side = len(picture)
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
+    for _ in range(ATTEMPTS):
+        (row, column), angle = rng.uniform(0.15 * side, 0.85 * side, 2), rng.choice([0, np.pi / 2, np.pi / 4])
+        length, width = rng.uniform(0.01, 0.04) * side, rng.uniform(0.003, 0.008) * side
+        along, across = _turned(rows - row, columns - column, angle)
+        bar = (np.abs(along) < length) & (np.abs(across) < width)
+        cover = gaussian_filter(bar.astype(np.float32), 0.6)
+        colour = _a_colour(picture, rng)
+        if _differs(picture, colour, cover):
+            break
+    return _coloured(picture, colour, cover)
+
+
+TEXTURE: tuple[Defect, ...] = (spot, crack, stain, broken, smear)
+CASTING: tuple[Defect, ...] = (spot, crack, broken, smear, missing)
+BOARD: tuple[Defect, ...] = (spot, missing, bridge, bridge, missing)
+
+
+def _laid_over(picture: Picture, other: Picture, cover: Cover) -> Picture:
+    return picture * (1 - cover[..., None]) + other * cover[..., None]
+
+
+def _coloured(picture: Picture, colour: Picture, cover: Cover) -> tuple[Picture, NDArray[np.bool_]]:
+    seen = np.abs(colour - picture).max(axis=-1) * (cover > 0.5)
+    return _laid_over(picture, colour, cover), (cover > PRESENT) & (seen > 15)
+
+
+def _a_colour(picture: Picture, rng: Generator) -> Picture:
+    return picture[rng.integers(len(picture)), rng.integers(len(picture))]
+
+
+def _differs(picture: Picture, colour: Picture, cover: Cover) -> bool:
+    seen = np.abs(colour - picture).max(axis=-1) * (cover > 0.5)
+    return bool(np.count_nonzero(seen > FOREIGN) > FEWEST_PIXELS)
+
+
+def _noise(rng: Generator, side: int, grain: float) -> NDArray[np.float32]:
+    """Smooth noise of unit variance, (side, side)."""
+    found = gaussian_filter(rng.normal(size=(side, side)).astype(np.float32), grain)
+    return found / (found.std() + 1e-9)
+
+
+def _blot(rng: Generator, side: int, radius: float) -> Cover:
+    """An ellipse with a ragged edge, its centre away from the border."""
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
+    row, column = rng.uniform(0.12 * side, 0.88 * side, 2)
+    along, across = _turned(rows - row, columns - column, rng.uniform(0, np.pi))
+    longer = rng.uniform(1, 2.2) ** 0.5
+    distance = np.sqrt((along / (radius * longer)) ** 2 + (across / (radius / longer)) ** 2)
+    distance += 0.18 * _noise(rng, side, max(1, radius / 2))
+    return np.clip((1.15 - distance) / 0.3, 0, 1)
+
+
+def _path(rng: Generator, side: int, length: float, width: float) -> Cover:
+    """A walk of so many sides that hardly turns, `width` pixels wide, its peak 1."""
+    found = np.zeros((side, side), np.float32)
+    place, heading = rng.uniform(0.2 * side, 0.8 * side, 2), rng.uniform(0, 2 * np.pi)
+    for _ in range(int(length * side)):
+        heading += rng.normal() * 0.25
+        place = np.add(place, (np.sin(heading), np.cos(heading)))
+        row, column = np.round(place).astype(int)
+        if min(row, column) < 1 or max(row, column) >= side - 1:
+            break
+        found[row, column] = 1
+    found = gaussian_filter(found, width)
+    return found / (found.max() + 1e-9)
+
+
+def _turned(
+    rows: NDArray[np.float32], columns: NDArray[np.float32], angle: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(along, across) axes that are turned by so many radians."""
+    return rows * np.cos(angle) + columns * np.sin(angle), columns * np.cos(angle) - rows * np.sin(angle)

@@ -1,0 +1,136 @@
+"""How well a recipe does on validation parts with drawn defects: what settings are chosen by, without a test image.
+
+    python -m benchmarks.validation FOLDER_OF_FOLDERS [--category C]... [--seed 0] [--size 256]
+        [--model smoothing_sigma=4]... [--training steps=300]...
+
+Of each folder's train/good, 30 % of the parts are set apart. They are scored as they are, and with a defect drawn
+into each (see `benchmarks.drawn_defects`); the rest trains, as the product does. Prints, a line a category: steps,
+seconds, image AUROC, pixel AUROC of the drawn images, and image AUROC by kind of defect.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw
+from benchmarks.peers import PART_PATTERNS
+from rd_core import holdout
+from rd_core.config import DEFAULT_RECIPE, RECIPES, model_config, recipe
+from rd_core.model import ReverseDistillation, prepare_for_inference
+from rd_core.preprocessing import resize
+from rd_core.training import fit
+
+KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
+"""by folder; others are boards"""
+HELD_OUT = 0.3
+"""of the parts"""
+SHUFFLE = 123
+"""seed of which parts; not of the training, so that seeds are compared on the same ones"""
+PIXELS_APART = 2
+"""every so many rows and columns count for the pixel AUROC"""
+
+
+@dataclass(frozen=True)
+class ValidationParts:
+    """One folder's normals, some of them set apart."""
+
+    train: NDArray[np.uint8]
+    early_stop: NDArray[np.uint8]
+    unmarred: NDArray[np.uint8]
+    """the parts set apart, as they are"""
+    drawn: Drawn
+    """the same with a defect each"""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well they are told apart."""
+
+    image_auroc: float
+    pixel_auroc: float
+    """of the drawn images alone"""
+    by_kind: dict[str, float]
+    """image AUROC"""
+
+
+def main() -> None:
+    """Print a line a category."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder whose folders have train/good")
+    parser.add_argument("--category", action="append", help="only this one; may be given again")
+    parser.add_argument("--recipe", choices=RECIPES, default=DEFAULT_RECIPE)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=int, default=256, help="pixels a side")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--model", action="append", type=_setting, default=[], metavar="NAME=JSON")
+    parser.add_argument("--training", action="append", type=_setting, default=[], metavar="NAME=JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    size = arguments.size
+    config = model_config(arguments.recipe, **{"image_height": size, "image_width": size, **dict(arguments.model)})
+    settings = recipe(arguments.recipe, **{"seed": arguments.seed, **dict(arguments.training)})
+    for folder in sorted(path for path in arguments.data.iterdir() if (path / "train" / "good").is_dir()):
+        if not arguments.category or folder.name in arguments.category:
+            parts = validation_parts(folder, size, settings.seed)
+            fitted = fit(config, settings, parts.train, parts.early_stop)
+            found = quality(prepare_for_inference(fitted.model), parts)
+            kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in found.by_kind.items())
+            print(
+                f"{folder.name}: {fitted.steps} steps, {fitted.seconds:.0f} s, image AUROC {found.image_auroc:.3f}, "
+                f"pixel AUROC {found.pixel_auroc:.3f} ({kinds})",
+                flush=True,
+            )
+
+
+def validation_parts(folder: Path, size: int, seed: int) -> ValidationParts:
+    """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart."""
+    paths = sorted((folder / "train" / "good").iterdir())
+    images = np.stack([resize(np.asarray(Image.open(path).convert("RGB")), size, size) for path in paths])
+    names = [path.name for path in paths]
+    parts = holdout.parts_of(names, PART_PATTERNS.get(folder.name))
+    shuffled = sorted(set(parts))
+    np.random.default_rng(SHUFFLE).shuffle(shuffled)
+    apart = set(shuffled[: round(HELD_OUT * len(shuffled))])
+    is_apart = np.array([part in apart for part in parts])
+    kept = [i for i, held in enumerate(is_apart) if not held]
+    split = holdout.split([names[i] for i in kept], [parts[i] for i in kept], seed=seed)
+    train, early_stop = (images[[kept[i] for i in some]] for some in (split.train, split.early_stop))
+    unmarred = images[is_apart]
+    return ValidationParts(train, early_stop, unmarred, draw(unmarred, KINDS.get(folder.name, BOARD)))
+
+
+def quality(model: ReverseDistillation, parts: ValidationParts) -> Quality:
+    """Of a model in eval mode."""
+    usual, odd = model.score(parts.unmarred), model.score(parts.drawn.images)
+    kinds = np.array(parts.drawn.kinds)
+    some = np.s_[:, ::PIXELS_APART, ::PIXELS_APART]
+    return Quality(
+        image_auroc=_auroc(usual.scores, odd.scores),
+        pixel_auroc=float(roc_auc_score(parts.drawn.masks[some].ravel(), odd.maps[some].ravel())),
+        by_kind={kind: _auroc(usual.scores, odd.scores[kinds == kind]) for kind in dict.fromkeys(parts.drawn.kinds)},
+    )
+
+
+def _auroc(usual: NDArray[np.float32], odd: NDArray[np.float32]) -> float:
+    return float(roc_auc_score(np.repeat([0, 1], [len(usual), len(odd)]), np.concatenate([usual, odd])))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """NAME=JSON, or NAME=word."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+if __name__ == "__main__":
+    main()
