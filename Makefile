@@ -48,12 +48,13 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
 	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
 
-bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, a training step
+bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, training
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.teacher_pass
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
+	test ! -d $(DATA)/pcb_77000 || $(BIN)/python -m benchmarks.time_to_quality $(DATA)/pcb_77000
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m benchmarks.night_sizes
