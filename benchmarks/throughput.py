@@ -1,10 +1,10 @@
 """Images a second, in one run: the bare networks, scoring, and the whole path from store to sealed partition.
 
-    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3] [--engine openvino]
+    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3] [--engine openvino | --precision bfloat16]
 
 The bare forward pass is measured with one process a core, the better of the two ways to use the cores, and right
 before and after each night, since a machine's speed drifts. The ratios are of a night's rates to the mean of the two.
-The bare networks are torch's whichever engine the night has.
+The bare networks are torch's whichever engine the night has, in its precision.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from flows.settings import load_settings
 from rd_core import checkpoint
 from rd_core.config import ModelConfig
 from rd_core.model import build_model
+from rd_core.precision import networks_in
 from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
 from storage import models
@@ -64,10 +66,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
-        weights = put_model(store, CATEGORY, arguments.size)
+        weights = put_model(store, CATEGORY, arguments.size, precision=arguments.precision)
         with dask_cluster(load_settings(folder)) as scheduler:
             put_pictures(store, CATEGORY, date(2026, 1, 1), 64, arguments.size)
             night(
@@ -77,7 +80,8 @@ def main() -> None:
     forward, score, sealed, reported = (
         statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "sealed", "reported")
     )
-    print(f"{arguments.size} pixels, {os.cpu_count()} cores, nights of {arguments.images} by {arguments.engine}")
+    how = f"{arguments.engine} in {arguments.precision}"
+    print(f"{arguments.size} pixels, {os.cpu_count()} cores, nights of {arguments.images} by {how}")
     print(f"bare forward pass          {forward:7.1f} images/s")
     print(f"score (with map, smoothing){score:7.1f} images/s")
     print(f"store to sealed partition  {sealed:7.1f} images/s")
@@ -103,9 +107,15 @@ def _round(store: Store, scheduler: str, weights: bytes, day: int, arguments: ar
     return one
 
 
-def put_model(store: Store, category: str, size: int, teacher: str = TEACHER) -> bytes:
+def put_model(
+    store: Store,
+    category: str,
+    size: int,
+    teacher: str = TEACHER,
+    precision: Literal["float32", "bfloat16"] = "float32",
+) -> bytes:
     """An untrained model costs what a trained one costs, if it flags no more: one of the sixteen pictures here."""
-    config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
+    config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)
     model = build_model(config, pretrained=False).eval()
     found = model.score(np.stack([np.asarray(_picture(seed, size)) for seed in range(PICTURES)]))
     scores = np.repeat(found.scores, PICTURES).astype(np.float64)
@@ -173,7 +183,7 @@ def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, floa
     normalised = torch.randn(BATCH, 3, size, size).to(memory_format=torch.channels_last)
 
     def forward() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), networks_in(model.config, model.device):
             model(model.teacher(normalised))
 
     return _rate(forward, seconds), _rate(lambda: model.score(images), seconds)

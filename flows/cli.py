@@ -114,6 +114,7 @@ def train(
     alpha: Annotated[float | None, typer.Option(help="Promised share of false alarms, such as 0.01.")] = None,
     recipe: Annotated[str | None, typer.Option(help="robust (default) or paper.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Frozen encoder; default efficientnet_lite0.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 (default) or bfloat16, quicker where it is.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put it in force even where a champion is.")] = False,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -125,6 +126,7 @@ def train(
     """
     options = {
         "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
+        "precision": precision,
     }  # fmt: skip
     with plain_errors(), command_server(verbose, dask_address):
         from flows.training import train_model

@@ -67,6 +67,8 @@ class CategorySettings(BaseModel):
     """an image with more is not decoded"""
     engine: Literal["torch", "openvino"] = "torch"
     """what computes scores on CPUs: `openvino` needs the extra of that name and is faster; a GPU has torch alone"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
     seed: int = 0
 
     @field_validator("image_size")

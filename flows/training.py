@@ -102,6 +102,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         teacher=chosen.teacher,
         teacher_weights=chosen.teacher_weights,
         recipe=chosen.recipe,
+        precision=chosen.precision,
         steps=chosen.steps,
         alpha=chosen.alpha,
         part_pattern=chosen.part_pattern,

@@ -78,6 +78,9 @@ class ModelConfig(_Record):
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """what teacher, bottleneck and student compute in, to train and to score. Half the bits are quicker where
+    `rd_core.precision.is_quick` says so; map and score are float32 with either"""
 
     def __post_init__(self) -> None:
         for name in ("image_height", "image_width"):

@@ -15,6 +15,7 @@ from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
 from rd_core.coarse_distance import CoarseDistance
 from rd_core.config import COARSEST_STRIDE, ModelConfig
 from rd_core.folding import fold_batch_norms
+from rd_core.precision import networks_in
 from rd_core.preprocessing import normalise
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
@@ -50,11 +51,13 @@ class ReverseDistillation(nn.Module):
     def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, H, W, 3) -> the teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
         spec = self.teacher.spec
-        return self.teacher(normalise(images.to(self.device), spec.mean, spec.std))
+        with networks_in(self.config, self.device):
+            return _as_floats(self.teacher(normalise(images.to(self.device), spec.mean, spec.std)))
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Standardised teacher features -> the student's features, in the same shapes."""
-        return self.student(self.bottleneck(features))
+        with networks_in(self.config, self.device):
+            return _as_floats(self.student(self.bottleneck(features)))
 
     def counting(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Of the three stages' features those that make the map."""
@@ -85,6 +88,10 @@ class ReverseDistillation(nn.Module):
 
     def _detect_arrays(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         return AnomalyMaps(*(found.cpu().numpy() for found in self.detect(torch.from_numpy(images))))
+
+
+def _as_floats(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(one.float() for one in maps)
 
 
 def in_micro_batches(
@@ -141,6 +148,9 @@ def prepare_for_inference(model: ReverseDistillation) -> ReverseDistillation:
     """
     ready = copy.deepcopy(model)
     fold_batch_norms(ready)
+    if model.config.precision == "bfloat16":
+        for networks in (ready.teacher, ready.bottleneck, ready.student):  # once, not at every batch
+            networks.to(torch.bfloat16)
     return ready.requires_grad_(False).to(memory_format=torch.channels_last)
 
 

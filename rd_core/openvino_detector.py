@@ -48,8 +48,13 @@ class OpenVinoDetector(GraphDetector):
         """`model`: ready for inference, on the CPU. `threads`: cores that one call may use.
 
         Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
-        Raises EngineUnavailable if the two do not agree.
+        Raises EngineUnavailable if the two do not agree, or the model is one of bfloat16.
         """
+        if model.config.precision != "float32":
+            raise EngineUnavailable(
+                f"The model computes in {model.config.precision}, OpenVINO in float32: the threshold would not hold, "
+                "so nothing was scored. Set engine = 'torch', or train a model with precision = 'float32'."
+            )
         super().__init__(graph_of(model), model.config, threads)
         _refuse_difference(model, self._detect)
 

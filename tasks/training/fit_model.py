@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,7 +14,8 @@ from rd_core import checkpoint, holdout, training
 from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
 from rd_core.errors import CheckpointError
-from rd_core.model import ReverseDistillation
+from rd_core.model import ReverseDistillation, default_device
+from rd_core.precision import is_quick
 from rd_core.threshold import Threshold
 from rd_core.training_state import Resumption
 from storage import models
@@ -50,6 +51,7 @@ class TrainingRequest:
     white_level: int
     max_pixels: int
     seed: int
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def training_config(self) -> TrainingConfig:
@@ -59,7 +61,11 @@ class TrainingRequest:
     @property
     def model_config(self) -> ModelConfig:
         return model_config(
-            self.recipe, teacher=self.teacher, image_height=self.image_height, image_width=self.image_width
+            self.recipe,
+            teacher=self.teacher,
+            image_height=self.image_height,
+            image_width=self.image_width,
+            precision=self.precision,
         )
 
     @property
@@ -134,6 +140,7 @@ def fit_and_publish(
     `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
     keeps its promise for them alone too. A training that was interrupted is gone on with.
     """
+    _warn_of_slow_precision(request)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     fitted = _fit(images, normals, split, request, start, unfinished)
     weights = checkpoint.to_bytes(fitted.model)
@@ -155,6 +162,15 @@ def fit_and_publish(
         request.category, model_version, fitted.seconds, threshold.value,
     )  # fmt: skip
     return _receipt(request.category, model_version, normals, split, fitted, threshold)
+
+
+def _warn_of_slow_precision(request: TrainingRequest) -> None:
+    if request.precision != "float32" and not is_quick(default_device()):
+        get_run_logger().warning(
+            "precision=%s category=%s: this processor does not multiply %s itself, so training takes longer than in "
+            "float32, as scoring will on workers like this one",
+            request.precision, request.category, request.precision,
+        )  # fmt: skip
 
 
 def _receipt(

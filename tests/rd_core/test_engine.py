@@ -79,6 +79,13 @@ def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
 
 
 @needs_openvino
+def test_a_model_of_bfloat16_is_refused() -> None:
+    model = model_of("efficientnet_lite0", precision="bfloat16")
+    with pytest.raises(EngineUnavailable, match=r"bfloat16.*engine = 'torch'"):
+        detector(model, engine_here(OPENVINO))
+
+
+@needs_openvino
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(pair, images) -> None:
     openvino = pair[1]
     together = openvino.score(images)

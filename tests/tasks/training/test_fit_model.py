@@ -78,9 +78,13 @@ def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -
     assert card["software"]["torch"]
 
 
-def test_the_published_model_scores_its_calibration_images_as_the_card_says(store: Store, normals: list[str]) -> None:
-    fitted = fit(store)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_published_model_scores_its_calibration_images_as_the_card_says(
+    store: Store, normals: list[str], precision: str
+) -> None:
+    fitted = fit(store, precision=precision)
     card = models.read_card(store, "cloth", fitted.version)
+    assert card["model"]["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
     pixels = np.stack([scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
     found = np.sort(scorer.model.score(pixels).scores)
@@ -135,6 +139,18 @@ def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> py
     for module in ("fit_model", "unfinished_training"):
         monkeypatch.setattr(f"tasks.training.{module}.get_run_logger", lambda: logging.getLogger("run"))
     return caplog
+
+
+@pytest.mark.parametrize(
+    ("precision", "quick", "warned"), [("bfloat16", False, 1), ("bfloat16", True, 0), ("float32", False, 0)]
+)
+def test_a_processor_that_lacks_the_precision_is_told_of(
+    store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch, precision: str, quick: bool, warned: int
+) -> None:
+    monkeypatch.setattr(fit_module, "is_quick", lambda _device: quick)
+    fit(store, precision=precision)
+    told = [one for one in log.records if one.levelno == logging.WARNING and "precision=bfloat16" in one.getMessage()]
+    assert len(told) == warned
 
 
 def _killed(*_: object) -> None:

@@ -1,0 +1,84 @@
+"""Networks in bfloat16: nearly float32's maps, by the same promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rd_core.config import ModelConfig, model_config, recipe
+from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.precision import is_quick
+from rd_core.training import fit
+from tests.rd_core.striped_images import textured
+
+SIDE = 64
+CPU = torch.device("cpu")
+
+
+def model_in(precision: str) -> ReverseDistillation:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        config = ModelConfig(image_height=SIDE, image_width=SIDE, precision=precision)
+        return build_model(config, pretrained=False).eval()
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
+def test_maps_are_float32_and_a_little_apart(prepare, images) -> None:
+    found, exact = prepare(model_in("bfloat16")).score(images), model_in("float32").score(images)
+    assert {one.dtype for one in found} == {np.dtype(np.float32)}
+    apart = np.abs(found.maps - exact.maps).max() / exact.maps.max()
+    assert 1e-5 < apart < 0.05
+    np.testing.assert_allclose(found.scores, exact.scores, rtol=0.02)
+
+
+def test_a_score_does_not_depend_on_the_rest_of_its_batch(images) -> None:
+    model = prepare_for_inference(model_in("bfloat16"))
+    together = model.score(images)
+    for i, image in enumerate(images):
+        alone = model.score(image[None])
+        assert np.array_equal(alone.maps[0], together.maps[i])
+        assert alone.scores[0] == together.scores[i]
+
+
+def test_networks_ready_for_inference_hold_half_the_bytes() -> None:
+    ready = prepare_for_inference(model_in("bfloat16"))
+    networks = [*ready.teacher.parameters(), *ready.bottleneck.parameters(), *ready.student.parameters()]
+    assert {one.dtype for one in networks} == {torch.bfloat16}
+    assert {one.dtype for one in ready.standardisation.buffers()} == {torch.float32}
+
+
+def test_a_training_in_bfloat16_learns_and_its_weights_are_float32() -> None:
+    config = model_config(image_height=SIDE, image_width=SIDE, precision="bfloat16")
+    settings = recipe(steps=30, validate_every=10, batch_size=4)
+    fitted = fit(config, settings, textured(12), textured(4, seed=1))
+    losses = [look.validation_loss for look in fitted.history]
+    assert losses[-1] < 0.9 * losses[0]
+    assert {one.dtype for one in fitted.model.student.parameters()} == {torch.float32}
+    assert np.isfinite(fitted.model.score(np.asarray(textured(2, seed=2))).maps).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "quick"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 avx512vl\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("Features\t: fp asimd bf16 i8mm\n", True),
+        ("flags\t\t: fpu avx2 f16c\n", False),
+        ("model name\t: avx512_bf16 in name only\nflags\t\t: fpu\n", False),
+        ("", False),
+    ],
+)
+def test_processors_tell_whether_they_have_it(tmp_path: Path, text: str, quick: bool) -> None:
+    information = tmp_path / "cpuinfo"
+    information.write_text(text)
+    assert is_quick(CPU, information) is quick
+
+
+def test_a_system_that_tells_nothing_counts_as_slow(tmp_path: Path) -> None:
+    assert not is_quick(CPU, tmp_path / "none")
