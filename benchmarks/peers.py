@@ -168,11 +168,11 @@ def _mask(folder: Path, path: Path) -> NDArray[np.bool_] | None:
     return mask_on_grid(mask, SIDE, SIDE) if mask.any() else None  # an empty one does not say where the defect is
 
 
-def _ours(name: str) -> Callable[[Category, int], Scorer]:
+def _ours(name: str, **changes: Any) -> Callable[[Category, int], Scorer]:
     def train(category: Category, seed: int) -> Scorer:
         parts = holdout.parts_of(category.train_names, PART_PATTERNS.get(category.name))
         split = holdout.split(category.train_names, parts, seed=seed)
-        config = model_config(name, teacher=TEACHER, image_height=SIDE, image_width=SIDE)
+        config = model_config(name, teacher=TEACHER, image_height=SIDE, image_width=SIDE, **changes)
         settings = recipe(name, seed=seed)
         fitted = fit(config, settings, category.train[list(split.train)], category.train[list(split.early_stop)])
         model = prepare_for_inference(fitted.model)
@@ -235,6 +235,7 @@ METHODS: dict[str, Callable[[Category, int], Scorer]] = {
     "PatchCore 1 % (anomalib)": _patchcore,
     "RD, recipe paper (ours)": _ours("paper"),
     "RD, recipe robust (ours)": _ours(DEFAULT_RECIPE),
+    "RD, recipe robust, bfloat16 (ours)": _ours(DEFAULT_RECIPE, precision="bfloat16"),
 }
 
 

@@ -1,6 +1,7 @@
 """A night from store to sealed partition beside anomalib's `Engine.predict`, in one run: the same images and machine.
 
-    python -m benchmarks.prediction --peers-python .venv-peers/bin/python [--images 512] [--size 256] [--rounds 2]
+    python -m benchmarks.prediction --peers-python .venv-peers/bin/python [--images 512] [--rounds 2]
+        [--precision bfloat16]
 
 Ours twice: with the same ResNet18 networks as anomalib's Reverse Distillation, and with the default teacher. Theirs
 decodes, runs the network and keeps nothing; ours also writes maps and scores, and seals. Rounds take turns, and each
@@ -34,11 +35,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
         for teacher in (SAME, DEFAULT):
-            put_model(store, teacher, arguments.size, teacher)
+            put_model(store, teacher, arguments.size, teacher, arguments.precision)
         rounds = []
         with dask_cluster(load_settings(folder)) as scheduler:
             for teacher in (SAME, DEFAULT):

@@ -1,6 +1,6 @@
 """Images a second, in one run: the bare networks, scoring, and the whole path from store to sealed partition.
 
-    python -m benchmarks.throughput [--images 1024] [--size 256] [--rounds 3] [--engine openvino | --precision bfloat16]
+    python -m benchmarks.throughput [--images 1024] [--rounds 3] [--engine openvino | --precision bfloat16]
 
 The bare forward pass is measured with one process a core, the better of the two ways to use the cores, and right
 before and after each night, since a machine's speed drifts. The ratios are of a night's rates to the mean of the two.

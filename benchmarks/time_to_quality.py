@@ -5,7 +5,7 @@
 FOLDER has train/good. Quality is the image AUROC of drawn defects on parts that were set apart (see
 `benchmarks.validation`). Theirs: `benchmarks.authors_loop` for the paper's 200 epochs, with the paper's map. Ours:
 the default recipe, and shorter trainings of it, each from its beginning, with the teacher's pass and the shares of
-the map in its time. At a constant rate, as theirs is, the weights after some steps are those of a training that is
+the map in its time, in float32 and in bfloat16. At a constant rate, as theirs is, the weights after some steps are those of a training that is
 so short. Both have the default teacher, whose unused stages neither computes. Looking at the validation parts takes
 no part in the time.
 """
@@ -46,14 +46,15 @@ def main() -> None:
     arguments = parser.parse_args()
     parts = validation_parts(arguments.folder, arguments.size, arguments.seed)
     print(f"{arguments.folder.name}: {len(parts.train)} images to train, {len(parts.unmarred)} set apart", flush=True)
-    theirs = _their_curve(parts, arguments.size, arguments.epochs, arguments.seed)
-    ours = _our_curve(parts, arguments.size, arguments.seed)
-    for name, curve in (("theirs", theirs), ("ours", ours)):
-        print(f"{name}: " + ", ".join(f"{auroc:.3f} after {seconds:.0f} s" for seconds, auroc in curve), flush=True)
-    for whose, final in (("its own last", None), ("their last", theirs[-1][1])):
-        levels = [CHANCE + SHARE * ((final or curve[-1][1]) - CHANCE) for curve in (theirs, ours)]
-        found = [_seconds_to(curve, level) for curve, level in zip((theirs, ours), levels, strict=True)]
-        print(f"{SHARE:.0%} of {whose} above chance: theirs {_told(found[0])}, ours {_told(found[1])}")
+    curves = {"theirs": _their_curve(parts, arguments.size, arguments.epochs, arguments.seed)}
+    for precision in ("float32", "bfloat16"):
+        curves[f"ours in {precision}"] = _our_curve(parts, arguments.size, arguments.seed, precision)
+    for name, curve in curves.items():
+        print(f"{name}: " + ", ".join(f"{auroc:.3f} after {seconds:.0f} s" for seconds, auroc in curve))
+    for whose, final in (("its own last", None), ("their last", curves["theirs"][-1][1])):
+        levels = {name: CHANCE + SHARE * ((final or curve[-1][1]) - CHANCE) for name, curve in curves.items()}
+        told = (f"{name} {_told(_seconds_to(curve, levels[name]))}" for name, curve in curves.items())
+        print(f"{SHARE:.0%} of {whose} above chance: {', '.join(told)}")
 
 
 def _their_curve(parts: ValidationParts, size: int, epochs: int, seed: int) -> Curve:
@@ -82,8 +83,8 @@ def _with_gradients(teacher: Teacher, batch: Tensor) -> tuple[Tensor, ...]:
     return tuple(features[1:])
 
 
-def _our_curve(parts: ValidationParts, size: int, seed: int) -> Curve:
-    config = model_config(image_height=size, image_width=size)
+def _our_curve(parts: ValidationParts, size: int, seed: int, precision: str) -> Curve:
+    config = model_config(image_height=size, image_width=size, precision=precision)
     curve: Curve = []
     for steps in STEPS:
         fitted = fit(config, recipe(seed=seed, steps=steps), parts.train, parts.early_stop)

@@ -1,6 +1,7 @@
 """Seconds of a training step: the authors' loop written out, and ours on the same networks, images and batch.
 
     python -m benchmarks.training_step [--teacher resnet18] [--size 256] [--batch 16] [--steps 6] [--rounds 3]
+        [--precision bfloat16]
 
 Their loop is `benchmarks.authors_loop`, with the teacher's fourth stage computed and thrown away. Ours: the teacher
 once before the first step, without gradients and without its fourth stage, channels last, a fused optimiser. Rounds
@@ -36,18 +37,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours")
     arguments = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (arguments.batch, arguments.size, arguments.size, 3), np.uint8)
     ratios, seconds = [], []
     for number in range(arguments.rounds):
         theirs = _their_step(arguments.teacher, images, arguments.steps)
-        step, pass_of_teacher = _our_step(arguments.teacher, images, arguments.steps)
+        step, pass_of_teacher = _our_step(arguments.teacher, arguments.precision, images, arguments.steps)
         ours = step + pass_of_teacher / EPOCHS
         print(f"round {number}: theirs {theirs:.2f} s, ours {step:.2f} s, the teacher's pass {pass_of_teacher:.2f} s")
         ratios.append(theirs / ours)
         seconds.append((theirs, ours))
     theirs, ours = (statistics.median(one) for one in zip(*seconds, strict=True))
-    print(f"{arguments.teacher}, {arguments.size} pixels, batch {arguments.batch}, {torch.get_num_threads()} threads")
+    how = f"{torch.get_num_threads()} threads, ours in {arguments.precision}"
+    print(f"{arguments.teacher}, {arguments.size} pixels, batch {arguments.batch}, {how}")
     print(f"their step {theirs:.2f} s, ours {ours:.2f} s: {statistics.median(ratios):.2f} times as fast")
     print(f"(from {min(ratios):.2f} to {max(ratios):.2f} in {arguments.rounds} rounds)")
 
@@ -70,9 +73,10 @@ def _their_features(encoder: ResNet, batch: Tensor) -> tuple[Tensor, ...]:
     return first, second, third
 
 
-def _our_step(teacher: str, images: np.ndarray, steps: int) -> tuple[float, float]:
+def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> tuple[float, float]:
     """Seconds of a step, and of the teacher's pass over a batch."""
-    config = model_config("paper", teacher=teacher, image_height=images.shape[1], image_width=images.shape[2])
+    height, width = images.shape[1:3]
+    config = model_config("paper", teacher=teacher, image_height=height, image_width=width, precision=precision)
     settings = recipe("paper", batch_size=len(images), loss="flattened")
     model = build_model(config, pretrained=False)
     with CachedFeatures(model, len(images)) as cache:
