@@ -5,9 +5,9 @@
 FOLDER has train/good. Quality is the image AUROC of drawn defects on parts that were set apart (see
 `benchmarks.validation`). Theirs: `benchmarks.authors_loop` for the paper's 200 epochs, with the paper's map. Ours:
 the default recipe, and shorter trainings of it, each from its beginning, with the teacher's pass and the shares of
-the map in its time, in float32 and in bfloat16. At a constant rate, as theirs is, the weights after some steps are those of a training that is
-so short. Both have the default teacher, whose unused stages neither computes. Looking at the validation parts takes
-no part in the time.
+the map in its time, in float32 and in bfloat16. At a constant rate, as theirs is, the weights after some steps are
+those of a training that is so short. Both have the default teacher, whose unused stages neither computes. Looking at
+the validation parts takes no part in the time.
 """
 
 import argparse
