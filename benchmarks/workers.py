@@ -1,6 +1,6 @@
 """What more workers bring: images a second of two and one that score, and of sixteen and one that only wait.
 
-    python -m benchmarks.workers [--rounds 2] [--images 2048] [--waiting-rounds 1]
+    python -m benchmarks.workers [--rounds 2] [--images 6144] [--waiting-rounds 1]
 
 Scoring workers: nights of the same images by embedded clusters of one and of two processes, one thread each, taking
 turns. Waiting workers: `benchmarks.waiting_scorer` in place of the networks, so that two cores serve sixteen; each
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--waiting-rounds", type=int, default=1, help="of five minutes each")
-    parser.add_argument("--images", type=int, default=2048, help="of a night that is scored")
+    parser.add_argument("--images", type=int, default=6144, help="of a night that is scored")
     parser.add_argument("--waiting", type=int, default=16, help="workers that wait")
     parser.add_argument("--waiting-batches", type=int, default=12, help="of 256 images, for each worker that waits")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """SQL over the sealed scores, with DuckDB."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
@@ -41,7 +41,7 @@ def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnect
     connection.register("seals", plans if merged is None else pa.concat_tables([merged.plans, plans]))
     connection.register("unmerged", _rows_of_parts(store, sealed))
     if with_labels:
-        connection.register("labels", seal_rows.as_table(_LABELS, _label_rows(store)))
+        connection.register("labels", _all_labels(store))
     connection.execute("SET TimeZone = 'UTC'")
     latest, superseded = (merged.latest, merged.superseded) if merged else ([], [])
     copies = [*_copies(connection, store, "latest", latest), *_copies(connection, store, "superseded", superseded)]
@@ -126,7 +126,10 @@ def _dataset(store: Store, files: Sequence[tuple[str, ds.Expression | None]]) ->
     return ds.FileSystemDataset(fragments, scores.SCHEMA, form, system)
 
 
-def _label_rows(store: Store) -> Iterator[tuple]:
+def _all_labels(store: Store) -> pa.Table:
+    """The labels of every category, with a column that says which."""
+    tables = [_LABELS.empty_table()]
     for category in labels.list_label_categories(store):
-        for row in labels.read_labels(store, category).to_pylist():
-            yield (category, *row.values())
+        table = labels.read_labels(store, category)
+        tables.append(table.add_column(0, _LABELS.field("category"), pa.repeat(category, len(table))))
+    return pa.concat_tables(tables)
