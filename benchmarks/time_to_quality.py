@@ -47,14 +47,18 @@ def main() -> None:
     parts = validation_parts(arguments.folder, arguments.size, arguments.seed)
     print(f"{arguments.folder.name}: {len(parts.train)} images to train, {len(parts.unmarred)} set apart", flush=True)
     curves = {"theirs": _their_curve(parts, arguments.size, arguments.epochs, arguments.seed)}
+    _print("theirs", curves["theirs"])
     for precision in ("float32", "bfloat16"):
-        curves[f"ours in {precision}"] = _our_curve(parts, arguments.size, arguments.seed, precision)
-    for name, curve in curves.items():
-        print(f"{name}: " + ", ".join(f"{auroc:.3f} after {seconds:.0f} s" for seconds, auroc in curve))
+        curve = curves[f"ours in {precision}"] = _our_curve(parts, arguments.size, arguments.seed, precision)
+        _print(f"ours in {precision}", curve)
     for whose, final in (("its own last", None), ("their last", curves["theirs"][-1][1])):
         levels = {name: CHANCE + SHARE * ((final or curve[-1][1]) - CHANCE) for name, curve in curves.items()}
         told = (f"{name} {_told(_seconds_to(curve, levels[name]))}" for name, curve in curves.items())
         print(f"{SHARE:.0%} of {whose} above chance: {', '.join(told)}")
+
+
+def _print(name: str, curve: Curve) -> None:
+    print(f"{name}: " + ", ".join(f"{auroc:.3f} after {seconds:.0f} s" for seconds, auroc in curve), flush=True)
 
 
 def _their_curve(parts: ValidationParts, size: int, epochs: int, seed: int) -> Curve:
