@@ -54,7 +54,7 @@ bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a ni
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
-	test ! -d $(DATA)/pcb_77000 || $(BIN)/python -m benchmarks.time_to_quality $(DATA)/pcb_77000
+	test ! -d $(DATA)/pcb_77000 || $(BIN)/python -m benchmarks.time_to_quality $(DATA)/pcb_77000 --size 128
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m benchmarks.night_sizes
