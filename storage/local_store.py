@@ -209,14 +209,14 @@ class LocalStore(Store):
             folder = str(self._inside(self.root / prefix, prefix))
             return sorted(
                 name[:-1]
-                for name, entry in self._entries(folder)
+                for name, entry in _entries(folder)
                 if name.endswith("/") and self._holds_object(self._below(entry, prefix), prefix + name, ())
             )
 
     def _walk(self, folder: str, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
         """Objects below the real `folder`, whose key is `at`; `above` are those we came through."""
         _refuse_circle(folder, above)
-        for name, entry in self._entries(folder):
+        for name, entry in _entries(folder):
             key = at + name
             if name.endswith("/"):
                 if key.startswith(prefix) or prefix.startswith(key):
@@ -229,34 +229,16 @@ class LocalStore(Store):
         that it is one."""
         _refuse_circle(folder, above)
         below = []
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(RESERVED):
-                    continue
-                if entry.is_dir():
-                    below.append(entry)
-                elif _object_status(entry):
-                    return True
-        keyed = ((entry, f"{at}{_shown(entry.name)}/") for entry in below)
-        return any(self._holds_object(self._below(entry, key), key, (*above, folder)) for entry, key in keyed)
+        for name, entry in _scan(folder):
+            if name.endswith("/"):
+                below.append((at + name, entry))
+            elif _object_status(entry):
+                return True
+        return any(self._holds_object(self._below(entry, key), key, (*above, folder)) for key, entry in below)
 
     def _below(self, entry: os.DirEntry[str], key: str) -> str:
         """The real folder of an entry of a real one: only links are followed, since that takes many system calls."""
         return str(self._inside(Path(entry.path), key)) if entry.is_symlink() else entry.path
-
-    @staticmethod
-    def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """Names in a folder, folders with a '/' behind, in the order of their keys."""
-        try:
-            with os.scandir(folder) as entries:
-                named = [
-                    (_shown(entry.name) + ("/" if entry.is_dir() else ""), entry)
-                    for entry in entries
-                    if not entry.name.startswith(RESERVED)
-                ]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted(named, key=itemgetter(0))
 
     def _target(self, key: str) -> Path:
         """Where `key` is written, its folder made."""
@@ -335,6 +317,19 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """`_scan` in the order of the keys."""
+    return sorted(_scan(folder), key=itemgetter(0))
+
+
+def _scan(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Names in a folder as they come, folders with a '/' behind. None if it is gone, or no folder."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(RESERVED):
+                yield _shown(entry.name) + ("/" if entry.is_dir() else ""), entry
 
 
 def _refuse_circle(folder: str, above: tuple[str, ...]) -> None:

@@ -96,7 +96,12 @@ def test_a_name_that_is_no_utf8_is_shown_and_refused(local: LocalStore) -> None:
 
 def test_empty_folders_are_no_children(local: LocalStore) -> None:
     (local.root / "images/empty/deeper").mkdir(parents=True)
-    os.mkfifo(local.root / "images/empty/deeper/pipe")
+    assert local.children("images/") == []
+
+
+def test_a_pipe_makes_no_child(local: LocalStore) -> None:
+    (local.root / "images/piped").mkdir(parents=True)
+    os.mkfifo(local.root / "images/piped/pipe")
     assert local.children("images/") == []
 
 
