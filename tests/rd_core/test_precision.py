@@ -60,7 +60,7 @@ def test_a_training_in_bfloat16_learns_and_its_weights_are_float32() -> None:
     losses = [look.validation_loss for look in fitted.history]
     assert losses[-1] < 0.9 * losses[0]
     assert {one.dtype for one in fitted.model.student.parameters()} == {torch.float32}
-    assert np.isfinite(fitted.model.score(np.asarray(textured(2, seed=2))).maps).all()
+    assert np.isfinite(fitted.model.score(textured(2, seed=2)).maps).all()
 
 
 @pytest.mark.parametrize(
