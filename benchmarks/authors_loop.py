@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rd_core.config import recipe
 from rd_core.loss import flattened
 from rd_core.model import ReverseDistillation
 from rd_core.preprocessing import normalise
 
-BATCH = 16
-LEARNING_RATE, BETAS = 5e-3, (0.5, 0.999)
+SETTINGS = recipe("paper")
 
 
 class AuthorsLoop:
@@ -25,9 +25,10 @@ class AuthorsLoop:
     def __init__(self, model: ReverseDistillation, teacher: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
         self.model = model.to(memory_format=torch.contiguous_format)
         self._teacher = teacher
-        self._trained = nn.ModuleList([model.bottleneck, model.student]).train()
+        self._trained = nn.ModuleList([model.bottleneck, model.student])
+        rate, betas = SETTINGS.learning_rate, SETTINGS.betas
         self._optimiser = torch.optim.Adam(
-            self._trained.parameters(), lr=LEARNING_RATE, betas=BETAS, fused=False, foreach=True
+            self._trained.parameters(), lr=rate, betas=betas, fused=False, foreach=True
         )
 
     def normalised(self, images: NDArray[np.uint8]) -> Tensor:

@@ -23,6 +23,7 @@ from benchmarks.throughput import night, put_model, put_pictures
 from flows.dask_cluster import dask_cluster
 from flows.prefect_server import prefect_server
 from flows.settings import load_settings
+from rd_core.config import PRECISIONS
 from storage.filesystem import open_store
 from storage.layout import images_prefix
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
     arguments = parser.parse_args()
     before = dict(os.environ)  # Dask leaves OMP_NUM_THREADS=1 in it, which would take half of anomalib's cores
     with tempfile.TemporaryDirectory() as folder, prefect_server():

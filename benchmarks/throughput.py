@@ -16,7 +16,6 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ from flows.inspection import inspect_images
 from flows.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core import checkpoint
-from rd_core.config import ModelConfig
+from rd_core.config import PRECISIONS, ModelConfig, Precision
 from rd_core.model import build_model
 from rd_core.precision import networks_in
 from rd_core.preprocessing import PREPROCESSING_VERSION
@@ -66,7 +65,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
@@ -112,7 +111,7 @@ def put_model(
     category: str,
     size: int,
     teacher: str = TEACHER,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
 ) -> bytes:
     """An untrained model costs what a trained one costs, if it flags no more: one of the sixteen pictures here."""
     config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.authors_loop import BATCH, AuthorsLoop
+from benchmarks.authors_loop import SETTINGS, AuthorsLoop
 from benchmarks.validation import ValidationParts, quality, validation_parts
-from rd_core.config import model_config, recipe
+from rd_core.config import PRECISIONS, Precision, model_config, recipe
 from rd_core.descent import batches
 from rd_core.model import build_model, prepare_for_inference
 from rd_core.teacher import Teacher
@@ -48,7 +48,7 @@ def main() -> None:
     print(f"{arguments.folder.name}: {len(parts.train)} images to train, {len(parts.unmarred)} set apart", flush=True)
     curves = {"theirs": _their_curve(parts, arguments.size, arguments.epochs, arguments.seed)}
     _print("theirs", curves["theirs"])
-    for precision in ("float32", "bfloat16"):
+    for precision in PRECISIONS:
         curve = curves[f"ours in {precision}"] = _our_curve(parts, arguments.size, arguments.seed, precision)
         _print(f"ours in {precision}", curve)
     for whose, final in (("its own last", None), ("their last", curves["theirs"][-1][1])):
@@ -65,8 +65,8 @@ def _their_curve(parts: ValidationParts, size: int, epochs: int, seed: int) -> C
     torch.manual_seed(seed)
     model = build_model(model_config("paper", teacher="efficientnet_lite0", image_height=size, image_width=size))
     loop = AuthorsLoop(model, partial(_with_gradients, model.teacher.requires_grad_(True)))
-    order = batches(len(parts.train), BATCH, seed)
-    steps = epochs * -(-len(parts.train) // BATCH)
+    order = batches(len(parts.train), SETTINGS.batch_size, seed)
+    steps = epochs * -(-len(parts.train) // SETTINGS.batch_size)
     looks = {round(steps * (number + 1) / LOOKS) for number in range(LOOKS)}
     curve: Curve = []
     spent = 0.0
@@ -87,7 +87,7 @@ def _with_gradients(teacher: Teacher, batch: Tensor) -> tuple[Tensor, ...]:
     return tuple(features[1:])
 
 
-def _our_curve(parts: ValidationParts, size: int, seed: int, precision: str) -> Curve:
+def _our_curve(parts: ValidationParts, size: int, seed: int, precision: Precision) -> Curve:
     config = model_config(image_height=size, image_width=size, precision=precision)
     curve: Curve = []
     for steps in STEPS:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torchvision.models import ResNet
 
 from benchmarks.authors_loop import AuthorsLoop
-from rd_core.config import model_config, recipe
+from rd_core.config import PRECISIONS, model_config, recipe
 from rd_core.descent import Descent, Sources
 from rd_core.model import build_model
 from rd_core.teacher_features import CachedFeatures, stream_features
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of ours")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
     arguments = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (arguments.batch, arguments.size, arguments.size, 3), np.uint8)
     ratios, seconds = [], []

@@ -27,6 +27,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from rd_core.config import Precision
 from rd_core.drift.settings import DriftSettings
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
@@ -67,7 +68,7 @@ class CategorySettings(BaseModel):
     """an image with more is not decoded"""
     engine: Literal["torch", "openvino"] = "torch"
     """what computes scores on CPUs: `openvino` needs the extra of that name and is faster; a GPU has torch alone"""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
     seed: int = 0
 

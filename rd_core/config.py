@@ -2,7 +2,7 @@
 
 import difflib
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,6 +11,8 @@ from rd_core.errors import ConfigError
 COARSEST_STRIDE = 32
 RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class ModelConfig(_Record):
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """what teacher, bottleneck and student compute in, to train and to score. Half the bits are quicker where
     `rd_core.precision.is_quick` says so; map and score are float32 with either"""
 

@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core import checkpoint, holdout, training
-from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.config import ModelConfig, Precision, TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
 from rd_core.errors import CheckpointError
 from rd_core.model import ReverseDistillation, default_device
@@ -51,7 +51,7 @@ class TrainingRequest:
     white_level: int
     max_pixels: int
     seed: int
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
     @property
     def training_config(self) -> TrainingConfig:
