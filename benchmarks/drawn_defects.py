@@ -93,9 +93,7 @@ def smear(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]
     """A patch that is blurred, more in one direction."""
     side = len(picture)
     cover = _blot(rng, side, rng.uniform(0.06, 0.2) * side)
-    rng.uniform(
-        0, np.pi
-    )  # a turn that is not made: without the draw, all later defects would be others than were measured
+    rng.uniform()  # decides nothing, but without it all later defects would be others than those that were measured
     dragged = gaussian_filter(picture, (rng.uniform(1, 3) * side / 200, rng.uniform(1, 6) * side / 200, 0))
     return _laid_over(picture, dragged * rng.uniform(0.9, 1.1), cover), cover > PRESENT
 

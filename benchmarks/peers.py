@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -148,16 +148,17 @@ def _load(folder: Path) -> Category:
     test = sorted(path for path in (folder / "test").glob("*/*") if path.is_file())
     return Category(
         name=folder.name,
-        train=np.stack([_picture(path) for path in train]),
+        train=pictures(train, SIDE),
         train_names=[path.name for path in train],
-        test=np.stack([_picture(path) for path in test]),
+        test=pictures(test, SIDE),
         is_anomalous=np.array([path.parent.name != "good" for path in test]),
         masks=[_mask(folder, path) for path in test],
     )
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
-    return resize(np.asarray(Image.open(path).convert("RGB")), SIDE, SIDE)
+def pictures(paths: Sequence[Path], side: int) -> NDArray[np.uint8]:
+    """Decoded and resized to a square: uint8 (N, side, side, 3)."""
+    return np.stack([resize(np.asarray(Image.open(path).convert("RGB")), side, side) for path in paths])
 
 
 def _mask(folder: Path, path: Path) -> NDArray[np.bool_] | None:

@@ -17,15 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw
-from benchmarks.peers import PART_PATTERNS
+from benchmarks.peers import PART_PATTERNS, pictures
 from rd_core import holdout
 from rd_core.config import DEFAULT_RECIPE, RECIPES, model_config, recipe
 from rd_core.model import ReverseDistillation, prepare_for_inference
-from rd_core.preprocessing import resize
 from rd_core.training import fit
 
 KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
@@ -93,7 +91,7 @@ def main() -> None:
 def validation_parts(folder: Path, size: int, seed: int) -> ValidationParts:
     """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart."""
     paths = sorted((folder / "train" / "good").iterdir())
-    images = np.stack([resize(np.asarray(Image.open(path).convert("RGB")), size, size) for path in paths])
+    images = pictures(paths, size)
     names = [path.name for path in paths]
     parts = holdout.parts_of(names, PART_PATTERNS.get(folder.name))
     shuffled = sorted(set(parts))
