@@ -1,12 +1,13 @@
-"""The shares of direction, magnitude and coarse distance, by early-stop normals and made-up defects."""
+"""The shares of direction, magnitude and memories in the map, by early-stop normals and made-up defects."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rd_core.blend import best_share, squared_distance
-from rd_core.coarse_distance import CoarseDistance
+from rd_core.config import COARSEST_STRIDE
 from rd_core.loss import cosine_distance
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.teacher_features import FeatureSource
@@ -17,6 +18,10 @@ FLOOR = 0.1
 """the quantile of a map below which nearly nothing lies: what every place of a normal image has"""
 SMALLEST_LEVEL = 1e-3
 """of a map: where normals do not differ there is none"""
+LEAST_CONTRAST = 0.1
+"""of a map's peak above its floor, relative to the peak: a picture of one cell has a floor only"""
+FINER_MEMORY = 1 / 3
+"""of what the coarse cells leave, the share of the finer ones; the student's is the rest"""
 
 
 @torch.no_grad()
@@ -28,8 +33,8 @@ def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: Feature
     model.eval()
     if model.config.magnitude:
         _fit_magnitude(model, normal, marred)
-    if model.coarse is not None:
-        _fit_coarse(model, model.coarse, normal)
+    if model.memories:
+        _fit_memories(model, normal)
 
 
 def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
@@ -45,16 +50,37 @@ def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: Fe
     model.blend.set(share, peaks[0].float(), peaks[1].float())
 
 
-def _fit_coarse(model: ReverseDistillation, coarse: CoarseDistance, normal: FeatureSource) -> None:
-    """The coarse distance beside what the student gives, as much as the floor of the student's map is of its peak.
+class _Levels(NamedTuple):
+    """Of one map, means over normal images."""
 
-    That is near a half on textures, where a faint defect drowns in what every place has, and near 0 where the map is
-    quiet but for a few places, and cells can only blur it.
+    floor: float
+    peak: float
+
+    @property
+    def contrast(self) -> float:
+        return max(self.peak - self.floor, LEAST_CONTRAST * self.peak)
+
+
+def _fit_memories(model: ReverseDistillation, normal: FeatureSource) -> None:
+    """The memories beside what the student gives, each map measured by how far its peaks stand above its floor.
+
+    The coarse cells' share is what the floor of the student's map is of its peak: near a half on textures, where a
+    faint defect drowns in what every place has, and near 0 where the map is quiet but for a few places, and coarse
+    cells can only blur it.
     """
-    floor, peak, coarse_peak = _levels(model, coarse, normal)
-    share = floor / peak
-    model.blend.scale((1 - share) / peak)
-    coarse.weight.fill_(share / coarse_peak)
+    levels, *of_memories = _levels(model, normal)
+    coarse = min(levels.floor / levels.peak, 1.0)
+    is_coarse = [memory.side == COARSEST_STRIDE for memory in model.memories]
+    finer = FINER_MEMORY if not all(is_coarse) else 0.0
+    rest = 1 - coarse if any(is_coarse) else 1.0
+    weights = [rest * (1 - finer) / levels.contrast]
+    for wide, found in zip(is_coarse, of_memories, strict=True):
+        weights.append((coarse if wide else rest * finer) / found.contrast)
+    # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
+    peak = sum(weight * found.peak for weight, found in zip(weights, (levels, *of_memories), strict=True))
+    model.blend.scale(weights[0] / peak)
+    for memory, weight in zip(model.memories, weights[1:], strict=True):
+        memory.weight.fill_(weight / peak)
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
@@ -70,19 +96,24 @@ def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
     return torch.cat(found)
 
 
-def _levels(model: ReverseDistillation, coarse: CoarseDistance, source: FeatureSource) -> tuple[float, float, float]:
-    """Means over images: floor and peak of the map that the student gives, peak of the unweighed coarse distance."""
-    stages = len(model.config.map_stages)
-    levels = []
+def _levels(model: ReverseDistillation, source: FeatureSource) -> list[_Levels]:
+    """Of the map that the student gives, then of each memory's, unweighed."""
+    assembly, stages = model.assembly, len(model.config.map_stages)
+    rows = []
     for features in _in_turn(model, source):
         targets = model.standardisation(features)
         distances = model.blend(model.counting(targets), model.counting(model(targets)))
-        fine = torch.stack([model.assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)
-        wide = model.assembly.of_stage(stages, coarse.unweighed(features))
-        low = fine[:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1)  # which takes no more than 16 million values
-        levels.append(torch.stack([low, fine.amax(dim=(1, 2)), wide.amax(dim=(1, 2))], dim=1))
-    floor, peak, coarse_peak = torch.cat(levels).mean(dim=0).clamp_min(SMALLEST_LEVEL).tolist()
-    return floor, peak, coarse_peak
+        maps = [torch.stack([assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)]
+        for number, memory in enumerate(model.memories):
+            maps.append(assembly.of_stage(stages + number, memory.unweighed(features)))
+        rows.append(torch.stack([_floor_and_peak(one) for one in maps], dim=1))
+    return [_Levels(*found) for found in torch.cat(rows).mean(dim=0).clamp_min(SMALLEST_LEVEL).tolist()]
+
+
+def _floor_and_peak(maps: Tensor) -> Tensor:
+    """(B, H, W) -> (B, 2)"""
+    low = maps[:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1)  # which takes no more than 16 million values
+    return torch.stack([low, maps.amax(dim=(1, 2))], dim=1)
 
 
 def _in_turn(model: ReverseDistillation, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:

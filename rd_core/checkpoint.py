@@ -8,14 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rd_core.config import ModelConfig
+from rd_core.config import COARSEST_STRIDE, ModelConfig
 from rd_core.errors import CheckpointError, ConfigError
 from rd_core.model import ReverseDistillation, build_model
+from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 3
-BEFORE_COARSE = 2
-"""the format of models whose map has no coarse distance, and whose settings do not speak of one"""
+FORMAT = 4
+OF_ONE_COVARIANCE = 3
+"""the format of models whose map holds coarse cells' Mahalanobis distance, with a setting and tensors named `coarse`:
+the distance from a memory whose only item is the mean"""
+OF_THE_STUDENT_ALONE = 2
+"""the format of models from before that"""
 
 
 def to_bytes(model: ReverseDistillation) -> bytes:
@@ -31,14 +35,17 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     or not finite.
     """
     header = header_of(data)
-    if header.get("format") not in (FORMAT, BEFORE_COARSE):
+    if header.get("format") not in (FORMAT, OF_ONE_COVARIANCE, OF_THE_STUDENT_ALONE):
         raise CheckpointError(
-            f"the weights have format {header.get('format')!r}, this program reads {BEFORE_COARSE} and {FORMAT}; "
-            "they could be misread. Use the program that wrote them, or train again."
+            f"the weights have format {header.get('format')!r}, this program reads {OF_THE_STUDENT_ALONE} to "
+            f"{FORMAT}; they could be misread. Use the program that wrote them, or train again."
         )
     tensors = tensors_of(data)
     try:
-        config = ModelConfig.from_dict(_settings(header))
+        settings = header["model"]
+        if header["format"] != FORMAT:
+            settings, tensors = _brought_up(settings, tensors)
+        config = ModelConfig.from_dict(settings)
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
@@ -47,8 +54,14 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     return model.eval().to(memory_format=torch.channels_last).to(device)
 
 
-def _settings(header: dict[str, Any]) -> dict[str, Any]:
-    return header["model"] | ({"coarse": False} if header["format"] == BEFORE_COARSE else {})
+def _brought_up(settings: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Settings and tensors of an older format, as today's has them."""
+    settings = dict(settings)
+    if not settings.pop("coarse", False):
+        return settings | {"memory_cells": ()}, tensors
+    tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}
+    tensors["memories.0.items"] = torch.zeros(ITEMS, len(tensors["memories.0.mean"]))
+    return settings | {"memory_cells": (COARSEST_STRIDE,)}, tensors
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds

@@ -73,9 +73,9 @@ class ModelConfig(_Record):
     magnitude: bool = True
     """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
     paper's map of directions alone"""
-    coarse: bool = True
-    """the map holds how far the features, averaged over cells of 32 pixels, lie from the normals'. False: what the
-    student gives alone, as in the paper"""
+    memory_cells: tuple[Literal[16, 32], ...] = (16, 32)
+    """the map holds how far the features, averaged over cells of so many pixels, lie from the nearest that is
+    remembered of the normals. None: what the student gives alone, as in the paper"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     score: Literal["max", "sum"] = "max"
@@ -91,6 +91,11 @@ class ModelConfig(_Record):
             raise ConfigError(
                 f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
                 "twice. Give some of 1, 2, 3 in rising order."
+            )
+        if list(self.memory_cells) != sorted(set(self.memory_cells)):
+            raise ConfigError(
+                f"memory_cells {self.memory_cells} are not in rising order, or one is there twice: its share "
+                "would count twice. Give some of 16, 32 in rising order, or none."
             )
         if self.bottleneck == "pretrained" and self.standardise:
             raise ConfigError(
@@ -231,7 +236,12 @@ def _check_side(name: str, value: int) -> None:
         )
 
 
-_PAPER_MODEL: dict[str, Any] = {"standardise": False, "magnitude": False, "coarse": False, "smoothing_sigma": 4.0}
+_PAPER_MODEL: dict[str, Any] = {
+    "standardise": False,
+    "magnitude": False,
+    "memory_cells": (),
+    "smoothing_sigma": 4.0,
+}
 _PAPER_TRAINING = TrainingConfig(
     recipe="paper",
     steps=None,

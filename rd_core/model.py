@@ -1,8 +1,9 @@
 """The whole detector: teacher, bottleneck, student, and the way from images to maps and scores."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
 from rd_core.blend import Blend
 from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
-from rd_core.coarse_distance import CoarseDistance
-from rd_core.config import COARSEST_STRIDE, ModelConfig
+from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
+from rd_core.normal_memory import NormalMemory
 from rd_core.precision import networks_in
 from rd_core.preprocessing import normalise
 from rd_core.standardisation import Standardisation
@@ -38,9 +39,9 @@ class ReverseDistillation(nn.Module):
         self.student = Student(teacher.spec, signed=config.standardise)
         strides = [STRIDES[stage - 1] for stage in config.map_stages]
         self.blend = Blend(len(strides))
-        self.coarse = CoarseDistance(teacher.channels) if config.coarse else None
-        if self.coarse is not None:
-            strides.append(COARSEST_STRIDE)
+        memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
+        self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
+        strides += config.memory_cells
         self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, tuple(strides))
         self.to(memory_format=torch.channels_last)
 
@@ -69,7 +70,7 @@ class ReverseDistillation(nn.Module):
         features = self.teacher_features(images)
         targets = self.standardisation(features)
         fine = self.blend(self.counting(targets), self.counting(self(targets)))
-        maps = self.assembly(fine if self.coarse is None else (*fine, self.coarse(features)))
+        maps = self.assembly((*fine, *(memory(features) for memory in self.memories)))
         distances = torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
         return maps, score_of(maps, self.config.score), distances
 

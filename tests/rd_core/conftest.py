@@ -45,7 +45,7 @@ def _random_model(small_config: ModelConfig) -> ReverseDistillation:
 
 
 def unsettled(model: ReverseDistillation) -> ReverseDistillation:
-    """The model in eval mode, its batch norms, standardisation and coarse distance with statistics that matter."""
+    """The model in eval mode, its batch norms, standardisation and memories with statistics that matter."""
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.3, 0.3)
@@ -54,8 +54,8 @@ def unsettled(model: ReverseDistillation) -> ReverseDistillation:
             torch.nn.init.uniform_(module.bias, -0.3, 0.3)
     for name, buffer in model.standardisation.named_buffers():
         torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else torch.nn.init.normal_(buffer, 0, 0.1)
-    if model.coarse is not None:
-        torch.nn.init.normal_(model.coarse.mean, 0, 0.1)
-        torch.nn.init.normal_(model.coarse.whitening, 0, 0.1)
-        torch.nn.init.uniform_(model.coarse.weight, 0.5, 1.0)
+    for memory in model.memories:
+        for buffer in (memory.mean, memory.whitening, memory.items):
+            torch.nn.init.normal_(buffer, 0, 0.1)
+        torch.nn.init.uniform_(memory.weight, 0.5, 1.0)
     return model.eval()

@@ -36,13 +36,28 @@ def test_a_model_survives_bytes(random_model, data):
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
 
 
-def test_a_model_of_before_the_coarse_distance_is_read_and_scores_without_it(data, random_model):
-    tensors = {name: tensor for name, tensor in random_model.state_dict().items() if not name.startswith("coarse.")}
-    settings = {name: value for name, value in random_model.config.to_dict().items() if name != "coarse"}
-    old = from_bytes(pack({"format": 2, "model": settings}, tensors))
-    assert old.config == replace(random_model.config, coarse=False)
+@pytest.mark.parametrize(
+    ("number", "setting", "kept", "cells"),
+    [(2, {}, {}, ()), (3, {"coarse": False}, {}, ()), (3, {"coarse": True}, {"memories.1.": "coarse."}, (32,))],
+)
+def test_models_of_before_the_memories_are_read_and_score_as_they_did(random_model, number, setting, kept, cells):
+    """Format 2 had the student alone; 3 had beside it the Mahalanobis distance of cells of 32 pixels."""
+    tensors = {}
+    for name, tensor in random_model.state_dict().items():
+        for prefix, old_prefix in kept.items():
+            if name.startswith(prefix) and not name.endswith(".items"):
+                tensors[name.replace(prefix, old_prefix)] = tensor
+        if not name.startswith("memories."):
+            tensors[name] = tensor
+    settings = {name: value for name, value in random_model.config.to_dict().items() if name != "memory_cells"}
+    old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
+    assert old.config == replace(random_model.config, memory_cells=cells)
+
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    random_model.coarse.weight.zero_()
+    for memory in random_model.memories:
+        memory.items.zero_()
+        if memory.side not in cells:
+            memory.weight.zero_()
     np.testing.assert_allclose(old.score(images).maps, random_model.score(images).maps, rtol=1e-5)
     assert from_bytes(to_bytes(old)).config == old.config
 

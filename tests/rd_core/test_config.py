@@ -46,7 +46,7 @@ def test_the_papers_recipe_is_the_papers():
     assert settings.loss == "per_position"
     assert settings.keep == "last"
     model = model_config("paper")
-    assert (model.standardise, model.magnitude, model.coarse, model.smoothing_sigma) == (False, False, False, 4.0)
+    assert (model.standardise, model.magnitude, model.memory_cells, model.smoothing_sigma) == (False, False, (), 4.0)
 
 
 def test_the_default_recipe_standardises():

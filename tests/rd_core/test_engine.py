@@ -30,9 +30,10 @@ def model_of(teacher: str, **settings: object) -> ReverseDistillation:
         for name, buffer in model.standardisation.named_buffers():
             torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else buffer.normal_(0, 0.1)
         model.blend.magnitude.copy_(torch.linspace(0.2, 0.6, len(model.blend.magnitude)))
-        model.coarse.mean.normal_(0, 0.1)
-        model.coarse.whitening.normal_(0, 0.1)
-        model.coarse.weight.fill_(0.5)
+        for memory in model.memories:
+            for buffer in (memory.mean, memory.whitening, memory.items):
+                buffer.normal_(0, 0.1)
+            memory.weight.fill_(0.5)
     return prepare_for_inference(model.eval())
 
 

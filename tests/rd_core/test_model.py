@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
 from rd_core.config import ModelConfig
@@ -30,22 +31,26 @@ def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, 
         assert all((t < 0).any() for t in targets) == signed
 
 
-@pytest.mark.parametrize("coarse", [0.0, 0.7])
-def test_score_follows_the_paper_step_by_step(random_model, images, coarse):
-    """Against the chain written out with torch's and SciPy's own functions; the paper has no coarse distance."""
-    random_model.coarse.weight.fill_(coarse)
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, 0.0), (0.2, 0.4)])
+def test_score_follows_the_paper_step_by_step(random_model, images, weights):
+    """Against the chain written out with torch's and SciPy's own functions; the paper has no memories."""
+    for memory, weight in zip(random_model.memories, weights, strict=True):
+        memory.weight.fill_(weight)
     batch = torch.from_numpy(images[:3])
     with torch.no_grad():
         features = random_model.teacher_features(batch)
         targets = random_model.standardisation(features)
         outputs = random_model(targets)
-    cells = np.concatenate(
-        [f.numpy().reshape(3, f.shape[1], 2, -1, 2, f.shape[3] // 2).mean((3, 5)) for f in features], 1
-    )
-    away = np.moveaxis(cells, 1, 3) - random_model.coarse.mean.numpy()
-    far = np.sqrt(((away.astype(np.float64) @ random_model.coarse.whitening.double().numpy()) ** 2).mean(axis=3))
-    wide = F.interpolate(torch.from_numpy(far)[:, None], size=64, mode="bilinear", align_corners=True)
-    total = coarse * wide[:, 0].numpy()
+    total = 0
+    for memory, cells in zip(random_model.memories, (4, 2), strict=True):
+        means = [
+            f.numpy().reshape(3, f.shape[1], cells, -1, cells, f.shape[3] // cells).mean((3, 5)) for f in features
+        ]
+        away = np.moveaxis(np.concatenate(means, 1), 1, 3).astype(np.float64) - memory.mean.numpy()
+        white = (away @ memory.whitening.double().numpy()).reshape(-1, away.shape[3])
+        far = cdist(white, memory.items.numpy()).min(axis=1).reshape(away.shape[:3]) / away.shape[3] ** 0.5
+        wide = F.interpolate(torch.from_numpy(far)[:, None], size=64, mode="bilinear", align_corners=True)
+        total = total + float(memory.weight) * wide[:, 0].numpy()
     for target, output in zip(targets, outputs, strict=True):
         t, s = target.double(), output.double()
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))

@@ -283,21 +283,47 @@ def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
     assert 0.5 < scores.mean() < 1.3
 
 
-def test_the_coarse_distance_has_the_share_that_the_floor_of_the_students_map_has(fitted):
-    model, images = fitted.model, torch.from_numpy(np.stack(list(textured(6, seed=1))))  # the early-stop normals
+def parts_of_the_map(model, images):
+    """What student and memories add to the maps of the images: (maps (B, H, W), ...), the student's first."""
+    features = model.teacher_features(torch.from_numpy(images))
+    targets = model.standardisation(features)
+    fine = model.blend(model.counting(targets), model.counting(model(targets)))
+    wide = [memory(features) for memory in model.memories]
+    kinds = [(*fine, *(torch.zeros_like(w) for w in wide))]
+    for k in range(len(wide)):
+        others = (w if i == k else torch.zeros_like(w) for i, w in enumerate(wide))
+        kinds.append((*(torch.zeros_like(f) for f in fine), *others))
+    return [model.assembly(kind) for kind in kinds]
+
+
+def test_the_coarse_cells_have_the_share_that_the_floor_of_the_students_map_has(fitted):
+    model, images = fitted.model, np.stack(list(textured(6, seed=1)))  # the early-stop normals
     with torch.inference_mode():
-        features = model.teacher_features(images)
-        targets = model.standardisation(features)
-        fine = model.blend(model.counting(targets), model.counting(model(targets)))
-        none = tuple(torch.zeros_like(f) for f in fine)
-        coarse = model.coarse(features)
-        halves = [model.assembly((*fine, torch.zeros_like(coarse))), model.assembly((*none, coarse))]
-        assert torch.allclose(sum(halves), model.detect(images)[0], atol=1e-5)
-    fine_peak, coarse_peak = (float(half.amax(dim=(1, 2)).mean()) for half in halves)
-    floor = np.quantile(halves[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean()
-    assert fine_peak + coarse_peak == pytest.approx(1, rel=0.01)  # features are kept in float16
-    assert coarse_peak == pytest.approx(floor / fine_peak, rel=0.01)
-    assert 0.1 < coarse_peak < 0.9
+        parts = parts_of_the_map(model, images)
+        assert torch.allclose(sum(parts), model.detect(torch.from_numpy(images))[0], atol=1e-5)
+    peaks = [float(part.amax(dim=(1, 2)).mean()) for part in parts]
+    floors = [np.quantile(part.numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() for part in parts]
+    student, finer, coarse = (peak - floor for peak, floor in zip(peaks, floors, strict=True))
+    share = floors[0] / peaks[0]
+    assert 0.1 < share < 0.9
+    assert sum(peaks) == pytest.approx(1, rel=0.01)  # features are kept in float16
+    assert coarse / (student + finer + coarse) == pytest.approx(share, rel=0.01)
+    assert finer / student == pytest.approx(0.5, rel=0.01)
+
+
+@pytest.mark.parametrize(("cells", "shares"), [((16,), (2 / 3, 1 / 3)), ((32,), None)])
+def test_one_memory_alone_shares_with_the_student(cells, shares):
+    config = model_config(image_height=SIZE, image_width=SIZE, memory_cells=cells)
+    settings = recipe(steps=1, batch_size=4, pseudo_anomalies=0)
+    held = textured(4, seed=1)
+    model = fit(config, settings, textured(8), held).model
+    with torch.inference_mode():
+        parts = parts_of_the_map(model, np.stack(list(held)))
+    floors = [np.quantile(part.numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() for part in parts]
+    peaks = [float(part.amax(dim=(1, 2)).mean()) for part in parts]
+    contrasts = [peak - floor for peak, floor in zip(peaks, floors, strict=True)]
+    expected = shares or (1 - floors[0] / peaks[0], floors[0] / peaks[0])
+    assert contrasts[1] / sum(contrasts) == pytest.approx(expected[1], rel=0.01)
 
 
 def test_normals_that_are_all_one_cell_give_a_model_that_can_be_kept():
@@ -306,7 +332,7 @@ def test_normals_that_are_all_one_cell_give_a_model_that_can_be_kept():
     model = fit(model_config(image_height=32, image_width=32), settings, one, one[:2]).model
     found = from_bytes(to_bytes(model)).score(one[:1])
     assert np.isfinite(found.maps).all()
-    assert model.coarse.weight <= 1000  # rounding is not what the normals vary by
+    assert all(memory.weight <= 1000 for memory in model.memories)  # rounding is not what the normals vary by
 
 
 def test_the_papers_recipe_maps_directions_alone():
@@ -314,7 +340,7 @@ def test_the_papers_recipe_maps_directions_alone():
     model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
     assert (model.blend.direction == 1).all()
     assert (model.blend.magnitude == 0).all()
-    assert model.coarse is None
+    assert len(model.memories) == 0
 
 
 def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it_trains_on(small_config, fitted):
