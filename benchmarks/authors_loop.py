@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from rd_core.config import recipe
 from rd_core.loss import flattened
 from rd_core.model import ReverseDistillation
-from rd_core.preprocessing import normalise
 
 SETTINGS = recipe("paper")
 
@@ -33,8 +32,7 @@ class AuthorsLoop:
 
     def normalised(self, images: NDArray[np.uint8]) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), channels first in memory."""
-        spec = self.model.teacher.spec
-        return normalise(torch.from_numpy(images), spec.mean, spec.std).contiguous()
+        return self.model.normalisation(torch.from_numpy(images)).contiguous()
 
     def step(self, batch: Tensor) -> None:
         """One step on a normalised batch."""

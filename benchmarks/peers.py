@@ -37,7 +37,7 @@ from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.model import prepare_for_inference
-from rd_core.preprocessing import normalise, resize
+from rd_core.preprocessing import Normalisation, resize
 from rd_core.teacher import teacher_spec
 from rd_core.teacher_weights import load_weights
 from rd_core.training import fit
@@ -210,9 +210,11 @@ def _by_anomalib(model: Any, category: Category, finish: Callable[[], object]) -
     if missing:
         raise RuntimeError(f"anomalib's extractor lacks weights: {missing[:3]}. The comparison would mean nothing.")
 
+    normalised = Normalisation(spec.mean, spec.std)
+
     def batches(images: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
         for start in range(0, len(images), BATCH):
-            yield normalise(torch.from_numpy(images[start : start + BATCH]), spec.mean, spec.std).contiguous()
+            yield normalised(torch.from_numpy(images[start : start + BATCH])).contiguous()
 
     model.train()
     model.feature_extractor.eval()

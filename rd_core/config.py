@@ -1,6 +1,7 @@
 """Every setting of a model and of its training, each with its default in this one place."""
 
 import difflib
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
@@ -141,6 +142,9 @@ class TrainingConfig(_Record):
     pseudo_anomalies: int = 4
     """marred copies of every training image; shown one of them, the student is to give back the unmarred image's
     features. 0: it sees normal images alone, as in the paper"""
+    pseudo_anomalies_in_all: int = 1000
+    """at least so many marred copies, or as many as the student is shown: few normals have more copies each, or it
+    would see the same few defects again and again"""
     clean_share: float = 0.25
     """of a batch, shown unmarred all the same"""
     validate_every: int = 50
@@ -178,11 +182,12 @@ class TrainingConfig(_Record):
             raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
         if not 0 <= self.clean_share <= 1:
             raise ConfigError(f"clean_share {self.clean_share} is no share of a batch. Give one in [0, 1].")
-        if self.magnitude_loss < 0 or self.pseudo_anomalies < 0:
-            raise ConfigError(
-                f"magnitude_loss {self.magnitude_loss} and pseudo_anomalies {self.pseudo_anomalies} must not be "
-                "negative: the student would learn the opposite, or nothing. Give 0 to leave one out."
-            )
+        for name in ("magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"):
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"{name} {getattr(self, name)} must not be negative: the student would learn the opposite, or "
+                    "nothing. Give 0 to leave it out."
+                )
         if self.feature_cache_bytes < 0:
             raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")
 
@@ -192,6 +197,14 @@ class TrainingConfig(_Record):
             return self.steps
         assert self.epochs is not None  # __post_init__ holds that one of both is set
         return self.epochs * -(-normals // self.batch_size)
+
+    def marred_copies(self, normals: int) -> int:
+        """Of each of that many training normals."""
+        if not self.pseudo_anomalies:
+            return 0
+        shown = self.total_steps(normals) * min(self.batch_size, normals) * (1 - self.clean_share)
+        wanted = min(self.pseudo_anomalies_in_all, shown)
+        return max(self.pseudo_anomalies, math.ceil(wanted / normals))
 
 
 def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> TrainingConfig:

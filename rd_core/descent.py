@@ -174,16 +174,19 @@ class Descent:
         return value
 
     def _inputs(self, targets: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
-        """What the student is shown: the first of the batch as they are, of the others a marred copy."""
-        copies = self.config.pseudo_anomalies
-        clean = math.ceil(self.config.clean_share * len(indices)) if copies else len(indices)
-        if clean == len(indices):
+        """What the student is shown: some of the batch, drawn at random, as they are, of the others a marred copy."""
+        clean = math.ceil(self.config.clean_share * len(indices))
+        if not len(self.sources.marred_train) or clean == len(indices):
             return targets
-        shown = indices[clean:]
+        copies = len(self.sources.marred_train) // len(self.sources.train)
+        places = np.sort(self._copies.permutation(len(indices))[clean:])
         marred = self._targets(
-            self.sources.marred_train, shown * copies + self._copies.integers(copies, size=len(shown))
+            self.sources.marred_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
         )
-        return tuple(torch.cat([t[:clean], m]) for t, m in zip(targets, marred, strict=True))
+        shown = tuple(t.clone() for t in targets)
+        for whole, part in zip(shown, marred, strict=True):
+            whole[torch.from_numpy(places)] = part
+        return shown
 
     def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
         loss = LOSSES[self.config.loss](targets, found)

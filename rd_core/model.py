@@ -17,7 +17,7 @@ from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
 from rd_core.normal_memory import NormalMemory
 from rd_core.precision import networks_in
-from rd_core.preprocessing import normalise
+from rd_core.preprocessing import Normalisation
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
 from rd_core.teacher import STRIDES, Pretrained, build_teacher
@@ -34,6 +34,7 @@ class ReverseDistillation(nn.Module):
         teacher = pretrained.teacher
         self.config = config
         self.teacher = teacher
+        self.normalisation = Normalisation(teacher.spec.mean, teacher.spec.std)
         self.standardisation = Standardisation(teacher.channels)
         self.bottleneck = _bottleneck(config, pretrained)
         self.student = Student(teacher.spec, signed=config.standardise)
@@ -51,9 +52,8 @@ class ReverseDistillation(nn.Module):
 
     def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, H, W, 3) -> the teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
-        spec = self.teacher.spec
         with networks_in(self.config, self.device):
-            return _as_floats(self.teacher(normalise(images.to(self.device), spec.mean, spec.std)))
+            return _as_floats(self.teacher(self.normalisation(images.to(self.device))))
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Standardised teacher features -> the student's features, in the same shapes."""

@@ -143,8 +143,9 @@ def _beginning(
 def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:
     """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies)."""
     height, width = model_config.image_height, model_config.image_width
+    copies = config.marred_copies(len(train))
     marred = [
-        MarredImages(images, config.pseudo_anomalies, height, width, seed)
+        MarredImages(images, copies, height, width, seed)
         for seed, images in ((config.seed, train), (config.seed + 1, early_stop))
     ]
     return [train, early_stop, *marred]

@@ -87,3 +87,39 @@ def test_stages_that_make_no_map_are_refused(stages):
 def test_the_pretrained_bottleneck_refuses_standardised_features():
     with pytest.raises(ConfigError, match="Set standardise to false"):
         ModelConfig(bottleneck="pretrained")
+
+
+@pytest.mark.parametrize(
+    ("normals", "settings", "copies"),
+    [
+        (2000, {}, 4),
+        (250, {}, 4),
+        (100, {}, 10),
+        (35, {}, 29),
+        (35, {"steps": 20}, 4),  # 120 are shown in all
+        (35, {"steps": 40}, 7),  # 240
+        (5, {"steps": 40}, 30),  # 5 a step: 150
+        (35, {"pseudo_anomalies": 0}, 0),
+        (35, {"pseudo_anomalies_in_all": 0, "pseudo_anomalies": 3}, 3),
+    ],
+)
+def test_few_normals_have_more_marred_copies_each_but_none_that_is_never_shown(normals, settings, copies):
+    assert recipe(**settings).marred_copies(normals) == copies
+    assert recipe("paper").marred_copies(normals) == 0
+
+
+@pytest.mark.parametrize("name", ["magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"])
+def test_a_negative_weight_or_number_of_copies_is_refused(name):
+    with pytest.raises(ConfigError, match=f"{name} -1 must not be negative"):
+        recipe(**{name: -1})
+
+
+@pytest.mark.parametrize("cells", [(32, 16), (16, 16), (32, 32)])
+def test_cells_out_of_order_or_twice_are_refused(cells):
+    with pytest.raises(ConfigError, match="rising order"):
+        ModelConfig(memory_cells=cells)
+
+
+def test_other_cells_than_the_stages_allow_are_refused():
+    with pytest.raises(ConfigError, match="memory_cells"):
+        ModelConfig.from_dict({"memory_cells": [8]})

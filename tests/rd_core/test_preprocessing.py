@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rd_core.preprocessing import normalise, resize
+from rd_core.preprocessing import Normalisation, resize
 
 
 @pytest.mark.parametrize("shape", [(200, 300, 3), (50, 40, 3), (128, 64, 3)])
@@ -30,7 +30,7 @@ def test_resize_refuses_what_is_not_rgb_in_8_bits(bad):
 def test_normalise_is_channels_last_and_per_channel():
     batch = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    found = normalise(torch.from_numpy(batch), mean, std)
+    found = Normalisation(mean, std)(torch.from_numpy(batch))
     expected = ((batch / 255 - mean) / std).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
     assert found.is_contiguous(memory_format=torch.channels_last)

@@ -249,13 +249,16 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
     settings = recipe(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
     run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
-    shown = torch.stack(
-        [run._inputs(run._targets(run.sources.train, indices), indices)[0].flatten() for _ in range(9)]
-    )
-    assert (shown[:, :2] == torch.tensor([1.0, 4.0])).all()
-    marred = shown[:, 2:].long()
-    assert (marred // 3 == torch.tensor(indices[2:])).all()
-    assert set((marred % 3).flatten().tolist()) == {0, 1, 2}
+    targets = run._targets(run.sources.train, indices)
+    shown = torch.stack([run._inputs(targets, indices)[0].flatten() for _ in range(40)]).long()
+    own = torch.tensor(indices)
+    clean = shown == own
+    assert (clean.sum(dim=1) == 2).all()
+    assert clean.any(dim=0).all()  # not always the same images
+    marred = torch.where(clean, 3 * own, shown)
+    assert (marred // 3 == own).all()
+    assert set((marred % 3)[~clean].tolist()) == {0, 1, 2}
+    assert (targets[0].flatten() == own).all()  # which are what the loss compares with
 
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
