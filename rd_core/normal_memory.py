@@ -57,9 +57,11 @@ class NormalMemory(nn.Module):
     def unweighed(self, features: tuple[Tensor, ...]) -> Tensor:
         """The distance alone, per root of channels."""
         white = self._whitened(cell_means(features, self.side))
-        # The nearest by |x - i|^2 = |x|^2 + (|i|^2 - 2 x.i): one product, and nothing of the size of all differences.
-        nearest = (self.items.square().sum(dim=1) - 2 * (white @ self.items.T)).amin(dim=3)
-        return ((white.square().sum(dim=3) + nearest) / white.shape[3]).clamp_min(0).sqrt()
+        batch, height, width, channels = white.shape
+        # |x - i|^2 = |x|^2 - 2 (x.i - |i|^2 / 2): one product with an offset, and nothing else of cells times items.
+        offset = self.items.square().sum(dim=1) / -2
+        nearest = torch.addmm(offset, white.flatten(0, 2), self.items.T).amax(dim=1).view(batch, height, width)
+        return ((white.square().sum(dim=3) - 2 * nearest) / channels).clamp_min(0).sqrt()
 
     def fit(self, cells: "CellStatistics") -> None:
         """Take over mean and covariance of the training normals, and remember their cells."""
