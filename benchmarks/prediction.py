@@ -10,7 +10,6 @@ ratio is of one round.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -39,7 +38,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
     arguments = parser.parse_args()
-    before = dict(os.environ)  # Dask leaves OMP_NUM_THREADS=1 in it, which would take half of anomalib's cores
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
         for teacher in (SAME, DEFAULT):
@@ -55,18 +53,18 @@ def main() -> None:
                 for teacher in (SAME, DEFAULT):
                     put_pictures(store, teacher, day, arguments.images, arguments.size)
                     ours[teacher], _ = night(store, scheduler, teacher, day)
-                theirs = _theirs(arguments, Path(folder) / images_prefix(SAME, day), before)
+                theirs = _theirs(arguments, Path(folder) / images_prefix(SAME, day))
                 print(f"round {number}: ours {ours}, anomalib {theirs}", flush=True)
                 rounds.append((ours, theirs))
     for teacher in (SAME, DEFAULT):
         _print(f"{teacher}, store to sealed", [ours[teacher] / theirs["engine"] for ours, theirs in rounds])
 
 
-def _theirs(arguments: argparse.Namespace, folder: Path, environment: dict[str, str]) -> dict[str, float]:
+def _theirs(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
     command = [arguments.peers_python, "-m", "benchmarks.anomalib_prediction", str(folder)]
     done = subprocess.run(
         [*command, "--backbone", SAME, "--size", str(arguments.size)],
-        env=environment, capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         sys.exit(f"anomalib could not be measured: {done.stderr[-2000:]}")

@@ -13,6 +13,7 @@ from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from flows import worker_start
+from flows.environment import environment_kept
 from flows.settings import Settings
 from tasks.traces import are_wanted
 
@@ -41,22 +42,21 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     cores = settings.plant.workers or os.cpu_count() or 1
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()
-    with (
-        dask.config.set({**_CALM, **worker_start.DASK_CONFIG, **_traced()}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
-            # whole, for a forked worker begins with the environment of the process it was forked from
-            env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
-            memory_limit=WORKER_MEMORY_SHARE / workers,
-        ) as cluster,
-        Client(cluster),
-    ):
-        yield cluster.scheduler_address
+    with dask.config.set({**_CALM, **worker_start.DASK_CONFIG, **_traced()}):
+        with environment_kept():  # Dask sets one thread in this process too, for all that it starts later
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+                # whole, for a forked worker begins with the environment of the process it was forked from
+                env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
+                memory_limit=WORKER_MEMORY_SHARE / workers,
+            )
+        with cluster, Client(cluster):
+            yield cluster.scheduler_address
 
 
 def _traced() -> dict[str, list[str]]:

@@ -8,13 +8,18 @@ from collections.abc import Iterator, Mapping
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
     """This process's environment with `values` in it, and after that as it was."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    with environment_kept():
+        os.environ.update(values)
+        yield
+
+
+@contextlib.contextmanager
+def environment_kept() -> Iterator[None]:
+    """After what is done inside, this process's environment is as it was."""
+    before = dict(os.environ)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

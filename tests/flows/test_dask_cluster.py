@@ -45,9 +45,14 @@ def test_spare_cores_become_threads_of_the_workers(
     assert asked["env"] == {**os.environ, "RD_INSPECT_TORCH_THREADS": str(threads)}
 
 
-def test_it_listens_on_loopback_alone() -> None:
+def test_it_listens_on_loopback_alone_and_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask sets OMP_NUM_THREADS=1 where it starts workers, and so would take cores from what this process starts."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
     with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
         client.wait_for_workers(1)
+        assert dict(os.environ) == before
+        assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}  # a worker is one process a core
         me = psutil.Process()
         sockets = [
             socket
