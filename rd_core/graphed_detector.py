@@ -11,7 +11,6 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from rd_core.anomaly_map import AnomalyMaps
 from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
@@ -91,7 +90,8 @@ class GraphedDetector:
         with self._lock:  # the graph has one set of tensors
             self._images.copy_(torch.from_numpy(images))
             self._graph.replay()
-            return AnomalyMaps(*(_to_host(found) for found in self._found))
+            # Copies, for the next replay overwrites what it gave.
+            return AnomalyMaps(*(found.to("cpu", copy=True).numpy() for found in self._found))
 
 
 def graphed(model: ReverseDistillation, graph: Graph) -> ReverseDistillation | GraphedDetector:
@@ -109,8 +109,3 @@ def graphed(model: ReverseDistillation, graph: Graph) -> ReverseDistillation | G
         _log.warning("no CUDA graph, so scoring launches its kernels one by one, the same but slower: %s", reason)
         return model
     return found
-
-
-def _to_host(found: Tensor) -> NDArray[np.float32]:
-    kept: NDArray[np.float32] = found.cpu().numpy().copy()  # the next replay overwrites what it was
-    return kept

@@ -89,9 +89,9 @@ def test_a_replay_gives_the_models_maps_scores_and_distances(model, images) -> N
 
 def test_a_result_stays_when_the_next_one_comes(model, images) -> None:
     found = GraphedDetector(model, Replayed())
-    first = found.score(images[:MICRO_BATCH])
+    first = found._detect(images[:MICRO_BATCH])
     kept = first.maps.copy()
-    found.score(images[::-1][:MICRO_BATCH].copy())
+    found._detect(images[::-1][:MICRO_BATCH].copy())
     assert np.array_equal(first.maps, kept)
 
 
