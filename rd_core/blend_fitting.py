@@ -18,8 +18,8 @@ FLOOR = 0.1
 """the quantile of a map below which nearly nothing lies: what every place of a normal image has"""
 SMALLEST_LEVEL = 1e-3
 """of a map: where normals do not differ there is none"""
-LEAST_CONTRAST = 0.1
-"""of a map's peak above its floor, relative to the peak: a picture of one cell has a floor only"""
+LEAST_CONTRAST = 0.25
+"""of a map's peak above its floor, relative to the peak: a picture of few cells has little but a floor"""
 FINER_MEMORY = 1 / 3
 """of what the coarse cells leave, the share of the finer ones; the student's is the rest"""
 

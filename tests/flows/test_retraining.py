@@ -60,7 +60,8 @@ def put_plant(store: Store) -> list[str]:
     put_champion(store, "poisoned", threshold=RIGHT)
     put_champion(store, "few")
     for category in ("better", "overtaken", "poisoned"):
-        put_judges(store, category)
+        # Without masks the edges of the map, which one step of training moves, are no reason to promote.
+        put_judges(store, category, masks=category != "poisoned")
         put_new_normals(store, category, NEW)
     put_new_normals(store, "few", 5)
     put_new_normals(store, "unstarted", 5)
