@@ -76,7 +76,7 @@ class ModelConfig(_Record):
     paper's map of directions alone"""
     memory_cells: tuple[Literal[16, 32], ...] = (16, 32)
     """the map holds how far the features, averaged over cells of so many pixels, lie from the nearest that is
-    remembered of the normals. None: what the student gives alone, as in the paper"""
+    remembered of the normals, in rising order. Empty: what the student gives alone, as in the paper"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     score: Literal["max", "sum"] = "max"
