@@ -43,7 +43,7 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()
     with dask.config.set({**_CALM, **worker_start.DASK_CONFIG, **_traced()}):
-        with environment_kept():  # Dask sets one thread in this process too, for all that it starts later
+        with environment_kept(_set_by_dask()):
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
@@ -57,6 +57,12 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
             )
         with cluster, Client(cluster):
             yield cluster.scheduler_address
+
+
+def _set_by_dask() -> set[str]:
+    """What Dask sets in this process whenever it starts a worker, and leaves there for all that is started later: one
+    thread, among others."""
+    return {*dask.config.get("distributed.nanny.pre-spawn-environ"), "PYTHONHASHSEED", "__DASK_PARENT_PID"}
 
 
 def _traced() -> dict[str, list[str]]:

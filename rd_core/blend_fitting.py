@@ -69,7 +69,7 @@ def _fit_memories(model: ReverseDistillation, normal: FeatureSource) -> None:
     cells can only blur it.
     """
     levels, *of_memories = _levels(model, normal)
-    coarse = min(levels.floor / levels.peak, 1.0)
+    coarse = levels.floor / levels.peak
     is_coarse = [memory.side == COARSEST_STRIDE for memory in model.memories]
     finer = FINER_MEMORY if not all(is_coarse) else 0.0
     rest = 1 - coarse if any(is_coarse) else 1.0

@@ -249,12 +249,7 @@ def _check_side(name: str, value: int) -> None:
         )
 
 
-_PAPER_MODEL: dict[str, Any] = {
-    "standardise": False,
-    "magnitude": False,
-    "memory_cells": (),
-    "smoothing_sigma": 4.0,
-}
+_PAPER_MODEL: dict[str, Any] = {"standardise": False, "magnitude": False, "memory_cells": (), "smoothing_sigma": 4.0}
 _PAPER_TRAINING = TrainingConfig(
     recipe="paper",
     steps=None,
