@@ -1,13 +1,13 @@
-"""The shares of direction, magnitude and memories in the map, by early-stop normals and made-up defects."""
+"""The shares of direction, magnitude and cells in the map, by early-stop normals and made-up defects."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rd_core.blend import best_share, squared_distance
-from rd_core.config import COARSEST_STRIDE
+from rd_core.cell_discriminator import FINE
 from rd_core.loss import cosine_distance
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.teacher_features import FeatureSource
@@ -15,13 +15,11 @@ from rd_core.teacher_features import FeatureSource
 EVEN_SHARE = 0.5
 """of magnitude, where nothing is known"""
 FLOOR = 0.1
-"""the quantile of a map below which nearly nothing lies: what every place of a normal image has"""
-SMALLEST_LEVEL = 1e-3
-"""of a map: where normals do not differ there is none"""
-LEAST_CONTRAST = 0.25
-"""of a map's peak above its floor, relative to the peak: a picture of few cells has little but a floor"""
-FINER_MEMORY = 1 / 3
-"""of what the coarse cells leave, the share of the finer ones; the student's is the rest"""
+"""the quantile of a map, or of cells, below which nearly nothing lies: what every place of a normal image has"""
+SMALLEST_PEAK = 1e-3
+"""of the student's map: where normals do not differ there is none"""
+LEAST_ODDS = 1.0
+"""of a discriminator's map, as a logarithm: less than that is no news"""
 
 
 @torch.no_grad()
@@ -33,8 +31,8 @@ def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: Feature
     model.eval()
     if model.config.magnitude:
         _fit_magnitude(model, normal, marred)
-    if model.memories:
-        _fit_memories(model, normal)
+    if model.discriminators:
+        _fit_discriminators(model, normal)
 
 
 def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
@@ -50,37 +48,24 @@ def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: Fe
     model.blend.set(share, peaks[0].float(), peaks[1].float())
 
 
-class _Levels(NamedTuple):
-    """Of one map, means over normal images."""
+def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> None:
+    """Each map by its usual peak on normals, and the student's and that of the fine cells alike. A discriminator's
+    zero is what nearly all cells of normals pass.
 
-    floor: float
-    peak: float
-
-    @property
-    def contrast(self) -> float:
-        return max(self.peak - self.floor, LEAST_CONTRAST * self.peak)
-
-
-def _fit_memories(model: ReverseDistillation, normal: FeatureSource) -> None:
-    """The memories beside what the student gives, each map measured by how far its peaks stand above its floor.
-
-    The coarse cells' share is what the floor of the student's map is of its peak: near a half on textures, where a
-    faint defect drowns in what every place has, and near 0 where the map is quiet but for a few places, and coarse
-    cells can only blur it.
+    Of the student's share the coarse cells take what the floor of its map is of its peak: near a half on textures,
+    where a faint defect drowns in what every place has, and near 0 where the map is quiet but for a few places.
     """
-    levels, *of_memories = _levels(model, normal)
-    coarse = levels.floor / levels.peak
-    is_coarse = [memory.side == COARSEST_STRIDE for memory in model.memories]
-    finer = FINER_MEMORY if not all(is_coarse) else 0.0
-    rest = 1 - coarse if any(is_coarse) else 1.0
-    weights = [rest * (1 - finer) / levels.contrast]
-    for wide, found in zip(is_coarse, of_memories, strict=True):
-        weights.append((coarse if wide else rest * finer) / found.contrast)
+    for discriminator in model.discriminators:
+        logits = [discriminator.logits(features) for features in _in_turn(model, normal)]
+        discriminator.level.fill_(float(np.quantile(torch.cat(logits).cpu().numpy(), FLOOR)))
+    floor, (peak, *of_cells) = _levels(model, normal)
+    coarse = floor / peak
+    shares = [1.0 if discriminator.side == FINE else coarse for discriminator in model.discriminators]
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
-    peak = sum(weight * found.peak for weight, found in zip(weights, (levels, *of_memories), strict=True))
-    model.blend.scale(weights[0] / peak)
-    for memory, weight in zip(model.memories, weights[1:], strict=True):
-        memory.weight.fill_(weight / peak)
+    whole = 1 - coarse + sum(shares)
+    model.blend.scale((1 - coarse) / whole / peak)
+    for discriminator, share, its_peak in zip(model.discriminators, shares, of_cells, strict=True):
+        discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
@@ -96,24 +81,22 @@ def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
     return torch.cat(found)
 
 
-def _levels(model: ReverseDistillation, source: FeatureSource) -> list[_Levels]:
-    """Of the map that the student gives, then of each memory's, unweighed."""
+def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, list[float]]:
+    """Means over the images: the floor of the map that the student gives, and the peaks of that and of each
+    discriminator's, unweighed."""
     assembly, stages = model.assembly, len(model.config.map_stages)
-    rows = []
+    floors, peaks = [], []
     for features in _in_turn(model, source):
         targets = model.standardisation(features)
         distances = model.blend(model.counting(targets), model.counting(model(targets)))
         maps = [torch.stack([assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)]
-        for number, memory in enumerate(model.memories):
-            maps.append(assembly.of_stage(stages + number, memory.unweighed(features)))
-        rows.append(torch.stack([_floor_and_peak(one) for one in maps], dim=1))
-    return [_Levels(*found) for found in torch.cat(rows).mean(dim=0).clamp_min(SMALLEST_LEVEL).tolist()]
-
-
-def _floor_and_peak(maps: Tensor) -> Tensor:
-    """(B, H, W) -> (B, 2)"""
-    low = maps[:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1)  # which takes no more than 16 million values
-    return torch.stack([low, maps.amax(dim=(1, 2))], dim=1)
+        for number, discriminator in enumerate(model.discriminators):
+            maps.append(assembly.of_stage(stages + number, discriminator.unweighed(features)))
+        floors.append(maps[0][:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1))  # of at most 16 million values
+        peaks.append(torch.stack(maps, dim=1).amax(dim=(2, 3)))
+    found = torch.cat(peaks).mean(dim=0)
+    found[0].clamp_min_(SMALLEST_PEAK)
+    return float(torch.cat(floors).mean()), found.tolist()
 
 
 def _in_turn(model: ReverseDistillation, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:

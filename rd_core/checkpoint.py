@@ -14,7 +14,9 @@ from rd_core.model import ReverseDistillation, build_model
 from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 4
+FORMAT = 5
+OF_MEMORIES = 4
+"""the format of models whose map holds memories in place of discriminators"""
 OF_ONE_COVARIANCE = 3
 """the format of models whose map holds coarse cells' Mahalanobis distance, with a setting and tensors named `coarse`:
 the distance from a memory whose only item is the mean"""
@@ -35,7 +37,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     or not finite.
     """
     header = header_of(data)
-    if header.get("format") not in (FORMAT, OF_ONE_COVARIANCE, OF_THE_STUDENT_ALONE):
+    if header.get("format") not in (FORMAT, OF_MEMORIES, OF_ONE_COVARIANCE, OF_THE_STUDENT_ALONE):
         raise CheckpointError(
             f"the weights have format {header.get('format')!r}, this program reads {OF_THE_STUDENT_ALONE} to "
             f"{FORMAT}; they could be misread. Use the program that wrote them, or train again."
@@ -44,7 +46,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     try:
         settings = header["model"]
         if header["format"] != FORMAT:
-            settings, tensors = _brought_up(settings, tensors)
+            settings, tensors = _brought_up(header["format"], settings, tensors)
         config = ModelConfig.from_dict(settings)
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
@@ -54,11 +56,13 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     return model.eval().to(memory_format=torch.channels_last).to(device)
 
 
-def _brought_up(settings: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _brought_up(
+    number: int, settings: dict[str, Any], tensors: dict[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and tensors of an older format, as today's has them."""
-    settings = dict(settings)
-    if not settings.pop("coarse", False):
-        return settings | {"memory_cells": ()}, tensors
+    settings = settings | {"discriminator_cells": ()}
+    if number == OF_MEMORIES or not settings.pop("coarse", False):
+        return settings, tensors
     tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}
     tensors["memories.0.items"] = torch.zeros(ITEMS, len(tensors["memories.0.mean"]))
     return settings | {"memory_cells": (COARSEST_STRIDE,)}, tensors

@@ -74,9 +74,12 @@ class ModelConfig(_Record):
     magnitude: bool = True
     """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
     paper's map of directions alone"""
-    memory_cells: tuple[Literal[16, 32], ...] = (16, 32)
-    """the map holds how far the features, averaged over cells of so many pixels, lie from the nearest that is
-    remembered of the normals, in rising order. Empty: what the student gives alone, as in the paper"""
+    discriminator_cells: tuple[Literal[16, 32], ...] = (16, 32)
+    """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
+    from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
+    memory_cells: tuple[Literal[16, 32], ...] = ()
+    """of models trained before there were discriminators: the map holds how far the features, averaged over cells of
+    so many pixels, lie from the nearest that is remembered of the normals. They score as they did; none is trained"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     score: Literal["max", "sum"] = "max"
@@ -93,11 +96,13 @@ class ModelConfig(_Record):
                 f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
                 "twice. Give some of 1, 2, 3 in rising order."
             )
-        if list(self.memory_cells) != sorted(set(self.memory_cells)):
-            raise ConfigError(
-                f"memory_cells {self.memory_cells} are not in rising order, or one is there twice: its share "
-                "would count twice. Give some of 16, 32 in rising order, or none."
-            )
+        for name in ("discriminator_cells", "memory_cells"):
+            cells = getattr(self, name)
+            if list(cells) != sorted(set(cells)):
+                raise ConfigError(
+                    f"{name} {cells} are not in rising order, or one is there twice: its share would count twice. "
+                    "Give some of 16, 32 in rising order, or none."
+                )
         if self.bottleneck == "pretrained" and self.standardise:
             raise ConfigError(
                 'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
@@ -125,6 +130,8 @@ class TrainingConfig(_Record):
     """images a step"""
     learning_rate: float = 1e-2
     """the peak of the schedule"""
+    discriminator_rate: float = 0.3
+    """of the discriminators, as a share of `learning_rate`; as fast as the student it would learn by heart"""
     optimiser: Literal["adam", "adamw"] = "adamw"
     """adamw decays the weights apart from the gradient"""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -170,6 +177,7 @@ class TrainingConfig(_Record):
             "seconds",
             "batch_size",
             "learning_rate",
+            "discriminator_rate",
             "validate_every",
             "patience",
         ):
@@ -249,7 +257,12 @@ def _check_side(name: str, value: int) -> None:
         )
 
 
-_PAPER_MODEL: dict[str, Any] = {"standardise": False, "magnitude": False, "memory_cells": (), "smoothing_sigma": 4.0}
+_PAPER_MODEL: dict[str, Any] = {
+    "standardise": False,
+    "magnitude": False,
+    "discriminator_cells": (),
+    "smoothing_sigma": 4.0,
+}
 _PAPER_TRAINING = TrainingConfig(
     recipe="paper",
     steps=None,

@@ -84,7 +84,7 @@ class Descent:
         self.best_step = 0
         self.stopped: Literal["steps", "patience", "seconds"] = "steps"
         self._best_loss = math.inf
-        self._trained = (model.bottleneck, model.student)
+        self._trained = (model.bottleneck, model.student, *model.discriminators)
         self._best_weights: list[dict[str, Tensor]] = []
         self._began = time.monotonic()
 
@@ -100,8 +100,9 @@ class Descent:
         recent: list[float] = []
         self.model.train()
         while self._goes_on():
+            rate = learning_rate_at(self._progress(), self.config)
             for group in self._optimiser.param_groups:
-                group["lr"] = learning_rate_at(self._progress(), self.config)
+                group["lr"] = rate * group["share"]
             recent.append(self.descend(next(order)))
             self.step += 1
             if self.step % self.config.validate_every == 0 or self.step == self.total:
@@ -165,28 +166,40 @@ class Descent:
 
     def descend(self, indices: np.ndarray) -> float:
         """One step on the training images of these indices; the loss before it. The model is in training mode."""
-        targets = self._targets(self.sources.train, indices)
+        normal = self._features(self.sources.train, indices)
+        shown = self._shown(normal, indices)
+        targets = self.model.standardisation(normal)
         self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(targets, self.model(self._inputs(targets, indices)))
+        loss = self._loss(targets, self.model(targets if shown is normal else self.model.standardisation(shown)))
         value = self._finite(float(loss.detach()))
         loss.backward()
+        drawn = self._random_numbers()
+        for discriminator in self.model.discriminators:
+            apart = discriminator.loss(normal, shown, drawn)
+            self._finite(float(apart.detach()))
+            apart.backward()
         self._optimiser.step()
         return value
 
-    def _inputs(self, targets: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
+    def _shown(self, normal: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
         """What the student is shown: some of the batch, drawn at random, as they are, of the others a marred copy."""
         clean = math.ceil(self.config.clean_share * len(indices))
         if not len(self.sources.marred_train) or clean == len(indices):
-            return targets
+            return normal
         copies = len(self.sources.marred_train) // len(self.sources.train)
         places = np.sort(self._copies.permutation(len(indices))[clean:])
-        marred = self._targets(
+        marred = self._features(
             self.sources.marred_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
         )
-        shown = tuple(t.clone() for t in targets)
+        shown = tuple(f.clone() for f in normal)
         for whole, part in zip(shown, marred, strict=True):
             whole[torch.from_numpy(places)] = part
         return shown
+
+    def _random_numbers(self) -> torch.Generator:
+        """Of this step alone, so that a training that is resumed draws the same."""
+        seed = int(np.random.default_rng((self.config.seed, self.step)).integers(2**63))
+        return torch.Generator(self.model.device).manual_seed(seed)
 
     def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
         loss = LOSSES[self.config.loss](targets, found)
@@ -203,9 +216,8 @@ class Descent:
             )
         return loss
 
-    def _targets(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
-        features = source.batch(indices.tolist())
-        return self.model.standardisation(tuple(f.to(self.model.device) for f in features))
+    def _features(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
+        return tuple(f.to(self.model.device) for f in source.batch(indices.tolist()))
 
     def _look(self, recent: list[float]) -> None:
         value = self._finite(self._validation_loss())
@@ -222,7 +234,7 @@ class Descent:
         total = 0.0
         for start in range(0, len(self.sources.early_stop), self.config.batch_size):
             indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
-            targets = self._targets(self.sources.early_stop, indices)
+            targets = self.model.standardisation(self._features(self.sources.early_stop, indices))
             total += float(self._loss(targets, self.model(targets))) * len(indices)
         self.model.train()
         return total / len(self.sources.early_stop)
@@ -264,9 +276,13 @@ def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def optimiser_for(model: ReverseDistillation, config: TrainingConfig) -> torch.optim.Optimizer:
-    weights = [p for p in model.parameters() if p.requires_grad]
+    """Of all that is trained. A group's `share` is that of the schedule's rate it has."""
+    networks = [part.parameters() for part in (model.bottleneck, model.student)]
+    groups = [{"params": [p for own in networks for p in own if p.requires_grad], "share": 1.0}]
+    for discriminator in model.discriminators:
+        groups.append({"params": list(discriminator.parameters()), "share": config.discriminator_rate})
     if config.optimiser == "adam":
-        return torch.optim.Adam(weights, lr=config.learning_rate, betas=config.betas, fused=True)
+        return torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
     return torch.optim.AdamW(
-        weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

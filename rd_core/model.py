@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
 from rd_core.blend import Blend
 from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
+from rd_core.cell_discriminator import CellDiscriminator
 from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
 from rd_core.normal_memory import NormalMemory
@@ -42,7 +43,11 @@ class ReverseDistillation(nn.Module):
         self.blend = Blend(len(strides))
         memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
         self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
-        strides += config.memory_cells
+        discriminators = nn.ModuleList(
+            CellDiscriminator(teacher.channels, side) for side in config.discriminator_cells
+        )
+        self.discriminators = cast(Sequence[CellDiscriminator], discriminators)
+        strides += [*config.memory_cells, *config.discriminator_cells]
         self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, tuple(strides))
         self.to(memory_format=torch.channels_last)
 
@@ -70,7 +75,7 @@ class ReverseDistillation(nn.Module):
         features = self.teacher_features(images)
         targets = self.standardisation(features)
         fine = self.blend(self.counting(targets), self.counting(self(targets)))
-        maps = self.assembly((*fine, *(memory(features) for memory in self.memories)))
+        maps = self.assembly((*fine, *(part(features) for part in (*self.memories, *self.discriminators))))
         distances = torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
         return maps, score_of(maps, self.config.score), distances
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import torch
 
 from rd_core.blend_fitting import fit_blend
+from rd_core.cells import CellMoments
 from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.descent import Descent, Look, Sources, TrainingProgress
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.images import Images
 from rd_core.model import ReverseDistillation, build_model, default_device
-from rd_core.normal_memory import CellStatistics
 from rd_core.pseudo_anomalies import MarredImages
 from rd_core.standardisation import Moments
 from rd_core.teacher_features import (
@@ -75,6 +75,11 @@ def fit(
     if len(train) < 2 or len(early_stop) < 1:
         raise TooFewNormals(
             f"{len(train)} images to train and {len(early_stop)} to stop early are too few. Give at least 2 and 1."
+        )
+    if model_config.memory_cells:
+        raise ConfigError(
+            f"memory_cells {model_config.memory_cells} are of models trained earlier; none is trained any more. "
+            "Leave them out: discriminators took their place."
         )
     began = time.monotonic()
     report = on_step or (lambda _: None)
@@ -158,7 +163,7 @@ def _feature_sources(
     resources: ExitStack,
     report: Callable[[TrainingProgress], None],
 ) -> list[FeatureSource]:
-    """A source for each set; on the way standardisation and memories are fitted, to the first set alone."""
+    """A source for each set; on the way standardisation and whitening are fitted, to the first set alone."""
     began = time.monotonic()
     total = sum(map(len, image_sets)) if cached else len(image_sets[0])
     sources: list[FeatureSource] = []
@@ -167,7 +172,7 @@ def _feature_sources(
         cache = resources.enter_context(CachedFeatures(model, len(images))) if cached and len(images) else None
         sources.append(cache if cache is not None else StreamedFeatures(model, images))
 
-        fits = _fits(model, len(images)) if number == 0 else []
+        fits = _fits(model) if number == 0 else []
         if cache is None and not fits:
             continue
         for indices, features in stream_features(model, images):
@@ -183,10 +188,10 @@ def _feature_sources(
     return sources
 
 
-def _fits(model: ReverseDistillation, images: int) -> list[tuple[Any, Callable[[Any], None]]]:
-    """What to gather over so many training normals, each with what is fitted to it."""
+def _fits(model: ReverseDistillation) -> list[tuple[Any, Callable[[Any], None]]]:
+    """What to gather over the training normals, each with what is fitted to it."""
     fits: list[tuple[Any, Callable[[Any], None]]] = []
     if model.config.standardise:
         fits.append((Moments(), model.standardisation.fit))
-    fits += [(CellStatistics(memory.side, images), memory.fit) for memory in model.memories]
+    fits += [(CellMoments(one.side), one.fit) for one in model.discriminators]
     return fits

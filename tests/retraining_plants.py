@@ -35,7 +35,7 @@ def trained() -> ReverseDistillation:
     """Knows the stripes of `textured`; not to be changed."""
     config = model_config(image_height=SIZE, image_width=SIZE)
     settings = recipe(steps=_STEPS, batch_size=8, validate_every=_STEPS)
-    # As many as a candidate will know: with few normals the memories count for less, and so the maps differ.
+    # As many as a candidate will know: what few normals teach differs.
     return fit(config, settings, textured(56), textured(8, seed=1)).model
 
 

@@ -45,9 +45,9 @@ def _random_model(small_config: ModelConfig) -> ReverseDistillation:
 
 
 def unsettled(model: ReverseDistillation) -> ReverseDistillation:
-    """The model in eval mode, its batch norms, standardisation and memories with statistics that matter."""
+    """The model in eval mode, its batch norms, standardisation and discriminators with statistics that matter."""
     for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.3, 0.3)
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -58,4 +58,8 @@ def unsettled(model: ReverseDistillation) -> ReverseDistillation:
         for buffer in (memory.mean, memory.whitening, memory.items):
             torch.nn.init.normal_(buffer, 0, 0.1)
         torch.nn.init.uniform_(memory.weight, 0.5, 1.0)
+    for discriminator in model.discriminators:
+        for buffer in (discriminator.mean, discriminator.whitening, discriminator.level):
+            torch.nn.init.normal_(buffer, 0, 0.1)
+        torch.nn.init.uniform_(discriminator.weight, 0.5, 1.0)
     return model.eval()

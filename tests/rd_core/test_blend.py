@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from rd_core.blend import Blend, best_share, squared_distance
-from rd_core.blend_fitting import _Levels
 from rd_core.loss import cosine_distance
 
 
@@ -63,10 +62,3 @@ def test_two_kinds_that_tell_different_defects_are_both_used():
     marred[:20, 0, 2, 3] += 0.4
     marred[20:, 1, 2, 3] += 0.4
     assert 0.2 <= best_share(normal, marred) <= 0.8
-
-
-@pytest.mark.parametrize(
-    ("floor", "peak", "contrast"), [(1.0, 4.0, 3.0), (0.5, 1.0, 0.5), (0.9, 1.0, 0.25), (2.0, 2.0, 0.5)]
-)
-def test_a_map_counts_by_its_peak_above_its_floor_but_a_flat_one_no_more_than_four_times(floor, peak, contrast):
-    assert _Levels(floor, peak).contrast == pytest.approx(contrast)

@@ -9,7 +9,9 @@ from safetensors.torch import load, save
 
 from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.errors import CheckpointError
+from rd_core.model import build_model
 from rd_core.tensor_file import ENTRY, pack
+from tests.rd_core.conftest import unsettled
 
 
 @pytest.fixture
@@ -36,29 +38,37 @@ def test_a_model_survives_bytes(random_model, data):
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
 
 
-@pytest.mark.parametrize(
-    ("number", "setting", "kept", "cells"),
-    [(2, {}, {}, ()), (3, {"coarse": False}, {}, ()), (3, {"coarse": True}, {"memories.1.": "coarse."}, (32,))],
-)
-def test_models_of_before_the_memories_are_read_and_score_as_they_did(random_model, number, setting, kept, cells):
-    """Format 2 had the student alone; 3 had beside it the Mahalanobis distance of cells of 32 pixels."""
-    tensors = {}
-    for name, tensor in random_model.state_dict().items():
-        for prefix, old_prefix in kept.items():
-            if name.startswith(prefix) and not name.endswith(".items"):
-                tensors[name.replace(prefix, old_prefix)] = tensor
-        if not name.startswith("memories."):
-            tensors[name] = tensor
-    settings = {name: value for name, value in random_model.config.to_dict().items() if name != "memory_cells"}
+OLD_FORMATS = {
+    "the student alone": (2, (), {}),
+    "no coarse distance": (3, (), {"coarse": False}),
+    "one covariance": (3, (32,), {"coarse": True}),
+    "memories": (4, (16, 32), {"memory_cells": [16, 32]}),
+    "no memories": (4, (), {"memory_cells": []}),
+}
+
+
+@pytest.mark.parametrize("kind", OLD_FORMATS)
+def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(small_config, kind):
+    """Format 2 had the student alone; 3 had beside it the Mahalanobis distance of cells of 32 pixels, named coarse; 4
+    had memories."""
+    number, cells, setting = OLD_FORMATS[kind]
+    model = unsettled(
+        build_model(replace(small_config, memory_cells=cells, discriminator_cells=()), pretrained=False)
+    )
+    tensors = model.state_dict()
+    if number == 3:
+        for memory in model.memories:
+            memory.items.zero_()
+        tensors = {
+            name.replace("memories.0.", "coarse."): tensor for name, tensor in tensors.items() if "items" not in name
+        }
+    of_later = ("discriminator_cells", "memory_cells")
+    settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
     old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
-    assert old.config == replace(random_model.config, memory_cells=cells)
+    assert old.config == model.config
 
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    for memory in random_model.memories:
-        memory.items.zero_()
-        if memory.side not in cells:
-            memory.weight.zero_()
-    np.testing.assert_allclose(old.score(images).maps, random_model.score(images).maps, rtol=1e-5)
+    np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
     assert from_bytes(to_bytes(old)).config == old.config
 
 

@@ -46,7 +46,8 @@ def test_the_papers_recipe_is_the_papers():
     assert settings.loss == "per_position"
     assert settings.keep == "last"
     model = model_config("paper")
-    assert (model.standardise, model.magnitude, model.memory_cells, model.smoothing_sigma) == (False, False, (), 4.0)
+    assert not (model.standardise or model.magnitude or model.discriminator_cells or model.memory_cells)
+    assert model.smoothing_sigma == 4.0
 
 
 def test_the_default_recipe_standardises():
@@ -116,10 +117,11 @@ def test_a_negative_weight_or_number_of_copies_is_refused(name):
 
 @pytest.mark.parametrize("cells", [(32, 16), (16, 16), (32, 32)])
 def test_cells_out_of_order_or_twice_are_refused(cells):
-    with pytest.raises(ConfigError, match="rising order"):
-        ModelConfig(memory_cells=cells)
+    for name in ("discriminator_cells", "memory_cells"):
+        with pytest.raises(ConfigError, match=f"{name} .*rising order"):
+            ModelConfig(**{name: cells})
 
 
 def test_other_cells_than_the_stages_allow_are_refused():
-    with pytest.raises(ConfigError, match="memory_cells"):
-        ModelConfig.from_dict({"memory_cells": [8]})
+    with pytest.raises(ConfigError, match="discriminator_cells"):
+        ModelConfig.from_dict({"discriminator_cells": [8]})

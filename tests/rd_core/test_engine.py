@@ -30,6 +30,10 @@ def model_of(teacher: str, **settings: object) -> ReverseDistillation:
         for name, buffer in model.standardisation.named_buffers():
             torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else buffer.normal_(0, 0.1)
         model.blend.magnitude.copy_(torch.linspace(0.2, 0.6, len(model.blend.magnitude)))
+        for discriminator in model.discriminators:
+            discriminator.whitening.normal_(0, 0.1)
+            discriminator.level.fill_(-0.1)
+            discriminator.weight.fill_(0.5)
         for memory in model.memories:
             for buffer in (memory.mean, memory.whitening, memory.items):
                 buffer.normal_(0, 0.1)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
-from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
 from rd_core.config import ModelConfig
@@ -33,24 +32,19 @@ def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, 0.0), (0.2, 0.4)])
 def test_score_follows_the_paper_step_by_step(random_model, images, weights):
-    """Against the chain written out with torch's and SciPy's own functions; the paper has no memories."""
-    for memory, weight in zip(random_model.memories, weights, strict=True):
-        memory.weight.fill_(weight)
+    """Against the chain written out with torch's, NumPy's and SciPy's own functions; the paper has none."""
+    for discriminator, weight in zip(random_model.discriminators, weights, strict=True):
+        discriminator.weight.fill_(weight)
     batch = torch.from_numpy(images[:3])
     with torch.no_grad():
         features = random_model.teacher_features(batch)
         targets = random_model.standardisation(features)
         outputs = random_model(targets)
     total = 0
-    for memory, cells in zip(random_model.memories, (4, 2), strict=True):
-        means = [
-            f.numpy().reshape(3, f.shape[1], cells, -1, cells, f.shape[3] // cells).mean((3, 5)) for f in features
-        ]
-        away = np.moveaxis(np.concatenate(means, 1), 1, 3).astype(np.float64) - memory.mean.numpy()
-        white = (away @ memory.whitening.double().numpy()).reshape(-1, away.shape[3])
-        far = cdist(white, memory.items.numpy()).min(axis=1).reshape(away.shape[:3]) / away.shape[3] ** 0.5
-        wide = F.interpolate(torch.from_numpy(far)[:, None], size=64, mode="bilinear", align_corners=True)
-        total = total + float(memory.weight) * wide[:, 0].numpy()
+    for discriminator, cells in zip(random_model.discriminators, (4, 2), strict=True):
+        odds = discriminator_by_numpy(discriminator, cells, [f.double().numpy() for f in features])
+        wide = F.interpolate(torch.from_numpy(odds)[:, None], size=64, mode="bilinear", align_corners=True)
+        total = total + float(discriminator.weight) * wide[:, 0].numpy()
     for target, output in zip(targets, outputs, strict=True):
         t, s = target.double(), output.double()
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
@@ -60,6 +54,24 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights):
     assert found.maps.dtype == found.scores.dtype == np.float32
     np.testing.assert_allclose(found.maps, expected, atol=1e-5)
     np.testing.assert_allclose(found.scores, expected.max(axis=(1, 2)), atol=1e-5)
+
+
+def discriminator_by_numpy(discriminator, n, features):
+    """Features (B, C_k, h_k, w_k) -> (B, n, n), by how much the log odds lie above the level."""
+    means = [f.reshape(*f.shape[:2], n, f.shape[2] // n, n, f.shape[3] // n).mean((3, 5)) for f in features]
+    values = np.moveaxis(np.concatenate(means, 1), 1, 3) - discriminator.mean.numpy()
+    state = {name: tensor.double().numpy() for name, tensor in discriminator.state_dict().items()}
+    values = values @ state["whitening"]
+    values = np.concatenate([values, (values**2).mean(axis=3, keepdims=True)], axis=3)
+    for layer in (0, 3):
+        values = values @ state[f"layers.{layer}.weight"].T + state[f"layers.{layer}.bias"]
+        mean, var, scale, shift = (
+            state[f"layers.{layer + 1}.{n}"] for n in ("running_mean", "running_var", "weight", "bias")
+        )
+        values = (values - mean) / np.sqrt(var + 1e-5) * scale + shift
+        values = np.where(values > 0, values, 0.2 * values)
+    logits = values @ state["layers.6.weight"][0] + state["layers.6.bias"]
+    return np.maximum(logits - state["level"], 0)
 
 
 @pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
