@@ -41,12 +41,12 @@ def play(place: str) -> dict[str, Any]:
         server = psutil.Process(json.loads((home_folder() / "prefect-server.json").read_text())["pid"])
         workers = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
         watched = ([psutil.Process()], [server, *server.children(recursive=True)], workers)
-        before, memory_before = [_cpu(some) for some in watched], _peak()
+        before, memory_before = [_cpu(some) for some in watched], peak()
         began = time.time()
         run = inspect_images(place, DAY, dask_address=cluster.scheduler_address)
         ended = time.time()
         flow, serving, working = (_cpu(some) - of for some, of in zip(watched, before, strict=True))
-        memory = _peak()
+        memory = peak()
         assert run.outcome == "completed", run
         with get_client(sync_client=True) as client:
             tasks = [one for skip in range(0, 1000, 200) for one in client.read_task_runs(limit=200, offset=skip)]
@@ -77,7 +77,7 @@ def _cpu(processes: Iterable[Any]) -> float:
     return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
-def _peak() -> int:
+def peak() -> int:
     """Bytes. Of this program alone: ru_maxrss would begin at the size of the process that started it."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))

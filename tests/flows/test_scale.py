@@ -17,11 +17,11 @@ MOST_MEMORY = 1 << 30
 """bytes of the flow's process"""
 
 NIGHT = """
-import logging, resource, sys
+import logging, sys
 from datetime import date
 from distributed import LocalCluster
 from prefect.client.orchestration import get_client
-from benchmarks.night_sizes import put_night
+from benchmarks.night_play import peak
 from flows.inspection import inspect_images
 from flows.prefect_server import prefect_server
 
@@ -33,7 +33,7 @@ if __name__ == "__main__":
         run = inspect_images(sys.argv[1], date.fromisoformat(sys.argv[2]), dask_address=cluster.scheduler_address)
         with get_client(sync_client=True) as client:
             tasks = sum(1 for _ in range(0, 2000, 200) for _ in client.read_task_runs(limit=200, offset=_))
-    print(run.outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, tasks)
+    print(run.outcome, peak(), tasks)
 """
 
 
