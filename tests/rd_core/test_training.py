@@ -1,3 +1,4 @@
+import copy
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -408,3 +409,34 @@ def test_a_start_that_does_not_fit_is_refused(small_config, fitted):
         fit(other, recipe(steps=1), textured(8), textured(2), start=fitted.model)
     with pytest.raises(ConfigError, match="folded away"):
         fit(small_config, recipe(steps=1), textured(8), textured(2), start=prepare_for_inference(fitted.model))
+
+
+def descent(config, keep=lambda _: None, **settings):
+    """Over streamed features, not begun."""
+    model = build_model(config, pretrained=False)
+    sources = Sources(StreamedFeatures(model, textured(8)), StreamedFeatures(model, textured(2, seed=1)), [], [])
+    return Descent(model, recipe(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None, keep)
+
+
+def test_discriminators_learn_at_a_share_of_the_students_rate(small_config):
+    run = descent(small_config, steps=2, schedule="constant", learning_rate=0.01, discriminator_rate=0.25)
+    run.go()
+    assert [group["lr"] for group in run._optimiser.param_groups] == [0.01, 0.0025, 0.0025]
+    counted = sum(len(group["params"]) for group in run._optimiser.param_groups)
+    assert counted == sum(p.requires_grad for p in run.model.parameters())
+
+
+def test_the_discriminators_of_the_best_look_are_kept_with_its_student(small_config, monkeypatch):
+    losses = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(Descent, "_validation_loss", lambda _: next(losses))
+    looks = []
+
+    def keep(run):
+        looks.append(copy.deepcopy(run.model.discriminators.state_dict()))
+
+    run = descent(small_config, keep, steps=3, validate_every=1, patience=None)
+    run.go()
+    assert run.best_step == 1
+    for name, tensor in run.model.discriminators.state_dict().items():
+        assert torch.equal(tensor, looks[0][name])
+    assert not torch.equal(looks[0]["0.layers.0.weight"], looks[2]["0.layers.0.weight"])
