@@ -287,56 +287,6 @@ def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
     assert 0.5 < scores.mean() < 1.3
 
 
-def parts_of_the_map(model, images):
-    """What student and discriminators add to the maps of the images: (maps (B, H, W), ...), the student's first."""
-    features = model.teacher_features(torch.from_numpy(images))
-    targets = model.standardisation(features)
-    fine = model.blend(model.counting(targets), model.counting(model(targets)))
-    wide = [discriminator(features) for discriminator in model.discriminators]
-    kinds = [(*fine, *(torch.zeros_like(w) for w in wide))]
-    for k in range(len(wide)):
-        others = (w if i == k else torch.zeros_like(w) for i, w in enumerate(wide))
-        kinds.append((*(torch.zeros_like(f) for f in fine), *others))
-    return [model.assembly(kind) for kind in kinds]
-
-
-def test_student_and_fine_cells_count_alike_and_coarse_ones_take_what_the_floor_of_the_students_map_is(fitted):
-    images = np.stack(list(textured(6, seed=1)))  # the early-stop normals
-    with torch.inference_mode():
-        parts = parts_of_the_map(fitted.model, images)
-        assert torch.allclose(sum(parts), fitted.model.detect(torch.from_numpy(images))[0], atol=1e-5)
-    student, fine, coarse = (float(part.amax(dim=(1, 2)).mean()) for part in parts)
-    share = np.quantile(parts[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / student
-    assert 0.1 < share < 0.9
-    assert fine == pytest.approx(0.5, rel=0.01)  # features are kept in float16
-    assert student == pytest.approx((1 - share) / 2, rel=0.01)
-    assert coarse == pytest.approx(share / 2, rel=0.01)
-
-
-@pytest.mark.parametrize("cells", [(16,), (32,)])
-def test_one_discriminator_alone_shares_with_the_student(cells):
-    config = model_config(image_height=SIZE, image_width=SIZE, discriminator_cells=cells)
-    held = textured(4, seed=1)
-    model = fit(config, recipe(steps=1, batch_size=4, pseudo_anomalies=0), textured(8), held).model
-    with torch.inference_mode():
-        student, cells_map = parts_of_the_map(model, np.stack(list(held)))
-    peaks = [float(part.amax(dim=(1, 2)).mean()) for part in (student, cells_map)]
-    floor = np.quantile(student.numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / peaks[0]
-    discriminator = model.discriminators[0]
-    assert peaks[0] / (1 - floor) == pytest.approx(1 / (2 - floor) if cells == (16,) else 1, rel=0.01)
-    if discriminator.weight * 1.0 < 0.49:  # its map has a peak to speak of
-        expected = 1 / (2 - floor) if cells == (16,) else floor
-        assert peaks[1] == pytest.approx(expected, rel=0.01)
-
-
-def test_nine_tenths_of_the_early_stop_normals_cells_lie_above_the_level(fitted):
-    features = fitted.model.teacher_features(torch.from_numpy(np.stack(list(textured(6, seed=1)))))
-    for discriminator in fitted.model.discriminators:
-        with torch.inference_mode():
-            above = discriminator.logits(features) > discriminator.level
-        assert above.float().mean() == pytest.approx(0.9, abs=0.05)
-
-
 def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
     """Cells of the marred copies stand for what is not normal; without copies there is noise alone."""
     for copies, least in ((4, 1), (0, 0)):

@@ -1,0 +1,59 @@
+"""How student and discriminators share the map."""
+
+import numpy as np
+import pytest
+import torch
+
+from rd_core.blend_fitting import LEAST_ODDS
+from rd_core.config import model_config, recipe
+from rd_core.training import fit
+from tests.rd_core.striped_images import SIZE, textured
+
+
+def parts_of_the_map(model, images):
+    """What student and discriminators add to the maps of the images: (maps (B, H, W), ...), the student's first."""
+    features = model.teacher_features(torch.from_numpy(images))
+    targets = model.standardisation(features)
+    fine = model.blend(model.counting(targets), model.counting(model(targets)))
+    wide = [discriminator(features) for discriminator in model.discriminators]
+    kinds = [(*fine, *(torch.zeros_like(w) for w in wide))]
+    for k in range(len(wide)):
+        others = (w if i == k else torch.zeros_like(w) for i, w in enumerate(wide))
+        kinds.append((*(torch.zeros_like(f) for f in fine), *others))
+    return [model.assembly(kind) for kind in kinds]
+
+
+def test_student_and_fine_cells_count_alike_and_coarse_ones_take_what_the_floor_of_the_students_map_is(fitted):
+    images = np.stack(list(textured(6, seed=1)))  # the early-stop normals
+    with torch.inference_mode():
+        parts = parts_of_the_map(fitted.model, images)
+        assert torch.allclose(sum(parts), fitted.model.detect(torch.from_numpy(images))[0], atol=1e-5)
+    student, fine, coarse = (float(part.amax(dim=(1, 2)).mean()) for part in parts)
+    share = np.quantile(parts[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / student
+    assert 0.1 < share < 0.9
+    assert fine == pytest.approx(0.5, rel=0.01)  # features are kept in float16
+    assert student == pytest.approx((1 - share) / 2, rel=0.01)
+    assert coarse == pytest.approx(share / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("cells", [(16,), (32,)])
+def test_one_discriminator_alone_shares_with_the_student(cells):
+    config = model_config(image_height=SIZE, image_width=SIZE, discriminator_cells=cells)
+    held = textured(4, seed=1)
+    model = fit(config, recipe(steps=1, batch_size=4, pseudo_anomalies=0), textured(8), held).model
+    with torch.inference_mode():
+        student, cells_map = parts_of_the_map(model, np.stack(list(held)))
+    peaks = [float(part.amax(dim=(1, 2)).mean()) for part in (student, cells_map)]
+    floor = np.quantile(student.numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / peaks[0]
+    its_share, whole = (1, 2 - floor) if cells == (16,) else (floor, 1)
+    assert peaks[0] == pytest.approx((1 - floor) / whole, rel=0.01)
+    weight = float(model.discriminators[0].weight)
+    assert weight == pytest.approx(its_share / whole / max(peaks[1] / weight, LEAST_ODDS), rel=0.01)
+
+
+def test_nine_tenths_of_the_early_stop_normals_cells_lie_above_the_level(fitted):
+    features = fitted.model.teacher_features(torch.from_numpy(np.stack(list(textured(6, seed=1)))))
+    for discriminator in fitted.model.discriminators:
+        with torch.inference_mode():
+            above = discriminator.logits(features) > discriminator.level
+        assert above.float().mean() == pytest.approx(0.9, abs=0.05)
