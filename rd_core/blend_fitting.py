@@ -55,9 +55,9 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
     Of the student's share the coarse cells take what the floor of its map is of its peak: near a half on textures,
     where a faint defect drowns in what every place has, and near 0 where the map is quiet but for a few places.
     """
-    for discriminator in model.discriminators:
-        logits = [discriminator.logits(features) for features in _in_turn(model, normal)]
-        discriminator.level.fill_(float(np.quantile(torch.cat(logits).cpu().numpy(), FLOOR)))
+    logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
+    for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
+        discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
     floor, (peak, *of_cells) = _levels(model, normal)
     coarse = floor / peak
     shares = [1.0 if discriminator.side == FINE else coarse for discriminator in model.discriminators]

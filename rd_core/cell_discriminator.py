@@ -19,7 +19,7 @@ from rd_core.standardisation import divisors
 FINE = 16
 """pixels a side of the finer cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
-"""widths. One layer alone is hardly better than chance on castings and textures, twice the width no better"""
+"""widths. One layer alone tells far less, layers of twice the width no more (docs/decisions/0013)"""
 RIDGE = 0.01
 """added to each channel's variance of 1: without it, a direction in which few normals do not vary would count without
 limit. PaDiM adds as much"""
