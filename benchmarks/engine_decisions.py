@@ -1,14 +1,16 @@
-"""What an engine changes on real images: maps, scores, decisions, and the AUROC.
+"""What an engine, or half the bits, changes on real images: maps, scores, decisions, and the AUROC.
 
     python -m benchmarks.engine_decisions STORE [--category NAME ...] [--int8] [--images 300]
 
 STORE is one that benchmarks.real_images has made: trained champions and a labelled test night. Decisions (accept,
-review, reject) are by the model's own review band, which was calibrated with torch. Int8 (needs NNCF) is quantised on
-training normals and judged twice: by that band, and by one calibrated anew on the same held-out normals.
+review, reject) are by the model's own review band, which was calibrated with torch in float32. What computes in fewer
+bits is judged twice: by that band, and by one calibrated anew on the same held-out normals, as a model of that
+precision would have it. The weights are the same in all rows. Int8 (needs NNCF) is quantised on training normals.
 """
 
 import argparse
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,10 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.real_images import DAY
+from rd_core import checkpoint
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
+from rd_core.model import prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from storage import labels, models
 from storage.filesystem import Store, open_store
@@ -52,10 +56,11 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
     card = models.read_card(store, category, champion.version)
     scorer = warm_scorer(store, category, champion.version)
     model = model_for_scoring(models.read_weights(store, category, champion.version))
-    engines: dict[str, Detector] = {"openvino": detector(model, engine_here("openvino"))}
+    coarse: dict[str, Detector] = {"bfloat16": _in_bfloat16(models.read_weights(store, category, champion.version))}
     if arguments.int8:
         normals = _pixels(store, scorer, card["data"]["train"][: arguments.images])
-        engines["int8"] = QuantisedDetector(model, normals, threads=1)
+        coarse["int8"] = QuantisedDetector(model, normals, threads=1)
+    engines = {"openvino": detector(model, engine_here("openvino")), **coarse}
     known = {row["image_key"]: row["label"] for row in labels.read_labels(store, category).to_pylist()}
     keys = [image.key for image in list_images(store, category, DAY)]
     is_defect = np.array([known[key] == "anomalous" for key in keys])
@@ -65,11 +70,17 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
     for name in engines:
         flips = triage(found[name][0], *band) != triage(torchs, *band)
         _print(category, name, "torch's", found[name], flips, is_defect)
-    if arguments.int8:
-        held_out = _pixels(store, scorer, card["data"]["calibration"])
-        own = calibrate(engines["int8"].score(held_out).scores, card["threshold"]["alpha"])
-        flips = triage(found["int8"][0], own.low, own.high) != triage(torchs, *band)
-        _print(category, "int8", "its own", found["int8"], flips, is_defect)
+    held_out = _pixels(store, scorer, card["data"]["calibration"])
+    for name, engine in coarse.items():
+        own = calibrate(engine.score(held_out).scores, card["threshold"]["alpha"])
+        flips = triage(found[name][0], own.low, own.high) != triage(torchs, *band)
+        _print(category, name, "its own", found[name], flips, is_defect)
+
+
+def _in_bfloat16(weights: bytes) -> Detector:
+    model = checkpoint.from_bytes(weights)
+    model.config = replace(model.config, precision="bfloat16")
+    return prepare_for_inference(model)
 
 
 def _scored(
