@@ -54,18 +54,18 @@ class MapAssembly(nn.Module):
     rows: Tensor
 
     def __init__(self, height: int, width: int, sigma: float, strides: tuple[int, ...] = (4, 8, 16)) -> None:
+        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image."""
         super().__init__()
-        vertical = [
-            smoothing_matrix(height, sigma) @ interpolation_matrix(height, height // stride) for stride in strides
-        ]
-        self._starts = [sum(height // before for before in strides[:index]) for index in range(len(strides))]
+        heights, widths = ([-(-side // stride) for stride in strides] for side in (height, width))
+        vertical = [smoothing_matrix(height, sigma) @ interpolation_matrix(height, count) for count in heights]
+        self._starts = [sum(heights[:index]) for index in range(len(strides))]
         self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
-        for index, stride in enumerate(strides):
-            horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, width // stride)
+        for index, count in enumerate(widths):
+            horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, count)
             self.register_buffer(f"columns_{index}", _single(horizontal.T), persistent=False)
 
     def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
-        """Distances float32 (B, H/stride_k, W/stride_k), in the order of the strides -> map (B, H, W)."""
+        """Distances float32 (B, H/stride_k, W/stride_k), rounded up, in the order of the strides -> map (B, H, W)."""
         wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
         return torch.matmul(self.rows, torch.cat(wide, dim=1))
 

@@ -1,5 +1,6 @@
 """The shares of direction, magnitude and cells in the map, by early-stop normals and made-up defects."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,21 +50,22 @@ def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: Fe
 
 
 def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> None:
-    """Each map by its usual peak on normals, and the student's and that of the fine cells alike. A discriminator's
+    """Each map by its usual peak on normals, and the student's and that of the finest cells alike. A discriminator's
     zero is what nearly all cells of normals pass.
 
-    Of the student's share the coarse cells take what the floor of its map is of its peak: near a half on textures,
-    where a faint defect drowns in what every place has, and near 0 where the map is quiet but for a few places.
+    Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
+    on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
+    count by that ratio less, and the student gives way by it.
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
         discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
     floor, (peak, *of_cells) = _levels(model, normal)
-    coarse = floor / peak
-    shares = [1.0 if discriminator.side == FINE else coarse for discriminator in model.discriminators]
+    unrest = floor / peak
+    shares = [unrest ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
-    whole = 1 - coarse + sum(shares)
-    model.blend.scale((1 - coarse) / whole / peak)
+    whole = 1 - unrest + sum(shares)
+    model.blend.scale((1 - unrest) / whole / peak)
     for discriminator, share, its_peak in zip(model.discriminators, shares, of_cells, strict=True):
         discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
 

@@ -17,7 +17,7 @@ from rd_core.cells import CellMoments, cell_means
 from rd_core.standardisation import divisors
 
 FINE = 16
-"""pixels a side of the finer cells: the teacher's coarsest stride"""
+"""pixels a side of the finest cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
 """widths. One layer alone tells far less, layers of twice the width no more (docs/decisions/0013)"""
 RIDGE = 0.01
@@ -79,9 +79,7 @@ class CellDiscriminator(nn.Module):
         this device.
         """
         still = self._whitened(normal).flatten(0, 2)
-        # Coarse cells are there for what is wide and faint, and made-up defects are mostly small: noise alone.
-        marred = self._whitened(shown).flatten(0, 2) if self.side == FINE else still
-        moved = self._moved(still, marred, generator)
+        moved = self._moved(still, self._whitened(shown).flatten(0, 2), generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
         found = self._odds(torch.cat([still, moved]))
         return F.softplus(found[: len(still)]).mean() + F.softplus(-found[len(still) :]).mean()

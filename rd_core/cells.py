@@ -11,8 +11,8 @@ from rd_core.teacher import STRIDES
 
 def cell_means(features: tuple[Tensor, ...], side: int) -> Tensor:
     """The teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16 -> their means over cells of `side` pixels, a multiple of
-    16: (B, H/side, W/side, sum of C_k)."""
-    cells = [F.avg_pool2d(f, side // stride) for f, stride in zip(features, STRIDES, strict=True)]
+    16: (B, H/side, W/side, sum of C_k), both rounded up. What an image has of its last cells is averaged."""
+    cells = [F.avg_pool2d(f, side // stride, ceil_mode=True) for f, stride in zip(features, STRIDES, strict=True)]
     return torch.cat(cells, dim=1).permute(0, 2, 3, 1)
 
 

@@ -74,7 +74,7 @@ class ModelConfig(_Record):
     magnitude: bool = True
     """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
     paper's map of directions alone"""
-    discriminator_cells: tuple[Literal[16, 32], ...] = (16, 32)
+    discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
     """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
     from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
     memory_cells: tuple[Literal[16, 32], ...] = ()

@@ -1,10 +1,10 @@
 """Made-up defects for training: a normal image with something in it that does not belong.
 
 They teach the student to give back the normal features whatever it is shown (as the denoising students of DeSTSeg,
-CVPR 2023, and RD++, CVPR 2023), so that it cannot copy a defect it has never seen. They need not look real. Four
-ways, the first two after known work: a patch with the texture of another image inside a cloud of noise (DRAEM, ICCV
-2021), a piece of the image pasted elsewhere (CutPaste, CVPR 2021), a cloud that darkens or lightens, and a straight
-bar in a colour of the image or a foreign one.
+CVPR 2023, and RD++, CVPR 2023), so that it cannot copy a defect it has never seen, and the discriminators what to
+look for. They need not look real. Five ways, the first two after known work: a patch with the texture of another
+image inside a cloud of noise (DRAEM, ICCV 2021), a piece of the image pasted elsewhere (CutPaste, CVPR 2021), a cloud
+that darkens or lightens, a straight bar in a colour of the image or a foreign one, and a wide faint stain.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 
 from rd_core.images import Images
 from rd_core.preprocessing import resize
@@ -74,9 +75,7 @@ def bar(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     scale = _scale(picture)
     height, width = picture.shape[:2]
     angle, centre = rng.uniform(0, np.pi), rng.uniform(0.1, 0.9, 2) * (height, width)
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    along = (rows - centre[0]) * np.cos(angle) + (columns - centre[1]) * np.sin(angle)
-    across = (columns - centre[1]) * np.cos(angle) - (rows - centre[0]) * np.sin(angle)
+    along, across = _turned(picture, centre, angle)
     inside = (np.abs(along) < rng.uniform(1.5, 20) * scale) & (np.abs(across) < rng.uniform(0.4, 2) * scale)
     cover = gaussian_filter(inside.astype(np.float32), rng.uniform(0, 0.8) * scale)[..., None]
     found = picture[rng.integers(height), rng.integers(width)]
@@ -84,7 +83,19 @@ def bar(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     return picture * (1 - cover) + (found if rng.random() < 0.6 else foreign) * cover
 
 
-DEFECTS: tuple[Defect, ...] = (foreign_texture, pasted_piece, changed_light, bar)
+def stain(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A wide oval, a little darker or lighter than the picture, half of the time in another tint."""
+    scale = _scale(picture)
+    centre = rng.uniform(0, 1, 2) * picture.shape[:2]
+    along, across = _turned(picture, centre, rng.uniform(0, np.pi))
+    radii = rng.uniform(15, 60, 2) * scale
+    outside = np.hypot(along / radii[0], across / radii[1]) - 1
+    cover = expit(-outside / rng.uniform(0.05, 0.3)).astype(np.float32)[..., None]
+    tint = rng.normal(1, 0.15, 3).astype(np.float32) if rng.random() < 0.5 else np.float32(1)
+    return picture * (1 + np.float32(rng.choice([-1, 1]) * rng.uniform(0.05, 0.35)) * tint * cover)
+
+
+DEFECTS: tuple[Defect, ...] = (foreign_texture, pasted_piece, changed_light, bar, stain)
 
 
 def with_pseudo_anomaly(
@@ -135,6 +146,15 @@ class MarredImages:
 
 def _scale(picture: Picture) -> float:
     return min(picture.shape[:2]) / REFERENCE_SIDE
+
+
+def _turned(
+    picture: Picture, centre: NDArray[np.float64], angle: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each pixel's distance from `centre` along a line at `angle` (radians) and across it, (H, W) pixels."""
+    rows, columns = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
+    down, right = rows - centre[0], columns - centre[1]
+    return down * np.cos(angle) + right * np.sin(angle), right * np.cos(angle) - down * np.sin(angle)
 
 
 def _cloud(rng: Generator, picture: Picture, cell: float, above: float) -> NDArray[np.float32]:

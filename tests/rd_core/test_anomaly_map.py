@@ -28,6 +28,12 @@ def test_the_fused_map_equals_upsampling_adding_and_filtering(height, width, sig
     np.testing.assert_allclose(found, reference(parts, height, width, sigma), atol=1e-5)
 
 
+def test_a_stage_whose_last_distance_reaches_beyond_the_image_lies_over_the_image_too():
+    parts = torch.rand(2, 12, 24), torch.rand(2, 1, 2)
+    found = MapAssembly(48, 96, 2.5, (4, 64))(parts).numpy()
+    np.testing.assert_allclose(found, reference(parts, 48, 96, 2.5), atol=1e-5)
+
+
 def test_sigma_0_leaves_the_sum_unsmoothed():
     parts = distances(64, 32)
     expected = sum(F.interpolate(d[:, None], size=(64, 32), mode="bilinear", align_corners=True)[:, 0] for d in parts)

@@ -19,6 +19,14 @@ def test_a_cell_is_the_mean_of_all_stages_over_its_pixels(side, shape):
         torch.testing.assert_close(cells[1, 1, 2, first], expected)
 
 
+def test_the_last_cells_are_the_means_of_what_the_image_has_of_them():
+    features = stages(0, images=2, height=64, width=96)
+    cells = cell_means(features, 64)
+    assert cells.shape == (2, 1, 2, WIDTH)
+    for first, stage, stride in ((0, 0, 4), (3, 1, 8), (5, 2, 16)):
+        torch.testing.assert_close(cells[1, 0, 1, first], features[stage][1, 0, :, 64 // stride :].mean())
+
+
 @pytest.mark.parametrize("groups", [(6,), (1, 3, 2)])
 def test_moments_are_those_of_all_cells_however_the_images_are_grouped(groups):
     whole = stages(8)

@@ -30,7 +30,7 @@ def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, 
         assert all((t < 0).any() for t in targets) == signed
 
 
-@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, 0.0), (0.2, 0.4)])
+@pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (0.7, 0.0, 0.0), (0.2, 0.4, 0.3)])
 def test_score_follows_the_paper_step_by_step(random_model, images, weights):
     """Against the chain written out with torch's, NumPy's and SciPy's own functions; the paper has none."""
     for discriminator, weight in zip(random_model.discriminators, weights, strict=True):
@@ -41,7 +41,7 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights):
         targets = random_model.standardisation(features)
         outputs = random_model(targets)
     total = 0
-    for discriminator, cells in zip(random_model.discriminators, (4, 2), strict=True):
+    for discriminator, cells in zip(random_model.discriminators, (4, 2, 1), strict=True):
         odds = discriminator_by_numpy(discriminator, cells, [f.double().numpy() for f in features])
         wide = F.interpolate(torch.from_numpy(odds)[:, None], size=64, mode="bilinear", align_corners=True)
         total = total + float(discriminator.weight) * wide[:, 0].numpy()
@@ -86,8 +86,10 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, 
 
 def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
     ready = prepare_for_inference(random_model)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in ready.modules())
-    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in random_model.modules())
+    kinds = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
+    for kind in kinds:
+        assert any(isinstance(module, kind) for module in random_model.modules())
+    assert not any(isinstance(module, kinds) for module in ready.modules())
     before, after = random_model.score(images), ready.score(images)
     np.testing.assert_allclose(after.maps, before.maps, atol=1e-5)
     np.testing.assert_allclose(after.scores, before.scores, atol=1e-5)
