@@ -182,7 +182,7 @@ def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, floa
     normalised = torch.randn(BATCH, 3, size, size).to(memory_format=torch.channels_last)
 
     def forward() -> None:
-        with torch.inference_mode(), networks_in(model.config, model.device):
+        with torch.inference_mode(), networks_in(model.config.precision, model.device):
             model(model.teacher(normalised))
 
     return _rate(forward, seconds), _rate(lambda: model.score(images), seconds)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rd_core.cells import CellMoments, cell_means
+from rd_core.config import Precision
+from rd_core.precision import networks_in
 from rd_core.standardisation import divisors
 
 FINE = 16
@@ -43,10 +45,11 @@ class CellDiscriminator(nn.Module):
     level: Tensor
     weight: Tensor
 
-    def __init__(self, channels: tuple[int, ...], side: int) -> None:
-        """side: of a cell, in pixels, a multiple of 16."""
+    def __init__(self, channels: tuple[int, ...], side: int, precision: Precision = "float32") -> None:
+        """side: of a cell, in pixels, a multiple of 16. precision: of all layers but the last."""
         super().__init__()
         self.side = side
+        self.precision = precision
         width = sum(channels)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width))
@@ -87,7 +90,10 @@ class CellDiscriminator(nn.Module):
     def _odds(self, white: Tensor) -> Tensor:
         """Whitened cells (N, C) -> (N,). The network is told the distance from the mean, too, which grows without end
         where its layers alone could turn back to what looks normal."""
-        return self.layers(torch.cat([white, white.square().mean(dim=1, keepdim=True)], dim=1))[:, 0]
+        told = torch.cat([white, white.square().mean(dim=1, keepdim=True)], dim=1)
+        with networks_in(self.precision, white.device):
+            hidden = self.layers[:-1](told)
+        return self.layers[-1](hidden.float())[:, 0]
 
     @staticmethod
     def _moved(still: Tensor, marred: Tensor, generator: torch.Generator) -> Tensor:

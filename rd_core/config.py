@@ -85,7 +85,7 @@ class ModelConfig(_Record):
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     precision: Precision = "float32"
-    """what teacher, bottleneck and student compute in, to train and to score. Half the bits are quicker where
+    """what the networks compute in, to train and to score. Half the bits are quicker where
     `rd_core.precision.is_quick` says so; map and score are float32 with either"""
 
     def __post_init__(self) -> None:

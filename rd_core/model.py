@@ -44,7 +44,7 @@ class ReverseDistillation(nn.Module):
         memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
         self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
         discriminators = nn.ModuleList(
-            CellDiscriminator(teacher.channels, side) for side in config.discriminator_cells
+            CellDiscriminator(teacher.channels, side, config.precision) for side in config.discriminator_cells
         )
         self.discriminators = cast(Sequence[CellDiscriminator], discriminators)
         strides += [*config.memory_cells, *config.discriminator_cells]
@@ -57,12 +57,12 @@ class ReverseDistillation(nn.Module):
 
     def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, H, W, 3) -> the teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
-        with networks_in(self.config, self.device):
+        with networks_in(self.config.precision, self.device):
             return _as_floats(self.teacher(self.normalisation(images.to(self.device))))
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Standardised teacher features -> the student's features, in the same shapes."""
-        with networks_in(self.config, self.device):
+        with networks_in(self.config.precision, self.device):
             return _as_floats(self.student(self.bottleneck(features)))
 
     def counting(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -155,7 +155,8 @@ def prepare_for_inference(model: ReverseDistillation) -> ReverseDistillation:
     ready = copy.deepcopy(model)
     fold_batch_norms(ready)
     if model.config.precision == "bfloat16":
-        for networks in (ready.teacher, ready.bottleneck, ready.student):  # once, not at every batch
+        of_cells = [discriminator.layers[:-1] for discriminator in ready.discriminators]
+        for networks in (ready.teacher, ready.bottleneck, ready.student, *of_cells):  # once, not at every batch
             networks.to(torch.bfloat16)
     return ready.requires_grad_(False).to(memory_format=torch.channels_last)
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from rd_core.config import ModelConfig
+from rd_core.config import Precision
 
 _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """of Linux: x86 processors with products of bfloat16, and ARM's"""
 
 
-def networks_in(config: ModelConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which teacher, bottleneck and student compute. What they give is to be cast to float32."""
-    if config.precision == "float32":
+def networks_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which a model's networks compute. What they give is to be cast to float32."""
+    if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 

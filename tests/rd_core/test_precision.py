@@ -20,7 +20,10 @@ def model_in(precision: str) -> ReverseDistillation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         config = ModelConfig(image_height=SIDE, image_width=SIDE, precision=precision)
-        return build_model(config, pretrained=False).eval()
+        model = build_model(config, pretrained=False).eval()
+    for discriminator in model.discriminators:
+        discriminator.weight.fill_(0.3)
+    return model
 
 
 @pytest.fixture
@@ -49,8 +52,21 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(images) -> None:
 def test_networks_ready_for_inference_hold_half_the_bytes() -> None:
     ready = prepare_for_inference(model_in("bfloat16"))
     networks = [*ready.teacher.parameters(), *ready.bottleneck.parameters(), *ready.student.parameters()]
+    of_cells = [discriminator.layers for discriminator in ready.discriminators]
+    networks += [weight for layers in of_cells for weight in layers[:-1].parameters()]
     assert {one.dtype for one in networks} == {torch.bfloat16}
-    assert {one.dtype for one in ready.standardisation.buffers()} == {torch.float32}
+    exact = [*ready.standardisation.buffers(), *(weight for layers in of_cells for weight in layers[-1].parameters())]
+    assert {one.dtype for one in exact} == {torch.float32}
+
+
+def test_odds_in_bfloat16_are_float32_and_a_little_apart(images) -> None:
+    found, exact = (prepare_for_inference(model_in(precision)) for precision in ("bfloat16", "float32"))
+    with torch.inference_mode():
+        features = exact.teacher_features(torch.from_numpy(images))
+        for one, other in zip(found.discriminators, exact.discriminators, strict=True):
+            odds, expected = one.logits(features), other.logits(features)
+            assert odds.dtype == torch.float32
+            assert 1e-5 < float((odds - expected).abs().max() / expected.abs().max()) < 0.05
 
 
 def test_a_training_in_bfloat16_learns_and_its_weights_are_float32() -> None:
