@@ -51,7 +51,8 @@ def main() -> None:
     for precision in PRECISIONS:
         curve = curves[f"ours in {precision}"] = _our_curve(parts, arguments.size, arguments.seed, precision)
         _print(f"ours in {precision}", curve)
-    for whose, final in (("its own last", None), ("their last", curves["theirs"][-1][1])):
+    theirs, ours = (curves[name][-1][1] for name in ("theirs", "ours in float32"))
+    for whose, final in (("its own last", None), ("their last", theirs), ("our last in float32", ours)):
         levels = {name: CHANCE + SHARE * ((final or curve[-1][1]) - CHANCE) for name, curve in curves.items()}
         told = (f"{name} {_told(_seconds_to(curve, levels[name]))}" for name, curve in curves.items())
         print(f"{SHARE:.0%} of {whose} above chance: {', '.join(told)}")
