@@ -22,7 +22,7 @@ from benchmarks.real_images import DAY
 from rd_core import checkpoint
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
-from rd_core.model import prepare_for_inference
+from rd_core.model import build_model, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from storage import labels, models
 from storage.filesystem import Store, open_store
@@ -55,8 +55,9 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
     assert champion is not None  # benchmarks.real_images promotes one
     card = models.read_card(store, category, champion.version)
     scorer = warm_scorer(store, category, champion.version)
-    model = model_for_scoring(models.read_weights(store, category, champion.version))
-    coarse: dict[str, Detector] = {"bfloat16": _in_bfloat16(models.read_weights(store, category, champion.version))}
+    weights = models.read_weights(store, category, champion.version)
+    model = model_for_scoring(weights)
+    coarse: dict[str, Detector] = {"bfloat16": _in_bfloat16(weights)}
     if arguments.int8:
         normals = _pixels(store, scorer, card["data"]["train"][: arguments.images])
         coarse["int8"] = QuantisedDetector(model, normals, threads=1)
@@ -78,8 +79,9 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
 
 
 def _in_bfloat16(weights: bytes) -> Detector:
-    model = checkpoint.from_bytes(weights)
-    model.config = replace(model.config, precision="bfloat16")
+    trained = checkpoint.from_bytes(weights)
+    model = build_model(replace(trained.config, precision="bfloat16"), pretrained=False)
+    model.load_state_dict(trained.state_dict())
     return prepare_for_inference(model)
 
 
