@@ -93,6 +93,8 @@ def _model(teacher: str, size: int) -> ReverseDistillation:
     config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
     model = build_model(config, pretrained=False).eval()
     model.blend.magnitude.fill_(0.5)
+    for discriminator in model.discriminators:
+        discriminator.weight.fill_(1)  # of 0 a compiler may leave the whole discriminator out
     return prepare_for_inference(model)
 
 

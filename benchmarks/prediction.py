@@ -1,7 +1,7 @@
 """A night from store to sealed partition beside anomalib's `Engine.predict`, in one run: the same images and machine.
 
     python -m benchmarks.prediction --peers-python .venv-peers/bin/python [--images 512] [--rounds 2]
-        [--precision bfloat16]
+        [--engine openvino | --precision bfloat16]
 
 Ours twice: with the same ResNet18 networks as anomalib's Reverse Distillation, and with the default teacher. Theirs
 decodes, runs the network and keeps nothing; ours also writes maps and scores, and seals. Rounds take turns, and each
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--engine", choices=("torch", "openvino"), default="torch", help="of ours")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, prefect_server():
@@ -46,13 +47,13 @@ def main() -> None:
         with dask_cluster(load_settings(folder)) as scheduler:
             for teacher in (SAME, DEFAULT):
                 put_pictures(store, teacher, date(2026, 1, 1), 64, arguments.size)
-                night(store, scheduler, teacher, date(2026, 1, 1))  # imports and the models, once a worker
+                night(store, scheduler, teacher, date(2026, 1, 1), arguments.engine)  # imports, models, once a worker
             for number in range(arguments.rounds):
                 day = date(2026, 2, 1 + number)
                 ours = {}
                 for teacher in (SAME, DEFAULT):
                     put_pictures(store, teacher, day, arguments.images, arguments.size)
-                    ours[teacher], _ = night(store, scheduler, teacher, day)
+                    ours[teacher], _ = night(store, scheduler, teacher, day, arguments.engine)
                 theirs = _theirs(arguments, Path(folder) / images_prefix(SAME, day))
                 print(f"round {number}: ours {ours}, anomalib {theirs}", flush=True)
                 rounds.append((ours, theirs))
