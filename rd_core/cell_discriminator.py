@@ -22,13 +22,10 @@ FINE = 16
 """pixels a side of the finest cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
 """widths. One layer alone tells far less, layers of twice the width no more (docs/decisions/0013)"""
-RIDGE = 0.01
-"""added to each channel's variance of 1: without it, a direction in which few normals do not vary would count without
-limit. PaDiM adds as much"""
 NOISE, NOISE_SPREAD = 1.0, 0.7
 """deviations of a whitened channel that noise has in the middle, and the deviation of the logarithm of its size: from
 small beside the normals' own spread to far outside of it, or what is farther out than all noise may pass as normal"""
-LITTLE = 0.3
+LITTLE = 0.15
 """deviations of a whitened channel by which cells that count as normal move, too: without it the network learns the
 training normals themselves, and others lie beside them"""
 CHANGED = 0.3
@@ -45,10 +42,12 @@ class CellDiscriminator(nn.Module):
     level: Tensor
     weight: Tensor
 
-    def __init__(self, channels: tuple[int, ...], side: int, precision: Precision = "float32") -> None:
-        """side: of a cell, in pixels, a multiple of 16. precision: of all layers but the last."""
+    def __init__(self, channels: tuple[int, ...], side: int, ridge: float, precision: Precision = "float32") -> None:
+        """side: of a cell, in pixels, a multiple of 16. ridge: what `fit` adds to each channel's variance of 1.
+        precision: of all layers but the last."""
         super().__init__()
         self.side = side
+        self.ridge = ridge
         self.precision = precision
         width = sum(channels)
         self.register_buffer("mean", torch.zeros(width))
@@ -82,7 +81,8 @@ class CellDiscriminator(nn.Module):
         this device.
         """
         still = self._whitened(normal).flatten(0, 2)
-        moved = self._moved(still, self._whitened(shown).flatten(0, 2), generator)
+        marred = still if shown is normal else self._whitened(shown).flatten(0, 2)
+        moved = self._moved(still, marred, generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
         found = self._odds(torch.cat([still, moved]))
         return F.softplus(found[: len(still)]).mean() + F.softplus(-found[len(still) :]).mean()
@@ -111,11 +111,11 @@ class CellDiscriminator(nn.Module):
         mean, covariance = moments.result()
         deviation = divisors(mean, covariance.diagonal().clamp_min(0).sqrt())
         correlation = covariance / deviation[:, None] / deviation
-        correlation.fill_diagonal_(1 + RIDGE)
+        correlation.fill_diagonal_(1 + self.ridge)
         root = torch.linalg.cholesky(torch.linalg.inv(correlation))
         self.mean.copy_(mean)
         self.whitening.copy_(root / deviation[:, None])
 
     def _whitened(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(B, H/side, W/side, C), of unit covariance over the normals."""
+        """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge."""
         return (cell_means(features, self.side) - self.mean) @ self.whitening

@@ -14,7 +14,9 @@ from rd_core.model import ReverseDistillation, build_model
 from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 5
+FORMAT = 6
+OF_A_SMALL_RIDGE, SMALL_RIDGE = 5, 0.01
+"""the format of models that do not tell by what ridge their cells are whitened, and that ridge"""
 OF_MEMORIES = 4
 """the format of models whose map holds memories in place of discriminators"""
 OF_ONE_COVARIANCE = 3
@@ -37,7 +39,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     or not finite.
     """
     header = header_of(data)
-    if header.get("format") not in (FORMAT, OF_MEMORIES, OF_ONE_COVARIANCE, OF_THE_STUDENT_ALONE):
+    if header.get("format") not in range(OF_THE_STUDENT_ALONE, FORMAT + 1):
         raise CheckpointError(
             f"the weights have format {header.get('format')!r}, this program reads {OF_THE_STUDENT_ALONE} to "
             f"{FORMAT}; they could be misread. Use the program that wrote them, or train again."
@@ -60,6 +62,8 @@ def _brought_up(
     number: int, settings: dict[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and tensors of an older format, as today's has them."""
+    if number == OF_A_SMALL_RIDGE:
+        return settings | {"whitening_ridge": SMALL_RIDGE}, tensors
     settings = settings | {"discriminator_cells": ()}
     if number == OF_MEMORIES or not settings.pop("coarse", False):
         return settings, tensors

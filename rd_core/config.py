@@ -77,6 +77,9 @@ class ModelConfig(_Record):
     discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
     """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
     from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
+    whitening_ridge: float = 0.3
+    """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
+    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
     memory_cells: tuple[Literal[16, 32], ...] = ()
     """of models trained before there were discriminators: the map holds how far the features, averaged over cells of
     so many pixels, lie from the nearest that is remembered of the normals. They score as they did; none is trained"""
@@ -101,12 +104,17 @@ class ModelConfig(_Record):
             if list(cells) != sorted(set(cells)):
                 raise ConfigError(
                     f"{name} {cells} are not in rising order, or one is there twice: its share would count twice. "
-                    "Give some of 16, 32 in rising order, or none."
+                    "Give each side once, in rising order, or none."
                 )
         if self.bottleneck == "pretrained" and self.standardise:
             raise ConfigError(
                 'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
                 'embedding would mean nothing. Set standardise to false (the recipe "paper" does).'
+            )
+        if not 1e-4 <= self.whitening_ridge <= 1e4:
+            raise ConfigError(
+                f"whitening_ridge {self.whitening_ridge} is not in [0.0001, 10000]; rounding would fill the map, or "
+                "cells would not be whitened at all. The default is 0.3."
             )
         if not 0 <= self.smoothing_sigma <= 64:
             raise ConfigError(

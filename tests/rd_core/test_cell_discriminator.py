@@ -5,24 +5,28 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from rd_core.cell_discriminator import CHANGED, LITTLE, NEAREST, NOISE, NOISE_SPREAD, RIDGE, CellDiscriminator
+from rd_core.cell_discriminator import CHANGED, LITTLE, NEAREST, NOISE, NOISE_SPREAD, CellDiscriminator
 from rd_core.cells import CellMoments, cell_means
+from rd_core.config import model_config
+from rd_core.model import build_model
 from tests.rd_core.drawn_stages import CHANNELS, WIDTH, stages
 
+RIDGE = 0.01
 
-def fitted(*parts, side=16):
+
+def fitted(*parts, side=16, ridge=RIDGE):
     moments = CellMoments(side)
     for part in parts:
         moments.add(part)
-    discriminator = CellDiscriminator(CHANNELS, side)
+    discriminator = CellDiscriminator(CHANNELS, side, ridge)
     discriminator.fit(moments)
     return discriminator
 
 
-def whitened(features, *normals, side=16):
+def whitened(features, *normals, side=16, ridge=RIDGE):
     """By NumPy: (B, H/side, W/side, C), of unit covariance over the normals."""
     rows = np.concatenate([cell_means(part, side).reshape(-1, WIDTH).numpy() for part in normals]).astype(np.float64)
-    inverse = np.linalg.inv(np.corrcoef(rows.T) + RIDGE * np.eye(WIDTH))
+    inverse = np.linalg.inv(np.corrcoef(rows.T) + ridge * np.eye(WIDTH))
     return (cell_means(features, side).numpy() - rows.mean(axis=0)) / rows.std(axis=0) @ np.linalg.cholesky(inverse)
 
 
@@ -72,11 +76,17 @@ def test_what_is_farther_off_is_told_better(trained):
     assert missed[-2:] == [0, 0]
 
 
+@pytest.mark.parametrize("ridge", [0.01, 1.0])
 @pytest.mark.parametrize("side", [16, 32, 64])
-def test_cells_are_whitened_by_all_cells_of_the_normals(side):
+def test_cells_are_whitened_by_all_cells_of_the_normals(side, ridge):
     normals, seen = [stages(1), stages(2, images=3)], stages(3, images=2)
-    found = fitted(*normals, side=side)._whitened(seen).numpy()
-    np.testing.assert_allclose(found, whitened(seen, *normals, side=side), rtol=1e-3, atol=1e-4)
+    found = fitted(*normals, side=side, ridge=ridge)._whitened(seen).numpy()
+    np.testing.assert_allclose(found, whitened(seen, *normals, side=side, ridge=ridge), rtol=1e-3, atol=1e-4)
+
+
+def test_a_models_discriminators_have_the_ridge_of_its_settings():
+    config = model_config(image_height=64, image_width=64, whitening_ridge=0.5)
+    assert [one.ridge for one in build_model(config, pretrained=False).discriminators] == [0.5, 0.5, 0.5]
 
 
 def test_it_learns_a_bent_line_that_a_covariance_does_not_know(trained):

@@ -62,7 +62,7 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
         tensors = {
             name.replace("memories.0.", "coarse."): tensor for name, tensor in tensors.items() if "items" not in name
         }
-    of_later = ("discriminator_cells", "memory_cells")
+    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge")
     settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
     old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
     assert old.config == model.config
@@ -70,6 +70,15 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
     assert from_bytes(to_bytes(old)).config == old.config
+
+
+def test_models_that_do_not_tell_their_ridge_were_whitened_by_a_small_one(random_model):
+    settings = random_model.config.to_dict()
+    del settings["whitening_ridge"]
+    old = from_bytes(pack({"format": 5, "model": settings}, random_model.state_dict()))
+    assert old.config == replace(random_model.config, whitening_ridge=0.01)  # so that retraining begins from scratch
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(old.score(images).maps, random_model.score(images).maps)
 
 
 def test_the_same_model_gives_the_same_bytes(random_model, data):

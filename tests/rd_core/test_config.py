@@ -122,6 +122,12 @@ def test_cells_out_of_order_or_twice_are_refused(cells):
             ModelConfig(**{name: cells})
 
 
+@pytest.mark.parametrize("ridge", [0, -1, 1e5, float("nan")])
+def test_a_ridge_that_whitens_nothing_or_rounding_is_refused(ridge):
+    with pytest.raises(ConfigError, match=r"whitening_ridge .* is not in \[0.0001, 10000\]"):
+        ModelConfig(whitening_ridge=ridge)
+
+
 def test_other_cells_than_the_stages_allow_are_refused():
     with pytest.raises(ConfigError, match="discriminator_cells"):
         ModelConfig.from_dict({"discriminator_cells": [8]})
