@@ -66,6 +66,8 @@ def scheduler(prefect_api: str) -> Iterator[str]:
     from distributed import LocalCluster  # noqa: PLC0415  # brings tornado and the scheduler, for the cluster fixture alone
 
     worker_start.begin_imports()
+    # Its own `silence_logs` may take the root logger's handlers for its own, and pytest would hear no warnings.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     with (
         dask.config.set(worker_start.DASK_CONFIG),
         LocalCluster(
@@ -73,7 +75,7 @@ def scheduler(prefect_api: str) -> Iterator[str]:
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,
+            silence_logs=False,
             env=dict(os.environ),
         ) as cluster,
     ):
