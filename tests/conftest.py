@@ -17,6 +17,9 @@ from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seawee
 __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
 
+# Before torch is imported: threads of one process would wait for each other where several share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Time says nothing on a shared machine, and a red run there must be one that anybody can repeat.
 settings.register_profile(
     "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ

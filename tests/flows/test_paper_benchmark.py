@@ -30,14 +30,6 @@ QUICK = ("--teacher", "efficientnet_lite0", "--image-size", "64", "--steps", "2"
 STUB_AUROC = {"carpet": (0.5, 0.7), "grid": (0.9, 0.9), "casting": (0.25, 0.25)}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def save(folder: Path, images: np.ndarray, suffix: str = "") -> None:
     folder.mkdir(parents=True)
     for number, image in enumerate(images):

@@ -1,7 +1,6 @@
 """Small models and images, made once."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,14 +9,6 @@ from rd_core.config import ModelConfig, model_config, recipe
 from rd_core.model import ReverseDistillation, build_model
 from rd_core.training import FitResult, fit
 from tests.rd_core.striped_images import SIZE, textured
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two would wait for each other where cores are busy
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

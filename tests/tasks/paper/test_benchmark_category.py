@@ -1,7 +1,6 @@
 """One network of a benchmark: what it is trained on, and that its figures are those of its scores."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +35,6 @@ SIZE = 64
 MODEL = model_config("paper", teacher="efficientnet_lite0", image_height=SIZE, image_width=SIZE)
 MIDDLE = model_config("paper", teacher=MODEL.teacher, image_height=SIZE, image_width=SIZE, map_stages=(2,))
 TRAINING = recipe("paper", steps=2)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def save(folder: Path, images: np.ndarray) -> None:
