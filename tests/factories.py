@@ -22,12 +22,27 @@ from storage.filesystem import Store
 from storage.layout import image_key
 from storage.records import Partition
 from tasks.pin_champion import PinnedModel
+from tasks.training.fit_model import TrainingRequest
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 SIZE = 64
 CALIBRATION = [0.5 + i / 20 for i in range(40)]
 PIXEL_THRESHOLD = 0.45
+QUICK_TRAINING = TrainingRequest(
+    category="cloth",
+    image_height=SIZE,
+    image_width=SIZE,
+    teacher="efficientnet_lite0",
+    teacher_weights=None,
+    recipe="robust",
+    steps=2,
+    alpha=0.2,
+    part_pattern=r"(?P<part>part\d+)_",
+    white_level=65535,
+    max_pixels=1_000_000,
+    seed=0,
+)
 
 
 def png(seed: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:

@@ -1,6 +1,7 @@
 """The table of what an engine changes says what the model itself says."""
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,25 +14,10 @@ from storage import labels
 from storage.filesystem import Store, open_store
 from storage.labels import Label
 from storage.layout import image_key
-from tasks.training.fit_model import TrainingRequest, fit_model
-from tests.factories import NOW, SIZE, png, put_images
+from tasks.training.fit_model import fit_model
+from tests.factories import NOW, QUICK_TRAINING, png, put_images
 
 pytest.importorskip("openvino", reason="OpenVINO is an optional extra")
-
-REQUEST = TrainingRequest(
-    category="cloth",
-    image_height=SIZE,
-    image_width=SIZE,
-    teacher="efficientnet_lite0",
-    teacher_weights=None,
-    recipe="robust",
-    steps=2,
-    alpha=0.2,
-    part_pattern=None,
-    white_level=65535,
-    max_pixels=1_000_000,
-    seed=0,
-)
 
 
 @pytest.fixture
@@ -41,7 +27,9 @@ def store(tmp_path: Path) -> Store:
     normals = put_images(store, "cloth", [f"good/{i:02}.png" for i in range(20)], DAY - timedelta(days=1))
     labels.write_labels(store, "cloth", [Label(key, "normal", None, "me", NOW) for key in normals], "normals")
     with disable_run_logger():
-        fit_model.fn(store.uri, store.uri, REQUEST, run_id="run-1", now=NOW, promote=True)
+        fit_model.fn(
+            store.uri, store.uri, replace(QUICK_TRAINING, part_pattern=None), run_id="run-1", now=NOW, promote=True
+        )
     night = [image_key("cloth", DAY, f"{kind}/{number}.png") for kind in ("good", "hole") for number in range(5)]
     for number, key in enumerate(night, 100):  # a picture that calibrated lies on the threshold: rounding may flip it
         store.write(key, png(number))

@@ -20,22 +20,7 @@ from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.scorer import warm_scorer
 from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
-from tests.factories import DAY, NOW, SIZE, png, put_images, put_model
-
-REQUEST = TrainingRequest(
-    category="cloth",
-    image_height=SIZE,
-    image_width=SIZE,
-    teacher="efficientnet_lite0",
-    teacher_weights=None,
-    recipe="robust",
-    steps=2,
-    alpha=0.2,
-    part_pattern=r"(?P<part>part\d+)_",
-    white_level=65535,
-    max_pixels=1_000_000,
-    seed=0,
-)
+from tests.factories import DAY, NOW, QUICK_TRAINING, SIZE, png, put_images, put_model
 
 
 @pytest.fixture
@@ -54,7 +39,7 @@ def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: objec
     return fit_model.fn(
         store.uri,
         store.uri,
-        replace(REQUEST, **changes),
+        replace(QUICK_TRAINING, **changes),
         run_id="run-1",
         now=NOW + timedelta(seconds=later),
         promote=promote,
@@ -243,7 +228,7 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
 
 def refit(store: Store, *, from_scratch: bool = False, **changes: object) -> FittedModel:
     found = GatheredNormals("cloth", "v1", "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
-    order = RefitOrder(replace(REQUEST, **changes), found, from_scratch)
+    order = RefitOrder(replace(QUICK_TRAINING, **changes), found, from_scratch)
     return refit_model.fn(store.uri, store.uri, order, run_id="run-2", now=NOW)
 
 
@@ -266,7 +251,7 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     store: Store, gathered: dict
 ) -> None:
     assert refit(store).started_from == "v1"
-    assert gathered["start"].config == REQUEST.model_config
+    assert gathered["start"].config == QUICK_TRAINING.model_config
     assert refit(store, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["card"]["retraining"]["started_from"] is None
