@@ -19,11 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.quantised import QuantisedDetector
+from benchmarks.untrained import untrained
 from demo import woven_cloth
 from rd_core.config import ModelConfig
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.model import MICRO_BATCH, ReverseDistillation, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from tasks.worker_process import prepare_worker_process
 
@@ -89,13 +90,7 @@ def _in_turns(engines: dict[str, Detector], images: NDArray[np.uint8], rounds: i
 
 
 def _model(teacher: str, size: int) -> ReverseDistillation:
-    torch.manual_seed(0)
-    config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
-    model = build_model(config, pretrained=False).eval()
-    model.blend.magnitude.fill_(0.5)
-    for discriminator in model.discriminators:
-        discriminator.weight.fill_(1)  # of 0 a compiler may leave the whole discriminator out
-    return prepare_for_inference(model)
+    return prepare_for_inference(untrained(ModelConfig(teacher=teacher, image_height=size, image_width=size)))
 
 
 def _drawn(seed: int, size: int) -> NDArray[np.uint8]:
