@@ -23,7 +23,7 @@ from benchmarks.authors_loop import AuthorsLoop
 from rd_core.config import PRECISIONS, model_config, recipe
 from rd_core.descent import Descent, Sources
 from rd_core.model import build_model
-from rd_core.teacher_features import CachedFeatures, stream_features
+from rd_core.teacher_features import CachedFeatures, StreamedFeatures, stream_features
 
 EPOCHS = 200
 """of the paper's recipe, over which our one pass of the teacher is shared out"""
@@ -84,7 +84,8 @@ def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> t
         for indices, features in stream_features(model, list(images)):
             cache.put(indices.start, features)
         pass_of_teacher = time.perf_counter() - began
-        run = Descent(model, settings, Sources(cache, cache, cache, cache), lambda _: None)
+        none = StreamedFeatures(model, [])
+        run = Descent(model, settings, Sources(cache, cache, none, none, none, none), lambda _: None)
         model.train()
         seconds = _seconds(lambda: run.descend(np.arange(len(images))), steps)
     return seconds, pass_of_teacher
