@@ -6,7 +6,7 @@ stains, broken and smeared patches, missing pieces, and bridges of copper.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,15 @@ def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7) -> D
         masks.append(mask)
     names = tuple(kinds[number % len(kinds)].__name__ for number in range(len(images)))
     return Drawn(np.stack(found), np.stack(masks), names)
+
+
+def faded(images: NDArray[np.uint8], drawn: Drawn, faintest: float, seed: int = 7) -> Drawn:
+    """The defects drawn into `images` at a strength of their own each, from `faintest` in (0, 1] to 1, the logarithm
+    evenly: whoever finds all that are drawn in full learns nothing from them."""
+    strength = np.exp(np.random.default_rng(1000 + seed).uniform(np.log(faintest), 0, len(images)))
+    share = strength.astype(np.float32)[:, None, None, None]
+    marred = images * (1 - share) + drawn.images * share
+    return replace(drawn, images=marred.round().clip(0, 255).astype(np.uint8))
 
 
 def spot(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:

@@ -1,0 +1,31 @@
+"""Defects to choose settings by."""
+
+import numpy as np
+import pytest
+
+from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, draw, faded
+from tests.rd_core.striped_images import textured
+
+
+@pytest.mark.parametrize("kinds", [TEXTURE, CASTING, BOARD])
+def test_every_image_has_a_visible_defect_where_its_mask_says(kinds):
+    images = textured(10, 96, 96)
+    drawn = draw(images, kinds)
+    assert drawn.kinds == tuple(kind.__name__ for kind in kinds) * 2
+    for image, marred, mask in zip(images, drawn.images, drawn.masks, strict=True):
+        change = np.abs(marred.astype(int) - image).max(axis=-1)
+        assert mask.any()
+        assert change[mask].mean() > change[~mask].mean()
+        assert np.count_nonzero(change > 8) >= 8
+
+
+def test_a_faded_defect_is_the_same_at_a_share_of_its_strength():
+    images = textured(40, 64, 64)
+    drawn = draw(images, TEXTURE)
+    faint = faded(images, drawn, 0.2)
+    assert np.array_equal(faint.masks, drawn.masks)
+    full, less = (one.images.astype(float) - images for one in (drawn, faint))
+    strengths = (full * less).sum(axis=(1, 2, 3)) / (full**2).sum(axis=(1, 2, 3))
+    assert 0.18 < strengths.min() < 0.3 < 0.8 < strengths.max() < 1.02
+    np.testing.assert_allclose(less, full * strengths[:, None, None, None], atol=1)
+    assert np.array_equal(faded(images, drawn, 1.0).images, drawn.images)
