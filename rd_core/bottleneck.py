@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from rd_core.fused_convolution import Chain
 from rd_core.residual_block import initialise, residual_stage
 from rd_core.teacher import FourthStage, TeacherSpec
 
@@ -78,13 +79,13 @@ class PretrainedBottleneck(nn.Module):
 
 
 def _compression(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
+    return Chain(
         nn.Conv2d(inputs, outputs, kernel_size=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
 def _halving(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
+    return Chain(
         nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),

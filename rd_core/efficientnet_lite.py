@@ -8,6 +8,8 @@ import math
 
 from torch import Tensor, nn
 
+from rd_core.fused_convolution import PlacedConv, convolve
+
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
 _CHANNELS = (16, 24, 40, 80, 112, 192, 320)
@@ -49,7 +51,7 @@ class EfficientNetLite(nn.Module):
         return logits
 
 
-class SamePaddedConv(nn.Conv2d):
+class SamePaddedConv(PlacedConv):
     """A convolution without bias that is padded as TensorFlow pads: where the zeros are of an odd number, one more
     goes below and to the right.
 
@@ -62,9 +64,14 @@ class SamePaddedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        (down, skip_rows), (across, skip_columns) = (self._padding_of(size) for size in x.shape[2:])
-        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, (down, across), self.dilation, self.groups)
-        return y[:, :, skip_rows:, skip_columns:]
+        padding, (rows, columns) = self.placed(x)
+        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return y[:, :, rows:, columns:]
+
+    def placed(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+        """See PlacedConv."""
+        (down, rows), (across, columns) = (self._padding_of(size) for size in x.shape[2:])
+        return (down, across), (rows, columns)
 
     def _padding_of(self, size: int) -> tuple[int, int]:
         """(zeros on each side, outputs to leave out at the start)"""
@@ -97,8 +104,7 @@ class _SeparableConv(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs, eps=_TENSORFLOWS_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.bn2(self.conv_pw(self.bn1(self.conv_dw(x))))
-        return y
+        return convolve(self.conv_pw, convolve(self.conv_dw, x, self.bn1), self.bn2)
 
 
 class _InvertedResidual(nn.Module):
@@ -116,8 +122,8 @@ class _InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.bn3(self.conv_pwl(self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))))
-        return x + y if self.has_shortcut else y
+        y = convolve(self.conv_dw, convolve(self.conv_pw, x, self.bn1), self.bn2)
+        return convolve(self.conv_pwl, y, self.bn3, plus=x if self.has_shortcut else None)
 
 
 def _group(count: int, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from rd_core.fused_convolution import convolve
+
 Resample = Literal["none", "down", "up"]
 
 
@@ -41,9 +43,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, inputs, h, w) -> (B, outputs, h', w'), not negative."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return self.relu(y + self.shortcut(x))
+        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
+        return convolve(self.conv2, y, self.bn2, plus=self.shortcut(x), activation=self.relu)
 
 
 class BottleneckBlock(nn.Module):
@@ -62,10 +63,9 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, inputs, h, w) -> (B, outputs, h', w'), not negative."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return self.relu(y + self.shortcut(x))
+        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
+        y = convolve(self.conv2, y, self.bn2, activation=self.relu)
+        return convolve(self.conv3, y, self.bn3, plus=self.shortcut(x), activation=self.relu)
 
 
 class LinearBlock(nn.Module):
@@ -81,8 +81,8 @@ class LinearBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, width, h, w) -> the same shape."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        return x + self.bn2(self.conv2(y))
+        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
+        return convolve(self.conv2, y, self.bn2, plus=x)
 
 
 def linear_upsampling_stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rd_core.efficientnet_lite import EfficientNetLite
 from rd_core.errors import UnknownTeacher
 from rd_core.folding import fold_batch_norms
+from rd_core.fused_convolution import Chain
 from rd_core.teacher_weights import WeightSource, load_weights
 
 STRIDES = (4, 8, 16)
@@ -182,7 +183,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
         adopt(net)
     blocks = net.blocks
     return (
-        nn.Sequential(net.conv_stem, net.bn1, blocks[0], blocks[1]),
+        Chain(net.conv_stem, net.bn1, blocks[0], blocks[1]),
         blocks[2],
         nn.Sequential(blocks[3], blocks[4]),
         blocks[5],
@@ -196,4 +197,4 @@ def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
     if adopt:
         adopt(net)
     stem = (net.conv1, net.bn1, net.relu, net.maxpool)
-    return nn.Sequential(*stem, net.layer1), net.layer2, net.layer3, net.layer4
+    return Chain(*stem, net.layer1), net.layer2, net.layer3, net.layer4

@@ -46,6 +46,7 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights, as_
         wide = in_the_middle
     for discriminator, weight in zip(random_model.discriminators, weights, strict=True):
         discriminator.weight.fill_(weight)
+        discriminator.level.fill_(-2)  # all cells count, or any grid would give the same
     batch = torch.from_numpy(images[:3])
     with torch.no_grad():
         features = random_model.teacher_features(batch)
@@ -55,6 +56,7 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights, as_
     for discriminator, side in zip(random_model.discriminators, (16, 32, 64), strict=True):
         stride = side if side == 16 or as_in_the_paper else side // 2
         odds = discriminator_by_numpy(discriminator, side, stride, [f.double().numpy() for f in features])
+        assert (odds > 0).all()
         total = total + float(discriminator.weight) * wide(odds, side, stride)
     for target, output, stride in zip(targets, outputs, (4, 8, 16), strict=True):
         t, s = target.double(), output.double()
