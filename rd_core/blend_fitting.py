@@ -17,8 +17,6 @@ EVEN_SHARE = 0.5
 """of magnitude, where nothing is known"""
 FLOOR = 0.1
 """the quantile of a map, or of cells, below which nearly nothing lies: what every place of a normal image has"""
-UNREST_A_FLOOR = 1.5
-"""chosen on validation parts (docs/decisions/0016): more finds more defects on textures, less places them better"""
 SMALLEST_PEAK = 1e-3
 """of the student's map: where normals do not differ there is none"""
 LEAST_ODDS = 1.0
@@ -55,26 +53,21 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
     """Each map by its usual peak on normals, and the student's and that of the finest cells alike. A discriminator's
     zero is what nearly all cells of normals pass.
 
-    Coarse cells count the more the less quiet the student's map is (see `_unrest`). Cells of twice the side count by
-    that factor less, and the student gives way by it.
+    Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near 0.4 on
+    textures, where a faint defect drowns in what every place has, and below 0.15 on boards. Cells of twice the side
+    count by that ratio less, and the student gives way by it.
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
         discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
     floor, (peak, *of_cells) = _levels(model, normal)
-    unrest = _unrest(floor / peak)
+    unrest = floor / peak
     shares = [unrest ** math.log2(discriminator.grid.side / FINE) for discriminator in model.discriminators]
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
     whole = 1 - unrest + sum(shares)
     model.blend.scale((1 - unrest) / whole / peak)
     for discriminator, share, its_peak in zip(model.discriminators, shares, of_cells, strict=True):
         discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
-
-
-def _unrest(floor: float) -> float:
-    """0 where the student's map of normals is quiet but for its peaks, up to 1 where its floor, a share of its peak,
-    is high: near 0.4 on textures, where a faint defect drowns in what every place has, and below 0.15 on boards."""
-    return min(1.0, UNREST_A_FLOOR * floor)
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:

@@ -15,7 +15,7 @@ from rd_core.descent import Descent, Sources, batches, learning_rate_at
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
 from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
-from rd_core.training import fit
+from rd_core.training import _image_sets, fit
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 NONE: tuple[list, ...] = ([],) * 5
@@ -278,6 +278,16 @@ def test_the_student_is_shown_a_marred_copy_of_what_is_normal_or_that_itself(mov
         assert (shown[is_moved & ~clean] - 3000 == normal[is_moved & ~clean] - 1000).all()
         assert is_moved[clean].any()  # some are shown as they are, moved too
     assert is_moved.float().mean() == pytest.approx(moves / 3, abs=0.1)
+
+
+def test_half_of_the_marred_copies_are_of_the_moved_images(small_config):
+    settings = recipe(pseudo_anomalies=6, pseudo_anomalies_in_all=0)
+    train, _, moved, marred, marred_moved, _ = _image_sets(small_config, settings, textured(4), textured(2, seed=1))
+    assert (len(moved), len(marred), len(marred_moved)) == (12, 12, 12)
+    for copies, originals, each in ((marred, train, 3), (marred_moved, moved, 1)):
+        same = [np.mean(copies[k] == originals[k // each]) for k in range(12)]
+        assert np.median(same) > 0.8  # all but the defect
+    assert min(np.mean(moved[k] == train[k // 3]) for k in range(12)) < 0.5
 
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
