@@ -17,8 +17,9 @@ Picture = NDArray[np.float32]
 Cover = NDArray[np.float32]
 """(S, S) in [0, 1]: how much of the defect is at each place"""
 Generator = np.random.Generator
-Defect = Callable[[Picture, Generator], tuple[Picture, NDArray[np.bool_]]]
-"""(picture, random numbers) -> (the same with a defect, where it is)"""
+Defect = Callable[[Picture, Generator, float], tuple[Picture, NDArray[np.bool_]]]
+"""(picture, random numbers, inset) -> (the same with a defect, where it is). inset: 1 if its middle is to lie well
+inside the picture, 0 anywhere, or between"""
 
 PRESENT = 0.3
 """of a cover, from which its place counts as defective"""
@@ -41,13 +42,13 @@ class Drawn:
     """(N,)"""
 
 
-def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7) -> Drawn:
+def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7, inset: float = 1) -> Drawn:
     """One defect in each of the square images (N, S, S, 3), the kinds in turn. The same seed draws the same."""
     rng = np.random.default_rng(seed)
     found, masks = [], []
     for number, image in enumerate(images):
         for _ in range(ATTEMPTS):
-            marred, mask = kinds[number % len(kinds)](image.astype(np.float32), rng)
+            marred, mask = kinds[number % len(kinds)](image.astype(np.float32), rng, inset)
             rounded = np.clip(marred, 0, 255).round().astype(np.uint8)
             change = np.abs(rounded.astype(int) - image).max(axis=-1)
             if np.count_nonzero(change > VISIBLE) >= FEWEST_PIXELS and mask.any():
@@ -67,49 +68,49 @@ def faded(images: NDArray[np.uint8], drawn: Drawn, faintest: float, seed: int = 
     return replace(drawn, images=marred.round().clip(0, 255).astype(np.uint8))
 
 
-def spot(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def spot(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A small dark blot."""
-    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.035) * len(picture))
+    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.035) * len(picture), inset)
     return picture * (1 - cover[..., None] * rng.uniform(0.35, 0.8)), cover > PRESENT
 
 
-def crack(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def crack(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A thin dark line that wanders."""
     side = len(picture)
-    cover = _path(rng, side, rng.uniform(0.12, 0.5), rng.uniform(0.5, 1.0) * side / 200)
+    cover = _path(rng, side, rng.uniform(0.12, 0.5), rng.uniform(0.5, 1.0) * side / 200, inset)
     return picture * (1 - cover[..., None] * rng.uniform(0.25, 0.7)), cover > PRESENT
 
 
-def stain(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def stain(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A large, faint, cloudy change of light."""
     side = len(picture)
-    cover = gaussian_filter(_blot(rng, side, rng.uniform(0.15, 0.4) * side), 0.03 * side)
+    cover = gaussian_filter(_blot(rng, side, rng.uniform(0.15, 0.4) * side, inset), 0.03 * side)
     cloud = _noise(rng, side, rng.uniform(0.02, 0.08) * side)
     return picture * (1 + (cover * (rng.uniform(-0.25, 0.25) + 0.12 * cloud))[..., None]), cover > PRESENT
 
 
-def broken(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def broken(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A chipped patch: other light, other grain, the picture's hue."""
     side = len(picture)
-    cover = _blot(rng, side, rng.uniform(0.05, 0.16) * side)
+    cover = _blot(rng, side, rng.uniform(0.05, 0.16) * side, inset)
     grain = _noise(rng, side, rng.uniform(0.006, 0.02) * side)
     light = np.clip(picture.mean() * (rng.uniform(0.5, 1.4) + 0.25 * grain), 0, 255)
     hue = picture.mean(axis=(0, 1)) / picture.mean()
     return _laid_over(picture, light[..., None] * hue, cover), cover > PRESENT
 
 
-def smear(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def smear(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A patch that is blurred, more in one direction."""
     side = len(picture)
-    cover = _blot(rng, side, rng.uniform(0.06, 0.2) * side)
+    cover = _blot(rng, side, rng.uniform(0.06, 0.2) * side, inset)
     rng.uniform()  # decides nothing, but without it all later defects would be others than those that were measured
     dragged = gaussian_filter(picture, (rng.uniform(1, 3) * side / 200, rng.uniform(1, 6) * side / 200, 0))
     return _laid_over(picture, dragged * rng.uniform(0.9, 1.1), cover), cover > PRESENT
 
 
-def missing(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def missing(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A bite, or a piece too many, in a colour of the picture."""
-    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.03) * len(picture))
+    cover = _blot(rng, len(picture), rng.uniform(0.012, 0.03) * len(picture), inset)
     for _ in range(ATTEMPTS):
         colour = _a_colour(picture, rng)
         if _differs(picture, colour, cover):
@@ -117,12 +118,15 @@ def missing(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_
     return _coloured(picture, colour, cover)
 
 
-def bridge(picture: Picture, rng: Generator) -> tuple[Picture, NDArray[np.bool_]]:
+def bridge(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
     """A short straight bar in a colour of the picture."""
     side = len(picture)
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
     for _ in range(ATTEMPTS):
-        (row, column), angle = rng.uniform(0.15 * side, 0.85 * side, 2), rng.choice([0, np.pi / 2, np.pi / 4])
+        (row, column), angle = (
+            rng.uniform(0.15 * inset * side, (1 - 0.15 * inset) * side, 2),
+            rng.choice([0, np.pi / 2, np.pi / 4]),
+        )
         length, width = rng.uniform(0.01, 0.04) * side, rng.uniform(0.003, 0.008) * side
         along, across = _turned(rows - row, columns - column, angle)
         bar = (np.abs(along) < length) & (np.abs(across) < width)
@@ -162,10 +166,10 @@ def _noise(rng: Generator, side: int, grain: float) -> NDArray[np.float32]:
     return found / (found.std() + 1e-9)
 
 
-def _blot(rng: Generator, side: int, radius: float) -> Cover:
-    """An ellipse with a ragged edge, its centre away from the border."""
+def _blot(rng: Generator, side: int, radius: float, inset: float) -> Cover:
+    """An ellipse with a ragged edge."""
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
-    row, column = rng.uniform(0.12 * side, 0.88 * side, 2)
+    row, column = rng.uniform(0.12 * inset * side, (1 - 0.12 * inset) * side, 2)
     along, across = _turned(rows - row, columns - column, rng.uniform(0, np.pi))
     longer = rng.uniform(1, 2.2) ** 0.5
     distance = np.sqrt((along / (radius * longer)) ** 2 + (across / (radius / longer)) ** 2)
@@ -173,10 +177,10 @@ def _blot(rng: Generator, side: int, radius: float) -> Cover:
     return np.clip((1.15 - distance) / 0.3, 0, 1)
 
 
-def _path(rng: Generator, side: int, length: float, width: float) -> Cover:
+def _path(rng: Generator, side: int, length: float, width: float, inset: float) -> Cover:
     """A walk of so many sides that hardly turns, `width` pixels wide, its peak 1."""
     found = np.zeros((side, side), np.float32)
-    place, heading = rng.uniform(0.2 * side, 0.8 * side, 2), rng.uniform(0, 2 * np.pi)
+    place, heading = rng.uniform(0.2 * inset * side, (1 - 0.2 * inset) * side, 2), rng.uniform(0, 2 * np.pi)
     for _ in range(int(length * side)):
         heading += rng.normal() * 0.25
         place = np.add(place, (np.sin(heading), np.cos(heading)))

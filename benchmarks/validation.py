@@ -1,7 +1,7 @@
 """How well a recipe does on validation parts with drawn defects: what settings are chosen by, without a test image.
 
     python -m benchmarks.validation FOLDER_OF_FOLDERS [--category C]... [--seed 0] [--size 256]
-        [--faintest 0.2] [--model smoothing_sigma=4]... [--training steps=300]...
+        [--faintest 0.2] [--inset 0] [--model smoothing_sigma=4]... [--training steps=300]...
 
 Of each folder's train/good, 30 % of the parts are set apart. They are scored as they are, and with a defect drawn
 into each (see `benchmarks.drawn_defects`); the rest trains, as the product does. Prints, a line a category: steps,
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--faintest", type=float, default=1.0, help="strength of the faintest defect, in (0, 1]")
+    parser.add_argument("--inset", type=float, default=1.0, help="0: defects lie anywhere, at the border too")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--model", action="append", type=_setting, default=[], metavar="NAME=JSON")
     parser.add_argument("--training", action="append", type=_setting, default=[], metavar="NAME=JSON")
@@ -78,7 +79,7 @@ def main() -> None:
     settings = recipe(arguments.recipe, **{"seed": arguments.seed, **dict(arguments.training)})
     for folder in sorted(path for path in arguments.data.iterdir() if (path / "train" / "good").is_dir()):
         if not arguments.category or folder.name in arguments.category:
-            parts = validation_parts(folder, size, settings.seed, arguments.faintest)
+            parts = validation_parts(folder, size, settings.seed, arguments.faintest, arguments.inset)
             fitted = fit(config, settings, parts.train, parts.early_stop)
             found = quality(prepare_for_inference(fitted.model), parts)
             kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in found.by_kind.items())
@@ -89,9 +90,11 @@ def main() -> None:
             )
 
 
-def validation_parts(folder: Path, size: int, seed: int, faintest: float = 1.0) -> ValidationParts:
+def validation_parts(
+    folder: Path, size: int, seed: int, faintest: float = 1.0, inset: float = 1.0
+) -> ValidationParts:
     """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart; `faintest`: see
-    `faded`."""
+    `faded`; `inset`: see `Defect`."""
     paths = sorted((folder / "train" / "good").iterdir())
     images = pictures(paths, size)
     names = [path.name for path in paths]
@@ -104,7 +107,7 @@ def validation_parts(folder: Path, size: int, seed: int, faintest: float = 1.0) 
     split = holdout.split([names[i] for i in kept], [parts[i] for i in kept], seed=seed)
     train, early_stop = (images[[kept[i] for i in some]] for some in (split.train, split.early_stop))
     unmarred = images[is_apart]
-    drawn = faded(unmarred, draw(unmarred, KINDS.get(folder.name, BOARD)), faintest)
+    drawn = faded(unmarred, draw(unmarred, KINDS.get(folder.name, BOARD), inset=inset), faintest)
     return ValidationParts(train, early_stop, unmarred, drawn)
 
 

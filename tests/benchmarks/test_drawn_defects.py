@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, draw, faded
+from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, crack, draw, faded, spot
 from tests.rd_core.striped_images import textured
 
 
@@ -30,3 +30,12 @@ def test_a_faded_defect_is_the_same_at_a_share_of_its_strength():
     assert 0.8 < strengths.max() < 1.02
     np.testing.assert_allclose(less, full * strengths[:, None, None, None], atol=1)
     assert np.array_equal(faded(images, drawn, 1.0).images, drawn.images)
+
+
+def test_defects_lie_at_the_border_where_they_may():
+    images = textured(60, 64, 64)
+    for inset, at_the_border in ((1, 0), (0, 3)):
+        masks = draw(images, (spot, crack), inset=inset).masks
+        edge = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], axis=1)
+        assert edge.any(axis=1)[::2].sum() >= at_the_border  # of 30 spots
+        assert at_the_border or not edge.any(axis=1)[::2].any()
