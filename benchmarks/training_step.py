@@ -85,7 +85,7 @@ def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> t
             cache.put(indices.start, features)
         pass_of_teacher = time.perf_counter() - began
         none = StreamedFeatures(model, [])
-        run = Descent(model, settings, Sources(cache, cache, none, none, none, none), lambda _: None)
+        run = Descent(model, settings, Sources(cache, cache, none, none), lambda _: None)
         model.train()
         seconds = _seconds(lambda: run.descend(np.arange(len(images))), steps)
     return seconds, pass_of_teacher

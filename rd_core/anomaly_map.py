@@ -1,16 +1,13 @@
 """From distances per stage to one anomaly map and one score.
 
-The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. The authors'
-code stretches a stage until its outer values lie on the image's edges, up to half of a square away from what they are
-of; here each may stay in the middle of its square. Both steps are linear and act on rows and columns apart, so the
-whole is
+The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Both
+steps are linear and act on rows and columns apart, so the whole is
 
     S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
 
 where U_k, V_k interpolate and G smooths. The small matrices are made once, in float64.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +15,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
-
-from rd_core.grid import Grid
-from rd_core.teacher import STRIDES
-
-STAGE_GRIDS = tuple(Grid(stride, stride) for stride in STRIDES)
 
 
 class AnomalyMaps(NamedTuple):
@@ -37,27 +29,9 @@ class AnomalyMaps(NamedTuple):
     channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
 
 
-def stretched_matrix(outputs: int, inputs: int) -> NDArray[np.float64]:
+def interpolation_matrix(outputs: int, inputs: int) -> NDArray[np.float64]:
     """(outputs, inputs): linear interpolation, first and last points on the ends (align_corners)."""
-    return _interpolation(np.linspace(0, inputs - 1, outputs), inputs)
-
-
-def centred_matrix(outputs: int, grid: Grid) -> NDArray[np.float64]:
-    """(outputs, grid.count(outputs)): linear interpolation between the middles of the grid's squares.
-
-    Beyond the outermost middle the map goes as it does on its inner side, as far as half way to the next square. Were
-    it level there, smoothing would lower peaks inside the image and not those at its edge, where normals have theirs.
-    """
-    last = grid.count(outputs) - 1
-    positions = (np.arange(outputs) + 0.5 - grid.side / 2) / grid.stride
-    positions = np.where(positions < 0, np.minimum(-positions, 0.5), positions)
-    positions = np.where(positions > last, np.maximum(2 * last - positions, last - 0.5), positions)
-    return _interpolation(positions.clip(0, last), last + 1)
-
-
-def _interpolation(positions: NDArray[np.float64], inputs: int) -> NDArray[np.float64]:
-    """(positions, inputs): linear interpolation at positions in [0, inputs - 1]."""
-    outputs = len(positions)
+    positions = np.linspace(0, inputs - 1, outputs)
     left = np.minimum(positions.astype(np.int64), inputs - 1)
     right = np.minimum(left + 1, inputs - 1)
     weight = positions - left
@@ -79,26 +53,19 @@ class MapAssembly(nn.Module):
 
     rows: Tensor
 
-    def __init__(
-        self, height: int, width: int, sigma: float, grids: Sequence[Grid] = STAGE_GRIDS, align_corners: bool = False
-    ) -> None:
-        """grids: of the distances, by stage. align_corners: stretched, as in the authors' code."""
+    def __init__(self, height: int, width: int, sigma: float, strides: tuple[int, ...] = (4, 8, 16)) -> None:
+        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image."""
         super().__init__()
-        vertical, across = (
-            [
-                smoothing_matrix(length, sigma)
-                @ (stretched_matrix(length, grid.count(length)) if align_corners else centred_matrix(length, grid))
-                for grid in grids
-            ]
-            for length in (height, width)
-        )
-        self._starts = [sum(grid.count(height) for grid in grids[:index]) for index in range(len(grids))]
+        heights, widths = ([-(-side // stride) for stride in strides] for side in (height, width))
+        vertical = [smoothing_matrix(height, sigma) @ interpolation_matrix(height, count) for count in heights]
+        self._starts = [sum(heights[:index]) for index in range(len(strides))]
         self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
-        for index, horizontal in enumerate(across):
+        for index, count in enumerate(widths):
+            horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, count)
             self.register_buffer(f"columns_{index}", _single(horizontal.T), persistent=False)
 
     def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
-        """Distances float32 (B, rows of squares, columns of squares), in the order of the grids -> map (B, H, W)."""
+        """Distances float32 (B, H/stride_k, W/stride_k), rounded up, in the order of the strides -> map (B, H, W)."""
         wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
         return torch.matmul(self.rows, torch.cat(wide, dim=1))
 

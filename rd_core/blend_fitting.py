@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rd_core.blend import best_share, squared_distance
-from rd_core.config import FINE
+from rd_core.cell_discriminator import FINE
 from rd_core.loss import cosine_distance
 from rd_core.model import MICRO_BATCH, ReverseDistillation
 from rd_core.teacher_features import FeatureSource
@@ -53,8 +53,8 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
     """Each map by its usual peak on normals, and the student's and that of the finest cells alike. A discriminator's
     zero is what nearly all cells of normals pass.
 
-    Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near 0.4 on
-    textures, where a faint defect drowns in what every place has, and below 0.15 on boards. Cells of twice the side
+    Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
+    on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
     count by that ratio less, and the student gives way by it.
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
@@ -62,7 +62,7 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
         discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
     floor, (peak, *of_cells) = _levels(model, normal)
     unrest = floor / peak
-    shares = [unrest ** math.log2(discriminator.grid.side / FINE) for discriminator in model.discriminators]
+    shares = [unrest ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
     whole = 1 - unrest + sum(shares)
     model.blend.scale((1 - unrest) / whole / peak)

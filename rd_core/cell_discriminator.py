@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 from rd_core.cells import CellMoments, cell_means
 from rd_core.config import Precision
-from rd_core.grid import Grid
 from rd_core.precision import networks_in
 from rd_core.standardisation import divisors
 
+FINE = 16
+"""pixels a side of the finest cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
 """widths. One layer alone tells far less, layers of twice the width no more (docs/decisions/0013)"""
 NOISE, NOISE_SPREAD = 1.0, 0.7
@@ -41,11 +42,11 @@ class CellDiscriminator(nn.Module):
     level: Tensor
     weight: Tensor
 
-    def __init__(self, channels: tuple[int, ...], grid: Grid, ridge: float, precision: Precision = "float32") -> None:
-        """grid: of the cells, side and stride multiples of 16. ridge: what `fit` adds to each channel's variance of
-        1. precision: of all layers but the last."""
+    def __init__(self, channels: tuple[int, ...], side: int, ridge: float, precision: Precision = "float32") -> None:
+        """side: of a cell, in pixels, a multiple of 16. ridge: what `fit` adds to each channel's variance of 1.
+        precision: of all layers but the last."""
         super().__init__()
-        self.grid = grid
+        self.side = side
         self.ridge = ridge
         self.precision = precision
         width = sum(channels)
@@ -61,7 +62,7 @@ class CellDiscriminator(nn.Module):
         )
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """The teacher's raw maps (B, C_k, H/s, W/s) -> (B, rows, columns of cells), from 0."""
+        """The teacher's raw maps (B, C_k, H/s, W/s) -> (B, H/side, W/side), from 0."""
         return self.weight * self.unweighed(features)
 
     def unweighed(self, features: tuple[Tensor, ...]) -> Tensor:
@@ -69,7 +70,7 @@ class CellDiscriminator(nn.Module):
         return (self.logits(features) - self.level).clamp_min(0)
 
     def logits(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logarithm of the odds that a cell was moved, (B, rows, columns)."""
+        """Logarithm of the odds that a cell was moved, (B, H/side, W/side)."""
         white = self._whitened(features)
         return self._odds(white.flatten(0, 2)).view(white.shape[:3])
 
@@ -116,5 +117,5 @@ class CellDiscriminator(nn.Module):
         self.whitening.copy_(root / deviation[:, None])
 
     def _whitened(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(B, rows, columns, C), of unit covariance over the normals but for the ridge."""
-        return (cell_means(features, self.grid) - self.mean) @ self.whitening
+        """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge."""
+        return (cell_means(features, self.side) - self.mean) @ self.whitening

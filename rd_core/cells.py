@@ -1,4 +1,4 @@
-"""Cells of an image: the teacher's features of all stages, averaged over the squares of a grid."""
+"""Cells of an image: the teacher's features of all stages, averaged over squares of some pixels."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rd_core.grid import Grid
 from rd_core.teacher import STRIDES
 
 
-def cell_means(features: tuple[Tensor, ...], grid: Grid) -> Tensor:
-    """The teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16 -> their means over the squares of a grid whose side and
-    stride are multiples of 16: (B, rows, columns, sum of C_k). What an image has of its last cells is averaged."""
-    cells = [
-        F.avg_pool2d(
-            f,
-            [min(grid.side // stride, length) for length in f.shape[2:]],
-            grid.stride // stride,
-            ceil_mode=True,
-        )
-        for f, stride in zip(features, STRIDES, strict=True)
-    ]
+def cell_means(features: tuple[Tensor, ...], side: int) -> Tensor:
+    """The teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16 -> their means over cells of `side` pixels, a multiple of
+    16: (B, H/side, W/side, sum of C_k), both rounded up. What an image has of its last cells is averaged."""
+    cells = [F.avg_pool2d(f, side // stride, ceil_mode=True) for f, stride in zip(features, STRIDES, strict=True)]
     return torch.cat(cells, dim=1).permute(0, 2, 3, 1)
 
 
@@ -29,8 +20,8 @@ def cell_means(features: tuple[Tensor, ...], grid: Grid) -> Tensor:
 class CellMoments:
     """Sums over the cells of all images, in float64."""
 
-    grid: Grid
-    """of the cells"""
+    side: int
+    """of a cell, in pixels"""
     count: int = 0
     total: Tensor | None = None
     """(C,)"""
@@ -39,7 +30,7 @@ class CellMoments:
 
     def add(self, features: tuple[Tensor, ...]) -> None:
         """The teacher's raw maps (B, C_k, H/s, W/s) of a few more images."""
-        cells = cell_means(features, self.grid).flatten(0, 2).double()
+        cells = cell_means(features, self.side).flatten(0, 2).double()
         total, products = cells.sum(dim=0).cpu(), (cells.T @ cells).cpu()
         self.count += len(cells)
         self.total = total if self.total is None else self.total + total

@@ -14,9 +14,7 @@ from rd_core.model import ReverseDistillation, build_model
 from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 7
-OF_STRETCHED_MAPS = 6
-"""the format of models whose stages are stretched to the image's edges, and whose cells do not overlap"""
+FORMAT = 6
 OF_A_SMALL_RIDGE, SMALL_RIDGE = 5, 0.01
 """the format of models that do not tell by what ridge their cells are whitened, and that ridge"""
 OF_MEMORIES = 4
@@ -64,12 +62,9 @@ def _brought_up(
     number: int, settings: dict[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and tensors of an older format, as today's has them."""
-    settings = settings | {"align_corners": True, "cells_overlap": False}
-    if number == OF_STRETCHED_MAPS:
-        return settings, tensors
     if number == OF_A_SMALL_RIDGE:
         return settings | {"whitening_ridge": SMALL_RIDGE}, tensors
-    settings |= {"discriminator_cells": ()}
+    settings = settings | {"discriminator_cells": ()}
     if number == OF_MEMORIES or not settings.pop("coarse", False):
         return settings, tensors
     tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}

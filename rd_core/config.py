@@ -8,11 +8,8 @@ from typing import Any, Literal, Self, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from rd_core.errors import ConfigError
-from rd_core.grid import Grid
 
 COARSEST_STRIDE = 32
-FINE = 16
-"""pixels a side of the finest cells: the stride of the teacher's third stage"""
 RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
 Precision = Literal["float32", "bfloat16"]
@@ -80,9 +77,6 @@ class ModelConfig(_Record):
     discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
     """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
     from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
-    cells_overlap: bool = True
-    """cells of more than 16 pixels overlap by half, so that a defect lies in the middle of one. False in models of
-    earlier days, which score as they did"""
     whitening_ridge: float = 0.3
     """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
     which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
@@ -91,9 +85,6 @@ class ModelConfig(_Record):
     so many pixels, lie from the nearest that is remembered of the normals. They score as they did; none is trained"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
-    align_corners: bool = False
-    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
-    False: each lies in the middle of the pixels that it is of"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     precision: Precision = "float32"
@@ -129,13 +120,6 @@ class ModelConfig(_Record):
             raise ConfigError(
                 f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The paper uses 4."
             )
-
-    @property
-    def discriminator_grids(self) -> tuple[Grid, ...]:
-        """Of the discriminators' cells."""
-        return tuple(
-            Grid(side, side // 2 if self.cells_overlap and side > FINE else side) for side in self.discriminator_cells
-        )
 
 
 @dataclass(frozen=True)
@@ -176,9 +160,6 @@ class TrainingConfig(_Record):
     pseudo_anomalies_in_all: int = 1000
     """at least so many marred copies, or as many as the student is shown: few normals have more copies each, or it
     would see the same few defects again and again"""
-    moved_share: float = 0.5
-    """of the marred copies, made of the image moved by some pixels (`rd_core.moved_images`), beside which the moved
-    image is what is normal; rounded down to whole copies of each"""
     clean_share: float = 0.25
     """of a batch, shown unmarred all the same"""
     validate_every: int = 50
@@ -215,9 +196,8 @@ class TrainingConfig(_Record):
             raise ConfigError("batch_size 1 gives batch norm nothing to average. Give 2 or more.")
         if not 0 <= self.warm_up < 1:
             raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
-        for name, whole in (("clean_share", "a batch"), ("moved_share", "the marred copies")):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} {getattr(self, name)} is no share of {whole}. Give one in [0, 1].")
+        if not 0 <= self.clean_share <= 1:
+            raise ConfigError(f"clean_share {self.clean_share} is no share of a batch. Give one in [0, 1].")
         for name in ("magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"):
             if getattr(self, name) < 0:
                 raise ConfigError(
@@ -241,10 +221,6 @@ class TrainingConfig(_Record):
         shown = self.total_steps(normals) * min(self.batch_size, normals) * (1 - self.clean_share)
         wanted = min(self.pseudo_anomalies_in_all, shown)
         return max(self.pseudo_anomalies, math.ceil(wanted / normals))
-
-    def moved_copies(self, normals: int) -> int:
-        """Of these, how many are of moved images."""
-        return int(self.moved_share * self.marred_copies(normals))
 
 
 def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> TrainingConfig:
@@ -293,7 +269,6 @@ _PAPER_MODEL: dict[str, Any] = {
     "standardise": False,
     "magnitude": False,
     "discriminator_cells": (),
-    "align_corners": True,
     "smoothing_sigma": 4.0,
 }
 _PAPER_TRAINING = TrainingConfig(

@@ -17,7 +17,7 @@ from rd_core.config import TrainingConfig
 from rd_core.errors import TrainingDiverged
 from rd_core.loss import LOSSES
 from rd_core.model import ReverseDistillation
-from rd_core.teacher_features import FeatureSource, JoinedFeatures
+from rd_core.teacher_features import FeatureSource
 from rd_core.training_state import TrainingState, optimiser_tensors, restore_optimiser
 
 
@@ -52,16 +52,11 @@ class Look:
 
 
 class Sources(NamedTuple):
-    """Features of the sets of images; without pseudo-anomalies there are only the first two."""
+    """Features of the four sets of images; the marred ones are empty without pseudo-anomalies."""
 
     train: FeatureSource
     early_stop: FeatureSource
-    moved: FeatureSource
-    """training images moved by some pixels, as many of each"""
     marred_train: FeatureSource
-    """marred copies of the training images, as many of each"""
-    marred_moved: FeatureSource
-    """one marred copy of each moved image"""
     marred_early_stop: FeatureSource
 
 
@@ -82,8 +77,6 @@ class Descent:
         self.sources = sources
         self.report = report
         self.keep = keep
-        self._normals = JoinedFeatures(sources.train, sources.moved)
-        self._marred = JoinedFeatures(sources.marred_train, sources.marred_moved)
         self._copies = np.random.default_rng(config.seed)
         self.total = config.total_steps(len(sources.train))
         self.history: list[Look] = []
@@ -173,7 +166,8 @@ class Descent:
 
     def descend(self, indices: np.ndarray) -> float:
         """One step on the training images of these indices; the loss before it. The model is in training mode."""
-        normal, shown = self._drawn(indices)
+        normal = self._features(self.sources.train, indices)
+        shown = self._shown(normal, indices)
         targets = self.model.standardisation(normal)
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(targets, self.model(targets if shown is normal else self.model.standardisation(shown)))
@@ -187,27 +181,20 @@ class Descent:
         self._optimiser.step()
         return value
 
-    def _drawn(self, indices: np.ndarray) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """What is normal and what the student is shown: of each image one of its marred copies is drawn, which is of
-        the image as it is, or moved. Some of the batch are shown unmarred all the same."""
-        count = len(self.sources.train)
-        still, moves = len(self.sources.marred_train) // count, len(self.sources.moved) // count
-        if not still + moves:
-            normal = self._features(self.sources.train, indices)
-            return normal, normal
-        copy = self._copies.integers(still + moves, size=len(indices))
-        view = indices * moves + copy - still  # means something where the copy is of a moved image
-        is_moved = copy >= still
-        normal = self._features(self._normals, np.where(is_moved, count + view, indices))
+    def _shown(self, normal: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
+        """What the student is shown: some of the batch, drawn at random, as they are, of the others a marred copy."""
         clean = math.ceil(self.config.clean_share * len(indices))
+        if not len(self.sources.marred_train) or clean == len(indices):
+            return normal
+        copies = len(self.sources.marred_train) // len(self.sources.train)
         places = np.sort(self._copies.permutation(len(indices))[clean:])
-        if not len(places):
-            return normal, normal
-        numbers = np.where(is_moved, count * still + view, indices * still + copy)
+        marred = self._features(
+            self.sources.marred_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
+        )
         shown = tuple(f.clone() for f in normal)
-        for whole, part in zip(shown, self._features(self._marred, numbers[places]), strict=True):
+        for whole, part in zip(shown, marred, strict=True):
             whole[torch.from_numpy(places)] = part
-        return normal, shown
+        return shown
 
     def _random_numbers(self) -> torch.Generator:
         """Of this step alone, so that a training that is resumed draws the same."""

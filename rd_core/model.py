@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rd_core.anomaly_map import STAGE_GRIDS, AnomalyMaps, MapAssembly, score_of
+from rd_core.anomaly_map import AnomalyMaps, MapAssembly, score_of
 from rd_core.blend import Blend
 from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
 from rd_core.cell_discriminator import CellDiscriminator
@@ -21,7 +21,7 @@ from rd_core.precision import networks_in
 from rd_core.preprocessing import Normalisation
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
-from rd_core.teacher import Pretrained, build_teacher
+from rd_core.teacher import STRIDES, Pretrained, build_teacher
 
 MICRO_BATCH = 8
 """images that go through the networks together, always: kernels choose their summation order by shape"""
@@ -39,19 +39,17 @@ class ReverseDistillation(nn.Module):
         self.standardisation = Standardisation(teacher.channels)
         self.bottleneck = _bottleneck(config, pretrained)
         self.student = Student(teacher.spec, signed=config.standardise)
-        self.blend = Blend(len(config.map_stages))
+        strides = [STRIDES[stage - 1] for stage in config.map_stages]
+        self.blend = Blend(len(strides))
         memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
         self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
         discriminators = nn.ModuleList(
-            CellDiscriminator(teacher.channels, grid, config.whitening_ridge, config.precision)
-            for grid in config.discriminator_grids
+            CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision)
+            for side in config.discriminator_cells
         )
         self.discriminators = cast(Sequence[CellDiscriminator], discriminators)
-        grids = [STAGE_GRIDS[stage - 1] for stage in config.map_stages]
-        grids += [*(one.grid for one in self.memories), *config.discriminator_grids]
-        self.assembly = MapAssembly(
-            config.image_height, config.image_width, config.smoothing_sigma, grids, config.align_corners
-        )
+        strides += [*config.memory_cells, *config.discriminator_cells]
+        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, tuple(strides))
         self.to(memory_format=torch.channels_last)
 
     @property

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from rd_core.cells import cell_means
-from rd_core.grid import Grid
 
 ITEMS = 512
 """cells that a memory holds"""
@@ -24,7 +23,7 @@ class NormalMemory(nn.Module):
 
     def __init__(self, channels: tuple[int, ...], side: int) -> None:
         super().__init__()
-        self.grid = Grid(side, side)
+        self.side = side
         width = sum(channels)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width))
@@ -34,7 +33,7 @@ class NormalMemory(nn.Module):
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
         """The teacher's raw maps (B, C_k, H/s, W/s) -> (B, H/side, W/side), from 0, per root of channels."""
-        white = (cell_means(features, self.grid) - self.mean) @ self.whitening
+        white = (cell_means(features, self.side) - self.mean) @ self.whitening
         batch, height, width, channels = white.shape
         # |x - i|^2 = |x|^2 - 2 (x.i - |i|^2 / 2): one product with an offset, and nothing else of cells times items.
         offset = self.items.square().sum(dim=1) / -2

@@ -87,30 +87,6 @@ class StreamedFeatures:
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
 
 
-class JoinedFeatures:
-    """Two sources as one: the second's images are numbered on from the first's."""
-
-    def __init__(self, first: FeatureSource, second: FeatureSource) -> None:
-        self._first = first
-        self._second = second
-
-    def __len__(self) -> int:
-        return len(self._first) + len(self._second)
-
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """See FeatureSource."""
-        numbers = np.asarray(indices)
-        is_second = numbers >= len(self._first)
-        if not is_second.any():
-            return self._first.batch(indices)
-        if is_second.all():
-            return self._second.batch((numbers - len(self._first)).tolist())
-        ours = self._first.batch(numbers[~is_second].tolist())
-        others = self._second.batch((numbers[is_second] - len(self._first)).tolist())
-        back = torch.from_numpy(np.argsort(np.concatenate([np.flatnonzero(~is_second), np.flatnonzero(is_second)])))
-        return tuple(torch.cat(pair)[back.to(pair[0].device)] for pair in zip(ours, others, strict=True))
-
-
 def feature_shapes(model: ReverseDistillation) -> list[tuple[int, int, int]]:
     """(C_k, h_k, w_k) of the teacher's maps."""
     config = model.config

@@ -16,7 +16,6 @@ from rd_core.descent import Descent, Look, Sources, TrainingProgress
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.images import Images
 from rd_core.model import ReverseDistillation, build_model, default_device
-from rd_core.moved_images import MovedImages
 from rd_core.pseudo_anomalies import MarredImages
 from rd_core.standardisation import Moments
 from rd_core.teacher_features import (
@@ -147,18 +146,14 @@ def _beginning(
 
 
 def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:
-    """See `Sources`."""
-    size = model_config.image_height, model_config.image_width
-    copies, moves = config.marred_copies(len(train)), config.moved_copies(len(train))
-    moved = MovedImages(train, moves, *size, config.seed)
-    return [
-        train,
-        early_stop,
-        moved,
-        MarredImages(train, copies - moves, *size, config.seed),
-        MarredImages(moved, 1, *size, config.seed + 2),
-        MarredImages(early_stop, copies, *size, config.seed + 1),
+    """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies)."""
+    height, width = model_config.image_height, model_config.image_width
+    copies = config.marred_copies(len(train))
+    marred = [
+        MarredImages(images, copies, height, width, seed)
+        for seed, images in ((config.seed, train), (config.seed + 1, early_stop))
     ]
+    return [train, early_stop, *marred]
 
 
 def _feature_sources(
@@ -198,5 +193,5 @@ def _fits(model: ReverseDistillation) -> list[tuple[Any, Callable[[Any], None]]]
     fits: list[tuple[Any, Callable[[Any], None]]] = []
     if model.config.standardise:
         fits.append((Moments(), model.standardisation.fit))
-    fits += [(CellMoments(one.grid), one.fit) for one in model.discriminators]
+    fits += [(CellMoments(one.side), one.fit) for one in model.discriminators]
     return fits

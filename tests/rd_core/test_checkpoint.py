@@ -38,8 +38,6 @@ def test_a_model_survives_bytes(random_model, data):
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
 
 
-OF_OLD = {"align_corners": True, "cells_overlap": False}
-"""what weights before format 7 do not tell"""
 OLD_FORMATS = {
     "the student alone": (2, (), {}),
     "no coarse distance": (3, (), {"coarse": False}),
@@ -55,7 +53,7 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
     had memories."""
     number, cells, setting = OLD_FORMATS[kind]
     model = unsettled(
-        build_model(replace(small_config, memory_cells=cells, discriminator_cells=(), **OF_OLD), pretrained=False)
+        build_model(replace(small_config, memory_cells=cells, discriminator_cells=()), pretrained=False)
     )
     tensors = model.state_dict()
     if number == 3:
@@ -64,7 +62,7 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
         tensors = {
             name.replace("memories.0.", "coarse."): tensor for name, tensor in tensors.items() if "items" not in name
         }
-    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge", *OF_OLD)
+    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge")
     settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
     old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
     assert old.config == model.config
@@ -74,16 +72,13 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
     assert from_bytes(to_bytes(old)).config == old.config
 
 
-@pytest.mark.parametrize(("number", "ridge"), [(5, 0.01), (6, 0.3)])
-def test_models_of_apart_cells_are_read_and_score_as_they_did(small_config, number, ridge):
-    """Format 5 did not tell the ridge either, which was small."""
-    model = unsettled(build_model(replace(small_config, whitening_ridge=ridge, **OF_OLD), pretrained=False))
-    of_later = OF_OLD if number == 6 else (*OF_OLD, "whitening_ridge")
-    settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
-    old = from_bytes(pack({"format": number, "model": settings}, model.state_dict()))
-    assert old.config == model.config != small_config  # so that retraining begins from scratch
+def test_models_that_do_not_tell_their_ridge_were_whitened_by_a_small_one(random_model):
+    settings = random_model.config.to_dict()
+    del settings["whitening_ridge"]
+    old = from_bytes(pack({"format": 5, "model": settings}, random_model.state_dict()))
+    assert old.config == replace(random_model.config, whitening_ridge=0.01)  # so that retraining begins from scratch
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
+    np.testing.assert_array_equal(old.score(images).maps, random_model.score(images).maps)
 
 
 def test_the_same_model_gives_the_same_bytes(random_model, data):

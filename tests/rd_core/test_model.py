@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -33,17 +31,8 @@ def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, 
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0, 0.0), (0.7, 0.0, 0.0), (0.2, 0.4, 0.3)])
-@pytest.mark.parametrize("as_in_the_paper", [True, False])
-def test_score_follows_the_paper_step_by_step(random_model, images, weights, as_in_the_paper):
-    """Against the chain written out with torch's, NumPy's and SciPy's own functions; the paper has none of the cells,
-    and neither overlap nor places in the middle."""
-    if as_in_the_paper:
-        config = replace(random_model.config, align_corners=True, cells_overlap=False)
-        model = build_model(config, pretrained=False).eval()
-        model.load_state_dict(random_model.state_dict())
-        random_model, wide = model, stretched
-    else:
-        wide = in_the_middle
+def test_score_follows_the_paper_step_by_step(random_model, images, weights):
+    """Against the chain written out with torch's, NumPy's and SciPy's own functions; the paper has none."""
     for discriminator, weight in zip(random_model.discriminators, weights, strict=True):
         discriminator.weight.fill_(weight)
         discriminator.level.fill_(-2)  # all cells count, or any grid would give the same
@@ -53,15 +42,15 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights, as_
         targets = random_model.standardisation(features)
         outputs = random_model(targets)
     total = 0
-    for discriminator, side in zip(random_model.discriminators, (16, 32, 64), strict=True):
-        stride = side if side == 16 or as_in_the_paper else side // 2
-        odds = discriminator_by_numpy(discriminator, side, stride, [f.double().numpy() for f in features])
+    for discriminator, cells in zip(random_model.discriminators, (4, 2, 1), strict=True):
+        odds = discriminator_by_numpy(discriminator, cells, [f.double().numpy() for f in features])
         assert (odds > 0).all()
-        total = total + float(discriminator.weight) * wide(odds, side, stride)
-    for target, output, stride in zip(targets, outputs, (4, 8, 16), strict=True):
+        wide = F.interpolate(torch.from_numpy(odds)[:, None], size=64, mode="bilinear", align_corners=True)
+        total = total + float(discriminator.weight) * wide[:, 0].numpy()
+    for target, output in zip(targets, outputs, strict=True):
         t, s = target.double(), output.double()
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
-        total += wide(distance.numpy(), stride, stride)
+        total += F.interpolate(distance[:, None], size=64, mode="bilinear", align_corners=True)[:, 0].numpy()
     expected = np.stack([gaussian_filter(m, 2.5) for m in total])
     found = random_model.score(images[:3])
     assert found.maps.dtype == found.scores.dtype == np.float32
@@ -69,31 +58,9 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights, as_
     np.testing.assert_allclose(found.scores, expected.max(axis=(1, 2)), atol=1e-5)
 
 
-def stretched(values, _side, _stride):
-    """(B, n, n) -> (B, 64, 64), the outer values on the image's edges."""
-    wide = F.interpolate(torch.from_numpy(values)[:, None], size=64, mode="bilinear", align_corners=True)
-    return wide[:, 0].numpy()
-
-
-def in_the_middle(values, side, stride):
-    """(B, n, n) -> (B, 64, 64), each in the middle of its square. Beyond the outer ones the map is mirrored about
-    their middles, for half a stride."""
-    middles = (side - 1) / 2 + stride * np.arange(values.shape[1])
-    pixels = np.arange(64.0)
-    pixels = np.where(pixels < middles[0], np.minimum(2 * middles[0] - pixels, middles[0] + stride / 2), pixels)
-    pixels = np.where(pixels > middles[-1], np.maximum(2 * middles[-1] - pixels, middles[-1] - stride / 2), pixels)
-    for axis in (1, 2):
-        values = np.apply_along_axis(lambda line: np.interp(pixels, middles, line), axis, values)
-    return values
-
-
-def discriminator_by_numpy(discriminator, side, stride, features):
+def discriminator_by_numpy(discriminator, n, features):
     """Features (B, C_k, h_k, w_k) -> (B, n, n), by how much the log odds lie above the level."""
-    firsts = range(0, 65 - side, stride)
-    means = [
-        np.stack([np.stack([cut_out(f, i, j, side).mean((2, 3)) for j in firsts], -1) for i in firsts], -2)
-        for f in features
-    ]
+    means = [f.reshape(*f.shape[:2], n, f.shape[2] // n, n, f.shape[3] // n).mean((3, 5)) for f in features]
     values = np.moveaxis(np.concatenate(means, 1), 1, 3) - discriminator.mean.numpy()
     state = {name: tensor.double().numpy() for name, tensor in discriminator.state_dict().items()}
     values = values @ state["whitening"]
@@ -107,13 +74,6 @@ def discriminator_by_numpy(discriminator, side, stride, features):
         values = np.where(values > 0, values, 0.2 * values)
     logits = values @ state["layers.6.weight"][0] + state["layers.6.bias"]
     return np.maximum(logits - state["level"], 0)
-
-
-def cut_out(features, top, left, side):
-    """Of a stage's features (B, C, h, w) those of a square of the 64 pixels."""
-    stride = 64 // features.shape[2]
-    rows, columns = (slice(first // stride, (first + side) // stride) for first in (top, left))
-    return features[:, :, rows, columns]
 
 
 @pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])

@@ -20,7 +20,7 @@ def remembering(side: int) -> NormalMemory:
 
 
 def expected(memory: NormalMemory, features: tuple[torch.Tensor, ...]) -> np.ndarray:
-    cells = cell_means(features, memory.grid).double()
+    cells = cell_means(features, memory.side).double()
     white = ((cells - memory.mean) @ memory.whitening.double()).numpy()
     far = cdist(white.reshape(-1, WIDTH), memory.items.double().numpy()).min(axis=1) / WIDTH**0.5
     return float(memory.weight) * far.reshape(white.shape[:3])
@@ -36,7 +36,7 @@ def test_with_the_mean_as_its_only_item_the_distance_is_mahalanobis():
     """So are models of one covariance read (see `rd_core.checkpoint`)."""
     memory, seen = remembering(32), stages(3, images=2)
     memory.items.zero_()
-    white = (cell_means(seen, memory.grid) - memory.mean) @ memory.whitening
+    white = (cell_means(seen, 32) - memory.mean) @ memory.whitening
     np.testing.assert_allclose(memory(seen).numpy(), 0.25 * white.square().mean(dim=3).sqrt().numpy(), rtol=1e-3)
 
 

@@ -15,11 +15,8 @@ from rd_core.descent import Descent, Sources, batches, learning_rate_at
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
 from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
 from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
-from rd_core.training import _image_sets, fit
+from rd_core.training import fit
 from tests.rd_core.striped_images import SIZE, textured, with_blot
-
-NONE: tuple[list, ...] = ([],) * 5
-"""all sources but the training images'"""
 
 
 class Counted:
@@ -169,8 +166,7 @@ def test_progress_tells_both_phases_to_their_end(small_config):
     )
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    copies = recipe().pseudo_anomalies
-    everything = (10 + 3) * (1 + copies) + 10 * copies // 2  # of which half are of moved images
+    everything = (10 + 3) * (1 + recipe().pseudo_anomalies)
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
@@ -233,69 +229,44 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
     assert learning_rate_at(0.7, recipe("paper")) == 0.005
 
 
-@pytest.mark.parametrize("moves", [0, 1, 3])
-def test_the_student_is_shown_a_marred_copy_of_what_is_normal_or_that_itself(moves):
-    """Features are the images' own numbers here, beyond 1000 those of moved images, so that it shows where each came
-    from."""
+def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_are():
+    """Features are the images' own numbers here, so that it shows where each came from."""
 
     class Numbered:
-        def __init__(self, count, first=0):
+        def __init__(self, count):
             self.count = count
-            self.first = first
 
         def __len__(self):
             return self.count
 
         def batch(self, indices):
-            assert all(0 <= i < self.count for i in indices)
-            return (self.first + torch.tensor(indices, dtype=torch.float32)[:, None, None, None],)
+            return (torch.tensor(indices, dtype=torch.float32)[:, None, None, None],)
 
     class Same:
         device = torch.device("cpu")
         bottleneck = student = None
         discriminators = ()
 
-    still = 3 - moves
-    marred = Numbered(20 * still, first=2000), Numbered(20 * moves, first=3000)
-    sources = Sources(Numbered(20), Numbered(2), Numbered(20 * moves, first=1000), *marred, Numbered(6))
-    run = Descent(Same(), recipe(steps=1, batch_size=8, clean_share=0.25), sources, lambda _: None)
+    settings = recipe(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
+    run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
-    drawn = [run._drawn(indices) for _ in range(40)]
-    normal, shown = (torch.stack([pair[k][0].flatten() for pair in drawn]).long() for k in (0, 1))
-    own = torch.tensor(indices).expand(40, -1)
-    is_moved, clean = normal >= 1000, shown == normal
+    normal = run._features(run.sources.train, indices)
+    shown = torch.stack([run._shown(normal, indices)[0].flatten() for _ in range(40)]).long()
+    own = torch.tensor(indices)
+    clean = shown == own
     assert (clean.sum(dim=1) == 2).all()
     assert clean.any(dim=0).all()  # not always the same images
-    assert (normal[~is_moved] == own[~is_moved]).all()
-    if still:
-        its_copies = shown[~is_moved & ~clean] - 2000
-        assert (its_copies // still == own[~is_moved & ~clean]).all()
-        assert set((its_copies % still).tolist()) == set(range(still))
-    if moves:
-        views = normal[is_moved] - 1000
-        assert (views // moves == own[is_moved]).all()
-        assert set((views % moves).tolist()) == set(range(moves))
-        assert (shown[is_moved & ~clean] - 3000 == normal[is_moved & ~clean] - 1000).all()
-        assert is_moved[clean].any()  # some are shown as they are, moved too
-    assert is_moved.float().mean() == pytest.approx(moves / 3, abs=0.1)
-
-
-def test_half_of_the_marred_copies_are_of_the_moved_images(small_config):
-    settings = recipe(pseudo_anomalies=6, pseudo_anomalies_in_all=0)
-    train, _, moved, marred, marred_moved, _ = _image_sets(small_config, settings, textured(4), textured(2, seed=1))
-    assert (len(moved), len(marred), len(marred_moved)) == (12, 12, 12)
-    for copies, originals, each in ((marred, train, 3), (marred_moved, moved, 1)):
-        same = [np.mean(copies[k] == originals[k // each]) for k in range(12)]
-        assert np.median(same) > 0.8  # all but the defect
-    assert min(np.mean(moved[k] == train[k // 3]) for k in range(12)) < 0.5
+    marred = torch.where(clean, 3 * own, shown)
+    assert (marred // 3 == own).all()
+    assert set((marred % 3)[~clean].tolist()) == {0, 1, 2}
+    assert (normal[0].flatten() == own).all()  # which are what the loss compares with
 
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
     run_settings = recipe(steps=1, batch_size=4, pseudo_anomalies=0)
-    model = build_model(small_config, pretrained=False)
-    run = Descent(model, run_settings, Sources(StreamedFeatures(model, textured(4)), *NONE), lambda _: None)
-    normal, shown = run._drawn(np.arange(4))
-    assert normal is shown
+    run = Descent(build_model(small_config, pretrained=False), run_settings, Sources([], [], [], []), lambda _: None)
+    normal = (torch.ones(4, 1, 1, 1),)
+    assert run._shown(normal, np.arange(4)) is normal
 
 
 def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
@@ -303,7 +274,7 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
     losses = []
     for weight in (0.0, 1.0, 3.0):
         settings = recipe(steps=1, magnitude_loss=weight)
-        run = Descent(build_model(small_config, pretrained=False), settings, Sources([], *NONE), lambda _: None)
+        run = Descent(build_model(small_config, pretrained=False), settings, Sources([], [], [], []), lambda _: None)
         losses.append(float(run._loss((target,), (found,))))
     expected = float(torch.nn.functional.smooth_l1_loss(found, target))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
@@ -393,8 +364,7 @@ def test_a_start_that_does_not_fit_is_refused(small_config, fitted):
 def descent(config, keep=lambda _: None, **settings):
     """Over streamed features, not begun."""
     model = build_model(config, pretrained=False)
-    train, early_stop = StreamedFeatures(model, textured(8)), StreamedFeatures(model, textured(2, seed=1))
-    sources = Sources(train, early_stop, *NONE[1:])
+    sources = Sources(StreamedFeatures(model, textured(8)), StreamedFeatures(model, textured(2, seed=1)), [], [])
     return Descent(model, recipe(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None, keep)
 
 

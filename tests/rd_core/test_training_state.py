@@ -136,7 +136,7 @@ def test_the_state_of_another_training_is_refused_before_any_work(small_config, 
 
 def test_moments_get_their_weights_memory_layout_back(small_config, state) -> None:
     """Fused steps go through memory, whatever the strides say."""
-    run = Descent(build_model(small_config, pretrained=False), SETTINGS, Sources(*([],) * 6), lambda _: None)
+    run = Descent(build_model(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None)
     run.restore(TrainingState.from_bytes(state, header_of(state)["training"]))
     moments = {weight: kept["exp_avg"] for weight, kept in run._optimiser.state.items()}
     assert {weight: kept.stride() for weight, kept in moments.items()} == {w: w.stride() for w in moments}
