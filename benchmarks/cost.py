@@ -4,8 +4,8 @@
 
 Floating-point operations are torch's count (a multiply and an add are two), of the networks as they score: no unused
 stage, batch norms folded. Bytes are what each layer reads and writes, weights included, as if no cache kept anything
-between two layers. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one
-core, so that a drifting machine touches both.
+between two layers, and none were computed together with the one before it. The ceiling is the rate of a large matrix
+product; ceiling and forward pass take turns on one core, so that a drifting machine touches both.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rd_core.config import ModelConfig
+from rd_core.fused_convolution import layers_one_by_one
 from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
 from tasks.worker_process import prepare_worker_process
 
@@ -94,7 +95,7 @@ def _cost(network: nn.Module, given: Tensor | tuple[Tensor, ...]) -> tuple[float
 
     leaves = [layer for layer in network.modules() if not list(layer.children())]
     handles = [layer.register_forward_hook(count) for layer in leaves]
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, layers_one_by_one():
         network(given)
     for handle in handles:
         handle.remove()

@@ -1,6 +1,6 @@
 """Rates of the engines on one core, taking turns, and how far apart their maps and decisions are.
 
-    python -m benchmarks.engines [--teacher NAME ...] [--size 256] [--rounds 5] [--int8]
+    python -m benchmarks.engines [--teacher NAME ...] [--precision bfloat16] [--size 256] [--rounds 5] [--int8]
 
 A round scores one micro-batch by each engine in turn. Time is the process's own, so that other processes on the
 machine cost less than they would on the clock. The models are untrained, which costs what a trained one costs;
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.untrained import untrained
 from demo import woven_cloth
-from rd_core.config import ModelConfig
+from rd_core.anomaly_map import AnomalyMaps
+from rd_core.config import PRECISIONS, ModelConfig
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
+from rd_core.fused_convolution import layers_one_by_one
 from rd_core.model import MICRO_BATCH, ReverseDistillation, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from tasks.worker_process import prepare_worker_process
@@ -37,6 +39,7 @@ def main() -> None:
     """Print a line a teacher and engine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", action="append", choices=TEACHERS, help="default: all three")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16: torch alone")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--int8", action="store_true")
@@ -49,12 +52,28 @@ def main() -> None:
         _measure(teacher, images, arguments)
 
 
+class OneByOne:
+    """A model by torch, activations and sums apart from the convolutions before them."""
+
+    def __init__(self, model: ReverseDistillation) -> None:
+        self.model = model
+
+    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        """See Detector."""
+        with layers_one_by_one():
+            return self.model.score(images)
+
+
 def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
-    model = _model(teacher, arguments.size)
+    size, precision = arguments.size, arguments.precision
+    config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)
+    model = prepare_for_inference(untrained(config))
     make: dict[str, Callable[[], Detector]] = {
         "torch": lambda: model,
-        "openvino": lambda: detector(model, engine_here("openvino")),
+        "torch, one by one": lambda: OneByOne(model),
     }
+    if precision == "float32":
+        make["openvino"] = lambda: detector(model, engine_here("openvino"))
     if arguments.int8:
         make["int8"] = lambda: QuantisedDetector(model, images[:NORMALS], threads=torch.get_num_threads())
     engines, made = {}, {}
@@ -87,10 +106,6 @@ def _in_turns(engines: dict[str, Detector], images: NDArray[np.uint8], rounds: i
             if turn:  # the first is for memory and kernels
                 spent[name].append(time.process_time() - began)
     return spent
-
-
-def _model(teacher: str, size: int) -> ReverseDistillation:
-    return prepare_for_inference(untrained(ModelConfig(teacher=teacher, image_height=size, image_width=size)))
 
 
 def _drawn(seed: int, size: int) -> NDArray[np.uint8]:

@@ -6,11 +6,26 @@ what it has just computed; torch uses that for compiled graphs, by operators of 
 Elsewhere the layers run one by one.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+_one_by_one: ContextVar[bool] = ContextVar("one_by_one", default=False)
+
+
+@contextlib.contextmanager
+def layers_one_by_one() -> Iterator[None]:
+    """Within it nothing is fused: to compare, and to count what each layer costs."""
+    before = _one_by_one.set(True)
+    try:
+        yield
+    finally:
+        _one_by_one.reset(before)
 
 
 class PlacedConv(nn.Conv2d):
@@ -74,6 +89,7 @@ def _fuses(
         and folded
         and not torch.is_grad_enabled()
         and x.device.type == "cpu"
+        and not _one_by_one.get()
         and not torch.compiler.is_compiling()
         and not torch.compiler.is_exporting()
         and _computes(convolution.weight.dtype, plus is not None)

@@ -7,8 +7,10 @@ from torch import nn
 from rd_core import fused_convolution
 from rd_core.config import ModelConfig
 from rd_core.efficientnet_lite import SamePaddedConv
-from rd_core.fused_convolution import Chain, convolve
+from rd_core.folding import fold_batch_norms
+from rd_core.fused_convolution import Chain, convolve, layers_one_by_one
 from rd_core.model import build_model, prepare_for_inference
+from rd_core.residual_block import BasicBlock, BottleneckBlock, LinearBlock
 
 CONVOLUTIONS = {
     "3x3": lambda: nn.Conv2d(8, 8, 3, padding=1),
@@ -98,22 +100,34 @@ def test_a_chain_is_its_layers_in_a_row(norm):
 
 
 @pytest.mark.parametrize(
-    ("teacher", "precision", "tolerance"),
+    ("block", "wanted"),
     [
-        ("efficientnet_lite0", "float32", 1e-5),
-        ("resnet18", "float32", 1e-5),
-        ("resnet50", "float32", 1e-5),
-        ("efficientnet_lite0", "bfloat16", 0),
-        ("resnet18", "bfloat16", 0),
+        (BasicBlock(8, 12, "down"), ["ReLU", "ReLU of a sum"]),
+        (BasicBlock(8, 12, "up"), ["ReLU of a sum"]),  # transposed convolutions are not fused
+        (BottleneckBlock(8, 12, 4, "down"), ["ReLU", "ReLU", "ReLU of a sum"]),
+        (BottleneckBlock(8, 12, 4, "up"), ["ReLU", "ReLU of a sum"]),
+        (LinearBlock(8), ["ReLU", "Identity of a sum"]),
     ],
 )
-def test_a_models_maps_are_those_of_layers_one_by_one(teacher, precision, tolerance, fused, monkeypatch):
+@torch.no_grad()
+def test_folded_blocks_are_the_same_and_fuse_all_they_can(block, wanted, fused):
+    block, x = fold_batch_norms(block), pictures(2, 8, 12, 12)
+    found = block(x)
+    assert fused == wanted
+    with layers_one_by_one():
+        torch.testing.assert_close(found, block(x))
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0)])
+def test_a_models_maps_are_those_of_layers_one_by_one(precision, tolerance, fused):
     torch.manual_seed(0)
-    config = ModelConfig(teacher=teacher, image_height=64, image_width=64, precision=precision)
+    config = ModelConfig(image_height=64, image_width=64, precision=precision)
     model = prepare_for_inference(build_model(config, pretrained=False))
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     found = model.detect(images)[0]
     if precision == "float32" or fused_convolution._has_bfloat16():
-        assert len(fused) >= 10
-    monkeypatch.setattr(fused_convolution, "_is_here", lambda: False)
-    torch.testing.assert_close(found, model.detect(images)[0], rtol=tolerance, atol=tolerance)
+        assert len(fused) >= 22  # activations of the teacher
+    count = len(fused)
+    with layers_one_by_one():
+        torch.testing.assert_close(found, model.detect(images)[0], rtol=tolerance, atol=tolerance)
+    assert len(fused) == count
