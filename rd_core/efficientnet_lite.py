@@ -8,7 +8,7 @@ import math
 
 from torch import Tensor, nn
 
-from rd_core.fused_convolution import PlacedConv, convolve
+from rd_core.fused_convolution import convolve
 
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
@@ -51,7 +51,7 @@ class EfficientNetLite(nn.Module):
         return logits
 
 
-class SamePaddedConv(PlacedConv):
+class SamePaddedConv(nn.Conv2d):
     """A convolution without bias that is padded as TensorFlow pads: where the zeros are of an odd number, one more
     goes below and to the right.
 
@@ -69,7 +69,7 @@ class SamePaddedConv(PlacedConv):
         return y[:, :, rows:, columns:]
 
     def placed(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
-        """See PlacedConv."""
+        """See `rd_core.fused_convolution.Placed`."""
         (down, rows), (across, columns) = (self._padding_of(size) for size in x.shape[2:])
         return (down, across), (rows, columns)
 

@@ -10,7 +10,7 @@ import contextlib
 import functools
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +28,12 @@ def layers_one_by_one() -> Iterator[None]:
         _one_by_one.reset(before)
 
 
-class PlacedConv(nn.Conv2d):
+@runtime_checkable
+class Placed(Protocol):
     """A convolution that says for each input how it is padded, and what is left out of what it gives."""
 
     def placed(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
         """(zeros above and below, zeros left and right), (first rows, first columns to leave out)."""
-        raise NotImplementedError
 
 
 def convolve(
@@ -115,7 +115,7 @@ def _has_bfloat16() -> bool:
 
 def _fused(convolution: nn.Conv2d, x: Tensor, plus: Tensor | None, last: nn.Module) -> Tensor:
     padding, (rows, columns) = (
-        convolution.placed(x) if isinstance(convolution, PlacedConv) else (convolution.padding, (0, 0))
+        convolution.placed(x) if isinstance(convolution, Placed) else (convolution.padding, (0, 0))
     )
     shape = list(padding), list(convolution.stride), list(convolution.dilation), convolution.groups
     weights = convolution.weight, convolution.bias
