@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.untrained import untrained
 from rd_core.config import ModelConfig
 from rd_core.fused_convolution import layers_one_by_one
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.model import MICRO_BATCH, ReverseDistillation, prepare_for_inference
 from tasks.worker_process import prepare_worker_process
 
 SIDE = 2048
@@ -41,7 +42,7 @@ def main() -> None:
 
 def _report(teacher: str, size: int, rounds: int) -> None:
     config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
-    model = prepare_for_inference(build_model(config, pretrained=False).eval())
+    model = prepare_for_inference(untrained(config))
     images = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)
     print(f"{teacher}, {size} x {size}, an image:")
     print("| part | GFLOP | MB moved | FLOP a byte |")

@@ -68,20 +68,20 @@ def faded(images: NDArray[np.uint8], drawn: Drawn, faintest: float, seed: int = 
     return replace(drawn, images=marred.round().clip(0, 255).astype(np.uint8))
 
 
-def spot(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def spot(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A small dark blot."""
     cover = _blot(rng, len(picture), rng.uniform(0.012, 0.035) * len(picture), inset)
     return picture * (1 - cover[..., None] * rng.uniform(0.35, 0.8)), cover > PRESENT
 
 
-def crack(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def crack(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A thin dark line that wanders."""
     side = len(picture)
     cover = _path(rng, side, rng.uniform(0.12, 0.5), rng.uniform(0.5, 1.0) * side / 200, inset)
     return picture * (1 - cover[..., None] * rng.uniform(0.25, 0.7)), cover > PRESENT
 
 
-def stain(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def stain(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A large, faint, cloudy change of light."""
     side = len(picture)
     cover = gaussian_filter(_blot(rng, side, rng.uniform(0.15, 0.4) * side, inset), 0.03 * side)
@@ -89,7 +89,7 @@ def stain(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, 
     return picture * (1 + (cover * (rng.uniform(-0.25, 0.25) + 0.12 * cloud))[..., None]), cover > PRESENT
 
 
-def broken(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def broken(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A chipped patch: other light, other grain, the picture's hue."""
     side = len(picture)
     cover = _blot(rng, side, rng.uniform(0.05, 0.16) * side, inset)
@@ -99,7 +99,7 @@ def broken(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture,
     return _laid_over(picture, light[..., None] * hue, cover), cover > PRESENT
 
 
-def smear(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def smear(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A patch that is blurred, more in one direction."""
     side = len(picture)
     cover = _blot(rng, side, rng.uniform(0.06, 0.2) * side, inset)
@@ -108,7 +108,7 @@ def smear(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, 
     return _laid_over(picture, dragged * rng.uniform(0.9, 1.1), cover), cover > PRESENT
 
 
-def missing(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def missing(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A bite, or a piece too many, in a colour of the picture."""
     cover = _blot(rng, len(picture), rng.uniform(0.012, 0.03) * len(picture), inset)
     for _ in range(ATTEMPTS):
@@ -118,7 +118,7 @@ def missing(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture
     return _coloured(picture, colour, cover)
 
 
-def bridge(picture: Picture, rng: Generator, inset: float = 1) -> tuple[Picture, NDArray[np.bool_]]:
+def bridge(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A short straight bar in a colour of the picture."""
     side = len(picture)
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
