@@ -2,7 +2,7 @@
 
 The student is trained on the marred copies of `rd_core.pseudo_anomalies`; settings judged by the like would be judged
 too well. These are drawn by other rules, and after what the three kinds of product here suffer from: spots, cracks,
-stains, broken and smeared patches, missing pieces, and bridges of copper.
+stains, broken, smeared, covered and badly ground patches, chipped borders, missing pieces, and bridges of copper.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 Picture = NDArray[np.float32]
 """(S, S, 3) in [0, 255]"""
@@ -137,7 +137,53 @@ def bridge(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDA
     return _coloured(picture, colour, cover)
 
 
-TEXTURE: tuple[Defect, ...] = (spot, crack, stain, broken, smear)
+def residue(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
+    """A patch with a clear edge under which the grain is hardly seen, mostly darker."""
+    side = len(picture)
+    cover = _blot(rng, side, rng.uniform(0.08, 0.28) * side, inset)
+    level = gaussian_filter(picture, (0.02 * side, 0.02 * side, 0))
+    covered = level * rng.uniform(0.55, 0.98) + (picture - level) * rng.uniform(0.1, 0.5)
+    return _laid_over(picture, covered, cover), cover > PRESENT
+
+
+def uneven(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
+    """A box whose grain is coarse, as where grinding did not reach: streaks along the picture's own direction."""
+    side = len(picture)
+    middle, sides = rng.uniform(0.2 * inset * side, (1 - 0.2 * inset) * side, 2), rng.uniform(0.15, 0.5, 2) * side
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
+    down, across = _turned(rows - middle[0], columns - middle[1], rng.normal(0, 0.1))
+    cover = ((np.abs(down) < sides[0] / 2) & (np.abs(across) < sides[1] / 2)).astype(np.float32)
+    cover = gaussian_filter(cover, rng.uniform(0.5, 3))
+    long, short, thin = 0.04 * side, 0.03 * side, 0.003 * side
+    along = [
+        gaussian_filter(picture, one) - gaussian_filter(picture, other)
+        for one, other in (((long, thin, 0), (long, short, 0)), ((thin, long, 0), (short, long, 0)))
+    ]
+    streaks = max(along, key=lambda grain: float(grain.std()))
+    marred = picture * rng.uniform(0.95, 1.2) + streaks * rng.uniform(0.7, 2.5)
+    return _laid_over(picture, marred, cover), cover > PRESENT
+
+
+def hairline(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
+    """A crack that is hardly darker than what is beside it."""
+    side = len(picture)
+    cover = _path(rng, side, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8) * side / 200, inset)
+    return picture * (1 - cover[..., None] * rng.uniform(0.12, 0.4)), cover > PRESENT
+
+
+def chip(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
+    """A dark bite out of the picture's border, whatever `inset` is."""
+    side = len(picture)
+    cover = _blot(rng, side, rng.uniform(0.03, 0.12) * side, inset)
+    row, column = (int(value.mean()) for value in np.nonzero(cover > PRESENT))
+    shifts = (-row, 0), (side - 1 - row, 0), (0, -column), (0, side - 1 - column)
+    down, right = shifts[rng.integers(4)]
+    cover = shift(cover, (down, right), order=0)
+    dark = picture.mean() * rng.uniform(0.1, 0.6) * (1 + 0.2 * _noise(rng, side, 0.01 * side))
+    return _laid_over(picture, dark[..., None] * np.ones(3, np.float32), cover), cover > PRESENT
+
+
+TEXTURE: tuple[Defect, ...] = (spot, crack, stain, broken, smear, residue, uneven, hairline, chip)
 CASTING: tuple[Defect, ...] = (spot, crack, broken, smear, missing)
 BOARD: tuple[Defect, ...] = (spot, missing, bridge, bridge, missing)
 
