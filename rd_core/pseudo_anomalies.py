@@ -2,9 +2,10 @@
 
 They teach the student to give back the normal features whatever it is shown (as the denoising students of DeSTSeg,
 CVPR 2023, and RD++, CVPR 2023), so that it cannot copy a defect it has never seen, and the discriminators what to
-look for. They need not look real. Five ways, the first two after known work: a patch with the texture of another
+look for. They need not look real. Seven ways, the first two after known work: a patch with the texture of another
 image inside a cloud of noise (DRAEM, ICCV 2021), a piece of the image pasted elsewhere (CutPaste, CVPR 2021), a cloud
-that darkens or lightens, a straight bar in a colour of the image or a foreign one, and a wide faint stain.
+that darkens or lightens, a straight bar in a colour of the image or a foreign one, a wide faint stain, an area whose
+grain is flattened or stands out, and a thin line that wanders.
 """
 
 from collections.abc import Callable
@@ -95,7 +96,47 @@ def stain(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     return picture * (1 + np.float32(rng.choice([-1, 1]) * rng.uniform(0.05, 0.35)) * tint * cover)
 
 
-DEFECTS: tuple[Defect, ...] = (foreign_texture, pasted_piece, changed_light, bar, stain)
+def other_finish(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """An oval or a box, about upright, in which the grain is flattened or stands out, mostly in other light."""
+    scale = _scale(picture)
+    centre = rng.uniform(0, 1, 2) * picture.shape[:2]
+    along, across = _turned(picture, centre, rng.choice([0, np.pi / 2]) + rng.normal(0, 0.3))
+    radii, power = rng.uniform(6, 45, 2) * scale, rng.choice([2, 2, 8])
+    outside = ((np.abs(along) / radii[0]) ** power + (np.abs(across) / radii[1]) ** power) ** (1 / power) - 1
+    cover = expit(-outside / rng.uniform(0.01, 0.15)).astype(np.float32)[..., None]
+    level = gaussian_filter(picture, rng.uniform(1, 5) * scale, axes=(0, 1))
+    contrast = rng.uniform(0, 0.6) if rng.random() < 0.5 else rng.uniform(1.6, 4)
+    light = 1 + rng.uniform(-0.35, 0.25) * (rng.random() < 0.7)
+    finish = level * np.float32(light) + (picture - level) * np.float32(contrast)
+    return picture * (1 - cover) + finish * cover
+
+
+def wandering_line(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A thin line that turns at random, darker, or half as often lighter, than what it runs over."""
+    scale = _scale(picture)
+    height, width = picture.shape[:2]
+    steps = int(rng.uniform(8, 60) * scale) + 2
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.uniform(0.02, 0.35), steps))
+    path = np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
+    middle = rng.uniform(0, 1, (2, 1)) * [[height], [width]]
+    rows, columns = np.round(middle + path - path.mean(axis=1, keepdims=True)).astype(int)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    line = np.zeros((height, width), np.float32)
+    line[rows[inside], columns[inside]] = 1
+    line = gaussian_filter(line, rng.uniform(0.3, 0.8) * scale)
+    cover = (line / (line.max() + 1e-9))[..., None]
+    return picture * (1 - cover * np.float32(rng.choice([1, 1, -1]) * rng.uniform(0.1, 0.7)))
+
+
+DEFECTS: tuple[Defect, ...] = (
+    foreign_texture,
+    pasted_piece,
+    changed_light,
+    bar,
+    stain,
+    other_finish,
+    wandering_line,
+)
 
 
 def with_pseudo_anomaly(

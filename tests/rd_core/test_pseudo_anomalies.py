@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_erosion
 
-from rd_core.pseudo_anomalies import DEFECTS, FEWEST_PIXELS, VISIBLE, MarredImages, with_pseudo_anomaly
+from rd_core.pseudo_anomalies import (
+    DEFECTS,
+    FEWEST_PIXELS,
+    VISIBLE,
+    MarredImages,
+    other_finish,
+    wandering_line,
+    with_pseudo_anomaly,
+)
 from tests.rd_core.striped_images import textured
 
 
@@ -20,6 +29,28 @@ def test_a_defect_changes_a_part_of_the_picture_and_not_the_picture_given(defect
     assert np.array_equal(picture, before)
     assert 0 < np.median(shares) < 0.2
     assert max(shares) < 0.6
+
+
+def test_another_finish_flattens_the_grain_or_raises_it_and_leaves_the_rest():
+    picture = np.random.default_rng(0).uniform(0.4, 0.6, (96, 96, 3)).astype(np.float32)
+    ratios = []
+    for seed in range(40):
+        marred = other_finish(picture, picture, np.random.default_rng(seed))
+        changed = np.abs(marred - picture).max(axis=-1) > 0.02
+        ratios.append(marred[changed].std() / picture[changed].std())
+        assert np.abs(marred - picture)[~changed].max() <= 0.02
+    assert np.quantile(ratios, 0.2) < 0.7
+    assert np.quantile(ratios, 0.8) > 1.4
+
+
+def test_a_wandering_line_is_thin_and_mostly_dark():
+    grey = np.full((160, 160, 3), 0.5, np.float32)
+    lines = [wandering_line(grey, grey, np.random.default_rng(seed)) - grey for seed in range(60)]
+    darker = [line.sum() < 0 for line in lines if np.any(line)]
+    assert 0.5 < np.mean(darker) < 0.85
+    for line in lines:
+        core = np.abs(line).max(axis=-1) > np.abs(line).max() / 2
+        assert not binary_erosion(core, iterations=3).any()
 
 
 @settings(max_examples=25, deadline=None)
@@ -54,7 +85,8 @@ def test_marred_images_are_copies_of_their_image_the_same_every_time():
 def test_a_marred_image_looks_like_the_one_it_was_made_of():
     dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 200, np.uint8)
     marred = MarredImages([dark, bright], copies=6, height=64, width=64, seed=0)
-    assert [int(np.median(one)) for one in marred] == [40] * 6 + [200] * 6
+    middles = np.array([np.median(one) for one in marred])
+    assert np.array_equal(abs(middles - 40) < abs(middles - 200), [True] * 6 + [False] * 6)
 
 
 def test_a_number_beyond_the_last_is_an_index_error():
