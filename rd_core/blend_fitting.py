@@ -19,6 +19,8 @@ FLOOR = 0.1
 """the quantile of a map, or of cells, below which nearly nothing lies: what every place of a normal image has"""
 SMALLEST_PEAK = 1e-3
 """of the student's map: where normals do not differ there is none"""
+LEAST_OF_STUDENT = 0.1
+"""share beside 1 for the finest cells: however unquiet, it alone sees what is smaller than a cell"""
 LEAST_ODDS = 1.0
 """of a discriminator's map, as a logarithm: less than that is no news"""
 
@@ -55,7 +57,8 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
 
     Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
     on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
-    count by that ratio less, and the student gives way by it.
+    count by that ratio less. The student gives way by twice the ratio: the floor hides what is faint, and is itself
+    no news (docs/decisions/0018).
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
@@ -63,11 +66,17 @@ def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> No
     floor, (peak, *of_cells) = _levels(model, normal)
     unrest = floor / peak
     shares = [unrest ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
+    of_student = share_of_student(unrest)
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
-    whole = 1 - unrest + sum(shares)
-    model.blend.scale((1 - unrest) / whole / peak)
+    whole = of_student + sum(shares)
+    model.blend.scale(of_student / whole / peak)
     for discriminator, share, its_peak in zip(model.discriminators, shares, of_cells, strict=True):
         discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
+
+
+def share_of_student(unrest: float) -> float:
+    """Of the map, where the finest cells have 1: by the ratio of the student's floor to its peak, in [0, 1]."""
+    return max(LEAST_OF_STUDENT, 1 - 2 * unrest)
 
 
 def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.blend_fitting import LEAST_ODDS
+from rd_core.blend_fitting import LEAST_ODDS, share_of_student
 from rd_core.config import model_config, recipe
 from rd_core.training import fit
 from tests.rd_core.striped_images import SIZE, textured
@@ -23,7 +23,12 @@ def parts_of_the_map(model, images):
     return [model.assembly(kind) for kind in kinds]
 
 
-def test_student_and_finest_cells_count_alike_but_for_what_coarse_ones_take_by_the_floor_of_the_students_map(fitted):
+def test_the_student_gives_way_by_twice_its_floor_and_never_whole():
+    found = [share_of_student(unrest) for unrest in (0, 0.1, 0.25, 0.45, 0.5, 0.7, 1)]
+    assert found == pytest.approx([1, 0.8, 0.5, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_student_and_finest_cells_count_alike_but_for_twice_the_floor_of_the_students_map(fitted):
     images = np.stack(list(textured(6, seed=1)))  # the early-stop normals
     with torch.inference_mode():
         parts = parts_of_the_map(fitted.model, images)
@@ -31,9 +36,9 @@ def test_student_and_finest_cells_count_alike_but_for_what_coarse_ones_take_by_t
     student, finest, coarser, coarsest = (float(part.amax(dim=(1, 2)).mean()) for part in parts)
     floor = np.quantile(parts[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / student
     assert 0.1 < floor < 0.9
-    whole = 2 + floor**2
+    whole = share_of_student(floor) + 1 + floor + floor**2
     assert finest == pytest.approx(1 / whole, rel=0.01)  # features are kept in float16
-    assert student == pytest.approx((1 - floor) / whole, rel=0.01)
+    assert student == pytest.approx(share_of_student(floor) / whole, rel=0.01)
     assert coarser == pytest.approx(floor / whole, rel=0.01)
     assert 0 < coarsest < 1.01 * floor**2 / whole  # one cell an image: its odds may be too low to count in full
 
@@ -48,8 +53,8 @@ def test_one_discriminator_alone_shares_with_the_student(cells):
     peaks = [float(part.amax(dim=(1, 2)).mean()) for part in (student, cells_map)]
     floor = np.quantile(student.numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / peaks[0]
     its_share = {16: 1, 32: floor, 64: floor**2}[cells[0]]
-    whole = 1 - floor + its_share
-    assert peaks[0] == pytest.approx((1 - floor) / whole, rel=0.01)
+    whole = share_of_student(floor) + its_share
+    assert peaks[0] == pytest.approx(share_of_student(floor) / whole, rel=0.01)
     weight = float(model.discriminators[0].weight)
     assert weight == pytest.approx(its_share / whole / max(peaks[1] / weight, LEAST_ODDS), rel=0.01)
 
