@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from rd_core.cell_discriminator import CellDiscriminator
+from rd_core.cell_discriminator import FINE, CellDiscriminator
 from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.config import model_config, recipe
 from rd_core.descent import Descent, Sources, batches, learning_rate_at
@@ -59,7 +59,8 @@ def test_a_few_steps_tell_marred_images_from_normal_ones(fitted):
 def test_the_map_is_highest_where_the_blot_is(fitted):
     maps = fitted.model.score(with_blot(textured(6, seed=6))).maps
     peaks = [np.unravel_index(m.argmax(), m.shape) for m in maps]
-    assert np.mean([14 <= y < 42 and 14 <= x < 42 for y, x in peaks]) > 0.8
+    near = range(20 - FINE // 2, 36 + FINE // 2)  # on stripes as unquiet as these the finest cells decide
+    assert np.mean([y in near and x in near for y, x in peaks]) > 0.8
 
 
 def test_training_lowers_the_held_out_loss_and_keeps_the_best_look(fitted):
