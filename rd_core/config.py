@@ -215,12 +215,13 @@ class TrainingConfig(_Record):
         return self.epochs * -(-normals // self.batch_size)
 
     def marred_copies(self, normals: int) -> int:
-        """Of each of that many training normals."""
+        """Of each of that many training normals: no more than the student will be shown, for each costs the teacher
+        a pass."""
         if not self.pseudo_anomalies:
             return 0
         shown = self.total_steps(normals) * min(self.batch_size, normals) * (1 - self.clean_share)
-        wanted = min(self.pseudo_anomalies_in_all, shown)
-        return max(self.pseudo_anomalies, math.ceil(wanted / normals))
+        wanted = max(self.pseudo_anomalies, math.ceil(self.pseudo_anomalies_in_all / normals))
+        return max(1, min(wanted, math.ceil(shown / normals)))
 
 
 def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> TrainingConfig:

@@ -153,6 +153,7 @@ def put(proxy: FaultyProxy, body: bytes) -> tuple[int, bytes]:
         connection.close()
 
 
+@pytest.mark.slow  # of a tool of the storm, which is slow itself
 def test_the_proxy_passes_all_on_in_clear_weather_and_fails_in_every_way_in_a_storm(
     proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

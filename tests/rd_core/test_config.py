@@ -93,13 +93,16 @@ def test_the_pretrained_bottleneck_refuses_standardised_features():
 @pytest.mark.parametrize(
     ("normals", "settings", "copies"),
     [
-        (2000, {}, 4),
+        (2000, {}, 2),  # 3,600 are shown in all
+        (900, {}, 4),
+        (10_000, {}, 1),
         (250, {}, 4),
         (100, {}, 10),
         (35, {}, 29),
-        (35, {"steps": 20}, 4),  # 120 are shown in all
+        (35, {"steps": 20}, 4),  # 120
         (35, {"steps": 40}, 7),  # 240
         (5, {"steps": 40}, 30),  # 5 a step: 150
+        (35, {"steps": 1, "clean_share": 1.0}, 1),
         (35, {"pseudo_anomalies": 0}, 0),
         (35, {"pseudo_anomalies_in_all": 0, "pseudo_anomalies": 3}, 3),
     ],

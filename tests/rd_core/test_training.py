@@ -158,16 +158,17 @@ def test_a_budget_of_seconds_ends_the_training(small_config):
 
 def test_progress_tells_both_phases_to_their_end(small_config):
     told = []
+    settings = recipe(steps=3, batch_size=4, validate_every=2)
     fit(
         small_config,
-        recipe(steps=3, batch_size=4, validate_every=2),
+        settings,
         textured(10),
         textured(3, seed=1),
         on_step=told.append,
     )
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    everything = (10 + 3) * (1 + recipe().pseudo_anomalies)
+    everything = (10 + 3) * (1 + settings.marred_copies(10))
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
