@@ -89,7 +89,7 @@ def test_each_category_gets_its_verdict_and_its_cause(assessed: Assessed) -> Non
     assert document(assessed.store, run)["verdict"] == run.verdict == "stop the line"
 
 
-@pytest.mark.slow  # stores have a contract that S3 is tested for, and a night on S3 is in tests/flows/test_inspection.py
+@pytest.mark.slow  # stores share a contract, which S3 is tested for, and test_inspection.py has a night on S3
 def test_the_same_plant_on_a_real_s3_server_gets_the_same_figures(
     assessed: Assessed, s3_store: Store, scheduler: str
 ) -> None:
