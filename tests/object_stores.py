@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,14 +78,24 @@ def aws_settings(endpoint: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415  # moto takes seconds to import, and few tests need its server
+    # moto takes seconds to import, and few tests need its server
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415  # moto's own server, as above
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    moto, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def in_turn(environ: dict[str, Any], start_response: Any) -> Any:
+        """moto looks whether a condition holds and writes in two steps, between which another request may come."""
+        with turn:
+            return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, in_turn, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
 
 
 @pytest.fixture(scope="session")
