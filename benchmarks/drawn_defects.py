@@ -17,6 +17,8 @@ Picture = NDArray[np.float32]
 Cover = NDArray[np.float32]
 """(S, S) in [0, 1]: how much of the defect is at each place"""
 Generator = np.random.Generator
+Range = tuple[float, float]
+"""(lowest, highest)"""
 Defect = Callable[[Picture, Generator, float], tuple[Picture, NDArray[np.bool_]]]
 """(picture, random numbers, inset) -> (the same with a defect, where it is). inset: 1 if its middle is to lie well
 inside the picture, 0 anywhere, or between"""
@@ -76,9 +78,7 @@ def spot(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArr
 
 def crack(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A thin dark line that wanders."""
-    side = len(picture)
-    cover = _path(rng, side, rng.uniform(0.12, 0.5), rng.uniform(0.5, 1.0) * side / 200, inset)
-    return picture * (1 - cover[..., None] * rng.uniform(0.25, 0.7)), cover > PRESENT
+    return _cracked(picture, rng, inset, lengths=(0.12, 0.5), widths=(0.5, 1.0), strengths=(0.25, 0.7))
 
 
 def stain(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
@@ -166,9 +166,7 @@ def uneven(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDA
 
 def hairline(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
     """A crack that is hardly darker than what is beside it."""
-    side = len(picture)
-    cover = _path(rng, side, rng.uniform(0.1, 0.4), rng.uniform(0.4, 0.8) * side / 200, inset)
-    return picture * (1 - cover[..., None] * rng.uniform(0.12, 0.4)), cover > PRESENT
+    return _cracked(picture, rng, inset, lengths=(0.1, 0.4), widths=(0.4, 0.8), strengths=(0.12, 0.4))
 
 
 def chip(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
@@ -186,6 +184,15 @@ def chip(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArr
 TEXTURE: tuple[Defect, ...] = (spot, crack, stain, broken, smear, residue, uneven, hairline, chip)
 CASTING: tuple[Defect, ...] = (spot, crack, broken, smear, missing)
 BOARD: tuple[Defect, ...] = (spot, missing, bridge, bridge, missing)
+
+
+def _cracked(
+    picture: Picture, rng: Generator, inset: float, lengths: Range, widths: Range, strengths: Range
+) -> tuple[Picture, NDArray[np.bool_]]:
+    """lengths: in sides. widths: in pixels of a picture of 200. strengths: shares of the light that is gone."""
+    side = len(picture)
+    cover = _path(rng, side, rng.uniform(*lengths), rng.uniform(*widths) * side / 200, inset)
+    return picture * (1 - cover[..., None] * rng.uniform(*strengths)), cover > PRESENT
 
 
 def _laid_over(picture: Picture, other: Picture, cover: Cover) -> Picture:
