@@ -178,7 +178,7 @@ def chip(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArr
     down, right = shifts[rng.integers(4)]
     cover = shift(cover, (down, right), order=0)
     dark = picture.mean() * rng.uniform(0.1, 0.6) * (1 + 0.2 * _noise(rng, side, 0.01 * side))
-    return _laid_over(picture, dark[..., None] * np.ones(3, np.float32), cover), cover > PRESENT
+    return _laid_over(picture, dark[..., None], cover), cover > PRESENT
 
 
 TEXTURE: tuple[Defect, ...] = (spot, crack, stain, broken, smear, residue, uneven, hairline, chip)
