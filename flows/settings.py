@@ -68,6 +68,9 @@ class CategorySettings(BaseModel):
     """an image with more is not decoded"""
     engine: Literal["torch", "openvino"] = "torch"
     """what computes scores on CPUs: `openvino` needs the extra of that name and is faster; a GPU has torch alone"""
+    mirrored_normals: bool = True
+    """few normals are trained on mirrored, too, if mirrored ones turn out to be as normal; false where a mirrored
+    part is a defect"""
     precision: Precision = "float32"
     """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
     seed: int = 0

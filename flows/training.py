@@ -104,6 +104,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         recipe=chosen.recipe,
         precision=chosen.precision,
         steps=chosen.steps,
+        mirrored_normals=chosen.mirrored_normals,
         alpha=chosen.alpha,
         part_pattern=chosen.part_pattern,
         white_level=chosen.white_level,

@@ -71,7 +71,7 @@ class CellDiscriminator(nn.Module):
 
     def logits(self, features: tuple[Tensor, ...]) -> Tensor:
         """Logarithm of the odds that a cell was moved, (B, H/side, W/side)."""
-        white = self._whitened(features)
+        white = self.whitened(features)
         return self._odds(white.flatten(0, 2)).view(white.shape[:3])
 
     def loss(self, normal: tuple[Tensor, ...], shown: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
@@ -80,8 +80,8 @@ class CellDiscriminator(nn.Module):
         normal, shown: the teacher's raw maps of the same images as they are, and with defects in some. generator: of
         this device.
         """
-        still = self._whitened(normal).flatten(0, 2)
-        marred = still if shown is normal else self._whitened(shown).flatten(0, 2)
+        still = self.whitened(normal).flatten(0, 2)
+        marred = still if shown is normal else self.whitened(shown).flatten(0, 2)
         moved = self._moved(still, marred, generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
         found = self._odds(torch.cat([still, moved]))
@@ -116,6 +116,6 @@ class CellDiscriminator(nn.Module):
         self.mean.copy_(mean)
         self.whitening.copy_(root / deviation[:, None])
 
-    def _whitened(self, features: tuple[Tensor, ...]) -> Tensor:
+    def whitened(self, features: tuple[Tensor, ...]) -> Tensor:
         """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge."""
         return (cell_means(features, self.side) - self.mean) @ self.whitening

@@ -155,13 +155,16 @@ class TrainingConfig(_Record):
     magnitude_loss: float = 1.0
     """weight of the smooth L1 distance beside `loss`, so that the student learns the features' magnitude too"""
     pseudo_anomalies: int = 4
-    """marred copies of every training image; shown one of them, the student is to give back the unmarred image's
-    features. 0: it sees normal images alone, as in the paper"""
+    """marred copies of every training image, as far as they will be shown; shown one of them, the student is to give
+    back the unmarred image's features. 0: it sees normal images alone, as in the paper"""
     pseudo_anomalies_in_all: int = 1000
     """at least so many marred copies, or as many as the student is shown: few normals have more copies each, or it
     would see the same few defects again and again"""
     clean_share: float = 0.25
     """of a batch, shown unmarred all the same"""
+    mirrored_below: int = 150
+    """with fewer training normals, each is trained on mirrored, too, if held-out ones show that mirrored images are
+    as normal (see `rd_core.mirroring`). 0: never, as where a mirrored part is a defect"""
     validate_every: int = 50
     """steps between two looks at the early-stop normals"""
     patience: int | None = 5
@@ -198,7 +201,7 @@ class TrainingConfig(_Record):
             raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
         if not 0 <= self.clean_share <= 1:
             raise ConfigError(f"clean_share {self.clean_share} is no share of a batch. Give one in [0, 1].")
-        for name in ("magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"):
+        for name in ("magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all", "mirrored_below"):
             if getattr(self, name) < 0:
                 raise ConfigError(
                     f"{name} {getattr(self, name)} must not be negative: the student would learn the opposite, or "
@@ -284,6 +287,7 @@ _PAPER_TRAINING = TrainingConfig(
     schedule="constant",
     magnitude_loss=0.0,
     pseudo_anomalies=0,
+    mirrored_below=0,
     patience=None,
     keep="last",
 )

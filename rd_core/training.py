@@ -1,5 +1,6 @@
 """Training: the teacher's features once, then bottleneck and student by gradient descent."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from rd_core.config import ModelConfig, TrainingConfig
 from rd_core.descent import Descent, Look, Sources, TrainingProgress
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.images import Images
+from rd_core.mirroring import WithMirrored, may_be_mirrored
 from rd_core.model import ReverseDistillation, build_model, default_device
 from rd_core.pseudo_anomalies import MarredImages
 from rd_core.standardisation import Moments
@@ -41,6 +43,8 @@ class FitResult:
     """the step whose weights the model has"""
     stopped: Literal["steps", "patience", "seconds"]
     """what ended it"""
+    mirrored: bool
+    """whether the normals were trained on mirrored, too"""
     cached: bool
     """whether the features fitted into the cache"""
     seconds: float
@@ -88,8 +92,10 @@ def fit(
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(training_config.seed)
         model = _beginning(model_config, start, teacher_weights).to(device or default_device())
+        few = len(train) < training_config.mirrored_below
+        mirrored = few and may_be_mirrored(model, train, early_stop, training_config.seed)
     with ExitStack() as resources:
-        sets = _image_sets(model_config, training_config, train, early_stop)
+        sets = _image_sets(model_config, training_config, train, early_stop, mirrored=mirrored)
         cached = feature_bytes(model, sum(map(len, sets))) <= training_config.feature_cache_bytes
         sources = Sources(*_feature_sources(model, sets, cached, resources, report))
         run = Descent(model, training_config, sources, report, _keeper(resumption, settings))
@@ -103,6 +109,7 @@ def fit(
         steps=run.step,
         best_step=run.best_step,
         stopped=run.stopped,
+        mirrored=mirrored,
         cached=cached,
         seconds=time.monotonic() - began,
     )
@@ -145,15 +152,19 @@ def _beginning(
     return model
 
 
-def _image_sets(model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images) -> list[Images]:
-    """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies)."""
+def _image_sets(
+    model_config: ModelConfig, config: TrainingConfig, train: Images, early_stop: Images, *, mirrored: bool
+) -> list[Images]:
+    """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies). Mirrored
+    images share the training images' copies with them."""
     height, width = model_config.image_height, model_config.image_width
     copies = config.marred_copies(len(train))
+    shown = WithMirrored(train, config.seed) if mirrored else train
     marred = [
-        MarredImages(images, copies, height, width, seed)
-        for seed, images in ((config.seed, train), (config.seed + 1, early_stop))
+        MarredImages(shown, math.ceil(copies * len(train) / len(shown)), height, width, config.seed),
+        MarredImages(early_stop, copies, height, width, config.seed + 1),
     ]
-    return [train, early_stop, *marred]
+    return [shown, early_stop, *marred]
 
 
 def _feature_sources(

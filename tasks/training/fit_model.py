@@ -51,12 +51,15 @@ class TrainingRequest:
     white_level: int
     max_pixels: int
     seed: int
+    mirrored_normals: bool = True
+    """False: never"""
     precision: Precision = "float32"
 
     @property
     def training_config(self) -> TrainingConfig:
         length = {} if self.steps is None else {"steps": self.steps}
-        return recipe(self.recipe, seed=self.seed, **length)
+        unmirrored = {} if self.mirrored_normals else {"mirrored_below": 0}
+        return recipe(self.recipe, seed=self.seed, **length, **unmirrored)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -158,8 +161,9 @@ def fit_and_publish(
     models.publish_model(store, request.category, model_version, weights, whole)
     unfinished.discard()
     get_run_logger().info(
-        "model trained category=%s model=%s seconds=%.1f threshold=%.4f",
-        request.category, model_version, fitted.seconds, threshold.value,
+        "model trained category=%s model=%s normals=%d mirrored=%s seconds=%.1f threshold=%.4f",
+        request.category, model_version, len(split.train), "too" if fitted.mirrored else "not",
+        fitted.seconds, threshold.value,
     )  # fmt: skip
     return _receipt(request.category, model_version, normals, split, fitted, threshold)
 

@@ -44,6 +44,7 @@ def model_card(
             "early_stop": [normals.keys[i] for i in split.early_stop],
             "calibration": [normals.keys[i] for i in split.calibration],
             "test": [normals.keys[i] for i in split.test],
+            "mirrored": fitted.mirrored,
             "duplicates": list(normals.duplicates),
             "unreadable": dict(normals.unreadable),
         },

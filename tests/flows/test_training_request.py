@@ -13,21 +13,30 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         image_size = [96, 160]
         teacher = "resnet18"
         teacher_weights = "weights.pth"
-        recipe = "paper"
+        recipe = "robust"
         steps = 7
         alpha = 0.05
         part_pattern = "(?P<part>a)"
         white_level = 4095
         max_pixels = 1000
         seed = 3
+        mirrored_normals = false
         precision = "bfloat16"
         """
     )
     request = training_request(load_settings(str(tmp_path), environment={}), "cloth")
     model, training = request.model_config, request.training_config
     assert (model.image_height, model.image_width) == (96, 160)
-    assert (model.teacher, model.precision, model.smoothing_sigma) == ("resnet18", "bfloat16", 4.0)
-    assert (training.recipe, training.steps, training.seed) == ("paper", 7, 3)
+    assert (model.teacher, model.precision, model.smoothing_sigma) == ("resnet18", "bfloat16", 2.5)
+    assert (training.recipe, training.steps, training.seed, training.mirrored_below) == ("robust", 7, 3, 0)
     assert request.teacher_weights == Path("weights.pth")
     assert (request.alpha, request.part_pattern) == (0.05, "(?P<part>a)")
     assert (request.image_format.white_level, request.image_format.max_pixels) == (4095, 1000)
+
+
+def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing_forbids_it(tmp_path: Path) -> None:
+    (tmp_path / "categories.toml").write_text('[categories.paper]\nrecipe = "paper"\n[categories.cloth]')
+    settings = load_settings(str(tmp_path), environment={})
+    paper, cloth = (training_request(settings, name) for name in ("paper", "cloth"))
+    assert (paper.training_config.recipe, paper.model_config.smoothing_sigma) == ("paper", 4.0)
+    assert paper.training_config.mirrored_below == 0 < cloth.training_config.mirrored_below

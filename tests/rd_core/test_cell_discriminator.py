@@ -65,7 +65,7 @@ def trained():
 
 def test_what_is_farther_off_is_told_better(trained):
     discriminator, _ = trained
-    white = discriminator._whitened(curved(99)).flatten(0, 2)
+    white = discriminator.whitened(curved(99)).flatten(0, 2)
     direction = torch.randn(white.shape, generator=random_numbers(3))
     with torch.inference_mode():
         usual = discriminator._odds(white).amax()
@@ -80,7 +80,7 @@ def test_what_is_farther_off_is_told_better(trained):
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_cells_are_whitened_by_all_cells_of_the_normals(side, ridge):
     normals, seen = [stages(1), stages(2, images=3)], stages(3, images=2)
-    found = fitted(*normals, side=side, ridge=ridge)._whitened(seen).numpy()
+    found = fitted(*normals, side=side, ridge=ridge).whitened(seen).numpy()
     np.testing.assert_allclose(found, whitened(seen, *normals, side=side, ridge=ridge), rtol=1e-3, atol=1e-4)
 
 
@@ -129,7 +129,7 @@ def test_its_loss_is_the_cross_entropy_of_both_kinds():
         f[:3] *= 1.5
     with torch.no_grad():
         found = discriminator.loss(normals, shown, random_numbers(5))
-        still, marred = (discriminator._whitened(f).flatten(0, 2) for f in (normals, shown))
+        still, marred = (discriminator.whitened(f).flatten(0, 2) for f in (normals, shown))
         drawn = random_numbers(5)
         moved = discriminator._moved(still, marred, drawn)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=drawn)
@@ -184,4 +184,4 @@ def test_two_images_and_a_channel_that_never_changes_give_finite_values():
     assert torch.isfinite(discriminator.loss(few, few, random_numbers()))
     far = tuple(f.clone() for f in few)
     far[1][:, 0] = 8.3
-    assert discriminator._whitened(far).abs().max() < 100
+    assert discriminator.whitened(far).abs().max() < 100

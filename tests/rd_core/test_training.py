@@ -86,7 +86,9 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
 
 def test_cached_images_are_decoded_once_and_never_held_together(small_config):
     images = Counted(textured(60))
-    fit(small_config, recipe(steps=2, batch_size=4, pseudo_anomalies=0), images, textured(2, seed=1))
+    fit(
+        small_config, recipe(steps=2, batch_size=4, pseudo_anomalies=0, mirrored_below=0), images, textured(2, seed=1)
+    )
     assert (images.fetched == 1).all()
     assert images.most_alive <= 3 * MICRO_BATCH + 2  # two waiting, one in the teacher
 
@@ -95,7 +97,7 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
     def refuse(*args):
         raise AssertionError("cached in spite of the budget")
 
-    plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0}
+    plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0, "mirrored_below": 0}
     cached = fit(small_config, recipe(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
     monkeypatch.setattr("rd_core.training.CachedFeatures", refuse)
     images = Counted(textured(12))
@@ -159,16 +161,11 @@ def test_a_budget_of_seconds_ends_the_training(small_config):
 def test_progress_tells_both_phases_to_their_end(small_config):
     told = []
     settings = recipe(steps=3, batch_size=4, validate_every=2)
-    fit(
-        small_config,
-        settings,
-        textured(10),
-        textured(3, seed=1),
-        on_step=told.append,
-    )
+    found = fit(small_config, settings, textured(10), textured(3, seed=1), on_step=told.append)
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    everything = (10 + 3) * (1 + settings.marred_copies(10))
+    everything = (20 + 3) * (1 + settings.marred_copies(10))
+    assert found.mirrored  # so there are 20 to train on
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
