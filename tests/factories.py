@@ -42,6 +42,7 @@ QUICK_TRAINING = TrainingRequest(
     white_level=65535,
     max_pixels=1_000_000,
     seed=0,
+    mirrored_normals=False,
 )
 
 

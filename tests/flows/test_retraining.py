@@ -53,7 +53,7 @@ class Retrained:
 
 def put_plant(store: Store) -> list[str]:
     """Categories that end each in another way; the wrong labels among them."""
-    write_settings(store, image_size=64, steps=1, alpha=ALPHA, max_pixels=1_000_000)
+    write_settings(store, image_size=64, steps=1, alpha=ALPHA, max_pixels=1_000_000, mirrored_normals=False)
     for category in ("better", "overtaken"):
         put_champion(store, category, threshold=TOO_HIGH)
     put_champion(store, "overtaken", "v9", champion=False)
