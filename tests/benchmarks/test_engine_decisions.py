@@ -38,6 +38,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
+@pytest.mark.slow  # of a benchmark; tests/rd_core/test_engine.py holds OpenVINO's decisions against torch's
 def test_each_engine_has_its_rows_and_float32_ones_flip_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

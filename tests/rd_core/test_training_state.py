@@ -14,7 +14,7 @@ from rd_core.training import FitResult, fit
 from rd_core.training_state import Resumption, TrainingState
 from tests.rd_core.striped_images import textured
 
-SETTINGS = recipe(steps=8, batch_size=4, validate_every=2)
+SETTINGS = recipe(steps=8, batch_size=4, validate_every=2, mirrored_below=0)
 TRAIN, EARLY_STOP = textured(8), textured(2, seed=1)
 
 
@@ -57,11 +57,11 @@ def looks(result: FitResult) -> list[tuple]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
+        {"mirrored_below": 100},
         {"keep": "last", "pseudo_anomalies": 0, "optimiser": "adam", "schedule": "constant"},
         {"patience": 1, "learning_rate": 0.5},  # stops early
     ],
-    ids=["robust", "like the paper's", "patience"],
+    ids=["mirrored", "like the paper's", "patience"],
 )
 def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(small_config, changes) -> None:
     settings = replace(SETTINGS, **changes)
