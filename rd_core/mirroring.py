@@ -6,7 +6,7 @@ held-out normals are looked at as they are and mirrored. However mirrored, their
 the training normals, in the mean and where they lie farthest: print that cannot be mirrored may fill one cell.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,14 +62,17 @@ def may_be_mirrored(model: ReverseDistillation, train: Images, held_out: Images,
     known, looked_at = (_some(images, model, seed) for images in (train, held_out))
     space = CellDiscriminator(model.teacher.channels, FINE, model.config.whitening_ridge).to(model.device)
     moments = CellMoments(FINE)
-    for _, features in stream_features(model, known):
-        moments.add(features)
+    features = list(_features(model, known))
+    for some in features:
+        moments.add(some)
     space.fit(moments)
-    cells = _whitened(space, model, known).flatten(0, 1)
+    cells = _whitened(space, features).flatten(0, 1)
 
     def distances(images: Images) -> Tensor:
         """(2,): of a cell, and of an image's farthest, in the mean"""
-        nearest = torch.stack([torch.cdist(one, cells).amin(dim=1) for one in _whitened(space, model, images)])
+        nearest = torch.stack(
+            [torch.cdist(one, cells).amin(dim=1) for one in _whitened(space, _features(model, images))]
+        )
         return torch.stack([nearest.mean(), nearest.amax(dim=1).mean()])
 
     usual = distances(looked_at)
@@ -84,7 +87,11 @@ def _some(images: Images, model: ReverseDistillation, seed: int) -> list[Picture
     return [resize(np.asarray(images[int(i)]), height, width) for i in np.sort(drawn)]
 
 
+def _features(model: ReverseDistillation, images: Images) -> Iterator[tuple[Tensor, ...]]:
+    return (features for _, features in stream_features(model, images))
+
+
 @torch.inference_mode()
-def _whitened(space: CellDiscriminator, model: ReverseDistillation, images: Images) -> Tensor:
-    """(images, cells, channels)"""
-    return torch.cat([space.whitened(features).flatten(1, 2) for _, features in stream_features(model, images)])
+def _whitened(space: CellDiscriminator, features: Iterable[tuple[Tensor, ...]]) -> Tensor:
+    """The teacher's maps, some images at a time -> (images, cells, channels)."""
+    return torch.cat([space.whitened(some).flatten(1, 2) for some in features])
