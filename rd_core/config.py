@@ -131,7 +131,7 @@ class TrainingConfig(_Record):
     steps: int | None = 600
     """optimiser steps; or None when `epochs` counts"""
     epochs: int | None = None
-    """passes over the training normals; or None when `steps` counts"""
+    """passes over what is trained on, mirrored normals among it; or None when `steps` counts"""
     seconds: float | None = None
     """a further budget: the steps end, fully annealed, after this time; None: no limit"""
     batch_size: int = 8
