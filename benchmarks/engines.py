@@ -22,11 +22,11 @@ from benchmarks.quantised import QuantisedDetector
 from benchmarks.untrained import untrained
 from demo import woven_cloth
 from rd_core.anomaly_map import AnomalyMaps
-from rd_core.config import PRECISIONS, ModelConfig
+from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
 from rd_core.fused_convolution import layers_one_by_one
-from rd_core.model import MICRO_BATCH, ReverseDistillation, prepare_for_inference
+from rd_core.model import ReverseDistillation, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from tasks.worker_process import prepare_worker_process
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.model import MICRO_BATCH, ReverseDistillation
+from rd_core.model import ReverseDistillation
 from rd_core.openvino_detector import GraphDetector, graph_of
 
 
@@ -19,11 +19,11 @@ class QuantisedDetector(GraphDetector):
         """`normals`: uint8 (N, H, W, 3); whole micro-batches of them are used."""
         import nncf  # noqa: PLC0415  # no dependency of the project: only --int8 needs NNCF
 
-        batches = list(_micro_batches(normals))
+        batches = list(_micro_batches(normals, model.config.micro_batch))
         graph = nncf.quantize(graph_of(model), nncf.Dataset(batches), subset_size=len(batches))
         super().__init__(graph, model.config, threads)
 
 
-def _micro_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, len(images) - MICRO_BATCH + 1, MICRO_BATCH):
-        yield images[start : start + MICRO_BATCH]
+def _micro_batches(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(images) - size + 1, size):
+        yield images[start : start + size]

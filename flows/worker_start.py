@@ -22,6 +22,9 @@ _IMPORTED = (
 )
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """what Dask gives its workers: numpy reads it when it is imported, and a process with threads must not be forked"""
+_ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""for all threads. glibc gives each but the first a heap of at most 64 MiB: what is larger of a task, such as feature
+maps, is asked of the kernel anew each time, which zeroes its pages (docs/decisions/0020)"""
 
 
 def begin_imports() -> None:
@@ -29,5 +32,5 @@ def begin_imports() -> None:
     if not FROM_ONE_PROCESS:
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_IMPORTED))
-    with environment(_ONE_THREAD):
+    with environment({**_ONE_THREAD, **_ONE_HEAP}):
         multiprocessing.forkserver.ensure_running()

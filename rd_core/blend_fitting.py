@@ -10,8 +10,8 @@ from torch import Tensor
 from rd_core.blend import best_share, squared_distance
 from rd_core.cell_discriminator import FINE
 from rd_core.loss import cosine_distance
-from rd_core.model import MICRO_BATCH, ReverseDistillation
-from rd_core.teacher_features import FeatureSource
+from rd_core.model import ReverseDistillation
+from rd_core.teacher_features import AT_ONCE, FeatureSource
 
 EVEN_SHARE = 0.5
 """of magnitude, where nothing is known"""
@@ -111,7 +111,7 @@ def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, l
 
 
 def _in_turn(model: ReverseDistillation, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
-    """The teacher's raw features of all images, a micro-batch at a time."""
-    for start in range(0, len(source), MICRO_BATCH):
-        indices = range(start, min(start + MICRO_BATCH, len(source)))
+    """The teacher's raw features of all images, some at a time."""
+    for start in range(0, len(source), AT_ONCE):
+        indices = range(start, min(start + AT_ONCE, len(source)))
         yield tuple(f.to(model.device) for f in source.batch(indices))

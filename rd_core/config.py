@@ -10,6 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from rd_core.errors import ConfigError
 
 COARSEST_STRIDE = 32
+MICRO_BATCH = 16
+"""small images that are scored together. With fewer each takes longer, with more hardly less (docs/decisions/0020)"""
+MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
+"""of all images that are scored together, at most: memory grows with them, and they fill the processor"""
 RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
 Precision = Literal["float32", "bfloat16"]
@@ -120,6 +124,18 @@ class ModelConfig(_Record):
             raise ConfigError(
                 f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The paper uses 4."
             )
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that are scored together, always, as kernels choose their summation order by shape: MICRO_BATCH, or
+        as many halves of it as large ones ask for."""
+        fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
+        return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
+
+    @property
+    def micro_batch_shape(self) -> tuple[int, int, int, int]:
+        """(B, H, W, 3) of the uint8 images that are scored together."""
+        return self.micro_batch, self.image_height, self.image_width, 3
 
 
 @dataclass(frozen=True)

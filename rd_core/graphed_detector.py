@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rd_core.anomaly_map import AnomalyMaps
-from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
+from rd_core.model import ReverseDistillation, in_micro_batches
 
 WARM_UPS = 3
 """passes before the capture, in which libraries choose kernels and take their workspaces, as they may not in one"""
@@ -74,8 +74,7 @@ class GraphedDetector:
         self._config = model.config
         self._lock = threading.Lock()
         self._graph = graph
-        shape = MICRO_BATCH, model.config.image_height, model.config.image_width, 3
-        self._images = torch.zeros(shape, dtype=torch.uint8, device=model.device)
+        self._images = torch.zeros(model.config.micro_batch_shape, dtype=torch.uint8, device=model.device)
         with graph.warming_up():
             for _ in range(WARM_UPS):
                 model.detect(self._images)
@@ -96,9 +95,7 @@ class GraphedDetector:
 
 def graphed(model: ReverseDistillation, graph: Graph) -> ReverseDistillation | GraphedDetector:
     """`model` as a graph; or as it is, with a warning, where it cannot be captured or gives other scores."""
-    images = np.random.default_rng(0).integers(
-        0, 256, (MICRO_BATCH, model.config.image_height, model.config.image_width, 3), dtype=np.uint8
-    )
+    images = np.random.default_rng(0).integers(0, 256, model.config.micro_batch_shape, dtype=np.uint8)
     try:
         found = GraphedDetector(model, graph)
         same = all(np.array_equal(*pair) for pair in zip(found.score(images), model.score(images), strict=True))

@@ -23,9 +23,6 @@ from rd_core.standardisation import Standardisation
 from rd_core.student import Student
 from rd_core.teacher import STRIDES, Pretrained, build_teacher
 
-MICRO_BATCH = 8
-"""images that go through the networks together, always: kernels choose their summation order by shape"""
-
 
 class ReverseDistillation(nn.Module):
     """Reverse Distillation after Deng and Li (CVPR 2022)."""
@@ -112,9 +109,9 @@ def in_micro_batches(
     count = len(images)
     maps = np.empty(images.shape[:3], dtype=np.float32)
     scores, distances = np.empty((2, count), dtype=np.float32)
-    for start in range(0, count, MICRO_BATCH):
-        part = images[start : start + MICRO_BATCH]
-        filled = np.zeros((MICRO_BATCH, *images.shape[1:]), dtype=np.uint8)
+    for start in range(0, count, config.micro_batch):
+        part = images[start : start + config.micro_batch]
+        filled = np.zeros(config.micro_batch_shape, dtype=np.uint8)
         filled[: len(part)] = part
         stop = start + len(part)
         for whole, found in zip((maps, scores, distances), detect(filled), strict=True):

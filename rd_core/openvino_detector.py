@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rd_core.anomaly_map import AnomalyMaps
 from rd_core.config import ModelConfig
 from rd_core.errors import EngineUnavailable
-from rd_core.model import MICRO_BATCH, ReverseDistillation, in_micro_batches
+from rd_core.model import ReverseDistillation, in_micro_batches
 
 # OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python allows None, which makes an import fail; typeshed does not
@@ -69,8 +69,8 @@ class _Graph(nn.Module):
 
 
 def graph_of(model: ReverseDistillation) -> Any:
-    """`model` as an openvino.Model: uint8 images (MICRO_BATCH, H, W, 3) -> maps, scores and feature distances."""
-    shape = _shape(model)
+    """`model` as an openvino.Model: a micro-batch uint8 (B, H, W, 3) -> maps, scores and feature distances."""
+    shape = model.config.micro_batch_shape
     with torch.no_grad():
         program = torch.export.export(_Graph(model), (torch.zeros(shape, dtype=torch.uint8),))
         graph = openvino.convert_model(program)
@@ -92,7 +92,7 @@ def _compiled(graph: Any, threads: int) -> Any:
 
 def _refuse_difference(model: ReverseDistillation, detect: Any) -> None:
     """EngineUnavailable unless `detect` finds in noise what `model` does."""
-    noise = np.random.default_rng(0).integers(0, 256, _shape(model), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, model.config.micro_batch_shape, dtype=np.uint8)
     for name, mine, torchs in zip(AnomalyMaps._fields, detect(noise), model.score(noise), strict=True):
         difference = float(np.abs(mine - torchs).max() / np.abs(torchs).max())
         if not difference <= TOLERANCE:
@@ -100,7 +100,3 @@ def _refuse_difference(model: ReverseDistillation, detect: Any) -> None:
                 f"OpenVINO's {name} differ from torch's by {difference:.1e} of the largest, more than "
                 f"{TOLERANCE:.0e}: the threshold would not hold, so nothing was scored. Set engine = 'torch'."
             )
-
-
-def _shape(model: ReverseDistillation) -> tuple[int, int, int, int]:
-    return MICRO_BATCH, model.config.image_height, model.config.image_width, 3

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rd_core.images import Images
-from rd_core.model import MICRO_BATCH, ReverseDistillation
+from rd_core.model import ReverseDistillation
 from rd_core.preprocessing import resize
 from rd_core.teacher import STRIDES
 
+AT_ONCE = 8
+"""images in one pass of a training. Any other number rounds otherwise, and so trains another model"""
 DECODERS = 2
 """threads that decode ahead"""
 FLOAT16_MAX = 65504.0
@@ -102,19 +104,19 @@ def feature_bytes(model: ReverseDistillation, count: int) -> int:
 
 
 def stream_features(model: ReverseDistillation, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
-    """One pass of the teacher over the images: which they are, and their features, a micro-batch at a time."""
+    """One pass of the teacher over the images: which they are, and their features, some at a time."""
     waiting: list[NDArray[np.uint8]] = []
     done = 0
     for image in prefetched(images, range(len(images)), model):
         waiting.append(image)
-        if len(waiting) == MICRO_BATCH or done + len(waiting) == len(images):
+        if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
             yield range(done, done + len(waiting)), model.teacher_features(torch.from_numpy(np.stack(waiting)))
             done += len(waiting)
             waiting = []
 
 
 def prefetched(images: Images, indices: Sequence[int], model: ReverseDistillation) -> Iterator[NDArray[np.uint8]]:
-    """The images of these indices, in order, at the model's size; at most two micro-batches decoded ahead."""
+    """The images of these indices, in order, at the model's size; at most two passes' decoded ahead."""
     height, width = model.config.image_height, model.config.image_width
 
     def fetch(index: int) -> NDArray[np.uint8]:
@@ -125,7 +127,7 @@ def prefetched(images: Images, indices: Sequence[int], model: ReverseDistillatio
         try:
             for index in indices:
                 ahead.append(pool.submit(fetch, index))
-                if len(ahead) >= 2 * MICRO_BATCH:
+                if len(ahead) >= 2 * AT_ONCE:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()

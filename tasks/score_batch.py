@@ -14,6 +14,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.config import MICRO_BATCH
 from rd_core.defect_regions import DefectRegion, defect_regions
 from rd_core.image_statistics import ImageStatistics, image_statistics
 from rd_core.threshold import ACCEPT, triage
@@ -32,8 +33,6 @@ from tasks.worker_process import prepare_worker_process
 if TYPE_CHECKING:
     from tasks.scorer import Scorer
 
-MICRO_BATCH = 16
-"""images in one forward pass"""
 READERS = 4
 """threads that fetch and decode ahead of the forward pass"""
 READ_AHEAD = 2 * MICRO_BATCH

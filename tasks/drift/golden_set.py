@@ -15,6 +15,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.config import MICRO_BATCH
 from storage import models, parquet
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, UnreadableImage
 from storage.filesystem import Store, open_store
@@ -30,7 +31,6 @@ GOLDEN_IMAGES = 24
 """chosen where nobody has: enough to show a change, a second's work a night"""
 SAME_FILE = ("ok", "unreadable")
 """states of a golden image whose file is the one that was chosen"""
-_MICRO_BATCH = 8
 _SCHEMA = pa.schema(
     [
         pa.field("image_key", pa.string(), nullable=False),
@@ -184,8 +184,8 @@ def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.
     looks = [_look(images, scorer, one) for one in golden]
     readable = [(i, pixels) for i, (_, pixels) in enumerate(looks) if pixels is not None]
     found: list[float | None] = [None] * len(golden)
-    for start in range(0, len(readable), _MICRO_BATCH):
-        part = readable[start : start + _MICRO_BATCH]
+    for start in range(0, len(readable), MICRO_BATCH):
+        part = readable[start : start + MICRO_BATCH]
         batch = np.stack([pixels for _, pixels in part])
         for (i, _), score in zip(part, scorer.model.score(batch).scores, strict=True):
             found[i] = float(score)

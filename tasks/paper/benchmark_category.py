@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core import training
-from rd_core.config import ModelConfig, TrainingConfig
+from rd_core.config import MICRO_BATCH, ModelConfig, TrainingConfig
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.paper_pro import paper_pro
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
 from rd_core.teacher import build_teacher
 from rd_core.teacher_features import prefetched
 from tasks.paper.benchmark_folder import BenchmarkImages, DecodedImages, JudgedImage, defects
 
-MONITORED = MICRO_BATCH
+MONITORED = 8
 """training images on which the loss is watched"""
 NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
 """the parts of a model that do not depend on which stages make the map"""

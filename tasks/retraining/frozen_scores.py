@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.config import MICRO_BATCH
 from rd_core.model import default_device
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store
@@ -15,7 +16,6 @@ from tasks.retraining.frozen_regions import MaskedMaps, RegionPair
 from tasks.retraining.frozen_set import FrozenImage
 from tasks.scorer import Scorer
 
-IMAGES_AT_ONCE = 8
 READERS = 4
 ROUNDS = 9
 """of timing, both models in turns; the fastest counts"""
@@ -104,8 +104,8 @@ def _read_ahead(images: Store, keys: Sequence[str], champion: Scorer, candidate:
         return _Read(key, (first, second), size)
 
     with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(keys), IMAGES_AT_ONCE):
-            yield list(pool.map(load, keys[start : start + IMAGES_AT_ONCE]))
+        for start in range(0, len(keys), MICRO_BATCH):
+            yield list(pool.map(load, keys[start : start + MICRO_BATCH]))
 
 
 def _batches(readable: Sequence[_Read]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

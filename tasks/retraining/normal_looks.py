@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.config import MICRO_BATCH
 from rd_core.near_duplicates import near_duplicates, perceptual_hash
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store
 from tasks.scorer import Scorer
 
-IMAGES_AT_ONCE = 16
 READERS = 4
 
 
@@ -77,8 +77,8 @@ def _read(
             return key, None, str(e)
 
     with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(keys), IMAGES_AT_ONCE):
-            yield list(pool.map(load, keys[start : start + IMAGES_AT_ONCE]))
+        for start in range(0, len(keys), MICRO_BATCH):
+            yield list(pool.map(load, keys[start : start + MICRO_BATCH]))
 
 
 def _stacked(hashes: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_]:

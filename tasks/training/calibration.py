@@ -6,14 +6,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from rd_core.config import MICRO_BATCH
 from rd_core.image_statistics import image_statistics
 from rd_core.model import ReverseDistillation
 from rd_core.pixel_threshold import PixelThreshold, calibrate_pixels
 from rd_core.threshold import Threshold, calibrate
 from tasks.training.normal_images import PixelSource
 
-CALIBRATION_BATCH = 16
-"""images in one forward pass"""
 FEWEST_NEW = 10
 """new normals that can have a threshold of their own"""
 
@@ -52,8 +51,8 @@ def calibrate_model(model: ReverseDistillation, pixels: PixelSource, alpha: floa
     statistics: list[dict[str, float]] = []
 
     def maps() -> Iterator[np.ndarray]:
-        for start in range(0, len(pixels), CALIBRATION_BATCH):
-            batch = [pixels[i] for i in range(start, min(start + CALIBRATION_BATCH, len(pixels)))]
+        for start in range(0, len(pixels), MICRO_BATCH):
+            batch = [pixels[i] for i in range(start, min(start + MICRO_BATCH, len(pixels)))]
             found = model.score(np.stack(batch))
             scores.append(found.scores)
             distances.append(found.feature_distances)

@@ -1,10 +1,13 @@
 """The embedded cluster."""
 
+import itertools
 import os
+import resource
 import sys
 
 import psutil
 import pytest
+import torch
 from distributed import Client
 from prefect import flow, task
 from prefect.context import SettingsContext
@@ -12,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temp
 
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.settings import CategorySettings, PlantSettings, Settings
+from tasks.worker_process import prepare_worker_process
 
 LISTENS = "LISTEN"
 
@@ -76,6 +80,13 @@ def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_en
     assert mark == "set after that"
 
 
+def test_a_large_tensor_of_a_task_is_not_asked_of_the_kernel_anew() -> None:
+    with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
+        pages = client.submit(_pages_of_100_mb_again_and_again).result()
+    assert pages[0] > 20_000
+    assert max(pages[-3:]) < 100
+
+
 def test_a_task_has_the_flows_prefect_settings_which_are_not_made_plain_data_for_it(
     prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +107,16 @@ def _url_and_retries() -> tuple[str | None, int]:
 def _ask() -> tuple[str | None, int]:
     with temporary_settings({PREFECT_TASK_DEFAULT_RETRIES: 7}):
         return _url_and_retries.submit().result()
+
+
+def _pages_of_100_mb_again_and_again() -> list[int]:
+    """Pages that the kernel gives this thread for each of some tensors of one size, of which none is kept."""
+    prepare_worker_process()
+    given = [resource.getrusage(resource.RUSAGE_THREAD).ru_minflt]
+    for _ in range(12):
+        torch.ones(25_000_000)
+        given.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt)
+    return [after - before for before, after in itertools.pairwise(given)]
 
 
 def _imported_and_mark() -> tuple[bool, str | None]:

@@ -39,6 +39,20 @@ def test_a_side_off_the_grid_is_refused_with_the_nearest_legal_ones(side, near):
         ModelConfig(image_width=side)
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "together"),
+    [(32, 32, 16), (256, 256, 16), (256, 288, 8), (256, 512, 8), (384, 384, 4), (512, 512, 4), (1024, 1024, 1)],
+)
+def test_large_images_are_scored_together_in_halves_and_quarters_as_memory_allows(height, width, together):
+    config = ModelConfig(image_height=height, image_width=width)
+    assert config.micro_batch == together
+    assert config.micro_batch_shape == (together, height, width, 3)
+
+
+def test_the_largest_image_is_scored_alone():
+    assert ModelConfig(image_height=4096, image_width=4096).micro_batch == 1
+
+
 def test_the_papers_recipe_is_the_papers():
     settings = recipe("paper")
     assert (settings.optimiser, settings.betas, settings.learning_rate) == ("adam", (0.5, 0.999), 0.005)

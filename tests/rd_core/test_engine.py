@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from rd_core import engine as engines
-from rd_core.config import ModelConfig
+from rd_core.config import MICRO_BATCH, ModelConfig
 from rd_core.detector import Detector, detector
 from rd_core.engine import OPENVINO, TORCH, engine_here, library_of
 from rd_core.errors import EngineUnavailable
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
 from rd_core.threshold import triage
 
 HEIGHT, WIDTH = 64, 96

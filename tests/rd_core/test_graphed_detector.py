@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from rd_core import detector as detectors
+from rd_core.config import MICRO_BATCH
 from rd_core.detector import detector
 from rd_core.engine import TORCH
 from rd_core.graphed_detector import WARM_UPS, GraphedDetector, graphed
-from rd_core.model import MICRO_BATCH, prepare_for_inference
+from rd_core.model import prepare_for_inference
 
 
 class Replayed:

@@ -4,8 +4,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional as F
 
-from rd_core.config import ModelConfig
-from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
+from rd_core.config import MICRO_BATCH, ModelConfig
+from rd_core.model import build_model, prepare_for_inference
 from rd_core.teacher import TEACHERS
 from tests.rd_core.striped_images import textured
 
@@ -84,6 +84,17 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, 
         alone = model.score(image[None])
         assert np.array_equal(alone.maps[0], together.maps[i])  # bit for bit
         assert alone.scores[0] == together.scores[i]
+
+
+def test_large_images_are_scored_together_in_fewer(random_model, images, monkeypatch):
+    together = random_model.score(images)
+    monkeypatch.setattr("rd_core.config.MICRO_BATCH_PIXELS", 4 * 64 * 64)
+    seen = []
+    detect = random_model.detect
+    monkeypatch.setattr(random_model, "detect", lambda batch: seen.append(len(batch)) or detect(batch))
+    found = random_model.score(images)
+    assert seen == [4] * 5  # of 19 images
+    np.testing.assert_allclose(found.maps, together.maps, atol=1e-5)
 
 
 def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):

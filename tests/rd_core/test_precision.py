@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.config import ModelConfig, model_config, recipe
-from rd_core.model import MICRO_BATCH, ReverseDistillation, build_model, prepare_for_inference
+from rd_core.config import MICRO_BATCH, ModelConfig, model_config, recipe
+from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
 from rd_core.precision import is_quick
 from rd_core.training import fit
 from tests.rd_core.striped_images import textured

@@ -13,8 +13,8 @@ from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.config import model_config, recipe
 from rd_core.descent import Descent, Sources, batches, learning_rate_at
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
-from rd_core.model import MICRO_BATCH, build_model, prepare_for_inference
-from rd_core.teacher_features import CachedFeatures, StreamedFeatures, feature_bytes, stream_features
+from rd_core.model import build_model, prepare_for_inference
+from rd_core.teacher_features import AT_ONCE, CachedFeatures, StreamedFeatures, feature_bytes, stream_features
 from rd_core.training import fit
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
@@ -90,7 +90,7 @@ def test_cached_images_are_decoded_once_and_never_held_together(small_config):
         small_config, recipe(steps=2, batch_size=4, pseudo_anomalies=0, mirrored_below=0), images, textured(2, seed=1)
     )
     assert (images.fetched == 1).all()
-    assert images.most_alive <= 3 * MICRO_BATCH + 2  # two waiting, one in the teacher
+    assert images.most_alive <= 3 * AT_ONCE + 2  # two waiting, one in the teacher
 
 
 def test_without_room_for_a_cache_features_are_computed_from_the_source_again(small_config, monkeypatch):
@@ -111,7 +111,7 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
 
 def test_the_cache_gives_back_the_features_and_the_bytes_it_says(small_config):
     model = build_model(small_config, pretrained=False)
-    images = textured(MICRO_BATCH + 2)
+    images = textured(AT_ONCE + 2)
     with CachedFeatures(model, len(images)) as cache:
         for indices, features in stream_features(model, images):
             cache.put(indices.start, features)
