@@ -1,4 +1,4 @@
-"""Import, train and inspect MVTec-layout folders; image AUROC of each from the Parquet scores.
+"""Import, train and inspect MVTec-layout folders; image AUROC and decisions of each from the Parquet scores.
 
     python -m benchmarks.real_images FOLDER_OF_FOLDERS --store STORE
 
@@ -21,6 +21,7 @@ from flows.inspection import inspect_images
 from flows.prefect_server import prefect_server
 from flows.settings import load_settings
 from flows.training import train_model
+from rd_core.threshold import ACCEPT
 from storage import models
 from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
@@ -36,7 +37,7 @@ image_size = 256
 part_pattern = 'exp(?P<view>\\d+)_num_(?P<serial>\\d+)'
 """
 SCORES_SQL = """
-SELECT score, label = 'anomalous' AS is_defect, is_anomalous
+SELECT score, label = 'anomalous' AS is_defect, is_anomalous, decision
 FROM latest JOIN labels USING (image_key)
 WHERE latest.category = '{category}' AND score IS NOT NULL
 """
@@ -77,26 +78,36 @@ def _figures(store: Store, category: str) -> dict[str, float]:
     table = run_query(store, SCORES_SQL.format(category=category))
     score, defect = table["score"].to_numpy(), table["is_defect"].to_numpy()
     flagged = table["is_anomalous"].to_numpy()
+    open_or_flagged = table["decision"].to_numpy() != ACCEPT
     return {
         "auroc": float(roc_auc_score(defect, score)),
         "images": len(score),
         "recall": float(flagged[defect].mean()),
         "false_alarms": float(flagged[~defect].mean()),
+        "defects_not_accepted": float(open_or_flagged[defect].mean()),
+        "good_not_accepted": float(open_or_flagged[~defect].mean()),
+        "calibrated": len(card["calibration_scores"]),
         "train_seconds": card["figures"]["training_seconds"],
         "train_images": len(card["data"]["train"]),
     }
 
 
 def _print(names: list[str], results: list[dict[str, dict[str, float]]]) -> None:
-    print("| category | test images | image AUROC | recall | false alarms | trained on | training seconds |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| category | test images | image AUROC | defects above the threshold | defects not accepted "
+        "| good parts above the threshold | good parts not accepted | normals that train | that calibrate "
+        "| training, s |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in names:
         column = {key: np.array([result[name][key] for result in results]) for key in results[0][name]}
         spread = f" ± {column['auroc'].std(ddof=1):.3f}" if len(results) > 1 else ""
         print(
             f"| {name} | {column['images'][0]:.0f} | {column['auroc'].mean():.3f}{spread} "
-            f"| {column['recall'].mean():.3f} | {column['false_alarms'].mean():.3f} "
-            f"| {column['train_images'][0]:.0f} | {column['train_seconds'].mean():.0f} |"
+            f"| {column['recall'].mean():.3f} | {column['defects_not_accepted'].mean():.3f} "
+            f"| {column['false_alarms'].mean():.3f} | {column['good_not_accepted'].mean():.3f} "
+            f"| {column['train_images'][0]:.0f} | {column['calibrated'][0]:.0f} "
+            f"| {column['train_seconds'].mean():.0f} |"
         )
     print(f"{len(results)} seed(s); the night took {np.mean([r[names[0]]['night'] for r in results]):.0f} s.")
 

@@ -7,6 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.config import MICRO_BATCH
 from rd_core.engine import TORCH, engine_here
 from storage import anomaly_maps, images, manifests, seals
 from storage.filesystem import Store, open_store
@@ -88,10 +89,11 @@ def batches_of(plan: Plan) -> list[Batch]:
 
 
 def batch_size_for(images_to_score: int) -> int:
-    """Images one task scores. Depends on the number of images alone, never on the cluster: a plan must not change
-    with the machine it is made on."""
-    shared_out = min(max(-(-images_to_score // FEWEST_TASKS), SMALLEST_BATCH), LARGEST_BATCH)
-    return max(shared_out, -(-images_to_score // MOST_TASKS))
+    """Images one task scores: whole micro-batches, for what is missing from one is computed all the same. Depends on
+    the number of images alone, never on the cluster: a plan must not change with the machine it is made on."""
+    shared_out = min(max(images_to_score // FEWEST_TASKS, SMALLEST_BATCH), LARGEST_BATCH)
+    at_least = -(-images_to_score // MOST_TASKS)
+    return max(shared_out // MICRO_BATCH, -(-at_least // MICRO_BATCH)) * MICRO_BATCH
 
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:

@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rd_core.config import MICRO_BATCH
 from storage import manifests
 from storage.filesystem import Store
 from storage.layout import image_key
 from storage.records import Batch
-from tasks.plan_batches import LARGEST_BATCH, MOST_TASKS, PartitionJob, batch_size_for, plan_batches
+from tasks.plan_batches import (
+    FEWEST_TASKS,
+    LARGEST_BATCH,
+    MOST_TASKS,
+    SMALLEST_BATCH,
+    PartitionJob,
+    batch_size_for,
+    plan_batches,
+)
 from tasks.score_batch import score_batch
 from tasks.seal_partition import IncompletePartition, seal_partition
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model
@@ -31,6 +40,8 @@ def test_a_night_has_few_tasks_and_small_ones_where_it_can(images: int) -> None:
     size = batch_size_for(images)
     assert -(-images // size) <= MOST_TASKS
     assert size <= LARGEST_BATCH or images > LARGEST_BATCH * MOST_TASKS
+    assert size % MICRO_BATCH == 0
+    assert -(-images // size) >= min(FEWEST_TASKS, images // SMALLEST_BATCH)
 
 
 def test_batches_cover_the_manifest_once(store: Store) -> None:
