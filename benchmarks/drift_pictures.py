@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
 from demo import brushed_metal, defects, lighting, printed_part, woven_cloth
-from rd_core.config import DEFAULT_RECIPE, model_config, recipe
+from rd_core.config import DEFAULT_RECIPE, MICRO_BATCH, model_config, recipe
 from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, POSITION_OR_FIXTURE, STATISTICS
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RETRAIN, STOP_THE_LINE
@@ -37,7 +37,6 @@ DEFECTS = 0.01
 """share of defective parts on ordinary days"""
 TEACHER = "efficientnet_lite0"
 NORMALS, EARLY_STOP, STEPS = 200, 30, 200
-BATCH = 16
 PRODUCTS = {"woven_cloth": woven_cloth.draw, "brushed_metal": brushed_metal.draw, "printed_part": printed_part.draw}
 
 Picture = NDArray[np.float32]
@@ -174,7 +173,7 @@ def _pool(model: ReverseDistillation, arguments: argparse.Namespace, change: Cha
 
 def _scored(model: ReverseDistillation, pictures: list[Picture]) -> Day:
     images = np.stack([_bytes(picture) for picture in pictures])
-    found = [model.score(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    found = [model.score(images[start : start + MICRO_BATCH]) for start in range(0, len(images), MICRO_BATCH)]
     distances = np.concatenate([one.feature_distances for one in found])
     light = [image_statistics(image) for image in images]
     statistics = np.array([(*astuple(s), d) for s, d in zip(light, distances, strict=True)], dtype=np.float64)

@@ -28,7 +28,7 @@ from flows.inspection import inspect_images
 from flows.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core import checkpoint
-from rd_core.config import PRECISIONS, ModelConfig, Precision
+from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
 from rd_core.precision import networks_in
 from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
@@ -39,7 +39,6 @@ from tasks.scorer import model_for_scoring
 from tasks.worker_process import prepare_worker_process
 
 CATEGORY, VERSION, TEACHER = "cloth", "v1", "efficientnet_lite0"
-BATCH = 16
 PICTURES = 16
 """drawn; the night repeats them under other names"""
 
@@ -178,8 +177,8 @@ def _keep_barrier(barrier: object) -> None:
 def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, float]:
     prepare_worker_process()
     model = model_for_scoring(weights)
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
-    normalised = torch.randn(BATCH, 3, size, size).to(memory_format=torch.channels_last)
+    images = np.random.default_rng(0).integers(0, 256, (MICRO_BATCH, size, size, 3), dtype=np.uint8)
+    normalised = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)
 
     def forward() -> None:
         with torch.inference_mode(), networks_in(model.config.precision, model.device):
@@ -195,7 +194,7 @@ def _rate(work: object, seconds: float) -> float:
     began, done = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         work()
-        done += BATCH
+        done += MICRO_BATCH
     return done / (time.perf_counter() - began)
 
 

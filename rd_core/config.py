@@ -127,8 +127,8 @@ class ModelConfig(_Record):
 
     @property
     def micro_batch(self) -> int:
-        """Images that are scored together, always, as kernels choose their summation order by shape: MICRO_BATCH, or
-        as many halves of it as large ones ask for."""
+        """Images that are scored together, always, as kernels choose their summation order by shape: the largest
+        power of two up to MICRO_BATCH that has no more than MICRO_BATCH_PIXELS, or one."""
         fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
         return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
 

@@ -100,6 +100,11 @@ def test_the_prefect_server_asks_for_no_empty_password() -> None:
         assert found in ([], [None]), name  # None: only there when .env has it
 
 
+def test_processes_that_score_have_one_heap() -> None:
+    assert environment_file(DEPLOY / "systemd" / "environment.example")["MALLOC_ARENA_MAX"] == "1"
+    assert re.search(r"^ENV (.*\\\n)* +MALLOC_ARENA_MAX=1 ", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", UNITS)
 def test_units_are_hardened(name: str) -> None:
     settings = unit(name)

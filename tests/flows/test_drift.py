@@ -224,7 +224,7 @@ def test_a_lost_card_or_seal_fails_the_run_and_the_others_are_told(store: Store,
     assert "metal v1" in store.read(run.report).decode()
 
 
-@pytest.mark.parametrize("kind", ["store", pytest.param("s3_store", marks=pytest.mark.slow)])  # as above
+@pytest.mark.parametrize("kind", ["store", pytest.param("s3_store", marks=pytest.mark.slow)])  # as the other on S3
 def test_golden_images_are_chosen_replayed_and_compared(
     kind: str, scheduler: str, request: pytest.FixtureRequest
 ) -> None:

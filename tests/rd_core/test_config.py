@@ -41,16 +41,15 @@ def test_a_side_off_the_grid_is_refused_with_the_nearest_legal_ones(side, near):
 
 @pytest.mark.parametrize(
     ("height", "width", "together"),
-    [(32, 32, 16), (256, 256, 16), (256, 288, 8), (256, 512, 8), (384, 384, 4), (512, 512, 4), (1024, 1024, 1)],
+    [
+        *((32, 32, 16), (256, 256, 16), (256, 288, 8), (256, 512, 8)),
+        *((384, 384, 4), (512, 512, 4), (1024, 1024, 1), (4096, 4096, 1)),
+    ],
 )
 def test_large_images_are_scored_together_in_halves_and_quarters_as_memory_allows(height, width, together):
     config = ModelConfig(image_height=height, image_width=width)
     assert config.micro_batch == together
     assert config.micro_batch_shape == (together, height, width, 3)
-
-
-def test_the_largest_image_is_scored_alone():
-    assert ModelConfig(image_height=4096, image_width=4096).micro_batch == 1
 
 
 def test_the_papers_recipe_is_the_papers():
