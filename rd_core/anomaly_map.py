@@ -1,7 +1,9 @@
 """From distances per stage to one anomaly map and one score.
 
-The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Both
-steps are linear and act on rows and columns apart, so the whole is
+The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Its authors'
+code stretches a stage until its outer values lie on the image's edges; here each may stay in the middle of the pixels
+that it is of, which are up to half of a stride away. Both steps are linear and act on rows and columns apart, so the
+whole is
 
     S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
 
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
+from rd_core.teacher import STRIDES
+
 
 class AnomalyMaps(NamedTuple):
     """Maps and scores of a batch of images."""
@@ -29,17 +33,22 @@ class AnomalyMaps(NamedTuple):
     channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
 
 
-def interpolation_matrix(outputs: int, inputs: int) -> NDArray[np.float64]:
-    """(outputs, inputs): linear interpolation, first and last points on the ends (align_corners)."""
-    positions = np.linspace(0, inputs - 1, outputs)
-    left = np.minimum(positions.astype(np.int64), inputs - 1)
-    right = np.minimum(left + 1, inputs - 1)
-    weight = positions - left
-    matrix = np.zeros((outputs, inputs))
-    rows = np.arange(outputs)
-    np.add.at(matrix, (rows, left), 1 - weight)
-    np.add.at(matrix, (rows, right), weight)
-    return matrix
+def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> NDArray[np.float64]:
+    """(length, length / stride, rounded up): linear interpolation at all pixels of a side.
+
+    Either between points that are stretched until the first and the last lie on the ends, or between the middles of
+    the pixels that each is of, mirrored beyond the outermost. Were the map level there, smoothing would lower peaks
+    inside the image and not those at its edge, where normals have theirs.
+    """
+    pixels = np.arange(length, dtype=np.float64)
+    if align_corners:
+        points = np.linspace(0, length - 1, -(-length // stride))
+    else:
+        starts = pixels[::stride]
+        points = (starts + np.minimum(starts + stride, length) - 1) / 2
+        pixels = np.maximum(pixels, 2 * points[0] - pixels)
+        pixels = np.minimum(pixels, 2 * points[-1] - pixels)
+    return np.stack([np.interp(pixels, points, unit) for unit in np.eye(len(points))], axis=1)
 
 
 def smoothing_matrix(size: int, sigma: float) -> NDArray[np.float64]:
@@ -53,16 +62,29 @@ class MapAssembly(nn.Module):
 
     rows: Tensor
 
-    def __init__(self, height: int, width: int, sigma: float, strides: tuple[int, ...] = (4, 8, 16)) -> None:
-        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image."""
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        sigma: float,
+        strides: tuple[int, ...] = STRIDES,
+        *,
+        align_corners: bool = False,
+    ) -> None:
+        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image.
+        align_corners: see `interpolation_matrix`."""
         super().__init__()
-        heights, widths = ([-(-side // stride) for stride in strides] for side in (height, width))
-        vertical = [smoothing_matrix(height, sigma) @ interpolation_matrix(height, count) for count in heights]
-        self._starts = [sum(heights[:index]) for index in range(len(strides))]
+        vertical, horizontal = (
+            [
+                smoothing_matrix(side, sigma) @ interpolation_matrix(side, s, align_corners=align_corners)
+                for s in strides
+            ]
+            for side in (height, width)
+        )
+        self._starts = [sum(matrix.shape[1] for matrix in vertical[:index]) for index in range(len(strides))]
         self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
-        for index, count in enumerate(widths):
-            horizontal = smoothing_matrix(width, sigma) @ interpolation_matrix(width, count)
-            self.register_buffer(f"columns_{index}", _single(horizontal.T), persistent=False)
+        for index, matrix in enumerate(horizontal):
+            self.register_buffer(f"columns_{index}", _single(matrix.T), persistent=False)
 
     def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
         """Distances float32 (B, H/stride_k, W/stride_k), rounded up, in the order of the strides -> map (B, H, W)."""

@@ -14,7 +14,10 @@ from rd_core.model import ReverseDistillation, build_model
 from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 6
+FORMAT = 7
+OF_STRETCHED_MAPS = 6
+"""the format of models that do not tell where in the map distances lie: stretched to the image's edges. To their
+discriminators, as to all before, the border is like the inside"""
 OF_A_SMALL_RIDGE, SMALL_RIDGE = 5, 0.01
 """the format of models that do not tell by what ridge their cells are whitened, and that ridge"""
 OF_MEMORIES = 4
@@ -50,6 +53,8 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         if header["format"] != FORMAT:
             settings, tensors = _brought_up(header["format"], settings, tensors)
         config = ModelConfig.from_dict(settings)
+        if header["format"] != FORMAT:
+            tensors = _with_even_borders(config, tensors)
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
@@ -62,14 +67,26 @@ def _brought_up(
     number: int, settings: dict[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and tensors of an older format, as today's has them."""
+    settings = settings | {"align_corners": True}
+    if number == OF_STRETCHED_MAPS:
+        return settings, tensors
     if number == OF_A_SMALL_RIDGE:
         return settings | {"whitening_ridge": SMALL_RIDGE}, tensors
-    settings = settings | {"discriminator_cells": ()}
+    settings["discriminator_cells"] = ()
     if number == OF_MEMORIES or not settings.pop("coarse", False):
         return settings, tensors
     tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}
     tensors["memories.0.items"] = torch.zeros(ITEMS, len(tensors["memories.0.mean"]))
     return settings | {"memory_cells": (COARSEST_STRIDE,)}, tensors
+
+
+def _with_even_borders(config: ModelConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Discriminators that know no border have the same spread everywhere."""
+    even = {
+        f"discriminators.{number}.spread": torch.ones(config.cells_of(side))
+        for number, side in enumerate(config.discriminator_cells)
+    }
+    return tensors | even
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds

@@ -89,6 +89,9 @@ class ModelConfig(_Record):
     so many pixels, lie from the nearest that is remembered of the normals. They score as they did; none is trained"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
+    align_corners: bool = False
+    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code and
+    in models of earlier days; False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     precision: Precision = "float32"
@@ -131,6 +134,10 @@ class ModelConfig(_Record):
         power of two up to MICRO_BATCH that has no more than MICRO_BATCH_PIXELS, or one."""
         fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
         return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
+
+    def cells_of(self, side: int) -> tuple[int, int]:
+        """(rows, columns) of an image's cells of `side` pixels, the last of which may reach beyond it."""
+        return -(-self.image_height // side), -(-self.image_width // side)
 
     @property
     def micro_batch_shape(self) -> tuple[int, int, int, int]:
@@ -290,6 +297,7 @@ _PAPER_MODEL: dict[str, Any] = {
     "magnitude": False,
     "discriminator_cells": (),
     "smoothing_sigma": 4.0,
+    "align_corners": True,
 }
 _PAPER_TRAINING = TrainingConfig(
     recipe="paper",

@@ -41,12 +41,13 @@ class ReverseDistillation(nn.Module):
         memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
         self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
         discriminators = nn.ModuleList(
-            CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision)
+            CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision, config.cells_of(side))
             for side in config.discriminator_cells
         )
         self.discriminators = cast(Sequence[CellDiscriminator], discriminators)
         strides += [*config.memory_cells, *config.discriminator_cells]
-        self.assembly = MapAssembly(config.image_height, config.image_width, config.smoothing_sigma, tuple(strides))
+        size = config.image_height, config.image_width
+        self.assembly = MapAssembly(*size, config.smoothing_sigma, tuple(strides), align_corners=config.align_corners)
         self.to(memory_format=torch.channels_last)
 
     @property

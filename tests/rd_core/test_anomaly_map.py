@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 from torch.nn import functional as F
 
 from rd_core.anomaly_map import MapAssembly, interpolation_matrix, score_of
@@ -12,38 +12,64 @@ def distances(height, width, batch=2):
     return tuple(torch.rand((batch, height // s, width // s), generator=random) * 2 for s in (4, 8, 16))
 
 
-def reference(parts, height, width, sigma):
+def stretched(stage, height, width):
+    """(B, h, w) -> (B, height, width) as the authors' code upsamples."""
+    return F.interpolate(stage[:, None].double(), (height, width), mode="bilinear", align_corners=True)[:, 0].numpy()
+
+
+def in_the_middles(stage, height, width):
+    """(B, h, w) -> (B, height, width) by SciPy, for sides that are multiples of the stride."""
+    strides = np.array([height, width]) / stage.shape[1:]
+    places = ((np.mgrid[:height, :width].T + 0.5) / strides - 0.5).T
+    return np.stack([map_coordinates(one.double().numpy(), places, order=1, mode="mirror") for one in stage])
+
+
+def reference(parts, height, width, sigma, *, upsample=in_the_middles):
     """Written out: upsample each, add, filter each image."""
-    total = sum(
-        F.interpolate(d[:, None].double(), size=(height, width), mode="bilinear", align_corners=True)[:, 0]
-        for d in parts
-    )
-    return np.stack([gaussian_filter(image, sigma) for image in total.numpy()])
+    return np.stack([gaussian_filter(image, sigma) for image in sum(upsample(d, height, width) for d in parts)])
 
 
-@pytest.mark.parametrize(("height", "width", "sigma"), [(64, 64, 4.0), (32, 96, 4.0), (128, 64, 1.5), (32, 32, 12.0)])
-def test_the_fused_map_equals_upsampling_adding_and_filtering(height, width, sigma):
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(
+    ("height", "width", "sigma"), [(64, 64, 4.0), (32, 96, 4.0), (128, 64, 1.5), (32, 32, 12.0), (64, 32, 0.0)]
+)
+def test_the_fused_map_equals_upsampling_adding_and_filtering(height, width, sigma, align_corners):
     parts = distances(height, width)
-    found = MapAssembly(height, width, sigma)(parts).numpy()
-    np.testing.assert_allclose(found, reference(parts, height, width, sigma), atol=1e-5)
+    found = MapAssembly(height, width, sigma, align_corners=align_corners)(parts).numpy()
+    upsample = stretched if align_corners else in_the_middles
+    np.testing.assert_allclose(found, reference(parts, height, width, sigma, upsample=upsample), atol=1e-5)
 
 
-def test_a_stage_whose_last_distance_reaches_beyond_the_image_lies_over_the_image_too():
+def test_a_stretched_stage_whose_last_distance_reaches_beyond_the_image_lies_over_the_image_too():
     parts = torch.rand(2, 12, 24), torch.rand(2, 1, 2)
-    found = MapAssembly(48, 96, 2.5, (4, 64))(parts).numpy()
-    np.testing.assert_allclose(found, reference(parts, 48, 96, 2.5), atol=1e-5)
+    found = MapAssembly(48, 96, 2.5, (4, 64), align_corners=True)(parts).numpy()
+    np.testing.assert_allclose(found, reference(parts, 48, 96, 2.5, upsample=stretched), atol=1e-5)
 
 
-def test_sigma_0_leaves_the_sum_unsmoothed():
-    parts = distances(64, 32)
-    expected = sum(F.interpolate(d[:, None], size=(64, 32), mode="bilinear", align_corners=True)[:, 0] for d in parts)
-    np.testing.assert_allclose(MapAssembly(64, 32, 0.0)(parts).numpy(), expected.numpy(), atol=1e-5)
+@pytest.mark.parametrize(("length", "stride"), [(64, 16), (96, 4), (96, 64), (160, 64)])
+def test_a_distance_is_greatest_in_the_middle_of_the_pixels_that_it_is_of(length, stride):
+    matrix = interpolation_matrix(length, stride, align_corners=False)
+    pixels = np.arange(length)
+    for number, weights in enumerate(matrix.T):
+        own = pixels[number * stride : (number + 1) * stride]
+        greatest = pixels[np.isclose(weights, weights.max())]
+        assert abs(greatest.mean() - own.mean()) <= 0.5
 
 
-@pytest.mark.parametrize(("outputs", "inputs"), [(8, 1), (1, 4), (7, 7), (33, 5)])
-def test_interpolation_rows_are_weights(outputs, inputs):
-    matrix = interpolation_matrix(outputs, inputs)
-    assert matrix.shape == (outputs, inputs)
+@pytest.mark.parametrize("stride", [16, 32, 64])  # finer ones reach over the edge
+def test_what_lies_at_the_border_is_smoothed_like_what_lies_inside(stride):
+    assembly = MapAssembly(256, 256, 2.5, (stride,))
+    count = 256 // stride
+    one_each = torch.eye(count)[:, :, None] * torch.eye(count)[:, None, :]
+    peaks = assembly((one_each,)).amax(dim=(1, 2))
+    np.testing.assert_allclose(peaks, peaks[count // 2], rtol=1e-3)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(("length", "stride"), [(8, 64), (1, 1), (7, 1), (33, 7), (96, 64)])
+def test_interpolation_rows_are_weights(length, stride, align_corners):
+    matrix = interpolation_matrix(length, stride, align_corners=align_corners)
+    assert matrix.shape == (length, -(-length // stride))
     assert (matrix >= 0).all()
     np.testing.assert_allclose(matrix.sum(axis=1), 1)
 

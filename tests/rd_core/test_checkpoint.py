@@ -52,9 +52,8 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
     """Format 2 had the student alone; 3 had beside it the Mahalanobis distance of cells of 32 pixels, named coarse; 4
     had memories."""
     number, cells, setting = OLD_FORMATS[kind]
-    model = unsettled(
-        build_model(replace(small_config, memory_cells=cells, discriminator_cells=()), pretrained=False)
-    )
+    config = replace(small_config, memory_cells=cells, discriminator_cells=(), align_corners=True)
+    model = unsettled(build_model(config, pretrained=False))
     tensors = model.state_dict()
     if number == 3:
         for memory in model.memories:
@@ -62,7 +61,7 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
         tensors = {
             name.replace("memories.0.", "coarse."): tensor for name, tensor in tensors.items() if "items" not in name
         }
-    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge")
+    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge", "align_corners")
     settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
     old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
     assert old.config == model.config
@@ -72,13 +71,22 @@ def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(smal
     assert from_bytes(to_bytes(old)).config == old.config
 
 
-def test_models_that_do_not_tell_their_ridge_were_whitened_by_a_small_one(random_model):
-    settings = random_model.config.to_dict()
-    del settings["whitening_ridge"]
-    old = from_bytes(pack({"format": 5, "model": settings}, random_model.state_dict()))
-    assert old.config == replace(random_model.config, whitening_ridge=0.01)  # so that retraining begins from scratch
+OF_LATER = {5: {"whitening_ridge": 0.01, "align_corners": True}, 6: {"align_corners": True}}
+"""by format: settings that it did not tell, and what they were"""
+
+
+@pytest.mark.parametrize("number", OF_LATER)
+def test_what_models_of_earlier_formats_do_not_tell_is_as_it_was(small_config, number):
+    model = unsettled(build_model(replace(small_config, **OF_LATER[number]), pretrained=False))
+    for discriminator in model.discriminators:
+        discriminator.spread.fill_(1)
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("spread")}
+    settings = {name: value for name, value in model.config.to_dict().items() if name not in OF_LATER[number]}
+    old = from_bytes(pack({"format": number, "model": settings}, tensors))
+    assert old.config == model.config  # and not today's, so that retraining begins from scratch
+    assert old.config != small_config
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(old.score(images).maps, random_model.score(images).maps)
+    np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
 
 
 def test_the_same_model_gives_the_same_bytes(random_model, data):

@@ -61,6 +61,7 @@ def test_the_papers_recipe_is_the_papers():
     model = model_config("paper")
     assert not (model.standardise or model.magnitude or model.discriminator_cells or model.memory_cells)
     assert model.smoothing_sigma == 4.0
+    assert model.align_corners
 
 
 def test_the_default_recipe_standardises():
