@@ -4,8 +4,7 @@ The student's differences are fine, and on textures as large as those that a fai
 that noise is gone. What is normal there is learned by contrast: a small network tells cells of normal images from the
 same cells moved at random, and so learns how dense the normals lie around each (noise-contrastive estimation, Gutmann
 and Hyvärinen, AISTATS 2010; to detect defects, SimpleNet, CVPR 2023). Features are whitened first, so that noise is
-alike in all directions, and divided at the border by how much more normals differ there (`rd_core.border`). A cell
-that a made-up defect changes is moved some way towards what it becomes.
+alike in all directions, and a cell that a made-up defect changes is moved some way towards what it becomes.
 """
 
 import math
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rd_core.border import border_spread
 from rd_core.cells import CellMoments, cell_means
 from rd_core.config import Precision
 from rd_core.precision import networks_in
@@ -41,21 +39,12 @@ class CellDiscriminator(nn.Module):
 
     mean: Tensor
     whitening: Tensor
-    spread: Tensor
     level: Tensor
     weight: Tensor
 
-    def __init__(
-        self,
-        channels: tuple[int, ...],
-        side: int,
-        ridge: float,
-        precision: Precision = "float32",
-        places: tuple[int, int] = (1, 1),
-    ) -> None:
-        """side: of a cell, in pixels, a multiple of 16. ridge: what `whiten` adds to each channel's variance of 1.
-        precision: of all layers but the last. places: rows and columns of an image's cells, for `fit`; by default
-        all places are alike."""
+    def __init__(self, channels: tuple[int, ...], side: int, ridge: float, precision: Precision = "float32") -> None:
+        """side: of a cell, in pixels, a multiple of 16. ridge: what `fit` adds to each channel's variance of 1.
+        precision: of all layers but the last."""
         super().__init__()
         self.side = side
         self.ridge = ridge
@@ -63,7 +52,6 @@ class CellDiscriminator(nn.Module):
         width = sum(channels)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width))
-        self.register_buffer("spread", torch.ones(places))
         self.register_buffer("level", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))
         first, second = HIDDEN
@@ -119,12 +107,7 @@ class CellDiscriminator(nn.Module):
         return still + torch.where(is_changed, way * change, noise)
 
     def fit(self, moments: CellMoments) -> None:
-        """Take over mean, covariance and the border's spread of the training normals."""
-        self.whiten(moments)
-        self.spread.copy_(border_spread(moments.spread(), self.side))
-
-    def whiten(self, moments: CellMoments) -> None:
-        """Take over mean and covariance alone."""
+        """Take over mean and covariance of the training normals."""
         mean, covariance = moments.result()
         deviation = divisors(mean, covariance.diagonal().clamp_min(0).sqrt())
         correlation = covariance / deviation[:, None] / deviation
@@ -134,5 +117,5 @@ class CellDiscriminator(nn.Module):
         self.whitening.copy_(root / deviation[:, None])
 
     def whitened(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge and the border."""
-        return (cell_means(features, self.side) - self.mean) / self.spread[:, :, None] @ self.whitening
+        """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge."""
+        return (cell_means(features, self.side) - self.mean) @ self.whitening

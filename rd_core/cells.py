@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rd_core.standardisation import divisors
 from rd_core.teacher import STRIDES
 
 
@@ -23,39 +22,23 @@ class CellMoments:
 
     side: int
     """of a cell, in pixels"""
-    images: int = 0
-    totals: Tensor | None = None
-    """(rows, columns, C)"""
-    squares: Tensor | None = None
-    """(rows, columns, C)"""
+    count: int = 0
+    total: Tensor | None = None
+    """(C,)"""
     products: Tensor | None = None
     """(C, C)"""
 
     def add(self, features: tuple[Tensor, ...]) -> None:
         """The teacher's raw maps (B, C_k, H/s, W/s) of a few more images."""
-        cells = cell_means(features, self.side).double()
-        rows = cells.flatten(0, 2)
-        found = cells.sum(dim=0).cpu(), cells.square().sum(dim=0).cpu(), (rows.T @ rows).cpu()
-        before = self.totals, self.squares, self.products
-        self.images += len(cells)
-        self.totals, self.squares, self.products = (
-            new if old is None else old + new for old, new in zip(before, found, strict=True)
-        )
+        cells = cell_means(features, self.side).flatten(0, 2).double()
+        total, products = cells.sum(dim=0).cpu(), (cells.T @ cells).cpu()
+        self.count += len(cells)
+        self.total = total if self.total is None else self.total + total
+        self.products = products if self.products is None else self.products + products
 
     def result(self) -> tuple[Tensor, Tensor]:
         """(mean (C,), covariance (C, C)), float64."""
-        assert self.totals is not None  # a training set has images
+        assert self.total is not None  # a training set has images
         assert self.products is not None
-        count = self.images * self.totals[..., 0].numel()
-        mean = self.totals.sum(dim=(0, 1)) / count
-        return mean, self.products / count - mean.outer(mean)
-
-    def spread(self) -> Tensor:
-        """(rows, columns), float64: how far from the mean of all the cells lie that are at one place, as the mean
-        square over images and channels, in deviations of each channel."""
-        mean, covariance = self.result()
-        assert self.totals is not None
-        assert self.squares is not None
-        distances = self.squares / self.images - 2 * mean * self.totals / self.images + mean.square()
-        deviations = divisors(mean, covariance.diagonal().clamp_min(0).sqrt())
-        return (distances.clamp_min(0) / deviations.square()).mean(dim=2)
+        mean = self.total / self.count
+        return mean, self.products / self.count - mean.outer(mean)

@@ -16,8 +16,7 @@ from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
 FORMAT = 7
 OF_STRETCHED_MAPS = 6
-"""the format of models that do not tell where in the map distances lie: stretched to the image's edges. To their
-discriminators, as to all before, the border is like the inside"""
+"""the format of models that do not tell where in the map distances lie: stretched to the image's edges"""
 OF_A_SMALL_RIDGE, SMALL_RIDGE = 5, 0.01
 """the format of models that do not tell by what ridge their cells are whitened, and that ridge"""
 OF_MEMORIES = 4
@@ -53,8 +52,6 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         if header["format"] != FORMAT:
             settings, tensors = _brought_up(header["format"], settings, tensors)
         config = ModelConfig.from_dict(settings)
-        if header["format"] != FORMAT:
-            tensors = _with_even_borders(config, tensors)
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
@@ -78,15 +75,6 @@ def _brought_up(
     tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}
     tensors["memories.0.items"] = torch.zeros(ITEMS, len(tensors["memories.0.mean"]))
     return settings | {"memory_cells": (COARSEST_STRIDE,)}, tensors
-
-
-def _with_even_borders(config: ModelConfig, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Discriminators that know no border have the same spread everywhere."""
-    even = {
-        f"discriminators.{number}.spread": torch.ones(config.cells_of(side))
-        for number, side in enumerate(config.discriminator_cells)
-    }
-    return tensors | even
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds

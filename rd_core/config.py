@@ -135,10 +135,6 @@ class ModelConfig(_Record):
         fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
         return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
 
-    def cells_of(self, side: int) -> tuple[int, int]:
-        """(rows, columns) of an image's cells of `side` pixels, the last of which may reach beyond it."""
-        return -(-self.image_height // side), -(-self.image_width // side)
-
     @property
     def micro_batch_shape(self) -> tuple[int, int, int, int]:
         """(B, H, W, 3) of the uint8 images that are scored together."""

@@ -65,7 +65,7 @@ def may_be_mirrored(model: ReverseDistillation, train: Images, held_out: Images,
     features = list(_features(model, known))
     for some in features:
         moments.add(some)
-    space.whiten(moments)
+    space.fit(moments)
     cells = _whitened(space, features).flatten(0, 1)
 
     def distances(images: Images) -> Tensor:

@@ -41,7 +41,7 @@ class ReverseDistillation(nn.Module):
         memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
         self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
         discriminators = nn.ModuleList(
-            CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision, config.cells_of(side))
+            CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision)
             for side in config.discriminator_cells
         )
         self.discriminators = cast(Sequence[CellDiscriminator], discriminators)

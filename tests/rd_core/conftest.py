@@ -52,6 +52,5 @@ def unsettled(model: ReverseDistillation) -> ReverseDistillation:
     for discriminator in model.discriminators:
         for buffer in (discriminator.mean, discriminator.whitening, discriminator.level):
             torch.nn.init.normal_(buffer, 0, 0.1)
-        torch.nn.init.uniform_(discriminator.spread, 1.0, 2.0)
         torch.nn.init.uniform_(discriminator.weight, 0.5, 1.0)
     return model.eval()

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, map_coordinates
-from torch.nn import functional as F
+from scipy.ndimage import gaussian_filter
 
 from rd_core.anomaly_map import MapAssembly, interpolation_matrix, score_of
+from tests.rd_core.upsampling import in_the_middles, stretched
 
 
 def distances(height, width, batch=2):
@@ -12,21 +12,11 @@ def distances(height, width, batch=2):
     return tuple(torch.rand((batch, height // s, width // s), generator=random) * 2 for s in (4, 8, 16))
 
 
-def stretched(stage, height, width):
-    """(B, h, w) -> (B, height, width) as the authors' code upsamples."""
-    return F.interpolate(stage[:, None].double(), (height, width), mode="bilinear", align_corners=True)[:, 0].numpy()
-
-
-def in_the_middles(stage, height, width):
-    """(B, h, w) -> (B, height, width) by SciPy, for sides that are multiples of the stride."""
-    strides = np.array([height, width]) / stage.shape[1:]
-    places = ((np.mgrid[:height, :width].T + 0.5) / strides - 0.5).T
-    return np.stack([map_coordinates(one.double().numpy(), places, order=1, mode="mirror") for one in stage])
-
-
 def reference(parts, height, width, sigma, *, upsample=in_the_middles):
     """Written out: upsample each, add, filter each image."""
-    return np.stack([gaussian_filter(image, sigma) for image in sum(upsample(d, height, width) for d in parts)])
+    return np.stack(
+        [gaussian_filter(image, sigma) for image in sum(upsample(d.numpy(), height, width) for d in parts)]
+    )
 
 
 @pytest.mark.parametrize("align_corners", [True, False])

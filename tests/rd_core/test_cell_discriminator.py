@@ -18,7 +18,7 @@ def fitted(*parts, side=16, ridge=RIDGE):
     moments = CellMoments(side)
     for part in parts:
         moments.add(part)
-    discriminator = CellDiscriminator(CHANNELS, side, ridge, places=tuple(moments.spread().shape))
+    discriminator = CellDiscriminator(CHANNELS, side, ridge)
     discriminator.fit(moments)
     return discriminator
 
@@ -82,32 +82,6 @@ def test_cells_are_whitened_by_all_cells_of_the_normals(side, ridge):
     normals, seen = [stages(1), stages(2, images=3)], stages(3, images=2)
     found = fitted(*normals, side=side, ridge=ridge).whitened(seen).numpy()
     np.testing.assert_allclose(found, whitened(seen, *normals, side=side, ridge=ridge), rtol=1e-3, atol=1e-4)
-
-
-def at_the_border(seed, images, *, times):
-    """Features of images of 160 x 128 pixels, whose outermost 16 pixels differ so many times as much."""
-    features = stages(seed, images, height=160, width=128)
-    for f, stride in zip(features, (4, 8, 16), strict=True):
-        rows, columns = (torch.arange(n) for n in f.shape[2:])
-        outside = [(n < 16 // stride) | (n >= len(n) - 16 // stride) for n in (rows, columns)]
-        f.copy_(torch.where(outside[0][:, None] | outside[1], 5 + times * (f - 5), f))
-    return features
-
-
-def test_cells_at_the_border_count_for_as_much_less_as_normal_ones_differ_more_there():
-    discriminator = fitted(*(at_the_border(seed, 40, times=3) for seed in range(3)))
-    spread = discriminator.spread.numpy()
-    assert spread.shape == (10, 8)
-    assert spread[2:-2, 2:-2].max() == spread[2:-2, 2:-2].min() == 1
-    np.testing.assert_allclose([spread[0, 3], spread[-1, 4], spread[5, 0], spread[0, 0]], 3, rtol=0.05)
-    sizes = discriminator.whitened(at_the_border(9, 40, times=3)).square().mean(dim=(0, 3)).sqrt()
-    np.testing.assert_allclose(sizes, float(sizes.mean()), rtol=0.15)
-
-    even = CellDiscriminator(CHANNELS, 16, RIDGE)
-    moments = CellMoments(16)
-    moments.add(at_the_border(0, 40, times=3))
-    even.whiten(moments)
-    assert even.spread.flatten().tolist() == [1]  # where nothing is said of places, all are alike
 
 
 def test_a_models_discriminators_have_the_ridge_of_its_settings():

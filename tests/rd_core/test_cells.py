@@ -37,18 +37,3 @@ def test_moments_are_those_of_all_cells_however_the_images_are_grouped(groups):
     mean, covariance = moments.result()
     np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(covariance, np.cov(rows.T, bias=True), rtol=1e-4, atol=1e-9)
-
-
-def test_the_spread_of_a_place_is_how_far_its_cells_lie_from_the_mean_of_all():
-    parts = stages(8), stages(9, images=3)
-    for features in parts:
-        features[0][:, :, 4:8, 8:12] *= 3  # the second row of cells, the third column
-    moments = CellMoments(16)
-    for features in parts:
-        moments.add(features)
-    cells = np.concatenate([cell_means(features, 16).double().numpy() for features in parts])
-    rows = cells.reshape(-1, WIDTH)
-    expected = (((cells - rows.mean(axis=0)) / rows.std(axis=0)) ** 2).mean(axis=(0, 3))
-    found = moments.spread()
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert np.unravel_index(int(found.argmax()), found.shape) == (1, 2)

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from rd_core.config import MICRO_BATCH, ModelConfig
 from rd_core.model import build_model, prepare_for_inference
 from rd_core.teacher import TEACHERS
 from tests.rd_core.striped_images import textured
+from tests.rd_core.upsampling import in_the_middles
 
 
 @pytest.fixture
@@ -44,11 +45,11 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights):
     for discriminator, cells in zip(random_model.discriminators, (4, 2, 1), strict=True):
         odds = discriminator_by_numpy(discriminator, cells, [f.double().numpy() for f in features])
         assert (odds > 0).all()
-        total = total + float(discriminator.weight) * in_the_middles(odds)
+        total = total + float(discriminator.weight) * in_the_middles(odds, 64, 64)
     for target, output in zip(targets, outputs, strict=True):
         t, s = target.double(), output.double()
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
-        total += in_the_middles(distance.numpy())
+        total += in_the_middles(distance.numpy(), 64, 64)
     expected = np.stack([gaussian_filter(m, 2.5) for m in total])
     found = random_model.score(images[:3])
     assert found.maps.dtype == found.scores.dtype == np.float32
@@ -56,19 +57,12 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights):
     np.testing.assert_allclose(found.scores, expected.max(axis=(1, 2)), atol=1e-5)
 
 
-def in_the_middles(distances):
-    """(B, h, w) -> (B, 64, 64), each in the middle of its pixels."""
-    height, width = distances.shape[1:]
-    places = ((np.mgrid[:64, :64].T + 0.5) * (height / 64, width / 64) - 0.5).T
-    return np.stack([map_coordinates(one, places, order=1, mode="mirror") for one in distances])
-
-
 def discriminator_by_numpy(discriminator, n, features):
     """Features (B, C_k, h_k, w_k) -> (B, n, n), by how much the log odds lie above the level."""
     means = [f.reshape(*f.shape[:2], n, f.shape[2] // n, n, f.shape[3] // n).mean((3, 5)) for f in features]
     values = np.moveaxis(np.concatenate(means, 1), 1, 3) - discriminator.mean.numpy()
     state = {name: tensor.double().numpy() for name, tensor in discriminator.state_dict().items()}
-    values = values / state["spread"][:, :, None] @ state["whitening"]
+    values = values @ state["whitening"]
     values = np.concatenate([values, (values**2).mean(axis=3, keepdims=True)], axis=3)
     for layer in (0, 3):
         values = values @ state[f"layers.{layer}.weight"].T + state[f"layers.{layer}.bias"]
