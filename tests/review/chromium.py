@@ -30,6 +30,12 @@ class Tab:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        answer = self._ask(method, **parameters)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """The browser's answer: `result`, or `error`."""
         number = self._post(method, **parameters)
         while True:
             answer = json.loads(self._socket.recv(timeout=_PATIENCE))
@@ -38,8 +44,7 @@ class Tab:
             if answer.get("method") == "Page.javascriptDialogOpening":  # "leave the page?": yes
                 self._post("Page.handleJavaScriptDialog", accept=True)
             if answer.get("id") == number:
-                assert "error" not in answer, answer
-                return answer["result"]
+                return answer
 
     def _post(self, method: str, **parameters: Any) -> int:
         number = next(self._numbers)
@@ -63,8 +68,8 @@ class Tab:
 
     def wait(self, condition: str) -> None:
         deadline = time.monotonic() + _PATIENCE
-        while not self._holds(condition):
-            assert time.monotonic() < deadline, f"never: {condition}; the page says {self.messages}"
+        while (answer := self._ask_whether(condition)) != {"type": "boolean", "value": True}:
+            assert time.monotonic() < deadline, f"never: {condition}; last {answer}; the page says {self.messages}"
             time.sleep(0.03)
 
     def press(self, key: str) -> None:
@@ -90,9 +95,10 @@ class Tab:
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 
-    def _holds(self, condition: str) -> bool:
-        found = self.send("Runtime.evaluate", expression=f"Boolean({condition})", returnByValue=True)
-        return found["result"].get("value") is True  # a page that is being left has no value
+    def _ask_whether(self, condition: str) -> Any:
+        """Whether it holds; a page that is being left says neither, by an empty answer or by an error."""
+        answer = self._ask("Runtime.evaluate", expression=f"Boolean({condition})", returnByValue=True)
+        return answer.get("error") or answer["result"]["result"]
 
 
 @contextmanager
