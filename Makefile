@@ -27,7 +27,7 @@ demo: $(INSTALLED) ## a small factory: train, inspect three nights, show what wa
 	$(BIN)/rd-inspect demo
 
 test: $(INSTALLED) ## all tests
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## format, lint, types, architecture
 	$(BIN)/ruff format --check .

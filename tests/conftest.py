@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from flows import worker_start
 from flows.prefect_server import prefect_server
@@ -34,6 +35,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
         builder = prefect_database.begin_building(Path(folder.name))
         config.add_cleanup(builder.wait)
+
+
+class _OneServer(LoadFileScheduling):
+    """A file's tests run in one process, and the flows' all in the same: one Prefect server and one cluster do, and
+    while they are waited for the other processes compute."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/flows" if file.startswith("tests/flows/") else file
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return _OneServer(config, log)
 
 
 @pytest.fixture(autouse=True)
