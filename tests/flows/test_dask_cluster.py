@@ -85,7 +85,7 @@ def test_a_large_tensor_of_a_task_is_not_asked_of_the_kernel_anew() -> None:
     with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
         pages = client.submit(_pages_of_100_mb_again_and_again).result()
     assert pages[0] > 20_000
-    assert statistics.median(pages) < 100  # not each: the worker's other threads may take a piece of what was freed
+    assert statistics.median(pages[30:]) < 100
 
 
 def test_a_task_has_the_flows_prefect_settings_which_are_not_made_plain_data_for_it(
@@ -111,10 +111,14 @@ def _ask() -> tuple[str | None, int]:
 
 
 def _pages_of_100_mb_again_and_again() -> list[int]:
-    """Pages that the kernel gives this thread for each of some tensors of one size, of which none is kept."""
+    """Pages that the kernel gives this thread for each of 60 tensors of one size, of which none is kept.
+
+    Each of the first may cost them anew: aligning one leaves a scrap beside it, and glibc keeps up to seven scraps of
+    a size for the thread, so that what is freed there is too small for the next. Then there is room.
+    """
     prepare_worker_process()
     given = [resource.getrusage(resource.RUSAGE_THREAD).ru_minflt]
-    for _ in range(12):
+    for _ in range(60):
         torch.ones(25_000_000)
         given.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt)
     return [after - before for before, after in itertools.pairwise(given)]
