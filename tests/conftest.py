@@ -29,7 +29,7 @@ settings.load_profile("here")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where the tests are shared out to processes, each needs a Prefect server with a database."""
+    """Where the tests are shared out to processes, the one with the flows' needs a Prefect server with a database."""
     if getattr(config.option, "numprocesses", None):  # not so in the processes themselves
         folder = tempfile.TemporaryDirectory(prefix="prefect-database-", ignore_cleanup_errors=True)
         config.add_cleanup(folder.cleanup)

@@ -3,7 +3,6 @@
 import itertools
 import os
 import resource
-import statistics
 import sys
 
 import psutil
@@ -85,7 +84,7 @@ def test_a_large_tensor_of_a_task_is_not_asked_of_the_kernel_anew() -> None:
     with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
         pages = client.submit(_pages_of_100_mb_again_and_again).result()
     assert pages[0] > 20_000
-    assert statistics.median(pages[30:]) < 100
+    assert max(pages[-3:]) < 100
 
 
 def test_a_task_has_the_flows_prefect_settings_which_are_not_made_plain_data_for_it(
