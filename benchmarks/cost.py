@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.untrained import untrained
 from rd_core.config import MICRO_BATCH, ModelConfig
-from rd_core.fused_convolution import layers_one_by_one
 from rd_core.model import ReverseDistillation, prepare_for_inference
+from rd_core.one_by_one import layers_one_by_one
 from tasks.worker_process import prepare_worker_process
 
 SIDE = 2048

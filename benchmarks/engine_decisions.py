@@ -1,15 +1,18 @@
 """What an engine, or half the bits, changes on real images: maps, scores, decisions, and the AUROC.
 
-    python -m benchmarks.engine_decisions STORE [--category NAME ...] [--int8] [--images 300]
+    python -m benchmarks.engine_decisions STORE [--category NAME ...] [--engine NAME ...] [--images 300]
 
 STORE is one that benchmarks.real_images has made: trained champions and a labelled test night. Decisions (accept,
-review, reject) are by the model's own review band, which was calibrated with torch in float32. What computes in fewer
-bits is judged twice: by that band, and by one calibrated anew on the same held-out normals, as a model of that
-precision would have it. The weights are the same in all rows. Int8 (needs NNCF) is quantised on training normals.
+review, reject) are by the model's own review band, which was calibrated with torch in float32. "multiplied out" is
+torch with all multiplications of its convolutions. What computes in fewer bits is judged twice: by that band, and by
+one calibrated anew on the same held-out normals, as a model of that precision would have it. The weights are the same
+in all rows. Int8 (needs NNCF) is quantised on training normals.
 """
 
 import argparse
+import functools
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.multiplied_out import multiplied_out
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.real_images import DAY
 from rd_core import checkpoint
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
-from rd_core.model import build_model, prepare_for_inference
+from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
 from rd_core.threshold import calibrate, triage
 from storage import labels, models
 from storage.filesystem import Store, open_store
@@ -30,6 +34,7 @@ from storage.images import list_images
 from tasks.scorer import Scorer, model_for_scoring, warm_scorer
 from tasks.worker_process import prepare_worker_process
 
+EXACT, COARSE = ("multiplied out", "openvino"), ("bfloat16", "int8")
 CHUNK = 64
 """images in memory at once"""
 
@@ -39,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", help="folder that benchmarks.real_images wrote to")
     parser.add_argument("--category", action="append", help="default: each that has a champion")
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--engine", action="append", choices=EXACT + COARSE, help="default: all but int8")
     parser.add_argument("--images", type=int, default=300, help="training normals that ranges are measured on")
     arguments = parser.parse_args()
     prepare_worker_process()
@@ -57,11 +62,9 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
     scorer = warm_scorer(store, category, champion.version)
     weights = models.read_weights(store, category, champion.version)
     model = model_for_scoring(weights)
-    coarse: dict[str, Detector] = {"bfloat16": _in_bfloat16(weights)}
-    if arguments.int8:
-        normals = _pixels(store, scorer, card["data"]["train"][: arguments.images])
-        coarse["int8"] = QuantisedDetector(model, normals, threads=1)
-    engines = {"openvino": detector(model, engine_here("openvino")), **coarse}
+    names = arguments.engine or (*EXACT, "bfloat16")
+    normals = functools.partial(_pixels, store, scorer, card["data"]["train"][: arguments.images])
+    engines = {name: _computed_by(name, weights, model, normals) for name in names}
     known = {row["image_key"]: row["label"] for row in labels.read_labels(store, category).to_pylist()}
     keys = [image.key for image in list_images(store, category, DAY)]
     is_defect = np.array([known[key] == "anomalous" for key in keys])
@@ -72,10 +75,22 @@ def _compare(store: Store, category: str, arguments: argparse.Namespace) -> None
         flips = triage(found[name][0], *band) != triage(torchs, *band)
         _print(category, name, "torch's", found[name], flips, is_defect)
     held_out = _pixels(store, scorer, card["data"]["calibration"])
-    for name, engine in coarse.items():
-        own = calibrate(engine.score(held_out).scores, card["threshold"]["alpha"])
+    for name in (name for name in names if name in COARSE):
+        own = calibrate(engines[name].score(held_out).scores, card["threshold"]["alpha"])
         flips = triage(found[name][0], own.low, own.high) != triage(torchs, *band)
         _print(category, name, "its own", found[name], flips, is_defect)
+
+
+def _computed_by(
+    name: str, weights: bytes, model: ReverseDistillation, normals: Callable[[], NDArray[np.uint8]]
+) -> Detector:
+    if name == "multiplied out":
+        return multiplied_out(checkpoint.from_bytes(weights))
+    if name == "openvino":
+        return detector(model, engine_here("openvino"))
+    if name == "bfloat16":
+        return _in_bfloat16(weights)
+    return QuantisedDetector(model, normals(), threads=1)
 
 
 def _in_bfloat16(weights: bytes) -> Detector:

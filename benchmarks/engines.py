@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.multiplied_out import multiplied_out
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.untrained import untrained
 from demo import woven_cloth
@@ -25,8 +26,8 @@ from rd_core.anomaly_map import AnomalyMaps
 from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig
 from rd_core.detector import Detector, detector
 from rd_core.engine import engine_here
-from rd_core.fused_convolution import layers_one_by_one
 from rd_core.model import ReverseDistillation, prepare_for_inference
+from rd_core.one_by_one import layers_one_by_one
 from rd_core.threshold import calibrate, triage
 from tasks.worker_process import prepare_worker_process
 
@@ -67,12 +68,14 @@ class OneByOne:
 def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
     size, precision = arguments.size, arguments.precision
     config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)
-    model = prepare_for_inference(untrained(config))
+    drawn = untrained(config)
+    model = prepare_for_inference(drawn)
     make: dict[str, Callable[[], Detector]] = {
         "torch": lambda: model,
         "torch, one by one": lambda: OneByOne(model),
     }
     if precision == "float32":
+        make["torch, multiplied out"] = lambda: multiplied_out(drawn)
         make["openvino"] = lambda: detector(model, engine_here("openvino"))
     if arguments.int8:
         make["int8"] = lambda: QuantisedDetector(model, images[:NORMALS], threads=torch.get_num_threads())

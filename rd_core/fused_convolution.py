@@ -6,26 +6,14 @@ what it has just computed; torch uses that for compiled graphs, by operators of 
 Elsewhere the layers run one by one.
 """
 
-import contextlib
 import functools
-from collections.abc import Iterator
-from contextvars import ContextVar
 from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-_one_by_one: ContextVar[bool] = ContextVar("one_by_one", default=False)
-
-
-@contextlib.contextmanager
-def layers_one_by_one() -> Iterator[None]:
-    """Within it nothing is fused: to compare, and to count what each layer costs."""
-    before = _one_by_one.set(True)
-    try:
-        yield
-    finally:
-        _one_by_one.reset(before)
+from rd_core.one_by_one import one_by_one
+from rd_core.winograd import WinogradConvolution
 
 
 @runtime_checkable
@@ -48,8 +36,12 @@ def convolve(
 
     norm: once it is folded away nothing, or the activation that it left behind; before, layers run one by one.
     """
-    if isinstance(convolution, nn.Conv2d) and _fuses(convolution, x, norm, plus, activation):
-        return _fused(convolution, x, plus, norm if activation is None else activation)
+    if isinstance(convolution, nn.Conv2d) and _is_one_step(norm, plus, activation):
+        last = norm if activation is None else activation
+        if isinstance(convolution, WinogradConvolution) and convolution.pays(x):
+            return convolution.followed(x, plus=plus, by=last)
+        if _fuses(convolution, x, plus):
+            return _fused(convolution, x, plus, last)
     y = norm(convolution(x))
     y = y if plus is None else y + plus
     return cast(Tensor, y if activation is None else activation(y))
@@ -77,23 +69,16 @@ def _is_activation(layer: nn.Module) -> bool:
     return isinstance(layer, nn.ReLU | nn.ReLU6)
 
 
-def _fuses(
-    convolution: nn.Conv2d, x: Tensor, norm: nn.Module, plus: Tensor | None, activation: nn.Module | None
-) -> bool:
-    """Whether all of it is one operation: folded, known, without gradients, on a CPU, and not for a graph."""
+def _is_one_step(norm: nn.Module, plus: Tensor | None, activation: nn.Module | None) -> bool:
+    """Whether, the norm folded, what follows the convolution is one operation that is known here."""
     last = norm if activation is None else activation
     known = isinstance(last, nn.Identity | nn.ReLU if plus is not None else nn.ReLU | nn.ReLU6)
     folded = isinstance(norm, nn.Identity) or (activation is None and plus is None)
-    return (
-        known
-        and folded
-        and not torch.is_grad_enabled()
-        and x.device.type == "cpu"
-        and not _one_by_one.get()
-        and not torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()
-        and _computes(convolution.weight.dtype, plus is not None)
-    )
+    return known and folded
+
+
+def _fuses(convolution: nn.Conv2d, x: Tensor, plus: Tensor | None) -> bool:
+    return not one_by_one(x) and _computes(convolution.weight.dtype, plus is not None)
 
 
 def _computes(dtype: torch.dtype, has_sum: bool) -> bool:

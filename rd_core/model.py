@@ -22,6 +22,7 @@ from rd_core.preprocessing import Normalisation
 from rd_core.standardisation import Standardisation
 from rd_core.student import Student
 from rd_core.teacher import STRIDES, Pretrained, build_teacher
+from rd_core.winograd import with_fewer_multiplications
 
 
 class ReverseDistillation(nn.Module):
@@ -153,6 +154,8 @@ def prepare_for_inference(model: ReverseDistillation) -> ReverseDistillation:
     """
     ready = copy.deepcopy(model)
     fold_batch_norms(ready)
+    if model.config.precision == "float32" and model.device.type == "cpu":
+        with_fewer_multiplications(ready)
     if model.config.precision == "bfloat16":
         of_cells = [discriminator.layers[:-1] for discriminator in ready.discriminators]
         for networks in (ready.teacher, ready.bottleneck, ready.student, *of_cells):  # once, not at every batch

@@ -8,8 +8,9 @@ from rd_core import fused_convolution
 from rd_core.config import ModelConfig
 from rd_core.efficientnet_lite import SamePaddedConv
 from rd_core.folding import fold_batch_norms
-from rd_core.fused_convolution import Chain, convolve, layers_one_by_one
+from rd_core.fused_convolution import Chain, convolve
 from rd_core.model import build_model, prepare_for_inference
+from rd_core.one_by_one import layers_one_by_one
 from rd_core.residual_block import BasicBlock, BottleneckBlock, LinearBlock
 
 CONVOLUTIONS = {

@@ -1,0 +1,15 @@
+"""A model as it scores, but with every multiplication of its convolutions: what the faster ones are compared with."""
+
+import copy
+from typing import cast
+
+import torch
+
+from rd_core.folding import fold_batch_norms
+from rd_core.model import ReverseDistillation
+
+
+def multiplied_out(model: ReverseDistillation) -> ReverseDistillation:
+    """A copy of a model that is not prepared, as `prepare_for_inference` makes it but for `rd_core.winograd`."""
+    ready = fold_batch_norms(copy.deepcopy(model)).requires_grad_(False)
+    return cast(ReverseDistillation, ready.to(memory_format=torch.channels_last))
