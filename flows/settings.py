@@ -67,7 +67,7 @@ class CategorySettings(BaseModel):
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """an image with more is not decoded"""
     engine: Literal["torch", "openvino"] = "torch"
-    """what computes scores on CPUs: `openvino` needs the extra of that name and is faster; a GPU has torch alone"""
+    """what computes scores on CPUs: `openvino`, often faster, needs the extra of that name; a GPU has torch alone"""
     mirrored_normals: bool = True
     """few normals are trained on mirrored, too, if mirrored ones turn out to be as normal; false where a mirrored
     part is a defect"""

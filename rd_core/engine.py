@@ -1,4 +1,4 @@
-"""Which library computes the networks: torch, or OpenVINO, which is faster on CPUs.
+"""Which library computes the networks: torch, or OpenVINO, which is faster on many CPUs.
 
 A plan keeps its engine with the library's version, "openvino 2026.4.1", so that its scores are those of one library.
 torch is plain "torch".

@@ -26,6 +26,5 @@ def one_by_one(x: Tensor) -> bool:
         _asked.get()
         or x.device.type != "cpu"
         or torch.is_grad_enabled()
-        or torch.compiler.is_compiling()
-        or torch.compiler.is_exporting()
+        or torch.compiler.is_compiling()  # or exporting
     )

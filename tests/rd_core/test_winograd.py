@@ -132,9 +132,14 @@ def test_a_graph_holds_the_convolution():
     assert not any("mm" in name for name in names)
 
 
+class Wrapped(nn.Conv2d):
+    """A convolution that may do anything with its input."""
+
+
 @pytest.mark.parametrize(
     "other",
     [
+        Wrapped(96, 96, 3, padding=1),
         nn.Conv2d(LEAST_CHANNELS - 1, 96, 3, padding=1),
         nn.Conv2d(96, LEAST_CHANNELS - 1, 3, padding=1),
         nn.Conv2d(96, 96, 3, padding=1, stride=2),
