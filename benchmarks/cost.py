@@ -3,9 +3,11 @@
     python -m benchmarks.cost [--teacher efficientnet_lite0 --teacher resnet18] [--size 256] [--rounds 5]
 
 Floating-point operations are torch's count (a multiply and an add are two), of the networks as they score: no unused
-stage, batch norms folded. Bytes are what each layer reads and writes, weights included, as if no cache kept anything
-between two layers, and none were computed together with the one before it. The ceiling is the rate of a large matrix
-product; ceiling and forward pass take turns on one core, so that a drifting machine touches both.
+stage, batch norms folded, but every multiplication of each convolution. A forward pass that takes fewer
+(rd_core.winograd) has the higher rate for it, and may pass the ceiling. Bytes are what each layer reads and writes,
+weights included, as if no cache kept anything between two layers, and none were computed together with the one before
+it. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one core, so that a
+drifting machine touches both.
 """
 
 import argparse
