@@ -49,10 +49,12 @@ def test_each_engine_has_its_rows_and_float32_ones_flip_nothing(
     rows = {tuple(cells[1:3]): cells[3:] for cells in ([c.strip() for c in line.split("|")[1:-1]] for line in lines)}
     assert list(rows) == [
         ("torch", "its own"),
+        ("multiplied out", "torch's"),
         ("openvino", "torch's"),
         ("bfloat16", "torch's"),
         ("bfloat16", "its own"),
     ]
     assert {cells[1].split(" of ")[1] for cells in rows.values()} == {"10"}
-    assert rows["openvino", "torch's"][1] == "0 of 10"
+    assert rows["multiplied out", "torch's"][1] == rows["openvino", "torch's"][1] == "0 of 10"
+    assert float(rows["multiplied out", "torch's"][0]) < 1e-5
     assert 0 < float(rows["openvino", "torch's"][0]) < 1e-4 < float(rows["bfloat16", "torch's"][0]) < 0.2
