@@ -17,7 +17,7 @@ class QuantisedDetector(GraphDetector):
 
     def __init__(self, model: ReverseDistillation, normals: NDArray[np.uint8], threads: int) -> None:
         """`normals`: uint8 (N, H, W, 3); whole micro-batches of them are used."""
-        import nncf  # noqa: PLC0415  # no dependency of the project: only --int8 needs NNCF
+        import nncf  # noqa: PLC0415  # no dependency of the project: only int8 needs NNCF
 
         batches = list(_micro_batches(normals, model.config.micro_batch))
         graph = nncf.quantize(graph_of(model), nncf.Dataset(batches), subset_size=len(batches))

@@ -41,13 +41,13 @@ _INPUTS, _OUTPUTS = _in_two_directions(_FILTER.inputs).float(), _in_two_directio
 
 
 class WinogradConvolution(nn.Conv2d):
-    """A 3x3 convolution at stride 1 that keeps the size, the same to rounding; takes four more times its weights.
+    """A 3x3 convolution at stride 1 that keeps the size, the same to rounding; its weights are kept twice.
 
     Where layers have to run one by one, and where it would not pay, it is the convolution that it was made of.
     """
 
     kernels: Tensor
-    """float32 (36, C, C'): the weights, as the tiles' values are multiplied by them"""
+    """float32 (36, C, C'): the weights as the tiles' values are multiplied by them, four times as many"""
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         inputs, outputs = convolution.in_channels, convolution.out_channels
