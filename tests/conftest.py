@@ -1,5 +1,6 @@
 """What many tests need: one Prefect server, one Dask cluster, one S3 server of each kind."""
 
+import functools
 import logging
 import os
 import tempfile
@@ -37,18 +38,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(builder.wait)
 
 
-class _OneServer(LoadFileScheduling):
-    """A file's tests run in one process, and the flows' all in the same: one Prefect server and one cluster do, and
-    while they are waited for the other processes compute."""
+class _SharedServers(LoadFileScheduling):
+    """A file's tests run in one process. The flows' with a Dask cluster all run in the same, so that one does, those
+    with a Prefect server alone in another: both mostly wait for other processes, while the rest computes."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "tests/flows" if file.startswith("tests/flows/") else file
+        return _shared_by(file) if file.startswith("tests/flows/") else file
+
+
+@functools.cache
+def _shared_by(file: str) -> str:
+    """What is started for this file's tests and others' together, by the fixtures that it names; or the file."""
+    text = (Path(__file__).parents[1] / file).read_text()
+    shared = {"cluster": ("scheduler", "s3_store"), "server": ("prefect_api", "command_environment")}
+    return next((what for what, fixtures in shared.items() if any(name in text for name in fixtures)), file)
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
-    return _OneServer(config, log)
+    return _SharedServers(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ from rd_core.engine import OPENVINO, TORCH, engine_here, library_of
 from rd_core.errors import EngineUnavailable
 from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
 from rd_core.threshold import triage
+from tests.rd_core.batch_company import assert_company_does_not_count
 
 HEIGHT, WIDTH = 64, 96
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
@@ -92,13 +93,7 @@ def test_a_model_of_bfloat16_is_refused() -> None:
 
 @needs_openvino
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(pair, images) -> None:
-    openvino = pair[1]
-    together = openvino.score(images)
-    for i, image in enumerate(images):
-        alone = openvino.score(image[None])
-        assert np.array_equal(alone.maps[0], together.maps[i])  # bit for bit
-        assert alone.scores[0] == together.scores[i]
-        assert alone.feature_distances[0] == together.feature_distances[i]
+    assert_company_does_not_count(pair[1], images)
 
 
 @needs_openvino

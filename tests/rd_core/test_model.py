@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter
 from rd_core.config import MICRO_BATCH, ModelConfig
 from rd_core.model import build_model, prepare_for_inference
 from rd_core.teacher import TEACHERS
+from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
 from tests.rd_core.upsampling import in_the_middles
 
@@ -77,12 +78,7 @@ def discriminator_by_numpy(discriminator, n, features):
 
 @pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, prepare):
-    model = prepare(random_model)
-    together = model.score(images)
-    for i, image in enumerate(images):
-        alone = model.score(image[None])
-        assert np.array_equal(alone.maps[0], together.maps[i])  # bit for bit
-        assert alone.scores[0] == together.scores[i]
+    assert_company_does_not_count(prepare(random_model), images)
 
 
 def test_large_images_are_scored_together_in_fewer(random_model, images, monkeypatch):

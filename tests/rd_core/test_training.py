@@ -152,7 +152,8 @@ def test_patience_ends_a_training_that_no_longer_improves(small_config):
 
 
 def test_a_budget_of_seconds_ends_the_training(small_config):
-    found = fit(small_config, recipe(steps=100_000, batch_size=4, seconds=0.5), textured(8), textured(2, seed=1))
+    settings = recipe(steps=100_000, batch_size=4, seconds=0.5, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
+    found = fit(small_config, settings, textured(8), textured(2, seed=1))
     assert found.stopped == "seconds"
     assert 0 < found.steps < 1000
     assert found.history[-1].step == found.steps

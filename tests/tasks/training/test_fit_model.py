@@ -142,12 +142,14 @@ def test_a_processor_that_lacks_the_precision_is_told_of(
     store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch, precision: str, quick: bool, warned: int
 ) -> None:
     monkeypatch.setattr(fit_module, "is_quick", lambda _device: quick)
-    fit(store, precision=precision)
+    monkeypatch.setattr(fit_module.training, "fit", _killed)  # before the first step of what may take long
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, precision=precision)
     told = [one for one in log.records if one.levelno == logging.WARNING and "precision=bfloat16" in one.getMessage()]
     assert len(told) == warned
 
 
-def _killed(*_: object) -> None:
+def _killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
