@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from storage import labels, layout
 from storage.errors import StorageError
 from storage.images import list_images, list_run_dates
 from storage.label_studio import Annotation, read_export
 from storage.labels import Label
+from storage.masks import mask_png
 from storage.store import Store
 
 SUFFIXES = (".json", ".csv", ".parquet")
@@ -137,13 +133,6 @@ def import_labels(
     people = len({label.labelled_by for label in found})
     words = Counter(label.label for label in found)
     return Imported(words, len(new), len(masks), left_out, people, key if new else None)
-
-
-def mask_png(mask: NDArray[np.bool_]) -> bytes:
-    """A mask, bool [H, W], as a PNG of one bit a pixel: white where the defect is."""
-    out = io.BytesIO()
-    Image.fromarray(mask).save(out, "PNG", optimize=True)
-    return out.getvalue()
 
 
 def _label(one: Annotation, category: str, purpose: str, masks: dict[str, bytes]) -> Label:

@@ -21,16 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import StorageError
+from storage.label_words import CHOICES
 from storage.labels import WORDS
 from storage.rasters import brush_mask, ellipse_corners, polygon_mask, rectangle_corners
 
-CHOICES = {
-    "normal": "normal", "good": "normal", "ok": "normal", "pass": "normal",
-    "anomalous": "anomalous", "anomaly": "anomalous", "defect": "anomalous", "defective": "anomalous",
-    "bad": "anomalous", "ng": "anomalous", "fail": "anomalous",
-    "unsure": "unsure", "unclear": "unsure",
-}  # fmt: skip
-"""choices by what they mean, in lower case"""
 _MOST_PIXELS = 100_000_000
 _FIELD = "image"
 
