@@ -1,10 +1,9 @@
 """A seal that names another part in place of a damaged one."""
 
-import json
 from collections import Counter
 from typing import Any
 
-from storage import layout, scores
+from storage import checked_json, layout, scores
 from storage.errors import Conflict, CorruptObject, KeyNotFound
 from storage.records import Partition, Receipt
 from storage.seals import SealedPart
@@ -34,7 +33,7 @@ def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended
 
 def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: Receipt) -> bytes | None:
     """The seal's new bytes, or None if they are so already."""
-    kept = json.loads(data)
+    kept = checked_json.from_bytes(data, store.address(key), "a seal")
     named = [(plan, part) for plan in kept["plans"] for part in plan["parts"]]
     if any((part["key"], part["digest"]) == (mended.part, mended.digest) for _, part in named):
         return None
@@ -47,7 +46,7 @@ def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: R
     plan, part = found[0]
     part |= {"key": mended.part, "digest": mended.digest}
     plan |= _counts(store, plan)
-    return (json.dumps(kept, sort_keys=True, indent=2) + "\n").encode()
+    return checked_json.to_bytes(kept)
 
 
 def _counts(store: Store, plan: dict[str, Any]) -> dict[str, int]:

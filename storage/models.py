@@ -1,14 +1,13 @@
 """The registry: immutable model versions, what was decided on each, and the pointer to the one in force."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
-from storage import layout
+from storage import checked_json, layout
 from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
 from storage.records import Champion
 from storage.store import Store
@@ -30,12 +29,13 @@ def new_version(weights: bytes, now: datetime) -> str:
 def publish_model(store: Store, category: str, version: str, weights: bytes, card: Mapping[str, Any]) -> None:
     """Publish a version, for good. The card comes last: a version without one is not there.
 
-    `card` is JSON; weights_sha256 and weights_bytes are added. Publishing again after a fault in between is
-    taken up where it stopped. AlreadyExists if the version has a card, or other weights.
+    `card` is JSON; weights_sha256 and weights_bytes are added, and in the file the card's own digest. Publishing
+    again after a fault in between is taken up where it stopped. AlreadyExists if the version has a card, or other
+    weights.
     """
     card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
     digest = hashlib.sha256(weights).hexdigest()
-    text = _to_bytes({**card, "weights_sha256": digest, "weights_bytes": len(weights)})
+    text = checked_json.to_bytes({**card, "weights_sha256": digest, "weights_bytes": len(weights)})
     if store.info(card_key) is not None:
         raise AlreadyExists(
             f"model {version} of {category!r} is published in {store.uri} and never changes, since scores name "
@@ -52,7 +52,7 @@ def publish_model(store: Store, category: str, version: str, weights: bytes, car
 def read_card(store: Store, category: str, version: str) -> dict[str, Any]:
     """The model card. KeyNotFound, CorruptObject."""
     key = layout.card_key(category, version)
-    return _from_bytes(store.read(key), store.address(key))
+    return checked_json.from_bytes(store.read(key), store.address(key), "a model card")
 
 
 def read_weights(store: Store, category: str, version: str) -> bytes:
@@ -76,7 +76,7 @@ def publish_decision(store: Store, category: str, version: str, decision: Mappin
     `decision` is JSON. KeyNotFound if the version is not published, AlreadyExists if another decision is kept.
     """
     _refuse_unpublished(store, category, version, "nothing can be decided on it")
-    key, data = layout.decision_key(category, version), _to_bytes(decision)
+    key, data = layout.decision_key(category, version), checked_json.to_bytes(decision)
     try:
         store.create(key, data)
     except AlreadyExists as e:
@@ -91,7 +91,7 @@ def read_decision(store: Store, category: str, version: str) -> dict[str, Any] |
     """What the gate decided on a version; None if it was never judged. CorruptObject."""
     key = layout.decision_key(category, version)
     try:
-        return _from_bytes(store.read(key), store.address(key))
+        return checked_json.from_bytes(store.read(key), store.address(key), "a decision")
     except KeyNotFound:
         return None
 
@@ -191,7 +191,7 @@ def _version_before(current: Champion, category: str) -> str:
 
 def _put_in_force(store: Store, category: str, champion: Champion, etag: str | None) -> Champion:
     """Move the pointer if nobody has since it was read. Conflict."""
-    key, data = layout.champion_key(category), _to_bytes(_champion_to_json(champion))
+    key, data = layout.champion_key(category), checked_json.to_bytes(_champion_to_json(champion))
     try:
         if etag is None:
             store.create(key, data)
@@ -224,7 +224,7 @@ def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | N
         data, etag = store.read_with_etag(key)
     except KeyNotFound:
         return None, None
-    kept = _from_bytes(data, store.address(key))
+    kept = checked_json.from_bytes(data, store.address(key), "a champion pointer")
     try:
         history = tuple(_champion(earlier) for earlier in kept["history"])
         return replace(_champion(kept), history=history), etag
@@ -236,25 +236,10 @@ def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | N
 
 def _champion(kept: dict[str, Any]) -> Champion:
     since = datetime.fromisoformat(kept["since"])
-    return Champion(kept["version"], since, kept["by"], rolled_back_from=kept.get("rolled_back_from"))
+    return Champion(kept["version"], since, kept["by"], rolled_back_from=kept["rolled_back_from"])
 
 
 def _champion_to_json(champion: Champion) -> dict[str, Any]:
     plain: dict[str, Any] = {"version": champion.version, "since": champion.since.isoformat(), "by": champion.by}
-    if champion.rolled_back_from is not None:
-        plain["rolled_back_from"] = champion.rolled_back_from
+    plain["rolled_back_from"] = champion.rolled_back_from
     return {**plain, "history": [_champion_to_json(earlier) for earlier in champion.history]}
-
-
-def _to_bytes(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
-
-
-def _from_bytes(data: bytes, address: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except ValueError as e:
-        raise CorruptObject(f"{address} is not JSON ({e}). Restore it from a copy.") from e
-    if not isinstance(value, dict):
-        raise CorruptObject(f"{address} is JSON but no object. Restore it from a copy.")
-    return value

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import date, datetime
+from typing import Any, cast, get_args, get_origin
 
-from storage import layout
-from storage.errors import Conflict, CorruptObject, KeyNotFound
+from storage import checked_json, layout
+from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound
 from storage.manifests import read_image_versions
 from storage.records import TORCH, Partition
 from storage.store import Store
@@ -49,6 +50,8 @@ class SealedPlan:
     """UTC"""
     engine: str = TORCH
     """the plan's"""
+    manifest_digest: str = ""
+    """SHA-256 (hex) of the manifest's bytes; '' if nobody took it"""
 
     @property
     def library(self) -> str:
@@ -161,7 +164,7 @@ def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[tuple[
 
 
 def _to_bytes(seal: Seal) -> bytes:
-    return (json.dumps(asdict(seal), default=_plain, sort_keys=True, indent=2) + "\n").encode()
+    return checked_json.to_bytes(json.loads(json.dumps(asdict(seal), default=_plain)))
 
 
 def _plain(value: object) -> str:
@@ -171,29 +174,48 @@ def _plain(value: object) -> str:
 
 
 def from_bytes(data: bytes, address: str) -> Seal:
-    """The seal in an object's bytes; `address` names it in messages. CorruptObject if they are none."""
+    """The seal in an object's bytes; `address`, where it was found, ends in its key. CorruptObject if they are none,
+    or one of another partition than its key says."""
+    content = checked_json.from_bytes(data, address, "a seal", known_format=SCHEMA_VERSION)
     try:
-        kept = json.loads(data)
-        where = kept["partition"]
-        return Seal(
-            schema_version=kept["schema_version"],
-            partition=Partition(where["category"], date.fromisoformat(where["run_date"]), where["model_version"]),
-            sealed_at=datetime.fromisoformat(kept["sealed_at"]),
-            run_id=kept["run_id"],
-            plans=tuple(_plan(plan) for plan in kept["plans"]),
-        )
-    except (KeyError, ValueError, TypeError) as e:
+        seal: Seal = _record(Seal, content)
+        key = _key(seal.partition)
+    except (ValueError, TypeError, InvalidKey) as e:
         raise CorruptObject(
-            f"{address} is not a seal ({e!r}), so it is unknown what is scored. Remove it and run the night again: "
+            f"{address} is not a seal ({e}), so it is unknown what is scored. Remove it and run the night again: "
             "finished parts are kept."
         ) from e
+    if address != key and not address.endswith(f"/{key}"):
+        raise CorruptObject(
+            f"{address} is the seal of {key}, so it says nothing of the partition whose name it has. Put it back "
+            "where it belongs, or remove it and run the night again: finished parts are kept."
+        )
+    return seal
 
 
-def _plan(kept: dict) -> SealedPlan:
-    return SealedPlan(
-        **{
-            **kept,
-            "sealed_at": datetime.fromisoformat(kept["sealed_at"]),
-            "parts": tuple(SealedPart(**part) for part in kept["parts"]),
-        }
-    )
+def _record(kind: type, kept: object) -> Any:
+    """A dataclass of a seal from its JSON; ValueError that names what is missing, unknown or no such value."""
+    if not isinstance(kept, dict):
+        raise ValueError(f"{kept!r} stands for a {kind.__name__}")
+    known = {field.name: field.type for field in fields(kind)}
+    if odd := sorted(kept.keys() ^ known.keys()):
+        raise ValueError(
+            f"{', '.join(odd)} of a {kind.__name__} {'is' if len(odd) == 1 else 'are'} missing or unknown"
+        )
+    return kind(**{name: _value(name, known[name], kept[name]) for name in known})
+
+
+def _value(name: str, kind: Any, kept: object) -> Any:
+    if is_dataclass(kind):
+        return _record(cast(type, kind), kept)
+    if get_origin(kind) is tuple and isinstance(kept, list):
+        return tuple(_value(name, get_args(kind)[0], one) for one in kept)
+    if kind is int and type(kept) is int and kept >= 0:
+        return kept
+    if kind is str and isinstance(kept, str):
+        return kept
+    if kind is date and isinstance(kept, str):
+        return date.fromisoformat(kept)
+    if kind is datetime and isinstance(kept, str) and (time := datetime.fromisoformat(kept)).tzinfo is not None:
+        return time
+    raise ValueError(f"{name} is {kept!r}")

@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from storage import seals
 from storage.filesystem import open_store
+from storage.images import content_digest
 from storage.records import Plan, Receipt
 from storage.seals import SealedPart, SealedPlan
 from tasks.faults import ON_STORAGE_FAULT
@@ -26,8 +27,9 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
             f"{rows} rows of {len(receipts)} parts for {plan.images} planned images of {plan.partition}. "
             "The partition is not sealed, so nobody sees it half done. Run the inspection again."
         )
+    store = open_store(store_uri)
     seals.add_plan(
-        open_store(store_uri),
+        store,
         plan.partition,
         SealedPlan(
             manifest=plan.manifest,
@@ -42,5 +44,6 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
             run_id=plan.run_id,
             sealed_at=sealed_at,
             engine=plan.engine,
+            manifest_digest=content_digest(store.read(plan.manifest)),
         ),
     )

@@ -1,7 +1,6 @@
 """A sealed night with maps, masks and labels that are known to the pixel: what an evaluation reads."""
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -9,7 +8,7 @@ from datetime import date
 import numpy as np
 from PIL import Image
 
-from storage import labels, scores, seals
+from storage import checked_json, labels, scores, seals
 from storage.anomaly_maps import create_maps, write_batch_maps
 from storage.filesystem import Store
 from storage.labels import Label
@@ -98,7 +97,7 @@ def put_night(
 def put_card(store: Store, category: str, version: str = "v1", **fields: object) -> None:
     """A model card alone, in place of an earlier one: evaluations load no weights."""
     card = {"settings": {"part_pattern": None}, "threshold": {"value": THRESHOLD, "alpha": 0.05}, "data": {}}
-    store.write(card_key(category, version), json.dumps({**card, **fields}).encode())
+    store.write(card_key(category, version), checked_json.to_bytes({**card, **fields}))
 
 
 def _noise(random: np.random.Generator, top: float) -> np.ndarray:

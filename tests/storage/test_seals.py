@@ -1,13 +1,14 @@
 """Seals: one winner, nothing counted twice, nothing lost."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from storage import layout
+from storage import checked_json, layout
 from storage.errors import Conflict, CorruptObject
 from storage.filesystem import LocalStore, Store, open_store
 from storage.manifests import publish_plan
@@ -169,15 +170,43 @@ def test_a_partition_is_sealed_for_one_library_alone(
     assert read_seal(local, partition) == both
 
 
-def test_a_seal_from_before_there_were_engines_is_of_torch(
-    local: LocalStore, partition: Partition, images: list[ObjectInfo]
-) -> None:
+def resealed(local: LocalStore, partition: Partition, change: Callable[[dict], object]) -> None:
+    """The partition's seal with another content, and the digest of just that."""
     key = layout.seal_key("cloth", partition.run_date, "v1")
-    add_plan(local, partition, sealed(planned(local, partition, images[:4])))
-    kept = json.loads(local.read(key))
-    del kept["plans"][0]["engine"]
-    local.write(key, json.dumps(kept).encode())
-    seal = read_seal(local, partition)
-    assert seal is not None
-    assert [plan.engine for plan in seal.plans] == ["torch"]
-    assert len(add_plan(local, partition, sealed(planned(local, partition, images[4:]))).plans) == 2
+    kept = checked_json.from_bytes(local.read(key), key, "a seal")
+    change(kept)
+    local.write(key, checked_json.to_bytes(kept))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda seal: seal["plans"][0].pop("engine"), "engine of a SealedPlan is missing or unknown"),
+        (lambda seal: seal.update(more=1), "more of a Seal is missing or unknown"),
+        (lambda seal: seal["plans"][0].update(ok=-1), "ok is -1"),
+        (lambda seal: seal["plans"][0].update(ok=True), "ok is True"),
+        (lambda seal: seal["plans"][0].update(anomalous="1"), "anomalous is '1'"),
+        (lambda seal: seal["plans"][0].update(parts=None), "parts is None"),
+        (lambda seal: seal["plans"][0].update(parts=[7]), "7 stands for a SealedPart"),
+        (lambda seal: seal["plans"][0].update(manifest=7), "manifest is 7"),
+        (lambda seal: seal.update(sealed_at="2026-03-03T02:00:00"), "sealed_at is '2026-03-03T02:00:00'"),
+        (lambda seal: seal["partition"].update(category="../x"), "category '../x' is not a plain name"),
+        (lambda seal: seal["partition"].update(model_version="v2"), "is the seal of .*model_version=v2"),
+        (lambda seal: seal.update(schema_version=2), "format 2, and only 1 is known here"),
+    ],
+)
+def test_what_no_seal_has_is_refused_in_words(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo], change: Callable[[dict], object], words: str
+) -> None:
+    add_plan(local, partition, sealed(planned(local, partition, images)))
+    resealed(local, partition, change)
+    with pytest.raises(CorruptObject, match=words):
+        read_seal(local, partition)
+
+
+def test_a_seal_that_was_edited_is_none(local: LocalStore, partition: Partition, images: list[ObjectInfo]) -> None:
+    add_plan(local, partition, sealed(planned(local, partition, images)))
+    key = layout.seal_key("cloth", partition.run_date, "v1")
+    local.write(key, local.read(key).replace(b'"anomalous": 1', b'"anomalous": 0'))
+    with pytest.raises(CorruptObject, match="edited or damaged since"):
+        read_seal(local, partition)

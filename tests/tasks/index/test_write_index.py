@@ -13,7 +13,7 @@ from prefect.logging import disable_run_logger
 from rd_core.drift.settings import DriftSettings
 from reports.evaluation.export import figure_tree
 from reports.evaluation.records import EvaluatedCategory, EvaluationReport, LabelCounts, Measure
-from storage import models, seals
+from storage import checked_json, models, seals
 from storage.errors import StoreNotFound, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import seal_key
@@ -159,9 +159,9 @@ def test_a_night_sealed_by_two_models_counts_once_by_the_later_seal(plant: Store
 def test_plans_of_a_seal_add_up(store: Store) -> None:
     put_model(store)
     key = seal(store)
-    kept = json.loads(store.read(key))
+    kept = checked_json.from_bytes(store.read(key), key, "a seal")
     kept["plans"].append({**kept["plans"][0], "images": 10, "ok": 9, "anomalous": 3})
-    store.write(key, json.dumps(kept).encode())
+    store.write(key, checked_json.to_bytes(kept))
     assert "cloth sealed 30 5 17.9\u202f% 2" in words(written_page(store)[1])
 
 

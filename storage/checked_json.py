@@ -1,0 +1,58 @@
+"""JSON objects that carry the SHA-256 of their own content, so that whoever reads sees an edit or a flipped bit."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from storage.errors import CorruptObject
+
+_DIGEST = "sha256"
+_FORMAT = "schema_version"
+
+
+def to_bytes(content: Mapping[str, Any]) -> bytes:
+    """`content` (JSON values, no NaN) as readable JSON, its digest among it; the same content, the same bytes."""
+    plain = json.loads(json.dumps(content, allow_nan=False))
+    whole = {**plain, _DIGEST: _digest(plain)}
+    return (json.dumps(whole, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
+def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None = None) -> dict[str, Any]:
+    """The content without its digest; `address` and `what` it is, such as 'a seal', name it in messages.
+
+    CorruptObject if it is no JSON object or not the content that was written, or names another 'schema_version' than
+    `known_format`, where one is given.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise CorruptObject(f"{address} is not {what}: it is not JSON ({e}). Restore it from a copy.") from e
+    if not isinstance(content, dict):
+        raise CorruptObject(f"{address} is not {what}: it is JSON but no object. Restore it from a copy.")
+    found_format = content.get(_FORMAT)
+    if known_format is not None and type(found_format) is int and found_format != known_format:
+        raise CorruptObject(
+            f"{address} is not {what} of a known format: it names format {found_format}, and only {known_format} is "
+            "known here, so nothing of it is used. Read it with the rd-inspect that wrote it."
+        )
+    promised, found = content.pop(_DIGEST, None), _digest(content)
+    if promised != found or not _is_as_written(content, data):
+        raise CorruptObject(
+            f"{address} is not {what} as it was written but edited or damaged since: its content has the SHA-256 "
+            f"{found}, and it promises {promised}. Restore it from a copy."
+        )
+    return content
+
+
+def _is_as_written(content: Mapping[str, Any], data: bytes) -> bool:
+    """To the byte: the same content has other spellings, such as 1.50 or a key twice, and nobody but a person or a
+    flipped bit writes them."""
+    try:
+        return to_bytes(content) == data
+    except ValueError:  # NaN
+        return False
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
