@@ -18,10 +18,11 @@ from prometheus_client.core import Metric
 
 from flows.metrics import CategoryNight, Night, RunHistory, history_in, night_metrics, registry, run_metrics
 from flows.settings import Settings
-from storage import models, scores, seals
+from storage import models, seals
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.records import Partition
+from storage.rows_in_force import rows_in_force
 from tasks.write_run_report import CategoryOutcome
 
 _PAGE = 200
@@ -82,9 +83,8 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
     seal = seals.read_seal(store, Partition(outcome.category, day, version)) if version else None
     if version is None or seal is None:
         return CategoryNight(outcome.category, outcome.state, version, seconds_by_stage=outcome.seconds_by_stage)
-    parts = [part.key for plan in seal.plans for part in plan.parts]
-    columns = ("status", "is_anomalous", "decision", "captured_at")
-    rows = pa.concat_tables([scores.read_columns(store, part, columns) for part in parts])
+    columns = ("image_key", "status", "is_anomalous", "decision", "captured_at")
+    rows = pa.concat_tables(rows_in_force(store, [seal], columns))
     champion = models.read_champion(store, outcome.category)
     return CategoryNight(
         category=outcome.category,
@@ -93,7 +93,7 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
         images={"ok": 0, "unreadable": 0, "rejected": 0, **Counter(rows["status"].to_pylist())},
         anomalous=rows["is_anomalous"].to_pylist().count(True),
         review=rows["decision"].to_pylist().count("review"),
-        batches=len(parts),
+        batches=sum(len(plan.parts) for plan in seal.plans),
         newest_arrival=max(rows["captured_at"].to_pylist(), default=None),
         champion_since=champion.since if champion and champion.version == version else None,
         seconds_by_stage=outcome.seconds_by_stage,

@@ -146,9 +146,7 @@ def _split(rows: pa.Table, plans: pa.Table) -> tuple[pa.Table, pa.Table]:
         return rows, rows.slice(0, 0)
     numbered = rows.append_column("_row", pa.array(range(len(rows)), pa.int64()))
     with duckdb.connect() as connection:
-        connection.register(
-            "scores", numbered.select(["_row", "image_key", "scored_at", "model_version", "map_store"])
-        )
+        connection.register("scores", numbered.select(["_row", "image_key", "model_version", "map_store"]))
         connection.register("seals", plans)
         first = (
             f"SELECT _row, {LATEST_FIRST} = 1 AS first FROM scores LEFT JOIN seals USING (map_store) ORDER BY _row"

@@ -186,5 +186,5 @@ def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> 
         size = max((part.rows for part in only.parts), default=0)
         if manifests.plan_digest(listed, partition.model_version, preprocessing, size, only.engine) == only.digest:
             return len(listed)
-    covered = seals.sealed_images(window.store, seal)
-    return sum((image.key, image.etag) in covered for image in listed)
+    known = seals.images_in_force(window.store, seal)
+    return sum(known.get(image.key) == image.etag for image in listed)

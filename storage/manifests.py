@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 
@@ -27,12 +27,16 @@ _GROUP_ROWS = 4096
 
 
 def plan_digest(
-    images: Iterable[ObjectInfo], model_version: str, preprocessing: str, batch_size: int, engine: str = TORCH
+    images: Iterable[ObjectInfo],
+    model_version: str,
+    preprocessing: str,
+    batch_size: int,
+    engine: str = TORCH,
+    supersedes: str | None = None,
 ) -> str:
-    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, and of what is done with them."""
-    done = [model_version, preprocessing, batch_size]
-    # Without torch's name the plans of stores from before there were engines keep theirs.
-    done += [engine] if engine != TORCH else []
+    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, of what is done with them, and of the
+    plan before: an image that is what it once was, and was another meanwhile, makes a plan of its own."""
+    done = [model_version, preprocessing, batch_size, engine, supersedes]
     # One JSON text a line: no key can look like the border between two.
     digest = hashlib.sha256(json.dumps(done).encode())
     for image in images:
@@ -55,11 +59,12 @@ def publish_plan(
     run_id: str,
     planned_at: datetime,
     engine: str = TORCH,
+    supersedes: str | None = None,
 ) -> Plan:
-    """Fix what is to be scored, and return the plan in force.
+    """Fix what is to be scored, and return the plan in force. `supersedes` as in Plan.
 
-    The same images, model, preprocessing, batch size and engine have the same plan: if one is there, it is returned,
-    with the run id and time of the run that made it. StorageError if there are no images, or one twice.
+    The same images, model, preprocessing, batch size, engine and plan before have the same plan: if one is there, it
+    is returned, with the run id and time of the run that made it. StorageError if there are no images, or one twice.
     """
     ordered = sorted(images, key=lambda image: image.key)
     for before, image in pairwise(ordered):
@@ -71,7 +76,7 @@ def publish_plan(
             "in batches of 1 or more."
         )
     category, run_date = partition.category, partition.run_date
-    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine)
+    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine, supersedes)
     plan = Plan(
         partition=partition,
         digest=digest,
@@ -82,6 +87,7 @@ def publish_plan(
         run_id=run_id,
         planned_at=planned_at,
         engine=engine,
+        supersedes=supersedes,
     )
     return write_manifest(store, plan, ordered)
 
@@ -132,11 +138,11 @@ def read_manifest_slice(store: Store, key: str, start: int, stop: int) -> list[O
         return _infos(file.read_row_groups(groups).slice(start - first, stop - start)) if groups else []
 
 
-def read_image_versions(store: Store, key: str) -> set[tuple[str, str]]:
-    """(key, etag) of every image of the manifest at `key`."""
+def read_columns(store: Store, key: str, *names: str) -> Iterator[tuple]:
+    """These columns of the manifest at `key`, an image at a time, in order."""
     with parquet.opened(store, key) as file:
-        table = file.read(columns=["key", "etag"])
-    return set(zip(table["key"].to_pylist(), table["etag"].to_pylist(), strict=True))
+        table = file.read(columns=list(names))
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
 
 
 def _infos(table: pa.Table) -> list[ObjectInfo]:
@@ -156,6 +162,7 @@ def _plan_to_json(plan: Plan) -> dict:
         "run_id": plan.run_id,
         "planned_at": plan.planned_at.isoformat(),
         "engine": plan.engine,
+        "supersedes": plan.supersedes,
     }
 
 
@@ -171,7 +178,8 @@ def _plan_of(schema: pa.Schema, key: str, address: str) -> Plan:
             batch_size=kept["batch_size"],
             run_id=kept["run_id"],
             planned_at=datetime.fromisoformat(kept["planned_at"]),
-            engine=kept.get("engine", TORCH),
+            engine=kept["engine"],
+            supersedes=kept.get("supersedes"),
         )
     except (KeyError, ValueError, TypeError) as e:
         raise CorruptObject(

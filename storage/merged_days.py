@@ -37,9 +37,10 @@ _FILES = ("latest", "superseded")
 # A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
 LATEST_FIRST = """row_number() OVER (
     PARTITION BY scores.image_key
-    ORDER BY scores.scored_at DESC, seals.sealed_at DESC NULLS LAST, scores.model_version DESC
+    ORDER BY seals.sealed_at DESC NULLS LAST, scores.model_version DESC
 )"""
-"""1 for the row of an image that holds, of `scores` LEFT JOIN `seals` by map_store"""
+"""1 for the row of an image that holds, of `scores` LEFT JOIN `seals` by map_store; storage.rows_in_force has the
+same order"""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class Plan:
 
     partition: Partition
     digest: str
-    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing, batch size and engine."""
+    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing, batch size, engine and
+    `supersedes`"""
     manifest: str
     """key of the manifest"""
     map_store: str
@@ -48,6 +49,8 @@ class Plan:
     """UTC; likewise of the first run"""
     engine: str = TORCH
     """the library that computes the scores, with its version unless it is torch: 'openvino 2026.4.1'"""
+    supersedes: str | None = None
+    """digest of the sealed plan that had one of these images last, as another picture; None if all are new"""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """Seals: the marker, written last, that says which plans of a partition are completely scored."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast, get_args, get_origin
 
 from storage import checked_json, layout
 from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound
-from storage.manifests import read_image_versions
+from storage.manifests import read_columns
 from storage.records import TORCH, Partition
 from storage.store import Store
 from storage.swap import swap
@@ -52,6 +52,8 @@ class SealedPlan:
     """the plan's"""
     manifest_digest: str = ""
     """SHA-256 (hex) of the manifest's bytes; '' if nobody took it"""
+    supersedes: str | None = None
+    """the plan's"""
 
     @property
     def library(self) -> str:
@@ -70,7 +72,7 @@ class Seal:
     run_id: str
     """of the latest plan"""
     plans: tuple[SealedPlan, ...]
-    """in the order they were sealed"""
+    """in the order they were sealed, `sealed_at` growing: of an image that several have the last one holds"""
 
 
 def read_seal(store: Store, partition: Partition) -> Seal | None:
@@ -85,12 +87,13 @@ def read_seal(store: Store, partition: Partition) -> Seal | None:
 def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Seal:
     """Seal one more plan and return the seal in force; sealing the same plan again changes nothing.
 
-    Conflict if a plan sealed before or meanwhile covers some of the same images in the same version: their
-    rows would count twice. Conflict if it was scored by another library: a partition is scored by one.
+    It is sealed later than the plans before it, whatever its clock says: the last word is the last seal's. Conflict
+    if another plan than the one it supersedes had some of its images last: they were sealed meanwhile, as they are or
+    as another picture. Conflict if it was scored by another library: a partition is scored by one.
     """
     key = _key(partition)
     in_force: Seal | None = None
-    mine: set[tuple[str, str]] = set()
+    mine: set[str] = set()
 
     def change(data: bytes | None) -> bytes | None:
         nonlocal in_force, mine
@@ -101,7 +104,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
         if any(plan.digest == sealed_plan.digest for plan in in_force.plans):
             return None
         _refuse_other_library(in_force, sealed_plan)
-        mine = mine or read_image_versions(store, sealed_plan.manifest)
+        mine = mine or _keys(store, sealed_plan)
         _refuse_overlap(store, in_force, sealed_plan, mine)
         in_force = _sealed(in_force, sealed_plan)
         return _to_bytes(in_force)
@@ -115,9 +118,19 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
     return in_force
 
 
-def sealed_images(store: Store, seal: Seal) -> set[tuple[str, str]]:
-    """(image key, etag) of every image the seal covers."""
-    return set().union(*(read_image_versions(store, plan.manifest) for plan in seal.plans))
+def images_in_force(store: Store, seal: Seal) -> dict[str, str]:
+    """Image key -> etag of every image the seal covers, in the version that was sealed last."""
+    found: dict[str, str] = {}
+    for plan in seal.plans:
+        found.update(read_columns(store, plan.manifest, "key", "etag"))
+    return found
+
+
+def last_plan_with(store: Store, seal: Seal | None, keys: Collection[str]) -> SealedPlan | None:
+    """The sealed plan that had one of these images last."""
+    wanted = set(keys)
+    plans = reversed(seal.plans if seal else ())
+    return next((plan for plan in plans if not wanted.isdisjoint(_keys(store, plan))), None)
 
 
 def list_seals(store: Store, *, run_date: date | None = None, category: str | None = None) -> Iterator[Seal]:
@@ -139,7 +152,14 @@ def _key(partition: Partition) -> str:
 
 
 def _sealed(seal: Seal, plan: SealedPlan) -> Seal:
+    """Clocks of several machines differ, and readers go by the time."""
+    if seal.plans:
+        plan = replace(plan, sealed_at=max(plan.sealed_at, seal.plans[-1].sealed_at + timedelta(microseconds=1)))
     return replace(seal, sealed_at=plan.sealed_at, run_id=plan.run_id, plans=(*seal.plans, plan))
+
+
+def _keys(store: Store, plan: SealedPlan) -> set[str]:
+    return {key for (key,) in read_columns(store, plan.manifest, "key")}
 
 
 def _refuse_other_library(seal: Seal, plan: SealedPlan) -> None:
@@ -152,15 +172,15 @@ def _refuse_other_library(seal: Seal, plan: SealedPlan) -> None:
             )
 
 
-def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[tuple[str, str]]) -> None:
-    for other in seal.plans:
-        both = mine & read_image_versions(store, other.manifest)
-        if both:
-            raise Conflict(
-                f"plan {plan.digest} has {len(both)} images, such as {min(both)[0]!r}, that plan {other.digest} "
-                f"of run {other.run_id} has sealed meanwhile: they would count twice, so it is not sealed. "
-                "Plan again; only images without a sealed row are left."
-            )
+def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[str]) -> None:
+    other = last_plan_with(store, seal, mine)
+    if other is not None and other.digest != plan.supersedes:
+        both = mine & _keys(store, other)
+        raise Conflict(
+            f"plan {plan.digest} has {len(both)} images, such as {min(both)!r}, that plan {other.digest} "
+            f"of run {other.run_id} has sealed meanwhile: they would count twice, so it is not sealed. "
+            "Plan again; only images without a sealed row are left."
+        )
 
 
 def _to_bytes(seal: Seal) -> bytes:
@@ -212,7 +232,7 @@ def _value(name: str, kind: Any, kept: object) -> Any:
         return tuple(_value(name, get_args(kind)[0], one) for one in kept)
     if kind is int and type(kept) is int and kept >= 0:
         return kept
-    if kind is str and isinstance(kept, str):
+    if (kind in (str, str | None) and isinstance(kept, str)) or (kind == str | None and kept is None):
         return kept
     if kind is date and isinstance(kept, str):
         return date.fromisoformat(kept)

@@ -130,23 +130,26 @@ def _seal_findings(
 
 
 def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
-    times = Counter(image for plan in seal.plans for image in manifests.read_image_versions(store, plan.manifest))
-    double = sorted(key for (key, _), count in times.items() if count > 1)
+    """An image may be sealed again once it was another picture; as the same one twice in a row it counts twice."""
+    known: dict[str, str] = {}
+    double = set[str]()
+    for plan in seal.plans:
+        images = dict(manifests.read_columns(store, plan.manifest, "key", "etag"))
+        double |= {key for key, etag in images.items() if known.get(key) == etag}
+        known |= images
     if double:
         cure = f"Remove it, then: {_backfill(store, seal.partition)}"
-        what = f"{len(double)} images are sealed twice, such as {double[0]!r}"
+        what = f"{len(double)} images are sealed twice, such as {min(double)!r}"
         yield Finding(what, _seal_key(seal.partition), "they count twice", cure)
 
 
 def _image_findings(store: Store, images: Store, seal: Seal, *, in_force: bool) -> Iterator[Finding]:
     """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
     where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
-    known: defaultdict[str, set[str]] = defaultdict(set)
-    for key, etag in seals.sealed_images(store, seal):
-        known[key].add(etag)
+    known = seals.images_in_force(store, seal)
     listed = {image.key: image.etag for image in list_images(images, where.category, where.run_date)}
     late = sorted(listed.keys() - known.keys())
-    changed = sorted(key for key, etag in listed.items() if key in known and etag not in known[key])
+    changed = sorted(key for key, etag in listed.items() if key in known and etag != known[key])
     gone = sorted(known.keys() - listed.keys())
     version, cure = where.model_version, _backfill(store, where)
     if changed:

@@ -1,7 +1,6 @@
 """What a run's report tells of a sealed partition, read part by part: a night is never held whole."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from storage import scores
 from storage.filesystem import Store
+from storage.rows_in_force import rows_in_force
 from storage.seals import Seal
 
 _BY_SCORE = [("score", "descending"), ("image_key", "ascending")]
@@ -60,26 +60,9 @@ class NightSummary:
 def summarise_night(store: Store, seal: Seal, *, worst: int, errors: int) -> NightSummary:
     """Every sealed row of the partition that no later one of the same image has replaced."""
     found = NightSummary(worst, errors)
-    for table in _latest_rows(store, seal):
+    for table in rows_in_force(store, [seal]):
         found.add(table)
     return found
-
-
-def _latest_rows(store: Store, seal: Seal) -> Iterator[pa.Table]:
-    """Plans stand in the order of their seals, and a plan holds an image once: only the keys of the later ones, which
-    are few, need to be known."""
-    replaced_by: dict[str, int] = {}
-    for number, plan in enumerate(seal.plans[1:], 1):
-        for part in plan.parts:
-            keys = scores.read_columns(store, part.key, ["image_key"])["image_key"]
-            replaced_by.update(dict.fromkeys(keys.to_pylist(), number))
-    for number, plan in enumerate(seal.plans):
-        for part in plan.parts:
-            table = scores.read_part(store, part.key)
-            if replaced_by:
-                last = [replaced_by.get(key, number) == number for key in table["image_key"].to_pylist()]
-                table = table.filter(pa.array(last, pa.bool_()))
-            yield table
 
 
 def _prefixes(digests: Any) -> NDArray[np.uint64]:

@@ -68,17 +68,17 @@ class PartitionPlan:
 
 @task(name="plan-batches", task_run_name="plan {job.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def plan_batches(job: PartitionJob) -> PartitionPlan:
-    """List the images of the job's category and day, leave out what is sealed, write the manifest and the empty map
-    array for the rest. The same images make the same plan, whoever plans them.
+    """List the images of the job's category and day, leave out those whose last sealed row is of what they are now,
+    write the manifest and the empty map array for the rest. The same images make the same plan, whoever plans them.
 
     Raises EngineUnavailable if there is something to score, and its library is not installed here.
     """
     store = open_store(job.store_uri)
     listed = list(images.list_images(open_store(job.images_uri, read_only=True), job.category, job.run_date))
     seal = seals.read_seal(store, job.partition)
-    done = seals.sealed_images(store, seal) if seal else set()
-    to_score = [image for image in listed if (image.key, image.etag) not in done]
-    plan = _publish(store, job, to_score, _engine(job, seal)) if to_score else None
+    known = seals.images_in_force(store, seal) if seal else {}
+    to_score = [image for image in listed if known.get(image.key) != image.etag]
+    plan = _publish(store, job, to_score, seal) if to_score else None
     return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan)
 
 
@@ -113,7 +113,8 @@ def _engine(job: PartitionJob, seal: Seal | None) -> str:
     return engine_here(library)
 
 
-def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], engine: str) -> Plan:
+def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], seal: Seal | None) -> Plan:
+    before = seals.last_plan_with(store, seal, [image.key for image in to_score])
     plan = manifests.publish_plan(
         store,
         job.partition,
@@ -122,7 +123,8 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], engine
         batch_size=min(job.batch_images or batch_size_for(len(to_score)), len(to_score)),
         run_id=job.run_id,
         planned_at=job.planned_at,
-        engine=engine,
+        engine=_engine(job, seal),
+        supersedes=before.digest if before else None,
     )
     anomaly_maps.create_maps(
         store,

@@ -45,5 +45,6 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
             sealed_at=sealed_at,
             engine=plan.engine,
             manifest_digest=content_digest(store.read(plan.manifest)),
+            supersedes=plan.supersedes,
         ),
     )

@@ -88,14 +88,17 @@ def put_day(
     names = names or [f"{i:04}.png" for i in range(day.images)]
     planned_at = datetime(when.year, when.month, when.day, tzinfo=UTC) + timedelta(days=1, hours=1 + later)
     keys = [image_key(category, when, name) for name in names]
+    partition = Partition(category, when, version)
+    before = seals.last_plan_with(store, seals.read_seal(store, partition), keys)
     plan = manifests.publish_plan(
         store,
-        Partition(category, when, version),
+        partition,
         [ObjectInfo(key, etag, 1, planned_at) for key in keys],
         preprocessing=PREPROCESSING_VERSION,
         batch_size=max(1, len(keys)),
         run_id=f"run-{later}",
         planned_at=planned_at,
+        supersedes=before.digest if before else None,
     )
     threshold = models.read_card(store, category, version)["threshold"]["value"]
     rows = [_row(plan.map_store, plan.run_id, planned_at, version, key, etag, threshold) for key in sorted(keys)]
@@ -107,6 +110,7 @@ def put_day(
     sealed = SealedPlan(
         plan.manifest, plan.digest, plan.map_store, count, count - bad, bad, 0, alarms,
         (SealedPart(part, count, digest),), plan.run_id, planned_at + timedelta(minutes=5),
+        supersedes=plan.supersedes,
     )  # fmt: skip
     seals.add_plan(store, plan.partition, sealed)
     return rows

@@ -71,7 +71,11 @@ def put_night(
     """Images, maps, scores, seal, masks and labels of a night; another call adds a plan to the same seal."""
     partition = Partition(category, day, version)
     infos = [_image(store, image_key(category, day, shot.name), seed, name) for seed, shot in enumerate(shots)]
-    plan = publish_plan(store, partition, infos, preprocessing="p1", batch_size=8, run_id=name, planned_at=NOW)
+    before = seals.last_plan_with(store, seals.read_seal(store, partition), [info.key for info in infos])
+    plan = publish_plan(
+        store, partition, infos, preprocessing="p1", batch_size=8, run_id=name, planned_at=NOW,
+        supersedes=before.digest if before else None,
+    )  # fmt: skip
     create_maps(store, plan.map_store, images=len(shots), height=SIDE, width=SIDE, batch_size=8)
     parts = []
     for index in range(0, len(shots), 8):
@@ -87,9 +91,10 @@ def put_night(
         store,
         partition,
         seals.SealedPlan(
-            plan.manifest, plan.digest, plan.map_store, len(shots), ok, len(shots) - ok, 0, 0, tuple(parts), name, NOW
+            plan.manifest, plan.digest, plan.map_store, len(shots), ok, len(shots) - ok, 0, 0, tuple(parts), name,
+            NOW, supersedes=plan.supersedes,
         ),
-    )
+    )  # fmt: skip
     labels.write_labels(store, category, list(_labels(store, category, day, shots)), f"{name}-{day}")
     return partition
 

@@ -1,6 +1,6 @@
 """The sealed scores of one model version over a window of days: each image once, by its latest row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rd_core.drift.causes import STATISTICS
 from storage import scores, seals
 from storage.filesystem import Store
-from storage.seals import Seal, SealedPlan
+from storage.rows_in_force import rows_in_force
 
-_COLUMNS = ("image_key", "score", "status", "scored_at", *STATISTICS)
+_COLUMNS = ("image_key", "score", "status", *STATISTICS)
 _READERS = 8
 """threads: the parts are small, so a store's time to answer is most of the reading"""
 
@@ -66,38 +66,11 @@ def read_window(store: Store, category: str, version: str, first_day: date, last
 
 
 def rows_of_day(store: Store, category: str, version: str, day: date, columns: Sequence[str]) -> pa.Table:
-    """The rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key and scored_at."""
+    """The rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key."""
     sealed = list(seals.list_seals(store, run_date=day, category=category))
     if all(seal.partition.model_version != version for seal in sealed):
         return _empty(columns)
-    return pa.concat_tables([_empty(columns), *_latest(store, sealed, version, columns)])
-
-
-def _latest(store: Store, sealed: list[Seal], version: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of `version` that no later plan, of this version or another, has replaced. A plan holds an image
-    once, so that a day of one plan needs no comparison."""
-    plans = [
-        (seal.partition.model_version, plan, _read(store, plan, columns)) for seal in sealed for plan in seal.plans
-    ]
-    plans = sorted((one for one in plans if one[2].num_rows), key=_age)
-    if len(plans) == 1:
-        yield plans[0][2]
-        return
-    last = {key: number for number, (_, _, table) in enumerate(plans) for key in table["image_key"].to_pylist()}
-    for number, (its_version, _, table) in enumerate(plans):
-        if its_version == version:
-            yield table.filter(pa.array([last[key] == number for key in table["image_key"].to_pylist()], pa.bool_()))
-
-
-def _age(planned: tuple[str, SealedPlan, pa.Table]) -> tuple:
-    """As the view `latest` of storage.queries orders them: all rows of a plan bear its time as theirs."""
-    version, plan, table = planned
-    return table["scored_at"][0].as_py(), plan.sealed_at, version
-
-
-def _read(store: Store, plan: SealedPlan, columns: Sequence[str]) -> pa.Table:
-    parts = (scores.read_columns(store, part.key, columns) for part in plan.parts)
-    return pa.concat_tables([_empty(columns), *parts])
+    return pa.concat_tables([_empty(columns), *rows_in_force(store, sealed, columns, version=version)])
 
 
 def _empty(columns: Sequence[str]) -> pa.Table:

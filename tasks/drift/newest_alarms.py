@@ -13,7 +13,7 @@ from tasks.drift.drift_window import rows_of_day
 from tasks.scored_picture import scored_image
 
 _COLUMNS = (
-    *("image_key", "scored_at", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),
+    *("image_key", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),
     *("map_store", "map_index"),
 )
 _NOT_ASKED = {"label": None, "kind": None, "mask_key": None}

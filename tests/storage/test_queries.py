@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from storage import layout, scores
+from storage.compaction import merge_days
 from storage.errors import QueryError
 from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import Label, write_labels
@@ -17,7 +18,7 @@ from storage.manifests import publish_plan
 from storage.queries import connect, run_query
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow, write_part
-from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
 from tests.object_stores import Bucket
 from tests.storage.faulty_store import objects
 
@@ -44,7 +45,11 @@ def score_night(
     """Score these images (name: score) as one plan of one part."""
     partition = Partition("cloth", row.run_date, version)
     images = [ObjectInfo(f"images/{name}", f"{name}-{scored_at}-{sealed_at}", 1, NOW) for name in sorted(found)]
-    plan = publish_plan(store, partition, images, preprocessing="p", batch_size=9, run_id="r", planned_at=NOW)
+    before = last_plan_with(store, read_seal(store, partition), [image.key for image in images])
+    plan = publish_plan(
+        store, partition, images, preprocessing="p", batch_size=9, run_id="r", planned_at=NOW,
+        supersedes=before.digest if before else None,
+    )  # fmt: skip
     rows = [
         replace(
             row,
@@ -62,11 +67,11 @@ def score_night(
     digest, count = write_part(store, key, rows)
     if seal:
         parts = (SealedPart(key, count, digest),)
-        add_plan(
-            store,
-            partition,
-            SealedPlan(plan.manifest, plan.digest, plan.map_store, count, count, 0, 0, count, parts, "r", sealed_at),
-        )
+        sealed = SealedPlan(
+            plan.manifest, plan.digest, plan.map_store, count, count, 0, 0, count, parts, "r", sealed_at,
+            supersedes=plan.supersedes,
+        )  # fmt: skip
+        add_plan(store, partition, sealed)
 
 
 def test_only_sealed_rows_are_seen(store: Store, ok_row: ScoreRow) -> None:
@@ -82,20 +87,28 @@ def test_only_sealed_rows_are_seen(store: Store, ok_row: ScoreRow) -> None:
 
 def test_latest_has_each_image_once(store: Store, ok_row: ScoreRow) -> None:
     score_night(store, ok_row, {"a": 1.0, "b": 2.0, "c": 3.0})
-    score_night(store, ok_row, {"b": 20.0}, version="v2", scored_at=NOW + timedelta(hours=1))
-    score_night(
-        store,
-        ok_row,
-        {"c": 30.0},
-        version="v3",
-        scored_at=NOW - timedelta(hours=1),
-        sealed_at=NOW + timedelta(hours=3),
-    )
-    # Scored in the same instant: the one that was sealed later.
-    score_night(store, ok_row, {"a": 10.0}, version="v0", sealed_at=NOW + timedelta(hours=2))
+    later = {"sealed_at": NOW + timedelta(hours=3)}
+    # By the seals: when a run planned what it scored says nothing.
+    score_night(store, ok_row, {"a": 0.0}, version="v2", scored_at=NOW + timedelta(1), sealed_at=NOW - timedelta(1))
+    score_night(store, ok_row, {"b": 20.0}, version="v2", **later)
+    score_night(store, ok_row, {"c": 30.0}, version="v0", scored_at=NOW - timedelta(1), **later)
+    score_night(store, ok_row, {"c": 300.0})  # of v1 once more, by a clock that runs behind
     found = run_query(store, "SELECT image_key, score FROM latest ORDER BY image_key")
-    assert found["score"].to_pylist() == [10.0, 20.0, 3.0]
-    assert run_query(store, "SELECT image_key FROM scores").num_rows == 6
+    assert found["score"].to_pylist() == [1.0, 20.0, 30.0]
+    assert run_query(store, "SELECT image_key FROM scores").num_rows == 7
+
+
+def test_a_picture_that_was_put_back_has_the_row_it_was_sealed_with_last(local: LocalStore, ok_row: ScoreRow) -> None:
+    """The third plan was made by a run that was killed before the second began, and taken up again."""
+    score_night(local, ok_row, {"a": 1.0, "b": 1.0})
+    score_night(local, ok_row, {"a": 2.0}, scored_at=NOW + timedelta(hours=2), sealed_at=NOW + timedelta(hours=3))
+    score_night(local, ok_row, {"a": 3.0}, scored_at=NOW + timedelta(hours=1))
+    asked = "SELECT score FROM latest ORDER BY image_key"
+    assert run_query(local, asked)["score"].to_pylist() == [3.0, 1.0]
+    merge_days(local, now=NOW)
+    for info in local.list("scores/"):
+        local.remove(info.key)
+    assert run_query(local, asked)["score"].to_pylist() == [3.0, 1.0]
 
 
 def test_labels_and_seals_can_be_joined(store: Store, ok_row: ScoreRow) -> None:

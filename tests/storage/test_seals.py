@@ -13,21 +13,25 @@ from storage.errors import Conflict, CorruptObject
 from storage.filesystem import LocalStore, Store, open_store
 from storage.manifests import publish_plan
 from storage.records import ObjectInfo, Partition, Plan
-from storage.seals import SealedPart, SealedPlan, add_plan, list_seals, read_seal, sealed_images
+from storage.seals import SealedPart, SealedPlan, add_plan, images_in_force, list_seals, read_seal
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 
 
-def planned(store: Store, partition: Partition, images: list[ObjectInfo]) -> Plan:
-    return publish_plan(store, partition, images, preprocessing="p1", batch_size=4, run_id="run-1", planned_at=NOW)
+def planned(store: Store, partition: Partition, images: list[ObjectInfo], supersedes: str | None = None) -> Plan:
+    return publish_plan(
+        store, partition, images, preprocessing="p1", batch_size=4, run_id="run-1", planned_at=NOW,
+        supersedes=supersedes,
+    )  # fmt: skip
 
 
 def sealed(plan: Plan, run_id: str = "run-1") -> SealedPlan:
     part = SealedPart(f"scores/part-{plan.digest}.parquet", plan.images, "d" * 64)
     return SealedPlan(
-        plan.manifest, plan.digest, plan.map_store, plan.images, plan.images, 0, 0, 1, (part,), run_id, NOW
-    )
+        plan.manifest, plan.digest, plan.map_store, plan.images, plan.images, 0, 0, 1, (part,), run_id, NOW,
+        supersedes=plan.supersedes,
+    )  # fmt: skip
 
 
 @pytest.fixture(params=["local", "seaweed_s3"])
@@ -42,13 +46,13 @@ def test_a_seal_is_read_as_written(store: Store, partition: Partition, images: l
     one = add_plan(store, partition, first)
     assert read_seal(store, partition) == one
     assert one.plans == (first,)
-    assert sealed_images(store, one) == {(image.key, image.etag) for image in images[:4]}
+    assert images_in_force(store, one) == {image.key: image.etag for image in images[:4]}
     later = replace(second, run_id="run-2", sealed_at=NOW + timedelta(hours=1))
     both = add_plan(store, partition, later)
     assert read_seal(store, partition) == both
     assert both.plans == (first, later)
     assert (both.run_id, both.sealed_at) == ("run-2", NOW + timedelta(hours=1))
-    assert sealed_images(store, both) == {(image.key, image.etag) for image in images}
+    assert images_in_force(store, both) == {image.key: image.etag for image in images}
 
 
 def test_sealing_the_same_plan_again_changes_nothing(
@@ -67,8 +71,45 @@ def test_images_are_not_sealed_twice(local: LocalStore, partition: Partition, im
     with pytest.raises(Conflict, match=r"has 1 images, such as 'images/cloth/2026-03-02/005.png'.*run-1"):
         add_plan(local, partition, sealed(planned(local, partition, images[5:]), "run-2"))
     assert read_seal(local, partition) == before
-    # A new version of an image is not the same image.
-    add_plan(local, partition, sealed(planned(local, partition, [replace(images[5], etag="new"), *images[6:]])))
+
+
+def test_an_image_may_be_sealed_again_by_a_plan_that_knows_of_the_last_one(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    """A picture is replaced, and put back: three plans, and the last has the last word."""
+    one, other = images[0], replace(images[0], etag="other")
+    first = planned(local, partition, [one])
+    second = planned(local, partition, [other], supersedes=first.digest)
+    third = planned(local, partition, [one], supersedes=second.digest)
+    assert len({first.digest, second.digest, third.digest}) == 3
+    for plan, etag in ((first, one.etag), (second, other.etag), (third, one.etag)):
+        assert images_in_force(local, add_plan(local, partition, sealed(plan))) == {one.key: etag}
+    assert len(add_plan(local, partition, sealed(first)).plans) == 3  # sealed already: the order stays
+
+
+def test_a_plan_that_missed_a_seal_is_not_sealed(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    first = planned(local, partition, images[:2])
+    add_plan(local, partition, sealed(first))
+    changed = [replace(image, etag="other") for image in images[:2]]
+    late, blind = (planned(local, partition, [*changed, images[5]], before) for before in (first.digest, None))
+    add_plan(local, partition, sealed(planned(local, partition, [replace(images[1], etag="third")], first.digest)))
+    for plan in (late, blind):
+        with pytest.raises(Conflict, match="Plan again"):
+            add_plan(local, partition, sealed(plan))
+
+
+def test_seals_come_one_after_the_other_whatever_clocks_say(
+    local: LocalStore, partition: Partition, images: list[ObjectInfo]
+) -> None:
+    plans = [sealed(planned(local, partition, [image])) for image in images[:3]]
+    for plan, hours in zip(plans, (0, -5, -5), strict=True):
+        seal = add_plan(local, partition, replace(plan, sealed_at=NOW + timedelta(hours=hours)))
+    assert [plan.digest for plan in seal.plans] == [plan.digest for plan in plans]
+    assert [plan.sealed_at - NOW for plan in seal.plans] == [timedelta(microseconds=number) for number in range(3)]
+    assert seal.sealed_at == seal.plans[-1].sealed_at
+    assert read_seal(local, partition) == seal
 
 
 def test_of_many_runs_sealing_at_once_none_is_lost(

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from storage import anomaly_maps, checked_json, layout, models, parquet, scores
+from storage import anomaly_maps, checked_json, layout, models, parquet, scores, seals
 from storage.errors import TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.findings import Finding
@@ -129,6 +129,25 @@ def test_each_damage_is_told_with_its_cure(local: LocalStore, night: Night, name
     # What concerns the array as a whole is told of each of its batches, for each is to be mended.
     assert len({(one.where, one.what) for one in deep}) == 1
     assert bool(shallow) != deep_only
+
+
+def test_an_image_that_is_sealed_twice_as_the_same_picture_is_told(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model(local)
+    put_images(local, "a", "b", "c")
+    put_night(local)
+    before = local.read(layout.image_key("cloth", DAY, "a"))
+    for data in (b"another", before):  # a picture that is replaced and put back is three pictures
+        local.write(layout.image_key("cloth", DAY, "a"), data)
+        put_night(local, only=["a"])
+    assert wrong(local) == []
+    monkeypatch.setattr(seals, "_refuse_overlap", lambda *_: None)
+    put_night(local, only=["a", "b"])
+    [found] = wrong(local)
+    assert (found.what, found.consequence) == (
+        f"2 images are sealed twice, such as {layout.image_key('cloth', DAY, 'a')!r}", "they count twice",
+    )  # fmt: skip
 
 
 def test_of_two_batches_each_is_told(local: LocalStore, night: Night) -> None:

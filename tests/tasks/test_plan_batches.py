@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from rd_core.config import MICRO_BATCH
 from storage import manifests
 from storage.filesystem import Store
+from storage.images import content_digest
 from storage.layout import image_key
-from storage.records import Batch
+from storage.queries import run_query
+from storage.records import Receipt
 from tasks.plan_batches import (
     FEWEST_TASKS,
     LARGEST_BATCH,
@@ -23,7 +25,8 @@ from tasks.plan_batches import (
 )
 from tasks.score_batch import score_batch
 from tasks.seal_partition import IncompletePartition, seal_partition
-from tests.factories import DAY, NOW, pinned, png, put_images, put_model
+from tests.factories import DAY, NOW, pinned, png, put_images
+from tests.stub_scorer import warm_stub
 
 
 def job(store: Store, run_id: str = "run-1", **changes: object) -> PartitionJob:
@@ -75,8 +78,12 @@ def test_other_work_has_another_name(store: Store, change: str) -> None:
     assert {batch.digest for batch in second.batches}.isdisjoint(batch.digest for batch in first.batches)
 
 
-def test_sealed_images_are_left_out_unless_they_changed(store: Store) -> None:
-    put_model(store, "cloth")
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
+
+
+def test_sealed_images_are_left_out_unless_they_changed(store: Store, warm: None) -> None:
     put_images(store, "cloth", ["a.png", "b.png"])
     score_and_seal(store, plan_batches.fn(job(store)))
     again = plan_batches.fn(job(store))
@@ -89,13 +96,30 @@ def test_sealed_images_are_left_out_unless_they_changed(store: Store) -> None:
     assert planned == [image_key("cloth", DAY, "b.png"), image_key("cloth", DAY, "c.png")]
 
 
-def test_nothing_is_sealed_before_every_row_is_there(store: Store) -> None:
-    put_model(store, "cloth")
-    put_images(store, "cloth", ["a.png", "b.png", "c.png"])
+def test_a_picture_that_is_put_back_is_scored_again_and_has_the_last_word(store: Store, warm: None) -> None:
+    [key] = put_images(store, "cloth", ["a.png"])
+    before, written = store.read(key), []
+    for data in (before, png(99), before, png(99)):
+        store.write(key, data)
+        planned = plan_batches.fn(job(store))
+        again = plan_batches.fn(job(store, "run-2"))
+        assert again.plan == planned.plan
+        score_and_seal(store, planned)
+        assert plan_batches.fn(job(store)).plan is None
+        rows = run_query(store, "SELECT content_digest FROM latest")["content_digest"].to_pylist()
+        assert rows == [content_digest(data)]
+        written.append(planned.plan)
+    assert len({plan.digest for plan in written}) == 4
+    assert [plan.supersedes for plan in written] == [None, *(plan.digest for plan in written[:-1])]
+    assert run_query(store, "SELECT 1 FROM scores").num_rows == 4
+
+
+def test_nothing_is_sealed_unless_every_row_is_there_once(store: Store) -> None:
+    put_images(store, "cloth", ["a.png", "b.png", "c.png", "d.png"])
     planned = plan_batches.fn(job(store, batch_images=2))
-    batches: list[Batch] = planned.batches
-    first = score_batch.fn(store.uri, store.uri, batches[0])
-    for receipts in ([first], [first, first]):
+    one, two, three = (Receipt(f"part-{name}", "d" * 64, 2, 2, 0, 0, 0) for name in "abc")
+    for receipts in ([one], [one, one], [one, two, three]):
         with pytest.raises(IncompletePartition, match="not sealed"):
             seal_partition.fn(store.uri, planned.plan, receipts, NOW)
     assert list(store.list("seals/")) == []
+    seal_partition.fn(store.uri, planned.plan, [one, two], NOW)

@@ -84,7 +84,7 @@ def test_only_the_columns_that_are_needed_are_read(store: Store, monkeypatch: py
     )
     monkeypatch.setattr(scores, "read_part", lambda *_: pytest.fail("a whole part was read"))
     read_window(store, "cloth", "v1", FIRST, LAST)
-    assert read == [("image_key", "score", "status", "scored_at", *STATISTICS)]
+    assert read == [("image_key", "score", "status", *STATISTICS)]
 
 
 def test_a_window_without_a_seal_is_empty(store: Store) -> None:
