@@ -194,7 +194,8 @@ def _weights(champion: Cost, candidate: Cost, settings: GateSettings) -> Check:
 
 
 def _no_dearer(name: str, before: float, after: float, most: float) -> Check:
-    words = f"{after / before:.2f} times the champion's, {most:g} times is the most"
+    ratio = f"{after / before:.2f} times the champion's" if before else f"{after:g}, the champion's is 0"
+    words = f"{ratio}, {most:g} times is the most"
     return Check(name, before, after, after - before, None, None, most, after <= most * before, words)
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rd_core.spread import is_none, scaled
+
 FEWEST = 8
 """values a median and its spread are taken from, where there are so many"""
 _TO_SIGMA = 0.6745
@@ -27,6 +29,7 @@ def robust_z(values: ArrayLike, days: ArrayLike, *, fewest: int = FEWEST) -> NDA
             f"{np.count_nonzero(~np.isfinite(x))} of {len(x)} values are not finite, so no median is certain. "
             "Leave out images that could not be scored."
         )
+    (x,), _ = scaled(x)
     z = np.zeros_like(x)
     for day in np.unique(when):
         own = when == day
@@ -44,5 +47,7 @@ def _near(when: NDArray[np.int64], day: int, fewest: int) -> NDArray[np.bool_]:
 def _standing_out(own: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = np.median(among)
     away = np.abs(among - middle)
-    spread = np.median(away) / _TO_SIGMA or away.mean() / _MEAN_TO_SIGMA
-    return np.asarray((own - middle) / spread) if spread > 0 else np.zeros_like(own)
+    for found in (np.median(away) / _TO_SIGMA, away.mean() / _MEAN_TO_SIGMA):
+        if not is_none(float(found), among):
+            return np.asarray((own - middle) / found)
+    return np.zeros_like(own)

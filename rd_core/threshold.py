@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binom, genpareto
 
 from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.spread import SMALLEST, scaled, unscaled
 
 ACCEPT, REVIEW, REJECT = DECISIONS = ("accept", "review", "reject")
 CONFIDENCE = 0.95
@@ -67,7 +68,8 @@ def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
     rank = n + 1 - math.floor((n + 1) * alpha + _ROUNDING)
     extrapolated = rank > n
     if extrapolated:
-        value = max(float(_tail_quantile(ordered[None], alpha)[0]), float(ordered[-1]))
+        (near,), exponent = scaled(ordered)
+        value = max(unscaled(float(_tail_quantile(near[None], alpha)[0]), exponent), float(ordered[-1]))
     else:
         value = float(ordered[rank - 1])
     low, high, interval = _interval(ordered, alpha, value, extrapolated)
@@ -112,25 +114,23 @@ def _interval(
     n = len(ordered)
     tail = (1 - CONFIDENCE) / 2
     if extrapolated:
-        resampled = _resampled_tail(ordered, alpha)
-        return (
-            min(float(np.quantile(resampled, tail)), value),
-            max(float(np.quantile(resampled, 1 - tail)), value),
-            "tail",
-        )
+        low, high = _resampled_tail(ordered, alpha, [tail, 1 - tail])
+        return min(low, value), max(high, value), "tail"
     lower_rank = int(binom.ppf(tail, n, 1 - alpha))
     upper_rank = int(binom.ppf(1 - tail, n, 1 - alpha)) + 1
     low = float(ordered[max(lower_rank, 1) - 1])
     if upper_rank <= n:
         return low, float(ordered[upper_rank - 1]), "order statistics"
-    beyond = float(np.quantile(_resampled_tail(ordered, alpha), 1 - tail))
+    (beyond,) = _resampled_tail(ordered, alpha, [1 - tail])
     return low, max(beyond, float(ordered[-1])), "order statistics and tail"
 
 
-def _resampled_tail(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """The fitted quantile of bootstrap samples, with a fixed seed: the same scores, the same interval."""
-    draws = np.random.default_rng(0).choice(ordered, size=(_RESAMPLES, len(ordered)))
-    return _tail_quantile(np.sort(draws, axis=1), alpha)
+def _resampled_tail(ordered: NDArray[np.float64], alpha: float, levels: list[float]) -> list[float]:
+    """Quantiles at `levels` of fits to bootstrap samples, with a fixed seed: the same scores, the same interval."""
+    (near,), exponent = scaled(ordered)
+    draws = np.random.default_rng(0).choice(near, size=(_RESAMPLES, len(near)))
+    found = np.quantile(_tail_quantile(np.sort(draws, axis=1), alpha), levels)
+    return [unscaled(float(one), exponent) for one in found]
 
 
 def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
@@ -144,8 +144,8 @@ def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.flo
     excess = ordered[:, n - exceedances :] - start[:, None]
     mean = excess.mean(axis=1)
     weights = np.arange(exceedances) / max(exceedances - 1, 1)
-    half_gap = np.maximum(2 * (excess * weights).mean(axis=1) - mean, 1e-12 * (mean + 1))
+    half_gap = np.maximum(2 * (excess * weights).mean(axis=1) - mean, np.maximum(1e-12 * mean, SMALLEST))
     shape = np.clip(2 - mean / half_gap, *_SHAPES)
-    scale = np.maximum(mean * (1 - shape), np.finfo(np.float64).tiny)
+    scale = np.maximum(mean * (1 - shape), SMALLEST)
     beyond = min(1.0, alpha * n / exceedances)
     return start + genpareto.isf(beyond, shape, scale=scale)

@@ -14,6 +14,10 @@ _ANCHORS = np.array(
 """dark violet over red to pale yellow, each step lighter than the one before, so that order shows without hue"""
 _FIRST_SEEN = 0.7
 """share of the threshold at which a map begins to show at all"""
+_THRESHOLDS = (1e-30, 1e30)
+"""what float32 can divide a map by"""
+_HIGHEST = float(np.finfo(np.float16).max)
+"""of a stored map"""
 _CONTOUR = np.array([0, 226, 255], np.uint8)
 
 
@@ -77,7 +81,7 @@ def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
 
 def _times_threshold(values: NDArray[np.float32], threshold: float | None) -> NDArray[np.float32]:
     if threshold is not None and threshold > 0:
-        return values / np.float32(threshold)
+        return values / np.float32(np.clip(threshold, *_THRESHOLDS))
     return values * np.float32(2 / max(float(values.max()), 1e-12))
 
 
@@ -88,9 +92,7 @@ def _opacity(ratio: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _resized(anomaly_map: NDArray[np.floating], width: int, height: int) -> NDArray[np.float32]:
     """Bilinear; a map larger than the picture is averaged down by Pillow's wider support."""
-    clean = np.nan_to_num(
-        np.asarray(anomaly_map, np.float32), nan=0.0, posinf=float(np.finfo(np.float16).max), neginf=0.0
-    )
+    clean = np.nan_to_num(np.asarray(anomaly_map, np.float32), nan=0.0).clip(0, _HIGHEST)
     return np.asarray(Image.fromarray(clean).resize((width, height), Image.Resampling.BILINEAR))
 
 

@@ -22,11 +22,13 @@ __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 # Before torch is imported: threads of one process would wait for each other where several share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Time says nothing on a shared machine, and a red run there must be one that anybody can repeat.
+# Time says nothing on a shared machine. The same examples every time: a red run must be one that anybody can repeat.
+settings.register_profile("same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+# What `make fuzz` draws is new, and what it finds becomes an @example of its test.
 settings.register_profile(
-    "here", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "fuzz", parent=settings.get_profile("same"), derandomize=False, max_examples=2000, print_blob=True
 )
-settings.load_profile("here")
+settings.load_profile("same")
 
 
 def pytest_configure(config: pytest.Config) -> None:

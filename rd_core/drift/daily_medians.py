@@ -1,5 +1,6 @@
 """An image statistic day by day, with the band in which a day's median is no news."""
 
+import math
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from rd_core.drift.causes import FEATURE_DISTANCE
 from rd_core.drift.settings import DriftSettings
-from rd_core.drift.shift import spread
 from rd_core.drift.window import Baseline, Window
+from rd_core.spread import scaled, spread, unscaled
 
 # 3 standard deviations; of a normal law's median that of n values is 1.2533 / sqrt(n).
 _CHANCE = 3 * 1.2533
@@ -68,9 +69,12 @@ def _counted(window: Window, baseline: Baseline) -> NDArray[np.bool_]:
 def _of_day(
     name: str, day: int, values: NDArray[np.float64], held: NDArray[np.float64], settings: DriftSettings
 ) -> DailyMedian:
-    low, median, high = (float(v) for v in np.quantile(values, [0.25, 0.5, 0.75]))
+    unit = spread(held)
+    (values, held), exponent = scaled(values, held)
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     middle = float(np.median(held))
     chance = _CHANCE * float(np.sqrt(1 / len(values) + 1 / len(held)))
-    reach = (settings.image_shift + chance) * spread(held)
+    reach = (settings.image_shift + chance) * math.ldexp(unit, -exponent)
     iso = date.fromordinal(day).isoformat()
-    return DailyMedian(name, iso, len(values), median, low, high, middle, middle - reach, middle + reach)
+    figures = (unscaled(float(v), exponent) for v in (median, low, high, middle, middle - reach, middle + reach))
+    return DailyMedian(name, iso, len(values), *figures)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom
 
 from rd_core.drift.settings import DriftSettings
-from rd_core.drift.shift import spread
 from rd_core.drift.window import Baseline, Window
+from rd_core.spread import at_least, is_none, scaled, spread, unscaled
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 KOLMOGOROV_SMIRNOV = "kolmogorov_smirnov"
@@ -49,13 +49,14 @@ class Distance:
 def distances(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[Distance, ...]:
     """Quantile shifts from the median into the tail, then Kolmogorov-Smirnov, Wasserstein and the population
     stability index (10 bins of equal calibration count, half an image added to each), in this order."""
-    held, scores = baseline.scores, np.sort(window.scores)
+    unit = at_least(_unit(baseline.scores), baseline.scores, window.scores)
+    (held, scores), exponent = scaled(baseline.scores, np.sort(window.scores))
+    unit = math.ldexp(unit, -exponent)
     names = [*(f"quantile_{q:g}" for q in QUANTILES), KOLMOGOROV_SMIRNOV, WASSERSTEIN, POPULATION_STABILITY]
     support = np.concatenate([held, scores])
     order = np.argsort(support, kind="stable")
     from_held = (order < len(held)).astype(np.int64)[None]
     edges = np.quantile(held, np.arange(1, _BINS) / _BINS)
-    unit = _unit(held)
     observed = _effect_sizes(support[order], from_held, 1 - from_held, edges, unit)[0]
     clean = _null(held, scores, 0, edges, unit, settings)
     marred = _null(held, scores, int(settings.defect_share * len(scores)), edges, unit, settings)
@@ -126,5 +127,7 @@ def _smoothed(counts: _Counts) -> _Floats:
 
 
 def _unit(held: _Floats) -> float:
-    low, high = np.quantile(held, [0.25, 0.75])
-    return float(high - low) or spread(held)
+    (near,), exponent = scaled(held)
+    low, high = np.quantile(near, [0.25, 0.75])
+    found = float(high - low)
+    return spread(held) if is_none(found, near) else unscaled(found, exponent)

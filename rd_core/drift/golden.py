@@ -1,12 +1,13 @@
 """The golden images: the same files, scored anew every night. Only model or software can change their scores."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from rd_core.drift.settings import DriftSettings
-from rd_core.drift.shift import spread
 from rd_core.drift.window import Baseline, Window
+from rd_core.spread import at_least, scaled, spread
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,10 @@ def golden_replay(window: Window, baseline: Baseline, settings: DriftSettings) -
             f"{len(now)} golden images were replayed but {len(before)} are known: which belongs to which is not "
             "certain. Replay the same images in the same order, NaN for one that failed."
         )
-    change = np.abs(now - before) / spread(baseline.scores)
+    unit = at_least(spread(baseline.scores), now, before)
+    (now, before), exponent = scaled(now, before)
+    with np.errstate(invalid="ignore"):  # neither has a finite score: that has changed, too
+        change = np.abs(now - before) / math.ldexp(unit, -exponent)
     changed = ~(change <= settings.golden_tolerance)
     largest = float(np.max(change, initial=0.0, where=np.isfinite(change)))
     return GoldenReplay(len(now), int(np.count_nonzero(changed)), largest, settings.golden_tolerance)

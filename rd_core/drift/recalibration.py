@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window
+from rd_core.spread import at_least, is_none, scaled, unscaled
 from rd_core.threshold import MINIMUM_SCORES, Threshold, calibrate
 
 
@@ -53,8 +54,10 @@ def _likely_defects(ordered: NDArray[np.float64], baseline: Baseline, share: flo
 
 def _moved_threshold(ordered: NDArray[np.float64], baseline: Baseline) -> float:
     """The calibration's own threshold, at the same place relative to median and interquartile range."""
-    held_low, held_middle, held_high = np.quantile(baseline.scores, [0.25, 0.5, 0.75])
-    new_low, new_middle, new_high = np.quantile(ordered, [0.25, 0.5, 0.75])
-    stretch = (new_high - new_low) / (held_high - held_low) if held_high > held_low else 1.0
     own = calibrate(baseline.scores, baseline.alpha).value
-    return float(new_middle + (own - held_middle) * stretch)
+    (held, new, [own]), exponent = scaled(baseline.scores, ordered, np.array([own]))
+    held_low, held_middle, held_high = np.quantile(held, [0.25, 0.5, 0.75])
+    new_low, new_middle, new_high = np.quantile(new, [0.25, 0.5, 0.75])
+    range_of_held = float(held_high - held_low)
+    stretch = 1.0 if is_none(range_of_held, held) else (new_high - new_low) / at_least(range_of_held, held, new)
+    return unscaled(float(new_middle + (own - held_middle) * stretch), exponent)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
+from rd_core.spread import at_least, scaled, spread, unscaled
+
 
 @dataclass(frozen=True)
 class Shift:
@@ -42,24 +44,17 @@ def median_shift(
     new, held = (np.sort(v[np.isfinite(v)]) for v in (values, calibration))
     if not len(new) or not len(held):
         return None
-    unit = spread(held)
+    unit = at_least(spread(held), new, held)
+    (new, held), exponent = scaled(new, held)
+    unit = math.ldexp(unit, -exponent)
     new_low, new_middle, new_high = (v / unit for v in _median_interval(new, significance, unit))
     held_low, held_middle, held_high = (v / unit for v in _median_interval(held, significance, unit))
     shift = new_middle - held_middle
     low = shift - float(np.hypot(new_middle - new_low, held_high - held_middle))
     high = shift + float(np.hypot(new_high - new_middle, held_middle - held_low))
     moved = abs(shift) >= limit and not low <= 0 <= high
-    return Shift(name, held_middle * unit, new_middle * unit, shift, low, high, limit, moved)
-
-
-def spread(values: NDArray[np.float64]) -> float:
-    """A standard deviation that a few outliers leave alone; above 0 even for equal values.
-
-    1.4826 times the median absolute deviation, as for a normal law; where that is 0 the plain standard
-    deviation, and where all values are equal a millionth of them, so that any change of a constant shows.
-    """
-    robust = 1.4826 * float(np.median(np.abs(values - np.median(values))))
-    return robust or float(np.std(values)) or 1e-6 * max(abs(float(values[0])), 1.0)
+    middles = (unscaled(float(np.median(v)), exponent) for v in (held, new))
+    return Shift(name, *middles, shift, low, high, limit, moved)
 
 
 def _median_interval(ordered: NDArray[np.float64], significance: float, unit: float) -> tuple[float, float, float]:

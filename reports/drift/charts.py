@@ -9,6 +9,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from reports import number_format
+from reports.axis import drawable, length, round_values
 from reports.drift.records import DriftFigure
 from reports.drift.words import FigureWords
 
@@ -69,7 +70,7 @@ def chart_of_shifts(figures: Sequence[DriftFigure], title: str) -> Markup:
     base = _TOP + _ROW * len(figures)
 
     def x(value: float) -> float:
-        return _LABEL + (value - low) / (high - low) * (_WIDTH - _LABEL - _RIGHT)
+        return _LABEL + (min(max(value, low), high) - low) / (high - low) * (_WIDTH - _LABEL - _RIGHT)
 
     rows = [_shift(figure, _TOP + _ROW * (number + 0.5), x) for number, figure in enumerate(figures)]
     ticks = [
@@ -77,7 +78,7 @@ def chart_of_shifts(figures: Sequence[DriftFigure], title: str) -> Markup:
             '<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{base}"/>'
             '<text x="{x:.1f}" y="{label}" text-anchor="middle">{:.3g}</text>'
         ).format(_TOP, value, x=x(value), base=base, label=base + 16)
-        for value in _round_values(low, high)
+        for value in round_values(low, high)
     ]
     told = "; ".join(f"{_quantile(f)} {f.value:+.3g}{', outside' if f.outside else ''}" for f in figures)
     return _svg(base + 24, title, f"Shifts in interquartile ranges: {told}.", [*ticks, *rows])
@@ -99,7 +100,8 @@ def _scale(figures: Sequence[DriftFigure], words: FigureWords) -> _Scale:
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
-    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.06
+    low, high = (float(drawable(end)) for end in (low, high))
+    margin = 0.06 * length(low, high)
     return low - margin, high + margin
 
 
@@ -180,7 +182,7 @@ def _y_axis(scale: _Scale, words: FigureWords) -> Markup:
             '<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>'
             '<text x="{}" y="{label:.1f}" text-anchor="end">{}</text>'
         ).format(_LEFT, _WIDTH - _RIGHT, _LEFT - 5, _tick(value, words), y=scale.y(value), label=scale.y(value) + 4)
-        for value in _round_values(scale.low, scale.high)
+        for value in round_values(scale.low, scale.high)
     )
 
 
@@ -213,12 +215,3 @@ def _number(value: float, words: FigureWords) -> str:
 
 def _tick(value: float, words: FigureWords) -> str:
     return f"{100 * value:.3g}\u202f%" if words.is_share else f"{value:.3g}"
-
-
-def _round_values(low: float, high: float, about: int = 4) -> list[float]:
-    """Values of the kind 1, 2 or 5 times a power of ten inside [low, high], roughly `about` of them."""
-    raw = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [step * (first + i) for i in range(math.floor(high / step + 1e-9) - first + 1)]

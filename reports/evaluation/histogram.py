@@ -7,6 +7,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reports import number_format
+from reports.axis import drawable, length
 
 _WIDTH, _HEIGHT = 360, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12, 12, 30, 38
@@ -35,7 +36,9 @@ def labelled_histogram(
     normal, anomalous: (n,) finite scores. Heights are shares of each group, so groups of different sizes compare.
     The threshold is an edge between two bins, and a bin holds its upper edge: a score equal to it is no alarm.
     """
-    values = np.concatenate([normal, anomalous]).astype(np.float64)
+    normal, anomalous = drawable(normal), drawable(anomalous)
+    threshold = None if threshold is None else float(drawable(threshold))
+    values = np.concatenate([normal, anomalous])
     if not len(values):
         return Markup("")
     edges = _edges(values, threshold)
@@ -55,7 +58,7 @@ def labelled_histogram(
 def _edges(values: NDArray[np.float64], threshold: float | None) -> NDArray[np.float64]:
     ends = values if threshold is None else np.append(values, threshold)
     low, high = float(ends.min()), float(ends.max())
-    width = (high - low or max(abs(high), 1.0) * 0.1) / _BINS
+    width = length(low, high) / _BINS
     anchor = low if threshold is None else threshold
     before = int(np.ceil((anchor - low) / width - 1e-9)) + 1
     after = max(1, int(np.ceil((high - anchor) / width - 1e-9)))

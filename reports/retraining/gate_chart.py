@@ -22,9 +22,8 @@ def gate_chart(checks: Sequence[GateCheck]) -> Markup:
     rows = [one for name in _DRAWN for one in checks if one.name == name and one.difference is not None]
     if not rows:
         return Markup("")
-    reach = 1.1 * max(
-        abs(v) for one in rows for v in (one.difference, one.low, one.high, one.margin) if v is not None
-    )
+    ends = (abs(v) for one in rows for v in (one.difference, one.low, one.high, one.margin) if v is not None)
+    reach = 1.1 * (max(ends) or 1.0)  # nothing may be lost, and nothing is
     height = _TOP + _ROW * len(rows) + _BOTTOM
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>Candidate less champion</title>'

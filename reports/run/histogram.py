@@ -7,6 +7,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reports import number_format
+from reports.axis import drawable, length, round_values
 
 _WIDTH, _HEIGHT = 520, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 12, 26, 38
@@ -37,7 +38,7 @@ def score_histogram(
     scores, calibration = _finite(scores), _finite(calibration_scores)
     if not len(scores) and not len(calibration):
         return Markup("")
-    threshold = threshold if threshold is not None and np.isfinite(threshold) else None
+    threshold = float(drawable(threshold)) if threshold is not None and np.isfinite(threshold) else None
     bins = _bins(np.concatenate([scores, calibration, [] if threshold is None else [threshold]]), threshold)
     tonight, normal = _shares(scores, bins), _shares(calibration, bins)
     top = max(float(tonight.max(initial=0)), float(normal.max(initial=0)), 1e-9)
@@ -55,19 +56,19 @@ def score_histogram(
 
 def _finite(values: NDArray[np.floating]) -> NDArray[np.float64]:
     values = np.asarray(values, np.float64).ravel()
-    return values[np.isfinite(values)]
+    return drawable(values[np.isfinite(values)])
 
 
 def _bins(values: NDArray[np.float64], threshold: float | None) -> _Bins:
     """Equal bins with an edge at the threshold. A few far values share the last bin, lest they flatten the rest."""
     low, high = float(values.min()), float(values.max())
     lower, upper = np.percentile(values, [25, 75])
-    reach = float(upper) + 5 * max(float(upper - lower), 1e-12)
+    reach = float(upper) + 5 * float(upper - lower)
     if threshold is not None:
         reach = max(reach, threshold + 1.5 * (threshold - low))
     overflow = 0 < float((values > reach).mean()) < _FEW
     end = reach if overflow else high
-    span = end - low or max(abs(end), 1.0) * 0.1
+    span = length(low, end)
     # Freedman and Diaconis' width, within what a chart of this size can show.
     width = 2 * float(upper - lower) / max(len(values), 1) ** (1 / 3)
     width = float(np.clip(width, span / _MOST_BINS, span / 12))
@@ -157,7 +158,7 @@ def _x_axis(bins: _Bins) -> Markup:
     base = _HEIGHT - _BOTTOM
     ticks = Markup("").join(
         Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:.3g}</text>').format(_x(value, bins), base + 15, value)
-        for value in _round_values(low, high)
+        for value in round_values(low, high)
     )
     more = Markup('<text x="{}" y="{}" text-anchor="end">and above →</text>').format(_WIDTH - _RIGHT, base + 31)
     return Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>{}<text x="{}" y="{}">score</text>{}').format(
@@ -173,18 +174,9 @@ def _y_axis(top: float) -> Markup:
         ).format(
             _LEFT, _WIDTH - _RIGHT, _LEFT - 5, f"{100 * share:.3g}\u202f%", y=_y(share, top), text=_y(share, top) + 4
         )
-        for share in _round_values(0, top, about=2)
+        for share in round_values(0, top, about=2)
         if share > 0
     )
-
-
-def _round_values(low: float, high: float, about: int = 4) -> list[float]:
-    """Values of the kind 1, 2 or 5 times a power of ten inside [low, high], roughly `about` of them."""
-    raw = (high - low) / about
-    power = 10.0 ** np.floor(np.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first = np.ceil(low / step - 1e-9)
-    return [float(step * (first + i)) for i in range(int((high - first * step) / step + 1e-9) + 1)]
 
 
 def _description(scores: NDArray, calibration: NDArray, threshold: float | None) -> str:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
@@ -22,6 +22,7 @@ from rd_core.gate import (
     GateSettings,
     judge,
 )
+from tests.examples import examples
 
 COST = Cost(0.1, 1000)
 QUICK = GateSettings(resamples=200)
@@ -76,7 +77,7 @@ def test_a_better_candidate_is_promoted_and_the_words_say_why():
     assert check(decision, FALSE_ALARMS).gained
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32), st.floats(0.1, 10), st.floats(-5, 5))
 def test_a_model_that_decides_the_same_is_never_promoted(seed, factor, offset):
     """Whatever its scale."""
@@ -93,7 +94,7 @@ def test_a_model_that_decides_the_same_is_never_promoted(seed, factor, offset):
         assert "gains nothing" in decision.words
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32), st.floats(0.02, 0.4), st.floats(0.5, 0.99))
 def test_of_two_models_at_most_one_takes_the_others_place(seed, alarm, recall):
     frozen = scores(seed, alarms=(alarm, 0.05), recalls=(0.9, recall))
@@ -127,7 +128,7 @@ def test_several_images_of_a_part_are_no_further_evidence():
     assert check(decide(alone), FALSE_ALARMS).gained  # 10 images by chance: 1 in 1024
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 2**32), st.floats(0.02, 0.3))
 def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
     frozen = scores(seed, alarms=(alarm, 0.05), own_noise=0.7)
@@ -142,7 +143,7 @@ def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
     assert found.passed == (exact > 0.05)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(0, 2**32))
 def test_the_order_of_the_images_does_not_matter(seed):
     frozen = scores(seed, each=2, alarms=(0.2, 0.05))
@@ -290,3 +291,11 @@ def test_scores_that_cannot_be_compared_are_refused():
 def test_settings_that_let_everything_or_nothing_pass_are_refused(wrong):
     with pytest.raises(ConfigError, match="lies outside"):
         GateSettings(**wrong)
+
+
+def test_a_champion_that_cost_nothing_has_no_times():
+    free, same = Cost(0.0, 1000), decide(scores(0), Cost(0.0, 1000), Cost(0.0, 1000))
+    assert check(same, SECONDS).passed
+    dearer = check(decide(scores(0), free, COST), SECONDS)
+    assert dearer.passed is False
+    assert dearer.words == "0.1, the champion's is 0, 1.25 times is the most"

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
@@ -13,6 +13,7 @@ from rd_core.pseudo_anomalies import (
     wandering_line,
     with_pseudo_anomaly,
 )
+from tests.examples import examples
 from tests.rd_core.striped_images import textured
 
 
@@ -53,7 +54,7 @@ def test_a_wandering_line_is_thin_and_mostly_dark():
         assert not binary_erosion(core, iterations=3).any()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_mask_holds_what_changed_visibly(seed):
     image, donor = textured(2, seed=3)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rd_core.robust_outliers import robust_z
+from tests.examples import FINITE
 
 WHOLE = st.lists(st.integers(-1000, 1000), min_size=8, max_size=60)
 
@@ -59,6 +60,17 @@ def test_equal_values_and_none_are_no_outliers() -> None:
     assert robust_z([2.0] * 9, [1] * 9).tolist() == [0.0] * 9
     assert robust_z([], []).tolist() == []
     assert robust_z([2.0] * 9 + [3.0], [1] * 10)[-1] == pytest.approx(0.7979 / 0.1)
+
+
+@given(st.lists(FINITE, min_size=1, max_size=20))
+@example([0.0] * 9 + [5e-324])
+@example([1.7e308, -1.7e308, 0.0])
+def test_any_finite_values_stand_out_by_finite_figures(values: list[float]) -> None:
+    assert np.isfinite(robust_z(values, [1] * len(values))).all()
+
+
+def test_what_only_rounding_tells_apart_does_not_stand_out() -> None:
+    assert not robust_z([0.3] * 5 + [0.1 + 0.2] * 5, [1] * 10).any()
 
 
 def test_what_has_no_median_is_refused() -> None:

@@ -3,11 +3,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.threshold import ACCEPT, REJECT, REVIEW, calibrate, conformal_p_values, triage
+from tests.examples import FINITE
 
 
 @pytest.mark.parametrize(("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96)])
@@ -65,7 +66,9 @@ def test_the_interval_covers_the_true_quantile(n, alpha, how):
     assert np.mean([t.low <= truth <= t.high for t in found]) > 0.92
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=60), st.floats(0.0005, 0.6))
+@given(st.lists(FINITE, min_size=2, max_size=60), st.floats(1e-12, 0.6))
+@example([1.7e308, -1.7e308], 0.01)
+@example([0.0] * 19 + [5e-324], 0.001)
 def test_a_threshold_lies_in_its_interval_and_fits_into_json(scores, alpha):
     found = calibrate(scores, alpha)
     assert found.low <= found.value <= found.high
@@ -75,6 +78,13 @@ def test_a_threshold_lies_in_its_interval_and_fits_into_json(scores, alpha):
 def test_equal_scores_extrapolate_to_themselves():
     found = calibrate([2.5] * 20, 0.001)
     assert found.value == pytest.approx(2.5)
+
+
+def test_a_threshold_moves_with_the_scores_unit():
+    scores = np.random.default_rng(7).gamma(2.0, size=40)
+    small, large = (calibrate(scores * unit, 0.005) for unit in (2.0**-60, 2.0**600))
+    for end in ("value", "low", "high"):
+        assert getattr(small, end) * 2.0**60 == pytest.approx(getattr(large, end) * 2.0**-600)
 
 
 def test_p_values_count_the_scores_at_least_as_high():

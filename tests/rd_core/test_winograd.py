@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,6 +15,7 @@ from rd_core.fused_convolution import convolve
 from rd_core.model import build_model, prepare_for_inference
 from rd_core.one_by_one import layers_one_by_one
 from rd_core.winograd import LEAST_CHANNELS, WinogradConvolution, with_fewer_multiplications
+from tests.examples import examples
 
 
 def wide(inputs=96, outputs=96, *, bias=True, seed=0):
@@ -46,7 +47,7 @@ def rounding(found, exact):
     bias=st.booleans(),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @torch.no_grad()
 def test_it_is_the_convolution_at_any_size(images, height, width, channels, bias, seed):
     convolution, x = wide(*channels, bias=bias, seed=seed), pictures(images, channels[0], height, width, seed=seed)

@@ -40,6 +40,12 @@ def test_a_colour_means_the_same_in_every_image():
     np.testing.assert_array_equal(alone, overlay(GREY, beside, 0.5, contour=False)[5, 5])
 
 
+@pytest.mark.parametrize("threshold", [5e-324, 1e-45, 1e-38, 1e39, 1.7e308, None])
+@pytest.mark.parametrize("value", [0.0, 1e-45, 3e38, -3e38])
+def test_no_map_and_no_threshold_is_too_small_or_large_to_draw(value, threshold):
+    assert overlay(GREY, flat(value), threshold).shape == GREY.shape
+
+
 def test_colours_grow_lighter_in_order():
     lightness = colours(np.linspace(0.7, 2, 40)) @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(lightness) > 0).all()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import layout, manifests, models
@@ -13,6 +13,7 @@ from storage.grid import Cell, read_grid
 from storage.images import list_images
 from storage.records import Partition
 from storage.seals import SealedPart, SealedPlan, add_plan
+from tests.examples import examples
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -133,7 +134,7 @@ def test_an_unchanged_day_costs_no_look_into_its_manifest_whatever_scored_it(loc
     assert cells(local)["02-27"].state == "failed"
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.dates(date(2025, 11, 1), date(2026, 4, 30)), st.integers(0, 100), st.integers(-35, 35), st.booleans())
 def test_prefixes_of_days_cover_each_day_once_and_no_other(
     first: date, length: int, beyond: int, of_last: bool

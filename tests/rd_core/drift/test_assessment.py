@@ -3,13 +3,17 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from benchmarks.drift_delay import CHANGES, Change, Line, Simulation
 from benchmarks.drift_months import nights, outcome
 from rd_core.drift.assessment import assess
+from rd_core.drift.daily_medians import daily_medians
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import baseline, window
 from rd_core.threshold import calibrate
+from tests.examples import FINITE, examples
 
 QUICK = DriftSettings(resamples=20)
 
@@ -29,6 +33,27 @@ def test_quiet_months_are_quiet(calibration):
     for seed in range(3):
         late = nights(Simulation(Line(images=60, calibration=calibration)), seed, QUICK, first=28)
         assert [found.verdict.action for _, found in late] == ["hold"] * 3
+
+
+@examples(40)
+@given(
+    st.lists(st.tuples(st.integers(1, 4), FINITE, FINITE | st.just(np.nan)), min_size=1, max_size=20),
+    st.lists(st.tuples(FINITE, FINITE), min_size=10, max_size=20),
+    st.lists(st.tuples(FINITE, st.floats()), max_size=3),
+)
+@example([(1, 1e6, np.nan)], [(0.0, 0.0)] * 5 + [(2.2e-309, 2.2e-309)] * 5, [(0.0, 1e308)])
+@example([(1, 1.7e308, -1.7e308)] * 12, [(-1.7e308, 1.7e308)] * 6 + [(1.7e308, -1.7e308)] * 6, [(0.0, np.inf)])
+@example([(1, 0.5, 0.5)], [(0.5, 0.5)] * 9 + [(np.nextafter(0.5, 1), np.nextafter(0.5, 1))], [])
+def test_whatever_the_figures_the_assessments_are_finite(images, normals, golden):
+    days, scores, statistics = zip(*images, strict=True)
+    held, of_held = (np.array(v) for v in zip(*normals, strict=True))
+    before, now = zip(*golden, strict=True) if golden else ((), ())
+    recent = window(days, scores, {"brightness": statistics, "feature_distance": statistics}, now)
+    of_old = baseline(held, 0.1, calibrate(held, 0.1).value, dict.fromkeys(recent.statistics, of_held), before)
+    found = assess(recent, of_old, QUICK)
+    plain = json.dumps(asdict(found), allow_nan=False)
+    medians = daily_medians(recent, of_old, QUICK)
+    assert json.dumps([asdict(one) for one in medians], allow_nan=False) and plain
 
 
 def last_night(change):

@@ -2,13 +2,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from rd_core.drift.distances import distances
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import baseline, window
+from tests.examples import examples
 
 QUICK = DriftSettings(resamples=40)
 
@@ -29,7 +30,7 @@ def population_stability(scores, held):
     return total
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.lists(st.integers(0, 40), min_size=10, max_size=60).filter(lambda s: np.ptp(np.quantile(s, [0.25, 0.75])) > 0),
     st.lists(st.integers(-10, 60), min_size=1, max_size=60),

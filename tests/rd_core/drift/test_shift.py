@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rd_core.drift.shift import median_shift, spread
+from rd_core.drift.shift import median_shift
+from tests.examples import FINITE
 
 
 def test_the_shift_is_in_robust_standard_deviations():
@@ -45,17 +46,21 @@ def test_unknown_values_are_left_out():
     assert median_shift("score", np.array([1.0]), np.array([]), 0, 0.01) is None
 
 
-@given(
-    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
-)
+@given(st.lists(FINITE, min_size=1, max_size=30), st.lists(FINITE, min_size=1, max_size=30))
+@example([0.0], [0.0, 2.2250738585e-309])
+@example([1e6], [0.0, 2.2250738585e-309])
+@example([-1.7e308], [1.7e308, 0.0, 5e-324])
 def test_the_shift_lies_in_its_interval(new, held):
     found = median_shift("score", np.array(new), np.array(held), 0.3, 0.05)
     assert found.low <= found.shift <= found.high
     assert np.isfinite([found.low, found.high]).all()
+    assert np.isfinite([found.calibration_median, found.window_median]).all()
 
 
-def test_equal_values_still_have_a_spread():
-    assert spread(np.full(10, 50.0)) == pytest.approx(50e-6)
-    assert spread(np.zeros(10)) > 0
-    assert spread(np.r_[np.zeros(9), 1.0]) == pytest.approx(0.3)
-    assert spread(np.arange(101.0)) == pytest.approx(25 * 1.4826, rel=1e-3)
+def test_a_shift_has_no_unit():
+    random = np.random.default_rng(5)
+    new, held = random.normal(1, 1, 50), random.normal(size=50)
+    found = [median_shift("score", new * unit, held * unit, 0.3, 0.05) for unit in (1.0, 2.0**-600, 2.0**900)]
+    assert {(one.shift, one.low, one.high, one.moved) for one in found} == {
+        (found[0].shift, found[0].low, found[0].high, True)
+    }

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import random_sample
 
 
@@ -35,7 +36,7 @@ def _share_from(values, thresholds):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([2, 40, 4000]), st.sampled_from([(0.01, 0.1), (0.001, 0.3)]))
-@settings(max_examples=25)
+@examples(25)
 def test_it_is_the_area_under_the_swept_curve(seed, levels, bounds):
     sample = random_sample(seed, levels=levels, normals=4)
     aupimo = Aupimo.of(PixelTables.of(*sample), *bounds)

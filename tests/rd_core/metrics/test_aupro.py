@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.aupro import area_under_ramp, aupro
 from rd_core.metrics.pixel_tables import PixelTables
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import random_sample
 
 
@@ -31,7 +32,7 @@ def swept_aupro(sample, limit):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 6, 40, 4000]), st.sampled_from([0.05, 0.3, 1.0]))
-@settings(max_examples=30)
+@examples(30)
 def test_it_is_the_area_under_the_swept_curve(seed, levels, limit):
     sample = random_sample(seed, levels=levels)
     assert aupro(PixelTables.of(*sample), limit) == pytest.approx(swept_aupro(sample, limit), abs=1e-11)

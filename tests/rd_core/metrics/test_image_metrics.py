@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision, image_f1_max
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import f1
 
 
@@ -18,7 +19,7 @@ def images(draw):
 
 
 @given(images())
-@settings(max_examples=25)
+@examples(25)
 def test_they_are_those_of_scikit_learn(sample):
     scores, labels = sample
     assert image_auroc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))

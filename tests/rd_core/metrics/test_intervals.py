@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.intervals import clopper_pearson
+from tests.examples import examples
 
 
 @given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.9, 0.95]))
-@settings(max_examples=30)
+@examples(30)
 def test_it_is_the_exact_interval_of_scipy(counts, confidence):
     successes, trials = counts
     found = clopper_pearson(successes, trials, confidence)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from rd_core.metrics.masks import EIGHT_CONNECTED, mask_on_grid, region_of_pixels
+from tests.examples import examples
 
 sizes = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
@@ -24,7 +25,7 @@ def coverage(mask, height, width):
 
 
 @given(masks(), sizes)
-@settings(max_examples=60)
+@examples(60)
 def test_half_of_the_area_makes_a_defect_and_no_region_vanishes(mask, size):
     found = mask_on_grid(mask, *size)
     expected = 2 * coverage(mask, *size) >= mask.size
@@ -37,7 +38,7 @@ def test_half_of_the_area_makes_a_defect_and_no_region_vanishes(mask, size):
 
 
 @given(masks())
-@settings(max_examples=40)
+@examples(40)
 def test_a_mask_of_the_maps_size_stays_as_it_is(mask):
     np.testing.assert_array_equal(mask_on_grid(mask.astype(np.uint8) * 255, *mask.shape), mask)
 
@@ -68,7 +69,7 @@ def test_what_is_no_mask_is_refused(mask):
 
 
 @given(masks())
-@settings(max_examples=40)
+@examples(40)
 def test_regions_are_eight_connected_and_in_reading_order_of_the_pixels(mask):
     regions, count = region_of_pixels(mask)
     labels, expected = ndimage.label(mask, EIGHT_CONNECTED)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
@@ -8,6 +8,7 @@ from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.paired_bootstrap import mean_difference, metric_difference
 from rd_core.metrics.part_bootstrap import part_draws
 from rd_core.metrics.ranking import auroc
+from tests.examples import examples
 
 
 def two_models(seed, parts=30, each=3, gain=0.5):
@@ -38,7 +39,7 @@ def test_both_models_see_the_same_resamples():
     assert (means.low, means.high) == pytest.approx(tuple(np.quantile(values, [0.1, 0.9])))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32))
 def test_swapping_the_models_turns_the_bounds_around(seed):
     before, after, labels, parts = two_models(seed, parts=8)

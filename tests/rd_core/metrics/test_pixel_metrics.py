@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from rd_core.metrics.pixel_metrics import pixel_auroc, pixel_average_precision, pixel_f1_max
 from rd_core.metrics.pixel_tables import PixelTables
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import f1, random_sample
 
 
 @given(st.integers(0, 2**32), st.sampled_from([4, 40, 4000]))
-@settings(max_examples=20)
+@examples(20)
 def test_they_are_those_of_scikit_learn_over_all_pixels(seed, levels):
     sample = random_sample(seed, levels=levels)
     values, defects = sample.pixels()

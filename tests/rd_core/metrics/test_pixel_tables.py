@@ -3,11 +3,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.metrics.float16_bins import VALUES
 from rd_core.metrics.pixel_tables import PixelTables
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import random_sample
 
 
@@ -17,7 +18,7 @@ def same(one, other):
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=20)
+@examples(20)
 def test_the_tables_count_every_pixel_that_may_be_counted(seed):
     sample = random_sample(seed)
     values, defects = sample.pixels()
@@ -53,7 +54,7 @@ def test_an_anomalous_image_without_a_mask_changes_no_table():
 
 
 @given(st.integers(0, 2**32), st.permutations(range(5)))
-@settings(max_examples=8)
+@examples(8)
 def test_any_order_of_merging_gives_the_same_bits(seed, order):
     sample = random_sample(seed, images=10)
     pieces = [PixelTables.of(*sample[i * 2 : i * 2 + 2]) for i in order]

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from rd_core.metrics.ranking import Ranking, auroc, average_precision, f1_max, oracle_f1
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import f1
 
 counts = st.lists(st.integers(0, 4), min_size=1, max_size=12)
@@ -27,7 +28,7 @@ def cases(ranking):
 
 
 @given(rankings())
-@settings(max_examples=25)
+@examples(25)
 def test_auroc_and_average_precision_are_those_of_scikit_learn(ranking):
     labels, scores = cases(ranking)
     assert float(auroc(ranking)) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
@@ -35,7 +36,7 @@ def test_auroc_and_average_precision_are_those_of_scikit_learn(ranking):
 
 
 @given(rankings())
-@settings(max_examples=25)
+@examples(25)
 def test_the_oracle_is_the_best_of_all_thresholds_and_keeps_its_word(ranking):
     labels, scores = cases(ranking)
     best = max(f1(labels, scores > t) for t in [-np.inf, *ranking.values[:-1]])
@@ -46,7 +47,7 @@ def test_the_oracle_is_the_best_of_all_thresholds_and_keeps_its_word(ranking):
 
 
 @given(st.lists(rankings(), min_size=2, max_size=4))
-@settings(max_examples=20)
+@examples(20)
 def test_many_resamples_at_once_give_what_each_gives(given_rankings):
     k = min(len(r.values) for r in given_rankings)
     one = [Ranking(given_rankings[0].values[:k], r.normal[:k], r.anomalous[:k]) for r in given_rankings]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -8,10 +8,11 @@ from rd_core.errors import ConfigError
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import random_sample
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 2**32), st.sampled_from([1, 6, 4000]), st.sampled_from([0.05, 0.3, 1.0]))
 def test_the_mean_over_regions_is_the_aupro(seed, levels, limit):
     sample = random_sample(seed, levels=levels)

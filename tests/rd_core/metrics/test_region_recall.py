@@ -2,12 +2,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.region_recall import AREA_EDGES, RegionRecall
+from tests.examples import examples
 from tests.rd_core.metrics.random_maps import random_sample
 
 EDGES = (0.0, 0.01, 0.1, 1.0)
@@ -29,7 +30,7 @@ def counted(sample, threshold, share, edges):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0, 0.3, 0.5, 1.0]), st.sampled_from([1.0, 2.5, 4.9]))
-@settings(max_examples=30)
+@examples(30)
 def test_it_is_what_counting_region_by_region_gives(seed, share, threshold):
     sample = random_sample(seed)
     recall = RegionRecall.of(*sample, threshold, share, EDGES)

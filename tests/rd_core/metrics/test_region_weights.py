@@ -1,10 +1,11 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.metrics.region_weights import UNIT, add_region_weights
+from tests.examples import examples
 
 
 @st.composite
@@ -25,7 +26,7 @@ def weights_of(bins, region):
 
 
 @given(regions())
-@settings(max_examples=40)
+@examples(40)
 def test_a_region_weighs_one_unit_and_never_errs_by_half_of_a_step(sample):
     bins, region = sample
     for one in np.unique(region):
@@ -40,7 +41,7 @@ def test_a_region_weighs_one_unit_and_never_errs_by_half_of_a_step(sample):
 
 
 @given(regions())
-@settings(max_examples=40)
+@examples(40)
 def test_regions_of_an_image_weigh_what_they_weigh_alone(sample):
     bins, region = sample
     alone = sum(weights_of(bins[region == r], np.zeros((region == r).sum(), np.intp)) for r in np.unique(region))

@@ -1,6 +1,7 @@
 """Charts of drift: what is drawn lies where it should, says what it is, and is well-formed."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from xml.etree import ElementTree
 
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 from reports.drift.charts import chart_by_day, chart_of_shifts
 from reports.drift.words import BY_DAY
+from tests.examples import FINITE
 from tests.reports.drift_builders import FIRST, day_figure
 
 WORDS = BY_DAY["brightness"]
-REAL = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+REAL = st.floats(-1e6, 1e6).map(lambda value: round(value, 3)) | FINITE
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -27,6 +29,8 @@ def coordinates(svg: str) -> list[float]:
 
 @given(st.lists(st.tuples(REAL, REAL, REAL, st.booleans()), min_size=1, max_size=12), st.sampled_from(sorted(BY_DAY)))
 def test_any_figures_are_drawn_inside_the_picture(values: list[tuple], name: str) -> None:
+    if BY_DAY[name].is_share:
+        values = [(*(min(abs(v), 1.0) for v in three), outside) for *three, outside in values]
     figures = [
         day_figure(3 * n, value=v, band_low=None if n % 3 == 0 else min(a, b), band_high=max(a, b), outside=outside)
         for n, (v, a, b, outside) in enumerate(values)
@@ -36,6 +40,9 @@ def test_any_figures_are_drawn_inside_the_picture(values: list[tuple], name: str
     assert len(root.findall("g")) == len(figures)
     assert "nan" not in svg and "inf" not in svg
     assert all(0 <= n <= 520 for n in coordinates(svg))
+    shifts = [replace(figure, name="quantile_0.5") for figure in figures]
+    drawn = re.findall(r'\b(?:x|x1|x2|width)="([^"]*)"', str(chart_of_shifts(shifts, "t")))
+    assert all(0 <= float(n) <= 520 for n in drawn)
 
 
 def test_days_outside_are_diamonds_and_every_day_has_a_text() -> None:

@@ -210,3 +210,8 @@ def test_the_page_fits_its_window(tmp_path: Path) -> None:
     )
     needed = [int(n) for n in re.search(r"<title>([\d ]+)</title>", shown.stdout).group(1).split()]
     assert all(n <= width for n, width in zip(needed, widths, strict=True)), needed
+
+
+def test_a_chart_of_no_difference_at_all_is_drawn_too() -> None:
+    even = replace(CHECKS[0], difference=0.0, low=0.0, high=0.0, margin=0.0)
+    assert 'cx="333.0"' in str(gate_chart([even]))  # in the middle

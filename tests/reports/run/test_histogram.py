@@ -3,8 +3,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from reports.evaluation.histogram import labelled_histogram
 from reports.run.histogram import score_histogram
+from tests.examples import FINITE, examples
 
 NONE = np.empty(0, np.float32)
 
@@ -44,6 +48,25 @@ def test_a_score_equal_to_the_threshold_is_no_alarm():
 
 def test_equal_scores_are_one_bar():
     assert bars(drawn([0.0] * 7, threshold=None)) == [("bar", 7)]
+
+
+@examples(50)
+@given(st.lists(FINITE, min_size=1, max_size=40), st.lists(FINITE, max_size=40), st.none() | FINITE)
+@example([1.0, 1.0 + 2e-16], [], None)
+@example([1.0, np.nextafter(1.0, 2)], [1.0], 1.0)
+@example([0.0, 5e-324], [2.2e-309], None)
+@example([1.7e308, -1.7e308], [], 1.7e308)
+@example([9e307, 9e307], [9e307, 9e307], None)
+def test_any_finite_scores_stand_in_one_bar_on_the_right_side(scores, normals, threshold):
+    scores, normals = np.array(scores), np.array(normals)
+    svg = ElementTree.fromstring(score_histogram(scores, normals, threshold, "t"))
+    assert sum(images for _, images in bars(svg)) == len(scores)
+    if threshold is not None and abs(threshold) < 1e300:
+        alarms = sum(images for kind, images in bars(svg) if kind == "bar alarm")
+        assert alarms == (scores > threshold).sum()
+    labelled = ElementTree.fromstring(labelled_histogram(scores, normals, threshold, "t"))
+    for bar in [*svg.iter("rect"), *labelled.iter("rect")]:
+        assert all(0 <= float(bar.attrib[name]) <= 520 for name in ("x", "y", "width", "height"))
 
 
 def test_a_few_far_scores_do_not_flatten_the_rest():

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.drift.causes import STATISTICS
@@ -14,6 +14,7 @@ from storage.filesystem import Store, open_store
 from storage.queries import run_query
 from tasks.drift.drift_window import read_window
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
+from tests.examples import examples
 
 LAST = FIRST + timedelta(days=2)
 NAMES = ["a.png", "b.png", "c.png"]
@@ -29,7 +30,7 @@ def latest(store: Store, version: str) -> list[tuple]:
     return [tuple(row.values()) for row in run_query(store, sql).to_pylist()]
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(10)
 @given(PLANS)
 def test_rows_are_those_of_the_view_latest(tmp_path_factory: pytest.TempPathFactory, plans: list[tuple]) -> None:
     store = open_store(tmp_path_factory.mktemp("plant"), create=True)
