@@ -9,7 +9,7 @@ PEERS ?= .venv-peers
 AUDIT ?= .venv-audit
 ROUNDS ?= 100
 
-.PHONY: help install demo test check real bench scale bench-peers proofs storm audit clean
+.PHONY: help install demo test check fuzz real bench scale bench-peers proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(INSTALLED) ## a small factory: train, inspect three nights, show what wa
 
 test: $(INSTALLED) ## all tests
 	$(BIN)/python -m pytest -q -m "not slow" -n 3 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(INSTALLED) ## the property tests with new examples, twenty times as many
+	$(BIN)/python -m pytest -q -m "hypothesis and not slow" --hypothesis-profile=fuzz --timeout 3600 -n 3
 
 check: $(INSTALLED) ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
