@@ -53,8 +53,8 @@ def median_shift(
     low = shift - float(np.hypot(new_middle - new_low, held_high - held_middle))
     high = shift + float(np.hypot(new_high - new_middle, held_middle - held_low))
     moved = abs(shift) >= limit and not low <= 0 <= high
-    middles = (unscaled(float(np.median(v)), exponent) for v in (held, new))
-    return Shift(name, *middles, shift, low, high, limit, moved)
+    was, became = (unscaled(float(np.median(v)), exponent) for v in (held, new))
+    return Shift(name, was, became, shift, low, high, limit, moved)
 
 
 def _median_interval(ordered: NDArray[np.float64], significance: float, unit: float) -> tuple[float, float, float]:
