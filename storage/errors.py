@@ -4,6 +4,7 @@
     +-- InvalidAddress      an address that can be of no store: unknown scheme, no bucket
     +-- StoreNotFound       the folder or bucket is not there
     +-- AccessDenied        the credentials are wrong or do not allow it
+    |   +-- ObjectDenied    one file that may not be read, in a folder that may
     +-- StoreFull           no space left, or a quota is used up
     +-- StoreReadOnly       a write to the images' own store
     +-- InvalidKey          a key that could lead out of the store
@@ -33,6 +34,10 @@ class StoreNotFound(StorageError):
 
 class AccessDenied(StorageError):
     """The credentials are wrong or do not allow the request."""
+
+
+class ObjectDenied(AccessDenied):
+    """One file that may not be read; others of its store may."""
 
 
 class StoreFull(StorageError):

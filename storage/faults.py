@@ -22,7 +22,7 @@ from storage.errors import (
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _DENIED = {errno.EACCES, errno.EPERM}
-_MISSING = {errno.ENOENT, errno.ENODEV}
+_MISSING = {errno.ENOENT, errno.ENODEV, errno.ELOOP}
 _NAME_CLASH = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.EILSEQ}
 
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity"}

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from storage import layout
-from storage.errors import InvalidKey, UnreadableImage
+from storage.errors import UnreadableImage
+from storage.left_out import LeftOut
 from storage.records import ObjectInfo
 from storage.store import Store
 
@@ -26,32 +27,34 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _QUIET = threading.Lock()
 
 
-def list_categories(images: Store) -> list[str]:
+def list_categories(images: Store, left_out: LeftOut | None = None) -> list[str]:
     """Categories that have images, sorted. Folders no key can be made for are left to `odd_folders`."""
-    return [name for name in images.children(layout.images_root()) if _is_category(name)]
+    return [name for name in images.children(layout.images_root(), left_out) if layout.is_plain(name)]
 
 
-def list_run_dates(images: Store, category: str) -> list[date]:
-    """Production days on which `category` has images, sorted."""
-    names = images.children(layout.category_images_prefix(category))
+def list_run_dates(images: Store, category: str, left_out: LeftOut | None = None) -> list[date]:
+    """Production days on which `category` has images, sorted. StorageError if its folder cannot be read."""
+    names = images.children(layout.category_images_prefix(category), left_out)
     return [date.fromisoformat(name) for name in names if _is_day(name)]
 
 
 def odd_folders(images: Store, category: str | None = None) -> list[str]:
     """Prefixes of folders no run looks into: named like no category, or, within one, like no day.
 
-    Their images would be skipped without a word; a run should report them.
+    Their images would be skipped without a word; a run should report them. Litter is none of them.
     """
     if category is None:
-        root, is_known = layout.images_root(), _is_category
+        root, is_known = layout.images_root(), layout.is_plain
     else:
         root, is_known = layout.category_images_prefix(category), _is_day
     return [f"{root}{name}/" for name in images.children(root) if not is_known(name)]
 
 
-def list_images(images: Store, category: str, run_date: date) -> Iterator[ObjectInfo]:
-    """Every object of that day, sorted by key, whatever it is called or holds."""
-    for info in images.list(layout.images_prefix(category, run_date)):
+def list_images(
+    images: Store, category: str, run_date: date, left_out: LeftOut | None = None
+) -> Iterator[ObjectInfo]:
+    """Every object of that day but litter, sorted by key, whatever it is called or holds. As `Store.list`."""
+    for info in images.list(layout.images_prefix(category, run_date), left_out):
         # S3 consoles mark a folder by an empty object of its name; that is no image.
         if not (info.key.endswith("/") and info.size == 0):
             yield info
@@ -165,14 +168,6 @@ def _scaled(grey: np.ndarray, white_level: int) -> np.ndarray:
     if not np.isfinite(values).all():
         raise UnreadableImage("some pixels are not finite numbers (NaN or infinity)")
     return np.rint(values.clip(0, white_level) * (255 / white_level)).astype(np.uint8)
-
-
-def _is_category(name: str) -> bool:
-    try:
-        layout.check_segment(name, "category")
-    except InvalidKey:
-        return False
-    return True
 
 
 def _is_day(name: str) -> bool:

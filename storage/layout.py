@@ -57,12 +57,17 @@ _LONGEST_REVIEWER = 40
 
 def check_segment(value: str, what: str) -> str:
     """`value` if it is safe as one path segment and one Hive partition value, else InvalidKey."""
-    if not _SEGMENT.fullmatch(value) or ".." in value:
+    if not is_plain(value):
         raise InvalidKey(
             f"{what} {value!r} is not a plain name: keys made from it could collide or lead elsewhere. "
             "Use letters, digits, '.', '_' and '-', beginning with a letter or digit."
         )
     return value
+
+
+def is_plain(name: str) -> bool:
+    """Whether keys can be made of the name, as of a category or a model version."""
+    return bool(_SEGMENT.fullmatch(name)) and ".." not in name
 
 
 def why_key_is_unsafe(key: str) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,12 +25,14 @@ from storage.errors import (
     Conflict,
     InvalidKey,
     KeyNotFound,
-    StorageError,
+    ObjectDenied,
     StoreNotFound,
     TransientFault,
 )
 from storage.faults import translated
+from storage.folder_walk import FolderWalk
 from storage.layout import why_key_is_unsafe
+from storage.left_out import LeftOut
 from storage.records import ObjectInfo
 from storage.store import RESERVED, Store, refuse_unsafe
 
@@ -40,6 +41,7 @@ _READ_ATTEMPTS = 5
 _LOCK = f"{RESERVED}lock"
 _OF_ZARR = re.compile(r"\.[0-9a-f]{32}\.partial$")
 """what zarr writes beside an object before it takes the object's place"""
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 # What file systems without hard links (exFAT, some network mounts) answer to os.link.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -79,7 +81,14 @@ class LocalStore(Store):
                 if not stat.S_ISREG(path.stat().st_mode):
                     raise self._missing(key)
                 file = path.open("rb")
-            except (FileNotFoundError, NotADirectoryError) as e:
+            except PermissionError as e:
+                raise ObjectDenied(
+                    f"{self.address(key)} may not be read by user id {os.getuid()}. Change the owner or mode of the "
+                    "file, or of its folder."
+                ) from e
+            except OSError as e:
+                if e.errno not in _NOTHING_THERE:
+                    raise
                 raise self._missing(key) from e
         with file:
             yield file
@@ -90,7 +99,9 @@ class LocalStore(Store):
         with translated(f"cannot look at {self.address(key)}"):
             try:
                 found = path.stat()
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as e:
+                if e.errno not in _NOTHING_THERE:
+                    raise
                 self._require_root()
                 return None
         return _info(key, found) if stat.S_ISREG(found.st_mode) else None
@@ -196,49 +207,19 @@ class LocalStore(Store):
                 shutil.rmtree(target)
                 _flush_folder(target.parent)
 
-    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def _list(self, prefix: str, left_out: LeftOut | None) -> Iterator[ObjectInfo]:
         folder = prefix.rpartition("/")[0]
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
             at = f"{folder}/" if folder else ""
-            yield from self._walk(str(self._inside(self.root / folder, at)), at, prefix, ())
-
-    def _children(self, prefix: str) -> list[str]:
-        with translated(f"cannot list {self.address(prefix)}"):
-            self._require_root()
-            folder = str(self._inside(self.root / prefix, prefix))
-            return sorted(
-                name[:-1]
-                for name, entry in _entries(folder)
-                if name.endswith("/") and self._holds_object(self._below(entry, prefix), prefix + name, ())
-            )
-
-    def _walk(self, folder: str, at: str, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
-        """Objects below the real `folder`, whose key is `at`; `above` are those we came through."""
-        _refuse_circle(folder, above)
-        for name, entry in _entries(folder):
-            key = at + name
-            if name.endswith("/"):
-                if key.startswith(prefix) or prefix.startswith(key):
-                    yield from self._walk(self._below(entry, key), key, prefix, (*above, folder))
-            elif key.startswith(prefix) and (found := _object_status(entry)):
+            walk = FolderWalk(self._inside, prefix, left_out)
+            for key, found in walk.files(str(self._inside(self.root / folder, at)), at):
                 yield _info(key, found)
 
-    def _holds_object(self, folder: str, at: str, above: tuple[str, ...]) -> bool:
-        """Whether `_walk` would find any. Ends at the first, so that a day of a million images is not read to tell
-        that it is one."""
-        _refuse_circle(folder, above)
-        below = []
-        for name, entry in _scan(folder):
-            if name.endswith("/"):
-                below.append((at + name, entry))
-            elif _object_status(entry):
-                return True
-        return any(self._holds_object(self._below(entry, key), key, (*above, folder)) for key, entry in below)
-
-    def _below(self, entry: os.DirEntry[str], key: str) -> str:
-        """The real folder of an entry of a real one: only links are followed, since that takes many system calls."""
-        return str(self._inside(Path(entry.path), key)) if entry.is_symlink() else entry.path
+    def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
+        with translated(f"cannot list {self.address(prefix)}"):
+            self._require_root()
+            return FolderWalk(self._inside, prefix, left_out).folders(str(self._inside(self.root / prefix, prefix)))
 
     def _target(self, key: str) -> Path:
         """Where `key` is written, its folder made."""
@@ -268,6 +249,14 @@ class LocalStore(Store):
 
     def _missing(self, key: str) -> KeyNotFound:
         self._require_root()
+        path = self.root / key
+        if path.is_symlink() and not path.exists():
+            return KeyNotFound(
+                f"{self.address(key)} is a symbolic link to {str(path.readlink())!r}, which is not there. "
+                "Mend the link, or remove it."
+            )
+        if path.exists() and not path.is_dir():
+            return KeyNotFound(f"{self.address(key)} is a pipe, a socket or a device and no file: it is not opened.")
         return KeyNotFound(f"{self.address(key)}: there is no such object. Check the key.")
 
     def _taken(self, key: str) -> AlreadyExists:
@@ -319,50 +308,9 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _entries(folder: str) -> list[tuple[str, os.DirEntry[str]]]:
-    """`_scan` in the order of the keys."""
-    return sorted(_scan(folder), key=itemgetter(0))
-
-
-def _scan(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Names in a folder as they come, folders with a '/' behind. None if it is gone, or no folder."""
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith(RESERVED):
-                yield _shown(entry.name) + ("/" if entry.is_dir() else ""), entry
-
-
-def _refuse_circle(folder: str, above: tuple[str, ...]) -> None:
-    """StorageError where the real `folder` is one we came through."""
-    if folder in above:
-        raise StorageError(
-            f"{folder} is a symbolic link to a folder that holds it: listing would never end. Remove the link."
-        )
-
-
-def _object_status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Of an entry that is an object; None for pipes and the like, and for what is gone since its folder was read."""
-    try:
-        found = entry.stat()
-    except FileNotFoundError:
-        if not entry.is_symlink():
-            return None
-        # A link that leads nowhere is shown, so that its image becomes a row and is not missed.
-        found = entry.stat(follow_symlinks=False)
-    return found if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode) else None
-
-
 def _is_temporary(name: str) -> bool:
     """Ours, or zarr's; the lock stays."""
     return (name.startswith(RESERVED) and name != _LOCK) or bool(_OF_ZARR.search(name))
-
-
-def _shown(name: str) -> str:
-    """A file name as text. Bytes that are no UTF-8 become backslash escapes, which no read accepts:
-
-    the file is seen, refused and reported, where the raw bytes would break every table they came into.
-    """
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _etag(found: os.stat_result) -> str:

@@ -99,12 +99,14 @@ def read_decision(store: Store, category: str, version: str) -> dict[str, Any] |
 def list_versions(store: Store, category: str) -> list[str]:
     """Published versions, sorted, which is oldest first."""
     names = store.children(layout.models_prefix(category))
-    return [name for name in names if store.info(layout.card_key(category, name)) is not None]
+    return [
+        name for name in names if layout.is_plain(name) and store.info(layout.card_key(category, name)) is not None
+    ]
 
 
 def list_model_categories(store: Store) -> list[str]:
-    """Categories that have models, sorted."""
-    return store.children(layout.models_root())
+    """Categories that have models, sorted. Folders that are named like no category are none."""
+    return [name for name in store.children(layout.models_root()) if layout.is_plain(name)]
 
 
 def read_champion(store: Store, category: str) -> Champion | None:

@@ -13,6 +13,8 @@ from zarr.storage import FsspecStore
 from storage import s3_client
 from storage.errors import AlreadyExists, Conflict, InvalidKey, StorageError, TransientFault
 from storage.faults import translate, translated
+from storage.left_out import LeftOut
+from storage.litter import is_litter, litter_in
 from storage.records import ObjectInfo
 from storage.store import Store, refuse_unsafe
 
@@ -116,7 +118,7 @@ class S3Store(Store):
             self._client.delete_object(**self._object(key))
 
     def _remove_tree(self, prefix: str) -> None:
-        keys = [self.prefix + info.key for info in self._list(prefix)]
+        keys = [self.prefix + info.key for info in self._everything(prefix)]
         for start in range(0, len(keys), _PAGE):
             some = [{"Key": key} for key in keys[start : start + _PAGE]]
             with translated(f"cannot remove {self.address(prefix)}"):
@@ -127,7 +129,16 @@ class S3Store(Store):
                     f"{error.get('Message')}. Run the same again; if it goes on, look at the bucket's permissions."
                 )
 
-    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+    def _list(self, prefix: str, left_out: LeftOut | None) -> Iterator[ObjectInfo]:
+        for info in self._everything(prefix):
+            litter = litter_in(info.key)
+            if litter is None:
+                yield info
+            elif left_out is not None:
+                left_out.add_litter(litter)
+
+    def _everything(self, prefix: str) -> list[ObjectInfo]:
+        """Litter, too."""
         found = []
         with translated(f"cannot list {self.address(prefix)}"):
             for page in self._pages(prefix):
@@ -135,16 +146,20 @@ class S3Store(Store):
         # AWS sorts by key, but servers that keep folders (SeaweedFS) put "a/b" before "a-b". Sorting what is
         # sorted takes one pass.
         found.sort(key=lambda info: info.key)
-        yield from found
+        return found
 
-    def _children(self, prefix: str) -> list[str]:
+    def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             folders = [
                 folder["Prefix"]
                 for page in self._pages(prefix, Delimiter="/")
                 for folder in page.get("CommonPrefixes", [])
             ]
-        return sorted(folder[len(self.prefix) + len(prefix) : -1] for folder in folders)
+        names = sorted(folder[len(self.prefix) + len(prefix) : -1] for folder in folders)
+        for name in names:
+            if is_litter(name):
+                left_out.add_litter(f"{prefix}{name}/")
+        return [name for name in names if not is_litter(name)]
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2")

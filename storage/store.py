@@ -10,6 +10,7 @@ from zarr.abc.store import Store as ZarrStore
 
 from storage.errors import InvalidKey, StoreReadOnly
 from storage.layout import why_key_is_unsafe
+from storage.left_out import LeftOut
 from storage.records import ObjectInfo
 
 RESERVED = ".rd-inspect-"
@@ -79,17 +80,25 @@ class Store(ABC):
         """Remove one that `temporaries` gave."""
         raise InvalidKey(f"{self.address(key)} is no temporary file of this store; nothing was removed.")
 
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object whose key begins with `prefix` ('' for all), sorted by key. Keys are shown as they are."""
-        self._refuse_prefix(prefix)
-        return self._list(prefix)
+    def list(self, prefix: str, left_out: LeftOut | None = None) -> Iterator[ObjectInfo]:
+        """Every object whose key begins with `prefix` ('' for all), sorted by key. Keys are shown as they are.
 
-    def children(self, prefix: str) -> builtins.list[str]:
-        """Names of the folders right below `prefix` ('' or ending in '/') that hold an object, sorted."""
+        Litter is passed over (`storage.litter`). A folder on the way to `prefix` that cannot be looked into is an
+        error; one below it is, too, unless `left_out` is given: there it is noted, and the listing goes on.
+        """
+        self._refuse_prefix(prefix)
+        return self._list(prefix, left_out)
+
+    def children(self, prefix: str, left_out: LeftOut | None = None) -> builtins.list[str]:
+        """Names of the folders right below `prefix` ('' or ending in '/') that hold an object, sorted.
+
+        Litter is passed over, and noted in `left_out`. A folder that cannot be looked into is among them, so that
+        whoever opens it hears why.
+        """
         if prefix and not prefix.endswith("/"):
             raise InvalidKey(f"prefix {prefix!r} does not end in '/': folders are below a '/'. Append it.")
         self._refuse_prefix(prefix)
-        return self._children(prefix)
+        return self._children(prefix, left_out if left_out is not None else LeftOut())
 
     @abstractmethod
     def check(self) -> None:
@@ -124,10 +133,10 @@ class Store(ABC):
     def _remove_tree(self, prefix: str) -> None: ...
 
     @abstractmethod
-    def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+    def _list(self, prefix: str, left_out: LeftOut | None) -> Iterator[ObjectInfo]: ...
 
     @abstractmethod
-    def _children(self, prefix: str) -> builtins.list[str]: ...
+    def _children(self, prefix: str, left_out: LeftOut) -> builtins.list[str]: ...
 
     def address(self, key: str) -> str:
         """The object as messages name it."""

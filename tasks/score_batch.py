@@ -19,7 +19,7 @@ from rd_core.defect_regions import DefectRegion, defect_regions
 from rd_core.image_statistics import ImageStatistics, image_statistics
 from rd_core.threshold import ACCEPT, triage
 from storage import anomaly_maps, manifests, scores
-from storage.errors import CorruptObject, InvalidKey, KeyNotFound, UnreadableImage
+from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store, open_store
 from storage.images import content_digest
 from storage.layout import part_key, why_key_is_unsafe
@@ -179,7 +179,11 @@ def _load(images: Store, scorer: "Scorer", info: ObjectInfo) -> _Loaded:
     try:
         data = images.read(info.key)
     except KeyNotFound:
-        return _Loaded(info, None, None, None, "unreadable", "removed between listing and reading", {})
+        why = "removed between listing and reading, or never a file: a link that leads nowhere, a pipe"
+        return _Loaded(info, None, None, None, "unreadable", why, {})
+    except ObjectDenied:
+        why = "may not be read by the account that scores; change the owner or mode of the file"
+        return _Loaded(info, None, None, None, "unreadable", why, {})
     except InvalidKey as e:
         return _Loaded(info, None, None, None, "rejected", str(e), {})
     read = time.perf_counter()

@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 
 from rd_core.config import MICRO_BATCH
 from storage import models, parquet
-from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, UnreadableImage
+from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store, open_store
 from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
 from tasks.faults import ON_STORAGE_FAULT
@@ -201,6 +201,8 @@ def _look(images: Store, scorer: "Scorer", one: GoldenImage) -> tuple[str, np.nd
         data, etag = images.read_with_etag(one.key)
     except KeyNotFound:
         return "gone", None
+    except ObjectDenied:
+        return "unreadable", None
     if etag != one.etag:
         return "replaced", None
     try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.masks import mask_on_grid
 from storage import anomaly_maps
-from storage.errors import CorruptObject, InvalidKey, KeyNotFound, UnreadableImage
+from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
 from storage.masks import mask_pixels
 
@@ -56,7 +56,7 @@ def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
     """bool (h, w): True where the image under `key` is not black. Uncountable if it cannot be read."""
     try:
         return mask_pixels(store.read(key))
-    except (KeyNotFound, InvalidKey, UnreadableImage) as e:
+    except (KeyNotFound, InvalidKey, ObjectDenied, UnreadableImage) as e:
         raise Uncountable(
             f"The mask {key} cannot be read ({e}), so no pixel of this image is counted. Save it again as a PNG of "
             "the image's size, not black where the defect is."

@@ -9,14 +9,14 @@ from functools import partial
 
 from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night
 from storage import models, seals
-from storage.errors import CorruptObject, InvalidKey
+from storage.errors import CorruptObject
 from storage.filesystem import Store
 from storage.layout import (
     card_key,
     category_images_prefix,
-    check_segment,
     folder_day,
     images_root,
+    is_plain,
     path_from_index,
     report_key,
     seal_key,
@@ -81,14 +81,6 @@ def read_image_days(images: Store, pool: Executor) -> dict[str, tuple[date, ...]
         name: tuple(day for day in map(folder_day, below) if day is not None)
         for name, below in zip(names, folders, strict=True)
     }
-
-
-def is_plain(category: str) -> bool:
-    """Whether keys can be made of the name."""
-    try:
-        return bool(check_segment(category, "category"))
-    except InvalidKey:
-        return False
 
 
 def _sealed(store: Store, day: date) -> list[Partition]:

@@ -10,7 +10,7 @@ from storage import models
 from storage.filesystem import Store
 from storage.layout import champion_key
 from tasks.index.newest_reports import read_drift, read_evaluations, read_retraining
-from tasks.index.plant_nights import is_plain, read_image_days, read_nights
+from tasks.index.plant_nights import read_image_days, read_nights
 from tasks.index.tolerant_reads import read_all
 from tasks.software import software
 
@@ -20,7 +20,7 @@ def gather_plant(store: Store, images: Store, pool: Executor, now: datetime) -> 
     image_days = read_image_days(images, pool)
     found = read_nights(store, pool, image_days, now)
     inspected = {one.category for night in found.nights for one in night.categories}
-    with_models = {name for name in models.list_model_categories(store) if is_plain(name)}
+    with_models = set(models.list_model_categories(store))
     names = sorted({*inspected, *with_models, *(name for name, days in image_days.items() if days)})
     champions, bad_champions = _champions(store, pool, names)
     sealed = (night.day for night in found.nights if any(one.state != UNSEALED for one in night.categories))

@@ -11,7 +11,7 @@ import numpy as np
 from rd_core import holdout
 from rd_core.preprocessing import resize
 from storage import labels
-from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
+from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
 from storage.images import content_digest, decode
 
@@ -83,7 +83,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         try:
             data = images.read(key)
             _pixels(data, image_format)
-        except (UnreadableImage, KeyNotFound, InvalidKey) as e:
+        except (UnreadableImage, KeyNotFound, InvalidKey, ObjectDenied) as e:
             return None, str(e)
         return content_digest(data), None
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from storage import local_store
+from storage import folder_walk, local_store
 from storage.errors import (
     AccessDenied,
     AlreadyExists,
     Conflict,
     InvalidKey,
     KeyNotFound,
+    ObjectDenied,
     StorageError,
     StoreFull,
     StoreNotFound,
@@ -75,11 +76,37 @@ def test_writing_replaces_a_link_and_not_its_target(local: LocalStore) -> None:
     assert (local.read("target"), local.read("link")) == (b"1", b"2")
 
 
-def test_a_pipe_is_no_object(local: LocalStore) -> None:
+def test_a_pipe_is_shown_and_never_opened(local: LocalStore) -> None:
     os.mkfifo(local.root / "pipe")
-    assert list(local.list("")) == []
-    with pytest.raises(KeyNotFound):
+    assert [info.key for info in local.list("")] == ["pipe"]
+    assert local.info("pipe") is None
+    with pytest.raises(KeyNotFound, match="a pipe"):
         local.read("pipe")
+
+
+def test_links_in_a_circle_are_shown_and_missing(local: LocalStore) -> None:
+    (local.root / "a.png").symlink_to(local.root / "b.png")
+    (local.root / "b.png").symlink_to(local.root / "a.png")
+    assert [info.key for info in local.list("")] == ["a.png", "b.png"]
+    assert local.info("a.png") is None
+    with pytest.raises(KeyNotFound, match="symbolic link"):
+        local.read("a.png")
+
+
+def test_a_name_of_two_lines_is_a_name(local: LocalStore) -> None:
+    local.write("images/two\nlines.png", b"1")
+    assert [(info.key, local.read(info.key)) for info in local.list("")] == [("images/two\nlines.png", b"1")]
+
+
+def test_a_file_without_permission_is_told_from_its_store(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.write("secret.png", b"1")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ObjectDenied, match=r"secret\.png may not be read"):
+        local.read("secret.png")
 
 
 def test_a_name_that_is_no_utf8_is_shown_and_refused(local: LocalStore) -> None:
@@ -99,23 +126,18 @@ def test_empty_folders_are_no_children(local: LocalStore) -> None:
     assert local.children("images/") == []
 
 
-def test_a_pipe_makes_no_child(local: LocalStore) -> None:
-    (local.root / "images/piped").mkdir(parents=True)
-    os.mkfifo(local.root / "images/piped/pipe")
-    assert local.children("images/") == []
-
-
 def test_a_link_to_nothing_makes_a_child(local: LocalStore) -> None:
     (local.root / "images/linked").mkdir(parents=True)
     (local.root / "images/linked/gone.png").symlink_to(local.root / "nowhere")
     assert local.children("images/") == ["linked"]
 
 
-def test_children_of_a_circle_are_refused(local: LocalStore) -> None:
+def test_a_circle_is_a_child_that_cannot_be_listed(local: LocalStore) -> None:
     (local.root / "images/circle").mkdir(parents=True)
     (local.root / "images/circle/again").symlink_to(local.root / "images/circle")
+    assert local.children("images/") == ["circle"]
     with pytest.raises(StorageError, match="never end"):
-        local.children("images/")
+        list(local.list("images/circle/"))
 
 
 def test_children_are_told_by_one_object_each(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,8 +146,8 @@ def test_children_are_told_by_one_object_each(local: LocalStore, monkeypatch: py
         local.write(f"images/cloth/{i}.png", b"")
         local.write(f"images/cloth/below/{i}.png", b"")
     looked_at = []
-    status = local_store._object_status
-    monkeypatch.setattr(local_store, "_object_status", lambda entry: looked_at.append(entry) or status(entry))
+    status = folder_walk._status
+    monkeypatch.setattr(folder_walk, "_status", lambda entry: looked_at.append(entry) or status(entry))
     assert local.children("images/") == ["cloth"]
     assert len(looked_at) == 1
 

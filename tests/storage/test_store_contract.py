@@ -25,6 +25,7 @@ from storage.errors import (
     StoreReadOnly,
 )
 from storage.filesystem import Store, open_store
+from storage.left_out import LeftOut
 from tests.object_stores import Bucket
 
 ODD = ["with space.png", "ümläut-検査.png", 'it\'s "quoted".png', "per%20cent+plus&and?#hash.png", "a=b;c,d.png"]
@@ -111,6 +112,18 @@ class StoreContract:
         assert store.children("none/") == []
         with pytest.raises(InvalidKey, match="'/'"):
             store.children("i")
+
+    def test_litter_is_neither_listed_nor_a_child_but_goes_with_its_tree(self, store: Store) -> None:
+        for key in ["i/a/1", "i/a/.DS_Store", "i/a/@eaDir/1", "i/a/@eaDir/2", "i/#recycle/1"]:
+            store.write(key, b"1")
+        left_out = LeftOut()
+        assert [info.key for info in store.list("i/", left_out)] == ["i/a/1"]
+        assert left_out.litter_in_words == "3 files and folders: #recycle/, .DS_Store, @eaDir/"
+        left_out = LeftOut()
+        assert store.children("i/", left_out) == ["a"]
+        assert left_out.litter_in_words == "1 file or folder: #recycle/"
+        store.remove_tree("i/a/")
+        assert store.info("i/a/@eaDir/2") is None
 
     @pytest.mark.parametrize("name", ODD)
     def test_odd_names_are_plain_keys(self, store: Store, name: str) -> None:

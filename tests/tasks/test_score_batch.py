@@ -14,7 +14,7 @@ from demo.broken_files import odd_files
 from rd_core.defect_regions import defect_regions
 from rd_core.image_statistics import image_statistics
 from storage import anomaly_maps, scores
-from storage.errors import StorageError, StoreFull, TransientFault
+from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import image_key
 from tasks import score_batch as score_batch_module
@@ -154,14 +154,27 @@ def test_a_key_that_leads_elsewhere_is_rejected_and_never_opened(
     assert rows["fine.png"]["status"] == "ok"
 
 
-def test_an_image_that_is_gone_when_its_turn_comes_is_a_row(store: Store) -> None:
+def test_images_that_are_gone_or_closed_or_no_files_are_rows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put_model(store, "cloth")
-    put_images(store, "cloth", ["a.png", "b.png"])
+    put_images(store, "cloth", ["a.png", "b.png", "closed.png"])
+    day = Path(store.uri) / image_key("cloth", DAY, "a.png")
+    (day.parent / "link.png").symlink_to("nowhere.png")
+    os.mkfifo(day.parent / "pipe.png")
     plan = planned(store)
-    (Path(store.uri) / image_key("cloth", DAY, "a.png")).unlink()
+    day.unlink()
+    read = LocalStore.read
+
+    def refuse(self: LocalStore, key: str) -> bytes:
+        if key.endswith("closed.png"):  # root may read all, so the refusal is put in
+            raise ObjectDenied(f"{key} may not be read")
+        return read(self, key)
+
+    monkeypatch.setattr(LocalStore, "read", refuse)
     rows = rows_of(store, plan)
-    assert rows["a.png"]["status"] == "unreadable"
-    assert "removed" in rows["a.png"]["error"]
+    told = {name: row["error"] for name, row in rows.items() if row["status"] == "unreadable"}
+    assert told.keys() == {"a.png", "closed.png", "link.png", "pipe.png"}
+    assert "removed" in told["a.png"]
+    assert "owner or mode" in told["closed.png"]
     assert rows["b.png"]["status"] == "ok"
 
 
