@@ -4,7 +4,7 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 """
 
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from flows.commands.frame import (
     say,
     show_run,
 )
+from flows.commands.import_folder import import_folder
 from flows.commands.labels import import_label_file
 from flows.commands.promotion import promote, rollback
 from flows.commands.repair import gc, verify
@@ -74,34 +75,7 @@ def main() -> None:
     app()
 
 
-@app.command("import")
-def import_folder(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="One category in the MVTec layout.")],
-    category: Annotated[str, typer.Option("--category", metavar="NAME")],
-    run_date: Annotated[datetime, typer.Option("--run-date", formats=DATE_FORMATS, help="Day of the test images.")],
-    store: StoreOption = None,
-    normals_date: Annotated[
-        datetime | None,
-        typer.Option("--normals-date", formats=DATE_FORMATS, help="Day of train/good; default: the day before."),
-    ] = None,
-) -> None:
-    """Bring a folder of images into the store.
-
-    `train/good/*` become labelled normals of the day before RUN_DATE, to train on. `test/<kind>/*` become RUN_DATE's
-    images, with their labels; masks from `ground_truth/<kind>/*_mask.png` are kept beside. Doing it again changes
-    nothing.
-    """
-    with plain_errors():
-        from flows.importing import import_category
-
-        day = run_date.date()
-        before = normals_date.date() if normals_date else day - timedelta(days=1)
-        imported = import_category(resolved_store(store), folder, category, day, before)
-        say(
-            f"{category}: {imported.normals} labelled normals ({before}), {imported.test} images of {day} "
-            f"({imported.anomalous} labelled anomalous, {imported.masks} masks)."
-        )
-        say(f"Next: rd-inspect train --category {category} --store {resolved_store(store)}")
+app.command("import")(import_folder)
 
 
 @app.command()

@@ -29,7 +29,8 @@ def exit_code_of(error: Exception) -> int | None:
 
 def _of_tasks(error: Exception) -> int | None:
     """Imported only here: these modules bring Prefect and the networks, seconds that most errors need not pay."""
-    from tasks.import_folder import NotAnImageFolder
+    from tasks.image_folder import NotAnImageFolder
+    from tasks.import_folder import ImportRefused
     from tasks.training.fit_model import NoNormals
 
-    return WRONG_USE if isinstance(error, (NoNormals, NotAnImageFolder)) else None
+    return WRONG_USE if isinstance(error, (NoNormals, NotAnImageFolder, ImportRefused)) else None

@@ -1,14 +1,22 @@
 """Importing a folder of images: no flow, for it needs neither workers nor retries, only the store."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
 from storage.filesystem import open_store
-from tasks.import_folder import find_images, import_images
+from storage.layout import check_segment
+from tasks.image_folder import Remark, read_folder
+from tasks.import_folder import ImportPlan, ImportRequest, import_images, plan_import
+
+_NAMED = 3
+"""files named for each reason; the others are counted"""
 
 
 @dataclass(frozen=True)
@@ -20,25 +28,89 @@ class Imported:
     test: int
     """images of the run date"""
     anomalous: int
+    unsure: int
+    """of those, by their folder"""
     masks: int
+    images_new: int
+    """the others were in the store before, as they are"""
+    labels_new: int
+    left_out: tuple[Remark, ...]
+    noted: tuple[Remark, ...]
+    litter: tuple[str, ...]
 
 
-def import_category(store: str, folder: Path, category: str, run_date: date, normals_date: date) -> Imported:
-    """Import `folder` (see tasks.import_folder) into `store`; a local folder that is not there is made."""
-    found = find_images(folder, category, run_date, normals_date)
-    with_bar = iter(
-        track(
-            found,
-            f"import {category}",
-            console=Console(stderr=True),
-            disable=not Console(stderr=True).is_terminal,
-        )
+def import_category(
+    store: str,
+    folder: Path,
+    category: str,
+    run_date: date,
+    normals_date: date,
+    *,
+    prefix: str = "",
+    words: Mapping[str, str] | None = None,
+) -> Imported:
+    """Import `folder` (see tasks.import_folder) into `store`; a local folder that is not there is made.
+
+    `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside storage.label_words.
+    """
+    check_segment(category, "category")
+    for segment in prefix.split("/") if prefix else ():
+        check_segment(segment, "prefix")
+    found = read_folder(folder, words)
+    opened = open_store(store, create=True)
+    request = ImportRequest(folder, category, run_date, normals_date, prefix)
+    plan = plan_import(opened, request, found, datetime.now(UTC), _with_bar)
+    import_images(opened, plan, _with_bar)
+    return _imported(plan)
+
+
+def told(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:
+    """What was brought in and what was not, as lines for people."""
+    unsure = f", {done.unsure} unsure" if done.unsure else ""
+    yield (
+        f"{category}: {done.normals} labelled normals ({normals_date}), {done.test} images of {run_date} "
+        f"({done.anomalous} labelled anomalous{unsure}, {done.masks} masks)."
     )
-    import_images(open_store(store, create=True), category, with_bar, labelled_at=datetime.now(UTC))
-    test = [one for one in found if one.key.split("/")[2] == run_date.isoformat()]
+    there = done.normals + done.test - done.images_new
+    yield f"New: {done.images_new} images, {done.labels_new} labels. There already: {there} images."
+    if done.noted:
+        yield "Note:"
+        yield from _by_reason(done.noted)
+    if done.left_out:
+        yield f"Left out, {len(done.left_out)}:"
+        yield from _by_reason(done.left_out)
+    if done.litter:
+        yield f"Skipped what systems leave behind, {len(done.litter)}: {_first(done.litter)}"
+
+
+def _imported(plan: ImportPlan) -> Imported:
+    test = [one for one in plan.images if one.source.purpose == "evaluation"]
     return Imported(
-        normals=len(found) - len(test),
+        normals=len(plan.images) - len(test),
         test=len(test),
-        anomalous=sum(one.label == "anomalous" for one in test),
-        masks=sum(one.mask is not None for one in test),
+        anomalous=sum(one.source.word == "anomalous" for one in test),
+        unsure=sum(one.source.word == "unsure" for one in test),
+        masks=sum(one.mask_digest is not None for one in test),
+        images_new=sum(one.is_new for one in plan.images),
+        labels_new=len(plan.words),
+        left_out=plan.left_out,
+        noted=plan.noted,
+        litter=plan.litter,
     )
+
+
+def _by_reason(remarks: Sequence[Remark]) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for remark in remarks:
+        by_reason[remark.why].append(remark.path)
+    for why, paths in by_reason.items():
+        yield f"  {len(paths)} {why}: {_first(paths)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def _with_bar(all_: Sequence[Any], what: str) -> Iterable[Any]:
+    console = Console(stderr=True)
+    return track(all_, what, console=console, disable=not console.is_terminal)

@@ -1,99 +1,308 @@
-"""An MVTec-layout folder as images, labels and masks of a store.
+"""A folder of one category (tasks.image_folder) brought into a store: images, masks, and what their places say.
 
-train/good/<name>                       labelled normals of an earlier day
-test/good/<name>                        that day's image good/<name>, normal, to judge models by
-test/<kind>/<name>                      that day's image <kind>/<name>, anomalous
-ground_truth/<kind>/<stem>_mask.png     its mask
+All is looked at before the first write. What the store has stays as it is: the same picture is not written again,
+another picture under its key is refused, and of a word only what is new is said (tasks.folder_words). So an import
+that was interrupted can be repeated, and a grown folder be brought in again.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from storage import labels, layout
+from storage.errors import AlreadyExists, StorageError, UnreadableImage
 from storage.filesystem import Store
+from storage.image_headers import displayed_size
+from storage.images import list_images
 from storage.labels import Label
+from storage.masks import mask_pixels, mask_png
+from storage.records import ObjectInfo
+from tasks.folder_masks import with_masks
+from tasks.folder_words import BY, verdict
+from tasks.image_folder import FolderImage, ImageFolder, NotAnImageFolder, Remark, shown
 
 WRITERS = 8
 """threads; each waits for the store most of the time"""
+_NAMED = 3
+"""examples in a message"""
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
+_PROPORTION = 0.02
+"""by which a mask's height to width may differ from its image's, for sizes that were rounded"""
+
+Progress = Callable[[Sequence[Any], str], Iterable[Any]]
+"""passes a sequence on, and shows how far it is"""
 
 
-class NotAnImageFolder(Exception):
-    """The folder does not have the MVTec layout."""
+class ImportRefused(Exception):
+    """The folder fits, but bringing it in would lose something; nothing was written."""
+
+
+class ImportStopped(StorageError):
+    """A file went away while the folder was brought in. Doing it again goes on from there."""
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What to bring in, and where to."""
+
+    folder: Path
+    category: str
+    run_date: date
+    """of test/"""
+    normals_date: date
+    """of train/"""
+    prefix: str = ""
+    """folders of the day to put them below, such as 'camera-b', so that equal names of two folders do not meet"""
 
 
 @dataclass(frozen=True)
 class FoundImage:
     """One file to import."""
 
-    source: Path
+    source: FolderImage
     key: str
-    label: str
-    purpose: str
-    """training, or evaluation: what a test folder holds must not be trained on"""
-    kind: str | None = None
-    mask: Path | None = None
-    mask_key: str | None = None
+    is_new: bool
+    """not in the store yet"""
+    mask_digest: str | None = None
+    """of the pixels its masks mark together; None if there is no mask that can be used"""
+
+    @property
+    def mask_key(self) -> str | None:
+        """Named by its content: a mask that labels name is never replaced by another."""
+        if self.mask_digest is None:
+            return None
+        _, category, day, name = self.key.split("/", 3)
+        return layout.mask_key(category, date.fromisoformat(day), f"{name}.{self.mask_digest}.png")
 
 
-def find_images(folder: Path, category: str, run_date: date, normals_date: date) -> list[FoundImage]:
-    """What `folder` holds, sorted. Raises NotAnImageFolder when there is neither train/good nor test/."""
-    if not (folder / "train" / "good").is_dir() and not (folder / "test").is_dir():
-        raise NotAnImageFolder(
-            f"{folder} has neither train/good/ nor test/, so nothing was imported. Name the folder of one category "
-            "in the MVTec layout: train/good/*, test/<kind>/*, ground_truth/<kind>/*_mask.png."
-        )
-    found = [
-        FoundImage(path, layout.image_key(category, normals_date, f"good/{path.name}"), "normal", "training")
-        for path in _files(folder / "train" / "good")
-    ]
-    for kind_folder in sorted(path for path in (folder / "test").glob("*") if path.is_dir()):
-        found += [_test_image(folder, path, category, run_date) for path in _files(kind_folder)]
-    return found
+@dataclass(frozen=True)
+class ImportPlan:
+    """All that one import is to write, and all it is not."""
+
+    request: ImportRequest
+    images: tuple[FoundImage, ...]
+    """that are taken, or were before"""
+    words: tuple[Label, ...]
+    """that are new"""
+    left_out: tuple[Remark, ...] = ()
+    noted: tuple[Remark, ...] = ()
+    """of what is taken; the path may be a key"""
+    litter: tuple[str, ...] = ()
 
 
-def import_images(
-    store: Store,
-    category: str,
-    found: Iterable[FoundImage],
-    *,
-    labelled_at: datetime,
-) -> str:
-    """Write images and masks, then the labels: the key of the label file. What is there already stays untouched."""
+@dataclass
+class _Looked:
+    """What was seen of one file."""
 
-    def write(one: FoundImage) -> Label:
-        _write_if_new(store, one.key, one.source.read_bytes())
-        if one.mask is not None and one.mask_key is not None:
-            _write_if_new(store, one.mask_key, one.mask.read_bytes())
-        return Label(one.key, one.label, one.mask_key, "import", labelled_at, one.kind, one.purpose)
+    image: FoundImage | None = None
+    clashes: bool = False
+    """another picture lies under its key"""
+    left_out: list[Remark] = field(default_factory=list)
+    noted: list[Remark] = field(default_factory=list)
 
+
+def plan_import(
+    store: Store, request: ImportRequest, found: ImageFolder, now: datetime, progress: Progress = lambda all_, _: all_
+) -> ImportPlan:
+    """Look at every file of the folder, and at what the store has of its days; writes nothing.
+
+    Raises NotAnImageFolder if there is nothing to import, ImportRefused if pictures would take others' places.
+    """
+    images, unused, bare = with_masks(found)
+    keyed, twice = _keyed(images, request)
+    days = sorted({request.run_date, request.normals_date})
+    there = {info.key: info for day in days for info in list_images(store, request.category, day)}
     with ThreadPoolExecutor(WRITERS) as pool:
-        written = list(pool.map(write, found))
-    days = sorted({label.image_key.split("/")[2] for label in written})
-    return labels.write_labels(store, category, written, f"import-{'-'.join(days)}")
+        work = pool.map(partial(_look, store, request.folder, there), keyed)
+        looked = [one for _, one in zip(progress(keyed, "look at"), work, strict=True)]
+    _refuse_clashes(store, [one for one in looked if one.clashes])
+    history: dict[str, list[Label]] = defaultdict(list)
+    for label in labels.to_labels(labels.read_label_history(store, request.category)):
+        history[label.image_key].append(label)
+    taken = _moved_back(store, request, [one.image for one in looked if one.image], there, history)
+    left_out = [*found.left_out, *unused, *twice, *(remark for one in looked for remark in one.left_out)]
+    noted = [*bare, *_alike(taken), *(remark for one in looked for remark in one.noted)]
+    if not taken:
+        raise NotAnImageFolder(_nothing(request.folder, left_out))
+    words = []
+    for one in taken:
+        judged = verdict(_said(one, now), history[one.key])
+        words += [judged.word] if judged.word else []
+        noted += [Remark(one.key, judged.remark)] if judged.remark else []
+    return ImportPlan(request, tuple(taken), tuple(words), tuple(left_out), tuple(noted), tuple(found.litter))
 
 
-def _write_if_new(store: Store, key: str, data: bytes) -> None:
-    """An image that is there already stays untouched: a new etag would have it scored again."""
-    there = store.info(key)
-    if there is None or there.size != len(data) or store.read(key) != data:
-        store.write(key, data)
+def import_images(store: Store, plan: ImportPlan, progress: Progress = lambda all_, _: all_) -> str | None:
+    """Write the new images and masks, then the new words: the key of their file, None if there was nothing to say."""
+    new = [one for one in plan.images if one.is_new or one.mask_key]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in zip(progress(new, "import"), pool.map(partial(_write, store), new), strict=True):
+            pass
+    if not plan.words:
+        return None
+    days = sorted({word.image_key.split("/")[2] for word in plan.words})
+    digest = hashlib.sha256(repr(plan.words).encode()).hexdigest()[:12]
+    return labels.write_labels(store, plan.request.category, plan.words, f"import-{'-'.join(days)}-{digest}")
 
 
-def _test_image(folder: Path, path: Path, category: str, run_date: date) -> FoundImage:
-    kind = path.parent.name
-    key = layout.image_key(category, run_date, f"{kind}/{path.name}")
-    if kind == "good":
-        return FoundImage(path, key, "normal", "evaluation")
-    mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-    if not mask.is_file():
-        return FoundImage(path, key, "anomalous", "evaluation", kind)
-    return FoundImage(
-        path, key, "anomalous", "evaluation", kind, mask, layout.mask_key(category, run_date, f"{kind}/{mask.name}")
+def _keyed(images: Sequence[FolderImage], request: ImportRequest) -> tuple[list[FoundImage], list[Remark]]:
+    """Images with their keys, and those whose key another file has."""
+    by_key: dict[str, FoundImage] = {}
+    twice = []
+    prefix = f"{request.prefix}/" if request.prefix else ""
+    for image in images:
+        day = request.normals_date if image.purpose == "training" else request.run_date
+        key = layout.image_key(request.category, day, prefix + image.name)
+        other = by_key.setdefault(key, FoundImage(image, key, is_new=True))
+        if other.source.purpose != image.purpose:
+            raise ImportRefused(
+                f"{other.source.place} and {image.place} would both be {key}, so nothing was imported. Give train/ a "
+                "day of its own by --normals-date."
+            )
+        if other.source is not image:
+            twice.append(Remark(shown(image.place), "names that another file has, but for how letters are written"))
+    return list(by_key.values()), twice
+
+
+def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], one: FoundImage) -> _Looked:
+    source = one.source
+    try:
+        with source.path.open("rb") as file:
+            size = displayed_size(file)
+        old = there.get(one.key)
+        same = old is None or (
+            old.size == source.path.stat().st_size and store.read(one.key) == source.path.read_bytes()
+        )
+    except UnreadableImage:
+        is_archive = source.path.suffix.lower() in _ARCHIVES
+        why = "archives: unpack them first" if is_archive else "no images that can be read"
+        return _Looked(left_out=[Remark(shown(source.place), why)])
+    except OSError as e:
+        return _Looked(left_out=[Remark(shown(source.place), f"cannot be read ({e.strerror})")])
+    looked = _Looked(replace(one, is_new=old is None), clashes=not same)
+    if source.masks:
+        _look_at_masks(looked, folder, source.masks, size)
+    return looked
+
+
+def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: tuple[int, int]) -> None:
+    """Give the image the digest of its masks, or say why not."""
+    assert looked.image is not None
+    place = shown(masks[0].relative_to(folder).as_posix())
+    try:
+        marked = _together(masks)
+    except (UnreadableImage, OSError):
+        looked.left_out.append(Remark(place, "masks that cannot be read"))
+        return
+    if marked is None or abs(marked.shape[0] * size[1] / (marked.shape[1] * size[0]) - 1) > _PROPORTION:
+        looked.left_out.append(Remark(place, "masks of another size than their image"))
+    elif not marked.any():
+        looked.left_out.append(Remark(place, "masks that mark nothing"))
+    else:
+        if marked.shape != size:
+            looked.noted.append(Remark(place, "masks of another size than their image, but of its proportions"))
+        digest = hashlib.sha256(repr(marked.shape).encode() + np.packbits(marked).tobytes()).hexdigest()[:12]
+        looked.image = replace(looked.image, mask_digest=digest)
+
+
+def _together(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
+    """bool [H, W]: what any of the masks marks; None if they differ in size. UnreadableImage, OSError."""
+    marked: NDArray[np.bool_] | None = None
+    for path in masks:
+        one = mask_pixels(path.read_bytes())
+        if marked is not None and marked.shape != one.shape:
+            return None
+        marked = one if marked is None else marked | one
+    return marked
+
+
+def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
+    images = [one.image for one in clashes if one.image]
+    if images:
+        first = ", ".join(f"{one.source.place} ({one.key})" for one in images[:_NAMED])
+        more = ", ..." if len(images) > _NAMED else ""
+        raise ImportRefused(
+            f"{len(images)} pictures differ from those that lie in {store.uri} under the same keys: {first}{more}. "
+            "Nothing was imported and nothing replaced. Of another camera or batch? Put them into a folder of their "
+            "own: --prefix camera-b. Of another day? --run-date and --normals-date."
+        )
+
+
+def _moved_back(
+    store: Store,
+    request: ImportRequest,
+    images: Sequence[FoundImage],
+    there: Mapping[str, ObjectInfo],
+    history: Mapping[str, Sequence[Label]],
+) -> list[FoundImage]:
+    """The images, those that were moved to another kind's folder since the last import under the key they have.
+
+    The picture is the same and in the store once; only the word on it is another.
+    """
+    gone: dict[str, list[str]] = defaultdict(list)
+    claimed = {one.key for one in images}
+    for key in there:
+        if key not in claimed and any(label.labelled_by == BY for label in history.get(key, ())):
+            gone[_within_kind(key, request)].append(key)
+    return [_moved(store, one, gone[_within_kind(one.key, request)], there) if one.is_new else one for one in images]
+
+
+def _moved(store: Store, one: FoundImage, candidates: list[str], there: Mapping[str, ObjectInfo]) -> FoundImage:
+    for key in candidates:
+        if there[key].size == one.source.path.stat().st_size and store.read(key) == one.source.path.read_bytes():
+            candidates.remove(key)
+            return replace(one, key=key, is_new=False)
+    return one
+
+
+def _within_kind(key: str, request: ImportRequest) -> str:
+    """What of a key stays when its file is moved to another kind's folder: prefix and name, not the day."""
+    name = key.split("/", 3)[3]
+    inside = name.removeprefix(f"{request.prefix}/") if request.prefix else name
+    return f"{len(name) - len(inside)} {inside.partition('/')[2]}"
+
+
+def _alike(images: Sequence[FoundImage]) -> list[Remark]:
+    counts = Counter(one.key.casefold() for one in images)
+    why = "names that differ in upper and lower case only: a copy on Windows or macOS would lose one"
+    return [Remark(shown(one.source.place), why) for one in images if counts[one.key.casefold()] > 1]
+
+
+def _said(one: FoundImage, now: datetime) -> Label:
+    source = one.source
+    return Label(one.key, source.word, one.mask_key, BY, now, source.kind, source.purpose)
+
+
+def _nothing(folder: Path, left_out: Sequence[Remark]) -> str:
+    first = "; ".join(f"{one.path}: {one.why}" for one in left_out[:_NAMED])
+    return (
+        f"{folder} holds no image that could be imported, so nothing was written. "
+        f"{f'Left out: {first}' if first else 'It is empty'}{'; ...' if len(left_out) > _NAMED else ''}."
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+def _write(store: Store, one: FoundImage) -> None:
+    try:
+        if one.is_new:
+            data = one.source.path.read_bytes()
+            try:
+                store.create(one.key, data)
+            except AlreadyExists:
+                if store.read(one.key) != data:
+                    raise
+        if one.mask_key and store.info(one.mask_key) is None and (mask := _together(one.source.masks)) is not None:
+            store.write(one.mask_key, mask_png(mask))
+    except (OSError, UnreadableImage) as e:
+        raise ImportStopped(
+            f"{one.source.path} or its mask changed while it was brought in ({e}): pictures before it are in the "
+            "store, no label is. Import the folder again."
+        ) from e

@@ -89,6 +89,15 @@ def say(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
+def meanings(given: list[str]) -> dict[str, str]:
+    """What the options --word NAME=WORD say."""
+    pairs = [one.rpartition("=") for one in given]
+    wrong = [one for one, (name, found, _) in zip(given, pairs, strict=True) if not found or not name.strip()]
+    if wrong:
+        raise typer.BadParameter(f"--word {wrong[0]!r} is not NAME=WORD, such as Kratzer=anomalous")
+    return {name: word.strip() for name, _, word in pairs}
+
+
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""

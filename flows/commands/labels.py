@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.frame import ImagesOption, StoreOption, plain_errors, resolved_store, say
+from flows.commands.frame import ImagesOption, StoreOption, meanings, plain_errors, resolved_store, say
 from flows.settings import SettingsError
 
 
@@ -58,7 +58,7 @@ def import_label_file(
 
     Example: `rd-inspect labels export.json --category cloth --word Kratzer=anomalous --store ./plant`
     """
-    choices = _choices(word or [])
+    choices = meanings(word or [])
     with plain_errors():
         from storage.filesystem import open_store
         from storage.label_import import UnusableLabels, import_labels
@@ -82,11 +82,3 @@ def import_label_file(
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         say(f"{category}: {counts or 'no labels'} by {done.people} people, {done.masks} masks{left_out}.")
         say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else "All of them were there already.")
-
-
-def _choices(given: list[str]) -> dict[str, str]:
-    pairs = [one.rpartition("=") for one in given]
-    wrong = [one for one, (choice, found, _) in zip(given, pairs, strict=True) if not found or not choice.strip()]
-    if wrong:
-        raise typer.BadParameter(f"--word {wrong[0]!r} is not CHOICE=WORD, such as Kratzer=anomalous")
-    return {choice: word.strip() for choice, _, word in pairs}

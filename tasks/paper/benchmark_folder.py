@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rd_core.metrics.masks import mask_on_grid
 from storage.errors import UnreadableImage
 from storage.images import decode
-from tasks.import_folder import NotAnImageFolder
+from tasks.image_folder import NotAnImageFolder
 
 MVTEC_LAYOUT = "<category>/train/good/*, <category>/test/good/*, <category>/test/<kind>/*"
 NOVELTY_LAYOUT = "train/<class>/* and test/<class>/*, with the same classes in both"

@@ -11,6 +11,7 @@ from flows.cli import app
 from storage.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model
 from tests.object_stores import SECRET_KEY, Bucket
+from tests.photo_folders import write_files
 
 COMMANDS = ("import", "train", "inspect", "models", "query", "demo")
 
@@ -40,20 +41,31 @@ def test_help_of_the_program_names_every_command_and_the_exit_codes() -> None:
 
 
 def test_import_then_query_labels(tmp_path: Path) -> None:
-    for name in ("train/good/0.png", "test/good/1.png", "test/hole/2.png"):
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True)
-        path.write_bytes(png(1))
+    photos = {name: png(1) for name in ("train/ok/0.png", "test/good/1.png", "test/hole/2.png", "test/extra/3.png")}
+    folder = write_files(tmp_path / "photos", {**photos, "test/good/Thumbs.db": b"x", "test/good/notes.txt": b"x"})
     plant = str(tmp_path / "plant")
-    folder = str(tmp_path / "photos")
-    said = call("import", folder, "--category", "cloth", "--run-date", str(DAY), "--store", plant)
-    assert "1 labelled normals (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)" in flat(said)
+    command = ["import", str(folder), "--category", "cloth", "--run-date", str(DAY), "--store", plant]
+    said = call(*command)
+    for line in (
+        "1 labelled normals (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)",
+        "New: 3 images, 3 labels. There already: 0 images.",
+        "Left out, 2:",
+        "1 no images that can be read: test/good/notes.txt",
+        "1 test/extra/ does not say whether its parts are good",
+        "Skipped what systems leave behind, 1: test/good/Thumbs.db",
+    ):
+        assert line in flat(said)
+    assert "New: 1 images, 1 labels. There already: 3 images." in flat(call(*command, "--word", "extra=normal"))
     rows = call("query", "SELECT label, count(*) AS n FROM labels GROUP BY 1 ORDER BY 1", "--store", plant,
                 "--format", "json")  # fmt: skip
     assert [json.loads(line) for line in rows.splitlines()] == [
         {"label": "anomalous", "n": 1},
-        {"label": "normal", "n": 2},
+        {"label": "normal", "n": 3},
     ]
+    write_files(folder, {"test/good/1.png": png(2)})
+    assert "1 pictures differ" in flat(call(*command, code=2))
+    for more in (["--prefix", "../x"], ["--word", "extra"], ["--word", "extra=fine"]):
+        call(*command, *more, code=2)
 
 
 def test_the_store_may_come_from_the_environment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +97,10 @@ def test_a_query_in_csv(store: Store) -> None:
         (["query", "SELECT nonsense", "--store", "{tmp}"], "nonsense"),
         (["query", "SELECT * FROM latest", "--store", "{tmp}", "--format", "xml"], "xml"),
         (["import", "{tmp}", "--category", "cloth", "--run-date", "2026-03-02", "--store", "{tmp}"], "train/good"),
+        (
+            ["import", "{tmp}/no", "--category", "cloth", "--run-date", "2026-03-02", "--store", "{tmp}"],
+            "no such folder",
+        ),
         (["import", "{tmp}", "--category", "cloth", "--run-date", "yesterday", "--store", "{tmp}"], "yesterday"),
         (["models", "--store", "{tmp}", "--version", "v1"], "--category"),
         (["models", "--store", "{tmp}", "--category", "../x"], "../x"),

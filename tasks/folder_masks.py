@@ -1,0 +1,72 @@
+"""Which mask in ground_truth/ is of which image: however it is called, and however many an image has.
+
+Of test/hole/000.png these are masks, together:
+
+ground_truth/hole/000_mask.png          also .PNG, .bmp, 000_MASK, 000-gt, mask_000, 000_mask_2
+ground_truth/hole/000.png               also 000.png.bmp
+ground_truth/hole/000/*.png             a folder an image
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from tasks.image_folder import MASKS, FolderImage, ImageFolder, Remark, shown
+
+_WORDS = r"(?:mask|gt|ground[ _-]?truth|label|seg(?:mentation)?|anno(?:tation)?)s?"
+_BEHIND = re.compile(rf"(.+?)[ _.-]+{_WORDS}(?:[ _.-]?\d+)?")
+_BEFORE = re.compile(rf"{_WORDS}[ _.-]+(.+)")
+
+
+def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark], list[Remark]]:
+    """Images with their masks, the masks that are left out, and defects that have none though others do."""
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for index, image in enumerate(found.images):
+        if image.purpose == "evaluation":
+            name = image.name.casefold()
+            for called in {name, _without_suffix(name)}:
+                by_name[called].append(index)
+    masks: dict[int, list[Path]] = defaultdict(list)
+    left_out = []
+    for place, path in sorted(found.masks.items()):
+        owners = next((by_name[name] for name in _possible_images(place) if name in by_name), [])
+        if why := _why_unused([found.images[index] for index in owners]):
+            left_out.append(Remark(shown(f"{MASKS}/{place}"), why))
+        else:
+            masks[owners[0]].append(path)
+    images = [replace(image, masks=tuple(masks.get(index, ()))) for index, image in enumerate(found.images)]
+    bare = [one for one in images if one.word == "anomalous" and not one.masks] if found.masks else []
+    return images, left_out, [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in bare]
+
+
+def _possible_images(place: str) -> Iterator[str]:
+    """Names of images, without suffix or with it, that a mask at this place may be of; the likeliest first."""
+    path = PurePosixPath(_without_suffix(place.casefold()))
+    folder = path.parent
+    yield from (str(folder / stem) for stem in _stems(path.name))
+    yield from (str(folder.parent / stem) for stem in _stems(folder.name))
+
+
+def _stems(name: str) -> Iterator[str]:
+    yield name
+    for form in (_BEHIND, _BEFORE):
+        if named := form.fullmatch(name):
+            yield named[1]
+
+
+def _without_suffix(name: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    stem, dot, _ = file.rpartition(".")
+    return f"{folder}{slash}{stem}" if dot and stem else name
+
+
+def _why_unused(owners: Sequence[FolderImage]) -> str | None:
+    if not owners:
+        return "masks without an image"
+    if len(owners) > 1:
+        return "masks that may be of several images, whose names differ in their suffixes only"
+    if owners[0].word != "anomalous":
+        return "masks of images that are no defects"
+    return None

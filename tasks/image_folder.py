@@ -1,0 +1,228 @@
+"""A folder of one category as people publish it: what each file is, told from its place.
+
+train/good/<name>                       normal, to train on
+test/good/<name>                        normal, to judge models by
+test/<kind>/<name>                      anomalous
+ground_truth/<kind>/<stem>_mask.png     where the defect of test/<kind>/<stem>.* is; other namings: tasks.folder_masks
+
+A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.label_words), and upper and
+lower case are the same. A place that does not say whether its parts are good is named, never guessed.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage.label_words import CHOICES, plain_choice
+from storage.litter import is_litter
+from storage.store import RESERVED
+
+TRAIN, TEST, MASKS = "train", "test", "ground_truth"
+_NORMAL = frozenset(choice for choice, word in CHOICES.items() if word == "normal")
+_ANOMALOUS = frozenset(choice for choice, word in CHOICES.items() if word == "anomalous")
+_NEGATIONS = frozenset({"no", "non", "not", "without", "free"})
+_NO_PICTURES = frozenset(
+    {"gt", "mask", "masks", "ground truth", "xyz", "depth", "label", "labels", "annotation", "annotations"}
+)
+_NO_KIND = _NO_PICTURES | {
+    "all", "bon", "bueno", "buono", "clean", "correct", "extra", "flawless", "golden", "gut", "healthy", "image",
+    "images", "img", "imgs", "intact", "io", "misc", "mixed", "neg", "negative", "new", "nio", "other", "others",
+    "perfect", "pos", "positive", "reference", "rgb", "test", "todo", "train", "unclassified", "unknown", "unlabeled",
+    "unlabelled", "unsorted", "val", "valid", "validation",
+}  # fmt: skip
+"""names that are of no kind of defect; whether such a folder holds good parts only its owner knows"""
+
+
+class NotAnImageFolder(Exception):
+    """The folder holds nothing that could be taken as a category's images."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A file, and what is to be said of it."""
+
+    path: str
+    """below the folder, with '/', as text that can be printed"""
+    why: str
+    """the same words for all files that share the reason"""
+
+
+@dataclass(frozen=True)
+class FolderImage:
+    """A file that stands where images stand; what it holds was not looked at."""
+
+    path: Path
+    name: str
+    """'<kind>/<name>' below train/ or test/, with '/', in Unicode's composed form"""
+    word: str
+    """'normal', 'anomalous' or 'unsure', by its folder"""
+    purpose: str
+    """'training' below train/, else 'evaluation': what a test folder holds must not be trained on"""
+    kind: str | None = None
+    """of defect"""
+    masks: tuple[Path, ...] = ()
+    """files whose marked pixels, together, are the defect"""
+
+    @property
+    def place(self) -> str:
+        """Below the folder, as messages name it."""
+        return f"{TRAIN if self.purpose == 'training' else TEST}/{self.name}"
+
+
+@dataclass
+class ImageFolder:
+    """All that lies in a folder."""
+
+    images: list[FolderImage] = field(default_factory=list)
+    """those of train/ first, each sorted by name; masks are given by tasks.folder_masks"""
+    masks: dict[str, Path] = field(default_factory=dict)
+    """what lies below ground_truth/, by its place there"""
+    left_out: list[Remark] = field(default_factory=list)
+    litter: list[str] = field(default_factory=list)
+    """what systems leave behind (storage.litter), by place"""
+
+
+def is_category_folder(folder: Path) -> bool:
+    """Whether the folder holds train/ or test/, in upper or lower case."""
+    return any(entry.name.lower() in {TRAIN, TEST} and entry.is_dir() for entry in folder.glob("*"))
+
+
+def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFolder:
+    """What lies in `folder`, by names alone. Raises NotAnImageFolder when there is neither train/ nor test/.
+
+    `words`: what further folders mean, such as {"ok_front": "normal"}.
+    """
+    _require_category(folder)
+    known = {**CHOICES, **{plain_choice(name): word for name, word in (words or {}).items()}}
+    found = ImageFolder()
+    files = list(_files(folder, "", (), found))
+    mixed = {of for place, _ in files if (of := _mixed_folder(place, known))}
+    for place, file in files:
+        part, _, name = place.partition("/")
+        why = None
+        if name and part.lower() in {TRAIN, TEST}:
+            image = _image(file, part.lower(), name, known, mixed)
+            if isinstance(image, FolderImage):
+                found.images.append(image)
+            else:
+                why = image
+        elif name and plain_choice(part) == "ground truth":
+            found.masks[unicodedata.normalize("NFC", name)] = file
+        else:
+            why = f"neither in {TRAIN}/ nor in {TEST}/"
+        if why:
+            found.left_out.append(Remark(shown(place), why))
+    found.images.sort(key=lambda one: (one.purpose != "training", one.name))
+    return found
+
+
+def shown(name: str) -> str:
+    """A path as text that every terminal and log can take."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _require_category(folder: Path) -> None:
+    if not folder.exists():
+        raise NotAnImageFolder(f"{folder}: there is no such folder. Check the name.")
+    if not folder.is_dir():
+        raise NotAnImageFolder(
+            f"{folder} is a file, not a folder. Unpack it if it is an archive, and name the folder."
+        )
+    try:
+        if is_category_folder(folder):
+            return
+        below = sorted(entry.name for entry in folder.glob("*") if entry.is_dir() and is_category_folder(entry))
+    except OSError as e:
+        raise NotAnImageFolder(f"{folder} cannot be read: {e.strerror}. Change its mode or owner.") from e
+    hint = f" It holds folders that have: {', '.join(below[:5])}; name one of them." if below else ""
+    raise NotAnImageFolder(
+        f"{folder} has neither {TRAIN}/good/ nor {TEST}/, so nothing was taken.{hint} Name one category's folder "
+        f"in the MVTec layout: {TRAIN}/good/*, {TEST}/<kind>/*, {MASKS}/<kind>/*_mask.png."
+    )
+
+
+def _files(folder: Path, at: str, above: tuple[str, ...], found: ImageFolder) -> Iterator[tuple[str, Path]]:
+    """Files below `folder`, whose place is `at`, by place; `above` are the real folders we came through."""
+    real = os.path.realpath(folder)
+    if real in above:
+        found.left_out.append(Remark(shown(at), "links to a folder that holds them"))
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as e:
+        found.left_out.append(Remark(shown(at), f"folders that cannot be read ({e.strerror})"))
+        return
+    for name in names:
+        place, path = at + name, folder / name
+        try:
+            is_folder = path.is_dir()
+            if is_litter(f"{name}/" if is_folder else name):
+                found.litter.append(shown(place))
+            elif is_folder and not _why_no_name(name):
+                yield from _files(path, f"{place}/", (*above, real), found)
+            elif why := _why_no_name(name) or _why_no_file(path):
+                found.left_out.append(Remark(shown(place), why))
+            else:
+                yield place, path
+        except OSError as e:
+            found.left_out.append(Remark(shown(place), f"cannot be read ({e.strerror})"))
+
+
+def _why_no_name(name: str) -> str | None:
+    if "\\" in name or not name.isprintable() or name.startswith(RESERVED):
+        return "names that no key can have (backslash, control characters, no UTF-8): rename them"
+    return None
+
+
+def _why_no_file(path: Path) -> str | None:
+    if not path.is_file():
+        return "links that lead nowhere" if path.is_symlink() else "no files (pipes, sockets or devices)"
+    return "empty files" if path.stat().st_size == 0 else None
+
+
+def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: set[str]) -> FolderImage | str:
+    """The file as an image, or why it is none."""
+    name = unicodedata.normalize("NFC", name)
+    *folders, _ = name.split("/")
+    if not folders:
+        return f"directly in {part}/, where no folder says whether they are good: put them into {part}/good/ or such"
+    kind, *inner = folders
+    if any(plain_choice(one) in _NO_PICTURES for one in inner):
+        return "in folders of masks or other data among the images"
+    word = None if part == TEST and kind in mixed else _meaning(kind, known)
+    if word is None:
+        return (
+            f"{part}/{kind}/ does not say whether its parts are good: rename it, or say --word '{kind}=normal' "
+            "(or anomalous)"
+        )
+    if any(known.get(plain_choice(one), word) != word for one in inner):
+        return "in folders that say both good and bad"
+    if part == TRAIN and word != "normal":
+        return f"{part}/{kind}/ is not named like good parts, and only those are trained on"
+    purpose = "training" if part == TRAIN else "evaluation"
+    return FolderImage(file, name, word, purpose, kind if word == "anomalous" else None)
+
+
+def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
+    """The word that a folder's name means; of a kind of defect 'anomalous', None where it cannot be told."""
+    plain = plain_choice(folder)
+    if plain in known:
+        return known[plain]
+    words = {word.rstrip("0123456789") for word in plain.split()} - {""}
+    undone = bool(words & _NEGATIONS) and any(word in _ANOMALOUS or word.rstrip("s") in _ANOMALOUS for word in words)
+    if not words or words <= _NO_KIND or words & _NORMAL or undone:
+        return None
+    return "anomalous"
+
+
+def _mixed_folder(place: str, known: Mapping[str, str]) -> str | None:
+    """The folder of test/ that is named as a kind of defect, but has good parts in a folder of its own."""
+    part, *folders = unicodedata.normalize("NFC", place).split("/")[:-1] or [""]
+    if part.lower() != TEST or not folders or plain_choice(folders[0]) in known:
+        return None
+    inner = {known.get(plain_choice(folder)) for folder in folders[1:]}
+    return folders[0] if inner & {"normal", "unsure"} else None
