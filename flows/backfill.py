@@ -158,9 +158,9 @@ def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[
 def _grid(
     settings: Settings, window: tuple[date, date], chosen: Sequence[str], pinned: Mapping[str, PinnedModel]
 ) -> Grid:
-    store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
+    store, images = open_store(settings.store), open_store(settings.images, read_only=True)
     versions = {name: pinned[name].version if name in pinned else None for name in chosen}
-    return read_grid(store, images, *window, versions)
+    return read_grid(store, images, *window, versions, tell=get_run_logger().warning)
 
 
 def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) -> dict[date, list[Cell]]:

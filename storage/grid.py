@@ -1,7 +1,7 @@
 """The grid: which categories are scored on which days, told by the store alone."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,6 +10,7 @@ from itertools import groupby
 from storage import layout, manifests, models, seals
 from storage.errors import CorruptObject, KeyNotFound
 from storage.records import ObjectInfo, Partition
+from storage.same_images import compare
 from storage.store import Store
 
 DONE, PARTLY, FAILED, MISSING, NO_IMAGES = "done", "partly", "failed", "missing", "no images"
@@ -79,13 +80,24 @@ class _Window:
     """model versions with a seal"""
     planned: Mapping[tuple[str, date], list[str]]
     """keys of manifests"""
+    tell: Callable[[str], object]
 
 
-def read_grid(store: Store, images: Store, first: date, last: date, versions: Mapping[str, str | None]) -> Grid:
-    """The grid of the days from `first` to `last`, both included, and of the categories of `versions`.
+def read_grid(
+    store: Store,
+    images: Store,
+    first: date,
+    last: date,
+    versions: Mapping[str, str | None],
+    *,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Grid:
+    """The grid of the days from `first` to `last`, both included, and of the categories of `versions`. `tell` as for
+    storage.same_images.compare, by which it is told what is done.
 
     Every prefix is listed once, whole months by one request. Of a cell with a seal the seal is read; its manifests
-    only if the images there now do not make the sealed plan's digest, which covers each key and etag. Of a cell
+    only if the images there now do not make the sealed plan's digest, which covers each key and etag; the images
+    themselves only where etags differ and sizes do not, once. Of a cell
     without a seal of this version the manifests' footers are read. A seal or manifest that cannot be read makes its
     cell 'failed', with the problem; it does not end the look at the others.
     """
@@ -93,7 +105,7 @@ def read_grid(store: Store, images: Store, first: date, last: date, versions: Ma
     found: dict[tuple[date, str], Cell] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         sealed, planned = _sealed_versions(store, first, last, pool), _manifests(store, first, last, pool)
-        window = _Window(store, images, versions, preprocessing, sealed, planned)
+        window = _Window(store, images, versions, preprocessing, sealed, planned, tell)
         work = [
             pool.submit(_cells, window, category, prefix)
             for category in versions
@@ -186,5 +198,4 @@ def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> 
         size = max((part.rows for part in only.parts), default=0)
         if manifests.plan_digest(listed, partition.model_version, preprocessing, size, only.engine) == only.digest:
             return len(listed)
-    known = seals.images_in_force(window.store, seal)
-    return sum(known.get(image.key) == image.etag for image in listed)
+    return compare(window.store, window.images, seal, listed, tell=window.tell).same

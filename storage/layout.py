@@ -17,6 +17,7 @@
     reports/golden/<run_date>/<category>/<version>.parquet
     reports/retraining/<run_date>/<category>/<run id>/{retraining.html, retraining.json, *.parquet}
     golden/<category>.json                              golden/<category>/<version>.parquet is the reference
+    settled/run_date=<d>/category=<c>.parquet           which objects of a copied store are the images scored
     merged/{index.parquet, <run_date>-<digest>.parquet, <run_date>-<digest>-superseded.parquet}   copies, for queries
 
 A key is a '/'-separated path below the store's root, without a leading '/'.
@@ -35,7 +36,7 @@ INDEX_KEY = "reports/index.html"
 MERGED_PREFIX, MERGED_INDEX_KEY = "merged/", "merged/index.parquet"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
-TRAININGS = "trainings"
+TRAININGS, SETTLED = "trainings", "settled"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEAL = re.compile(
@@ -362,6 +363,11 @@ def maps_root() -> str:
 def day_maps_prefix(category: str, run_date: date) -> str:
     """Where the maps of every model version lie."""
     return f"{MAPS}/{check_segment(category, 'category')}/{run_date.isoformat()}/"
+
+
+def settled_key(category: str, run_date: date) -> str:
+    """Where it is remembered which objects of other etags hold the bytes that were scored."""
+    return f"{SETTLED}/run_date={run_date.isoformat()}/category={check_segment(category, 'category')}.parquet"
 
 
 def merged_key(run_date: date, digest: str, *, superseded: bool = False) -> str:

@@ -1,7 +1,7 @@
 """A store held against itself: seals, parts, rows, maps, models, labels, images."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +15,7 @@ from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_tempora
 from storage.images import list_images
 from storage.model_findings import model_findings
 from storage.records import Partition
+from storage.same_images import compare
 from storage.seals import Seal
 from storage.store import Store
 
@@ -60,16 +61,19 @@ class Verification:
         return sum(one.wrong for one in self.findings)
 
 
-def verify(store: Store, images: Store, scope: Scope) -> Verification:
+def verify(
+    store: Store, images: Store, scope: Scope, *, tell: Callable[[str], object] = lambda _: None
+) -> Verification:
     """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
-    is left over. Nothing is written. A fault of the store itself (a time-out, no access) is raised, not a finding."""
+    is left over. Nothing is written but what storage.same_images remembers of a copied store; `tell` as there. A
+    fault of the store itself (a time-out, no access) is raised, not a finding."""
     sealed, findings = _read_seals(store, scope)
     in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for seal in sealed:
         in_use[seal.partition.category][seal.partition.model_version] += 1
     champions = {category: _champion(store, category) for category in in_use}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(lambda seal: list(_seal_findings(store, images, seal, champions, scope)), sealed):
+        for found in pool.map(lambda seal: list(_seal_findings(store, images, seal, champions, scope, tell)), sealed):
             findings += found
     findings += model_findings(store, in_use, scope.covers_category, deep=scope.deep)
     findings += _label_findings(store, scope)
@@ -107,7 +111,12 @@ def _champion(store: Store, category: str) -> str | None:
 
 
 def _seal_findings(
-    store: Store, images: Store, seal: Seal, champions: Mapping[str, str | None], scope: Scope
+    store: Store,
+    images: Store,
+    seal: Seal,
+    champions: Mapping[str, str | None],
+    scope: Scope,
+    tell: Callable[[str], object],
 ) -> Iterator[Finding]:
     where = seal.partition
     readable = True
@@ -126,7 +135,7 @@ def _seal_findings(
     if readable:
         yield from _double_rows(store, seal)
         in_force = champions.get(where.category) == where.model_version
-        yield from _image_findings(store, images, seal, in_force=in_force)
+        yield from _image_findings(store, images, seal, tell, in_force=in_force)
 
 
 def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
@@ -143,14 +152,14 @@ def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
         yield Finding(what, _seal_key(seal.partition), "they count twice", cure)
 
 
-def _image_findings(store: Store, images: Store, seal: Seal, *, in_force: bool) -> Iterator[Finding]:
+def _image_findings(
+    store: Store, images: Store, seal: Seal, tell: Callable[[str], object], *, in_force: bool
+) -> Iterator[Finding]:
     """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
     where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
-    known = seals.images_in_force(store, seal)
-    listed = {image.key: image.etag for image in list_images(images, where.category, where.run_date)}
-    late = sorted(listed.keys() - known.keys())
-    changed = sorted(key for key, etag in listed.items() if key in known and etag != known[key])
-    gone = sorted(known.keys() - listed.keys())
+    found = compare(store, images, seal, list(list_images(images, where.category, where.run_date)), tell=tell)
+    changed, late = ([image.key for image in some] for some in (found.changed, found.late))
+    gone = found.gone
     version, cure = where.model_version, _backfill(store, where)
     if changed:
         what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"

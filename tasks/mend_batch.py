@@ -9,6 +9,8 @@ from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.mended_seals import replace_part
 from storage.records import Batch
+from storage.same_images import changed_keys
+from storage.seals import SealedPart
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.score_batch import score_batch
 
@@ -31,16 +33,15 @@ def mend_batch(store_uri: str, images_uri: str, damaged: DamagedBatch) -> int:
     """
     store, plan = open_store(store_uri), damaged.plan
     batch = Batch(plan, damaged.index, manifests.batch_digest(damaged.part.key, damaged.index))
-    _refuse_changed(open_store(images_uri, read_only=True), store, batch)
+    _refuse_changed(open_store(images_uri, read_only=True), store, batch, damaged.part)
     receipt = score_batch.fn(store_uri, images_uri, batch)
     replace_part(store, plan.partition, damaged.part, receipt)
     return receipt.rows
 
 
-def _refuse_changed(images: Store, store: Store, batch: Batch) -> None:
+def _refuse_changed(images: Store, store: Store, batch: Batch, part: SealedPart) -> None:
     planned = manifests.read_manifest_slice(store, batch.plan.manifest, batch.start, batch.stop)
-    found = {image.key: images.info(image.key) for image in planned}
-    changed = [image.key for image in planned if (now := found[image.key]) is None or now.etag != image.etag]
+    changed = changed_keys(store, images, batch.plan.partition, part, planned)
     if changed:
         raise ImagesChanged(
             f"{len(changed)} of the batch's {len(planned)} images are gone or another since they were scored, such "

@@ -12,6 +12,7 @@ from rd_core.engine import TORCH, engine_here
 from storage import anomaly_maps, images, manifests, seals
 from storage.filesystem import Store, open_store
 from storage.records import Batch, ObjectInfo, Partition, Plan
+from storage.same_images import compare
 from storage.seals import Seal
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.pin_champion import PinnedModel
@@ -74,10 +75,11 @@ def plan_batches(job: PartitionJob) -> PartitionPlan:
     Raises EngineUnavailable if there is something to score, and its library is not installed here.
     """
     store = open_store(job.store_uri)
-    listed = list(images.list_images(open_store(job.images_uri, read_only=True), job.category, job.run_date))
+    line = open_store(job.images_uri, read_only=True)
+    listed = list(images.list_images(line, job.category, job.run_date))
     seal = seals.read_seal(store, job.partition)
-    known = seals.images_in_force(store, seal) if seal else {}
-    to_score = [image for image in listed if known.get(image.key) != image.etag]
+    found = compare(store, line, seal, listed, tell=get_run_logger().warning)
+    to_score = [*found.late, *found.changed]
     plan = _publish(store, job, to_score, seal) if to_score else None
     return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan)
 

@@ -21,6 +21,7 @@ from flows.commands.frame import (
     day_of,
     plain_errors,
     resolved_store,
+    say,
     show_run,
 )
 
@@ -60,7 +61,8 @@ def status(
 
     `done`: every image has a sealed row. `partly 7/9`: sealed, but images came late or changed since. `failed`: a run
     began and never sealed. `missing`: no run of this model version began. `-`: no images. The store alone decides;
-    nothing is written, and no server is needed. To score what is left: `rd-inspect backfill`.
+    nothing of it is changed, and no server is needed. In a copied or restored store the images of these days are read
+    once, to see that they are the same. To score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
         from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
@@ -75,7 +77,8 @@ def status(
         chosen = chosen_categories(settings, category)
         window = chosen_days(settings, chosen, day_of(first_day), day_of(last_day))
         versions = versions_in_force(opened, chosen, model)
-        grid = read_grid(opened, open_store(settings.images, read_only=True), *window, versions)
+        line = open_store(settings.images, read_only=True)
+        grid = read_grid(open_store(settings.store), line, *window, versions, tell=say)
         if output_format is GridFormat.JSON:
             sys.stdout.write(json.dumps(grid_json(grid), indent=2) + "\n")
         else:

@@ -39,8 +39,8 @@ def verify(
 
     Of every seal: its parts with one row for each image, its maps, its manifest, its model. Also champion pointers,
     labels, images that came late, changed or are gone, and what interrupted runs left behind. `--deep` reads all of
-    it: digests of parts and weights, and each map's maximum against its score. Nothing is written. Exit code 1 if
-    something is wrong; notes alone end with 0.
+    it: digests of parts and weights, and each map's maximum against its score. Nothing of it is changed. Exit code 1
+    if something is wrong; notes alone end with 0.
     """
     with plain_errors():
         from flows.settings import load_settings
@@ -54,7 +54,7 @@ def verify(
         for one in (opened, line):
             one.check()
         scope = Scope(day_of(first_day), day_of(last_day), tuple(category or ()), deep)
-        found = hold_against_itself(opened, line, scope)
+        found = hold_against_itself(open_store(settings.store), line, scope, tell=say)
         if output_format is GridFormat.JSON:
             sys.stdout.write(json.dumps(findings_json(found), indent=2) + "\n")
         else:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from storage import anomaly_maps, layout, manifests, models, scores
-from storage.images import list_images
+from storage.errors import KeyNotFound
+from storage.images import content_digest, list_images
 from storage.manifests import batch_digest, publish_plan
 from storage.records import ObjectInfo, Partition, Plan
 from storage.scores import ScoreRow
@@ -71,7 +72,10 @@ def _batch(store: Store, plan: Plan, index: int) -> SealedPart:
     start, stop = index * BATCH, min((index + 1) * BATCH, plan.images)
     images = manifests.read_manifest_slice(store, plan.manifest, start, stop)
     maps = np.random.default_rng(start).random((len(images), SIZE, SIZE), dtype=np.float32)
-    rows = [_row(plan, start + i, image, float(maps[i].max())) for i, image in enumerate(images)]
+    rows = [
+        _row(plan, start + i, image, _digest(store, image.key), float(maps[i].max()))
+        for i, image in enumerate(images)
+    ]
     for i, row in enumerate(rows):
         if row.status != "ok":
             maps[i] = np.nan
@@ -82,10 +86,17 @@ def _batch(store: Store, plan: Plan, index: int) -> SealedPart:
     return SealedPart(key, count, digest)
 
 
-def _row(plan: Plan, i: int, image: ObjectInfo, score: float) -> ScoreRow:
+def _digest(store: Store, key: str) -> str | None:
+    try:
+        return content_digest(store.read(key))
+    except KeyNotFound:
+        return None
+
+
+def _row(plan: Plan, i: int, image: ObjectInfo, digest: str | None, score: float) -> ScoreRow:
     ok = i < plan.images - 1
     return ScoreRow(
-        image_key=image.key, etag=image.etag, content_digest="0" * 64 if ok else None,
+        image_key=image.key, etag=image.etag, content_digest=digest,
         category=plan.partition.category, run_date=plan.partition.run_date, captured_at=NOW,
         model_version=plan.partition.model_version, preprocessing="p1", score=score if ok else None, threshold=2.0,
         p_value=0.5 if ok else None, is_anomalous=False if ok else None, status="ok" if ok else "unreadable",

@@ -113,7 +113,10 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
         lambda s, n: rewritten(s, layout.champion_key("cloth"), lambda pointer: pointer.update(version="v0")),
         "model card is gone", "rollback", False,
     ),
-    "image changed": (lambda s, n: put_images(s, "a"), "1 images have changed since v1", MEND, False),
+    "image changed": (
+        lambda s, n: s.write(layout.image_key("cloth", DAY, "a"), b"A"), "1 images have changed since v1", MEND,
+        False,
+    ),
     "image late": (lambda s, n: put_images(s, "z"), "1 images came after v1", MEND, False),
     "labels": (lambda s, n: s.write("labels/cloth/x.csv", b"no\n1\n"), "labels do not read", "Correct", False),
 }  # fmt: skip

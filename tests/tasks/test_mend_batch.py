@@ -1,14 +1,15 @@
 """Mending: a new part, one swap of the seal, nothing lost; and never at the price of rows whose images are gone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from storage import layout, scores, seals
+from storage import layout, manifests, scores, seals
 from storage.damage import DamagedBatch, partition_damage
 from storage.errors import Conflict, KeyNotFound
-from storage.filesystem import Store
+from storage.filesystem import Store, open_store
 from storage.mended_seals import replace_part
 from storage.records import Partition, Receipt
 from storage.seals import SealedPart
@@ -79,6 +80,33 @@ def test_a_batch_whose_images_changed_is_left_as_it_is(store: Store, sealed: lis
     with pytest.raises(ImagesChanged, match=r"1 of the batch's 2 images.*1\.png.*from a copy"):
         mend_batch.fn(store.uri, store.uri, found)
     assert everything_below(Path(store.uri), "scores", "seals", "maps") == before
+
+
+def replan(store: Store) -> list[str]:
+    """Keys of what is to be scored."""
+    planned = plan_batches.fn(PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-2", NOW, 2))
+    return [image.key for image in manifests.read_manifest(store, planned.plan.manifest)] if planned.plan else []
+
+
+@pytest.mark.parametrize("known_by", ["row", "time", "memory", "nothing"])
+def test_a_copied_store_is_mended_where_its_images_are_known_to_be_the_same(
+    store: Store, sealed: list[str], tmp_path: Path, known_by: str
+) -> None:
+    copying = shutil.copy2 if known_by == "time" else shutil.copy
+    shutil.copytree(store.uri, tmp_path / "copy", copy_function=copying)
+    copy = open_store(tmp_path / "copy")
+    if known_by == "memory":
+        assert replan(copy) == []
+    (plan,) = seals.read_seal(copy, NIGHT).plans
+    copy.remove(f"{plan.map_store}/c/1/0/0" if known_by == "row" else plan.parts[1].key)
+    (found,) = damage(copy)
+    if known_by == "nothing":
+        with pytest.raises(ImagesChanged, match="2 of the batch's 2 images"):
+            mend_batch.fn(copy.uri, copy.uri, found)
+        assert replan(copy) == sealed[2:4]  # they are scored again, and their new rows hold
+    else:
+        mend_batch.fn(copy.uri, copy.uri, found)
+        assert (damage(copy), replan(copy)) == ([], [])
 
 
 def test_a_seal_that_names_another_part_by_now_is_not_changed(store: Store, sealed: list[str]) -> None:

@@ -1,7 +1,9 @@
 """Plans: named by content, without what is sealed, with few tasks."""
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from rd_core.config import MICRO_BATCH
 from storage import manifests
-from storage.filesystem import Store
+from storage.filesystem import Store, open_store
 from storage.images import content_digest
 from storage.layout import image_key
 from storage.queries import run_query
@@ -112,6 +114,23 @@ def test_a_picture_that_is_put_back_is_scored_again_and_has_the_last_word(store:
     assert len({plan.digest for plan in written}) == 4
     assert [plan.supersedes for plan in written] == [None, *(plan.digest for plan in written[:-1])]
     assert run_query(store, "SELECT 1 FROM scores").num_rows == 4
+
+
+def test_a_copied_store_goes_on_where_the_first_one_was(store: Store, warm: None, tmp_path: Path) -> None:
+    put_images(store, "cloth", ["a.png", "b.png", "c.png"])
+    first = plan_batches.fn(job(store))
+    score_and_seal(store, first)
+    shutil.copytree(store.uri, tmp_path / "copy", copy_function=shutil.copy)
+    copy = open_store(tmp_path / "copy")
+    assert plan_batches.fn(job(copy)).plan is None
+    copy.write(image_key("cloth", DAY, "b.png"), png(99))
+    copy.write(image_key("cloth", DAY, "d.png"), png(100))
+    later = plan_batches.fn(job(copy, "run-2"))
+    assert (later.listed, later.sealed, later.plan.supersedes) == (4, 2, first.plan.digest)
+    score_and_seal(copy, later)
+    counted = "SELECT count(*) AS rows, count(DISTINCT image_key) AS images FROM"
+    assert run_query(copy, f"{counted} scores").to_pylist() == [{"rows": 5, "images": 4}]
+    assert run_query(copy, f"{counted} latest").to_pylist() == [{"rows": 4, "images": 4}]
 
 
 def test_nothing_is_sealed_unless_every_row_is_there_once(store: Store) -> None:
