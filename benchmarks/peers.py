@@ -42,6 +42,8 @@ from rd_core.preprocessing import Normalisation, resize
 from rd_core.teacher import teacher_spec
 from rd_core.teacher_weights import load_weights
 from rd_core.training import fit
+from tasks.folder_masks import marked_by, with_masks
+from tasks.image_folder import is_category_folder, read_folder
 
 TEACHER = "efficientnet_lite0"
 LAYERS = ["blocks.1", "blocks.2", "blocks.4"]
@@ -96,7 +98,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch; one, so that two runs can share two cores")
     parser.add_argument("--out", type=Path, default=Path("peers.jsonl"))
     arguments = parser.parse_args()
-    folders = sorted(path for path in arguments.data.iterdir() if (path / "train" / "good").is_dir())
+    folders = sorted(path for path in arguments.data.iterdir() if is_category_folder(path))
     folders = [path for path in folders if not arguments.category or path.name in arguments.category]
     done = list(_read(arguments.out))
     for folder in folders:
@@ -145,15 +147,16 @@ def _measure(folder: Path, method: str, seed: int, threads: int) -> Result:
 
 
 def _load(folder: Path) -> Category:
-    train = sorted((folder / "train" / "good").iterdir())
-    test = sorted(path for path in (folder / "test").glob("*/*") if path.is_file())
+    images, _, _ = with_masks(read_folder(folder))
+    train = [one.path for one in images if one.purpose == "training"]
+    test = [one for one in images if one.purpose == "evaluation" and one.word != "unsure"]
     return Category(
         name=folder.name,
         train=pictures(train, SIDE),
         train_names=[path.name for path in train],
-        test=pictures(test, SIDE),
-        is_anomalous=np.array([path.parent.name != "good" for path in test]),
-        masks=[_mask(folder, path) for path in test],
+        test=pictures([one.path for one in test], SIDE),
+        is_anomalous=np.array([one.word == "anomalous" for one in test]),
+        masks=[_mask(one.masks) for one in test],
     )
 
 
@@ -162,12 +165,10 @@ def pictures(paths: Sequence[Path], side: int) -> NDArray[np.uint8]:
     return np.stack([resize(np.asarray(Image.open(path).convert("RGB")), side, side) for path in paths])
 
 
-def _mask(folder: Path, path: Path) -> NDArray[np.bool_] | None:
-    file = folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"
-    if path.parent.name == "good" or not file.exists():
-        return None
-    mask = np.asarray(Image.open(file).convert("L")) > 0
-    return mask_on_grid(mask, SIDE, SIDE) if mask.any() else None  # an empty one does not say where the defect is
+def _mask(files: Sequence[Path]) -> NDArray[np.bool_] | None:
+    mask = marked_by(files)
+    # An empty one does not say where the defect is.
+    return mask_on_grid(mask, SIDE, SIDE) if mask is not None and mask.any() else None
 
 
 def _ours(name: str, *, calibrates: bool = True, **changes: Any) -> Callable[[Category, int], Scorer]:

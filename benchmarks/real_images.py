@@ -26,6 +26,7 @@ from storage import models
 from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
 from storage.queries import run_query
+from tasks.image_folder import is_category_folder
 
 DAY = date(2026, 1, 2)
 SETTINGS = """\
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--store", default="real-run", help="folder to write to")
     parser.add_argument("--seeds", type=int, default=1, help="models a category, each with its own seed")
     arguments = parser.parse_args()
-    folders = sorted(path for path in arguments.data.iterdir() if (path / "train" / "good").is_dir())
+    folders = sorted(path for path in arguments.data.iterdir() if is_category_folder(path))
     store = open_store(arguments.store, create=True)
     store.write(SETTINGS_KEY, SETTINGS.encode())
     for folder in folders:

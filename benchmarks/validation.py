@@ -25,6 +25,7 @@ from rd_core import holdout
 from rd_core.config import DEFAULT_RECIPE, RECIPES, model_config, recipe
 from rd_core.model import ReverseDistillation, prepare_for_inference
 from rd_core.training import fit
+from tasks.image_folder import is_category_folder, read_folder
 
 KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
 """by folder; others are boards"""
@@ -77,7 +78,7 @@ def main() -> None:
     size = arguments.size
     config = model_config(arguments.recipe, **{"image_height": size, "image_width": size, **dict(arguments.model)})
     settings = recipe(arguments.recipe, **{"seed": arguments.seed, **dict(arguments.training)})
-    for folder in sorted(path for path in arguments.data.iterdir() if (path / "train" / "good").is_dir()):
+    for folder in sorted(path for path in arguments.data.iterdir() if is_category_folder(path)):
         if not arguments.category or folder.name in arguments.category:
             parts = validation_parts(folder, size, settings.seed, arguments.faintest, arguments.inset)
             fitted = fit(config, settings, parts.train, parts.early_stop)
@@ -95,7 +96,7 @@ def validation_parts(
 ) -> ValidationParts:
     """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart; `faintest`: see
     `faded`; `inset`: see `Defect`."""
-    paths = sorted((folder / "train" / "good").iterdir())
+    paths = [one.path for one in read_folder(folder).images if one.purpose == "training"]
     images = pictures(paths, size)
     names = [path.name for path in paths]
     parts = holdout.parts_of(names, PART_PATTERNS.get(folder.name))

@@ -12,7 +12,8 @@ from rich.progress import track
 
 from storage.filesystem import open_store
 from storage.layout import check_segment
-from tasks.image_folder import Remark, read_folder
+from tasks.folder_files import Remark
+from tasks.image_folder import read_folder
 from tasks.import_folder import ImportPlan, ImportRequest, import_images, plan_import
 
 _NAMED = 3

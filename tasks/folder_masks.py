@@ -13,8 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from tasks.image_folder import MASKS, FolderImage, ImageFolder, Remark, shown
+import numpy as np
+from numpy.typing import NDArray
 
+from storage.masks import mask_pixels
+from tasks.folder_files import Remark, shown
+from tasks.image_folder import MASKS, FolderImage, ImageFolder
+
+MASKS_OF_NO_DEFECT = "masks of images that are no defects"
 _WORDS = r"(?:mask|gt|ground[ _-]?truth|label|seg(?:mentation)?|anno(?:tation)?)s?"
 _BEHIND = re.compile(rf"(.+?)[ _.-]+{_WORDS}(?:[ _.-]?\d+)?")
 _BEFORE = re.compile(rf"{_WORDS}[ _.-]+(.+)")
@@ -39,6 +45,17 @@ def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark], lis
     images = [replace(image, masks=tuple(masks.get(index, ()))) for index, image in enumerate(found.images)]
     bare = [one for one in images if one.word == "anomalous" and not one.masks] if found.masks else []
     return images, left_out, [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in bare]
+
+
+def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
+    """bool [H, W]: what any of the masks marks; None if they differ in size. UnreadableImage, OSError."""
+    marked: NDArray[np.bool_] | None = None
+    for path in masks:
+        one = mask_pixels(path.read_bytes())
+        if marked is not None and marked.shape != one.shape:
+            return None
+        marked = one if marked is None else marked | one
+    return marked
 
 
 def _possible_images(place: str) -> Iterator[str]:
@@ -68,5 +85,5 @@ def _why_unused(owners: Sequence[FolderImage]) -> str | None:
     if len(owners) > 1:
         return "masks that may be of several images, whose names differ in their suffixes only"
     if owners[0].word != "anomalous":
-        return "masks of images that are no defects"
+        return MASKS_OF_NO_DEFECT
     return None

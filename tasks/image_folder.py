@@ -9,15 +9,13 @@ A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (st
 lower case are the same. A place that does not say whether its parts are good is named, never guessed.
 """
 
-import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.label_words import CHOICES, plain_choice
-from storage.litter import is_litter
-from storage.store import RESERVED
+from tasks.folder_files import Remark, list_files, shown
 
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 _NORMAL = frozenset(choice for choice, word in CHOICES.items() if word == "normal")
@@ -37,16 +35,6 @@ _NO_KIND = _NO_PICTURES | {
 
 class NotAnImageFolder(Exception):
     """The folder holds nothing that could be taken as a category's images."""
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A file, and what is to be said of it."""
-
-    path: str
-    """below the folder, with '/', as text that can be printed"""
-    why: str
-    """the same words for all files that share the reason"""
 
 
 @dataclass(frozen=True)
@@ -96,10 +84,10 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
     """
     _require_category(folder)
     known = {**CHOICES, **{plain_choice(name): word for name, word in (words or {}).items()}}
-    found = ImageFolder()
-    files = list(_files(folder, "", (), found))
-    mixed = {of for place, _ in files if (of := _mixed_folder(place, known))}
-    for place, file in files:
+    listing = list_files(folder)
+    found = ImageFolder(left_out=listing.left_out, litter=listing.litter)
+    mixed = {of for place in listing.files if (of := _mixed_folder(place, known))}
+    for place, file in listing.files.items():
         part, _, name = place.partition("/")
         why = None
         if name and part.lower() in {TRAIN, TEST}:
@@ -116,12 +104,6 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
             found.left_out.append(Remark(shown(place), why))
     found.images.sort(key=lambda one: (one.purpose != "training", one.name))
     return found
-
-
-def shown(name: str) -> str:
-    """A path as text that every terminal and log can take."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _require_category(folder: Path) -> None:
@@ -144,46 +126,6 @@ def _require_category(folder: Path) -> None:
     )
 
 
-def _files(folder: Path, at: str, above: tuple[str, ...], found: ImageFolder) -> Iterator[tuple[str, Path]]:
-    """Files below `folder`, whose place is `at`, by place; `above` are the real folders we came through."""
-    real = os.path.realpath(folder)
-    if real in above:
-        found.left_out.append(Remark(shown(at), "links to a folder that holds them"))
-        return
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
-    except OSError as e:
-        found.left_out.append(Remark(shown(at), f"folders that cannot be read ({e.strerror})"))
-        return
-    for name in names:
-        place, path = at + name, folder / name
-        try:
-            is_folder = path.is_dir()
-            if is_litter(f"{name}/" if is_folder else name):
-                found.litter.append(shown(place))
-            elif is_folder and not _why_no_name(name):
-                yield from _files(path, f"{place}/", (*above, real), found)
-            elif why := _why_no_name(name) or _why_no_file(path):
-                found.left_out.append(Remark(shown(place), why))
-            else:
-                yield place, path
-        except OSError as e:
-            found.left_out.append(Remark(shown(place), f"cannot be read ({e.strerror})"))
-
-
-def _why_no_name(name: str) -> str | None:
-    if "\\" in name or not name.isprintable() or name.startswith(RESERVED):
-        return "names that no key can have (backslash, control characters, no UTF-8): rename them"
-    return None
-
-
-def _why_no_file(path: Path) -> str | None:
-    if not path.is_file():
-        return "links that lead nowhere" if path.is_symlink() else "no files (pipes, sockets or devices)"
-    return "empty files" if path.stat().st_size == 0 else None
-
-
 def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: set[str]) -> FolderImage | str:
     """The file as an image, or why it is none."""
     name = unicodedata.normalize("NFC", name)
@@ -196,8 +138,8 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
     word = None if part == TEST and kind in mixed else _meaning(kind, known)
     if word is None:
         return (
-            f"{part}/{kind}/ does not say whether its parts are good: rename it, or say --word '{kind}=normal' "
-            "(or anomalous)"
+            f"{part}/{kind}/ does not say whether its parts are good: rename it, or import it with --word "
+            f"'{kind}=normal' (or anomalous)"
         )
     if any(known.get(plain_choice(one), word) != word for one in inner):
         return "in folders that say both good and bad"

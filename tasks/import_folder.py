@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from storage import labels, layout
 from storage.errors import AlreadyExists, StorageError, UnreadableImage
@@ -24,11 +23,12 @@ from storage.filesystem import Store
 from storage.image_headers import displayed_size
 from storage.images import list_images
 from storage.labels import Label
-from storage.masks import mask_pixels, mask_png
+from storage.masks import mask_png
 from storage.records import ObjectInfo
-from tasks.folder_masks import with_masks
+from tasks.folder_files import Remark, shown
+from tasks.folder_masks import marked_by, with_masks
 from tasks.folder_words import BY, verdict
-from tasks.image_folder import FolderImage, ImageFolder, NotAnImageFolder, Remark, shown
+from tasks.image_folder import FolderImage, ImageFolder, NotAnImageFolder
 
 WRITERS = 8
 """threads; each waits for the store most of the time"""
@@ -199,7 +199,7 @@ def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: t
     assert looked.image is not None
     place = shown(masks[0].relative_to(folder).as_posix())
     try:
-        marked = _together(masks)
+        marked = marked_by(masks)
     except (UnreadableImage, OSError):
         looked.left_out.append(Remark(place, "masks that cannot be read"))
         return
@@ -212,17 +212,6 @@ def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: t
             looked.noted.append(Remark(place, "masks of another size than their image, but of its proportions"))
         digest = hashlib.sha256(repr(marked.shape).encode() + np.packbits(marked).tobytes()).hexdigest()[:12]
         looked.image = replace(looked.image, mask_digest=digest)
-
-
-def _together(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
-    """bool [H, W]: what any of the masks marks; None if they differ in size. UnreadableImage, OSError."""
-    marked: NDArray[np.bool_] | None = None
-    for path in masks:
-        one = mask_pixels(path.read_bytes())
-        if marked is not None and marked.shape != one.shape:
-            return None
-        marked = one if marked is None else marked | one
-    return marked
 
 
 def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
@@ -299,7 +288,7 @@ def _write(store: Store, one: FoundImage) -> None:
             except AlreadyExists:
                 if store.read(one.key) != data:
                     raise
-        if one.mask_key and store.info(one.mask_key) is None and (mask := _together(one.source.masks)) is not None:
+        if one.mask_key and store.info(one.mask_key) is None and (mask := marked_by(one.source.masks)) is not None:
             store.write(one.mask_key, mask_png(mask))
     except (OSError, UnreadableImage) as e:
         raise ImportStopped(

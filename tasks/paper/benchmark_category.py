@@ -141,7 +141,7 @@ def _judge(
     height, width = model.config.image_height, model.config.image_width
     # The first pass sets up kernels and memory, which is no part of the rate.
     model.score(np.zeros((1, height, width, 3), dtype=np.uint8))
-    localised = any(one.mask for one in test)
+    localised = any(one.masks for one in test)
     tables = PixelTables.empty()
     scores: list[NDArray[np.float32]] = []
     pros: list[float] = []

@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from rd_core.metrics.masks import mask_on_grid
 from storage.errors import UnreadableImage
 from storage.images import decode
-from tasks.image_folder import NotAnImageFolder
+from storage.litter import is_litter
+from tasks.folder_files import Remark, list_files
+from tasks.folder_masks import MASKS_OF_NO_DEFECT, marked_by, with_masks
+from tasks.image_folder import MASKS, TEST, TRAIN, NotAnImageFolder, is_category_folder, read_folder
 
 MVTEC_LAYOUT = "<category>/train/good/*, <category>/test/good/*, <category>/test/<kind>/*"
 NOVELTY_LAYOUT = "train/<class>/* and test/<class>/*, with the same classes in both"
@@ -36,8 +39,8 @@ class JudgedImage:
     path: Path
     is_anomalous: bool
     """by its folder"""
-    mask: Path | None
-    """the file that marks its defects, if there is one"""
+    masks: tuple[Path, ...] = ()
+    """files whose marked pixels, together, are its defects"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class BenchmarkImages:
         roles = [("train", path) for path in self.train]
         for one in self.test:
             roles.append((f"test {one.is_anomalous}", one.path))
-            roles += [("mask", one.mask)] if one.mask else []
+            roles += [("mask", mask) for mask in one.masks]
         for role, path in roles:
             total.update(f"{role}\t{path.relative_to(self.root).as_posix()}\t{file_digest(path)}\n".encode())
         return total.hexdigest()
@@ -83,12 +86,12 @@ def mvtec_categories(folder: Path, chosen: Collection[str] = ()) -> list[Benchma
     Raises NotAnImageFolder when there is none, or one could not be judged.
     """
     _require_folder(folder, MVTEC_LAYOUT)
-    if (folder / "train" / "good").is_dir():
+    if is_category_folder(folder):
         raise NotAnImageFolder(
             f"{folder} is itself a category, so there is no category in it and nothing was computed. "
             f"Name the folder above and choose: {folder.resolve().parent} --category {folder.resolve().name}"
         )
-    names = [path.name for path in _folders(folder) if (path / "train" / "good").is_dir()]
+    names = [path.name for path in _folders(folder) if is_category_folder(path)]
     if not names:
         raise NotAnImageFolder(
             f"{folder} has no category in it, so nothing was computed. It must hold {MVTEC_LAYOUT}."
@@ -102,19 +105,19 @@ def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[Benchmar
     Raises NotAnImageFolder when the classes of train/ and test/ are not the same two or more.
     """
     _require_folder(folder, NOVELTY_LAYOUT)
-    trained, tested = ([path.name for path in _folders(folder / part) if _files(path)] for part in ("train", "test"))
+    by_part = {part: {path.name: _files(path) for path in _folders(folder / part)} for part in ("train", "test")}
+    trained, tested = ([name for name, files in by_part[part].items() if files] for part in ("train", "test"))
     if trained != tested or len(trained) < 2:
         raise NotAnImageFolder(
             f"{folder} has the classes {', '.join(trained) or 'none'} to train and {', '.join(tested) or 'none'} "
             f"to test, so novelty cannot be judged and nothing was computed. It must hold {NOVELTY_LAYOUT}."
         )
-    by_class = {name: _files(folder / "test" / name) for name in tested}
     return [
         BenchmarkImages(
             name,
             folder,
-            train=tuple(_files(folder / "train" / name)),
-            test=tuple(JudgedImage(path, kind != name, None) for kind in tested for path in by_class[kind]),
+            train=tuple(by_part["train"][name]),
+            test=tuple(JudgedImage(path, kind != name) for kind in tested for path in by_part["test"][kind]),
         )
         for name in _chosen(trained, chosen, folder)
     ]
@@ -122,12 +125,20 @@ def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[Benchmar
 
 def defects(image: JudgedImage, height: int, width: int) -> NDArray[np.bool_] | None:
     """An image's mask on the map's grid, bool (height, width); None without one. Raises BrokenImage."""
-    if image.mask is None:
+    if not image.masks:
         return None
-    marked: NDArray[np.bool_] = np.asarray(_pixels(image.mask).any(axis=2))
+    named = ", ".join(map(str, image.masks))
+    try:
+        marked = marked_by(image.masks)
+    except (UnreadableImage, OSError) as e:
+        raise BrokenImage(f"{named} cannot be read: {e}. Save the mask again, or remove it.") from e
+    if marked is None:
+        raise BrokenImage(
+            f"{named} differ in size, so they cannot be laid on one image. Save them in the image's size."
+        )
     if not marked.any():
         raise BrokenImage(
-            f"{image.mask} marks no pixel, but its image stands among the anomalous: its defect would count as "
+            f"{named} marks no pixel, but its image stands among the anomalous: its defect would count as "
             "defect-free. Correct the mask, or remove it to leave the image out of the pixel metrics."
         )
     return mask_on_grid(marked, height, width)
@@ -144,12 +155,14 @@ def file_digest(path: Path) -> str:
 
 def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
     folder = root / name
+    found = read_folder(folder)
+    images, unused, _ = with_masks(found)
+    unknown = [Remark(one.place, "neither good nor a defect") for one in images if one.word == "unsure"]
+    _refuse_left_out(folder, [*found.left_out, *unknown])
+    train = tuple(one.path for one in images if one.purpose == "training")
     test = tuple(
-        JudgedImage(path, kind.name != "good", _mask_of(folder, kind.name, path))
-        for kind in _folders(folder / "test")
-        for path in _files(kind)
+        JudgedImage(one.path, one.word == "anomalous", one.masks) for one in images if one.purpose == "evaluation"
     )
-    train = tuple(_files(folder / "train" / "good"))
     normal = sum(not one.is_anomalous for one in test)
     if not train or not normal or normal == len(test):
         raise NotAnImageFolder(
@@ -157,12 +170,18 @@ def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
             "other folders of test/; without some of each there is no AUROC, and nothing was computed. Complete the "
             "folder, or leave it out: name the others with --category."
         )
+    _refuse_left_out(folder, [one for one in unused if one.why != MASKS_OF_NO_DEFECT])
     return BenchmarkImages(name, root, train, test)
 
 
-def _mask_of(folder: Path, kind: str, path: Path) -> Path | None:
-    mask = folder / "ground_truth" / kind / f"{path.stem}_mask.png"
-    return mask if kind != "good" and mask.is_file() else None
+def _refuse_left_out(folder: Path, left_out: Sequence[Remark]) -> None:
+    """What lies beside train/, test/ and ground_truth/ is no part of a benchmark; what lies within must be."""
+    within = [one for one in left_out if one.path.partition("/")[0].lower() in {TRAIN, TEST, MASKS}]
+    if within:
+        raise NotAnImageFolder(
+            f"{folder}/{within[0].path} cannot be placed ({within[0].why}), nor can {len(within) - 1} others. A "
+            "figure without them could not be compared with anyone's, so nothing was computed. Mend or move them."
+        )
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:
@@ -192,8 +211,11 @@ def _require_folder(folder: Path, layout: str) -> None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.glob("*") if path.is_dir() and not is_litter(f"{path.name}/"))
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+    listing = list_files(folder)
+    place = f"{folder.parent.name}/{folder.name}"
+    _refuse_left_out(folder.parent.parent, [Remark(f"{place}/{one.path}", one.why) for one in listing.left_out])
+    return list(listing.files.values())

@@ -91,9 +91,9 @@ def test_a_category_is_read_with_the_truth_its_folders_tell(folder: Path) -> Non
     assert [(one.path.parent.name, one.is_anomalous) for one in found.test] == [("blot", True)] * 6 + [
         ("good", False)
     ] * 5
-    masks = [one.mask.name if one.mask else None for one in found.test]
-    assert masks == [f"{i:03}_mask.png" for i in range(6)] + [None] * 5
-    assert not any(one.mask for one in bare.test)
+    masks = [[path.name for path in one.masks] for one in found.test]
+    assert masks == [[f"{i:03}_mask.png"] for i in range(6)] + [[]] * 5
+    assert not any(one.masks for one in bare.test)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,33 @@ def test_a_category_is_read_with_the_truth_its_folders_tell(folder: Path) -> Non
         (lambda folder: [path.unlink() for path in (folder / "cloth/train/good").iterdir()], "0 images in train"),
         (lambda folder: (folder / "cloth").rename(folder / "clothes"), "Did you mean 'clothes'"),
         (lambda folder: shutil.copytree(folder / "bare" / "train", folder / "train"), "--category mvtec"),
+        (lambda folder: (folder / "cloth/test/good/006.png").touch(), r"006\.png cannot be placed \(empty"),
+        (
+            lambda folder: (folder / "cloth/test/blot").rename(folder / "cloth/test/unsure"),
+            "unsure.* cannot be placed",
+        ),
+        (
+            lambda folder: shutil.copytree(folder / "cloth/test/blot", folder / "cloth/test/ok_2"),
+            "ok_2.* cannot be placed",
+        ),
+        (lambda folder: (folder / "cloth/test/blot/000.png").unlink(), r"000_mask\.png cannot be placed"),
     ],
 )
 def test_a_folder_that_cannot_be_judged_is_refused(folder: Path, spoil, words: str) -> None:
     spoil(folder)
     with pytest.raises(NotAnImageFolder, match=words):
         mvtec_categories(folder, ["cloth"])
+
+
+def test_good_and_masks_may_have_other_names(folder: Path) -> None:
+    usual = cloth(folder)
+    (folder / "cloth/test/good").rename(folder / "cloth/test/OK")
+    (folder / "cloth/train/good").rename(folder / "cloth/train/normal")
+    (folder / "cloth/ground_truth/blot/000_mask.png").rename(folder / "cloth/ground_truth/blot/000.PNG")
+    found = cloth(folder)
+    assert len(found.train) == len(usual.train)
+    assert sorted(len(one.masks) for one in found.test if one.is_anomalous) == [1] * 6
+    assert sum(not one.is_anomalous for one in found.test) == 5
 
 
 def test_of_novelty_each_class_in_turn_is_normal(tmp_path: Path) -> None:
@@ -149,9 +170,8 @@ def test_masks_come_on_the_maps_grid(folder: Path) -> None:
     assert found is not None and found.shape == (SIZE, SIZE)
     rows, columns = np.nonzero(found)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (16, 28, 16, 28)  # 20 to 36 of 80
-    assert defects(JudgedImage(image.path, True, None), SIZE, SIZE) is None
-    assert image.mask is not None
-    Image.new("L", (80, 80)).save(image.mask)
+    assert defects(JudgedImage(image.path, True), SIZE, SIZE) is None
+    Image.new("L", (80, 80)).save(image.masks[0])
     with pytest.raises(BrokenImage, match=r"000_mask\.png marks no pixel"):
         defects(image, SIZE, SIZE)
 
