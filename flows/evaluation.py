@@ -16,6 +16,7 @@ from flows.settings import Settings, SettingsError, load_settings, nearest, stor
 from flows.settling import in_words, settle
 from reports.evaluation.records import Measure
 from storage import labels, seals
+from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
 from storage.layout import images_prefix, seals_prefix
 from storage.records import Partition
@@ -52,7 +53,7 @@ class EvaluationRun:
     unlabelled: tuple[str, ...]
     """inspected categories without an evaluation label in these days"""
     failed: tuple[tuple[str, str], ...]
-    """(partition, why)"""
+    """(partition, or category whose labels do not read, and why)"""
 
 
 class EvaluationFailed(PartlyDone):
@@ -60,7 +61,9 @@ class EvaluationFailed(PartlyDone):
 
     def __init__(self, run: EvaluationRun) -> None:
         problems = "; ".join(f"{what}: {why}" for what, why in run.failed)
-        super().__init__(run, f"{len(run.failed)} partitions are in no figure. {problems}. Report: {run.report}")
+        super().__init__(
+            run, f"{len(run.failed)} partitions or categories are in no figure. {problems}. Report: {run.report}"
+        )
 
 
 @flow(name="evaluate")
@@ -94,10 +97,10 @@ def evaluate(
     opened = open_store(settings.store, read_only=True)
     first, last = _days(opened, first_day, last_day)
     partitions = _partitions(opened, first, last, categories)
-    labelled = _labelled(opened, partitions)
+    labelled, failed = _labelled(opened, partitions)
     if not labelled:
         raise NothingToEvaluate(_no_labels(opened, partitions, first, last))
-    return _evaluate(settings, first, last, partitions, labelled, whole_plant=not categories)
+    return _evaluate(settings, first, last, partitions, labelled, failed, whole_plant=not categories)
 
 
 def evaluate_if_labelled(
@@ -114,7 +117,7 @@ def evaluate_if_labelled(
     opened = open_store(store_uri(store), read_only=True)
     try:
         first, last = _days(opened, first_day, last_day)
-        found = _labelled(opened, _partitions(opened, first, last, categories))
+        found, _ = _labelled(opened, _partitions(opened, first, last, categories))
     except NothingToEvaluate:
         return None
     if not found:
@@ -171,11 +174,23 @@ def _span(first: date, last: date) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
-def _labelled(store: Store, partitions: Sequence[Partition]) -> list[Partition]:
-    """The partitions with an evaluation label. An image's key tells its category and day."""
-    names = {one.category for one in partitions}
-    days = {f"{'/'.join(key.split('/')[:3])}/" for name in names for key in _evaluation_keys(store, name)}
-    return [one for one in partitions if images_prefix(one.category, one.run_date) in days]
+def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Partition], dict[str, str]]:
+    """(the partitions with an evaluation label, why labels do not read by category).
+
+    An image's key tells its category and day. StorageError if no partition is left because labels do not read.
+    """
+    days, failed = set(), {}
+    for name in sorted({one.category for one in partitions}):
+        try:
+            days |= {f"{'/'.join(key.split('/')[:3])}/" for key in _evaluation_keys(store, name)}
+        except TransientFault:
+            raise
+        except StorageError as e:
+            failed[name] = e
+    found = [one for one in partitions if images_prefix(one.category, one.run_date) in days]
+    if failed and not found:
+        raise next(iter(failed.values()))
+    return found, {name: str(why) for name, why in failed.items()}
 
 
 def _evaluation_keys(store: Store, category: str) -> list[str]:
@@ -202,6 +217,7 @@ def _evaluate(
     last: date,
     partitions: Sequence[Partition],
     labelled: Sequence[Partition],
+    unread: Mapping[str, str],
     *,
     whole_plant: bool,
 ) -> EvaluationRun:
@@ -209,13 +225,14 @@ def _evaluate(
     days = {one.run_date for one in partitions}
     with dask_cluster(settings, most_workers=len(labelled)) as scheduler:
         counted, aupimo, failed = _count(settings.store, scheduler, labelled, first, last)
+        failed += unread.items()
         contents = EvaluationContents(
             first_day=first,
             last_day=last,
             folder="" if whole_plant else _folder(names),
             partitions=tuple(counted),
             aupimo=aupimo,
-            unlabelled=tuple(name for name in names if name not in {one.category for one in labelled}),
+            unlabelled=tuple(name for name in names if name not in {*unread, *(one.category for one in labelled)}),
             failed=tuple(failed),
             missing_days=tuple(day for day in _every_day(first, last) if day not in days),
         )

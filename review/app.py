@@ -105,6 +105,7 @@ def _audit(request: Request) -> Response:
         page=number,
         pages=max(1, -(-count // _TRAIL_PAGE)),
         contradictions=desk.contradictions(category),
+        unread=desk.unread(category),
         reviewer=_reviewer(request) or "",
     )
 

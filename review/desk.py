@@ -13,6 +13,7 @@ from reports.plain_text import shown
 from review.ledger import Ledger, NotSaid
 from review.pictures import ImageChanged, Pictures
 from review.sealed_rows import ReviewRow, SealedRows
+from storage.annotators import identity
 from storage.errors import KeyNotFound
 from storage.labels import Contradiction, Label
 from storage.store import Store
@@ -60,12 +61,14 @@ class Desk:
         return sorted(self._only) if self._only else self._sealed.categories()
 
     def queue(self, reviewer: str, category: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """What the reviewer has not labelled yet: {"rows": [...], "left": how many, "kinds": [...]}."""
+        """What the reviewer has not labelled yet: {"rows": [...], "left": how many, "kinds": [...],
+        "unread": [why a label file does not read]}."""
         chosen = self._chosen(category)
         said = chain.from_iterable(self._ledger(one).said(reviewer) for one in chosen)
         rows, left = self._sealed.page(chosen, said, min(limit, MOST_ROWS), max(0, offset))
         kinds = sorted({kind for one in chosen for kind in self._ledger(one).kinds()})
-        return {"rows": [self._record(row, reviewer) for row in rows], "left": left, "kinds": kinds}
+        records = [self._record(row, reviewer) for row in rows]
+        return {"rows": records, "left": left, "kinds": kinds, "unread": self.unread(category)}
 
     def one(self, image_key: str, reviewer: str) -> dict[str, Any]:
         """One scored image, flagged or not. KeyNotFound."""
@@ -122,6 +125,10 @@ class Desk:
         """Images on which people differ."""
         return [found for one in self._chosen(category) for found in self._ledger(one).contradictions()]
 
+    def unread(self, category: str | None) -> list[str]:
+        """Why label files do not read, for people."""
+        return [shown(why) for one in self._chosen(category) for why in self._ledger(one).unread()]
+
     def _chosen(self, category: str | None) -> list[str]:
         known = self.categories()
         if category and category not in known:
@@ -137,7 +144,7 @@ class Desk:
     def _record(self, row: ReviewRow, reviewer: str) -> dict[str, Any]:
         """A row as the page shows it: figures as people read them."""
         words = self._ledger(row.category).words(row.image_key)
-        mine = [label.label for label in words if label.labelled_by == reviewer]
+        mine = [label.label for label in words if identity(label.labelled_by) == identity(reviewer)]
         return {
             "key": row.image_key,
             "name": shown(row.image_key),

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 
 from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow
 from storage import labels
+from storage.annotators import identity
+from storage.errors import StorageError
 from storage.labels import Contradiction, Label
+from storage.records import ObjectInfo
 from storage.store import Store
 
 _LOOK_AGAIN_SECONDS = 5.0
@@ -30,6 +33,7 @@ class Ledger:
         self._store, self._category, self._clock = store, category, clock
         self._lock = threading.RLock()
         self._files: dict[str, tuple[str, list[Label]]] = {}
+        self._unread: dict[str, tuple[str, str]] = {}
         self._of_image: dict[str, list[Label]] = {}
         self._looked = -_LOOK_AGAIN_SECONDS
         self._undone: set[tuple[str, str]] = set()
@@ -55,15 +59,22 @@ class Ledger:
             both = [words for words in self._of_image.values() if {label.label for label in words} >= _DECIDED]
         return labels.contradictions(labels.to_table(label for words in both for label in words))
 
+    def unread(self) -> list[str]:
+        """Why label files do not read: what they say is missing from all that is known here."""
+        with self._lock:
+            self._refresh()
+            return [why for _, why in self._unread.values()]
+
     def said(self, reviewer: str) -> Iterator[tuple[str, bool, int]]:
         """(image key, whether `reviewer` has labelled it, its standing) of every image with a word."""
         with self._lock:
             self._refresh()
             words_of = {key: list(words) for key, words in self._of_image.items()}
             undone = set(self._undone)
+        who = identity(reviewer)
         for key, words in words_of.items():
-            latest = {label.labelled_by: label.label for label in words}
-            mine = latest.get(reviewer, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
+            latest = {identity(label.labelled_by): label.label for label in words}
+            mine = latest.get(who, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
             yield key, mine, _standing(words[-1].label, set(latest.values()))
 
     def say(self, row: ReviewRow, word: str, kind: str | None, reviewer: str) -> Label:
@@ -98,7 +109,7 @@ class Ledger:
     def undo(self, image_key: str, labelled_at: datetime, reviewer: str) -> Label:
         """Take back the reviewer's word of that moment; see storage.labels.undo. NotSaid if there is none."""
         with self._lock:
-            mine = [label for label in self.words(image_key) if label.labelled_by == reviewer]
+            mine = [label for label in self.words(image_key) if identity(label.labelled_by) == identity(reviewer)]
             undone = next((label for label in mine if label.labelled_at == labelled_at), None)
             if undone is None:
                 raise NotSaid(
@@ -124,18 +135,31 @@ class Ledger:
         now = time.monotonic()
         if now - self._looked < _LOOK_AGAIN_SECONDS:
             return
-        files = {}
+        files, unread = {}, {}
         for info in labels.label_files(self._store, self._category):
-            known = self._files.get(info.key)
+            known, why = self._files.get(info.key), self._unread.get(info.key)
+            if why is not None and why[0] == info.etag:
+                unread[info.key] = why
+                continue
             if known is None or known[0] != info.etag:
-                known = (info.etag, labels.read_label_file(self._store, info))
-            files[info.key] = known
+                known = self._read(info, unread)
+            if known is not None:
+                files[info.key] = known
         if files != self._files:
             of_image = defaultdict(list)
             for label in labels.in_time(label for _, found in files.values() for label in found):
                 of_image[label.image_key].append(label)
             self._files, self._of_image = files, dict(of_image)
+        self._unread = unread
         self._looked = now
+
+    def _read(self, info: ObjectInfo, unread: dict[str, tuple[str, str]]) -> tuple[str, list[Label]] | None:
+        def tell(key: str, error: StorageError) -> None:
+            unread[key] = (info.etag, f"{key} does not read, so what it says is missing here. {error}")
+
+        for found in labels.read_each_label_file(self._store, [info], tell):
+            return info.etag, found
+        return None
 
     def _kept(self, label: Label, key: str) -> Label:
         """`label` is in the file `key` now: known at once, and the file is read at the next look."""
@@ -154,7 +178,10 @@ class Ledger:
 
 
 def _is_same(one: Label, other: Label) -> bool:
-    return replace(one, labelled_at=other.labelled_at, score=None) == replace(other, score=None)
+    if identity(one.labelled_by) != identity(other.labelled_by):
+        return False
+    by = other.labelled_by
+    return replace(one, labelled_at=other.labelled_at, labelled_by=by, score=None) == replace(other, score=None)
 
 
 def _standing(latest: str, words: set[str]) -> int:

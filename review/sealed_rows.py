@@ -124,7 +124,7 @@ class SealedRows:
             return self._connection
         seals = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
         if self._connection is None or seals != self._seen:
-            connection = connect(self._store)
+            connection = connect(self._store, with_labels=False)
             connection.execute(f"CREATE TABLE candidates AS SELECT {_COLUMNS}, status FROM latest {self._where()}")
             if self._connection is not None:
                 self._connection.close()

@@ -1,30 +1,37 @@
 """Files of labels that people bring: checked against the images there are, then kept below labels/<category>/."""
 
-import difflib
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage import labels, layout
+from storage.annotators import identity
 from storage.errors import StorageError
-from storage.images import list_images, list_run_dates
-from storage.label_studio import Annotation, read_export
+from storage.known_images import KnownImages, Names, UnusableLabels
+from storage.label_studio import Annotation, Export, read_export
+from storage.label_times import refuse_impossible
 from storage.labels import Label
 from storage.masks import mask_png
 from storage.store import Store
 
-SUFFIXES = (".json", ".csv", ".parquet")
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""what Label Studio puts before the name of an uploaded file"""
+SUFFIXES = (".json", ".csv", ".tsv", ".parquet")
 _LONGEST_STEM = 60
-
-
-class UnusableLabels(StorageError):
-    """The file cannot be taken as labels of this category; nothing was written."""
+_LONGEST_NAME = 200
+"""bytes of an image's name that its masks' names repeat; file systems take 255"""
+_DIGEST = len("-01234567")
+"""ends the name of what a file became"""
+_OTHER_FILES = {
+    ".xlsx": "an Excel workbook: save the table as CSV UTF-8",
+    ".xls": "an Excel workbook: save the table as CSV UTF-8",
+    ".ods": "a workbook: save the table as CSV, in UTF-8",
+    ".jsonl": "one JSON record a line: export it from Label Studio as 'JSON'",
+    ".xml": "an export of CVAT or Pascal VOC: bring a table with the columns image_key and label",
+    ".txt": "text, such as YOLO's: bring a table with the columns image_key and label, as .csv",
+    ".zip": "an archive: unpack it, and bring in the export within",
+}
 
 
 @dataclass(frozen=True)
@@ -42,46 +49,10 @@ class Imported:
     people: int
     key: str | None
     """the label file written; None if there was nothing new"""
-
-
-class KnownImages:
-    """The images of one category, and how people's tools call them."""
-
-    def __init__(self, images: Store, category: str) -> None:
-        self._prefix = layout.category_images_prefix(category)
-        self._keys = {
-            info.key for day in list_run_dates(images, category) for info in list_images(images, category, day)
-        }
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for key in self._keys:
-            self._by_name[key.rpartition("/")[2]].append(key)
-
-    def key_of(self, called: str) -> str:
-        """The key of the image that a tool calls `called`: a key, an address, or a path that ends in either.
-
-        A bare file name will do where only one image has it. UnusableLabels with the nearest keys otherwise.
-        """
-        path = _path_of(called)
-        segments = path.split("/")
-        for start in range(len(segments)):
-            rest = "/".join(segments[start:])
-            for key in (rest, self._prefix + rest):
-                if key in self._keys:
-                    return key
-        name = segments[-1]
-        found = self._by_name.get(name) or self._by_name.get(_UPLOADED.sub("", name)) or []
-        if len(found) == 1:
-            return found[0]
-        raise UnusableLabels(self._unknown(called, path, found))
-
-    def _unknown(self, called: str, path: str, found: Sequence[str]) -> str:
-        near = sorted(found)[:3] or difflib.get_close_matches(self._prefix + path, self._keys, 3, 0.4)
-        why = f"could be any of {len(found)} images" if found else f"is no image below {self._prefix}"
-        return (
-            f"the image {called!r} {why}, so no label was written. "
-            f"{'Nearest: ' + ', '.join(near) if near else 'There are none'}. Correct the name, or --category and "
-            "--images."
-        )
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    """how many answers have no place in a label, by type"""
 
 
 def import_labels(
@@ -94,99 +65,160 @@ def import_labels(
     now: datetime,
     purpose: str | None = None,
     choices: Mapping[str, str] | None = None,
+    image_tag: str | None = None,
 ) -> Imported:
     """Write what a file says of a category's images, and its masks; again changes nothing.
 
-    `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels` reads it, in which
-    a label without a time counts as made `now`. `purpose` is that of labels whose file names none; without it an
-    image keeps the purpose it has, and a new one is for training. UnusableLabels and StorageError name what is wrong;
-    then no label was written.
+    `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels` reads it. A label
+    without a time counts as made `now`, unless it repeats the person's latest word on the image: then it is no new
+    one. `purpose` is that of labels whose file names none; without it an image keeps the purpose it has, and a new
+    one is for training. `image_tag` as for `read_export`. UnusableLabels and StorageError name what is wrong; then no
+    label was written.
     """
     suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
     if suffix not in SUFFIXES:
-        raise UnusableLabels(
-            f"{file_name}: the kind of file is not known, so nothing was read. Use {', '.join(SUFFIXES)}."
-        )
+        what = f"is {_OTHER_FILES[suffix]}" if suffix in _OTHER_FILES else "is of a kind that is not known"
+        raise UnusableLabels(f"{file_name} {what}. Nothing was read. Files end in {', '.join(SUFFIXES)}.")
     known = KnownImages(images, category)
     history = labels.to_labels(labels.read_label_history(store, category))
     purposes = {label.image_key: label.purpose for label in history}
-
-    def purpose_of(key: str) -> str:
-        return purpose or purposes.get(key, "training")
-
     masks: dict[str, bytes] = {}
-    left_out = 0
+    export = Export((), 0, 0)
     if suffix == ".json":
-        export = read_export(data, known.key_of, choices)
-        left_out = export.cancelled + export.empty
-        found = [_label(one, category, purpose_of(one.image_key), masks) for one in export.annotations]
+        export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
+        found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
+        found = _as_known(found, history)
     else:
-        found = _table_labels(data, file_name, now, known, purpose_of)
-        _refuse_missing_masks(store, category, found)
-    key = layout.labels_key(category, f"{_name(file_name, data)}.parquet")
+        found = _table_labels(data, file_name, now, known, history, purpose, purposes)
+        found = _with_masks(store, category, found)
+    name = _name(file_name, data)
+    brought = any(info.key.endswith(name[-_DIGEST:] + ".parquet") for info in labels.label_files(store, category))
     said = {_word(label) for label in history}
-    new = [] if store.info(key) else [label for label in found if _word(label) not in said]
+    new = [] if brought else [label for label in dict.fromkeys(found) if _word(label) not in said]
     if new:
         for mask_key, png in masks.items():
             store.write(mask_key, png)
-        labels.write_labels(store, category, new, _name(file_name, data))
-    people = len({label.labelled_by for label in found})
-    words = Counter(label.label for label in found)
-    return Imported(words, len(new), len(masks), left_out, people, key if new else None)
+        labels.write_labels(store, category, new, name)
+    return Imported(
+        words=Counter(label.label for label in found),
+        new=len(new),
+        masks=len(masks),
+        left_out=export.cancelled + export.empty,
+        people=len({identity(label.labelled_by) for label in found}),
+        key=layout.labels_key(category, f"{name}.parquet") if new else None,
+        elsewhere=export.elsewhere,
+        unheard=export.unheard,
+    )
 
 
-def _label(one: Annotation, category: str, purpose: str, masks: dict[str, bytes]) -> Label:
+def _label(one: Annotation, category: str, masks: dict[str, bytes], purpose: str | None) -> Label:
     mask_key = None
     if one.mask is not None:
         png = mask_png(one.mask)
         day, name = one.image_key.removeprefix(layout.category_images_prefix(category)).split("/", 1)
         # Named by its content: several people's masks of an image stand side by side, and none is replaced.
         digest = hashlib.sha256(png).hexdigest()[:12]
-        mask_key = layout.mask_key(category, date.fromisoformat(day), f"{name}.{digest}.png")
+        folder, _, last = name.rpartition("/")
+        short = last.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        whole = f"{folder}/{short}" if folder else short
+        mask_key = layout.mask_key(category, date.fromisoformat(day), f"{whole}.{digest}.png")
         masks[mask_key] = png
-    return Label(one.image_key, one.word, mask_key, one.annotator, one.time, one.kind, purpose)
+    return Label(one.image_key, one.word, mask_key, one.annotator, one.time, one.kind, purpose or "training")
+
+
+def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
+    """The labels of an export, by people as an earlier export named them: the same word of the same microsecond is
+    the same person's, whether the export tells an address or a number."""
+    said: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
+    for label in history:
+        said[_word(label)[1:]].add(label.labelled_by)
+    names: dict[str | None, set[str | None]] = defaultdict(set)
+    for label in found:
+        names[label.labelled_by] |= said.get(_word(label)[1:], set())
+    one_name = {by: min(known, key=str) for by, known in names.items() if len(known) == 1}
+    return [replace(label, labelled_by=one_name.get(label.labelled_by, label.labelled_by)) for label in found]
 
 
 def _table_labels(
-    data: bytes, file_name: str, now: datetime, known: KnownImages, purpose_of: Callable[[str], str]
+    data: bytes,
+    file_name: str,
+    now: datetime,
+    known: KnownImages,
+    history: Sequence[Label],
+    purpose: str | None,
+    purposes: Mapping[str, str],
 ) -> list[Label]:
+    """The labels of a table. One without a time takes that of the person's latest word on the image if it says the
+    same, else a time after all that was said of the image."""
+    of_image: dict[str, list[Label]] = defaultdict(list)
+    for label in history:
+        of_image[label.image_key].append(label)
+    found: list[Label] = []
+    lines: dict[tuple[object, ...], tuple[str, str]] = {}
     try:
-        found = labels.labels_of_bytes(data, file_name, now, lambda called: purpose_of(known.key_of(called)))
+        for where, cells in labels.said_in(data, file_name):
+            key = _located(known, cells["image_key"], where)
+            label = labels.to_label(
+                {**cells, "image_key": key}, otherwise=now, purpose=purpose or purposes.get(key, "training")
+            )
+            refuse_impossible(label.labelled_at, now, where)
+            _refuse_two_words(label, where, lines)
+            if cells["labelled_at"] is None:
+                label = _said_now(label, of_image[key], now)
+            of_image[key].append(label)
+            found.append(label)
     except UnusableLabels:
         raise
     except StorageError as e:
         raise UnusableLabels(str(e)) from e
-    return [replace(label, image_key=known.key_of(label.image_key)) for label in found]
+    return found
 
 
-def _refuse_missing_masks(store: Store, category: str, found: Sequence[Label]) -> None:
-    wanted = {label.mask_key for label in found if label.mask_key}
-    missing = wanted - {info.key for info in store.list(layout.labels_prefix(category))} if wanted else set()
+def _located(known: KnownImages, called: str, where: str) -> str:
+    try:
+        return known.key_of(called)
+    except UnusableLabels as e:
+        raise UnusableLabels(f"{where}: {e}") from e
+
+
+def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, str]]) -> None:
+    moment = (label.image_key, identity(label.labelled_by), label.labelled_at)
+    before, word = lines.setdefault(moment, (where, label.label))
+    if word != label.label:
+        raise UnusableLabels(
+            f"{where}: {label.image_key!r} is {label.label}, and in {before.rpartition(', ')[2]} it is {word}, by "
+            "the same person at the same time: which holds cannot be told, so no label was read. Remove one."
+        )
+
+
+def _said_now(label: Label, words: Sequence[Label], now: datetime) -> Label:
+    mine = [one for one in words if identity(one.labelled_by) == identity(label.labelled_by)]
+    if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
+        return replace(label, labelled_at=mine[-1].labelled_at)
+    return replace(label, labelled_at=labels.moment_after(words, now))
+
+
+def _with_masks(store: Store, category: str, found: Sequence[Label]) -> list[Label]:
+    """The labels with the keys of their masks as the store has them."""
+    if not any(label.mask_key for label in found):
+        return list(found)
+    names = Names(info.key for info in store.list(layout.labels_prefix(category)))
+    there = {key: names.find(key) for key in {label.mask_key for label in found if label.mask_key}}
+    missing = [key for key, keys in there.items() if len(keys) != 1]
     if missing:
         raise UnusableLabels(
             f"the mask {min(missing)!r} is not in the store ({len(missing)} are missing), so no label was written. "
             f"Put masks below {layout.labels_prefix(category)}masks/ first, or leave mask_key empty."
         )
+    return [replace(label, mask_key=there[label.mask_key][0]) if label.mask_key else label for label in found]
 
 
 def _word(label: Label) -> tuple[object, ...]:
     """What makes two labels the same: the same person's same word of the same moment."""
-    return (label.image_key, label.label, label.mask_key, label.labelled_by, label.labelled_at, label.kind)
+    who = identity(label.labelled_by)
+    return (who, label.image_key, label.label, label.mask_key, label.labelled_at, label.kind)
 
 
 def _name(file_name: str, data: bytes) -> str:
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file_name.rpartition("/")[2].rpartition(".")[0]).strip("-_")
-    return f"import-{stem[:_LONGEST_STEM]}-{hashlib.sha256(data).hexdigest()[:8]}"
-
-
-def _path_of(called: str) -> str:
-    """The path in what a tool calls an image: without scheme, host, bucket and query."""
-    called = called.strip()
-    if "/local-files/?" in called:
-        return parse_qs(urlsplit(called).query).get("d", [called])[0].lstrip("/")
-    scheme, found, rest = called.partition("://")
-    if found and scheme.startswith("http"):
-        return unquote(urlsplit(called).path).lstrip("/")
-    if found:
-        return rest.partition("/")[2]  # of a bucket any character may stand in a key: nothing is decoded
-    return called.lstrip("/")
+    return f"import-{stem[:_LONGEST_STEM]}-{hashlib.sha256(data).hexdigest()[: _DIGEST - 1]}"

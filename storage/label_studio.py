@@ -6,31 +6,38 @@ A task is an image, and each of its annotations is one person's word:
     polygonlabels, rectanglelabels, ellipselabels, brushlabels
                     where the defect is, and of which kind; drawn without a choice they mean 'anomalous'
 
-Coordinates are per cent of the image's sides; a brush is a run-length code of RGBA pixels (the `rle-pack` format).
+What was said of another picture of the task is no word on the image: it is left out, and counted by name.
 """
 
 import json
-import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import annotators
 from storage.errors import StorageError
-from storage.label_words import CHOICES
-from storage.labels import WORDS
-from storage.rasters import brush_mask, ellipse_corners, polygon_mask, rectangle_corners
+from storage.label_cells import WORDS, text_of
+from storage.label_regions import NotAnExport, Results, mask_of, objects_of, sorted_results
+from storage.label_times import refuse_impossible, time_of
+from storage.label_words import CHOICES, plain_choice
 
-_MOST_PIXELS = 100_000_000
 _FIELD = "image"
-
-
-class NotAnExport(StorageError):
-    """The file is no export of labels that we understand; nothing of it was taken."""
+T = TypeVar("T")
+_PICTURE = re.compile(r"\.(png|jpe?g|jp2|bmp|tiff?|webp|gif|heic|dcm)($|\?)", re.IGNORECASE)
+_OTHER_FORMATS = (
+    ({"images", "annotations", "categories"}, "COCO"),
+    ({"items", "categories"}, "Datumaro"),
+    ({"shapes", "imagePath"}, "labelme"),
+    ({"_via_img_metadata"}, "VGG Image Annotator"),
+    ({"annotations"}, "Label Studio, one task alone"),
+)
+"""keys of other tools' JSON"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,39 +66,78 @@ class Export:
     cancelled: int
     """annotations that were skipped or cancelled"""
     empty: int
-    """annotations with neither choice nor region: they say nothing, so they are left out"""
+    """annotations with neither choice nor region on the image: they say nothing, so they are left out"""
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    """how many other answers have no place in a label, by type"""
 
 
-def read_export(data: bytes, image_key_of: Callable[[str], str], choices: Mapping[str, str] | None = None) -> Export:
+@dataclass(frozen=True)
+class _Reading:
+    """What holds for the whole export."""
+
+    meanings: Mapping[str, str]
+    image: str | None
+    """the tag that shows the image; None if the tasks show nothing else"""
+    people: Mapping[str, str]
+    """names by number"""
+    now: datetime
+
+
+def read_export(
+    data: bytes,
+    image_key_of: Callable[[str], str],
+    choices: Mapping[str, str] | None = None,
+    *,
+    now: datetime,
+    image_tag: str | None = None,
+) -> Export:
     """The annotations of a JSON export (the format 'JSON', not 'JSON-MIN').
 
     `image_key_of` maps what a task calls its image to the key of it, and refuses what it does not know.
-    `choices`: further choices of the labelling interface by the word they mean, beside CHOICES.
+    `choices`: further choices of the labelling interface by the word they mean, beside CHOICES. `image_tag`: the name
+    of the labelling interface's Image tag, needed where a task shows several and none is called 'image'.
     NotAnExport names task, value and cure; then nothing was taken.
     """
-    meanings = {**CHOICES, **{choice.strip().lower(): word for choice, word in (choices or {}).items()}}
+    meanings = {**CHOICES, **{_plain(choice): word for choice, word in (choices or {}).items()}}
     wrong = sorted(set(meanings.values()) - set(WORDS))
     if wrong:
         raise NotAnExport(f"the word {wrong[0]!r} is unknown, so no label was read. Use {' or '.join(WORDS[:3])}.")
+    tasks = _tasks(data)
+    reading = _Reading(meanings, _image_tag(tasks, image_tag), _people(tasks), now)
     found: list[Annotation] = []
     cancelled = empty = 0
-    for task in _tasks(data):
-        where = f"task {task.get('id', '(without a number)')}"
+    elsewhere, unheard = Counter[str](), Counter[str]()
+    for task in tasks:
+        where = _where(task)
         drawn = [one for one in _list_of(task, "annotations", where) if not one.get("was_cancelled")]
-        cancelled += len(task["annotations"]) - len(drawn)
-        said = [one for one in drawn if _list_of(one, "result", where)]
-        empty += len(drawn) - len(said)
-        if said:
+        cancelled += len(task["annotations"] or ()) - len(drawn)
+        for one in drawn:
+            results = _results(one, where, reading)
+            elsewhere.update(results.elsewhere)
+            unheard.update(results.unheard)
+            if not results.regions and not results.choices:
+                empty += 1
+                continue
             key = image_key_of(_image_of(task, where))
-            found += [_annotation(one, key, where, meanings) for one in said]
-    return Export(tuple(found), cancelled, empty)
+            found.append(_annotation(one, results, key, where, reading))
+    return Export(tuple(found), cancelled, empty, elsewhere, unheard)
 
 
 def _tasks(data: bytes) -> list[dict[str, Any]]:
     try:
         tasks = json.loads(data)
-    except ValueError as e:
-        raise NotAnExport(f"the file is not JSON ({e}), so no label was read. Export it again as 'JSON'.") from e
+    except (ValueError, RecursionError) as e:
+        many = _is_json(data.strip().partition(b"\n")[0])
+        what = "holds one JSON record a line, not one list" if many else f"is not JSON ({e})"
+        raise NotAnExport(f"the file {what}, so no label was read. Export it again as 'JSON'.") from e
+    if isinstance(tasks, dict):
+        known = next((name for keys, name in _OTHER_FORMATS if keys <= tasks.keys()), "another tool's")
+        raise NotAnExport(
+            f"the file is JSON but no list of tasks (its format is {known}), so no label was read. Use Label "
+            "Studio's 'JSON', or a table with the columns image_key and label."
+        )
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise NotAnExport("the file is JSON but no list of tasks, so no label was read. Export it again as 'JSON'.")
     if any("annotations" not in task for task in tasks):
@@ -100,6 +146,17 @@ def _tasks(data: bytes) -> list[dict[str, Any]]:
             "again as 'JSON'."
         )
     return tasks
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _where(task: dict[str, Any]) -> str:
+    return f"task {task.get('id', '(without a number)')}"
 
 
 def _list_of(record: dict[str, Any], name: str, where: str) -> list[dict[str, Any]]:
@@ -111,42 +168,90 @@ def _list_of(record: dict[str, Any], name: str, where: str) -> list[dict[str, An
     return value
 
 
-def _image_of(task: dict[str, Any], where: str) -> str:
+def _texts_of(task: dict[str, Any]) -> dict[str, str]:
     fields = task.get("data")
-    texts = {name: value for name, value in fields.items() if isinstance(value, str)} if fields else {}
+    if not isinstance(fields, dict):
+        return {}
+    shown = {name: one[0] if isinstance(one, list) and len(one) == 1 else one for name, one in fields.items()}
+    return {name: one for name, one in shown.items() if isinstance(one, str)}
+
+
+def _pictures_of(task: dict[str, Any]) -> dict[str, str]:
+    """What looks like the address of a picture, by field."""
+    texts = _texts_of(task).items()
+    return {name: one for name, one in texts if _PICTURE.search(one)}
+
+
+def _image_of(task: dict[str, Any], where: str) -> str:
+    texts, pictures = _texts_of(task), _pictures_of(task)
     if _FIELD in texts:
         return texts[_FIELD]
-    if len(texts) == 1:
-        return next(iter(texts.values()))
+    for candidates in (pictures, texts):
+        if len(candidates) == 1:
+            return next(iter(candidates.values()))
+    told = ", ".join(sorted(task["data"])) if isinstance(task.get("data"), dict) else ""
     raise NotAnExport(
-        f"{where} has the data {', '.join(sorted(texts)) or 'none'}: which of it is the image cannot be told, so no "
-        f"label was read. Call it {_FIELD!r}."
+        f"{where} has the data {told or 'none'}: which of it is the one image of the task cannot be told, so no "
+        f"label was read. Call it {_FIELD!r}, one image a task."
     )
 
 
-def _annotation(one: dict[str, Any], key: str, where: str, meanings: Mapping[str, str]) -> Annotation:
-    where = f"{where}, annotation {one.get('id', '(without a number)')} of {key!r}"
-    results = one["result"]
-    try:
-        regions = [result for result in results if _is_region(result, where)]
-        chosen = [str(choice) for result in results for choice in result["value"].get("choices", [])]
-        kinds = Counter(kind for region in regions for kind in _names(region))
-        word, others = _word(chosen, bool(regions), where, meanings)
-        mask = _mask(regions, where) if regions and word == "anomalous" else None
-        time = _time(one, where)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
+def _image_tag(tasks: Sequence[dict[str, Any]], given: str | None) -> str | None:
+    """The tag that shows the image. NotAnExport if tasks show several pictures and it cannot be told."""
+    annotations = (one for task in tasks for one in _list_of(task, "annotations", _where(task)))
+    tags = objects_of(result for one in annotations for result in _list_of(one, "result", "an annotation"))
+    if given is not None:
+        if given not in tags:
+            raise NotAnExport(
+                f"no region or choice is on the tag {given!r}, so no label was read. There are: "
+                f"{', '.join(sorted(tags)) or 'none'}."
+            )
+        return given
+    if _FIELD in tags:
+        return _FIELD
+    if len(tags) > 1 or (tags and any(len(_pictures_of(task)) > 1 for task in tasks)):
         raise NotAnExport(
-            f"{where} cannot be read ({e!r}), so no label was read. Export it again as 'JSON', or remove the task."
+            f"tasks show several things, and the regions and choices are on {', '.join(sorted(tags))}: which of them "
+            "is the image cannot be told, so no label was read. Say which: --image-tag NAME"
+        )
+    return None
+
+
+def _understood(read: Callable[[], T], where: str) -> T:
+    """What `read` gives; NotAnExport if the value is of another shape than any export's."""
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as e:
+        what = f"has no {e}" if isinstance(e, KeyError) else f"cannot be read ({e})"
+        raise NotAnExport(
+            f"{where} {what}, so no label was read. Export it again as 'JSON', or remove the task."
         ) from e
-    named = [kind for kind, _ in kinds.most_common() if kind.lower() not in meanings] + others
+
+
+def _results(one: dict[str, Any], where: str, reading: _Reading) -> Results:
+    return _understood(lambda: sorted_results(_list_of(one, "result", where), reading.image, where), where)
+
+
+def _annotation(one: dict[str, Any], results: Results, key: str, where: str, reading: _Reading) -> Annotation:
+    where = f"{where}, annotation {one.get('id', '(without a number)')} of {key!r}"
+    word, others = _word(results, where, reading.meanings)
+    mask = None
+    if results.regions and word == "anomalous":
+        mask = _understood(lambda: mask_of(results.regions, where), where)
+    named = [kind for kind in results.kinds if _plain(kind) not in reading.meanings] + others
     kind = named[0] if named and word == "anomalous" else None
-    return Annotation(key, word, kind, mask, _annotator(one.get("completed_by")), time)
+    try:
+        kind, annotator = text_of(kind, "the kind", where), text_of(_annotator(one, reading), "the annotator", where)
+        return Annotation(key, word, kind, mask, annotator or "annotator unknown", _time(one, where, reading.now))
+    except StorageError as e:
+        raise NotAnExport(str(e)) from e
 
 
-def _word(chosen: list[str], drawn: bool, where: str, meanings: Mapping[str, str]) -> tuple[str, list[str]]:
+def _word(results: Results, where: str, meanings: Mapping[str, str]) -> tuple[str, list[str]]:
     """The word that choices and regions mean, and the choices that are none."""
-    words = sorted({meanings[choice.strip().lower()] for choice in chosen if choice.strip().lower() in meanings})
-    others = [choice for choice in chosen if choice.strip().lower() not in meanings]
+    chosen, drawn = results.choices, bool(results.regions)
+    words = sorted({meanings[_plain(choice)] for choice in chosen if _plain(choice) in meanings})
+    others = [choice for choice in chosen if _plain(choice) not in meanings]
     if len(words) > 1 or (drawn and words == ["normal"]):
         said = " and ".join([*words, *(["a region of a defect"] if drawn else [])])
         raise NotAnExport(f"{where} says {said}: which holds cannot be told, so no label was read. Correct it there.")
@@ -159,94 +264,42 @@ def _word(chosen: list[str], drawn: bool, where: str, meanings: Mapping[str, str
     return words[0] if words else "anomalous", others
 
 
-def _is_region(result: dict[str, Any], where: str) -> bool:
-    if _shape_of(result) in _SHAPES:
-        return True
-    if str(result.get("type", "")).endswith("labels"):
-        raise NotAnExport(
-            f"{where} has a region of type {result['type']!r}, which would be lost, so no label was read. Draw "
-            f"{', '.join(sorted(_SHAPES))} instead."
-        )
-    return False
+def _plain(choice: str) -> str:
+    return plain_choice(choice) or choice.strip()  # of signs alone, such as a tick
 
 
-def _shape_of(result: dict[str, Any]) -> str:
-    return str(result.get("type", "")).removesuffix("labels")
+def _people(tasks: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Names by number: an export may tell somebody's name in one place and only the number in another."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        for one in _list_of(task, "annotations", _where(task)):
+            by = one.get("completed_by")
+            if isinstance(by, dict) and by.get("id") is not None and (name := _name_in(by)):
+                found.setdefault(str(annotators.as_kept(str(by["id"]))), name)
+    return found
 
 
-def _names(region: dict[str, Any]) -> list[str]:
-    return (
-        [str(name) for name in region["value"].get(region["type"], [])] if region["type"].endswith("labels") else []
-    )
-
-
-def _mask(regions: Iterable[dict[str, Any]], where: str) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] | None = None
-    for region in regions:
-        height, width = int(region["original_height"]), int(region["original_width"])
-        if not 0 < height * width <= _MOST_PIXELS:
-            raise ValueError(f"an image of {width} x {height} pixels")
-        if region.get("image_rotation"):
-            raise NotAnExport(
-                f"{where} was drawn on an image turned by {region['image_rotation']} degrees, so its mask would lie "
-                "elsewhere; no label was read. Turn the image back and draw it again."
-            )
-        one = _SHAPES[_shape_of(region)](region["value"], height, width)
-        if mask is not None and mask.shape != one.shape:
-            raise ValueError(f"regions of images of {mask.shape} and {one.shape} pixels")
-        mask = one if mask is None else mask | one
-    if mask is None:
-        raise ValueError("no region")
-    return mask
-
-
-def _scaled(points: Iterable[Iterable[float]], height: int, width: int) -> NDArray[np.float64]:
-    """Points (n, 2), x and y in per cent, as pixels."""
-    scaled = np.array([list(point) for point in points], np.float64) * [width / 100, height / 100]
-    if scaled.ndim != 2 or scaled.shape[1] != 2 or not np.isfinite(scaled).all():
-        raise ValueError(f"points of shape {scaled.shape}, or not finite")
-    return scaled
-
-
-def _polygon(value: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    return polygon_mask(_scaled(value["points"], height, width), height, width)
-
-
-def _rectangle(value: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    [corner, sides] = _scaled([[value["x"], value["y"]], [value["width"], value["height"]]], height, width)
-    return polygon_mask(rectangle_corners(corner, sides, _angle(value)), height, width)
-
-
-def _ellipse(value: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    [centre, radii] = _scaled([[value["x"], value["y"]], [value["radiusX"], value["radiusY"]]], height, width)
-    return polygon_mask(ellipse_corners(centre, radii, _angle(value)), height, width)
-
-
-def _brush(value: dict[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    if value.get("format") != "rle":
-        raise ValueError(f"a brush in the format {value.get('format')!r}")
-    return brush_mask(bytes(value["rle"]), height, width)
-
-
-_SHAPES: dict[str, Callable[[dict[str, Any], int, int], NDArray[np.bool_]]] = {
-    "polygon": _polygon, "rectangle": _rectangle, "ellipse": _ellipse, "brush": _brush,
-}  # fmt: skip
-
-
-def _angle(value: dict[str, Any]) -> float:
-    return math.radians(float(value.get("rotation") or 0))
-
-
-def _annotator(by: object) -> str:
-    if not isinstance(by, dict):
-        return f"annotator {by}" if by is not None else "annotator unknown"
+def _name_in(by: dict[str, Any]) -> str:
     name = " ".join(str(by[part]) for part in ("first_name", "last_name") if by.get(part))
-    return str(by.get("email") or name or by.get("username") or f"annotator {by.get('id', 'unknown')}")
+    return str(by.get("email") or name or by.get("username") or "")
 
 
-def _time(one: dict[str, Any], where: str) -> datetime:
-    text = one.get("updated_at") or one.get("created_at")
-    if not text:
-        raise NotAnExport(f"{where} has no time, so the latest label could not be told. Export it again as 'JSON'.")
-    when = datetime.fromisoformat(str(text))
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+def _annotator(one: dict[str, Any], reading: _Reading) -> str:
+    by = one.get("completed_by")
+    number = by.get("id") if isinstance(by, dict) else by
+    if number is None or number == "":
+        return (_name_in(by) if isinstance(by, dict) else "") or "annotator unknown"
+    kept = str(annotators.as_kept(str(number)))
+    if kept in reading.people:
+        return reading.people[kept]
+    return f"annotator {kept}" if kept.isdigit() else kept
+
+
+def _time(one: dict[str, Any], where: str, now: datetime) -> datetime:
+    when = time_of(one.get("updated_at") or one.get("created_at"), where)
+    if when is None:
+        raise NotAnExport(
+            f"{where} has no time: which label is the latest is unknown, so no label was read. Export it as 'JSON'."
+        )
+    refuse_impossible(when, now, where)
+    return when

@@ -4,23 +4,24 @@ Every label is kept: files are only added, or appended to. Of an image the lates
 tells who said what before.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
-from storage import layout, parquet
-from storage.errors import StorageError
+from storage import annotators, label_cells, layout, parquet
+from storage.errors import StorageError, StoreNotFound, TransientFault
+from storage.label_csv import csv_rows
+from storage.label_parquet import parquet_rows
+from storage.label_times import EARLIEST, is_possible, time_of
+from storage.litter import is_litter
 from storage.records import ObjectInfo
 from storage.store import Store
 from storage.swap import swap
 
-DECIDED = ("normal", "anomalous")
-WORDS = (*DECIDED, "unsure", "withdrawn")
-"""'unsure': somebody looked and could not tell; 'withdrawn': somebody took the word before back"""
+DECIDED, WORDS = label_cells.DECIDED, label_cells.WORDS
 PURPOSES = ("training", "evaluation")
 
 SCHEMA = pa.schema(
@@ -39,7 +40,9 @@ HISTORY_SCHEMA = pa.schema([*SCHEMA, pa.field("model_version", pa.string()), pa.
 """what the files hold, one row a word; columns are only ever added, at the end and nullable"""
 # Each lost swap means that the same reviewer's other label was kept: there are never many at once.
 _ATTEMPTS = 100
-_REQUIRED = ("image_key", "label")
+
+Unread = Callable[[str, StorageError], None]
+"""is told the key of a file that does not read, and why"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def write_labels(store: Store, category: str, labels: Sequence[Label], name: str
     StorageError if a label's word is unknown.
     """
     key = layout.labels_key(category, f"{name}.parquet")
-    for row, label in enumerate(labels):
-        _refuse_label(label, store.address(key), row)
+    for row, label in enumerate(labels, 1):
+        _refuse_label(label, f"{store.address(key)}, row {row}")
     store.write(key, parquet.to_bytes(to_table(labels)))
     return key
 
@@ -92,10 +95,10 @@ def append_label(store: Store, category: str, label: Label, *, reviewer: str) ->
     file lose nothing; adding the very same label again changes nothing. StorageError if its word is unknown or the
     reviewer has no name, Conflict if the file kept changing.
     """
-    label = replace(label, labelled_by=reviewer)
+    label = replace(label, labelled_by=annotators.as_kept(reviewer))
     key = layout.review_labels_key(category, reviewer, label.labelled_at.astimezone(UTC).date())
     address = store.address(key)
-    _refuse_label(label, address, 0)
+    _refuse_label(label, address)
     added = to_table([label])
 
     def change(data: bytes | None) -> bytes | None:
@@ -104,7 +107,13 @@ def append_label(store: Store, category: str, label: Label, *, reviewer: str) ->
         found = parquet.from_bytes(data, address)
         if added.to_pylist()[0] in found.to_pylist():
             return None
-        return parquet.to_bytes(pa.concat_tables([found, added], promote_options="default"))
+        try:
+            return parquet.to_bytes(pa.concat_tables([found, added], promote_options="default"))
+        except pa.ArrowException as e:
+            raise StorageError(
+                f"{address} has columns of other types ({str(e).partition(chr(10))[0]}), so the label was not added. "
+                "Move the file away and bring it in: rd-inspect labels."
+            ) from e
 
     unfinished = (
         f"to add {reviewer}'s label of {label.image_key!r}: it is not kept. Find out who writes that file, and label "
@@ -119,10 +128,16 @@ def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: date
 
     It repeats what would hold had the reviewer been silent since: the word before, whoever said it, or 'withdrawn'
     if there was none. It counts as the reviewer's own word: who lets a label stand shares it. To take back several
-    words, undo the latest first.
+    words, undo the latest first. What files say that do not read is not known.
     """
-    of_image = [label for label in _in_time(store, category) if label.image_key == undone.image_key]
-    others = [label for label in of_image if label.labelled_by != reviewer or label.labelled_at < undone.labelled_at]
+    said = _in_time(store, category, lambda *_: None)
+    of_image = [label for label in said if label.image_key == undone.image_key]
+    mine = annotators.identity(reviewer)
+    others = [
+        label
+        for label in of_image
+        if annotators.identity(label.labelled_by) != mine or label.labelled_at < undone.labelled_at
+    ]
     empty = Label(undone.image_key, "withdrawn", None, reviewer, now, None, undone.purpose)
     before = others[-1] if others else empty
     back = replace(before, labelled_by=reviewer, labelled_at=moment_after(of_image, now))
@@ -132,19 +147,19 @@ def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: date
 
 def moment_after(labels: Sequence[Label], now: datetime) -> datetime:
     """`now`, or just after the latest of `labels` where a clock runs ahead: a new word must come last to hold."""
-    latest = max((label.labelled_at for label in labels), default=now)
-    return now if latest < now else latest + timedelta(microseconds=1)
+    latest = max((label.labelled_at for label in labels), default=None)
+    return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
 
-def read_labels(store: Store, category: str) -> pa.Table:
+def read_labels(store: Store, category: str, *, unread: Unread | None = None) -> pa.Table:
     """Each labelled image's label that holds, with SCHEMA's columns, sorted by image_key.
 
     The latest word holds; an image whose latest word is 'unsure' or 'withdrawn' has no label. Labels come from every
-    *.parquet and *.csv right below labels/<category>/. A file needs at least image_key and label; a label without
-    labelled_at counts as made when its file was written. Of two labels of the same time the one in the file whose
-    name sorts last holds. StorageError names file, row and value of a mistake.
+    *.parquet and *.csv right below labels/<category>/, see `read_label_file`. Of two labels of the same time the one
+    in the file whose name sorts last holds. A file that does not read raises StorageError, which names file, row and
+    value of the mistake; if `unread` is given it is told instead, and the other files count.
     """
-    latest = {label.image_key: label for label in _in_time(store, category)}
+    latest = {label.image_key: label for label in _in_time(store, category, unread)}
     held = [latest[key] for key in sorted(latest) if latest[key].label in DECIDED]
     return to_table(held).select(SCHEMA.names)
 
@@ -163,15 +178,15 @@ def contradictions(history: pa.Table) -> list[Contradiction]:
 
     Who is unsure, or took their word back, contradicts nobody.
     """
-    said: dict[str, dict[str | None, tuple[str, datetime]]] = {}
+    said: dict[str, dict[str | None, tuple[str | None, str, datetime]]] = {}
     rows = history.select(["image_key", "labelled_by", "label", "labelled_at"]).to_pylist()
     for row in sorted(rows, key=lambda row: row["labelled_at"]):
-        of_image = said.setdefault(row["image_key"], {})
-        of_image.pop(row["labelled_by"], None)  # so that the order is that of the latest words
-        of_image[row["labelled_by"]] = (row["label"], row["labelled_at"])
+        of_image, who = said.setdefault(row["image_key"], {}), annotators.identity(row["labelled_by"])
+        of_image.pop(who, None)  # so that the order is that of the latest words
+        of_image[who] = (row["labelled_by"], row["label"], row["labelled_at"])
     found = []
     for key in sorted(said):
-        words = tuple((who, word, when) for who, (word, when) in said[key].items() if word in DECIDED)
+        words = tuple(one for one in said[key].values() if one[1] in DECIDED)
         if len({word for _, word, _ in words}) > 1:
             found.append(Contradiction(key, words))
     return found
@@ -185,47 +200,91 @@ def normal_image_keys(store: Store, category: str) -> list[str]:
 
 def list_label_categories(store: Store) -> list[str]:
     """Categories that have labels, sorted."""
-    return store.children(layout.labels_root())
+    root = layout.labels_root()
+    names = (name for name in store.children(root) if not is_litter(f"{root}{name}/"))
+    return [name for name in names if layout.is_plain(name) and label_files(store, name)]
+
+
+def unread_label_keys(store: Store) -> list[str]:
+    """Keys below labels/ that look like somebody's labels and that nobody reads, sorted: of another kind of file, or
+    not right below a category's folder."""
+    root = layout.labels_root()
+    found = []
+    for info in store.list(root):
+        segments = info.key.removeprefix(root).split("/")
+        read = len(segments) == 2 and layout.is_plain(segments[0]) and _is_label_file(segments[1])
+        mask = len(segments) > 2 and segments[1] == "masks"
+        if not read and not mask and not is_litter(info.key):
+            found.append(info.key)
+    return found
 
 
 def label_files(store: Store, category: str) -> list[ObjectInfo]:
     """The files that hold the category's labels, sorted by name."""
     prefix = layout.labels_prefix(category)
     names = ((info, info.key.removeprefix(prefix)) for info in store.list(prefix))
-    return [info for info, name in names if "/" not in name and name.endswith((".parquet", ".csv"))]
+    return [info for info, name in names if "/" not in name and _is_label_file(name)]
+
+
+def _is_label_file(name: str) -> bool:
+    return name.lower().endswith((".parquet", ".csv")) and not is_litter(name)
 
 
 def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
-    """The labels in one of `label_files`, in the order they stand there. StorageError as for `read_labels`."""
-    return labels_of_bytes(store.read(info.key), store.address(info.key), info.modified)
+    """The labels in one of `label_files`, sorted by time. StorageError as for `read_labels`.
 
-
-def labels_of_bytes(
-    data: bytes, address: str, otherwise: datetime, purpose_of: Callable[[str], str] = lambda _: "training"
-) -> list[Label]:
-    """The labels in the bytes of a *.parquet or *.csv file.
-
-    `address` names the file in messages, and its suffix tells which it is; `otherwise` is when a label without a time
-    counts as made, and `purpose_of` its image key tells the purpose of one that names none. StorageError as for
-    `read_labels`.
+    A file needs at least image_key and label; a label without labelled_at counts as made when its file was written,
+    and so does one whose time cannot be true (storage.label_times): one from the future would outvote every
+    correction.
     """
-    rows = _table_rows if address.lower().endswith(".parquet") else _csv_rows
-    found = []
-    for number, row in rows(data, address):
-        label = Label(
-            image_key=str(row["image_key"] or ""),
-            label=str(row["label"] or ""),
-            mask_key=row.get("mask_key") or None,
-            labelled_by=row.get("labelled_by") or None,
-            labelled_at=_when(row.get("labelled_at"), otherwise, address, number),
-            kind=row.get("kind") or None,
-            purpose=row.get("purpose") or purpose_of(str(row["image_key"] or "")),
-            model_version=row.get("model_version") or None,
-            score=_number(row.get("score"), address, number),
-        )
-        _refuse_label(label, address, number)
-        found.append(label)
-    return found
+    found = sorted(_stated(store, info), key=lambda label: label.labelled_at)
+    return [label if _is_possible_in(info, label) else replace(label, labelled_at=info.modified) for label in found]
+
+
+def impossible_times(store: Store, info: ObjectInfo) -> list[Label]:
+    """The labels in one of `label_files` whose time cannot be true, as they stand there."""
+    return [label for label in _stated(store, info) if not _is_possible_in(info, label)]
+
+
+def _is_possible_in(info: ObjectInfo, label: Label) -> bool:
+    # Archives may give a file no time, or that of the epoch: then only the clock can tell.
+    written = info.modified if info.modified >= EARLIEST else datetime.now(UTC)
+    return label.labelled_at == info.modified or is_possible(label.labelled_at, written)
+
+
+def _stated(store: Store, info: ObjectInfo) -> list[Label]:
+    said = said_in(store.read(info.key), store.address(info.key))
+    return [to_label(cells, otherwise=info.modified, purpose="training") for _, cells in said]
+
+
+def said_in(data: bytes, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, values by Label's fields; None where the file says nothing) of each label of a file.
+
+    `address` names the file in messages, and its suffix tells whether the bytes are Parquet or CSV. StorageError as
+    for `read_labels`.
+    """
+    rows = parquet_rows if address.lower().endswith(".parquet") else csv_rows
+    for where, row in rows(data, address):
+        cells: dict[str, Any] = {
+            name: label_cells.text_of(row.get(name), name, where)
+            for name in HISTORY_SCHEMA.names
+            if name not in ("labelled_at", "score")
+        }
+        cells["labelled_by"] = annotators.as_kept(cells["labelled_by"])
+        cells["labelled_at"] = time_of(row.get("labelled_at"), where)
+        cells["score"] = label_cells.number_of(row.get("score"), where)
+        for name in ("label", "purpose"):  # a spreadsheet begins a cell with a capital
+            cells[name] = cells[name] and cells[name].lower()
+        _refuse_label(to_label(cells, otherwise=EARLIEST, purpose="training"), where)
+        yield where, cells
+
+
+def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:
+    """What `said_in` gives as a label, made at `otherwise` and of `purpose` where the file does not say."""
+    stated = {**cells, "image_key": cells["image_key"] or "", "label": cells["label"] or ""}
+    stated["labelled_at"] = stated["labelled_at"] or otherwise
+    stated["purpose"] = stated["purpose"] or purpose
+    return Label(**stated)
 
 
 def to_table(labels: Iterable[Label]) -> pa.Table:
@@ -242,83 +301,52 @@ def to_labels(history: pa.Table) -> list[Label]:
 
 
 def in_time(labels: Iterable[Label]) -> list[Label]:
-    """Labels of one file after the other by time: of an image the last one is the latest word."""
-    return sorted(labels, key=lambda label: label.labelled_at)
+    """Labels of one file after the other by time: of an image the last one is the latest word.
+
+    Everybody is named as in their first word, however they are spelled later.
+    """
+    found = sorted(labels, key=lambda label: label.labelled_at)
+    spelled = annotators.spellings(label.labelled_by for label in found)
+    return [
+        label if label.labelled_by == spelled[label.labelled_by] else
+        replace(label, labelled_by=spelled[label.labelled_by])
+        for label in found
+    ]  # fmt: skip
 
 
-def _in_time(store: Store, category: str) -> list[Label]:
-    files = label_files(store, category)
-    return in_time(label for info in files for label in read_label_file(store, info))
+def read_each_label_file(store: Store, infos: Iterable[ObjectInfo], unread: Unread) -> Iterator[list[Label]]:
+    """`read_label_file` of each of `infos` that reads; `unread` is told of the others."""
+    for info in infos:
+        try:
+            yield read_label_file(store, info)
+        except (TransientFault, StoreNotFound):
+            raise
+        except StorageError as e:
+            unread(info.key, e)
 
 
-def _table_rows(data: bytes, address: str) -> Iterator[tuple[int, dict]]:
-    table = parquet.from_bytes(data, address)
-    _refuse_columns(table.column_names, address)
-    yield from enumerate(table.to_pylist())
+def _in_time(store: Store, category: str, unread: Unread | None = None) -> list[Label]:
+    def refuse(_: str, error: StorageError) -> None:
+        raise error
+
+    files = read_each_label_file(store, label_files(store, category), unread or refuse)
+    return in_time(label for found in files for label in found)
 
 
-def _csv_rows(data: bytes, address: str) -> Iterator[tuple[int, dict]]:
-    """Rows with the number an editor shows; the header is line 1. Spreadsheets put a byte order mark first."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise StorageError(f"{address} is not UTF-8 text ({e}): no label was read. Save it as UTF-8.") from e
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    _refuse_columns(reader.fieldnames or [], address)
-    for row in reader:
-        yield reader.line_num, {name: (row[name] or "").strip() for name in reader.fieldnames or []}
-
-
-def _refuse_columns(names: Sequence[str], address: str) -> None:
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing:
-        raise StorageError(
-            f"{address} has no column {' and no column '.join(missing)} (it has: {', '.join(names) or 'none'}), "
-            f"so no label was read. It needs {' and '.join(_REQUIRED)}."
-        )
-
-
-def _refuse_label(label: Label, address: str, row: int) -> None:
-    if label.label not in WORDS:
-        raise StorageError(
-            f"{address}, row {row}: the label {label.label!r} is unknown, so no label was read or written. "
-            f"Use {' or '.join(DECIDED)}, or {' or '.join(WORDS[len(DECIDED) :])}."
-        )
-    if label.purpose not in PURPOSES:
-        raise StorageError(
-            f"{address}, row {row}: the purpose {label.purpose!r} is unknown, so no label was read or written. "
-            f"Use {' or '.join(PURPOSES)}."
-        )
+def _refuse_label(label: Label, where: str) -> None:
+    for name, word, known in (("label", label.label, WORDS), ("purpose", label.purpose, PURPOSES)):
+        if word not in known:
+            usual, others = known[:2], known[2:]
+            raise StorageError(
+                f"{where}: the {name} {word!r} is unknown, so no label was read or written. "
+                f"Use {' or '.join(usual)}{', or ' if others else ''}{' or '.join(others)}."
+            )
     if not label.image_key:
-        raise StorageError(f"{address}, row {row}: image_key is empty, so the label is of no image. Fill it in.")
+        raise StorageError(f"{where}: image_key is empty, so the label is of no image. Fill it in.")
+    for name in ("image_key", "mask_key", "labelled_by", "kind", "model_version"):
+        label_cells.text_of(getattr(label, name), name, where)
     if label.labelled_at.tzinfo is None:
         raise StorageError(
-            f"{address}, row {row}: labelled_at {label.labelled_at} has no time zone, so the latest label "
-            "could not be told. Give UTC."
+            f"{where}: labelled_at {label.labelled_at} has no time zone, so the latest label could not be told. "
+            "Give UTC."
         )
-
-
-def _when(value: object, otherwise: datetime, address: str, row: int) -> datetime:
-    """A cell of labelled_at; text without a zone is UTC."""
-    if value is None or value == "":
-        return otherwise
-    try:
-        when = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError as e:
-        raise StorageError(
-            f"{address}, row {row}: labelled_at {value!r} is no time, so the latest label could not be told. "
-            "Write it like 2026-11-22T02:01:00Z."
-        ) from e
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-
-
-def _number(value: object, address: str, row: int) -> float | None:
-    """A cell of score."""
-    if value is None or value == "":
-        return None
-    try:
-        return float(str(value))
-    except ValueError as e:
-        raise StorageError(
-            f"{address}, row {row}: score {value!r} is no number, so no label was read. Leave it empty if unknown."
-        ) from e

@@ -9,6 +9,7 @@ import pyarrow.dataset as ds
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from storage import labels, scores, seal_rows, seals
+from storage.annotators import spellings
 from storage.errors import QueryError
 from storage.merged_days import LATEST_FIRST, read_merged_days
 from storage.store import Store
@@ -22,7 +23,9 @@ _ASKING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.Sta
 _MAY_NEED_LABELS = ("label", "query", "show", "duckdb_", "information_schema", "pragma")
 
 
-def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnection:
+def connect(
+    store: Store, *, with_labels: bool = True, unread: labels.Unread | None = None
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with these views of what is sealed now:
 
     `scores`: every row of every sealed part; `latest`: each image's latest sealed row; `labels`: each image's
@@ -31,7 +34,7 @@ def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnect
     The rows are read when a query needs them, and only the columns and rows it needs: those of merged days from their
     copies (see storage.merged_days), others from their parts. The connection reaches no file but these copies. A COPY
     could write over a copy, though over nothing that is sealed: give what a person typed to `run_query`, which only
-    asks.
+    asks. `unread` as for `read_labels`.
     """
     connection = duckdb.connect()
     merged = read_merged_days(store)
@@ -41,7 +44,7 @@ def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnect
     connection.register("seals", plans if merged is None else pa.concat_tables([merged.plans, plans]))
     connection.register("unmerged", _rows_of_parts(store, sealed))
     if with_labels:
-        connection.register("labels", _all_labels(store))
+        connection.register("labels", _all_labels(store, unread))
     connection.execute("SET TimeZone = 'UTC'")
     latest, superseded = (merged.latest, merged.superseded) if merged else ([], [])
     copies = [*_copies(connection, store, "latest", latest), *_copies(connection, store, "superseded", superseded)]
@@ -52,10 +55,13 @@ def connect(store: Store, *, with_labels: bool = True) -> duckdb.DuckDBPyConnect
     return connection
 
 
-def run_query(store: Store, sql: str) -> pa.Table:
-    """What a SELECT over the views of `connect` finds. QueryError with DuckDB's words if it is wrong."""
+def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) -> pa.Table:
+    """What a SELECT over the views of `connect` finds. QueryError with DuckDB's words if it is wrong.
+
+    `unread` is told of label files that do not read, which the view `labels` is then without; otherwise they raise.
+    """
     with_labels = any(word in sql.lower() for word in _MAY_NEED_LABELS)
-    with connect(store, with_labels=with_labels) as connection:
+    with connect(store, with_labels=with_labels, unread=unread) as connection:
         try:
             _refuse_changes(connection, sql)
             found = connection.sql(sql)
@@ -126,10 +132,14 @@ def _dataset(store: Store, files: Sequence[tuple[str, ds.Expression | None]]) ->
     return ds.FileSystemDataset(fragments, scores.SCHEMA, form, system)
 
 
-def _all_labels(store: Store) -> pa.Table:
-    """The labels of every category, with a column that says which."""
+def _all_labels(store: Store, unread: labels.Unread | None) -> pa.Table:
+    """The labels of every category, with a column that says which; everybody is named in one way."""
     tables = [_LABELS.empty_table()]
     for category in labels.list_label_categories(store):
-        table = labels.read_labels(store, category)
+        table = labels.read_labels(store, category, unread=unread)
         tables.append(table.add_column(0, _LABELS.field("category"), pa.repeat(category, len(table))))
-    return pa.concat_tables(tables)
+    found = pa.concat_tables(tables)
+    people = found["labelled_by"].to_pylist()
+    spelled = spellings(people)
+    named = pa.array([spelled[one] for one in people], pa.string())
+    return found.set_column(found.column_names.index("labelled_by"), _LABELS.field("labelled_by"), named)

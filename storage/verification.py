@@ -14,7 +14,7 @@ from storage.findings import Finding
 from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries, find_old_trainings
 from storage.images import list_images
 from storage.model_findings import model_findings
-from storage.records import Partition
+from storage.records import ObjectInfo, Partition
 from storage.same_images import compare
 from storage.seals import Seal
 from storage.store import Store
@@ -175,17 +175,33 @@ def _image_findings(
 
 def _label_findings(store: Store, scope: Scope) -> Iterator[Finding]:
     for category in labels.list_label_categories(store):
-        if not scope.covers_category(category):
-            continue
-        try:
-            labels.read_labels(store, category)
-        except _FAULTS:
-            raise
-        except StorageError as e:
-            lost = "nothing of the category can be trained or evaluated, and queries fail"
-            yield Finding(
-                f"labels do not read: {e}", layout.labels_prefix(category), lost, "Correct or remove the file."
-            )
+        if scope.covers_category(category):
+            for info in labels.label_files(store, category):
+                yield from _label_file_findings(store, info)
+    for key in labels.unread_label_keys(store):
+        if scope.covers_category(key.split("/")[1]):
+            cure = "Bring it in with rd-inspect labels, or move it away."
+            yield Finding(f"{key} is no label file", key, "what it says counts nowhere", cure, wrong=False)
+
+
+def _label_file_findings(store: Store, info: ObjectInfo) -> Iterator[Finding]:
+    try:
+        wrong = labels.impossible_times(store, info)
+    except _FAULTS:
+        raise
+    except StorageError as e:
+        lost = "nothing of the category can be trained or evaluated, and queries go on without the file"
+        yield Finding(f"labels do not read: {e}", info.key, lost, "Correct or remove the file.")
+        return
+    if wrong:
+        first = wrong[0]
+        yield Finding(
+            f"{len(wrong)} labels of times that cannot be true, such as {first.labelled_at.isoformat()} of "
+            f"{first.image_key!r}",
+            info.key,
+            "they count as made when the file was written, so that a copy of the file would outvote later words",
+            "Correct labelled_at (in UTC), and bring the file in with rd-inspect labels.",
+        )
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:

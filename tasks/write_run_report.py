@@ -14,6 +14,7 @@ from reports.run.markdown import render_run_markdown
 from reports.run.records import CategoryRun, RunReport, ScoredImage
 from reports.run.report import render_run_report
 from storage import labels, models, seals
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
@@ -109,6 +110,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
     seal = seals.read_seal(store, Partition(one.category, run_date, one.model_version))
     if seal is None:
         return run
+    unread: list[str] = []
     night = summarise_night(store, seal, worst=WORST, errors=MOST_ERRORS_LISTED)
     return replace(
         run,
@@ -119,7 +121,8 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         to_review=night.to_review,
         duplicates=night.duplicates,
         scores=night.scores,
-        worst=_worst(store, images, one.category, night.worst, card["settings"]),
+        worst=_worst(store, images, one.category, night.worst, card["settings"], unread),
+        message=" ".join([*([one.message] if one.message else []), *unread]) or None,
         unreadable_images=night.errors,
         maps_key=", ".join(plan.map_store for plan in seal.plans),
         scores_key=scores_prefix(one.category, run_date, one.model_version),
@@ -127,9 +130,16 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
 
 
 def _worst(
-    store: Store, images: Store, category: str, worst: pa.Table, settings: dict[str, Any]
+    store: Store, images: Store, category: str, worst: pa.Table, settings: dict[str, Any], unread: list[str]
 ) -> list[ScoredImage]:
-    known = labels.read_labels(store, category).select(["image_key", "label", "kind"]).to_pylist()
+    """The worst images with what people said of them, as far as label files read; `unread` takes what to say of
+    those that do not."""
+
+    def tell(key: str, error: StorageError) -> None:
+        unread.append(f"{key} does not read, and nothing can be trained on or evaluated until it does. {error}")
+
+    held = labels.read_labels(store, category, unread=tell)
+    known = held.select(["image_key", "label", "kind"]).to_pylist()
     label_of = {row["image_key"]: row for row in known}
     rows = worst.to_pylist()
     unlabelled = {"label": None, "kind": None}

@@ -1,5 +1,6 @@
 """rd-inspect labels: bring in what people said of images elsewhere."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -25,7 +26,7 @@ def import_label_file(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Label Studio's export, .json; or a table, .csv or .parquet.",
+            help="Label Studio's export, .json; or a table, .csv, .tsv or .parquet.",
         ),
     ],
     category: Annotated[str, typer.Option("--category", metavar="NAME", help="Whose images they are.")],
@@ -45,6 +46,14 @@ def import_label_file(
             help="What a choice in Label Studio means: normal, anomalous or unsure; may be given again.",
         ),
     ] = None,
+    image_tag: Annotated[
+        str | None,
+        typer.Option(
+            "--image-tag",
+            metavar="NAME",
+            help="The Image tag in Label Studio that shows the image, where a task shows several; default: image.",
+        ),
+    ] = None,
     images: ImagesOption = None,
 ) -> None:
     """Bring in labels that were made elsewhere.
@@ -54,15 +63,16 @@ def import_label_file(
     `labelled_by`, `labelled_at`, `kind`, `mask_key`, `purpose`.
 
     Every image must be there: an unknown name is refused, with the nearest known one, and then nothing is written.
-    Labels that are in the store already are left alone, so that the same or a longer export can be brought in again.
+    Labels that are in the store already are left alone, so that the same or a longer file can be brought in again.
 
     Example: `rd-inspect labels export.json --category cloth --word Kratzer=anomalous --store ./plant`
     """
     choices = meanings(word or [])
     with plain_errors():
         from storage.filesystem import open_store
-        from storage.label_import import UnusableLabels, import_labels
-        from storage.label_studio import NotAnExport
+        from storage.known_images import UnusableLabels
+        from storage.label_import import import_labels
+        from storage.label_regions import NotAnExport
 
         uri = resolved_store(store)
         try:
@@ -71,14 +81,24 @@ def import_label_file(
                 open_store(images or uri, read_only=True),
                 category,
                 file.read_bytes(),
-                file.name,
+                str(file),
                 now=datetime.now(UTC),
                 purpose=purpose.value if purpose else None,
                 choices=choices,
+                image_tag=image_tag,
             )
         except (UnusableLabels, NotAnExport) as e:
-            raise SettingsError(f"{file}: {e}") from e
+            told = str(e)
+            raise SettingsError(told if told.startswith(str(file)) else f"{file}: {told}") from e
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.words.items()))
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         say(f"{category}: {counts or 'no labels'} by {done.people} people, {done.masks} masks{left_out}.")
+        if done.elsewhere:
+            say(f"Left out, for it is about other pictures of the tasks: {_counted(done.elsewhere)}.")
+        if done.unheard:
+            say(f"Left out, for a label has no place for it: {_counted(done.unheard)}.")
         say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else "All of them were there already.")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in sorted(counts.items()))

@@ -9,7 +9,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from flows.commands.frame import say
 from storage import models
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.queries import run_query
 
@@ -97,7 +99,7 @@ def model_card_json(store_uri: str, category: str, version: str) -> str:
 
 def query_output(store_uri: str, sql: str, output_format: str) -> None:
     """Run `sql` and print it as a table, CSV or JSON lines."""
-    found = run_query(_opened(store_uri), sql)
+    found = run_query(_opened(store_uri), sql, unread=_tell_unread)
     if output_format == "table":
         Console().print(_result_table(found))
     elif output_format == "csv":
@@ -107,6 +109,10 @@ def query_output(store_uri: str, sql: str, output_format: str) -> None:
     else:
         for row in found.to_pylist():
             sys.stdout.write(json.dumps(row, default=str) + "\n")
+
+
+def _tell_unread(key: str, error: StorageError) -> None:
+    say(f"rd-inspect: the view labels is without {key}, which does not read. {error}")
 
 
 def _result_table(found: pa.Table) -> Table:

@@ -66,6 +66,8 @@ async function fetchMore() {
     items.push(...body.rows.filter(row => !known.has(row.key)));
     exhausted = body.rows.length < asked;
     left = body.left;
+    $("unread").textContent = body.unread.join(" ");
+    $("unread").hidden = body.unread.length === 0;
     $("kinds").replaceChildren(...body.kinds.map(kind => new Option(kind, kind)));
   } catch (error) {
     fail(`The queue cannot be read: ${error.message}`);

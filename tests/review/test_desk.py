@@ -211,7 +211,7 @@ def test_nights_and_words_that_come_meanwhile_are_seen(
 
 def test_nothing_scored_yet(store: LocalStore, desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(store, store)
-    assert desk.queue("ann", None, 20, 0) == {"rows": [], "left": 0, "kinds": []}
+    assert desk.queue("ann", None, 20, 0) == {"rows": [], "left": 0, "kinds": [], "unread": []}
     assert desk.trail(None, 10, 0) == ([], 0)
 
 

@@ -3,20 +3,23 @@
 import io
 import json
 import math
-from datetime import UTC, datetime
+import unicodedata
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from storage import labels, parquet, rasters
 from storage.filesystem import LocalStore
-from storage.label_import import Imported, KnownImages, UnusableLabels, import_labels
-from storage.label_studio import Export, NotAnExport, read_export
+from storage.known_images import KnownImages, UnusableLabels
+from storage.label_import import Imported, import_labels
+from storage.label_regions import NotAnExport
+from storage.label_studio import Export, read_export
 from storage.labels import Label, read_label_history, read_labels, write_labels
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -58,7 +61,7 @@ def exported(*tasks: dict) -> bytes:
 
 
 def read(*tasks: dict, **choices: str) -> Export:
-    return read_export(exported(*tasks), lambda called: called, choices)
+    return read_export(exported(*tasks), lambda called: called, choices, now=NOW)
 
 
 def mask_of(*regions: dict) -> np.ndarray:
@@ -183,19 +186,19 @@ def test_a_brush_that_is_cut_off_is_refused(cut: int) -> None:
         (exported(task(annotation(choice("normal"), BOX))), "says normal and a region"),
         (exported(task(annotation(choice("normal", "defect")))), "anomalous and normal"),
         (exported(task(annotation(choice("normal"), updated_at=None))), "no time"),
-        (exported(task(annotation(choice("normal"), updated_at="today"))), "cannot be read"),
+        (exported(task(annotation(choice("normal"), updated_at="today"))), "labelled_at 'today' is no time"),
         (exported(task(annotation({**BOX, "image_rotation": 90}))), "turned by 90 degrees"),
         (exported(task(annotation({**BOX, "original_width": 7}, BOX))), "regions of images of"),
         (exported(task(annotation({**BOX, "original_width": 10**9}))), "cannot be read"),
         (exported(task(annotation(region("keypoint", x=1, y=1)))), "keypointlabels"),
         (exported(task(annotation(region("polygon", points=[[0, None]])))), "cannot be read"),
         (exported(task(annotation(region("polygon", points=[[0, math.inf]])))), "cannot be read"),
-        (exported({**task(annotation(BOX)), "data": {"a": "x", "b": "y"}}), "a, b: which of it is the image"),
+        (exported({**task(annotation(BOX)), "data": {"a": "x", "b": "y"}}), "a, b: which of it is the one image"),
     ],
 )
 def test_what_cannot_be_understood_is_named(data: bytes, told: str) -> None:
     with pytest.raises(NotAnExport, match=told):
-        read_export(data, lambda called: called)
+        read_export(data, lambda called: called, now=NOW)
 
 
 def test_choices_of_ones_own() -> None:
@@ -314,17 +317,152 @@ def test_tables_are_checked_and_kept(plant: LocalStore) -> None:
     ("name", "text", "told"),
     [
         ("x.csv", "image_key,label\nnowhere.png,normal\n", "no image below"),
-        ("x.csv", f"image_key,label\n{KEY},okay\n", "row 2: the label 'okay'"),
+        ("x.csv", f"image_key,label\n{KEY},okay\n", "line 2: the label 'okay'"),
         ("x.csv", "picture,label\n", "no column image_key"),
         ("x.csv", f"image_key,label,mask_key\n{KEY},anomalous,labels/c/masks/m.png\n", "mask .*is not in the store"),
         ("x.parquet", "no parquet", "not the Parquet file"),
-        ("x.txt", "", r"not known.*\.json, \.csv, \.parquet"),
+        ("x.csv", f"image_key,label,labelled_at\n{KEY},normal,2026-03-03T04:00:00\n", "line 2: .*lies in the future"),
+        ("x.xlsx", "", "x.xlsx is an Excel workbook"),
+        ("x.txt", "", r"as \.csv.*\.json, \.csv, \.tsv, \.parquet"),
     ],
 )
 def test_tables_with_a_mistake_change_nothing(plant: LocalStore, name: str, text: str, told: str) -> None:
     with pytest.raises(UnusableLabels, match=told):
         bring(plant, text.encode(), name)
     assert list(plant.list("labels/")) == []
+
+
+# Several pictures, several answers, several ways to name a person
+
+
+def test_only_what_is_on_the_image_counts() -> None:
+    beside = {**BOX, "to_name": "image_ref", "value": {**BOX["value"], "x": 0}}
+    second = {**BOX, "to_name": "image", "item_index": 1}
+    others = [
+        {"type": "textarea", "to_name": "image", "value": {"text": ["odd"]}},
+        {**choice("bad"), "to_name": "text"},
+    ]
+    joined = {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"}
+    both = {"data": {"image": KEY, "reference": "x.png"}}
+    drawn = {**BOX, "to_name": "image"}
+    export = read({**task(annotation(drawn, beside, second, joined, *others)), **both}, task(annotation(beside)))
+    [one] = export.annotations
+    assert one.mask is not None
+    assert np.array_equal(one.mask, mask_of(BOX))
+    assert export.elsewhere == {"image_ref": 2, "image, picture 1": 1, "text": 1}
+    assert (export.unheard, export.empty) == ({"textarea": 1}, 1)
+
+
+def test_which_picture_is_the_image_is_asked_where_it_cannot_be_told() -> None:
+    shown = [{**BOX, "to_name": name} for name in ("left", "right")]
+    data = exported(task(annotation(*shown)))
+    with pytest.raises(NotAnExport, match=r"on left, right: which of them.*--image-tag"):
+        read_export(data, lambda called: called, now=NOW)
+    chosen = read_export(data, lambda called: called, now=NOW, image_tag="right")
+    assert (len(chosen.annotations), chosen.elsewhere) == (1, {"left": 1})
+    with pytest.raises(NotAnExport, match="no region or choice is on the tag 'top'"):
+        read_export(data, lambda called: called, now=NOW, image_tag="top")
+    alone = exported({**task(annotation(shown[0])), "data": {"left_view": "a.png", "right_view": "b.png"}})
+    with pytest.raises(NotAnExport, match="on left: which of them"):
+        read_export(alone, lambda called: called, now=NOW)
+
+
+def test_a_plain_shape_has_the_kind_of_its_labels() -> None:
+    shape = {**BOX, "id": "r", "type": "rectangle"}
+    named = {"id": "r", "type": "labels", "value": {"labels": ["hole"]}}
+    assert [(one.kind, one.word) for one in read(task(annotation(shape, named))).annotations] == [
+        ("hole", "anomalous")
+    ]
+
+
+def test_a_number_and_an_address_are_one_annotator() -> None:
+    by = [{"id": 3, "email": "eva@plant.example"}, 3, 3.0, "3", {"id": 3}]
+    export = read(*(task(annotation(choice("ok"), completed_by=one)) for one in by))
+    assert {one.annotator for one in export.annotations} == {"eva@plant.example"}
+
+
+def test_an_annotator_is_known_by_the_words_of_an_earlier_export(plant: LocalStore) -> None:
+    first = annotation(choice("ok"), updated_at="2026-03-02T09:00:00.123Z")
+    second = annotation(choice("bad"), updated_at="2026-03-02T10:00:00.456Z")
+    bring(plant, exported(task(first)))
+    eva = {"id": 3, "email": "eva@plant.example"}
+    done = bring(plant, exported(*(task({**one, "completed_by": eva}) for one in (first, second))))
+    assert done.new == 1
+    assert set(read_label_history(plant, "c")["labelled_by"].to_pylist()) == {"annotator 3"}
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"id": 1}\n{"id": 2}\n', "one JSON record a line"),
+        (b'{"images": [], "annotations": [], "categories": []}', "COCO"),
+        (b"[" * 100_000, "not JSON"),
+        (exported(task(annotation({**BOX, "original_width": None}))), "original_width is None"),
+        (exported(task(annotation({**BOX, "original_width": 1e400}))), "original_width is inf"),
+        (exported(task(annotation(region("rectangle", x=1, y=1, width=10**400, height=1)))), "cannot be read"),
+        (exported(task(annotation(choice("ok"), updated_at="2126-01-01T00:00:00Z"))), "task 1, .*lies in the future"),
+        (exported(task(annotation({"type": "videorectangle", "value": {}}))), "type 'videorectangle'"),
+        (exported({**task(annotation(BOX)), "data": {"image": ["a.png", "b.png"]}}), "one image a task"),
+        (exported(task(annotation(choice("bad", "a\ud800")))), "the kind .*is no letter"),
+    ],
+)
+def test_what_is_no_export_of_images_is_named(data: bytes, told: str) -> None:
+    with pytest.raises(NotAnExport, match=told):
+        read_export(data, lambda called: called, now=NOW)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_json_is_labels_or_a_plain_refusal(data: st.DataObject) -> None:
+    shape = data.draw(st.sampled_from([BOX, choice("bad"), region("polygon", points=[[0, 0], [9, 0], [9, 9]])]))
+    whole = task(annotation(shape, completed_by={"id": 3, "email": "a@b"}))
+    odd = st.sampled_from(
+        [None, True, -1, 10**400, math.nan, math.inf, "", "x", "\ud800", [], {}, [None], {"id": []}]
+    )
+    places = [whole, whole["annotations"][0], whole["annotations"][0]["result"][0], shape["value"]]
+    place = data.draw(st.sampled_from(places))
+    kept = dict(place)
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(odd)
+    try:
+        read_export(exported(whole), lambda called: called, now=NOW)
+    except NotAnExport as e:
+        assert "no label was read" in str(e)
+    finally:
+        place.clear()
+        place.update(kept)
+
+
+# Names and words that come again
+
+
+def test_names_in_composed_and_other_characters_are_one_image(plant: LocalStore) -> None:
+    composed, apart = (unicodedata.normalize(form, "images/c/2026-03-03/prüfung.png") for form in ("NFC", "NFD"))
+    plant.write(composed, b"an image")
+    for called in (apart, apart.rpartition("/")[2], apart.replace("/", "\\"), f"file:///mnt/{apart}"):
+        assert KnownImages(plant, "c").key_of(called) == composed
+    plant.write(apart, b"another image")
+    assert KnownImages(plant, "c").key_of(apart) == apart
+    with pytest.raises(UnusableLabels, match=r"2 images whose names look the same.*u\\u0308"):
+        KnownImages(plant, "c").key_of("prüfung.png")
+
+
+def test_a_word_without_a_time_that_comes_again_undoes_no_correction(plant: LocalStore) -> None:
+    text = f"image_key,label\n{KEY},anomalous\n"
+    bring(plant, text.encode(), "a.csv")
+    write_labels(plant, "c", [Label(KEY, "normal", None, "Eva", NOW + timedelta(hours=1))], "eva")
+    for longer in (text, f"{text}{ODD},normal\n"):
+        bring(plant, longer.encode(), "b.csv")
+        assert {row["image_key"]: row["label"] for row in read_labels(plant, "c").to_pylist()}[KEY] == "normal"
+    bring(plant, f"image_key,label,labelled_by\n{KEY},anomalous,Bob\n".encode(), "c.csv")
+    last = labels.to_labels(read_label_history(plant, "c"))[-1]
+    assert (last.label, last.labelled_at > NOW + timedelta(hours=1)) == ("anomalous", True)
+
+
+def test_two_words_of_one_person_at_one_time_are_refused(plant: LocalStore) -> None:
+    text = f"image_key,label,labelled_by\n{KEY},normal,Eva\n{KEY},anomalous,eva\n"
+    with pytest.raises(UnusableLabels, match=r"line 3: .* in line 2 it is normal"):
+        bring(plant, text.encode(), "x.csv")
+    assert bring(plant, text.replace("eva", "Bob").encode(), "x.csv").people == 2
 
 
 def test_the_command(plant: LocalStore, tmp_path: Path) -> None:

@@ -85,11 +85,11 @@ def test_a_label_without_a_time_is_as_old_as_its_file(local: LocalStore) -> None
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image_key,label\na,normal\nb,okay\n", r"bad.csv, row 3: the label 'okay' is unknown.*normal or anomalous"),
+        ("image_key,label\na,normal\nb,okay\n", r"bad.csv, line 3: the label 'okay' is unknown.*normal or anomalous"),
         ("image_key,verdict\na,normal\n", r"bad.csv has no column label .*verdict.*image_key and label"),
         ("", r"no column image_key and no column label"),
-        ("image_key,label\n,normal\n", r"row 2: image_key is empty"),
-        ("image_key,label,labelled_at\na,normal,last week\n", r"row 2: labelled_at 'last week'"),
+        ("image_key,label\n,normal\n", r"line 2: image_key is empty"),
+        ("image_key,label,labelled_at\na,normal,last week\n", r"line 2: labelled_at 'last week'"),
     ],
 )
 def test_a_mistake_in_a_csv_is_named(local: LocalStore, text: str, words: str) -> None:
@@ -112,7 +112,7 @@ def test_files_that_are_not_what_they_are_called(local: LocalStore) -> None:
 
 def test_wrong_labels_are_not_written(local: LocalStore) -> None:
     for wrong in (replace(GOOD, label="good"), replace(GOOD, labelled_at=NOW.replace(tzinfo=None))):
-        with pytest.raises(StorageError, match="row 1"):
+        with pytest.raises(StorageError, match="row 2"):
             write_labels(local, "c", [GOOD, wrong], "x")
     with pytest.raises(InvalidKey):
         write_labels(local, "c", [GOOD], "../x")
@@ -164,7 +164,7 @@ def test_files_of_before_the_newer_columns_are_read_and_appended_to(local: Local
 
 def test_a_score_that_is_no_number_is_named(local: LocalStore) -> None:
     local.write("labels/c/bad.csv", b"image_key,label,score\na,normal,high\n")
-    with pytest.raises(StorageError, match=r"bad\.csv, row 2: score 'high'"):
+    with pytest.raises(StorageError, match=r"bad\.csv, line 2: score 'high'"):
         read_label_history(local, "c")
 
 

@@ -1,0 +1,111 @@
+"""The columns and cells of a table of labels: what their names may look like, and which value a cell means."""
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from storage.errors import StorageError
+
+DECIDED = ("normal", "anomalous")
+WORDS = (*DECIDED, "unsure", "withdrawn")
+"""'unsure': somebody looked and could not tell; 'withdrawn': somebody took the word before back"""
+REQUIRED = ("image_key", "label")
+COLUMNS = (
+    *REQUIRED, "mask_key", "labelled_by", "labelled_at", "kind", "purpose", "model_version", "score",
+)  # fmt: skip
+_MISSPELT = 0.8
+_LARGEST_SCORE = 3.4028234663852886e38
+"""of float32, as which scores are kept"""
+
+
+def column_name(heading: str) -> str:
+    """A heading as our columns are spelled: 'Image Key' is image_key."""
+    return "_".join(heading.strip('\ufeff" \t\r\n').replace("-", " ").replace("_", " ").casefold().split())
+
+
+def columns_of(headings: Sequence[str], address: str) -> Mapping[str, int]:
+    """Where each of COLUMNS stands that the table has; others are somebody's own and are left alone.
+
+    StorageError if image_key or label is missing, if a column of ours is there twice, or if one seems misspelt: what
+    it says would be lost.
+    """
+    names = [column_name(heading) for heading in headings]
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise StorageError(
+            f"{address} has no column {' and no column '.join(missing)} (it has: {', '.join(headings) or 'none'}), "
+            f"so no label was read. It needs {' and '.join(REQUIRED)}, in the first line."
+        )
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise StorageError(
+            f"{address} has the column {twice[0]} {names.count(twice[0])} times, so which one holds could not be "
+            "told and no label was read. Remove or rename the others."
+        )
+    absent = [name for name in COLUMNS if name not in names]
+    for name, heading in zip(names, headings, strict=True):
+        near = [] if name in COLUMNS else difflib.get_close_matches(name, absent, 1, _MISSPELT)
+        if near:
+            raise StorageError(
+                f"{address} has a column {heading!r}, which is not known: if it is {near[0]}, what it says would be "
+                f"lost, so no label was read. Call it {near[0]}, or something quite different."
+            )
+    return {name: names.index(name) for name in COLUMNS if name in names}
+
+
+def text_of(value: object, name: str, where: str) -> str | None:
+    """A cell of text; None if it is empty. Whole numbers are text too, but for keys of images.
+
+    StorageError if it is something else, or has characters that no name has.
+    """
+    text: str | None
+    match value:
+        case None | "":
+            return None
+        case str():
+            text = value
+        case bool() | date() | bytes() | list() | dict():
+            text = None
+        case float() | Decimal() if math.isnan(value):
+            return None  # a gap in a column of numbers
+        case float() | Decimal() if math.isfinite(value) and value == int(value):
+            text = str(int(value))
+        case int():
+            text = str(value)
+        case _:
+            text = None
+    if text is None or (name.endswith("_key") and not isinstance(value, str)):
+        raise StorageError(f"{where}: {name} {value!r} is no text, so no label was read. Write it as text.")
+    if not text.isprintable() and any(_is_broken(letter) for letter in text):
+        raise StorageError(
+            f"{where}: {name} {text!r} has a line break or another character that is no letter, so no label "
+            "was read. Remove it."
+        )
+    return (text if name.endswith("_key") else text.strip()) or None
+
+
+def _is_broken(letter: str) -> bool:
+    """Control characters, line ends, halves of a character; others that do not print, such as joiners, may stand."""
+    return (
+        ord(letter) < 0x20
+        or 0x7F <= ord(letter) <= 0x9F
+        or letter in "\u2028\u2029"
+        or 0xD800 <= ord(letter) < 0xE000
+    )
+
+
+def number_of(value: object, where: str) -> float | None:
+    """A cell of score; None if it is empty or NaN. StorageError if it is no score."""
+    if value is None or value == "":
+        return None
+    try:
+        number = float(str(value))
+    except ValueError as e:
+        raise StorageError(
+            f"{where}: score {value!r} is no number, so no label was read. Write it like 1.25, or leave it empty."
+        ) from e
+    if abs(number) > _LARGEST_SCORE:
+        raise StorageError(f"{where}: score {value!r} is beyond any score, so no label was read. Leave it empty.")
+    return None if math.isnan(number) else number

@@ -1,0 +1,134 @@
+"""The rows of a table of labels as spreadsheets and scripts write it: text, one line a row.
+
+Nothing is guessed where a guess could lose a row or move a cell: then the line is named instead.
+"""
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from storage.errors import StorageError
+from storage.label_cells import REQUIRED, WORDS, column_name, columns_of
+
+_DELIMITERS = ",;\t|"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHERS = (
+    (b"PAR1", "a Parquet file: call it .parquet"),
+    (b"PK\x03\x04", "an Excel workbook or a ZIP archive: save the table as CSV UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook: save the table as CSV UTF-8"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"[", "JSON: bring Label Studio's export in under a name that ends in .json"),
+    (b"{", "JSON: bring Label Studio's export in under a name that ends in .json"),
+)
+"""what a file begins with that is no table of text"""
+_QUOTES = 'Close the quote, or remove it; a quote that is meant is written twice within quotes: "5"" mm".'
+
+
+def csv_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """(where it stands, cells by column) of each row; a line has the number an editor shows, the header is line 1.
+
+    The delimiter is that of comma, semicolon, tab and bar under which the header names the columns. Text is UTF-8, or
+    what its byte order mark says. Rows without any cell are left out. StorageError names the line of what is wrong.
+    """
+    text = _text(data, address)
+    hinted, delimiter = _delimiter(text)
+    rows = _rows(text, delimiter, address)
+    if hinted:
+        next(rows)
+    _, header = next(rows, (0, []))
+    columns = columns_of(header, address)
+    for line, cells in rows:
+        where = f"{address}, line {line}"
+        _refuse_shape(cells, header, where)
+        _refuse_broken_cells(cells, columns, delimiter, where)
+        yield where, {name: cells[index].strip() for name, index in columns.items()}
+
+
+def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[str]]]:
+    """(the line a row begins in, its cells) of each row that has any."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as e:
+            cause = (
+                f"a cell has more than {csv.field_size_limit():,} characters" if "field limit" in str(e) else
+                "a quote opens a cell and is not closed, or text follows where it closes"
+            )  # fmt: skip
+            raise StorageError(
+                f"{address}, line {line}: {cause} (seen by line {reader.line_num}), so rows below could be lost and "
+                f"no label was read. {_QUOTES}"
+            ) from e
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _text(data: bytes, address: str) -> str:
+    for start, what in _OTHERS:
+        if data.lstrip()[: len(start)] == start:
+            raise StorageError(f"{address} is {what}. No label was read.")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        byte = f"the byte 0x{data[e.start]:02x}" if e.start < len(data) else "an end within a character"
+        raise StorageError(
+            f"{address}, line {line}: {byte} is not {encoding.removesuffix('-sig').upper()} text, so names "
+            "could be misread and no label was read. Save it as UTF-8 (in Excel: CSV UTF-8)."
+        ) from e
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise StorageError(
+            f"{address}, line {line}: there is a character of value 0: it is UTF-16 without its mark, or damaged, "
+            "so no label was read. Save it as UTF-8 (in Excel: CSV UTF-8)."
+        )
+    return text
+
+
+def _delimiter(text: str) -> tuple[bool, str]:
+    """(whether the first line tells it and is no header, the delimiter)."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    hint = re.fullmatch(r'"?sep=([,;\t|])"?', first.lstrip().rstrip("\r\n ").lower())
+    if hint:
+        return True, hint[1]
+    fitting = [one for one in _DELIMITERS if set(REQUIRED) <= {column_name(name) for name in first.split(one)}]
+    return False, (fitting or [","])[0]
+
+
+def _refuse_shape(cells: Sequence[str], header: Sequence[str], where: str) -> None:
+    if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
+        raise StorageError(
+            f"{where}: the row has {len(cells)} cells and the header {len(header)}, so words could stand under the "
+            "wrong heading and no label was read. Give every row a cell for each heading, and put a text with the "
+            "delimiter in quotes."
+        )
+
+
+def _refuse_broken_cells(cells: Sequence[str], columns: Mapping[str, int], delimiter: str, where: str) -> None:
+    """A quote left open that another row's quote closes makes one cell of all rows between: then a label's word,
+    which every row has, stands within a cell. A remark may have several lines."""
+    ours = {index: name for name, index in columns.items()}
+    for index, cell in enumerate(cells):
+        lines = cell.splitlines()
+        if len(lines) < 2:
+            continue
+        parts = {part.strip(' "').casefold() for line in lines for part in line.split(delimiter)}
+        if index in ours or parts & set(WORDS):
+            named = repr(ours[index]) if index in ours else f"number {index + 1}"
+            raise StorageError(
+                f"{where}: a quote opens here and closes {len(lines) - 1} lines below, so that the cell {named} "
+                f"holds {len(lines)} lines and rows would be lost; no label was read. {_QUOTES}"
+            )

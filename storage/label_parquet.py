@@ -1,0 +1,56 @@
+"""The rows of a Parquet file of labels, whichever types its columns have."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from storage import parquet
+from storage.errors import CorruptObject, StorageError
+from storage.label_cells import columns_of
+
+_FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError, NotImplementedError)
+"""how pyarrow tells of text that is none, of times beyond all calendars and of types that it cannot turn over"""
+
+
+def parquet_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """(where it stands, cells by column) of each row; the first row is row 1.
+
+    Cells are text, numbers or times, cut to microseconds; None where there is none. StorageError names the column
+    that holds none of these.
+    """
+    try:
+        table = parquet.from_bytes(data, address)
+        headings = table.column_names
+    except _FAULTS as e:
+        raise CorruptObject(f"{address} is damaged: {_first_line(e)}. Write it again.") from e
+    columns = {
+        name: _cells(table.column(index), name, address) for name, index in columns_of(headings, address).items()
+    }
+    for row in range(len(table)):
+        yield f"{address}, row {row + 1}", {name: cells[row] for name, cells in columns.items()}
+
+
+def _cells(column: pa.ChunkedArray, name: str, address: str) -> list[object]:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_nested(kind):
+        raise StorageError(
+            f"{address}: the column {name} is of type {kind}, so no label was read. Give it one plain value a row."
+        )
+    try:
+        if pa.types.is_timestamp(kind):
+            column = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns")
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            column = column.cast(pa.string())
+        found: list[object] = column.to_pylist()
+    except _FAULTS as e:
+        raise StorageError(
+            f"{address}: the column {name} of type {kind} cannot be read ({_first_line(e)}), so no label was read. "
+            "Write it as text."
+        ) from e
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,58 @@
+"""When something was said, and whether it can have been said then."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from storage.errors import StorageError
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""a label of before is of a clock that was never set"""
+LEEWAY = timedelta(minutes=5)
+"""by which clocks of a plant differ"""
+
+
+def time_of(value: object, where: str) -> datetime | None:
+    """A cell of labelled_at, in UTC, as which text without a zone counts; None if it is empty.
+
+    Finer than a microsecond is cut off. StorageError if it is no time.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+    if value is None or value == "":
+        return None
+    try:
+        match value:
+            case datetime():
+                when = value
+            case date():
+                when = datetime.combine(value, time.min)
+            case str():
+                when = datetime.fromisoformat(value)
+            case _:
+                raise ValueError(value)
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError) as e:
+        raise StorageError(
+            f"{where}: labelled_at {value!r} is no time, so the latest label could not be told and no label "
+            "was read. Write it like 2026-11-22T02:01:00Z."
+        ) from e
+
+
+def is_possible(labelled_at: datetime, now: datetime) -> bool:
+    """Whether somebody can have said something at that time, if it is known `now`."""
+    return EARLIEST <= labelled_at <= now + LEEWAY
+
+
+def refuse_impossible(labelled_at: datetime, now: datetime, where: str) -> None:
+    """StorageError, which says why, unless `is_possible`."""
+    if is_possible(labelled_at, now):
+        return
+    told = f"{where}: labelled_at {labelled_at.isoformat()}"
+    if labelled_at < EARLIEST:
+        raise StorageError(
+            f"{told} is of a clock that was never set, so every other word would outvote it and no label was read. "
+            "Correct it, or leave it out."
+        )
+    raise StorageError(
+        f"{told} lies in the future (it is {now:%Y-%m-%dT%H:%M}Z), so it would outvote every correction until then, "
+        "and no label was read. Give UTC, or local time with its zone (2026-11-22T02:01:00+01:00); or set the clock."
+    )

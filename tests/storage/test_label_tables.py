@@ -1,0 +1,264 @@
+"""Tables of labels as people make them: what is taken, and what is refused with the line and the cure."""
+
+import os
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import annotators, labels, parquet
+from storage.errors import StorageError
+from storage.filesystem import LocalStore
+from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
+
+NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
+HEADER = "image_key,label,kind\n"
+
+
+def csv_words(data: str | bytes, name: str = "t.csv") -> list[tuple[str, str, str | None]]:
+    found = said_in(data if isinstance(data, bytes) else data.encode(), name)
+    return [(cells["image_key"], cells["label"], cells["kind"]) for _, cells in found]
+
+
+ROWS = [("a.png", "normal", None), ("b.png", "anomalous", "hole, deep")]
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b'image_key,label,kind\na.png,normal,\nb.png,anomalous,"hole, deep"\n',
+        b'\xef\xbb\xbf"image_key";"label";"kind"\r\na.png;Normal;\r\nb.png;ANOMALOUS;hole, deep\r\n;;\r\n',
+        "image_key\tlabel\tkind\na.png\tnormal\t\nb.png\tanomalous\thole, deep\n".encode("utf-16"),
+        "image_key\tlabel\tkind\na.png\tnormal\t\nb.png\tanomalous\thole, deep\n".encode("utf-32"),
+        b"sep=;\r\nimage_key;label;kind\r\na.png;normal;\r\nb.png;anomalous;hole, deep\r\n",
+        b"\r\nImage Key | LABEL | Kind\r\na.png|normal|\r\n\r\nb.png|anomalous|hole, deep\r\n",
+        b'image_key,label,kind\ra.png,normal,,,\rb.png, anomalous, "hole, deep",\r',
+        b'image-key,note,label,kind\na.png,"look,\nagain",normal,\nb.png,,anomalous,"hole, deep"\n',
+    ],
+)
+def test_tables_as_spreadsheets_write_them(encoded: bytes) -> None:
+    assert csv_words(encoded) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            'a,normal,\nb,anomalous,"5 mm\nc,anomalous,hole\n',
+            r"line 3: a quote opens.*seen by line 4.*Close the quote",
+        ),
+        ('a,normal,\nb,anomalous,"5 mm\nc,anomalous,7 mm"\nd,normal,\n', "line 3: a quote .* closes 1 lines below"),
+        ('a,normal,"\nb,anomalous,"\nc,normal,\n', "line 2: a quote .*'kind' holds 2 lines"),
+        ('a,normal,"5 mm" deep\n', "line 2: a quote opens a cell"),
+        ('"a\nb",normal,\n', "line 2: a quote .*'image_key'"),
+        ("a,normal\n", "line 2: the row has 2 cells and the header 3"),
+        ("a, normal,deep, hole\n", "line 2: the row has 4 cells and the header 3"),
+        (f"a,normal,{'x' * 131_073}\n", "line 2: a cell has more than 131,072 characters"),
+        ("a,normal,\nb,norm\0al,\n", "line 3: there is a character of value 0"),
+        ("a,normal,x\x1by\n", "line 2: kind .*is no letter"),
+        (",normal,\n", "line 2: image_key is empty"),
+        ("a,,\n", "line 2: the label '' is unknown"),
+    ],
+)
+def test_a_row_that_could_be_lost_is_named(text: str, told: str) -> None:
+    with pytest.raises(StorageError, match=f"t.csv, {told}"):
+        csv_words(HEADER + text)
+
+
+def test_a_quote_left_open_in_a_remark_swallows_no_row() -> None:
+    with pytest.raises(StorageError, match=r"line 2: a quote .*number 3 holds 2 lines"):
+        csv_words('image_key,label,note\na,normal,"5 mm\nb,anomalous,7 mm"\nc,normal,\n')
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "no column image_key and no column label"),
+        (b"image_key,label,Label\na,normal,normal\n", "the column label 2 times"),
+        (b"image_key,label,labeled_by\na,normal,eva\n", "'labeled_by', which is not known: if it is labelled_by"),
+        ("image_key,label\nä,normal\n".encode("cp1252"), "line 2: the byte 0xe4 is not UTF-8"),
+        ("image_key,label\na,normal\n".encode("utf-16-le"), "line 1: there is a character of value 0"),
+        (b"PK\x03\x04...", "an Excel workbook"),
+        (b"PAR1...", "call it .parquet"),
+        (b'[{"id": 1}]', "is JSON"),
+        (b"image_key,label,labelled_at\na,normal,0001-01-01T00:00:00+05:00\n", "line 2: labelled_at .* is no time"),
+        (b"image_key,label,labelled_at\na,normal,1763791200\n", "line 2: labelled_at '1763791200' is no time"),
+        (b"image_key,label,score\na,normal,inf\n", "line 2: score 'inf' is beyond"),
+        (b"image_key,label,purpose\na,normal,test\n", "line 2: the purpose 'test' is unknown"),
+    ],
+)
+def test_a_file_that_cannot_be_read_rightly_is_refused(data: bytes, told: str) -> None:
+    with pytest.raises(StorageError, match=told):
+        csv_words(data)
+
+
+def table_of(**columns: pa.Array) -> bytes:
+    known = {"image_key": pa.array(["a"]), "label": pa.array(["normal"]), **columns}
+    return parquet.to_bytes(pa.table(known))
+
+
+def first_of(**columns: pa.Array) -> dict[str, object]:
+    [(_, cells)] = said_in(table_of(**columns), "t.parquet")
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [
+        (pa.array([7]), "7"),
+        (pa.array([7.0]), "7"),
+        (pa.array([Decimal("7.00")]), "7"),
+        (pa.array(["7.0"]), "7"),
+        (pa.array([7]).dictionary_encode(), "7"),
+        (pa.array([" Eva  M. "], pa.large_string()), "Eva M."),
+        (pa.array([b"Eva"]), "Eva"),
+        (pa.array([float("nan")]), None),
+        (pa.nulls(1), None),
+    ],
+)
+def test_annotators_of_any_type_are_text(column: pa.Array, name: str | None) -> None:
+    assert first_of(labelled_by=column)["labelled_by"] == name
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1767225600_123456_789], pa.timestamp("ns")),
+        pa.array([1767225600_123456_789], pa.timestamp("ns", "Asia/Tokyo")),
+        pa.array(["2026-01-01T09:00:00.123456789+09:00"]),
+    ],
+)
+def test_times_are_cut_to_microseconds(column: pa.Array) -> None:
+    assert first_of(labelled_at=column)["labelled_at"] == datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
+
+
+def test_a_day_is_its_beginning() -> None:
+    cells = first_of(labelled_at=pa.array([date(2026, 1, 1)]), score=pa.array([float("nan")], pa.float32()))
+    assert (cells["labelled_at"], cells["score"]) == (datetime(2026, 1, 1, tzinfo=UTC), None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"label": pa.array([True])}, "row 1: label True is no text"),
+        ({"label": pa.array([1])}, "row 1: the label '1' is unknown"),
+        ({"label": pa.nulls(1)}, "row 1: the label '' is unknown"),
+        ({"image_key": pa.array([7])}, "row 1: image_key 7 is no text"),
+        ({"labelled_by": pa.array([{"id": 7}])}, "the column labelled_by is of type struct"),
+        ({"labelled_by": pa.array([7.5])}, "row 1: labelled_by 7.5 is no text"),
+        ({"labelled_at": pa.array([1767225600])}, "row 1: labelled_at 1767225600 is no time"),
+        ({"labelled_at": pa.array([10**17], pa.timestamp("ms"))}, "labelled_at of type timestamp.*cannot be read"),
+        ({"kind": pa.array([b"\xff"])}, "the column kind of type binary cannot be read"),
+        ({"score": pa.array([float("inf")])}, "row 1: score inf is beyond"),
+    ],
+)
+def test_cells_of_other_types_are_refused_in_words(columns: dict[str, pa.Array], told: str) -> None:
+    with pytest.raises(StorageError, match=told):
+        first_of(**columns)
+
+
+# Whatever a person's file holds ends in labels or in words
+
+
+def mutated(draw: Callable[[st.SearchStrategy], int | bytes], data: bytes) -> bytes:
+    changed = bytearray(data)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(changed) - 1))
+        changed[at : at + draw(st.integers(0, 3))] = draw(st.binary(max_size=3))
+    return bytes(changed) or b"x"
+
+
+WELL = (
+    'image_key,label,labelled_by,labelled_at,score\n"a ""1"".png",normal,Eva,2026-03-02T10:00:00Z,1.5\nb,unsure,,,\n'
+)
+WHOLE = parquet.to_bytes(labels.to_table([Label("a", "normal", None, "Eva", NOW, "dent", "training", "v1", 1.5)] * 3))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_bytes_are_labels_or_a_plain_refusal(data: st.DataObject) -> None:
+    for name, whole in (("t.csv", WELL.encode()), ("t.parquet", WHOLE)):
+        try:
+            for _, cells in said_in(mutated(data.draw, whole), name):
+                assert cells["label"] in labels.WORDS
+        except StorageError as e:
+            assert "t." in str(e)
+
+
+# One annotator, one identity
+
+
+def test_one_annotator_is_one_however_spelled() -> None:
+    eva = ["Eva Müller", "eva müller", " Eva  Müller", unicodedata.normalize("NFD", "Eva Müller"), "EVA M\u200bÜLLER"]
+    assert len({annotators.identity(name) for name in eva}) == 1
+    assert set(annotators.spellings(eva).values()) == {"Eva Müller"}
+    assert annotators.identity("Eva") != annotators.identity("Eve")
+    assert annotators.identity(" ") is annotators.identity(None) is None
+    assert annotators.identity("7.5") != annotators.identity("7")
+
+
+def test_a_person_contradicts_nobody_under_another_spelling(local: LocalStore) -> None:
+    first = Label("a", "normal", None, "Eva", NOW)
+    later = Label("a", "anomalous", None, "eva ", NOW + timedelta(hours=1))
+    write_labels(local, "c", [first], "one")
+    write_labels(local, "c", [later, Label("b", "normal", None, "EVA", NOW)], "two")
+    assert contradictions(read_label_history(local, "c")) == []
+    assert contradictions(labels.to_table([first, later])) == []
+    assert set(read_labels(local, "c")["labelled_by"].to_pylist()) == {"Eva"}
+    back = labels.undo(local, "c", later, reviewer="EVA", now=NOW + timedelta(hours=2))
+    assert back.label == "normal"
+
+
+# Times that cannot be true
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=2), timedelta(days=5000), -timedelta(days=20_000)])
+def test_a_time_that_cannot_be_true_counts_as_none(local: LocalStore, wrong: timedelta) -> None:
+    now = datetime.now(UTC)
+    when = now + wrong
+    local.write("labels/c/a.csv", f"image_key,label,labelled_at\n1,normal,{when.isoformat()}\n".encode())
+    local.write("labels/c/b.csv", f"image_key,label,labelled_at\n1,anomalous,{now.isoformat()}\n".encode())
+    for name, seconds in (("a", 60), ("b", 0)):
+        os.utime(local.root / f"labels/c/{name}.csv", (now.timestamp() - seconds,) * 2)
+    [row] = read_labels(local, "c").to_pylist()
+    assert row["label"] == "anomalous"
+    first, second = labels.label_files(local, "c")
+    assert [label.labelled_at for label in labels.impossible_times(local, first)] == [when]
+    assert labels.impossible_times(local, second) == []
+
+
+def test_a_file_whose_own_time_was_lost_keeps_the_labels_times(local: LocalStore) -> None:
+    write_labels(local, "c", [Label("1", "normal", None, None, NOW)], "x")
+    os.utime(local.root / "labels/c/x.parquet", (0, 0))
+    assert read_labels(local, "c")["labelled_at"].to_pylist() == [NOW]
+
+
+# Files beside them
+
+
+def test_litter_is_no_label_file(local: LocalStore) -> None:
+    local.write("labels/c/all.CSV", b"image_key,label\n1,normal\n")
+    for litter in ("c/._all.csv", "c/.DS_Store", "c/Thumbs.db", "c/desktop.ini", "c/~$labels.csv",
+                   "c/.~lock.labels.csv#", "c/@eaDir/all.csv", "@eaDir/x.csv", "My things/x.csv"):  # fmt: skip
+        local.write(f"labels/{litter}", b"\0\xff")
+    assert labels.list_label_categories(local) == ["c"]
+    assert len(read_labels(local, "c")) == 1
+    local.write("labels/c/export.json", b"[]")
+    local.write("labels/x.csv", b"image_key,label\n1,normal\n")
+    assert labels.unread_label_keys(local) == ["labels/My things/x.csv", "labels/c/export.json", "labels/x.csv"]
+
+
+def test_a_bad_file_is_told_of_and_the_others_count(local: LocalStore) -> None:
+    local.write("labels/c/bad.csv", b"image_key,label\n1,okay\n")
+    local.write("labels/c/worse.parquet", b"\0")
+    write_labels(local, "c", [Label("2", "normal", None, None, NOW)], "x")
+    told: list[str] = []
+    assert read_labels(local, "c", unread=lambda key, _: told.append(key))["image_key"].to_pylist() == ["2"]
+    assert told == ["labels/c/bad.csv", "labels/c/worse.parquet"]
+    with pytest.raises(StorageError, match=r"bad\.csv, line 2"):
+        read_labels(local, "c")
