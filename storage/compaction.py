@@ -15,6 +15,8 @@ from storage.errors import CorruptObject, KeyNotFound
 from storage.merged_days import (
     LATEST_FIRST,
     SCHEMA,
+    Files,
+    copies,
     forgotten,
     put_into_index,
     read_index,
@@ -60,23 +62,27 @@ def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = la
     an interruption costs a few days' work, and the same call goes on. A day with a damaged part stays unmerged.
     """
     sealed_now = seals_by_day(store)
-    before = read_merged_days(store, sealed_now)
+    before, there = read_merged_days(store, sealed_now), copies(store)
     held = {day.run_date for day in before.days} if before else set()
+    known = len(held)
     done: list[tuple[int, int]] = []
     changing, damaged = [], []
     waiting: dict[date, pa.Table] = {}
     for day in sorted(sealed_now.keys() - held):
         tell(day)
         try:
-            merged = _merge_day(store, day, sealed_now[day])
+            merged = _merge_day(store, day, sealed_now[day], there)
         except CorruptObject as e:
             damaged.append(str(e))
             continue
         if merged is None:
             changing.append(day)
             continue
-        waiting[day] = merged
-        done.append((sum(merged["images"].to_pylist()), sum(merged["parts"].to_pylist())))
+        waiting[day], is_new = merged
+        if is_new:
+            done.append((sum(merged[0]["images"].to_pylist()), sum(merged[0]["parts"].to_pylist())))
+        else:
+            known += 1
         if len(waiting) == _DAYS_AT_ONCE:
             put_into_index(store, waiting)
             waiting = {}
@@ -84,15 +90,23 @@ def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = la
     if waiting or gone:
         put_into_index(store, waiting, gone)
     rows, parts = (sum(one) for one in zip(*done, strict=True)) if done else (0, 0)
-    return Merging(len(done), rows, parts, len(held), tuple(changing), tuple(damaged), _remove_forgotten(store, now))
+    return Merging(len(done), rows, parts, known, tuple(changing), tuple(damaged), _remove_forgotten(store, now))
 
 
-def _merge_day(store: Store, day: date, listed: frozenset[tuple[str, str]]) -> pa.Table | None:
-    """Write the copy; the index's rows of it, or None if a seal changed meanwhile."""
+def _merge_day(
+    store: Store, day: date, listed: frozenset[tuple[str, str]], there: Mapping[str, Files]
+) -> tuple[pa.Table, bool] | None:
+    """(the index's rows of the day's copy, whether it was written now), or None if a seal changed meanwhile.
+
+    In a copied store the seals have other etags and say the same: its copies are told of again, and not made again.
+    """
     read = dict(_read_seals(store, listed))
     if {(key, etag) for key, (etag, _) in read.items()} != listed:
         return None
-    return write_copy(store, day, read, _sealed_rows(store, [seal for _, seal in read.values()]))
+    sealed = [seal for _, seal in read.values()]
+    if files := there.get(layout.merged_key(day, _digest(sealed))):
+        return _index_rows(read, files), False
+    return write_copy(store, day, read, _sealed_rows(store, sealed)), True
 
 
 def write_copy(store: Store, day: date, read: Mapping[str, tuple[str, Seal]], rows: pa.Table) -> pa.Table:
@@ -102,7 +116,10 @@ def write_copy(store: Store, day: date, read: Mapping[str, tuple[str, Seal]], ro
     digest = _digest(sealed)
     first = _write(store, layout.merged_key(day, digest), latest)
     second = _write(store, layout.merged_key(day, digest, superseded=True), superseded) if len(superseded) else None
-    files = (*first, *(second or (None, None)))
+    return _index_rows(read, (*first, *(second or (None, None))))
+
+
+def _index_rows(read: Mapping[str, tuple[str, Seal]], files: Files) -> pa.Table:
     tables = []
     for key, (etag, seal) in read.items():
         plans = seal_rows.to_table([seal])

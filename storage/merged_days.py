@@ -34,6 +34,9 @@ SCHEMA = pa.schema(
 )
 """of the index: a row a sealed plan, with the copy that has its rows"""
 _FILES = ("latest", "superseded")
+_TOLD = ("latest", "latest_size", "superseded", "superseded_size")
+Files = tuple[str, int, str | None, int | None]
+"""key and size of a copy's latest rows, and of those that they took the place of, as the index has them"""
 # A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
 LATEST_FIRST = """row_number() OVER (
     PARTITION BY scores.image_key
@@ -91,6 +94,14 @@ def read_merged_days(
     held = pa.array([day.run_date for day in days], pa.date32())
     plans = whole.filter(pc.is_in(whole["run_date"], held)).select(seal_rows.SCHEMA.names)
     return MergedDays(days, plans, tuple(sorted(listed.keys() - {day.run_date for day in days})))
+
+
+def copies(store: Store) -> dict[str, Files]:
+    """What the index tells of every copy that is whole, of whichever seals, by the key of its latest rows."""
+    there = {info.key: info.size for info in store.list(layout.MERGED_PREFIX)}
+    index = _whole(read_index(store), there)
+    files = zip(*(index[name].to_pylist() for name in _TOLD), strict=True)
+    return {latest: (latest, size, *superseded) for latest, size, *superseded in files}
 
 
 def read_index(store: Store) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import layout, manifests, parquet, scores, seals
-from storage.errors import CorruptObject, InvalidKey, KeyNotFound, StorageError
+from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
 from storage.images import content_digest
 from storage.records import ObjectInfo, Partition
 from storage.seals import Seal, SealedPart
@@ -163,7 +163,7 @@ def _digest(images: Store, image: ObjectInfo) -> tuple[str | None, str]:
         return None, image.etag
     try:
         data, etag = images.read_with_etag(image.key)
-    except (KeyNotFound, InvalidKey):
+    except (KeyNotFound, InvalidKey, ObjectDenied):
         return None, image.etag
     return content_digest(data), etag
 

@@ -19,7 +19,7 @@ class CategoryNight:
     earlier_versions: int = 0
     """others that sealed it before"""
     images: int = 0
-    """rows of the seal; an image that changed after it was sealed counts twice"""
+    """with a sealed row; one that changed after it was sealed counts once"""
     ok: int = 0
     anomalous: int = 0
     """of the ok ones"""

@@ -4,7 +4,7 @@ The first replay of a model version is its reference. Which images they are is w
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from rd_core.config import MICRO_BATCH
 from storage import models, parquet
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.pin_champion import PinnedModel
@@ -34,7 +35,7 @@ SAME_FILE = ("ok", "unreadable")
 _SCHEMA = pa.schema(
     [
         pa.field("image_key", pa.string(), nullable=False),
-        pa.field("etag", pa.string(), nullable=False),
+        pa.field("content_digest", pa.string(), nullable=False),
         pa.field("score", pa.float32()),
         pa.field("status", pa.string(), nullable=False),
     ]
@@ -43,10 +44,11 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class GoldenImage:
-    """One of them, in the version that was chosen."""
+    """One of them, as it was chosen."""
 
     key: str
-    etag: str
+    content_digest: str
+    """SHA-256 (hex) of its bytes: a copied store has other etags"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, 
     kept = {
         "category": category,
         "chosen_at": now.astimezone(UTC).isoformat(),
-        "images": [{"key": image.key, "etag": image.etag} for image in images],
+        "images": [asdict(image) for image in images],
     }
     try:
         store.create(golden_set_key(category), (json.dumps(kept, indent=2) + "\n").encode())
@@ -79,12 +81,20 @@ def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, 
     return images
 
 
+def digest_of(images: Store, key: str) -> str | None:
+    """SHA-256 (hex) of the image's bytes; None if it is gone, or may not be read."""
+    try:
+        return content_digest(images.read(key))
+    except (KeyNotFound, ObjectDenied):
+        return None
+
+
 def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
     """The golden images, in order; none if nobody chose any. CorruptObject."""
     key = golden_set_key(category)
     try:
         found = json.loads(store.read(key))["images"]
-        return [GoldenImage(str(one["key"]), str(one["etag"])) for one in found]
+        return [GoldenImage(str(one["key"]), str(one["content_digest"])) for one in found]
     except KeyNotFound:
         return []
     except (KeyError, TypeError, ValueError) as e:
@@ -104,8 +114,8 @@ def choose_golden_set(store_uri: str, images_uri: str, category: str, version: s
         return len(known)
     held_out = models.read_card(store, category, version)["data"].get("calibration", [])
     step = max(1, -(-len(held_out) // GOLDEN_IMAGES))
-    infos = [images.info(key) for key in held_out[::step]]
-    chosen = [GoldenImage(info.key, info.etag) for info in infos if info is not None]
+    digests = {key: digest_of(images, key) for key in held_out[::step]}
+    chosen = [GoldenImage(key, digest) for key, digest in digests.items() if digest is not None]
     return len(write_golden_set(store, category, chosen, now=datetime.now(UTC))) if chosen else 0
 
 
@@ -146,16 +156,20 @@ def golden_pair(
         reference = _rows(store, golden_reference_key(category, version))
     except KeyNotFound:
         return None
-    before = {(row["image_key"], row["etag"]): row["score"] for row in reference if row["score"] is not None}
+    before = {_file(row): row["score"] for row in reference if row["score"] is not None}
     pairs = [
-        (before[row["image_key"], row["etag"]], np.nan if row["score"] is None else row["score"])
+        (before[_file(row)], np.nan if row["score"] is None else row["score"])
         for row in latest or []
-        if row["status"] in SAME_FILE and (row["image_key"], row["etag"]) in before
+        if row["status"] in SAME_FILE and _file(row) in before
     ]
     if not pairs:
         return None
     then, now = (np.array(values, dtype=np.float64) for values in zip(*pairs, strict=True))
     return then, now
+
+
+def _file(row: dict) -> tuple[str, str]:
+    return row["image_key"], row["content_digest"]
 
 
 def _latest_replay(store: Store, category: str, version: str, first_day: date, last_day: date) -> list[dict] | None:
@@ -189,7 +203,12 @@ def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.
         batch = np.stack([pixels for _, pixels in part])
         for (i, _), score in zip(part, scorer.model.score(batch).scores, strict=True):
             found[i] = float(score)
-    columns = [[one.key for one in golden], [one.etag for one in golden], found, [state for state, _ in looks]]
+    columns = [
+        [one.key for one in golden],
+        [one.content_digest for one in golden],
+        found,
+        [state for state, _ in looks],
+    ]
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
     )
@@ -198,12 +217,12 @@ def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.
 def _look(images: Store, scorer: "Scorer", one: GoldenImage) -> tuple[str, np.ndarray | None]:
     """(ok, unreadable, gone or replaced; pixels if ok)"""
     try:
-        data, etag = images.read_with_etag(one.key)
+        data = images.read(one.key)
     except KeyNotFound:
         return "gone", None
     except ObjectDenied:
         return "unreadable", None
-    if etag != one.etag:
+    if content_digest(data) != one.content_digest:
         return "replaced", None
     try:
         return "ok", scorer.prepare(data)[0]

@@ -9,7 +9,7 @@ from functools import partial
 
 from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night
 from storage import models, seals
-from storage.errors import CorruptObject
+from storage.errors import CorruptObject, KeyNotFound
 from storage.filesystem import Store
 from storage.layout import (
     card_key,
@@ -24,6 +24,8 @@ from storage.layout import (
     seals_prefix,
 )
 from storage.records import Partition
+from storage.rows_in_force import rows_in_force
+from storage.seals import Seal
 from tasks.index.tolerant_reads import number, read_all, whole_number
 
 SEALED_DAYS = 31
@@ -103,12 +105,28 @@ def _counts(store: Store, partition: Partition) -> _Counts | None:
         return None  # removed since it was listed
     if seal.partition != partition:
         raise CorruptObject(f"The seal says it is of {seal.partition}. Restore it, or remove it and inspect the day.")
-    images, ok, anomalous = (
-        sum(whole_number(getattr(plan, name)) for plan in seal.plans) for name in ("images", "ok", "anomalous")
-    )
+    if any(plan.supersedes for plan in seal.plans):
+        images, ok, anomalous = _count_rows(store, seal)
+    else:
+        images, ok, anomalous = (
+            sum(whole_number(getattr(plan, name)) for plan in seal.plans) for name in ("images", "ok", "anomalous")
+        )
     if not anomalous <= ok <= images:
         raise ValueError(f"{anomalous} anomalous of {ok} scored of {images} images")
     return _Counts(seal.sealed_at.timestamp(), images, ok, anomalous)
+
+
+def _count_rows(store: Store, seal: Seal) -> tuple[int, int, int]:
+    """(images, ok, anomalous) of a night whose plans have some images twice: the seal's counts are of plans."""
+    images = ok = anomalous = 0
+    try:
+        for table in rows_in_force(store, [seal], ["image_key", "status", "is_anomalous"]):
+            images += len(table)
+            ok += table["status"].to_pylist().count("ok")
+            anomalous += table["is_anomalous"].to_pylist().count(True)
+    except KeyNotFound as e:
+        raise CorruptObject(f"A part that the seal names is gone: {e}") from e
+    return images, ok, anomalous
 
 
 def _read_alphas(

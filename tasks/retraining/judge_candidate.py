@@ -19,7 +19,7 @@ from rd_core.gate import Check, Cost, FrozenScores, GateDecision, GateSettings, 
 from storage import labels, models, parquet
 from storage.errors import Conflict
 from storage.filesystem import Store, open_store
-from tasks.drift.golden_set import read_golden_set
+from tasks.drift.golden_set import digest_of, read_golden_set
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.retraining.frozen_scores import PairScores, score_keys, score_pair
 from tasks.retraining.frozen_set import FrozenSet, frozen_set
@@ -163,11 +163,8 @@ def _golden(
     """Both models' scores of the golden images that are still the same files and that nobody calls anomalous."""
     table = labels.read_labels(store, category).to_pylist()
     bad = {row["image_key"] for row in table if row["label"] == "anomalous"}
-    keys = []
-    for one in read_golden_set(store, category):
-        info = images.info(one.key)
-        if info is not None and info.etag == one.etag and one.key not in bad:
-            keys.append(one.key)
+    golden = [one for one in read_golden_set(store, category) if one.key not in bad]
+    keys = [one.key for one in golden if digest_of(images, one.key) == one.content_digest]
     return score_keys(images, keys, champion, candidate) if keys else None
 
 

@@ -17,7 +17,7 @@ from rd_core.drift.false_discovery import discoveries
 from storage import parquet
 from storage.filesystem import Store, open_store
 from storage.layout import seal_key
-from tasks.drift.golden_set import GoldenImage, write_golden_set
+from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_days
 from tests.factories import DAY, NOW, put_images, put_model
 from tests.prefect_events import events_since
@@ -231,7 +231,7 @@ def test_golden_images_are_chosen_replayed_and_compared(
     store: Store = request.getfixturevalue(kind)
     put_model(store, "cloth")
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(6)])
-    write_golden_set(store, "cloth", [GoldenImage(key, store.info(key).etag) for key in keys], now=NOW)
+    write_golden_set(store, "cloth", [GoldenImage(key, digest_of(store, key)) for key in keys], now=NOW)
     put_day(store, "cloth", DAY, Day(images=20), level=1.0)
     run = drift(store, scheduler, golden=True)
     assert [(one.scored, one.is_reference) for one in run.golden] == [(6, True)]

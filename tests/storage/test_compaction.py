@@ -175,6 +175,22 @@ def test_a_copy_is_never_written_over_with_rows_in_another_order(local: LocalSto
     assert answers(local)["latest"][0]["model_version"] == "v1"
 
 
+def test_copies_of_a_copied_store_hold_again_without_a_look_at_its_parts(local: LocalStore, ok_row: ScoreRow) -> None:
+    plant(local, ok_row)
+    merge(local)
+    before = answers(local)
+    for info in list(local.list("")):
+        local.write(info.key, local.read(info.key))  # of another inode and time
+    assert read_merged_days(local).others == tuple(DAYS)
+    assert answers(local) == before
+    copies = {key: data for key, data in objects(local).items() if key.startswith(f"{layout.MERGED_PREFIX}2026")}
+    local.remove_tree("scores/")
+    done = merge_days(local, now=NOW)
+    assert (done.days, done.held, done.damaged) == (0, 3, ())
+    assert answers(local) == before
+    assert {key: local.read(key) for key in copies} == copies
+
+
 def test_a_damaged_part_keeps_its_day_unmerged_and_is_told(local: LocalStore, ok_row: ScoreRow) -> None:
     plant(local, ok_row)
     part = next(info.key for info in local.list("scores/run_date=2026-03-03/"))

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from tasks.drift.assess_drift import DriftJob, assess_drift
 from tasks.drift.write_drift_report import DriftFindings, write_drift_report
 from tasks.index import write_index as module
 from tasks.index.newest_reports import NEWEST_FOLDERS
-from tasks.index.plant_nights import SEALED_DAYS
+from tasks.index.plant_nights import SEALED_DAYS, read_nights
 from tasks.index.write_index import WrittenIndex, write_index
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 from tests.reports.html_page import Page, words
@@ -71,6 +72,18 @@ def put_evaluation(store: Store, folder: str = LATER, category: str = "cloth", a
 def written_page(store: Store, now: datetime = NOW, **more: str) -> tuple[WrittenIndex, str]:
     found = write_index.fn(store.uri, now, **more)
     return found, store.read(PAGE).decode("utf-8")
+
+
+def test_an_image_that_was_scored_again_counts_once(store: Store) -> None:
+    put_calibrated_model(store, "cloth")
+    put_day(store, "cloth", FIRST, Day(images=6))
+    put_day(store, "cloth", FIRST, Day(images=2, unreadable=1), names=["0001.png", "0004.png"], later=3, etag="e2")
+    with ThreadPoolExecutor(1) as pool:
+        [night] = read_nights(store, pool, {}, NOW).nights
+        [found] = night.categories
+        assert (found.images, found.ok) == (6, 5)
+        store.remove(next(info.key for info in store.list("scores/")))
+        assert "is gone" in next(iter(read_nights(store, pool, {}, NOW).unreadable.values()))
 
 
 def links(html: str) -> list[str]:

@@ -14,7 +14,7 @@ from storage.errors import Conflict
 from storage.filesystem import Store
 from storage.labels import Label
 from storage.layout import decision_key, image_key, mask_key
-from tasks.drift.golden_set import GoldenImage, write_golden_set
+from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
 from tasks.retraining import judge_candidate as module
 from tasks.retraining.frozen_set import frozen_set
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
@@ -164,7 +164,7 @@ def test_golden_images_that_alarm_keep_a_candidate_out(store: Store) -> None:
     put_plant(store)
     keys = [put(store, f"golden{i}.png", 500 + i, 1.0, 9.0) for i in range(12)]
     gone, bad = put(store, "gone.png", 600, 1, 9), put(store, "bad-golden.png", 601, 1, 9)
-    chosen = [GoldenImage(key, store.info(key).etag) for key in [*keys, gone, bad]]
+    chosen = [GoldenImage(key, digest_of(store, key)) for key in [*keys, gone, bad]]
     write_golden_set(store, "cloth", chosen, now=NOW)
     store.write(gone, png_of(told_picture(700, 1, 9)))
     put_labels(store, "cloth", "bad-golden", [bad], "anomalous", purpose="training")
