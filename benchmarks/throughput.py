@@ -30,11 +30,11 @@ from flows.settings import load_settings
 from rd_core import checkpoint
 from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
 from rd_core.precision import networks_in
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
 from storage import models
 from storage.filesystem import Store, open_store
 from storage.layout import image_key, seal_key
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tasks.scorer import model_for_scoring
 from tasks.worker_process import prepare_worker_process
 

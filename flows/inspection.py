@@ -241,6 +241,8 @@ def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], star
     except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
+    blank = dict(report.blank)
+    outcomes = [replace(one, message=one.message or blank.get(one.category)) for one in outcomes]
     create_markdown_artifact(key="inspection-report", markdown=report.markdown)
     create_table_artifact(key="inspection-categories", table=[_artifact_row(one) for one in outcomes])
     return InspectionRun(str(flow_run.id), day, outcome, tuple(outcomes), report.key)

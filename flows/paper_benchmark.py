@@ -18,13 +18,13 @@ from flows.run_failed import RunFailed
 from flows.settings import SettingsError
 from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.teacher import TEACHERS as KNOWN_TEACHERS
 from rd_core.teacher import teacher_spec
 from storage.benchmark_rows import BenchmarkRow, RowKey, add_row, read_rows
 from storage.filesystem import Store, open_store
 from tasks.paper.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher
 from tasks.paper.benchmark_folder import BenchmarkImages, BrokenImage, file_digest, mvtec_categories, novelty_classes
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tasks.software import software
 
 PAPER_TEACHER = "wide_resnet50_2"

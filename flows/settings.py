@@ -62,8 +62,11 @@ class CategorySettings(BaseModel):
     """promised share of false alarms among normal images"""
     part_pattern: str | None = None
     """regular expression over image names with a group `part`, or groups `view` and `serial`; see rd_core.holdout"""
-    white_level: Annotated[int, Field(ge=1, le=65535)] = 65535
-    """what counts as white in 16-bit images; 4095 for a 12-bit camera"""
+    white_level: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    """the grey value that is white in images of more than 8 bits; 4095 for a 12-bit camera in 16-bit files. None: the
+    highest value of the file, and signed, 32-bit and floating-point ones are refused"""
+    black_level: Annotated[float | None, Field(allow_inf_nan=False, validate_default=True)] = None
+    """the grey value that is black in them; None: 0, and an image with values below is refused"""
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """an image with more is not decoded"""
     engine: Literal["torch", "openvino"] = "torch"
@@ -93,6 +96,16 @@ class CategorySettings(BaseModel):
             raise ValueError(f"not a regular expression: {e}") from e
         if "part" not in groups and not {"view", "serial"} <= groups:
             raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
+        return value
+
+    @field_validator("black_level")
+    @classmethod
+    def _below_white(cls, value: float | None, info: ValidationInfo) -> float | None:
+        white = info.data.get("white_level")
+        if white is not None and white <= (value or 0):
+            raise ValueError(
+                f"white_level {white:g} is not above {value or 0:g}: every pixel would be white or black"
+            )
         return value
 
     @property

@@ -108,6 +108,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         alpha=chosen.alpha,
         part_pattern=chosen.part_pattern,
         white_level=chosen.white_level,
+        black_level=chosen.black_level,
         max_pixels=chosen.max_pixels,
         seed=chosen.seed,
     )

@@ -14,6 +14,8 @@ MICRO_BATCH = 16
 """small images that are scored together. With fewer each takes longer, with more hardly less (docs/decisions/0020)"""
 MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
 """of all images that are scored together, at most: memory grows with them, and they fill the processor"""
+RESIZING_VERSION = "bilinear-antialias-1"
+"""of `rd_core.preprocessing.resize`; changes whenever the same picture would give other pixels"""
 RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
 Precision = Literal["float32", "bfloat16"]

@@ -6,9 +6,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-PREPROCESSING_VERSION = "bilinear-antialias-1"
-"""changes whenever the same image would give other pixels; part of every score row"""
-
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """uint8 (H, W, 3) -> uint8 (height, width, 3), bilinear with antialiasing, aspect not kept.

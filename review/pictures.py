@@ -15,7 +15,7 @@ from reports.overlay import overlay, shrunk
 from review.sealed_rows import ReviewRow
 from storage import anomaly_maps, models
 from storage.errors import StorageError, UnreadableImage
-from storage.images import content_digest, decode
+from storage.images import content_digest, decode, decode_options
 from storage.store import Store
 
 LONGEST_SIDE = 2048
@@ -131,9 +131,7 @@ class Pictures:
 
 
 def _decode(data: bytes, card: dict[str, Any]) -> NDArray[np.uint8]:
-    settings = card["settings"]
-    names = [name for name in ("white_level", "max_pixels") if name in settings]
-    return decode(data, **{name: settings[name] for name in names})
+    return decode(data, **decode_options(card["settings"]))
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

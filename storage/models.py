@@ -171,6 +171,15 @@ def rollback(store: Store, category: str, *, by: str, now: datetime, version: st
     return _put_in_force(store, category, champion, etag)
 
 
+def version_before(store: Store, category: str) -> str | None:
+    """What `rollback` would put in force if no version were named; None if there is none."""
+    current = read_champion(store, category)
+    try:
+        return None if current is None else _version_before(current, category)
+    except KeyNotFound:
+        return None
+
+
 def _history_after(current: Champion | None) -> tuple[Champion, ...]:
     return () if current is None else (replace(current, history=()), *current.history)
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.masks import mask_pixels
+from storage.images import decode_mask
 from tasks.folder_files import Remark, shown
 from tasks.image_folder import MASKS, FolderImage, ImageFolder
 
@@ -51,7 +51,7 @@ def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
     """bool [H, W]: what any of the masks marks; None if they differ in size. UnreadableImage, OSError."""
     marked: NDArray[np.bool_] | None = None
     for path in masks:
-        one = mask_pixels(path.read_bytes())
+        one = decode_mask(path.read_bytes())
         if marked is not None and marked.shape != one.shape:
             return None
         marked = one if marked is None else marked | one

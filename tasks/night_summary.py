@@ -14,6 +14,8 @@ from storage.filesystem import Store
 from storage.rows_in_force import rows_in_force
 from storage.seals import Seal
 
+_BLANK = 0.001
+"""of contrast: a quarter of a grey level, below any camera's noise"""
 _BY_SCORE = [("score", "descending"), ("image_key", "ascending")]
 
 
@@ -26,6 +28,8 @@ class NightSummary:
     statuses: Counter[str] = field(default_factory=Counter)
     anomalous: int = 0
     to_review: int = 0
+    blank: int = 0
+    """images of one value throughout, such as black: a cap, a dead lamp, an empty file"""
     errors: list[tuple[str, str]] = field(default_factory=list)
     """(image key, error), the first `errors_kept`"""
     worst: pa.Table = field(default_factory=scores.SCHEMA.empty_table)
@@ -48,6 +52,7 @@ class NightSummary:
         """Rows of SCHEMA, of images that were not added before."""
         self.statuses.update(table["status"].to_pylist())
         self.anomalous += pc.sum(table["is_anomalous"]).as_py() or 0
+        self.blank += pc.sum(pc.less(table["contrast"], _BLANK)).as_py() or 0
         self.to_review += pc.sum(pc.equal(table["decision"], "review")).as_py() or 0
         self._scores.append(table["score"].drop_null().to_numpy())
         self._digests.append(_prefixes(table["content_digest"].drop_null()))

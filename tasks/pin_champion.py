@@ -9,6 +9,7 @@ from storage import models
 from storage.errors import KeyNotFound
 from storage.filesystem import open_store
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.preprocessing import check_preprocessing
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PinnedModel:
 
 @task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
-    """The champion of `category`, or None when there is none yet."""
+    """The champion of `category`, or None when there is none yet. OtherPreprocessing if it cannot score any more."""
     store = open_store(store_uri, read_only=True)
     champion = models.read_champion(store, category)
     return None if champion is None else _pinned(store_uri, category, champion.version)
@@ -49,6 +50,7 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
             "category was scored. Restore the card, or train and promote anew: "
             f"rd-inspect train --category {category} --promote"
         ) from e
+    check_preprocessing(category, version, card)
     return PinnedModel(
         category=category,
         version=version,

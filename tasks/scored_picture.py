@@ -12,7 +12,7 @@ from reports.run.records import ScoredImage
 from storage import anomaly_maps
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
 from storage.filesystem import Store
-from storage.images import decode
+from storage.images import decode, decode_options
 from tasks.evaluation.labelled_pixels import Uncountable, read_mask
 
 PICTURE_SIDE = 224
@@ -38,9 +38,8 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], settings: 
 def _picture(
     store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> NDArray[np.uint8] | None:
-    limits = {name: settings[name] for name in ("white_level", "max_pixels") if name in settings}
     try:
-        picture = shrunk(decode(images.read(row["image_key"]), **limits), PICTURE_SIDE)
+        picture = shrunk(decode(images.read(row["image_key"]), **decode_options(settings)), PICTURE_SIDE)
     except TransientFault:
         raise
     except (StorageError, UnreadableImage):  # removed or changed since it was scored: row and map remain

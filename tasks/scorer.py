@@ -17,6 +17,7 @@ from rd_core.threshold import conformal_p_values
 from storage import models
 from storage.filesystem import Store
 from storage.images import decode
+from tasks.preprocessing import check_preprocessing
 
 WARM_MODELS = 4
 """kept in one process: a worker that serves many categories must not keep them all"""
@@ -32,7 +33,7 @@ class Scorer:
     model: Detector
     height: int
     width: int
-    white_level: int
+    white_level: float | None
     max_pixels: int
     threshold: np.float32
     calibration_scores: np.ndarray
@@ -42,10 +43,11 @@ class Scorer:
     """ends of the threshold's 95 % interval"""
     pixel_threshold: float | None
     """of the anomaly map; None for models that were trained before there was one"""
+    black_level: float | None = None
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
-        picture = decode(data, white_level=self.white_level, max_pixels=self.max_pixels)
+        picture = decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
         return resize(picture, self.height, self.width), picture.shape[:2]
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
@@ -61,7 +63,7 @@ def as_halves(maps: np.ndarray) -> np.ndarray:
 def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
     """The scorer of `version`, from memory or the store (digest checked), computed by the engine of a plan.
 
-    Raises CorruptObject, KeyNotFound, or EngineUnavailable when the engine is not here.
+    Raises CorruptObject, KeyNotFound, OtherPreprocessing, or EngineUnavailable when the engine is not here.
     """
     key = (store.uri, category, version, engine, str(default_device()))
     with _lock:  # also while loading: two threads of one worker must not load the same model twice
@@ -80,6 +82,7 @@ def model_for_scoring(weights: bytes, device: torch.device | None = None) -> Rev
 
 def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     card: dict[str, Any] = models.read_card(store, category, version)
+    check_preprocessing(category, version, card)
     threshold, pixels = card["threshold"], card.get("pixel_threshold")
     # A plan of OpenVINO is one of the CPU, whatever else this machine has.
     device = default_device() if engine == TORCH else torch.device("cpu")
@@ -95,4 +98,5 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
         preprocessing=card["preprocessing"],
         review_band=(threshold["low"], threshold["high"]),
         pixel_threshold=pixels["value"] if pixels else None,
+        black_level=card["settings"].get("black_level"),
     )

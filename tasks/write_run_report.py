@@ -10,6 +10,7 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from reports.run.advice import blank_in_words
 from reports.run.markdown import render_run_markdown
 from reports.run.records import CategoryRun, RunReport, ScoredImage
 from reports.run.report import render_run_report
@@ -56,6 +57,8 @@ class WrittenReport:
 
     key: str
     markdown: str
+    blank: tuple[tuple[str, str], ...] = ()
+    """(category, in words) where images show nothing"""
 
 
 @task(name="write-run-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -84,7 +87,8 @@ def write_run_report(
     )
     key = report_key("inspection", run_date, f"{run_id}.html")
     store.write(key, render_run_report(report).encode("utf-8"))
-    return WrittenReport(key, render_run_markdown(report))
+    blank = tuple((run.category, blank_in_words(run.blank, run.ok)) for run in report.categories if run.blank)
+    return WrittenReport(key, render_run_markdown(report), blank)
 
 
 def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutcome) -> CategoryRun:
@@ -119,6 +123,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         rejected=night.statuses["rejected"],
         anomalous=night.anomalous,
         to_review=night.to_review,
+        blank=night.blank,
         duplicates=night.duplicates,
         scores=night.scores,
         worst=_worst(store, images, one.category, night.worst, card["settings"], unread),

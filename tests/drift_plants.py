@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from rd_core.config import ModelConfig
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
 from storage import manifests, models, scores, seals
 from storage.filesystem import Store
@@ -15,6 +14,7 @@ from storage.layout import image_key, part_key
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow
 from storage.seals import SealedPart, SealedPlan
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tests.factories import SIZE
 
 FIRST = date(2026, 3, 1)

@@ -14,7 +14,6 @@ from PIL import Image
 from rd_core import checkpoint
 from rd_core.config import ModelConfig
 from rd_core.model import build_model
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
 from storage import models, scores, seals
 from storage.anomaly_maps import read_map
@@ -22,6 +21,7 @@ from storage.filesystem import Store
 from storage.layout import image_key
 from storage.records import Partition
 from tasks.pin_champion import PinnedModel
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tasks.training.fit_model import TrainingRequest
 
 DAY = date(2026, 3, 2)

@@ -59,7 +59,7 @@ def main(what: str, first: int, stop: int) -> None:
 
 
 def _decode(data: bytes) -> np.ndarray:
-    return decode(data, max_pixels=MAX_PIXELS)
+    return decode(data, white_level=65535, max_pixels=MAX_PIXELS)
 
 
 def _prepare() -> Callable[[bytes], np.ndarray]:

@@ -14,13 +14,13 @@ from PIL import Image
 from rd_core import checkpoint
 from rd_core.config import model_config, recipe
 from rd_core.model import ReverseDistillation
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.threshold import calibrate
 from rd_core.training import fit
 from storage import labels, models
 from storage.filesystem import Store
 from storage.labels import Label
 from storage.layout import image_key, mask_key
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tests.factories import DAY, NOW
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 

@@ -11,6 +11,7 @@ from PIL import Image
 from storage import models
 from storage.filesystem import LocalStore, Store
 from storage.layout import SETTINGS_KEY, image_key
+from tasks.preprocessing import PREPROCESSING_VERSION
 
 CATEGORIES = ("cloth", "metal", "wood")
 DAYS = tuple(date(2026, 3, 2) + timedelta(days=i) for i in range(3))
@@ -80,7 +81,7 @@ def furnish(store: Store) -> None:
     """Settings and two model versions of each category, the first in force."""
     store.write(SETTINGS_KEY, f"[plant]\nbatch_images = {BATCH_IMAGES}\n".encode())
     card = {
-        "preprocessing": "storm",
+        "preprocessing": PREPROCESSING_VERSION,
         "model": {"image_height": SIZE, "image_width": SIZE},
         "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "storm"},
         "threshold": {"value": THRESHOLD, "alpha": 0.05, "extrapolated": False},

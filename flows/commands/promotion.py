@@ -35,6 +35,7 @@ def promote(
 
         opened = _opened(store)
         _refuse_unknown(opened, category, version)
+        _refuse_other_preprocessing(opened, category, version)
         before = models.read_champion(opened, category)
         expected = before.version if before else None
         champion = models.promote(opened, category, version, by=_name(by), now=datetime.now(UTC), expected=expected)
@@ -64,6 +65,9 @@ def rollback(
         opened = _opened(store)
         if version is not None:
             _refuse_unknown(opened, category, version)
+        target = version or models.version_before(opened, category)
+        if target is not None:
+            _refuse_other_preprocessing(opened, category, target)
         before = models.read_champion(opened, category)
         champion = models.rollback(opened, category, by=_name(by), now=datetime.now(UTC), version=version)
         _tell(category, champion, before.version if before else None)
@@ -88,6 +92,17 @@ def _refuse_unknown(store: "Store", category: str, version: str) -> None:
             f"{category!r} has no model {version!r}{nearest(version, known)} Nothing was changed. "
             f"See: rd-inspect models --category {category}"
         )
+
+
+def _refuse_other_preprocessing(store: "Store", category: str, version: str) -> None:
+    """Put in force, it would score nothing, and the night would fail."""
+    from storage.models import read_card
+    from tasks.preprocessing import OtherPreprocessing, check_preprocessing
+
+    try:
+        check_preprocessing(category, version, read_card(store, category, version))
+    except OtherPreprocessing as e:
+        raise typer.BadParameter(f"{e} Nothing was changed.") from e
 
 
 def _name(given: str | None) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from flows.commands.frame import say
+from reports.plain_text import shown
 from storage import models
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
@@ -39,6 +41,8 @@ def training_table(run: "TrainingRun") -> Table:
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )
+    lines = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
+    table.caption = Text("\n".join(lines)) if lines else None  # file names are no markup
     return table
 
 

@@ -5,6 +5,7 @@ from rich.table import Table
 from flows.retraining_outcome import CategoryRetraining, RetrainingRun
 from flows.tables.plant import plain_table
 from reports.plain_text import shown
+from tasks.retraining.considered_normals import USED
 
 
 def retraining_table(run: RetrainingRun) -> Table:
@@ -14,10 +15,19 @@ def retraining_table(run: RetrainingRun) -> Table:
     for one in run.categories:
         table.add_row(one.category, one.outcome, one.fitted.version if one.fitted else "-", *_cells(one))
     told = [f"{one.category}: {shown(one.words)}" for one in run.categories]
+    told += [f"{one.category}, left out: {left}" for one in run.categories if (left := _left_out(one))]
     told += [f"{one.category}, report: {one.report}" for one in run.categories if one.report and not run.report]
     told += [f"{what}: {shown(why)}" for what, why in run.failed]
     table.caption = "\n".join(told) or "No category has labels."
     return table
+
+
+def _left_out(one: CategoryRetraining) -> str:
+    """Why normals were not used, by count; and what the training itself could not use."""
+    counts = one.gathered.counts if one.gathered else {}
+    told = [f"{count} {state}" for state, count in sorted(counts.items()) if state not in USED]
+    at_last = one.fitted.left_out if one.fitted else None
+    return "; ".join(filter(None, (", ".join(told), shown(at_last) if at_last else "")))
 
 
 def _cells(one: CategoryRetraining) -> list[str]:

@@ -42,7 +42,16 @@ def without_score(run: CategoryRun) -> int:
 
 def next_steps(run: CategoryRun) -> list[str]:
     """What somebody should look at or do about this category, the most urgent first; empty if nothing."""
-    steps = [_state(run), run.message, _shift(run), _alarms(run), _rejects(run), _tail(run), _duplicates(run)]
+    steps = [
+        _state(run),
+        run.message,
+        _blank(run),
+        _shift(run),
+        _alarms(run),
+        _rejects(run),
+        _tail(run),
+        _duplicates(run),
+    ]
     return list(dict.fromkeys(step for step in steps if step))
 
 
@@ -104,6 +113,19 @@ def _tail(run: CategoryRun) -> str | None:
         f"The threshold is extrapolated: {counted(len(run.calibration_scores), 'calibration normal')} cannot show a "
         f"false-alarm rate of {percent(run.alpha)} directly. At least {count(needed)} are needed; label more good "
         "images and train again, or accept a higher alpha."
+    )
+
+
+def _blank(run: CategoryRun) -> str | None:
+    """They were scored like any other, and need not be above the threshold."""
+    return blank_in_words(run.blank, run.ok) if run.blank else None
+
+
+def blank_in_words(blank: int, scored: int) -> str:
+    """Of a category some of whose images show nothing."""
+    return (
+        f"{count(blank)} of {counted(scored, 'image')} show nothing but one value, such as black, so nobody has seen "
+        "those parts: look at lamp, lens cap, camera and transfer, and inspect the day again."
     )
 
 

@@ -58,6 +58,8 @@ class CategoryRun:
     anomalous: int = 0
     to_review: int = 0
     """scores within the threshold's 95 % interval, on either side of it"""
+    blank: int = 0
+    """images of one value throughout, such as black"""
     duplicates: int = 0
     """images whose bytes equal another one's of the night"""
     scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))

@@ -142,6 +142,8 @@ def _figures(run: CategoryRun) -> Iterator[Figure]:
         yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
     if run.alpha is not None:
         yield Figure("Alpha", number_format.percent(run.alpha), "false-alarm rate the threshold was set for")
+    if run.blank:
+        yield Figure("Blank", number_format.count(run.blank), "of one value throughout, such as black")
     if run.duplicates:
         yield Figure("Duplicates", number_format.count(run.duplicates), "same bytes as another image of the day")
 

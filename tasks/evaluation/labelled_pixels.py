@@ -12,7 +12,7 @@ from rd_core.metrics.masks import mask_on_grid
 from storage import anomaly_maps
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
-from storage.masks import mask_pixels
+from storage.images import decode_mask
 
 IMAGES_AT_ONCE = 16
 """maps in memory together: some MB, and few enough requests"""
@@ -55,7 +55,7 @@ def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator
 def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
     """bool (h, w): True where the image under `key` is not black. Uncountable if it cannot be read."""
     try:
-        return mask_pixels(store.read(key))
+        return decode_mask(store.read(key))
     except (KeyNotFound, InvalidKey, ObjectDenied, UnreadableImage) as e:
         raise Uncountable(
             f"The mask {key} cannot be read ({e}), so no pixel of this image is counted. Save it again as a PNG of "

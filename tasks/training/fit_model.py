@@ -13,7 +13,7 @@ from prefect.logging import get_run_logger
 from rd_core import checkpoint, holdout, training
 from rd_core.config import ModelConfig, Precision, TrainingConfig, model_config, recipe
 from rd_core.descent import TrainingProgress
-from rd_core.errors import CheckpointError
+from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.model import ReverseDistillation, default_device
 from rd_core.precision import is_quick
 from rd_core.threshold import Threshold
@@ -21,6 +21,7 @@ from rd_core.training_state import Resumption
 from storage import models
 from storage.filesystem import Store, open_store
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tasks.progress import Progress, tell
 from tasks.scorer import model_for_scoring
 from tasks.training.calibration import calibrate_old_and_new
@@ -48,9 +49,10 @@ class TrainingRequest:
     """None takes the recipe's"""
     alpha: float
     part_pattern: str | None
-    white_level: int
+    white_level: float | None
     max_pixels: int
     seed: int
+    black_level: float | None = None
     mirrored_normals: bool = True
     """False: never"""
     precision: Precision = "float32"
@@ -73,7 +75,7 @@ class TrainingRequest:
 
     @property
     def image_format(self) -> ImageFormat:
-        return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels)
+        return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels, self.black_level)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class FittedModel:
     """images held out of everything, to compare it with the champion"""
     started_from: str | None = None
     """the version whose weights the training went on from; None from scratch"""
+    left_out: str | None = None
+    """which labelled normals were not used and why, in a sentence; None if all were"""
 
 
 @task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -115,9 +119,13 @@ def fit_model(
     if not normals.keys:
         raise NoNormals(
             f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
-            f"trained. Label some: rd-inspect import FOLDER --category {request.category} --run-date DATE"
+            f"trained. {normals.left_out or ''} Label some: rd-inspect import FOLDER --category {request.category} "
+            "--run-date DATE"
         )
-    split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
+    try:
+        split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
+    except TooFewNormals as e:
+        raise TooFewNormals(" ".join(filter(None, (str(e), normals.left_out)))) from e
     fitted = fit_and_publish(store, images, request, normals, split, now=now, card={"run_id": run_id})
     if not promote and models.read_champion(store, request.category) is not None:
         return fitted
@@ -144,6 +152,8 @@ def fit_and_publish(
     keeps its promise for them alone too. A training that was interrupted is gone on with.
     """
     _warn_of_slow_precision(request)
+    if normals.left_out:
+        get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     fitted = _fit(images, normals, split, request, start, unfinished)
     weights = checkpoint.to_bytes(fitted.model)
@@ -199,6 +209,7 @@ def _receipt(
         threshold_is_extrapolated=threshold.extrapolated,
         champion=False,
         test=len(split.test),
+        left_out=normals.left_out,
     )
 
 
@@ -206,8 +217,9 @@ def _digest(
     request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: ReverseDistillation | None
 ) -> str:
     train, early_stop = _of(normals, split.train), _of(normals, split.early_stop)
+    pixels = {"preprocessing": PREPROCESSING_VERSION, "white": request.white_level, "black": request.black_level}
     return training_digest(
-        request.model_config, request.training_config, normals.data_digest, train, early_stop, start
+        request.model_config, request.training_config, normals.data_digest, train, early_stop, start, pixels
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from rd_core.holdout import Split
-from rd_core.preprocessing import PREPROCESSING_VERSION
 from rd_core.training import FitResult
+from tasks.preprocessing import PREPROCESSING_VERSION
 from tasks.software import software
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
@@ -30,6 +30,7 @@ def model_card(
         "preprocessing": PREPROCESSING_VERSION,
         "settings": {
             "white_level": request.white_level,
+            "black_level": request.black_level,
             "max_pixels": request.max_pixels,
             "part_pattern": request.part_pattern,
             "alpha": request.alpha,

@@ -13,9 +13,11 @@ from rd_core.preprocessing import resize
 from storage import labels
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
-from storage.images import content_digest, decode
+from storage.images import content_digest, decode, decode_options
 
 READERS = 4
+_EXAMPLES = 3
+"""of what is left out, told by name; the model card has all"""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class ImageFormat:
 
     height: int
     width: int
-    white_level: int
+    white_level: float | None
     max_pixels: int
+    black_level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class NormalImages:
     """keys whose bytes another key has too: a copy in training and calibration would flatter the threshold"""
     unreadable: tuple[tuple[str, str], ...]
     """(key, why)"""
+
+    @property
+    def left_out(self) -> str | None:
+        """How many of the labelled normals are not used and why, in a sentence; None if all are."""
+        reasons = []
+        if self.unreadable:
+            told = [f"{key}: {why}" for key, why in self.unreadable]
+            reasons.append(f"{len(told)} cannot be read ({_some(told)})")
+        if self.duplicates:
+            reasons.append(f"{len(self.duplicates)} with the same bytes as another one ({_some(self.duplicates)})")
+        if not reasons:
+            return None
+        left = len(self.unreadable) + len(self.duplicates)
+        return f"{left} of {left + len(self.keys)} labelled normals are not used: {', '.join(reasons)}."
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +100,9 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         try:
             data = images.read(key)
             _pixels(data, image_format)
-        except (UnreadableImage, KeyNotFound, InvalidKey, ObjectDenied) as e:
+        except KeyNotFound:
+            return None, "the file is not there"
+        except (UnreadableImage, InvalidKey, ObjectDenied) as e:
             return None, str(e)
         return content_digest(data), None
 
@@ -103,6 +122,11 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
     )
 
 
+def _some(told: Sequence[str]) -> str:
+    more = len(told) - _EXAMPLES
+    return "; ".join([*told[:_EXAMPLES], *([f"and {more} more"] if more > 0 else [])])
+
+
 def _pixels(data: bytes, image_format: ImageFormat) -> np.ndarray:
-    picture = decode(data, white_level=image_format.white_level, max_pixels=image_format.max_pixels)
+    picture = decode(data, **decode_options(vars(image_format)))
     return resize(picture, image_format.height, image_format.width)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prefect.logging import get_run_logger
 
@@ -59,14 +60,17 @@ def training_digest(
     train: Sequence[str],
     early_stop: Sequence[str],
     start: ReverseDistillation | None,
+    pixels: Mapping[str, Any],
 ) -> str:
-    """SHA-256 (hex) over settings, images and the model it starts from: equal trainings end in equal weights."""
+    """SHA-256 (hex) over settings, images, the model it starts from and how its images become pixels: equal trainings
+    end in equal weights."""
     said = {
         "model": model.to_dict(),
         "training": training.to_dict(),
         "data": data_digest,
         "train": list(train),
         "early_stop": list(early_stop),
+        "pixels": dict(pixels),
         "start": hashlib.sha256(checkpoint.to_bytes(start)).hexdigest() if start else None,
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

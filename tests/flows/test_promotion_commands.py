@@ -10,12 +10,20 @@ from typer.testing import CliRunner
 from flows.cli import app
 from storage import models
 from storage.filesystem import Store
+from tasks.preprocessing import PREPROCESSING_VERSION
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 
 
-def put_model(store: Store, category: str, version: str = "v1", *, champion: bool = True) -> None:
-    models.publish_model(store, category, version, b"weights", {})
+def put_model(
+    store: Store,
+    category: str,
+    version: str = "v1",
+    *,
+    champion: bool = True,
+    preprocessing: str = PREPROCESSING_VERSION,
+) -> None:
+    models.publish_model(store, category, version, b"weights", {"preprocessing": preprocessing})
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
 
@@ -146,3 +154,14 @@ def test_where_nobody_is_logged_in_a_name_is_asked_for(
 
 def test_a_store_that_is_not_there_is_wrong_use(tmp_path: object) -> None:
     assert "nowhere" in call("rollback", "--store", f"{tmp_path}/nowhere", "--category", "cloth", code=2)
+
+
+def test_a_model_of_another_preprocessing_never_comes_into_force(store: Store, cloth: Callable[..., str]) -> None:
+    """Its threshold is of other pixels, so that the night would fail."""
+    put_model(store, "cloth", "v0", preprocessing="older-1")
+    models.promote(store, "cloth", "v1", by="test", now=NOW)
+    for command in (("promote", "--version", "v0"), ("rollback", "--version", "v0"), ("rollback",)):
+        said = cloth(*command, code=2)
+        assert "v0 of cloth was made with the preprocessing 'older-1'" in said
+        assert "Train again: rd-inspect train --category cloth --promote Nothing was changed." in said
+        assert in_force(store) == "v1"

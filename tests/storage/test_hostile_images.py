@@ -41,7 +41,7 @@ def test_ten_thousand_hostile_files_are_pictures_or_unreadable() -> None:
 def test_what_the_hostile_files_are_made_of_is_valid_and_of_every_format() -> None:
     seen = set()
     for told, data in valid_files():
-        assert decode(data).size > 0, told
+        assert decode(data, white_level=65535).size > 0, told
         seen.add(told.split()[0].upper())
     assert seen == set(FORMATS)
 

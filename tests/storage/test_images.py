@@ -118,14 +118,16 @@ def test_16_bit_png_of_a_12_bit_camera() -> None:
     data = encoded(Image.fromarray(values))
     assert decode(data, white_level=4095)[0, :, 0].tolist() == [0, 0, 127, 255, 255, 255]
     assert decode(data)[0, :, 0].tolist() == [0, 0, 8, 16, 16, 255]
+    with pytest.raises(UnreadableImage, match=r"brightest value is 4095 of 65535.*white_level \(4095 of 12 bits\)"):
+        decode(encoded(Image.fromarray(values[:, :4])))
 
 
 def test_32_bit_integers_and_floats() -> None:
     whole = np.array([[-5, 0, 2000, 4000, 100_000]], np.int32)
-    found = decode(encoded(Image.fromarray(whole), "TIFF"), white_level=4000)
+    found = decode(encoded(Image.fromarray(whole), "TIFF"), white_level=4000, black_level=0)
     assert found[0, :, 2].tolist() == [0, 0, 128, 255, 255]
     real = np.array([[-1.0, 0.25, 0.5, 1.0, 7.0]], np.float32)
-    found = decode(encoded(Image.fromarray(real), "TIFF"), white_level=1)
+    found = decode(encoded(Image.fromarray(real), "TIFF"), white_level=1, black_level=0)
     assert found[0, :, 0].tolist() == [0, 64, 128, 255, 255]
     for bad in (np.nan, np.inf):
         real[0, 0] = bad

@@ -9,8 +9,8 @@ import pytest
 
 from storage import labels
 from storage.filesystem import Store
+from storage.images import decode_mask
 from storage.labels import Label
-from storage.masks import mask_pixels
 from tasks.image_folder import NotAnImageFolder, read_folder
 from tasks.import_folder import ImportPlan, ImportRefused, ImportRequest, import_images, plan_import
 from tests.factories import DAY, NOW, everything_below
@@ -59,7 +59,7 @@ def held(store: Store) -> dict[str, tuple[str, str | None, str]]:
 def mask_of(store: Store, place: str) -> np.ndarray | None:
     rows = labels.read_labels(store, "cloth").to_pylist()
     [key] = [row["mask_key"] for row in rows if row["image_key"] == f"images/cloth/{place}"]
-    return None if key is None else mask_pixels(store.read(key))
+    return None if key is None else decode_mask(store.read(key))
 
 
 def say(store: Store, place: str, word: str, **more: str) -> None:

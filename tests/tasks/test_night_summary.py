@@ -31,7 +31,14 @@ def rows_like(row: ScoreRow, drawn: list[tuple[int | None, int, str]]) -> list[S
     return [
         replace(unreadable, image_key=f"{i:02}", error=f"cut off at {i}")
         if score is None
-        else replace(row, image_key=f"{i:02}", score=float(score), content_digest=f"{digest:<064}", decision=decision)
+        else replace(
+            row,
+            image_key=f"{i:02}",
+            score=float(score),
+            content_digest=f"{digest:<064}",
+            decision=decision,
+            contrast=0.0 if score == 3 else 0.01,
+        )
         for i, (score, digest, decision) in enumerate(drawn)
     ]
 
@@ -50,6 +57,7 @@ def test_parts_add_up_to_the_whole(some_row: ScoreRow, drawn: list, size: int) -
         found.add(to_table(rows[start : start + size]))
     ok = [row for row in rows if row.score is not None]
     assert found.statuses == Counter(row.status for row in rows)
+    assert found.blank == sum(row.contrast == 0 for row in ok)
     assert found.anomalous == sum(bool(row.is_anomalous) for row in ok)
     assert found.to_review == sum(row.decision == "review" for row in ok)
     assert found.scores.tolist() == [row.score for row in ok]

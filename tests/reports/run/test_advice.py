@@ -53,3 +53,10 @@ def test_images_nobody_judged_are_counted_also_when_the_run_never_reached_them(c
 def test_no_share_without_scores(category_run):
     assert advice.alarm_share(category_run(ok=0, anomalous=0)) is None
     assert advice.alarm_share(category_run(ok=40, anomalous=10)) == 0.25
+
+
+def test_images_that_show_nothing_are_told_before_anything_else(category_run):
+    """A night of black pictures need not raise one alarm."""
+    steps = advice.next_steps(category_run(ok=40, blank=40, anomalous=0))
+    assert steps[0].startswith("40 of 40 images show nothing but one value, such as black")
+    assert "show nothing" not in words(category_run(ok=40))

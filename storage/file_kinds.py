@@ -1,0 +1,134 @@
+"""What a file is that is no picture of ours, told from its first bytes.
+
+Files reach an image folder by mistake: an export of a phone, a page of a proxy, a pointer of Git LFS. Their names lie
+as often as not, so that only the bytes count.
+"""
+
+import re
+
+_SAMPLE = 4096
+"""bytes that text is looked for in"""
+_STARTS: tuple[tuple[bytes, str], ...] = (
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"8BPS", "Photoshop (PSD)"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\0\0\2\0", "CUR"),
+    (b"icns", "ICNS"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"PF\n", "PFM"),
+    (b"Pf\n", "PFM"),
+    (b"SIMPLE  =", "FITS"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"\x01\xda", "SGI"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"\x0a\x05\x01", "PCX"),
+    (b"\xd7\xcd\xc6\x9a", "WMF"),
+    (b"AT&TFORM", "DjVu"),
+    (b"IIRO", "camera raw (ORF)"),
+    (b"IIRS", "camera raw (ORF)"),
+    (b"MMOR", "camera raw (ORF)"),
+    (b"IIU\0", "camera raw (RW2)"),
+    (b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
+    (b"FOVb", "camera raw (X3F)"),
+    (b"\0MRM", "camera raw (MRW)"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"Rar!", "rar"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
+    (b"\0\0\1\xba", "MPEG video"),
+    (b"\0\0\1\xb3", "MPEG video"),
+    (b"FLV\x01", "Flash video"),
+    (b"\x89HDF", "HDF5"),
+    (b"\x93NUMPY", "NumPy array"),
+    (b"PAR1", "Parquet"),
+    (b"SQLite format 3", "SQLite"),
+    (b"\x7fELF", "program"),
+    (b"\0\x05\x16\x07", "macOS side file (AppleDouble)"),
+    (b"version https://git-lfs", "Git LFS pointer"),
+)
+_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    b"crx ": "camera raw (CR3)",
+}
+"""of an ISO media file; any other is a video"""
+_MARKUP = (("<svg", "SVG"), ("<!doctype html", "HTML page"), ("<html", "HTML page"))
+_CURES = {
+    "Git LFS pointer": "the picture itself was never fetched: run git lfs pull and copy it again",
+    "HTML page": "a server sent a page in the picture's place, of an error or a log-in: look at it and copy again",
+    "zip": "unpack it",
+}
+
+
+def kind_of(data: bytes) -> str | None:
+    """What the file is, such as "HEIC" or "Git LFS pointer"; None if nothing is known of it."""
+    known = next((kind for start, kind in _STARTS if data.startswith(start)), None)
+    return known or _kind_by_content(data) or _text(data)
+
+
+def _kind_by_content(data: bytes) -> str | None:
+    """Where the mark does not stand at the beginning, or is too short to be sure."""
+    signs = {
+        "RIFF": data[:4] == b"RIFF" and data[8:12] != b"WEBP",
+        "DICOM": data[128:132] == b"DICM",
+        "tar": data[257:262] == b"ustar",
+        "PBM, PGM or PPM": re.match(rb"P[1-7][\s#]", data) is not None,
+        "DIB (a BMP without its file header)": data[:4] in (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"),
+        "zero bytes": bool(data) and not any(data),
+    }
+    if data[4:8] == b"ftyp":
+        return _media(data)
+    if data[8:12] == b"AVI ":
+        return "AVI video"
+    return next((kind for kind, found in signs.items() if found), None)
+
+
+def not_taken(data: bytes, taken: str) -> str | None:
+    """Why a file that is known, and is none of `taken`, is not decoded, and what to do; None if it is not known."""
+    kind = kind_of(data)
+    if kind is None:
+        return None
+    if kind == "zero bytes":
+        return "nothing but zero bytes: the copy was cut off or the disk was full. Copy it again"
+    if kind in ("text", "HTML page", "Git LFS pointer"):
+        cure = _CURES.get(kind, "copy the picture again")
+        return f"a {kind} and no picture (it begins with {data[:40]!r}): {cure}"
+    cure = _CURES.get(kind, f"export it as {taken}")
+    return f"{kind} is not supported, so nothing of it was decoded: {cure}"
+
+
+def _media(data: bytes) -> str:
+    size = min(int.from_bytes(data[:4], "big"), 64, len(data))
+    brands = [data[8:12], *(data[i : i + 4] for i in range(16, size - 3, 4))]
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), "MP4 or MOV video")
+
+
+def _text(data: bytes) -> str | None:
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    sample = data[: _SAMPLE if encoding == "utf-8" else _SAMPLE // 2 * 2]
+    try:
+        text = sample.decode(encoding, errors="strict" if len(data) <= _SAMPLE else "ignore")
+    except UnicodeDecodeError:
+        return None
+    if not text or not all(one.isprintable() or one in "\t\r\n\f\ufeff" for one in text):
+        return None
+    head = text.lstrip("\ufeff \t\r\n").lower()
+    for mark, kind in _MARKUP:
+        if head.startswith(mark) or (head.startswith(("<?xml", "<!--", "<!doctype")) and mark in head):
+            return kind
+    return "text"

@@ -1,0 +1,130 @@
+"""TIFF files whose first picture is not what the camera saw, or whose pixels Pillow would misread in silence."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from storage.errors import UnreadableImage
+from storage.grey_levels import GreyKind
+
+_CLASSIC = {b"II*\0": "<", b"MM\0*": ">"}
+_SUBFILE, _OLD_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
+_SAMPLES, _PLANAR, _COLOUR_MAP, _SUB_PICTURES, _EXTRA, _SAMPLE_FORMAT = 277, 284, 320, 330, 338, 339
+_SUBSAMPLING, _BLACK_WHITE, _DNG_VERSION = 530, 532, 50706
+_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
+"""types of whole numbers, as struct calls them"""
+_MOST_PICTURES = 16
+"""that are compared with the first"""
+_FULL_RANGE = (0, 255, 128, 255, 128, 255)
+_SORTS = {1: "unsigned", 2: "signed", 3: "float"}
+_RAW = "is not supported: what another program would show is a small preview. Develop it to 8 or 16-bit TIFF or PNG"
+
+
+def refuse_other_pictures(data: bytes) -> None:
+    """UnreadableImage for camera raw and other files whose first picture is a preview or a mask of another one."""
+    if data[8:10] == b"CR" and data[:4] in _CLASSIC:
+        raise UnreadableImage(f"camera raw (CR2) {_RAW}")
+    order = _CLASSIC.get(data[:4])
+    if order is None:
+        return
+    first, after = _directory(data, order, _at(data, order, 4))
+    if _DNG_VERSION in first:
+        raise UnreadableImage(f"camera raw (DNG) {_RAW}")
+    if first.get(_SUBFILE, (0,))[0] & 5 or first.get(_OLD_SUBFILE) == (2,):
+        raise UnreadableImage(
+            "a TIFF whose first picture calls itself a preview or a mask of another one, as camera raw files have; "
+            "nothing of it was decoded. Save the picture itself alone"
+        )
+    size = _pixels(first)
+    larger = max(map(_pixels, _others(data, order, first, after)), default=0)
+    if larger > size:
+        raise UnreadableImage(
+            f"a TIFF whose first picture ({size:,} pixels) is smaller than another one in it ({larger:,}), and so a "
+            "preview; nothing of it was decoded. Save the large picture alone"
+        )
+
+
+def described(data: bytes) -> str:
+    """What the first picture's directory says of its pixels, for people; empty if that cannot be read."""
+    order = _CLASSIC.get(data[:4])
+    if order is None:
+        return ""
+    tags, _ = _directory(data, order, _at(data, order, 4))
+    names = {_BITS: "bits", _SAMPLE_FORMAT: "sample format", _SAMPLES: "samples", _PHOTOMETRIC: "photometric"}
+    names |= {_COMPRESSION: "compression", _PLANAR: "planar configuration"}
+    return ", ".join(f"{name} {'/'.join(map(str, tags[tag]))}" for tag, name in names.items() if tag in tags)
+
+
+def refuse_misread_pixels(image: Image.Image) -> None:
+    """UnreadableImage for an opened TIFF whose pixels Pillow takes for others than they are, as tried with 13.0."""
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    photometric, bits = tags.get(_PHOTOMETRIC), tags.get(_BITS, (1,))
+    packed = tags.get(_COMPRESSION, 1) != 1
+    planar = tags.get(_PLANAR, 1) == 2 and len(bits) > 1
+    form = max(tags.get(_SAMPLE_FORMAT, (1,)))
+    colour_map, extra = tags.get(_COLOUR_MAP, ()), tags.get(_EXTRA, ())
+    kind = f"a TIFF of {'/'.join(map(str, bits))} bits"
+    if photometric is None and tags.get(_COMPRESSION, 1) != 6:
+        why = "a TIFF that does not say whether 0 is black or white (tag 262, PhotometricInterpretation)"
+    elif form == 2 and max(bits) == 8:
+        why = f"{kind} with signed values, which would be read as unsigned"
+    elif form != 1 and packed and tags.prefix == b"MM":
+        why = f"{kind} of signed or floating-point values, compressed and big-endian, whose bytes would be mixed up"
+    elif image.mode in ("P", "PA") and 0 < max(colour_map, default=0) < 256:
+        why = "a TIFF whose colour table has 8-bit values in place of 16-bit ones, so that all would be black"
+    elif photometric == 6 and len(bits) == 3 and not packed and not _is_plain_ycbcr(tags):
+        why = "an uncompressed TIFF in YCbCr of subsampled colours or of a narrowed range"
+    elif planar and not packed and (max(bits) > 8 or photometric not in (2, 5) or 1 in extra):
+        why = f"{kind} in separate planes"
+    elif photometric == 1 and 1 in extra:
+        why = "a grey TIFF multiplied by its alpha"
+    elif photometric == 2 and len(bits) > 3 and not extra:
+        why = f"a TIFF of {len(bits)} values a pixel that does not say what the fourth is (tag 338, ExtraSamples)"
+    else:
+        return
+    raise UnreadableImage(f"{why}: not decoded. Save it as 8-bit grey, 16-bit grey or 8-bit RGB")
+
+
+def grey_kind(image: Image.Image) -> GreyKind:
+    """What the numbers of an opened grey TIFF are."""
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    sort: Any = _SORTS[tags.get(_SAMPLE_FORMAT, (1,))[0]]
+    return GreyKind(sort, tags.get(_BITS, (1,))[0], white_is_zero=tags.get(_PHOTOMETRIC) == 0)
+
+
+def _is_plain_ycbcr(tags: Any) -> bool:
+    narrowed = tuple(tags.get(_BLACK_WHITE, _FULL_RANGE)) != _FULL_RANGE
+    return tags.get(_SUBSAMPLING, (2, 2)) == (1, 1) and not narrowed
+
+
+def _others(
+    data: bytes, order: str, first: dict[int, tuple[int, ...]], after: int
+) -> Iterator[dict[int, tuple[int, ...]]]:
+    for at in (after, *first.get(_SUB_PICTURES, ())):
+        yield _directory(data, order, at)[0]
+
+
+def _pixels(tags: dict[int, tuple[int, ...]]) -> int:
+    return tags.get(_WIDTH, (0,))[0] * tags.get(_LENGTH, (0,))[0]
+
+
+def _directory(data: bytes, order: str, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
+    """(whole numbers by tag, where the next directory is) of the one at byte `at`: as far as they are there."""
+    found: dict[int, tuple[int, ...]] = {}
+    try:
+        entries = struct.unpack_from(f"{order}H", data, at)[0] if at else 0
+        for place in range(at + 2, at + 2 + 12 * entries, 12):
+            tag, kind, count = struct.unpack_from(f"{order}HHI", data, place)
+            if (letter := _NUMBERS.get(kind)) and count:
+                fits = count * struct.calcsize(letter) <= 4
+                values = place + 8 if fits else struct.unpack_from(f"{order}I", data, place + 8)[0]
+                found[tag] = struct.unpack_from(f"{order}{min(count, _MOST_PICTURES)}{letter}", data, values)
+        return found, _at(data, order, at + 2 + 12 * entries) if at else 0
+    except struct.error:  # cut off; Pillow says so if it matters
+        return found, 0
+
+
+def _at(data: bytes, order: str, place: int) -> int:
+    return int(struct.unpack_from(f"{order}I", data, place)[0]) if place + 4 <= len(data) else 0

@@ -1,0 +1,40 @@
+"""Labelled normals that are not trained on are told by name and reason."""
+
+from rich.console import Console
+
+from flows.tables.plant import training_table
+from flows.training import TrainingRun
+from storage.filesystem import Store
+from tasks.training.fit_model import FittedModel
+from tasks.training.normal_images import ImageFormat, read_normal_images
+from tests.factories import SIZE, png, put_images
+
+FORMAT = ImageFormat(SIZE, SIZE, None, 1_000_000)
+
+
+def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:
+    keys = put_images(store, "cloth", [f"{i}.png" for i in range(5)])
+    assert read_normal_images(store, keys, FORMAT).left_out is None
+    odd = {name: f"images/cloth/2026-03-02/{name}" for name in ("copy.png", "gone.png", "heic.png", "x.png", "y.png")}
+    store.write(odd["copy.png"], png(0))
+    store.write(odd["heic.png"], b"\0\0\0\x18ftypheic" + bytes(99))
+    for name in ("x.png", "y.png"):
+        store.write(odd[name], b"")
+    found = read_normal_images(store, [*keys, *odd.values()], FORMAT)
+    assert found.keys == tuple(keys)
+    said = found.left_out or ""
+    assert said.startswith("5 of 10 labelled normals are not used: 4 cannot be read (")
+    assert "gone.png: the file is not there; images" in said
+    assert "heic.png: HEIC is not supported" in said
+    assert "x.png: the file is empty (0 bytes); the camera or the copy was cut off; and 1 more), 1 with" in said
+    assert f"1 with the same bytes as another one ({odd['copy.png']})." in said
+
+
+def test_train_prints_what_was_left_out() -> None:
+    model = FittedModel(
+        "cloth", "v1", 20, 2, 5, 1, 0, 7, 1.0, 2.0, False, True, left_out="1 of 28 [b]normals[/b] ..."
+    )
+    console = Console(width=300)
+    with console.capture() as printed:
+        console.print(training_table(TrainingRun("run", (model,))))
+    assert "cloth: 1 of 28 [b]normals[/b] ..." in printed.get()
