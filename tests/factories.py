@@ -69,12 +69,19 @@ def quick_weights() -> bytes:
     return checkpoint.to_bytes(build_model(ModelConfig(image_height=SIZE, image_width=SIZE)))
 
 
-def put_model(store: Store, category: str, version: str = "v1", *, champion: bool = True) -> str:
+def put_model(
+    store: Store,
+    category: str,
+    version: str = "v1",
+    *,
+    champion: bool = True,
+    preprocessing: str = PREPROCESSING_VERSION,
+) -> str:
     """Publish the quick model; the version."""
     card = {
         "category": category,
         "version": version,
-        "preprocessing": PREPROCESSING_VERSION,
+        "preprocessing": preprocessing,
         "model": ModelConfig(image_height=SIZE, image_width=SIZE).to_dict(),
         "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust"},
         "threshold": asdict(calibrate(np.array(CALIBRATION), 0.05)),
