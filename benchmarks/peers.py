@@ -147,7 +147,7 @@ def _measure(folder: Path, method: str, seed: int, threads: int) -> Result:
 
 
 def _load(folder: Path) -> Category:
-    images, _, _ = with_masks(read_folder(folder))
+    images, _ = with_masks(read_folder(folder))
     train = [one.path for one in images if one.purpose == "training"]
     test = [one for one in images if one.purpose == "evaluation" and one.word != "unsure"]
     return Category(

@@ -7,7 +7,6 @@ ground_truth/hole/000.png               also 000.png.bmp
 ground_truth/hole/000/*.png             a folder an image
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,20 +18,18 @@ from numpy.typing import NDArray
 from storage.images import decode_mask
 from tasks.folder_files import Remark, shown
 from tasks.image_folder import MASKS, FolderImage, ImageFolder
+from tasks.mask_names import marked_stems, without_suffix
 
 MASKS_OF_NO_DEFECT = "masks of images that are no defects"
-_WORDS = r"(?:mask|gt|ground[ _-]?truth|label|seg(?:mentation)?|anno(?:tation)?)s?"
-_BEHIND = re.compile(rf"(.+?)[ _.-]+{_WORDS}(?:[ _.-]?\d+)?")
-_BEFORE = re.compile(rf"{_WORDS}[ _.-]+(.+)")
 
 
-def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark], list[Remark]]:
-    """Images with their masks, the masks that are left out, and defects that have none though others do."""
+def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
+    """Images with their masks, and the masks that are left out."""
     by_name: dict[str, list[int]] = defaultdict(list)
     for index, image in enumerate(found.images):
         if image.purpose == "evaluation":
             name = image.name.casefold()
-            for called in {name, _without_suffix(name)}:
+            for called in {name, without_suffix(name)}:
                 by_name[called].append(index)
     masks: dict[int, list[Path]] = defaultdict(list)
     left_out = []
@@ -43,8 +40,7 @@ def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark], lis
         else:
             masks[owners[0]].append(path)
     images = [replace(image, masks=tuple(masks.get(index, ()))) for index, image in enumerate(found.images)]
-    bare = [one for one in images if one.word == "anomalous" and not one.masks] if found.masks else []
-    return images, left_out, [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in bare]
+    return images, left_out
 
 
 def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
@@ -60,23 +56,10 @@ def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
 
 def _possible_images(place: str) -> Iterator[str]:
     """Names of images, without suffix or with it, that a mask at this place may be of; the likeliest first."""
-    path = PurePosixPath(_without_suffix(place.casefold()))
+    path = PurePosixPath(without_suffix(place.casefold()))
     folder = path.parent
-    yield from (str(folder / stem) for stem in _stems(path.name))
-    yield from (str(folder.parent / stem) for stem in _stems(folder.name))
-
-
-def _stems(name: str) -> Iterator[str]:
-    yield name
-    for form in (_BEHIND, _BEFORE):
-        if named := form.fullmatch(name):
-            yield named[1]
-
-
-def _without_suffix(name: str) -> str:
-    folder, slash, file = name.rpartition("/")
-    stem, dot, _ = file.rpartition(".")
-    return f"{folder}{slash}{stem}" if dot and stem else name
+    yield from (str(folder / stem) for stem in marked_stems(path.name))
+    yield from (str(folder.parent / stem) for stem in marked_stems(folder.name))
 
 
 def _why_unused(owners: Sequence[FolderImage]) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from storage.label_words import CHOICES, plain_choice
 from tasks.folder_files import Remark, list_files, shown
+from tasks.mask_names import marked_stems, without_suffix
 
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 _NORMAL = frozenset(choice for choice, word in CHOICES.items() if word == "normal")
@@ -102,6 +103,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
             why = f"neither in {TRAIN}/ nor in {TEST}/"
         if why:
             found.left_out.append(Remark(shown(place), why))
+    _set_masks_apart(found)
     found.images.sort(key=lambda one: (one.purpose != "training", one.name))
     return found
 
@@ -147,6 +149,19 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
         return f"{part}/{kind}/ is not named like good parts, and only those are trained on"
     purpose = "training" if part == TRAIN else "evaluation"
     return FolderImage(file, name, word, purpose, kind if word == "anomalous" else None)
+
+
+def _set_masks_apart(found: ImageFolder) -> None:
+    """Masks beside the images they are of must not become images: 000_gt.png beside 000.png."""
+    stems = {without_suffix(one.place.casefold()) for one in found.images}
+    kept = []
+    for one in found.images:
+        folder, _, stem = without_suffix(one.place.casefold()).rpartition("/")
+        if any(f"{folder}/{other}" in stems for other in marked_stems(stem) if other != stem):
+            found.left_out.append(Remark(shown(one.place), f"masks among the images: move them to {MASKS}/<kind>/"))
+        else:
+            kept.append(one)
+    found.images = kept
 
 
 def _meaning(folder: str, known: Mapping[str, str]) -> str | None:

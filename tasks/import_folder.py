@@ -28,7 +28,7 @@ from storage.records import ObjectInfo
 from tasks.folder_files import Remark, shown
 from tasks.folder_masks import marked_by, with_masks
 from tasks.folder_words import BY, verdict
-from tasks.image_folder import FolderImage, ImageFolder, NotAnImageFolder
+from tasks.image_folder import MASKS, FolderImage, ImageFolder, NotAnImageFolder
 
 WRITERS = 8
 """threads; each waits for the store most of the time"""
@@ -117,7 +117,7 @@ def plan_import(
 
     Raises NotAnImageFolder if there is nothing to import, ImportRefused if pictures would take others' places.
     """
-    images, unused, bare = with_masks(found)
+    images, unused = with_masks(found)
     keyed, twice = _keyed(images, request)
     days = sorted({request.run_date, request.normals_date})
     there = {info.key: info for day in days for info in list_images(store, request.category, day)}
@@ -130,7 +130,11 @@ def plan_import(
         history[label.image_key].append(label)
     taken = _moved_back(store, request, [one.image for one in looked if one.image], there, history)
     left_out = [*found.left_out, *unused, *twice, *(remark for one in looked for remark in one.left_out)]
-    noted = [*bare, *_alike(taken), *(remark for one in looked for remark in one.noted)]
+    noted = [
+        *(_bare(taken) if found.masks else ()),
+        *_alike(taken),
+        *(remark for one in looked for remark in one.noted),
+    ]
     if not taken:
         raise NotAnImageFolder(_nothing(request.folder, left_out))
     words = []
@@ -258,6 +262,11 @@ def _within_kind(key: str, request: ImportRequest) -> str:
     name = key.split("/", 3)[3]
     inside = name.removeprefix(f"{request.prefix}/") if request.prefix else name
     return f"{len(name) - len(inside)} {inside.partition('/')[2]}"
+
+
+def _bare(images: Sequence[FoundImage]) -> list[Remark]:
+    without = [one.source for one in images if one.source.word == "anomalous" and not one.source.masks]
+    return [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in without]
 
 
 def _alike(images: Sequence[FoundImage]) -> list[Remark]:

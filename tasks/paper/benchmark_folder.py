@@ -156,7 +156,7 @@ def file_digest(path: Path) -> str:
 def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
     folder = root / name
     found = read_folder(folder)
-    images, unused, _ = with_masks(found)
+    images, unused = with_masks(found)
     unknown = [Remark(one.place, "neither good nor a defect") for one in images if one.word == "unsure"]
     _refuse_left_out(folder, [*found.left_out, *unknown])
     train = tuple(one.path for one in images if one.purpose == "training")

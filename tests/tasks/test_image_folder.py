@@ -162,12 +162,11 @@ def test_folders_of_no_category_are_refused_in_plain_words(tmp_path: Path) -> No
 )  # fmt: skip
 def test_masks_have_many_names(tmp_path: Path, place: str) -> None:
     found = read(tmp_path, "test/hole/000.jpg", "test/hole/001.jpg", "test/good/000.jpg", f"ground_truth/{place}")
-    images, left_out, bare = with_masks(found)
+    images, left_out = with_masks(found)
     assert {one.name: [path.name for path in one.masks] for one in images if one.masks} == {
         "hole/000.jpg": [Path(place).name]
     }
     assert not left_out
-    assert [one.path for one in bare] == ["test/hole/001.jpg"]
 
 
 def test_an_image_may_have_several_masks_and_lie_deeper(tmp_path: Path) -> None:
@@ -175,9 +174,16 @@ def test_an_image_may_have_several_masks_and_lie_deeper(tmp_path: Path) -> None:
         tmp_path, "test/hole/cam1/000.png", "test/hole/cam2/000.png", "ground_truth/hole/cam1/000/a.png",
         "ground_truth/hole/cam1/000/b.png", "ground_truth/hole/cam2/000_mask.png",
     )  # fmt: skip
-    images, left_out, _ = with_masks(found)
+    images, left_out = with_masks(found)
     assert [[path.name for path in one.masks] for one in images] == [["a.png", "b.png"], ["000_mask.png"]]
     assert not left_out
+
+
+def test_masks_beside_their_images_are_no_images(tmp_path: Path) -> None:
+    found = read(tmp_path, "test/hole/0.png", "test/hole/0_GT.png", "test/hole/1_gt.png", "train/good/2.png",
+                 "train/good/2_mask.bmp")  # fmt: skip
+    assert [one.place for one in found.images] == ["train/good/2.png", "test/hole/0.png", "test/hole/1_gt.png"]
+    assert whys(found).keys() == {"test/hole/0_GT.png", "train/good/2_mask.bmp"}
 
 
 def test_masks_that_are_of_no_image_or_of_several_are_told(tmp_path: Path) -> None:
@@ -186,7 +192,7 @@ def test_masks_that_are_of_no_image_or_of_several_are_told(tmp_path: Path) -> No
         "ground_truth/hole/000_mask.png", "ground_truth/good/001_mask.png", "ground_truth/good/002_mask.png",
         "ground_truth/003_mask.png",
     )  # fmt: skip
-    images, left_out, bare = with_masks(found)
+    images, left_out = with_masks(found)
     assert not any(one.masks for one in images)
     assert {one.path.removeprefix("ground_truth/"): one.why.partition(" ")[2] for one in left_out} == {
         "hole/000_mask.png": "that may be of several images, whose names differ in their suffixes only",
@@ -194,4 +200,3 @@ def test_masks_that_are_of_no_image_or_of_several_are_told(tmp_path: Path) -> No
         "good/002_mask.png": "without an image",
         "003_mask.png": "without an image",
     }
-    assert len(bare) == 2
