@@ -5,18 +5,24 @@ from typing import BinaryIO
 from PIL import Image
 
 from storage.errors import UnreadableImage
+from storage.file_kinds import kind_of
 from storage.images import FORMATS
 
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width"""
 _ORIENTATION = 0x0112
+_SAMPLE = 8192
+"""bytes from which what is no image is told"""
 
 
 def displayed_size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width of the image as it is shown; only its first bytes are read. UnreadableImage if it is none."""
+    """Height and width of the image as it is shown; only its first bytes are read. UnreadableImage says what
+    it is otherwise, in the same words for all files of a kind."""
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             return (width, height) if image.getexif().get(_ORIENTATION) in _TURNED else (height, width)
     except Exception as e:  # a broken file makes Pillow raise anything
-        raise UnreadableImage(f"no image of {', '.join(FORMATS)}, or its header is damaged") from e
+        file.seek(0)
+        kind = kind_of(file.read(_SAMPLE))
+        raise UnreadableImage(f"no images, but {kind}" if kind else "no images, or their headers are damaged") from e

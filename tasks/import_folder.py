@@ -34,7 +34,6 @@ WRITERS = 8
 """threads; each waits for the store most of the time"""
 _NAMED = 3
 """examples in a message"""
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz")
 _PROPORTION = 0.02
 """by which a mask's height to width may differ from its image's, for sizes that were rounded"""
 
@@ -186,10 +185,8 @@ def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], one: Foun
         same = old is None or (
             old.size == source.path.stat().st_size and store.read(one.key) == source.path.read_bytes()
         )
-    except UnreadableImage:
-        is_archive = source.path.suffix.lower() in _ARCHIVES
-        why = "archives: unpack them first" if is_archive else "no images that can be read"
-        return _Looked(left_out=[Remark(shown(source.place), why)])
+    except UnreadableImage as e:
+        return _Looked(left_out=[Remark(shown(source.place), str(e))])
     except OSError as e:
         return _Looked(left_out=[Remark(shown(source.place), f"cannot be read ({e.strerror})")])
     looked = _Looked(replace(one, is_new=old is None), clashes=not same)

@@ -50,7 +50,7 @@ def test_import_then_query_labels(tmp_path: Path) -> None:
         "1 labelled normals (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)",
         "New: 3 images, 3 labels. There already: 0 images.",
         "Left out, 2:",
-        "1 no images that can be read: test/good/notes.txt",
+        "test/good/notes.txt",
         "1 test/extra/ does not say whether its parts are good",
         "Skipped what systems leave behind, 1: test/good/Thumbs.db",
     ):

@@ -215,14 +215,14 @@ def test_masks_that_cannot_be_used_are_told_and_their_images_taken(store: Store,
 
 
 def test_files_that_are_no_images_are_told(store: Store, folder: Path) -> None:
-    write_files(folder / "test/good", {"notes.txt": b"x", "a.zip": b"PK", "b.png": b"\x89PNG", "B.PNG": picture(8),
-                                       "c": picture(9), "C": picture(10)})  # fmt: skip
+    write_files(folder / "test/good", {"notes.txt": b"x", "a.zip": b"PK\3\4" + bytes(40), "b.png": b"\x89PNG",
+                                       "B.PNG": picture(8), "c": picture(9), "C": picture(10)})  # fmt: skip
     plan = bring_in(store, folder)
     assert told(plan) == {
         "test/big hole/001.png": "defects without a mask in ground_truth/",
-        "test/good/notes.txt": "no images that can be read",
-        "test/good/a.zip": "archives: unpack them first",
-        "test/good/b.png": "no images that can be read",
+        "test/good/notes.txt": "no images, but text",
+        "test/good/a.zip": "no images, but zip",
+        "test/good/b.png": "no images, or their headers are damaged",
         "test/good/c": "names that differ in upper and lower case only: a copy on Windows or macOS would lose one",
         "test/good/C": "names that differ in upper and lower case only: a copy on Windows or macOS would lose one",
     }
