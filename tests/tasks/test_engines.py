@@ -1,5 +1,6 @@
 """Which engine scores a partition: the one it was begun with, never two."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,13 +56,10 @@ def seal(store: Store, planned: PartitionPlan) -> None:
     """As if it had been scored."""
     assert planned.plan is not None
     made = planned.plan
-    seals.add_plan(
-        store,
-        made.partition,
-        seals.SealedPlan(
-            made.manifest, made.digest, made.map_store, made.images, made.images, 0, 0, 0, (), "r", NOW, made.engine
-        ),
+    sealed = seals.SealedPlan(
+        made.manifest, made.digest, made.map_store, made.images, made.images, 0, 0, 0, (), "r", NOW, made.engine
     )
+    seals.add_plan(store, made.partition, replace(sealed, supersedes=made.supersedes))
 
 
 def test_a_plan_names_its_engine_and_the_maps_too(store: Store, installed: dict[str, str]) -> None:
