@@ -66,7 +66,7 @@ class BackfillRun:
     scored: int
     """images that got a row now"""
     mended: int
-    """batches that were damaged and are not any more"""
+    """batches and descriptions of maps that were damaged and are not any more"""
     problems: tuple[Undone, ...]
     report: str | None = None
     """there is none"""
@@ -262,15 +262,15 @@ def _ended(
     versions = {name: model.version for name, model in pinned.items()}
     incomplete = outcome != "dry run" and (bool(told) or bool(after.undone))
     run = BackfillRun(
-        str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.batches,
+        str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.total,
         told,
     )  # fmt: skip
     create_table_artifact(key="backfill-grid", table=grid_rows(after), description=f"{run.outcome}: {after.counts}")
     if outcome != "dry run":
-        figures = backfill_metrics(scored=scored, mended=mended.batches, undone=len(after.undone))
+        figures = backfill_metrics(scored=scored, mended=mended.total, undone=len(after.undone))
         write_metrics(settings, "backfill", run.outcome, figures, failed=incomplete)
     if incomplete:
         raise BackfillIncomplete(run)
     name = {"dry run": "DryRun", "nothing to do": "NothingToDo"}.get(outcome, "Completed")
-    message = f"{scored} images scored, {mended.batches} batches mended in {settings.store}; {after.counts}"
+    message = f"{scored} images scored, {mended.total} damages mended in {settings.store}; {after.counts}"
     return cast(BackfillRun, Completed(name=name, message=message, data=run))

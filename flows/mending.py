@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import dask
-from prefect import flow, get_run_logger
+from prefect import Task, flow, get_run_logger
 
 from flows.settings import Settings
 from flows.settling import in_words, settle
-from storage.damage import DamagedBatch, DamagedManifest, partition_damage
+from storage.damage import DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
 from storage.errors import StorageError
 from storage.filesystem import open_store
 from storage.records import Partition
 from storage.seals import read_seal
 from tasks.mend_batch import mend_batch
+from tasks.mend_description import mend_description
 
 _THREADS = 4
 """partitions that are read at once"""
@@ -26,8 +28,14 @@ class Mended:
 
     batches: int = 0
     """scored anew"""
+    arrays: int = 0
+    """of maps whose description was written anew"""
     problems: tuple[tuple[Partition, str], ...] = ()
     """what could not be mended, and why"""
+
+    @property
+    def total(self) -> int:
+        return self.batches + self.arrays
 
 
 @flow(name="mend-partitions", validate_parameters=False)
@@ -35,27 +43,42 @@ def mend_partitions(settings: Settings, partitions: Sequence[Partition], priorit
     """Read every part and map of these partitions, as far as they are sealed, and score anew what is damaged."""
     with ThreadPoolExecutor(_THREADS) as pool:
         looks = list(pool.map(lambda partition: _look(settings, partition), partitions))
-    damaged = [one for found, _ in looks for one in found]
+    found = [one for some, _ in looks for one in some]
+    # A batch's maps are written into an array that is described.
+    described, undescribed = _settled(
+        settings, mend_description, [o for o in found if isinstance(o, DamagedDescription)]
+    )
     with dask.annotate(priority=priority):
-        futures = {
-            f"{one.part.key} {one.index}": mend_batch.submit(settings.store, settings.images, one) for one in damaged
-        }
-    done, failed = settle(futures)
-    where = {f"{one.part.key} {one.index}": one.plan.partition for one in damaged}
-    problems = [problem for _, some in looks for problem in some]
-    problems += [(where[name], in_words(why)) for name, why in failed.items()]
+        batches, unscored = _settled(settings, mend_batch, [one for one in found if isinstance(one, DamagedBatch)])
+    problems = [*(problem for _, some in looks for problem in some), *undescribed, *unscored]
     for partition, why in problems:
         get_run_logger().error("not mended category=%s day=%s: %s", partition.category, partition.run_date, why)
-    return Mended(len(done), tuple(problems))
+    return Mended(batches, described, tuple(problems))
 
 
-def _look(settings: Settings, partition: Partition) -> tuple[list[DamagedBatch], list[tuple[Partition, str]]]:
-    """(what to score anew, what that cannot mend)."""
+def _settled(
+    settings: Settings, task: Task[Any, Any], damaged: Sequence[DamagedBatch | DamagedDescription]
+) -> tuple[int, list[tuple[Partition, str]]]:
+    """(how many were mended, why others were not)."""
+    futures = {str(number): task.submit(settings.store, settings.images, one) for number, one in enumerate(damaged)}
+    done, failed = settle(futures)
+    return len(done), [(damaged[int(number)].plan.partition, in_words(why)) for number, why in failed.items()]
+
+
+def _look(
+    settings: Settings, partition: Partition
+) -> tuple[list[DamagedBatch | DamagedDescription], list[tuple[Partition, str]]]:
+    """(what to make anew, what that cannot mend)."""
     store = open_store(settings.store, read_only=True)
     try:
         seal = read_seal(store, partition)
         found = list(partition_damage(store, seal, deep=True)) if seal else []
     except StorageError as e:
         return [], [(partition, str(e))]
-    lost = [(partition, f"{one.where}: {one.why}") for one in found if isinstance(one, DamagedManifest)]
-    return [one for one in found if isinstance(one, DamagedBatch)], lost
+    mendable = [one for one in found if isinstance(one, DamagedBatch | DamagedDescription)]
+    lost = [
+        (partition, f"{one.where}: {one.why}. Its cure is not this one: rd-inspect verify names it")
+        for one in found
+        if isinstance(one, DamagedManifest | WrongSeal)
+    ]
+    return mendable, lost

@@ -161,7 +161,11 @@ def backfill_metrics(*, scored: int, mended: int, undone: int) -> list[Metric]:
     """Of the last backfill."""
     return [
         _value("backfill_scored_images", "Images that the last backfill scored.", scored),
-        _value("backfill_mended_batches", "Damaged batches that it scored anew.", mended),
+        _value(
+            "backfill_mended_batches",
+            "Damaged batches that it scored anew, and descriptions of maps that it wrote anew.",
+            mended,
+        ),
         _value("backfill_undone_partitions", "Days by category that it left undone.", undone),
     ]
 

@@ -1,21 +1,32 @@
-"""Anomaly maps in zarr: float16 [images, H, W], one image a chunk, one batch a shard."""
+"""Anomaly maps in zarr: float16 [images, H, W], one image a chunk, one batch a shard.
 
-from collections.abc import Iterator, Sequence
+Every map carries its CRC-32C, and so does a shard's index: whoever reads a map is told of a flipped bit. A shard is
+encoded in memory and written in one step, so that its digest is known, which its batch's part then keeps.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import zarr
-from zarr.abc.store import ByteRequest
-from zarr.codecs import BloscCodec
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.errors import ArrayNotFoundError, ContainsArrayError
-from zarr.storage import WrapperStore
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.metadata.v3 import ArrayV3Metadata
+from zarr.errors import ArrayNotFoundError
+from zarr.storage import MemoryStore
 
-from storage.errors import CorruptObject, KeyNotFound, StorageError
+from storage import layout
+from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, StorageError
 from storage.faults import translated
+from storage.records import Plan, Shard
 from storage.store import Store
 
+_DESCRIPTION = "zarr.json"
+_UNREADABLE = (ValueError, TypeError, KeyError, RuntimeError, AttributeError, IndexError)
+"""what zarr and its codecs raise for bytes that are no array"""
 LARGEST = float(np.finfo(np.float16).max)
 """what float16 can hold, 65504; a sum of cosine distances is at most 6"""
 _INFINITY = 0x7C00
@@ -32,55 +43,111 @@ def create_maps(
     height: int,
     width: int,
     batch_size: int,
-    attributes: dict[str, Any] | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Make the array all batches write into; every map is NaN until it is written.
 
     Making the same again does nothing. StorageError if one of another shape or batch size is there.
     `attributes` (JSON values) stay those of the first.
     """
+    wanted = describe_maps(images=images, height=height, width=width, batch_size=batch_size, attributes=attributes)
     try:
-        with translated(f"cannot create the maps {store.address(key)}"):
-            zarr.create_array(
-                store.zarr_store(key),
-                shape=(images, height, width),
-                dtype="float16",
-                chunks=(1, height, width),
-                shards=(batch_size, height, width),
-                # NaN is no map's value: what no batch has written reads as such.
-                fill_value=np.nan,
-                # Level 1: a third of the time of level 5, 3 % larger.
-                compressors=BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"),
-                zarr_format=3,
-                attributes=attributes,
-            )
-    except ContainsArrayError as e:
-        found = _opened(store, key, read_only=True)
-        wanted = ((images, height, width), (batch_size, height, width))
-        if (found.shape, found.shards) != wanted:
-            raise StorageError(
-                f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not "
-                f"{wanted[0]} in {wanted[1]}: batches would land in each other's rows. "
-                "Plan again, so that the maps get a store of their own."
-            ) from e
+        store.create(description_key(key), wanted)
+    except AlreadyExists:
+        _refuse_other_grid(store, key, wanted, (images, height, width), (batch_size, height, width))
 
 
-def write_batch_maps(store: Store, key: str, index: int, maps: np.ndarray) -> None:
-    """Write a batch's maps, float32 or float16 (B, H, W), as shard `index`.
+def describe_maps(
+    *, images: int, height: int, width: int, batch_size: int, attributes: Mapping[str, Any] | None = None
+) -> bytes:
+    """The array's description, the bytes of its zarr.json."""
+    objects: dict[str, Buffer] = {}
+    zarr.create_array(
+        MemoryStore(objects),
+        shape=(images, height, width),
+        dtype="float16",
+        chunks=(1, height, width),
+        shards=(batch_size, height, width),
+        # NaN is no map's value: what no batch has written reads as such.
+        fill_value=np.nan,
+        # Level 1: a third of the time of level 5, 3 % larger.
+        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        zarr_format=3,
+        attributes=dict(attributes or {}),
+    )
+    return objects[_DESCRIPTION].to_bytes()
+
+
+def plan_attributes(plan: Plan, threshold: float) -> dict[str, Any]:
+    """What the description of a plan's maps tells people of them; `threshold` is the model's."""
+    return {
+        "category": plan.partition.category,
+        "run_date": plan.partition.run_date.isoformat(),
+        "model_version": plan.partition.model_version,
+        "manifest": plan.manifest,
+        "threshold": threshold,
+        "engine": plan.engine,
+        "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
+    }
+
+
+def description_key(key: str) -> str:
+    """Of the maps under `key`."""
+    return f"{key}/{_DESCRIPTION}"
+
+
+def shard_key(key: str, index: int) -> str:
+    """Of the maps of batch `index`."""
+    return f"{key}/{_shard_name(index)}"
+
+
+def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
+    """Why a description is not the `wanted` one, or None if zarr reads the same from both."""
+    try:
+        has = _metadata(found)
+    except _UNREADABLE as e:
+        return f"the array's description, zarr.json, does not read ({e!r})"
+    shall = _metadata(wanted)
+    odd = sorted(name for name in shall.keys() | has.keys() if shall.get(name) != has.get(name))
+    if not odd:
+        return None
+    name = odd[0]
+    return f"the array's {name} is {has.get(name)}, and the plan and the model make it {shall.get(name)}"
+
+
+def write_batch_maps(store: Store, key: str, index: int, maps: np.ndarray) -> Shard:
+    """Write a batch's maps, float32 or float16 (B, H, W), as shard `index`, in one step: what was written.
 
     B is the batch size, or what is left for the last shard. Rows of images without a map are NaN.
     StorageError if the maps are not the whole shard, or hold values float16 cannot.
     """
-    array = _opened(store, key, read_only=False)
-    _refuse_partial_shard(array, store.address(key), index, maps)
-    halves = _as_float16(maps, store.address(key))
+    address = store.address(key)
+    objects = _buffers({_DESCRIPTION: _description(store, key)})
+    with _readable(store, key):
+        array = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
+    _refuse_partial_shard(array, address, index, maps)
+    halves = _as_float16(maps, address)
     start = index * _batch_size(array)
-    with (
-        translated(f"cannot write maps {start} to {start + len(halves)} of {store.address(key)}"),
-        zarr.config.set({"codec_pipeline.batch_size": _CHUNKS_AT_ONCE}),
-    ):
+    with zarr.config.set({"codec_pipeline.batch_size": _CHUNKS_AT_ONCE}):
         # Looking which maps are NaN all over, to leave them out, would take a third of the whole time.
         array.with_config({"write_empty_chunks": True})[start : start + len(halves)] = halves
+    data = objects[_shard_name(index)].to_bytes()
+    store.write(shard_key(key, index), data)
+    return shard_of(data)
+
+
+def shard_of(data: bytes) -> Shard:
+    """What a shard's bytes are known by."""
+    return Shard(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: bytes) -> np.ndarray:
+    """The maps, float16 (B, H, W), in the bytes of shard `index` of an array of that description. CorruptObject."""
+    objects = _buffers({_DESCRIPTION: description, _shard_name(index): data})
+    with _readable(store, key):
+        array = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
+        start = index * _batch_size(array)
+        return np.asarray(array[start : start + _batch_size(array)])
 
 
 def read_map(store: Store, key: str, i: int) -> np.ndarray:
@@ -90,49 +157,91 @@ def read_map(store: Store, key: str, i: int) -> np.ndarray:
 
 def read_maps(store: Store, key: str, indices: Sequence[int]) -> np.ndarray:
     """The maps of images `indices`, float32 (len(indices), H, W), in that order. KeyNotFound beyond the last."""
-    array = _opened(store, key, read_only=True)
+    array = _opened(store, key)
     for i in indices:
         if not 0 <= i < array.shape[0]:
             raise KeyNotFound(
                 f"map {i} of {store.address(key)} is not there: it holds 0 to {array.shape[0] - 1}. "
                 "Take the index from the score row."
             )
-    with _whole(store, key), translated(f"cannot read maps of {store.address(key)}"):
+    with _readable(store, key), translated(f"cannot read maps of {store.address(key)}"):
         found = array.oindex[np.asarray(indices, dtype=np.int64)]
     return np.asarray(found, dtype=np.float32)
 
 
-class _WholeShards(WrapperStore[Any]):
-    """Says that no shard is there yet, so that a whole one is written without reading the old one first.
-
-    zarr reads the shard before every write, even if all of it is written: a needless request, and one that
-    fails if a killed writer left half a shard.
-    """
-
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        return None if key.startswith("c/") else await super().get(key, prototype, byte_range)
-
-
-def _opened(store: Store, key: str, *, read_only: bool) -> zarr.Array[Any]:
-    zarr_store = store.zarr_store(key, read_only=read_only)
-    if not read_only:
-        zarr_store = _WholeShards(zarr_store)
-    with _whole(store, key), translated(f"cannot open the maps {store.address(key)}"):
+def _opened(store: Store, key: str) -> zarr.Array[Any]:
+    with _readable(store, key), translated(f"cannot open the maps {store.address(key)}"):
         try:
-            return zarr.open_array(zarr_store, mode="r" if read_only else "r+", zarr_format=3)
+            return zarr.open_array(store.zarr_store(key, read_only=True), mode="r", zarr_format=3)
         except (FileNotFoundError, ArrayNotFoundError) as e:
-            raise KeyNotFound(f"{store.address(key)}: there are no maps. Create them with create_maps().") from e
+            raise _missing(store, key) from e
+
+
+def _description(store: Store, key: str) -> bytes:
+    try:
+        return store.read(description_key(key))
+    except KeyNotFound as e:
+        raise _missing(store, key) from e
+
+
+def _missing(store: Store, key: str) -> KeyNotFound:
+    return KeyNotFound(
+        f"{store.address(key)}: there are no maps, for their description, {_DESCRIPTION}, is not there. If they are "
+        f"of sealed scores, this makes it again: {_mend(key)}"
+    )
+
+
+def _metadata(description: bytes) -> dict[str, Any]:
+    """What zarr makes of a description, in plain values: two that it reads alike are equal."""
+    found = ArrayV3Metadata.from_dict(json.loads(description))
+    return cast(dict[str, Any], json.loads(found.to_buffer_dict(default_buffer_prototype())[_DESCRIPTION].to_bytes()))
+
+
+def _buffers(objects: Mapping[str, bytes]) -> dict[str, Buffer]:
+    """What a MemoryStore holds."""
+    kind = default_buffer_prototype().buffer
+    return {name: kind.from_bytes(data) for name, data in objects.items()}
+
+
+def _shard_name(index: int) -> str:
+    return f"c/{index}/0/0"
+
+
+def _mend(key: str) -> str:
+    """The command that makes the maps under `key` again."""
+    found = layout.map_partition(description_key(key))
+    if found is None:
+        return "rd-inspect backfill --mend"
+    category, day, _ = found
+    version = key.split("/")[3]
+    return f"rd-inspect backfill --from {day} --to {day} --category {category} --model {version} --mend"
 
 
 @contextmanager
-def _whole(store: Store, key: str) -> Iterator[None]:
-    """What zarr raises for bytes that are no array, as CorruptObject."""
+def _readable(store: Store, key: str) -> Iterator[None]:
+    """What zarr raises for bytes that are no array, or not those that were written, as CorruptObject."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, RuntimeError) as e:
+    except _UNREADABLE as e:
         raise CorruptObject(
-            f"{store.address(key)} does not read as maps: {e}. Score the partition's images again."
+            f"{store.address(key)} does not read as maps: {e}. These images have no heatmap and no pixel figure, "
+            f"their scores stay. Make the maps again: {_mend(key)}"
         ) from e
+
+
+def _refuse_other_grid(store: Store, key: str, wanted: bytes, *grid: tuple[int, int, int]) -> None:
+    """StorageError if the array that is there is of another shape or shards; one that does not read is made anew."""
+    try:
+        found = _opened(store, key)
+    except CorruptObject:
+        store.write(description_key(key), wanted)
+        return
+    if (found.shape, found.shards) != grid:
+        raise StorageError(
+            f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not {grid[0]} in "
+            f"{grid[1]}: batches would land in each other's rows. Plan again, so that the maps get a store of their "
+            "own."
+        )
 
 
 def _refuse_partial_shard(array: zarr.Array[Any], address: str, index: int, maps: np.ndarray) -> None:

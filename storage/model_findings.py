@@ -60,6 +60,12 @@ def _version(
     except CorruptObject as e:
         yield Finding(f"model card is damaged: {e}", card_key, consequence, f"Restore it from a copy.{until}")
         return
+    try:
+        models.read_decision(store, category, version)
+    except CorruptObject as e:
+        lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
+        where = layout.decision_key(category, version)
+        yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
     why = _why_weights_are_wrong(store, category, version, card.get("weights_bytes"), deep=deep)
     if why:
         cure = f"Restore the file of SHA-256 {card.get('weights_sha256')} from a copy.{until}"

@@ -30,22 +30,23 @@ def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool
 
 def from_bytes(data: bytes, address: str) -> pa.Table:
     """The table in a Parquet file's bytes. CorruptObject if they are none."""
-    with _readable(address):
+    with readable(address):
         return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
 
 
 @contextmanager
 def opened(store: Store, key: str) -> Iterator[pq.ParquetFile]:
     """The Parquet file under `key`, to read some of it: only its footer is read so far."""
-    with store.open(key) as file, _readable(store.address(key)):
+    with store.open(key) as file, readable(store.address(key)):
         yield pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
 
 
 @contextmanager
-def _readable(address: str) -> Iterator[None]:
+def readable(address: str) -> Iterator[None]:
+    """What pyarrow raises for bytes that are no such table as CorruptObject."""
     try:
         yield
-    except (pa.ArrowException, OSError) as e:
+    except (pa.ArrowException, OSError, ValueError) as e:  # of ValueErrors, text that is not UTF-8
         if isinstance(e, OSError) and e.errno is not None:
             raise  # the file system's; pyarrow tells of a damaged page by a bare OSError
         raise CorruptObject(

@@ -73,6 +73,16 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """The maps of a batch as they were written: one object."""
+
+    digest: str
+    """SHA-256 (hex) of its bytes"""
+    size: int
+    """bytes"""
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a scored batch reports of itself. Never arrays."""
 

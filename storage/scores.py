@@ -6,19 +6,23 @@ and pyarrow pass partitioning=None: they would read the same column from the pat
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 
 import pyarrow as pa
 
 from storage import parquet
 from storage.errors import CorruptObject
+from storage.records import Shard
 from storage.store import Store
 
 SCHEMA_VERSION = 4
 """2 added the image statistics; 3 the decision, its review band, and where the defects are; 4 where the edges lie"""
+_MAPS = b"maps"
+"""in a part's footer: the object with the batch's maps"""
 STATUSES = ("ok", "unreadable", "rejected")
 DECISIONS = ("accept", "review", "reject")
 
@@ -130,14 +134,16 @@ _SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "i
 _SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area", "edge_centre_x", "edge_centre_y")
 
 
-def write_part(store: Store, key: str, rows: Sequence[ScoreRow]) -> tuple[str, int]:
-    """Write a batch's rows as one Parquet file in one step.
+def write_part(store: Store, key: str, rows: Sequence[ScoreRow], maps: Shard | None = None) -> tuple[str, int]:
+    """Write a batch's rows as one Parquet file in one step; its footer names the batch's `maps`.
 
     Returns SHA-256 (hex) of its bytes, the same for the same rows, and the number of rows. CorruptObject if a
     row contradicts itself (see `validate`); then nothing is written.
     """
     table = to_table(rows)
     validate(table)
+    if maps is not None:
+        table = table.replace_schema_metadata({**(SCHEMA.metadata or {}), _MAPS: json.dumps(asdict(maps)).encode()})
     data = parquet.to_bytes(table)
     store.write(key, data)
     return hashlib.sha256(data).hexdigest(), len(rows)
@@ -150,15 +156,36 @@ def read_part(store: Store, key: str) -> pa.Table:
 
 def part_of_bytes(data: bytes, address: str) -> pa.Table:
     """As `read_part`, of a part's bytes; `address` names it in messages."""
-    return _of_schema(parquet.from_bytes(data, address), SCHEMA, address)
+    return part_with_maps(data, address)[0]
+
+
+def part_with_maps(data: bytes, address: str) -> tuple[pa.Table, Shard | None]:
+    """As `part_of_bytes`, and the maps that the part names."""
+    found = parquet.from_bytes(data, address)
+    with parquet.readable(address):
+        return _of_schema(found, SCHEMA, address), _maps_named(found.schema, address)
 
 
 def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:
     """As `read_part`, of these columns alone: of a large part only they are fetched."""
+    return columns_with_maps(store, key, names)[0]
+
+
+def columns_with_maps(store: Store, key: str, names: Sequence[str]) -> tuple[pa.Table, Shard | None]:
+    """As `read_columns`, and the maps that the part names."""
     wanted = pa.schema([SCHEMA.field(name) for name in names])
     with parquet.opened(store, key) as file:
         there = [name for name in names if name in file.schema_arrow.names]
-        return _of_schema(file.read(columns=there), wanted, store.address(key))
+        address = store.address(key)
+        return _of_schema(file.read(columns=there), wanted, address), _maps_named(file.schema_arrow, address)
+
+
+def _maps_named(schema: pa.Schema, address: str) -> Shard | None:
+    kept = (schema.metadata or {}).get(_MAPS)
+    try:
+        return None if kept is None else Shard(**json.loads(kept))
+    except (ValueError, TypeError) as e:
+        raise CorruptObject(f"{address} names no maps that could be ({e}). Score the batch again.") from e
 
 
 def read_scores(store: Store, keys: Sequence[str]) -> pa.Table:

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 
 from storage import labels, layout, manifests, models, seals
-from storage.damage import DamagedManifest, partition_damage
+from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
 from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries, find_old_trainings
@@ -121,21 +121,31 @@ def _seal_findings(
     where = seal.partition
     readable = True
     for one in partition_damage(store, seal, deep=scope.deep):
-        if isinstance(one, DamagedManifest):
-            readable = False
-            rebuild = f"remove {_seal_key(where)} and it, then: {_backfill(store, where)}"
-            cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
-            yield Finding(
-                f"manifest is damaged: {one.why}", one.where, "no run can score late images of the day", cure
-            )
-            continue
-        kind = "part is damaged" if one.where == one.part.key else "maps are damaged"
-        lost = "its rows cannot be trusted" if one.where == one.part.key else "its scores have no picture"
-        yield Finding(f"{kind}: {one.why}", one.where, lost, f"{_backfill(store, where)} --mend")
+        readable = readable and not isinstance(one, DamagedManifest)
+        yield _damage_finding(store, seal.partition, one)
     if readable:
         yield from _double_rows(store, seal)
         in_force = champions.get(where.category) == where.model_version
         yield from _image_findings(store, images, seal, tell, in_force=in_force)
+
+
+def _damage_finding(store: Store, where: Partition, one: Damage) -> Finding:
+    score_again, late = _backfill(store, where), "no run can score late images of the day"
+    match one:
+        case WrongSeal():
+            cure = f"Remove it, then: {score_again}. Finished parts are taken up again"
+            return Finding(f"seal is wrong: {one.why}", one.where, "what it seals is counted or read wrongly", cure)
+        case DamagedManifest():
+            rebuild = f"remove {_seal_key(where)} and it, then: {score_again}"
+            cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
+            return Finding(f"manifest is damaged: {one.why}", one.where, late, cure)
+        case DamagedDescription():
+            lost = "none of its maps can be seen; they may be whole"
+            return Finding(f"maps are damaged: {one.why}", one.where, lost, f"{score_again} --mend")
+        case DamagedBatch():
+            kind = "part is damaged" if one.where == one.part.key else "maps are damaged"
+            lost = "its rows cannot be trusted" if one.where == one.part.key else "its scores have no picture"
+            return Finding(f"{kind}: {one.why}", one.where, lost, f"{score_again} --mend")
 
 
 def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:

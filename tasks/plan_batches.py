@@ -135,14 +135,6 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], seal: 
         height=job.model.height,
         width=job.model.width,
         batch_size=plan.batch_size,
-        attributes={
-            "category": job.category,
-            "run_date": job.run_date.isoformat(),
-            "model_version": job.model.version,
-            "manifest": plan.manifest,
-            "threshold": job.model.threshold,
-            "engine": plan.engine,
-            "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
-        },
+        attributes=anomaly_maps.plan_attributes(plan, job.model.threshold),
     )
     return plan

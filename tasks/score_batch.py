@@ -109,13 +109,15 @@ def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
 
 
 def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None:
-    """The receipt of a part an earlier, interrupted run has written whole, or None."""
+    """The receipt of a part an earlier, interrupted run has written whole and whose maps are still those it names, or
+    None: then the batch is scored."""
     try:
         data = store.read(key)
-        table = scores.read_part(store, key)
+        table, maps = scores.part_with_maps(data, store.address(key))
+        written = anomaly_maps.shard_of(store.read(anomaly_maps.shard_key(batch.plan.map_store, batch.index)))
     except (KeyNotFound, CorruptObject):  # a damaged part is written again
         return None
-    if table.num_rows != batch.stop - batch.start:
+    if table.num_rows != batch.stop - batch.start or maps != written:
         return None
     counts = Counter(table["status"].to_pylist())
     anomalous = sum(flag is True for flag in table["is_anomalous"].to_pylist())
@@ -143,9 +145,9 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
         seconds["forward"] += time.perf_counter() - started
         tell(Progress(stage="inspect", category=partition.category, done=len(chunk), total=None))
     started = time.perf_counter()
-    anomaly_maps.write_batch_maps(store, batch.plan.map_store, batch.index, maps)
+    shard = anomaly_maps.write_batch_maps(store, batch.plan.map_store, batch.index, maps)
     rows = [_row(batch, scorer, batch.start + i, one) for i, one in enumerate(scored)]
-    digest, count = scores.write_part(store, key, rows)
+    digest, count = scores.write_part(store, key, rows, shard)
     seconds["write"] += time.perf_counter() - started
     statuses = Counter(row.status for row in rows)
     return Receipt(

@@ -12,7 +12,7 @@ _MOST_LINES = 20
 def backfill_table(run: BackfillRun) -> Table:
     """The grid as the backfill left it, and what could not be done."""
     table = grid_table(run.after)
-    did = f"{run.scored} images scored, {run.mended} batches mended"
+    did = f"{run.scored} images scored, {run.mended} damages mended"
     todo = f"{len(run.before.undone)} to do" if run.outcome == "dry run" else did
     table.title = f"{run.outcome}, {todo}; {table.title}"
     told = [f"{one.category} {one.run_date or ''}: {one.why}" for one in run.problems[:_MOST_LINES]]

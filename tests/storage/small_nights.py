@@ -18,6 +18,7 @@ DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 SIZE = 8
 BATCH = 2
+THRESHOLD = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Night:
 
 
 def put_model(store: Store, category: str = "cloth", version: str = "v1", *, champion: bool = True) -> None:
-    card = {"preprocessing": "p1", "model": {"image_height": SIZE, "image_width": SIZE}}
+    size = {"image_height": SIZE, "image_width": SIZE}
+    card = {"preprocessing": "p1", "model": size, "threshold": {"value": THRESHOLD}}
     models.publish_model(store, category, version, f"weights of {version}".encode(), card)
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
@@ -53,7 +55,10 @@ def put_night(
         store, partition, there, preprocessing="p1", batch_size=BATCH, run_id="run-1", planned_at=NOW,
         supersedes=before.digest if before else None,
     )  # fmt: skip
-    anomaly_maps.create_maps(store, plan.map_store, images=plan.images, height=SIZE, width=SIZE, batch_size=BATCH)
+    anomaly_maps.create_maps(
+        store, plan.map_store, images=plan.images, height=SIZE, width=SIZE, batch_size=BATCH,
+        attributes=anomaly_maps.plan_attributes(plan, THRESHOLD),
+    )  # fmt: skip
     count = -(-plan.images // BATCH)
     parts = tuple(_batch(store, plan, index) for index in range(count if batches is None else batches))
     if seal:
@@ -63,6 +68,7 @@ def put_night(
             SealedPlan(
                 plan.manifest, plan.digest, plan.map_store, n, n - 1, 1, 0, 0, parts, "run-1", NOW,
                 supersedes=plan.supersedes,
+                manifest_digest=content_digest(store.read(plan.manifest)),
             ),
         )  # fmt: skip
     return Night(partition, plan, parts)
@@ -79,10 +85,10 @@ def _batch(store: Store, plan: Plan, index: int) -> SealedPart:
     for i, row in enumerate(rows):
         if row.status != "ok":
             maps[i] = np.nan
-    anomaly_maps.write_batch_maps(store, plan.map_store, index, maps)
+    shard = anomaly_maps.write_batch_maps(store, plan.map_store, index, maps)
     where = plan.partition
     key = layout.part_key(where.category, where.run_date, where.model_version, batch_digest(plan.digest, index))
-    digest, count = scores.write_part(store, key, rows)
+    digest, count = scores.write_part(store, key, rows, shard)
     return SealedPart(key, count, digest)
 
 
@@ -98,9 +104,10 @@ def _row(plan: Plan, i: int, image: ObjectInfo, digest: str | None, score: float
     return ScoreRow(
         image_key=image.key, etag=image.etag, content_digest=digest,
         category=plan.partition.category, run_date=plan.partition.run_date, captured_at=NOW,
-        model_version=plan.partition.model_version, preprocessing="p1", score=score if ok else None, threshold=2.0,
-        p_value=0.5 if ok else None, is_anomalous=False if ok else None, status="ok" if ok else "unreadable",
-        error=None if ok else "cut off", map_store=plan.map_store, map_index=i if ok else None,
+        model_version=plan.partition.model_version, preprocessing="p1", score=score if ok else None,
+        threshold=THRESHOLD, p_value=0.5 if ok else None, is_anomalous=False if ok else None,
+        status="ok" if ok else "unreadable", error=None if ok else "cut off",
+        map_store=plan.map_store, map_index=i if ok else None,
         anomalous_area=0.0 if ok else None, image_height=SIZE if ok else None, image_width=SIZE if ok else None,
         scored_at=NOW, run_id=plan.run_id,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -55,6 +56,17 @@ def flip(store: Store, key: str) -> None:
     store.write(key, bytes(data))
 
 
+def edit(store: Store, key: str, old: bytes, new: bytes) -> None:
+    data = store.read(key)
+    assert old in data
+    store.write(key, data.replace(old, new))
+
+
+def edited_decision(store: Store, night: Night) -> None:
+    models.publish_decision(store, "cloth", "v1", {"promote": False})
+    edit(store, layout.decision_key("cloth", "v1"), b"false", b"true")
+
+
 def rewritten(store: Store, key: str, change: Callable[[dict], object]) -> None:
     """Another content of our JSON, with the digest of just that."""
     content = checked_json.from_bytes(store.read(key), key, "ours")
@@ -77,8 +89,33 @@ def twice(store: Store, night: Night) -> None:
 
 
 def other_maps(store: Store, night: Night) -> None:
-    maps = np.full((2, SIZE, SIZE), 3, np.float32)
-    anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, maps)
+    """Of a batch whose part and seal say that they are its own."""
+    shard = anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, np.full((2, SIZE, SIZE), 3, np.float32))
+    part = night.parts[1]
+    digest, _ = scores.write_part(store, part.key, scores.to_rows(scores.read_part(store, part.key)), shard)
+    reseal(store, lambda seal: seal["plans"][0]["parts"][1].update(digest=digest))
+
+
+def swapped_shards(store: Store, night: Night) -> None:
+    first, second = (anomaly_maps.shard_key(night.plan.map_store, i) for i in (0, 1))
+    kept = store.read(first)
+    store.write(first, store.read(second))
+    store.write(second, kept)
+
+
+def changed_rows(**values: object) -> "Damage":
+    """The first part's rows with other values: a part all the same, that names the same maps."""
+
+    def change(store: Store, night: Night) -> None:
+        key = night.parts[0].key
+        table, shard = scores.part_with_maps(store.read(key), key)
+        scores.write_part(store, key, [replace(row, **values) for row in scores.to_rows(table)], shard)
+
+    return change
+
+
+def reseal(store: Store, change: Callable[[dict], object]) -> None:
+    rewritten(store, layout.seal_key("cloth", DAY, "v1"), change)
 
 
 def wrong_shape(store: Store, night: Night) -> None:
@@ -98,12 +135,51 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
     ),
     "a row twice": (twice, "its rows are not those", "--mend", False),
     "shard gone": (lambda s, n: s.remove(f"{n.plan.map_store}/c/1/0/0"), "shard 1 is gone", "--mend", False),
-    "shard cut": (lambda s, n: cut(s, f"{n.plan.map_store}/c/1/0/0"), "maps are damaged", "--mend", True),
+    "shard cut": (lambda s, n: cut(s, f"{n.plan.map_store}/c/1/0/0"), "327 bytes, and its part", "--mend", False),
+    "shard flipped": (lambda s, n: flip(s, f"{n.plan.map_store}/c/1/0/0"), "has the SHA-256", "--mend", True),
+    "shards swapped": (swapped_shards, "has the SHA-256", "--mend", True),
     "maps of others": (other_maps, "2 maps are not those of their rows", "--mend", True),
+    "row of another day": (changed_rows(run_date=date(2026, 3, 1)), "is of Partition", "--mend", False),
+    "row judged otherwise": (changed_rows(threshold=3.0), "and the model card has 2.0", "--mend", False),
+    "row decided otherwise": (changed_rows(is_anomalous=True), "says is_anomalous = True", "--mend", False),
+    "map of another image": (changed_rows(map_index=1), "names map 1 of maps", "--mend", False),
     "array gone": (lambda s, n: s.remove(f"{n.plan.map_store}/zarr.json"), "zarr.json, is gone", "--mend", False),
-    "array of another shape": (wrong_shape, "the array is", "--mend", False),
+    "array of another shape": (wrong_shape, "the array's shape is", "--mend", False),
     "manifest cut": (lambda s, n: cut(s, n.plan.manifest), "manifest is damaged", "from a copy", False),
     "seal cut": (lambda s, n: cut(s, layout.seal_key("cloth", DAY, "v1")), "seal is damaged", MEND, False),
+    "seal edited": (
+        lambda s, n: edit(s, layout.seal_key("cloth", DAY, "v1"), b'"rows": 2', b'"rows": 1'),
+        "edited or damaged", MEND, False,
+    ),
+    "seal of fewer rows": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0]["parts"][0].update(rows=1)),
+        "parts with [1, 2, 1] rows, and the manifest's batches have [2, 2, 1]", MEND, False,
+    ),
+    "seal of fewer parts": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0]["parts"].pop()),
+        "parts with [2, 2] rows", MEND, False,
+    ),
+    "seal of fewer images": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(images=4, ok=3)),
+        "it names 4 images", MEND, False,
+    ),
+    "seal that does not add up": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(ok=5)), "but 5 ok, 1 unreadable", MEND, False,
+    ),
+    "seal of other counts": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(ok=3, rejected=1)),
+        "3 ok, 1 unreadable, 1 rejected, 0 anomalous, and its parts have 4 ok", MEND, False,
+    ),
+    "seal of more alarms": (
+        lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(anomalous=1)), "1 anomalous, and", MEND, False,
+    ),
+    "seal of another format": (
+        lambda s, n: reseal(s, lambda seal: seal.update(schema_version=2)), "format 2", MEND, False,
+    ),
+    "card edited": (
+        lambda s, n: edit(s, layout.card_key("cloth", "v1"), b"2.0", b"2.5"), "edited or damaged", "rollback", False,
+    ),
+    "decision edited": (edited_decision, "decision is damaged", "copy", False),
     "card gone": (lambda s, n: s.remove(layout.card_key("cloth", "v1")), "model card is gone", "rollback", False),
     "weights gone": (lambda s, n: s.remove(layout.weights_key("cloth", "v1")), "they are gone", "rollback", False),
     "weights cut": (lambda s, n: cut(s, layout.weights_key("cloth", "v1")), "the card promises", "rollback", False),
@@ -129,8 +205,7 @@ def test_each_damage_is_told_with_its_cure(local: LocalStore, night: Night, name
     shallow, deep = wrong(local, deep=False), wrong(local)
     assert deep
     assert any(words in one.what and cure in one.cure for one in shallow + deep), shallow + deep
-    # What concerns the array as a whole is told of each of its batches, for each is to be mended.
-    assert len({(one.where, one.what) for one in deep}) == 1
+    assert len({one.where for one in deep}) == 1
     assert bool(shallow) != deep_only
 
 
@@ -151,6 +226,40 @@ def test_an_image_that_is_sealed_twice_as_the_same_picture_is_told(
     assert (found.what, found.consequence) == (
         f"2 images are sealed twice, such as {layout.image_key('cloth', DAY, 'a')!r}", "they count twice",
     )  # fmt: skip
+
+
+def test_a_seal_that_names_no_plan_or_one_twice_is_wrong(local: LocalStore, night: Night) -> None:
+    reseal(local, lambda seal: seal["plans"].append(seal["plans"][0]))
+    assert f"names {night.plan.digest} twice" in " ".join(one.what for one in wrong(local, deep=False))
+    reseal(local, lambda seal: seal.update(plans=[]))
+    assert "seal is wrong: it names no plan" in [one.what for one in wrong(local, deep=False)]
+
+
+def test_no_flipped_bit_passes(local: LocalStore, night: Night) -> None:
+    """One place in each object of each kind, drawn once; `python -m benchmarks.flipped_bits` tries many."""
+    models.publish_decision(local, "cloth", "v1", {"promote": True})
+    random = np.random.default_rng(0)
+    for key in [info.key for info in local.list("") if not info.key.startswith("images/")]:
+        whole = local.read(key)
+        flipped = bytearray(whole)
+        place = int(random.integers(8 * len(whole)))
+        flipped[place // 8] ^= 1 << place % 8
+        local.write(key, bytes(flipped))
+        assert wrong(local), (key, place)
+        local.write(key, whole)
+    assert wrong(local) == []
+
+
+def test_a_version_that_is_not_in_force_is_looked_at_too(local: LocalStore, night: Night) -> None:
+    put_model(local, version="v0", champion=False)
+    edit(local, layout.card_key("cloth", "v0"), b"2.0", b"2.5")
+    assert [(one.where, "edited" in one.what) for one in wrong(local)] == [(layout.card_key("cloth", "v0"), True)]
+
+
+def test_a_card_written_anew_with_another_threshold_is_seen_by_its_rows(local: LocalStore, night: Night) -> None:
+    rewritten(local, layout.card_key("cloth", "v1"), lambda card: card["threshold"].update(value=2.5))
+    told = [one.what for one in wrong(local, deep=False)]
+    assert len([what for what in told if "threshold 2.0, and the model card has 2.5" in what]) == 3
 
 
 def test_of_two_batches_each_is_told(local: LocalStore, night: Night) -> None:
