@@ -142,11 +142,16 @@ def write_part(store: Store, key: str, rows: Sequence[ScoreRow], maps: Shard | N
     """
     table = to_table(rows)
     validate(table)
-    if maps is not None:
-        table = table.replace_schema_metadata({**(SCHEMA.metadata or {}), _MAPS: json.dumps(asdict(maps)).encode()})
-    data = parquet.to_bytes(table)
+    data = part_bytes(table, maps)
     store.write(key, data)
     return hashlib.sha256(data).hexdigest(), len(rows)
+
+
+def part_bytes(table: pa.Table, maps: Shard | None) -> bytes:
+    """What `write_part` writes."""
+    if maps is not None:
+        table = table.replace_schema_metadata({**(SCHEMA.metadata or {}), _MAPS: json.dumps(asdict(maps)).encode()})
+    return parquet.to_bytes(table)
 
 
 def read_part(store: Store, key: str) -> pa.Table:
