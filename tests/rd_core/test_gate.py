@@ -20,8 +20,10 @@ from rd_core.gate import (
     Cost,
     FrozenScores,
     GateSettings,
+    _not_worse,
     judge,
 )
+from rd_core.metrics.paired_bootstrap import Difference
 from tests.examples import examples
 
 COST = Cost(0.1, 1000)
@@ -233,11 +235,45 @@ def test_golden_normals_that_alarm_are_a_refusal():
     loud = np.where(np.arange(24) < 4, 9.0, calm)  # one or two of 24 are to be expected
     assert refusals(decide(frozen, golden=(calm, loud))) == [GOLDEN]
     assert decide(frozen, golden=(loud, calm)).promote
+    two = np.where(np.arange(24) < 2, 9.0, calm)  # more than promised, but not beyond chance
+    assert decide(frozen, golden=(calm, two)).promote
     assert decide(frozen, golden=(calm[:0], calm[:0])).promote
     with pytest.raises(ValueError, match="not finite"):
         decide(frozen, golden=(calm, np.full(24, np.nan)))
     with pytest.raises(ValueError, match="do not match"):
         decide(frozen, golden=(calm, calm[1:]))
+
+
+def test_golden_normals_alarm_by_each_models_own_threshold():
+    frozen = better(champion_threshold=1.0, candidate_threshold=2.0)
+    between, at_its_own = np.full(24, 1.5), np.full(24, 2.0)
+    found = check(decide(frozen, golden=(between, at_its_own)), GOLDEN)
+    assert (found.champion, found.candidate, found.passed) == (1.0, 0.0, True)  # one equal to it is no alarm
+    assert found.margin == frozen.alpha
+    assert not found.gained
+    assert found.words == "0 of 24 normals alarm, as promised; 24 did before; 24 golden normals"
+    above = check(decide(frozen, golden=(between - 1, at_its_own + 0.01)), GOLDEN)
+    assert (above.champion, above.candidate, above.passed) == (0.0, 1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "passed", "gained"),
+    [
+        (-0.02, 0.3, False, False),  # the margin itself may not be lost
+        (-0.019, 0.3, True, False),
+        (-0.3, 0.5, False, False),  # measured better, not proven to be no worse
+        (0.0, 0.3, True, False),
+        (0.001, 0.3, True, True),
+        (np.nan, 0.3, False, False),
+    ],
+)
+def test_not_worse_and_better_go_by_the_lower_bound_alone(low, high, passed, gained):
+    found = _not_worse("AUPRO", Difference(0.5, 0.6, low, high), 0.02)
+    assert (found.passed, found.gained) == (passed, gained)
+    assert (found.champion, found.candidate, found.high, found.margin) == (0.5, 0.6, high, 0.02)
+    assert found.difference == pytest.approx(0.1)
+    assert found.low == low or (found.low is None and np.isnan(low))
+    assert f"0.5000 to 0.6000, +0.1000; at worst {low:+.4f}, and -0.0200 is the most" in found.words
 
 
 def test_regions_that_are_found_less_well_are_a_refusal():

@@ -167,3 +167,68 @@ def test_few_new_parts_are_placed_with_the_others():
     names = [f"{i}.png" for i in range(60)]
     found = split_old_and_new(names, names, [i >= 55 for i in range(60)], test=0.1)
     assert found == split(names, names, test=0.1)
+
+
+@pytest.mark.parametrize(
+    ("count", "test", "expected"),
+    [
+        (8, 0.0, (4, 1, 3, 0)),  # 2.8 calibrate: rounded, not cut
+        (8, 0.05, (3, 1, 3, 1)),  # 0.8 stop, 0.4 are held out: one each at least
+        (16, 0.1, (6, 2, 6, 2)),  # 1.6 of each
+        (17, 0.1, (7, 2, 6, 2)),  # 5.95 calibrate
+    ],
+)
+def test_the_shares_of_new_parts_are_rounded_and_one_at_least(count, test, expected):
+    names = [f"{i}.png" for i in range(8 + count)]
+    new = [i >= 8 for i in range(len(names))]
+    found = split_old_and_new(names, names, new, test=test)
+    sets = found.train, found.early_stop, found.calibration, found.test
+    assert tuple(sum(new[i] for i in chosen) for chosen in sets) == expected
+
+
+def test_new_parts_go_by_the_hash_of_their_names_and_the_seed():
+    names = [f"{i}.png" for i in range(60)]
+    new = [i >= 20 for i in range(60)]
+    first, other = (split_old_and_new(names, names, new, test=0.1, seed=seed) for seed in (0, 1))
+    assert {i for i in first.calibration if new[i]} != {i for i in other.calibration if new[i]}
+    assert {i for i in first.calibration if not new[i]} != {i for i in other.calibration if not new[i]}
+    held = sorted(i for i in first.calibration if new[i])
+    assert held[-1] - held[0] > len(held)  # no run of the names
+    backwards = split_old_and_new(names[::-1], names[::-1], new[::-1], test=0.1)
+    assert [{names[::-1][i] for i in chosen} for chosen in (backwards.calibration, backwards.test)] == [
+        {names[i] for i in chosen} for chosen in (first.calibration, first.test)
+    ]
+
+
+@pytest.mark.parametrize(("old", "old_parts", "new"), [(8, 3, 7), (7, 7, 20), (8, 2, 20)])
+def test_too_few_of_either_are_placed_together_by_the_same_seed(old, old_parts, new):
+    parts = [f"o{i % old_parts}" for i in range(old)] + [f"n{i}" for i in range(new)]
+    names = [f"{i}.png" for i in range(old + new)]
+    is_new = [i >= old for i in range(old + new)]
+    for seed in (0, 1):
+        assert split_old_and_new(names, parts, is_new, test=0.1, seed=seed) == split(
+            names, parts, test=0.1, seed=seed
+        )
+    with pytest.raises(ValueError, match="shorter"):
+        split_old_and_new(names, parts, is_new[1:], test=0.1)
+
+
+def test_just_enough_of_both_are_shared_out_by_themselves():
+    parts = [f"o{i % 3}" for i in range(8)] + [f"n{i}" for i in range(20)]
+    names = [f"{i}.png" for i in range(28)]
+    found = split_old_and_new(names, parts, [i >= 8 for i in range(28)], test=0.1)
+    new = [sum(i >= 8 for i in chosen) for chosen in (found.train, found.early_stop, found.calibration, found.test)]
+    assert new == [9, 2, 7, 2]
+
+
+def test_a_set_that_would_be_empty_is_given_one_part_and_no_more():
+    names = list("abcdefgh")
+    found = split(names, names, early_stop=1e-9, calibration=1e-9)
+    assert (len(found.early_stop), len(found.calibration), len(found.train)) == (1, 1, 6)
+    crowded = split(names, names, early_stop=0.9, calibration=0.09)
+    assert (len(crowded.early_stop), len(crowded.calibration), len(crowded.train)) == (6, 1, 1)
+
+
+def test_names_that_are_no_unicode_have_their_place_too():
+    names = [f"{i}\udce4.png" for i in range(12)]
+    assert split(names, names).train

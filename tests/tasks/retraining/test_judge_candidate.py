@@ -120,16 +120,30 @@ def test_judging_again_gives_what_was_decided_whatever_was_labelled_since(store:
 
 
 def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> None:
-    names = ["train", "stop", "calibrated", "cand-train", "plain", "line-defect", "held-out", "old-test", "disputed"]
+    names = [
+        "train",
+        "stop",
+        "calibrated",
+        "cand-train",
+        "plain",
+        "line-defect",
+        "held-out",
+        "old-test",
+        "disputed",
+        "copy",
+    ]
     keys = {name: put(store, f"{name}.png", i, 1, 1) for i, name in enumerate(names)}
     seen = ["train", "stop", "calibrated", "cand-train"]
     evaluation = [keys[name] for name in (*seen, "plain", "disputed")]
     put_labels(store, "cloth", "evaluation", evaluation, purpose="evaluation")
     put_labels(store, "cloth", "bob", [keys["disputed"]], "anomalous", by="bob", labelled_at=NOW - timedelta(days=1))
     put_labels(store, "cloth", "defect", [keys["line-defect"]], "anomalous")
-    put_labels(store, "cloth", "training", [keys["held-out"], keys["old-test"], put(store, "other.png", 99, 1, 1)])
-    champion = {"data": {"train": [keys["train"]], "early_stop": [keys["stop"]], "calibration": [keys["calibrated"]]}}
-    candidate = {"data": {"train": [keys["cand-train"]], "test": [keys["held-out"], keys["train"], "images/x"]}}
+    others = [keys["old-test"], keys["copy"], put(store, "other.png", 99, 1, 1)]
+    put_labels(store, "cloth", "training", [keys["held-out"], *others])
+    of_champion = {"early_stop": [keys["stop"]], "calibration": [keys["calibrated"]], "duplicates": [keys["copy"]]}
+    champion = {"data": {"train": [keys["train"]], **of_champion}}
+    test = [keys["held-out"], keys["train"], keys["copy"], "images/x"]
+    candidate = {"data": {"train": [keys["cand-train"]], "test": test, "duplicates": [keys["held-out"]]}}
     found = frozen_set(store, "cloth", champion, candidate, None)
     assert {one.key: one.source for one in found.images} == {
         keys["plain"]: "evaluation", keys["line-defect"]: "defect", keys["held-out"]: "held out",
