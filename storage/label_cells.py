@@ -15,7 +15,7 @@ REQUIRED = ("image_key", "label")
 COLUMNS = (
     *REQUIRED, "mask_key", "labelled_by", "labelled_at", "kind", "purpose", "model_version", "score",
 )  # fmt: skip
-_MISSPELT = 0.8
+_MISSPELT = 0.85
 _LARGEST_SCORE = 3.4028234663852886e38
 """of float32, as which scores are kept"""
 

@@ -38,18 +38,28 @@ def csv_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, str]]]:
     The delimiter is that of comma, semicolon, tab and bar under which the header names the columns. Text is UTF-8, or
     what its byte order mark says. Rows without any cell are left out. StorageError names the line of what is wrong.
     """
+    header, columns, rows, delimiter = _headed(data, address)
+    for line, cells in rows:
+        where = f"{address}, line {line}"
+        _refuse_shape(cells, header, where)
+        _refuse_broken_cells(cells, columns, delimiter, where)
+        yield where, {name: cells[index].strip() for name, index in columns.items()}
+
+
+def csv_headings(data: bytes, address: str) -> list[str]:
+    """What the first line says of `csv_rows`. StorageError as there."""
+    return _headed(data, address)[0]
+
+
+def _headed(data: bytes, address: str) -> tuple[list[str], Mapping[str, int], Iterator[tuple[int, list[str]]], str]:
+    """(header, where our columns stand, the rows below it, the delimiter)."""
     text = _text(data, address)
     hinted, delimiter = _delimiter(text)
     rows = _rows(text, delimiter, address)
     if hinted:
         next(rows)
     _, header = next(rows, (0, []))
-    columns = columns_of(header, address)
-    for line, cells in rows:
-        where = f"{address}, line {line}"
-        _refuse_shape(cells, header, where)
-        _refuse_broken_cells(cells, columns, delimiter, where)
-        yield where, {name: cells[index].strip() for name, index in columns.items()}
+    return header, columns_of(header, address), rows, delimiter
 
 
 def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[str]]]:

@@ -53,6 +53,8 @@ class Imported:
     """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
     unheard: Mapping[str, int] = field(default_factory=dict)
     """how many answers have no place in a label, by type"""
+    columns: Sequence[str] = ()
+    """of a table that are none of ours: nothing in them was read"""
 
 
 def import_labels(
@@ -108,6 +110,7 @@ def import_labels(
         key=layout.labels_key(category, f"{name}.parquet") if new else None,
         elsewhere=export.elsewhere,
         unheard=export.unheard,
+        columns=() if suffix == ".json" else labels.other_columns(data, file_name),
     )
 
 

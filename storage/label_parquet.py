@@ -18,16 +18,25 @@ def parquet_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, obj
     Cells are text, numbers or times, cut to microseconds; None where there is none. StorageError names the column
     that holds none of these.
     """
-    try:
-        table = parquet.from_bytes(data, address)
-        headings = table.column_names
-    except _FAULTS as e:
-        raise CorruptObject(f"{address} is damaged: {_first_line(e)}. Write it again.") from e
+    table, headings = _read(data, address)
     columns = {
         name: _cells(table.column(index), name, address) for name, index in columns_of(headings, address).items()
     }
     for row in range(len(table)):
         yield f"{address}, row {row + 1}", {name: cells[row] for name, cells in columns.items()}
+
+
+def parquet_headings(data: bytes, address: str) -> list[str]:
+    """The names of all columns of `parquet_rows`. StorageError as there."""
+    return _read(data, address)[1]
+
+
+def _read(data: bytes, address: str) -> tuple[pa.Table, list[str]]:
+    try:
+        table = parquet.from_bytes(data, address)
+        return table, table.column_names
+    except _FAULTS as e:
+        raise CorruptObject(f"{address} is damaged: {_first_line(e)}. Write it again.") from e
 
 
 def _cells(column: pa.ChunkedArray, name: str, address: str) -> list[object]:

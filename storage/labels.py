@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from storage import annotators, label_cells, layout, parquet
 from storage.errors import StorageError, StoreNotFound, TransientFault
-from storage.label_csv import csv_rows
-from storage.label_parquet import parquet_rows
+from storage.label_csv import csv_headings, csv_rows
+from storage.label_parquet import parquet_headings, parquet_rows
 from storage.label_times import EARLIEST, is_possible, time_of
 from storage.litter import is_litter
 from storage.records import ObjectInfo
@@ -277,6 +277,12 @@ def said_in(data: bytes, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
             cells[name] = cells[name] and cells[name].lower()
         _refuse_label(to_label(cells, otherwise=EARLIEST, purpose="training"), where)
         yield where, cells
+
+
+def other_columns(data: bytes, address: str) -> list[str]:
+    """The headings of a file's columns that are none of ours: nothing in them is read. Else as for `said_in`."""
+    headings = parquet_headings if address.lower().endswith(".parquet") else csv_headings
+    return [one for one in headings(data, address) if one and label_cells.column_name(one) not in label_cells.COLUMNS]
 
 
 def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:

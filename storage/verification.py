@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 
-from storage import labels, layout, manifests, models, seals
+from storage import layout, manifests, models, seals
 from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
-from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
+from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StoreNotFound, TransientFault
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries, find_old_trainings
 from storage.images import list_images
+from storage.label_findings import label_findings
 from storage.model_findings import model_findings
-from storage.records import ObjectInfo, Partition
+from storage.records import Partition
 from storage.same_images import compare
 from storage.seals import Seal
 from storage.store import Store
@@ -76,7 +77,7 @@ def verify(
         for found in pool.map(lambda seal: list(_seal_findings(store, images, seal, champions, scope, tell)), sealed):
             findings += found
     findings += model_findings(store, in_use, scope.covers_category, deep=scope.deep)
-    findings += _label_findings(store, scope)
+    findings += label_findings(store, images, scope.covers_category, scope.covers)
     findings += _leftover_findings(store, scope)
     findings.sort(key=lambda one: (not one.wrong, one.where, one.what))
     promised = sum(plan.images for seal in sealed for plan in seal.plans)
@@ -181,37 +182,6 @@ def _image_findings(
         what = f"{len(gone)} images are gone since {version} scored them, such as {gone[0]!r}"
         lost = "they cannot be looked at or scored again; their rows stay"
         yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
-
-
-def _label_findings(store: Store, scope: Scope) -> Iterator[Finding]:
-    for category in labels.list_label_categories(store):
-        if scope.covers_category(category):
-            for info in labels.label_files(store, category):
-                yield from _label_file_findings(store, info)
-    for key in labels.unread_label_keys(store):
-        if scope.covers_category(key.split("/")[1]):
-            cure = "Bring it in with rd-inspect labels, or move it away."
-            yield Finding(f"{key} is no label file", key, "what it says counts nowhere", cure, wrong=False)
-
-
-def _label_file_findings(store: Store, info: ObjectInfo) -> Iterator[Finding]:
-    try:
-        wrong = labels.impossible_times(store, info)
-    except _FAULTS:
-        raise
-    except StorageError as e:
-        lost = "nothing of the category can be trained or evaluated, and queries go on without the file"
-        yield Finding(f"labels do not read: {e}", info.key, lost, "Correct or remove the file.")
-        return
-    if wrong:
-        first = wrong[0]
-        yield Finding(
-            f"{len(wrong)} labels of times that cannot be true, such as {first.labelled_at.isoformat()} of "
-            f"{first.image_key!r}",
-            info.key,
-            "they count as made when the file was written, so that a copy of the file would outvote later words",
-            "Correct labelled_at (in UTC), and bring the file in with rd-inspect labels.",
-        )
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:

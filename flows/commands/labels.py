@@ -95,6 +95,8 @@ def import_label_file(
         say(f"{category}: {counts or 'no labels'} by {done.people} people, {done.masks} masks{left_out}.")
         if done.elsewhere:
             say(f"Left out, for it is about other pictures of the tasks: {_counted(done.elsewhere)}.")
+        if done.columns:
+            say(f"Left out, for they are no columns of labels: {', '.join(done.columns)}.")
         if done.unheard:
             say(f"Left out, for a label has no place for it: {_counted(done.unheard)}.")
         say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else "All of them were there already.")

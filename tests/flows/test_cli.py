@@ -85,6 +85,9 @@ def test_models_lists_versions_and_prints_a_card(store: Store) -> None:
 
 
 def test_a_query_in_csv(store: Store) -> None:
+    store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n")
+    told = call("query", "SELECT count(*) AS n FROM labels", "--store", store.uri, "--format", "csv")
+    assert "n\n0\n" in told and "without labels/cloth/bad.csv" in told
     assert call("query", "SELECT 1 AS a, 'x,y' AS b", "--store", store.uri, "--format", "csv") == 'a,b\n1,"x,y"\n'
 
 

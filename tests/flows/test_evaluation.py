@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.evaluation import EvaluationFailed, NothingToEvaluate, evaluate, evaluate_if_labelled
+from storage.errors import StorageError
 from storage.filesystem import Store
 from tests.factories import DAY
 from tests.labelled_night import Shot, night, put_card, put_night
@@ -64,15 +65,19 @@ def artifact(key: str) -> str:
     return str(found[0].data)
 
 
-def test_a_partition_that_breaks_costs_no_other(plant: Store, scheduler: str) -> None:
+def test_a_partition_or_a_label_file_that_breaks_costs_no_other(plant: Store, scheduler: str) -> None:
     put_night(plant, "tile", night(3, 3, 3))
+    plant.write("labels/metal/bad.csv", b"image_key,label\na,okay\n")
     for part in (Path(plant.uri) / "scores").rglob("*category=tile/**/*.parquet"):
         part.write_bytes(b"broken")
     with pytest.raises(EvaluationFailed, match=f"tile of {DAY} by v1") as failed:
         evaluate(plant.uri, DAY, dask_address=scheduler)
     run = failed.value.run
     assert [one.category for one in run.categories] == ["cloth"]
-    assert f"tile of {DAY} by v1" in plant.read(run.report).decode()
+    page = plant.read(run.report).decode()
+    assert f"tile of {DAY} by v1" in page and "labels/metal/bad.csv, line 2" in page
+    with pytest.raises(StorageError, match=r"metal/bad\.csv, line 2"):  # nobody knows whether there is nothing to do
+        evaluate_if_labelled(plant.uri, LAST, dask_address=scheduler)
 
 
 def test_at_the_end_of_a_night_there_may_be_nothing_to_evaluate(plant: Store, scheduler: str) -> None:

@@ -209,6 +209,27 @@ def test_nights_and_words_that_come_meanwhile_are_seen(
     assert queue(desk) == ["borderline.png", "m.png"]
 
 
+def test_a_label_file_that_does_not_read_costs_no_other_word(
+    desk: Desk, store: LocalStore, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_LOOK_AGAIN_SECONDS", 0)
+    append_label(store, "cloth", Label(keys["far.png"], "normal", None, None, NOW), reviewer="Ann")
+    bad = "labels/cloth/bad.csv"
+    store.write(bad, b"image_key,label\na,okay\n")
+    asked = desk.queue("ann", None, 20, 0)
+    assert [row["name"].rpartition("/")[2] for row in asked["rows"]] == ["near.png", "borderline.png"]
+    assert (
+        len(asked["unread"]) == 1
+        and asked["unread"][0].startswith(f"{bad} does not read")
+        and "line 2" in asked["unread"][0]
+    )
+    assert say(desk, keys["near.png"], "anomalous")["word"] == "anomalous"
+    desk.undo({"key": keys["far.png"], "labelled_at": NOW.isoformat()}, "ANN")
+    store.write(bad, b"image_key,label\na,normal\n")
+    assert desk.unread(None) == []
+    assert desk.trail(None, 10, 0)[1] == 4
+
+
 def test_nothing_scored_yet(store: LocalStore, desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(store, store)
     assert desk.queue("ann", None, 20, 0) == {"rows": [], "left": 0, "kinds": [], "unread": []}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from storage import annotators, labels, parquet
 from storage.errors import StorageError
 from storage.filesystem import LocalStore
+from storage.label_findings import label_findings
 from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -162,6 +163,11 @@ def test_cells_of_other_types_are_refused_in_words(columns: dict[str, pa.Array],
         first_of(**columns)
 
 
+def test_columns_of_somebody_elses_are_named() -> None:
+    for name, data in (("t.csv", b"image_key,label,Store,Labelled At\n"), ("t.parquet", table_of(Store=pa.nulls(1)))):
+        assert labels.other_columns(data, name) == ["Store"]
+
+
 # Whatever a person's file holds ends in labels or in words
 
 
@@ -262,3 +268,33 @@ def test_a_bad_file_is_told_of_and_the_others_count(local: LocalStore) -> None:
     assert told == ["labels/c/bad.csv", "labels/c/worse.parquet"]
     with pytest.raises(StorageError, match=r"bad\.csv, line 2"):
         read_labels(local, "c")
+
+
+def test_labels_of_images_that_are_not_there_are_found(local: LocalStore) -> None:
+    day = "images/c/2026-03-02"
+    composed, apart = (unicodedata.normalize(form, f"{day}/prüfung.png") for form in ("NFC", "NFD"))
+    for key in (composed, f"{day}/1.png"):
+        local.write(key, b"an image")
+    for file, keys in (("fine", [composed, f"{day}/1.png"]), ("gone", [f"{day}/2.png", "1.png"]), ("apart", [apart])):
+        write_labels(local, "c", [Label(key, "normal", None, None, NOW) for key in keys], file)
+    found = list(label_findings(local, local, lambda _: True, lambda *_: True))
+    assert [(one.where, one.wrong) for one in found] == [
+        ("labels/c/apart.parquet", True),
+        ("labels/c/gone.parquet", False),
+    ]
+    assert "accents" in found[0].what and "2 labels are of images that are not there" in found[1].what
+    [other] = label_findings(local, local, lambda _: True, lambda *_: False)
+    assert "1 labels" in other.what
+
+
+def test_every_file_that_is_wrong_is_found(local: LocalStore) -> None:
+    for name in ("a.csv", "b.csv"):
+        local.write(f"labels/c/{name}", b"image_key,label\n1,okay\n")
+    local.write("labels/c/late.csv", b"image_key,label,labelled_at\nimages/c/2026-03-02/1,normal,9999-01-01\n")
+    local.write("labels/c/notes.txt", b"read me")
+    found = {one.where: one for one in label_findings(local, local, lambda _: True, lambda *_: False)}
+    assert [(key, one.wrong) for key, one in found.items()] == [
+        *((f"labels/c/{name}", True) for name in ("a.csv", "b.csv", "late.csv")),
+        ("labels/c/notes.txt", False),
+    ]
+    assert "9999-01-01" in found["labels/c/late.csv"].what

@@ -11,7 +11,7 @@ import pytest
 
 from storage import layout, scores
 from storage.compaction import merge_days
-from storage.errors import QueryError
+from storage.errors import QueryError, StorageError
 from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import Label, write_labels
 from storage.manifests import publish_plan
@@ -109,6 +109,19 @@ def test_a_picture_that_was_put_back_has_the_row_it_was_sealed_with_last(local: 
     for info in local.list("scores/"):
         local.remove(info.key)
     assert run_query(local, asked)["score"].to_pylist() == [3.0, 1.0]
+
+
+def test_a_label_file_that_does_not_read_is_told_of_and_people_are_named_in_one_way(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    for category, name in (("cloth", "Eva"), ("tile", "eva ")):
+        write_labels(store, category, [Label(f"images/{category}", "normal", None, name, NOW)], "x")
+    store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n")
+    told: list[str] = []
+    sql = "SELECT count(*) AS labels, count(DISTINCT labelled_by) AS people FROM labels"
+    assert run_query(store, sql, unread=lambda key, _: told.append(key)).to_pylist() == [{"labels": 2, "people": 1}]
+    assert told == ["labels/cloth/bad.csv"]
+    with pytest.raises(StorageError, match=r"bad\.csv, line 2"):
+        run_query(store, sql)
 
 
 def test_labels_and_seals_can_be_joined(store: Store, ok_row: ScoreRow) -> None:
