@@ -31,6 +31,9 @@ def _of_tasks(error: Exception) -> int | None:
     """Imported only here: these modules bring Prefect and the networks, seconds that most errors need not pay."""
     from tasks.image_folder import NotAnImageFolder
     from tasks.import_folder import ImportRefused
+    from tasks.preprocessing import OtherPreprocessing
     from tasks.training.fit_model import NoNormals
 
+    if isinstance(error, OtherPreprocessing):
+        return RUN_FAILED
     return WRONG_USE if isinstance(error, (NoNormals, NotAnImageFolder, ImportRefused)) else None

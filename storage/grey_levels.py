@@ -85,13 +85,18 @@ def scaled(values: NDArray[Any], kind: GreyKind, levels: GreyLevels) -> NDArray[
             "camera has fewer bits, set white_level (4095 of 12 bits) in categories.toml and train again; if it is "
             "that dark, set white_level = 65535"
         )
+    black = levels.black or 0.0
+    if black >= white or (kind.top is not None and white > kind.top):
+        raise UnreadableImage(
+            f"{kind.bits}-bit grey, of which black_level {black:g} and white_level {white:g} cannot be black and "
+            "white: the levels are another camera's. Correct them in categories.toml and train again"
+        )
     above = float(np.mean(values > white))
     if above > _MOST_ABOVE:
         raise UnreadableImage(
             f"{above:.0%} of the grey values (here {lowest:.9g} to {highest:.9g}) lie above white_level {white:g} "
             "and would be plain white: the level is another camera's. Correct it in categories.toml and train again"
         )
-    black = levels.black or 0.0
     if kind.top is None:
         grey = _linear(values, black, white)
     else:  # a table of all values is faster, and small

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from storage import layout, tiff_files
 from storage.errors import UnreadableImage
@@ -158,6 +158,9 @@ def _guarded(work: Callable[[], T]) -> T:
 
 
 def _load(data: bytes, max_pixels: int) -> _Picture:
+    ImageFile.LOAD_TRUNCATED_IMAGES = (
+        False  # other software in this process may have set it: half a picture, silently
+    )
     tiff_files.refuse_other_pictures(data)
     with _opened(data) as image:
         _refuse_size(image, max_pixels)
@@ -166,7 +169,7 @@ def _load(data: bytes, max_pixels: int) -> _Picture:
         _refuse_misread(image, raw_modes)
         grey = _grey_kind(image)
         is_wide = grey is None and any(";16" in mode for mode in raw_modes) and len(image.getbands()) > 1
-        is_lossy = image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and b"VP8L" not in data[:256])
+        is_lossy = image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and b"VP8L" not in data[:4096])
         image.load()
         return _Picture(ImageOps.exif_transpose(image), grey, is_wide, is_lossy)
 

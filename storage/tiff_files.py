@@ -72,7 +72,7 @@ def refuse_misread_pixels(image: Image.Image) -> None:
         why = f"{kind} with signed values, which would be read as unsigned"
     elif form != 1 and packed and tags.prefix == b"MM":
         why = f"{kind} of signed or floating-point values, compressed and big-endian, whose bytes would be mixed up"
-    elif image.mode in ("P", "PA") and 0 < max(colour_map, default=0) < 256:
+    elif image.mode in ("P", "PA") and max(colour_map, default=0) < 256:
         why = "a TIFF whose colour table has 8-bit values in place of 16-bit ones, so that all would be black"
     elif photometric == 6 and len(bits) == 3 and not packed and not _is_plain_ycbcr(tags):
         why = "an uncompressed TIFF in YCbCr of subsampled colours or of a narrowed range"

@@ -16,10 +16,17 @@ class OtherPreprocessing(Exception):
 
 def check_preprocessing(category: str, version: str, card: Mapping[str, Any]) -> None:
     """OtherPreprocessing unless the model of that card was made with the preprocessing of this release."""
+    if why := why_unusable(category, version, card):
+        raise OtherPreprocessing(why)
+
+
+def why_unusable(category: str, version: str, card: Mapping[str, Any]) -> str | None:
+    """Why the model of that card scores nothing any more, and the cure; None if it does."""
     made_with = card.get("preprocessing")
-    if made_with != PREPROCESSING_VERSION:
-        raise OtherPreprocessing(
-            f"Model {version} of {category} was made with the preprocessing {made_with!r}, and this release makes "
-            f"pixels by {PREPROCESSING_VERSION!r}: its threshold would not hold for them, so it scores nothing. "
-            f"Train again: rd-inspect train --category {category} --promote"
-        )
+    if made_with == PREPROCESSING_VERSION:
+        return None
+    return (
+        f"Model {version} of {category} was made with the preprocessing {made_with!r}, and this release makes "
+        f"pixels by {PREPROCESSING_VERSION!r}: its threshold would not hold for them, so it scores nothing. "
+        f"Train again: rd-inspect train --category {category} --promote"
+    )

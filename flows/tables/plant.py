@@ -16,6 +16,7 @@ from storage import models
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.queries import run_query
+from tasks.preprocessing import why_unusable
 
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
     from flows.inspection import InspectionRun
@@ -67,16 +68,21 @@ def models_table(store_uri: str, category: str | None) -> Table:
     """Every version of one category or of all, newest first."""
     store = _opened(store_uri)
     table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
+    problems = []
     for name in [category] if category else models.list_model_categories(store):
         champion = models.read_champion(store, name)
         for version in sorted(models.list_versions(store, name), reverse=True):
             card = models.read_card(store, name, version)
+            if champion and champion.version == version and (why := why_unusable(name, version, card)):
+                problems.append(why)
             model, threshold = card["model"], card["threshold"]
             table.add_row(
                 name, version, "yes" if champion and champion.version == version else "",
                 f"{model['image_height']}x{model['image_width']}",
                 f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", str(len(card["data"]["train"])),
             )  # fmt: skip
+    if problems:
+        table.caption = Text("\n".join(problems))
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
     return table

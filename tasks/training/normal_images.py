@@ -50,9 +50,9 @@ class NormalImages:
         reasons = []
         if self.unreadable:
             told = [f"{key}: {why}" for key, why in self.unreadable]
-            reasons.append(f"{len(told)} cannot be read ({_some(told)})")
+            reasons.append(f"{len(told)} unreadable ({_some(told)})")
         if self.duplicates:
-            reasons.append(f"{len(self.duplicates)} with the same bytes as another one ({_some(self.duplicates)})")
+            reasons.append(f"{len(self.duplicates)} duplicates of another one's bytes ({_some(self.duplicates)})")
         if not reasons:
             return None
         left = len(self.unreadable) + len(self.duplicates)

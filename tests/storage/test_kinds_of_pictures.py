@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from storage.errors import UnreadableImage
 from storage.images import decode, decode_mask
@@ -119,6 +119,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("16-bit, 0 is white, big-endian", tiff_of(GREY16, 0, order=">"), r"not taken.*photometric 0"),
     ("no word on what 0 is", tiff_file({**SMALL, 258: 8}, [bytes(42)]), "whether 0 is black or white"),
     ("16-bit planes", tiff_of(RGB.astype(np.uint16), 2, planes=True), "separate planes"),
+    ("planes multiplied by an alpha", tiff_of(four(RGB, 9), 2, t338=1, planes=True), "separate planes"),
     ("YCbCr planes", ycbcr(t530=(1, 1), planes=True), "YCbCr|separate planes"),
     ("YCbCr of fewer colours", ycbcr(t530=(2, 2)), "YCbCr of subsampled colours"),
     ("YCbCr that does not say so", ycbcr(), "YCbCr of subsampled colours"),
@@ -179,7 +180,6 @@ def test_levels_are_of_that_camera_or_refused() -> None:
         decode(half, white_level=1)
     with pytest.raises(UnreadableImage, match=r"down to -0\.48\d+, and nothing says which is black.*black_level"):
         decode(tiff_of(UNIT - np.float32(0.5), 1), white_level=1)
-    assert decode(tiff_of(GREY16 // 16, 1), white_level=65535).max() == 16, "somebody said that it is that dark"
     with pytest.raises(UnreadableImage, match="white_level 4095 and black_level 64 cannot be met"):
         decode(tiff_of(RGB.astype(np.uint16) * 257, 2), white_level=4095, black_level=64)
     for levels, words in (
@@ -189,6 +189,40 @@ def test_levels_are_of_that_camera_or_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             decode(half, **levels)
+
+
+def test_a_file_may_be_dark_but_not_as_dark_as_another_cameras() -> None:
+    for grey, colour, words in ((16383, 63, "brightest value is 16383"), (16384, 64, None)):
+        files = tiff_of(np.full((2, 2), grey, np.uint16), 1), tiff_of(np.full((2, 2, 3), colour << 8, np.uint16), 2)
+        for data, why in zip(files, (words, "less than a quarter"), strict=True):
+            if words is None:
+                assert decode(data).max() == 64
+            else:
+                with pytest.raises(UnreadableImage, match=why):
+                    decode(data)
+            assert decode(data, white_level=65535).max() in (63, 64), "somebody said that it is that dark"
+
+
+def test_levels_beyond_what_the_file_holds_are_another_cameras() -> None:
+    twelve = next(data for name, data, _, _ in TAKEN if name == "12-bit grey")
+    for levels in ({"white_level": 65535}, {"black_level": 4095}, {"black_level": 5000}):
+        with pytest.raises(
+            UnreadableImage, match=r"12-bit grey, of which black_level \d+ and white_level \d+ cannot"
+        ):
+            decode(twelve, **levels)
+
+
+def test_half_a_file_is_no_picture_whatever_other_software_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    data = encoded(Image.fromarray(np.resize(RGB, (64, 64, 3))), "PNG")
+    with pytest.raises(UnreadableImage, match="cut off"):
+        decode(data[: len(data) // 2])
+
+
+def test_a_mode_that_nobody_has_thought_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "open", lambda *_, **__: Image.new("HSV", (8, 6)))
+    with pytest.raises(UnreadableImage, match="pixels of the mode HSV"):
+        decode(b"any")
 
 
 def test_levels_leave_8_bit_pictures_alone() -> None:
@@ -225,6 +259,8 @@ def test_a_mask_marks_what_is_not_black(data: bytes) -> None:
 
 
 def test_masks_without_marks_and_masks_that_cannot_be_told() -> None:
+    shades = Image.fromarray(np.repeat(np.array([[0, 100, 255]], np.uint8), 16, axis=0).repeat(16, axis=1))
+    assert decode_mask(encoded(shades, "JPEG"))[8, 8::16].tolist() == [False, False, True]
     noise = Image.fromarray(DRAW.integers(0, 9, (16, 16), dtype=np.uint8))
     assert not decode_mask(encoded(noise, "JPEG")).any()
     assert not decode_mask(encoded(Image.new("RGBA", (8, 6)), "PNG")).any()

@@ -2,6 +2,8 @@
 
 import pytest
 
+from flows.failures import exit_code_of
+from flows.tables.plant import models_table
 from storage.filesystem import Store
 from storage.images import DECODING_VERSION
 from tasks.pin_champion import pin_champion, pin_version
@@ -24,3 +26,6 @@ def test_a_model_made_with_another_decoder_is_refused_with_the_cure(store: Store
             OtherPreprocessing, match=r"v1 of cloth was made.*'bilinear.*Train again: rd-inspect train"
         ):
             use()
+    assert "v1 of cloth was made with the preprocessing" in str(models_table(store.uri, None).caption)
+    assert models_table(store.uri, "tile").caption is None
+    assert exit_code_of(OtherPreprocessing("plain words")) == 1

@@ -23,11 +23,11 @@ def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:
     found = read_normal_images(store, [*keys, *odd.values()], FORMAT)
     assert found.keys == tuple(keys)
     said = found.left_out or ""
-    assert said.startswith("5 of 10 labelled normals are not used: 4 cannot be read (")
+    assert said.startswith("5 of 10 labelled normals are not used: 4 unreadable (")
     assert "gone.png: the file is not there; images" in said
     assert "heic.png: HEIC is not supported" in said
-    assert "x.png: the file is empty (0 bytes); the camera or the copy was cut off; and 1 more), 1 with" in said
-    assert f"1 with the same bytes as another one ({odd['copy.png']})." in said
+    assert "x.png: the file is empty (0 bytes); the camera or the copy was cut off; and 1 more), 1 dup" in said
+    assert f"1 duplicates of another one's bytes ({odd['copy.png']})." in said
 
 
 def test_train_prints_what_was_left_out() -> None:
