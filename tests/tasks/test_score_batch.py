@@ -8,15 +8,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from demo.broken_files import odd_files
-from rd_core.defect_regions import defect_regions
+from rd_core.defect_regions import DefectRegion, defect_regions
 from rd_core.image_statistics import image_statistics
-from storage import anomaly_maps, scores
+from storage import anomaly_maps, parquet, scores
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import image_key
+from storage.records import ObjectInfo
 from tasks import score_batch as score_batch_module
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.score_batch import READ_AHEAD, score_batch
@@ -34,6 +36,7 @@ from tests.factories import (
     put_model,
 )
 from tests.object_stores import Bucket
+from tests.stub_scorer import StubScorer, warm_stub
 
 
 def planned(store: Store, batch_images: int | None = None) -> PartitionPlan:
@@ -244,6 +247,45 @@ def test_a_part_that_is_there_is_not_scored_again(store: Store, monkeypatch: pyt
     assert (second.part, second.digest, second.rows, second.ok, second.anomalous) == (
         first.part, first.digest, first.rows, first.ok, first.anomalous,
     )  # fmt: skip
+
+
+def test_a_part_of_other_rows_than_planned_is_scored_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
+    put_images(store, "cloth", ["a.png", "b.png", "c.png"])
+    [batch] = planned(store).batches
+    first = score_batch.fn(store.uri, store.uri, batch)
+    whole = scores.read_part(store, first.part)
+    for rows in (whole.slice(1), pa.concat_tables([whole, whole.slice(2)])):
+        store.write(first.part, parquet.to_bytes(rows))
+        again = score_batch.fn(store.uri, store.uri, batch)
+        assert (again.digest, again.rows) == (first.digest, 3)
+
+
+def test_a_score_at_the_threshold_is_no_alarm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is a pixel at its own: the promised rate is that of scores above."""
+    scorer = StubScorer()
+    scorer.threshold, scorer.pixel_threshold = np.float32(1), 1.0
+    monkeypatch.setattr("tasks.scorer.warm_scorer", lambda *_: scorer)
+    put_images(store, "cloth", ["a.png"])
+    row = rows_of(store, planned(store))["a.png"]
+    assert row["score"] == row["threshold"] == 1.0
+    assert (row["is_anomalous"], row["anomalous_area"], row["defect_area"]) == (False, 0.0, 0.0)
+    store.remove_tree("scores/")
+    scorer.threshold, scorer.pixel_threshold = np.nextafter(np.float32(1), np.float32(0)), 0.999
+    row = rows_of(store, planned(store))["a.png"]
+    assert (row["is_anomalous"], row["anomalous_area"], row["defect_area"]) == (True, 1.0, 1.0)
+
+
+def test_a_box_never_leaves_its_image() -> None:
+    """225 / 224 * 224 is a little more than 225, and 29 / 224 * 224 than 29."""
+    scorer = StubScorer()
+    scorer.height = scorer.width = 224
+    info = ObjectInfo("images/cloth/a.png", "e", 1, NOW)
+    loaded = score_batch_module._Loaded(info, None, (225, 29), None, "ok", None, {})
+    scored = score_batch_module._Scored(loaded, regions=(DefectRegion(0, 0, 224, 224, 224**2, 2.0),))
+    assert score_batch_module._boxes(scored, scorer) == [
+        {"top": 0, "left": 0, "height": 225, "width": 29, "peak": 2.0}
+    ]
 
 
 def test_a_damaged_part_is_scored_again(store: Store) -> None:
