@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from storage import layout, seals
+from storage.claims import WholePlan, doubts, read_claims, whole_plans
 from storage.errors import CorruptObject, KeyNotFound
 from storage.records import ObjectInfo, Partition
 from storage.store import Store
@@ -36,18 +37,49 @@ class Leftover:
     """UTC; of its youngest object"""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What no seal names and stays all the same, since one could mean it."""
+
+    category: str
+    run_date: date
+    why: str
+    whole: WholePlan | None = None
+    """a plan that is scored and not sealed; None: all of the day stays"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is beside what is sealed."""
+
+    leftovers: tuple[Leftover, ...]
+    kept: tuple[Kept, ...]
+
+
+def look(
+    store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
+) -> Look:
+    """Parts, map stores and manifests of these days and categories that no seal names, whatever their age: what is
+    left over, and what stays.
+
+    All of a day of a category stays if one of its seals does not read or says less than its manifest. A plan that is
+    scored whole stays: its seal may have been lost.
+    """
+    looks = [
+        _of_day(store, category, day)
+        for category, day in _partitions(store, categories)
+        if (first is None or first <= day) and (last is None or day <= last)
+    ]
+    return Look(
+        tuple(one for some in looks for one in some.leftovers), tuple(one for some in looks for one in some.kept)
+    )
+
+
 def find_leftovers(
     store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
 ) -> list[Leftover]:
-    """Parts, map stores and manifests of these days and categories that no seal names, whatever their age.
-
-    A day of a category whose seal cannot be read is left out: what it names is not known.
-    """
-    found = []
-    for category, day in _partitions(store, categories):
-        if (first is None or first <= day) and (last is None or day <= last):
-            found += _of_day(store, category, day)
-    return found
+    """The left-overs of `look`."""
+    return list(look(store, first, last, categories).leftovers)
 
 
 def removable(leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta) -> list[Leftover]:
@@ -86,7 +118,8 @@ def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
             continue
         for plan in seal.plans:
             infos = list(store.list(f"{plan.map_store}/"))
-            if infos:
+            inside = layout.map_partition(f"{plan.map_store}/zarr.json")
+            if infos and inside == (where.category, where.run_date, plan.map_store):
                 found.append(_leftover(PAST, plan.map_store, where.category, where.run_date, infos))
     return found
 
@@ -104,15 +137,22 @@ def remove_leftovers(
     for one in leftovers:
         days[one.category, one.run_date].append(one)
     for (category, day), some in days.items():
-        still = [one for one in some if one.what in (PAST, TEMPORARY, TRAINING)]
-        keys = {one.key for one in some} - {one.key for one in still}
+        alone = [one for one in some if one.what in (PAST, TEMPORARY, TRAINING)]
+        keys = {one.key for one in some} - {one.key for one in alone}
+        still = [one for one in alone if one.what != TRAINING or _is_old(store, one, now - older_than)]
         if keys and category is not None and day is not None:
-            fresh = removable(_of_day(store, category, day), now=now, older_than=older_than)
+            fresh = removable(_of_day(store, category, day).leftovers, now=now, older_than=older_than)
             still += [one for one in fresh if one.key in keys]
         for one in sorted(still, key=lambda one: (_ORDER.index(one.what), one.key)):
             _remove(store, one, now)
             done.append(one)
     return done
+
+
+def _is_old(store: Store, one: Leftover, before: datetime) -> bool:
+    """Whether nobody has gone on with a training since it was looked at."""
+    info = store.info(one.key)
+    return info is not None and info.modified <= before
 
 
 def _remove(store: Store, one: Leftover, now: datetime) -> None:
@@ -142,7 +182,7 @@ def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[st
     return sorted((name, day) for name, day in found if day and (not categories or name in categories))
 
 
-def _of_day(store: Store, category: str, day: date) -> list[Leftover]:
+def _of_day(store: Store, category: str, day: date) -> Look:
     """What no seal of the day names. Seals are read last, so that one that appears meanwhile wins."""
     groups: defaultdict[tuple[str, str], list[ObjectInfo]] = defaultdict(list)
     for info in store.list(layout.manifests_prefix(category, day)):
@@ -155,17 +195,22 @@ def _of_day(store: Store, category: str, day: date) -> list[Leftover]:
         if within := layout.map_partition(info.key):
             groups[MAPS, within[2]].append(info)
     if not groups:
-        return []
-    try:
-        named = {
-            key
-            for seal in seals.list_seals(store, run_date=day, category=category)
-            for plan in seal.plans
-            for key in (plan.manifest, plan.map_store, *(part.key for part in plan.parts))
-        }
-    except CorruptObject:
-        return []
-    return [_leftover(what, key, category, day, infos) for (what, key), infos in groups.items() if key not in named]
+        return Look((), ())
+    claims = read_claims(store, category, day)
+    unnamed = {(what, key): infos for (what, key), infos in groups.items() if key not in claims.named}
+    if unnamed and (why := doubts(store, claims)):
+        return Look((), tuple(Kept(category, day, one) for one in why))
+    whole = whole_plans(
+        store,
+        claims,
+        [key for what, key in unnamed if what == MANIFEST],
+        {key for what, key in groups if what == PART},
+    )
+    kept = {key for plan in whole for key in plan.keys}
+    return Look(
+        tuple(_leftover(what, key, category, day, some) for (what, key), some in unnamed.items() if key not in kept),
+        tuple(Kept(category, day, f"plan {one.plan.digest} is scored whole and not sealed", one) for one in whole),
+    )
 
 
 def _readable_seals(store: Store) -> Iterator[seals.Seal]:

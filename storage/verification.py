@@ -11,7 +11,7 @@ from storage import layout, manifests, models, seals
 from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
 from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StoreNotFound, TransientFault
 from storage.findings import Finding
-from storage.garbage import MANIFEST, Leftover, find_leftovers, find_old_temporaries, find_old_trainings
+from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
 from storage.label_findings import label_findings
 from storage.model_findings import model_findings
@@ -185,22 +185,32 @@ def _image_findings(
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
-    left = find_leftovers(store, scope.first, scope.last, scope.categories)
+    found = look(store, scope.first, scope.last, scope.categories)
+    yield from (_whole_plan_finding(store, one) for one in found.kept if one.whole)
     cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {store.uri}"
-    for (category, day), some in groupby(left, lambda one: (one.category, one.run_date)):
-        found = list(some)
-        yield from _damaged_plans(store, found)
-        kinds = Counter(one.what for one in found)
+    for (category, day), some in groupby(found.leftovers, lambda one: (one.category, one.run_date)):
+        left = list(some)
+        yield from _damaged_plans(store, left)
+        kinds = Counter(one.what for one in left)
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        what += f" of {category} {day} that no seal names, {sum(one.size for one in found):,} bytes"
-        yield Finding(
-            what, found[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False
-        )
+        what += f" of {category} {day} that no seal names, {sum(one.size for one in left):,} bytes"
+        yield Finding(what, left[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False)
     for find in (find_old_temporaries, find_old_trainings):
         old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
         if old:
             what = f"{len(old)} of the kind {old[0].what}, older than a day, {sum(one.size for one in old):,} bytes"
             yield Finding(what, old[0].key, "they take space", cure, wrong=False)
+
+
+def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
+    assert kept.whole is not None
+    plan = kept.whole.plan
+    what = (
+        f"{plan.images} images of {kept.category} {kept.run_date} are scored and not sealed: their seal is lost, or "
+    )
+    what += "their run ended right before it"
+    cure = f"{_backfill(store, plan.partition)}. Finished parts are taken up again"
+    return Finding(what, plan.manifest, "no reader sees their scores", cure)
 
 
 def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:

@@ -80,18 +80,19 @@ def gc(
     """Remove what no seal names: parts, maps and manifests of runs that never sealed, temporary files, and states of
     trainings that nobody went on with.
 
-    Never a sealed score, a seal or a model. Shows what would go; `--yes` removes it. If anything unsealed of a day is
-    younger than DAYS, a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted
-    run may wait until somebody takes it up again: 7 is safe for most plants.
+    Never a sealed score, a seal or a model, nor anything that a damaged, shortened or lost seal could mean: it says
+    what stays, and why. Shows what would go; `--yes` removes it. If anything unsealed of a day is younger than DAYS,
+    a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted run may wait until
+    somebody takes it up again: 7 is safe for most plants.
     """
     with plain_errors():
         from flows.tables.findings import leftovers_table
         from storage.filesystem import open_store
         from storage.garbage import (
             find_expired_maps,
-            find_leftovers,
             find_old_temporaries,
             find_old_trainings,
+            look,
             removable,
             remove_leftovers,
         )
@@ -99,12 +100,16 @@ def gc(
         opened, now = open_store(resolved_store(store)), datetime.now(UTC)
         opened.check()
         age = timedelta(days=older_than)
-        found = removable(find_leftovers(opened), now=now, older_than=age)
+        seen = look(opened)
+        found = removable(seen.leftovers, now=now, older_than=age)
         found += find_old_temporaries(opened, now=now, older_than=age)
         found += find_old_trainings(opened, now=now, older_than=age)
         if maps_older_than is not None:
             found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
         removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found
         Console().print(leftovers_table(removed, removed=yes))
+        for one in seen.kept:
+            stays = "It stays" if one.whole else "All of that day stays"
+            say(f"{one.category} {one.run_date}: {one.why}. {stays}; rd-inspect verify names the cure.")
         if found and not yes:
             say("Nothing was removed. Give --yes to remove it.")

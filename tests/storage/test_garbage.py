@@ -1,11 +1,15 @@
 """Garbage: what no seal names and nobody is at work on goes; nothing else ever does."""
 
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from storage import garbage, layout
+from storage import checked_json, garbage, layout
+from storage.errors import AccessDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.garbage import (
     find_expired_maps,
@@ -15,12 +19,15 @@ from storage.garbage import (
     removable,
     remove_leftovers,
 )
-from storage.seals import SealedPlan, add_plan
+from storage.manifests import batch_digest
+from storage.records import ObjectInfo, Partition
+from storage.seals import SealedPlan, add_plan, read_seal
 from storage.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.faulty_store import objects
 from tests.storage.small_nights import DAY, NOW, put_images, put_model, put_night
 
+SEAL = layout.seal_key("cloth", DAY, "v1")
 WEEK = timedelta(days=7)
 LATER = datetime.now(UTC) + timedelta(days=8)
 
@@ -106,10 +113,108 @@ def test_parts_go_before_maps_and_manifests_last(local: LocalStore, monkeypatch:
     assert [key.split("/")[0] for key in gone] == ["scores", "maps", "manifests"]
 
 
-def test_a_day_whose_seal_does_not_read_is_left_alone(local: LocalStore) -> None:
+def reseal(store: Store, change: Callable[[dict], object]) -> None:
+    kept = checked_json.from_bytes(store.read(SEAL), SEAL, "a seal")
+    change(kept)
+    store.write(SEAL, checked_json.to_bytes(kept))
+
+
+DOUBTS: dict[str, tuple[Callable[[Store], object], str]] = {
+    "cut": (lambda s: s.write(SEAL, s.read(SEAL)[:-9]), "not JSON"),
+    "edited": (lambda s: s.write(SEAL, s.read(SEAL).replace(b'"rows": 1', b'"rows": 0')), "edited or damaged"),
+    "of fewer rows": (
+        lambda s: reseal(s, lambda seal: seal["plans"][0]["parts"][0].update(rows=1)), r"with \[1, 1\]",
+    ),
+    "of fewer parts": (lambda s: reseal(s, lambda seal: seal["plans"][0]["parts"].pop()), r"parts with \[2\] rows"),
+    "of no plans": (lambda s: reseal(s, lambda seal: seal.update(plans=[])), "names no plan"),
+    "of other maps": (lambda s: reseal(s, lambda seal: seal["plans"][0].update(map_store="x")), "maps in x"),
+    "of a later format": (lambda s: reseal(s, lambda seal: seal.update(schema_version=2)), "format 2"),
+    "of another day": (
+        lambda s: reseal(s, lambda seal: seal["partition"].update(run_date="2020-01-01")), "is the seal of"
+    ),
+    "under another name": (
+        lambda s: (s.write(f"{SEAL}.bak", s.read(SEAL)), s.remove(SEAL)), "has no seal's name",
+    ),
+    "without a manifest": (
+        lambda s: s.remove(read_seal(s, Partition("cloth", DAY, "v1")).plans[0].manifest), "no such object",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_what_a_damaged_or_shortened_seal_could_mean_stays_and_is_told(local: LocalStore, name: str) -> None:
     plant(local)
-    local.write(layout.seal_key("cloth", DAY, "v1"), b"{")
+    found = collect(local)
+    damage, words = DOUBTS[name]
+    damage(local)
+    before = objects(local)
+    seen = garbage.look(local)
+    assert seen.leftovers == ()
+    assert {(one.category, one.run_date, one.whole) for one in seen.kept} == {("cloth", DAY, None)}
+    assert re.search(words, " ".join(one.why for one in seen.kept))
+    assert remove_leftovers(local, found, now=LATER, older_than=WEEK) == []  # it was damaged right before
+    assert find_expired_maps(local, before=DAY) == []
+    assert objects(local) == before
+
+
+def test_a_day_that_lost_its_seal_keeps_everything_until_it_is_sealed_again(local: LocalStore) -> None:
+    put_model(local)
+    put_images(local, "a", "b", "c")
+    night = put_night(local)
+    whole = objects(local)
+    local.remove(SEAL)
+    seen = garbage.look(local)
+    assert seen.leftovers == ()
+    assert [one.whole.plan for one in seen.kept if one.whole] == [night.plan]
+    [told] = [one for one in verify(local, local, Scope()).findings if one.wrong]
+    assert "3 images of cloth 2026-03-02 are scored and not sealed" in told.what
+    assert "rd-inspect backfill --from 2026-03-02 --to 2026-03-02 --category cloth --model v1" in told.cure
     assert collect(local) == []
+    put_night(local)  # what the cure does
+    assert objects(local) == whole
+
+
+def test_a_mended_part_stands_for_its_batch_when_the_seal_is_lost(local: LocalStore) -> None:
+    put_model(local)
+    put_images(local, "a", "b", "c")
+    night = put_night(local)
+    first = night.parts[0].key
+    mended = layout.part_key("cloth", DAY, "v1", batch_digest(first, 0))
+    local.write(mended, local.read(first))
+    local.remove(first)
+    local.remove(SEAL)
+    assert [one.whole.parts for one in garbage.look(local).kept if one.whole] == [(mended, night.parts[1].key)]
+    local.remove(mended)
+    assert garbage.look(local).kept == ()
+    assert len(collect(local)) == 3
+
+
+def test_a_whole_plan_whose_images_another_has_sealed_goes(local: LocalStore) -> None:
+    put_model(local)
+    put_images(local, "a", "b", "c")
+    lost = put_night(local, only=["a"], seal=False)
+    put_night(local)
+    assert {one.key for one in collect(local)} == {lost.plan.manifest, lost.plan.map_store, lost.parts[0].key}
+
+
+def test_where_the_seals_cannot_be_listed_nothing_is_removed(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(local)
+    found, before = collect(local), objects(local)
+    listing = LocalStore._list
+
+    def refuse(self: LocalStore, prefix: str, *rest: Any) -> Iterator[ObjectInfo]:
+        if prefix.startswith("seals/"):
+            raise AccessDenied("injected")
+        return listing(self, prefix, *rest)
+
+    monkeypatch.setattr(LocalStore, "_list", refuse)
+    for call in (find_leftovers, lambda store: remove_leftovers(store, found, now=LATER, older_than=WEEK)):
+        with pytest.raises(AccessDenied, match="injected"):
+            call(local)
+    monkeypatch.undo()
+    assert objects(local) == before
 
 
 def test_maps_past_their_retention_go_with_a_word_and_scores_stay(local: LocalStore) -> None:
@@ -153,6 +258,7 @@ def test_states_of_trainings_that_nobody_went_on_with_go_when_old(local: LocalSt
     assert [(one.what, one.key, one.category, one.size) for one in found] == [
         ("unfinished training", key, "cloth", 7)
     ]
+    assert remove_leftovers(local, found, now=now, older_than=WEEK) == []  # somebody went on with it
     assert remove_leftovers(local, found, now=LATER, older_than=WEEK) == found
     assert list(local.list("trainings/")) == []
 
