@@ -237,6 +237,14 @@ def test_of_two_ways_to_write_a_name_one_is_taken_and_the_other_told(store: Stor
     assert any("how letters are written" in one.why for one in plan.left_out)
 
 
+def test_a_picture_that_a_line_wrote_under_decomposed_letters_is_the_same(store: Store, tmp_path: Path) -> None:
+    key = unicodedata.normalize("NFD", f"images/cloth/{DAY}/größe/ä.png")
+    store.write(key, picture(1))
+    bring_in(store, write_files(tmp_path / "a", {"test/größe/ä.png": picture(1)}))
+    assert [info.key for info in store.list("images/")] == [key]
+    assert labels.read_labels(store, "cloth")["image_key"].to_pylist() == [key]
+
+
 def test_one_day_for_training_and_test_is_refused_where_names_meet(store: Store, folder: Path) -> None:
     with pytest.raises(ImportRefused, match="--normals-date"):
         bring_in(store, folder, normals=DAY)
