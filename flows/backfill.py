@@ -220,7 +220,7 @@ def _score_day(
         outcomes += score_partitions.with_options(task_runner=runner)(group, PRIORITY, gpu=settings.plant.gpu_workers)
     for one in outcomes:
         get_run_logger().info("backfilled day=%s category=%s state=%s", day, one.category, one.state)
-    problems = [Undone(one.category, day, one.message) for one in outcomes if one.state == "failed" and one.message]
+    problems = [Undone(one.category, day, one.message) for one in outcomes if one.message]
     return sum(one.scored_now for one in outcomes), problems
 
 

@@ -1,6 +1,6 @@
 """The nightly inspection: every category's images of one production day, scored by its champion."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
@@ -12,22 +12,23 @@ from prefect.states import Completed
 
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics_files import write_night_metrics
+from flows.night_choice import NightChoice, NoImages, choose_night
 from flows.night_events import tell_completed, tell_empty
-from flows.night_reports import FAILED, NightReport, report_night
+from flows.night_reports import FAILED, NightReport, report_night, report_silence
 from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
-from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
-from storage import models
 from storage.errors import StorageError
-from storage.filesystem import Store, open_store
-from storage.images import list_categories, list_run_dates, odd_folders
+from storage.left_out import LeftOut
 from tasks.pin_champion import PinnedModel, pin_champion
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.renew_plan import renew_plan
 from tasks.write_run_report import CategoryOutcome, write_run_report
 
+SILENT = "cameras silent"
+"""outcome of a run that did all it could, while a category that is made every day had no image"""
 TASKS_PER_FLOW_RUN = 450
 """the Prefect server's recorder is the bottleneck of a run; past this, another flow run takes the next categories"""
 
@@ -39,7 +40,7 @@ class InspectionRun:
     run_id: str
     run_date: date
     outcome: str
-    """completed | completed with rejects | failed | nothing to do"""
+    """completed | completed with rejects | cameras silent | failed | nothing to do"""
     categories: tuple[CategoryOutcome, ...]
     report: str | None
     """key of the HTML report; None when there was nothing to do"""
@@ -48,7 +49,7 @@ class InspectionRun:
 
 
 class InspectionFailed(PartlyDone):
-    """Some category was not scored whole, or a report not written. `run` says what was done all the same."""
+    """Some category was not scored whole or had no image, or a report was not written. `run` says what was done."""
 
     def __init__(self, run: InspectionRun) -> None:
         problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
@@ -79,28 +80,30 @@ def inspect_images(
         options: settings by name that win over every other source.
 
     Ends as Completed, CompletedWithRejects (some images could not be read) or NothingToDo, and returns the
-    InspectionRun. Raises InspectionFailed when a category was not scored whole or a report could not be written; all
-    else is done all the same. Emits `inspection.completed`, and `inspection.empty` for each category that has a
-    champion and no image on that day.
+    InspectionRun. Raises InspectionFailed when a category was not scored whole or had no image, or a report could not
+    be written; all else is done all the same. Raises NoImages when there is no image at all of that day. Emits
+    `inspection.completed`, and `inspection.empty` for each category that has a champion and no image on that day,
+    though it is made every day.
     """
     started_at = datetime.now(UTC)
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
     day = run_date or settings.yesterday(started_at)
-    chosen, empty = _choose(settings, day, categories)
-    if not categories:
-        _tell_empty(settings, day, chosen)
-    if not chosen:
+    choice = _chosen(settings, day, categories, started_at, reports=reports)
+    empty = _not_inspected(choice, day)
+    if not choice.there and not choice.broken:
         write_night_metrics(settings, day, "nothing to do", empty, started_at, failed=False)
         return _nothing_to_do(settings, day, empty)
+    if choice.left_out.litter:
+        get_run_logger().info("left out as litter: %s", choice.left_out.litter_in_words)
     with dask_cluster(settings) as scheduler:
-        outcomes = empty + _inspect(settings, day, chosen, scheduler, started_at)
-        run = _report(settings, day, outcomes, started_at)
+        outcomes, left_out = _inspect(settings, day, choice, scheduler, started_at)
+        run = _report(settings, day, empty + outcomes, left_out, started_at)
         if reports:
             run = replace(run, reports=report_night(settings, day, categories, scheduler))
     tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
-    failed = run.outcome == "failed" or any(one.state == FAILED for one in run.reports)
+    failed = run.outcome in (FAILED, SILENT) or any(one.state == FAILED for one in run.reports)
     write_night_metrics(settings, day, run.outcome, run.categories, started_at, failed=failed)
     if failed:
         raise InspectionFailed(run)
@@ -108,38 +111,47 @@ def inspect_images(
     return _ended(name, _in_a_line(run), run)
 
 
-def _choose(settings: Settings, day: date, categories: list[str] | None) -> tuple[list[str], list[CategoryOutcome]]:
-    """(categories with images on that day, outcomes of what is not looked into)."""
-    images = open_store(settings.images, read_only=True)
-    images.check()
-    known = list_categories(images)
-    for name in categories or []:
-        if name not in known:
-            raise SettingsError(
-                f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
-            )
-    asked = list(dict.fromkeys(categories)) if categories else known
-    there = [name for name in asked if day in list_run_dates(images, name)]
-    message = f"no images on {day}"
-    empty = [CategoryOutcome(name, "no images", message=message) for name in categories or [] if name not in there]
-    return there, empty + _ignored(images, asked, whole_plant=not categories)
+def _chosen(
+    settings: Settings, day: date, categories: list[str] | None, started_at: datetime, *, reports: bool
+) -> NightChoice:
+    """What there is to inspect; silent cameras are told to whoever listens. NoImages when nothing came at all."""
+    try:
+        choice = choose_night(settings, day, categories)
+    except NoImages as e:
+        _tell_silent(day, e.silent)
+        silent = [_silent(name, day) for name in e.silent]
+        write_night_metrics(settings, day, SILENT, silent, started_at, failed=True)
+        if reports and e.silent:
+            report_silence(settings, day)
+        raise
+    _tell_silent(day, choice.silent)
+    return choice
 
 
-def _ignored(images: Store, asked: list[str], *, whole_plant: bool) -> list[CategoryOutcome]:
-    """Folders whose names are of no category or no day: their images would be skipped without a word."""
-    folders = odd_folders(images) if whole_plant else []
-    for name in asked:
-        folders += odd_folders(images, name)
-    message = "No run looks into this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
-    return [CategoryOutcome(folder, "ignored", message=message) for folder in folders]
+def _tell_silent(day: date, silent: Sequence[str]) -> None:
+    for name in silent:
+        get_run_logger().warning("no images category=%s run_date=%s, though its model is in force", name, day)
+        tell_empty(day, name)
 
 
-def _tell_empty(settings: Settings, day: date, chosen: list[str]) -> None:
-    store = open_store(settings.store, read_only=True)
-    for category in models.list_model_categories(store):
-        if category not in chosen and models.read_champion(store, category) is not None:
-            get_run_logger().warning("no images category=%s run_date=%s, though its model is in force", category, day)
-            tell_empty(day, category)
+def _silent(category: str, day: date) -> CategoryOutcome:
+    message = (
+        f"No image of {day}, though its model is in force: look at the camera and at what copies its images. If it "
+        f"is not made every day: every_day = false under [categories.{category}] in categories.toml."
+    )
+    return CategoryOutcome(category, "silent camera", message=message)
+
+
+def _not_inspected(choice: NightChoice, day: date) -> list[CategoryOutcome]:
+    """Silent cameras; what was asked for and has no images; folders that cannot be looked into, and odd ones: their
+    images would be skipped without a word."""
+    rename = "No run looks into this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
+    return [
+        *(_silent(name, day) for name in choice.silent),
+        *(CategoryOutcome(name, "no images", message=f"no images on {day}") for name in choice.idle),
+        *(CategoryOutcome(name, "failed", message=f"Not inspected. {why}") for name, why in choice.broken.items()),
+        *(CategoryOutcome(folder, "ignored", message=rename) for folder in choice.odd),
+    ]
 
 
 def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) -> InspectionRun:
@@ -150,16 +162,30 @@ def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) 
 
 
 def _inspect(
-    settings: Settings, day: date, chosen: list[str], scheduler: str, started_at: datetime
-) -> list[CategoryOutcome]:
+    settings: Settings, day: date, choice: NightChoice, scheduler: str, started_at: datetime
+) -> tuple[list[CategoryOutcome], LeftOut]:
+    """(what became of each category, what was left out)"""
     runner = dask_runner(scheduler)
     plan = plan_partitions.with_options(task_runner=runner)
-    plans, outcomes = plan(settings, day, chosen, str(flow_run.id), started_at)
+    plans, outcomes = plan(settings, day, list(choice.there), str(flow_run.id), started_at)
     totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
     with progress_bars(scheduler, "inspect", totals):
         for group in flow_run_groups(plans):
             outcomes += score_partitions.with_options(task_runner=runner)(group, gpu=settings.plant.gpu_workers)
-    return outcomes
+    left_out = choice.left_out
+    for one in plans:
+        left_out.add(one.left_out)
+    return [_unless_empty(settings, day, one) for one in outcomes], left_out
+
+
+def _unless_empty(settings: Settings, day: date, one: CategoryOutcome) -> CategoryOutcome:
+    """In S3 a folder of litter looks like a day until it is listed."""
+    if one.images or one.state != "already sealed":
+        return one
+    if not settings.category(one.category).every_day:
+        return replace(one, state="no images", message=f"no images on {day}")
+    _tell_silent(day, [one.category])
+    return _silent(one.category, day)
 
 
 @flow(name="plan-partitions", validate_parameters=False)
@@ -224,8 +250,10 @@ def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]
         yield group
 
 
-def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], started_at: datetime) -> InspectionRun:
-    outcomes = sorted(outcomes, key=lambda one: one.category)
+def _report(
+    settings: Settings, day: date, outcomes: list[CategoryOutcome], left_out: LeftOut, started_at: datetime
+) -> InspectionRun:
+    outcomes = sorted(outcomes, key=lambda one: (one.state != "silent camera", one.category))
     outcome = _outcome(outcomes)
     try:
         report = write_run_report(
@@ -237,6 +265,7 @@ def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], star
             categories=outcomes,
             started_at=started_at,
             finished_at=datetime.now(UTC),
+            litter=left_out.litter_in_words,
         )
     except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
@@ -249,8 +278,11 @@ def _report(settings: Settings, day: date, outcomes: list[CategoryOutcome], star
 
 
 def _outcome(outcomes: list[CategoryOutcome]) -> str:
-    if any(one.state in ("failed", "no champion") for one in outcomes):
-        return "failed"
+    states = {one.state for one in outcomes}
+    if states & {"failed", "no champion", "partly sealed"}:
+        return FAILED
+    if "silent camera" in states:
+        return SILENT
     return "completed with rejects" if any(one.unreadable + one.rejected for one in outcomes) else "completed"
 
 

@@ -17,7 +17,7 @@ from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
 from tasks.drift.assess_drift import ModelDrift
 
 PREFIX = "rd_inspect_"
-STATES = ("sealed", "already sealed", "failed", "no champion", "no images")
+STATES = ("sealed", "already sealed", "partly sealed", "failed", "no champion", "silent camera", "no images")
 VERDICTS = (HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE)
 RETRAININGS = ("promoted", "champion stays", "overtaken", "left as it is", "no champion", "failed")
 _RUNS = f"{PREFIX}runs"

@@ -12,6 +12,7 @@ from flows.run_failed import PartlyDone
 from flows.settings import Settings
 from flows.settling import in_words
 from storage.filesystem import open_store
+from storage.models import list_model_categories
 from tasks.index.write_index import write_index
 
 WRITTEN, NOTHING, FAILED = "written", "nothing to report", "failed"
@@ -39,8 +40,13 @@ def report_night(
     return (
         _attempt("evaluation", lambda: _evaluation(settings, day, chosen, scheduler)),
         _attempt("drift", lambda: _drift(settings, day, chosen, scheduler)),
-        _attempt("index", lambda: _index(settings)),
+        _attempt("index", lambda: _index(settings, day)),
     )
+
+
+def report_silence(settings: Settings, day: date) -> NightReport:
+    """The index page alone, after a night on which nothing came."""
+    return _attempt("index", lambda: _index(settings, day))
 
 
 def _attempt(kind: str, work: Callable[[], NightReport]) -> NightReport:
@@ -71,6 +77,8 @@ def _drift(settings: Settings, day: date, chosen: list[str] | None, scheduler: s
     return NightReport("drift", WRITTEN, f"verdict {run.verdict or 'none: too few images yet'}", run.report)
 
 
-def _index(settings: Settings) -> NightReport:
-    written = write_index(settings.store, datetime.now(UTC), settings.images)
+def _index(settings: Settings, day: date) -> NightReport:
+    names = list_model_categories(open_store(settings.store, read_only=True))
+    made_every_day = [name for name in names if settings.category(name).every_day]
+    written = write_index(settings.store, datetime.now(UTC), settings.images, day, made_every_day)
     return NightReport("index", WRITTEN, "; ".join(written.needs) or "nothing to do", written.key)

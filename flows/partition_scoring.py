@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -32,6 +33,9 @@ class _Tally:
     seconds: float = 0.0
 
     def outcome(self, planned: PartitionPlan, state: str, message: str | None = None) -> CategoryOutcome:
+        broken = planned.left_out.broken
+        if broken and state in ("sealed", "already sealed"):
+            state, message = "partly sealed", _unseen(broken)
         stages: defaultdict[str, float] = defaultdict(float)
         for receipt in self.receipts:
             for stage, spent in receipt.seconds.items():
@@ -125,6 +129,15 @@ def _seal(store_uri: str, plan: Plan, receipts: list[Receipt]) -> Exception | No
     sealing = seal_partition.submit(store_uri, plan, receipts, datetime.now(UTC))
     _, problems = settle({"seal": sealing})
     return problems.get("seal")
+
+
+def _unseen(broken: Mapping[str, str]) -> str:
+    folder, why = next(iter(broken.items()))
+    more = f" (and {len(broken) - 1} more folders)" if len(broken) > 1 else ""
+    return (
+        f"{folder} cannot be looked into{more}, so its images are not judged; all others are sealed. {why} Run the "
+        "same inspection again once it can be read."
+    )
 
 
 def _describe(problems: list[Exception], batches: int) -> str:

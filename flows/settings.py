@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from rd_core.config import Precision
+from rd_core.config import COARSEST_STRIDE, RECIPES, Precision
 from rd_core.drift.settings import DriftSettings
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
@@ -74,15 +74,29 @@ class CategorySettings(BaseModel):
     mirrored_normals: bool = True
     """few normals are trained on mirrored, too, if mirrored ones turn out to be as normal; false where a mirrored
     part is a defect"""
+    every_day: bool = True
+    """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
+    made on some days only"""
     precision: Precision = "float32"
     """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
     seed: int = 0
 
     @field_validator("image_size")
     @classmethod
-    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
-        if min(value if isinstance(value, tuple) else (value,)) < 32:
-            raise ValueError(f"image_size {value} is below 32 pixels: the networks' coarsest grid would be empty")
+    def _mirrored(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        for side in value if isinstance(value, tuple) else (value,):
+            if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
+                near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)
+                raise ValueError(
+                    f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
+                )
+        return value
+
+    @field_validator("recipe")
+    @classmethod
+    def _known_recipe(cls, value: str) -> str:
+        if value not in RECIPES:
+            raise ValueError(f"{value!r} is no recipe; known: {', '.join(RECIPES)}")
         return value
 
     @field_validator("part_pattern")
@@ -169,9 +183,13 @@ class Settings(BaseModel):
     def category(self, name: str) -> CategorySettings:
         return self.categories.get(name, self.defaults)
 
+    def today(self, now: datetime) -> date:
+        """The production day at `now` (aware), in the plant's time zone."""
+        return now.astimezone(ZoneInfo(self.plant.time_zone)).date()
+
     def yesterday(self, now: datetime) -> date:
         """The last whole production day at `now` (aware), in the plant's time zone."""
-        return now.astimezone(ZoneInfo(self.plant.time_zone)).date() - timedelta(days=1)
+        return self.today(now) - timedelta(days=1)
 
 
 def load_settings(

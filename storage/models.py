@@ -109,6 +109,11 @@ def list_model_categories(store: Store) -> list[str]:
     return [name for name in store.children(layout.models_root()) if layout.is_plain(name)]
 
 
+def has_champion(store: Store, category: str) -> bool:
+    """Whether there is a pointer to a version in force, readable or not."""
+    return store.info(layout.champion_key(category)) is not None
+
+
 def read_champion(store: Store, category: str) -> Champion | None:
     """The version in force, or None if none was ever promoted."""
     return _read_pointer(store, category)[0]

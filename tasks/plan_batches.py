@@ -1,6 +1,6 @@
 """What is still to score of a partition, written down before anything is scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from prefect import task
@@ -11,6 +11,7 @@ from rd_core.config import MICRO_BATCH
 from rd_core.engine import TORCH, engine_here
 from storage import anomaly_maps, images, manifests, seals
 from storage.filesystem import Store, open_store
+from storage.left_out import LeftOut
 from storage.records import Batch, ObjectInfo, Partition, Plan
 from storage.same_images import compare
 from storage.seals import Seal
@@ -61,6 +62,8 @@ class PartitionPlan:
     """of these, how many a seal covers already"""
     plan: Plan | None
     """for the others; None when all are sealed"""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """what lies there and is not listed"""
 
     @property
     def batches(self) -> list[Batch]:
@@ -75,13 +78,14 @@ def plan_batches(job: PartitionJob) -> PartitionPlan:
     Raises EngineUnavailable if there is something to score, and its library is not installed here.
     """
     store = open_store(job.store_uri)
+    left_out = LeftOut()
     line = open_store(job.images_uri, read_only=True)
-    listed = list(images.list_images(line, job.category, job.run_date))
+    listed = list(images.list_images(line, job.category, job.run_date, left_out))
     seal = seals.read_seal(store, job.partition)
     found = compare(store, line, seal, listed, tell=get_run_logger().warning)
     to_score = [*found.late, *found.changed]
     plan = _publish(store, job, to_score, seal) if to_score else None
-    return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan)
+    return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan, left_out=left_out)
 
 
 def batches_of(plan: Plan) -> list[Batch]:

@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
 
 from reports.run.advice import blank_in_words
 from reports.run.markdown import render_run_markdown
 from reports.run.records import CategoryRun, RunReport, ScoredImage
 from reports.run.report import render_run_report
 from storage import labels, models, seals
-from storage.errors import StorageError
+from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
@@ -35,7 +36,9 @@ class CategoryOutcome:
 
     category: str
     state: str
-    """sealed | already sealed | failed | no champion | no images | ignored"""
+    """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images | ignored.
+    Partly sealed: some folder of that day could not be looked into; silent camera: no image, though a model is in
+    force and the category is made every day"""
     model_version: str | None = None
     images: int = 0
     """there now; the counts below are of those that this run scored"""
@@ -72,8 +75,12 @@ def write_run_report(
     categories: Sequence[CategoryOutcome],
     started_at: datetime,
     finished_at: datetime,
+    litter: str = "",
 ) -> WrittenReport:
-    """Draw the run's report from its sealed scores, maps and images, and write it."""
+    """Draw the run's report from its sealed scores, maps and images, and write it.
+
+    A category whose model, seal or labels cannot be read is told by its outcome and that problem alone.
+    """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     report = RunReport(
         run_id=run_id,
@@ -83,6 +90,7 @@ def write_run_report(
         finished_at=finished_at,
         outcome=outcome,
         categories=tuple(_category_run(store, images, run_date, one) for one in categories),
+        litter=litter,
         software=software(),
     )
     key = report_key("inspection", run_date, f"{run_id}.html")
@@ -103,7 +111,19 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
     )
     if one.model_version is None:
         return run
-    card = models.read_card(store, one.category, one.model_version)
+    try:
+        return _with_scores(store, images, run_date, run, one.model_version)
+    except TransientFault:
+        raise
+    except (StorageError, KeyError, TypeError) as e:
+        get_run_logger().exception("no figures in the report category=%s", one.category)
+        why = str(e) if isinstance(e, StorageError) else "its model card is not whole"
+        return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {why}"))))
+
+
+def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, version: str) -> CategoryRun:
+    """`run` with what its card and its sealed rows tell."""
+    card = models.read_card(store, run.category, version)
     run = replace(
         run,
         threshold=card["threshold"]["value"],
@@ -111,7 +131,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         threshold_extrapolated=card["threshold"]["extrapolated"],
         calibration_scores=np.asarray(card["calibration_scores"], dtype=np.float32),
     )
-    seal = seals.read_seal(store, Partition(one.category, run_date, one.model_version))
+    seal = seals.read_seal(store, Partition(run.category, run_date, version))
     if seal is None:
         return run
     unread: list[str] = []
@@ -126,11 +146,11 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         blank=night.blank,
         duplicates=night.duplicates,
         scores=night.scores,
-        worst=_worst(store, images, one.category, night.worst, card["settings"], unread),
-        message=" ".join([*([one.message] if one.message else []), *unread]) or None,
+        worst=_worst(store, images, run.category, night.worst, card["settings"], unread),
+        message=" ".join([*([run.message] if run.message else []), *unread]) or None,
         unreadable_images=night.errors,
         maps_key=", ".join(plan.map_store for plan in seal.plans),
-        scores_key=scores_prefix(one.category, run_date, one.model_version),
+        scores_key=scores_prefix(run.category, run_date, version),
     )
 
 

@@ -41,8 +41,9 @@ class Need:
 
 
 def needs(index: PlantIndex) -> tuple[Need, ...]:
-    """Verdicts to act on, missing nights, categories without a model, files without a score, what failed."""
+    """Silent cameras, verdicts to act on, missing nights, categories without a model or a score, what failed."""
     found = chain(
+        _silent(index),
         *(_drifting(index, action) for action in (STOP_THE_LINE, RETRAIN, RECALIBRATE)),
         _not_inspected(index),
         _damaged_seals(index.nights),
@@ -68,6 +69,20 @@ def day_ranges(days: Sequence[date]) -> str:
         else:
             runs.append([day])
     return ", ".join(run[0].isoformat() if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _silent(index: PlantIndex) -> Iterator[Need]:
+    """Those that fell silent together in one line."""
+    together: defaultdict[date | None, list[str]] = defaultdict(list)
+    for category, last in index.silent:
+        together[last].append(category)
+    for last, names in sorted(together.items(), key=lambda pair: pair[0] or date.min):
+        since = f"the last ones are of {last}" if last else "there never was one"
+        text = (
+            f"{_names(names)}: no image of {index.last_night}, though a model is in force; {since}. Look at the "
+            "camera and at what copies its images. What is not made every day has every_day = false in categories.toml."
+        )
+        yield Need("Silent camera" if len(names) == 1 else "Silent cameras", shown(text), "bad")
 
 
 def _drifting(index: PlantIndex, action: str) -> Iterator[Need]:

@@ -114,6 +114,10 @@ class PlantIndex:
     """newest first: the last sealed days, and days between or after them that have images but no seal"""
     older_days: int = 0
     """sealed days before these"""
+    last_night: date | None = None
+    """the last night that was looked for"""
+    silent: tuple[tuple[str, date | None], ...] = ()
+    """(category, its last day with images) of those whose model is in force and that had no image on that night"""
     images_listed: bool = True
     """False where no image was found at all, so that nobody knows which nights are missing"""
     categories: tuple[PlantCategory, ...] = ()

@@ -16,11 +16,16 @@ _SHIFTED_SHARE = 0.85
 def outcome_in_words(report: RunReport) -> str:
     """What the run's outcome means."""
     lost = sum(run.unreadable + run.rejected for run in report.categories)
+    silent = ", ".join(run.category for run in report.categories if run.state == "silent camera")
     return {
         "completed": "Every image was read and scored, and every partition is sealed.",
         "completed with rejects": (
             f"Every readable image was scored. {counted(lost, 'file')} could not be: they are listed below with "
             "their error, and nobody has judged those parts."
+        ),
+        "cameras silent": (
+            f"Nothing came of {silent}, though their models are in force: look at the cameras and at what copies "
+            "their images. What came was scored and is sealed."
         ),
         "failed": (
             "At least one category was not finished, and what is not sealed must not be used. Follow the advice "

@@ -19,6 +19,7 @@ def render_run_markdown(report: RunReport) -> str:
         _text(advice.outcome_in_words(report)),
         _table(report),
         *(_category(run) for run in report.categories),
+        _text(f"Left out as litter, and judged by nobody: {report.litter}.") if report.litter else "",
         f"Run {_code(report.run_id)}, "
         f"{number_format.duration((report.finished_at - report.started_at).total_seconds())}, "
         f"store {_code(report.store_uri)}.",

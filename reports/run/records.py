@@ -43,7 +43,7 @@ class CategoryRun:
 
     category: str
     state: str
-    """sealed | skipped (already sealed) | failed | no champion | no images, or any other short text"""
+    """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images, or any other"""
     model_version: str | None = None
     """the champion pinned at the run's start; None if there is none"""
     threshold: float | None = None
@@ -94,7 +94,9 @@ class RunReport:
     started_at: datetime
     finished_at: datetime
     outcome: str
-    """completed | completed with rejects | failed | nothing to do"""
+    """completed | completed with rejects | cameras silent | failed | nothing to do"""
     categories: tuple[CategoryRun, ...] | list[CategoryRun] = ()
+    litter: str = ""
+    """in words, what was passed over as litter; empty where there was none"""
     software: dict[str, str] = field(default_factory=dict)
     """name -> version"""

@@ -64,7 +64,9 @@ def render_run_report(report: RunReport) -> str:
         report=report,
         sections=sections,
         outcome=advice.outcome_in_words(report),
-        outcome_tone={"completed": "good", "failed": "bad", "nothing to do": "plain"}.get(report.outcome, "warn"),
+        outcome_tone={"completed": "good", "failed": "bad", "cameras silent": "bad", "nothing to do": "plain"}.get(
+            report.outcome, "warn"
+        ),
         totals=totals(report),
         seconds=(report.finished_at - report.started_at).total_seconds(),
         colour_scale=Markup(colour_scale_css()),
@@ -91,7 +93,7 @@ def category_figures(run: CategoryRun) -> list[Figure]:
 
 def tone(run: CategoryRun) -> str:
     """good | warn | bad | plain, for the state's colour."""
-    if run.state in ("failed", "no champion"):
+    if run.state in ("failed", "no champion", "partly sealed", "silent camera"):
         return "bad"
     if run.state == "sealed":
         return "warn" if run.unreadable + run.rejected else "good"

@@ -75,14 +75,18 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
     return PlantNights(nights, len(sealed_days) - len(shown), damaged | bad_cards)
 
 
-def read_image_days(images: Store, pool: Executor) -> dict[str, tuple[date, ...]]:
-    """The days that each category has images of. Folders that no category can be named by are left out."""
-    names = [name for name in images.children(images_root()) if is_plain(name)]
-    folders = pool.map(lambda name: images.children(category_images_prefix(name)), names)
-    return {
-        name: tuple(day for day in map(folder_day, below) if day is not None)
-        for name, below in zip(names, folders, strict=True)
+def read_image_days(images: Store, pool: Executor) -> tuple[dict[str, tuple[date, ...]], dict[str, str]]:
+    """(the days that each category has images of, why the folders of others cannot be looked into by prefix).
+
+    Folders that no category can be named by are left out.
+    """
+    prefixes = {category_images_prefix(name): name for name in images.children(images_root()) if is_plain(name)}
+    read, unreadable = read_all(pool, {prefix: partial(images.children, prefix) for prefix in prefixes})
+    days = {
+        prefixes[prefix]: tuple(day for day in map(folder_day, below) if day is not None)
+        for prefix, below in read.items()
     }
+    return days, unreadable
 
 
 def _sealed(store: Store, day: date) -> list[Partition]:

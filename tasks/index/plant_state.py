@@ -1,23 +1,31 @@
 """How a plant stands now: its nights, and each category's model, drift, evaluation and retraining."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 
-from reports.index.records import UNSEALED, InForce, PlantCategory, PlantIndex
+from reports.index.records import UNSEALED, InForce, Night, PlantCategory, PlantIndex
 from storage import models
 from storage.filesystem import Store
-from storage.layout import champion_key
+from storage.layout import category_images_prefix, champion_key
 from tasks.index.newest_reports import read_drift, read_evaluations, read_retraining
 from tasks.index.plant_nights import read_image_days, read_nights
 from tasks.index.tolerant_reads import read_all
 from tasks.software import software
 
 
-def gather_plant(store: Store, images: Store, pool: Executor, now: datetime) -> PlantIndex:
-    """All that the index page tells. Reads run in `pool`. StorageError if the store cannot be listed."""
-    image_days = read_image_days(images, pool)
+def gather_plant(
+    store: Store,
+    images: Store,
+    pool: Executor,
+    now: datetime,
+    night: date | None = None,
+    made_every_day: Sequence[str] | None = None,
+) -> PlantIndex:
+    """All that the index page tells; `night` and `made_every_day` as for `write_index`. Reads run in `pool`.
+    StorageError if the store cannot be listed."""
+    image_days, closed = read_image_days(images, pool)
     found = read_nights(store, pool, image_days, now)
     inspected = {one.category for night in found.nights for one in night.categories}
     with_models = set(models.list_model_categories(store))
@@ -28,12 +36,18 @@ def gather_plant(store: Store, images: Store, pool: Executor, now: datetime) -> 
     drift = read_drift(store, pool, names, last_night)
     evaluations = read_evaluations(store, pool, names, last_night)
     retraining = read_retraining(store, pool)
+    last = max((*(one.day for one in found.nights[:1]), *((night,) if night else ())), default=None)
+    able = [one for one in champions if made_every_day is None or one in made_every_day]
     return PlantIndex(
         store_uri=store.uri,
         made_at=now.astimezone(UTC),
         nights=found.nights,
         older_days=found.older_days,
         images_listed=any(image_days.values()),
+        last_night=last,
+        silent=_silent(
+            found.nights, image_days, last, [name for name in able if category_images_prefix(name) not in closed]
+        ),
         categories=tuple(
             PlantCategory(
                 category=name,
@@ -47,9 +61,22 @@ def gather_plant(store: Store, images: Store, pool: Executor, now: datetime) -> 
         ),
         not_assessed=(*drift.not_assessed, *evaluations.not_assessed),
         unreadable=tuple(
-            sorted((found.unreadable | bad_champions | drift.unreadable | evaluations.unreadable).items())
+            sorted((closed | found.unreadable | bad_champions | drift.unreadable | evaluations.unreadable).items())
         ),
         software=software(),
+    )
+
+
+def _silent(
+    nights: Sequence[Night], image_days: Mapping[str, Sequence[date]], last: date | None, names: Sequence[str]
+) -> tuple[tuple[str, date | None], ...]:
+    """(category, its last day with images) of those without an image on the `last` night."""
+    if last is None or not any(image_days.values()):
+        return ()
+    came = {one.category for night in nights if night.day == last for one in night.categories}
+    days = {name: image_days.get(name, ()) for name in names}
+    return tuple(
+        (name, max(days[name], default=None)) for name in names if name not in came and last not in days[name]
     )
 
 

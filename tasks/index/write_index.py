@@ -1,8 +1,9 @@
 """The index page: what is known of all nights and categories, from what lies in the store."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -28,16 +29,23 @@ class WrittenIndex:
 
 
 @task(name="write-index", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
-def write_index(store_uri: str, now: datetime, images_uri: str | None = None) -> WrittenIndex:
+def write_index(
+    store_uri: str,
+    now: datetime,
+    images_uri: str | None = None,
+    night: date | None = None,
+    made_every_day: Sequence[str] | None = None,
+) -> WrittenIndex:
     """Read the seals of the last days, the champions and the newest reports; write the page over the one before.
 
     now: aware. images_uri: the images' own store, if they do not lie in the store: nights that nobody inspected are
-    known from it. What cannot be read is told on the page. Raises StorageError only if the store cannot be listed or
-    written.
+    known from it. night: the last one that was looked for; None: the last that has images or a seal. made_every_day:
+    categories of which no image on that night is a silent camera; None: all. What cannot be read is told on the page.
+    Raises StorageError only if the store cannot be listed or written.
     """
     store = open_store(store_uri)
     images = open_store(images_uri or store_uri, read_only=True)
     with ThreadPoolExecutor(READERS) as pool:
-        index = gather_plant(store, images, pool, now)
+        index = gather_plant(store, images, pool, now, night, made_every_day)
     store.write(INDEX_KEY, render_plant_index(index).encode("utf-8"))
     return WrittenIndex(INDEX_KEY, tuple(str(need) for need in needs(index)))

@@ -1,0 +1,73 @@
+"""What is refused before anything is started: settings, stores, categories and days that cannot be meant."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from storage.filesystem import open_store
+from storage.images import list_categories
+from storage.labels import list_label_categories
+from storage.models import list_model_categories
+
+_ALIKE = 0.6
+"""of difflib, from which on a name is taken for a mistyped one"""
+
+
+def checked_settings(
+    store: str | None,
+    categories: Sequence[str] | None = None,
+    *,
+    images: str | None = None,
+    days: Sequence[date | None] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a command, once nothing of it is wrong that can be told at once.
+
+    Raises SettingsError, or a StorageError when the store or the images' own one cannot be used.
+    """
+    settings = load_settings(store_uri(store), options={"images": images, **(options or {})})
+    open_store(settings.images, read_only=True).check()
+    known = known_categories(settings)
+    for name in categories or ():
+        if name not in known:
+            raise SettingsError(
+                f"There is no category {name!r} in {settings.store}: neither images nor labels nor models"
+                f"{nearest(name, known)} Nothing was started."
+            )
+    refuse_mistyped_tables(settings, known)
+    refuse_future(settings, days)
+    return settings
+
+
+def known_categories(settings: Settings) -> set[str]:
+    """All that have images, labels or models."""
+    store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
+    return {*list_categories(images), *list_label_categories(store), *list_model_categories(store)}
+
+
+def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:
+    """SettingsError for a table of a category that is not there, if one that is has nearly its name and no table.
+
+    A table that is like no category may have been written before the first image came.
+    """
+    others = sorted(known - settings.categories.keys())
+    for name in settings.categories.keys() - known:
+        if close := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):
+            raise SettingsError(
+                f"categories.toml has a table [categories.{name}], and there is no such category; did you mean "
+                f"{close[0]!r}? Its settings would have no effect, so nothing was started. Correct the name, or take "
+                "the table out until its first images are there."
+            )
+
+
+def refuse_future(settings: Settings, days: Sequence[date | None]) -> None:
+    """SettingsError for a production day after tomorrow's: nobody means it."""
+    today = settings.today(datetime.now(UTC))
+    for day in days:
+        if day is not None and day > today + timedelta(days=1):
+            raise SettingsError(
+                f"{day} is in the future: it is {today} at the plant ({settings.plant.time_zone}). Nothing was "
+                "started. Correct the date, or this machine's clock."
+            )
