@@ -22,6 +22,7 @@ from flows.commands.frame import (
     ImagesOption,
     StoreOption,
     VerboseOption,
+    check,
     command_server,
     day_of,
     plain_errors,
@@ -57,7 +58,8 @@ app = typer.Typer(
 
     Or all of it on a generated factory: `rd-inspect demo`.
 
-    Exit codes: 0 done, 1 the run failed, 2 wrong use.
+    Exit codes: 0 done; 1 something is missing or wrong, named in the last line, the rest is done; 2 wrong use, and
+    nothing was started.
     """,
 )
 
@@ -102,6 +104,7 @@ def train(
         "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
         "precision": precision,
     }  # fmt: skip
+    check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.training import train_model
 
@@ -139,7 +142,15 @@ def inspect(
     Images that were scored before and have not changed are left alone, so a run that was interrupted goes on where it
     stopped. A file that cannot be read becomes a row with its error. Ends with a report of the run, an evaluation
     where images are labelled for one, the drift up to that day, and `reports/index.html`, which links them all.
+
+    Exit code 1 if a category was not scored whole, or has a model in force and no image of that day: a silent camera,
+    or `every_day = false` is missing in categories.toml for what is not made daily. The others are scored all the
+    same. Exit code 2, at once, if there is no image of that day at all.
     """
+    with plain_errors():
+        from flows.preflight import checked_night
+
+        checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.inspection import inspect_images
         from flows.tables.plant import inspection_table
@@ -170,6 +181,8 @@ def evaluate(
     can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
+    days = (day_of(first_day), day_of(last_day))
+    check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.evaluation import evaluate as evaluate_days
         from flows.tables.evaluation import evaluation_table
@@ -205,6 +218,8 @@ def drift(
     new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
     and the same figures as JSON and Parquet.
     """
+    days = (day_of(first_day), day_of(last_day))
+    check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.drift import report_drift
         from flows.tables.drift import drift_table

@@ -16,6 +16,7 @@ from flows.night_choice import NightChoice, NoImages, choose_night
 from flows.night_events import tell_completed, tell_empty
 from flows.night_reports import FAILED, NightReport, report_night, report_silence
 from flows.partition_scoring import score_partitions
+from flows.preflight import known_categories, refuse_mistyped_tables
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
 from flows.settings import Settings, load_settings, store_uri
@@ -89,6 +90,7 @@ def inspect_images(
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
+    refuse_mistyped_tables(settings, known_categories(settings))
     day = run_date or settings.yesterday(started_at)
     choice = _chosen(settings, day, categories, started_at, reports=reports)
     empty = _not_inspected(choice, day)

@@ -2,10 +2,21 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.night_choice import NoImages, choose_night
+from flows.settings import (
+    CategorySettings,
+    PlantSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+    nearest,
+    store_uri,
+)
+from storage.errors import StoreNotFound
 from storage.filesystem import open_store
 from storage.images import list_categories
 from storage.labels import list_label_categories
@@ -39,6 +50,36 @@ def checked_settings(
     refuse_mistyped_tables(settings, known)
     refuse_future(settings, days)
     return settings
+
+
+def checked_night(
+    store: str | None,
+    day: date | None,
+    categories: Sequence[str] | None = None,
+    *,
+    images: str | None = None,
+    dask_address: str | None = None,
+) -> None:
+    """Refuse a night of which nothing can come. NoImages, and the errors of `checked_settings`.
+
+    Without a `day`, which is a night by the clock, silence is left to the run, for that tells everybody of it.
+    """
+    settings = load_settings(store_uri(store), options={"images": images, "dask_address": dask_address})
+    refuse_future(settings, [day])
+    refuse_mistyped_tables(settings, known_categories(settings))
+    try:
+        choose_night(settings, day or settings.yesterday(datetime.now(UTC)), categories)
+    except NoImages as e:
+        if day is not None or not (e.silent and e.other_days):
+            raise
+
+
+def refuse_future_import(store: str, days: Sequence[date]) -> None:
+    """As `refuse_future`, of a store that need not be there yet."""
+    with suppress(StoreNotFound):
+        refuse_future(load_settings(store), days)
+        return
+    refuse_future(Settings(store=store, plant=PlantSettings(), defaults=CategorySettings(), categories={}), days)
 
 
 def known_categories(settings: Settings) -> set[str]:

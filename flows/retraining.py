@@ -13,6 +13,7 @@ from prefect.states import Completed
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics import retraining_metrics
 from flows.metrics_files import write_metrics
+from flows.preflight import known_categories, refuse_mistyped_tables
 from flows.progress import progress_bars
 from flows.retraining_outcome import (
     CategoryRetraining,
@@ -95,6 +96,7 @@ def retrain(
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
+    refuse_mistyped_tables(settings, known_categories(settings))
     plan, chosen = _planned(settings, from_scratch, limits or {}), _chosen(settings, categories)
     found: list[CategoryRetraining] = []
     failed: list[tuple[str, str]] = []

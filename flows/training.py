@@ -9,6 +9,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
 from flows.dask_cluster import dask_cluster, dask_runner
+from flows.preflight import known_categories, refuse_mistyped_tables
 from flows.progress import progress_bars
 from flows.run_failed import RunFailed
 from flows.settings import Settings, load_settings, store_uri
@@ -55,6 +56,7 @@ def train_model(
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
+    refuse_mistyped_tables(settings, known_categories(settings))
     chosen = categories or list_label_categories(open_store(settings.store, read_only=True))
     if not chosen:
         raise NoNormals(

@@ -17,6 +17,7 @@ from flows.commands.frame import (
     ImagesOption,
     StoreOption,
     VerboseOption,
+    check,
     command_server,
     day_of,
     plain_errors,
@@ -66,16 +67,17 @@ def status(
     """
     with plain_errors():
         from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
-        from flows.settings import load_settings
+        from flows.preflight import checked_settings
         from flows.tables.grid import grid_json, grid_table
         from storage.filesystem import open_store
         from storage.grid import read_grid
 
-        settings = load_settings(resolved_store(store), options={"images": images})
+        window_days = (day_of(first_day), day_of(last_day))
+        settings = checked_settings(store, category, images=images, days=window_days)
         opened = open_store(settings.store, read_only=True)
         opened.check()
         chosen = chosen_categories(settings, category)
-        window = chosen_days(settings, chosen, day_of(first_day), day_of(last_day))
+        window = chosen_days(settings, chosen, *window_days)
         versions = versions_in_force(opened, chosen, model)
         line = open_store(settings.images, read_only=True)
         grid = read_grid(open_store(settings.store), line, *window, versions, tell=say)
@@ -108,6 +110,8 @@ def backfill(
     its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes. Exit code 1 if
     something is left undone.
     """
+    days = (day_of(first_day), day_of(last_day))
+    check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.backfill import backfill as backfill_days
         from flows.tables.backfill import backfill_table

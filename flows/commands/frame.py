@@ -5,10 +5,10 @@ Heavy packages are imported inside the functions, so that --help answers at once
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -58,17 +58,36 @@ class Reported(Protocol):
 R = TypeVar("R", bound=Reported)
 
 
+def check(
+    store: str | None,
+    category: list[str] | None = None,
+    *,
+    images: str | None = None,
+    days: Sequence[date | None] = (),
+    dask_address: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """Refuse at once what can be told before a server or a worker is started: exit code 2."""
+    with plain_errors():
+        from flows.preflight import checked_settings
+
+        more = {"dask_address": dask_address, **(options or {})}
+        checked_settings(store, category, images=images, days=days, options=more)
+
+
 def show_run(work: Callable[[], R], table: Callable[[R], Table], store: str) -> None:
-    """Run a flow and print what it did, also when that was only a part; the command then ends as failed."""
-    failed = False
+    """Run a flow and print what it did, also when that was only a part: the command then ends as failed, and its last
+    line says what is missing."""
+    failed: PartlyDone | None = None
     try:
         run = work()
     except PartlyDone as e:
-        run, failed = e.run, True
+        run, failed = e.run, e
     Console().print(table(run))
     if run.report:
         say(f"Report: {store.rstrip('/')}/{run.report}")
     if failed:
+        say(f"rd-inspect: {failed}")
         raise typer.Exit(RUN_FAILED)
 
 

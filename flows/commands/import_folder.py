@@ -60,9 +60,11 @@ def import_folder(
         raise typer.BadParameter(f"--word ...={unknown[0]} is no word. Use {', '.join(Word)}.")
     with plain_errors():
         from flows.importing import import_category, told
+        from flows.preflight import refuse_future_import
 
         day = run_date.date()
         before = normals_date.date() if normals_date else day - timedelta(days=1)
+        refuse_future_import(resolved_store(store), (day, before))
         done = import_category(resolved_store(store), folder, category, day, before, prefix=prefix, words=words)
         for line in told(done, category, day, before):
             say(line)

@@ -84,9 +84,13 @@ def _opened(store: str | None) -> "Store":
 def _refuse_unknown(store: "Store", category: str, version: str) -> None:
     """A name that no version has is a slip of the pen."""
     from flows.settings import nearest
-    from storage.models import list_versions
+    from storage.models import list_model_categories, list_versions
 
     known = list_versions(store, category)
+    if not known:
+        raise typer.BadParameter(
+            f"{category!r} has no model{nearest(category, list_model_categories(store))} Nothing was changed."
+        )
     if version not in known:
         raise typer.BadParameter(
             f"{category!r} has no model {version!r}{nearest(version, known)} Nothing was changed. "

@@ -43,17 +43,16 @@ def verify(
     if something is wrong; notes alone end with 0.
     """
     with plain_errors():
-        from flows.settings import load_settings
+        from flows.preflight import checked_settings
         from flows.tables.findings import findings_json, findings_table
         from storage.filesystem import open_store
         from storage.verification import Scope
         from storage.verification import verify as hold_against_itself
 
-        settings = load_settings(resolved_store(store), options={"images": images})
-        opened, line = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
-        for one in (opened, line):
-            one.check()
-        scope = Scope(day_of(first_day), day_of(last_day), tuple(category or ()), deep)
+        days = (day_of(first_day), day_of(last_day))
+        settings = checked_settings(store, category, images=images, days=days)
+        line = open_store(settings.images, read_only=True)
+        scope = Scope(*days, tuple(category or ()), deep)
         found = hold_against_itself(open_store(settings.store), line, scope, tell=say)
         if output_format is GridFormat.JSON:
             sys.stdout.write(json.dumps(findings_json(found), indent=2) + "\n")

@@ -11,6 +11,7 @@ from flows.commands.frame import (
     ImagesOption,
     StoreOption,
     VerboseOption,
+    check,
     command_server,
     plain_errors,
     resolved_store,
@@ -41,6 +42,8 @@ def retrain(
     seen: label good and defective ones for evaluation. Writes `reports/retraining/<day>/<category>/<run>/`, and
     keeps the decision with the model. To go back: `rd-inspect rollback --category C`.
     """
+    options = None if steps is None else {"steps": steps}
+    check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors(), command_server(verbose, dask_address):
         from flows.retraining import retrain as retrain_models
         from flows.tables.retraining import retraining_table
@@ -49,7 +52,7 @@ def retrain(
         work = partial(
             retrain_models, uri, category,
             images=images, from_scratch=from_scratch, dask_address=dask_address,
-            options=None if steps is None else {"steps": steps},
+            options=options,
             limits=None if fewest_new is None else {"fewest_new": fewest_new},
         )  # fmt: skip
         show_run(work, retraining_table, uri)

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, resolved_store, say
+from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, say
 from flows.settings import SettingsError
 
 _SHORT_TOKEN = 16
@@ -42,6 +42,7 @@ def serve_review(
     with plain_errors():
         import uvicorn
 
+        from flows.preflight import checked_settings
         from review.access import is_loopback
         from review.app import create_app
         from review.desk import Desk, WrongRequest, reviewer_name
@@ -58,7 +59,8 @@ def serve_review(
             raise SettingsError(f"--reviewer {reviewer!r}: {e}") from e
         if token and len(token) < _SHORT_TOKEN:
             say(f"The token has {len(token)} characters and could be guessed; {_SHORT_TOKEN} or more are better.")
-        uri = resolved_store(store)
+        settings = checked_settings(store, category, images=images)
+        uri = settings.store
         there, pictures = open_store(uri), open_store(images or uri, read_only=True)
         there.check()
         pictures.check()

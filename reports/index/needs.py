@@ -80,7 +80,7 @@ def _silent(index: PlantIndex) -> Iterator[Need]:
         since = f"the last ones are of {last}" if last else "there never was one"
         text = (
             f"{_names(names)}: no image of {index.last_night}, though a model is in force; {since}. Look at the "
-            "camera and at what copies its images. What is not made every day has every_day = false in categories.toml."
+            "camera and at what copies its images. What is not made daily has every_day = false in categories.toml."
         )
         yield Need("Silent camera" if len(names) == 1 else "Silent cameras", shown(text), "bad")
 

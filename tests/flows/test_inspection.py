@@ -9,6 +9,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
+from flows.night_choice import NoImages
 from flows.settings import SettingsError
 from storage import seals
 from storage.errors import StoreNotFound
@@ -127,15 +128,25 @@ def test_a_category_whose_model_is_damaged_is_not_sealed_and_the_others_are(stor
     assert seals.read_seal(store, Partition("metal", DAY, "v1")) is None
 
 
-def test_an_empty_night_has_nothing_to_do(store: Store, scheduler: str) -> None:
+def test_a_night_on_which_nothing_came_is_told_to_everybody_and_fails(store: Store, scheduler: str) -> None:
     put_model(store, "cloth")
     put_images(store, "cloth", ["a.png"])
     began, tomorrow = datetime.now(UTC), DAY + timedelta(days=1)
-    run = inspect_images(store.uri, tomorrow, dask_address=scheduler)
-    assert (run.outcome, run.report) == ("nothing to do", None)
-    assert flow_run_state(run.run_id) == "NothingToDo"
+    with pytest.raises(NoImages, match=f"latest day there is {DAY}, of cloth"):
+        inspect_images(store.uri, tomorrow, dask_address=scheduler)
     told = events_since(began, "inspection.empty", lambda event: event.payload["run_date"] == str(tomorrow))
     assert [event.payload["category"] for event in told] == ["cloth"]
+    page = store.read("reports/index.html").decode()
+    assert "Silent camera" in page and f"no image of {tomorrow}" in page
+
+
+def test_what_is_not_made_every_day_has_nothing_to_do(store: Store, scheduler: str) -> None:
+    store.write("categories.toml", b"[defaults]\nevery_day = false\n")
+    put_model(store, "cloth")
+    put_images(store, "cloth", ["a.png"])
+    run = inspect_images(store.uri, DAY + timedelta(days=1), dask_address=scheduler)
+    assert (run.outcome, run.report) == ("nothing to do", None)
+    assert flow_run_state(run.run_id) == "NothingToDo"
 
 
 def test_an_unknown_category_is_refused_with_the_nearest(store: Store, scheduler: str) -> None:
@@ -144,19 +155,32 @@ def test_an_unknown_category_is_refused_with_the_nearest(store: Store, scheduler
         inspect(store, scheduler, categories=["clot"])
 
 
-def test_folders_no_run_can_look_into_are_told(store: Store, scheduler: str) -> None:
+def test_what_cannot_be_looked_into_is_told_and_the_rest_is_sealed(store: Store, scheduler: str) -> None:
+    """Folders named like nothing, a circle of links, a camera that fell silent, litter."""
     put_model(store, "cloth")
-    put_images(store, "cloth", ["a.png"])
-    for key in ("images/cloth/2026-3-2/x.png", "images/two words/2026-03-02/x.png"):
+    put_model(store, "metal")
+    keys = put_images(store, "cloth", ["a.png"])
+    day = Path(store.uri) / f"images/cloth/{DAY}"
+    (day / "again").symlink_to(day)
+    for key in ("images/cloth/2026-3-2/x.png", "images/two words/2026-03-02/x.png", f"images/cloth/{DAY}/._a.png"):
         store.write(key, png(1))
-    run = inspect(store, scheduler)
-    assert run.outcome == "completed"
+    with pytest.raises(InspectionFailed, match=r"metal: No image of .*cloth: images/cloth/2026-03-02/again/") as e:
+        inspect(store, scheduler)
+    run = e.value.run
+    assert run.outcome == "failed"
     assert outcomes(run) == {
-        "cloth": "sealed",
+        "metal": "silent camera",
+        "cloth": "partly sealed",
         "images/cloth/2026-3-2/": "ignored",
         "images/two words/": "ignored",
     }
-    assert "images/two words/" in store.read(run.report).decode()
+    assert_night_is_whole(store, "cloth", keys)
+    page = store.read(run.report).decode()
+    assert "images/two words/" in page and "1 file or folder: ._a.png" in page and "never end" in page
+    (day / "again").unlink()
+    with pytest.raises(InspectionFailed, match="metal: No image of") as silent:
+        inspect(store, scheduler)
+    assert silent.value.run.outcome == "cameras silent"
 
 
 def test_a_store_that_does_not_exist_is_told(tmp_path: Path, scheduler: str) -> None:

@@ -360,3 +360,43 @@ def test_an_object_that_cannot_be_read_is_told(plant: Store, monkeypatch: pytest
     found, html = written_page(plant)
     assert found.needs[0].startswith("Damaged seal: cloth")
     assert "timed out" in html
+
+
+def test_a_camera_that_fell_silent_comes_before_all_else(plant: Store) -> None:
+    put_model(plant, "metal")
+    put_model(plant, "bolt")
+    put_drift(plant, action="stop the line")
+    for key in (f"cloth/{DAY}", f"metal/{DAY - timedelta(days=2)}"):
+        plant.write(f"images/{key}/a.png", b"x")
+    found, page = written_page(plant)
+    assert found.needs[0].startswith(
+        "Silent camera: bolt: no image of 2026-03-10, though a model is in force; there never"
+    )
+    assert (
+        found.needs[1].startswith("Silent camera: metal: no image of 2026-03-10") and "2026-03-08" in found.needs[1]
+    )
+    assert found.needs[2].startswith("Stop the line")
+    assert "Silent camera" in words(page)
+    needs = write_index.fn(plant.uri, NOW, made_every_day=["cloth", "bolt"]).needs
+    assert sum("Silent" in need for need in needs) == 1
+    later = write_index.fn(plant.uri, NOW, night=DAY + timedelta(days=1)).needs
+    assert "cloth: no image of 2026-03-11" in later[2] and f"last ones are of {DAY}" in later[2]
+
+
+def test_a_category_that_cannot_be_looked_into_is_told_and_not_silent(
+    plant: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model(plant, "metal")
+    for category in ("cloth", "metal"):
+        plant.write(f"images/{category}/{DAY}/a.png", b"x")
+    scandir = os.scandir
+
+    def scan(folder: str) -> object:  # root may look into all, so the refusal is put in
+        if str(folder).endswith("images/metal"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found, page = written_page(plant)
+    assert not any("Silent" in need for need in found.needs)
+    assert "images/metal/" in words(page) and "Permission denied" in words(page)
