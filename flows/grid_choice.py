@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from flows.settings import Settings, SettingsError, nearest
 from storage import models
-from storage.errors import CorruptObject
+from storage.errors import AccessDenied, CorruptObject
 from storage.filesystem import Store, open_store
 from storage.images import list_categories, list_run_dates
 
@@ -31,12 +31,19 @@ def chosen_days(
     """(first, last), both included: those given, else the 30 days up to the last one with images."""
     if last is None:
         images = open_store(settings.images, read_only=True)
-        days = [max(found) for name in categories if (found := list_run_dates(images, name))]
+        days = [max(found) for name in categories if (found := _days(images, name))]
         last = max(days, default=settings.yesterday(datetime.now(UTC)))
     first = first or last - timedelta(days=WINDOW_DAYS - 1)
     if first > last:
         raise SettingsError(f"From {first} to {last} there is no day, so nothing was done. Swap the two.")
     return first, last
+
+
+def _days(images: Store, category: str) -> list[date]:
+    try:
+        return list_run_dates(images, category)
+    except AccessDenied:  # of this folder: its cells say so
+        return []
 
 
 def refuse_unknown_version(store: Store, categories: Sequence[str], version: str) -> None:

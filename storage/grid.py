@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby
 
 from storage import layout, manifests, models, seals
-from storage.errors import CorruptObject, KeyNotFound
+from storage.errors import CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
+from storage.left_out import LeftOut
 from storage.records import ObjectInfo, Partition
 from storage.same_images import compare
 from storage.store import Store
@@ -111,11 +112,12 @@ def read_grid(
             for category in versions
             for prefix in layout.days_below(layout.category_images_prefix(category), first, last)
         ]
-        found.update({(cell.run_date, cell.category): cell for one in work for cell in one.result()})
+        found.update({(cell.run_date, cell.category): cell for one in work for cell in one.result()[0]})
+        closed = {category: why for one in work for category, why in one.result()[1].items()}
     for day in (first + timedelta(days=i) for i in range((last - first).days + 1)):
         for category in versions:
             if (day, category) not in found:
-                found[day, category] = _cell(window, category, day, [])
+                found[day, category] = _cell(window, category, day, [], closed.get(category))
     return Grid(first, last, tuple(found[where] for where in sorted(found)))
 
 
@@ -147,21 +149,35 @@ def _preprocessing(store: Store, category: str, version: str | None) -> str | No
         return None
 
 
-def _cells(window: _Window, category: str, prefix: str) -> list[Cell]:
-    """The cells of the days below `prefix` that have images."""
-    return [_cell(window, category, day, listed) for day, listed in _by_day(window.images, category, prefix)]
+def _cells(window: _Window, category: str, prefix: str) -> tuple[list[Cell], dict[str, str]]:
+    """(the cells of the days below `prefix` that have images, why the category cannot be looked into at all)."""
+    left_out, root = LeftOut(), layout.category_images_prefix(category)
+    found: dict[date, Cell] = {}
+    try:
+        for day, listed in _by_day(window.images, prefix, root, left_out):
+            found[day] = _cell(window, category, day, listed)
+    except (TransientFault, StoreNotFound):
+        raise
+    except StorageError as e:  # of this folder alone: the others are shown
+        return [], {category: str(e)}
+    for key, why in left_out.broken.items():
+        if (at := layout.day_named(key.removeprefix(root).partition("/")[0])) is not None:
+            cell = found.get(at) or _cell(window, category, at, [])
+            found[at] = replace(cell, state=FAILED, problem=why)
+    return list(found.values()), {}
 
 
-def _by_day(images: Store, category: str, prefix: str) -> Iterator[tuple[date, list[ObjectInfo]]]:
-    root = layout.category_images_prefix(category)
-    for name, infos in groupby(images.list(prefix), lambda info: info.key.removeprefix(root).partition("/")[0]):
+def _by_day(images: Store, prefix: str, root: str, left_out: LeftOut) -> Iterator[tuple[date, list[ObjectInfo]]]:
+    listing = images.list(prefix, left_out)
+    for name, infos in groupby(listing, lambda info: info.key.removeprefix(root).partition("/")[0]):
         # An empty object whose key ends in '/' is how S3 consoles mark a folder.
         listed = [info for info in infos if not (info.key.endswith("/") and info.size == 0)]
         if listed and (day := layout.day_named(name)):
             yield day, listed
 
 
-def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo]) -> Cell:
+def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo], closed: str | None = None) -> Cell:
+    """`closed`: why some of the day's images may not be listed."""
     version = window.versions[category]
     versions = window.sealed.get((category, day), set())
     sealed, problem = 0, None
@@ -175,6 +191,8 @@ def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo]) -
             state = FAILED if _is_planned(window, category, day) else MISSING
     except (CorruptObject, KeyNotFound) as e:
         state, problem = FAILED, str(e)
+    if closed is not None:
+        state, problem = FAILED, closed
     others = tuple(sorted(versions - {version}))
     return Cell(category, day, version, state, len(listed), sealed, others, problem)
 

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,9 @@ _READ_ATTEMPTS = 5
 _LOCK = f"{RESERVED}lock"
 _OF_ZARR = re.compile(r"\.[0-9a-f]{32}\.partial$")
 """what zarr writes beside an object before it takes the object's place"""
+_CLOSED = "-closed"
+"""behind the etag of a file that may not be read: opened to us, it is another object, though its bytes and times are
+as before, and is scored"""
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 # What file systems without hard links (exFAT, some network mounts) answer to os.link.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -214,12 +218,17 @@ class LocalStore(Store):
             at = f"{folder}/" if folder else ""
             walk = FolderWalk(self._inside, prefix, left_out)
             for key, found in walk.files(str(self._inside(self.root / folder, at)), at):
-                yield _info(key, found)
+                info = _info(key, found)
+                yield replace(info, etag=info.etag + _CLOSED) if self._is_closed(key, found) else info
 
     def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
             return FolderWalk(self._inside, prefix, left_out).folders(str(self._inside(self.root / prefix, prefix)))
+
+    def _is_closed(self, key: str, found: os.stat_result) -> bool:
+        """Whether we may not read it. Asked only where its mode does not promise it to everybody."""
+        return not found.st_mode & stat.S_IROTH and not os.access(self.root / key, os.R_OK)
 
     def _target(self, key: str) -> Path:
         """Where `key` is written, its folder made."""

@@ -14,6 +14,7 @@ from storage.findings import Finding
 from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
 from storage.label_findings import label_findings
+from storage.left_out import LeftOut
 from storage.model_findings import model_findings
 from storage.records import Partition
 from storage.same_images import compare
@@ -168,7 +169,16 @@ def _image_findings(
 ) -> Iterator[Finding]:
     """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
     where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
-    found = compare(store, images, seal, list(list_images(images, where.category, where.run_date)), tell=tell)
+    left_out = LeftOut()
+    try:
+        listed = list(list_images(images, where.category, where.run_date, left_out))
+    except (TransientFault, StoreNotFound):
+        raise
+    except StorageError as e:  # of this folder alone: the others are looked at
+        yield _closed(prefix, str(e))
+        return
+    yield from (_closed(folder, why) for folder, why in left_out.broken.items())
+    found = compare(store, images, seal, listed, tell=tell)
     changed, late = ([image.key for image in some] for some in (found.changed, found.late))
     gone = found.gone
     version, cure = where.model_version, _backfill(store, where)
@@ -182,6 +192,11 @@ def _image_findings(
         what = f"{len(gone)} images are gone since {version} scored them, such as {gone[0]!r}"
         lost = "they cannot be looked at or scored again; their rows stay"
         yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
+
+
+def _closed(folder: str, why: str) -> Finding:
+    cure = "Mend the folder's owner or mode, or remove the link."
+    return Finding(f"images cannot be listed: {why}", folder, "whether its images are judged is not known", cure)
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:

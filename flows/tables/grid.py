@@ -84,7 +84,11 @@ def _to_do(cells: Sequence[Cell]) -> str:
 
 def _notes(grid: Grid) -> list[str]:
     """What the table cannot show: problems, categories without a champion, days another version has sealed."""
-    problems = [cell for cell in grid.cells if cell.problem]
+    told: dict[tuple[str, str], Cell] = {}  # a folder that is closed is told once, not for each of its days
+    for cell in grid.cells:
+        if cell.problem:
+            told.setdefault((cell.category, cell.problem), cell)
+    problems = list(told.values())
     notes = [f"{cell.category} {cell.run_date}: {cell.problem}" for cell in problems[:_MOST_LINES]]
     notes += _more(problems)
     without = sorted({cell.category for cell in grid.undone if cell.version is None})

@@ -1,5 +1,6 @@
 """The grid: every state told from the store alone, with few reads."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -90,6 +91,34 @@ def test_every_state(store: Store, card: bool) -> None:
     ]
     assert found["03-03"].others == ("v2",)
     assert [cell.state for cell in cells(store, None).values()] == ["missing"] * 5 + ["no images"]
+
+
+def test_what_cannot_be_looked_into_has_failed_and_says_why(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(local)
+    days = [FIRST + timedelta(days=i) for i in range(3)]
+    for day in days:
+        put(local, day, "a", "below/b")
+        put(local, day, "a", category="metal")
+    run(local, days[2])
+    closed = {f"{local.uri}/images/cloth/{days[0]}", f"{local.uri}/images/cloth/{days[1]}/below"}
+    scandir = os.scandir
+
+    def scan(folder: str) -> object:  # root may look into all, so the refusal is put in
+        if any(str(folder).startswith(one) for one in closed):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    first, second, third = list(cells(local).values())[:3]
+    assert (first.state, first.listed, third.state, third.problem) == ("failed", 0, "done", None)
+    assert (second.state, second.listed, second.sealed) == ("failed", 1, 0)
+    assert "Permission denied" in str(first.problem) and "below" in str(second.problem)
+    closed.add(f"{local.uri}/images/cloth")
+    grid = read_grid(local, local, FIRST, LAST, {"cloth": "v1", "metal": None})
+    states = {(cell.category, cell.state) for cell in grid.cells}
+    assert states == {("cloth", "failed"), ("metal", "missing"), ("metal", "no images")}
 
 
 def test_a_day_in_several_plans_is_done_and_one_whose_images_are_archived_too(local: LocalStore) -> None:

@@ -381,6 +381,18 @@ def test_a_large_folder_is_listed_in_order(local: LocalStore) -> None:
     assert [info.key for info in local.list("images/")] == [f"images/{i:05}.png" for i in range(5_000)]
 
 
+def test_a_file_that_is_opened_to_us_is_another_object(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes and times stay as they were, and it must be scored at last."""
+    for name, mode in (("a", 0o600), ("b", 0o644)):
+        local.write(name, b"1")
+        (local.root / name).chmod(mode)
+    before = [info.etag for info in local.list("")]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    closed, public = (info.etag for info in local.list(""))
+    assert closed == before[0] + "-closed"
+    assert public == before[1]
+
+
 def left_over(store: LocalStore) -> list[Path]:
     """Temporary files; the lock file stays for good."""
     return [path for path in store.root.rglob(".rd-inspect-*") if path.name != ".rd-inspect-lock"]

@@ -296,6 +296,20 @@ def test_what_a_killed_run_left_is_a_note(local: LocalStore, night: Night) -> No
     assert "rd-inspect gc" in notes[0].cure
 
 
+def test_folders_that_cannot_be_looked_into_are_told_and_the_rest_is_held(local: LocalStore, night: Night) -> None:
+    folder = local.root / f"images/cloth/{DAY}"
+    (folder / "again").symlink_to(folder)
+    [one] = wrong(local)
+    assert one.where.endswith("/again/")
+    assert "never end" in one.what
+    (folder / "again").unlink()
+    folder.rename(local.root / "elsewhere")
+    folder.symlink_to("/nowhere/../tmp")
+    [one] = wrong(local)
+    assert one.where == f"images/cloth/{DAY}/"
+    assert "leads out" in one.what
+
+
 def test_only_what_is_asked_for_is_looked_at(local: LocalStore, night: Night) -> None:
     local.remove(night.parts[0].key)
     for scope in (Scope(date(2026, 3, 3)), Scope(last=date(2026, 3, 1)), Scope(categories=("metal",))):
