@@ -22,7 +22,7 @@ from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD
 from rd_core.errors import ConfigError
 from storage.filesystem import Store, open_store
-from storage.layout import seal_partition, seals_prefix
+from storage.layout import folder_day, seal_partition, seals_prefix
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
 from tasks.drift.golden_set import GoldenReceipt, choose_golden_set, replay_golden_set
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
@@ -158,8 +158,8 @@ def _window(store: Store, first_day: date | None, last_day: date | None) -> tupl
 
 def last_inspected_day(store: Store) -> date | None:
     """The latest production day with a seal; None if there is none."""
-    days = [name.removeprefix("run_date=") for name in store.children(seals_prefix())]
-    return max((date.fromisoformat(day) for day in days), default=None)
+    days = map(folder_day, store.children(seals_prefix()))
+    return max((day for day in days if day is not None), default=None)
 
 
 def _sealed_models(store: Store, first: date, last: date, categories: list[str] | None) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from reports.evaluation.records import Measure
 from storage import labels, seals
 from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
-from storage.layout import images_prefix, seals_prefix
+from storage.layout import folder_day, images_prefix, seals_prefix
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.measure_aupimo import measure_aupimo
@@ -145,8 +145,7 @@ def _days(store: Store, first: date | None, last: date | None) -> tuple[date, da
 
 
 def _inspected_days(store: Store) -> list[date]:
-    names = (name.partition("=")[2] for name in store.children(seals_prefix()))
-    return sorted(date.fromisoformat(name) for name in names)
+    return sorted(day for day in map(folder_day, store.children(seals_prefix())) if day is not None)
 
 
 def _partitions(store: Store, first: date, last: date, categories: list[str] | None) -> list[Partition]:

@@ -147,12 +147,14 @@ def _silent(category: str, day: date) -> CategoryOutcome:
 def _not_inspected(choice: NightChoice, day: date) -> list[CategoryOutcome]:
     """Silent cameras; what was asked for and has no images; folders that cannot be looked into, and odd ones: their
     images would be skipped without a word."""
+    move = "no run looks at them. Move them to images/<category>/<YYYY-MM-DD>/."
     rename = "No run looks into this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
     return [
         *(_silent(name, day) for name in choice.silent),
         *(CategoryOutcome(name, "no images", message=f"no images on {day}") for name in choice.idle),
         *(CategoryOutcome(name, "failed", message=f"Not inspected. {why}") for name, why in choice.broken.items()),
         *(CategoryOutcome(folder, "ignored", message=rename) for folder in choice.odd),
+        *(CategoryOutcome(folder, "ignored", message=f"{what}: {move}") for folder, what in choice.strays.items()),
     ]
 
 

@@ -31,6 +31,8 @@ class NightChoice:
     """why, by category, its folder cannot be looked into"""
     odd: tuple[str, ...]
     """folders named like no category or no day: no run looks into them"""
+    strays: dict[str, str]
+    """by folder: files in it that are in no day's folder, in words"""
     left_out: LeftOut
 
 
@@ -77,11 +79,16 @@ def choose_night(settings: Settings, day: date, categories: Sequence[str] | None
     there = tuple(name for name in asked if day in folders.days.get(name, ()))
     missing = [name for name in asked if name not in there and name not in folders.broken]
     silent = tuple(name for name in missing if name in in_force and settings.category(name).every_day)
-    if not there and not folders.broken and (silent or any(settings.category(name).every_day for name in asked)):
+    expected = not asked or any(settings.category(name).every_day for name in asked)
+    if not there and not folders.broken and expected:
         raise NoImages(_no_images(settings, day, folders.days), silent, other_days=any(folders.days.values()))
     odd = [] if categories else odd_folders(images)
     idle = tuple(name for name in missing if categories and name not in silent)
-    return NightChoice(there, silent, idle, folders.broken, (*odd, *folders.odd), left_out)
+    strays = {
+        folder: f"{count:,} file{'s' if count > 1 else ''} in no day's folder, such as {name}"
+        for folder, (count, name) in left_out.strays.items()
+    }
+    return NightChoice(there, silent, idle, folders.broken, (*odd, *folders.odd), strays, left_out)
 
 
 def _look(images: Store, categories: Sequence[str]) -> _Folders:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import date
 
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from storage import layout, models
-from storage.errors import KeyNotFound, QueryError
+from storage.errors import CorruptObject, KeyNotFound, QueryError
 from storage.queries import connect
 from storage.store import Store
 
@@ -144,7 +145,8 @@ class SealedRows:
     def _alphas(self) -> dict[str, float]:
         found = {}
         for category in models.list_model_categories(self._store):
-            champion = models.read_champion(self._store, category)
-            if champion is not None:
-                found[category] = models.read_card(self._store, category, champion.version)["threshold"]["alpha"]
+            with suppress(CorruptObject, KeyNotFound, KeyError):  # of this category: the others are reviewed
+                champion = models.read_champion(self._store, category)
+                if champion is not None:
+                    found[category] = models.read_card(self._store, category, champion.version)["threshold"]["alpha"]
         return found

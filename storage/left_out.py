@@ -18,6 +18,8 @@ class LeftOut:
     """of the litter, without folders on the way; not of all if there are very many"""
     broken: dict[str, str] = field(default_factory=dict)
     """why, by the key of a folder (with a '/' behind) whose objects are not listed"""
+    strays: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """by the folder that was asked for its children: how many files lie beside them, and the name of one"""
     _last: str = ""
 
     def add_litter(self, key: str) -> None:
@@ -31,10 +33,16 @@ class LeftOut:
         if name in self.names or len(self.names) < _MOST_NAMES:
             self.names[name] += 1
 
+    def add_stray(self, folder: str, name: str) -> None:
+        """A file where folders are looked for."""
+        count, first = self.strays.get(folder, (0, name))
+        self.strays[folder] = count + 1, min(first, name)
+
     def add(self, other: "LeftOut") -> None:
         """Take over what another one holds."""
         self.litter += other.litter
         self.broken |= other.broken
+        self.strays |= other.strays
         for name, times in other.names.items():
             if name in self.names or len(self.names) < _MOST_NAMES:
                 self.names[name] += times

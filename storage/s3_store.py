@@ -150,16 +150,18 @@ class S3Store(Store):
 
     def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
-            folders = [
-                folder["Prefix"]
-                for page in self._pages(prefix, Delimiter="/")
-                for folder in page.get("CommonPrefixes", [])
-            ]
-        names = sorted(folder[len(self.prefix) + len(prefix) : -1] for folder in folders)
-        for name in names:
+            pages = list(self._pages(prefix, Delimiter="/"))
+        start = len(self.prefix) + len(prefix)
+        folders = [folder["Prefix"][start:] for page in pages for folder in page.get("CommonPrefixes", [])]
+        files = [entry["Key"][start:] for page in pages for entry in page.get("Contents", [])]
+        for name in filter(None, files):  # the empty name is the mark of the folder itself
             if is_litter(name):
-                left_out.add_litter(f"{prefix}{name}/")
-        return [name for name in names if not is_litter(name)]
+                left_out.add_litter(prefix + name)
+            else:
+                left_out.add_stray(prefix, name)
+        for name in filter(is_litter, folders):
+            left_out.add_litter(prefix + name)
+        return sorted(name[:-1] for name in folders if not is_litter(name))
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2")

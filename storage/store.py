@@ -92,8 +92,8 @@ class Store(ABC):
     def children(self, prefix: str, left_out: LeftOut | None = None) -> builtins.list[str]:
         """Names of the folders right below `prefix` ('' or ending in '/') that hold an object, sorted.
 
-        Litter is passed over, and noted in `left_out`. A folder that cannot be looked into is among them, so that
-        whoever opens it hears why.
+        Litter is passed over, and noted in `left_out` as files beside the folders are. A folder that cannot be looked
+        into is among them, so that whoever opens it hears why.
         """
         if prefix and not prefix.endswith("/"):
             raise InvalidKey(f"prefix {prefix!r} does not end in '/': folders are below a '/'. Append it.")

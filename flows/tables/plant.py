@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.commands.frame import say
+from flows.settings import SettingsError, nearest
 from reports.plain_text import shown
 from storage import models
-from storage.errors import StorageError
+from storage.errors import CorruptObject, StorageError
 from storage.filesystem import Store, open_store
 from storage.queries import run_query
+from storage.records import Champion
 from tasks.preprocessing import why_unusable
 
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
@@ -68,21 +70,25 @@ def models_table(store_uri: str, category: str | None) -> Table:
     """Every version of one category or of all, newest first."""
     store = _opened(store_uri)
     table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
-    problems = []
-    for name in [category] if category else models.list_model_categories(store):
-        champion = models.read_champion(store, name)
+    problems: list[str] = []
+    for name in _categories(store, category):
+        champion = _in_force(store, name, problems)
         for version in sorted(models.list_versions(store, name), reverse=True):
-            card = models.read_card(store, name, version)
-            if champion and champion.version == version and (why := why_unusable(name, version, card)):
-                problems.append(why)
-            model, threshold = card["model"], card["threshold"]
-            table.add_row(
-                name, version, "yes" if champion and champion.version == version else "",
-                f"{model['image_height']}x{model['image_width']}",
-                f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", str(len(card["data"]["train"])),
-            )  # fmt: skip
-    if problems:
-        table.caption = Text("\n".join(problems))
+            in_force = bool(champion and champion.version == version)
+            try:
+                card = models.read_card(store, name, version)
+                model, threshold = card["model"], card["threshold"]
+                size, normals = f"{model['image_height']}x{model['image_width']}", str(len(card["data"]["train"]))
+                figures = f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", normals
+            except (CorruptObject, KeyError, TypeError) as e:
+                problems.append(f"{name} {version}: its model card is damaged. {e}")
+                size, figures = "damaged", ("", "", "")
+            else:
+                if in_force and (why := why_unusable(name, version, card)):
+                    problems.append(why)
+            table.add_row(name, version, "yes" if in_force else "", size, *figures)
+    table.caption = Text("
+".join(problems)) if problems else None
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
     return table
@@ -92,14 +98,35 @@ def history_table(store_uri: str, category: str | None) -> Table:
     """Every champion of one category or of all, newest first."""
     store = _opened(store_uri)
     table = plain_table("category", "version", "in force since (UTC)", "by", "how")
-    for name in [category] if category else models.list_model_categories(store):
-        champion = models.read_champion(store, name)
+    damaged: list[str] = []
+    for name in _categories(store, category):
+        champion = _in_force(store, name, damaged)
         for one in (champion, *champion.history) if champion else ():
             how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
             table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
+    table.caption = Text("\n".join(damaged)) if damaged else None
     if not table.row_count:
         table.caption = f"No model is in force. Train one: rd-inspect train --store {store_uri}"
     return table
+
+
+def _categories(store: Store, asked: str | None) -> list[str]:
+    known = models.list_model_categories(store)
+    if asked is not None and asked not in known:
+        raise SettingsError(
+            f"There is no model of {asked!r} in {store.uri}{nearest(asked, known)} Train one: rd-inspect train "
+            f"--category {asked} --store {store.uri}"
+        )
+    return [asked] if asked else known
+
+
+def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | None:
+    """The champion; None where there is none, or, as `damaged` is told, nobody can tell."""
+    try:
+        return models.read_champion(store, category)
+    except CorruptObject as e:
+        damaged.append(f"{category}: {e}")
+        return None
 
 
 def model_card_json(store_uri: str, category: str, version: str) -> str:

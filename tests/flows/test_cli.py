@@ -37,7 +37,7 @@ def test_help_teaches_and_names_the_store(command: str) -> None:
 def test_help_of_the_program_names_every_command_and_the_exit_codes() -> None:
     said = flat(call("--help"))
     assert all(command in said for command in COMMANDS)
-    assert "0 done, 1 the run failed, 2 wrong use" in said
+    assert "Exit codes: 0 done; 1 something is missing or wrong" in said
 
 
 def test_import_then_query_labels(tmp_path: Path) -> None:
@@ -77,11 +77,17 @@ def test_the_store_may_come_from_the_environment(store: Store, monkeypatch: pyte
 def test_models_lists_versions_and_prints_a_card(store: Store) -> None:
     put_model(store, "cloth", "v1")
     put_model(store, "cloth", "v2", champion=False)
-    lines = [line for line in call("models", "--store", store.uri).splitlines() if "cloth" in line]
+    at = ("--store", store.uri)
+    lines = [line for line in call("models", *at).splitlines() if "cloth" in line]
     assert [("v2" in line, "yes" in line) for line in lines] == [(True, False), (False, True)]
     card = json.loads(call("models", "--store", store.uri, "--category", "cloth", "--version", "v2"))
     assert card["version"] == "v2"
-    assert "rd-inspect train" in call("models", "--store", store.uri, "--category", "empty")
+    assert "did you mean 'cloth'? Train one: rd-inspect train" in flat(
+        call("models", *at, "--category", "clot", code=2)
+    )
+    (Path(store.uri) / "models/cloth/v2/card.json").write_text("{")
+    told = call("models", *at)
+    assert "damaged" in told and "v1" in told
 
 
 def test_a_query_in_csv(store: Store) -> None:
@@ -111,6 +117,19 @@ def test_a_query_in_csv(store: Store) -> None:
         (["inspect", "--run-date", "2026-03-02", "--store", "{tmp}/nowhere"], "nowhere"),
         (["train", "--store", "{tmp}"], "rd-inspect import"),
         (["train", "--store", "{tmp}", "--alpha", "7"], "alpha"),
+        (["train", "--store", "{tmp}", "--image-size", "250"], "256 is"),
+        (["train", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
+        (["retrain", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
+        (["review", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
+        (["verify", "--store", "{tmp}", "--category", "clot"], "no category 'clot'"),
+        (["inspect", "--run-date", "2062-03-02", "--store", "{tmp}"], "in the future"),
+        (["inspect", "--run-date", "2026-03-02", "--store", "{tmp}"], "--images"),
+        (["inspect", "--run-date", "2026-03-02", "--store", "{tmp}", "--images", "{tmp}/line"], "line"),
+        (["evaluate", "--from", "2062-03-02", "--store", "{tmp}"], "in the future"),
+        (["drift", "--to", "2062-03-02", "--store", "{tmp}"], "in the future"),
+        (["backfill", "--to", "2062-03-02", "--store", "{tmp}"], "in the future"),
+        (["status", "--to", "2062-03-02", "--store", "{tmp}"], "in the future"),
+        (["import", "{tmp}", "--category", "cloth", "--run-date", "2062-03-02", "--store", "{tmp}"], "in the future"),
     ],
 )
 def test_wrong_use_exits_with_2_and_says_what_is_wrong(

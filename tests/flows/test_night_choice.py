@@ -79,6 +79,8 @@ def test_a_store_without_images_is_not_the_lines(plant: Store, tmp_path: Path) -
     with pytest.raises(NoImages, match="--images") as e:
         choose_night(load_settings(plant.uri, options={"images": str(tmp_path / "empty")}), DAY, None)
     assert not e.value.other_days
+    with pytest.raises(NoImages, match="No category has images there"):
+        choose_night(load_settings(str(tmp_path / "empty")), DAY, None)
     with pytest.raises(StoreNotFound, match="nowhere"):
         checked_night(plant.uri, DAY, images=str(tmp_path / "nowhere"))
 
@@ -106,6 +108,15 @@ def test_litter_is_no_category_and_no_odd_folder(plant: Store) -> None:
     assert choice.there == ("bolt", "nut")
     assert choice.odd == ("images/two words/",)
     assert choice.left_out.litter_in_words == "3 files and folders: #recycle/, .AppleDouble/, @eaDir/"
+
+
+def test_files_in_no_days_folder_are_told(plant: Store) -> None:
+    for key in ("images/a.png", "images/bolt/c.png", "images/bolt/b.png", "images/bolt/Thumbs.db"):
+        plant.write(key, b"x")
+    assert choose_night(settings_of(plant), DAY, None).strays == {
+        "images/": "1 file in no day's folder, such as a.png",
+        "images/bolt/": "2 files in no day's folder, such as b.png",
+    }
 
 
 def test_mistyped_names_are_refused_with_the_nearest(plant: Store) -> None:

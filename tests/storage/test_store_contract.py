@@ -114,14 +114,15 @@ class StoreContract:
             store.children("i")
 
     def test_litter_is_neither_listed_nor_a_child_but_goes_with_its_tree(self, store: Store) -> None:
-        for key in ["i/a/1", "i/a/.DS_Store", "i/a/@eaDir/1", "i/a/@eaDir/2", "i/#recycle/1"]:
+        for key in ["i/a/1", "i/a/.DS_Store", "i/a/@eaDir/1", "i/a/@eaDir/2", "i/#recycle/1", "i/._b", "i/c", "i/d"]:
             store.write(key, b"1")
         left_out = LeftOut()
-        assert [info.key for info in store.list("i/", left_out)] == ["i/a/1"]
-        assert left_out.litter_in_words == "3 files and folders: #recycle/, .DS_Store, @eaDir/"
+        assert [info.key for info in store.list("i/", left_out)] == ["i/a/1", "i/c", "i/d"]
+        assert left_out.litter_in_words == "4 files and folders: #recycle/, .DS_Store, ._b, @eaDir/"
         left_out = LeftOut()
         assert store.children("i/", left_out) == ["a"]
-        assert left_out.litter_in_words == "1 file or folder: #recycle/"
+        assert left_out.litter_in_words == "2 files and folders: #recycle/, ._b"
+        assert left_out.strays == {"i/": (2, "c")}
         store.remove_tree("i/a/")
         assert store.info("i/a/@eaDir/2") is None
 
