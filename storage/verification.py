@@ -9,7 +9,7 @@ from itertools import groupby
 
 from storage import layout, manifests, models, seals
 from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
-from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StoreNotFound, TransientFault
+from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
