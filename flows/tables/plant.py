@@ -87,8 +87,7 @@ def models_table(store_uri: str, category: str | None) -> Table:
                 if in_force and (why := why_unusable(name, version, card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
-    table.caption = Text("
-".join(problems)) if problems else None
+    table.caption = Text("\n".join(problems)) if problems else None
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
     return table
