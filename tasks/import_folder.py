@@ -122,7 +122,7 @@ def plan_import(
     days = sorted({request.run_date, request.normals_date})
     there = {info.key: info for day in days for info in list_images(store, request.category, day)}
     composed = {unicodedata.normalize("NFC", key): key for key in there}  # a line may write its names otherwise
-    keyed = [replace(one, key=composed.get(one.key, one.key)) for one in keyed]
+    keyed = [one if one.key in there else replace(one, key=composed.get(one.key, one.key)) for one in keyed]
     with ThreadPoolExecutor(WRITERS) as pool:
         work = pool.map(partial(_look, store, request.folder, there), keyed)
         looked = [one for _, one in zip(progress(keyed, "look at"), work, strict=True)]
