@@ -99,7 +99,8 @@ def import_label_file(
             say(f"Left out, for they are no columns of labels: {', '.join(done.columns)}.")
         if done.unheard:
             say(f"Left out, for a label has no place for it: {_counted(done.unheard)}.")
-        say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else "All of them were there already.")
+        there = "All of them were there already." if done.words else "The file holds no label; nothing was written."
+        say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else there)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
