@@ -16,7 +16,6 @@ from storage.errors import StorageError, StoreNotFound, TransientFault
 from storage.label_csv import csv_headings, csv_rows
 from storage.label_parquet import parquet_headings, parquet_rows
 from storage.label_times import EARLIEST, is_possible, time_of
-from storage.litter import is_litter
 from storage.records import ObjectInfo
 from storage.store import Store
 from storage.swap import swap
@@ -200,8 +199,7 @@ def normal_image_keys(store: Store, category: str) -> list[str]:
 
 def list_label_categories(store: Store) -> list[str]:
     """Categories that have labels, sorted."""
-    root = layout.labels_root()
-    names = (name for name in store.children(root) if not is_litter(f"{root}{name}/"))
+    names = store.children(layout.labels_root())
     return [name for name in names if layout.is_plain(name) and label_files(store, name)]
 
 
@@ -214,7 +212,7 @@ def unread_label_keys(store: Store) -> list[str]:
         segments = info.key.removeprefix(root).split("/")
         read = len(segments) == 2 and layout.is_plain(segments[0]) and _is_label_file(segments[1])
         mask = len(segments) > 2 and segments[1] == "masks"
-        if not read and not mask and not is_litter(info.key):
+        if not read and not mask:
             found.append(info.key)
     return found
 
@@ -227,7 +225,7 @@ def label_files(store: Store, category: str) -> list[ObjectInfo]:
 
 
 def _is_label_file(name: str) -> bool:
-    return name.lower().endswith((".parquet", ".csv")) and not is_litter(name)
+    return name.lower().endswith((".parquet", ".csv"))
 
 
 def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
