@@ -244,8 +244,9 @@ def test_pages_of_the_trail(client, desk, store, keys) -> None:
     labels.write_labels(store, "cloth", made, "many")
     append_label(store, "cloth", Label(keys["near.png"], "anomalous", None, None, NOW), reviewer="ann")
     append_label(store, "cloth", Label(keys["near.png"], "normal", None, None, NOW), reviewer="bob")
+    store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n")
     text = client.get("/audit").text
-    assert "152 labels" in text
+    assert "152 labels" in text and "labels/cloth/bad.csv does not read" in text
     assert "1 image on which people differ" in text
     assert "page 2 of 2" in client.get("/audit", params={"page": "2", "category": "cloth"}).text
     assert client.get("/audit", params={"category": "nothing"}).status_code == 404
