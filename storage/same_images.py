@@ -145,10 +145,12 @@ def _changed(
             same = []
             found = pool.map(lambda image: _known_or_read(images, memory, image), some)
             for image, (digest, etag) in zip(some, found, strict=True):
-                if not sealed[image.key].is_of(image, digest):
-                    yield image
-                elif etag == image.etag and sealed[image.key].has_row:
-                    same.append((where.model_version, image.key, image.etag, known[image.key], digest))
+                before = sealed[image.key]
+                if before.is_of(image, digest):
+                    if before.has_row and etag == image.etag:
+                        same.append((where.model_version, image.key, image.etag, known[image.key], digest))
+                elif digest is not None or not before.has_row:
+                    yield image  # bytes that cannot be had say nothing against the row there is
             _remember(store, where, same, tell)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import layout
+from storage.errors import ObjectDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.grid import read_grid
 from storage.images import list_images
@@ -164,6 +165,25 @@ def test_a_second_copy_is_read_once_more_and_a_memory_that_does_not_read_is_none
         read.clear()
         assert look(local, night).same == look(local, night).same == 5
         assert len(read) == 5
+
+
+def test_a_row_is_not_given_up_for_a_picture_that_cannot_be_read_now(
+    local: LocalStore, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that was put back with another owner."""
+    touched(local, Path())
+    whole, locked = LocalStore.read_with_etag, [True]
+
+    def denied(self: LocalStore, key: str) -> tuple[bytes, str]:
+        if locked and key == A:
+            raise ObjectDenied("may not be read")
+        return whole(self, key)
+
+    monkeypatch.setattr(LocalStore, "read_with_etag", denied)
+    assert look(local, night).same == 5
+    locked.clear()
+    local.write(A, b"A")
+    assert [one.key for one in look(local, night).changed] == [A]
 
 
 def test_what_could_not_be_read_then_and_now_is_the_same(local: LocalStore, night: Night) -> None:
