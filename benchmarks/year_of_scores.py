@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import duckdb
 import pyarrow as pa
 
 from benchmarks.year_store import Year, write_year
@@ -92,14 +91,10 @@ def _print_times(how: str, store: Store) -> None:
     empty, _ = _measured(lambda: run_query(store, "SELECT 1"))
     print(f"| none: finding what is sealed | | {empty} | |")
     for question, sql in QUESTIONS.items():
-        with connect(store) as connection:
-            held, _ = _measured(partial(_asked, connection, sql))
+        with connect(store) as questions:
+            held, _ = _measured(partial(questions.table, sql))
         whole, rows = _measured(partial(run_query, store, sql))
         print(f"| {question} | {held} | {whole} | {rows:,} |", flush=True)
-
-
-def _asked(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
-    return connection.sql(sql).to_arrow_table()
 
 
 def _measured(work: Callable[[], pa.Table]) -> tuple[str, int]:

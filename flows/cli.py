@@ -265,12 +265,14 @@ def query(
     """Ask the scores with SQL (DuckDB).
 
     Views: `latest` (each image's latest sealed score), `scores` (every sealed row), `labels`, `seals`. Rows of runs
-    that were not completed never show.
+    that were not completed never show. It answers a single SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN, and
+    writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as null.
+    csv: lists and structs as JSON, bytes in hex, nothing for NULL.
 
     Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
     """
     with plain_errors():
-        from flows.tables.plant import query_output
+        from flows.tables.query import query_output
 
         query_output(resolved_store(store), sql, output_format.value)
 

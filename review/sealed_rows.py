@@ -13,6 +13,7 @@ import pyarrow as pa
 from storage import layout, models
 from storage.errors import CorruptObject, KeyNotFound, QueryError
 from storage.queries import connect
+from storage.questions import Questions
 from storage.store import Store
 
 BAND = 3.0
@@ -66,7 +67,7 @@ class SealedRows:
         self._lock = threading.Lock()
         self._seen: frozenset[tuple[str, str]] | None = None
         self._looked = -_LOOK_AGAIN_SECONDS
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._connection: Questions | None = None
 
     def close(self) -> None:
         """Let go of what was read; it is read anew when it is needed again."""
@@ -113,12 +114,12 @@ class SealedRows:
     def _ask(self, sql: str, values: list[object]) -> list[tuple]:
         connection = self._refreshed()
         try:
-            return connection.execute(sql, values).fetchall()
+            return connection.rows(sql, values)
         except (duckdb.Error, OSError, RuntimeError) as e:
             self._connection = None
             raise QueryError(f"the sealed scores cannot be read: {e}. Look at the store, and try again.") from e
 
-    def _refreshed(self) -> duckdb.DuckDBPyConnection:
+    def _refreshed(self) -> Questions:
         """A connection that knows today's seals; looking for new ones costs one listing every 15 seconds."""
         now = time.monotonic()
         if self._connection is not None and now - self._looked < _LOOK_AGAIN_SECONDS:
@@ -126,7 +127,7 @@ class SealedRows:
         seals = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
         if self._connection is None or seals != self._seen:
             connection = connect(self._store, with_labels=False)
-            connection.execute(f"CREATE TABLE candidates AS SELECT {_COLUMNS}, status FROM latest {self._where()}")
+            connection.keep("candidates", f"SELECT {_COLUMNS}, status FROM latest {self._where()}")
             if self._connection is not None:
                 self._connection.close()
             self._connection, self._seen = connection, seals

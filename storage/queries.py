@@ -12,74 +12,64 @@ from storage import labels, scores, seal_rows, seals
 from storage.annotators import spellings
 from storage.errors import QueryError
 from storage.merged_days import LATEST_FIRST, read_merged_days
+from storage.questions import Questions
 from storage.store import Store
 
 _LABELS = pa.schema([pa.field("category", pa.string()), *labels.SCHEMA])
 _COLUMNS = ", ".join(f"scores.{name}" for name in scores.SCHEMA.names)
 _LATEST = f"""SELECT {_COLUMNS} FROM unmerged AS scores LEFT JOIN seals ON scores.map_store = seals.map_store
 QUALIFY {LATEST_FIRST} = 1"""
-_ASKING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI)
-"""kinds of statements that only read; MULTI is a PIVOT. An EXPLAIN ANALYZE carries out what it explains."""
 _MAY_NEED_LABELS = ("label", "query", "show", "duckdb_", "information_schema", "pragma")
 
 
-def connect(
-    store: Store, *, with_labels: bool = True, unread: labels.Unread | None = None
-) -> duckdb.DuckDBPyConnection:
+def connect(store: Store, *, with_labels: bool = True, unread: labels.Unread | None = None) -> Questions:
     """An in-memory DuckDB with these views of what is sealed now:
 
     `scores`: every row of every sealed part; `latest`: each image's latest sealed row; `labels`: each image's
     label, with its category; `seals`: one row a sealed plan. Times are in UTC.
 
     The rows are read when a query needs them, and only the columns and rows it needs: those of merged days from their
-    copies (see storage.merged_days), others from their parts. The connection reaches no file but these copies. A COPY
-    could write over a copy, though over nothing that is sealed: give what a person typed to `run_query`, which only
-    asks. `unread` as for `read_labels`.
+    copies (see storage.merged_days), others from their parts. The connection reaches no file but these copies, and
+    writes nothing (see storage.questions). `unread` as for `read_labels`.
     """
-    connection = duckdb.connect()
     merged = read_merged_days(store)
     days = [None] if merged is None else merged.others
     sealed = [seal for day in days for seal in seals.list_seals(store, run_date=day)]
     plans = seal_rows.to_table(sealed)
-    connection.register("seals", plans if merged is None else pa.concat_tables([merged.plans, plans]))
-    connection.register("unmerged", _rows_of_parts(store, sealed))
-    if with_labels:
-        connection.register("labels", _all_labels(store, unread))
-    connection.execute("SET TimeZone = 'UTC'")
-    latest, superseded = (merged.latest, merged.superseded) if merged else ([], [])
-    copies = [*_copies(connection, store, "latest", latest), *_copies(connection, store, "superseded", superseded)]
-    _create_view(connection, "scores", [*copies, f"SELECT {_COLUMNS} FROM unmerged AS scores"])
-    _create_view(connection, "latest", [*copies[: bool(latest)], _LATEST] if sealed or not latest else copies[:1])
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
+    spoken = _all_labels(store, unread) if with_labels else None
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.register("seals", plans if merged is None else pa.concat_tables([merged.plans, plans]))
+        connection.register("unmerged", _rows_of_parts(store, sealed))
+        if spoken is not None:
+            connection.register("labels", spoken)
+        connection.execute("SET TimeZone = 'UTC'")
+        latest, superseded = (merged.latest, merged.superseded) if merged else ([], [])
+        copies = [
+            *_copies(connection, store, "latest", latest),
+            *_copies(connection, store, "superseded", superseded),
+        ]
+        _create_view(connection, "scores", [*copies, f"SELECT {_COLUMNS} FROM unmerged AS scores"])
+        _create_view(connection, "latest", [*copies[: bool(latest)], _LATEST] if sealed or not latest else copies[:1])
+
+    return Questions(prepare)
 
 
 def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) -> pa.Table:
-    """What a SELECT over the views of `connect` finds. QueryError with DuckDB's words if it is wrong.
+    """What a SELECT over the views of `connect` finds, as `Questions.table` gives it. QueryError with DuckDB's words
+    if it is wrong.
 
     `unread` is told of label files that do not read, which the view `labels` is then without; otherwise they raise.
     """
     with_labels = any(word in sql.lower() for word in _MAY_NEED_LABELS)
-    with connect(store, with_labels=with_labels, unread=unread) as connection:
+    with connect(store, with_labels=with_labels, unread=unread) as questions:
         try:
-            _refuse_changes(connection, sql)
-            found = connection.sql(sql)
-            if found is None:
-                raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
-            return found.to_arrow_table()
+            return questions.table(sql)
         except (duckdb.Error, RuntimeError, OSError) as e:
             raise QueryError(
                 f"DuckDB refuses {sql!r}: {e}. The views are scores, latest, labels and seals; "
                 "DESCRIBE scores shows a view's columns."
             ) from e
-
-
-def _refuse_changes(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    for statement in connection.extract_statements(sql):
-        explained = statement.type == duckdb.StatementType.EXPLAIN and "copy" in sql.lower()
-        if statement.type not in _ASKING or explained:
-            raise duckdb.Error(f"it is no question ({statement.type.name}), and questions alone are answered")
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[str]) -> None:

@@ -1,31 +1,22 @@
 """What the commands print."""
 
-import csv
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.commands.frame import say
 from flows.settings import SettingsError, nearest
 from reports.plain_text import shown
 from storage import models
-from storage.errors import CorruptObject, StorageError
+from storage.errors import CorruptObject
 from storage.filesystem import Store, open_store
-from storage.queries import run_query
 from storage.records import Champion
 from tasks.preprocessing import why_unusable
 
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
     from flows.inspection import InspectionRun
     from flows.training import TrainingRun
-
-ROWS_SHOWN = 100
-"""of a query on a terminal; csv and json give all"""
 
 
 def training_table(run: "TrainingRun") -> Table:
@@ -68,7 +59,7 @@ def inspection_table(run: "InspectionRun") -> Table:
 
 def models_table(store_uri: str, category: str | None) -> Table:
     """Every version of one category or of all, newest first."""
-    store = _opened(store_uri)
+    store = opened(store_uri)
     table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
     problems: list[str] = []
     for name in _categories(store, category):
@@ -95,7 +86,7 @@ def models_table(store_uri: str, category: str | None) -> Table:
 
 def history_table(store_uri: str, category: str | None) -> Table:
     """Every champion of one category or of all, newest first."""
-    store = _opened(store_uri)
+    store = opened(store_uri)
     table = plain_table("category", "version", "in force since (UTC)", "by", "how")
     damaged: list[str] = []
     for name in _categories(store, category):
@@ -130,40 +121,7 @@ def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | Non
 
 def model_card_json(store_uri: str, category: str, version: str) -> str:
     """The model card of one version, indented."""
-    return json.dumps(models.read_card(_opened(store_uri), category, version), indent=2)
-
-
-def query_output(store_uri: str, sql: str, output_format: str) -> None:
-    """Run `sql` and print it as a table, CSV or JSON lines."""
-    found = run_query(_opened(store_uri), sql, unread=_tell_unread)
-    if output_format == "table":
-        Console().print(_result_table(found))
-    elif output_format == "csv":
-        rows = csv.writer(sys.stdout)
-        rows.writerow(found.column_names)
-        rows.writerows(row.values() for row in found.to_pylist())
-    else:
-        for row in found.to_pylist():
-            sys.stdout.write(json.dumps(row, default=str) + "\n")
-
-
-def _tell_unread(key: str, error: StorageError) -> None:
-    say(f"rd-inspect: the view labels is without {key}, which does not read. {error}")
-
-
-def _result_table(found: pa.Table) -> Table:
-    table = plain_table(*found.column_names)
-    for row in found.slice(0, ROWS_SHOWN).to_pylist():
-        table.add_row(*(_cell(value) for value in row.values()))
-    if found.num_rows > ROWS_SHOWN:
-        table.caption = f"{ROWS_SHOWN} of {found.num_rows} rows; --format csv or json gives all"
-    return table
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return json.dumps(models.read_card(opened(store_uri), category, version), indent=2)
 
 
 def plain_table(*columns: str) -> Table:
@@ -174,7 +132,7 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def _opened(store_uri: str) -> Store:
+def opened(store_uri: str) -> Store:
     store = open_store(store_uri, read_only=True)
     store.check()
     return store

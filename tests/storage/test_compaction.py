@@ -10,7 +10,6 @@ import pytest
 
 from storage import layout, merged_days, parquet, scores
 from storage.compaction import merge_days
-from storage.errors import QueryError
 from storage.filesystem import LocalStore, Store, open_store
 from storage.merged_days import read_merged_days
 from storage.queries import run_query
@@ -301,45 +300,6 @@ def test_an_empty_store_merges_nothing(local: LocalStore) -> None:
     done = merge_days(local, now=NOW)
     assert (done.days, done.rows, done.parts, done.held, done.removed) == (0, 0, 0, 0, 0)
     assert read_merged_days(local) is None
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "COPY scores TO '{copy}'",
-        "COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
-        "SELECT 1; COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
-        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
-        "PREPARE x AS COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
-        "CREATE TABLE x AS SELECT 1",
-    ],
-)
-def test_copies_cannot_be_written_by_a_query(local: LocalStore, ok_row: ScoreRow, sql: str) -> None:
-    plant(local, ok_row)
-    merge(local)
-    before = objects(local)
-    copy = local.duckdb_uri(next(info.key for info in local.list(f"{layout.MERGED_PREFIX}2026")))
-    with pytest.raises(QueryError):
-        run_query(local, sql.format(copy=copy))
-    assert objects(local) == before
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "EXPLAIN SELECT * FROM latest",
-        "DESCRIBE scores",
-        "SUMMARIZE latest",
-        "SHOW TABLES",
-        "PIVOT latest ON category USING count(*)",
-        "WITH x AS (FROM latest) SELECT count(*) FROM x",
-        "SELECT count(*) FROM query('SELECT * FROM lab' || 'els')",
-    ],
-)
-def test_what_asks_is_answered(local: LocalStore, ok_row: ScoreRow, sql: str) -> None:
-    plant(local, ok_row)
-    merge(local)
-    assert run_query(local, sql).num_rows > 0
 
 
 def test_all_categories_of_a_day_lie_in_one_copy(local: LocalStore, ok_row: ScoreRow) -> None:

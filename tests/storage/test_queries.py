@@ -20,7 +20,6 @@ from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow, write_part
 from storage.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
 from tests.object_stores import Bucket
-from tests.storage.faulty_store import objects
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 Scored = Callable[..., None]
@@ -175,30 +174,128 @@ def test_wrong_statements_tell_what_duckdb_says(local: LocalStore, sql: str) -> 
             run_query(local, sql)
 
 
+ATTACKS = [
+    "COPY scores TO '{out}/x.csv'",
+    "COPY scores TO '{out}/store/scores/x.parquet'",
+    "COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "SELECT 1; COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "COPY (PIVOT latest ON category USING count(*)) TO '{copy}' (USE_TMP_FILE false)",
+    "PIVOT latest ON category USING count(*)) x; COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false); FROM (SELECT 1",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "EXPLAIN ANALYZE COPY (PIVOT latest ON category USING count(*)) TO '{copy}' (USE_TMP_FILE false)",
+    "EXPLAIN (ANALYZE) COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "EXPLAIN /* */ ANALYZE COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "PREPARE x AS COPY (SELECT 1) TO '{copy}' (USE_TMP_FILE false)",
+    "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
+    "CREATE TABLE x AS PIVOT latest ON category USING count(*)",
+    "WITH p AS (PIVOT latest ON category USING count(*)) DELETE FROM scores",
+    "CREATE MACRO m() AS 1",
+    "CREATE SECRET s (TYPE s3)",
+    "ATTACH '{out}/x.db'",
+    "EXPORT DATABASE '{out}/dump'",
+    "IMPORT DATABASE '{out}'",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "UPDATE EXTENSIONS",
+    "CHECKPOINT",
+    "PRAGMA enable_profiling = 'json'",
+    "CALL enable_logging(storage := 'file', storage_path := '{out}/log')",
+    "SELECT * FROM enable_logging(storage := 'file', storage_path := '{out}/log')",
+    "SELECT * FROM enable_profiling(save_location := '{out}/profile')",
+    "SELECT * FROM read_text('{out}/secret')",
+    "SELECT * FROM read_csv('{out}/secret')",
+    "SELECT * FROM query('FROM read_blob(''{out}/secret'')')",
+    "SELECT * FROM sniff_csv('{out}/secret')",
+    "SELECT * FROM glob('{out}/*')",
+    "PIVOT read_csv('{out}/secret') ON column0 USING count(*)",
+    "SELECT getenv('HOME')",
+    "SELECT * FROM '{out}/store/labels/cloth/x.parquet'",
+    "SET enable_external_access = true",
+    "SET temp_directory = '{out}/tmp'",
+    "INSERT INTO scores SELECT * FROM scores",
+    "DELETE FROM scores",
+]
+
+
+@pytest.fixture
+def merged(local: LocalStore, ok_row: ScoreRow) -> LocalStore:
+    score_night(local, ok_row, {"a": 1.0})
+    assert merge_days(local, now=NOW).days == 1
+    return local
+
+
+def test_nothing_else_is_read_or_written(merged: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes of every file, in the store and around it, are what they were after all of them."""
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+    copy = merged.duckdb_uri(next(info.key for info in merged.list(f"{layout.MERGED_PREFIX}2026")))
+    before = _files(tmp_path)
+    for sql in ATTACKS:
+        with pytest.raises(QueryError):
+            run_query(merged, sql.format(out=tmp_path, copy=copy))
+        assert _files(tmp_path) == before, sql
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 @pytest.mark.parametrize(
     "sql",
     [
-        "COPY scores TO '{out}/x.csv'",
-        "COPY scores TO '{out}/store/scores/x.parquet'",
-        "ATTACH '{out}/x.db'",
-        "EXPORT DATABASE '{out}/dump'",
-        "INSTALL httpfs",
-        "SELECT * FROM read_text('{out}/secret')",
-        "SELECT * FROM '{out}/store/labels/cloth/x.parquet'",
-        "SET enable_external_access = true",
-        "SET temp_directory = '{out}/tmp'",
-        "INSERT INTO scores SELECT * FROM scores",
-        "DELETE FROM scores",
+        "FROM latest",
+        "VALUES (1), (2)",
+        "EXPLAIN SELECT * FROM latest",
+        "EXPLAIN ANALYZE SELECT * FROM latest",
+        "EXPLAIN (FORMAT json) SELECT * FROM latest",
+        "EXPLAIN PIVOT latest ON category USING count(*)",
+        "DESCRIBE scores",
+        "SUMMARIZE latest",
+        "SHOW TABLES",
+        "PIVOT latest ON category USING count(*) -- by category",
+        "PIVOT latest ON category USING count(*);",
+        "DESCRIBE (PIVOT latest ON category USING count(*))",
+        "UNPIVOT (SELECT score, p_value FROM latest) ON score, p_value",
+        "WITH x AS (PIVOT latest ON category USING count(*)) SELECT * FROM x ORDER BY ALL",
+        "WITH x AS (FROM latest) SELECT count(*) FROM x",
+        "SELECT count(*) FROM query('SELECT * FROM lab' || 'els')",
     ],
 )
-def test_nothing_else_is_read_or_written(local: LocalStore, tmp_path: Path, ok_row: ScoreRow, sql: str) -> None:
-    (tmp_path / "secret").write_text("secret")
-    score_night(local, ok_row, {"a": 1.0})
-    before = objects(local)
-    with pytest.raises(QueryError):
-        run_query(local, sql.format(out=tmp_path))
-    assert objects(local) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret", "store"]
+def test_what_asks_is_answered(merged: LocalStore, sql: str) -> None:
+    assert run_query(merged, sql).num_rows > 0
+
+
+def test_a_pivot_keeps_its_order(local: LocalStore) -> None:
+    sql = "PIVOT (VALUES ('a', 1), ('b', 3), ('c', 2)) t(k, x) ON k USING sum(x) GROUP BY x ORDER BY x DESC"
+    assert run_query(local, sql)["x"].to_pylist() == [3, 2, 1]
+
+
+def test_what_a_select_may_do_cannot_be_widened(merged: LocalStore) -> None:
+    """Whatever came past the look at the statement would meet a connection that opens no other file."""
+    with connect(merged) as questions:
+        for setting in ("enable_external_access = true", "allowed_paths = ['/etc/passwd']", "threads = 1"):
+            with pytest.raises(duckdb.Error, match="locked"):
+                questions._connection.execute(f"SET {setting}")
+        with pytest.raises(duckdb.PermissionException):
+            questions._connection.execute("SELECT * FROM read_text('/etc/passwd')")
+
+
+def test_what_is_larger_than_memory_spills_aside(
+    local: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with connect(local) as questions:
+        spill = Path(questions.rows("SELECT current_setting('temp_directory')")[0][0])
+        assert (spill.is_dir(), spill.stat().st_mode & 0o777) == (True, 0o700)
+    assert not spill.exists()
+    assert list(tmp_path.iterdir()) == [tmp_path / "store"]
+
+
+def test_columns_of_one_name_are_told_apart(local: LocalStore) -> None:
+    found = run_query(local, "SELECT 1 AS x, 2 AS x_1, 3 AS x, 4 AS x, 5 AS y")
+    assert dict(zip(found.column_names, found.to_pylist()[0].values(), strict=True)) == {
+        "x": 1, "x_1": 2, "x_2": 3, "x_3": 4, "y": 5,
+    }  # fmt: skip
 
 
 def test_a_sealed_part_that_is_gone_is_not_passed_over(local: LocalStore, ok_row: ScoreRow) -> None:
@@ -211,13 +308,14 @@ def test_a_sealed_part_that_is_gone_is_not_passed_over(local: LocalStore, ok_row
 
 def test_tables_of_the_calling_program_are_not_seen(local: LocalStore) -> None:
     mine = pa.table({"x": [1]})
-    with connect(local) as connection, pytest.raises(duckdb.Error):
-        connection.sql("SELECT * FROM mine").fetchall()
+    for name in ("mine", "store", "plans"):
+        with connect(local) as questions, pytest.raises(duckdb.Error, match="does not exist"):
+            questions.rows(f"SELECT * FROM {name}")
     assert len(mine) == 1
 
 
 def test_a_connection_answers_many_questions(local: LocalStore, ok_row: ScoreRow) -> None:
     score_night(local, ok_row, {"a": 1.0, "b": 2.0})
-    with connect(local) as connection:
-        assert connection.sql("SELECT max(score) FROM scores WHERE score < 2").fetchall() == [(1.0,)]
-        assert connection.sql("SELECT count(*) FROM scores WHERE run_date = '2026-03-02'").fetchall() == [(2,)]
+    with connect(local) as questions:
+        assert questions.rows("SELECT max(score) FROM scores WHERE score < $1", [2]) == [(1.0,)]
+        assert questions.rows("SELECT count(*) FROM scores WHERE run_date = '2026-03-02'") == [(2,)]

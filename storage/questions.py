@@ -1,0 +1,165 @@
+"""A DuckDB connection that answers questions and carries out nothing else."""
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from storage.errors import QueryError
+
+_EXPLAIN = re.compile(r"EXPLAIN\s+(ANALYZE\s+)?(\(\s*(ANALYZE|FORMAT|VERBOSE)\b[^()]*\)\s*)?", re.IGNORECASE)
+# What Arrow, or Python after it, holds without loss. Anything else travels as DuckDB's text for it: of an interval
+# Python would lose the months, of a time its zone, of a moment the nanoseconds, of a large number the sign.
+_KEPT = {
+    *("boolean", "tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint"),
+    *("hugeint", "float", "double", "decimal", "varchar", "uuid", "blob", "enum", "null"),
+    *("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp with time zone"),
+}
+DUCKDB_TYPE = b"duckdb_type"
+"""of a field's metadata: the type that a column which travels as text has in DuckDB"""
+
+
+class Questions:
+    """Answers what a person typed, from a DuckDB that `prepare` gives its tables and views.
+
+    Only a single SELECT is handed to DuckDB, or an EXPLAIN of one: by what DuckDB's own parser says it is, and for a
+    PIVOT, of which it only says that it is several statements, by being put into the brackets of a SELECT, where no
+    other statement can stand. External access is off and the configuration locked: a SELECT opens what `prepare`
+    allowed and no other file. Queries larger than memory spill into a folder of their own, which goes with the
+    connection.
+    """
+
+    def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="rd-inspect-query-", ignore_cleanup_errors=True)
+        self._connection = duckdb.connect(
+            config={
+                "temp_directory": self._spill.name,
+                "python_enable_replacements": "false",
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+            }
+        )
+        try:
+            prepare(self._connection)
+            self._connection.execute("SET enable_external_access = false")
+            self._connection.execute("SET lock_configuration = true")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Questions":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection and of what it spilled."""
+        self._connection.close()
+        self._spill.cleanup()
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Have questions see `table` under this name."""
+        self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Hold what `sql` finds in memory, as a table of this name."""
+        self._connection.execute(f"CREATE TABLE {name} AS {self._question(sql)}")
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What `sql` finds, with `values` for $1 and so on. duckdb.Error."""
+        return self._connection.execute(self._question(sql), list(values)).fetchall()
+
+    def table(self, sql: str) -> pa.Table:
+        """What `sql` finds. No two columns have the same name: a second `x` is `x_1`. What neither Arrow nor Python
+        holds without loss (intervals, times, nanoseconds, bits, ...) is text. duckdb.Error; QueryError if it asks
+        nothing."""
+        found = self._connection.sql(self._question(sql))
+        if found is None:
+            raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
+        names = distinct_names(found.columns)
+        columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, found)]
+        table = found.project(", ".join(columns)).to_arrow_table()
+        fields = [
+            field.with_metadata({DUCKDB_TYPE: str(kind)}) if _as_text(kind) else field
+            for field, kind in zip(table.schema, found.types, strict=True)
+        ]
+        return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+    def _question(self, sql: str) -> str:
+        """`sql` as it may be carried out. duckdb.Error if it is no question."""
+        statements = self._statements(sql)
+        if not statements:
+            raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
+        if len(statements) > 1:
+            raise duckdb.Error(f"it has {len(statements)} statements, and one question is answered at a time")
+        kind, text = statements[0]
+        if kind == duckdb.StatementType.SELECT:
+            return text
+        explain = _EXPLAIN.match(text)
+        if explain is not None:
+            return explain[0] + self._question(text[explain.end() :])
+        if kind == duckdb.StatementType.MULTI:
+            wrapped = f"SELECT * FROM ({text.rstrip().rstrip(';')}\n)"
+            if [one for one, _ in self._statements(wrapped)] == [kind]:
+                return wrapped
+        raise duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
+
+    def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
+        """(kind, text) of each."""
+        try:
+            return [(one.type, str(one.query)) for one in self._connection.extract_statements(sql)]
+        except ValueError as e:  # kinds that the Python package has no name for
+            raise duckdb.Error("it is no question, and questions alone are answered") from e
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Each name once: a second `x` is `x_1`, or the next that no column has."""
+    taken, found = set(names), list[str]()
+    for name in names:
+        new, number = name, 0
+        while new in found or (number and new in taken):
+            number += 1
+            new = f"{name}_{number}"
+        found.append(new)
+    return found
+
+
+def _numbered(names: Sequence[str], found: duckdb.DuckDBPyRelation) -> Any:
+    return enumerate(zip(names, found.types, strict=True), start=1)
+
+
+def _carried(column: str, kind: Any) -> str:
+    """The SQL for a column of this type as it travels."""
+    if kind.id in ("timestamp_ns", "timestamptz_ns"):
+        zone = " || 'Z'" if kind.id == "timestamptz_ns" else ""
+        return f"strftime(CAST({column} AS TIMESTAMP_NS), '%Y-%m-%dT%H:%M:%S.%n'){zone}"
+    target = _travels_as(kind)
+    return column if target == str(kind) else f"CAST({column} AS {target})"
+
+
+def _as_text(kind: Any) -> bool:
+    return kind.id not in _KEPT and _travels_as(kind) == "VARCHAR"
+
+
+def _travels_as(kind: Any) -> str:
+    """The type that DuckDB is to give values of `kind` as: the same, or text in the place of what would be lost."""
+    if kind.id in _KEPT:
+        return str(kind)
+    if kind.id in ("list", "array"):
+        child, size = kind.children[0][1], f"{kind.children[1][1]}" if kind.id == "array" else ""
+        return f"{_travels_as(child)}[{size}]"
+    if kind.id == "struct":
+        return f"STRUCT({', '.join(f'{_name(name)} {_travels_as(child)}' for name, child in kind.children)})"
+    if kind.id == "map":
+        return f"MAP({', '.join(_travels_as(child) for _, child in kind.children)})"
+    if kind.id in ("union", "tuple") and all(_travels_as(child) == str(child) for _, child in kind.children):
+        return str(kind)
+    return "VARCHAR"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
