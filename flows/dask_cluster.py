@@ -8,6 +8,7 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.security import Security
 from prefect.context import SettingsContext, get_settings_context
 from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
@@ -27,11 +28,14 @@ _CALM = {
     "distributed.worker.memory.monitor-interval": "1s",
 }
 """Dask watches itself fifty times a second in every process: 15 % of a core of two, when nothing else happens."""
+_NO_PAGES: dict[str, list[str]] = {f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker", "nanny")}
+"""Dask's own pages have no login: they show tasks and logs, and stop workers."""
 
 
 @contextlib.contextmanager
 def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
-    """The scheduler's address. An embedded cluster has one process a core, one task at a time in each.
+    """The scheduler's address. An embedded cluster has one process a core, one task at a time in each. It takes
+    nothing from anybody without the certificate that it made for itself; each client of this process has it.
 
     `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
     as torch threads, so that one model trains on the whole machine.
@@ -42,7 +46,7 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     cores = settings.plant.workers or os.cpu_count() or 1
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()
-    with dask.config.set({**_CALM, **worker_start.DASK_CONFIG, **_traced()}):
+    with dask.config.set({**_CALM, **_NO_PAGES, **worker_start.DASK_CONFIG, **_traced(), **_walled()}):
         with environment_kept(_set_by_dask()):
             cluster = LocalCluster(
                 n_workers=workers,
@@ -50,6 +54,7 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.ERROR,
                 # whole, for a forked worker begins with the environment of the process it was forked from
                 env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
@@ -57,6 +62,18 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
             )
         with cluster, Client(cluster):
             yield cluster.scheduler_address
+
+
+def _walled() -> dict[str, object]:
+    """Dask's settings for TLS with a new certificate, which is in no file. Whoever reaches a scheduler or a worker
+    runs code as us, and on 127.0.0.1 that is every user of the machine."""
+    made = Security.temporary()
+    tls = {"ca-file": made.tls_ca_file}
+    for who in ("scheduler", "worker", "client"):
+        tls |= {f"{who}.{what}": getattr(made, f"tls_{who}_{what}") for what in ("key", "cert")}
+    return {"distributed.comm.require-encryption": True} | {
+        f"distributed.comm.tls.{name}": value for name, value in tls.items()
+    }
 
 
 def _set_by_dask() -> set[str]:

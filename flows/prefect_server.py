@@ -3,6 +3,9 @@
 Without this, every process that finds no `PREFECT_API_URL` would start a server of its own on the same SQLite
 file. The command that starts the embedded server owns it; others that begin meanwhile share it, and the owner
 waits for them before it stops the server.
+
+On 127.0.0.1 every user of the machine reaches it, and pages of the web through a browser. So it asks for a secret of
+its own, which stands in a file that only its user reads.
 """
 
 import contextlib
@@ -11,6 +14,7 @@ import fcntl
 import functools
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -35,6 +39,7 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_UI_ENABLED": "false",
 }
 IDLE_SERVICES = {
     f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
@@ -65,15 +70,40 @@ class _Home:
     def certificate(self) -> Path:
         return self.folder / "certificate.pem"
 
+    @property
+    def prefect(self) -> Path:
+        """Made so that nobody else can look into it."""
+        folder = self.folder / "prefect"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+        return folder
+
     def lock(self, name: str) -> IO[str]:
-        return (self.folder / f"{name}.lock").open("w")
+        return open(self.folder / f"{name}.lock", "w", opener=_for_us_alone)
+
+
+@dataclass(frozen=True)
+class _Server:
+    """An embedded server that answers."""
+
+    url: str
+    secret: str
+    """`user:password` that it asks for"""
 
 
 def home_folder() -> Path:
-    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made if it is not there."""
+    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for us alone, if it is not there."""
     folder = Path(os.environ.get("RD_INSPECT_HOME") or Path.home() / ".rd-inspect")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    """An opener of files that no other user of the machine may read."""
+    file = os.open(path, flags, 0o600)
+    os.fchmod(file, 0o600)
+    return file
 
 
 @contextlib.contextmanager
@@ -91,31 +121,33 @@ def prefect_server() -> Iterator[str]:
         return
     home = _Home(home_folder())
     with (
-        _embedded(home) as url,
+        _embedded(home) as server,
         prefect_client.client_of_embedded(
             {
-                "PREFECT_API_URL": url,
+                "PREFECT_API_URL": server.url,
+                "PREFECT_API_AUTH_STRING": server.secret,
                 "PREFECT_API_SSL_CERT_FILE": _one_certificate(home),
                 "PREFECT_CLIENT_MAX_RETRIES": str(TRIES_AGAIN),
                 **QUIET,
             }
         ),
     ):
-        yield url
+        yield server.url
 
 
 @contextlib.contextmanager
-def _embedded(home: _Home) -> Iterator[str]:
+def _embedded(home: _Home) -> Iterator[_Server]:
     with home.lock("users") as users, home.lock("owner") as owner:
         fcntl.flock(users, fcntl.LOCK_SH)
-        url = _shared_url(home, owner)
-        if url is not None:
-            yield url
+        shared = _shared(home, owner)
+        if shared is not None:
+            yield shared
             return
-        process, url = _start(home)
+        process, server = _start(home)
         try:
-            home.address.write_text(json.dumps({"url": url, "pid": process.pid}))
-            yield url
+            with open(home.address, "w", opener=_for_us_alone) as file:
+                json.dump({"url": server.url, "secret": server.secret, "pid": process.pid}, file)
+            yield server
         finally:
             fcntl.flock(users, fcntl.LOCK_UN)
             fcntl.flock(users, fcntl.LOCK_EX)  # until the last command that shares it is done
@@ -137,17 +169,17 @@ def _one_certificate(home: _Home) -> str:
     return str(home.certificate)
 
 
-def _shared_url(home: _Home, owner: IO[str]) -> str | None:
-    """The URL of the server another command owns, or None once this process has become the owner."""
+def _shared(home: _Home, owner: IO[str]) -> _Server | None:
+    """The server another command owns, or None once this process has become the owner."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return None
-        with contextlib.suppress(OSError, ValueError):
-            url = json.loads(home.address.read_text())["url"]
-            if _is_healthy(url):
-                return str(url)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            found = json.loads(home.address.read_text())
+            if _is_healthy(found["url"]):
+                return _Server(found["url"], found["secret"])
         time.sleep(0.2)
     raise ServerNotStarted(
         f"Another command holds {home.folder}/owner.lock, but its Prefect server does not answer. "
@@ -155,12 +187,19 @@ def _shared_url(home: _Home, owner: IO[str]) -> str | None:
     )
 
 
-def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
+def _start(home: _Home) -> tuple[subprocess.Popen[bytes], _Server]:
     port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
+    server = _Server(f"http://127.0.0.1:{port}/api", f"rd-inspect:{secrets.token_urlsafe(32)}")
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, **QUIET, **IDLE_SERVICES, "PREFECT_HOME": str(home.folder / "prefect")}
-    with home.log.open("ab") as log:
+    environment = {
+        **os.environ,
+        **QUIET,
+        **IDLE_SERVICES,
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_SERVER_API_AUTH_STRING": server.secret,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+    }
+    with open(home.log, "ab", opener=_for_us_alone) as log:
         process = subprocess.Popen(
             command,
             env=environment,
@@ -171,12 +210,12 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], str]:
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if _is_healthy(url):
-            return process, url
+        if _is_healthy(server.url):
+            return process, server
         time.sleep(0.1)
     _stop(process)
     raise ServerNotStarted(
-        f"The embedded Prefect server did not answer on {url} within {START_SECONDS} s. Nothing was run. "
+        f"The embedded Prefect server did not answer on {server.url} within {START_SECONDS} s. Nothing was run. "
         f"Its log is {home.log}; or set PREFECT_API_URL to a server that runs."
     )
 

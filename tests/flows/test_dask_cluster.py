@@ -1,14 +1,18 @@
 """The embedded cluster."""
 
+import contextlib
 import itertools
 import os
 import resource
+import socket
+import ssl
 import sys
 
 import psutil
 import pytest
 import torch
 from distributed import Client
+from distributed.security import Security
 from prefect import flow, task
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temporary_settings
@@ -59,13 +63,36 @@ def test_it_listens_on_loopback_alone_and_leaves_the_environment_as_it_was(monke
         assert set(client.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}  # a worker is one process a core
         me = psutil.Process()
         sockets = [
-            socket
+            one
             for process in (me, *me.children(recursive=True))
-            for socket in process.net_connections()
-            if socket.status == LISTENS
+            for one in process.net_connections()
+            if one.status == LISTENS
         ]
         assert sockets
-        assert {socket.laddr.ip for socket in sockets} == {"127.0.0.1"}
+        assert {one.laddr.ip for one in sockets} == {"127.0.0.1"}
+        assert address.startswith("tls://")
+        answers = [_to_a_stranger(one.laddr.port) for one in sockets]
+        # Dask's own servers, scheduler and workers, say nothing; pages of theirs there are none.
+        assert {answer.split(b"\r\n")[0] for answer in answers} == {b"", b"HTTP/1.1 404 Not Found"}
+        with pytest.raises(OSError, match=r"Timed out|TLS|connect"):
+            Client(address, security=Security.temporary(), timeout=3, set_as_default=False)
+
+
+def _to_a_stranger(port: int) -> bytes:
+    """What is answered to somebody on this machine who has no certificate: to a plain request, else over TLS."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as bare:
+        bare.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            answer = bare.recv(100)
+            if answer.startswith(b"HTTP"):
+                return answer
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as bare, context.wrap_socket(bare) as wrapped:
+        try:
+            return wrapped.recv(1)  # Dask speaks first, to whom it lets in
+        except (ssl.SSLError, ConnectionResetError):
+            return b""
 
 
 def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_environment(

@@ -1,6 +1,8 @@
 """The embedded Prefect server: one, shared, and gone with its owner."""
 
+import base64
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -8,14 +10,18 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prefect import flow, flow_engine
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
-from flows.prefect_server import _is_healthy, prefect_server
+from flows.prefect_server import _is_healthy, home_folder, prefect_server
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
@@ -64,6 +70,47 @@ def test_a_second_command_shares_the_server(prefect_api: str, prefect_home: Path
 def test_a_configured_server_is_used_as_it_is(prefect_api: str) -> None:
     with prefect_server() as url:
         assert url == prefect_api == os.environ["PREFECT_API_URL"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Host": "plant.evil.example"}, {"Origin": "http://evil.example"}])
+@pytest.mark.parametrize("sent", [None, "rd-inspect:", "rd-inspect:guessed"])
+def test_a_stranger_on_the_machine_is_refused(prefect_api: str, headers: dict[str, str], sent: str | None) -> None:
+    """Also a page of the web, whose name leads to 127.0.0.1 or which asks from elsewhere."""
+    if sent is not None:
+        headers = {**headers, "Authorization": f"Basic {base64.b64encode(sent.encode()).decode()}"}
+    for path, body in (("flow_runs/filter", b"{}"), ("admin/version", None)):
+        request = urllib.request.Request(f"{prefect_api}/{path}", body, headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=10)
+        with refused.value as answer:
+            assert (answer.code, answer.headers.get("Access-Control-Allow-Origin")) == (401, None)
+
+
+@pytest.mark.parametrize("path", ["events/in", "events/out", "logs/out"])
+def test_a_stranger_hears_and_tells_nothing(prefect_api: str, path: str) -> None:
+    address = f"{prefect_api.replace('http', 'ws')}/{path}"
+    with (
+        pytest.raises((WebSocketException, OSError)),
+        connect(address, subprotocols=[Subprotocol("prefect")]) as there,
+    ):
+        there.send('{"type": "auth", "token": "guessed"}')
+        there.recv(timeout=10)
+
+
+def test_what_the_server_keeps_is_for_its_user_alone(prefect_api: str, prefect_home: Path) -> None:
+    secret = json.loads((prefect_home / "prefect-server.json").read_text())["secret"]
+    assert os.environ["PREFECT_API_AUTH_STRING"] == secret
+    assert len(secret) > 40
+    assert secret not in prefect_api
+    modes = {name: (prefect_home / name).stat().st_mode & 0o777 for name in ("prefect", "prefect-server.json")}
+    assert modes == {"prefect": 0o700, "prefect-server.json": 0o600}
+    assert (prefect_home / "prefect-server.log").stat().st_mode & 0o777 == 0o600
+    assert secret not in (prefect_home / "prefect-server.log").read_text()
+
+
+def test_a_new_home_is_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RD_INSPECT_HOME", str(tmp_path / "a" / "home"))
+    assert home_folder().stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.usefixtures("prefect_api")
