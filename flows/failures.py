@@ -5,7 +5,15 @@ from pydantic import ValidationError
 from flows.prefect_server import ServerNotStarted
 from flows.run_failed import RUN_FAILED, WRONG_USE, RunFailed
 from flows.settings import SettingsError
-from storage.errors import AccessDenied, InvalidAddress, InvalidKey, QueryError, StorageError, StoreNotFound
+from storage.errors import (
+    AccessDenied,
+    InvalidAddress,
+    InvalidKey,
+    NoConditionalWrites,
+    QueryError,
+    StorageError,
+    StoreNotFound,
+)
 
 _WRONG_USE = (
     SettingsError,
@@ -13,6 +21,7 @@ _WRONG_USE = (
     StoreNotFound,
     AccessDenied,
     InvalidKey,
+    NoConditionalWrites,
     QueryError,
     ValidationError,
 )

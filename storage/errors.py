@@ -7,6 +7,7 @@
     |   +-- ObjectDenied    one file that may not be read, in a folder that may
     +-- StoreFull           no space left, or a quota is used up
     +-- StoreReadOnly       a write to the images' own store
+    +-- NoConditionalWrites an S3 server that forgets the condition of a write
     +-- InvalidKey          a key that could lead out of the store
     +-- KeyNotFound         no object of that key
     +-- AlreadyExists       create() of an object that is there
@@ -46,6 +47,10 @@ class StoreFull(StorageError):
 
 class StoreReadOnly(StorageError):
     """A write to a store that was opened for reading only."""
+
+
+class NoConditionalWrites(StorageError):
+    """An S3 server that carries out a write whatever its condition says."""
 
 
 class InvalidKey(StorageError):

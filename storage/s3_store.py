@@ -16,8 +16,10 @@ from storage.faults import translate, translated
 from storage.left_out import LeftOut
 from storage.litter import is_litter, litter_in
 from storage.records import ObjectInfo
-from storage.store import Store, refuse_unsafe
+from storage.s3_conditions import require_conditions
+from storage.store import RESERVED, Store, refuse_unsafe
 
+_PROBE = f"{RESERVED}conditional-writes"
 _READ_AHEAD = 64 * 1024  # bytes; a Parquet footer
 _PAGE = 1000  # objects a request; S3's most
 
@@ -59,13 +61,18 @@ class S3Store(Store):
             # HEAD has no body: a missing bucket looks like a missing key.
             if e.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 404:
                 raise translate(e, f"cannot look at {self.address(key)}") from e
-            self.check()
+            self._look()
             return None
         except Exception as e:
             raise translate(e, f"cannot look at {self.address(key)}") from e
         return ObjectInfo(key, _bare(answer["ETag"]), answer["ContentLength"], answer["LastModified"].astimezone(UTC))
 
     def check(self) -> None:
+        self._look()
+        if not self.read_only:
+            self._require_conditions()
+
+    def _look(self) -> None:
         # A listing, since its refusal names the reason where that of a HEAD is a bare number.
         with translated(f"cannot use {self.uri}"):
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, MaxKeys=1)
@@ -87,10 +94,15 @@ class S3Store(Store):
             self._client.put_object(**self._object(key), Body=data)
 
     def _create(self, key: str, data: bytes) -> None:
+        self._require_conditions()
         self._put_if(key, data, AlreadyExists, IfNoneMatch="*")
 
     def _replace(self, key: str, data: bytes, etag: str) -> None:
+        self._require_conditions()
         self._put_if(key, data, Conflict, IfMatch=f'"{etag}"')
+
+    def _require_conditions(self) -> None:
+        require_conditions(self._client, self.bucket, f"{self.prefix}{_PROBE}", self.uri)
 
     def _put_if(self, key: str, data: bytes, taken: type[StorageError], **condition: str) -> None:
         action = f"cannot {'create' if taken is AlreadyExists else 'replace'} {self.address(key)}"
@@ -143,6 +155,7 @@ class S3Store(Store):
         with translated(f"cannot list {self.address(prefix)}"):
             for page in self._pages(prefix):
                 found += [self._listed(entry) for entry in page.get("Contents", [])]
+        found = [info for info in found if info.key != _PROBE]
         # AWS sorts by key, but servers that keep folders (SeaweedFS) put "a/b" before "a-b". Sorting what is
         # sorted takes one pass.
         found.sort(key=lambda info: info.key)
@@ -153,7 +166,8 @@ class S3Store(Store):
             pages = list(self._pages(prefix, Delimiter="/"))
         start = len(self.prefix) + len(prefix)
         folders = [folder["Prefix"][start:] for page in pages for folder in page.get("CommonPrefixes", [])]
-        files = [entry["Key"][start:] for page in pages for entry in page.get("Contents", [])]
+        listed = [entry["Key"][start:] for page in pages for entry in page.get("Contents", [])]
+        files = [name for name in listed if prefix + name != _PROBE]
         for name in filter(None, files):  # the empty name is the mark of the folder itself
             if is_litter(name):
                 left_out.add_litter(prefix + name)

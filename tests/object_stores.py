@@ -29,6 +29,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 ACCESS_KEY = "AKIATESTSONLY"
 SECRET_KEY = "a secret for tests only"
 SEAWEED_BUCKET = "plant"
+FORGETFUL, HALF_FORGETFUL, UNABLE = "forgetful-", "half-forgetful-", "unable-"
+"""buckets so named, at the quick server, are of one that ignores conditions, or If-Match alone, or that knows none"""
 _START_SECONDS = 60
 
 
@@ -87,6 +89,15 @@ def moto_endpoint() -> Iterator[str]:
 
     def in_turn(environ: dict[str, Any], start_response: Any) -> Any:
         """moto looks whether a condition holds and writes in two steps, between which another request may come."""
+        bucket = environ["PATH_INFO"].split("/")[1]
+        conditions = {name for name in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH") if name in environ}
+        if conditions and bucket.startswith(UNABLE) and environ["REQUEST_METHOD"] == "PUT":
+            start_response("501 Not Implemented", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>NotImplemented</Code><Message>A header is not implemented</Message></Error>"]
+        if bucket.startswith((FORGETFUL, HALF_FORGETFUL)):
+            environ.pop("HTTP_IF_MATCH", None)
+        if bucket.startswith(FORGETFUL):
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         with turn:
             return moto(environ, start_response)
 

@@ -1,20 +1,22 @@
 """What only S3 can meet: lost answers, servers that do not answer, long listings."""
 
+import secrets
 import socket
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from storage import s3_client
-from storage.errors import AlreadyExists, Conflict, TransientFault
+from storage import s3_client, s3_conditions
+from storage.errors import AccessDenied, AlreadyExists, Conflict, NoConditionalWrites, TransientFault
 from storage.filesystem import S3Store, open_store
-from tests.object_stores import Bucket, aws_settings
+from tests.object_stores import FORGETFUL, HALF_FORGETFUL, UNABLE, Bucket, aws_settings
 
 
 class LostAnswer:
@@ -96,6 +98,56 @@ def test_stores_of_the_same_settings_share_connections(
     assert open_store(moto_s3.uri)._client is store._client
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     assert open_store(moto_s3.uri)._client is not store._client
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(FORGETFUL, "If-None-Match and If-Match"), (HALF_FORGETFUL, "of If-Match"), (UNABLE, "501")]
+)
+def test_a_server_that_forgets_conditions_is_refused(moto_s3: Bucket, kind: str, told: str) -> None:
+    bucket = f"{kind}{secrets.token_hex(6)}"
+    client = moto_s3.client()
+    client.create_bucket(Bucket=bucket)
+    client.put_object(Bucket=bucket, Key="p/k", Body=b"1")
+    store = open_store(f"s3://{bucket}/p")
+    etag = store.read_with_etag("k")[1]
+    for write in (store.check, lambda: store.create("new", b"2"), lambda: store.replace("k", b"2", etag)):
+        with pytest.raises(NoConditionalWrites, match=rf"s3://{bucket}/p: .*{told}.*both would win.*MinIO"):
+            write()
+    assert (store.read("k"), store.info("new")) == (b"1", None)
+    reader = open_store(f"s3://{bucket}/p", read_only=True)
+    reader.check()
+    assert [info.key for info in reader.list("")] == ["k"]
+
+
+def test_a_server_is_asked_once_and_without_removing(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    bare = store._client
+
+    def note(**request: Any) -> Any:
+        asked.append(request["Key"])
+        return bare.put_object(**request)
+
+    store._client = SimpleNamespace(meta=bare.meta, put_object=note, list_objects_v2=bare.list_objects_v2)
+    store.check()
+    assert len(asked) == 3
+    store.create("k", b"1")
+    open_store(store.uri).check()
+    assert asked[3:] == ["k"]
+    monkeypatch.setattr(s3_conditions, "_trusted", set())  # as another process
+    store.check()
+    assert len(asked) == 6  # the object is there, so that two questions will do
+    assert [info.key for info in open_store(store.uri).list("")] == ["k"]
+
+
+def test_who_may_not_write_is_told_so(store: S3Store) -> None:
+    def deny(**_: Any) -> Any:
+        answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, "PutObject")
+
+    bare = store._client
+    store._client = SimpleNamespace(meta=bare.meta, put_object=deny)
+    with pytest.raises(AccessDenied, match="cannot try conditional writes"):
+        store.create("k", b"1")
 
 
 @pytest.mark.slow
