@@ -42,19 +42,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class _SharedServers(LoadFileScheduling):
     """A file's tests run in one process. The flows' with a Dask cluster all run in the same, so that one does, those
-    with a Prefect server alone in another: both mostly wait for other processes, while the rest computes."""
+    with a Prefect server alone in another: both mostly wait for other processes, while the rest computes. So do those
+    of the storage with S3 servers, and those with the model that is trained once a process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return _shared_by(file) if file.startswith("tests/flows/") else file
+        return _shared_by(file)
+
+
+_SHARED = {
+    "tests/flows/": {"cluster": ("scheduler", "s3_store"), "server": ("prefect_api", "command_environment")},
+    "tests/rd_core/": {"fitted": ("fitted)", "fitted,")},
+    "tests/storage/": {"s3": ("moto_s3", "seaweed_s3")},
+}
 
 
 @functools.cache
 def _shared_by(file: str) -> str:
     """What is started for this file's tests and others' together, by the fixtures that it names; or the file."""
     text = (Path(__file__).parents[1] / file).read_text()
-    shared = {"cluster": ("scheduler", "s3_store"), "server": ("prefect_api", "command_environment")}
-    return next((what for what, fixtures in shared.items() if any(name in text for name in fixtures)), file)
+    folder = next((one for one in _SHARED if file.startswith(one)), None)
+    shared = _SHARED[folder] if folder else {}
+    return next((what for what, names in shared.items() if any(name in text for name in names)), file)
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist

@@ -1,15 +1,16 @@
 """Our EfficientNet-Lite against timm's, with the same weights."""
 
 import pytest
-import timm
 import torch
 
 from rd_core.efficientnet_lite import EfficientNetLite
 
 
-@pytest.fixture(params=[0, 1, 2])
+@pytest.fixture(scope="module", params=[0, 1, 2])
 def pair(request):
     """(ours, timm's) with the same random weights and statistics."""
+    import timm  # noqa: PLC0415  # two seconds, that every process of the tests would spend
+
     theirs = timm.create_model(f"tf_efficientnet_lite{request.param}").eval()
     generator = torch.Generator().manual_seed(0)
     weights = {

@@ -172,14 +172,12 @@ def test_a_plan_of_another_version_is_refused_with_that_version(monkeypatch: pyt
         detector(model_of("efficientnet_lite0"), "openvino 2026.4.1")
 
 
-def test_openvino_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, rd_core.engine, tasks.scorer; sys.exit('openvino' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @needs_openvino
-def test_openvino_tells_its_makers_nothing() -> None:
+def test_openvino_is_imported_only_where_it_is_needed_and_tells_its_makers_nothing() -> None:
     """By itself it reports every import and conversion over the network. The stub does nothing."""
-    code = "import rd_core.openvino_detector, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
+    code = (
+        "import sys, rd_core.engine, tasks.scorer; print('openvino' in sys.modules); "
+        "import rd_core.openvino_detector, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
+    )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert found.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
+    assert found.stdout.split() == ["False", "openvino.tools.ovc.telemetry_stub"]
