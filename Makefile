@@ -7,9 +7,11 @@ DATA ?= ../shared/data
 REAL_STORE ?= real-run
 PEERS ?= .venv-peers
 AUDIT ?= .venv-audit
+MUTANTS ?= .venv-mutants
+WHAT ?=
 ROUNDS ?= 100
 
-.PHONY: help install demo test check fuzz real bench scale bench-peers proofs storm audit clean
+.PHONY: help install demo test check fuzz mutants real bench scale bench-peers proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +33,13 @@ test: $(INSTALLED) ## all tests
 
 fuzz: $(INSTALLED) ## the property tests with new examples, twenty times as many
 	$(BIN)/python -m pytest -q -m "hypothesis and not slow" --hypothesis-profile=fuzz --timeout 3600 -n 3
+
+mutants: $(INSTALLED) ## change storage, gate and calibration in small ways, WHAT='rd_core.gate*', and see which no test notices
+	test -x $(MUTANTS)/bin/mutmut || { $(PYTHON) -m venv $(MUTANTS) && \
+	  ls -d $(CURDIR)/$(VENV)/lib/python3*/site-packages > $$(ls -d $(MUTANTS)/lib/python3*/site-packages)/project.pth && \
+	  $(MUTANTS)/bin/python -m pip install --quiet mutmut==3.8.1; }
+	$(MUTANTS)/bin/mutmut run $(WHAT)
+	$(MUTANTS)/bin/mutmut results
 
 check: $(INSTALLED) ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -73,4 +82,4 @@ $(PEERS)/.installed: benchmarks/peers-requirements.txt
 	@touch $@
 
 clean: ## remove what the commands above made, but not .venv
-	rm -rf rd-inspect-demo $(REAL_STORE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf mutants rd-inspect-demo $(REAL_STORE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
