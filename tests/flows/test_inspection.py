@@ -1,11 +1,13 @@
 """Nights on a real Prefect server and real Dask workers."""
 
+import io
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from PIL import Image
 from prefect.client.orchestration import get_client
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
@@ -19,6 +21,7 @@ from storage.queries import run_query
 from storage.records import Partition
 from tests.factories import (
     DAY,
+    SIZE,
     assert_night_is_whole,
     everything_below,
     png,
@@ -51,6 +54,9 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     for category in ("cloth", "metal"):
         put_model(store, category)
         keys[category] = put_images(store, category, [f"good/{i}.png" for i in range(7)])
+    out = io.BytesIO()
+    Image.new("L", (SIZE, SIZE)).save(out, "PNG")
+    store.write(keys["metal"][6], out.getvalue())
     run = inspect(store, scheduler)
     assert run.outcome == "completed"
     assert outcomes(run) == {"cloth": "sealed", "metal": "sealed"}
@@ -61,6 +67,10 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     assert run.report == report_key("inspection", DAY, f"{run.run_id}.html")
     page = store.read(run.report).decode()
     assert "cloth" in page and "metal" in page and "good/0.png" in page
+    told = {one.category: one.message for one in run.categories}
+    assert told["cloth"] is None
+    assert told["metal"].startswith("1 of 7 images show nothing but one value, such as black")
+    assert told["metal"] in page
 
 
 def test_a_second_run_finds_everything_sealed_and_writes_no_score(store: Store, scheduler: str) -> None:

@@ -2,12 +2,15 @@
 
 from rich.console import Console
 
+from flows.retraining_outcome import CategoryRetraining, RetrainingRun
 from flows.tables.plant import training_table
+from flows.tables.retraining import retraining_table
 from flows.training import TrainingRun
 from storage.filesystem import Store
+from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel
 from tasks.training.normal_images import ImageFormat, read_normal_images
-from tests.factories import SIZE, png, put_images
+from tests.factories import DAY, SIZE, png, put_images
 
 FORMAT = ImageFormat(SIZE, SIZE, None, 1_000_000)
 
@@ -38,3 +41,14 @@ def test_train_prints_what_was_left_out() -> None:
     with console.capture() as printed:
         console.print(training_table(TrainingRun("run", (model,))))
     assert "cloth: 1 of 28 [b]normals[/b] ..." in printed.get()
+
+
+def test_retrain_prints_what_was_left_out_and_why() -> None:
+    counts = {"new": 20, "replayed": 9, "unreadable": 2, "too old": 1}
+    one = CategoryRetraining(
+        "cloth", "left as it is", "why", "v1", GatheredNormals("cloth", "v1", "key", counts, 0, None)
+    )
+    run = RetrainingRun("run", DAY, (one, CategoryRetraining("tile", "no champion", "why", None)), ())
+    told = str(retraining_table(run).caption).splitlines()
+    assert "cloth, left out: 1 too old, 2 unreadable" in told
+    assert not any(line.startswith("tile, left out") for line in told)
