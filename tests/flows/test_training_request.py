@@ -18,6 +18,7 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         alpha = 0.05
         part_pattern = "(?P<part>a)"
         white_level = 4095
+        black_level = 64
         max_pixels = 1000
         seed = 3
         mirrored_normals = false
@@ -31,7 +32,8 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
     assert (training.recipe, training.steps, training.seed, training.mirrored_below) == ("robust", 7, 3, 0)
     assert request.teacher_weights == Path("weights.pth")
     assert (request.alpha, request.part_pattern) == (0.05, "(?P<part>a)")
-    assert (request.image_format.white_level, request.image_format.max_pixels) == (4095, 1000)
+    pixels = request.image_format
+    assert (pixels.white_level, pixels.black_level, pixels.max_pixels) == (4095, 64, 1000)
 
 
 def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing_forbids_it(tmp_path: Path) -> None:

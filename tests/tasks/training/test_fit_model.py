@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from rd_core.holdout import Split
 from rd_core.image_statistics import image_statistics
 from rd_core.threshold import conformal_p_values
 from storage import labels, models
@@ -20,6 +21,7 @@ from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.scorer import warm_scorer
 from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.normal_images import NormalImages
 from tests.factories import DAY, NOW, QUICK_TRAINING, SIZE, png, put_images, put_model
 
 
@@ -76,10 +78,11 @@ def test_normals_are_mirrored_where_they_look_alike_and_the_settings_do_not_forb
 def test_the_published_model_scores_its_calibration_images_as_the_card_says(
     store: Store, normals: list[str], precision: str
 ) -> None:
-    fitted = fit(store, precision=precision)
+    fitted = fit(store, precision=precision, white_level=4095.0, black_level=64.0)
     card = models.read_card(store, "cloth", fitted.version)
     assert card["model"]["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
+    assert (scorer.white_level, scorer.black_level) == (4095, 64)
     pixels = np.stack([scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
     found = np.sort(scorer.model.score(pixels).scores)
     np.testing.assert_allclose(found, card["calibration_scores"], rtol=1e-5)
@@ -183,6 +186,16 @@ def test_a_training_of_other_settings_or_images_begins_with_its_first_step(
     fit(store, later=1)
     assert steps == [1, 2, 1, 2]
     assert [info.key for info in store.list("trainings/")] == [killed]
+
+
+def test_a_training_of_other_pixels_never_goes_on_from_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(**changes: object) -> str:
+        normals = NormalImages(("a",), "d", (), ())
+        return fit_module._digest(replace(QUICK_TRAINING, **changes), normals, Split((0,), (), ()), None)
+
+    found = [digest(), digest(white_level=4095.0), digest(black_level=5.0)]
+    monkeypatch.setattr(fit_module, "PREPROCESSING_VERSION", "another")
+    assert len({*found, digest()}) == 4
 
 
 def test_a_damaged_state_is_told_and_the_training_begins_anew(
