@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage import anomaly_maps, layout, manifests, models, scores
-from storage.errors import CorruptObject, KeyNotFound
+from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError
 from storage.records import ObjectInfo, Partition, Plan, Shard
 from storage.seal_promises import why_counts_are_wrong, why_plan_is_wrong, why_seal_is_wrong
 from storage.seals import Seal, SealedPart, SealedPlan
@@ -110,7 +110,7 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
     for sealed in seal.plans:
         try:
             plan, planned = _planned(store, sealed, deep=deep)
-        except (CorruptObject, KeyNotFound) as e:
+        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
             yield DamagedManifest(where, sealed.manifest, str(e))
             continue
         if why := why_plan_is_wrong(sealed, plan, where):
@@ -143,7 +143,7 @@ def _plan_damage(
         images = planned[index * plan.batch_size : (index + 1) * plan.batch_size]
         try:
             rows, shard = _rows(store, part, images, plan.partition, model, deep=deep)
-        except (CorruptObject, KeyNotFound) as e:
+        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
             whole = False
             yield DamagedBatch(plan, index, part, part.key, str(e))
             continue
@@ -218,7 +218,7 @@ def _model(store: Store, partition: Partition) -> _Model | None:
         card = models.read_card(store, partition.category, partition.model_version)
         size = card["model"]
         return _Model(size["image_height"], size["image_width"], float(card["threshold"]["value"]))
-    except (CorruptObject, KeyNotFound, KeyError, TypeError, ValueError):
+    except (StorageError, KeyError, TypeError, ValueError):
         return None
 
 
@@ -294,7 +294,7 @@ def _why_shard_is_wrong(
         values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, description)
         if len(values) <= scored[-1][0]:
             return f"shard {index} has {len(values)} maps, too few for its part's rows"
-    except (CorruptObject, KeyNotFound) as e:
+    except (CorruptObject, KeyNotFound, ObjectDenied) as e:
         return str(e)
     return _why_values_are_wrong(values, index * plan.batch_size, scored)
 

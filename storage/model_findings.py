@@ -1,37 +1,32 @@
 """Models held against what names them: sealed days, and champion pointers."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from storage import layout, models
-from storage.errors import CorruptObject, KeyNotFound
+from storage.errors import CorruptObject, KeyNotFound, ObjectDenied
 from storage.findings import Finding
 from storage.store import Store
 
 
-def model_findings(
-    store: Store, in_use: Mapping[str, Mapping[str, int]], covers: Callable[[str], bool], *, deep: bool
-) -> Iterator[Finding]:
-    """Whether every version, published or named by seals, has its card and its weights, and pointers lead to one.
+def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, deep: bool) -> Iterator[Finding]:
+    """Whether every version of a category, published or named by seals, has its card and its weights, and the pointer
+    leads to one.
 
-    `in_use`: by category and version, how many sealed days name it. `deep` compares the weights' digest with the
-    card's.
+    `in_use`: by version, how many sealed days name it. `deep` compares the weights' digest with the card's.
     """
-    for category in sorted({*models.list_model_categories(store), *in_use}):
-        if not covers(category):
-            continue
-        champion, finding = _champion(store, category)
-        if finding:
-            yield finding
-        versions = {*store.children(layout.models_prefix(category)), *in_use.get(category, {})}
-        for version in sorted(versions | ({champion} if champion else set())):
-            days = in_use.get(category, {}).get(version, 0)
-            yield from _version(store, category, version, days, in_force=version == champion, deep=deep)
+    champion, finding = _champion(store, category)
+    if finding:
+        yield finding
+    versions = {*store.children(layout.models_prefix(category)), *in_use}
+    for version in sorted(versions | ({champion} if champion else set())):
+        days = in_use.get(version, 0)
+        yield from _version(store, category, version, days, in_force=version == champion, deep=deep)
 
 
 def _champion(store: Store, category: str) -> tuple[str | None, Finding | None]:
     try:
         champion = models.read_champion(store, category)
-    except CorruptObject as e:
+    except (CorruptObject, ObjectDenied) as e:
         known = models.list_versions(store, category)
         cure = (
             f"Remove it, then: rd-inspect promote --category {category} --version {known[-1] if known else 'VERSION'}"
@@ -57,12 +52,12 @@ def _version(
             cure = "Train again; the folder may be removed."
             yield Finding("weights without a card", weights_key, "their training ended too early", cure, wrong=False)
         return
-    except CorruptObject as e:
+    except (CorruptObject, ObjectDenied) as e:
         yield Finding(f"model card is damaged: {e}", card_key, consequence, f"Restore it from a copy.{until}")
         return
     try:
         models.read_decision(store, category, version)
-    except CorruptObject as e:
+    except (CorruptObject, ObjectDenied) as e:
         lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
         where = layout.decision_key(category, version)
         yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
@@ -81,6 +76,6 @@ def _why_weights_are_wrong(store: Store, category: str, version: str, promised: 
     if deep:
         try:
             models.read_weights(store, category, version)
-        except (CorruptObject, KeyNotFound) as e:
+        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
             return str(e)
     return None

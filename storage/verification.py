@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 
 from storage import layout, manifests, models, seals
 from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
-from storage.errors import AccessDenied, CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
+from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
@@ -23,8 +24,6 @@ from storage.store import Store
 
 _THREADS = 8
 """partitions that are read at once"""
-_FAULTS = (TransientFault, AccessDenied, StoreNotFound)
-"""of the store itself: they say nothing of what it holds"""
 
 
 @dataclass(frozen=True)
@@ -67,22 +66,41 @@ def verify(
     store: Store, images: Store, scope: Scope, *, tell: Callable[[str], object] = lambda _: None
 ) -> Verification:
     """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
-    is left over. Nothing is written but what storage.same_images remembers of a copied store; `tell` as there. A
-    fault of the store itself (a time-out, no access) is raised, not a finding."""
+    is left over. Nothing is written but what storage.same_images remembers of a copied store; `tell` as there. What
+    cannot be looked at is a finding, and the rest is looked at; a fault of the whole store (a time-out, no access) is
+    raised."""
     sealed, findings = _read_seals(store, scope)
     in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for seal in sealed:
         in_use[seal.partition.category][seal.partition.model_version] += 1
     champions = {category: _champion(store, category) for category in in_use}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(lambda seal: list(_seal_findings(store, images, seal, champions, scope, tell)), sealed):
+        for found in pool.map(lambda seal: _seal_findings(store, images, seal, champions, scope, tell), sealed):
             findings += found
-    findings += model_findings(store, in_use, scope.covers_category, deep=scope.deep)
-    findings += label_findings(store, images, scope.covers_category, scope.covers)
-    findings += _leftover_findings(store, scope)
+    for category in filter(scope.covers_category, sorted({*models.list_model_categories(store), *in_use})):
+        of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
+        findings += _told((store,), layout.models_prefix(category), of_models)
+    findings += _told(
+        (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
+    )
+    for root, find in (("", _temporary_findings), (layout.scores_root(), _leftover_findings)):
+        findings += _told((store,), root, partial(find, store, scope))
     findings.sort(key=lambda one: (not one.wrong, one.where, one.what))
     promised = sum(plan.images for seal in sealed for plan in seal.plans)
     return Verification(len(sealed), promised, tuple(findings))
+
+
+def _told(stores: Iterable[Store], where: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `find` finds; a fault on the way is one more finding, unless one of the stores has it as a whole."""
+    found: list[Finding] = []
+    try:
+        found.extend(find())
+    except (StorageError, OSError) as e:
+        for store in stores:
+            store.check()
+        cure = "Make it readable, or try again: rd-inspect verify"
+        found.append(Finding(f"cannot be looked at: {e}", where, "what it holds is not known", cure))
+    return found
 
 
 def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
@@ -94,8 +112,9 @@ def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
         partition = Partition(*of)
         try:
             seal = seals.read_seal(store, partition)
-        except CorruptObject as e:
-            cure = f"Remove it, then: {_backfill(store, partition)}"
+        except (CorruptObject, ObjectDenied) as e:
+            denied = isinstance(e, ObjectDenied)
+            cure = "Make it readable." if denied else f"Remove it, then: {_backfill(store, partition)}"
             lost = "queries fail, and no run can score the day"
             findings.append(Finding(f"seal is damaged: {e}", info.key, lost, cure))
             continue
@@ -107,7 +126,7 @@ def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
 def _champion(store: Store, category: str) -> str | None:
     try:
         champion = models.read_champion(store, category)
-    except CorruptObject:  # a finding of its own
+    except StorageError:  # a finding of its own
         return None
     return champion.version if champion else None
 
@@ -119,16 +138,23 @@ def _seal_findings(
     champions: Mapping[str, str | None],
     scope: Scope,
     tell: Callable[[str], object],
-) -> Iterator[Finding]:
-    where = seal.partition
-    readable = True
-    for one in partition_damage(store, seal, deep=scope.deep):
-        readable = readable and not isinstance(one, DamagedManifest)
-        yield _damage_finding(store, seal.partition, one)
-    if readable:
-        yield from _double_rows(store, seal)
+) -> list[Finding]:
+    where, both = seal.partition, (store, images)
+    key = _seal_key(where)
+    damage: list[Damage] = []
+
+    def look_at_it() -> Iterator[Finding]:
+        for one in partition_damage(store, seal, deep=scope.deep):
+            damage.append(one)
+            yield _damage_finding(store, where, one)
+
+    found = _told(both, key, look_at_it)
+    if not any(isinstance(one, DamagedManifest) for one in damage):
+        found += _told(both, key, lambda: _double_rows(store, seal))
         in_force = champions.get(where.category) == where.model_version
-        yield from _image_findings(store, images, seal, tell, in_force=in_force)
+        prefix = layout.images_prefix(where.category, where.run_date)
+        found += _told(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
+    return found
 
 
 def _damage_finding(store: Store, where: Partition, one: Damage) -> Finding:
@@ -210,6 +236,10 @@ def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         what += f" of {category} {day} that no seal names, {sum(one.size for one in left):,} bytes"
         yield Finding(what, left[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False)
+
+
+def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noqa: ARG001  # of no day and category
+    cure = f"rd-inspect gc --older-than 7 --store {store.uri}"
     for find in (find_old_temporaries, find_old_trainings):
         old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
         if old:

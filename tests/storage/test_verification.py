@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
-from storage import anomaly_maps, checked_json, layout, models, parquet, scores, seals
-from storage.errors import TransientFault
+from storage import anomaly_maps, checked_json, layout, manifests, models, parquet, scores, seals, verification
+from storage.errors import AccessDenied, ObjectDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.findings import Finding
 from storage.verification import Scope, verify
@@ -318,10 +319,53 @@ def test_only_what_is_asked_for_is_looked_at(local: LocalStore, night: Night) ->
     assert verify(local, local, Scope(DAY, DAY, ("cloth",))).wrong == 1
 
 
-def test_a_fault_of_the_store_is_no_finding(local: LocalStore, night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise TransientFault("injected")
+def denied(*_: object) -> NoReturn:
+    raise AccessDenied("injected")
 
-    monkeypatch.setattr(models, "read_champion", refuse)
-    with pytest.raises(TransientFault):
+
+def test_what_cannot_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
+    local: LocalStore, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_images(local, "a", category="metal")
+    put_model(local, "metal")
+    broken = put_night(local, "metal")
+    local.remove(broken.parts[0].key)
+    before = [one.where for one in wrong(local)]
+    for where, name in (
+        (models, "read_champion"), (verification, "list_images"), (verification, "label_findings"),
+        (verification, "look"), (manifests, "read_plan"), (manifests, "read_columns"),
+    ):  # fmt: skip
+        monkeypatch.setattr(where, name, denied)
+        told = wrong(local)
+        assert any("cannot be looked at: injected" in one.what for one in told), name
+        assert name == "read_plan" or set(before) <= {one.where for one in told}
+        monkeypatch.undo()
+
+
+def test_a_fault_of_the_whole_store_is_no_finding(
+    local: LocalStore, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "read_champion", denied)
+    monkeypatch.setattr(LocalStore, "check", denied)
+    with pytest.raises(AccessDenied):
         verify(local, local, Scope())
+
+
+@pytest.mark.parametrize("kind", ["seal", "part", "shard", "card", "champion"])
+def test_one_object_that_may_not_be_read_is_told_like_a_damaged_one(
+    local: LocalStore, night: Night, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    key = {
+        "seal": layout.seal_key("cloth", DAY, "v1"), "part": night.parts[1].key,
+        "card": layout.card_key("cloth", "v1"), "shard": anomaly_maps.shard_key(night.plan.map_store, 1),
+        "champion": layout.champion_key("cloth"),
+    }[kind]  # fmt: skip
+    opened = LocalStore.open
+
+    def refuse(self: LocalStore, asked: str) -> object:
+        if asked == key:
+            raise ObjectDenied("injected")
+        return opened(self, asked)
+
+    monkeypatch.setattr(LocalStore, "open", refuse)
+    assert ["injected" in one.what and one.cure != "" for one in wrong(local)] == [True]
