@@ -396,3 +396,35 @@ def test_a_file_that_is_opened_to_us_is_another_object(local: LocalStore, monkey
 def left_over(store: LocalStore) -> list[Path]:
     """Temporary files; the lock file stays for good."""
     return [path for path in store.root.rglob(".rd-inspect-*") if path.name != ".rd-inspect-lock"]
+
+
+def test_what_is_written_is_on_the_disk_before_its_name_and_the_name_before_the_call_ends(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut after the call loses nothing: the file is flushed under its temporary name, then its folder."""
+    done: list[str] = []
+    flush, take_place, link = os.fsync, Path.replace, os.link
+
+    def seen(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        done.append(f"{'folder' if path.is_dir() else 'file'} {path.name[:11]}")
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(Path, "replace", lambda self, to: done.append("name") or take_place(self, to))
+    monkeypatch.setattr(os, "link", lambda old, new: done.append("name") or link(old, new))
+    for change in (
+        lambda: local.create("a/x", b"1"),
+        lambda: local.write("a/x", b"2"),
+        lambda: local.replace("a/x", b"3", local.read_with_etag("a/x")[1]),
+    ):
+        done.clear()
+        change()
+        assert done == ["file .rd-inspect", "name", "folder a"]
+    done.clear()
+    local.remove("a/x")
+    assert done == ["folder a"]
+    local.write("m/x/y", b"1")
+    done.clear()
+    local.remove_tree("m/x/")
+    assert done == ["folder m"]

@@ -150,6 +150,15 @@ def test_who_may_not_write_is_told_so(store: S3Store) -> None:
         store.create("k", b"1")
 
 
+def test_what_the_server_did_not_remove_is_raised(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request as a whole succeeds; each object that stays is told in its answer."""
+    store.write("m/a", b"1")
+    refused = {"Errors": [{"Key": f"{store.prefix}m/a", "Code": "AccessDenied", "Message": "no"}]}
+    monkeypatch.setattr(store._client, "delete_objects", lambda **_: refused)
+    with pytest.raises(TransientFault, match=r"m/a was not removed: AccessDenied no"):
+        store.remove_tree("m/")
+
+
 @pytest.mark.slow
 def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
     store: S3Store, monkeypatch: pytest.MonkeyPatch

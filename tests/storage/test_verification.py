@@ -141,6 +141,7 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
     "shards swapped": (swapped_shards, "has the SHA-256", "--mend", True),
     "maps of others": (other_maps, "2 maps are not those of their rows", "--mend", True),
     "row of another day": (changed_rows(run_date=date(2026, 3, 1)), "is of Partition", "--mend", False),
+    "row of another version": (changed_rows(etag="another"), "4 differ, such as", "--mend", False),
     "row judged otherwise": (changed_rows(threshold=3.0), "and the model card has 2.0", "--mend", False),
     "row decided otherwise": (changed_rows(is_anomalous=True), "says is_anomalous = True", "--mend", False),
     "map of another image": (changed_rows(map_index=1), "names map 1 of maps", "--mend", False),
@@ -319,7 +320,7 @@ def test_only_what_is_asked_for_is_looked_at(local: LocalStore, night: Night) ->
     assert verify(local, local, Scope(DAY, DAY, ("cloth",))).wrong == 1
 
 
-def denied(*_: object) -> NoReturn:
+def denied(*_: object, **__: object) -> NoReturn:
     raise AccessDenied("injected")
 
 
@@ -332,7 +333,7 @@ def test_what_cannot_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
     local.remove(broken.parts[0].key)
     before = [one.where for one in wrong(local)]
     for where, name in (
-        (models, "read_champion"), (verification, "list_images"), (verification, "label_findings"),
+        (models, "read_champion"), (verification, "compare"), (verification, "label_findings"),
         (verification, "look"), (manifests, "read_plan"), (manifests, "read_columns"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, denied)
