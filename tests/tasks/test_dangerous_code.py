@@ -40,6 +40,7 @@ WRITERS = {
     "rd_core/teacher_weights.py": "torch's own cache of downloads",
     "storage/filesystem.py": "makes the root of a local store",
     "storage/local_store.py": "the store itself",
+    "storage/s3_conditions.py": "one object, to try the server with",
     "storage/s3_store.py": "the store itself",
 }
 """modules that change files or objects other than by a store, and which"""
