@@ -8,7 +8,7 @@ from storage import parquet
 from storage.errors import CorruptObject, StorageError
 from storage.label_cells import columns_of
 
-_FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, KeyError, NotImplementedError)
+_FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
 """how pyarrow tells of text that is none, of times beyond all calendars and of types that it cannot turn over"""
 
 
@@ -41,13 +41,13 @@ def _read(data: bytes, address: str) -> tuple[pa.Table, list[str]]:
 
 def _cells(column: pa.ChunkedArray, name: str, address: str) -> list[object]:
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_nested(kind):
-        raise StorageError(
-            f"{address}: the column {name} is of type {kind}, so no label was read. Give it one plain value a row."
-        )
     try:
+        if pa.types.is_dictionary(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
+        if pa.types.is_nested(kind):
+            raise StorageError(
+                f"{address}: the column {name} is of type {kind}, so no label was read. Give it one value a row."
+            )
         if pa.types.is_timestamp(kind):
             column = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns")
         elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -411,7 +411,6 @@ def test_what_is_no_export_of_images_is_named(data: bytes, told: str) -> None:
         read_export(data, lambda called: called, now=NOW)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_json_is_labels_or_a_plain_refusal(data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from([BOX, choice("bad"), region("polygon", points=[[0, 0], [9, 0], [9, 9]])]))

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import annotators, labels, parquet
 from storage.errors import StorageError
 from storage.filesystem import LocalStore
 from storage.label_findings import label_findings
+from storage.label_parquet import _cells
 from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -166,6 +167,12 @@ def test_cells_of_other_types_are_refused_in_words(columns: dict[str, pa.Array],
         first_of(**columns)
 
 
+def test_a_dictionary_without_the_word_of_a_row_is_refused() -> None:
+    broken = pa.DictionaryArray.from_arrays(pa.array([5]), pa.array(["Eva"]), safe=False)
+    with pytest.raises(StorageError, match=r"column labelled_by of type .* cannot be read"):
+        _cells(pa.chunked_array([broken]), "labelled_by", "t.parquet")
+
+
 def test_columns_of_somebody_elses_are_named() -> None:
     for name, data in (("t.csv", b"image_key,label,Store,Labelled At\n"), ("t.parquet", table_of(Store=pa.nulls(1)))):
         assert labels.other_columns(data, name) == ["Store"]
@@ -188,7 +195,6 @@ WELL = (
 WHOLE = parquet.to_bytes(labels.to_table([Label("a", "normal", None, "Eva", NOW, "dent", "training", "v1", 1.5)] * 3))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_bytes_are_labels_or_a_plain_refusal(data: st.DataObject) -> None:
     for name, whole in (("t.csv", WELL.encode()), ("t.parquet", WHOLE)):
