@@ -55,7 +55,7 @@ class InspectionFailed(PartlyDone):
     def __init__(self, run: InspectionRun) -> None:
         problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
         problems += [f"{one.kind} report: {one.message}" for one in run.reports if one.state == FAILED]
-        super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(problems))
+        super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(one.rstrip(".") for one in problems) + ".")
 
 
 @flow(name="inspect-images")

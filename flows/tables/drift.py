@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from flows.drift import DriftRun
-from flows.tables.plant import plain_table
+from flows.tables.plant import notes, plain_table
 
 
 def drift_table(run: DriftRun) -> Table:
@@ -31,5 +31,5 @@ def drift_table(run: DriftRun) -> Table:
         for one in run.golden
     ]
     told += [f"{what}: {why}" for what, why in run.failed]
-    table.caption = "\n".join(told) or None
+    table.caption = notes(told)
     return table

@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from flows.evaluation import EvaluationRun
-from flows.tables.plant import plain_table
+from flows.tables.plant import notes, plain_table
 from reports.evaluation.records import Measure
 from reports.evaluation.words import in_digits
 from reports.plain_text import shown
@@ -24,7 +24,7 @@ def evaluation_table(run: EvaluationRun) -> Table:
     lines = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]
     lines += [f"{name}: no evaluation label" for name in run.unlabelled]
     lines += [f"{what}: {shown(why)}" for what, why in run.failed]
-    table.caption = "\n".join(lines)
+    table.caption = notes(lines)
     return table
 
 

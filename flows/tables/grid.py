@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.tables.plant import plain_table
+from flows.tables.plant import notes, plain_table
 from storage.grid import NO_IMAGES, PARTLY, STATES, TO_DO, Cell, Grid
 
 _MOST_COLUMNS = 8
@@ -33,7 +33,7 @@ def grid_table(grid: Grid) -> Table:
             table.add_row(day.isoformat(), *(str(states.count(state)) for state in STATES), _to_do(cells))
     counts = ", ".join(f"{count} {state}" for state, count in grid.counts.items() if count)
     table.title = f"{grid.first_day} to {grid.last_day}: {counts or 'no category has images'}"
-    table.caption = "\n".join(_notes(grid)) or None
+    table.caption = notes(_notes(grid))
     return table
 
 
@@ -89,14 +89,14 @@ def _notes(grid: Grid) -> list[str]:
         if cell.problem:
             told.setdefault((cell.category, cell.problem), cell)
     problems = list(told.values())
-    notes = [f"{cell.category} {cell.run_date}: {cell.problem}" for cell in problems[:_MOST_LINES]]
-    notes += _more(problems)
+    lines = [f"{cell.category} {cell.run_date}: {cell.problem}" for cell in problems[:_MOST_LINES]]
+    lines += _more(problems)
     without = sorted({cell.category for cell in grid.undone if cell.version is None})
-    notes += [f"{name}: no model is in force. Train one: rd-inspect train --category {name}" for name in without]
+    lines += [f"{name}: no model is in force. Train one: rd-inspect train --category {name}" for name in without]
     earlier = sum(cell.state in TO_DO and bool(cell.others) for cell in grid.cells)
     if earlier:
-        notes.append(f"{earlier} of the days left to do are sealed by another model version; those scores stay.")
-    return notes
+        lines.append(f"{earlier} of the days left to do are sealed by another model version; those scores stay.")
+    return lines
 
 
 def _more(cells: Sequence[Cell]) -> list[str]:

@@ -1,6 +1,7 @@
 """What the commands print."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -36,7 +37,7 @@ def training_table(run: "TrainingRun") -> Table:
             f"{model.seconds:.1f}",
         )
     lines = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
-    table.caption = Text("\n".join(lines)) if lines else None  # file names are no markup
+    table.caption = notes(lines)
     return table
 
 
@@ -53,7 +54,7 @@ def inspection_table(run: "InspectionRun") -> Table:
         )  # fmt: skip
     lines = [f"{one.category}: {one.message}" for one in run.categories if one.message]
     lines += [f"{one.kind}: {one.message}" for one in run.reports]
-    table.caption = "\n".join(lines) or None
+    table.caption = notes(lines)
     return table
 
 
@@ -78,7 +79,7 @@ def models_table(store_uri: str, category: str | None) -> Table:
                 if in_force and (why := why_unusable(name, version, card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
-    table.caption = Text("\n".join(problems)) if problems else None
+    table.caption = notes(problems)
     if not table.row_count:
         table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
     return table
@@ -94,7 +95,7 @@ def history_table(store_uri: str, category: str | None) -> Table:
         for one in (champion, *champion.history) if champion else ():
             how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
             table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
-    table.caption = Text("\n".join(damaged)) if damaged else None
+    table.caption = notes(damaged)
     if not table.row_count:
         table.caption = f"No model is in force. Train one: rd-inspect train --store {store_uri}"
     return table
@@ -122,6 +123,11 @@ def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | Non
 def model_card_json(store_uri: str, category: str, version: str) -> str:
     """The model card of one version, indented."""
     return json.dumps(models.read_card(opened(store_uri), category, version), indent=2)
+
+
+def notes(lines: Sequence[str]) -> Text | None:
+    """Lines below a table. Whatever names and errors they hold, brackets are no markup."""
+    return Text("\n".join(lines)) if lines else None
 
 
 def plain_table(*columns: str) -> Table:

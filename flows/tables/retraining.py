@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from flows.retraining_outcome import CategoryRetraining, RetrainingRun
-from flows.tables.plant import plain_table
+from flows.tables.plant import notes, plain_table
 from reports.plain_text import shown
 from tasks.retraining.considered_normals import USED
 
@@ -18,7 +18,7 @@ def retraining_table(run: RetrainingRun) -> Table:
     told += [f"{one.category}, left out: {left}" for one in run.categories if (left := _left_out(one))]
     told += [f"{one.category}, report: {one.report}" for one in run.categories if one.report and not run.report]
     told += [f"{what}: {shown(why)}" for what, why in run.failed]
-    table.caption = "\n".join(told) or "No category has labels."
+    table.caption = notes(told) or "No category has labels."
     return table
 
 
