@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from storage import layout
+from storage import layout, scores
 from storage.errors import ObjectDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.grid import read_grid
@@ -144,6 +145,28 @@ def test_a_picture_that_is_put_back_is_the_one_before_until_another_is_sealed(
     assert look(local, night).same == 5
     local.write(A, before)
     assert [one.key for one in look(local, night).changed] == [A]
+
+
+def test_what_is_remembered_holds_for_the_version_it_was_compared_with_alone(local: LocalStore, night: Night) -> None:
+    touched(local, Path())
+    assert look(local, night).same == 5
+    before = local.root / A
+    aside = before.rename(local.root / "aside")
+    local.write(A, b"A")
+    put_night(local, only=["a"])
+    aside.rename(before)  # with the etag that is remembered
+    assert [one.key for one in look(local, night).changed] == [A]
+
+
+def test_what_one_model_version_saw_says_nothing_of_another(local: LocalStore, night: Night) -> None:
+    """The picture was replaced between listing and reading: rows of one etag are of two pictures."""
+    second = put_night(local, version="v2")
+    part = second.parts[0].key
+    rows = scores.to_rows(scores.read_part(local, part))
+    scores.write_part(local, part, [replace(row, content_digest="f" * 64) for row in rows])
+    touched(local, Path())
+    assert look(local, night).same == 5
+    assert [one.key for one in look(local, second).changed] == [A, B]
 
 
 def test_bytes_that_were_read_for_one_version_are_known_for_another(
