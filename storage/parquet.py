@@ -46,7 +46,8 @@ def readable(address: str) -> Iterator[None]:
     """What pyarrow raises for bytes that are no such table as CorruptObject."""
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError) as e:  # of ValueErrors, text that is not UTF-8
+    # Of ValueErrors, text that is not UTF-8; of KeyErrors, a column that is not there.
+    except (pa.ArrowException, OSError, ValueError, KeyError) as e:
         if isinstance(e, OSError) and e.errno is not None:
             raise  # the file system's; pyarrow tells of a damaged page by a bare OSError
         raise CorruptObject(

@@ -117,7 +117,8 @@ def _rows_of_parts(store: Store, sealed: Sequence[seals.Seal]) -> Any:
 def _dataset(store: Store, files: Sequence[tuple[str, ds.Expression | None]]) -> ds.Dataset:
     remote = _is_remote([files[0][0]])
     system = PyFileSystem(FSSpecHandler(store.filesystem)) if remote else LocalFileSystem()
-    form = ds.ParquetFileFormat()
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    form = ds.ParquetFileFormat(default_fragment_scan_options=checked)
     fragments = [form.make_fragment(uri.removeprefix("s3://"), system, holds) for uri, holds in files]
     return ds.FileSystemDataset(fragments, scores.SCHEMA, form, system)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from storage import anomaly_maps, checked_json, layout, manifests, models, parquet, scores, seals, verification
+from storage.compaction import merge_days
 from storage.errors import AccessDenied, ObjectDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.findings import Finding
 from storage.verification import Scope, verify
 from tests.object_stores import Bucket
-from tests.storage.small_nights import DAY, SIZE, Night, put_images, put_model, put_night
+from tests.storage.small_nights import DAY, NOW, SIZE, Night, put_images, put_model, put_night
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -262,6 +263,13 @@ def test_a_card_written_anew_with_another_threshold_is_seen_by_its_rows(local: L
     rewritten(local, layout.card_key("cloth", "v1"), lambda card: card["threshold"].update(value=2.5))
     told = [one.what for one in wrong(local, deep=False)]
     assert len([what for what in told if "threshold 2.0, and the model card has 2.5" in what]) == 3
+
+
+def test_a_rotten_copy_of_merged_days_is_told(local: LocalStore, night: Night) -> None:
+    merge_days(local, now=NOW)
+    copy = next(info.key for info in local.list("merged/") if "index" not in info.key)
+    flip(local, copy)
+    assert [(one.where, "Remove it" in one.cure) for one in wrong(local)] == [(copy, True)]
 
 
 def test_of_two_batches_each_is_told(local: LocalStore, night: Night) -> None:

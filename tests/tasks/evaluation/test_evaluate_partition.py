@@ -172,7 +172,7 @@ def test_maps_that_are_gone_are_listed_and_the_scores_count(store: Store) -> Non
     found = evaluated(store, partition)
     listed = {name for name, row in rows(store, found).items() if row["pixels"] == "left out"}
     assert listed == {"8.png", "9.png"}
-    assert "Restore the maps" in rows(store, found)["8.png"]["problem"]
+    assert "rd-inspect verify --deep names the command" in rows(store, found)["8.png"]["problem"]
     assert found.judged == 10
     assert read_pixels(store, found.pixels).tables.normal_images == 8
 
