@@ -25,11 +25,12 @@ DUCKDB_TYPE = b"duckdb_type"
 class Questions:
     """Answers what a person typed, from a DuckDB that `prepare` gives its tables and views.
 
-    Only a single SELECT is handed to DuckDB, or an EXPLAIN of one: by what DuckDB's own parser says it is, and for a
-    PIVOT, of which it only says that it is several statements, by being put into the brackets of a SELECT, where no
-    other statement can stand. External access is off and the configuration locked: a SELECT opens what `prepare`
-    allowed and no other file. Queries larger than memory spill into a folder of their own, which goes with the
-    connection.
+    Only a single SELECT is handed to DuckDB, or an EXPLAIN of one: by what DuckDB's own parser says it is, and by
+    being put into the brackets of a SELECT, where no other statement can stand: a SELECT may begin with `WITH x AS
+    (COPY ... TO ...)`. A PIVOT is several statements to the parser, which have what stands in it outside the
+    brackets, too: the word COPY may not stand there. External access is off and the configuration locked: a SELECT
+    opens what `prepare` allowed and no other file. Queries larger than memory spill into a folder of their own, which
+    goes with the connection.
     """
 
     def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
@@ -97,16 +98,30 @@ class Questions:
         if len(statements) > 1:
             raise duckdb.Error(f"it has {len(statements)} statements, and one question is answered at a time")
         kind, text = statements[0]
-        if kind == duckdb.StatementType.SELECT:
-            return text
         explain = _EXPLAIN.match(text)
         if explain is not None:
             return explain[0] + self._question(text[explain.end() :])
-        if kind == duckdb.StatementType.MULTI:
-            wrapped = f"SELECT * FROM ({text.rstrip().rstrip(';')}\n)"
-            if [one for one, _ in self._statements(wrapped)] == [kind]:
-                return wrapped
+        if kind == duckdb.StatementType.MULTI and _has_keyword(text, b"copy"):
+            raise duckdb.Error(
+                'it has the word COPY, which carries out more than a question; of a column write "copy"'
+            )
+        if kind in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
+            return self._bracketed(kind, text)
         raise duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
+
+    def _bracketed(self, kind: duckdb.StatementType, text: str) -> str:
+        """A statement of this kind in the brackets of a SELECT, without the semicolon, and comments, that may end it.
+        duckdb.Error if it cannot stand there."""
+        ends = [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] == ";")]
+        refused: duckdb.Error | None = None
+        for end in ends:  # those within the last comment first: with what is before them nothing is cut off yet
+            wrapped = f"SELECT * FROM ({text[:end]}\n)"
+            try:
+                if [one for one, _ in self._statements(wrapped)] == [kind]:
+                    return wrapped
+            except duckdb.Error as e:
+                refused = refused or e
+        raise refused or duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
 
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
         """(kind, text) of each."""
@@ -114,6 +129,13 @@ class Questions:
             return [(one.type, str(one.query)) for one in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
             raise duckdb.Error("it is no question, and questions alone are answered") from e
+
+
+def _has_keyword(sql: str, word: bytes) -> bool:
+    """Whether `word` stands in `sql` other than in quotes and comments."""
+    data = sql.encode()
+    starts = (at for at, kind in duckdb.tokenize(sql) if kind == duckdb.token_type.keyword)
+    return any(data[at : at + len(word)].lower() == word for at in starts)
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
