@@ -79,9 +79,9 @@ def models_table(store_uri: str, category: str | None) -> Table:
                 if in_force and (why := why_unusable(name, version, card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
+    if not table.row_count and not problems:
+        problems.append(f"No model yet. Train one: rd-inspect train --store {store_uri}")
     table.caption = notes(problems)
-    if not table.row_count:
-        table.caption = f"No model yet. Train one: rd-inspect train --store {store_uri}"
     return table
 
 
@@ -95,9 +95,9 @@ def history_table(store_uri: str, category: str | None) -> Table:
         for one in (champion, *champion.history) if champion else ():
             how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
             table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
+    if not table.row_count and not damaged:
+        damaged.append(f"No model is in force. Train one: rd-inspect train --store {store_uri}")
     table.caption = notes(damaged)
-    if not table.row_count:
-        table.caption = f"No model is in force. Train one: rd-inspect train --store {store_uri}"
     return table
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from storage import models
 from storage.filesystem import Store
+from storage.layout import champion_key
 from tasks.preprocessing import PREPROCESSING_VERSION
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -107,7 +108,13 @@ def test_the_history_tells_who_put_which_version_in_force_and_how(store: Store, 
         ("metal", "v1", "test promotion"),
     ]
     assert lines[2][2:4] == [f"{NOW:%Y-%m-%d}", f"{NOW:%H:%M}"]
-    assert "No model is in force" in call("models", "--history", "--store", store.uri, "--category", "paper")
+    asked = ("models", "--history", "--store", store.uri, "--category")
+    assert "There is no model of 'paper'" in call(*asked, "paper", code=2)
+    store.write(champion_key("metal"), b"{}")
+    found = call(*asked, "metal")
+    assert "metal" in found and "champion pointer" in found and "No model is in force" not in found
+    store.remove(champion_key("metal"))
+    assert "No model is in force" in call(*asked, "metal")
 
 
 def test_by_hand_the_gate_is_overruled_and_its_word_is_shown(store: Store, cloth: Callable[..., str]) -> None:

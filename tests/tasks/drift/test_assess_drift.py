@@ -49,7 +49,7 @@ def test_what_was_changed_is_found(store: Store, changed: Day, action: str, caus
 
 def test_a_changed_golden_score_stops_the_line(store: Store) -> None:
     for key, value in ((golden_reference_key("cloth", "v1"), 1.0), (golden_scores_key(FIRST, "cloth", "v1"), 1.5)):
-        row = {"image_key": "k", "etag": "e", "score": value, "status": "ok"}
+        row = {"image_key": "k", "etag": "e", "content_digest": "d", "score": value, "status": "ok"}
         store.write(key, parquet.to_bytes(pa.Table.from_pylist([row])))
     found = assessed(store, [QUIET] * 3)
     assert found.action == "stop the line"
