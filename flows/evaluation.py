@@ -15,10 +15,10 @@ from flows.run_failed import PartlyDone
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from reports.evaluation.records import Measure
-from storage import labels, seals
+from storage import labels
 from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
-from storage.layout import folder_day, images_prefix, seals_prefix
+from storage.layout import folder_day, images_prefix, seal_partition, seals_prefix
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.measure_aupimo import measure_aupimo
@@ -151,7 +151,7 @@ def _inspected_days(store: Store) -> list[date]:
 def _partitions(store: Store, first: date, last: date, categories: list[str] | None) -> list[Partition]:
     """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
     days = [day for day in _inspected_days(store) if first <= day <= last]
-    found = [seal.partition for day in days for seal in seals.list_seals(store, run_date=day)]
+    found = [one for day in days for one in _sealed_partitions(store, day)]
     if not found:
         inspected = _inspected_days(store)
         known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
@@ -167,6 +167,12 @@ def _partitions(store: Store, first: date, last: date, categories: list[str] | N
                 f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} --store {store.uri}"
             )
     return [one for one in found if not categories or one.category in categories]
+
+
+def _sealed_partitions(store: Store, day: date) -> list[Partition]:
+    """By their names: a seal that does not read costs its own partition, where it is evaluated."""
+    named = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
+    return [Partition(*one) for one in named if one]
 
 
 def _span(first: date, last: date) -> str:

@@ -41,12 +41,7 @@ def write_night_metrics(
     if settings.plant.metrics is None:
         return
     told = [one for one in categories if one.state != "ignored"]
-    try:
-        store = open_store(settings.store, read_only=True)
-        seen = [_category_night(store, day, one) for one in told]
-    except StorageError as e:
-        get_run_logger().error("the night's metrics are without categories: %s", e)
-        seen = []
+    seen = category_nights(settings, day, told)
     finished_at, waiting = datetime.now(UTC), sum(one.seconds for one in told)
     night = Night(day, started_at, finished_at, waiting, _retries(), seen)
     write_metrics(settings, "inspection", outcome, night_metrics(night), failed=failed)
@@ -77,12 +72,24 @@ def _history(path: Path, flow: str) -> RunHistory:
         return RunHistory()
 
 
+def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryNight]:
+    """What is sealed of each; without counts where that does not read, which the log tells."""
+    found = []
+    for one in outcomes:
+        try:
+            found.append(_category_night(open_store(settings.store, read_only=True), day, one))
+        except StorageError as e:
+            get_run_logger().error("the night's metrics are without counts of %s: %s", one.category, e)
+            found.append(_uncounted(one))
+    return found
+
+
 def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> CategoryNight:
     """The sealed rows of the category, whichever run scored them."""
     version = outcome.model_version
     seal = seals.read_seal(store, Partition(outcome.category, day, version)) if version else None
     if version is None or seal is None:
-        return CategoryNight(outcome.category, outcome.state, version, seconds_by_stage=outcome.seconds_by_stage)
+        return _uncounted(outcome)
     columns = ("image_key", "status", "is_anomalous", "decision", "captured_at")
     rows = pa.concat_tables(rows_in_force(store, [seal], columns))
     champion = models.read_champion(store, outcome.category)
@@ -97,6 +104,12 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
         newest_arrival=max(rows["captured_at"].to_pylist(), default=None),
         champion_since=champion.since if champion and champion.version == version else None,
         seconds_by_stage=outcome.seconds_by_stage,
+    )
+
+
+def _uncounted(outcome: CategoryOutcome) -> CategoryNight:
+    return CategoryNight(
+        outcome.category, outcome.state, outcome.model_version, seconds_by_stage=outcome.seconds_by_stage
     )
 
 

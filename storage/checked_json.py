@@ -36,7 +36,12 @@ def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None
             f"{address} is not {what} of a known format: it names format {found_format}, and only {known_format} is "
             "known here, so nothing of it is used. Read it with the rd-inspect that wrote it."
         )
-    promised, found = content.pop(_DIGEST, None), _digest(content)
+    if _DIGEST not in content:
+        raise CorruptObject(
+            f"{address} is not {what} as rd-inspect writes it: it carries no digest of its own content ({_DIGEST!r}), "
+            "so it was written by hand or by another version, and nothing of it is used. Restore it from a copy."
+        )
+    promised, found = content.pop(_DIGEST), _digest(content)
     if promised != found or not _is_as_written(content, data):
         raise CorruptObject(
             f"{address} is not {what} as it was written but edited or damaged since: its content has the SHA-256 "

@@ -13,6 +13,7 @@ from flows.cli import app
 from flows.evaluation import EvaluationFailed, NothingToEvaluate, evaluate, evaluate_if_labelled
 from storage.errors import StorageError
 from storage.filesystem import Store
+from storage.layout import seal_key
 from tests.factories import DAY
 from tests.labelled_night import Shot, night, put_card, put_night
 
@@ -70,12 +71,16 @@ def test_a_partition_or_a_label_file_that_breaks_costs_no_other(plant: Store, sc
     plant.write("labels/metal/bad.csv", b"image_key,label\na,okay\n")
     for part in (Path(plant.uri) / "scores").rglob("*category=tile/**/*.parquet"):
         part.write_bytes(b"broken")
+    put_night(plant, "wood", night(4, 2, 1))
+    plant.write(seal_key("wood", DAY, "v1"), b"{}")
     with pytest.raises(EvaluationFailed, match=f"tile of {DAY} by v1") as failed:
         evaluate(plant.uri, DAY, dask_address=scheduler)
     run = failed.value.run
     assert [one.category for one in run.categories] == ["cloth"]
     page = plant.read(run.report).decode()
-    assert f"tile of {DAY} by v1" in page and "labels/metal/bad.csv, line 2" in page
+    assert (
+        f"tile of {DAY} by v1" in page and f"wood of {DAY} by v1" in page and "labels/metal/bad.csv, line 2" in page
+    )
     with pytest.raises(StorageError, match=r"metal/bad\.csv, line 2"):  # nobody knows whether there is nothing to do
         evaluate_if_labelled(plant.uri, LAST, dask_address=scheduler)
 

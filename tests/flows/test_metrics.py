@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect.logging import disable_run_logger
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,11 +30,14 @@ from flows.metrics import (
     retraining_metrics,
     run_metrics,
 )
+from flows.metrics_files import category_nights
 from flows.retraining import retrain
 from flows.settings import SettingsError, load_settings
 from storage.filesystem import Store
-from storage.layout import image_key
+from storage.layout import image_key, seal_key
+from tasks.write_run_report import CategoryOutcome
 from tests.factories import DAY, NOW, put_images, put_model, sealed_rows
+from tests.storage import small_nights
 
 BEGAN = datetime(2026, 3, 3, 1, 0, tzinfo=UTC)
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -103,6 +107,19 @@ def test_what_is_not_known_is_left_out_and_not_zero() -> None:
     assert value(found, "arrival_lag_seconds", category="wood") is None
     without = Night(NIGHT.run_date, BEGAN, BEGAN, 0, None, [])
     assert value(samples(text_of(night_metrics(without))), "night_retries") is None
+
+
+def test_a_damaged_seal_costs_the_counts_of_its_category_alone(store: Store) -> None:
+    for name in ("cloth", "tile"):
+        small_nights.put_model(store, name)
+        small_nights.put_images(store, "a.png", "b.png", category=name)
+        small_nights.put_night(store, name)
+    store.write(seal_key("cloth", small_nights.DAY, "v1"), b"{}")
+    outcomes = [CategoryOutcome(name, "sealed", model_version="v1") for name in ("cloth", "tile")]
+    with disable_run_logger():
+        cloth, tile = category_nights(load_settings(store.uri), small_nights.DAY, outcomes)
+    assert (cloth.state, cloth.images) == ("sealed", {})
+    assert tile.images == {"ok": 1, "unreadable": 1, "rejected": 0}
 
 
 def test_states_are_one_of_all() -> None:

@@ -32,6 +32,11 @@ def test_no_flipped_bit_passes() -> None:
             read(bytes(flipped))
 
 
+def test_what_carries_no_digest_is_told_apart_from_what_was_edited() -> None:
+    with pytest.raises(CorruptObject, match=r"carries no digest .* by hand or by another version"):
+        read(b'{"threshold": 1}')
+
+
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"[" * 100_000, b'{"a": NaN, "sha256": ""}'])
 def test_what_was_never_written_so_is_refused(data: bytes) -> None:
     with pytest.raises(CorruptObject, match="a model card"):
