@@ -38,8 +38,8 @@ def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None
         )
     if _DIGEST not in content:
         raise CorruptObject(
-            f"{address} is not {what} as rd-inspect writes it: it carries no digest of its own content ({_DIGEST!r}), "
-            "so it was written by hand or by another version, and nothing of it is used. Restore it from a copy."
+            f"{address} is not {what} as rd-inspect writes it: it carries no digest ({_DIGEST!r}) of its content, so "
+            "it was written by hand or by another version, and nothing of it is used. Restore it from a copy."
         )
     promised, found = content.pop(_DIGEST), _digest(content)
     if promised != found or not _is_as_written(content, data):
