@@ -17,7 +17,6 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"8BPS", "Photoshop (PSD)"),
     (b"\0\0\1\0", "ICO"),
-    (b"\0\0\2\0", "CUR"),
     (b"icns", "ICNS"),
     (b"v/1\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
@@ -89,6 +88,8 @@ def _kind_by_content(data: bytes) -> str | None:
         "tar": data[257:262] == b"ustar",
         "PBM, PGM or PPM": re.match(rb"P[1-7][\s#]", data) is not None,
         "DIB (a BMP without its file header)": data[:4] in (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"),
+        "CUR": data[:4] == b"\0\0\2\0" and any(data[4:6]),  # of a TGA these two say how long no colour table is
+        "TGA": data[-18:-2] == b"TRUEVISION-XFILE" or data[:8] == b"\0\0\2\0\0\0\0\0",
         "zero bytes": bool(data) and not any(data),
     }
     if data[4:8] == b"ftyp":

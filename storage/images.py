@@ -32,6 +32,7 @@ _MODES = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr", "LAB")
 """of Pillow, with 8 bits a channel, that become RGB"""
 _MOST_SCANS = 100
 """of a JPEG; a progressive one has about ten. libtiff draws the same line for JPEG within TIFF"""
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _LEAST_VISIBLE = 0.05
 """share of a picture that its alpha must leave; less is no cut-out part, but an alpha that nobody meant"""
@@ -171,6 +172,8 @@ def _load(data: bytes, max_pixels: int) -> _Picture:
         is_wide = grey is None and any(";16" in mode for mode in raw_modes) and len(image.getbands()) > 1
         is_lossy = image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and b"VP8L" not in data[:4096])
         image.load()
+        if image.mode in {"P", "PA"}:
+            _refuse_lost_colours(image)
         return _Picture(ImageOps.exif_transpose(image), grey, is_wide, is_lossy)
 
 
@@ -210,12 +213,15 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
 def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
     """Files of few pixels or bytes that decode for minutes, or in the memory of a far larger image."""
     # Within the coded pixels 0xFF is always followed by 0: what is found is a scan, or chance in the metadata.
-    scans = data.count(b"\xff\xda") if image.format in {"JPEG", "MPO"} else 0
+    scans = data.count(_JPEG_SCAN) if image.format in {"JPEG", "MPO"} else 0
     if scans > _MOST_SCANS:
         raise UnreadableImage(
             f"a JPEG of {scans} scans, each of which goes over every pixel again; more than {_MOST_SCANS} are not "
             "decoded, since it would take minutes. Save it as baseline or PNG"
         )
+    # So much as is missing may lie there as zeros: a copy made room for the file, and was cut off.
+    if scans and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise UnreadableImage("a JPEG without its end mark: it was cut off. Copy it again")
     tags = getattr(image, "tag_v2", {})
     width, length = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
     if width * length > max_pixels:
@@ -240,6 +246,22 @@ def _refuse_misread(image: Image.Image, raw_modes: list[str]) -> None:
         raise UnreadableImage(
             "a JPEG in CMYK that does not say whether 0 is ink or none (no Adobe marker); it might be a negative. "
             "Save it as RGB"
+        )
+
+
+def _refuse_lost_colours(image: Image.Image) -> None:
+    """UnreadableImage for a loaded picture whose colour table does not tell its pixels' colours."""
+    table = np.array(image.getpalette() or (), np.uint8).reshape(-1, 3)
+    used = np.flatnonzero(image.getchannel(0).histogram())
+    if used[-1] >= len(table):
+        raise UnreadableImage(
+            f"pixels of colour {used[-1]}, and a colour table of {len(table)}, so that they would be black; it is "
+            "damaged. Save it again, as RGB or grey"
+        )
+    if len(used) > 1 and (table[used] == table[used[0]]).all():
+        raise UnreadableImage(
+            f"a colour table that gives {len(used)} different values one colour, so that nothing would be seen. "
+            "Save it as RGB or grey"
         )
 
 

@@ -2,21 +2,36 @@
 
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from storage.errors import UnreadableImage
 from storage.grey_levels import GreyKind
 
-_CLASSIC = {b"II*\0": "<", b"MM\0*": ">"}
+
+class _Form(NamedTuple):
+    """How the numbers of a file are written, as struct calls it."""
+
+    order: str
+    place: str
+    """of a place in the file, and of how many values a tag has"""
+    entries: str
+    """of how many tags a directory has"""
+    first: int
+    """where the place of the first directory stands"""
+
+
+_FORMS = {b"II*\0": _Form("<", "I", "H", 4), b"MM\0*": _Form(">", "I", "H", 4)}
+_FORMS |= {b"II+\0": _Form("<", "Q", "Q", 8), b"MM\0+": _Form(">", "Q", "Q", 8)}
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 _SAMPLES, _PLANAR, _COLOUR_MAP, _SUB_PICTURES, _EXTRA, _SAMPLE_FORMAT = 277, 284, 320, 330, 338, 339
 _SUBSAMPLING, _BLACK_WHITE, _DNG_VERSION = 530, 532, 50706
-_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I"}
+_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """types of whole numbers, as struct calls them"""
 _MOST_PICTURES = 16
 """that are compared with the first"""
+_MOST_TAGS = 65535
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)
 _SORTS = {1: "unsigned", 2: "signed", 3: "float"}
 _RAW = "is not supported: what another program would show is a small preview. Develop it to 8 or 16-bit TIFF or PNG"
@@ -24,12 +39,12 @@ _RAW = "is not supported: what another program would show is a small preview. De
 
 def refuse_other_pictures(data: bytes) -> None:
     """UnreadableImage for camera raw and other files whose first picture is a preview or a mask of another one."""
-    if data[8:10] == b"CR" and data[:4] in _CLASSIC:
-        raise UnreadableImage(f"camera raw (CR2) {_RAW}")
-    order = _CLASSIC.get(data[:4])
-    if order is None:
+    form = _FORMS.get(data[:4])
+    if form is None:
         return
-    first, after = _directory(data, order, _at(data, order, 4))
+    if data[8:10] == b"CR":
+        raise UnreadableImage(f"camera raw (CR2) {_RAW}")
+    first, after = _directory(data, form, _at(data, form, form.first))
     if _DNG_VERSION in first:
         raise UnreadableImage(f"camera raw (DNG) {_RAW}")
     if first.get(_SUBFILE, (0,))[0] & 5 or first.get(_OLD_SUBFILE) == (2,):
@@ -38,7 +53,7 @@ def refuse_other_pictures(data: bytes) -> None:
             "nothing of it was decoded. Save the picture itself alone"
         )
     size = _pixels(first)
-    larger = max(map(_pixels, _others(data, order, first, after)), default=0)
+    larger = max(map(_pixels, _others(data, form, first, after)), default=0)
     if larger > size:
         raise UnreadableImage(
             f"a TIFF whose first picture ({size:,} pixels) is smaller than another one in it ({larger:,}), and so a "
@@ -48,10 +63,10 @@ def refuse_other_pictures(data: bytes) -> None:
 
 def described(data: bytes) -> str:
     """What the first picture's directory says of its pixels, for people; empty if that cannot be read."""
-    order = _CLASSIC.get(data[:4])
-    if order is None:
+    form = _FORMS.get(data[:4])
+    if form is None:
         return ""
-    tags, _ = _directory(data, order, _at(data, order, 4))
+    tags, _ = _directory(data, form, _at(data, form, form.first))
     names = {_BITS: "bits", _SAMPLE_FORMAT: "sample format", _SAMPLES: "samples", _PHOTOMETRIC: "photometric"}
     names |= {_COMPRESSION: "compression", _PLANAR: "planar configuration"}
     return ", ".join(f"{name} {'/'.join(map(str, tags[tag]))}" for tag, name in names.items() if tag in tags)
@@ -100,31 +115,39 @@ def _is_plain_ycbcr(tags: Any) -> bool:
 
 
 def _others(
-    data: bytes, order: str, first: dict[int, tuple[int, ...]], after: int
+    data: bytes, form: _Form, first: dict[int, tuple[int, ...]], after: int
 ) -> Iterator[dict[int, tuple[int, ...]]]:
-    for at in (after, *first.get(_SUB_PICTURES, ())):
-        yield _directory(data, order, at)[0]
+    for at in first.get(_SUB_PICTURES, ()):
+        yield _directory(data, form, at)[0]
+    for _ in range(_MOST_PICTURES):
+        if not after:
+            return
+        tags, after = _directory(data, form, after)
+        yield tags
 
 
 def _pixels(tags: dict[int, tuple[int, ...]]) -> int:
     return tags.get(_WIDTH, (0,))[0] * tags.get(_LENGTH, (0,))[0]
 
 
-def _directory(data: bytes, order: str, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
+def _directory(data: bytes, form: _Form, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
     """(whole numbers by tag, where the next directory is) of the one at byte `at`: as far as they are there."""
     found: dict[int, tuple[int, ...]] = {}
+    order, place_size = form.order, struct.calcsize(form.place)
+    begin, size = at + struct.calcsize(form.entries), 4 + 2 * place_size
     try:
-        entries = struct.unpack_from(f"{order}H", data, at)[0] if at else 0
-        for place in range(at + 2, at + 2 + 12 * entries, 12):
-            tag, kind, count = struct.unpack_from(f"{order}HHI", data, place)
+        entries = min(struct.unpack_from(order + form.entries, data, at)[0], _MOST_TAGS) if at else 0
+        for place in range(begin, begin + size * entries, size):
+            tag, kind, count = struct.unpack_from(f"{order}HH{form.place}", data, place)
             if (letter := _NUMBERS.get(kind)) and count:
-                fits = count * struct.calcsize(letter) <= 4
-                values = place + 8 if fits else struct.unpack_from(f"{order}I", data, place + 8)[0]
+                fits = count * struct.calcsize(letter) <= place_size
+                values = place + size - place_size if fits else _at(data, form, place + size - place_size)
                 found[tag] = struct.unpack_from(f"{order}{min(count, _MOST_PICTURES)}{letter}", data, values)
-        return found, _at(data, order, at + 2 + 12 * entries) if at else 0
+        return found, _at(data, form, begin + size * entries) if at else 0
     except struct.error:  # cut off; Pillow says so if it matters
         return found, 0
 
 
-def _at(data: bytes, order: str, place: int) -> int:
-    return int(struct.unpack_from(f"{order}I", data, place)[0]) if place + 4 <= len(data) else 0
+def _at(data: bytes, form: _Form, place: int) -> int:
+    is_there = place + struct.calcsize(form.place) <= len(data)
+    return int(struct.unpack_from(form.order + form.place, data, place)[0]) if is_there else 0

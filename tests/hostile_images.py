@@ -292,7 +292,7 @@ def png16(ramp: np.ndarray) -> bytes:
 
 def _bmp_run_length() -> bytes:
     rows = b"".join(bytes((12, y * 9, 0, 4, 1, 2, 3, 4, 8, y, 0, 0)) for y in range(20)) + b"\0\1"
-    palette = bytes(4 * 256)
+    palette = bytes(value for grey in range(256) for value in (grey, grey, grey, 0))
     head = struct.pack("<IiiHHIIiiII", 40, 24, 20, 1, 8, 1, len(rows), 0, 0, 256, 0)
     start = 14 + len(head) + len(palette)
     return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + head + palette + rows

@@ -26,6 +26,9 @@ FILES = [
     ("AVI video", b"RIFF" + struct.pack("<I", 99) + b"AVI LIST" + bytes(99), "AVI video is not supported"),
     ("zip", b"PK\x03\x04" + bytes(99), "zip is not supported.*unpack it"),
     ("DICOM", bytes(128) + b"DICM" + bytes(99), "DICOM is not supported"),
+    ("CUR", struct.pack("<HHHBBBBHHII", 0, 2, 1, 8, 8, 0, 0, 0, 0, 99, 22) + bytes(99), "CUR is not supported"),
+    ("TGA", struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 8, 8, 24, 0) + bytes(192), "TGA is not supported"),
+    ("TGA", bytes(2) + b"\x0b" + bytes(99) + b"TRUEVISION-XFILE.\0", "TGA is not supported"),
     ("tar", bytes(257) + b"ustar" + bytes(250), "tar is not supported"),
     ("PBM, PGM or PPM", b"P5 3 3 255\n" + bytes(9), "PPM is not supported"),
     (

@@ -56,6 +56,12 @@ def ycbcr(**tags: Any) -> bytes:
     return tiff_of(np.asarray(in_mode("YCbCr")), 6, **tags)
 
 
+def pages(first: Image.Image, *others: Image.Image, **options: Any) -> bytes:
+    return encoded(first, "TIFF", save_all=True, append_images=others, **options)
+
+
+NOISE = encoded(Image.fromarray(DRAW.integers(0, 256, (80, 80, 3), dtype=np.uint8)), "JPEG", quality=95)
+UNFINISHED = NOISE[: len(NOISE) // 2] + bytes(len(NOISE))
 TWELVE = DRAW.integers(0, 4096, (6, 7))
 FOUR = DRAW.integers(0, 16, (6, 7))
 SMALL = {256: 7, 257: 6, 259: 1, 277: 1, 278: 6}
@@ -147,6 +153,15 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("a Canon negative", tiff_of(RGB[:, :, 0], 1)[:8] + b"CR" + bytes(99), r"camera raw \(CR2\) is not supported"),
     ("small beside a larger one", tiff_file(PREVIEW, [bytes(48)], others=[directory({256: 80, 257: 60})]),
      r"first picture \(48 pixels\) is smaller than another one in it \(4,800\)"),
+    ("small before a larger third page",
+     pages(Image.new("L", (8, 6)), Image.new("L", (8, 6)), Image.new("L", (80, 60))), "smaller than another one"),
+    ("small before a larger page, with places of 64 bits",
+     pages(Image.new("L", (8, 6)), Image.new("L", (80, 60)), big_tiff=True), "smaller than another one"),
+    ("a colour that the table does not have", png_file(8, 3, [b"\0\1\2"], 3, (b"PLTE", bytes(range(6)))),
+     "pixels of colour 2, and a colour table of 2"),
+    ("colours without a table", png_file(8, 3, [b"\0\1\2"], 3), "a colour table of 0"),
+    ("a table of one colour", png_file(8, 3, [b"\0\1\2"], 3, (b"PLTE", bytes(9))), "3 different values one colour"),
+    ("a JPEG that ends in zeros, not in its end mark", UNFINISHED, "without its end mark: it was cut off"),
     ("BMP of 10 bits a colour",
      bmp_with_alpha(four(RGB, 0)).replace(b"\0\0\xff\0\0\xff\0\0", b"\0\0\xf0\3\0\xff\0\0"),
      "BMP of a kind that is not taken.*bitfields"),
