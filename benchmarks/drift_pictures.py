@@ -10,13 +10,13 @@ pictures have them; only the share of each is simulated. `benchmarks.drift_month
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
+from dask.system import cpu_count
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=1200, help="good pictures of every condition")
     arguments = parser.parse_args()
     settings = DriftSettings(resamples=50)  # the null bands are no part of the verdict
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cpu_count())
     started = time.perf_counter()
     draw = PRODUCTS[arguments.product]
     model = _trained(draw, arguments.size)

@@ -10,7 +10,6 @@ The bare networks are torch's whichever engine the night has, in its precision.
 import argparse
 import io
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -19,6 +18,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import torch
+from dask.system import cpu_count
 from PIL import Image
 
 from benchmarks.untrained import untrained
@@ -79,7 +79,7 @@ def main() -> None:
         statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "sealed", "reported")
     )
     how = f"{arguments.engine} in {arguments.precision}"
-    print(f"{arguments.size} pixels, {os.cpu_count()} cores, nights of {arguments.images} by {how}")
+    print(f"{arguments.size} pixels, {cpu_count()} cores, nights of {arguments.images} by {how}")
     print(f"bare forward pass          {forward:7.1f} images/s")
     print(f"score (with map, smoothing){score:7.1f} images/s")
     print(f"store to sealed partition  {sealed:7.1f} images/s")
@@ -163,7 +163,7 @@ def _picture(seed: int, size: int) -> Image.Image:
 def _bare(weights: bytes, size: int, seconds: float = 8) -> tuple[float, float]:
     """(forward, score) images a second of one process a core at once."""
     context = multiprocessing.get_context("spawn")
-    workers = os.cpu_count() or 1
+    workers = cpu_count()
     barrier = context.Barrier(workers)
     with context.Pool(workers, _keep_barrier, (barrier,)) as pool:
         rates = pool.starmap(_one_process, [(weights, size, seconds)] * workers, chunksize=1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dask
+import dask.system
 from distributed import Client, LocalCluster
 from distributed.security import Security
 from prefect.context import SettingsContext, get_settings_context
@@ -34,8 +35,9 @@ _NO_PAGES: dict[str, list[str]] = {f"distributed.{who}.http.routes": [] for who 
 
 @contextlib.contextmanager
 def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
-    """The scheduler's address. An embedded cluster has one process a core, one task at a time in each. It takes
-    nothing from anybody without the certificate that it made for itself; each client of this process has it.
+    """The scheduler's address. An embedded cluster has one process a core that may be used (affinity, cgroups), one
+    task at a time in each. It takes nothing from anybody without the certificate that it made for itself; each client
+    of this process has it.
 
     `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
     as torch threads, so that one model trains on the whole machine.
@@ -43,7 +45,7 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     if settings.plant.dask_address:
         yield settings.plant.dask_address
         return
-    cores = settings.plant.workers or os.cpu_count() or 1
+    cores = settings.plant.workers or dask.system.cpu_count()
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()
     with dask.config.set({**_CALM, **_NO_PAGES, **worker_start.DASK_CONFIG, **_traced(), **_walled()}):

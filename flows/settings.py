@@ -36,7 +36,10 @@ from storage.layout import SETTINGS_KEY
 ENVIRONMENT_PREFIX = "RD_INSPECT_"
 _ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}
 """read by the command line, the embedded server, the workers and prefect.yaml: not settings of a plant"""
-
+_OF_A_SERVICE = re.compile(
+    r"(^|_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|(?P<link>PORT(_\d+_(TCP|UDP|SCTP))?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$"
+)
+"""the names that Kubernetes makes for a service; a `link` has a value such as tcp://10.0.0.1:8765"""
 
 T = TypeVar("T")
 
@@ -228,12 +231,18 @@ _KNOWN = {*PlantSettings.model_fields, *CategorySettings.model_fields}
 
 def _read_file(store: Store) -> dict[str, Any]:
     try:
-        text = store.read(SETTINGS_KEY).decode("utf-8")
+        content = store.read(SETTINGS_KEY)
     except KeyNotFound:
         return {}
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
+        tables = tomllib.loads(content.decode("utf-8-sig"))  # editors of Windows begin UTF-8 with a mark
+    except UnicodeDecodeError as e:
+        line = content.count(b"\n", 0, e.start) + 1
+        raise SettingsError(
+            f"{SETTINGS_KEY} in {store.uri} is not UTF-8 text (line {line}), so its settings cannot be read. Nothing "
+            "was started. Save it as UTF-8 in the editor, and run again."
+        ) from e
+    except (ValueError, RecursionError) as e:  # beside TOML's own errors: a number of too many digits, deep brackets
         raise SettingsError(f"{SETTINGS_KEY} in {store.uri} is not valid TOML: {e}. Nothing was started.") from e
     _refuse_unknown(tables, {"plant", "defaults", "categories", "drift"}, f"{SETTINGS_KEY} table")
     for name, table in tables.items():
@@ -263,11 +272,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
-        if name == variable or name in _ENVIRONMENT_ELSEWHERE:
+        if name == variable or name in _ENVIRONMENT_ELSEWHERE or _is_from_kubernetes(name, text):
             continue
         _refuse_unknown([name], {key.upper() for key in _KNOWN}, f"environment variable {ENVIRONMENT_PREFIX}")
         values[name.lower()] = _height_and_width(text) if name == "IMAGE_SIZE" else text
     return values
+
+
+def _is_from_kubernetes(name: str, text: str) -> bool:
+    """Kubernetes tells each container of each service, so of one that is called rd-inspect, too."""
+    found = _OF_A_SERVICE.search(name)
+    return found is not None and (found["link"] is None or "://" in text)
 
 
 def _height_and_width(text: str) -> str | list[str]:

@@ -34,9 +34,11 @@ def test_a_running_cluster_is_used_by_its_address() -> None:
         assert address == "tcp://10.0.0.1:8786"
 
 
-@pytest.mark.parametrize(("cores", "tasks", "workers", "threads"), [(4, 1, 1, 4), (4, 2, 2, 2), (2, None, 2, 1)])
-def test_spare_cores_become_threads_of_the_workers(
-    monkeypatch: pytest.MonkeyPatch, cores: int, tasks: int | None, workers: int, threads: int
+@pytest.mark.parametrize(
+    ("cores", "tasks", "workers", "threads"), [(4, 1, 1, 4), (4, 2, 2, 2), (2, None, 2, 1), (None, None, 1, 1)]
+)
+def test_spare_cores_become_threads_of_the_workers_and_without_a_setting_those_count_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, tasks: int | None, workers: int, threads: int
 ) -> None:
     asked: dict = {}
 
@@ -48,6 +50,7 @@ def test_spare_cores_become_threads_of_the_workers(
         raise Refused
 
     monkeypatch.setattr("flows.dask_cluster.LocalCluster", cluster)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     with pytest.raises(Refused), dask_cluster(settings(workers=cores), most_workers=tasks):
         pass
     assert asked["n_workers"] == workers

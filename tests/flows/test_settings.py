@@ -76,6 +76,9 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("drift = 3", ["'drift'", "[drift]"]),
         ("defaults = 3", ["'defaults'", "[defaults]"]),
         ("not toml", ["categories.toml", "not valid TOML"]),
+        ("[plant]\nworkers = 1\nworkers = 2", ["not valid TOML", "Nothing was started"]),
+        (f"drift = {'[' * 2_000}", ["not valid TOML"]),
+        (f"[plant]\nworkers = {'9' * 5_000}", ["not valid TOML"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_name_and_cure(tmp_path: Path, text: str, names: list[str]) -> None:
@@ -84,6 +87,32 @@ def test_a_wrong_file_is_refused_with_name_and_cure(tmp_path: Path, text: str, n
         load_settings(str(tmp_path), environment={})
     for name in names:
         assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_saved_by_an_editor_of_windows_is_read(tmp_path: Path, mark: bytes) -> None:
+    (tmp_path / "categories.toml").write_bytes(mark + b"[categories.'t\xc3\xbcr']\r\n\talpha\t=\t0.2\t# \xc3\xa4\r\n")
+    assert load_settings(str(tmp_path), environment={}).categories["t\u00fcr"].alpha == 0.2
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le"])
+def test_a_file_in_another_encoding_is_refused_with_its_line_and_the_cure(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "categories.toml").write_bytes("[plant]\n# Prüfstand\nworkers = 1\n".encode(encoding))
+    with pytest.raises(SettingsError, match="Save it as UTF-8"):
+        load_settings(str(tmp_path), environment={})
+
+
+def test_what_kubernetes_tells_of_a_service_is_no_setting(tmp_path: Path) -> None:
+    told = {
+        "PORT": "tcp://10.0.0.1:80", "SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "80", "SERVICE_PORT_HTTP": "80",
+        "PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_PROTO": "tcp", "PORT_80_TCP_PORT": "80",
+        "PORT_80_TCP_ADDR": "10.0.0.1", "REVIEW_PORT": "udp://[::1]:9", "REVIEW_SERVICE_HOST": "10.0.0.2",
+    }  # fmt: skip
+    environment = {f"RD_INSPECT_{name}": value for name, value in told.items()}
+    assert load_settings(str(tmp_path), environment=environment) == load_settings(str(tmp_path), environment={})
+    for name, value in {"PORT": "8765", "SERVICEHOST": "10.0.0.1", "SERVICE": "a", "PORT_X_TCP": "tcp://a:1"}.items():
+        with pytest.raises(SettingsError, match=name):
+            load_settings(str(tmp_path), environment={f"RD_INSPECT_{name}": value})
 
 
 def test_an_unknown_environment_variable_or_option_is_refused(tmp_path: Path) -> None:
