@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage import layout
 from storage.errors import StorageError
-from storage.images import list_images, list_run_dates
+from storage.images import list_categories, list_images, list_run_dates
 from storage.store import Store
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
 """what Label Studio puts before the name of an uploaded file"""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class UnusableLabels(StorageError):
@@ -39,6 +40,8 @@ class KnownImages:
 
     def __init__(self, images: Store, category: str) -> None:
         self._prefix = layout.category_images_prefix(category)
+        self._category = category
+        self._others = frozenset(list_categories(images)) - {category}
         self._names = Names(
             info.key for day in list_run_dates(images, category) for info in list_images(images, category, day)
         )
@@ -49,21 +52,35 @@ class KnownImages:
     def key_of(self, called: str) -> str:
         """The key of the image that a tool calls `called`: a key, an address, or a path that ends in either.
 
-        A bare file name will do where only one image has it; characters may be composed or not. UnusableLabels with
-        the nearest keys otherwise.
+        A bare file name will do where only one image has it, and of another day or category none has; characters may
+        be composed or not. UnusableLabels with the nearest keys otherwise.
         """
         paths = list(dict.fromkeys(_paths_of(called)))
         found: list[str] = []
+        if any(self._is_of_another(path.split("/")) for path in paths):
+            raise UnusableLabels(self._unknown(called, paths[-1], found))
         for path in paths:
             segments = path.split("/")
             for start in range(len(segments)):
                 rest = "/".join(segments[start:])
                 found = found or self._names.find(rest) or self._names.find(self._prefix + rest)
-        for name in (_composed(path.rpartition("/")[2]) for path in paths):
-            found = found or self._by_name.get(name) or self._by_name.get(_UPLOADED.sub("", name)) or []
+        for path in paths:
+            name = _composed(path.rpartition("/")[2])
+            keys = self._by_name.get(name) or self._by_name.get(_UPLOADED.sub("", name)) or []
+            days = {one for one in path.split("/") if _DAY.fullmatch(one)}
+            found = found or [key for key in keys if not days or key.split("/")[2] in days]
         if len(found) == 1:
             return found[0]
         raise UnusableLabels(self._unknown(called, paths[-1], found))
+
+    def _is_of_another(self, segments: Sequence[str]) -> bool:
+        """Whether the path names a day of another category."""
+        return any(
+            _DAY.fullmatch(day)
+            and of != self._category
+            and (of in self._others or f"{root}/" == layout.images_root())
+            for root, of, day in zip(["", *segments], segments, segments[1:], strict=False)
+        )
 
     def _unknown(self, called: str, path: str, found: Sequence[str]) -> str:
         near = sorted(found)[:3] or difflib.get_close_matches(self._prefix + path, self._names.keys, 3, 0.4)

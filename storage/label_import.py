@@ -55,6 +55,8 @@ class Imported:
     """how many answers have no place in a label, by type"""
     columns: Sequence[str] = ()
     """of a table that are none of ours: nothing in them was read"""
+    outvoted: int = 0
+    """labels without a time that were said before, and against which a later word stands"""
 
 
 def import_labels(
@@ -72,10 +74,10 @@ def import_labels(
     """Write what a file says of a category's images, and its masks; again changes nothing.
 
     `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels` reads it. A label
-    without a time counts as made `now`, unless it repeats the person's latest word on the image: then it is no new
-    one. `purpose` is that of labels whose file names none; without it an image keeps the purpose it has, and a new
-    one is for training. `image_tag` as for `read_export`. UnusableLabels and StorageError name what is wrong; then no
-    label was written.
+    without a time counts as made `now`, unless it repeats the person's latest word on the image, or what an earlier
+    version of the file said of it: then it is no new one. `purpose` is that of labels whose file names none; without
+    it an image keeps the purpose it has, and a new one is for training. `image_tag` as for
+    `read_export`. UnusableLabels and StorageError name what is wrong; then no label was written.
     """
     suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
     if suffix not in SUFFIXES:
@@ -85,15 +87,16 @@ def import_labels(
     history = labels.to_labels(labels.read_label_history(store, category))
     purposes = {label.image_key: label.purpose for label in history}
     masks: dict[str, bytes] = {}
-    export = Export((), 0, 0)
+    export, outvoted = Export((), 0, 0), 0
+    name = _name(file_name, data)
     if suffix == ".json":
         export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
         found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
         found = _as_known(found, history)
     else:
-        found = _table_labels(data, file_name, now, known, history, purpose, purposes)
+        earlier = _earlier_versions(store, category, name)
+        found, outvoted = _table_labels(data, file_name, now, known, history, earlier, purpose, purposes)
         found = _with_masks(store, category, found)
-    name = _name(file_name, data)
     brought = any(info.key.endswith(name[-_DIGEST:] + ".parquet") for info in labels.label_files(store, category))
     said = {_word(label) for label in history}
     new = [] if brought else [label for label in dict.fromkeys(found) if _word(label) not in said]
@@ -111,6 +114,7 @@ def import_labels(
         elsewhere=export.elsewhere,
         unheard=export.unheard,
         columns=() if suffix == ".json" else labels.other_columns(data, file_name),
+        outvoted=outvoted,
     )
 
 
@@ -148,16 +152,17 @@ def _table_labels(
     now: datetime,
     known: KnownImages,
     history: Sequence[Label],
+    earlier: Mapping[str, Sequence[Label]],
     purpose: str | None,
     purposes: Mapping[str, str],
-) -> list[Label]:
-    """The labels of a table. One without a time takes that of the person's latest word on the image if it says the
-    same, else a time after all that was said of the image."""
-    of_image: dict[str, list[Label]] = defaultdict(list)
-    for label in history:
-        of_image[label.image_key].append(label)
+) -> tuple[list[Label], int]:
+    """The labels of a table, and how many are outvoted. One without a time takes that of the word it repeats, of the
+    person's latest on the image and of what `earlier` versions of the file said; else a time after all that was said
+    of the image."""
+    of_image = _by_image(history)
     found: list[Label] = []
-    lines: dict[tuple[object, ...], tuple[str, str]] = {}
+    outvoted = 0
+    lines: dict[tuple[object, ...], tuple[str, Label]] = {}
     try:
         for where, cells in labels.said_in(data, file_name):
             key = _located(known, cells["image_key"], where)
@@ -167,14 +172,32 @@ def _table_labels(
             refuse_impossible(label.labelled_at, now, where)
             _refuse_two_words(label, where, lines)
             if cells["labelled_at"] is None:
-                label = _said_now(label, of_image[key], now)
+                before = of_image[key]
+                label = _said_now(label, before, earlier.get(key, ()), now)
+                outvoted += (
+                    bool(before) and label.labelled_at < before[-1].labelled_at and label.label != before[-1].label
+                )
             of_image[key].append(label)
             found.append(label)
     except UnusableLabels:
         raise
     except StorageError as e:
         raise UnusableLabels(str(e)) from e
+    return found, outvoted
+
+
+def _by_image(said: Iterable[Label]) -> dict[str, list[Label]]:
+    found: dict[str, list[Label]] = defaultdict(list)
+    for label in said:
+        found[label.image_key].append(label)
     return found
+
+
+def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[Label]]:
+    """What files of the same name as the one kept as `name` have said of each image, by time."""
+    versions = re.compile(rf"{re.escape(name[:-_DIGEST])}-[0-9a-f]{{{_DIGEST - 1}}}\.parquet")
+    infos = [info for info in labels.label_files(store, category) if versions.fullmatch(info.key.rpartition("/")[2])]
+    return _by_image(labels.in_time(label for info in infos for label in labels.read_label_file(store, info)))
 
 
 def _located(known: KnownImages, called: str, where: str) -> str:
@@ -184,20 +207,26 @@ def _located(known: KnownImages, called: str, where: str) -> str:
         raise UnusableLabels(f"{where}: {e}") from e
 
 
-def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, str]]) -> None:
+def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, Label]]) -> None:
     moment = (label.image_key, identity(label.labelled_by), label.labelled_at)
-    before, word = lines.setdefault(moment, (where, label.label))
-    if word != label.label:
+    before, other = lines.setdefault(moment, (where, label))
+    if _said(other) != _said(label):
         raise UnusableLabels(
-            f"{where}: {label.image_key!r} is {label.label}, and in {before.rpartition(', ')[2]} it is {word}, by "
-            "the same person at the same time: which holds cannot be told, so no label was read. Remove one."
+            f"{where}: {label.image_key!r} is {_said(label)}, and in {before.rpartition(', ')[2]} it is "
+            f"{_said(other)}, by the same person at the same time: which holds cannot be told, so no label was read. "
+            "Give the image one row; several defects can be marked in one mask."
         )
 
 
-def _said_now(label: Label, words: Sequence[Label], now: datetime) -> Label:
-    mine = [one for one in words if identity(one.labelled_by) == identity(label.labelled_by)]
-    if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
-        return replace(label, labelled_at=mine[-1].labelled_at)
+def _said(label: Label) -> str:
+    return " ".join(filter(None, (label.label, label.kind and f"({label.kind})", label.mask_key)))
+
+
+def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], now: datetime) -> Label:
+    for said in (earlier, words):
+        mine = [one for one in said if identity(one.labelled_by) == identity(label.labelled_by)]
+        if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
+            return replace(label, labelled_at=mine[-1].labelled_at)
     return replace(label, labelled_at=labels.moment_after(words, now))
 
 

@@ -250,7 +250,10 @@ def _annotation(one: dict[str, Any], results: Results, key: str, where: str, rea
 def _word(results: Results, where: str, meanings: Mapping[str, str]) -> tuple[str, list[str]]:
     """The word that choices and regions mean, and the choices that are none."""
     chosen, drawn = results.choices, bool(results.regions)
-    words = sorted({meanings[_plain(choice)] for choice in chosen if _plain(choice) in meanings})
+    drawn_as = {meanings.get(_plain(kind), "anomalous") for kind in results.kinds}
+    # A region of a good place is no defect; one of an unclear place leaves a defect beside it one.
+    marked = {"normal"} & drawn_as or ({"unsure"} if drawn_as == {"unsure"} else set())
+    words = sorted({meanings[_plain(choice)] for choice in chosen if _plain(choice) in meanings} | marked)
     others = [choice for choice in chosen if _plain(choice) not in meanings]
     if len(words) > 1 or (drawn and words == ["normal"]):
         said = " and ".join([*words, *(["a region of a defect"] if drawn else [])])

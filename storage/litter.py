@@ -14,23 +14,28 @@ _ANYWHERE = (
     "icon\r",
     # Windows
     r"(thumbs|ehthumbs|ehthumbs_vista|iconcache)\.db(:encryptable)?",
-    r".*:zone\.identifier",
-    r"desktop\.ini",
-    r"(\$recycle\.bin|system volume information)",
+    r".*zone\.identifier",
+    r"(desktop\.ini|autorun\.inf|wpsettings\.dat|indexervolumeguid|zbthumbnail\.info)",
+    r"(\$recycle\.bin|system volume information|found\.\d{3})",
     # Linux and its file systems
     r"lost\+found",
-    r"\.(directory|thumbnails|zfs|snapshots?|~tmp~|rsync-partial)",
+    r"\.(directory|cache|lock|thumbnails|thumbs?|xvpics|zfs|snap|snapshots?|~tmp~|rsync-partial)",
+    r"\.(glusterfs|trashcan|recycle|minio\.sys)",
     r"\.(nfs|fuse_hidden|smbdelete)[0-9a-f]+",
     r"\.goutputstream-.+",
-    # Network drives: Synology, QNAP, NetApp
+    # Network drives: Synology, QNAP, NetApp, WD
     r"@(eadir|tmp|sharebin|recycle|recently-snapshot)",
     r"#(recycle|snapshot)",
-    r"(~snapshot|\.@__thumb|\.@upload_cache|\.@backup.*|\.streams)",
+    r"(syno@\.fileindexdb|\.wdmc|~snapshot|\.@__thumb|\.@upload_cache|\.@backup.*|\.streams)",
     r".*@syno(resource|eastream)",
     # Tools that keep a folder in step, or a folder's history
     r"\.(sync|syncignore|syncid|stfolder|stignore|stversions|dropbox|dropbox\.(cache|attr|device)|owncloudsync\.log)",
     r"[.~]syncthing[.~].*",
     r"\.(git|gitkeep|gitignore|gitattributes|keep|svn|hg|ipynb_checkpoints)",
+    r"(\.sync_[0-9a-f]+\.db|\.tmp\.drive(upload|download)|__pycache__)",
+    # Telephones and their galleries
+    r"\.nomedia|\.(trashed|pending)-\d+-.+",
+    r"\.bridge(sort|cachet?|labelsandratings)",
     r"\.?picasa\.ini|\.picasaoriginals",
     # Object stores' marks of a folder
     r".*_\$folder\$",
@@ -40,6 +45,7 @@ _ANYWHERE = (
 _FILES = (
     # Uploads that are not done: the whole file comes under its own name later
     r".*\.(part|partial|filepart|crdownload|opdownload|download|upload|uploading|tmp|temp)",
+    r".*\.(aria2|crswap|!sync|bts|lock|_copying_|lnk|url)",
     r"\.(in|pureftpd-upload)\..+",
     r"\..+\.(png|jpe?g|bmp|tiff?|webp|csv|parquet|json|safetensors)\.[0-9a-z]{6}",  # rsync
     # Editors' locks and copies

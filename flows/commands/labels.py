@@ -99,6 +99,11 @@ def import_label_file(
             say(f"Left out, for they are no columns of labels: {', '.join(done.columns)}.")
         if done.unheard:
             say(f"Left out, for a label has no place for it: {_counted(done.unheard)}.")
+        if done.outvoted:
+            say(
+                f"{done.outvoted} were said before, and people said otherwise since: that stands. To say them anew, "
+                "give labelled_at."
+            )
         there = "All of them were there already." if done.words else "The file holds no label; nothing was written."
         say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else there)
 

@@ -246,6 +246,9 @@ def test_unknown_and_ambiguous_images_are_refused_with_the_nearest(plant: LocalS
         ("images/c/2026-03-02/good/11.png", rf"is no image below images/c/.*Nearest: {KEY}"),
         ("1.png", "could be any of 2 images.*bad/1.png.*good/1.png"),
         ("images/d/2026-03-02/3.png", "no image below"),
+        ("images/c/2026-03-01/2.png", "no image below"),
+        ("s3://bucket/d/2026-03-03/2.png", "no image below"),
+        ("/mnt/images/gone/2026-03-03/2.png", "no image below"),
         ("../../etc/passwd", "no image below"),
     ):
         with pytest.raises(UnusableLabels, match=told):
@@ -452,6 +455,10 @@ def test_a_word_without_a_time_that_comes_again_undoes_no_correction(plant: Loca
     for longer in (text, f"{text}{ODD},normal\n"):
         bring(plant, longer.encode(), "b.csv")
         assert {row["image_key"]: row["label"] for row in read_labels(plant, "c").to_pylist()}[KEY] == "normal"
+    corrected = bring(plant, f"image_key,label\n{KEY},unsure\n".encode(), "correction.csv")
+    again = bring(plant, f"{text}images/c/2026-03-03/2.png,normal\n".encode(), "a.csv")
+    assert (corrected.new, again.new, again.outvoted) == (1, 1, 1)
+    assert KEY not in {row["image_key"] for row in read_labels(plant, "c").to_pylist()}
     bring(plant, f"image_key,label,labelled_by\n{KEY},anomalous,Bob\n".encode(), "c.csv")
     last = labels.to_labels(read_label_history(plant, "c"))[-1]
     assert (last.label, last.labelled_at > NOW + timedelta(hours=1)) == ("anomalous", True)
@@ -462,6 +469,16 @@ def test_two_words_of_one_person_at_one_time_are_refused(plant: LocalStore) -> N
     with pytest.raises(UnusableLabels, match=r"line 3: .* in line 2 it is normal"):
         bring(plant, text.encode(), "x.csv")
     assert bring(plant, text.replace("eva", "Bob").encode(), "x.csv").people == 2
+    kinds = f"image_key,label,kind\n{KEY},anomalous,hole\n{KEY},anomalous,cut\n"
+    with pytest.raises(UnusableLabels, match=r"is anomalous \(cut\), and in line 2 it is anomalous \(hole\)"):
+        bring(plant, kinds.encode(), "y.csv")
+
+
+def test_a_region_of_a_good_place_is_no_defect() -> None:
+    with pytest.raises(NotAnExport, match="says normal and a region of a defect"):
+        read(task(annotation(region("rectangle", "OK", x=1, y=1, width=9, height=9), BOX)))
+    [unclear] = read(task(annotation(region("rectangle", "unclear", x=1, y=1, width=9, height=9)))).annotations
+    assert (unclear.word, unclear.mask) == ("unsure", None)
 
 
 def test_the_command(plant: LocalStore, tmp_path: Path) -> None:

@@ -15,6 +15,16 @@ DAY = "images/bolt/2026-11-21"
         *("Icon\r", "a.png@SynoEAStream", "a.png:Zone.Identifier", ".gitkeep", ".sync", ".stfolder"),
         *("~$labels.xlsx", ".~lock.labels.csv#", ".#labels.csv", "#labels.csv#", "labels.csv~", ".labels.csv.swp"),
         *("a.png.part", "a.png.crdownload", "a.TMP", "a.png.filepart", ".a.png.x3Fq9Z", ".syncthing.a.png.tmp"),
+        *(
+            ".thumbs",
+            ".wdmc",
+            ".recycle",
+            ".trashed-1795000000-a.png",
+            "a.pngZone.Identifier",
+            "found.000",
+            "a.png.aria2",
+        ),
+        *(".BridgeCacheT", "a.png.lnk", "a.png._COPYING_", ".tmp.drivedownload", "SYNO@.fileindexdb", "a.png.lock"),
         *("2026-11-21_$folder$", ".goutputstream-AB12CD", ".in.a.png.", ".ipynb_checkpoints"),
     ],
 )
@@ -27,6 +37,7 @@ def test_what_machines_leave_is_litter_wherever_it_lies(name: str) -> None:
     "name",
     [
         *("a.png", ".a.png", ".hidden", "DS_Store", "my.DS_Store", "thumbs.dbx", "thumbs", "lost", "found"),
+        *(".trashed.png", "found.0001", "BridgeCache", "lock.png", "a.lnk.png", "thumbs.png", "cache"),
         *("recycle", "snapshot", "eaDir", "part", "tmp", "upload", "a.part.png", "a.tmp.png", "tmp.png", "a~b.png"),
         *(
             "#12.png",
