@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import track
 
 from storage.filesystem import open_store
+from storage.images import list_categories
 from storage.layout import check_segment
 from tasks.folder_files import Remark
 from tasks.image_folder import read_folder
-from tasks.import_folder import ImportPlan, ImportRequest, import_images, plan_import
+from tasks.import_folder import ImportPlan, ImportRefused, ImportRequest, import_images, plan_import
 
 _NAMED = 3
 """files named for each reason; the others are counted"""
@@ -59,10 +60,19 @@ def import_category(
         check_segment(segment, "prefix")
     found = read_folder(folder, words)
     opened = open_store(store, create=True)
+    _refuse_another_case(list_categories(opened), category)
     request = ImportRequest(folder, category, run_date, normals_date, prefix)
     plan = plan_import(opened, request, found, datetime.now(UTC), _with_bar)
     import_images(opened, plan, _with_bar)
     return _imported(plan)
+
+
+def _refuse_another_case(there: Sequence[str], category: str) -> None:
+    if category not in there and (near := [one for one in there if one.casefold() == category.casefold()]):
+        raise ImportRefused(
+            f"the store has a category {near[0]}, and {category} would be another one; nothing was imported. Use "
+            f"--category {near[0]}, or a name that differs in more than upper and lower case."
+        )
 
 
 def told(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:

@@ -66,4 +66,4 @@ def _named(label: Label) -> str:
 
 
 def _detailed(label: Label) -> str:
-    return f"{_named(label)}, for {label.purpose}, {'with another mask' if label.mask_key else 'without a mask'}"
+    return f"{_named(label)}, for {label.purpose}, {'with a mask' if label.mask_key else 'without a mask'}"

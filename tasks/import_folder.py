@@ -8,7 +8,7 @@ that was interrupted can be repeated, and a grown folder be brought in again.
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -28,6 +28,7 @@ from storage.masks import mask_png
 from storage.records import ObjectInfo
 from tasks.folder_files import Remark, shown
 from tasks.folder_masks import marked_by, with_masks
+from tasks.folder_twins import twins
 from tasks.folder_words import BY, verdict
 from tasks.image_folder import MASKS, FolderImage, ImageFolder, NotAnImageFolder
 
@@ -135,6 +136,8 @@ def plan_import(
     noted = [
         *(_bare(taken) if found.masks else ()),
         *_alike(taken),
+        *_twins(taken),
+        *_on_other_days(store, taken, history),
         *(remark for one in looked for remark in one.noted),
     ]
     if not taken:
@@ -273,6 +276,36 @@ def _alike(images: Sequence[FoundImage]) -> list[Remark]:
     counts = Counter(one.key.casefold() for one in images)
     why = "names that differ in upper and lower case only: a copy on Windows or macOS would lose one"
     return [Remark(shown(one.source.place), why) for one in images if counts[one.key.casefold()] > 1]
+
+
+def _twins(images: Sequence[FoundImage]) -> list[Remark]:
+    try:
+        return twins(one.source for one in images)
+    except OSError as e:
+        raise ImportStopped(
+            f"{e.filename} went away while it was looked at: nothing was written. Do it again."
+        ) from e
+
+
+def _on_other_days(
+    store: Store, images: Sequence[FoundImage], history: Mapping[str, Sequence[Label]]
+) -> Iterator[Remark]:
+    """New images that an import brought in before, as of another day."""
+    days: dict[str, list[str]] = defaultdict(list)
+    for key, said in history.items():
+        if any(label.labelled_by == BY for label in said):
+            days[key.split("/", 3)[3]].append(key)
+    for one in images:
+        for key in days[one.key.split("/", 3)[3]] if one.is_new else ():
+            info = store.info(key)
+            if (
+                info
+                and info.size == one.source.path.stat().st_size
+                and store.read(key) == one.source.path.read_bytes()
+            ):
+                day = key.split("/")[2]
+                yield Remark(shown(one.source.place), f"in the store already, as of {day}, so that they count twice")
+                break
 
 
 def _said(one: FoundImage, now: datetime) -> Label:

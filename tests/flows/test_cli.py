@@ -64,6 +64,9 @@ def test_import_then_query_labels(tmp_path: Path) -> None:
     ]
     write_files(folder, {"test/good/1.png": png(2)})
     assert "1 pictures differ" in flat(call(*command, code=2))
+    assert "the store has a category cloth, and Cloth would be another" in flat(
+        call(*command, "--category", "Cloth", code=2)
+    )
     for more in (["--prefix", "../x"], ["--word", "extra"], ["--word", "extra=fine"]):
         call(*command, *more, code=2)
 

@@ -273,3 +273,14 @@ def test_nothing_to_import_is_refused_with_what_was_left_out(store: Store, tmp_p
 def test_only_train_is_trained_on(store: Store, folder: Path) -> None:
     bring_in(store, folder)
     assert labels.normal_image_keys(store, "cloth") == [f"images/cloth/{BEFORE}/good/00{i}.png" for i in range(2)]
+
+
+def test_pictures_that_count_twice_are_told(store: Store, folder: Path) -> None:
+    write_files(folder, {"train/good/copy.png": picture(0), "test/big hole/002.png": picture(1)})
+    first = told(bring_in(store, folder))
+    assert first["train/good/copy.png"] == "the same picture as another one, so that it counts twice"
+    assert first["test/big hole/002.png"].startswith("the same picture as train/good/001.png, with another word")
+    assert not first.keys() & {"train/good/000.png", "train/good/001.png"}
+    plan = bring_in(store, folder, normals=BEFORE - timedelta(days=1))
+    assert told(plan)["train/good/000.png"] == f"in the store already, as of {BEFORE}, so that they count twice"
+    assert "test/good/000.png" not in told(plan)
