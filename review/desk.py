@@ -62,7 +62,7 @@ class Desk:
 
     def queue(self, reviewer: str, category: str | None, limit: int, offset: int) -> dict[str, Any]:
         """What the reviewer has not labelled yet: {"rows": [...], "left": how many, "kinds": [...],
-        "unread": [why a label file does not read]}."""
+        "unread": [why a label file or a seal does not read]}."""
         chosen = self._chosen(category)
         said = chain.from_iterable(self._ledger(one).said(reviewer) for one in chosen)
         rows, left = self._sealed.page(chosen, said, min(limit, MOST_ROWS), max(0, offset))
@@ -126,8 +126,9 @@ class Desk:
         return [found for one in self._chosen(category) for found in self._ledger(one).contradictions()]
 
     def unread(self, category: str | None) -> list[str]:
-        """Why label files do not read, for people."""
-        return [shown(why) for one in self._chosen(category) for why in self._ledger(one).unread()]
+        """Why seals and label files do not read, for people."""
+        found = [why for one in self._chosen(category) for why in self._ledger(one).unread()]
+        return [shown(why) for why in (*self._sealed.unread(), *found)]
 
     def _chosen(self, category: str | None) -> list[str]:
         known = self.categories()

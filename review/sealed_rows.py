@@ -68,6 +68,7 @@ class SealedRows:
         self._seen: frozenset[tuple[str, str]] | None = None
         self._looked = -_LOOK_AGAIN_SECONDS
         self._connection: Questions | None = None
+        self._unread: list[str] = []
 
     def close(self) -> None:
         """Let go of what was read; it is read anew when it is needed again."""
@@ -80,6 +81,12 @@ class SealedRows:
         """Categories with a sealed night, sorted."""
         with self._lock:
             return [row[0] for row in self._ask("SELECT DISTINCT category FROM seals ORDER BY category", [])]
+
+    def unread(self) -> list[str]:
+        """Why seals do not read: their images are missing from all that is known here."""
+        with self._lock:
+            self._refreshed()
+            return list(self._unread)
 
     def page(
         self, categories: Sequence[str], said: Iterable[tuple[str, bool, int]], limit: int, offset: int
@@ -126,7 +133,13 @@ class SealedRows:
             return self._connection
         seals = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
         if self._connection is None or seals != self._seen:
-            connection = connect(self._store, with_labels=False)
+            unread: list[str] = []
+            connection = connect(
+                self._store,
+                with_labels=False,
+                unread=lambda key, e: unread.append(f"{key} does not read, so its images are missing here. {e}"),
+            )
+            self._unread = unread
             connection.keep("candidates", f"SELECT {_COLUMNS}, status FROM latest {self._where()}")
             if self._connection is not None:
                 self._connection.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from storage import layout, manifests, seals
-from storage.errors import CorruptObject, KeyNotFound, ObjectDenied
+from storage.errors import OF_ONE_OBJECT
 from storage.manifests import batch_digest
 from storage.records import Partition, Plan
 from storage.seal_promises import why_plan_is_wrong, why_seal_is_wrong
@@ -56,7 +56,7 @@ def read_claims(store: Store, category: str, day: date) -> Claims:
             seal = seals.read_seal(store, Partition(*of))
             if seal is not None:
                 found.append(seal)
-        except (CorruptObject, ObjectDenied) as e:
+        except OF_ONE_OBJECT as e:
             unread.append(str(e))
     named = {
         key
@@ -85,7 +85,7 @@ def _contradictions(store: Store, seal: Seal) -> Iterator[str]:
         try:
             plan = manifests.read_plan(store, sealed.manifest)
             why = why_plan_is_wrong(sealed, plan, seal.partition)
-        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
+        except OF_ONE_OBJECT as e:
             why = str(e)
         if why:
             yield why
@@ -100,7 +100,7 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
         try:
             plan = manifests.read_plan(store, key)
             images = set(manifests.read_columns(store, key, "key", "etag"))
-        except (CorruptObject, KeyNotFound):
+        except OF_ONE_OBJECT:
             continue  # `rd-inspect verify` tells of it
         theirs = _parts_of(plan, parts)
         if theirs is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage import anomaly_maps, layout, manifests, models, scores
-from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError
+from storage.errors import OF_ONE_OBJECT, CorruptObject, KeyNotFound, StorageError
 from storage.records import ObjectInfo, Partition, Plan, Shard
 from storage.seal_promises import why_counts_are_wrong, why_plan_is_wrong, why_seal_is_wrong
 from storage.seals import Seal, SealedPart, SealedPlan
@@ -110,7 +110,7 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
     for sealed in seal.plans:
         try:
             plan, planned = _planned(store, sealed, deep=deep)
-        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
+        except OF_ONE_OBJECT as e:
             yield DamagedManifest(where, sealed.manifest, str(e))
             continue
         if why := why_plan_is_wrong(sealed, plan, where):
@@ -143,7 +143,7 @@ def _plan_damage(
         images = planned[index * plan.batch_size : (index + 1) * plan.batch_size]
         try:
             rows, shard = _rows(store, part, images, plan.partition, model, deep=deep)
-        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
+        except OF_ONE_OBJECT as e:
             whole = False
             yield DamagedBatch(plan, index, part, part.key, str(e))
             continue
@@ -231,6 +231,7 @@ def _look_at_maps(store: Store, plan: Plan, model: _Model | None) -> tuple[_Maps
         int(name): info.size
         for info in store.list(prefix)
         if (name := info.key.removeprefix(prefix).split("/")[0]).isdecimal()
+        and info.key == anomaly_maps.shard_key(key, int(name))
     }
     wanted = _wanted_description(plan, model) if model else None
     try:
@@ -238,6 +239,8 @@ def _look_at_maps(store: Store, plan: Plan, model: _Model | None) -> tuple[_Maps
     except KeyNotFound:
         why = "the array's description, zarr.json, is gone"
         return _Maps(wanted, shards), DamagedDescription(plan, key, why, wanted)
+    except OF_ONE_OBJECT as e:
+        return _Maps(wanted, shards), DamagedDescription(plan, key, str(e), wanted)
     wrong = anomaly_maps.why_description_is_wrong(found, wanted or found)
     damage = DamagedDescription(plan, key, wrong, wanted) if wrong else None
     return _Maps(wanted or (None if wrong else found), shards), damage
@@ -294,7 +297,7 @@ def _why_shard_is_wrong(
         values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, description)
         if len(values) <= scored[-1][0]:
             return f"shard {index} has {len(values)} maps, too few for its part's rows"
-    except (CorruptObject, KeyNotFound, ObjectDenied) as e:
+    except OF_ONE_OBJECT as e:
         return str(e)
     return _why_values_are_wrong(values, index * plan.batch_size, scored)
 

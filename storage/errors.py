@@ -73,6 +73,10 @@ class CorruptObject(StorageError):
     """The bytes are not what their digest or their format promises."""
 
 
+OF_ONE_OBJECT = (CorruptObject, KeyNotFound, ObjectDenied, InvalidKey)
+"""what keeps one object from being read, such as a link out of the store; others of its store can be"""
+
+
 class QueryError(StorageError):
     """A statement that DuckDB refuses or cannot carry out."""
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 from storage import layout, seals
 from storage.claims import WholePlan, doubts, read_claims, whole_plans
-from storage.errors import CorruptObject, KeyNotFound
+from storage.errors import OF_ONE_OBJECT
 from storage.records import ObjectInfo, Partition
 from storage.store import Store
 
@@ -220,7 +220,7 @@ def _readable_seals(store: Store) -> Iterator[seals.Seal]:
                 seal = seals.read_seal(store, Partition(*of))
                 if seal is not None:
                     yield seal
-        except (CorruptObject, KeyNotFound):
+        except OF_ONE_OBJECT:
             continue  # `rd-inspect verify` tells of it
 
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import groupby
 
 from storage import layout, manifests, models, seals
-from storage.errors import CorruptObject, KeyNotFound, StorageError, StoreNotFound, TransientFault
+from storage.errors import OF_ONE_OBJECT, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.left_out import LeftOut
 from storage.records import ObjectInfo, Partition
 from storage.same_images import compare
@@ -145,7 +145,7 @@ def _manifests(store: Store, first: date, last: date, pool: ThreadPoolExecutor) 
 def _preprocessing(store: Store, category: str, version: str | None) -> str | None:
     try:
         return None if version is None else str(models.read_card(store, category, version)["preprocessing"])
-    except (KeyError, KeyNotFound, CorruptObject):
+    except (KeyError, *OF_ONE_OBJECT):
         return None
 
 
@@ -189,7 +189,7 @@ def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo], c
             state = NO_IMAGES
         else:
             state = FAILED if _is_planned(window, category, day) else MISSING
-    except (CorruptObject, KeyNotFound) as e:
+    except OF_ONE_OBJECT as e:
         state, problem = FAILED, str(e)
     if closed is not None:
         state, problem = FAILED, closed

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import layout, parquet, scores, seal_rows
-from storage.errors import CorruptObject, KeyNotFound
+from storage.errors import OF_ONE_OBJECT, CorruptObject
 from storage.records import ObjectInfo
 from storage.store import Store
 from storage.swap import swap
@@ -108,7 +108,7 @@ def read_index(store: Store) -> pa.Table:
     """The index with SCHEMA's columns; empty if there is none, or one that does not read."""
     try:
         return _index(store.read(layout.MERGED_INDEX_KEY), store)
-    except (KeyNotFound, CorruptObject):
+    except OF_ONE_OBJECT:
         return SCHEMA.empty_table()
 
 
@@ -116,7 +116,7 @@ def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset
     """(key, etag) of every seal that there is now, or of that day's, by production day."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for info in store.list(layout.seals_prefix(only)):
-        if info.key.endswith(".json"):
+        if layout.seal_partition(info.key):
             found[info.key.split("/", 2)[1]].add((info.key, info.etag))
     days = {folder: layout.folder_day(folder) for folder in found}
     return {day: frozenset(found[folder]) for folder, day in days.items() if day is not None}

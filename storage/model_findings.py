@@ -1,9 +1,10 @@
 """Models held against what names them: sealed days, and champion pointers."""
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 
 from storage import layout, models
-from storage.errors import CorruptObject, KeyNotFound, ObjectDenied
+from storage.errors import OF_ONE_OBJECT, KeyNotFound
 from storage.findings import Finding
 from storage.store import Store
 
@@ -26,10 +27,11 @@ def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, de
 def _champion(store: Store, category: str) -> tuple[str | None, Finding | None]:
     try:
         champion = models.read_champion(store, category)
-    except (CorruptObject, ObjectDenied) as e:
+    except OF_ONE_OBJECT as e:
         known = models.list_versions(store, category)
         cure = (
-            f"Remove it, then: rd-inspect promote --category {category} --version {known[-1] if known else 'VERSION'}"
+            f"Remove it, then: rd-inspect promote --category {quote(category)} "
+            f"--version {known[-1] if known else 'VERSION'} --store {quote(store.uri)}"
         )
         where = layout.champion_key(category)
         return None, Finding(f"champion pointer is damaged: {e}", where, "no night of it is scored", cure)
@@ -41,7 +43,11 @@ def _version(
 ) -> Iterator[Finding]:
     named = f"{days} sealed days name it" if days else "no sealed day names it"
     consequence = f"{named}; " + ("it is in force: no night of it is scored" if in_force else "it cannot score again")
-    until = f" Until then: rd-inspect rollback --category {category} --store {store.uri}" if in_force else ""
+    until = (
+        f" Until then: rd-inspect rollback --category {quote(category)} --store {quote(store.uri)}"
+        if in_force
+        else ""
+    )
     card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
     try:
         card = models.read_card(store, category, version)
@@ -52,12 +58,12 @@ def _version(
             cure = "Train again; the folder may be removed."
             yield Finding("weights without a card", weights_key, "their training ended too early", cure, wrong=False)
         return
-    except (CorruptObject, ObjectDenied) as e:
+    except OF_ONE_OBJECT as e:
         yield Finding(f"model card is damaged: {e}", card_key, consequence, f"Restore it from a copy.{until}")
         return
     try:
         models.read_decision(store, category, version)
-    except (CorruptObject, ObjectDenied) as e:
+    except OF_ONE_OBJECT as e:
         lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
         where = layout.decision_key(category, version)
         yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
@@ -76,6 +82,6 @@ def _why_weights_are_wrong(store: Store, category: str, version: str, promised: 
     if deep:
         try:
             models.read_weights(store, category, version)
-        except (CorruptObject, KeyNotFound, ObjectDenied) as e:
+        except OF_ONE_OBJECT as e:
             return str(e)
     return None

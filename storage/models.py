@@ -50,9 +50,16 @@ def publish_model(store: Store, category: str, version: str, weights: bytes, car
 
 
 def read_card(store: Store, category: str, version: str) -> dict[str, Any]:
-    """The model card. KeyNotFound, CorruptObject."""
+    """The model card. KeyNotFound, CorruptObject, also if it is that of another model."""
     key = layout.card_key(category, version)
-    return checked_json.from_bytes(store.read(key), store.address(key), "a model card")
+    card = checked_json.from_bytes(store.read(key), store.address(key), "a model card")
+    told = card.get("category", category), card.get("version", version)
+    if told != (category, version):
+        raise CorruptObject(
+            f"{store.address(key)} is the card of model {told[1]} of {told[0]!r}, so it says nothing of this one. "
+            "Put it back where it belongs, and restore this model's own from a copy."
+        )
+    return card
 
 
 def read_weights(store: Store, category: str, version: str) -> bytes:

@@ -30,11 +30,12 @@ def connect(store: Store, *, with_labels: bool = True, unread: labels.Unread | N
 
     The rows are read when a query needs them, and only the columns and rows it needs: those of merged days from their
     copies (see storage.merged_days), others from their parts. The connection reaches no file but these copies, and
-    writes nothing (see storage.questions). `unread` as for `read_labels`.
+    writes nothing (see storage.questions). `unread` is told of label files and seals that do not read, whose rows the
+    views are then without; otherwise they raise.
     """
     merged = read_merged_days(store)
     days = [None] if merged is None else merged.others
-    sealed = [seal for day in days for seal in seals.list_seals(store, run_date=day)]
+    sealed = [seal for day in days for seal in seals.list_seals(store, run_date=day, unread=unread)]
     plans = seal_rows.to_table(sealed)
     spoken = _all_labels(store, unread) if with_labels else None
 
@@ -59,7 +60,7 @@ def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) ->
     """What a SELECT over the views of `connect` finds, as `Questions.table` gives it. QueryError with DuckDB's words
     if it is wrong.
 
-    `unread` is told of label files that do not read, which the view `labels` is then without; otherwise they raise.
+    `unread` as for `connect`.
     """
     with_labels = any(word in sql.lower() for word in _MAY_NEED_LABELS)
     with connect(store, with_labels=with_labels, unread=unread) as questions:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import layout, manifests, parquet, scores, seals
-from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
+from storage.errors import OF_ONE_OBJECT, CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
 from storage.images import content_digest
 from storage.records import ObjectInfo, Partition
 from storage.seals import Seal, SealedPart
@@ -187,7 +187,7 @@ def _rows(store: Store, parts: Sequence[SealedPart]) -> dict[str, str | None]:
     """SHA-256 of the bytes that each row of these parts is of, by key; nothing of a part that is damaged."""
     found: dict[str, str | None] = {}
     for part in parts:
-        with suppress(CorruptObject, KeyNotFound):
+        with suppress(*OF_ONE_OBJECT):
             table = scores.read_columns(store, part.key, ["image_key", "content_digest"])
             found.update(zip(table["image_key"].to_pylist(), table["content_digest"].to_pylist(), strict=True))
     return found
@@ -197,7 +197,7 @@ def _read_memory(store: Store, partition: Partition) -> _Memory:
     key = layout.settled_key(partition.category, partition.run_date)
     try:
         table = _of_bytes(store.read(key), store.address(key))
-    except (KeyNotFound, CorruptObject):  # then the bytes are read again
+    except OF_ONE_OBJECT:  # then the bytes are read again
         return _Memory()
     version, keys, etags, sealed, digests = (table[name].to_pylist() for name in SCHEMA.names)
     objects = list(zip(keys, etags, strict=True))

@@ -1,19 +1,21 @@
 """Seals: the marker, written last, that says which plans of a partition are completely scored."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, cast, get_args, get_origin
 
 from storage import checked_json, layout
-from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound
+from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
 from storage.manifests import read_columns
 from storage.records import TORCH, Partition
 from storage.store import Store
 from storage.swap import swap
 
 SCHEMA_VERSION = 1
+Unread = Callable[[str, StorageError], None]
+"""is told the key of a seal that does not read, and why"""
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,24 @@ def last_plan_with(store: Store, seal: Seal | None, keys: Collection[str]) -> Se
     return next((plan for plan in plans if not wanted.isdisjoint(_keys(store, plan))), None)
 
 
-def list_seals(store: Store, *, run_date: date | None = None, category: str | None = None) -> Iterator[Seal]:
-    """Seals of that day and category, or of all, in the order of their keys: by day first."""
+def list_seals(
+    store: Store, *, run_date: date | None = None, category: str | None = None, unread: Unread | None = None
+) -> Iterator[Seal]:
+    """Seals of that day and category, or of all, in the order of their keys: by day first. `unread` is told of those
+    that do not read; without it they raise."""
     prefix = layout.seals_prefix(run_date, category)
     for info in store.list(prefix):
-        if not info.key.endswith(".json"):
-            continue
-        if category is not None and f"/category={category}/" not in info.key:
+        of = layout.seal_partition(info.key)
+        if of is None or category not in (None, of[0]):
             continue
         try:
             yield from_bytes(store.read(info.key), store.address(info.key))
         except KeyNotFound:
             continue  # removed since it was listed
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
+            if unread is None:
+                raise
+            unread(info.key, e)
 
 
 def _key(partition: Partition) -> str:

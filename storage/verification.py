@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import groupby
+from shlex import quote
 
 from storage import layout, manifests, models, parquet, seals
 from storage.damage import Damage, DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
-from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError, StoreNotFound, TransientFault
+from storage.errors import (
+    OF_ONE_OBJECT,
+    CorruptObject,
+    InvalidKey,
+    KeyNotFound,
+    ObjectDenied,
+    StorageError,
+    StoreNotFound,
+    TransientFault,
+)
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
@@ -109,15 +119,20 @@ def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
     found, findings = [], []
     for info in store.list(layout.seals_prefix()):
         of = layout.seal_partition(info.key)
-        if of is None or not scope.covers(of[0], of[1]):
+        if of is None:
+            lost = "nothing is read of it, and gc leaves all of that day of its category"
+            among = info.key.count("/") > layout.seals_prefix().count("/") + 1
+            findings.append(Finding("lies among the seals and is none", info.key, lost, "Move it away.", wrong=among))
+            continue
+        if not scope.covers(of[0], of[1]):
             continue
         partition = Partition(*of)
         try:
             seal = seals.read_seal(store, partition)
-        except (CorruptObject, ObjectDenied) as e:
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
             denied = isinstance(e, ObjectDenied)
             cure = "Make it readable." if denied else f"Remove it, then: {_backfill(store, partition)}"
-            lost = "queries fail, and no run can score the day"
+            lost = "queries go without its rows, and no run can score the day"
             findings.append(Finding(f"seal is damaged: {e}", info.key, lost, cure))
             continue
         if seal is not None:
@@ -234,7 +249,7 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
             parquet.from_bytes(store.read(info.key), store.address(info.key))
         except KeyNotFound:
             continue  # removed since it was listed
-        except (CorruptObject, ObjectDenied) as e:
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
             lost = "queries read what is wrong, or fail; the parts it was made of are not touched"
             cure = "Remove it: queries read the parts, and rd-inspect compact makes it again."
             yield Finding(f"copy of merged days is damaged: {e}", info.key, lost, cure)
@@ -243,7 +258,7 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
     found = look(store, scope.first, scope.last, scope.categories)
     yield from (_whole_plan_finding(store, one) for one in found.kept if one.whole)
-    cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {store.uri}"
+    cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {quote(store.uri)}"
     for (category, day), some in groupby(found.leftovers, lambda one: (one.category, one.run_date)):
         left = list(some)
         yield from _damaged_plans(store, left)
@@ -254,7 +269,7 @@ def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
 
 
 def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noqa: ARG001  # of no day and category
-    cure = f"rd-inspect gc --older-than 7 --store {store.uri}"
+    cure = f"rd-inspect gc --older-than 7 --store {quote(store.uri)}"
     for find in (find_old_temporaries, find_old_trainings):
         old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
         if old:
@@ -279,8 +294,8 @@ def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Find
             continue
         try:
             manifests.read_plan(store, one.key)
-        except (CorruptObject, KeyNotFound) as e:
-            cure = f"rd-inspect gc --older-than 0 --yes --store {store.uri}"
+        except OF_ONE_OBJECT as e:
+            cure = f"rd-inspect gc --older-than 0 --yes --store {quote(store.uri)}"
             yield Finding(f"unsealed manifest is damaged: {e}", one.key, "no run can score these images", cure)
 
 
@@ -291,6 +306,6 @@ def _seal_key(partition: Partition) -> str:
 def _backfill(store: Store, partition: Partition) -> str:
     day = partition.run_date
     return (
-        f"rd-inspect backfill --from {day} --to {day} --category {partition.category} "
-        f"--model {partition.model_version} --store {store.uri}"
+        f"rd-inspect backfill --from {day} --to {day} --category {quote(partition.category)} "
+        f"--model {partition.model_version} --store {quote(store.uri)}"
     )

@@ -11,11 +11,14 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from flows.commands.frame import say
+from flows.run_failed import RUN_FAILED
 from flows.tables.plant import opened, plain_table
+from storage import layout
 from storage.errors import QueryError, StorageError
 from storage.queries import run_query
 from storage.questions import DUCKDB_TYPE
@@ -27,17 +30,22 @@ _NUMBERS_AS_TEXT = (b"UHUGEINT", b"BIGNUM")
 
 
 def query_output(store_uri: str, sql: str, output_format: str) -> None:
-    """Run `sql` and print it as a table, CSV or JSON lines."""
-    found = run_query(opened(store_uri), sql, unread=_tell_unread)
+    """Run `sql` and print it as a table, CSV or JSON lines. Exits with RUN_FAILED, at the end, if rows are missing
+    since their seal does not read."""
+    without: list[str] = []
+
+    def tell(key: str, error: StorageError) -> None:
+        say(f"rd-inspect: the answer is without {key}, which does not read. {error}")
+        without.append(key)
+
+    found = run_query(opened(store_uri), sql, unread=tell)
     try:
         _print(found, output_format)
         sys.stdout.flush()
     except BrokenPipeError:  # of `| head`: whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _tell_unread(key: str, error: StorageError) -> None:
-    say(f"rd-inspect: the view labels is without {key}, which does not read. {error}")
+    if any(key.startswith(layout.seals_prefix()) for key in without):
+        raise typer.Exit(RUN_FAILED)
 
 
 def _print(found: pa.Table, output_format: str) -> None:

@@ -2,13 +2,17 @@
 
 import csv
 import json
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from flows.tables.query import query_output, result_table
 from storage.errors import QueryError
 from storage.filesystem import open_store
+from storage.layout import seal_key
 from storage.queries import run_query
 
 _MOMENT = "2026-03-02 01:02:03"
@@ -92,3 +96,13 @@ def test_a_date_that_python_has_not_is_refused_in_words(plant: str) -> None:
 def test_a_long_answer_says_that_there_is_more(plant: str) -> None:
     table = result_table(run_query(open_store(plant), "FROM range(101)"))
     assert (table.row_count, str(table.caption)[:15]) == (100, "100 of 101 rows")
+
+
+def test_rows_that_are_missing_are_told_at_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = seal_key("cloth", date(2026, 3, 2), "v1")
+    open_store(tmp_path).write(key, b"{}")
+    with pytest.raises(typer.Exit) as ended:
+        query_output(str(tmp_path), "SELECT count(*) AS n FROM latest", "json")
+    said = capsys.readouterr()
+    assert (ended.value.exit_code, said.out) == (1, '{"n": 0}\n')
+    assert f"without {key}, which does not read" in said.err

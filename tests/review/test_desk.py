@@ -17,6 +17,7 @@ from storage import labels
 from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore
 from storage.labels import Label, append_label, read_label_history, read_labels, write_labels
+from storage.layout import seal_key
 from tests.review.night import NOW, Scored, png, put_night
 from tests.storage.faulty_store import FaultyStore
 
@@ -280,3 +281,11 @@ def test_names_that_hide_something_are_refused(name: str) -> None:
 
 def test_a_name_is_kept_without_space_around_it() -> None:
     assert reviewer_name("  Jürgen \n O'Neil ") == "Jürgen O'Neil"
+
+
+def test_a_seal_that_does_not_read_is_named_and_the_others_are_reviewed(desk: Desk, store: LocalStore) -> None:
+    key = seal_key("tile", NOW.date(), "v9")
+    store.write(key, b"{}")
+    answer = desk.queue("ann", "cloth", 20, 0)
+    assert len(answer["rows"]) == 3
+    assert [why.startswith(f"{key} does not read") for why in answer["unread"]] == [True]

@@ -123,6 +123,18 @@ def test_a_label_file_that_does_not_read_is_told_of_and_people_are_named_in_one_
         run_query(store, sql)
 
 
+def test_a_seal_that_does_not_read_costs_its_own_rows(local: LocalStore, ok_row: ScoreRow) -> None:
+    score_night(local, ok_row, {"a": 1.0})
+    key = layout.seal_key("tile", date(2026, 3, 2), "v1")
+    local.write(key, b"{}")
+    told: list[str] = []
+    sql = "SELECT count(*) AS n FROM latest"
+    assert run_query(local, sql, unread=lambda key, _: told.append(key)).to_pylist() == [{"n": 1}]
+    assert told == [key]
+    with pytest.raises(StorageError, match="carries no digest"):
+        run_query(local, sql)
+
+
 def test_labels_and_seals_can_be_joined(store: Store, ok_row: ScoreRow) -> None:
     score_night(store, ok_row, {"a": 1.0, "b": 2.0})
     write_labels(store, "cloth", [Label("images/b", "anomalous", None, "ann", NOW, "dent")], "x")

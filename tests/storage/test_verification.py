@@ -1,19 +1,34 @@
 """Verification: every kind of damage is one finding with its cure, and a whole store has none."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
 
-from storage import anomaly_maps, checked_json, layout, manifests, models, parquet, scores, seals, verification
+from storage import (
+    anomaly_maps,
+    checked_json,
+    garbage,
+    layout,
+    manifests,
+    models,
+    parquet,
+    scores,
+    seals,
+    verification,
+)
 from storage.compaction import merge_days
 from storage.errors import AccessDenied, ObjectDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.findings import Finding
+from storage.grid import read_grid
+from storage.queries import run_query
 from storage.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.small_nights import DAY, NOW, SIZE, Night, put_images, put_model, put_night
@@ -378,3 +393,51 @@ def test_one_object_that_may_not_be_read_is_told_like_a_damaged_one(
 
     monkeypatch.setattr(LocalStore, "open", refuse)
     assert ["injected" in one.what and one.cure != "" for one in wrong(local)] == [True]
+
+
+@pytest.mark.parametrize("kind", ["seal", "manifest", "part", "description", "card", "champion"])
+def test_a_link_that_leads_out_of_the_store_is_the_damage_of_one_object(
+    local: LocalStore, night: Night, kind: str
+) -> None:
+    key = {
+        "seal": layout.seal_key("cloth", DAY, "v1"), "manifest": night.plan.manifest, "part": night.parts[0].key,
+        "description": anomaly_maps.description_key(night.plan.map_store), "card": layout.card_key("cloth", "v1"),
+        "champion": layout.champion_key("cloth"),
+    }[kind]  # fmt: skip
+    (local.root / key).unlink()
+    (local.root / key).symlink_to("/nowhere/else")
+    found = wrong(local)
+    assert [("symbolic link" in one.what, "damaged" in one.what) for one in found] == [(True, True)]
+    assert not garbage.find_leftovers(local)
+    (cell,) = read_grid(local, local, DAY, DAY, {"cloth": "v1"}).cells
+    assert (cell.state == "failed") == (kind == "seal")
+
+
+def test_what_lies_among_the_seals_is_told_and_no_reader_takes_it_for_one(local: LocalStore, night: Night) -> None:
+    key = layout.seal_key("cloth", DAY, "v1")
+    local.write(f"{key.rpartition('/')[0]}/copy.json", local.read(key))
+    assert [(one.what, one.cure) for one in wrong(local)] == [("lies among the seals and is none", "Move it away.")]
+    assert run_query(local, "SELECT count(*) n FROM latest").to_pylist() == [{"n": 5}]
+
+
+def test_what_lies_beside_a_shard_is_no_shard(local: LocalStore, night: Night) -> None:
+    local.write(f"{anomaly_maps.shard_key(night.plan.map_store, 0).rpartition('/')[0]}/copy", b"x")
+    assert not wrong(local)
+
+
+def test_the_card_of_another_model_is_damage_and_no_measure_of_maps(local: LocalStore, night: Night) -> None:
+    other = {"category": "tile", "version": "v2", "model": {"image_height": 4, "image_width": 4}}
+    local.write(layout.card_key("cloth", "v1"), checked_json.to_bytes(other))
+    assert ["card of model v2 of 'tile'" in one.what for one in wrong(local)] == [True]
+
+
+def test_cures_can_be_pasted_whatever_the_store_is_called(tmp_path: Path) -> None:
+    (tmp_path / "line 1; $x").mkdir()
+    store = LocalStore(tmp_path / "line 1; $x")
+    put_model(store)
+    put_images(store, *NAMES)
+    cut(store, put_night(store).parts[0].key)
+    store.write(layout.champion_key("cloth"), b"")
+    for one in wrong(store):
+        words = shlex.split(one.cure)
+        assert words[words.index("--store") + 1] == store.uri
