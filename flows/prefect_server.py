@@ -143,6 +143,8 @@ def _embedded(home: _Home) -> Iterator[_Server]:
         if shared is not None:
             yield shared
             return
+        # Of a command that was killed. Its port may be another's by now, whom the next command would take for us.
+        home.address.unlink(missing_ok=True)
         process, server = _start(home)
         try:
             with open(home.address, "w", opener=_for_us_alone) as file:

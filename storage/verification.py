@@ -178,7 +178,7 @@ def _damage_finding(store: Store, where: Partition, one: Damage) -> Finding:
     score_again, late = _backfill(store, where), "no run can score late images of the day"
     match one:
         case WrongSeal():
-            cure = f"Remove it, then: {score_again}. Finished parts are taken up again"
+            cure = f"Remove it; finished parts are taken up again by: {score_again}"
             return Finding(f"seal is wrong: {one.why}", one.where, "what it seals is counted or read wrongly", cure)
         case DamagedManifest():
             rebuild = f"remove {_seal_key(where)} and it, then: {score_again}"
@@ -284,7 +284,7 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
         f"{plan.images} images of {kept.category} {kept.run_date} are scored and not sealed: their seal is lost, or "
     )
     what += "their run ended right before it"
-    cure = f"{_backfill(store, plan.partition)}. Finished parts are taken up again"
+    cure = f"Finished parts are taken up again by: {_backfill(store, plan.partition)}"
     return Finding(what, plan.manifest, "no reader sees their scores", cure)
 
 

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prefect import flow, flow_engine
@@ -21,7 +22,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from flows.prefect_server import _is_healthy, home_folder, prefect_server
+from flows import prefect_server as prefect_server_module
+from flows.prefect_server import ServerNotStarted, _is_healthy, home_folder, prefect_server
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
@@ -159,3 +161,20 @@ def test_a_command_ends_at_once_and_what_it_logged_last_is_kept(
         (lines,) = kept.execute("SELECT count(*) FROM log WHERE message = 'the last line'").fetchone()
         (events,) = kept.execute("SELECT count(*) FROM events WHERE event = 'test.over'").fetchone()
     assert (lines, events) == (1, 1)
+
+
+def test_the_address_that_a_killed_command_left_is_gone_before_a_server_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = prefect_server_module._Home(tmp_path)
+    home.address.write_text('{"url": "http://127.0.0.1:1/api", "secret": "old"}')
+    there: list[bool] = []
+
+    def start(home: prefect_server_module._Home) -> NoReturn:
+        there.append(home.address.exists())
+        raise ServerNotStarted("no server here")
+
+    monkeypatch.setattr(prefect_server_module, "_start", start)
+    with pytest.raises(ServerNotStarted), prefect_server_module._embedded(home):
+        pass
+    assert there == [False]

@@ -436,8 +436,11 @@ def test_cures_can_be_pasted_whatever_the_store_is_called(tmp_path: Path) -> Non
     store = LocalStore(tmp_path / "line 1; $x")
     put_model(store)
     put_images(store, *NAMES)
-    cut(store, put_night(store).parts[0].key)
+    cut(store, put_night(store, only=["a", "b"]).parts[0].key)
+    store.remove(layout.seal_key("cloth", DAY, "v1"))
+    cut(store, put_night(store, only=["c", "d"]).parts[0].key)
     store.write(layout.champion_key("cloth"), b"")
     for one in wrong(store):
         words = shlex.split(one.cure)
         assert words[words.index("--store") + 1] == store.uri
+        assert words[-1] in (store.uri, "--mend")
