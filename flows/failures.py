@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from flows.prefect_server import ServerNotStarted
+from flows.prefect_server import ServerNotStarted, ServerNotUsable
 from flows.run_failed import RUN_FAILED, WRONG_USE, RunFailed
 from flows.settings import SettingsError
 from storage.errors import (
@@ -31,7 +31,7 @@ def exit_code_of(error: Exception) -> int | None:
     """1 or 2 for errors whose message an operator can act on, None for a bug."""
     if isinstance(error, _WRONG_USE):
         return WRONG_USE
-    if isinstance(error, (StorageError, ServerNotStarted, RunFailed)):
+    if isinstance(error, (StorageError, ServerNotStarted, ServerNotUsable, RunFailed)):
         return RUN_FAILED
     return _of_tasks(error)
 

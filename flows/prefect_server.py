@@ -29,6 +29,9 @@ from typing import IO
 
 import certifi
 
+from flows.environment import environment
+from flows.proxies import around_loopback, is_loopback
+
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""
 TRIES_AGAIN = 3
@@ -50,6 +53,10 @@ IDLE_SERVICES = {
 
 class ServerNotStarted(Exception):
     """The embedded Prefect server did not answer in time."""
+
+
+class ServerNotUsable(Exception):
+    """The Prefect server that is configured is away, none of Prefect's, of another version, or wants a login."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +117,24 @@ def _for_us_alone(path: str, flags: int) -> int:
 def prefect_server() -> Iterator[str]:
     """The API URL of the Prefect server, in force for this process and all it starts.
 
-    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted.
+    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted, and
+    ServerNotUsable of a configured one.
     """
-    from flows import prefect_client  # noqa: PLC0415  # imports Prefect, two seconds, which a command with wrong options does not wait for
+    # These import Prefect, two seconds, which a command with wrong options does not wait for.
+    from flows import prefect_client  # noqa: PLC0415
+    from flows.configured_server import trouble_with_configured  # noqa: PLC0415
 
     configured = prefect_client.configured_url()
     if configured:
-        os.environ["PREFECT_API_URL"] = configured
-        yield configured
+        with environment(around_loopback() if is_loopback(configured) else {}):
+            if trouble := trouble_with_configured():
+                raise ServerNotUsable(trouble)
+            os.environ["PREFECT_API_URL"] = configured
+            yield configured
         return
     home = _Home(home_folder())
     with (
+        environment(around_loopback()),
         _embedded(home) as server,
         prefect_client.client_of_embedded(
             {
@@ -222,9 +236,13 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], _Server]:
     )
 
 
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""past the proxies of the plant's network, which know nothing of this machine's 127.0.0.1"""
+
+
 def _is_healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+        with _straight.open(f"{url}/health", timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -56,16 +56,20 @@ print("over", flush=True)
 def _other_command(home: Path, seconds: float, script: str = OTHER_COMMAND) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment |= {"RD_INSPECT_HOME": str(home), "PREFECT_HOME": str(home / "other")}
+    environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9"}  # of the plant; nobody
     return subprocess.Popen(
         [sys.executable, "-c", script, str(seconds)], env=environment, stdout=subprocess.PIPE, text=True
     )
 
 
-def test_a_second_command_shares_the_server(prefect_api: str, prefect_home: Path) -> None:
+def test_a_second_command_shares_the_server(
+    prefect_api: str, prefect_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with _other_command(prefect_home, 0.1) as other:
         assert other.stdout is not None
         assert other.stdout.readline().strip() == prefect_api
     assert other.returncode == 0
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert _is_healthy(prefect_api)
 
 

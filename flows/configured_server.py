@@ -1,0 +1,60 @@
+"""The Prefect server that is configured: whether a command can use it, told before anything else is asked of it."""
+
+import httpx
+import prefect
+from packaging import version
+from prefect._internal.urls import strip_auth_from_url
+from prefect.client.base import ServerType
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+_PATIENCE = httpx.Timeout(5, connect=2)
+"""seconds, for its first word. Prefect's clients try three times more to connect, and everything once more: 12 to
+21 s in all until it is told that a server is away, where Prefect's own settings come to minutes"""
+_LOGIN = (401, 403)
+
+
+def trouble_with_configured() -> str | None:
+    """What keeps the configured server from being used, the consequence and the cure; None if nothing does."""
+    where = strip_auth_from_url(PREFECT_API_URL.value() or "")
+    try:
+        theirs = _version_of_configured()
+    except httpx.HTTPStatusError as e:
+        what, cure = _of_answer(e.response.status_code)
+    except ImportError:
+        what, cure = "lies behind a SOCKS proxy", "Run pip install 'httpx[socks]'"
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:
+        what, cure = f"does not answer ({e})", "Start it, correct the address"
+    except (ValueError, TypeError):  # no JSON, or no version in it
+        what, cure = "answers, but not as one of Prefect's does", "Correct the address, which ends in /api"
+    else:
+        ours = version.parse(prefect.__version__)
+        if theirs is None or theirs.major == ours.major:
+            return None
+        what, cure = f"is Prefect {theirs}, and this is {ours}", "Install the same version on both sides"
+    return (
+        f"The Prefect server {where}, which PREFECT_API_URL or the active Prefect profile names, {what}. Nothing was "
+        f"run. {cure}, or unset PREFECT_API_URL (in a profile: prefect config unset PREFECT_API_URL), and the "
+        "command starts a server of its own."
+    )
+
+
+def _version_of_configured() -> version.Version | None:
+    """None of Prefect Cloud, which fits every client."""
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
+        get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE}) as client,
+    ):
+        if client.server_type != ServerType.CLOUD:
+            return version.parse(client.api_version())
+        client.hello()
+        return None
+
+
+def _of_answer(status: int) -> tuple[str, str]:
+    if status in _LOGIN:
+        return (
+            f"asks for a login (answer {status})",
+            "Set PREFECT_API_AUTH_STRING=user:password, or PREFECT_API_KEY for Prefect Cloud, as it has them",
+        )
+    return f"answers {status}, as no Prefect server that works does", "Correct the address, which ends in /api"
