@@ -189,6 +189,22 @@ def test_a_mended_part_stands_for_its_batch_when_the_seal_is_lost(local: LocalSt
     assert len(collect(local)) == 3
 
 
+def test_in_a_copied_store_a_day_that_lost_its_seal_is_whole_once_it_is_sealed_again(local: LocalStore) -> None:
+    put_model(local)
+    put_images(local, "a", "b", "c")
+    lost = put_night(local)
+    local.remove(SEAL)
+    put_images(local, "a", "b", "c")  # the same bytes, of another time and inode
+    local.write(layout.image_key("cloth", DAY, "a"), b"another picture")
+    put_night(local)
+    assert [one.whole.plan for one in garbage.look(local).kept if one.whole] == [lost.plan]
+    put_images(local, "a")
+    put_night(local, only=["a"])
+    assert garbage.look(local).kept == ()
+    assert lost.plan.manifest in {one.key for one in collect(local)}
+    assert not [one for one in verify(local, local, Scope(deep=True)).findings if one.wrong]
+
+
 def test_a_whole_plan_whose_images_another_has_sealed_goes(local: LocalStore) -> None:
     put_model(local)
     put_images(local, "a", "b", "c")
