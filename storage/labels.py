@@ -154,9 +154,9 @@ def read_labels(store: Store, category: str, *, unread: Unread | None = None) ->
     """Each labelled image's label that holds, with SCHEMA's columns, sorted by image_key.
 
     The latest word holds; an image whose latest word is 'unsure' or 'withdrawn' has no label. Labels come from every
-    *.parquet and *.csv right below labels/<category>/, see `read_label_file`. Of two labels of the same time the one
-    in the file whose name sorts last holds. A file that does not read raises StorageError, which names file, row and
-    value of the mistake; if `unread` is given it is told instead, and the other files count.
+    *.parquet, *.csv and *.tsv right below labels/<category>/, see `read_label_file`. Of two labels of the same time
+    the one in the file whose name sorts last holds. A file that does not read raises StorageError, which names file,
+    row and value of the mistake; if `unread` is given it is told instead, and the other files count.
     """
     latest = {label.image_key: label for label in _in_time(store, category, unread)}
     held = [latest[key] for key in sorted(latest) if latest[key].label in DECIDED]
@@ -225,7 +225,7 @@ def label_files(store: Store, category: str) -> list[ObjectInfo]:
 
 
 def _is_label_file(name: str) -> bool:
-    return name.lower().endswith((".parquet", ".csv"))
+    return name.lower().endswith((".parquet", ".csv", ".tsv"))
 
 
 def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
@@ -258,7 +258,7 @@ def _stated(store: Store, info: ObjectInfo) -> list[Label]:
 def said_in(data: bytes, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it stands, values by Label's fields; None where the file says nothing) of each label of a file.
 
-    `address` names the file in messages, and its suffix tells whether the bytes are Parquet or CSV. StorageError as
+    `address` names the file in messages, and its suffix tells whether the bytes are Parquet or text. StorageError as
     for `read_labels`.
     """
     rows = parquet_rows if address.lower().endswith(".parquet") else csv_rows

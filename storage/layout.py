@@ -1,7 +1,7 @@
 """Every key of a store, made in one place.
 
     images/<category>/<run_date>/<name>
-    labels/<category>/<name>.parquet | .csv             masks below labels/<category>/masks/
+    labels/<category>/<name>.parquet | .csv | .tsv      masks below labels/<category>/masks/
     labels/<category>/review-<reviewer>-<day>.parquet   what was said on the review page, appended to
     manifests/run_date=<d>/category=<c>/<plan digest>.parquet
     maps/<category>/<run_date>/<model version>/<plan digest>.zarr

@@ -18,7 +18,7 @@ from rd_core.model import ReverseDistillation, default_device
 from rd_core.precision import is_quick
 from rd_core.threshold import Threshold
 from rd_core.training_state import Resumption
-from storage import models
+from storage import labels, layout, models
 from storage.filesystem import Store, open_store
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.preprocessing import PREPROCESSING_VERSION
@@ -104,6 +104,12 @@ class FittedModel:
     """which labelled normals were not used and why, in a sentence; None if all were"""
 
 
+def _unread(store: Store, category: str) -> str:
+    prefix = layout.labels_prefix(category)
+    keys = [key for key in labels.unread_label_keys(store) if key.startswith(prefix)]
+    return f"{keys[0]} is no label file: bring it in with rd-inspect labels." if keys else ""
+
+
 @task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def fit_model(
     store_uri: str, images_uri: str, request: TrainingRequest, *, run_id: str, now: datetime, promote: bool
@@ -119,8 +125,8 @@ def fit_model(
     if not normals.keys:
         raise NoNormals(
             f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
-            f"trained. {normals.left_out or ''} Label some: rd-inspect import FOLDER --category {request.category} "
-            "--run-date DATE"
+            f"trained. {normals.left_out or _unread(store, request.category)} Label some: rd-inspect import FOLDER "
+            f"--category {request.category} --run-date DATE"
         )
     try:
         split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)

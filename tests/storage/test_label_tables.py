@@ -263,6 +263,8 @@ def test_litter_is_no_label_file(local: LocalStore) -> None:
         local.write(f"labels/{litter}", b"\0\xff")
     assert labels.list_label_categories(local) == ["c"]
     assert len(read_labels(local, "c")) == 1
+    local.write("labels/c/more.tsv", b"image_key\tlabel\n2\tnormal\n")
+    assert len(read_labels(local, "c")) == 2
     local.write("labels/c/export.json", b"[]")
     local.write("labels/x.csv", b"image_key,label\n1,normal\n")
     assert labels.unread_label_keys(local) == ["labels/My things/x.csv", "labels/c/export.json", "labels/x.csv"]

@@ -227,7 +227,8 @@ def test_a_state_that_cannot_be_kept_costs_no_training(
 
 def test_no_normals_is_told_with_the_cure(store: Store) -> None:
     put_images(store, "cloth", ["a.png"])
-    with pytest.raises(NoNormals, match="rd-inspect import"):
+    store.write("labels/cloth/export.json", b"[]")
+    with pytest.raises(NoNormals, match=r"labels/cloth/export\.json is no label file.*rd-inspect import"):
         fit(store)
 
 
