@@ -42,9 +42,30 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
     `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
     as torch threads, so that one model trains on the whole machine.
     """
-    if settings.plant.dask_address:
-        yield settings.plant.dask_address
-        return
+    with _quiet():
+        if settings.plant.dask_address:
+            yield settings.plant.dask_address
+        else:
+            with _embedded(settings, most_workers) as address:
+                yield address
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask tells every connection and every worker of its own, as INFO, and Prefect's log shows it. Its warnings
+    stay; whoever has configured Dask's logging gets what that says."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    if dask.config.get("logging", None) is None:
+        logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _embedded(settings: Settings, most_workers: int | None) -> Iterator[str]:
     cores = settings.plant.workers or dask.system.cpu_count()
     workers = max(1, min(cores, most_workers or cores))
     worker_start.begin_imports()

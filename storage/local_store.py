@@ -38,6 +38,11 @@ from storage.records import ObjectInfo
 from storage.store import RESERVED, Store, refuse_unsafe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (
+    (time - _EPOCH) // timedelta(microseconds=1)
+    for time in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+)
+"""microseconds: what Python can tell in every time zone; a file's time may be any, as a camera's clock was"""
 _READ_ATTEMPTS = 5
 _LOCK = f"{RESERVED}lock"
 _OF_ZARR = re.compile(r"\.[0-9a-f]{32}\.partial$")
@@ -327,5 +332,5 @@ def _etag(found: os.stat_result) -> str:
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
-    modified = _EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
+    modified = _EPOCH + timedelta(microseconds=min(max(found.st_mtime_ns // 1000, _FIRST), _LAST))
     return ObjectInfo(key, _etag(found), found.st_size, modified)

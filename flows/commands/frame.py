@@ -3,6 +3,7 @@
 Heavy packages are imported inside the functions, so that --help answers at once.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,5 +147,20 @@ def command_server(verbose: bool, dask_address: str | None = None) -> Iterator[N
 
     if not dask_address:
         begin_imports()
+    logger = logging.getLogger("prefect.flow_runs")
     with prefect_server():
-        yield
+        logger.addFilter(_without_traceback_of_ours)
+        try:
+            yield
+        finally:
+            logger.removeFilter(_without_traceback_of_ours)
+
+
+def _without_traceback_of_ours(record: logging.LogRecord) -> bool:
+    """A filter of logs: an error whose message says all is told without the lines of code that led to it."""
+    from flows.failures import exit_code_of
+
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, Exception) and exit_code_of(error) is not None:
+        record.exc_info = None
+    return True

@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.commands.frame import _without_traceback_of_ours
+from flows.run_failed import RunFailed
+from flows.settings import SettingsError
 from storage.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model
 from tests.object_stores import SECRET_KEY, Bucket
@@ -158,9 +162,19 @@ def test_wrong_credentials_exit_with_2_and_show_no_secret(
     assert os.environ["AWS_ACCESS_KEY_ID"] not in said
 
 
+@pytest.mark.parametrize(
+    ("error", "kept"), [(RunFailed("no model"), False), (SettingsError("alfa"), False), (ZeroDivisionError(), True)]
+)
+def test_the_log_has_lines_of_code_for_bugs_alone(error: Exception, kept: bool) -> None:
+    record = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 1, "", (), (type(error), error, None))
+    assert _without_traceback_of_ours(record)
+    assert bool(record.exc_info) == kept
+
+
 def test_a_failed_run_exits_with_1_and_says_what_to_run(store: Store, scheduler: str) -> None:
     put_images(store, "cloth", ["a.png"])
     said = call("inspect", "--run-date", str(DAY), "--store", store.uri, "--dask-address", scheduler, code=1)
+    assert "Traceback" not in said
     assert "rd-inspect train --category cloth" in flat(said)
     assert "no champion" in flat(said)
     assert "Report:" in said

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import os
 import resource
 import socket
@@ -9,6 +10,7 @@ import ssl
 import sys
 from typing import Any
 
+import dask
 import psutil
 import pytest
 import torch
@@ -29,9 +31,15 @@ def settings(**plant: object) -> Settings:
     return Settings(store=".", plant=PlantSettings(**plant), defaults=CategorySettings(), categories={})
 
 
-def test_a_running_cluster_is_used_by_its_address() -> None:
+def test_a_running_cluster_is_used_by_its_address_and_dask_tells_warnings_alone_meanwhile() -> None:
+    logger = logging.getLogger("distributed.core")
+    told = logger.isEnabledFor(logging.INFO)
     with dask_cluster(settings(dask_address="tcp://10.0.0.1:8786")) as address:
         assert address == "tcp://10.0.0.1:8786"
+        assert (logger.isEnabledFor(logging.INFO), logger.isEnabledFor(logging.WARNING)) == (False, True)
+    assert logger.isEnabledFor(logging.INFO) == told
+    with dask.config.set({"logging": {}}), dask_cluster(settings(dask_address="tcp://10.0.0.1:8786")):
+        assert logger.isEnabledFor(logging.INFO) == told
 
 
 @pytest.mark.parametrize(

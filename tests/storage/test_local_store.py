@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,28 @@ def test_times_of_change_are_finer_than_the_kernels(local: LocalStore, monkeypat
     monkeypatch.setattr(time, "time_ns", lambda: 1_772_424_000_123_456_789)
     local.write("k", b"1")
     assert (local.root / "k").stat().st_mtime_ns == 1_772_424_000_123_456_789
+
+
+@pytest.mark.parametrize(
+    ("year", "tells"), [(1, 1), (1899, 1899), (1969, 1969), (2263, 2263), (9999, 9999), (30_000, 9999), (-5, 1)]
+)
+def test_a_file_of_any_time_is_listed_and_its_time_can_be_told_everywhere(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, year: int, tells: int
+) -> None:
+    """File systems differ in the times they keep, hence no os.utime."""
+    local.write("images/cloth/a.png", b"")
+
+    class Absurd:
+        def __init__(self, found: os.stat_result) -> None:
+            self.st_mtime_ns = (year - 1970) * 31_556_952 * 10**9
+            self.st_size, self.st_ino, self.st_mode = found.st_size, found.st_ino, found.st_mode
+
+    real = local_store._info
+    monkeypatch.setattr(local_store, "_info", lambda key, found: real(key, Absurd(found)))  # type: ignore[arg-type]
+    (info,) = local.list("images/")
+    assert abs(info.modified.year - tells) <= 1
+    for hours in (-14, 14):
+        assert info.modified.astimezone(timezone(timedelta(hours=hours)))
 
 
 def test_bytes_that_change_while_they_are_read(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,12 @@ def publish(store: Store, partition: Partition, images: list[ObjectInfo], **chan
 
 def test_a_plan_is_read_as_published(local: LocalStore, partition: Partition, images: list[ObjectInfo]) -> None:
     odd = replace(images[0], key="images/cloth/2026-03-02/ü 'x'\n.png", modified=NOW)
-    plan = publish(local, partition, [*images, odd])
+    old = replace(images[0], key="images/cloth/2026-03-02/v", modified=datetime(1, 1, 2, tzinfo=UTC))
+    new = replace(images[0], key="images/cloth/2026-03-02/w", modified=datetime(9999, 12, 30, tzinfo=UTC))
+    plan = publish(local, partition, [*images, odd, old, new])
     assert read_plan(local, plan.manifest) == plan
-    assert read_manifest(local, plan.manifest) == sorted([*images, odd], key=lambda image: image.key)
-    assert (plan.images, plan.batch_size, plan.run_id, plan.planned_at) == (11, 4, "run-1", NOW)
+    assert read_manifest(local, plan.manifest) == sorted([*images, odd, old, new], key=lambda image: image.key)
+    assert (plan.images, plan.batch_size, plan.run_id, plan.planned_at) == (13, 4, "run-1", NOW)
     assert plan.manifest == f"manifests/run_date=2026-03-02/category=cloth/{plan.digest}.parquet"
     assert plan.map_store == f"maps/cloth/2026-03-02/v1/{plan.digest}.zarr"
     assert len(plan.digest) == 16
