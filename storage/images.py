@@ -219,8 +219,9 @@ def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
             f"a JPEG of {scans} scans, each of which goes over every pixel again; more than {_MOST_SCANS} are not "
             "decoded, since it would take minutes. Save it as baseline or PNG"
         )
-    # So much as is missing may lie there as zeros: a copy made room for the file, and was cut off.
-    if scans and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    # What is missing may lie there as zeros: a copy made room for the file, and was cut off. Behind a whole picture
+    # anything may follow, such as a telephone's film.
+    if scans and data.find(_JPEG_END, _first_scan(data)) < 0:
         raise UnreadableImage("a JPEG without its end mark: it was cut off. Copy it again")
     tags = getattr(image, "tag_v2", {})
     width, length = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
@@ -229,6 +230,14 @@ def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
             f"a TIFF in tiles of {width} x {length} pixels, and a tile is decoded whole: more than the "
             f"{max_pixels:,} pixels allowed. Save it in smaller tiles or in strips"
         )
+
+
+def _first_scan(data: bytes) -> int:
+    """Where the first scan of a JPEG's own picture begins; its preview within the metadata has scans too."""
+    at = 2
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] != _JPEG_SCAN:
+        at += 1 if data[at + 1 : at + 2] == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at if data[at : at + 2] == _JPEG_SCAN else 0
 
 
 def _refuse_misread(image: Image.Image, raw_modes: list[str]) -> None:

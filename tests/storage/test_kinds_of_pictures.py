@@ -60,8 +60,10 @@ def pages(first: Image.Image, *others: Image.Image, **options: Any) -> bytes:
     return encoded(first, "TIFF", save_all=True, append_images=others, **options)
 
 
+GREY_JPEG = encoded(Image.fromarray(FLAT[:, :, 0]), "JPEG", quality=95)
 NOISE = encoded(Image.fromarray(DRAW.integers(0, 256, (80, 80, 3), dtype=np.uint8)), "JPEG", quality=95)
 UNFINISHED = NOISE[: len(NOISE) // 2] + bytes(len(NOISE))
+PREVIEWED = UNFINISHED[:2] + b"\xff\xe1" + (len(GREY_JPEG) + 8).to_bytes(2) + b"Exif\0\0" + GREY_JPEG + UNFINISHED[2:]
 TWELVE = DRAW.integers(0, 4096, (6, 7))
 FOUR = DRAW.integers(0, 16, (6, 7))
 SMALL = {256: 7, 257: 6, 259: 1, 277: 1, 278: 6}
@@ -97,6 +99,7 @@ TAKEN: list[tuple[str, bytes, dict[str, float], np.ndarray]] = [
     ("CMYK of a JPEG", encoded(in_mode("CMYK"), "JPEG", quality=95), {}, FLAT),
     ("YCbCr, not compressed", ycbcr(t530=(1, 1)), {}, FLAT),
     ("YCbCr, compressed", ycbcr(t530=(1, 1), packed=True), {}, FLAT),
+    ("JPEG, a film behind it", GREY_JPEG + b"\0\0\0\x18ftypmp42\xff\xda" + bytes(99), {}, FLAT[:, :, 0]),
     ("LAB", lab(), {}, FLAT),
     ("a colour table", tiff_of(RGB[:, :, 0], 3, t320=tuple(v * 257 for v in [*range(256)] * 3)), {}, RGB[:, :, 0]),
     ("BMP, an alpha of nothing", bmp_with_alpha(four(RGB, 0)), {}, RGB),
@@ -162,6 +165,7 @@ REFUSED: list[tuple[str, bytes, str]] = [
     ("colours without a table", png_file(8, 3, [b"\0\1\2"], 3), "a colour table of 0"),
     ("a table of one colour", png_file(8, 3, [b"\0\1\2"], 3, (b"PLTE", bytes(9))), "3 different values one colour"),
     ("a JPEG that ends in zeros, not in its end mark", UNFINISHED, "without its end mark: it was cut off"),
+    ("the same, with a whole preview", PREVIEWED, "without its end mark: it was cut off"),
     ("BMP of 10 bits a colour",
      bmp_with_alpha(four(RGB, 0)).replace(b"\0\0\xff\0\0\xff\0\0", b"\0\0\xf0\3\0\xff\0\0"),
      "BMP of a kind that is not taken.*bitfields"),
