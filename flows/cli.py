@@ -269,6 +269,8 @@ def query(
     writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as null.
     csv: lists and structs as JSON, bytes in hex, nothing for NULL.
 
+    A label file or a seal that does not read is named, and the answer is without it; exit code 1 if it was a seal.
+
     Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
     """
     with plain_errors():

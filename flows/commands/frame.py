@@ -125,6 +125,8 @@ def plain_errors() -> Iterator[None]:
 
     try:
         yield
+    except (typer.Exit, typer.BadParameter):
+        raise  # of our own: to look for their kind would import the networks
     except Exception as e:
         code = exit_code_of(e)
         if code is None:

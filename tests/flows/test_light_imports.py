@@ -6,7 +6,15 @@ import sys
 
 CODE = """
 import json, sys
+import typer
+from flows.commands.frame import plain_errors
 import flows.inspection, flows.backfill, flows.drift, flows.evaluation, flows.tables.plant
+for own in (typer.Exit(1), typer.BadParameter("x")):  # an ending with its own code is no error to look up
+    try:
+        with plain_errors():
+            raise own
+    except (typer.Exit, typer.BadParameter) as e:
+        assert e is own
 json.dump(sorted({"torch", "torchvision", "timm", "openvino"} & set(sys.modules)), sys.stdout)
 """
 
