@@ -3,13 +3,14 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from storage import labels, layout
 from storage.annotators import identity
-from storage.errors import StorageError
+from storage.errors import StorageError, UnreadableImage
+from storage.images import decode_mask
 from storage.known_images import KnownImages, Names, UnusableLabels
 from storage.label_studio import Annotation, Export, read_export
 from storage.label_times import refuse_impossible
@@ -96,7 +97,7 @@ def import_labels(
     else:
         earlier = _earlier_versions(store, category, name)
         found, outvoted = _table_labels(data, file_name, now, known, history, earlier, purpose, purposes)
-        found = _with_masks(store, category, found)
+        found = _with_masks(store, category, found, {label.mask_key for label in history})
     brought = any(info.key.endswith(name[-_DIGEST:] + ".parquet") for info in labels.label_files(store, category))
     said = {_word(label) for label in history}
     new = [] if brought else [label for label in dict.fromkeys(found) if _word(label) not in said]
@@ -230,8 +231,8 @@ def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], no
     return replace(label, labelled_at=labels.moment_after(words, now))
 
 
-def _with_masks(store: Store, category: str, found: Sequence[Label]) -> list[Label]:
-    """The labels with the keys of their masks as the store has them."""
+def _with_masks(store: Store, category: str, found: Sequence[Label], known: Collection[str | None]) -> list[Label]:
+    """The labels with the keys of their masks as the store has them; all but the `known` ones are read once."""
     if not any(label.mask_key for label in found):
         return list(found)
     names = Names(info.key for info in store.list(layout.labels_prefix(category)))
@@ -242,6 +243,13 @@ def _with_masks(store: Store, category: str, found: Sequence[Label]) -> list[Lab
             f"the mask {min(missing)!r} is not in the store ({len(missing)} are missing), so no label was written. "
             f"Put masks below {layout.labels_prefix(category)}masks/ first, or leave mask_key empty."
         )
+    for key in sorted({keys[0] for keys in there.values()}.difference(known)):
+        try:
+            decode_mask(store.read(key))
+        except UnreadableImage as e:
+            raise UnusableLabels(
+                f"the mask {key!r} cannot be read: {e}. No label was written. Correct it, or leave mask_key empty."
+            ) from e
     return [replace(label, mask_key=there[label.mask_key][0]) if label.mask_key else label for label in found]
 
 

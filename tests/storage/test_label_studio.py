@@ -474,6 +474,12 @@ def test_two_words_of_one_person_at_one_time_are_refused(plant: LocalStore) -> N
         bring(plant, kinds.encode(), "y.csv")
 
 
+def test_a_mask_that_does_not_read_is_refused(plant: LocalStore) -> None:
+    plant.write("labels/c/masks/m.png", b"no picture")
+    with pytest.raises(UnusableLabels, match=r"masks/m\.png' cannot be read: a text and no picture"):
+        bring(plant, f"image_key,label,mask_key\n{KEY},anomalous,labels/c/masks/m.png\n".encode(), "x.csv")
+
+
 def test_a_region_of_a_good_place_is_no_defect() -> None:
     with pytest.raises(NotAnExport, match="says normal and a region of a defect"):
         read(task(annotation(region("rectangle", "OK", x=1, y=1, width=9, height=9), BOX)))
