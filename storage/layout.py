@@ -244,8 +244,7 @@ def golden_scores_key(run_date: date, category: str, version: str) -> str:
 
 def seal_partition(key: str) -> tuple[str, date, str] | None:
     """(category, production day, model version) that the seal of this key is of; None if it is no seal's key."""
-    found = _SEAL.fullmatch(key)
-    return (found["category"], date.fromisoformat(found["day"]), found["version"]) if found else None
+    return _with_day(_SEAL.fullmatch(key), "version")
 
 
 def production_day(key: str) -> date | None:
@@ -265,20 +264,17 @@ def retraining_prefix(run_date: date, category: str, run_id: str) -> str:
 
 def manifest_partition(key: str) -> tuple[str, date, str] | None:
     """(category, production day, plan digest) of the manifest of this key; None if it is no manifest's key."""
-    found = _MANIFEST.fullmatch(key)
-    return (found["category"], date.fromisoformat(found["day"]), found["digest"]) if found else None
+    return _with_day(_MANIFEST.fullmatch(key), "digest")
 
 
 def part_partition(key: str) -> tuple[str, date, str] | None:
     """(category, production day, model version) that the Parquet part of this key is of; None if it is no part's."""
-    found = _PART.fullmatch(key)
-    return (found["category"], date.fromisoformat(found["day"]), found["version"]) if found else None
+    return _with_day(_PART.fullmatch(key), "version")
 
 
 def map_partition(key: str) -> tuple[str, date, str] | None:
     """(category, production day, map store) of an object within a map store; None if it is in none."""
-    found = _IN_MAPS.fullmatch(key)
-    return (found["category"], date.fromisoformat(found["day"]), found["store"]) if found else None
+    return _with_day(_IN_MAPS.fullmatch(key), "store")
 
 
 def expired_maps_key(map_store: str) -> str:
@@ -306,6 +302,12 @@ def days_below(before: str, first: date, last: date) -> list[str]:
 
 def manifests_root() -> str:
     return f"{MANIFESTS}/"
+
+
+def _with_day(found: re.Match[str] | None, group: str) -> tuple[str, date, str] | None:
+    """(category, production day, what `group` matched); None too for digits that are no day, such as 2026-02-30."""
+    day = day_named(found["day"]) if found else None
+    return (found["category"], day, found[group]) if found and day else None
 
 
 def day_named(name: str) -> date | None:

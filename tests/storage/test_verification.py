@@ -420,6 +420,14 @@ def test_what_lies_among_the_seals_is_told_and_no_reader_takes_it_for_one(local:
     assert run_query(local, "SELECT count(*) n FROM latest").to_pylist() == [{"n": 5}]
 
 
+def test_digits_that_are_no_day_are_the_name_of_nothing(local: LocalStore, night: Night) -> None:
+    for key in (layout.seal_key("cloth", DAY, "v1"), night.plan.manifest, night.parts[0].key, night.plan.map_store):
+        local.write(key.replace("2026-03-02", "2026-02-30") + "/zarr.json" * (key == night.plan.map_store), b"x")
+    assert [one.what for one in wrong(local)] == ["lies among the seals and is none"]
+    assert not garbage.find_leftovers(local)
+    assert merge_days(local, now=NOW).days == 1
+
+
 def test_what_lies_beside_a_shard_is_no_shard(local: LocalStore, night: Night) -> None:
     local.write(f"{anomaly_maps.shard_key(night.plan.map_store, 0).rpartition('/')[0]}/copy", b"x")
     assert not wrong(local)
