@@ -9,6 +9,7 @@ A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (st
 lower case are the same. A place that does not say whether its parts are good is named, never guessed.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,13 +26,19 @@ _NEGATIONS = frozenset({"no", "non", "not", "without", "free"})
 _NO_PICTURES = frozenset(
     {"gt", "mask", "masks", "ground truth", "xyz", "depth", "label", "labels", "annotation", "annotations"}
 )
-_NO_KIND = _NO_PICTURES | {
-    "all", "bon", "bueno", "buono", "clean", "correct", "extra", "flawless", "golden", "gut", "healthy", "image",
-    "images", "img", "imgs", "intact", "io", "misc", "mixed", "neg", "negative", "new", "nio", "other", "others",
-    "perfect", "pos", "positive", "reference", "rgb", "test", "todo", "train", "unclassified", "unknown", "unlabeled",
+_PERHAPS_GOOD = frozenset({
+    "bien", "bon", "bonne", "bueno", "buono", "clean", "conform", "conforme", "correct", "correcto", "flawless",
+    "goed", "golden", "gut", "gute", "gutteile", "healthy", "intact", "io", "perfect", "годен", "норма", "合格",
+    "正常", "良品", "양품", "정상",
+})  # fmt: skip
+_NO_KIND = _NO_PICTURES | _PERHAPS_GOOD | {
+    "all", "extra", "image", "images", "img", "imgs", "misc", "mixed", "neg", "negative", "new", "nio", "other",
+    "others", "pos", "positive", "reference", "rgb", "test", "todo", "train", "unclassified", "unknown", "unlabeled",
     "unlabelled", "unsorted", "val", "valid", "validation",
 }  # fmt: skip
 """names that are of no kind of defect; whether such a folder holds good parts only its owner knows"""
+_IN_ORDER = re.compile(r"\b(?:(n) )?i o\b")
+"""i.O. and n.i.O.: how German plants write good and bad"""
 
 
 class NotAnImageFolder(Exception):
@@ -169,9 +176,10 @@ def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
     plain = plain_choice(folder)
     if plain in known:
         return known[plain]
-    words = {word.rstrip("0123456789") for word in plain.split()} - {""}
+    spelled = _IN_ORDER.sub(lambda found: f"{found[1] or ''}io", plain)
+    words = {word.rstrip("0123456789") for word in spelled.split()} - {""}
     undone = bool(words & _NEGATIONS) and any(word in _ANOMALOUS or word.rstrip("s") in _ANOMALOUS for word in words)
-    if not words or words <= _NO_KIND or words & _NORMAL or undone:
+    if not words or words <= _NO_KIND or words & (_NORMAL | _PERHAPS_GOOD) or undone:
         return None
     return "anomalous"
 

@@ -46,7 +46,8 @@ def test_any_other_name_is_a_kind_of_defect(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ok_front", "not good enough", "good2", "0", "01", "unknown", "extra", "validation", "negative", "masks",
+    ["i.O.", "N.I.O.", "IO-Teile", "良品", "gute Teile",
+     "ok_front", "not good enough", "good2", "0", "01", "unknown", "extra", "validation", "negative", "masks",
      "no defects", "non_defective", "__"],
 )  # fmt: skip
 def test_a_name_that_may_mean_either_is_told_and_not_guessed(tmp_path: Path, name: str) -> None:
