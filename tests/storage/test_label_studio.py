@@ -501,5 +501,5 @@ def test_the_command(plant: LocalStore, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, [*call, "--word", "Kratzer"]).exit_code == 2
     done = CliRunner().invoke(app, [*call, "--word", "Kratzer=anomalous", "--purpose", "evaluation"])
     assert done.exit_code == 0
-    assert "1 anomalous by 1 people, 0 masks; 1 cancelled or empty" in done.output
+    assert "1 anomalous by 1 person, 0 masks; 1 cancelled or empty" in done.output
     assert [row["purpose"] for row in read_labels(plant, "c").to_pylist()] == ["evaluation"]
