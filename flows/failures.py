@@ -27,6 +27,15 @@ _WRONG_USE = (
 )
 
 
+OF_TASKS = {
+    "tasks.preprocessing.OtherPreprocessing": RUN_FAILED,
+    "tasks.training.fit_model.NoNormals": WRONG_USE,
+    "tasks.image_folder.NotAnImageFolder": WRONG_USE,
+    "tasks.import_folder.ImportRefused": WRONG_USE,
+}
+"""exit codes of the errors of tasks"""
+
+
 def exit_code_of(error: Exception) -> int | None:
     """1 or 2 for errors whose message an operator can act on, None for a bug."""
     if isinstance(error, _WRONG_USE):
@@ -37,12 +46,7 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def _of_tasks(error: Exception) -> int | None:
-    """Imported only here: these modules bring Prefect and the networks, seconds that most errors need not pay."""
-    from tasks.image_folder import NotAnImageFolder
-    from tasks.import_folder import ImportRefused
-    from tasks.preprocessing import OtherPreprocessing
-    from tasks.training.fit_model import NoNormals
-
-    if isinstance(error, OtherPreprocessing):
-        return RUN_FAILED
-    return WRONG_USE if isinstance(error, (NoNormals, NotAnImageFolder, ImportRefused)) else None
+    """By name: these modules bring Prefect and the networks, seconds that most errors need not pay. Imported while an
+    error is handled, they also keep it, and all that its frames hold, until Python ends, where DuckDB complains."""
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return next((code for name, code in OF_TASKS.items() if name in names), None)

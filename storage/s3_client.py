@@ -6,6 +6,8 @@ import io
 import os
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import botocore.session
 from botocore.config import Config
@@ -35,14 +37,16 @@ def filesystem(*, asynchronous: bool) -> Any:
 
 @cache
 def _client(_settings: str) -> Any:
-    return botocore.session.get_session().create_client("s3", config=Config(**_LIMITS))
+    begun = _begun({})
+    past = _past_proxies(begun) if getproxies() else {}
+    return _begun(past) if past else begun
 
 
 @cache
 def _filesystem(_settings: str, asynchronous: bool) -> Any:
     files = S3FileSystem(
         asynchronous=asynchronous,
-        config_kwargs=dict(_LIMITS),
+        config_kwargs={**_LIMITS, **_past_proxies(_client(_settings))},
         use_listings_cache=False,
         # Its own cache goes by arguments alone: it would hand out the credentials of earlier settings.
         skip_instance_cache=True,
@@ -51,6 +55,17 @@ def _filesystem(_settings: str, asynchronous: bool) -> Any:
         # s3fs closes only what it opened in its own loop; zarr's loop ends right after this.
         atexit.register(_close, files)
     return files
+
+
+def _begun(more: dict[str, Any]) -> Any:
+    return botocore.session.get_session().create_client("s3", config=Config(**_LIMITS, **more))
+
+
+def _past_proxies(client: Any) -> dict[str, Any]:
+    """What makes a client leave the proxies of a plant's network alone, if its server is on this machine: a proxy
+    would look for it on its own."""
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    return {"proxies": {}} if host in {"localhost", "::1"} or host.startswith("127.") else {}
 
 
 def _close(files: Any) -> None:

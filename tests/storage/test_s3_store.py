@@ -92,6 +92,21 @@ def test_connections_have_time_limits_and_retries(store: S3Store) -> None:
     assert remote.dircache.use_listings_cache is False
 
 
+@pytest.mark.parametrize(("endpoint", "proxied"), [("http://127.0.0.1:9000", False), ("http://s3.plant", True)])
+def test_a_server_on_this_machine_is_reached_past_the_plants_proxies(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, proxied: bool
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**aws_settings(endpoint), "http_proxy": "http://proxy.plant:3128"}.items():
+        monkeypatch.setenv(name, value)
+    store = open_store("s3://bucket")
+    assert isinstance(store, S3Store)
+    session = store._client._endpoint.http_session
+    assert bool(session._proxy_config.proxy_url_for(endpoint)) == proxied
+    assert ("proxies" in store.filesystem.config_kwargs) != proxied
+
+
 def test_stores_of_the_same_settings_share_connections(
     store: S3Store, moto_s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
