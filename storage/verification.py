@@ -120,8 +120,8 @@ def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
     for info in store.list(layout.seals_prefix()):
         of = layout.seal_partition(info.key)
         if of is None:
-            lost = "nothing is read of it, and gc leaves all of that day of its category"
             among = info.key.count("/") > layout.seals_prefix().count("/") + 1
+            lost = f"nothing is read of it{', and gc leaves all of that day of its category' if among else ''}"
             findings.append(Finding("lies among the seals and is none", info.key, lost, "Move it away.", wrong=among))
             continue
         if not scope.covers(of[0], of[1]):
