@@ -43,11 +43,7 @@ def _version(
 ) -> Iterator[Finding]:
     named = f"{days} sealed days name it" if days else "no sealed day names it"
     consequence = f"{named}; " + ("it is in force: no night of it is scored" if in_force else "it cannot score again")
-    until = (
-        f" Until then: rd-inspect rollback --category {quote(category)} --store {quote(store.uri)}"
-        if in_force
-        else ""
-    )
+    until = f" Until then: {_instead(store, category)}" if in_force else ""
     card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
     try:
         card = models.read_card(store, category, version)
@@ -71,6 +67,14 @@ def _version(
     if why:
         cure = f"Restore the file of SHA-256 {card.get('weights_sha256')} from a copy.{until}"
         yield Finding(f"weights are damaged: {why}", weights_key, consequence, cure)
+
+
+def _instead(store: Store, category: str) -> str:
+    """The command that puts another version in force."""
+    where = f"--category {quote(category)} --store {quote(store.uri)}"
+    if models.version_before(store, category) is None:
+        return f"rd-inspect train --promote {where}"
+    return f"rd-inspect rollback {where}"
 
 
 def _why_weights_are_wrong(store: Store, category: str, version: str, promised: object, *, deep: bool) -> str | None:

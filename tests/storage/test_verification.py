@@ -142,6 +142,7 @@ def wrong_shape(store: Store, night: Night) -> None:
 
 Damage = Callable[[Store, Night], object]
 MEND = "rd-inspect backfill --from 2026-03-02 --to 2026-03-02 --category cloth --model v1"
+AGAIN = "rd-inspect train --promote"
 CASES: dict[str, tuple[Damage, str, str, bool]] = {
     "part gone": (lambda s, n: s.remove(n.parts[1].key), "no such object", "--mend", False),
     "part cut": (lambda s, n: cut(s, n.parts[0].key), "part is damaged", "--mend", False),
@@ -195,17 +196,17 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
         lambda s, n: reseal(s, lambda seal: seal.update(schema_version=2)), "format 2", MEND, False,
     ),
     "card edited": (
-        lambda s, n: edit(s, layout.card_key("cloth", "v1"), b"2.0", b"2.5"), "edited or damaged", "rollback", False,
+        lambda s, n: edit(s, layout.card_key("cloth", "v1"), b"2.0", b"2.5"), "edited or damaged", AGAIN, False,
     ),
     "decision edited": (edited_decision, "decision is damaged", "copy", False),
-    "card gone": (lambda s, n: s.remove(layout.card_key("cloth", "v1")), "model card is gone", "rollback", False),
-    "weights gone": (lambda s, n: s.remove(layout.weights_key("cloth", "v1")), "they are gone", "rollback", False),
-    "weights cut": (lambda s, n: cut(s, layout.weights_key("cloth", "v1")), "the card promises", "rollback", False),
-    "weights flipped": (lambda s, n: flip(s, layout.weights_key("cloth", "v1")), "SHA-256", "rollback", True),
+    "card gone": (lambda s, n: s.remove(layout.card_key("cloth", "v1")), "model card is gone", AGAIN, False),
+    "weights gone": (lambda s, n: s.remove(layout.weights_key("cloth", "v1")), "they are gone", AGAIN, False),
+    "weights cut": (lambda s, n: cut(s, layout.weights_key("cloth", "v1")), "the card promises", AGAIN, False),
+    "weights flipped": (lambda s, n: flip(s, layout.weights_key("cloth", "v1")), "SHA-256", AGAIN, True),
     "pointer cut": (lambda s, n: cut(s, layout.champion_key("cloth")), "champion pointer", "promote", False),
     "pointer to nothing": (
         lambda s, n: rewritten(s, layout.champion_key("cloth"), lambda pointer: pointer.update(version="v0")),
-        "model card is gone", "rollback", False,
+        "model card is gone", AGAIN, False,
     ),
     "image changed": (
         lambda s, n: s.write(layout.image_key("cloth", DAY, "a"), b"A"), "1 images have changed since v1", MEND,
@@ -426,6 +427,12 @@ def test_digits_that_are_no_day_are_the_name_of_nothing(local: LocalStore, night
     assert [one.what for one in wrong(local)] == ["lies among the seals and is none"]
     assert not garbage.find_leftovers(local)
     assert merge_days(local, now=NOW).days == 1
+
+
+def test_an_earlier_champion_stands_in_for_a_damaged_one(local: LocalStore, night: Night) -> None:
+    put_model(local, version="v2")
+    cut(local, layout.weights_key("cloth", "v2"))
+    assert ["rd-inspect rollback" in one.cure for one in wrong(local)] == [True]
 
 
 def test_what_lies_beside_a_shard_is_no_shard(local: LocalStore, night: Night) -> None:
