@@ -53,7 +53,8 @@ def import_category(
 ) -> Imported:
     """Import `folder` (see tasks.import_folder) into `store`; a local folder that is not there is made.
 
-    `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside storage.label_words.
+    `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside those of
+    storage.label_files.words.
     """
     check_segment(category, "category")
     for segment in prefix.split("/") if prefix else ():

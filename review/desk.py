@@ -13,8 +13,8 @@ from reports.plain_text import shown
 from review.ledger import Ledger, NotSaid
 from review.pictures import ImageChanged, Pictures
 from review.sealed_rows import ReviewRow, SealedRows
-from storage.annotators import identity
 from storage.errors import KeyNotFound
+from storage.label_files.annotators import identity
 from storage.labels import Contradiction, Label
 from storage.store import Store
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow
 from storage import labels
-from storage.annotators import identity
 from storage.errors import StorageError
+from storage.label_files.annotators import identity
 from storage.labels import Contradiction, Label
 from storage.records import ObjectInfo
 from storage.store import Store

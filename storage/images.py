@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from storage import layout, tiff_files
+from storage import layout
 from storage.errors import UnreadableImage
-from storage.file_kinds import not_taken
-from storage.grey_levels import LEAST_BRIGHT, GreyKind, GreyLevels, marked, scaled
 from storage.left_out import LeftOut
+from storage.pictures import tiff_files
+from storage.pictures.file_kinds import not_taken
+from storage.pictures.grey_levels import LEAST_BRIGHT, GreyKind, GreyLevels, marked, scaled
 from storage.records import ObjectInfo
 from storage.store import Store
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage import annotators, label_cells, layout, parquet
+from storage import layout, parquet
 from storage.errors import StorageError, StoreNotFound, TransientFault
-from storage.label_csv import csv_headings, csv_rows
-from storage.label_parquet import parquet_headings, parquet_rows
-from storage.label_times import EARLIEST, is_possible, time_of
+from storage.label_files import annotators
+from storage.label_files import cells as label_cells
+from storage.label_files.csv_rows import csv_headings, csv_rows
+from storage.label_files.parquet_rows import parquet_headings, parquet_rows
+from storage.label_files.times import EARLIEST, is_possible, time_of
 from storage.records import ObjectInfo
 from storage.store import Store
 from storage.swap import swap
@@ -232,7 +234,7 @@ def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
     """The labels in one of `label_files`, sorted by time. StorageError as for `read_labels`.
 
     A file needs at least image_key and label; a label without labelled_at counts as made when its file was written,
-    and so does one whose time cannot be true (storage.label_times): one from the future would outvote every
+    and so does one whose time cannot be true (storage.label_files.times): one from the future would outvote every
     correction.
     """
     found = sorted(_stated(store, info), key=lambda label: label.labelled_at)

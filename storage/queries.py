@@ -9,8 +9,8 @@ import pyarrow.dataset as ds
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from storage import labels, scores, seal_rows, seals
-from storage.annotators import spellings
 from storage.errors import QueryError
+from storage.label_files.annotators import spellings
 from storage.merged_days import LATEST_FIRST, read_merged_days
 from storage.questions import Questions
 from storage.store import Store

@@ -24,7 +24,7 @@ from storage.errors import (
 from storage.findings import Finding
 from storage.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.images import list_images
-from storage.label_findings import label_findings
+from storage.label_files.findings import label_findings
 from storage.left_out import LeftOut
 from storage.model_findings import model_findings
 from storage.records import Partition

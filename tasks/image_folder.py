@@ -5,8 +5,8 @@ test/good/<name>                        normal, to judge models by
 test/<kind>/<name>                      anomalous
 ground_truth/<kind>/<stem>_mask.png     where the defect of test/<kind>/<stem>.* is; other namings: tasks.folder_masks
 
-A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.label_words), and upper and
-lower case are the same. A place that does not say whether its parts are good is named, never guessed.
+A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.label_files.words), and upper
+and lower case are the same. A place that does not say whether its parts are good is named, never guessed.
 """
 
 import re
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.label_words import CHOICES, plain_choice
+from storage.label_files.words import CHOICES, plain_choice
 from tasks.folder_files import Remark, list_files, shown
 from tasks.mask_names import marked_stems, without_suffix
 

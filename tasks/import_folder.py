@@ -21,10 +21,10 @@ import numpy as np
 from storage import labels, layout
 from storage.errors import AlreadyExists, StorageError, UnreadableImage
 from storage.filesystem import Store
-from storage.image_headers import displayed_size
 from storage.images import list_images
 from storage.labels import Label
-from storage.masks import mask_png
+from storage.pictures.headers import displayed_size
+from storage.pictures.masks import mask_png
 from storage.records import ObjectInfo
 from tasks.folder_files import Remark, shown
 from tasks.folder_masks import marked_by, with_masks

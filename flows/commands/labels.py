@@ -70,9 +70,9 @@ def import_label_file(
     choices = meanings(word or [])
     with plain_errors():
         from storage.filesystem import open_store
-        from storage.known_images import UnusableLabels
-        from storage.label_import import import_labels
-        from storage.label_regions import NotAnExport
+        from storage.label_files.imports import import_labels
+        from storage.label_files.known_images import UnusableLabels
+        from storage.label_files.regions import NotAnExport
 
         uri = resolved_store(store)
         try:

@@ -5,8 +5,8 @@ import struct
 import pytest
 
 from storage.errors import UnreadableImage
-from storage.file_kinds import kind_of
 from storage.images import decode
+from storage.pictures.file_kinds import kind_of
 from tests.picture_files import box
 
 PAGE = b"\r\n<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"

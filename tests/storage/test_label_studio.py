@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from storage import labels, parquet, rasters
+from storage import labels, parquet
 from storage.filesystem import LocalStore
-from storage.known_images import KnownImages, UnusableLabels
-from storage.label_import import Imported, import_labels
-from storage.label_regions import NotAnExport
-from storage.label_studio import Export, read_export
+from storage.label_files.imports import Imported, import_labels
+from storage.label_files.known_images import KnownImages, UnusableLabels
+from storage.label_files.label_studio import Export, read_export
+from storage.label_files.regions import NotAnExport
 from storage.labels import Label, read_label_history, read_labels, write_labels
+from storage.pictures import rasters
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 KEY = "images/c/2026-03-02/good/1.png"

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import annotators, labels, parquet
+from storage import labels, parquet
 from storage.errors import StorageError
 from storage.filesystem import LocalStore
-from storage.label_findings import label_findings
-from storage.label_parquet import _cells
+from storage.label_files import annotators
+from storage.label_files.findings import label_findings
+from storage.label_files.parquet_rows import _cells
 from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """What people call good and bad parts."""
 
-from storage.label_words import CHOICES, plain_choice
+from storage.label_files.words import CHOICES, plain_choice
 from storage.labels import WORDS
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from storage.errors import StorageError
-from storage.label_cells import REQUIRED, WORDS, column_name, columns_of
+from storage.label_files.cells import REQUIRED, WORDS, column_name, columns_of
 
 _DELIMITERS = ",;\t|"
 _MARKS = (

@@ -8,7 +8,7 @@ from storage import labels, layout
 from storage.errors import AccessDenied, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
 from storage.images import list_images
-from storage.known_images import Names
+from storage.label_files.known_images import Names
 from storage.labels import Label
 from storage.records import ObjectInfo
 from storage.store import Store

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from storage import labels, layout
-from storage.annotators import identity
 from storage.errors import StorageError, UnreadableImage
 from storage.images import decode_mask
-from storage.known_images import KnownImages, Names, UnusableLabels
-from storage.label_studio import Annotation, Export, read_export
-from storage.label_times import refuse_impossible
+from storage.label_files.annotators import identity
+from storage.label_files.known_images import KnownImages, Names, UnusableLabels
+from storage.label_files.label_studio import Annotation, Export, read_export
+from storage.label_files.times import refuse_impossible
 from storage.labels import Label
-from storage.masks import mask_png
+from storage.pictures.masks import mask_png
 from storage.store import Store
 
 SUFFIXES = (".json", ".csv", ".tsv", ".parquet")

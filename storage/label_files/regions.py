@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.errors import StorageError
-from storage.rasters import brush_mask, ellipse_corners, polygon_mask, rectangle_corners
+from storage.pictures.rasters import brush_mask, ellipse_corners, polygon_mask, rectangle_corners
 
 _MOST_PIXELS = 100_000_000
 _FARTHEST = 1e6

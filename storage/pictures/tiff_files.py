@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from storage.errors import UnreadableImage
-from storage.grey_levels import GreyKind
+from storage.pictures.grey_levels import GreyKind
 
 
 class _Form(NamedTuple):

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import annotators
 from storage.errors import StorageError
-from storage.label_cells import WORDS, text_of
-from storage.label_regions import NotAnExport, Results, mask_of, objects_of, sorted_results
-from storage.label_times import refuse_impossible, time_of
-from storage.label_words import CHOICES, plain_choice
+from storage.label_files import annotators
+from storage.label_files.cells import WORDS, text_of
+from storage.label_files.regions import NotAnExport, Results, mask_of, objects_of, sorted_results
+from storage.label_files.times import refuse_impossible, time_of
+from storage.label_files.words import CHOICES, plain_choice
 
 _FIELD = "image"
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from storage import parquet
 from storage.errors import CorruptObject, StorageError
-from storage.label_cells import columns_of
+from storage.label_files.cells import columns_of
 
 _FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
 """how pyarrow tells of text that is none, of times beyond all calendars and of types that it cannot turn over"""

@@ -1,0 +1,1 @@
+"""What bytes of image files are: kinds, levels, headers, and masks."""
