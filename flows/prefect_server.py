@@ -120,9 +120,8 @@ def prefect_server() -> Iterator[str]:
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted, and
     ServerNotUsable of a configured one.
     """
-    # These import Prefect, two seconds, which a command with wrong options does not wait for.
-    from flows import prefect_client  # noqa: PLC0415
-    from flows.configured_server import trouble_with_configured  # noqa: PLC0415
+    from flows import prefect_client  # noqa: PLC0415  # imports Prefect, two seconds, which a command with wrong options does not wait for
+    from flows.configured_server import trouble_with_configured  # noqa: PLC0415  # likewise
 
     configured = prefect_client.configured_url()
     if configured:

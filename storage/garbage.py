@@ -75,13 +75,6 @@ def look(
     )
 
 
-def find_leftovers(
-    store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
-) -> list[Leftover]:
-    """The left-overs of `look`."""
-    return list(look(store, first, last, categories).leftovers)
-
-
 def removable(leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta) -> list[Leftover]:
     """Those of days on which nothing unsealed is younger than `older_than`: a run may be at work on all of it."""
     youngest: dict[tuple[str | None, date | None], datetime] = {}

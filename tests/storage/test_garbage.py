@@ -13,9 +13,9 @@ from storage.errors import AccessDenied
 from storage.filesystem import LocalStore, Store, open_store
 from storage.garbage import (
     find_expired_maps,
-    find_leftovers,
     find_old_temporaries,
     find_old_trainings,
+    look,
     removable,
     remove_leftovers,
 )
@@ -50,7 +50,7 @@ def plant(store: Store) -> set[str]:
 
 
 def collect(store: Store, now: datetime = LATER) -> list[garbage.Leftover]:
-    return removable(find_leftovers(store), now=now, older_than=WEEK)
+    return removable(look(store).leftovers, now=now, older_than=WEEK)
 
 
 def test_what_a_killed_run_left_goes_and_nothing_else(store: Store) -> None:
@@ -226,7 +226,7 @@ def test_where_the_seals_cannot_be_listed_nothing_is_removed(
         return listing(self, prefix, *rest)
 
     monkeypatch.setattr(LocalStore, "_list", refuse)
-    for call in (find_leftovers, lambda store: remove_leftovers(store, found, now=LATER, older_than=WEEK)):
+    for call in (look, lambda store: remove_leftovers(store, found, now=LATER, older_than=WEEK)):
         with pytest.raises(AccessDenied, match="injected"):
             call(local)
     monkeypatch.undo()
@@ -249,7 +249,7 @@ def test_maps_past_their_retention_go_with_a_word_and_scores_stay(local: LocalSt
     assert all(after[key] == data for key, data in before.items() if key in after)
     assert verify(local, local, Scope(deep=True)).findings == ()
     assert find_expired_maps(local, before=DAY + timedelta(days=1)) == []
-    assert find_leftovers(local) == []
+    assert not look(local).leftovers
     assert list(local.list(f"{new.plan.map_store}/"))
 
 
@@ -281,6 +281,6 @@ def test_states_of_trainings_that_nobody_went_on_with_go_when_old(local: LocalSt
 
 def test_a_window_of_days_and_categories(local: LocalStore) -> None:
     plant(local)
-    assert len(find_leftovers(local, DAY, DAY, ["cloth"])) == 3
+    assert len(look(local, DAY, DAY, ["cloth"]).leftovers) == 3
     for window in ((date(2026, 3, 3), None, None), (None, date(2026, 3, 1), None), (None, None, ["metal"])):
-        assert find_leftovers(local, *window) == []
+        assert not look(local, *window).leftovers
