@@ -1,0 +1,62 @@
+"""The command that tells what has drifted: rd-inspect drift."""
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from flows.commands.frame import (
+    DATE_FORMATS,
+    CategoriesOption,
+    DaskOption,
+    ImagesOption,
+    StoreOption,
+    VerboseOption,
+    check,
+    command_server,
+    day_of,
+    plain_errors,
+    resolved_store,
+    show_run,
+)
+
+
+def drift(
+    first_day: Annotated[
+        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
+    ] = None,
+    last_day: Annotated[
+        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day; default: the last inspected.")
+    ] = None,
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    golden: Annotated[
+        bool, typer.Option("--golden", help="Replay the golden images first; where there are none, choose some.")
+    ] = False,
+    defect_share: Annotated[
+        float | None, typer.Option(help="Largest share of true defects on ordinary days; default 0.02.")
+    ] = None,
+    images: ImagesOption = None,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell whether light, focus, parts or model have drifted, and what to do: hold, recalibrate, retrain or stop.
+
+    Compares the sealed scores of some days with the images that calibrated their model; a new model version begins a
+    new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
+    and the same figures as JSON and Parquet.
+    """
+    days = (day_of(first_day), day_of(last_day))
+    check(store, category, images=images, days=days, dask_address=dask_address)
+    with plain_errors(), command_server(verbose, dask_address):
+        from flows.drift import report_drift
+        from flows.tables.drift import drift_table
+
+        uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
+        options = None if defect_share is None else {"defect_share": defect_share}
+        work = partial(
+            report_drift, uri, first, last, category,
+            images=images, golden=golden, dask_address=dask_address, options=options,
+        )  # fmt: skip
+        show_run(work, drift_table, uri)

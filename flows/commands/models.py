@@ -1,0 +1,31 @@
+"""The command that shows models: rd-inspect models."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.commands.frame import StoreOption, plain_errors, resolved_store
+
+
+def models(
+    store: StoreOption = None,
+    category: Annotated[str | None, typer.Option("--category", metavar="NAME")] = None,
+    version: Annotated[str | None, typer.Option("--version", metavar="V", help="Show this version's card.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show who put which version in force, when and how, newest first.")
+    ] = False,
+) -> None:
+    """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
+    with plain_errors():
+        from flows.tables.plant import history_table, model_card_json, models_table
+
+        if version and not category:
+            raise typer.BadParameter("--version needs --category: versions are named within a category")
+        if history:
+            Console().print(history_table(resolved_store(store), category))
+        elif version and category:
+            sys.stdout.write(model_card_json(resolved_store(store), category, version) + "\n")
+        else:
+            Console().print(models_table(resolved_store(store), category))

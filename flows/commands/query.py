@@ -1,0 +1,38 @@
+"""The command that asks the scores: rd-inspect query."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from flows.commands.frame import StoreOption, plain_errors, resolved_store
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    store: StoreOption = None,
+    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+) -> None:
+    """Ask the scores with SQL (DuckDB).
+
+    Views: `latest` (each image's latest sealed score), `scores` (every sealed row), `labels`, `seals`. Rows of runs
+    that were not completed never show. It answers a single SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN, and
+    writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as null.
+    csv: lists and structs as JSON, bytes in hex, nothing for NULL.
+
+    A label file or a seal that does not read is named, and the answer is without it; exit code 1 if it was a seal.
+
+    Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
+    """
+    with plain_errors():
+        from flows.tables.query import query_output
+
+        query_output(resolved_store(store), sql, output_format.value)

@@ -1,0 +1,60 @@
+"""The command that trains: rd-inspect train."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.commands.frame import (
+    CategoriesOption,
+    DaskOption,
+    ImagesOption,
+    StoreOption,
+    VerboseOption,
+    check,
+    command_server,
+    plain_errors,
+    resolved_store,
+    say,
+)
+
+
+def train(
+    store: StoreOption = None,
+    category: CategoriesOption = None,
+    images: ImagesOption = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side that the networks see.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Promised share of false alarms, such as 0.01.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="robust (default) or paper.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Frozen encoder; default efficientnet_lite0.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 (default) or bfloat16, quicker where it is.")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Put it in force even where a champion is.")] = False,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a model a category on its labelled normals.
+
+    Normals are kept apart, whole parts at a time: most to train, some to stop early, some to set the threshold. The
+    first version of a category becomes its champion; later ones are candidates unless `--promote` is given.
+    """
+    options = {
+        "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
+        "precision": precision,
+    }  # fmt: skip
+    check(store, category, images=images, dask_address=dask_address, options=options)
+    with plain_errors(), command_server(verbose, dask_address):
+        from flows.training import train_model
+
+        run = train_model(
+            resolved_store(store),
+            category,
+            images=images,
+            promote=promote,
+            dask_address=dask_address,
+            options=options,
+        )
+        from flows.tables.plant import training_table
+
+        Console().print(training_table(run))
+        say(f"Next: rd-inspect inspect --run-date DATE --store {resolved_store(store)}")
