@@ -1,34 +1,32 @@
 """The Prefect server of one machine: the one that is configured, else an embedded one, exactly one at a time.
 
 Without this, every process that finds no `PREFECT_API_URL` would start a server of its own on the same SQLite
-file. The command that starts the embedded server owns it; others that begin meanwhile share it, and the owner
-waits for them before it stops the server.
+file. The command that starts the embedded server owns it; others that begin meanwhile share it. It ends with the last
+of them, however they end (flows/server_process.py).
 
 On 127.0.0.1 every user of the machine reaches it, and pages of the web through a browser. So it asks for a secret of
 its own, which stands in a file that only its user reads.
 """
 
 import contextlib
-import ctypes
 import fcntl
-import functools
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import certifi
 
+from flows import server_process
 from flows.environment import environment
 from flows.proxies import around_loopback, is_loopback
 
@@ -84,6 +82,10 @@ class _Home:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
         return folder
+
+    @property
+    def users(self) -> Path:
+        return self.folder / "users.lock"
 
     def lock(self, name: str) -> IO[str]:
         return open(self.folder / f"{name}.lock", "w", opener=_for_us_alone)
@@ -158,16 +160,24 @@ def _embedded(home: _Home) -> Iterator[_Server]:
             return
         # Of a command that was killed. Its port may be another's by now, whom the next command would take for us.
         home.address.unlink(missing_ok=True)
-        process, server = _start(home)
+        process, server = _start(home, owner)
         try:
             with open(home.address, "w", opener=_for_us_alone) as file:
                 json.dump({"url": server.url, "secret": server.secret, "pid": process.pid}, file)
             yield server
         finally:
-            fcntl.flock(users, fcntl.LOCK_UN)
-            fcntl.flock(users, fcntl.LOCK_EX)  # until the last command that shares it is done
-            home.address.unlink(missing_ok=True)
-            _stop(process)
+            if _is_unshared(home, users):
+                _stop(process)
+
+
+def _is_unshared(home: _Home, users: IO[str]) -> bool:
+    """Whether no other command uses the server: then none finds it any more, and whoever begins waits for its end."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    home.address.unlink(missing_ok=True)
+    return True
 
 
 def _one_certificate(home: _Home) -> str:
@@ -202,10 +212,11 @@ def _shared(home: _Home, owner: IO[str]) -> _Server | None:
     )
 
 
-def _start(home: _Home) -> tuple[subprocess.Popen[bytes], _Server]:
+def _start(home: _Home, owner: IO[str]) -> tuple[subprocess.Popen[bytes], _Server]:
     port = _free_port()
     server = _Server(f"http://127.0.0.1:{port}/api", f"rd-inspect:{secrets.token_urlsafe(32)}")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-P", server_process.__file__, str(home.users), str(home.address)]
+    command += ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     environment = {
         **os.environ,
         **QUIET,
@@ -221,7 +232,8 @@ def _start(home: _Home) -> tuple[subprocess.Popen[bytes], _Server]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_dying_with_parent(),  # noqa: PLW1509  # the child must ask for it itself: one call into libc, which takes no lock
+            pass_fds=[owner.fileno()],  # the lock stays taken while the server is there
+            start_new_session=True,  # Ctrl-C and a closed terminal mean the command, perhaps one of several
         )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -260,15 +272,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _dying_with_parent() -> Callable[[], object] | None:
-    """What a child calls so that a killed command leaves no server behind; None where the kernel is not Linux.
-
-    Looked up before the fork: between fork and exec a lock that another thread held is never released.
-    """
-    pr_set_pdeathsig = 1
-    try:
-        return functools.partial(ctypes.CDLL(None).prctl, pr_set_pdeathsig, int(signal.SIGTERM))
-    except (OSError, AttributeError):
-        return None

@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from flows import prefect_server as prefect_server_module
 from flows.prefect_server import ServerNotStarted, _is_healthy, home_folder, prefect_server
+from flows.server_process import LOOKS_SECONDS
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
@@ -136,18 +137,26 @@ def test_flow_runs_on_the_embedded_server_send_no_heartbeats_in_any_thread(monke
     assert not beats
 
 
-def test_a_killed_command_leaves_no_server_behind(prefect_api: str, prefect_home: Path, tmp_path: Path) -> None:
+def test_a_killed_command_takes_no_server_away_and_the_last_leaves_none_behind(
+    prefect_api: str, prefect_home: Path, tmp_path: Path
+) -> None:
     copy_database(prefect_home / "prefect", tmp_path / "prefect")
     with _other_command(tmp_path, 600) as owner:
         assert owner.stdout is not None
         url = owner.stdout.readline().strip()
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-            assert answer.status == 200
-        owner.send_signal(signal.SIGKILL)
+        with _other_command(tmp_path, 600) as sharer:
+            assert sharer.stdout is not None
+            assert sharer.stdout.readline().strip() == url
+            owner.send_signal(signal.SIGKILL)
+            owner.wait(timeout=20)
+            time.sleep(3 * LOOKS_SECONDS)
+            assert _is_healthy(url)
+            sharer.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
     while _is_healthy(url) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not _is_healthy(url)
+    assert not (tmp_path / "prefect-server.json").exists()
 
 
 def test_a_command_ends_at_once_and_what_it_logged_last_is_kept(
@@ -174,7 +183,7 @@ def test_the_address_that_a_killed_command_left_is_gone_before_a_server_starts(
     home.address.write_text('{"url": "http://127.0.0.1:1/api", "secret": "old"}')
     there: list[bool] = []
 
-    def start(home: prefect_server_module._Home) -> NoReturn:
+    def start(home: prefect_server_module._Home, owner: object) -> NoReturn:
         there.append(home.address.exists())
         raise ServerNotStarted("no server here")
 
