@@ -18,10 +18,11 @@ from storage import anomaly_maps, scores
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import image_key
-from storage.records import ObjectInfo
+from tasks import picture_scores
 from tasks import score_batch as score_batch_module
+from tasks.picture_scores import READ_AHEAD, LoadedPicture, ScoredPicture, columns_of
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
-from tasks.score_batch import READ_AHEAD, score_batch
+from tasks.score_batch import score_batch
 from tasks.scorer import Scorer, warm_scorer
 from tests.factories import (
     CALIBRATION,
@@ -206,7 +207,7 @@ def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pyte
     put_images(store, "cloth", [f"{i:03}.png" for i in range(150)])
     taken, most = 0, 0
     prepare = Scorer.prepare
-    forward = score_batch_module._forward
+    forward = picture_scores.score_pictures
 
     def counting(self: Scorer, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         nonlocal taken, most
@@ -220,7 +221,7 @@ def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pyte
         return forward(scorer, chunk, maps)
 
     monkeypatch.setattr(Scorer, "prepare", counting)
-    monkeypatch.setattr(score_batch_module, "_forward", giving_back)
+    monkeypatch.setattr(score_batch_module, "score_pictures", giving_back)
     rows_of(store, planned(store, batch_images=150))
     assert 1 < most <= READ_AHEAD + score_batch_module.MICRO_BATCH
 
@@ -280,10 +281,9 @@ def test_a_box_never_leaves_its_image() -> None:
     """225 / 224 * 224 is a little more than 225, and 29 / 224 * 224 than 29."""
     scorer = StubScorer()
     scorer.height = scorer.width = 224
-    info = ObjectInfo("images/cloth/a.png", "e", 1, NOW)
-    loaded = score_batch_module._Loaded(info, None, (225, 29), None, "ok", None, {})
-    scored = score_batch_module._Scored(loaded, regions=(DefectRegion(0, 0, 224, 224, 224**2, 2.0),))
-    assert score_batch_module._boxes(scored, scorer) == [
+    loaded = LoadedPicture(None, (225, 29), None, "ok", None)
+    scored = ScoredPicture(loaded, regions=(DefectRegion(0, 0, 224, 224, 224**2, 2.0),))
+    assert columns_of(scored, scorer)["defect_boxes"] == [
         {"top": 0, "left": 0, "height": 225, "width": 29, "peak": 2.0}
     ]
 
