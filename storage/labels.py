@@ -17,6 +17,7 @@ from storage.label_files import annotators
 from storage.label_files import cells as label_cells
 from storage.label_files.csv_rows import csv_headings, csv_rows
 from storage.label_files.parquet_rows import parquet_headings, parquet_rows
+from storage.label_files.reading import TableReading
 from storage.label_files.times import EARLIEST, is_possible, time_of
 from storage.records import ObjectInfo
 from storage.store import Store
@@ -257,14 +258,17 @@ def _stated(store: Store, info: ObjectInfo) -> list[Label]:
     return [to_label(cells, otherwise=info.modified, purpose="training") for _, cells in said]
 
 
-def said_in(data: bytes, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+_AS_IT_STANDS = TableReading()
+
+
+def said_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it stands, values by Label's fields; None where the file says nothing) of each label of a file.
 
     `address` names the file in messages, and its suffix tells whether the bytes are Parquet or text. StorageError as
     for `read_labels`.
     """
     rows = parquet_rows if address.lower().endswith(".parquet") else csv_rows
-    for where, row in rows(data, address):
+    for where, row in rows(data, address, reading):
         cells: dict[str, Any] = {
             name: label_cells.text_of(row.get(name), name, where)
             for name in HISTORY_SCHEMA.names
@@ -273,16 +277,18 @@ def said_in(data: bytes, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
         cells["labelled_by"] = annotators.as_kept(cells["labelled_by"])
         cells["labelled_at"] = time_of(row.get("labelled_at"), where)
         cells["score"] = label_cells.number_of(row.get("score"), where)
-        for name in ("label", "purpose"):  # a spreadsheet begins a cell with a capital
-            cells[name] = cells[name] and cells[name].lower()
+        # A spreadsheet begins a cell with a capital.
+        cells["purpose"] = cells["purpose"] and cells["purpose"].lower()
+        cells["label"] = cells["label"] and reading.word(cells["label"])
         _refuse_label(to_label(cells, otherwise=EARLIEST, purpose="training"), where)
         yield where, cells
 
 
-def other_columns(data: bytes, address: str) -> list[str]:
+def other_columns(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> list[str]:
     """The headings of a file's columns that are none of ours: nothing in them is read. Else as for `said_in`."""
-    headings = parquet_headings if address.lower().endswith(".parquet") else csv_headings
-    return [one for one in headings(data, address) if one and label_cells.column_name(one) not in label_cells.COLUMNS]
+    read = parquet_headings if address.lower().endswith(".parquet") else csv_headings
+    headings, ours = read(data, address, reading)
+    return [one for index, one in enumerate(headings) if one and index not in ours.values()]
 
 
 def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:
@@ -343,9 +349,10 @@ def _refuse_label(label: Label, where: str) -> None:
     for name, word, known in (("label", label.label, WORDS), ("purpose", label.purpose, PURPOSES)):
         if word not in known:
             usual, others = known[:2], known[2:]
+            mean = f" Or say what it means: --word {word}=normal." if word and name == "label" else ""
             raise StorageError(
                 f"{where}: the {name} {word!r} is unknown, so no label was read or written. "
-                f"Use {' or '.join(usual)}{', or ' if others else ''}{' or '.join(others)}."
+                f"Use {' or '.join(usual)}{', or ' if others else ''}{' or '.join(others)}.{mean}"
             )
     if not label.image_key:
         raise StorageError(f"{where}: image_key is empty, so the label is of no image. Fill it in.")

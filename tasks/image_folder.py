@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.label_files.words import CHOICES, plain_choice
+from storage.label_files.words import CHOICES, meanings_of, plain_choice
 from tasks.folder_files import Remark, list_files, shown
 from tasks.mask_names import marked_stems, without_suffix
 
@@ -91,7 +91,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
     `words`: what further folders mean, such as {"ok_front": "normal"}.
     """
     _require_category(folder)
-    known = {**CHOICES, **{plain_choice(name): word for name, word in (words or {}).items()}}
+    known = meanings_of(words or {})
     listing = list_files(folder)
     found = ImageFolder(left_out=listing.left_out, litter=listing.litter)
     mixed = {of for place in listing.files if (of := _mixed_folder(place, known))}

@@ -115,7 +115,11 @@ def meanings(given: list[str]) -> dict[str, str]:
     wrong = [one for one, (name, found, _) in zip(given, pairs, strict=True) if not found or not name.strip()]
     if wrong:
         raise typer.BadParameter(f"--word {wrong[0]!r} is not NAME=WORD, such as Kratzer=anomalous")
-    return {name: word.strip() for name, _, word in pairs}
+    found: dict[str, str] = {}
+    for name, _, word in pairs:
+        if found.setdefault(name, word.strip()) != word.strip():
+            raise typer.BadParameter(f"--word {name!r} is said to mean {found[name]} and {word.strip()}. Say one.")
+    return found
 
 
 @contextmanager

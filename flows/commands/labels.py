@@ -9,6 +9,13 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import ImagesOption, StoreOption, meanings, plain_errors, resolved_store, say
+from flows.commands.table_options import (
+    ColumnOption,
+    DelimiterOption,
+    EncodingOption,
+    read_label_file,
+    table_reading_of,
+)
 from flows.settings import SettingsError
 
 
@@ -24,8 +31,6 @@ def import_label_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
             help="Label Studio's export, .json; or a table, .csv, .tsv or .parquet.",
         ),
     ],
@@ -43,9 +48,13 @@ def import_label_file(
         typer.Option(
             "--word",
             metavar="CHOICE=WORD",
-            help="What a choice in Label Studio means: normal, anomalous or unsure; may be given again.",
+            help="What a choice in Label Studio, or a label of a table, means: normal, anomalous or unsure; may be "
+            "given again.",
         ),
     ] = None,
+    column: ColumnOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
     image_tag: Annotated[
         str | None,
         typer.Option(
@@ -66,30 +75,35 @@ def import_label_file(
     Labels that are in the store already are left alone, so that the same or a longer file can be brought in again.
 
     Example: `rd-inspect labels export.json --category cloth --word Kratzer=anomalous --store ./plant`
+
+    Example: `rd-inspect labels list.csv --category cloth --column image=Datei --column label=Befund --word iO=normal`
     """
     choices = meanings(word or [])
     with plain_errors():
+        data = read_label_file(file)
         from storage.filesystem import open_store
         from storage.label_files.imports import import_labels
         from storage.label_files.known_images import UnusableLabels
         from storage.label_files.regions import NotAnExport
 
         uri = resolved_store(store)
+        is_table = file.suffix.lower() != ".json"
         try:
             done = import_labels(
                 open_store(uri),
                 open_store(images or uri, read_only=True),
                 category,
-                file.read_bytes(),
+                data,
                 str(file),
                 now=datetime.now(UTC),
                 purpose=purpose.value if purpose else None,
                 choices=choices,
                 image_tag=image_tag,
+                table=table_reading_of(delimiter, encoding, column, choices if is_table else {}),
             )
         except (UnusableLabels, NotAnExport) as e:
             told = str(e)
-            raise SettingsError(told if told.startswith(str(file)) else f"{file}: {told}") from e
+            raise SettingsError(told if told.startswith((str(file), "--")) else f"{file}: {told}") from e
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.words.items()))
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         people = "1 person" if done.people == 1 else f"{done.people} people"

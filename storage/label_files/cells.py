@@ -25,18 +25,23 @@ def column_name(heading: str) -> str:
     return "_".join(heading.strip('\ufeff" \t\r\n').replace("-", " ").replace("_", " ").casefold().split())
 
 
-def columns_of(headings: Sequence[str], address: str) -> Mapping[str, int]:
+def columns_of(
+    headings: Sequence[str], address: str, told: Mapping[str, str] | None = None, delimiter: str | None = None
+) -> Mapping[str, int]:
     """Where each of COLUMNS stands that the table has; others are somebody's own and are left alone.
 
-    StorageError if image_key or label is missing, if a column of ours is there twice, or if one seems misspelt: what
-    it says would be lost.
+    `told`: headings of columns of ours that are called otherwise; `delimiter`: by which text was parted, as messages
+    name it. StorageError if image_key, label or a told heading is missing, if a column of ours is there twice, or if
+    one seems misspelt: what it says would be lost.
     """
-    names = [column_name(heading) for heading in headings]
+    names = _names(headings, address, told or {}, delimiter)
     missing = [name for name in REQUIRED if name not in names]
     if missing:
+        cure = " ".join(f"--column {name.removesuffix('_key')}=HEADING" for name in missing)
         raise StorageError(
-            f"{address} has no column {' and no column '.join(missing)} (it has: {', '.join(headings) or 'none'}), "
-            f"so no label was read. It needs {' and '.join(REQUIRED)}, in the first line."
+            f"{address} has no column {' and no column '.join(missing)} ({_there(headings, delimiter)}), so no label "
+            f"was read. It needs {' and '.join(REQUIRED)}, in the first line; if they are called otherwise, bring it "
+            f"in with {cure}{' (or another --delimiter)' if delimiter else ''}."
         )
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
@@ -55,6 +60,29 @@ def columns_of(headings: Sequence[str], address: str) -> Mapping[str, int]:
     return {name: names.index(name) for name in COLUMNS if name in names}
 
 
+def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delimiter: str | None) -> list[str]:
+    """What each heading is called by us. Where a column's heading was told, no other is taken for it."""
+    names = [column_name(heading) for heading in headings]
+    names = [f"{name} of another" if name in told else name for name in names]
+    for name, heading in told.items():
+        exact = [index for index, one in enumerate(headings) if one.strip('\ufeff" \t\r\n') == heading]
+        found = exact or [i for i, one in enumerate(headings) if column_name(one) == column_name(heading)]
+        if len(found) != 1:
+            what = f"{len(found)} headings {heading!r}" if found else f"no heading {heading!r}"
+            raise StorageError(
+                f"{address} has {what} ({_there(headings, delimiter)}), so --column {name} cannot be found and no "
+                "label was read. Name one of its headings."
+            )
+        names[found[0]] = name
+    return names
+
+
+def _there(headings: Sequence[str], delimiter: str | None) -> str:
+    """The headings, as messages tell them."""
+    by = f", with the delimiter {delimiter}" if delimiter else ""
+    return f"it has{by}: {', '.join(headings) or 'none'}"
+
+
 def text_of(value: object, name: str, where: str) -> str | None:
     """A cell of text; None if it is empty. Whole numbers are text too, but for keys of images.
 
@@ -66,6 +94,8 @@ def text_of(value: object, name: str, where: str) -> str | None:
             return None
         case str():
             text = value
+        case bool() if name == "label":
+            text = str(value).lower()  # a table of good parts may say true and false: what they mean is told
         case bool() | date() | bytes() | list() | dict():
             text = None
         case float() | Decimal() if math.isnan(value):

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from storage.errors import StorageError
 from storage.label_files.cells import REQUIRED, WORDS, column_name, columns_of
+from storage.label_files.reading import DELIMITERS, TableReading, delimiter_name
 
-_DELIMITERS = ",;\t|"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -32,40 +32,43 @@ _OTHERS = (
 _QUOTES = 'Close the quote, or remove it; a quote that is meant is written twice within quotes: "5"" mm".'
 
 
-def csv_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple[str, dict[str, str]]]:
     """(where it stands, cells by column) of each row; a line has the number an editor shows, the header is line 1.
 
-    The delimiter is that of comma, semicolon, tab and bar under which the header names the columns. Text is UTF-8, or
-    what its byte order mark says. Rows without any cell are left out. StorageError names the line of what is wrong.
+    Where `reading` does not say them, the delimiter is that of comma, semicolon, tab and bar under which the header
+    names the columns, and text is UTF-8, or what its byte order mark says. Rows without any cell are left out.
+    StorageError names the line of what is wrong.
     """
-    header, columns, rows, delimiter = _headed(data, address)
+    header, columns, rows, delimiter = _headed(data, address, reading)
     for line, cells in rows:
         where = f"{address}, line {line}"
-        _refuse_shape(cells, header, where)
+        _refuse_shape(cells, header, delimiter, where)
         _refuse_broken_cells(cells, columns, delimiter, where)
         yield where, {name: cells[index].strip() for name, index in columns.items()}
 
 
-def csv_headings(data: bytes, address: str) -> list[str]:
-    """What the first line says of `csv_rows`. StorageError as there."""
-    return _headed(data, address)[0]
+def csv_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
+    """What the first line says of `csv_rows`, and where our columns stand. StorageError as there."""
+    return _headed(data, address, reading)[:2]
 
 
-def _headed(data: bytes, address: str) -> tuple[list[str], Mapping[str, int], Iterator[tuple[int, list[str]]], str]:
+def _headed(
+    data: bytes, address: str, reading: TableReading
+) -> tuple[list[str], Mapping[str, int], Iterator[tuple[int, list[str]]], str]:
     """(header, where our columns stand, the rows below it, the delimiter)."""
-    text = _text(data, address)
-    hinted, delimiter = _delimiter(text)
+    text = _text(data, address, reading.encoding)
+    hinted, delimiter = _delimiter(text, address, reading)
     rows = _rows(text, delimiter, address)
     if hinted:
         next(rows)
     _, header = next(rows, (0, []))
-    return header, columns_of(header, address), rows, delimiter
+    return header, columns_of(header, address, reading.headings, delimiter_name(delimiter)), rows, delimiter
 
 
 def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[str]]]:
     """(the line a row begins in, its cells) of each row that has any."""
     lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=not delimiter.isspace(), strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -85,45 +88,77 @@ def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[s
             yield line, cells
 
 
-def _text(data: bytes, address: str) -> str:
+def _text(data: bytes, address: str, told: str | None) -> str:
     for start, what in _OTHERS:
         if data.lstrip()[: len(start)] == start:
             raise StorageError(f"{address} is {what}. No label was read.")
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if told and marked and _family(told) != _family(marked):
+        raise StorageError(
+            f"{address} begins with the mark of {_family(marked)}, and --encoding says {told}, so no label was read. "
+            "Leave --encoding out."
+        )
+    encoding = marked or told or "utf-8"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as e:
         line = data[: e.start].count(b"\n") + 1
         byte = f"the byte 0x{data[e.start]:02x}" if e.start < len(data) else "an end within a character"
+        other = "--encoding cp1252" if encoding == "utf-8" else "another --encoding"
         raise StorageError(
-            f"{address}, line {line}: {byte} is not {encoding.removesuffix('-sig').upper()} text, so names "
-            "could be misread and no label was read. Save it as UTF-8 (in Excel: CSV UTF-8)."
+            f"{address}, line {line}: {byte} is not {_family(encoding)} text, so names could be misread and no label "
+            f"was read. Save it as UTF-8 (in Excel: CSV UTF-8), or bring it in with {other}."
         ) from e
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
+        order = "be" if text.index("\0") % 2 == 0 else "le"
         raise StorageError(
             f"{address}, line {line}: there is a character of value 0: it is UTF-16 without its mark, or damaged, "
-            "so no label was read. Save it as UTF-8 (in Excel: CSV UTF-8)."
+            "so no label was read. Save it as UTF-8 (in Excel: CSV UTF-8), or bring it in with --encoding "
+            f"utf-16-{order}."
         )
     return text
 
 
-def _delimiter(text: str) -> tuple[bool, str]:
-    """(whether the first line tells it and is no header, the delimiter)."""
+def _family(encoding: str) -> str:
+    """Of encodings that differ in marks and byte order alone, and as messages name it."""
+    name = codecs.lookup(encoding).name.replace("_", "-")
+    return re.sub(r"-(sig|le|be)$", "", name).upper()
+
+
+def _delimiter(text: str, address: str, reading: TableReading) -> tuple[bool, str]:
+    """(whether the first line tells it and is no header, the delimiter). Where the header names our columns under
+    none, the one that parts it most: what is wrong is told of it."""
     first = next((line for line in text.splitlines() if line.strip()), "")
-    hint = re.fullmatch(r'"?sep=([,;\t|])"?', first.lstrip().rstrip("\r\n ").lower())
+    hint = re.fullmatch(r'"?sep=(.)"?', first.lstrip().rstrip("\r\n ").lower())
     if hint:
+        if reading.delimiter not in (None, hint[1]):
+            raise StorageError(
+                f"{address} says in its first line that its delimiter is {delimiter_name(hint[1])}, and --delimiter "
+                f"says {delimiter_name(reading.delimiter or '')}, so no label was read. Leave --delimiter out."
+            )
         return True, hint[1]
-    fitting = [one for one in _DELIMITERS if set(REQUIRED) <= {column_name(name) for name in first.split(one)}]
-    return False, (fitting or [","])[0]
+    if reading.delimiter:
+        return False, reading.delimiter
+    headings = {one: {column_name(heading) for heading in _parted(first, one)} for one in DELIMITERS}
+    needed = {column_name(reading.headings.get(name, name)) for name in REQUIRED}
+    fitting = [one for one in DELIMITERS if needed <= headings[one]]
+    return False, (fitting or sorted(DELIMITERS, key=lambda one: -len(headings[one])))[0]
 
 
-def _refuse_shape(cells: Sequence[str], header: Sequence[str], where: str) -> None:
+def _parted(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=not delimiter.isspace()), [])
+    except csv.Error:
+        return line.split(delimiter)
+
+
+def _refuse_shape(cells: Sequence[str], header: Sequence[str], delimiter: str, where: str) -> None:
     if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
         raise StorageError(
-            f"{where}: the row has {len(cells)} cells and the header {len(header)}, so words could stand under the "
-            "wrong heading and no label was read. Give every row a cell for each heading, and put a text with the "
-            "delimiter in quotes."
+            f"{where}: the row has {len(cells)} cells and the header {len(header)}, with the delimiter "
+            f"{delimiter_name(delimiter)}, so words could stand under the wrong heading and no label was read. Give "
+            "every row a cell for each heading, and put a text with the delimiter in quotes."
         )
 
 

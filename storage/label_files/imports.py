@@ -3,16 +3,18 @@
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from storage import labels, layout
 from storage.errors import StorageError, UnreadableImage
 from storage.images import decode_mask
 from storage.label_files.annotators import identity
 from storage.label_files.known_images import KnownImages, Names, UnusableLabels
-from storage.label_files.label_studio import Annotation, Export, read_export
+from storage.label_files.label_studio import Annotation, read_export
+from storage.label_files.reading import TableReading
 from storage.label_files.times import refuse_impossible
 from storage.labels import Label
 from storage.pictures.masks import mask_png
@@ -24,6 +26,8 @@ _LONGEST_NAME = 200
 """bytes of an image's name that its masks' names repeat; file systems take 255"""
 _DIGEST = len("-01234567")
 """ends the name of what a file became"""
+_NEXT = timedelta(microseconds=1)
+_AS_IT_STANDS = TableReading()
 _OTHER_FILES = {
     ".xlsx": "an Excel workbook: save the table as CSV UTF-8",
     ".xls": "an Excel workbook: save the table as CSV UTF-8",
@@ -71,51 +75,149 @@ def import_labels(
     purpose: str | None = None,
     choices: Mapping[str, str] | None = None,
     image_tag: str | None = None,
+    table: TableReading = _AS_IT_STANDS,
 ) -> Imported:
     """Write what a file says of a category's images, and its masks; again changes nothing.
 
     `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels` reads it. A label
     without a time counts as made `now`, unless it repeats the person's latest word on the image, or what an earlier
     version of the file said of it: then it is no new one. `purpose` is that of labels whose file names none; without
-    it an image keeps the purpose it has, and a new one is for training. `image_tag` as for
-    `read_export`. UnusableLabels and StorageError name what is wrong; then no label was written.
+    it an image keeps the purpose it has, and a new one is for training. `choices` and `image_tag` as for
+    `read_export`; `table` is how to read a table. UnusableLabels and StorageError name what is wrong; then no label
+    was written.
     """
+    suffix = refuse_other_file(file_name)
+    known = KnownImages(images, category)
+    if suffix != ".json":
+        if image_tag is not None:
+            raise UnusableLabels(f"{file_name} is a table, which has no Image tags. Leave --image-tag out.")
+        plan = plan_table(store, category, data, file_name, known.key_of, now=now, purpose=purpose, table=table)
+        return write_plan(store, category, plan)
+    if table.is_told:
+        raise UnusableLabels(
+            f"{file_name} is Label Studio's JSON, which has no columns and no delimiter, so no label was read. Leave "
+            "--delimiter, --encoding and --column out."
+        )
+    history = labels.to_labels(labels.read_label_history(store, category))
+    purposes = {label.image_key: label.purpose for label in history}
+    masks: dict[str, bytes] = {}
+    name = _name(file_name, data, (choices, image_tag))
+    export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
+    found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
+    plan = _plan(store, category, name, _as_known(found, history), history)
+    done = write_plan(store, category, replace(plan, masks=masks))
+    left_out = export.cancelled + export.empty
+    return replace(done, left_out=left_out, elsewhere=export.elsewhere, unheard=export.unheard)
+
+
+def refuse_other_file(file_name: str) -> str:
+    """The suffix of the name, in lower case. UnusableLabels if it is none of SUFFIXES."""
     suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
     if suffix not in SUFFIXES:
         what = f"is {_OTHER_FILES[suffix]}" if suffix in _OTHER_FILES else "is of a kind that is not known"
         raise UnusableLabels(f"{file_name} {what}. Nothing was read. Files end in {', '.join(SUFFIXES)}.")
-    known = KnownImages(images, category)
+    return suffix
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """What a file says, and what of it is to be written."""
+
+    name: str
+    """of the file to write"""
+    found: Sequence[Label]
+    """all that the file says"""
+    new: Sequence[Label]
+    beside: Sequence[Label] = ()
+    """what the file of that name says already"""
+    masks: Mapping[str, bytes] = field(default_factory=dict)
+    """PNGs, by key"""
+    columns: Sequence[str] = ()
+    outvoted: int = 0
+
+
+def plan_table(
+    store: Store,
+    category: str,
+    data: bytes,
+    file_name: str,
+    key_of: Callable[[str], str | None],
+    *,
+    now: datetime,
+    purpose: str | None = None,
+    table: TableReading = _AS_IT_STANDS,
+    mask_of: Callable[[str], str | None] | None = None,
+) -> LabelPlan:
+    """What a table of labels says; writes nothing.
+
+    `key_of`: the key of the image that a cell names; None if the row is to be passed over. `mask_of`: the key of the
+    mask that a cell names, None if there is none that can be used; without it cells hold keys of masks in the store.
+    Else as `import_labels`.
+    """
+    name = _name(file_name, data, table if table.is_told else None)
     history = labels.to_labels(labels.read_label_history(store, category))
-    purposes = {label.image_key: label.purpose for label in history}
-    masks: dict[str, bytes] = {}
-    export, outvoted = Export((), 0, 0), 0
-    name = _name(file_name, data)
-    if suffix == ".json":
-        export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
-        found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
-        found = _as_known(found, history)
-    else:
-        earlier = _earlier_versions(store, category, name)
-        found, outvoted = _table_labels(data, file_name, now, known, history, earlier, purpose, purposes)
+    before = _Before(_by_image(history), _earlier_versions(store, category, name), now, purpose)
+    found = []
+    try:
+        for where, cells in labels.said_in(data, file_name, table):
+            key = _located(key_of, cells["image_key"], where)
+            if key is not None:
+                mask = mask_of(cells["mask_key"]) if mask_of and cells["mask_key"] else cells["mask_key"]
+                found.append(before.label({**cells, "image_key": key, "mask_key": mask}, where))
+    except UnusableLabels:
+        raise
+    except StorageError as e:
+        raise UnusableLabels(str(e)) from e
+    if mask_of is None:
         found = _with_masks(store, category, found, {label.mask_key for label in history})
-    brought = any(info.key.endswith(name[-_DIGEST:] + ".parquet") for info in labels.label_files(store, category))
+    plan = _plan(store, category, name, found, history)
+    return replace(plan, columns=labels.other_columns(data, file_name, table), outvoted=before.outvoted)
+
+
+def _plan(store: Store, category: str, name: str, found: Sequence[Label], history: Sequence[Label]) -> LabelPlan:
+    """What of `found` is new. Of a file that was brought in before that is only what it says of images of which it
+    said nothing then, for they were not there: whatever was said of the others since stands."""
+    same = [info for info in labels.label_files(store, category) if info.key.endswith(name[-_DIGEST:] + ".parquet")]
+    beside = [label for info in same for label in labels.read_label_file(store, info)]
+    heard = {label.image_key for label in history} if same else set()
     said = {_word(label) for label in history}
-    new = [] if brought else [label for label in dict.fromkeys(found) if _word(label) not in said]
-    if new:
-        for mask_key, png in masks.items():
+    found = list(_after_other_readings(found, history))
+    new = [one for one in dict.fromkeys(found) if _word(one) not in said and one.image_key not in heard]
+    return LabelPlan(name, found, new, beside if any(info.key.endswith(f"/{name}.parquet") for info in same) else ())
+
+
+def _after_other_readings(found: Sequence[Label], history: Iterable[Label]) -> Iterator[Label]:
+    """A file that is read otherwise than before, with another --word, says another word of the same moment. It comes
+    just after that, so that it holds over the older reading, but over nothing that people said since."""
+    said = {_moment(label): label for label in history}
+    words = Counter(_moment(label) for label in dict.fromkeys(found))
+    for label in found:
+        latest, free = None, label
+        while words[_moment(label)] == 1 and (before := said.get(_moment(free))):
+            latest, free = before, replace(free, labelled_at=free.labelled_at + _NEXT)
+        again = replace(label, labelled_at=latest.labelled_at) if latest else label
+        yield again if latest is None or _word(again) == _word(latest) else free
+
+
+def _moment(label: Label) -> tuple[object, ...]:
+    return (identity(label.labelled_by), label.image_key, label.labelled_at)
+
+
+def write_plan(store: Store, category: str, plan: LabelPlan) -> Imported:
+    """Write what is new, masks first."""
+    if plan.new:
+        for mask_key, png in plan.masks.items():
             store.write(mask_key, png)
-        labels.write_labels(store, category, new, name)
+        labels.write_labels(store, category, [*plan.beside, *plan.new], plan.name)
     return Imported(
-        words=Counter(label.label for label in found),
-        new=len(new),
-        masks=len(masks),
-        left_out=export.cancelled + export.empty,
-        people=len({identity(label.labelled_by) for label in found}),
-        key=layout.labels_key(category, f"{name}.parquet") if new else None,
-        elsewhere=export.elsewhere,
-        unheard=export.unheard,
-        columns=() if suffix == ".json" else labels.other_columns(data, file_name),
-        outvoted=outvoted,
+        words=Counter(label.label for label in plan.found),
+        new=len(plan.new),
+        masks=len(plan.masks),
+        left_out=0,
+        people=len({identity(label.labelled_by) for label in plan.found}),
+        key=layout.labels_key(category, f"{plan.name}.parquet") if plan.new else None,
+        columns=plan.columns,
+        outvoted=plan.outvoted,
     )
 
 
@@ -147,44 +249,31 @@ def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
     return [replace(label, labelled_by=one_name.get(label.labelled_by, label.labelled_by)) for label in found]
 
 
-def _table_labels(
-    data: bytes,
-    file_name: str,
-    now: datetime,
-    known: KnownImages,
-    history: Sequence[Label],
-    earlier: Mapping[str, Sequence[Label]],
-    purpose: str | None,
-    purposes: Mapping[str, str],
-) -> tuple[list[Label], int]:
-    """The labels of a table, and how many are outvoted. One without a time takes that of the word it repeats, of the
-    person's latest on the image and of what `earlier` versions of the file said; else a time after all that was said
-    of the image."""
-    of_image = _by_image(history)
-    found: list[Label] = []
-    outvoted = 0
-    lines: dict[tuple[object, ...], tuple[str, Label]] = {}
-    try:
-        for where, cells in labels.said_in(data, file_name):
-            key = _located(known, cells["image_key"], where)
-            label = labels.to_label(
-                {**cells, "image_key": key}, otherwise=now, purpose=purpose or purposes.get(key, "training")
-            )
-            refuse_impossible(label.labelled_at, now, where)
-            _refuse_two_words(label, where, lines)
-            if cells["labelled_at"] is None:
-                before = of_image[key]
-                label = _said_now(label, before, earlier.get(key, ()), now)
-                outvoted += (
-                    bool(before) and label.labelled_at < before[-1].labelled_at and label.label != before[-1].label
-                )
-            of_image[key].append(label)
-            found.append(label)
-    except UnusableLabels:
-        raise
-    except StorageError as e:
-        raise UnusableLabels(str(e)) from e
-    return found, outvoted
+@dataclass
+class _Before:
+    """What was said before each row of a table, by image: in the store, in earlier versions of the table, above."""
+
+    of_image: dict[str, list[Label]]
+    earlier: Mapping[str, Sequence[Label]]
+    now: datetime
+    purpose: str | None
+    outvoted: int = 0
+    """of the labels so far"""
+    lines: dict[tuple[object, ...], tuple[str, Label]] = field(default_factory=dict)
+
+    def label(self, cells: dict[str, Any], where: str) -> Label:
+        """The row as a label. One without a time takes that of the word it repeats, of the person's latest on the
+        image and of what earlier versions of the file said; else a time after all that was said of the image."""
+        said = self.of_image[cells["image_key"]]
+        kept = said[-1].purpose if said else "training"
+        label = labels.to_label(cells, otherwise=self.now, purpose=self.purpose or kept)
+        refuse_impossible(label.labelled_at, self.now, where)
+        _refuse_two_words(label, where, self.lines)
+        if cells["labelled_at"] is None:
+            label = _said_now(label, said, self.earlier.get(label.image_key, ()), self.now)
+            self.outvoted += bool(said) and label.labelled_at < said[-1].labelled_at and label.label != said[-1].label
+        said.append(label)
+        return label
 
 
 def _by_image(said: Iterable[Label]) -> dict[str, list[Label]]:
@@ -201,16 +290,15 @@ def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[
     return _by_image(labels.in_time(label for info in infos for label in labels.read_label_file(store, info)))
 
 
-def _located(known: KnownImages, called: str, where: str) -> str:
+def _located(key_of: Callable[[str], str | None], called: str, where: str) -> str | None:
     try:
-        return known.key_of(called)
+        return key_of(called)
     except UnusableLabels as e:
         raise UnusableLabels(f"{where}: {e}") from e
 
 
 def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, Label]]) -> None:
-    moment = (label.image_key, identity(label.labelled_by), label.labelled_at)
-    before, other = lines.setdefault(moment, (where, label))
+    before, other = lines.setdefault(_moment(label), (where, label))
     if _said(other) != _said(label):
         raise UnusableLabels(
             f"{where}: {label.image_key!r} is {_said(label)}, and in {before.rpartition(', ')[2]} it is "
@@ -259,6 +347,8 @@ def _word(label: Label) -> tuple[object, ...]:
     return (who, label.image_key, label.label, label.mask_key, label.labelled_at, label.kind)
 
 
-def _name(file_name: str, data: bytes) -> str:
+def _name(file_name: str, data: bytes, told: object) -> str:
+    """By the file's content, and by how it was read: read otherwise it says something else."""
+    digest = hashlib.sha256(data + (repr(told).encode() if told else b""))
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file_name.rpartition("/")[2].rpartition(".")[0]).strip("-_")
-    return f"import-{stem[:_LONGEST_STEM]}-{hashlib.sha256(data).hexdigest()[: _DIGEST - 1]}"
+    return f"import-{stem[:_LONGEST_STEM]}-{digest.hexdigest()[: _DIGEST - 1]}"

@@ -25,7 +25,7 @@ from storage.label_files import annotators
 from storage.label_files.cells import WORDS, text_of
 from storage.label_files.regions import NotAnExport, Results, mask_of, objects_of, sorted_results
 from storage.label_files.times import refuse_impossible, time_of
-from storage.label_files.words import CHOICES, plain_choice
+from storage.label_files.words import CHOICES, meanings_of, plain_choice
 
 _FIELD = "image"
 T = TypeVar("T")
@@ -100,7 +100,7 @@ def read_export(
     of the labelling interface's Image tag, needed where a task shows several and none is called 'image'.
     NotAnExport names task, value and cure; then nothing was taken.
     """
-    meanings = {**CHOICES, **{_plain(choice): word for choice, word in (choices or {}).items()}}
+    meanings = meanings_of(choices or {})
     wrong = sorted(set(meanings.values()) - set(WORDS))
     if wrong:
         raise NotAnExport(f"the word {wrong[0]!r} is unknown, so no label was read. Use {' or '.join(WORDS[:3])}.")

@@ -1,42 +1,43 @@
 """The rows of a Parquet file of labels, whichever types its columns have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
 from storage import parquet
 from storage.errors import CorruptObject, StorageError
 from storage.label_files.cells import columns_of
+from storage.label_files.reading import TableReading
 
 _FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
 """how pyarrow tells of text that is none, of times beyond all calendars and of types that it cannot turn over"""
 
 
-def parquet_rows(data: bytes, address: str) -> Iterator[tuple[str, dict[str, object]]]:
+def parquet_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple[str, dict[str, object]]]:
     """(where it stands, cells by column) of each row; the first row is row 1.
 
     Cells are text, numbers or times, cut to microseconds; None where there is none. StorageError names the column
     that holds none of these.
     """
-    table, headings = _read(data, address)
-    columns = {
-        name: _cells(table.column(index), name, address) for name, index in columns_of(headings, address).items()
-    }
+    table, _, places = _read(data, address, reading)
+    columns = {name: _cells(table.column(index), name, address) for name, index in places.items()}
     for row in range(len(table)):
         yield f"{address}, row {row + 1}", {name: cells[row] for name, cells in columns.items()}
 
 
-def parquet_headings(data: bytes, address: str) -> list[str]:
-    """The names of all columns of `parquet_rows`. StorageError as there."""
-    return _read(data, address)[1]
+def parquet_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
+    """The names of all columns of `parquet_rows`, and where ours stand. StorageError as there."""
+    return _read(data, address, reading)[1:]
 
 
-def _read(data: bytes, address: str) -> tuple[pa.Table, list[str]]:
+def _read(data: bytes, address: str, reading: TableReading) -> tuple[pa.Table, list[str], Mapping[str, int]]:
+    reading.refuse_unless_text(address)
     try:
         table = parquet.from_bytes(data, address)
-        return table, table.column_names
+        headings = table.column_names
     except _FAULTS as e:
         raise CorruptObject(f"{address} is damaged: {_first_line(e)}. Write it again.") from e
+    return table, headings, columns_of(headings, address, reading.headings)
 
 
 def _cells(column: pa.ChunkedArray, name: str, address: str) -> list[object]:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from storage import labels, parquet
+from storage.errors import StorageError
 from storage.filesystem import LocalStore
 from storage.label_files.imports import Imported, import_labels
 from storage.label_files.known_images import KnownImages, UnusableLabels
 from storage.label_files.label_studio import Export, read_export
+from storage.label_files.reading import table_reading
 from storage.label_files.regions import NotAnExport
 from storage.labels import Label, read_label_history, read_labels, write_labels
 from storage.pictures import rasters
@@ -334,6 +336,41 @@ def test_tables_with_a_mistake_change_nothing(plant: LocalStore, name: str, text
     with pytest.raises(UnusableLabels, match=told):
         bring(plant, text.encode(), name)
     assert list(plant.list("labels/")) == []
+
+
+def held(store: LocalStore) -> list[str]:
+    return [row["label"] for row in read_labels(store, "c").to_pylist()]
+
+
+def test_a_table_that_is_read_otherwise_says_something_new(plant: LocalStore) -> None:
+    def bring_as(zero: str) -> int:
+        return bring(plant, data, "t.csv", table=table_reading(words={"0": zero, "unused": "normal"})).new
+
+    for timed in ("", ",2026-03-02T09:00:00Z"):
+        head = "image_key,label" + (",labelled_at" if timed else "")
+        data = f"{head}\n{KEY},0{timed}\n".encode()
+        for word in ("normal", "anomalous"):
+            assert (bring_as(word), bring_as(word), held(plant)) == (1, 0, [word])
+        write_labels(plant, "c", [Label(KEY, "normal", None, "Eva", NOW + timedelta(seconds=1))], "eva")
+        assert (bring_as("anomalous"), held(plant)) == (0, ["normal"])
+        for info in list(plant.list("labels/")):
+            plant.remove(info.key)
+
+
+def test_an_export_that_is_read_otherwise_says_something_new(plant: LocalStore) -> None:
+    data = exported(task(annotation(choice("fine"))))
+    for word in ("anomalous", "normal", "unsure"):
+        counts = [bring(plant, data, choices={"fine": word}).new for _ in range(2)]
+        assert (counts, held(plant)) == ([1, 0], [] if word == "unsure" else [word])
+
+
+def test_what_an_option_says_of_another_kind_of_file_is_refused(plant: LocalStore) -> None:
+    with pytest.raises(UnusableLabels, match="has no Image tags"):
+        bring(plant, b"image_key,label\n", "t.csv", image_tag="left")
+    with pytest.raises(UnusableLabels, match="has no columns and no delimiter"):
+        bring(plant, exported(), table=table_reading(delimiter=";"))
+    with pytest.raises(StorageError, match="'-1' and '1' are one"):
+        bring(plant, exported(), choices={"-1": "anomalous", "1": "normal"})
 
 
 # Several pictures, several answers, several ways to name a person

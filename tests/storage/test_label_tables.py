@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,6 +18,7 @@ from storage.filesystem import LocalStore
 from storage.label_files import annotators
 from storage.label_files.findings import label_findings
 from storage.label_files.parquet_rows import _cells
+from storage.label_files.reading import table_reading
 from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -100,6 +102,82 @@ def test_a_file_that_cannot_be_read_rightly_is_refused(data: bytes, told: str) -
         csv_words(data)
 
 
+# What a person says of a table that does not say it itself
+
+
+def told(data: bytes, name: str = "t.csv", **reading: Any) -> list[tuple[str, str, str | None]]:
+    found = said_in(data, name, table_reading(**reading))
+    return [(cells["image_key"], cells["label"], cells["labelled_by"]) for _, cells in found]
+
+
+FOREIGN = "Datei;Befund;Prüfer;label\na.png;i.O.;Jörg;x\nb.png;n.i.O.;;\n"
+HEADINGS = {"image": "Datei", "label": "befund", "labelled-by": "Prüfer"}
+MEANINGS = {"i.O.": "normal", "N.I.O. ": "anomalous"}
+
+
+@pytest.mark.parametrize(
+    ("data", "more"),
+    [
+        (FOREIGN.encode(), {}),
+        (FOREIGN.encode("cp1252"), {"encoding": "cp1252"}),
+        (FOREIGN.encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        (FOREIGN.encode("utf-16"), {"encoding": "utf-16-le", "delimiter": "semicolon"}),
+        (FOREIGN.replace(";", "~").encode("utf-8-sig"), {"encoding": "utf8", "delimiter": "~"}),
+        (FOREIGN.replace(";", "\t").encode(), {"delimiter": "\\t"}),
+        (b"sep=~\n" + FOREIGN.replace(";", "~").encode(), {}),
+    ],
+)
+def test_a_foreign_table_is_read_as_told(data: bytes, more: dict[str, str]) -> None:
+    assert told(data, columns=HEADINGS, words=MEANINGS, **more) == [
+        ("a.png", "normal", "Jörg"),
+        ("b.png", "anomalous", None),
+    ]
+    assert labels.other_columns(data, "t.csv", table_reading(columns=HEADINGS, **more)) == ["label"]
+
+
+def test_signs_of_a_label_count_and_parquet_is_told_of_too() -> None:
+    columns = {"Datei": pa.array(["a", "b"]), "y": pa.array([1, -1]), "bad": pa.array([False, True])}
+    data = parquet.to_bytes(pa.table(columns))
+    for heading, words in (("y", {"1": "normal", "-1": "anomalous"}), ("bad", {"False": "normal", "true": "unsure"})):
+        found = told(data, "t.parquet", columns={"image": "Datei", "label": heading}, words=words)
+        assert [label for _, label, _ in found] == list(words.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reading", "why"),
+    [
+        (
+            "t.csv",
+            b"a;b;c\n",
+            {},
+            "it has, with the delimiter semicolon: a, b, c.*--column image=HEADING --column label",
+        ),
+        ("t.csv", b"image_key;label\na;normal;x\n", {}, "with the delimiter semicolon"),
+        ("t.csv", b"a,b\n", {"columns": {"image": "c"}}, "no heading 'c' .it has, with the delimiter comma: a, b"),
+        ("t.csv", b"b,B,label\n", {"columns": {"image": "_b"}}, "has 2 headings '_b'"),
+        ("t.csv", b"a\n", {"columns": {"image": "a", "label": "a"}}, "heading 'a' is given for 2 columns"),
+        ("t.csv", b"a\n", {"columns": {"image": "a", "image_key": "b"}}, "image_key is given twice"),
+        ("t.csv", b"a\n", {"columns": {"picture": "a"}}, "no column 'picture'"),
+        ("t.csv", b"a\n", {"delimiter": ";;"}, "cannot part cells"),
+        ("t.csv", b"a\n", {"delimiter": "x"}, "cannot part cells"),
+        ("t.csv", b"sep=;\na;b\n", {"delimiter": ","}, "is semicolon, and --delimiter says comma"),
+        ("t.csv", b"a\n", {"encoding": "rot13"}, "'rot13' is no encoding of text"),
+        ("t.csv", b"a\n", {"encoding": "windows-europe"}, "is no encoding of text"),
+        ("t.csv", b"\xef\xbb\xbfa\n", {"encoding": "cp1252"}, "the mark of UTF-8, and --encoding says cp1252"),
+        ("t.csv", b"\x81\n", {"encoding": "cp1252"}, "0x81 is not CP1252 text.*another --encoding"),
+        ("t.csv", b"\xe4\n", {}, "0xe4 is not UTF-8 text.*--encoding cp1252"),
+        ("t.csv", "a\n".encode("utf-16-be"), {}, "--encoding utf-16-be"),
+        ("t.csv", b"a\n", {"words": {"OK": "good"}}, "'good' is no word"),
+        ("t.csv", b"image_key,label\na,OK\n", {}, "label 'OK' is unknown.*--word OK=normal"),
+        ("t.parquet", b"", {"delimiter": ","}, "has no delimiter"),
+        ("t.parquet", b"", {"encoding": "utf-8"}, "has no encoding"),
+    ],
+)
+def test_what_is_told_and_does_not_fit_is_refused(name: str, data: bytes, reading: dict[str, Any], why: str) -> None:
+    with pytest.raises(StorageError, match=why):
+        told(data, name, **reading)
+
+
 def table_of(**columns: pa.Array) -> bytes:
     known = {"image_key": pa.array(["a"]), "label": pa.array(["normal"]), **columns}
     return parquet.to_bytes(pa.table(known))
@@ -148,7 +226,7 @@ def test_a_day_is_its_beginning() -> None:
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"label": pa.array([True])}, "row 1: label True is no text"),
+        ({"label": pa.array([True])}, "row 1: the label 'true' is unknown.*--word true=normal"),
         ({"label": pa.array([1])}, "row 1: the label '1' is unknown"),
         ({"label": pa.nulls(1)}, "row 1: the label '' is unknown"),
         ({"image_key": pa.array([7])}, "row 1: image_key 7 is no text"),

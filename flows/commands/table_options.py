@@ -1,0 +1,79 @@
+"""What a command is told of a table of labels: its delimiter, encoding, columns and words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.settings import SettingsError
+
+if TYPE_CHECKING:
+    from storage.label_files.reading import TableReading
+
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="SIGN",
+        help="What parts a table's cells: comma, semicolon, tab, bar or another sign; default: what fits its header.",
+    ),
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option("--encoding", metavar="NAME", help="Of a table's text, such as cp1252; default: utf-8."),
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=HEADING",
+        help="What a table calls a column: image, label, mask, labelled_by, labelled_at, kind, purpose; may be given "
+        "again.",
+    ),
+]
+
+
+def table_reading_of(
+    delimiter: str | None, encoding: str | None, columns: Sequence[str] | None, words: dict[str, str]
+) -> "TableReading":
+    """What the options say. Raises StorageError where it fits no table, BadParameter where it cannot be read."""
+    from storage.label_files.reading import table_reading
+
+    headings: dict[str, str] = {}
+    for one in columns or ():
+        name, found, heading = one.partition("=")
+        if not found or not name.strip() or not heading.strip():
+            raise typer.BadParameter(f"--column {one!r} is not NAME=HEADING, such as image=Datei")
+        if headings.setdefault(name.strip(), heading) != heading:
+            raise typer.BadParameter(
+                f"--column {name.strip()} is given twice, with different headings. Give it once."
+            )
+    return table_reading(delimiter, encoding, headings, words)
+
+
+def read_label_file(file: Path) -> bytes:
+    """What is in the file. Raises SettingsError if it is not there or cannot be read."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as e:
+        raise SettingsError(f"{file}: there is no such file; nothing was written{_near(file)}.") from e
+    except IsADirectoryError as e:
+        raise SettingsError(
+            f"{file} is a folder, not a file of labels; nothing was written. Name a .csv, .tsv, .parquet or .json in "
+            "it; to bring in a folder of images: rd-inspect import."
+        ) from e
+    except OSError as e:
+        raise SettingsError(
+            f"{file} cannot be read ({e.strerror}); nothing was written. Change its mode or owner."
+        ) from e
+
+
+def _near(file: Path) -> str:
+    import difflib
+
+    if not file.parent.is_dir():
+        return f". There is no folder {file.parent} either"
+    there = [one.name for one in file.parent.iterdir() if one.is_file()]
+    near = difflib.get_close_matches(file.name, there, 1)
+    return f". The nearest name there is {near[0]}" if near else ""
