@@ -1,9 +1,11 @@
 """One image of a report's gallery."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from reports.heat_scale import Tick, ticks
 from reports.run.records import ScoredImage
 from reports.thumbnails import Thumbnail
 
@@ -30,3 +32,9 @@ def card_of(image: ScoredImage, thumbnail: Thumbnail | None) -> Card:
     if thumbnail is None:
         return Card(image, None, None)
     return Card(image, Markup(thumbnail.picture), None if thumbnail.overlay is None else Markup(thumbnail.overlay))
+
+
+def legend_ticks(cards: Sequence[Card]) -> list[Tick]:
+    """What stands at the colours of these cards, which are of one model; empty if none has a map."""
+    drawn = [card.image for card in cards if card.overlay is not None]
+    return ticks(drawn[0].level, drawn[0].threshold) if drawn else []

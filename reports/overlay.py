@@ -2,37 +2,35 @@
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
-_ANCHORS = np.array(
-    [[40, 16, 82], [104, 22, 118], [168, 40, 104], [217, 74, 68], [246, 132, 36], [252, 196, 60], [255, 246, 170]],
-    np.float32,
-)
-"""dark violet over red to pale yellow, each step lighter than the one before, so that order shows without hue"""
-_FIRST_SEEN = 0.7
-"""share of the threshold at which a map begins to show at all"""
-_THRESHOLDS = (1e-30, 1e30)
-"""what float32 can divide a map by"""
+from reports.boxes import Box
+from reports.heat_scale import colours, multiples, opacity
+
 _HIGHEST = float(np.finfo(np.float16).max)
 """of a stored map"""
-_CONTOUR = np.array([0, 226, 255], np.uint8)
+_RIM = np.array([0, 226, 255], np.uint8)
+_MARK, _HALO = (255, 255, 255), (0, 0, 0)
+_PIXELS_A_LINE = 220
+"""of the longer side for each pixel that a line is wide, so that marks look alike at every size"""
 
 
 def overlay(
     picture: NDArray[np.uint8],
     anomaly_map: NDArray[np.floating],
-    threshold: float | None,
-    contour: bool = True,
+    pixel_threshold: float | None,
+    boxes: Sequence[Box] = (),
+    marks: bool = True,
 ) -> NDArray[np.uint8]:
-    """`picture` with its anomaly map in colour: uint8 (H, W, 3).
+    """`picture` in grey with its anomaly map in colour: uint8 (H, W, 3).
 
-    picture: uint8 (H, W, 3); anomaly_map: float (h, w) of any size, in the units of `threshold`; NaN counts as 0.
-    The scale hangs on the threshold alone, so a colour means the same in every image: from 0.7 of the threshold it
-    begins to show, at twice the threshold it is full. Without a threshold above 0 the map's own maximum is full.
-    `contour` draws the rim of what lies above the threshold.
+    picture: uint8 (H, W, 3); anomaly_map: float (h, w) of any size, in the unit of `pixel_threshold`; NaN is 0.
+    The colours are those of `reports.heat_scale`, so that they mean the same in every picture of a model. `marks`: a
+    cyan rim around what lies above the pixel threshold, `boxes` around defects, and a ring at the map's maximum.
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(
@@ -41,25 +39,15 @@ def overlay(
     if anomaly_map.ndim != 2 or 0 in anomaly_map.shape:
         raise ValueError(f"anomaly map has the shape {anomaly_map.shape}: it cannot be drawn. Give (height, width).")
     height, width = picture.shape[:2]
-    ratio = _times_threshold(_resized(anomaly_map, width, height), threshold)
-    opacity = _opacity(ratio)[..., None]
-    drawn = picture * (1 - opacity) + colours(ratio) * opacity
-    drawn = np.round(drawn).astype(np.uint8)
-    if contour:
-        drawn[_rim(ratio > 1)] = _CONTOUR
-    return drawn
-
-
-def colours(ratio: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Colours (..., 3) in [0, 255] of map values given in thresholds: 0.7 and less the first, 2 and more the last."""
-    place = np.clip((ratio - _FIRST_SEEN) / (2 - _FIRST_SEEN), 0, 1) * (len(_ANCHORS) - 1)
-    steps = np.arange(len(_ANCHORS))
-    return np.stack([np.interp(place, steps, _ANCHORS[:, c]) for c in range(3)], axis=-1).astype(np.float32)
-
-
-def colour_scale_css() -> str:
-    """The colours from 0.7 to 2 thresholds as the stops of a CSS gradient."""
-    return ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _ANCHORS)
+    clean = np.nan_to_num(np.asarray(anomaly_map, np.float32), nan=0.0).clip(0, _HIGHEST)
+    ratio = multiples(_resized(clean, width, height), pixel_threshold)
+    blend = opacity(ratio)[..., None]
+    drawn = np.round(_grey(picture) * (1 - blend) + colours(ratio) * blend).astype(np.uint8)
+    if not marks:
+        return drawn
+    line = max(1, round(max(height, width) / _PIXELS_A_LINE))
+    drawn[_rim(ratio > 1, line)] = _RIM
+    return _marked(drawn, clean, boxes, line)
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
@@ -79,25 +67,41 @@ def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
     return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode("ascii")
 
 
-def _times_threshold(values: NDArray[np.float32], threshold: float | None) -> NDArray[np.float32]:
-    if threshold is not None and threshold > 0:
-        return values / np.float32(np.clip(threshold, *_THRESHOLDS))
-    return values * np.float32(2 / max(float(values.max()), 1e-12))
+def _grey(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Its luma (H, W, 1), so that no colour of the part is taken for one of the map."""
+    return (picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
 
 
-def _opacity(ratio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Up to 0.08 below the threshold, 0.35 just above it, 0.85 at twice the threshold."""
-    return np.interp(ratio, [_FIRST_SEEN, 1.0, 1.03, 2.0], [0.0, 0.08, 0.35, 0.85]).astype(np.float32)
-
-
-def _resized(anomaly_map: NDArray[np.floating], width: int, height: int) -> NDArray[np.float32]:
+def _resized(clean: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
     """Bilinear; a map larger than the picture is averaged down by Pillow's wider support."""
-    clean = np.nan_to_num(np.asarray(anomaly_map, np.float32), nan=0.0).clip(0, _HIGHEST)
     return np.asarray(Image.fromarray(clean).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _rim(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of `inside` with a neighbour (of four) outside; the picture's own edge is no rim."""
-    padded = np.pad(inside, 1, mode="edge")
-    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+def _marked(
+    drawn: NDArray[np.uint8], clean: NDArray[np.float32], boxes: Sequence[Box], line: int
+) -> NDArray[np.uint8]:
+    """Boxes and the peak, white with a black halo, so that they show on any ground; lines so many pixels wide."""
+    height, width = drawn.shape[:2]
+    canvas = Image.fromarray(drawn)
+    pen = ImageDraw.Draw(canvas)
+    for box in boxes:
+        left, top = round(box.left * width), round(box.top * height)
+        right = max(left, min(round((box.left + box.width) * width), width) - 1)
+        bottom = max(top, min(round((box.top + box.height) * height), height) - 1)
+        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=line + 2)
+        pen.rectangle((left, top, right, bottom), outline=_MARK, width=line)
+    if clean.max() > 0:
+        row, column = np.unravel_index(int(clean.argmax()), clean.shape)
+        x, y = (column + 0.5) / clean.shape[1] * width, (row + 0.5) / clean.shape[0] * height
+        for radius, colour, wide in ((4.5 * line + 1, _HALO, line + 2), (4.5 * line, _MARK, line)):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=wide)
+    return np.asarray(canvas)
+
+
+def _rim(inside: NDArray[np.bool_], line: int) -> NDArray[np.bool_]:
+    """Pixels of `inside` at most `line` steps (to one of four) from outside; the picture's own edge is no rim."""
+    core = inside
+    for _ in range(line):
+        padded = np.pad(core, 1, mode="edge")
+        core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports.overlay import data_uri, overlay, shrunk
 from reports.run.records import ScoredImage
 
-_STEPS = ((224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
+_STEPS = ((448, 80), (320, 80), (224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
 """(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""
 _SAMPLE = 8
 """pictures drawn to find out whether a step fits, before all are"""
@@ -24,6 +24,10 @@ class Thumbnail:
     def size(self) -> int:
         """bytes of both"""
         return len(self.picture) + len(self.overlay or "")
+
+
+EMPTY = Thumbnail("", "")
+"""stands in a page for a picture, so that it is known how long the page is but for what the pictures hold"""
 
 
 def thumbnails(images: Sequence[ScoredImage], most_bytes: int) -> list[Thumbnail | None]:
@@ -54,5 +58,5 @@ def _drawn(image: ScoredImage, longest: int, quality: int) -> Thumbnail | None:
     small = shrunk(image.picture, longest)
     if image.anomaly_map is None:
         return Thumbnail(data_uri(small, quality), None)
-    over = overlay(small, image.anomaly_map, image.threshold)
+    over = overlay(small, image.anomaly_map, image.level, image.boxes)
     return Thumbnail(data_uri(small, quality), data_uri(over, quality))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from reports.boxes import boxes_in_shares
 from reports.overlay import overlay, shrunk
 from review.sealed_rows import ReviewRow
 from storage import anomaly_maps, models
@@ -74,7 +75,9 @@ class Pictures:
     def overlay(self, row: ReviewRow) -> bytes:
         """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`."""
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
-        return _webp(overlay(self._pixels(row), anomaly_map, row.threshold))
+        level = (self._card(row.category, row.model_version).get("pixel_threshold") or {}).get("value")
+        boxes = boxes_in_shares(row.defect_boxes, row.image_height, row.image_width)
+        return _webp(overlay(self._pixels(row), anomaly_map, level or row.threshold, boxes))
 
     def nearest_picture(self, row: ReviewRow) -> bytes | None:
         """The nearest normal image as WebP; None if there is none. Errors as of `picture`."""

@@ -45,6 +45,7 @@ class ReviewRow:
     anomalous_area: float
     image_height: int
     image_width: int
+    defect_boxes: list[dict[str, float]] | None
 
 
 _COLUMNS = ", ".join(field.name for field in fields(ReviewRow))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.boxes import boxes_in_shares
 from reports.evaluation.gallery import outlined
 from reports.overlay import shrunk
 from reports.run.records import ScoredImage
@@ -15,12 +16,15 @@ from storage.filesystem import Store
 from storage.images import decode, decode_options
 from tasks.evaluation.labelled_pixels import Uncountable, read_mask
 
-PICTURE_SIDE = 224
+PICTURE_SIDE = 448
 """pixels of the longer side: no report draws them larger"""
 
 
-def scored_image(store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]) -> ScoredImage:
-    """A row with its picture, the drawn defect outlined, and its map; what is not there any more is left out."""
+def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mapping[str, Any]) -> ScoredImage:
+    """A row of the model of `card` with its picture, the drawn defect outlined, and its map.
+
+    What is not there any more is left out; a card that is gone is empty.
+    """
     return ScoredImage(
         image_key=row["image_key"],
         score=row["score"],
@@ -30,7 +34,9 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], settings: 
         anomalous_area=row["anomalous_area"],
         label=row["label"],
         kind=row["kind"],
-        picture=_picture(store, images, row, settings),
+        pixel_threshold=(card.get("pixel_threshold") or {}).get("value"),
+        boxes=boxes_in_shares(row["defect_boxes"], row["image_height"], row["image_width"]),
+        picture=_picture(store, images, row, card.get("settings", {})),
         anomaly_map=_map(store, row),
     )
 

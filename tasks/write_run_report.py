@@ -146,7 +146,7 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
         blank=night.blank,
         duplicates=night.duplicates,
         scores=night.scores,
-        worst=_worst(store, images, run.category, night.worst, card["settings"], unread),
+        worst=_worst(store, images, run.category, night.worst, card, unread),
         message=" ".join([*([run.message] if run.message else []), *unread]) or None,
         unreadable_images=night.errors,
         maps_key=", ".join(plan.map_store for plan in seal.plans),
@@ -155,7 +155,7 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
 
 
 def _worst(
-    store: Store, images: Store, category: str, worst: pa.Table, settings: dict[str, Any], unread: list[str]
+    store: Store, images: Store, category: str, worst: pa.Table, card: dict[str, Any], unread: list[str]
 ) -> list[ScoredImage]:
     """The worst images with what people said of them, as far as label files read; `unread` takes what to say of
     those that do not."""
@@ -169,4 +169,4 @@ def _worst(
     rows = worst.to_pylist()
     unlabelled = {"label": None, "kind": None}
     told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
-    return [scored_image(store, images, row, settings) for row in told]
+    return [scored_image(store, images, row, card) for row in told]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports import number_format
-from reports.card import Card, card_of
+from reports.card import Card, card_of, legend_ticks
 from reports.drift import words as drift_words
 from reports.drift.charts import chart_by_day, chart_of_shifts
 from reports.drift.records import (
@@ -19,11 +19,11 @@ from reports.drift.records import (
     ModelSection,
 )
 from reports.drift.words import BY_DAY, EFFECT_SIZES, TONES, WINDOW_FIGURES
-from reports.overlay import colour_scale_css
+from reports.heat_scale import Tick, gradient_css
 from reports.page import page
 from reports.plain_text import shown
 from reports.run.records import ScoredImage
-from reports.thumbnails import Thumbnail, thumbnails
+from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 5_000_000
 _MOST_PICTURE_BYTES = 3_000_000
@@ -58,6 +58,7 @@ class _Section:
     effects: list[tuple[str, DriftFigure]]
     cards: list[tuple[str, Card]]
     """(ISO date, one of the newest alarms)"""
+    ticks: list[Tick]
 
 
 def render_drift_report(report: DriftReport) -> str:
@@ -70,13 +71,13 @@ def render_drift_report(report: DriftReport) -> str:
     """
     images = [image for section in _by_gravity(report) for _, image in _alarms(section)]
     for detail in (_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING):
-        bare = _render(report, detail, [None] * len(images))
+        bare = _render(report, detail, [EMPTY] * len(images))
         space = MOST_BYTES - len(bare.encode("utf-8"))
         if space > 0:
             break
     drawn = thumbnails(images, min(space, _MOST_PICTURE_BYTES)) if images and space > 0 else []
     if not drawn or sum(thumbnail.size for thumbnail in drawn if thumbnail) >= space:
-        return bare
+        return _render(report, detail, [None] * len(images))
     return _render(report, detail, drawn)
 
 
@@ -100,7 +101,7 @@ def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None])
         headline=drift_words.headline(report),
         worst=worst,
         worst_tone="bad" if report.failed and worst in (HOLD, None) else TONES[worst],
-        colour_scale=Markup(colour_scale_css()),
+        colour_scale=Markup(gradient_css()),
         shortened={_DRIFTING_ALONE: "of categories on hold ", _NOTHING: ""}.get(detail),
     )
 
@@ -117,6 +118,7 @@ def _section(
     current = section.current
     drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.drifts)
     by_name = {figure.name: figure for figure in current.figures}
+    cards = [(day, card_of(image, next(pictures))) for day, image in _alarms(section)]
     return _Section(
         category=section.category,
         anchor=f"category-{number}",
@@ -127,7 +129,8 @@ def _section(
         facts=_facts(current, tested),
         drawings=_drawings(section, hover_all=detail == _EVERY_DAY) if drawn else [],
         effects=[(words, by_name[name]) for name, words in EFFECT_SIZES.items() if name in by_name],
-        cards=[(day, card_of(image, next(pictures))) for day, image in _alarms(section)],
+        cards=cards,
+        ticks=legend_ticks([card for _, card in cards]),
     )
 
 

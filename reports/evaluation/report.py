@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.card import Card, card_of
+from reports.card import Card, card_of, legend_ticks
 from reports.curve import Mark, curve_chart
 from reports.evaluation import words as evaluation_words
 from reports.evaluation.histogram import labelled_histogram
 from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import WORDS, Words
-from reports.overlay import colour_scale_css
+from reports.heat_scale import Tick, gradient_css
 from reports.page import page
 from reports.plain_text import shown
 from reports.run.records import ScoredImage
-from reports.thumbnails import Thumbnail, thumbnails
+from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 4_900_000
 """of the whole file"""
@@ -58,6 +58,7 @@ class _Section:
     by_kind: Markup
     by_size: Markup
     galleries: list[_Gallery]
+    ticks: list[Tick]
 
 
 def render_evaluation_report(report: EvaluationReport) -> str:
@@ -67,11 +68,11 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     is too much. Texts from outside are escaped, and credentials in them are taken out.
     """
     images = [image for one in report.categories for image in _pictured(one)]
-    bare = _render(report, [None] * len(images))
+    bare = _render(report, [EMPTY] * len(images))
     space = min(_MOST_PICTURE_BYTES, MOST_BYTES - len(bare.encode("utf-8")))
     drawn = thumbnails(images, space) if images and space > 0 else [None] * len(images)
     if sum(thumbnail.size for thumbnail in drawn if thumbnail) > space:
-        return bare
+        return _render(report, [None] * len(images))
     return _render(report, drawn)
 
 
@@ -85,7 +86,7 @@ def _render(report: EvaluationReport, drawn: Sequence[Thumbnail | None]) -> str:
         titles=[WORDS[name].title for name in evaluation_words.GLANCE],
         means=_glance(report.means),
         averaged=sum(one.in_mean for one in report.categories),
-        colour_scale=Markup(colour_scale_css()),
+        colour_scale=Markup(gradient_css()),
         dash=evaluation_words.DASH,
     )
 
@@ -95,7 +96,7 @@ def _pictured(one: EvaluatedCategory) -> tuple[ScoredImage, ...]:
 
 
 def _section(one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None]) -> _Section:
-    name = shown(one.category)
+    name, galleries = shown(one.category), _galleries(one, pictures)
     return _Section(
         one=one,
         anchor=f"category-{number}",
@@ -109,7 +110,8 @@ def _section(one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail |
         pro=_pro(one, name),
         by_kind=share_chart(one.by_kind, f"Recall of {name} by kind of defect"),
         by_size=share_chart(one.by_size, f"Defects of {name} found, by size"),
-        galleries=_galleries(one, pictures),
+        galleries=galleries,
+        ticks=legend_ticks([card for gallery in galleries for card in gallery.cards]),
     )
 
 

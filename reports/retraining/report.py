@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports import number_format
-from reports.card import card_of
-from reports.overlay import colour_scale_css
+from reports.card import card_of, legend_ticks
+from reports.heat_scale import gradient_css
 from reports.page import page
 from reports.retraining import words as retraining_words
 from reports.retraining.gate_chart import gate_chart
 from reports.retraining.records import GateCheck, LeftOutGroup, RetrainingReport
-from reports.thumbnails import Thumbnail, thumbnails
+from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 4_900_000
 """of the whole file"""
@@ -52,13 +52,14 @@ def render_retraining_report(report: RetrainingReport) -> str:
     Below MOST_BYTES: pictures are made smaller to fit, and left out where even that is too much. Texts from outside
     are escaped, and credentials in them are taken out.
     """
-    bare = _render(report, [None] * len(report.quarantined))
+    without: list[None] = [None] * len(report.quarantined)
+    bare = _render(report, [EMPTY] * len(report.quarantined))
     space = min(_MOST_PICTURE_BYTES, MOST_BYTES - len(bare.encode("utf-8")))
     if not report.quarantined or space <= 0:
-        return bare
+        return _render(report, without)
     drawn = thumbnails(report.quarantined, space)
     whole = _render(report, drawn)
-    return whole if len(whole.encode("utf-8")) <= MOST_BYTES else bare
+    return whole if len(whole.encode("utf-8")) <= MOST_BYTES else _render(report, without)
 
 
 def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
@@ -75,7 +76,8 @@ def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
         facts=_facts(report),
         groups=[_group(one) for one in report.groups],
         cards=cards,
-        colour_scale_css=Markup(colour_scale_css()),
+        ticks=legend_ticks(cards),
+        colour_scale=Markup(gradient_css()),
     )
 
 

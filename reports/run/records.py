@@ -6,6 +6,8 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.boxes import Box
+
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
@@ -31,10 +33,19 @@ class ScoredImage:
     """normal | anomalous, where somebody labelled it"""
     kind: str | None = None
     """kind of defect, where it is known"""
+    pixel_threshold: float | None = None
+    """what the colours of the map hang on; None: the threshold takes its place"""
+    boxes: tuple[Box, ...] = ()
+    """around defects, where the image was not accepted"""
     picture: NDArray[np.uint8] | None = None
     """(H, W, 3); any size"""
     anomaly_map: NDArray[np.floating] | None = None
     """(h, w); any size, in units of the score; NaN is drawn as nothing"""
+
+    @property
+    def level(self) -> float | None:
+        """What the colours of its map hang on."""
+        return self.pixel_threshold or self.threshold
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from reports import number_format
-from reports.card import Card, card_of
-from reports.overlay import colour_scale_css
+from reports.card import Card, card_of, legend_ticks
+from reports.heat_scale import Tick, gradient_css
 from reports.page import page
 from reports.plain_text import shown
 from reports.run import advice
@@ -41,6 +41,7 @@ class _Section:
     figures: list[Figure]
     histogram: Markup
     cards: list[Card]
+    ticks: list[Tick]
     unreadable: list[tuple[str, str]]
     unreadable_left_out: int
     stages: list[tuple[str, float, float]]
@@ -69,7 +70,7 @@ def render_run_report(report: RunReport) -> str:
         ),
         totals=totals(report),
         seconds=(report.finished_at - report.started_at).total_seconds(),
-        colour_scale=Markup(colour_scale_css()),
+        colour_scale=Markup(gradient_css()),
     )
 
 
@@ -113,6 +114,7 @@ def _section(run: CategoryRun, number: int, cards: list[Card]) -> _Section:
             run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
         ),
         cards=cards,
+        ticks=legend_ticks(cards),
         unreadable=listed,
         unreadable_left_out=max(0, run.unreadable + run.rejected - len(listed)),
         stages=[(name, took, took / seconds if seconds else 0.0) for name, took in run.seconds_by_stage.items()],

@@ -14,7 +14,7 @@ from tasks.scored_picture import scored_image
 
 _COLUMNS = (
     *("image_key", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),
-    *("map_store", "map_index"),
+    *("map_store", "map_index", "defect_boxes", "image_height", "image_width"),
 )
 _NOT_ASKED = {"label": None, "kind": None, "mask_key": None}
 
@@ -29,9 +29,9 @@ def pictured_alarms(store: Store, images: Store, drift: ModelDrift) -> tuple[tup
     for alarm in drift.newest_alarms:
         keys[alarm.day].add(alarm.image_key)
     rows = {day: _rows(store, drift, date.fromisoformat(day), wanted) for day, wanted in keys.items()}
-    settings = models.read_card(store, drift.category, drift.model_version).get("settings", {})
+    card = models.read_card(store, drift.category, drift.model_version)
     return tuple(
-        (alarm.day, scored_image(store, images, rows[alarm.day][alarm.image_key], settings))
+        (alarm.day, scored_image(store, images, rows[alarm.day][alarm.image_key], card))
         for alarm in drift.newest_alarms
     )
 

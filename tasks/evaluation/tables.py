@@ -12,6 +12,7 @@ from rd_core.metrics.region_recall import RegionRecall
 from storage import parquet
 from storage.errors import CorruptObject
 from storage.filesystem import Store
+from storage.scores import SCHEMA
 
 IMAGES = pa.schema(
     [
@@ -33,6 +34,7 @@ IMAGES = pa.schema(
         ("map_index", pa.int32()),
         ("image_height", pa.int32()),
         ("image_width", pa.int32()),
+        ("defect_boxes", SCHEMA.field("defect_boxes").type),
         # counted | no mask | left out, and null without a score
         ("pixels", pa.string()),
         # why the image has no score or its pixels are left out

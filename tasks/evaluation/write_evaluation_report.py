@@ -145,9 +145,9 @@ def _category(
         aupimo=np.array(found, np.float64),
         card=_card(store, partition.category, partition.model_version),
     )
-    settings = gathered.card.get("settings", {})
     misses, alarms, borderline = (
-        tuple(scored_image(store, images, row, settings) for row in chosen) for chosen in pick(gathered.judged, most)
+        tuple(scored_image(store, images, row, gathered.card) for row in chosen)
+        for chosen in pick(gathered.judged, most)
     )
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
 

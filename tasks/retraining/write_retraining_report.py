@@ -8,9 +8,12 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from rd_core.defect_regions import defect_regions
+from reports.boxes import Box, boxes_in_shares
 from reports.overlay import shrunk
 from reports.retraining.records import (
     CHAMPION_STAYS,
@@ -180,10 +183,20 @@ def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredIma
         threshold=threshold,
         is_anomalous=True,
         anomalous_area=float(np.mean(anomaly_map > scorer.threshold)),
+        pixel_threshold=scorer.pixel_threshold,
+        boxes=_boxes(anomaly_map, scorer),
         label="normal",
         picture=shrunk(pixels, PICTURE_SIDE),
         anomaly_map=anomaly_map,
     )
+
+
+def _boxes(anomaly_map: NDArray[np.float32], scorer: Scorer) -> tuple[Box, ...]:
+    """Around the defects of a map, as a night finds them."""
+    if scorer.pixel_threshold is None:
+        return ()
+    regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.review_band[0])
+    return boxes_in_shares(map(asdict, regions), *anomaly_map.shape)
 
 
 def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures | None:

@@ -15,7 +15,7 @@ def size(uri: str) -> tuple[int, int]:
 
 def test_with_room_enough_pictures_are_large(scored_image):
     (thumbnail,) = thumbnails([scored_image(picture=NOISY)], 10**6)
-    assert size(thumbnail.picture) == size(thumbnail.overlay) == (224, 168)
+    assert size(thumbnail.picture) == size(thumbnail.overlay) == (400, 300)
 
 
 def test_all_pictures_shrink_alike_until_they_fit_together(scored_image):

@@ -71,15 +71,14 @@ def test_links_of_the_glance_lead_to_sections(run_report, category_run):
     page = Page(render_run_report(run_report(categories=[category_run(), category_run(category="metal")])))
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [link["href"].removeprefix("#") for link in page.all("a")]
-    assert len(links) == 3
-    assert set(links) <= targets
+    assert {"glance", "category-1", "category-2"} <= set(links) <= targets
     assert len(targets) == len([1 for _, attributes in page.elements if "id" in attributes])
 
 
 def test_a_worst_image_stands_with_its_map_and_its_figures(run_report):
     html = render_run_report(run_report())
-    card = html.partition('<li class="card">')[2].partition("</li>")[0]
-    assert words(card) == (
+    card = html.partition('<li class="card" id="category-1-1">')[2].partition("</li>")[0]
+    assert words(card.partition("</figure>")[2]) == (
         "images/cloth/2026-11-21/hole/003.png score 0.9 1.80 × threshold p 0.012 area 3.4\u202f% anomalous"
     )
     alts = [image["alt"] for image in Page(card).all("img")]
@@ -173,3 +172,20 @@ def test_images_to_review_are_counted_where_there_are_some(category_run) -> None
     figures = {one.name: one.value for one in category_figures(category_run(to_review=4))}
     assert figures["To review"] == "4"
     assert "To review" not in {one.name for one in category_figures(category_run())}
+
+
+def test_each_picture_opens_large_in_place_and_leads_on_to_the_next(run_report, category_run, scored_image):
+    images = [scored_image(image_key=f"images/{number}.png") for number in range(3)]
+    page = Page(render_run_report(run_report(categories=[category_run(worst=images)])))
+    assert [one["id"] for one in page.all("figure")] == [f"category-1-{number}-large" for number in (1, 2, 3)]
+    hrefs = [link["href"] for link in page.all("a")]
+    assert [hrefs.count(f"#category-1-{number}-large") for number in (1, 2, 3)] == [2, 3, 2]
+    assert all(hrefs.count(f"#category-1-{number}") == 2 for number in (1, 2, 3))
+    assert len(page.all("img")) == 6
+
+
+def test_the_legend_stands_once_a_category_that_has_maps(run_report, category_run, scored_image):
+    bare = category_run(category="metal", worst=[scored_image(anomaly_map=None)])
+    html = render_run_report(run_report(categories=[category_run(), bare]))
+    assert html.count('class="scale"') == html.count("the strangest place") == 1
+    assert ">threshold</span>" in html

@@ -203,7 +203,7 @@ def test_galleries_show_misses_false_alarms_and_the_narrow(plant: Store, written
     alarms = sorted((r for r in rows if r["label"] == "normal" and r["is_anomalous"]), key=lambda r: -r["score"])
     assert misses and alarms
     worst = page.partition(">Worst misses<")[2].partition(">Worst false alarms<")
-    assert worst[0].count('<li class="card">') == min(6, len(misses))
+    assert worst[0].count('<li class="card"') == min(6, len(misses))
     assert f'alt="Image {misses[0]["image_key"]}, labelled anomalous"' in worst[0]
     alarmed = worst[2].partition(">Borderline<")[0]
     assert f'alt="Image {alarms[0]["image_key"]}, labelled normal"' in alarmed
