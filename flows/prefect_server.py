@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +28,7 @@ import certifi
 
 from flows import server_process
 from flows.environment import environment
+from flows.migrations import is_migrated, remember_migrated
 from flows.proxies import around_loopback, is_loopback
 
 START_SECONDS = 180
@@ -42,11 +43,15 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_UI_ENABLED": "false",
 }
-IDLE_SERVICES = {
-    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
-    for name in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
+_IDLE_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
+NOT_NEEDED = {
+    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
 }
-"""of the server: for deployments and work pools, which a server that lives as long as one command does not have"""
+"""of the server: for deployments, work pools and blocks, which a server that lives as long as one command has not;
+to look for blocks it would import Dask"""
+_API_URL = "PREFECT_API_URL"
 
 
 class ServerNotStarted(Exception):
@@ -116,28 +121,45 @@ def _for_us_alone(path: str, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def prefect_server() -> Iterator[str]:
+def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
     """The API URL of the Prefect server, in force for this process and all it starts.
 
-    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. Raises ServerNotStarted, and
-    ServerNotUsable of a configured one.
+    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. While an embedded one starts,
+    `meanwhile` is done. Raises ServerNotStarted, and ServerNotUsable of a configured one.
     """
-    from flows import prefect_client  # noqa: PLC0415  # imports Prefect, two seconds, which a command with wrong options does not wait for
-    from flows.configured_server import trouble_with_configured  # noqa: PLC0415  # likewise
+    if not _may_be_configured():
+        with _start_embedded(meanwhile) as url:
+            if url is not None:
+                yield url
+                return
+    from flows import prefect_client  # noqa: PLC0415  # imports Prefect, a second in which an embedded server starts
 
     configured = prefect_client.configured_url()
     if configured:
+        from flows.configured_server import trouble_with_configured  # noqa: PLC0415  # likewise
+
         with environment(around_loopback() if is_loopback(configured) else {}):
             if trouble := trouble_with_configured():
                 raise ServerNotUsable(trouble)
             os.environ["PREFECT_API_URL"] = configured
             yield configured
         return
+    with _start_embedded(meanwhile) as url:
+        assert url is not None  # none is configured
+        yield url
+
+
+@contextlib.contextmanager
+def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | None]:
+    """The URL of an embedded server; None if Prefect, once it is imported, knows of a configured one after all."""
     home = _Home(home_folder())
-    with (
-        environment(around_loopback()),
-        _embedded(home) as server,
-        prefect_client.client_of_embedded(
+    with environment({**around_loopback(), **QUIET}), _embedded(home, meanwhile) as server:
+        from flows import prefect_client  # noqa: PLC0415  # imports Prefect: meanwhile the server has started
+
+        if prefect_client.configured_url():
+            yield None
+            return
+        with prefect_client.client_of_embedded(
             {
                 "PREFECT_API_URL": server.url,
                 "PREFECT_API_AUTH_STRING": server.secret,
@@ -145,13 +167,35 @@ def prefect_server() -> Iterator[str]:
                 "PREFECT_CLIENT_MAX_RETRIES": str(TRIES_AGAIN),
                 **QUIET,
             }
-        ),
-    ):
-        yield server.url
+        ):
+            yield server.url
+
+
+def _may_be_configured() -> bool:
+    """Whether Prefect must be asked for a server that is configured before one is started: a guess that errs on the
+    side of asking, since importing Prefect for it takes a second, in which the embedded one could start."""
+    if "prefect" in sys.modules or any(name.upper() == _API_URL for name in os.environ):
+        return True
+    prefect_home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or prefect_home / "profiles.toml").expanduser()
+    places = {
+        profiles: _API_URL,
+        Path(".env"): _API_URL,
+        Path("prefect.toml"): "API",
+        Path("pyproject.toml"): "[TOOL.PREFECT",
+    }
+    return any(_mentions(file, word) for file, word in places.items())
+
+
+def _mentions(file: Path, word: str) -> bool:
+    try:
+        return word.encode() in file.read_bytes().upper()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
-def _embedded(home: _Home) -> Iterator[_Server]:
+def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_Server]:
     with home.lock("users") as users, home.lock("owner") as owner:
         fcntl.flock(users, fcntl.LOCK_SH)
         shared = _shared(home, owner)
@@ -160,7 +204,7 @@ def _embedded(home: _Home) -> Iterator[_Server]:
             return
         # Of a command that was killed. Its port may be another's by now, whom the next command would take for us.
         home.address.unlink(missing_ok=True)
-        process, server = _start(home, owner)
+        process, server = _start(home, owner, meanwhile)
         try:
             with open(home.address, "w", opener=_for_us_alone) as file:
                 json.dump({"url": server.url, "secret": server.secret, "pid": process.pid}, file)
@@ -212,22 +256,36 @@ def _shared(home: _Home, owner: IO[str]) -> _Server | None:
     )
 
 
-def _start(home: _Home, owner: IO[str]) -> tuple[subprocess.Popen[bytes], _Server]:
+def _start(
+    home: _Home, owner: IO[str], meanwhile: Callable[[], object] | None
+) -> tuple[subprocess.Popen[bytes], _Server]:
     port = _free_port()
     server = _Server(f"http://127.0.0.1:{port}/api", f"rd-inspect:{secrets.token_urlsafe(32)}")
-    command = [sys.executable, "-P", server_process.__file__, str(home.users), str(home.address)]
-    command += ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    process = _begin(home, owner, port, server.secret)
+    try:
+        if meanwhile:
+            meanwhile()
+        _wait_for(process, server.url, home)
+    except BaseException:
+        _stop(process)
+        raise
+    remember_migrated(home.prefect)
+    return process, server
+
+
+def _begin(home: _Home, owner: IO[str], port: int, secret: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         **QUIET,
-        **IDLE_SERVICES,
+        **NOT_NEEDED,
+        **({"PREFECT_API_DATABASE_MIGRATE_ON_START": "false"} if is_migrated(home.prefect) else {}),
         "PREFECT_HOME": str(home.prefect),
-        "PREFECT_SERVER_API_AUTH_STRING": server.secret,
+        "PREFECT_SERVER_API_AUTH_STRING": secret,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
     }
     with open(home.log, "ab", opener=_for_us_alone) as log:
-        process = subprocess.Popen(
-            command,
+        return subprocess.Popen(
+            [sys.executable, "-P", server_process.__file__, str(home.users), str(home.address), str(port)],
             env=environment,
             stdout=log,
             stderr=log,
@@ -235,14 +293,16 @@ def _start(home: _Home, owner: IO[str]) -> tuple[subprocess.Popen[bytes], _Serve
             pass_fds=[owner.fileno()],  # the lock stays taken while the server is there
             start_new_session=True,  # Ctrl-C and a closed terminal mean the command, perhaps one of several
         )
+
+
+def _wait_for(process: subprocess.Popen[bytes], url: str, home: _Home) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if _is_healthy(server.url):
-            return process, server
-        time.sleep(0.1)
-    _stop(process)
+        if _is_healthy(url):
+            return
+        time.sleep(0.05)
     raise ServerNotStarted(
-        f"The embedded Prefect server did not answer on {server.url} within {START_SECONDS} s. Nothing was run. "
+        f"The embedded Prefect server did not answer on {url} within {START_SECONDS} s. Nothing was run. "
         f"Its log is {home.log}; or set PREFECT_API_URL to a server that runs."
     )
 

@@ -3,12 +3,15 @@
 Heavy packages are imported inside the functions, so that --help answers at once.
 """
 
+import gc
+import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
@@ -140,10 +143,11 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def command_server(verbose: bool, dask_address: str | None = None) -> Iterator[None]:
+def command_server(verbose: bool, dask_address: str | None = None, *, flow: str) -> Iterator[None]:
     """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain.
 
-    Unless it uses a running Dask cluster, what its workers need is imported meanwhile.
+    While an embedded one starts, the module of the command's `flow` is imported. Unless it uses a running Dask
+    cluster, what its workers need is imported meanwhile, too.
     """
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
@@ -154,12 +158,22 @@ def command_server(verbose: bool, dask_address: str | None = None) -> Iterator[N
     if not dask_address:
         begin_imports()
     logger = logging.getLogger("prefect.flow_runs")
-    with prefect_server():
+    with prefect_server(partial(_import, flow)):
         logger.addFilter(_without_traceback_of_ours)
         try:
             yield
         finally:
             logger.removeFilter(_without_traceback_of_ours)
+
+
+def _import(module: str) -> None:
+    """A fifth sooner than Python does by itself: it searches a heap that only grows for garbage, again and again."""
+    gc.disable()
+    try:
+        importlib.import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _without_traceback_of_ours(record: logging.LogRecord) -> bool:

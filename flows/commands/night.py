@@ -49,7 +49,7 @@ def inspect(
         from flows.preflight import checked_night
 
         checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
-    with plain_errors(), command_server(verbose, dask_address):
+    with plain_errors(), command_server(verbose, dask_address, flow="flows.inspection"):
         from flows.inspection import inspect_images
         from flows.tables.plant import inspection_table
 

@@ -23,6 +23,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from flows import prefect_server as prefect_server_module
+from flows.migrations import is_migrated, remember_migrated
 from flows.prefect_server import ServerNotStarted, _is_healthy, home_folder, prefect_server
 from flows.server_process import LOOKS_SECONDS
 from tests.prefect_database import copy_database
@@ -183,11 +184,86 @@ def test_the_address_that_a_killed_command_left_is_gone_before_a_server_starts(
     home.address.write_text('{"url": "http://127.0.0.1:1/api", "secret": "old"}')
     there: list[bool] = []
 
-    def start(home: prefect_server_module._Home, owner: object) -> NoReturn:
+    def start(home: prefect_server_module._Home, owner: object, meanwhile: object) -> NoReturn:
         there.append(home.address.exists())
         raise ServerNotStarted("no server here")
 
     monkeypatch.setattr(prefect_server_module, "_start", start)
-    with pytest.raises(ServerNotStarted), prefect_server_module._embedded(home):
+    with pytest.raises(ServerNotStarted), prefect_server_module._embedded(home, None):
         pass
     assert there == [False]
+
+
+def test_what_fails_while_a_server_starts_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*_: object) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[0]
+
+    def meanwhile() -> NoReturn:
+        assert started[0].poll() is None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prefect_server_module, "_begin", begin)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        prefect_server_module._embedded(prefect_server_module._Home(tmp_path), meanwhile),
+    ):
+        pass
+    assert started[0].poll() is not None
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "content", "asked"),
+    [
+        ({}, "empty", "", False),
+        ({"prefect_api_url": "http://plant:4200/api"}, "empty", "", True),
+        ({}, "home/profiles.toml", '[profiles.plant]\nPREFECT_API_URL = "http://plant:4200/api"', True),
+        ({}, "home/profiles.toml", '[profiles.ephemeral]\nPREFECT_LOGGING_LEVEL = "INFO"', False),
+        ({"PREFECT_PROFILES_PATH": "others"}, "others", "prefect_api_url", True),
+        ({}, ".env", "PREFECT_API_URL=http://plant:4200/api", True),
+        ({}, "prefect.toml", '[api]\nurl = "http://plant:4200/api"', True),
+        ({}, "pyproject.toml", '[tool.prefect.api]\nurl = "http://plant:4200/api"', True),
+        ({}, "pyproject.toml", 'dependencies = ["prefect"]', False),
+    ],
+)
+def test_prefect_is_asked_first_wherever_a_server_may_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], file: str, content: str, asked: bool
+) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delitem(sys.modules, "prefect")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "home"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "home").mkdir()
+    (tmp_path / file).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    assert prefect_server_module._may_be_configured() is asked
+
+
+def test_a_database_is_migrated_once_and_again_when_an_older_one_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(revision: str) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "prefect.db")) as database:
+            database.executescript(
+                "DROP TABLE IF EXISTS alembic_version; CREATE TABLE alembic_version (version_num);"
+                f"INSERT INTO alembic_version VALUES ('{revision}')"
+            )
+
+    remember_migrated(tmp_path)
+    assert not is_migrated(tmp_path)  # there is no database
+    put("newest")
+    assert not is_migrated(tmp_path)
+    remember_migrated(tmp_path)
+    assert is_migrated(tmp_path)
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql://elsewhere")
+    assert not is_migrated(tmp_path)
+    monkeypatch.delenv("PREFECT_SERVER_DATABASE_CONNECTION_URL")
+    put("older")
+    assert not is_migrated(tmp_path)
+    put("newest")
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "4.0.0")
+    assert not is_migrated(tmp_path)
