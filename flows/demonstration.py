@@ -14,7 +14,7 @@ from demo.factory import NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
 from flows.settings import SettingsError, load_settings
-from flows.tables.plant import plain_table
+from flows.tables.plain_table import plain_table, print_table
 from flows.training import train_model
 from storage import labels
 from storage.filesystem import Store, open_store
@@ -112,7 +112,7 @@ def _show(store_uri: str) -> None:
             row["category"],
             *(str(row[name]) for name in ("images", "defects", "found", "false_alarms", "unreadable")),
         )
-    console.print(table)
+    print_table(table)
     console.print(f"To open in a browser: {store_uri}/{INDEX_KEY}, which leads to the reports of all nights.")
     console.print(_what_next(store_uri), markup=False, highlight=False)
 

@@ -18,7 +18,12 @@ def shown(text: str) -> str:
 
     Such characters can stand in a file's name; drawn as they are, a name would read as another one.
     """
-    return "".join(_escaped(letter) for letter in without_credentials(text))
+    return without_controls(without_credentials(text))
+
+
+def without_controls(text: str) -> str:
+    """`text` with control, bidi and lone surrogate characters written as escapes; ends of lines stay."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def without_credentials(text: str) -> str:

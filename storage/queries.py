@@ -1,6 +1,7 @@
 """SQL over the sealed scores, with DuckDB."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -62,15 +63,44 @@ def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) ->
 
     `unread` as for `connect`.
     """
-    with_labels = any(word in sql.lower() for word in _MAY_NEED_LABELS)
-    with connect(store, with_labels=with_labels, unread=unread) as questions:
-        try:
-            return questions.table(sql)
-        except (duckdb.Error, RuntimeError, OSError) as e:
-            raise QueryError(
-                f"DuckDB refuses {sql!r}: {e}. The views are scores, latest, labels and seals; "
-                "DESCRIBE scores shows a view's columns."
-            ) from e
+    with connect(store, with_labels=_may_need_labels(sql), unread=unread) as questions, _refusals_in_words(sql):
+        return questions.table(sql)
+
+
+@contextmanager
+def query_batches(
+    store: Store, sql: str, rows: int, *, unread: labels.Unread | None = None
+) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    """What `run_query` finds, at most so many rows at a time and no more of it in memory. QueryError as there, also
+    while the batches are read."""
+    with connect(store, with_labels=_may_need_labels(sql), unread=unread) as questions:
+        with _refusals_in_words(sql):
+            schema, batches = questions.batches(sql, rows)
+        yield schema, _with_refusals_in_words(sql, batches)
+
+
+def _may_need_labels(sql: str) -> bool:
+    return any(word in sql.lower() for word in _MAY_NEED_LABELS)
+
+
+def _with_refusals_in_words(sql: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _refusals_in_words(sql):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextmanager
+def _refusals_in_words(sql: str) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, RuntimeError, OSError) as e:
+        raise QueryError(
+            f"DuckDB refuses {sql!r}: {e}. The views are scores, latest, labels and seals; "
+            "DESCRIBE scores shows a view's columns."
+        ) from e
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[str]) -> None:

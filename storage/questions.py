@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -78,17 +78,26 @@ class Questions:
         """What `sql` finds. No two columns have the same name: a second `x` is `x_1`. What neither Arrow nor Python
         holds without loss (intervals, times, nanoseconds, bits, ...) is text. duckdb.Error; QueryError if it asks
         nothing."""
+        found, kinds = self._found(sql)
+        table = found.to_arrow_table()
+        return pa.Table.from_arrays(table.columns, schema=_told_types(table.schema, kinds))
+
+    def batches(self, sql: str, rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """What `table` holds, a batch of at most so many rows at a time; the next one is made when it is asked for,
+        so that errors may come there too."""
+        found, kinds = self._found(sql)
+        reader = found.to_arrow_reader(rows)
+        schema = _told_types(reader.schema, kinds)
+        return schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
+
+    def _found(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
+        """(what `sql` finds as it travels, the types it has in DuckDB)."""
         found = self._connection.sql(self._question(sql))
         if found is None:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
         names = distinct_names(found.columns)
         columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, found)]
-        table = found.project(", ".join(columns)).to_arrow_table()
-        fields = [
-            field.with_metadata({DUCKDB_TYPE: str(kind)}) if _as_text(kind) else field
-            for field, kind in zip(table.schema, found.types, strict=True)
-        ]
-        return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+        return found.project(", ".join(columns)), found.types
 
     def _question(self, sql: str) -> str:
         """`sql` as it may be carried out. duckdb.Error if it is no question."""
@@ -129,6 +138,15 @@ class Questions:
             return [(one.type, str(one.query)) for one in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
             raise duckdb.Error("it is no question, and questions alone are answered") from e
+
+
+def _told_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:
+    """`schema`, with what travels as text told as DUCKDB_TYPE."""
+    fields = [
+        field.with_metadata({DUCKDB_TYPE: str(kind)}) if _as_text(kind) else field
+        for field, kind in zip(schema, kinds, strict=True)
+    ]
+    return pa.schema(fields)
 
 
 def _has_keyword(sql: str, word: bytes) -> bool:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.commands.frame import (
     DATE_FORMATS,
@@ -25,6 +24,7 @@ from flows.commands.frame import (
     say,
     show_run,
 )
+from flows.tables.plain_table import print_table
 
 FromOption = Annotated[
     datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
@@ -84,7 +84,7 @@ def status(
         if output_format is GridFormat.JSON:
             sys.stdout.write(json.dumps(grid_json(grid), indent=2) + "\n")
         else:
-            Console().print(grid_table(grid))
+            print_table(grid_table(grid))
 
 
 def backfill(

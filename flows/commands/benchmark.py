@@ -1,13 +1,14 @@
 """The command that measures as the paper does: rd-inspect benchmark."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.commands.frame import CategoriesOption, plain_errors, say
+from flows.tables.plain_table import print_table
 
 
 class BenchmarkProtocol(StrEnum):
@@ -74,7 +75,8 @@ def benchmark(
         )
         run = run_benchmark(settings)
         for table in benchmark_tables(run):
-            Console().print(table, "")
+            print_table(table)
+            sys.stdout.write("\n")
         say(f"Rows: {out} ({run.computed} new, {len(run.rows)} of these settings)")
         if run.problems:
             raise BenchmarkFailed("\n".join(run.problems))

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from flows.run_failed import RUN_FAILED, PartlyDone
+from flows.tables.plain_table import PlainTable, print_table
 
 StoreOption = Annotated[
     str | None,
@@ -79,7 +79,7 @@ def check(
         checked_settings(store, category, images=images, days=days, options=more)
 
 
-def show_run(work: Callable[[], R], table: Callable[[R], Table], store: str) -> None:
+def show_run(work: Callable[[], R], table: Callable[[R], PlainTable], store: str) -> None:
     """Run a flow and print what it did, also when that was only a part: the command then ends as failed, and its last
     line says what is missing."""
     failed: PartlyDone | None = None
@@ -87,7 +87,7 @@ def show_run(work: Callable[[], R], table: Callable[[R], Table], store: str) -> 
         run = work()
     except PartlyDone as e:
         run, failed = e.run, e
-    Console().print(table(run))
+    print_table(table(run))
     if run.report:
         say(f"Report: {store.rstrip('/')}/{run.report}")
     if failed:

@@ -4,9 +4,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
+from flows.tables.plain_table import print_table
 
 
 def models(
@@ -24,8 +24,8 @@ def models(
         if version and not category:
             raise typer.BadParameter("--version needs --category: versions are named within a category")
         if history:
-            Console().print(history_table(resolved_store(store), category))
+            print_table(history_table(resolved_store(store), category))
         elif version and category:
             sys.stdout.write(model_card_json(resolved_store(store), category, version) + "\n")
         else:
-            Console().print(models_table(resolved_store(store), category))
+            print_table(models_table(resolved_store(store), category))

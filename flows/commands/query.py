@@ -1,6 +1,7 @@
 """The command that asks the scores: rd-inspect query."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,11 @@ class Format(StrEnum):
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL")],
     store: StoreOption = None,
-    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    output_format: Annotated[Format | None, typer.Option("--format", help="How to print; default: table.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write all rows to a new file: .csv, .parquet or .json."),
+    ] = None,
 ) -> None:
     """Ask the scores with SQL (DuckDB).
 
@@ -28,6 +33,10 @@ def query(
     writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as null.
     csv: lists and structs as JSON, bytes in hex, nothing for NULL.
 
+    A terminal shows 100 rows, and of more columns than it has room for those that come first or tell most; it names
+    the others. A pipe gets every row and column. `--out FILE` writes csv and json as above, Parquet with the types of
+    the columns; the file is there only once it is whole, and one that is there already is left as it is.
+
     A label file or a seal that does not read is named, and the answer is without it; exit code 1 if it was a seal.
 
     Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
@@ -35,4 +44,6 @@ def query(
     with plain_errors():
         from flows.tables.query import query_output
 
-        query_output(resolved_store(store), sql, output_format.value)
+        if out is not None and output_format is not None:
+            raise typer.BadParameter("--format says how to print; what --out writes goes by the ending of its file")
+        query_output(resolved_store(store), sql, (output_format or Format.TABLE).value, out)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.commands.backfill import FormatOption, GridFormat
 from flows.commands.frame import (
@@ -20,6 +19,7 @@ from flows.commands.frame import (
     say,
 )
 from flows.run_failed import RUN_FAILED
+from flows.tables.plain_table import print_table
 
 
 def verify(
@@ -57,7 +57,7 @@ def verify(
         if output_format is GridFormat.JSON:
             sys.stdout.write(json.dumps(findings_json(found), indent=2) + "\n")
         else:
-            Console().print(findings_table(found))
+            print_table(findings_table(found))
         if found.wrong:
             raise typer.Exit(RUN_FAILED)
 
@@ -106,7 +106,7 @@ def gc(
         if maps_older_than is not None:
             found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
         removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found
-        Console().print(leftovers_table(removed, removed=yes))
+        print_table(leftovers_table(removed, removed=yes))
         for one in seen.kept:
             stays = "It stays" if one.whole else "All of that day stays"
             say(f"{one.category} {one.run_date}: {one.why}. {stays}; rd-inspect verify names the cure.")

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.commands.frame import (
     CategoriesOption,
@@ -17,6 +16,7 @@ from flows.commands.frame import (
     resolved_store,
     say,
 )
+from flows.tables.plain_table import print_table
 
 
 def train(
@@ -56,5 +56,5 @@ def train(
         )
         from flows.tables.plant import training_table
 
-        Console().print(training_table(run))
+        print_table(training_table(run))
         say(f"Next: rd-inspect inspect --run-date DATE --store {resolved_store(store)}")

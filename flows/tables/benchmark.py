@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
-from rich.table import Table
-
 from flows import paper_figures as paper
 from flows.paper_benchmark import PAPER_IMAGE_SIZE, BenchmarkRun, variant
-from flows.tables.plant import plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 from rd_core.config import ModelConfig
 from storage.benchmark_rows import BenchmarkRow
 
@@ -18,7 +16,7 @@ METRICS: tuple[Metric, ...] = ("image_auroc", "pixel_auroc", "paper_pro", "aupro
 P = TypeVar("P")
 
 
-def benchmark_tables(run: BenchmarkRun) -> list[Table]:
+def benchmark_tables(run: BenchmarkRun) -> list[PlainTable]:
     """What the command prints."""
     rows = _of(run, run.settings.model())
     if run.settings.protocol == "novelty":
@@ -28,11 +26,11 @@ def benchmark_tables(run: BenchmarkRun) -> list[Table]:
     if run.settings.ablations:
         tables += [_bottlenecks(run), _teachers(run), _map_stages(run)]
     tables += [_cost(rows)]
-    tables[-1].caption = _conditions(run)
+    tables[-1].notes = [_conditions(run)]
     return tables
 
 
-def _detection(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
+def _detection(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
     size = _paper_size(run)
     table = plain_table("category", "ours", f"paper, {size} px")
     table.title = "Table 1: image AUROC"
@@ -46,7 +44,7 @@ def _detection(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
     return table
 
 
-def _localisation(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
+def _localisation(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
     size = _paper_size(run)
     table = plain_table("category", "pixel AUROC", "PRO", "AUPRO 0.3", f"paper: AUROC/PRO, {size} px")
     table.title = "Table 2: localisation (PRO as the authors compute it, AUPRO by its definition)"
@@ -64,7 +62,7 @@ def _localisation(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
     return table
 
 
-def _complexity(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
+def _complexity(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> PlainTable:
     table = plain_table("method", "s/image", "MB", "image AUROC", "pixel AUROC", "PRO", "AUPRO 0.3")
     table.title = "Table 3: cost"
     for method in paper.COMPLEXITY:
@@ -74,14 +72,14 @@ def _complexity(run: BenchmarkRun, rows: Sequence[BenchmarkRow]) -> Table:
         seconds = fmean(1 / row.images_per_second for row in rows)
         metrics = (_cell(rows, _compared(rows), metric) for metric in METRICS)
         table.add_row(f"ours, {run.settings.teacher}", f"{seconds:.3f}", f"{rows[0].model_bytes / 1e6:.0f}", *metrics)
-    table.caption = (
+    table.notes = [
         "The paper: WideResNet50 on an Intel i7. Ours: this machine, 8 images at a time, without decoding; MB of the "
         f"weights; metrics are the {_averaged_over(rows)}."
-    )
+    ]
     return table
 
 
-def _novelty(rows: Sequence[BenchmarkRow]) -> Table:
+def _novelty(rows: Sequence[BenchmarkRow]) -> PlainTable:
     table = plain_table("normal class", "ours", "paper")
     table.title = "Table 4: one-class novelty, image AUROC"
     for name in _names(rows):
@@ -93,18 +91,18 @@ def _novelty(rows: Sequence[BenchmarkRow]) -> Table:
     return table
 
 
-def _bottlenecks(run: BenchmarkRun) -> Table:
+def _bottlenecks(run: BenchmarkRun) -> PlainTable:
     models = {kind: run.settings.model(bottleneck=kind) for kind in paper.BOTTLENECKS}
     return _ablation(run, "Table 5: bottleneck", "bottleneck", models, paper.BOTTLENECKS)
 
 
-def _teachers(run: BenchmarkRun) -> Table:
+def _teachers(run: BenchmarkRun) -> PlainTable:
     names = dict.fromkeys((*paper.TEACHERS, run.settings.teacher))
     models = {name: run.settings.model(teacher=name) for name in names}
     return _ablation(run, "Table 6: teacher", "teacher", models, paper.TEACHERS)
 
 
-def _map_stages(run: BenchmarkRun) -> Table:
+def _map_stages(run: BenchmarkRun) -> PlainTable:
     titles = {stages: "M" + ",".join(map(str, stages)) for stages in paper.MAP_STAGES}
     models = {title: run.settings.model(map_stages=stages) for stages, title in titles.items()}
     printed = {titles[stages]: figures for stages, figures in paper.MAP_STAGES.items()}
@@ -113,7 +111,7 @@ def _map_stages(run: BenchmarkRun) -> Table:
 
 def _ablation(
     run: BenchmarkRun, title: str, varied: str, models: dict[str, ModelConfig], printed: dict[str, paper.Ablation]
-) -> Table:
+) -> PlainTable:
     table = plain_table(varied, "image AUROC", "pixel AUROC", "PRO", "AUPRO 0.3", "paper: image/pixel/PRO")
     table.title = f"{title} (ours: {_averaged_over(_of(run, run.settings.model()))})"
     for name, model in models.items():
@@ -123,7 +121,7 @@ def _ablation(
     return table
 
 
-def _cost(rows: Sequence[BenchmarkRow]) -> Table:
+def _cost(rows: Sequence[BenchmarkRow]) -> PlainTable:
     table = plain_table("category", "trained on", "normal", "anomalous", "masks", "steps", "training s", "images/s")
     table.title = "Images and time"
     for name in _names(rows):

@@ -1,12 +1,10 @@
 """What `rd-inspect drift` prints."""
 
-from rich.table import Table
-
 from flows.drift import DriftRun
-from flows.tables.plant import notes, plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 
 
-def drift_table(run: DriftRun) -> Table:
+def drift_table(run: DriftRun) -> PlainTable:
     """A model version a row, with its verdict and the strongest cause."""
     table = plain_table("category", "verdict", "cause", "since", "images", "no score", "alarms", "model version")
     for one in run.models:
@@ -23,13 +21,12 @@ def drift_table(run: DriftRun) -> Table:
         )
     days = f"{run.first_day} to {run.last_day}" if run.first_day else "no day is sealed"
     table.title = f"Drift, {days}: {run.verdict or 'no verdict'}"
-    told = [f"{one.category} {one.model_version}: {one.message}" for one in run.models if one.message]
-    told += [
+    table.notes = [f"{one.category} {one.model_version}: {one.message}" for one in run.models if one.message]
+    table.notes += [
         f"{one.category}: {one.scored} of {one.images} golden images scored"
         + (f", {one.left_out} left out, for their files have changed" if one.left_out else "")
         + (", the reference from now on" if one.is_reference else "")
         for one in run.golden
     ]
-    told += [f"{what}: {why}" for what, why in run.failed]
-    table.caption = notes(told)
+    table.notes += [f"{what}: {why}" for what, why in run.failed]
     return table

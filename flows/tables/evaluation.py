@@ -1,9 +1,7 @@
 """What `rd-inspect evaluate` prints."""
 
-from rich.table import Table
-
 from flows.evaluation import EvaluationRun
-from flows.tables.plant import notes, plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 from reports.evaluation.records import Measure
 from reports.evaluation.words import in_digits
 from reports.plain_text import shown
@@ -12,7 +10,7 @@ COLUMNS = {"image_auroc": "AUROC", "recall": "recall", "false_alarm_rate": "fals
 """figures that fit on a terminal; the report has all of them, with their intervals"""
 
 
-def evaluation_table(run: EvaluationRun) -> Table:
+def evaluation_table(run: EvaluationRun) -> PlainTable:
     """The main figures, a category and model version a row, and their means; below, what is in none of them."""
     table = plain_table("category", "model version", "images", *COLUMNS.values())
     days = str(run.first_day) if run.first_day == run.last_day else f"{run.first_day} to {run.last_day}"
@@ -21,10 +19,9 @@ def evaluation_table(run: EvaluationRun) -> Table:
         table.add_row(one.category, one.model_version, f"{one.normal}+{one.anomalous}", *_cells(one.measures))
     if len(run.categories) > 1:
         table.add_row("mean", "", "", *_cells(run.means))
-    lines = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]
-    lines += [f"{name}: no evaluation label" for name in run.unlabelled]
-    lines += [f"{what}: {shown(why)}" for what, why in run.failed]
-    table.caption = notes(lines)
+    table.notes = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]
+    table.notes += [f"{name}: no evaluation label" for name in run.unlabelled]
+    table.notes += [f"{what}: {shown(why)}" for what, why in run.failed]
     return table
 
 

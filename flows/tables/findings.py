@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
-
-from flows.tables.plant import plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 from storage.garbage import Leftover
 from storage.verification import Verification
 
 
-def findings_table(found: Verification) -> Table:
+def findings_table(found: Verification) -> PlainTable:
     """A finding a row, wrong ones first."""
-    table = plain_table("", "where", "what", "consequence", "cure")
+    table = plain_table("finding", "where", "what", "consequence", "cure", prose=("what", "consequence", "cure"))
     for one in found.findings:
         table.add_row("wrong" if one.wrong else "note", one.where, one.what, one.consequence, one.cure)
     notes = len(found.findings) - found.wrong
@@ -32,7 +30,7 @@ def findings_json(found: Verification) -> dict[str, Any]:
     }
 
 
-def leftovers_table(leftovers: Sequence[Leftover], *, removed: bool) -> Table:
+def leftovers_table(leftovers: Sequence[Leftover], *, removed: bool) -> PlainTable:
     """What is or was removed, with its bytes."""
     table = plain_table("what", "key", "objects", "bytes", "last written")
     for one in leftovers:

@@ -5,9 +5,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from rich.table import Table
-
-from flows.tables.plant import notes, plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 from storage.grid import NO_IMAGES, PARTLY, STATES, TO_DO, Cell, Grid
 
 _MOST_COLUMNS = 8
@@ -18,11 +16,11 @@ _MOST_NAMED = 4
 """categories of a day"""
 
 
-def grid_table(grid: Grid) -> Table:
+def grid_table(grid: Grid) -> PlainTable:
     """A day a row. Up to eight categories have a column each; of more, the cells of each state are counted."""
     categories = list(dict.fromkeys(cell.category for cell in grid.cells))
     wide = len(categories) <= _MOST_COLUMNS
-    table = plain_table("day", *(categories if wide else (*STATES, "to do")))
+    table = plain_table("day", *(categories if wide else (*STATES, "to do")), narrow="panels" if wide else "blocks")
     for day, cells in _days(grid):
         if all(cell.state == NO_IMAGES for cell in cells):
             continue
@@ -33,7 +31,7 @@ def grid_table(grid: Grid) -> Table:
             table.add_row(day.isoformat(), *(str(states.count(state)) for state in STATES), _to_do(cells))
     counts = ", ".join(f"{count} {state}" for state, count in grid.counts.items() if count)
     table.title = f"{grid.first_day} to {grid.last_day}: {counts or 'no category has images'}"
-    table.caption = notes(_notes(grid))
+    table.notes = _notes(grid)
     return table
 
 

@@ -1,13 +1,10 @@
 """What the commands print."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from flows.settings import SettingsError, nearest
+from flows.tables.plain_table import PlainTable, plain_table
 from reports.plain_text import shown
 from storage import models
 from storage.errors import CorruptObject
@@ -20,7 +17,7 @@ if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
     from flows.training import TrainingRun
 
 
-def training_table(run: "TrainingRun") -> Table:
+def training_table(run: "TrainingRun") -> PlainTable:
     """New versions, their data and their thresholds."""
     table = plain_table(
         "category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds"
@@ -36,12 +33,11 @@ def training_table(run: "TrainingRun") -> Table:
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )
-    lines = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
-    table.caption = notes(lines)
+    table.notes = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
     return table
 
 
-def inspection_table(run: "InspectionRun") -> Table:
+def inspection_table(run: "InspectionRun") -> PlainTable:
     """What a run did, a category a row."""
     table = plain_table(
         "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
@@ -52,17 +48,16 @@ def inspection_table(run: "InspectionRun") -> Table:
             one.category, one.state, one.model_version or "-",
             *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
         )  # fmt: skip
-    lines = [f"{one.category}: {one.message}" for one in run.categories if one.message]
-    lines += [f"{one.kind}: {one.message}" for one in run.reports]
-    table.caption = notes(lines)
+    table.notes = [f"{one.category}: {one.message}" for one in run.categories if one.message]
+    table.notes += [f"{one.kind}: {one.message}" for one in run.reports]
     return table
 
 
-def models_table(store_uri: str, category: str | None) -> Table:
+def models_table(store_uri: str, category: str | None) -> PlainTable:
     """Every version of one category or of all, newest first."""
     store = opened(store_uri)
     table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
-    problems: list[str] = []
+    problems = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, problems)
         for version in sorted(models.list_versions(store, name), reverse=True):
@@ -79,25 +74,23 @@ def models_table(store_uri: str, category: str | None) -> Table:
                 if in_force and (why := why_unusable(name, version, card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
-    if not table.row_count and not problems:
+    if not table.rows and not problems:
         problems.append(f"No model yet. Train one: rd-inspect train --store {store_uri}")
-    table.caption = notes(problems)
     return table
 
 
-def history_table(store_uri: str, category: str | None) -> Table:
+def history_table(store_uri: str, category: str | None) -> PlainTable:
     """Every champion of one category or of all, newest first."""
     store = opened(store_uri)
     table = plain_table("category", "version", "in force since (UTC)", "by", "how")
-    damaged: list[str] = []
+    damaged = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, damaged)
         for one in (champion, *champion.history) if champion else ():
             how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
             table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
-    if not table.row_count and not damaged:
+    if not table.rows and not damaged:
         damaged.append(f"No model is in force. Train one: rd-inspect train --store {store_uri}")
-    table.caption = notes(damaged)
     return table
 
 
@@ -123,19 +116,6 @@ def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | Non
 def model_card_json(store_uri: str, category: str, version: str) -> str:
     """The model card of one version, indented."""
     return json.dumps(models.read_card(opened(store_uri), category, version), indent=2)
-
-
-def notes(lines: Sequence[str]) -> Text | None:
-    """Lines below a table. Whatever names and errors they hold, brackets are no markup."""
-    return Text("\n".join(lines)) if lines else None
-
-
-def plain_table(*columns: str) -> Table:
-    """No frame, so that it fits on a narrow terminal and can be copied; the first two columns are never broken."""
-    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", caption_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number < 2)
-    return table
 
 
 def opened(store_uri: str) -> Store:

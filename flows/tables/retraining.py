@@ -1,14 +1,12 @@
 """What `rd-inspect retrain` prints."""
 
-from rich.table import Table
-
 from flows.retraining_outcome import CategoryRetraining, RetrainingRun
-from flows.tables.plant import notes, plain_table
+from flows.tables.plain_table import PlainTable, plain_table
 from reports.plain_text import shown
 from tasks.retraining.considered_normals import USED
 
 
-def retraining_table(run: RetrainingRun) -> Table:
+def retraining_table(run: RetrainingRun) -> PlainTable:
     """A category a row, and below why it ended so."""
     table = plain_table("category", "outcome", "candidate", "new", "old", "quarantined", "not used", "judged on")
     table.title = f"Retraining, {run.run_date}"
@@ -18,7 +16,7 @@ def retraining_table(run: RetrainingRun) -> Table:
     told += [f"{one.category}, left out: {left}" for one in run.categories if (left := _left_out(one))]
     told += [f"{one.category}, report: {one.report}" for one in run.categories if one.report and not run.report]
     told += [f"{what}: {shown(why)}" for what, why in run.failed]
-    table.caption = notes(told) or "No category has labels."
+    table.notes = told or ["No category has labels."]
     return table
 
 

@@ -1,19 +1,16 @@
 """What there is to inspect on a day, and what is refused before anything is started."""
 
 import errno
-import io
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from flows import preflight
 from flows.night_choice import NoImages, choose_night
 from flows.preflight import checked_night, checked_settings, refuse_future_import
 from flows.settings import Settings, SettingsError, load_settings
-from flows.tables.plant import notes
 from storage import models
 from storage.errors import StoreNotFound
 from storage.filesystem import Store
@@ -169,9 +166,3 @@ def test_silence_by_the_clock_is_left_to_the_run_that_tells_of_it(
     checked_night(plant.uri, None)
     with pytest.raises(NoImages):
         checked_night(plant.uri, DAY)
-
-
-def test_notes_below_a_table_lose_no_bracket() -> None:
-    console = Console(width=200, file=io.StringIO())
-    console.print(notes(["under [categories.nut]", "[bold]a.png"]))
-    assert console.file.getvalue() == "under [categories.nut]\n[bold]a.png\n"  # type: ignore[attr-defined]

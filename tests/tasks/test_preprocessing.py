@@ -26,6 +26,6 @@ def test_a_model_made_with_another_decoder_is_refused_with_the_cure(store: Store
             OtherPreprocessing, match=r"v1 of cloth was made.*'bilinear.*Train again: rd-inspect train"
         ):
             use()
-    assert "v1 of cloth was made with the preprocessing" in str(models_table(store.uri, None).caption)
-    assert models_table(store.uri, "tile").caption is None
+    assert "v1 of cloth was made with the preprocessing" in "\n".join(models_table(store.uri, None).notes)
+    assert models_table(store.uri, "tile").notes == []
     assert exit_code_of(OtherPreprocessing("plain words")) == 1
