@@ -9,6 +9,7 @@ alike in all directions, and a cell that a made-up defect changes is moved some 
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,7 +52,7 @@ class CellDiscriminator(nn.Module):
         self.precision = precision
         width = sum(channels)
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("whitening", torch.eye(width))
+        self.register_buffer("whitening", torch.from_numpy(np.eye(width, dtype=np.float32)))
         self.register_buffer("level", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))
         first, second = HIDDEN

@@ -109,9 +109,12 @@ def residual_stage(inputs: int, outputs: int, depth: int, narrowing: int, resamp
 
 
 def initialise(module: nn.Module) -> None:
-    """He initialisation of every convolution, in place (normal, by fan-out, as in ResNets)."""
+    """He initialisation of every convolution, in place (normal, by fan-out, as in ResNets).
+
+    Not on torch's meta device, which holds no numbers: its random ones would import torch's compiler.
+    """
     for child in module.modules():
-        if isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(child, nn.Conv2d | nn.ConvTranspose2d) and not child.weight.is_meta:
             nn.init.kaiming_normal_(child.weight, mode="fan_out", nonlinearity="relu")
             if child.bias is not None:
                 nn.init.zeros_(child.bias)

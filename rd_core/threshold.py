@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, genpareto
 
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.spread import SMALLEST, scaled, unscaled
@@ -116,6 +115,8 @@ def _interval(
     if extrapolated:
         low, high = _resampled_tail(ordered, alpha, [tail, 1 - tail])
         return min(low, value), max(high, value), "tail"
+    from scipy.stats import binom  # noqa: PLC0415  # half a second, which whoever scores by a threshold is spared
+
     lower_rank = int(binom.ppf(tail, n, 1 - alpha))
     upper_rank = int(binom.ppf(1 - tail, n, 1 - alpha)) + 1
     low = float(ordered[max(lower_rank, 1) - 1])
@@ -138,6 +139,8 @@ def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.flo
 
     Fitted by L-moments (Hosking and Wallis 1987), which unlike maximum likelihood hold for ten exceedances.
     """
+    from scipy.stats import genpareto  # noqa: PLC0415  # likewise
+
     n = ordered.shape[1]
     exceedances = min(max(TAIL_MINIMUM, round(TAIL_SHARE * n)), n - 1)
     start = ordered[:, n - exceedances - 1]
