@@ -36,11 +36,11 @@ def _environment() -> Environment:
         counted=number_format.counted,
         alarm_share=advice.alarm_share,
         without_score=advice.without_score,
-        breakable=_breakable,
+        breakable=breakable,
     )
     return environment
 
 
-def _breakable(key: str) -> Markup:
+def breakable(key: str) -> Markup:
     """`key` escaped, with a place to break the line after every '/'."""
     return Markup("/<wbr>").join(shown(key).split("/"))

@@ -12,26 +12,31 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from reports import number_format
+from reports.page import breakable
 from reports.plain_text import shown
 from review.access import Guard
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
+from review.plain_days import day_in_words
+from review.selection import LABELS, SHOWS, SORTS, Selection, WrongSelection
 from storage.errors import InvalidKey, KeyNotFound, StorageError, UnreadableImage
 
 REVIEWER_COOKIE = "rd_inspect_reviewer"
 _YEAR = 365 * 24 * 3600  # seconds
 _LONGEST_BODY = 64 * 1024  # bytes; a label has some hundred
 _TRAIL_PAGE = 100
-_QUEUE_PAGE = 20
+_PAGE = 20
+_LIST_PAGE = 48
 
 # 5xx is for what may pass: the page keeps the label and tries again. 4xx is final.
 _STATUS: dict[type[Exception], int] = {
     WrongRequest: 400,
+    WrongSelection: 400,
     KeyNotFound: 404,
     InvalidKey: 404,
     ImageChanged: 409,
@@ -61,13 +66,16 @@ def create_app(
         lifespan=closing,
         routes=[
             Route("/", _page),
+            Route("/list", _list),
             Route("/audit", _audit),
-            Route("/api/queue", _queue),
+            Route("/api/list", _rows),
             Route("/api/row", _row),
             Route("/api/nearest", _nearest),
             Route("/api/reviewer", _set_reviewer, methods=["POST"]),
             Route("/api/label", _label, methods=["POST"]),
             Route("/api/undo", _undo, methods=["POST"]),
+            Route("/full", _full),
+            Route("/thumbnail", _thumbnail),
             Route("/picture", _drawn(lambda desk, key: desk.pictures.picture(desk.row(key)))),
             Route("/overlay", _drawn(lambda desk, key: desk.pictures.overlay(desk.row(key)))),
             Route("/nearest", _drawn(lambda desk, key: desk.pictures.nearest_picture(desk.row(key)))),
@@ -80,16 +88,46 @@ def create_app(
     return app
 
 
-def _failure(_: Request, error: Exception) -> Response:
+def _failure(request: Request, error: Exception) -> Response:
     if isinstance(error, NameNeeded):
         return JSONResponse({"error": str(error), "need": "reviewer"}, 403)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    if "text/html" in request.headers.get("accept", ""):  # somebody who followed a link, and no script of ours
+        return _html("failure.html", status=status, why=shown(str(error)))
     return JSONResponse({"error": shown(str(error))}, status)
 
 
 def _page(request: Request) -> Response:
-    desk: Desk = request.app.state.desk
-    return _html("review.html", categories=desk.categories(), reviewer=_reviewer(request) or "")
+    desk, selection = request.app.state.desk, Selection.from_address(request.query_params)
+    return _html("review.html", categories=desk.categories(), reviewer=_reviewer(request) or "", selection=selection)
+
+
+def _list(request: Request) -> Response:
+    desk, selection = request.app.state.desk, Selection.from_address(request.query_params)
+    number = max(1, _whole_number(request, "page", 1))
+    address = selection.address(**({"page": number} if number > 1 else {}))
+    if any(value == "" for value in request.query_params.values()):
+        # Of a form all fields come, filled in or not; a link that is passed on shall say what is meant alone.
+        return RedirectResponse(f"/list{address}", 303)
+    found = desk.page(selection, _reviewer(request) or "", _LIST_PAGE, (number - 1) * _LIST_PAGE)
+    days = desk.days(selection.category)  # the latest first
+    of = selection.day
+    return _html(
+        "list.html",
+        selection=selection,
+        shows=SHOWS,
+        labels=LABELS,
+        sorts=SORTS,
+        categories=desk.categories(),
+        days=days,
+        earlier=next((day for day in days if of and day < of), None),
+        later=next((day for day in reversed(days) if of and day > of), None),
+        people=desk.people(selection.category),
+        page=number,
+        pages=max(1, -(-found["count"] // _LIST_PAGE)),
+        before=(number - 1) * _LIST_PAGE,
+        **found,
+    )
 
 
 def _audit(request: Request) -> Response:
@@ -110,11 +148,12 @@ def _audit(request: Request) -> Response:
     )
 
 
-def _queue(request: Request) -> Response:
-    desk: Desk = request.app.state.desk
-    category = request.query_params.get("category") or None
-    limit, offset = _whole_number(request, "limit", _QUEUE_PAGE), _whole_number(request, "offset", 0)
-    return JSONResponse(desk.queue(_reviewer(request) or "", category, limit, offset))
+def _rows(request: Request) -> Response:
+    desk, selection = request.app.state.desk, Selection.from_address(request.query_params)
+    limit, offset = _whole_number(request, "limit", _PAGE), _whole_number(request, "offset", 0)
+    at = request.query_params.get("at") or None
+    found = desk.page(selection, _reviewer(request) or "", limit, offset, at=at)
+    return JSONResponse({**found, "counts_down": selection.counts_down})
 
 
 def _row(request: Request) -> Response:
@@ -154,6 +193,36 @@ def _drawn(draw: Callable[[Desk, str], bytes | None]) -> Callable[[Request], Res
         return Response(drawn, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
     return answer
+
+
+def _full(request: Request) -> Response:
+    desk: Desk = request.app.state.desk
+    drawn, kind = desk.pictures.full_picture(desk.row(_key(request)))
+    return Response(drawn, media_type=kind)
+
+
+def _thumbnail(request: Request) -> Response:
+    """A small picture, or words in its place: in a list nothing is to look broken."""
+    desk: Desk = request.app.state.desk
+    row = desk.row(_key(request))
+    try:
+        drawn = desk.pictures.thumbnail(row)
+    except KeyNotFound:
+        return _words_as_picture("gone since it was scored")
+    except ImageChanged:
+        return _words_as_picture("changed since it was scored")
+    except UnreadableImage:
+        return _words_as_picture("no picture")
+    return Response(drawn, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _words_as_picture(words: str) -> Response:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="224" height="224"><rect width="224" height="224" '
+        'fill="#8a9299" fill-opacity=".25"/><text x="112" y="116" font-size="15" font-family="sans-serif" '
+        f'text-anchor="middle" fill="#7d868e">{words}</text></svg>'
+    )
+    return Response(svg, media_type="image/svg+xml")
 
 
 def _reviewer(request: Request) -> str | None:
@@ -199,8 +268,8 @@ async def _json(request: Request) -> dict[str, Any]:
     return value
 
 
-def _html(template: str, **contents: Any) -> HTMLResponse:
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**contents))
+def _html(template: str, status: int = 200, **contents: Any) -> HTMLResponse:
+    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**contents), status)
 
 
 _ENVIRONMENT = Environment(
@@ -211,5 +280,10 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(
-    shown=shown, score=number_format.score, count=number_format.count, counted=number_format.counted
+    shown=shown,
+    score=number_format.score,
+    count=number_format.count,
+    counted=number_format.counted,
+    day=day_in_words,
+    breakable=breakable,
 )

@@ -1,21 +1,23 @@
 """The reviewer's desk: what the pages ask for and what they send, as plain values."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 from itertools import chain
 from threading import Lock
 from typing import Any
 
 from reports import number_format
 from reports.plain_text import shown
-from review.ledger import Ledger, NotSaid
+from review.history import in_plain_words
+from review.ledger import Ledger, NotSaid, purpose_of
 from review.pictures import ImageChanged, Pictures
-from review.sealed_rows import ReviewRow, SealedRows
+from review.sealed_rows import ReviewRow, Said, SealedRows
+from review.selection import Selection
 from storage.errors import KeyNotFound
 from storage.label_files.annotators import identity
-from storage.labels import Contradiction, Label
+from storage.labels import PURPOSES, Contradiction, Label
 from storage.store import Store
 
 WORDS = ("normal", "anomalous", "unsure")
@@ -44,9 +46,11 @@ class Desk:
         images: Store,
         categories: Sequence[str] | None = None,
         *,
+        zone: tzinfo = UTC,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._store, self._only, self._clock = store, categories, clock
+        """`zone`: by whose clock it is told when something was said."""
+        self._store, self._only, self._zone, self._clock = store, categories, zone, clock
         self._sealed = SealedRows(store)
         self._ledgers: dict[str, Ledger] = {}
         self._lock = Lock()
@@ -60,15 +64,37 @@ class Desk:
         """The categories that are reviewed, sorted."""
         return sorted(self._only) if self._only else self._sealed.categories()
 
-    def queue(self, reviewer: str, category: str | None, limit: int, offset: int) -> dict[str, Any]:
-        """What the reviewer has not labelled yet: {"rows": [...], "left": how many, "kinds": [...],
-        "unread": [why a label file or a seal does not read]}."""
-        chosen = self._chosen(category)
-        said = chain.from_iterable(self._ledger(one).said(reviewer) for one in chosen)
-        rows, left = self._sealed.page(chosen, said, min(limit, MOST_ROWS), max(0, offset))
+    def days(self, category: str | None) -> list[date]:
+        """Days with sealed nights, the latest first."""
+        return self._sealed.days(self._chosen(category))
+
+    def people(self, category: str | None) -> list[str]:
+        """Who has labelled something, sorted."""
+        return sorted({who for one in self._chosen(category) for who in self._ledger(one).people()}, key=str.casefold)
+
+    def page(
+        self, selection: Selection, reviewer: str, limit: int, offset: int, *, at: str | None = None
+    ) -> dict[str, Any]:
+        """Images `offset` to `offset + limit` of a list: {"rows": [...], "count": how many the list has, "offset":
+        where in it the first of them stands, "shrinks": whether a label may take one out, "kinds": [...],
+        "unread": [why a label file or a seal does not read]}.
+
+        `at`: the key of an image that they are to begin shortly before, if the list has it.
+        """
+        chosen, limit = self._chosen(selection.category), max(1, min(limit, MOST_ROWS))
+        said = list(self._said(chosen, reviewer, selection.by))
+        place = None if at is None else self._sealed.place(selection, chosen, said, at)
+        offset = max(0, offset if place is None else place - limit // 2)
+        rows, count = self._sealed.page(selection, chosen, said, limit, offset)
         kinds = sorted({kind for one in chosen for kind in self._ledger(one).kinds()})
-        records = [self._record(row, reviewer) for row in rows]
-        return {"rows": records, "left": left, "kinds": kinds, "unread": self.unread(category)}
+        return {
+            "rows": [self._record(row, reviewer) for row in rows],
+            "count": count,
+            "offset": offset,
+            "shrinks": selection.shrinks,
+            "kinds": kinds,
+            "unread": self.unread(selection.category),
+        }
 
     def one(self, image_key: str, reviewer: str) -> dict[str, Any]:
         """One scored image, flagged or not. KeyNotFound."""
@@ -90,15 +116,23 @@ class Desk:
         """Keep a word on an image; it is in the store when this returns. ImageChanged, WrongRequest, KeyNotFound."""
         row = self.row(_text(sent, "key", 4096))
         word, kind = _text(sent, "word", 20), _text(sent, "kind", LONGEST_KIND, optional=True)
-        if word not in WORDS:
-            raise WrongRequest(f"the word {word!r} is unknown, so nothing was kept. Use {' or '.join(WORDS)}.")
+        purpose = _text(sent, "purpose", 20, optional=True)
+        for value, known in ((word, WORDS), (purpose or PURPOSES[0], PURPOSES)):
+            if value not in known:
+                raise WrongRequest(f"the word {value!r} is unknown, so nothing was kept. Use {' or '.join(known)}.")
+        if row.status != "ok":
+            raise WrongRequest(
+                f"the image {row.image_key!r} has no score ({shown(row.error or row.status)}), so the label was not "
+                "kept: nobody can tell what it shows. Put a whole file in its place and inspect the day again."
+            )
         if _text(sent, "etag", 1024) != row.etag or not self.pictures.is_unchanged(row):
             raise ImageChanged(
                 f"the image {row.image_key!r} is not the one this page shows, so the label was not kept. Load the "
                 "page again; if it stays so, inspect the day again."
             )
-        label = self._ledger(row.category).say(row, word, kind, reviewer)
-        return {"labelled_at": label.labelled_at.isoformat(), "word": label.label, "kind": label.kind}
+        label = self._ledger(row.category).say(row, word, kind, reviewer, purpose)
+        told = {"word": label.label, "kind": label.kind, "purpose": label.purpose}
+        return {"labelled_at": label.labelled_at.isoformat(), **told, "row": self._record(row, reviewer)}
 
     def undo(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
         """Take the reviewer's word of a moment back. WrongRequest, KeyNotFound."""
@@ -142,13 +176,19 @@ class Desk:
                 self._ledgers[category] = Ledger(self._store, category, clock=self._clock)
             return self._ledgers[category]
 
+    def _said(self, categories: Sequence[str], reviewer: str, by: str | None) -> Iterator[Said]:
+        return chain.from_iterable(self._ledger(one).said(reviewer, by) for one in categories)
+
     def _record(self, row: ReviewRow, reviewer: str) -> dict[str, Any]:
         """A row as the page shows it: figures as people read them."""
-        words = self._ledger(row.category).words(row.image_key)
+        ledger = self._ledger(row.category)
+        words = ledger.words(row.image_key)
         mine = [label.label for label in words if identity(label.labelled_by) == identity(reviewer)]
+        held = words[-1].label if words else "withdrawn"
         return {
             "key": row.image_key,
             "name": shown(row.image_key),
+            "short_name": shown(row.image_key.split("/", 3)[-1]),
             "etag": row.etag,
             "category": row.category,
             "day": row.run_date.isoformat(),
@@ -157,12 +197,27 @@ class Desk:
             "threshold": number_format.score(row.threshold),
             "p_value": number_format.p_value(row.p_value),
             "area": number_format.percent(row.anomalous_area),
-            "flagged": row.is_anomalous,
+            "state": _state(row),
+            "flagged": bool(row.is_anomalous),
+            "error": shown(row.error) if row.error else None,
             "width": row.image_width,
             "height": row.image_height,
             "mine": mine[-1] if mine and mine[-1] != "withdrawn" else None,
-            "words": [_word_record(label) for label in reversed(words)],
+            "held": None if held == "withdrawn" else held,
+            "purpose": purpose_of(words),
+            "words": [self._in_plain_words(ledger, label) for label in reversed(words)],
         }
+
+    def _in_plain_words(self, ledger: Ledger, label: Label) -> str:
+        return in_plain_words(label, file=ledger.file_of(label), now=self._clock(), zone=self._zone)
+
+
+def _state(row: ReviewRow) -> str:
+    """What the model, or the file, says of an image."""
+    if row.status != "ok":
+        return row.status
+    flagged = "flagged" if row.is_anomalous else "not flagged"
+    return f"{flagged}, review band" if row.decision == "review" else flagged
 
 
 def reviewer_name(text: str) -> str:
@@ -171,15 +226,6 @@ def reviewer_name(text: str) -> str:
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise WrongRequest(f"a reviewer's name has 1 to {LONGEST_NAME} characters that can be printed.")
     return name
-
-
-def _word_record(label: Label) -> dict[str, str]:
-    kind = f" ({shown(label.kind)})" if label.kind else ""
-    return {
-        "who": shown(label.labelled_by or "without a name"),
-        "word": label.label + kind,
-        "when": f"{label.labelled_at:%Y-%m-%d %H:%M} UTC",
-    }
 
 
 def _text(sent: dict[str, Any], name: str, longest: int, *, optional: bool = False) -> str | Any:

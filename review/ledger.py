@@ -3,12 +3,12 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow
+from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow, Said
 from storage import labels
 from storage.errors import StorageError
 from storage.label_files.annotators import identity
@@ -35,6 +35,7 @@ class Ledger:
         self._files: dict[str, tuple[str, list[Label]]] = {}
         self._unread: dict[str, tuple[str, str]] = {}
         self._of_image: dict[str, list[Label]] = {}
+        self._nameless: dict[tuple[str, datetime, str], str] = {}
         self._looked = -_LOOK_AGAIN_SECONDS
         self._undone: set[tuple[str, str]] = set()
         self._taken_back: dict[tuple[str, str, datetime], Label] = {}
@@ -65,23 +66,35 @@ class Ledger:
             self._refresh()
             return [why for _, why in self._unread.values()]
 
-    def said(self, reviewer: str) -> Iterator[tuple[str, bool, int]]:
-        """(image key, whether `reviewer` has labelled it, its standing) of every image with a word."""
+    def said(self, reviewer: str, by: str | None = None) -> Iterator[Said]:
+        """Of every image with a word what `reviewer`, and a list of what `by` said, need to know."""
         with self._lock:
             self._refresh()
             words_of = {key: list(words) for key, words in self._of_image.items()}
             undone = set(self._undone)
-        who = identity(reviewer)
+        me, other = identity(reviewer), identity(by)
         for key, words in words_of.items():
             latest = {identity(label.labelled_by): label.label for label in words}
-            mine = latest.get(who, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
-            yield key, mine, _standing(words[-1].label, set(latest.values()))
+            mine = latest.get(me, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
+            held, theirs = words[-1].label, latest.get(other, "withdrawn") if by else "withdrawn"
+            standing = _standing(held, set(latest.values()))
+            yield Said(key, mine, standing, _standing_word(held), _standing_word(theirs))
 
-    def say(self, row: ReviewRow, word: str, kind: str | None, reviewer: str) -> Label:
+    def people(self) -> list[str]:
+        """Everybody who said something under a name, sorted."""
+        return sorted({label.labelled_by for label in self.all_words() if label.labelled_by}, key=str.casefold)
+
+    def file_of(self, label: Label) -> str | None:
+        """The key of the file that holds a word without a name; None for the words of people."""
+        with self._lock:
+            return self._nameless.get((label.image_key, label.labelled_at, label.label))
+
+    def say(self, row: ReviewRow, word: str, kind: str | None, reviewer: str, purpose: str | None = None) -> Label:
         """Keep a word on an image and return its label; the same again right after changes nothing.
 
-        The image keeps its purpose, so that nothing set aside to judge models by is trained on. A defect said again
-        keeps the mask and, unless another is given, the kind that somebody told before.
+        Without a `purpose` the image keeps its own, so that nothing set aside to judge models by is trained on; one
+        that nobody labelled is for training. A defect said again keeps the mask and, unless another is given, the
+        kind that somebody told before.
         """
         with self._lock:
             words = self.words(row.image_key)
@@ -95,7 +108,7 @@ class Ledger:
                 labelled_by=reviewer,
                 labelled_at=labels.moment_after(words, self._clock()),
                 kind=(kind or (keep.kind if keep else None)) if word == "anomalous" else None,
-                purpose=before.purpose if before else "training",
+                purpose=purpose or purpose_of(words),
                 model_version=row.model_version,
                 score=row.score,
             )
@@ -150,6 +163,12 @@ class Ledger:
             for label in labels.in_time(label for _, found in files.values() for label in found):
                 of_image[label.image_key].append(label)
             self._files, self._of_image = files, dict(of_image)
+            self._nameless = {
+                (label.image_key, label.labelled_at, label.label): key
+                for key, (_, found) in files.items()
+                for label in found
+                if label.labelled_by is None
+            }
         self._unread = unread
         self._looked = now
 
@@ -177,11 +196,20 @@ class Ledger:
             raise
 
 
+def purpose_of(words: Sequence[Label]) -> str:
+    """What an image with these words, the latest last, is for: as it was said last, else training."""
+    return words[-1].purpose if words else labels.PURPOSES[0]
+
+
 def _is_same(one: Label, other: Label) -> bool:
     if identity(one.labelled_by) != identity(other.labelled_by):
         return False
     by = other.labelled_by
     return replace(one, labelled_at=other.labelled_at, labelled_by=by, score=None) == replace(other, score=None)
+
+
+def _standing_word(word: str) -> str | None:
+    return None if word == "withdrawn" else word
 
 
 def _standing(latest: str, words: set[str]) -> int:

@@ -15,17 +15,21 @@ from reports.boxes import boxes_in_shares
 from reports.overlay import overlay, shrunk
 from review.sealed_rows import ReviewRow
 from storage import anomaly_maps, models
-from storage.errors import StorageError, UnreadableImage
+from storage.errors import KeyNotFound, StorageError, UnreadableImage
 from storage.images import content_digest, decode, decode_options
 from storage.store import Store
 
 LONGEST_SIDE = 2048
 """pixels; a larger picture is made smaller, which a screen does not show"""
+SMALL_SIDE = 224
+"""pixels, of the pictures in a list"""
 MOST_NORMALS = 200
 """normal images a category that the nearest is looked for among"""
 _THUMBNAIL = 32
 """pixels a side, grey, that images are compared by"""
 _LOSSLESS_PIXELS = 512 * 512
+_LONGEST_WEBP = 16383
+"""pixels a side that the format has room for"""
 _READERS = 8
 
 
@@ -72,12 +76,31 @@ class Pictures:
         """The image as WebP. ImageChanged, KeyNotFound, UnreadableImage."""
         return _webp(self._pixels(row))
 
+    def full_picture(self, row: ReviewRow) -> tuple[bytes, str]:
+        """The image with all its pixels, and the media type of these bytes. Errors as of `picture`."""
+        pixels = self._whole(row)
+        if max(pixels.shape[:2]) <= _LONGEST_WEBP:
+            return _webp(pixels), "image/webp"
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+        return out.getvalue(), "image/png"
+
     def overlay(self, row: ReviewRow) -> bytes:
         """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`."""
+        return _webp(self._drawn(row, LONGEST_SIDE))
+
+    def thumbnail(self, row: ReviewRow) -> bytes:
+        """The image with its map, small, as WebP. Errors as of `picture`."""
+        return _webp(self._drawn(row, SMALL_SIDE))
+
+    def _drawn(self, row: ReviewRow, longest: int) -> NDArray[np.uint8]:
+        pixels = shrunk(self._pixels(row), longest)
+        if row.map_store is None or row.map_index is None:
+            return pixels
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
         level = (self._card(row.category, row.model_version).get("pixel_threshold") or {}).get("value")
         boxes = boxes_in_shares(row.defect_boxes, row.image_height, row.image_width)
-        return _webp(overlay(self._pixels(row), anomaly_map, level or row.threshold, boxes))
+        return overlay(pixels, anomaly_map, level or row.threshold, boxes)
 
     def nearest_picture(self, row: ReviewRow) -> bytes | None:
         """The nearest normal image as WebP; None if there is none. Errors as of `picture`."""
@@ -118,13 +141,24 @@ class Pictures:
             return None  # gone or damaged since the training: another one will do
 
     def _read_pixels(self, row: ReviewRow) -> NDArray[np.uint8]:
-        data = self._images.read(row.image_key)
+        return shrunk(self._whole(row), LONGEST_SIDE)
+
+    def _whole(self, row: ReviewRow) -> NDArray[np.uint8]:
+        try:
+            data = self._images.read(row.image_key)
+        except KeyNotFound as e:
+            raise KeyNotFound(
+                f"the image {row.image_key!r} is gone: it was there when {row.run_date} was inspected. Its "
+                " score is kept; put the file back to see it."
+            ) from e
+        if row.status != "ok":
+            raise UnreadableImage(f"there is no picture, for {row.error or row.status}")
         if content_digest(data) != row.content_digest:
             raise ImageChanged(
                 f"the image {row.image_key!r} is not the one that was scored on {row.run_date}: its heat map would "
                 "lie. Inspect the day again, then it comes back here with its new score."
             )
-        return shrunk(self._decoded(data, row), LONGEST_SIDE)
+        return self._decoded(data, row)
 
     def _decoded(self, data: bytes, row: ReviewRow) -> NDArray[np.uint8]:
         return _decode(data, self._card(row.category, row.model_version))

@@ -1,26 +1,31 @@
-"""The sealed scores worth a look, in the order in which looking at them teaches most."""
+"""The sealed scores as lists to look at, each in its order."""
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 
+from review.selection import TO_LABEL, Selection
 from storage import layout, models
 from storage.errors import CorruptObject, KeyNotFound, QueryError
+from storage.first_looks import DEFAULT_ALPHA, NEARNESS, WORTH_A_LOOK
+from storage.merged_days import LATEST_FIRST
 from storage.queries import connect
 from storage.questions import Questions
 from storage.store import Store
 
-BAND = 3.0
-"""an image that is not flagged is borderline if its p-value is at most so many times the promised alarm rate"""
-DEFAULT_ALPHA = 0.05
-"""where no model is in force to tell the promised alarm rate"""
+T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 15.0
+_DAYS_KEPT = 3
+"""days whose rows are held in memory, flagged or not: a hundred thousand rows take some 30 MB"""
+_READERS = 8
 
 CONTRADICTED, UNDECIDED, DECIDED = range(3)
 """standing of an image among all people: first those they disagree on, then those nobody has decided"""
@@ -28,36 +33,80 @@ CONTRADICTED, UNDECIDED, DECIDED = range(3)
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """What the latest sealed score says of one image; fields as in storage.scores.ScoreRow."""
+    """What the latest sealed row says of one image; fields as in storage.scores.ScoreRow, None without score."""
 
     image_key: str
     etag: str
-    content_digest: str
+    content_digest: str | None
     category: str
     run_date: date
     model_version: str
-    score: float
-    threshold: float
-    p_value: float
-    is_anomalous: bool
-    map_store: str
-    map_index: int
-    anomalous_area: float
-    image_height: int
-    image_width: int
-    defect_boxes: list[dict[str, float]] | None
+    score: float | None
+    threshold: float | None
+    p_value: float | None
+    is_anomalous: bool | None
+    decision: str | None
+    status: str
+    error: str | None
+    map_store: str | None
+    map_index: int | None
+    anomalous_area: float | None
+    image_height: int | None
+    image_width: int | None
+    defect_boxes: list[dict[str, float]] | None = field(compare=False)
+    """follows from the map; lists have no hash, and pictures are kept by their row"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What people say of one image, as one reviewer and one filter need it."""
+
+    image_key: str
+    mine: bool
+    """whether the reviewer has labelled it"""
+    standing: int
+    held: str | None
+    """the word that holds: normal, anomalous or unsure; None if it was taken back"""
+    theirs: str | None
+    """the latest word of the person that is asked for, likewise"""
 
 
 _COLUMNS = ", ".join(field.name for field in fields(ReviewRow))
-_SAID = pa.schema([("image_key", pa.string()), ("mine", pa.bool_()), ("standing", pa.int8())])
-_TO_LABEL = """
-FROM candidates LEFT JOIN said USING (image_key)
-WHERE category IN (SELECT unnest($1)) AND NOT ifnull(mine, false)
-"""
-# What lies nearest to the threshold is what a label moves most: far above it people agree with the model.
-_ORDER = f"""
-ORDER BY ifnull(standing, {UNDECIDED}), abs(score - threshold) / greatest(abs(threshold), 1e-9), image_key
-"""
+_SAID = pa.schema(
+    [
+        ("image_key", pa.string()),
+        ("mine", pa.bool_()),
+        ("standing", pa.int8()),
+        ("held", pa.string()),
+        ("theirs", pa.string()),
+    ]
+)
+_ALPHAS = pa.schema([("category", pa.string()), ("model_version", pa.string()), ("known_alpha", pa.float64())])
+_CANDIDATES = f"""SELECT {_COLUMNS} FROM (
+    SELECT latest.*, coalesce(known_alpha, {DEFAULT_ALPHA}) AS alpha
+    FROM latest LEFT JOIN alphas ON latest.category = alphas.category AND latest.model_version = alphas.model_version
+) WHERE {WORTH_A_LOOK}"""
+# A day's rows alone: a window over all days would read them all. An image's day stands in its key.
+_DAY = f"""SELECT scores.* FROM scores LEFT JOIN seals ON scores.map_store = seals.map_store
+WHERE scores.run_date = DATE '%s' QUALIFY {LATEST_FIRST} = 1"""
+_SHOWN = {
+    TO_LABEL: "NOT ifnull(mine, false)",
+    "look": "true",
+    "flagged": "is_anomalous",
+    "band": "decision = 'review'",
+    "not-flagged": "NOT is_anomalous",
+    "unreadable": "status = 'unreadable'",
+    "rejected": "status = 'rejected'",
+    "all": "true",
+}
+_OF_CANDIDATES = (TO_LABEL, "look", "flagged", "band")
+"""what is worth a look; days hold the others too"""
+_ORDERS = {
+    "first": f"{NEARNESS} NULLS LAST, image_key",
+    "highest": "score DESC NULLS LAST, image_key",
+    "lowest": "score ASC NULLS LAST, image_key",
+    "name": "image_key",
+}
 
 
 class SealedRows:
@@ -69,6 +118,8 @@ class SealedRows:
         self._seen: frozenset[tuple[str, str]] | None = None
         self._looked = -_LOOK_AGAIN_SECONDS
         self._connection: Questions | None = None
+        self._days: list[date] = []
+        self._alpha_of: dict[tuple[str, str], float] = {}
         self._unread: list[str] = []
 
     def close(self) -> None:
@@ -83,6 +134,12 @@ class SealedRows:
         with self._lock:
             return [row[0] for row in self._ask("SELECT DISTINCT category FROM seals ORDER BY category", [])]
 
+    def days(self, categories: Sequence[str]) -> list[date]:
+        """Days with a sealed night of one of `categories`, the latest first."""
+        sql = "SELECT DISTINCT run_date FROM seals WHERE category IN (SELECT unnest($1)) ORDER BY run_date DESC"
+        with self._lock:
+            return [row[0] for row in self._ask(sql, [list(categories)])]
+
     def unread(self) -> list[str]:
         """Why seals do not read: their images are missing from all that is known here."""
         with self._lock:
@@ -90,39 +147,98 @@ class SealedRows:
             return list(self._unread)
 
     def page(
-        self, categories: Sequence[str], said: Iterable[tuple[str, bool, int]], limit: int, offset: int
+        self, selection: Selection, categories: Sequence[str], said: Iterable[Said], limit: int, offset: int
     ) -> tuple[list[ReviewRow], int]:
-        """Rows `offset` to `offset + limit` of those the reviewer has not labelled, and how many there are in all.
-
-        `said`: (image key, whether this reviewer has labelled it, its standing) of every image somebody labelled.
-        """
-        columns = list(zip(*said, strict=True)) or [()] * len(_SAID)
-        table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, _SAID, strict=True)], schema=_SAID)
+        """Rows `offset` to `offset + limit` of the list, and how many it has. `said`: of every image with a word."""
         with self._lock:
-            self._refreshed().register("said", table)
-            [(count,)] = self._ask(f"SELECT count(*) {_TO_LABEL}", [list(categories)])
+            rows, values = self._listed(selection, categories, said)
+            [(count,)] = self._ask(f"SELECT count(*) {rows}", values)
             found = self._ask(
-                f"SELECT {_COLUMNS} {_TO_LABEL} {_ORDER} LIMIT $2 OFFSET $3", [list(categories), limit, offset]
+                f"SELECT {_COLUMNS} {rows} ORDER BY {_order(selection)} LIMIT {limit:d} OFFSET {offset:d}", values
             )
         return [ReviewRow(*row) for row in found], count
 
-    def find(self, image_key: str) -> ReviewRow:
-        """The latest sealed row of an image with a score, flagged or not. KeyNotFound."""
+    def place(
+        self, selection: Selection, categories: Sequence[str], said: Iterable[Said], image_key: str
+    ) -> int | None:
+        """Where in the list the image stands, from 0; None if it is not in it."""
         with self._lock:
-            for view in ("candidates", "latest"):
-                sql = f"SELECT {_COLUMNS} FROM {view} WHERE image_key = $1 AND status = 'ok'"
-                found = self._ask(sql, [image_key])
-                if found:
-                    return ReviewRow(*found[0])
+            rows, values = self._listed(selection, categories, said)
+            ranked = f"SELECT image_key, row_number() OVER (ORDER BY {_order(selection)}) AS place {rows}"
+            sql = f"SELECT place - 1 FROM ({ranked}) WHERE image_key = ${len(values) + 1}"
+            found = self._ask(sql, [*values, image_key])
+        return int(found[0][0]) if found else None
+
+    def find(self, image_key: str) -> ReviewRow:
+        """The latest sealed row of an image, whatever it says. KeyNotFound."""
+        day = layout.production_day(image_key)
+        with self._lock:
+            found = self._of_key("candidates", image_key)
+            if not found and day is not None:
+                found = self._of_key(self._day(day), image_key)
+        if found:
+            return ReviewRow(*found[0])
         raise KeyNotFound(
             f"the image {image_key!r} has no sealed score, so it can be neither shown nor labelled here. Inspect its "
             "day first."
         )
 
+    def _of_key(self, table: str, image_key: str) -> list[tuple]:
+        return self._ask(f"SELECT {_COLUMNS} FROM {table} WHERE image_key = $1", [image_key])
+
+    def _listed(
+        self, selection: Selection, categories: Sequence[str], said: Iterable[Said]
+    ) -> tuple[str, list[object]]:
+        """FROM and WHERE of a list, and the values of its parameters."""
+        rows = ((one.image_key, one.mine, one.standing, one.held, one.theirs) for one in said)
+        columns = list(zip(*rows, strict=True)) or [()] * len(_SAID)
+        table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, _SAID, strict=True)], schema=_SAID)
+        self._refreshed().register("said", table)
+        values: list[object] = [list(categories)]
+        where = ["category IN (SELECT unnest($1))", _SHOWN[selection.show]]
+        for value, condition in (
+            (selection.day, "run_date = ${}"),
+            # Scores are float32: what a person reads there and writes here must be the same number.
+            (selection.lowest, "score >= ${}::FLOAT"),
+            (selection.highest, "score <= ${}::FLOAT"),
+        ):
+            if value is not None:
+                values.append(value)
+                where.append(condition.format(len(values)))
+        if selection.by is not None and not selection.label:
+            where.append("theirs IS NOT NULL")
+        if selection.label == "differ":
+            where.append(f"standing = {CONTRADICTED}")
+        elif selection.label:
+            word = "held" if selection.by is None else "theirs"
+            where.append(f"{word} IS NULL" if selection.label == "none" else f"{word} = '{selection.label}'")
+        return f"FROM {self._source(selection)} LEFT JOIN said USING (image_key) WHERE {' AND '.join(where)}", values
+
+    def _source(self, selection: Selection) -> str:
+        """The smallest table that has all rows of the list."""
+        if selection.show in _OF_CANDIDATES:
+            return "candidates"
+        return self._day(selection.day) if selection.day else "latest"
+
+    def _day(self, day: date) -> str:
+        """The name of the table with the day's rows, which is read if it is not there yet."""
+        connection = self._refreshed()
+        name = f"day_{day:%Y%m%d}"
+        if day not in self._days:
+            for old in self._days[_DAYS_KEPT - 1 :]:
+                connection.forget(f"day_{old:%Y%m%d}")
+            del self._days[_DAYS_KEPT - 1 :]
+            self._carried_out(lambda: connection.keep(name, f"SELECT {_COLUMNS} FROM ({_DAY % day.isoformat()})"))
+            self._days.insert(0, day)
+        return name
+
     def _ask(self, sql: str, values: list[object]) -> list[tuple]:
         connection = self._refreshed()
+        return self._carried_out(lambda: connection.rows(sql, values))
+
+    def _carried_out(self, act: Callable[[], T]) -> T:
         try:
-            return connection.rows(sql, values)
+            return act()
         except (duckdb.Error, OSError, RuntimeError) as e:
             self._connection = None
             raise QueryError(f"the sealed scores cannot be read: {e}. Look at the store, and try again.") from e
@@ -132,36 +248,43 @@ class SealedRows:
         now = time.monotonic()
         if self._connection is not None and now - self._looked < _LOOK_AGAIN_SECONDS:
             return self._connection
-        seals = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
-        if self._connection is None or seals != self._seen:
+        found = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
+        if self._connection is None or found != self._seen:
             unread: list[str] = []
             connection = connect(
                 self._store,
                 with_labels=False,
                 unread=lambda key, e: unread.append(f"{key} does not read, so its images are missing here. {e}"),
             )
-            self._unread = unread
-            connection.keep("candidates", f"SELECT {_COLUMNS}, status FROM latest {self._where()}")
+            connection.register("alphas", self._alphas(key for key, _ in found))
+            connection.keep("candidates", _CANDIDATES)
             if self._connection is not None:
                 self._connection.close()
-            self._connection, self._seen = connection, seals
+            self._connection, self._seen, self._unread, self._days = connection, found, unread, []
         self._looked = now
         return self._connection
 
-    def _where(self) -> str:
-        """Flagged or borderline rows. Category names have no quotes: `layout.check_segment` holds for them."""
-        cases = " ".join(
-            f"WHEN '{layout.check_segment(category, 'category')}' THEN {float(alpha)}"
-            for category, alpha in self._alphas().items()
+    def _alphas(self, seals: Iterable[str]) -> pa.Table:
+        """The alarm rate that each sealed model version promised: cards never change, so each is read once."""
+        versions = {(found[0], found[2]) for found in map(layout.seal_partition, seals) if found}
+        new = sorted(versions - set(self._alpha_of))
+        with ThreadPoolExecutor(_READERS) as pool:
+            alphas = pool.map(self._alpha, new)
+            self._alpha_of.update((one, alpha) for one, alpha in zip(new, alphas, strict=True) if alpha is not None)
+        known = [(*one, alpha) for one, alpha in self._alpha_of.items()]
+        columns = list(zip(*known, strict=True)) or [()] * len(_ALPHAS)
+        return pa.Table.from_arrays(
+            [pa.array(c, f.type) for c, f in zip(columns, _ALPHAS, strict=True)], schema=_ALPHAS
         )
-        alpha = f"CASE category {cases} ELSE {DEFAULT_ALPHA} END" if cases else str(DEFAULT_ALPHA)
-        return f"WHERE status = 'ok' AND (is_anomalous OR p_value <= {BAND} * ({alpha}))"
 
-    def _alphas(self) -> dict[str, float]:
-        found = {}
-        for category in models.list_model_categories(self._store):
-            with suppress(CorruptObject, KeyNotFound, KeyError):  # of this category: the others are reviewed
-                champion = models.read_champion(self._store, category)
-                if champion is not None:
-                    found[category] = models.read_card(self._store, category, champion.version)["threshold"]["alpha"]
-        return found
+    def _alpha(self, version: tuple[str, str]) -> float | None:
+        with suppress(CorruptObject, KeyNotFound, KeyError):  # of this model: the images of others are reviewed
+            return float(models.read_card(self._store, *version)["threshold"]["alpha"])
+        return None
+
+
+def _order(selection: Selection) -> str:
+    order = _ORDERS[selection.sort]
+    if selection.show == TO_LABEL and selection.sort == "first":
+        return f"ifnull(standing, {UNDECIDED}), {order}"
+    return order

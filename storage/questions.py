@@ -70,6 +70,10 @@ class Questions:
         """Hold what `sql` finds in memory, as a table of this name."""
         self._connection.execute(f"CREATE TABLE {name} AS {self._question(sql)}")
 
+    def forget(self, name: str) -> None:
+        """Let go of a table that `keep` made."""
+        self._connection.execute(f"DROP TABLE {name}")
+
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What `sql` finds, with `values` for $1 and so on. duckdb.Error."""
         return self._connection.execute(self._question(sql), list(values)).fetchall()

@@ -3,6 +3,7 @@
 import socket
 from typing import Annotated
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -28,13 +29,14 @@ def serve_review(
     ] = None,
     images: ImagesOption = None,
 ) -> None:
-    """Serve a page on which people look at flagged and borderline images, and say what they are.
+    """Serve a page on which people look at images, flagged or not, and say what they are.
 
     Each image is shown with its heat map and beside the most similar normal image. Keys: **n** normal, **d** defect,
     **u** unsure, **z** undo, arrows to move. A label is in the store as soon as it is said, below
-    `labels/<category>/`, with who said it, when, and which model's score they saw. `/audit` shows all of them.
+    `labels/<category>/`, with who said it, when, what it is for (training or evaluation), and which model's score
+    they saw. `/audit` shows all of them, `/list` the images of any day.
 
-    The queue begins with images that people differ on, then what nobody has decided, nearest to the threshold first.
+    The page begins with images that people differ on, then what nobody has decided, nearest to the threshold first.
     Several people may label at once, on one server or on several. Ctrl-C ends it.
 
     Example: `rd-inspect review --store ./plant --category cloth`
@@ -66,7 +68,8 @@ def serve_review(
         pictures.check()
         listening = _listen(host, port)
         hosts = {"localhost", "127.0.0.1", "::1", host} if is_loopback(host) else None
-        app = create_app(Desk(there, pictures, category), token=token, hosts=hosts, reviewer=name)
+        zone = ZoneInfo(settings.plant.time_zone)
+        app = create_app(Desk(there, pictures, category, zone=zone), token=token, hosts=hosts, reviewer=name)
         shown_host = f"[{host}]" if ":" in host else host
         query = f"?{urlencode({'token': token})}" if token else ""
         say(f"Review page: http://{shown_host}:{listening.getsockname()[1]}/{query}")

@@ -4,28 +4,43 @@ const PAGE = 20, AHEAD = 5, MOST = 100;
 const $ = id => document.getElementById(id);
 const zoom = new Zoom([$("frame"), $("normal-frame")]);
 const WORDS = { normal: "normal", anomalous: "a defect", unsure: "unsure" };
+const PURPOSES = {
+  "": "The next model may learn from images labelled normal. What was set aside for evaluation stays so.",
+  training: "The next model may learn from images labelled normal.",
+  evaluation: "The image is kept to judge models by, and never trained on.",
+};
 
-let items = [];      /* rows of the queue, and labelled ones one can go back to */
+/* Which list, as its address says; the image that is looked at is no part of it. */
+const list = new URLSearchParams(location.search);
+list.delete("key");
+
+let items = [];      /* rows of the list, and others that one came to by a link or by undo */
 let at = 0;
-let left = 0;        /* to label, as far as the server knows */
-let exhausted = false, loading = null;
+let first = 0;       /* where in the list items[0] stands, if labels take none out */
+let count = 0;       /* images in the list, as far as this page knows */
+let shrinks = true, countsDown = true, known = false, exhausted = false, loading = null;
+let acts = 0;        /* labels and undos so far: a count that was asked for before one is out of date */
 let undoable = JSON.parse(sessionStorage.getItem("undoable") || "[]");
+/* Images of this list that labels of this tab took out of the count: each once, whatever is said of it again. */
+const remembered = JSON.parse(sessionStorage.getItem("counted") || "{}");
+const counted = new Set(remembered.list === String(list) ? remembered.keys : []);
 
 const outbox = new Outbox({
   saved(act, body) {
-    if (!act.undoes) tell(`Kept: ${act.name} is ${WORDS[act.word]}.`);
+    if (body.row) renew(body.row);
+    if (!act.undoes) tell(`Kept: ${act.name} is ${WORDS[act.word]}${act.word === "unsure" ? "" : `, for ${body.purpose}`}.`);
     else tell(`Taken back: ${act.name}${body.word === "withdrawn" ? "" : `, which is ${body.word} as before`}.`);
   },
   refused(act, message) {
     undoable = undoable.filter(one => one.id !== act.id);
     keepUndoable();
     const item = items.find(one => one.key === act.key);
-    if (item && !act.undoes) { item.mine = null; left += 1; }
+    if (item && !act.undoes) { item.said = item.mine = null; countAgain(act.key); }
     fail(`Not kept, ${act.name}: ${message}`);
     show();
   },
-  waiting(why, count, seconds) {
-    fail(`${count === 1 ? "One label is" : `${count} labels are`} not kept yet: ${why}. Trying again in ${seconds} s; keep this tab open.`);
+  waiting(why, number, seconds) {
+    fail(`${number === 1 ? "One label is" : `${number} labels are`} not kept yet: ${why}. Trying again in ${seconds} s; keep this tab open.`);
   },
   nameless() { askName(); },
   clear() { $("failure").hidden = true; },
@@ -46,61 +61,120 @@ async function get(path) {
   return body;
 }
 
-/* The queue */
+/* The list */
 
 function load() {
   loading = loading || fetchMore().finally(() => { loading = null; });
   return loading;
 }
 
+async function fetchPage(offset, limit, key) {
+  const asked = new URLSearchParams(list);
+  for (const [name, value] of Object.entries({ offset, limit, at: key || "" })) asked.set(name, value);
+  return get(`/api/list?${asked}`);
+}
+
 async function fetchMore() {
-  const category = $("category").value;
-  /* From the front, and so many that new ones must be among them: labels that the server keeps meanwhile shorten its
-     queue, and an offset would skip images. */
-  const waiting = items.filter(item => !item.mine).length;
-  const asked = Math.min(MOST, waiting + outbox.acts.length + PAGE);
+  /* From the front, and so many that new ones must be among them: labels that the server keeps meanwhile shorten the
+     list, and an offset would skip images. A list that stays as it is goes on where it ended. */
+  const waiting = items.filter(item => item.listed && !item.said).length;
+  const asked = shrinks ? Math.min(MOST, waiting + outbox.acts.length + PAGE) : PAGE;
+  const before = acts, quiet = outbox.acts.length === 0;
   try {
-    const body = await get(`/api/queue?category=${encodeURIComponent(category)}&limit=${asked}&offset=0`);
-    if (category !== $("category").value) return;
-    const known = new Set(items.map(item => item.key));
-    items.push(...body.rows.filter(row => !known.has(row.key)));
-    exhausted = body.rows.length < asked;
-    left = body.left;
-    $("unread").textContent = body.unread.join(" ");
-    $("unread").hidden = body.unread.length === 0;
-    $("kinds").replaceChildren(...body.kinds.map(kind => new Option(kind, kind)));
+    const body = await fetchPage(shrinks ? 0 : first + items.length, asked);
+    take(body, quiet && before === acts && outbox.acts.length === 0);
+    exhausted = shrinks ? body.rows.length < asked : first + items.length >= count;
   } catch (error) {
-    fail(`The queue cannot be read: ${error.message}`);
+    fail(`The list cannot be read: ${error.message}`);
     exhausted = true;
   }
 }
 
+function take(body, quiet) {
+  for (const row of body.rows) {
+    const there = items.find(item => item.key === row.key);
+    if (there) there.listed = true;
+    else items.push({ ...row, listed: true });
+  }
+  if (quiet) count = body.count;
+  else if (!known) count = body.count - new Set(outbox.acts.filter(act => !act.undoes && counted.has(act.key)).map(act => act.key)).size;
+  known = true;
+  $("unread").textContent = body.unread.join(" ");
+  $("unread").hidden = body.unread.length === 0;
+  $("kinds").replaceChildren(...body.kinds.map(kind => new Option(kind, kind)));
+}
+
 async function begin() {
-  items = []; at = 0; exhausted = false;
+  items = []; at = first = 0; exhausted = known = false;
   await outbox.flush();
   const key = new URLSearchParams(location.search).get("key");
-  if (key) {
-    try { items.push(await get(`/api/row?key=${encodeURIComponent(key)}`)); } catch (error) { fail(error.message); }
+  try {
+    const body = await fetchPage(0, PAGE, key);
+    [shrinks, countsDown] = [body.shrinks, body.counts_down];
+    const place = body.rows.findIndex(row => row.key === key);
+    if (key && (shrinks || place < 0)) {
+      try {
+        items.push({ ...await get(`/api/row?key=${encodeURIComponent(key)}`), listed: place >= 0 });
+      } catch (error) { fail(error.message); }
+    }
+    if (place >= 0 && !shrinks) first = body.offset;
+    take(shrinks && body.offset ? await fetchPage(0, PAGE) : body, outbox.acts.length === 0);
+    if (place >= 0 && !shrinks) at = place;
+    exhausted = shrinks ? body.rows.length < PAGE : first + items.length >= count;
+  } catch (error) {
+    fail(`The list cannot be read: ${error.message}`);
+    exhausted = true;
   }
-  await load();
   show();
 }
 
 async function go(step) {
   if (step > 0 && at + AHEAD >= items.length && !exhausted) await load();
+  if (step < 0 && at === 0 && first > 0) await loadBefore();
   at = Math.max(0, Math.min(items.length, at + step));
   show();
 }
 
+async function loadBefore() {
+  const limit = Math.min(PAGE, first);
+  try {
+    const body = await fetchPage(first - limit, limit);
+    items.unshift(...body.rows.map(row => ({ ...row, listed: true })));
+    first -= limit;
+    at += body.rows.length;
+  } catch (error) { fail(`The list cannot be read: ${error.message}`); }
+}
+
+function isOpen(item) { return !item.said && !(countsDown && item.mine); }
+
 function toNext() {
-  const next = items.findIndex((item, i) => i > at && !item.mine);
-  const any = next >= 0 ? next : items.findIndex(item => !item.mine);
+  const next = items.findIndex((item, i) => i > at && isOpen(item));
+  const any = next >= 0 || !shrinks ? next : items.findIndex(isOpen);
   if (any < 0 && !exhausted) {
-    return load().then(() => (exhausted || items.some(item => !item.mine) ? toNext() : show()));
+    return load().then(() => (exhausted || items.some((item, i) => i > at && isOpen(item)) ? toNext() : show()));
   }
   at = any < 0 ? items.length : any;
-  if (items.length - at < AHEAD && !exhausted) load().then(showLeft);
+  if (items.length - at < AHEAD && !exhausted) load().then(showCount);
   return show();
+}
+
+/* One label takes one image out of the count, and what is said of it again takes out no other. */
+
+function countOut(item) {
+  if (!countsDown || !item.listed || counted.has(item.key)) return;
+  counted.add(item.key);
+  count = Math.max(0, count - 1);
+  keepCounted();
+}
+
+function countAgain(key) {
+  if (!counted.delete(key)) return;
+  count += 1;
+  keepCounted();
+}
+
+function keepCounted() {
+  sessionStorage.setItem("counted", JSON.stringify({ list: String(list), keys: [...counted] }));
 }
 
 /* One image */
@@ -110,46 +184,74 @@ function show() {
   $("item").hidden = !item;
   $("nothing").hidden = Boolean(item);
   for (const button of document.querySelectorAll("[data-word]")) {
-    button.disabled = !item;
-    button.setAttribute("aria-pressed", String(Boolean(item) && item.mine === button.dataset.word));
+    button.disabled = !item || Boolean(item.error);
+    button.setAttribute("aria-pressed", String(Boolean(item) && (item.said || item.mine) === button.dataset.word));
   }
   $("undo").disabled = undoable.length === 0;
-  $("back").disabled = at === 0;
+  $("back").disabled = at === 0 && first === 0;
   $("forward").disabled = !item;
-  showLeft();
+  showCount();
+  showPurpose();
+  if (!shrinks) {
+    const address = new URLSearchParams(list);
+    if (item) address.set("key", item.key);
+    history.replaceState(null, "", `/?${address}`);
+  }
   if (!item) return showNothing();
   $("name").textContent = item.name;
-  $("state").textContent = item.flagged ? "flagged" : "borderline";
-  $("state").className = `state ${item.flagged ? "bad" : "warn"}`;
+  $("link").href = `/?key=${encodeURIComponent(item.key)}`;
+  $("full").href = `/full?key=${encodeURIComponent(item.key)}`;
+  $("state").textContent = item.state;
+  $("state").className = `state ${item.flagged || item.error ? "bad" : item.state === "not flagged" ? "" : "warn"}`;
   showFacts(item);
   $("kind").value = "";
   zoom.whole();
   draw($("picture"), address("/picture", item), `${item.name}`, $("picture-gap"));
-  draw($("overlay"), address("/overlay", item), "", null);
+  if (item.error) $("overlay").hidden = true;
+  else draw($("overlay"), address("/overlay", item), "", null);
   showNormal(item);
-  for (const next of items.slice(at + 1, at + 3)) {
+  for (const next of items.slice(at + 1, at + 3).filter(one => !one.error)) {
     for (const path of ["/picture", "/overlay"]) new Image().src = address(path, next);
   }
   return undefined;
 }
 
-function showLeft() {
-  const waiting = Math.max(0, left - outbox.acts.filter(act => !act.undoes).length);
-  $("left").textContent = waiting === 1 ? "1 image to label" : `${waiting.toLocaleString("en")} images to label`;
+function showCount() {
+  const images = count === 1 ? "1 image" : `${count.toLocaleString("en")} images`;
+  if (countsDown) $("left").textContent = `${images} to label`;
+  else if (shrinks || at >= items.length) $("left").textContent = images;
+  else $("left").textContent = `${(first + at + 1).toLocaleString("en")} of ${images}`;
+}
+
+function showPurpose() {
+  const item = items[at], chosen = $("purpose").value;
+  let text = PURPOSES[chosen];
+  if (item && item.words.length && chosen && chosen !== item.purpose) text += ` This image was for ${item.purpose} so far.`;
+  else if (item && !chosen && item.purpose === "evaluation") text = "This image was set aside for evaluation: it stays so, and is never trained on.";
+  if (item && item.error) text = "This file has no picture, so it cannot be labelled.";
+  $("for-what").textContent = text;
 }
 
 function showNothing() {
-  $("nothing-title").textContent = items.length || !exhausted ? "Done" : "Nothing to label";
+  $("nothing-title").textContent = items.length ? "Done" : countsDown ? "Nothing to label" : "No such images";
   $("nothing-text").textContent = items.length
-    ? "You have seen all flagged and borderline images. Undo, or the left arrow, brings one back."
-    : "No sealed image is flagged or borderline, or you have labelled them all.";
+    ? "You have seen the whole list. The left arrow brings one back, undo takes your last label back."
+    : `This list is empty: ${$("chosen").textContent}.`;
+}
+
+/* What the server says of an image after a label, or one that was taken back. */
+function renew(row) {
+  const item = items.find(one => one.key === row.key);
+  if (!item) return;
+  Object.assign(item, { words: row.words, purpose: row.purpose });
+  if (items[at] === item) { showWords(item); showPurpose(); }
 }
 
 function showFacts(item) {
   const facts = [
     ["Score", item.score, item.flagged ? "bad" : ""], ["Threshold", item.threshold, ""], ["p-value", item.p_value, ""],
     ["Area above", item.area, ""], ["Day", item.day, ""], ["Category", item.category, ""],
-    ["Size", `${item.width} × ${item.height}`, ""], ["Model", item.model, ""],
+    ["Size", item.width ? `${item.width} × ${item.height}` : "unknown", ""], ["Model", item.model, ""],
   ];
   $("facts").replaceChildren(...facts.map(([name, value, mark]) => {
     const box = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");
@@ -159,14 +261,18 @@ function showFacts(item) {
     box.append(term, text);
     return box;
   }));
-  /* Folded: who sees what others said is no second opinion. */
   $("before").open = false;
+  showWords(item);
+}
+
+/* Folded: who sees what others said is no second opinion. */
+function showWords(item) {
   $("before").hidden = item.words.length === 0;
   $("before").firstElementChild.textContent =
-    item.words.length === 1 ? "1 earlier word on it" : `${item.words.length} earlier words on it`;
+    item.words.length === 1 ? "What was said of it: 1 word" : `What was said of it: ${item.words.length} words`;
   $("before-words").replaceChildren(...item.words.map(word => {
     const line = document.createElement("li");
-    line.textContent = `${word.when}: ${word.who} said ${word.word}`;
+    line.textContent = `${word}.`;
     return line;
   }));
 }
@@ -189,6 +295,7 @@ async function showNormal(item) {
   $("normal-name").textContent = "";
   $("normal-gap").textContent = "Looking for the nearest normal image…";
   $("normal-gap").hidden = false;
+  if (item.error) { $("normal-gap").textContent = "Nothing to compare: this file has no picture."; return; }
   let found = null, why = "No normal image is known: no model is in force for this category.";
   try { found = (await get(address("/api/nearest", item))).nearest; } catch (error) { why = error.message; }
   if (items[at] !== item) return;
@@ -202,15 +309,16 @@ async function showNormal(item) {
 function say(word) {
   const item = items[at];
   if (!item || $("naming").open) return;
+  if (item.error) { tell("It has no picture, so nobody can say what it shows."); return; }
   if (!document.body.dataset.reviewer) { askName(() => say(word)); return; }
   const id = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const kind = word === "anomalous" ? $("kind").value.trim() : "";
-  if (item.mine) left += 1;
-  item.mine = word;
-  left = Math.max(0, left - 1);
+  acts += 1;
+  countOut(item);
+  item.said = item.mine = word;
   undoable.push({ id, key: item.key, name: fileName(item) });
   keepUndoable();
-  outbox.add({ id, key: item.key, etag: item.etag, word, kind, name: fileName(item) });
+  outbox.add({ id, key: item.key, etag: item.etag, word, kind, purpose: $("purpose").value, name: fileName(item) });
   toNext();
 }
 
@@ -218,7 +326,9 @@ async function undo() {
   const last = undoable.pop();
   if (!last) { tell("There is nothing to take back."); return; }
   keepUndoable();
+  acts += 1;
   if (!outbox.recall(last.id)) outbox.add({ id: `undo-${last.id}`, undoes: last.id, key: last.key, name: last.name });
+  else tell(`Taken back: ${last.name}.`);
   let place = items.findIndex(item => item.key === last.key);
   if (place < 0) {
     try {
@@ -226,8 +336,8 @@ async function undo() {
       place = at;
     } catch (error) { fail(error.message); return; }
   }
-  items[place].mine = null;
-  left += 1;
+  items[place].said = items[place].mine = null;
+  countAgain(last.key);
   at = place;
   show();
 }
@@ -290,9 +400,14 @@ $("rename").onclick = () => askName();
 $("naming-done").onclick = named;
 $("naming").addEventListener("cancel", event => { if (!document.body.dataset.reviewer) event.preventDefault(); });
 $("category").onchange = () => {
-  history.replaceState(null, "", "/");
-  sessionStorage.setItem("category", $("category").value);
-  begin();
+  list.set("category", $("category").value);
+  location.assign(`/?${list}`);
+};
+$("purpose").value = sessionStorage.getItem("purpose") || "";
+$("purpose").onchange = () => {
+  sessionStorage.setItem("purpose", $("purpose").value);
+  $("purpose").blur();
+  showPurpose();
 };
 function fade() {
   $("overlay").style.opacity = $("opacity").value / 100;
@@ -300,8 +415,6 @@ function fade() {
 }
 $("opacity").oninput = fade;
 $("opacity").value = localStorage.getItem("opacity") || "70";
-$("category").value = sessionStorage.getItem("category") || "";
-if ($("category").selectedIndex < 0) $("category").selectedIndex = 0;
 addEventListener("beforeunload", event => { if (outbox.acts.length && outbox.tries) event.preventDefault(); });
 fade();
 if (document.body.dataset.reviewer) begin(); else askName();

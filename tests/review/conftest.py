@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ def desk_of() -> Iterator[Callable[..., Desk]]:
     """Makes desks, and closes them in the end: an open one keeps DuckDB in memory."""
     made: list[Desk] = []
 
-    def make(*places: Store | Sequence[str]) -> Desk:
-        made.append(Desk(*places))
+    def make(*places: Store | Sequence[str], **options: Any) -> Desk:
+        made.append(Desk(*places, **options))
         return made[-1]
 
     yield make

@@ -1,5 +1,6 @@
 """The web app: who comes in, what goes out, and that no label is lost."""
 
+import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from review.access import Guard, is_loopback
@@ -78,7 +80,7 @@ def history(store: Store) -> list[Label]:
 
 
 def test_a_label_is_in_the_store_when_it_is_answered(client, desk, store, keys) -> None:
-    [first, *_] = client.get("/api/queue").json()["rows"]
+    [first, *_] = client.get("/api/list").json()["rows"]
     sent = {"key": first["key"], "etag": first["etag"], "word": "anomalous", "kind": "dent"}
     answer = client.post("/api/label", json=sent)
     assert answer.status_code == 200
@@ -106,6 +108,58 @@ def test_nobody_labels_without_a_name(desk, store, keys, browser: Browsers) -> N
     assert [label.labelled_by for label in history(store)] == ["Zoë; Path=/ O'Neil"]
 
 
+def test_a_link_leads_to_the_same_list(client, keys) -> None:
+    page = Page(client.get("/list?show=look&day=2026-03-02&category=cloth&sort=highest").text)
+    assert "3 images: cloth, 2 March 2026, look at these first, highest score first" in page.text
+    links = [a["href"] for a in page.all("a") if "&key=" in a.get("href", "")]
+    assert links[0] == f"/?show=look&category=cloth&day=2026-03-02&sort=highest&key={quote(keys['far.png'], safe='')}"
+    rows = client.get(links[0].replace("/?", "/api/list?", 1)).json()["rows"]
+    assert [row["key"] for row in rows] == [keys[name] for name in ("far.png", "near.png", "borderline.png")]
+    form = client.get("/list?day=2026-03-02&show=look&by=&from=&to=1,1&label=&category=&sort=first&page=2")
+    assert (form.status_code, form.headers["location"]) == (303, "/list?show=look&day=2026-03-02&to=1.1&page=2")
+
+
+def test_pages_of_a_list(store, desk_of, browser: Browsers) -> None:
+    put_night(store, found={f"{i:03}.png": Scored(1.01 + i / 100, 0.01) for i in range(60)})
+    many = browser(desk_of(store, store))
+    pages = [Page(many.get(f"/list?show=all&day=2026-03-02&page={number}").text) for number in (1, 2, 9)]
+    assert [len(page.all("img")) for page in pages] == [48, 12, 0]
+    assert "page 1 of 2" in pages[0].text and "The list has 2 pages" in pages[2].text
+    [back] = [a["href"] for a in pages[1].all("a") if a.get("rel") == "prev"]
+    assert back == "/list?show=all&day=2026-03-02&page=1"
+
+
+def test_a_wrong_address_is_told_in_words(client) -> None:
+    for path in ("/", "/list", "/api/list"):
+        answer = client.get(f"{path}?show=flaged", headers={"accept": "text/html"})
+        assert answer.status_code == 400
+        assert "show=" in answer.text and "not-flagged" in answer.text
+    assert client.get("/list?category=nothing", headers={"accept": "text/html"}).status_code == 404
+    assert "To label" in client.get("/list?day=yesterday", headers={"accept": "text/html"}).text
+
+
+def test_no_picture_in_a_list_looks_broken(store, desk_of, browser: Browsers) -> None:
+    found = {name: Scored(1.5, 0.01) for name in ("there.png", "gone.png", "changed.png")}
+    keys = put_night(store, found={**found, "cut.png": Scored(0, 0, status="unreadable")})
+    store.root.joinpath(keys["gone.png"]).unlink()
+    store.write(keys["changed.png"], png(9))
+    client = browser(desk_of(store, store))
+    told = {name: client.get("/thumbnail", params={"key": key}) for name, key in keys.items()}
+    assert {answer.status_code for answer in told.values()} == {200}
+    assert told.pop("there.png").headers["content-type"] == "image/webp"
+    for name, word in (("gone.png", "gone since"), ("changed.png", "changed since"), ("cut.png", "no picture")):
+        assert (told[name].headers["content-type"], word in told[name].text) == ("image/svg+xml", True)
+    text = Page(client.get("/list?show=all&day=2026-03-02").text).text
+    assert "unreadable" in text and "the file is cut off" in text
+
+
+def test_the_full_picture_has_every_pixel(store, desk_of, browser: Browsers) -> None:
+    key = put_night(store, found={"wide.png": Scored(1.5, 0.01)}, size=(20, 2100))["wide.png"]
+    client = browser(desk_of(store, store))
+    sizes = [Image.open(io.BytesIO(client.get(f"{path}?key={key}").content)).size for path in ("/picture", "/full")]
+    assert sizes == [(2048, 20), (2100, 20)]
+
+
 # Who comes in
 
 
@@ -113,7 +167,7 @@ def test_without_the_token_nothing_is_served(desk, browser: Browsers) -> None:
     client = browser(desk, token=TOKEN, hosts=None)
     for cookie in ("", "wrong", TOKEN):
         client.cookies.set("rd_inspect_review", quote(cookie))
-        for path in ("/", "/audit", "/api/queue", "/static/review.js", "/picture", "/nowhere"):
+        for path in ("/", "/list", "/audit", "/api/list", "/static/review.js", "/picture", "/full", "/nowhere"):
             for wrong in ("", "?token=", "?token=wrong", f"?token={quote(TOKEN[:-1])}"):
                 assert client.get(path + wrong).status_code == 401
 
@@ -173,7 +227,7 @@ def test_there_is_no_open_door() -> None:
 
 
 def test_every_answer_tells_the_browser_to_run_nothing_else(client) -> None:
-    for path in ("/", "/audit", "/api/queue", "/static/review.css", "/api/row?key=x", "/nowhere"):
+    for path in ("/", "/list", "/audit", "/api/list", "/static/review.css", "/api/row?key=x", "/nowhere"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
@@ -186,12 +240,12 @@ def test_names_from_outside_are_shown_and_never_run(store, desk_of, browser: Bro
     desk = desk_of(store, store)
     client = browser(desk, reviewer="<img src=x onerror=alert(1)>")
     assert post(client, desk, keys[ODD], "anomalous").status_code == 200
-    for path in ("/", "/audit"):
+    for path in ("/list?show=look", "/", "/audit"):
         page = Page(client.get(path).text)
         assert {script["src"] for script in page.all("script")} <= {
             "/static/review.js", "/static/zoom.js", "/static/outbox.js",
         }  # fmt: skip
-        assert [image["id"] for image in page.all("img")] in ([], ["picture", "overlay", "normal"])
+        assert [image.get("id") for image in page.all("img")] in ([], [None], ["picture", "overlay", "normal"])
         assert not any(name.startswith("on") or name == "style" for _, found in page.elements for name in found)
     assert ODD in page.text
     [link] = {a["href"] for a in page.all("a") if a["href"].startswith("/?key")}
@@ -205,7 +259,7 @@ def test_no_path_leads_elsewhere(client, store, keys) -> None:
         "../../etc/passwd", "images/../categories.toml", "categories.toml", "/etc/passwd", "%2e%2e/x", "a\0b", "",
         "models/cloth/champion.json", "images/cloth/2026-03-01/other.png", "x" * 5000,
     ):  # fmt: skip
-        for path in ("/picture", "/overlay", "/nearest", "/api/row", "/api/nearest"):
+        for path in ("/picture", "/full", "/thumbnail", "/overlay", "/nearest", "/api/row", "/api/nearest"):
             assert client.get(path, params={"key": key}).status_code in (400, 404)
     for path in ("/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
         assert client.get(path).status_code == 404
@@ -273,7 +327,7 @@ def test_all_labels_of_two_reviewers_on_two_servers_are_kept(
     keys = put_night(plant, found=found)
     desks = [desk_of(plant, plant) for _ in range(2)]
     clients = [browser(desk, reviewer=name) for desk, name in zip(desks, ("ann", "bob"), strict=True)]
-    etags = {row["key"]: row["etag"] for row in clients[0].get("/api/queue?limit=100").json()["rows"]}
+    etags = {row["key"]: row["etag"] for row in clients[0].get("/api/list?limit=100").json()["rows"]}
     assert set(etags) == set(keys.values())
 
     def label(number: int) -> int:

@@ -13,6 +13,7 @@ from PIL import Image
 from review import ledger, sealed_rows
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
+from review.selection import Selection
 from storage import labels
 from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore
@@ -26,8 +27,12 @@ def names(answer: dict) -> list[str]:
     return [row["key"].rpartition("/")[2] for row in answer["rows"]]
 
 
+def to_label(desk: Desk, reviewer: str = "ann", category: str | None = None) -> dict:
+    return desk.page(Selection(category=category), reviewer, 20, 0)
+
+
 def queue(desk: Desk, reviewer: str = "ann", category: str | None = None) -> list[str]:
-    return names(desk.queue(reviewer, category, 20, 0))
+    return names(to_label(desk, reviewer, category))
 
 
 def say(desk: Desk, key: str, word: str, reviewer: str = "ann", kind: str | None = None) -> dict:
@@ -39,9 +44,9 @@ def history(store: LocalStore, category: str = "cloth") -> list[Label]:
 
 
 def test_flagged_and_borderline_images_the_nearest_to_the_threshold_first(desk: Desk) -> None:
-    answer = desk.queue("ann", None, 20, 0)
+    answer = to_label(desk)
     assert names(answer) == ["near.png", "borderline.png", "far.png"]
-    assert answer["left"] == 3
+    assert answer["count"] == 3
     assert [row["flagged"] for row in answer["rows"]] == [True, False, True]
     first = answer["rows"][0]
     assert (first["score"], first["threshold"], first["p_value"], first["model"]) == ("1.05", "1", "0.020", "v1")
@@ -49,9 +54,9 @@ def test_flagged_and_borderline_images_the_nearest_to_the_threshold_first(desk: 
 
 
 def test_pages_of_the_queue(desk: Desk) -> None:
-    pages = [desk.queue("ann", None, 2, offset) for offset in (0, 2, 4)]
+    pages = [desk.page(Selection(), "ann", 2, offset) for offset in (0, 2, 4)]
     assert [names(page) for page in pages] == [["near.png", "borderline.png"], ["far.png"], []]
-    assert [page["left"] for page in pages] == [3, 3, 3]
+    assert [page["count"] for page in pages] == [3, 3, 3]
 
 
 def test_what_a_reviewer_has_labelled_leaves_their_queue_alone(desk: Desk, keys: dict[str, str]) -> None:
@@ -70,8 +75,10 @@ def test_a_label_tells_who_when_and_what_they_saw(desk: Desk, store: LocalStore,
     [label] = history(store)
     assert (label.label, label.kind, label.labelled_by, label.purpose) == ("anomalous", "dent", "ann", "training")
     assert (label.model_version, label.score) == ("v1", 2.0)
-    assert told == {"labelled_at": label.labelled_at.isoformat(), "word": "anomalous", "kind": "dent"}
-    assert desk.queue("bob", None, 20, 0)["kinds"] == ["dent"]
+    assert told.pop("row")["mine"] == "anomalous"
+    told_of = {"word": "anomalous", "kind": "dent", "purpose": "training"}
+    assert told == {"labelled_at": label.labelled_at.isoformat(), **told_of}
+    assert to_label(desk, "bob")["kinds"] == ["dent"]
     assert desk.one(keys["far.png"], "ann")["mine"] == "anomalous"
 
 
@@ -193,7 +200,7 @@ def test_only_the_chosen_categories(store: LocalStore, keys: dict[str, str], des
     assert len(queue(desk_of(store, store))) == 4
     assert queue(desk_of(store, store), category="metal") == ["m.png"]
     desk.row(other["m.png"])
-    for look in (lambda: desk.row(keys["far.png"]), lambda: desk.queue("ann", "cloth", 9, 0)):
+    for look in (lambda: desk.row(keys["far.png"]), lambda: to_label(desk, category="cloth")):
         with pytest.raises(KeyNotFound, match="not reviewed here"):
             look()
 
@@ -217,7 +224,7 @@ def test_a_label_file_that_does_not_read_costs_no_other_word(
     append_label(store, "cloth", Label(keys["far.png"], "normal", None, None, NOW), reviewer="Ann")
     bad = "labels/cloth/bad.csv"
     store.write(bad, b"image_key,label\na,okay\n")
-    asked = desk.queue("ann", None, 20, 0)
+    asked = to_label(desk)
     assert [row["name"].rpartition("/")[2] for row in asked["rows"]] == ["near.png", "borderline.png"]
     assert (
         len(asked["unread"]) == 1
@@ -233,7 +240,8 @@ def test_a_label_file_that_does_not_read_costs_no_other_word(
 
 def test_nothing_scored_yet(store: LocalStore, desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(store, store)
-    assert desk.queue("ann", None, 20, 0) == {"rows": [], "left": 0, "kinds": [], "unread": []}
+    found = to_label(desk)
+    assert (found["rows"], found["count"], found["kinds"], found["unread"]) == ([], 0, [], [])
     assert desk.trail(None, 10, 0) == ([], 0)
 
 
@@ -286,6 +294,6 @@ def test_a_name_is_kept_without_space_around_it() -> None:
 def test_a_seal_that_does_not_read_is_named_and_the_others_are_reviewed(desk: Desk, store: LocalStore) -> None:
     key = seal_key("tile", NOW.date(), "v9")
     store.write(key, b"{}")
-    answer = desk.queue("ann", "cloth", 20, 0)
+    answer = to_label(desk, category="cloth")
     assert len(answer["rows"]) == 3
     assert [why.startswith(f"{key} does not read") for why in answer["unread"]] == [True]
