@@ -22,6 +22,7 @@ from storage.layout import report_key, scores_prefix
 from storage.records import Partition
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.night_summary import summarise_night
+from tasks.published_reports import INSPECTION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
 
@@ -94,7 +95,7 @@ def write_run_report(
         software=software(),
     )
     key = report_key("inspection", run_date, f"{run_id}.html")
-    store.write(key, render_run_report(report).encode("utf-8"))
+    publish_report(store, INSPECTION, run_date, key, render_run_report(report))
     blank = tuple((run.category, blank_in_words(run.blank, run.ok)) for run in report.categories if run.blank)
     return WrittenReport(key, render_run_markdown(report), blank)
 

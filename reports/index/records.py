@@ -45,6 +45,8 @@ class Night:
     """by name"""
     reports: tuple[str, ...] = ()
     """inspection run reports, newest first. Here and below a report is its path from the index page, not quoted"""
+    others: tuple[tuple[str, str], ...] = ()
+    """(kind in words, report) of what else was written of the day"""
 
 
 @dataclass(frozen=True)

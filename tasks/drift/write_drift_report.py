@@ -32,6 +32,7 @@ from storage.layout import drift_prefix
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.newest_alarms import pictured_alarms
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.published_reports import DRIFT, publish_report
 from tasks.software import software
 
 SCHEMA_VERSION = 1
@@ -105,7 +106,7 @@ def write_drift_report(
     prefix = drift_prefix(findings.first_day, findings.last_day, findings.chosen)
     store.write(f"{prefix}drift.parquet", parquet.to_bytes(_table(report)))
     store.write(f"{prefix}drift.json", (json.dumps(_document(report, findings), indent=2) + "\n").encode())
-    store.write(f"{prefix}drift.html", render_drift_report(report).encode("utf-8"))
+    publish_report(store, DRIFT, findings.last_day, f"{prefix}drift.html", render_drift_report(report))
     return WrittenDriftReport(f"{prefix}drift.html", worst_action(report), render_drift_markdown(report))
 
 

@@ -28,6 +28,7 @@ from tasks.evaluation.figures import Gathered, category_figures, macro_means, ma
 from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import read_pixels, read_rows
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.published_reports import EVALUATION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
 
@@ -176,7 +177,7 @@ def _write(store: Store, contents: EvaluationContents, report: EvaluationReport)
     tree = json.dumps(figure_tree(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
     store.write(f"{prefix}figures.parquet", parquet.to_bytes(table))
     store.write(f"{prefix}figures.json", tree.encode("utf-8"))
-    store.write(f"{prefix}evaluation.html", render_evaluation_report(report).encode("utf-8"))
+    publish_report(store, EVALUATION, contents.last_day, f"{prefix}evaluation.html", render_evaluation_report(report))
     return WrittenEvaluation(
         report=f"{prefix}evaluation.html",
         figures_json=f"{prefix}figures.json",

@@ -100,9 +100,9 @@ def _documents(
         for name, top, folders in zip(newest, chosen, below, strict=False)
         for prefix in (top, *(f"{top}{folder}/" for folder in folders if folder != _NO_REPORTS))
     ]
-    infos = pool.map(store.info, [f"{prefix}{figures}" for prefix, _ in prefixes])
+    infos = pool.map(store.info, [f"{prefix}{page}" for prefix, _ in prefixes])  # written last
     documents = [
-        _Document(info.key, path_from_index(f"{prefix}{page}"), *windows[name], info.modified)
+        _Document(f"{prefix}{figures}", path_from_index(info.key), *windows[name], info.modified)
         for (prefix, name), info in zip(prefixes, infos, strict=True)
         if info
     ]

@@ -27,6 +27,7 @@ from storage.records import Partition
 from storage.rows_in_force import rows_in_force
 from storage.seals import Seal
 from tasks.index.tolerant_reads import number, read_all, whole_number
+from tasks.published_reports import INSPECTION, Shelf
 
 SEALED_DAYS = 31
 """that the page shows"""
@@ -68,9 +69,11 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
         rows[day][category] = CategoryNight(category, UNSEALED)
     days = sorted(rows, reverse=True)
     reports = pool.map(lambda day: _run_reports(store, day), days)
+    shelf = Shelf(store)
+    others = pool.map(lambda day: tuple(shelf.of_other_kinds(day, INSPECTION)), days)
     nights = tuple(
-        Night(day, tuple(rows[day][name] for name in sorted(rows[day])), paths)
-        for day, paths in zip(days, reports, strict=True)
+        Night(day, tuple(rows[day][name] for name in sorted(rows[day])), paths, beside)
+        for day, paths, beside in zip(days, reports, others, strict=True)
     )
     return PlantNights(nights, len(sealed_days) - len(shown), damaged | bad_cards)
 

@@ -14,6 +14,7 @@ from storage.filesystem import open_store
 from storage.layout import INDEX_KEY
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.index.plant_state import gather_plant
+from tasks.published_reports import link_day
 
 READERS = 16
 """threads: seals are small, so a store's time to answer is most of the reading"""
@@ -47,5 +48,9 @@ def write_index(
     images = open_store(images_uri or store_uri, read_only=True)
     with ThreadPoolExecutor(READERS) as pool:
         index = gather_plant(store, images, pool, now, night, made_every_day)
+    is_first = store.info(INDEX_KEY) is None
     store.write(INDEX_KEY, render_plant_index(index).encode("utf-8"))
+    if is_first:  # the reports before it could not lead to it
+        for one in index.nights:
+            link_day(store, one.day)
     return WrittenIndex(INDEX_KEY, tuple(str(need) for need in needs(index)))

@@ -35,6 +35,7 @@ from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.filesystem import Store, open_store
 from storage.layout import retraining_prefix
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.published_reports import RETRAINING, publish_report
 from tasks.retraining.considered_normals import (
     LEFT_OUT,
     NEW,
@@ -125,7 +126,7 @@ def write_retraining_report(
     )
     prefix = retraining_prefix(run_date, gathered.category, run_id)
     store.write(f"{prefix}retraining.json", (json.dumps(_document(report, findings, rows), indent=2) + "\n").encode())
-    store.write(f"{prefix}retraining.html", render_retraining_report(report).encode("utf-8"))
+    publish_report(store, RETRAINING, run_date, f"{prefix}retraining.html", render_retraining_report(report))
     return f"{prefix}retraining.html"
 
 

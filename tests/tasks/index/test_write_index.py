@@ -57,6 +57,7 @@ def put_drift(store: Store, folder: str = LATER, action: object = "hold", **entr
         whole["models"] = [{"model_version": "v1", "assessment": None, "message": "too few"}]
     key = f"reports/drift/{folder}/drift.json"
     store.write(key, json.dumps({"categories": [whole], "failed": []}).encode())
+    store.write(key.replace("drift.json", "drift.html"), b"drawn")
     return key
 
 
@@ -66,6 +67,7 @@ def put_evaluation(store: Store, folder: str = LATER, category: str = "cloth", a
     }  # fmt: skip
     key = f"reports/evaluation/{folder}/figures.json"
     store.write(key, json.dumps({"categories": [entry], "failed": []}).encode())
+    store.write(key.replace("figures.json", "evaluation.html"), b"drawn")
     return key
 
 
@@ -118,6 +120,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     ]
     tree = figure_tree(EvaluationReport(last, last, store.uri, "run", NOW, tuple(evaluated)))
     store.write(f"reports/evaluation/{last}_{last}/figures.json", json.dumps(tree).encode())
+    store.write(f"reports/evaluation/{last}_{last}/evaluation.html", b"drawn")
     return store
 
 
@@ -267,6 +270,8 @@ FOREIGN = [b"", b"[]", b"{", b"null", b"\xff\xfe", b"[" * 100_000, b'{"plans": 3
 @pytest.mark.parametrize("data", FOREIGN, ids=lambda data: repr(data[:12]))
 def test_foreign_objects_are_told_and_break_nothing(plant: Store, data: bytes) -> None:
     put_drift(plant, EARLIER, "stop the line")
+    put_drift(plant)
+    put_evaluation(plant)
     damaged = [
         seal(plant, day=DAY - timedelta(days=1)),
         f"reports/drift/{LATER}/drift.json",

@@ -1,0 +1,53 @@
+"""The links of a report to the index page and to the reports around it: relative, so that a copied folder keeps them.
+
+They stand in an element of their own, empty in the templates, because what comes later is not known when a report is
+drawn: whoever files a report fills it in, there and in the reports that are next to it.
+"""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+_OPEN, _CLOSE = b'<nav class="around" aria-label="Other reports">', b"</nav>"
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is there beside a report. A path is one from the folder of all reports, not quoted; '' where none is."""
+
+    index: str = ""
+    previous: tuple[str, str] = ("", "")
+    """(day, path) of the report of this kind before it"""
+    next: tuple[str, str] = ("", "")
+    same_day: Sequence[tuple[str, str]] = ()
+    """(kind, path) of the day's other reports"""
+
+
+def linked(html: bytes, path: str, around: Around) -> bytes:
+    """The report at `path` with the links; a page that has no place for them stays as it is."""
+    start = html.find(_OPEN)
+    end = html.find(_CLOSE, start)
+    if start < 0 or end < 0:
+        return html
+    return html[: start + len(_OPEN)] + _links(path, around).encode() + html[end:]
+
+
+def _links(path: str, around: Around) -> Markup:
+    found = [_link(path, around.index, "All reports")] if around.index else []
+    (before, previous), (after, following) = around.previous, around.next
+    if previous:
+        found.append(_link(path, previous, f"← {before}", "prev"))
+    if following:
+        found.append(_link(path, following, f"{after} →", "next"))
+    if around.same_day:
+        same = Markup(", ").join(_link(path, other, kind) for kind, other in around.same_day)
+        found.append(Markup("<span>same day: {}</span>").format(same))
+    return Markup(" ").join(found)
+
+
+def _link(path: str, target: str, words: str, rel: str = "") -> Markup:
+    href = quote(posixpath.relpath(target, posixpath.dirname(path)), safe="/", errors="replace")
+    return Markup('<a href="{}"{}>{}</a>').format(href, Markup(' rel="{}"').format(rel) if rel else "", words)
