@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from distributed import Client, Worker, WorkerPlugin
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner
 
+from flows.artifacts import leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.inspection import flow_run_groups, plan_partitions
@@ -25,6 +25,7 @@ from flows.metrics_files import write_metrics
 from flows.partition_scoring import score_partitions
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
+from flows.run_names import given_window, named
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from flows.tables.grid import grid_rows
@@ -81,7 +82,7 @@ class BackfillIncomplete(PartlyDone):
         super().__init__(run, "; ".join([left, *why]) + ". Run the same backfill again: what is sealed stays.")
 
 
-@flow(name="backfill")
+@flow(name="backfill", flow_run_name=named("backfill", given_window))
 def backfill(
     store: str | None = None,
     first_day: date | None = None,
@@ -265,7 +266,10 @@ def _ended(
         str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.total,
         told,
     )  # fmt: skip
-    create_table_artifact(key="backfill-grid", table=grid_rows(after), description=f"{run.outcome}: {after.counts}")
+    wrong = [(f"{one.category} {one.run_date or ''}".strip(), one.why) for one in told]
+    leave_table(
+        "backfill-grid", settings, grid_rows(after), f"{run.outcome}: {after.counts}", problems=wrong, column="day"
+    )
     if outcome != "dry run":
         figures = backfill_metrics(scored=scored, mended=mended.total, undone=len(after.undone))
         write_metrics(settings, "backfill", run.outcome, figures, failed=incomplete)

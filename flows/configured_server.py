@@ -14,8 +14,11 @@ _PATIENCE = httpx.Timeout(5, connect=2)
 _LOGIN = (401, 403)
 
 
-def trouble_with_configured() -> str | None:
-    """What keeps the configured server from being used, the consequence and the cure; None if nothing does."""
+def trouble_with_configured(*, or_own: bool = True) -> str | None:
+    """What keeps the configured server from being used, the consequence and the cure; None if nothing does.
+
+    `or_own`: whether a server of the command's own would do as well.
+    """
     where = strip_auth_from_url(PREFECT_API_URL.value() or "")
     try:
         theirs = _version_of_configured()
@@ -32,10 +35,10 @@ def trouble_with_configured() -> str | None:
         if theirs is None or theirs.major == ours.major:
             return None
         what, cure = f"is Prefect {theirs}, and this is {ours}", "Install the same version on both sides"
+    own = ", or unset PREFECT_API_URL (in a profile: prefect config unset PREFECT_API_URL), and the command starts a "
     return (
         f"The Prefect server {where}, which PREFECT_API_URL or the active Prefect profile names, {what}. Nothing was "
-        f"run. {cure}, or unset PREFECT_API_URL (in a profile: prefect config unset PREFECT_API_URL), and the "
-        "command starts a server of its own."
+        f"run. {cure}{own + 'server of its own' if or_own else ''}."
     )
 
 

@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.artifacts import leave_report, leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics import drift_metrics
 from flows.metrics_files import write_metrics
 from flows.run_failed import PartlyDone
+from flows.run_names import named, of_categories, sealed_window, window
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from rd_core.drift.false_discovery import discoveries
@@ -60,7 +61,11 @@ class DriftFailed(PartlyDone):
         super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
 
 
-@flow(name="report-drift")
+def _meant(parameters: Mapping[str, Any]) -> str:
+    return sealed_window(parameters, _window)
+
+
+@flow(name="report-drift", flow_run_name=named("drift", _meant))
 def report_drift(
     store: str | None = None,
     first_day: date | None = None,
@@ -104,7 +109,14 @@ def report_drift(
     return _report(settings, findings, replays)
 
 
-@flow(name="assess-models", validate_parameters=False)
+def _in_short(parameters: Mapping[str, Any]) -> str:
+    jobs: list[DriftJob] = parameters["jobs"]
+    return window(jobs[0].first_day, jobs[0].last_day) + of_categories(
+        list(dict.fromkeys(one.category for one in jobs))
+    )
+
+
+@flow(name="assess-models", flow_run_name=named("assess", _in_short), validate_parameters=False)
 def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[str, str]]]:
     """The part of a run that goes on Dask: (what was found, what went wrong)."""
     futures = {f"{job.category} {job.model_version}": assess_drift.submit(job) for job in jobs}
@@ -112,7 +124,7 @@ def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[st
     return list(found.values()), _told(problems)
 
 
-@flow(name="replay-golden-sets", validate_parameters=False)
+@flow(name="replay-golden-sets", flow_run_name="replay golden images {day}", validate_parameters=False)
 def replay_golden_sets(
     settings: Settings, day: date, categories: Sequence[str]
 ) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
@@ -197,8 +209,10 @@ def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
 def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
     run_id = str(flow_run.id)
     written = write_drift_report(settings.store, settings.images, findings, run_id=run_id, made_at=datetime.now(UTC))
-    create_markdown_artifact(key="drift-report", markdown=written.markdown)
-    create_table_artifact(key="drift-models", table=[_artifact_row(one) for one in findings.models])
+    said = f"Drift, {window(findings.first_day, findings.last_day)}: {written.verdict or 'no verdict yet'}"
+    leave_report("drift-report", settings, written.key, said, written.markdown)
+    rows = [_artifact_row(one) for one in findings.models]
+    leave_table("drift-models", settings, rows, said, report=written.key, problems=findings.failed)
     in_force = _in_force(findings.models)
     for one in in_force:
         _emit(one, written.key)

@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
+from flows.artifacts import leave_report, leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.run_failed import PartlyDone
+from flows.run_names import named, sealed_window, window
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from reports.evaluation.records import Measure
@@ -66,7 +67,11 @@ class EvaluationFailed(PartlyDone):
         )
 
 
-@flow(name="evaluate")
+def _meant(parameters: Mapping[str, Any]) -> str:
+    return sealed_window(parameters, _days)
+
+
+@flow(name="evaluate", flow_run_name=named("evaluate", _meant))
 def evaluate(
     store: str | None = None,
     first_day: date | None = None,
@@ -244,8 +249,10 @@ def _evaluate(
         written = write_evaluation_report(
             settings.store, settings.images, contents, run_id=str(flow_run.id), evaluated_at=datetime.now(UTC)
         )
-    create_markdown_artifact(key="evaluation-report", markdown=written.markdown)
-    create_table_artifact(key="evaluation-figures", table=[_artifact_row(one) for one in written.categories])
+    said = f"How good the days {window(first, last)} were"
+    leave_report("evaluation-report", settings, written.report, said, written.markdown)
+    rows = [_artifact_row(one) for one in written.categories]
+    leave_table("evaluation-figures", settings, rows, said, report=written.report, problems=failed)
     run = EvaluationRun(
         str(flow_run.id), first, last, written.categories, written.means, written.report, written.figures_json,
         contents.unlabelled, contents.failed,
@@ -276,6 +283,10 @@ def _count(
     return counted, aupimo, failed
 
 
+def _window(parameters: Mapping[str, Any]) -> str:
+    return window(parameters["first"], parameters["last"])
+
+
 def _groups(items: Sequence[T]) -> Iterator[list[T]]:
     for start in range(0, len(items), TASKS_PER_FLOW_RUN):
         yield list(items[start : start + TASKS_PER_FLOW_RUN])
@@ -288,7 +299,7 @@ def _pixels_of_model(one: EvaluatedPartition, counted: Sequence[EvaluatedPartiti
     return [other.pixels for other in counted if model(other) == model(one)]
 
 
-@flow(name="evaluate-partitions", validate_parameters=False)
+@flow(name="evaluate-partitions", flow_run_name=named("count", _window), validate_parameters=False)
 def evaluate_partitions(
     store: str, partitions: list[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
@@ -297,7 +308,7 @@ def evaluate_partitions(
     return list(found.values()), _told(problems)
 
 
-@flow(name="measure-aupimos", validate_parameters=False)
+@flow(name="measure-aupimos", flow_run_name=named("measure AUPIMO", _window), validate_parameters=False)
 def measure_aupimos(
     store: str, partitions: list[EvaluatedPartition], pixels: dict[str, list[str]], first: date, last: date
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:

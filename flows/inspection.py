@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.artifacts import leave_report, leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics_files import write_night_metrics
 from flows.night_choice import NightChoice, NoImages, choose_night
@@ -19,6 +19,7 @@ from flows.partition_scoring import score_partitions
 from flows.preflight import known_categories, refuse_mistyped_tables
 from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
+from flows.run_names import named, night_day
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from storage.errors import StorageError
@@ -58,7 +59,7 @@ class InspectionFailed(PartlyDone):
         super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(one.rstrip(".") for one in problems) + ".")
 
 
-@flow(name="inspect-images")
+@flow(name="inspect-images", flow_run_name=named("inspect", night_day))
 def inspect_images(
     store: str | None = None,
     run_date: date | None = None,
@@ -104,6 +105,7 @@ def inspect_images(
         run = _report(settings, day, empty + outcomes, left_out, started_at)
         if reports:
             run = replace(run, reports=report_night(settings, day, categories, scheduler))
+    _leave_table(settings, run)
     tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
     failed = run.outcome in (FAILED, SILENT) or any(one.state == FAILED for one in run.reports)
     write_night_metrics(settings, day, run.outcome, run.categories, started_at, failed=failed)
@@ -192,7 +194,7 @@ def _unless_empty(settings: Settings, day: date, one: CategoryOutcome) -> Catego
     return _silent(one.category, day)
 
 
-@flow(name="plan-partitions", validate_parameters=False)
+@flow(name="plan-partitions", flow_run_name="plan {day}", validate_parameters=False)
 def plan_partitions(
     settings: Settings,
     day: date,
@@ -276,9 +278,15 @@ def _report(
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
     blank = dict(report.blank)
     outcomes = [replace(one, message=one.message or blank.get(one.category)) for one in outcomes]
-    create_markdown_artifact(key="inspection-report", markdown=report.markdown)
-    create_table_artifact(key="inspection-categories", table=[_artifact_row(one) for one in outcomes])
+    leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {outcome}", report.markdown)
     return InspectionRun(str(flow_run.id), day, outcome, tuple(outcomes), report.key)
+
+
+def _leave_table(settings: Settings, run: InspectionRun) -> None:
+    unwritten = [(f"{one.kind} report", one.message) for one in run.reports if one.state == FAILED]
+    said = f"Inspection of {run.run_date}: {run.outcome}"
+    rows = [_artifact_row(one) for one in run.categories]
+    leave_table("inspection-categories", settings, rows, said, report=run.report, problems=unwritten)
 
 
 def _outcome(outcomes: list[CategoryOutcome]) -> str:

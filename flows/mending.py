@@ -38,7 +38,7 @@ class Mended:
         return self.batches + self.arrays
 
 
-@flow(name="mend-partitions", validate_parameters=False)
+@flow(name="mend-partitions", flow_run_name="mend damaged partitions", validate_parameters=False)
 def mend_partitions(settings: Settings, partitions: Sequence[Partition], priority: int) -> Mended:
     """Read every part and map of these partitions, as far as they are sealed, and score anew what is damaged."""
     with ThreadPoolExecutor(_THREADS) as pool:

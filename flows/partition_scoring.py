@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import dask
 from prefect import flow, get_run_logger
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
+from flows.run_names import named, of_categories, window
 from flows.settling import in_words, settle
 from storage.errors import Conflict
 from storage.records import Plan, Receipt
@@ -56,7 +58,13 @@ class _Tally:
         )
 
 
-@flow(name="score-partitions", validate_parameters=False)
+def _in_short(parameters: Mapping[str, Any]) -> str:
+    plans: list[PartitionPlan] = parameters["plans"]
+    days = sorted({one.job.run_date for one in plans})
+    return window(days[0], days[-1]) + of_categories([one.job.category for one in plans])
+
+
+@flow(name="score-partitions", flow_run_name=named("score", _in_short), validate_parameters=False)
 def score_partitions(plans: list[PartitionPlan], priority: int = 0, *, gpu: bool = False) -> list[CategoryOutcome]:
     """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal.
 

@@ -43,6 +43,13 @@ QUIET = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_UI_ENABLED": "false",
 }
+KEPT_DAYS = 90
+"""of runs, their logs and their artifacts; the store, not this database, is what a plant keeps"""
+PRUNED = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "true",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEPT_DAYS * 86_400),
+}
+"""of the server, which otherwise keeps every run for ever; the environment may say otherwise"""
 _IDLE_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
 NOT_NEEDED = {
     **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
@@ -275,6 +282,7 @@ def _start(
 
 def _begin(home: _Home, owner: IO[str], port: int, secret: str) -> subprocess.Popen[bytes]:
     environment = {
+        **PRUNED,
         **os.environ,
         **QUIET,
         **NOT_NEEDED,

@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.artifacts import leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics import retraining_metrics
 from flows.metrics_files import write_metrics
@@ -26,6 +26,7 @@ from flows.retraining_outcome import (
     state_of,
     unstarted,
 )
+from flows.run_names import named, today
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
 from flows.training import training_request
@@ -66,7 +67,7 @@ class _Plan:
         return self.settings.store, self.settings.images
 
 
-@flow(name="retrain")
+@flow(name="retrain", flow_run_name=named("retrain", today))
 def retrain(
     store: str | None = None,
     categories: list[str] | None = None,
@@ -109,7 +110,7 @@ def retrain(
     return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(found), tuple(failed)))
 
 
-@flow(name="retrain-categories", validate_parameters=False)
+@flow(name="retrain-categories", flow_run_name=named("refit and judge", lambda _: ""), validate_parameters=False)
 def retrain_categories(
     plan: _Plan, categories: Sequence[str]
 ) -> tuple[list[CategoryRetraining], list[tuple[str, str]]]:
@@ -227,7 +228,9 @@ def _end(settings: Settings, run: RetrainingRun) -> RetrainingRun:
     for one in run.categories:
         get_run_logger().info("retraining category=%s outcome=%s: %s", one.category, one.outcome, one.words)
         emit_promoted(one)
-    create_table_artifact(key="retraining", table=[artifact_row(one) for one in run.categories])
+    rows = [artifact_row(one) for one in run.categories]
+    said = f"Retraining of {run.run_date}: {message_of(run)}"
+    leave_table("retraining", settings, rows, said, report=run.report, problems=run.failed)
     outcomes = {one.category: one.outcome for one in run.categories} | {name: "failed" for name, _ in run.failed}
     outcome = "failed" if run.failed else state_of(run.categories)
     write_metrics(settings, "retraining", outcome, retraining_metrics(outcomes), failed=bool(run.failed))

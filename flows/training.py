@@ -1,17 +1,19 @@
 """Training: a model version for each category, from its labelled normals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 
+from flows.artifacts import leave_table
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.preflight import known_categories, refuse_mistyped_tables
 from flows.progress import progress_bars
 from flows.run_failed import RunFailed
+from flows.run_names import named, of_categories, today
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from storage.filesystem import open_store
@@ -31,7 +33,7 @@ class TrainingRun:
     models: tuple[FittedModel, ...]
 
 
-@flow(name="train-model")
+@flow(name="train-model", flow_run_name=named("train", today))
 def train_model(
     store: str | None = None,
     categories: list[str] | None = None,
@@ -70,17 +72,22 @@ def train_model(
     ):
         fit = fit_models.with_options(task_runner=dask_runner(scheduler))
         models, problems = fit(settings.store, settings.images, requests, str(flow_run.id), promote)
-    create_table_artifact(key="trained-models", table=[_artifact_row(model) for model in models])
+    rows = [_artifact_row(model) for model in models]
+    leave_table("trained-models", settings, rows, f"{len(models)} models trained", problems=problems)
     if problems:
-        raise TrainingFailed("\n".join(problems))
+        raise TrainingFailed("\n".join(f"{category}: {why}" for category, why in problems))
     return TrainingRun(run_id=str(flow_run.id), models=tuple(models))
 
 
-@flow(name="fit-models", validate_parameters=False)
+def _in_short(parameters: Mapping[str, Any]) -> str:
+    return of_categories([one.category for one in parameters["requests"]])
+
+
+@flow(name="fit-models", flow_run_name=named("fit", _in_short), validate_parameters=False)
 def fit_models(
     store: str, images: str, requests: list[TrainingRequest], run_id: str, promote: bool
-) -> tuple[list[FittedModel], list[str]]:
-    """The part of a training that runs on Dask: (new models, what went wrong)."""
+) -> tuple[list[FittedModel], list[tuple[str, str]]]:
+    """The part of a training that runs on Dask: (new models, what went wrong by category)."""
     now = datetime.now(UTC)
     models, problems = settle(
         {
@@ -90,7 +97,7 @@ def fit_models(
     )
     for category, why in problems.items():
         get_run_logger().error("training failed run=%s category=%s: %s", run_id, category, in_words(why))
-    return list(models.values()), [f"{category}: {in_words(why)}" for category, why in problems.items()]
+    return list(models.values()), [(category, in_words(why)) for category, why in problems.items()]
 
 
 def training_request(settings: Settings, category: str) -> TrainingRequest:

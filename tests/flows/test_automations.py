@@ -15,12 +15,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.logging import disable_run_logger
 from prefect.states import Completed, Failed, Running
 
-from flows.automations import put_automations
+from flows.automations import PutAutomations, main, put_automations
 from flows.drift import _emit
 from flows.inspection import inspect_images
 from flows.night_events import tell_empty
 from flows.retraining import retrain
-from flows.settings import SettingsError
 from rd_core.drift.settings import DriftSettings
 from storage.filesystem import Store
 from tasks.drift.assess_drift import DriftJob, assess_drift
@@ -94,8 +93,8 @@ def runs_of_retraining(client: SyncPrefectClient, at_least: int) -> list[FlowRun
 
 
 def test_they_load_and_a_drift_starts_one_retraining_of_its_category(store: Store, client: SyncPrefectClient) -> None:
-    assert put_automations(client, FILE) == NAMES
-    assert put_automations(client, FILE) == NAMES
+    for _ in range(2):
+        assert put_automations(client, FILE) == PutAutomations(tuple(NAMES), ())
     kept = {name: client.read_automations_by_name(name) for name in NAMES}
     assert {name: len(found) for name, found in kept.items()} == dict.fromkeys(NAMES, 1)
     overdue = kept["notify-night-overdue"][0].trigger
@@ -152,14 +151,52 @@ def test_the_night_shift_is_told_of_a_night_that_is_overdue_failed_or_empty(
     client.delete_block_document(block)
 
 
-def test_a_name_the_server_does_not_know_is_told_and_nothing_is_created(
-    client: SyncPrefectClient, tmp_path: Path
+def test_what_needs_a_block_that_is_not_there_is_told_and_the_rest_is_in_force(
+    client: SyncPrefectClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(FILE.read_text().replace("slack-webhook/night-shift", "slack-webhook/day-shift"))
-    with pytest.raises(SettingsError, match="'slack-webhook/day-shift' is not on the Prefect server"):
-        put_automations(client, other)
-    assert client.read_automations_by_name("train-on-drift") == []
+    assert main([str(other)]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "train-on-drift is in force" in told
+    assert "notify-empty-night is NOT in force: the block 'slack-webhook/day-shift' is not on the" in told
+    assert "prefect block create" in told
+    there = [name for name in NAMES if client.read_automations_by_name(name)]
+    assert there == ["train-on-drift"]
+
+
+def test_a_deployment_that_is_not_there_leaves_its_automation_out(client: SyncPrefectClient, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
     other.write_text(FILE.read_text().replace("retrain/retraining", "retrain/none"))
-    with pytest.raises(SettingsError, match="'retrain/none'"):
-        put_automations(client, other)
+    put = put_automations(client, other)
+    assert set(put.in_force) == {name for name in NAMES if name.startswith("notify")}
+    ((name, why),) = put.missing
+    assert name == "train-on-drift" and "'retrain/none'" in why and "prefect deploy --all" in why
+
+
+@pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is no list of automations"),
+        (b"automations: []", "names no automation"),
+        (b"automations: [{name: x}]", "is no list of automations"),
+        (b"automations: [1", "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"automations: [{name: x, actions: [], trigger: {type: nonsense}}]", "is not one that Prefect takes"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(
+    content: bytes, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "some.yaml").write_bytes(content)
+    assert main([str(tmp_path / "some.yaml")]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_a_server_of_ones_own_nothing_is_put_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.automations.configured_url", lambda: None)
+    assert main([]) == 2
+    assert "PREFECT_API_URL is not set" in capsys.readouterr().err
