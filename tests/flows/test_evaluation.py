@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -56,14 +57,17 @@ def test_an_evaluation_from_seals_to_report(plant: Store, scheduler: str) -> Non
     assert tree["categories"][0]["figures"]["aupimo"]["value"] == figures["aupimo"]
     page = plant.read(run.report).decode()
     assert page.startswith("<!doctype html>") and "metal" in page and page.count('<svg class="chart') == 5
-    assert "| cloth | v1 | 20 | 8 |" in artifact("evaluation-report")
-    assert json.loads(artifact("evaluation-figures"))[0]["image_auroc"] == round(figures["image_auroc"], 4)
+    shown = artifact("evaluation-report")
+    assert "| cloth | v1 | 20 | 8 |" in str(shown.data)
+    assert str(shown.data).startswith(f"The whole report: `{plant.uri}/{run.report}`")
+    assert shown.description == f"How good the days {DAY} to {LAST} were"
+    assert json.loads(str(artifact("evaluation-figures").data))[0]["image_auroc"] == round(figures["image_auroc"], 4)
 
 
-def artifact(key: str) -> str:
+def artifact(key: str) -> Artifact:
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return str(found[0].data)
+    return found[0]
 
 
 def test_a_partition_or_a_label_file_that_breaks_costs_no_other(plant: Store, scheduler: str) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from PIL import Image
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
 from flows.night_choice import NoImages
@@ -47,6 +48,13 @@ def flow_run_state(run_id: str) -> str:
         return client.read_flow_run(run_id).state.name
 
 
+def names_of(run: InspectionRun) -> list[str]:
+    """What Prefect calls its flow run and those below it."""
+    with get_client(sync_client=True) as client:
+        below = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id={"any_": [run.run_id]}))
+        return sorted([client.read_flow_run(run.run_id).name, *(one.name for one in below)])
+
+
 def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, scheduler: str) -> None:
     write_settings(store)
     store.write("categories.toml", b"[plant]\nbatch_images = 3\n")
@@ -61,6 +69,7 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     assert run.outcome == "completed"
     assert outcomes(run) == {"cloth": "sealed", "metal": "sealed"}
     assert flow_run_state(run.run_id) == "Completed"
+    assert names_of(run) == [f"inspect {DAY}", f"plan {DAY}", f"score {DAY}: cloth, metal"]
     for category, expected in keys.items():
         assert_night_is_whole(store, category, expected)
         assert {row["run_id"] for row in sealed_rows(store, category)} == {run.run_id}

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from prefect import flow, flow_engine
+from prefect import flow, flow_engine, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging.handlers import APILogWorker
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -138,10 +140,33 @@ def test_flow_runs_on_the_embedded_server_send_no_heartbeats_in_any_thread(monke
     assert not beats
 
 
-def test_a_killed_command_takes_no_server_away_and_the_last_leaves_none_behind(
+@flow(name="of-last-year")
+def of_last_year() -> None:
+    get_run_logger().warning("said last year")
+    create_markdown_artifact(key="last-year", markdown="made last year")
+
+
+def _kept(database: Path) -> list[int]:
+    """How many runs, log lines and artifacts of `of-last-year` there are."""
+    counted = (
+        "FROM flow_run WHERE flow_id IN (SELECT id FROM flow WHERE name = 'of-last-year')",
+        "FROM log WHERE message = 'said last year'",
+        "FROM artifact WHERE key = 'last-year'",
+    )
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        return [opened.execute(f"SELECT count(*) {rows}").fetchone()[0] for rows in counted]
+
+
+def test_a_killed_command_takes_no_server_away_the_last_leaves_none_behind_and_runs_of_last_year_are_forgotten(
     prefect_api: str, prefect_home: Path, tmp_path: Path
 ) -> None:
+    of_last_year()
+    APILogWorker.drain_all(timeout=10)
     copy_database(prefect_home / "prefect", tmp_path / "prefect")
+    database = tmp_path / "prefect" / "prefect.db"
+    assert all(_kept(database)), _kept(database)
+    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("UPDATE flow_run SET end_time = '2025-01-01 00:00:00.000000'")
     with _other_command(tmp_path, 600) as owner:
         assert owner.stdout is not None
         url = owner.stdout.readline().strip()
@@ -152,6 +177,10 @@ def test_a_killed_command_takes_no_server_away_and_the_last_leaves_none_behind(
             owner.wait(timeout=20)
             time.sleep(3 * LOOKS_SECONDS)
             assert _is_healthy(url)
+            deadline = time.monotonic() + 30
+            while any(_kept(database)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert not any(_kept(database)), _kept(database)
             sharer.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 30
     while _is_healthy(url) and time.monotonic() < deadline:
