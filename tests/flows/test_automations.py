@@ -5,11 +5,10 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from uuid import UUID
 
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import BlockDocumentCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.logging import disable_run_logger
@@ -26,6 +25,7 @@ from tasks.drift.assess_drift import DriftJob, assess_drift
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
 from tests.posts import Posts, posts
 
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # which Prefect's blocks come with
 FILE = Path(__file__).resolve().parents[2] / "automations.yaml"
 NAMES = [
     *("train-on-drift", "notify-stop-the-line", "notify-night-overdue", "notify-night-failed", "notify-empty-night"),
@@ -64,7 +64,7 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
         before = {one.id for one in client.read_deployments()}
         flow_id = client.create_flow(retrain)
         deployment = client.create_deployment(flow_id, "retraining", parameters={"store": "s3://plant"})
-        block = put_block(client, "slack-webhook", "night-shift", {"url": "https://127.0.0.1:1/none"})
+        block = SlackWebhook(url="https://127.0.0.1:1/none").save("night-shift", overwrite=True)
         yield client
         for name in NAMES:
             for automation in client.read_automations_by_name(name):
@@ -72,14 +72,6 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
         client.delete_block_document(block)
         if deployment not in before:
             client.delete_deployment(deployment)
-
-
-def put_block(client: SyncPrefectClient, kind: str, name: str, data: dict[str, object]) -> UUID:
-    """A block as somebody makes it in the server's pages, for the server knows the types."""
-    block_type = client.read_block_type_by_slug(kind)
-    schema = client.get_most_recent_block_schema_for_block_type(block_type.id)
-    document = BlockDocumentCreate(name=name, data=data, block_type_id=block_type.id, block_schema_id=schema.id)
-    return client.create_block_document(document).id
 
 
 def runs_of_retraining(client: SyncPrefectClient, at_least: int) -> list[FlowRun]:
@@ -121,8 +113,9 @@ def test_they_load_and_a_drift_starts_one_retraining_of_its_category(store: Stor
 def test_the_night_shift_is_told_of_a_night_that_is_overdue_failed_or_empty(
     client: SyncPrefectClient, night_shift: NightShift, tmp_path: Path
 ) -> None:
-    message = {"name": "chat", "url": night_shift.url, "json_data": {"text": "{{subject}} | {{body}}"}}
-    block = put_block(client, "custom-webhook", "chat", message)
+    message = {"text": "{{subject}} | {{body}}"}
+    chat = CustomWebhookNotificationBlock(name="chat", url=night_shift.url, json_data=message)
+    block = chat.save("chat", overwrite=True)
     file = tmp_path / "automations.yaml"
     file.write_text(
         FILE.read_text()
