@@ -21,9 +21,13 @@ from flows.commands.repair import gc, verify
 from flows.commands.retraining import retrain
 from flows.commands.review import serve_review
 from flows.commands.training import train
+from flows.commands.version import options_of_all
+from flows.commands.wrong_use import PlainlyTold
 
 app = typer.Typer(
     name="rd-inspect",
+    cls=PlainlyTold,
+    callback=options_of_all,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -35,11 +39,12 @@ app = typer.Typer(
 
     A first day, by hand:
 
-    * `rd-inspect import photos/cloth --category cloth --run-date 2026-11-21 --store ./plant`
-    * `rd-inspect train --store ./plant`
-    * `rd-inspect inspect --run-date 2026-11-21 --store ./plant`
-    * `rd-inspect evaluate --from 2026-11-21 --store ./plant`
-    * `rd-inspect query "SELECT * FROM latest WHERE is_anomalous" --store ./plant`
+    * `export RD_INSPECT_STORE=./plant`
+    * `rd-inspect import photos/cloth --category cloth --run-date 2026-11-21`
+    * `rd-inspect train`
+    * `rd-inspect inspect --run-date 2026-11-21`
+    * `rd-inspect evaluate --from 2026-11-21`
+    * `rd-inspect query "SELECT * FROM latest WHERE is_anomalous"`
 
     Or all of it on a generated factory: `rd-inspect demo`.
 

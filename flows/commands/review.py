@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import typer
 
 from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, say
-from flows.settings import SettingsError
 
 _SHORT_TOKEN = 16
 
@@ -44,6 +43,7 @@ def serve_review(
     with plain_errors():
         import uvicorn
 
+        from flows.settings import SettingsError
         from flows.preflight import checked_settings
         from review.access import is_loopback
         from review.app import create_app
@@ -79,6 +79,8 @@ def serve_review(
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    from flows.settings import SettingsError
+
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)

@@ -7,6 +7,8 @@ import sys
 CODE = """
 import json, sys
 import typer
+import flows.cli  # of every command, also of --help and --version
+early = {"storage.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)
 from flows.commands.frame import plain_errors
 import flows.inspection, flows.backfill, flows.drift, flows.evaluation, flows.tables.plant
 for own in (typer.Exit(1), typer.BadParameter("x")):  # an ending with its own code is no error to look up
@@ -15,7 +17,7 @@ for own in (typer.Exit(1), typer.BadParameter("x")):  # an ending with its own c
             raise own
     except (typer.Exit, typer.BadParameter) as e:
         assert e is own
-json.dump(sorted({"torch", "torchvision", "timm", "openvino"} & set(sys.modules)), sys.stdout)
+json.dump(sorted(early | {"torch", "torchvision", "timm", "openvino"} & set(sys.modules)), sys.stdout)
 """
 
 

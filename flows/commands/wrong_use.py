@@ -1,0 +1,30 @@
+"""Wrong options and arguments, told in plain lines: a frame would break values and commands within."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer._click.exceptions import ClickException  # what typer raises, and gives no name of its own
+from typer.core import TyperGroup
+
+
+class PlainlyTold(TyperGroup):
+    """All commands; what they refuse of their options is a line that no width breaks."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _plainly():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _plainly():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    try:
+        yield
+    except ClickException as e:
+        e.show()
+        raise typer.Exit(e.exit_code) from e
