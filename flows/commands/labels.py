@@ -16,7 +16,6 @@ from flows.commands.table_options import (
     read_label_file,
     table_reading_of,
 )
-from flows.settings import SettingsError
 
 
 class Purpose(StrEnum):
@@ -80,6 +79,8 @@ def import_label_file(
     """
     choices = meanings(word or [])
     with plain_errors():
+        from flows.settings import SettingsError
+
         data = read_label_file(file)
         from storage.filesystem import open_store
         from storage.label_files.imports import import_labels

@@ -43,8 +43,8 @@ def serve_review(
     with plain_errors():
         import uvicorn
 
-        from flows.settings import SettingsError
         from flows.preflight import checked_settings
+        from flows.settings import SettingsError
         from review.access import is_loopback
         from review.app import create_app
         from review.desk import Desk, WrongRequest, reviewer_name

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.settings import SettingsError
-
 if TYPE_CHECKING:
     from storage.label_files.reading import TableReading
 
@@ -54,6 +52,8 @@ def table_reading_of(
 
 def read_label_file(file: Path) -> bytes:
     """What is in the file. Raises SettingsError if it is not there or cannot be read."""
+    from flows.settings import SettingsError
+
     try:
         return file.read_bytes()
     except FileNotFoundError as e:
