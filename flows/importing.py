@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from storage.filesystem import open_store
+from storage.filesystem import Store, open_store
 from storage.images import list_categories
 from storage.layout import check_segment
 from tasks.folder_files import Remark
@@ -56,15 +56,11 @@ def import_category(
     `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside those of
     storage.label_files.words.
     """
-    check_segment(category, "category")
-    for segment in prefix.split("/") if prefix else ():
-        check_segment(segment, "prefix")
     found = read_folder(folder, words)
-    opened = open_store(store, create=True)
-    _refuse_another_case(list_categories(opened), category)
+    opened = opened_for(store, category, prefix)
     request = ImportRequest(folder, category, run_date, normals_date, prefix)
-    plan = plan_import(opened, request, found, datetime.now(UTC), _with_bar)
-    import_images(opened, plan, _with_bar)
+    plan = plan_import(opened, request, found, datetime.now(UTC), with_bar)
+    import_images(opened, plan, with_bar)
     return _imported(plan)
 
 
@@ -76,6 +72,17 @@ def _refuse_another_case(there: Sequence[str], category: str) -> None:
         )
 
 
+def opened_for(store: str, category: str, prefix: str) -> Store:
+    """The store to import into, made if it is a local folder that is not there. Raises InvalidKey and ImportRefused
+    where the names cannot be its."""
+    check_segment(category, "category")
+    for segment in prefix.split("/") if prefix else ():
+        check_segment(segment, "prefix")
+    opened = open_store(store, create=True)
+    _refuse_another_case(list_categories(opened), category)
+    return opened
+
+
 def told(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:
     """What was brought in and what was not, as lines for people."""
     unsure = f", {done.unsure} unsure" if done.unsure else ""
@@ -85,14 +92,19 @@ def told(done: Imported, category: str, run_date: date, normals_date: date) -> I
     )
     there = done.normals + done.test - done.images_new
     yield f"New: {done.images_new} images, {done.labels_new} labels. There already: {there} images."
-    if done.noted:
+    yield from told_beside(done.noted, done.left_out, done.litter)
+
+
+def told_beside(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Sequence[str]) -> Iterator[str]:
+    """What else is to be said of a folder, as lines for people."""
+    if noted:
         yield "Note:"
-        yield from _by_reason(done.noted)
-    if done.left_out:
-        yield f"Left out, {len(done.left_out)}:"
-        yield from _by_reason(done.left_out)
-    if done.litter:
-        yield f"Skipped what systems leave behind, {len(done.litter)}: {_first(done.litter)}"
+        yield from _by_reason(noted)
+    if left_out:
+        yield f"Left out, {len(left_out)}:"
+        yield from _by_reason(left_out)
+    if litter:
+        yield f"Skipped what systems leave behind, {len(litter)}: {_first(litter)}"
 
 
 def _imported(plan: ImportPlan) -> Imported:
@@ -123,6 +135,7 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
-def _with_bar(all_: Sequence[Any], what: str) -> Iterable[Any]:
+def with_bar(all_: Sequence[Any], what: str) -> Iterable[Any]:
+    """`all_`, with a bar on a terminal."""
     console = Console(stderr=True)
     return track(all_, what, console=console, disable=not console.is_terminal)

@@ -39,7 +39,9 @@ def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
             left_out.append(Remark(shown(f"{MASKS}/{place}"), why))
         else:
             masks[owners[0]].append(path)
-    images = [replace(image, masks=tuple(masks.get(index, ()))) for index, image in enumerate(found.images)]
+    images = [
+        replace(image, masks=image.masks or tuple(masks.get(index, ()))) for index, image in enumerate(found.images)
+    ]
     return images, left_out
 
 

@@ -11,7 +11,7 @@ and lower case are the same. A place that does not say whether its parts are goo
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tasks.folder_files import Remark, list_files, shown
 from tasks.mask_names import marked_stems, without_suffix
 
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"
+_TABLES = (".csv", ".tsv", ".parquet")
 _NORMAL = frozenset(choice for choice, word in CHOICES.items() if word == "normal")
 _ANOMALOUS = frozenset(choice for choice, word in CHOICES.items() if word == "anomalous")
 _NEGATIONS = frozenset({"no", "non", "not", "without", "free"})
@@ -52,19 +53,21 @@ class FolderImage:
     path: Path
     name: str
     """'<kind>/<name>' below train/ or test/, with '/', in Unicode's composed form"""
-    word: str
-    """'normal', 'anomalous' or 'unsure', by its folder"""
+    word: str | None
+    """'normal', 'anomalous' or 'unsure', by its folder; None if nothing, or several things, are said of it"""
     purpose: str
     """'training' below train/, else 'evaluation': what a test folder holds must not be trained on"""
     kind: str | None = None
     """of defect"""
     masks: tuple[Path, ...] = ()
     """files whose marked pixels, together, are the defect"""
+    flat: bool = False
+    """whether its folder says nothing: `name` is below the folder itself, and people's words come with a table"""
 
     @property
     def place(self) -> str:
         """Below the folder, as messages name it."""
-        return f"{TRAIN if self.purpose == 'training' else TEST}/{self.name}"
+        return self.name if self.flat else f"{TRAIN if self.purpose == 'training' else TEST}/{self.name}"
 
 
 @dataclass
@@ -90,6 +93,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
 
     `words`: what further folders mean, such as {"ok_front": "normal"}.
     """
+    refuse_no_folder(folder)
     _require_category(folder)
     known = meanings_of(words or {})
     listing = list_files(folder)
@@ -110,18 +114,22 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
             why = f"neither in {TRAIN}/ nor in {TEST}/"
         if why:
             found.left_out.append(Remark(shown(place), why))
-    _set_masks_apart(found)
+    set_masks_apart(found)
     found.images.sort(key=lambda one: (one.purpose != "training", one.name))
     return found
 
 
-def _require_category(folder: Path) -> None:
+def refuse_no_folder(folder: Path) -> None:
+    """NotAnImageFolder if it is not there, or no folder."""
     if not folder.exists():
         raise NotAnImageFolder(f"{folder}: there is no such folder. Check the name.")
     if not folder.is_dir():
         raise NotAnImageFolder(
             f"{folder} is a file, not a folder. Unpack it if it is an archive, and name the folder."
         )
+
+
+def _require_category(folder: Path) -> None:
     try:
         if is_category_folder(folder):
             return
@@ -129,9 +137,11 @@ def _require_category(folder: Path) -> None:
     except OSError as e:
         raise NotAnImageFolder(f"{folder} cannot be read: {e.strerror}. Change its mode or owner.") from e
     hint = f" It holds folders that have: {', '.join(below[:5])}; name one of them." if below else ""
+    table = next((one.name for one in sorted(folder.iterdir()) if one.suffix.lower() in _TABLES), "labels.csv")
     raise NotAnImageFolder(
-        f"{folder} has neither {TRAIN}/good/ nor {TEST}/, so nothing was taken.{hint} Name one category's folder "
-        f"in the MVTec layout: {TRAIN}/good/*, {TEST}/<kind>/*, {MASKS}/<kind>/*_mask.png."
+        f"{folder} has neither {TRAIN}/good/ nor {TEST}/, so nothing was taken.{hint} Sort one category's images "
+        f"into {TRAIN}/good/, {TEST}/good/ and {TEST}/<kind>/ (masks: {MASKS}/<kind>/); or bring in what lies there "
+        f"with a table of names and labels: --table {folder / table}"
     )
 
 
@@ -142,7 +152,7 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
     if not folders:
         return f"directly in {part}/, where no folder says whether they are good: put them into {part}/good/ or such"
     kind, *inner = folders
-    if any(plain_choice(one) in _NO_PICTURES for one in inner):
+    if holds_no_pictures(inner):
         return "in folders of masks or other data among the images"
     word = None if part == TEST and kind in mixed else _meaning(kind, known)
     if word is None:
@@ -158,13 +168,21 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
     return FolderImage(file, name, word, purpose, kind if word == "anomalous" else None)
 
 
-def _set_masks_apart(found: ImageFolder) -> None:
-    """Masks beside the images they are of must not become images: 000_gt.png beside 000.png."""
+def holds_no_pictures(folders: Sequence[str]) -> bool:
+    """Whether one of them is named like folders of masks or other data."""
+    return any(plain_choice(one) in _NO_PICTURES for one in folders)
+
+
+def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
+    """Masks beside the images they are of must not become images: 000_gt.png beside 000.png. `images`: names of files
+    that are known to be none."""
     stems = {without_suffix(one.place.casefold()) for one in found.images}
     kept = []
     for one in found.images:
-        folder, _, stem = without_suffix(one.place.casefold()).rpartition("/")
-        if any(f"{folder}/{other}" in stems for other in marked_stems(stem) if other != stem):
+        folder, slash, stem = without_suffix(one.place.casefold()).rpartition("/")
+        if one.name not in images and any(
+            f"{folder}{slash}{other}" in stems for other in marked_stems(stem) if other != stem
+        ):
             found.left_out.append(Remark(shown(one.place), f"masks among the images: move them to {MASKS}/<kind>/"))
         else:
             kept.append(one)

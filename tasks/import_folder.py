@@ -39,6 +39,9 @@ _NAMED = 3
 _PROPORTION = 0.02
 """by which a mask's height to width may differ from its image's, for sizes that were rounded"""
 
+_BROUGHT_BY = {BY, None}
+"""who says what came with a folder: the folder itself, or a table without names beside it"""
+
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 """passes a sequence on, and shows how far it is"""
 
@@ -143,7 +146,7 @@ def plan_import(
     if not taken:
         raise NotAnImageFolder(_nothing(request.folder, left_out))
     words = []
-    for one in taken:
+    for one in (one for one in taken if not one.source.flat):
         judged = verdict(_said(one, now), history[one.key])
         words += [judged.word] if judged.word else []
         noted += [Remark(one.key, judged.remark)] if judged.remark else []
@@ -247,7 +250,7 @@ def _moved_back(
     gone: dict[str, list[str]] = defaultdict(list)
     claimed = {one.key for one in images}
     for key in there:
-        if key not in claimed and any(label.labelled_by == BY for label in history.get(key, ())):
+        if key not in claimed and any(label.labelled_by in _BROUGHT_BY for label in history.get(key, ())):
             gone[_within_kind(key, request)].append(key)
     return [_moved(store, one, gone[_within_kind(one.key, request)], there) if one.is_new else one for one in images]
 
@@ -293,7 +296,7 @@ def _on_other_days(
     """New images that an import brought in before, as of another day."""
     days: dict[str, list[str]] = defaultdict(list)
     for key, said in history.items():
-        if any(label.labelled_by == BY for label in said):
+        if any(label.labelled_by in _BROUGHT_BY for label in said):
             days[key.split("/", 3)[3]].append(key)
     for one in images:
         for key in days[one.key.split("/", 3)[3]] if one.is_new else ():
@@ -310,6 +313,7 @@ def _on_other_days(
 
 def _said(one: FoundImage, now: datetime) -> Label:
     source = one.source
+    assert source.word is not None
     return Label(one.key, source.word, one.mask_key, BY, now, source.kind, source.purpose)
 
 

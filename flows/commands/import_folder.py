@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import DATE_FORMATS, StoreOption, meanings, plain_errors, resolved_store, say
+from flows.commands.labels import Purpose
+from flows.commands.table_options import (
+    ColumnOption,
+    DelimiterOption,
+    EncodingOption,
+    read_label_file,
+    table_reading_of,
+)
+from flows.settings import SettingsError
 
 
 class Word(StrEnum):
@@ -19,7 +28,7 @@ class Word(StrEnum):
 
 
 def import_folder(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="One category in the MVTec layout.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one category.")],
     category: Annotated[str, typer.Option("--category", metavar="NAME")],
     run_date: Annotated[datetime, typer.Option("--run-date", formats=DATE_FORMATS, help="Day of the test images.")],
     store: StoreOption = None,
@@ -39,10 +48,28 @@ def import_folder(
         list[str] | None,
         typer.Option(
             "--word",
-            metavar="FOLDER=WORD",
-            help="What a folder's name means: normal, anomalous or unsure; may be given again.",
+            metavar="NAME=WORD",
+            help="What a folder's name, or a label in --table, means: normal, anomalous, unsure; may be given again.",
         ),
     ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="For images that no folders sort: a .csv, .tsv or .parquet that names images below FOLDER, and "
+            "their labels.",
+        ),
+    ] = None,
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option(
+            "--purpose", help="What the images of --table may be used for; default: what it says, else training."
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    delimiter: DelimiterOption = None,
+    encoding: EncodingOption = None,
 ) -> None:
     """Bring a folder of images into the store.
 
@@ -50,21 +77,48 @@ def import_folder(
     images, with their labels; masks from `ground_truth/<kind>/` are kept beside. `good` may be called ok, normal or
     pass. What is not taken is listed, with the reason.
 
+    With `--table` the folder may be of any shape: all its images become RUN_DATE's, with the labels of the table.
+
     Nothing in the store is replaced: where another picture has the same name and day, nothing is imported, and the
     names are told. Doing it again adds what is new; what people said since stands.
 
     Example: `rd-inspect import photos/b --category cloth --run-date 2026-11-21 --prefix camera-b --word fein=normal`
+
+    Example: `rd-inspect import photos --category cloth --run-date 2026-11-21 --table labels.csv --column image=Datei`
     """
     words = meanings(word or [])
     if unknown := sorted(set(words.values()) - set(Word)):
         raise typer.BadParameter(f"--word ...={unknown[0]} is no word. Use {', '.join(Word)}.")
     with plain_errors():
-        from flows.importing import import_category, told
         from flows.preflight import refuse_future_import
 
         day = run_date.date()
         before = normals_date.date() if normals_date else day - timedelta(days=1)
         refuse_future_import(resolved_store(store), (day, before))
+        if table is not None:
+            if normals_date:
+                raise SettingsError(
+                    "--normals-date is the day of train/, and with --table there is none: leave it out."
+                )
+            from flows.flat_import import import_flat_folder, told_flat
+
+            if not table.exists() and (folder / table).is_file():
+                table = folder / table
+            reading = table_reading_of(delimiter, encoding, column, words)
+            brought = import_flat_folder(
+                resolved_store(store), folder, category, day, table, read_label_file(table), reading,
+                prefix=prefix, purpose=purpose.value if purpose else None,
+            )  # fmt: skip
+            for line in told_flat(brought, category, day):
+                say(line)
+            say(f"Next: rd-inspect train --category {category} --store {resolved_store(store)}")
+            return
+        for option, given in (("--column", column), ("--delimiter", delimiter), ("--encoding", encoding),
+                              ("--purpose", purpose)):  # fmt: skip
+            if given:
+                raise SettingsError(f"{option} is about a table, and none is named: give --table FILE too.")
+        from flows.importing import import_category, told
+
         done = import_category(resolved_store(store), folder, category, day, before, prefix=prefix, words=words)
         for line in told(done, category, day, before):
             say(line)

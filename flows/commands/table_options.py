@@ -75,5 +75,5 @@ def _near(file: Path) -> str:
     if not file.parent.is_dir():
         return f". There is no folder {file.parent} either"
     there = [one.name for one in file.parent.iterdir() if one.is_file()]
-    near = difflib.get_close_matches(file.name, there, 1)
+    near = difflib.get_close_matches(file.name, there, 1, 0.8)
     return f". The nearest name there is {near[0]}" if near else ""

@@ -26,6 +26,8 @@ _LONGEST_NAME = 200
 """bytes of an image's name that its masks' names repeat; file systems take 255"""
 _DIGEST = len("-01234567")
 """ends the name of what a file became"""
+KeysOf = Callable[[Mapping[str, Any]], tuple[str, str | None] | None]
+"""(image key, mask key) of a row of a table"""
 _NEXT = timedelta(microseconds=1)
 _AS_IT_STANDS = TableReading()
 _OTHER_FILES = {
@@ -91,7 +93,16 @@ def import_labels(
     if suffix != ".json":
         if image_tag is not None:
             raise UnusableLabels(f"{file_name} is a table, which has no Image tags. Leave --image-tag out.")
-        plan = plan_table(store, category, data, file_name, known.key_of, now=now, purpose=purpose, table=table)
+        plan = plan_table(
+            store,
+            category,
+            data,
+            file_name,
+            now=now,
+            purpose=purpose,
+            table=table,
+            keys_of=lambda cells: (known.key_of(cells["image_key"]), cells["mask_key"]),
+        )
         return write_plan(store, category, plan)
     if table.is_told:
         raise UnusableLabels(
@@ -141,18 +152,18 @@ def plan_table(
     category: str,
     data: bytes,
     file_name: str,
-    key_of: Callable[[str], str | None],
     *,
+    keys_of: KeysOf,
+    masks_are_there: bool = True,
     now: datetime,
     purpose: str | None = None,
     table: TableReading = _AS_IT_STANDS,
-    mask_of: Callable[[str], str | None] | None = None,
 ) -> LabelPlan:
     """What a table of labels says; writes nothing.
 
-    `key_of`: the key of the image that a cell names; None if the row is to be passed over. `mask_of`: the key of the
-    mask that a cell names, None if there is none that can be used; without it cells hold keys of masks in the store.
-    Else as `import_labels`.
+    `keys_of`: the keys of the image and the mask that a row names; None if the row is to be passed over.
+    `masks_are_there`: in the store, where they are looked at; else they are written with the labels. Else as
+    `import_labels`.
     """
     name = _name(file_name, data, table if table.is_told else None)
     history = labels.to_labels(labels.read_label_history(store, category))
@@ -160,15 +171,13 @@ def plan_table(
     found = []
     try:
         for where, cells in labels.said_in(data, file_name, table):
-            key = _located(key_of, cells["image_key"], where)
-            if key is not None:
-                mask = mask_of(cells["mask_key"]) if mask_of and cells["mask_key"] else cells["mask_key"]
-                found.append(before.label({**cells, "image_key": key, "mask_key": mask}, where))
+            if keys := _located(keys_of, cells, where):
+                found.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
     except UnusableLabels:
         raise
     except StorageError as e:
         raise UnusableLabels(str(e)) from e
-    if mask_of is None:
+    if masks_are_there:
         found = _with_masks(store, category, found, {label.mask_key for label in history})
     plan = _plan(store, category, name, found, history)
     return replace(plan, columns=labels.other_columns(data, file_name, table), outvoted=before.outvoted)
@@ -290,9 +299,9 @@ def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[
     return _by_image(labels.in_time(label for info in infos for label in labels.read_label_file(store, info)))
 
 
-def _located(key_of: Callable[[str], str | None], called: str, where: str) -> str | None:
+def _located(keys_of: KeysOf, cells: Mapping[str, Any], where: str) -> tuple[str, str | None] | None:
     try:
-        return key_of(called)
+        return keys_of(cells)
     except UnusableLabels as e:
         raise UnusableLabels(f"{where}: {e}") from e
 

@@ -1,6 +1,7 @@
 """Labels and folders of pictures brought in by command: what is taken, what is refused, in which words."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from storage.filesystem import Store
-from tests.factories import put_images
+from storage.images import decode_mask
+from storage.labels import Label, append_label
+from tests.factories import DAY, everything_below, put_images
+from tests.photo_folders import mask, picture, write_files
 
 
 def call(*arguments: str, code: int = 0) -> str:
@@ -19,10 +23,12 @@ def call(*arguments: str, code: int = 0) -> str:
 
 
 def labels_of(store: Store) -> dict[str, str]:
-    rows = CliRunner().invoke(
-        app, ["query", "SELECT image_key, label FROM labels", "--store", store.uri, "--format", "json"]
-    )
-    return {row["image_key"]: row["label"] for row in map(json.loads, rows.stdout.splitlines())}
+    return dict(labels_sql(store, "SELECT image_key, label FROM labels"))
+
+
+def labels_sql(store: Store, sql: str) -> list[tuple[str, ...]]:
+    rows = CliRunner().invoke(app, ["query", sql, "--store", store.uri, "--format", "json"]).stdout
+    return [tuple(json.loads(line).values()) for line in rows.splitlines()]
 
 
 @pytest.fixture
@@ -46,6 +52,65 @@ def test_a_table_is_brought_in_as_its_options_say(plant: Store, tmp_path: Path) 
         (["--word", "gut=normal", "--word", "gut=anomalous"], "'gut' is said to mean normal and anomalous"),
     ):
         assert told in call(*command, *more, code=2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    files = {"a.png": picture(1), "b.jpg": picture(2), "night/c.png": picture(3), "b_drawn.png": mask(1, 2)}
+    rows = "file;result;drawn;who\na.png;OK;;eva\nb.jpg;NG;b_drawn.png;eva\nd.png;OK;;eva\n"
+    return write_files(tmp_path / "photos", {**files, "list.csv": rows.encode()})
+
+
+def test_a_flat_folder_is_brought_in_with_its_table(store: Store, photos: Path) -> None:
+    day = f"images/cloth/{DAY}"
+    command = ["import", str(photos), "--category", "cloth", "--run-date", str(DAY), "--store", store.uri]
+    told = call(*command, code=2)
+    assert f"or bring in what lies there with a table of names and labels: --table {photos / 'list.csv'}" in told
+    command += ["--table", "list.csv", "--column", "image=file", "--column", "label=result", "--column", "mask=drawn"]
+    assert "the label 'OK' is unknown" in call(*command, code=2)
+    assert not list(store.list(""))
+    command += ["--column", "labelled_by=who", "--word", "OK=normal", "--word", "NG=anomalous"]
+    said = call(*command)
+    for part in (
+        f"cloth: 3 images of {DAY} (1 labels anomalous, 1 labels normal; 1 masks; 1 images without a label).",
+        "New: 3 images, 2 labels. There already: 0 images.",
+        "1 names in the table without an image: d.png",
+    ):
+        assert part in said
+    assert labels_of(store) == {f"{day}/a.png": "normal", f"{day}/b.jpg": "anomalous"}
+    [(mask_key,)] = labels_sql(store, "SELECT mask_key FROM labels WHERE mask_key IS NOT NULL")
+    assert decode_mask(store.read(mask_key)).any(axis=1).nonzero()[0].tolist() == [1, 2]
+
+    # Again it changes nothing; an image that comes later gets its word, and nobody's word since is touched.
+    append_label(store, "cloth", Label(f"{day}/a.png", "anomalous", None, "ann", datetime.now(UTC)), reviewer="ann")
+    before = everything_below(Path(store.uri), "images", "labels")
+    assert "New: 0 images, 0 labels. There already: 3 images." in call(*command)
+    assert everything_below(Path(store.uri), "images", "labels") == before
+    write_files(photos, {"d.png": picture(4)})
+    assert "New: 1 images, 1 labels." in call(*command)
+    assert labels_of(store) == dict.fromkeys([f"{day}/a.png", f"{day}/b.jpg"], "anomalous") | {
+        f"{day}/d.png": "normal"
+    }
+
+    # Nothing is replaced.
+    write_files(photos, {"a.png": picture(5)})
+    assert "1 pictures differ" in call(*command, code=2)
+    assert store.read(f"{day}/a.png") == picture(1)
+    assert "New: 4 images, 3 labels." in call(*command, "--prefix", "camera-b")
+
+
+def test_options_of_a_table_need_one(store: Store, photos: Path) -> None:
+    command = ["import", str(photos), "--category", "cloth", "--run-date", str(DAY), "--store", store.uri]
+    for more, told in (
+        (["--delimiter", ";"], "--delimiter is about a table"),
+        (["--purpose", "evaluation"], "--purpose is about a table"),
+        (["--table", "lost.csv"], "lost.csv: there is no such file"),
+        (["--table", "a.png"], "is of a kind that is not known"),
+        (["--table", "list.csv", "--normals-date", str(DAY)], "--normals-date is the day of train/"),
+    ):
+        assert told in call(*command, *more, code=2)
+    assert "there is no such folder" in call("import", str(photos / "x"), *command[2:], code=2)
+    assert not list(store.list(""))
 
 
 def test_a_file_that_is_not_there_is_told_and_named_once(plant: Store, tmp_path: Path) -> None:
