@@ -16,7 +16,6 @@ from flows.commands.table_options import (
     read_label_file,
     table_reading_of,
 )
-from flows.settings import SettingsError
 
 
 class Word(StrEnum):
@@ -91,6 +90,7 @@ def import_folder(
         raise typer.BadParameter(f"--word ...={unknown[0]} is no word. Use {', '.join(Word)}.")
     with plain_errors():
         from flows.preflight import refuse_future_import
+        from flows.settings import SettingsError
 
         day = run_date.date()
         before = normals_date.date() if normals_date else day - timedelta(days=1)
