@@ -208,7 +208,14 @@ def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
 
 def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
     run_id = str(flow_run.id)
-    written = write_drift_report(settings.store, settings.images, findings, run_id=run_id, made_at=datetime.now(UTC))
+    written = write_drift_report(
+        settings.store,
+        settings.images,
+        findings,
+        run_id=run_id,
+        made_at=datetime.now(UTC),
+        review_url=settings.plant.review_url,
+    )
     said = f"Drift, {window(findings.first_day, findings.last_day)}: {written.verdict or 'no verdict yet'}"
     leave_report("drift-report", settings, written.key, said, written.markdown)
     rows = [_artifact_row(one) for one in findings.models]

@@ -247,7 +247,12 @@ def _evaluate(
             missing_days=tuple(day for day in _every_day(first, last) if day not in days),
         )
         written = write_evaluation_report(
-            settings.store, settings.images, contents, run_id=str(flow_run.id), evaluated_at=datetime.now(UTC)
+            settings.store,
+            settings.images,
+            contents,
+            run_id=str(flow_run.id),
+            evaluated_at=datetime.now(UTC),
+            review_url=settings.plant.review_url,
         )
     said = f"How good the days {window(first, last)} were"
     leave_report("evaluation-report", settings, written.report, said, written.markdown)

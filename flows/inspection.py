@@ -272,6 +272,7 @@ def _report(
             started_at=started_at,
             finished_at=datetime.now(UTC),
             litter=left_out.litter_in_words,
+            review_url=settings.plant.review_url,
         )
     except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")

@@ -208,7 +208,12 @@ def _report(plan: _Plan, findings: Mapping[str, RetrainingFindings], problems: d
         problems,
         {
             name: write_retraining_report.submit(
-                *plan.stores, one, run_date=plan.run_date, run_id=plan.run_id, made_at=datetime.now(UTC)
+                *plan.stores,
+                one,
+                run_date=plan.run_date,
+                run_id=plan.run_id,
+                made_at=datetime.now(UTC),
+                review_url=plan.settings.plant.review_url,
             )
             for name, one in findings.items()
         },

@@ -23,6 +23,7 @@ from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
@@ -149,12 +150,32 @@ class PlantSettings(BaseModel):
     """images one task scores; None: chosen by the size of the night"""
     metrics: Path | None = None
     """folder that each run leaves a file of Prometheus metrics in, for node_exporter to collect; None: no file"""
+    review_url: str | None = None
+    """address of the review page, such as http://plant:8010, that pictures in reports lead to; None: they do not"""
 
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"{value!r} is not a time zone{nearest(value, available_timezones())}")
+        return value
+
+    @field_validator("review_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value)
+            whole = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            whole = False
+        if not whole or any(letter.isspace() or not letter.isprintable() for letter in value):
+            raise ValueError("no address that a browser opens: write it as http://plant:8010")
+        if "@" in url.netloc or url.query or url.fragment:
+            raise ValueError(
+                "everybody who has a report can read it: leave out user, password, token, and all behind ? or #"
+            )
         return value
 
     @field_validator("gpu_workers")

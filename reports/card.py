@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports.heat_scale import Tick, ticks
+from reports.review_address import picture_address
 from reports.run.records import ScoredImage
 from reports.thumbnails import Thumbnail
 
@@ -19,6 +20,8 @@ class Card:
     """data URI; None if there is no picture"""
     overlay: Markup | None
     """data URI; None if there is no picture or no anomaly map"""
+    review: str | None = None
+    """address of its review page; None if nobody told where that is"""
 
     @property
     def times_threshold(self) -> float | None:
@@ -27,11 +30,13 @@ class Card:
         return image.score / image.threshold if image.score is not None and image.threshold else None
 
 
-def card_of(image: ScoredImage, thumbnail: Thumbnail | None) -> Card:
-    """An image and its thumbnail, ready to draw."""
+def card_of(image: ScoredImage, thumbnail: Thumbnail | None, review_url: str | None) -> Card:
+    """An image and its thumbnail, ready to draw; `review_url`: where the review page is."""
+    review = picture_address(review_url, image.image_key) if review_url else None
     if thumbnail is None:
-        return Card(image, None, None)
-    return Card(image, Markup(thumbnail.picture), None if thumbnail.overlay is None else Markup(thumbnail.overlay))
+        return Card(image, None, None, review)
+    overlay = None if thumbnail.overlay is None else Markup(thumbnail.overlay)
+    return Card(image, Markup(thumbnail.picture), overlay, review)
 
 
 def legend_ticks(cards: Sequence[Card]) -> list[Tick]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from storage import scores
 from storage.filesystem import Store
+from storage.first_looks import first_looks
 from storage.rows_in_force import rows_in_force
 from storage.seals import Seal
 
@@ -24,6 +25,9 @@ class NightSummary:
     """Of each image's latest row. It grows by 12 bytes a row."""
 
     worst_kept: int
+    first_kept: int
+    alpha: float
+    """what the model promises: the share of false alarms"""
     errors_kept: int
     statuses: Counter[str] = field(default_factory=Counter)
     anomalous: int = 0
@@ -34,6 +38,8 @@ class NightSummary:
     """(image key, error), the first `errors_kept`"""
     worst: pa.Table = field(default_factory=scores.SCHEMA.empty_table)
     """the scored rows that score highest, by score and key: at most `worst_kept`"""
+    first: pa.Table = field(default_factory=scores.SCHEMA.empty_table)
+    """what to look at first: at most `first_kept`"""
     _scores: list[NDArray[np.float32]] = field(default_factory=list)
     _digests: list[NDArray[np.uint64]] = field(default_factory=list)
 
@@ -58,13 +64,14 @@ class NightSummary:
         self._digests.append(_prefixes(table["content_digest"].drop_null()))
         scored = pa.concat_tables([self.worst, table.filter(pc.is_valid(table["score"]))])
         self.worst = scored.take(pc.select_k_unstable(scored, self.worst_kept, _BY_SCORE))
+        self.first = first_looks(pa.concat_tables([self.first, table]), self.alpha, self.first_kept)
         bad = table.filter(pc.not_equal(table["status"], "ok")).slice(0, self.errors_kept - len(self.errors))
         self.errors.extend(zip(bad["image_key"].to_pylist(), bad["error"].to_pylist(), strict=True))
 
 
-def summarise_night(store: Store, seal: Seal, *, worst: int, errors: int) -> NightSummary:
+def summarise_night(store: Store, seal: Seal, *, worst: int, first: int, alpha: float, errors: int) -> NightSummary:
     """Every sealed row of the partition that no later one of the same image has replaced."""
-    found = NightSummary(worst, errors)
+    found = NightSummary(worst, first, alpha, errors)
     for table in rows_in_force(store, [seal]):
         found.add(table)
     return found

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -21,13 +20,13 @@ from storage.filesystem import Store, open_store
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
 from tasks.faults import ON_STORAGE_FAULT
-from tasks.night_summary import summarise_night
+from tasks.night_summary import NightSummary, summarise_night
 from tasks.published_reports import INSPECTION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
 
-WORST = 12
-"""pictures a category"""
+FIRST, WORST = 8, 6
+"""pictures a category: of what to look at first, and of the highest scores that are not among them"""
 MOST_ERRORS_LISTED = 50
 
 
@@ -77,6 +76,7 @@ def write_run_report(
     started_at: datetime,
     finished_at: datetime,
     litter: str = "",
+    review_url: str | None = None,
 ) -> WrittenReport:
     """Draw the run's report from its sealed scores, maps and images, and write it.
 
@@ -92,6 +92,7 @@ def write_run_report(
         outcome=outcome,
         categories=tuple(_category_run(store, images, run_date, one) for one in categories),
         litter=litter,
+        review_url=review_url,
         software=software(),
     )
     key = report_key("inspection", run_date, f"{run_id}.html")
@@ -136,7 +137,9 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
     if seal is None:
         return run
     unread: list[str] = []
-    night = summarise_night(store, seal, worst=WORST, errors=MOST_ERRORS_LISTED)
+    kept = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
+    night = summarise_night(store, seal, alpha=card["threshold"]["alpha"], **kept)
+    first, worst = _pictured(store, images, run.category, night, card, unread)
     return replace(
         run,
         ok=night.statuses["ok"],
@@ -147,7 +150,8 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
         blank=night.blank,
         duplicates=night.duplicates,
         scores=night.scores,
-        worst=_worst(store, images, run.category, night.worst, card, unread),
+        first=first,
+        worst=worst,
         message=" ".join([*([run.message] if run.message else []), *unread]) or None,
         unreadable_images=night.errors,
         maps_key=", ".join(plan.map_store for plan in seal.plans),
@@ -155,11 +159,11 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
     )
 
 
-def _worst(
-    store: Store, images: Store, category: str, worst: pa.Table, card: dict[str, Any], unread: list[str]
-) -> list[ScoredImage]:
-    """The worst images with what people said of them, as far as label files read; `unread` takes what to say of
-    those that do not."""
+def _pictured(
+    store: Store, images: Store, category: str, night: NightSummary, card: dict[str, Any], unread: list[str]
+) -> tuple[list[ScoredImage], list[ScoredImage]]:
+    """(what to look at first, the highest scores of the others) with what people said of them, as far as label files
+    read; `unread` takes what to say of those that do not."""
 
     def tell(key: str, error: StorageError) -> None:
         unread.append(f"{key} does not read, and nothing can be trained on or evaluated until it does. {error}")
@@ -167,7 +171,13 @@ def _worst(
     held = labels.read_labels(store, category, unread=tell)
     known = held.select(["image_key", "label", "kind"]).to_pylist()
     label_of = {row["image_key"]: row for row in known}
-    rows = worst.to_pylist()
+    first = night.first.to_pylist()
+    shown = {row["image_key"] for row in first}
+    others = [row for row in night.worst.to_pylist() if row["image_key"] not in shown][:WORST]
     unlabelled = {"label": None, "kind": None}
-    told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
-    return [scored_image(store, images, row, card) for row in told]
+
+    def drawn(rows: list[dict[str, Any]]) -> list[ScoredImage]:
+        told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
+        return [scored_image(store, images, row, card) for row in told]
+
+    return drawn(first), drawn(others)

@@ -133,3 +133,5 @@ class DriftReport:
     run_length_days: float
     """days between two false alarms of a control chart"""
     software: dict[str, str]
+    review_url: str | None = None
+    """where the review page is"""

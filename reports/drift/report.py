@@ -90,7 +90,7 @@ def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None])
     pictures = iter(drawn)
     tested = sum(model.p_value is not None for section in report.categories for model in section.models)
     sections = [
-        _section(section, number, tested, detail, pictures)
+        _section(section, number, tested, detail, pictures, report.review_url)
         for number, section in enumerate(_by_gravity(report), start=1)
     ]
     worst = drift_words.worst_action(report)
@@ -113,12 +113,17 @@ def _by_gravity(report: DriftReport) -> list[CategorySection]:
 
 
 def _section(
-    section: CategorySection, number: int, tested: int, detail: int, pictures: Iterator[Thumbnail | None]
+    section: CategorySection,
+    number: int,
+    tested: int,
+    detail: int,
+    pictures: Iterator[Thumbnail | None],
+    review_url: str | None,
 ) -> _Section:
     current = section.current
     drawn = detail < _DRIFTING_ALONE or (detail == _DRIFTING_ALONE and current.drifts)
     by_name = {figure.name: figure for figure in current.figures}
-    cards = [(day, card_of(image, next(pictures))) for day, image in _alarms(section)]
+    cards = [(day, card_of(image, next(pictures), review_url)) for day, image in _alarms(section)]
     return _Section(
         category=section.category,
         anchor=f"category-{number}",

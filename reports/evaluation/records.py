@@ -141,4 +141,6 @@ class EvaluationReport:
     """(partition, why): could not be evaluated"""
     missing_days: tuple[date, ...] = ()
     """days in the range that were not inspected"""
+    review_url: str | None = None
+    """where the review page is"""
     software: dict[str, str] = field(default_factory=dict)

@@ -78,7 +78,9 @@ def render_evaluation_report(report: EvaluationReport) -> str:
 
 def _render(report: EvaluationReport, drawn: Sequence[Thumbnail | None]) -> str:
     pictures = iter(drawn)
-    sections = [_section(one, number, pictures) for number, one in enumerate(report.categories, start=1)]
+    sections = [
+        _section(one, number, pictures, report.review_url) for number, one in enumerate(report.categories, start=1)
+    ]
     return page(
         "evaluation.html",
         report=report,
@@ -95,8 +97,10 @@ def _pictured(one: EvaluatedCategory) -> tuple[ScoredImage, ...]:
     return (*one.misses, *one.false_alarms, *one.borderline)
 
 
-def _section(one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None]) -> _Section:
-    name, galleries = shown(one.category), _galleries(one, pictures)
+def _section(
+    one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None], review_url: str | None
+) -> _Section:
+    name, galleries = shown(one.category), _galleries(one, pictures, review_url)
     return _Section(
         one=one,
         anchor=f"category-{number}",
@@ -148,7 +152,9 @@ def _pro(one: EvaluatedCategory, name: str) -> Markup:
     )  # fmt: skip
 
 
-def _galleries(one: EvaluatedCategory, pictures: Iterator[Thumbnail | None]) -> list[_Gallery]:
+def _galleries(
+    one: EvaluatedCategory, pictures: Iterator[Thumbnail | None], review_url: str | None
+) -> list[_Gallery]:
     wanted = (
         ("Worst misses", "Labelled anomalous, scored below the threshold; the lowest first. Is the label right? "
          "Can the defect be seen at the model's image size at all?", "No defect was missed.", one.misses),
@@ -158,6 +164,6 @@ def _galleries(one: EvaluatedCategory, pictures: Iterator[Thumbnail | None]) -> 
          "None.", one.borderline),
     )  # fmt: skip
     return [
-        _Gallery(title, meaning, empty, [card_of(image, next(pictures)) for image in images])
+        _Gallery(title, meaning, empty, [card_of(image, next(pictures), review_url) for image in images])
         for title, meaning, empty, images in wanted
     ]

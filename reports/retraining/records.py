@@ -134,3 +134,5 @@ class RetrainingReport:
     """None if the category was left as it is"""
     judgement: Judgement | None
     software: dict[str, str]
+    review_url: str | None = None
+    """where the review page is"""

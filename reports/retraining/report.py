@@ -64,7 +64,7 @@ def render_retraining_report(report: RetrainingReport) -> str:
 
 def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
     checks = report.judgement.checks if report.judgement else ()
-    cards = [card_of(image, one) for image, one in zip(report.quarantined, drawn, strict=True)]
+    cards = [card_of(image, one, report.review_url) for image, one in zip(report.quarantined, drawn, strict=True)]
     return page(
         "retraining_report.html",
         report=report,

@@ -49,11 +49,13 @@ def _table(report: RunReport) -> str:
 
 def _category(run: CategoryRun) -> str:
     lines = [f"- {_text(step)}" for step in advice.next_steps(run)]
-    alarms = [image for image in run.worst if image.is_anomalous][:_WORST]
+    alarms = sorted(
+        (image for image in (*run.first, *run.worst) if image.is_anomalous), key=lambda image: -(image.score or 0)
+    )
     lines += [
         f"- {_code(image.image_key)}: score {number_format.score(image.score)}, "
         f"threshold {number_format.score(image.threshold)}"
-        for image in alarms
+        for image in alarms[:_WORST]
     ]
     return f"## {_text(run.category)}\n\n" + "\n".join(lines) if lines else ""
 

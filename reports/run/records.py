@@ -77,8 +77,10 @@ class CategoryRun:
     """(ok,) scores of all scored images"""
     calibration_scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))
     """(n,) scores of the held-out normals the threshold was made from"""
+    first: tuple[ScoredImage, ...] | list[ScoredImage] = ()
+    """what to look at first, as the review page leads through them: the nearest to the threshold first"""
     worst: tuple[ScoredImage, ...] | list[ScoredImage] = ()
-    """highest scores first"""
+    """highest scores first, but for those in `first`"""
     unreadable_images: tuple[tuple[str, str], ...] | list[tuple[str, str]] = ()
     """(image key, error); may be cut short, `unreadable` and `rejected` count all"""
     seconds_by_stage: dict[str, float] = field(default_factory=dict)
@@ -107,6 +109,8 @@ class RunReport:
     outcome: str
     """completed | completed with rejects | cameras silent | failed | nothing to do"""
     categories: tuple[CategoryRun, ...] | list[CategoryRun] = ()
+    review_url: str | None = None
+    """where the review page is"""
     litter: str = ""
     """in words, what was passed over as litter; empty where there was none"""
     software: dict[str, str] = field(default_factory=dict)

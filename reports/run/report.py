@@ -11,10 +11,11 @@ from reports.card import Card, card_of, legend_ticks
 from reports.heat_scale import Tick, gradient_css
 from reports.page import page
 from reports.plain_text import shown
+from reports.review_address import list_address
 from reports.run import advice
 from reports.run.histogram import score_histogram
 from reports.run.records import CategoryRun, RunReport
-from reports.thumbnails import thumbnails
+from reports.thumbnails import Thumbnail, thumbnails
 
 _MOST_PICTURE_BYTES = 4_000_000
 """for all data URIs of a report together, which leaves it below 5 MB"""
@@ -40,8 +41,11 @@ class _Section:
     steps: list[str]
     figures: list[Figure]
     histogram: Markup
+    first: list[Card]
     cards: list[Card]
     ticks: list[Tick]
+    review: str | None
+    """address of the whole list of what to look at first; None if nobody told where the review page is"""
     unreadable: list[tuple[str, str]]
     unreadable_left_out: int
     stages: list[tuple[str, float, float]]
@@ -54,12 +58,9 @@ def render_run_report(report: RunReport) -> str:
     Below 5 MB however many pictures are given: they are made smaller to fit. Texts from outside are escaped, and
     credentials in them are taken out.
     """
-    worst = [image for run in report.categories for image in run.worst]
-    drawn = iter(thumbnails(worst, _MOST_PICTURE_BYTES))
-    sections = [
-        _section(run, number, [card_of(image, next(drawn)) for image in run.worst])
-        for number, run in enumerate(report.categories, start=1)
-    ]
+    pictured = [image for run in report.categories for image in (*run.first, *run.worst)]
+    drawn = iter(thumbnails(pictured, _MOST_PICTURE_BYTES))
+    sections = [_section(report, run, number, drawn) for number, run in enumerate(report.categories, start=1)]
     return page(
         "run_report.html",
         report=report,
@@ -101,7 +102,9 @@ def tone(run: CategoryRun) -> str:
     return "plain"
 
 
-def _section(run: CategoryRun, number: int, cards: list[Card]) -> _Section:
+def _section(report: RunReport, run: CategoryRun, number: int, drawn: Iterator[Thumbnail | None]) -> _Section:
+    """`drawn`: of this category's pictures and those that follow."""
+    cards = [card_of(image, next(drawn), report.review_url) for image in (*run.first, *run.worst)]
     seconds = sum(run.seconds_by_stage.values())
     listed = list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN])
     return _Section(
@@ -113,7 +116,11 @@ def _section(run: CategoryRun, number: int, cards: list[Card]) -> _Section:
         histogram=score_histogram(
             run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
         ),
-        cards=cards,
+        first=cards[: len(run.first)],
+        cards=cards[len(run.first) :],
+        review=list_address(report.review_url, day=report.run_date, category=run.category)
+        if report.review_url
+        else None,
         ticks=legend_ticks(cards),
         unreadable=listed,
         unreadable_left_out=max(0, run.unreadable + run.rejected - len(listed)),

@@ -88,7 +88,13 @@ def name_of(drift: ModelDrift) -> str:
 
 @task(name="write-drift-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def write_drift_report(
-    store_uri: str, images_uri: str, findings: DriftFindings, *, run_id: str, made_at: datetime
+    store_uri: str,
+    images_uri: str,
+    findings: DriftFindings,
+    *,
+    run_id: str,
+    made_at: datetime,
+    review_url: str | None = None,
 ) -> WrittenDriftReport:
     """Write drift.html, drift.json and drift.parquet of these findings; the same window is written over."""
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -102,6 +108,7 @@ def write_drift_report(
         failed=findings.failed,
         run_length_days=findings.settings.run_length_days,
         software=software(),
+        review_url=review_url,
     )
     prefix = drift_prefix(findings.first_day, findings.last_day, findings.chosen)
     store.write(f"{prefix}drift.parquet", parquet.to_bytes(_table(report)))

@@ -97,7 +97,13 @@ class WrittenEvaluation:
 
 @task(name="write-evaluation-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def write_evaluation_report(
-    store_uri: str, images_uri: str, contents: EvaluationContents, *, run_id: str, evaluated_at: datetime
+    store_uri: str,
+    images_uri: str,
+    contents: EvaluationContents,
+    *,
+    run_id: str,
+    evaluated_at: datetime,
+    review_url: str | None = None,
 ) -> WrittenEvaluation:
     """Merge what the partitions counted, and write HTML, JSON and Parquet of the same figures."""
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -122,6 +128,7 @@ def write_evaluation_report(
         unlabelled=contents.unlabelled,
         failed=contents.failed,
         missing_days=contents.missing_days,
+        review_url=review_url,
         software=software(),
     )
     return _write(store, contents, report)

@@ -98,7 +98,14 @@ class RetrainingFindings:
     **ON_STORAGE_FAULT,
 )
 def write_retraining_report(
-    store_uri: str, images_uri: str, findings: RetrainingFindings, *, run_date: date, run_id: str, made_at: datetime
+    store_uri: str,
+    images_uri: str,
+    findings: RetrainingFindings,
+    *,
+    run_date: date,
+    run_id: str,
+    made_at: datetime,
+    review_url: str | None = None,
 ) -> str:
     """Write retraining.html and retraining.json; the key of the former."""
     prepare_worker_process()
@@ -123,6 +130,7 @@ def write_retraining_report(
         candidate=_candidate(store, findings),
         judgement=_judgement(findings.judged),
         software=software(),
+        review_url=review_url,
     )
     prefix = retraining_prefix(run_date, gathered.category, run_id)
     store.write(f"{prefix}retraining.json", (json.dumps(_document(report, findings, rows), indent=2) + "\n").encode())

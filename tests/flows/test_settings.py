@@ -140,3 +140,20 @@ def test_the_store_is_named_or_the_cure_is_told() -> None:
     assert store_uri(None, {"RD_INSPECT_STORE": "b"}) == "b"
     with pytest.raises(SettingsError, match="--store URI"):
         store_uri(None, {})
+
+
+@pytest.mark.parametrize("address", ["http://plant:8010", "https://review.example/inspection/", "http://10.0.0.7:80"])
+def test_the_review_page_has_an_address_that_a_browser_opens(store: str, address: str) -> None:
+    assert load_settings(store, environment={"RD_INSPECT_REVIEW_URL": address}).plant.review_url == address
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("plant:8010", "write it as http://plant:8010"), ("ftp://plant", "write it as"), ("http://", "write it as"),
+     ("http://plant:99999", "write it as"), ("javascript:alert(1)", "write it as"), ("", "write it as"),
+     ("http://plant /x", "write it as"), ("http://eva:pass@plant", "leave out user, password"),
+     ("http://plant/?token=1", "leave out user, password, token")],
+)  # fmt: skip
+def test_what_is_no_address_of_a_review_page_is_refused(store: str, address: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load_settings(store, environment={"RD_INSPECT_REVIEW_URL": address})

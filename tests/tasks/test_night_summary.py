@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from storage import scores, seals
 from storage.filesystem import Store, open_store
+from storage.first_looks import first_looks
 from storage.records import Partition
 from storage.scores import ScoreRow, to_table
 from tasks.night_summary import NightSummary, summarise_night
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 
-WORST, ERRORS = 4, 3
+WORST, FIRST_LOOKS, ERRORS = 4, 5, 3
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def rows_like(row: ScoreRow, drawn: list[tuple[int | None, int, str]]) -> list[S
 )
 def test_parts_add_up_to_the_whole(some_row: ScoreRow, drawn: list, size: int) -> None:
     rows = rows_like(some_row, drawn)
-    found = NightSummary(WORST, ERRORS)
+    found = NightSummary(WORST, FIRST_LOOKS, 0.05, ERRORS)
     for start in range(0, len(rows), size):
         found.add(to_table(rows[start : start + size]))
     ok = [row for row in rows if row.score is not None]
@@ -65,6 +66,8 @@ def test_parts_add_up_to_the_whole(some_row: ScoreRow, drawn: list, size: int) -
     assert found.errors == [(row.image_key, row.error) for row in rows if row.score is None][:ERRORS]
     expected = sorted(ok, key=lambda row: (-row.score, row.image_key))[:WORST]
     assert [row.image_key for row in scores.to_rows(found.worst)] == [row.image_key for row in expected]
+    whole = first_looks(to_table(rows), 0.05, FIRST_LOOKS)
+    assert found.first["image_key"].to_pylist() == whole["image_key"].to_pylist()
 
 
 def test_an_image_counts_once_by_its_latest_row(store: Store) -> None:
@@ -82,7 +85,7 @@ def test_an_image_counts_once_by_its_latest_row(store: Store) -> None:
     put_day(store, "cloth", FIRST, Day(images=1, score=60.0), names=["0004.png"], later=5, etag="e3")
     seal = seals.read_seal(store, Partition("cloth", FIRST, "v1"))
     assert seal is not None and len(seal.plans) == 3
-    found = summarise_night(store, seal, worst=3, errors=5)
+    found = summarise_night(store, seal, worst=3, first=2, alpha=0.05, errors=5)
     assert found.statuses == {"ok": 6, "unreadable": 1}
     assert [key.rsplit("/", 1)[1] for key, _ in found.errors] == ["0000.png"]
     names = [row.image_key.rsplit("/", 1)[1] for row in scores.to_rows(found.worst)]

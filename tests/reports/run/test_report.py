@@ -189,3 +189,25 @@ def test_the_legend_stands_once_a_category_that_has_maps(run_report, category_ru
     html = render_run_report(run_report(categories=[category_run(), bare]))
     assert html.count('class="scale"') == html.count("the strangest place") == 1
     assert ">threshold</span>" in html
+
+
+def test_each_picture_leads_to_its_review_page_where_there_is_one(run_report, category_run, scored_image):
+    image = scored_image(image_key="images/cloth/2026-11-21/a b#1.png")
+    bare = scored_image(image_key="images/cloth/2026-11-21/c.png", picture=None)
+    report = run_report(categories=[category_run(first=[image], worst=[bare])], review_url="http://plant:8010/")
+    hrefs = [one["href"] for one in Page(render_run_report(report)).all("a")]
+    assert hrefs.count("http://plant:8010/?key=images%2Fcloth%2F2026-11-21%2Fa+b%231.png") == 2
+    assert hrefs.count("http://plant:8010/?key=images%2Fcloth%2F2026-11-21%2Fc.png") == 1
+    assert "http://plant:8010/list?show=look&day=2026-11-21&category=cloth" in hrefs
+    assert "plant:8010" not in render_run_report(run_report(categories=[category_run(first=[image])]))
+
+
+def test_what_to_look_at_first_comes_first_and_once(run_report, category_run, scored_image):
+    first, worst = ([scored_image(image_key=f"images/{name}.png")] for name in ("near", "far"))
+    html = render_run_report(run_report(categories=[category_run(first=first, worst=worst)]))
+    titles = re.findall(r"<h4>(.*?)</h4>", html)
+    assert titles == ["Look at these first", "Highest scores of the others"]
+    assert html.index("images/<wbr>near") < html.index("Highest scores") < html.index("images/<wbr>far")
+    ids = [one["id"] for _, one in Page(html).elements if "id" in one]
+    assert len(ids) == len(set(ids))
+    assert html.count('class="scale"') == 1
