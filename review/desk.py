@@ -1,19 +1,20 @@
 """The reviewer's desk: what the pages ask for and what they send, as plain values."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
-from itertools import chain
 from threading import Lock
 from typing import Any
+
+import pyarrow as pa
 
 from reports import number_format
 from reports.plain_text import shown
 from review.history import in_plain_words
 from review.ledger import Ledger, NotSaid, purpose_of
 from review.pictures import ImageChanged, Pictures
-from review.sealed_rows import ReviewRow, Said, SealedRows
+from review.sealed_rows import SAID, ReviewRow, SealedRows
 from review.selection import Selection
 from storage.errors import KeyNotFound
 from storage.label_files.annotators import identity
@@ -70,7 +71,9 @@ class Desk:
 
     def people(self, category: str | None) -> list[str]:
         """Who has labelled something, sorted."""
-        return sorted({who for one in self._chosen(category) for who in self._ledger(one).people()}, key=str.casefold)
+        return sorted(
+            set[str]().union(*(self._ledger(one).people() for one in self._chosen(category))), key=str.casefold
+        )
 
     def page(
         self, selection: Selection, reviewer: str, limit: int, offset: int, *, at: str | None = None
@@ -82,11 +85,13 @@ class Desk:
         `at`: the key of an image that they are to begin shortly before, if the list has it.
         """
         chosen, limit = self._chosen(selection.category), max(1, min(limit, MOST_ROWS))
-        said = list(self._said(chosen, reviewer, selection.by))
+        said = pa.concat_tables(
+            [SAID.empty_table(), *(self._ledger(one).said(reviewer, selection.by) for one in chosen)]
+        )
         place = None if at is None else self._sealed.place(selection, chosen, said, at)
         offset = max(0, offset if place is None else place - limit // 2)
         rows, count = self._sealed.page(selection, chosen, said, limit, offset)
-        kinds = sorted({kind for one in chosen for kind in self._ledger(one).kinds()})
+        kinds = sorted(set[str]().union(*(self._ledger(one).kinds() for one in chosen)))
         return {
             "rows": [self._record(row, reviewer) for row in rows],
             "count": count,
@@ -175,9 +180,6 @@ class Desk:
             if category not in self._ledgers:
                 self._ledgers[category] = Ledger(self._store, category, clock=self._clock)
             return self._ledgers[category]
-
-    def _said(self, categories: Sequence[str], reviewer: str, by: str | None) -> Iterator[Said]:
-        return chain.from_iterable(self._ledger(one).said(reviewer, by) for one in categories)
 
     def _record(self, row: ReviewRow, reviewer: str) -> dict[str, Any]:
         """A row as the page shows it: figures as people read them."""

@@ -3,12 +3,14 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from review.sealed_rows import CONTRADICTED, DECIDED, UNDECIDED, ReviewRow, Said
+import pyarrow as pa
+
+from review.sealed_rows import CONTRADICTED, DECIDED, SAID, UNDECIDED, ReviewRow
 from storage import labels
 from storage.errors import StorageError
 from storage.label_files.annotators import identity
@@ -17,6 +19,8 @@ from storage.records import ObjectInfo
 from storage.store import Store
 
 _LOOK_AGAIN_SECONDS = 5.0
+_TABLES_KEPT = 16
+"""answers of `said`, one for each reviewer and filter; a new word makes them all anew"""
 _DECIDED = frozenset(labels.DECIDED)
 
 
@@ -36,6 +40,7 @@ class Ledger:
         self._unread: dict[str, tuple[str, str]] = {}
         self._of_image: dict[str, list[Label]] = {}
         self._nameless: dict[tuple[str, datetime, str], str] = {}
+        self._tables: dict[tuple[str, str | None], pa.Table] = {}
         self._looked = -_LOOK_AGAIN_SECONDS
         self._undone: set[tuple[str, str]] = set()
         self._taken_back: dict[tuple[str, str, datetime], Label] = {}
@@ -66,23 +71,35 @@ class Ledger:
             self._refresh()
             return [why for _, why in self._unread.values()]
 
-    def said(self, reviewer: str, by: str | None = None) -> Iterator[Said]:
-        """Of every image with a word what `reviewer`, and a list of what `by` said, need to know."""
+    def said(self, reviewer: str, by: str | None = None) -> pa.Table:
+        """Of every image with a word what `reviewer`, and a list of what `by` said, need to know: SAID's columns."""
         with self._lock:
             self._refresh()
-            words_of = {key: list(words) for key, words in self._of_image.items()}
-            undone = set(self._undone)
-        me, other = identity(reviewer), identity(by)
-        for key, words in words_of.items():
-            latest = {identity(label.labelled_by): label.label for label in words}
-            mine = latest.get(me, "withdrawn") != "withdrawn" and (reviewer, key) not in undone
-            held, theirs = words[-1].label, latest.get(other, "withdrawn") if by else "withdrawn"
-            standing = _standing(held, set(latest.values()))
-            yield Said(key, mine, standing, _standing_word(held), _standing_word(theirs))
+            table = self._tables.get((reviewer, by))
+            if table is None:
+                if len(self._tables) >= _TABLES_KEPT:
+                    self._tables.clear()
+                table = self._tables[reviewer, by] = self._told(reviewer, by)
+            return table
 
-    def people(self) -> list[str]:
-        """Everybody who said something under a name, sorted."""
-        return sorted({label.labelled_by for label in self.all_words() if label.labelled_by}, key=str.casefold)
+    def _told(self, reviewer: str, by: str | None) -> pa.Table:
+        names = {label.labelled_by for words in self._of_image.values() for label in words}
+        identities = {name: identity(name) for name in names}
+        me, other = identity(reviewer), identity(by)
+        undone = {key for who, key in self._undone if who == reviewer}
+        columns: tuple[list, ...] = ([], [], [], [], [])
+        for key, words in self._of_image.items():
+            latest = {identities[label.labelled_by]: label.label for label in words}
+            held, theirs = words[-1].label, latest.get(other, "withdrawn") if by else "withdrawn"
+            mine = latest.get(me, "withdrawn") != "withdrawn" and key not in undone
+            told = (key, mine, _standing(held, latest.values()), _standing_word(held), _standing_word(theirs))
+            for column, value in zip(columns, told, strict=True):
+                column.append(value)
+        return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SAID, strict=True)], schema=SAID)
+
+    def people(self) -> set[str]:
+        """Everybody who said something under a name."""
+        return {label.labelled_by for label in self._every_word() if label.labelled_by}
 
     def file_of(self, label: Label) -> str | None:
         """The key of the file that holds a word without a name; None for the words of people."""
@@ -117,6 +134,7 @@ class Ledger:
                     key = labels.append_label(self._store, self._category, label, reviewer=reviewer)
                 before = self._kept(label, key)
             self._undone.discard((reviewer, row.image_key))
+            self._tables.clear()
             return before
 
     def undo(self, image_key: str, labelled_at: datetime, reviewer: str) -> Label:
@@ -137,11 +155,17 @@ class Ledger:
             self._looked = -_LOOK_AGAIN_SECONDS
             self._taken_back[reviewer, image_key, labelled_at] = back
             self._undone.add((reviewer, image_key))
+            self._tables.clear()
             return back
 
-    def kinds(self) -> list[str]:
-        """Kinds of defect that people have named, sorted."""
-        return sorted({label.kind for label in self.all_words() if label.kind})
+    def kinds(self) -> set[str]:
+        """Kinds of defect that people have named."""
+        return {label.kind for label in self._every_word() if label.kind}
+
+    def _every_word(self) -> list[Label]:
+        with self._lock:
+            self._refresh()
+            return [label for words in self._of_image.values() for label in words]
 
     def _refresh(self) -> None:
         """Read the files that changed; looking for them costs one listing every 5 seconds."""
@@ -159,6 +183,7 @@ class Ledger:
             if known is not None:
                 files[info.key] = known
         if files != self._files:
+            self._tables.clear()
             of_image = defaultdict(list)
             for label in labels.in_time(label for _, found in files.values() for label in found):
                 of_image[label.image_key].append(label)
@@ -212,8 +237,8 @@ def _standing_word(word: str) -> str | None:
     return None if word == "withdrawn" else word
 
 
-def _standing(latest: str, words: set[str]) -> int:
+def _standing(latest: str, words: Iterable[str]) -> int:
     """Of an image with that latest word, and these latest words of all people."""
-    if words >= _DECIDED:
+    if _DECIDED.issubset(words):
         return CONTRADICTED
     return DECIDED if latest in labels.DECIDED else UNDECIDED

@@ -31,6 +31,19 @@ CONTRADICTED, UNDECIDED, DECIDED = range(3)
 """standing of an image among all people: first those they disagree on, then those nobody has decided"""
 
 
+SAID = pa.schema(
+    [
+        ("image_key", pa.string()),
+        ("mine", pa.bool_()),
+        ("standing", pa.int8()),
+        ("held", pa.string()),
+        ("theirs", pa.string()),
+    ]
+)
+"""what people say of an image: whether the reviewer has labelled it; its standing; the word that holds, and the
+latest word of the person that is asked for, null if there is none or it was taken back"""
+
+
 @dataclass(frozen=True)
 class ReviewRow:
     """What the latest sealed row says of one image; fields as in storage.scores.ScoreRow, None without score."""
@@ -57,30 +70,7 @@ class ReviewRow:
     """follows from the map; lists have no hash, and pictures are kept by their row"""
 
 
-@dataclass(frozen=True)
-class Said:
-    """What people say of one image, as one reviewer and one filter need it."""
-
-    image_key: str
-    mine: bool
-    """whether the reviewer has labelled it"""
-    standing: int
-    held: str | None
-    """the word that holds: normal, anomalous or unsure; None if it was taken back"""
-    theirs: str | None
-    """the latest word of the person that is asked for, likewise"""
-
-
 _COLUMNS = ", ".join(field.name for field in fields(ReviewRow))
-_SAID = pa.schema(
-    [
-        ("image_key", pa.string()),
-        ("mine", pa.bool_()),
-        ("standing", pa.int8()),
-        ("held", pa.string()),
-        ("theirs", pa.string()),
-    ]
-)
 _ALPHAS = pa.schema([("category", pa.string()), ("model_version", pa.string()), ("known_alpha", pa.float64())])
 _CANDIDATES = f"""SELECT {_COLUMNS} FROM (
     SELECT latest.*, coalesce(known_alpha, {DEFAULT_ALPHA}) AS alpha
@@ -147,9 +137,10 @@ class SealedRows:
             return list(self._unread)
 
     def page(
-        self, selection: Selection, categories: Sequence[str], said: Iterable[Said], limit: int, offset: int
+        self, selection: Selection, categories: Sequence[str], said: pa.Table, limit: int, offset: int
     ) -> tuple[list[ReviewRow], int]:
-        """Rows `offset` to `offset + limit` of the list, and how many it has. `said`: of every image with a word."""
+        """Rows `offset` to `offset + limit` of the list, and how many it has. `said`: SAID's
+        columns, of every image with a word."""
         with self._lock:
             rows, values = self._listed(selection, categories, said)
             [(count,)] = self._ask(f"SELECT count(*) {rows}", values)
@@ -158,9 +149,7 @@ class SealedRows:
             )
         return [ReviewRow(*row) for row in found], count
 
-    def place(
-        self, selection: Selection, categories: Sequence[str], said: Iterable[Said], image_key: str
-    ) -> int | None:
+    def place(self, selection: Selection, categories: Sequence[str], said: pa.Table, image_key: str) -> int | None:
         """Where in the list the image stands, from 0; None if it is not in it."""
         with self._lock:
             rows, values = self._listed(selection, categories, said)
@@ -186,14 +175,9 @@ class SealedRows:
     def _of_key(self, table: str, image_key: str) -> list[tuple]:
         return self._ask(f"SELECT {_COLUMNS} FROM {table} WHERE image_key = $1", [image_key])
 
-    def _listed(
-        self, selection: Selection, categories: Sequence[str], said: Iterable[Said]
-    ) -> tuple[str, list[object]]:
+    def _listed(self, selection: Selection, categories: Sequence[str], said: pa.Table) -> tuple[str, list[object]]:
         """FROM and WHERE of a list, and the values of its parameters."""
-        rows = ((one.image_key, one.mine, one.standing, one.held, one.theirs) for one in said)
-        columns = list(zip(*rows, strict=True)) or [()] * len(_SAID)
-        table = pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, _SAID, strict=True)], schema=_SAID)
-        self._refreshed().register("said", table)
+        self._refreshed().register("said", said)
         values: list[object] = [list(categories)]
         where = ["category IN (SELECT unnest($1))", _SHOWN[selection.show]]
         for value, condition in (

@@ -167,10 +167,12 @@ function countOut(item) {
   keepCounted();
 }
 
+/* Whether it had been taken out. */
 function countAgain(key) {
-  if (!counted.delete(key)) return;
+  if (!counted.delete(key)) return false;
   count += 1;
   keepCounted();
+  return true;
 }
 
 function keepCounted() {
@@ -337,7 +339,7 @@ async function undo() {
     } catch (error) { fail(error.message); return; }
   }
   items[place].said = items[place].mine = null;
-  countAgain(last.key);
+  if (countAgain(last.key)) items[place].listed = true;
   at = place;
   show();
 }

@@ -58,6 +58,10 @@ def shows(tab: Tab, name: str) -> None:
     tab.wait(f"{IMAGE} === {name!r} && {DRAWN}")
 
 
+def left(tab: Tab) -> str:
+    return str(tab.run("document.getElementById('left').textContent"))
+
+
 def told(tab: Tab, text: str) -> None:
     tab.wait(f"document.getElementById('told').textContent.includes({text!r})")
 
@@ -74,6 +78,7 @@ def test_a_shift_at_the_page(store: LocalStore, desk_of: Callable[..., Desk], tm
         _reload(tab, store)
         _lose_the_store(tab, moody)
         _look_at_odd_name(tab)
+        _walk_a_list(tab, url)
         _zoom(tab)
         _fits_a_phone(tab, url)
         assert [message for message in tab.messages if "503" not in message] == []
@@ -92,21 +97,30 @@ def _label_and_undo(tab: Tab, store: Store) -> None:
     who = "n <b>O'Neil</b>"
     tab.press("n")
     shows(tab, "b.png")
-    told(tab, "a.png is normal")
+    told(tab, "a.png is normal, for training")
+    assert left(tab) == "3 images to label"
+    _choose(tab, "evaluation")
     assert words(store) == [("a.png", "normal", who)]
     tab.run("document.getElementById('kind').focus()")
     for letter in "dn":  # letters in the field are no commands
         tab.press(letter)
     tab.press("Enter")
     shows(tab, "c.png")
-    told(tab, "b.png is a defect")
+    told(tab, "b.png is a defect, for evaluation")
     tab.press("z")
     shows(tab, "b.png")
     told(tab, "Taken back")
     assert words(store)[1:] == [("b.png", "anomalous", who), ("b.png", "withdrawn", who)]
     [defect] = [label for label in labels.to_labels(read_label_history(store, "cloth")) if label.kind]
     assert isinstance(defect, Label)
-    assert (defect.kind, defect.model_version) == ("dn", "v1")
+    assert (defect.kind, defect.model_version, defect.purpose) == ("dn", "v1", "evaluation")
+    said = "document.getElementById('before-words').textContent"
+    tab.wait(f"{said}.includes('said defect (dn) on') && {said}.includes(', for evaluation.')")
+    assert left(tab) == "3 images to label"
+
+
+def _choose(tab: Tab, purpose: str) -> None:
+    tab.run(f"document.getElementById('purpose').value = {purpose!r}; document.getElementById('purpose').onchange()")
 
 
 def _reload(tab: Tab, store: Store) -> None:
@@ -119,7 +133,9 @@ def _reload(tab: Tab, store: Store) -> None:
     shows(tab, ODD)
     tab.press("ArrowLeft")
     shows(tab, "c.png")
-    assert tab.run("document.getElementById('left').textContent") == "2 images to label"
+    assert left(tab) == "2 images to label"
+    assert tab.run("document.getElementById('purpose').value") == "evaluation"  # as long as the page is open
+    _choose(tab, "")
     tab.press("z")  # still known after the reload
     shows(tab, "b.png")
     told(tab, "Taken back")
@@ -133,11 +149,13 @@ def _lose_the_store(tab: Tab, store: MoodyStore) -> None:
     tab.wait("!document.getElementById('failure').hidden")
     assert "the store is away" in tab.run("document.getElementById('failure').textContent")
     shows(tab, ODD)
+    assert left(tab) == "1 image to label"  # one label is one image, on its way or kept
     tab.reload()
     tab.wait("!document.getElementById('failure').hidden")
     store.failing = False
     tab.wait("document.getElementById('failure').hidden")
     told(tab, "c.png is unsure")
+    assert left(tab) == "1 image to label"
     assert [word for name, word, _ in words(store) if name == "c.png"] == ["unsure"]
 
 
@@ -145,6 +163,26 @@ def _look_at_odd_name(tab: Tab) -> None:
     tab.open(tab.run("location.origin"))
     shows(tab, ODD)
     assert tab.run("document.querySelectorAll('img').length") == 3
+
+
+def _walk_a_list(tab: Tab, url: str) -> None:
+    """Every image that is worth a look, whoever labelled it; a link leads into the middle of it."""
+    tab.open(f"{url}/list?show=look&sort=highest")
+    tab.run("document.querySelectorAll('.cards a')[1].click()")
+    shows(tab, "c.png")
+    assert left(tab) == "2 of 4 images"
+    tab.press("ArrowLeft")
+    shows(tab, ODD)
+    tab.press("ArrowRight")
+    tab.press("ArrowRight")
+    shows(tab, "b.png")
+    tab.press("d")
+    shows(tab, "a.png")
+    assert left(tab) == "4 of 4 images"
+    tab.reload()  # the address has come along
+    shows(tab, "a.png")
+    tab.open(url)
+    shows(tab, ODD)
 
 
 def _zoom(tab: Tab) -> None:
@@ -159,9 +197,10 @@ def _zoom(tab: Tab) -> None:
 
 def _fits_a_phone(tab: Tab, url: str) -> None:
     tab.view(360, 740, phone=True)
-    for path in ("/", "/audit"):
+    for path in ("/", "/audit", "/list?show=all&day=2026-03-02"):
         tab.open(url + path)
-        tab.wait(f"{path == '/audit'!r} || {DRAWN}".replace("True", "true").replace("False", "false"))
+        if path == "/":
+            tab.wait(DRAWN)
         assert tab.run("document.documentElement.scrollWidth") <= 360
 
 
