@@ -1,22 +1,26 @@
 """The grid: which categories are scored on which days, told by the store alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby
+from threading import Lock
 
-from storage import layout, manifests, models, seals
+from storage import labels, layout, manifests, models, seals
 from storage.errors import OF_ONE_OBJECT, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.left_out import LeftOut
 from storage.records import ObjectInfo, Partition
 from storage.same_images import compare
 from storage.store import Store
 
-DONE, PARTLY, FAILED, MISSING, NO_IMAGES = "done", "partly", "failed", "missing", "no images"
-STATES = (DONE, PARTLY, FAILED, MISSING, NO_IMAGES)
+DONE, PARTLY, FAILED, MISSING = "done", "partly", "failed", "missing"
+TRAINING, NO_IMAGES = "training", "no images"
+STATES = (DONE, PARTLY, FAILED, MISSING, TRAINING, NO_IMAGES)
 TO_DO = (PARTLY, FAILED, MISSING)
+_MADE_WITH = ("train", "early_stop", "calibration", "test", "duplicates", "unreadable")
+"""of a model card's data: lists of keys"""
 _THREADS = 16
 """requests at once; a listing is mostly waiting"""
 
@@ -31,7 +35,8 @@ class Cell:
     """the model version asked for; None where none is in force"""
     state: str
     """'done'; 'partly': sealed, but images came late or changed since; 'failed': planned and never sealed, or not to
-    be told; 'missing': never planned; 'no images': neither images nor a seal"""
+    be told; 'missing': never planned; 'training': nor to be, for all its images are there to train on, and no model
+    has scored the day; 'no images': neither images nor a seal"""
     listed: int
     """images there now"""
     sealed: int
@@ -81,7 +86,40 @@ class _Window:
     """model versions with a seal"""
     planned: Mapping[tuple[str, date], list[str]]
     """keys of manifests"""
+    to_train_on: "_ToTrainOn"
     tell: Callable[[str], object]
+
+
+class _ToTrainOn:
+    """Images that a category's model was made with, or that are labelled normal for training. Read once, by whichever
+    thread is the first to ask."""
+
+    def __init__(self, store: Store, versions: Mapping[str, str | None]) -> None:
+        self._store = store
+        self._versions = versions
+        self._found: dict[str, frozenset[str]] = {}
+        self._lock = Lock()
+
+    def holds(self, category: str, keys: Collection[str]) -> bool:
+        """Whether all of these are."""
+        with self._lock:
+            if category not in self._found:
+                self._found[category] = self._of_model(category) | self._labelled(category)
+            return self._found[category].issuperset(keys)
+
+    def _of_model(self, category: str) -> frozenset[str]:
+        version = self._versions[category]
+        try:
+            data = models.read_card(self._store, category, version)["data"] if version else {}
+            return frozenset(key for name in _MADE_WITH for key in data.get(name, ()))
+        except (KeyError, TypeError, AttributeError, *OF_ONE_OBJECT):
+            return frozenset()  # a damaged card is told elsewhere
+
+    def _labelled(self, category: str) -> frozenset[str]:
+        try:
+            return frozenset(labels.normal_image_keys(self._store, category))
+        except OF_ONE_OBJECT:
+            return frozenset()
 
 
 def read_grid(
@@ -98,15 +136,15 @@ def read_grid(
 
     Every prefix is listed once, whole months by one request. Of a cell with a seal the seal is read; its manifests
     only if the images there now do not make the sealed plan's digest, which covers each key and etag; the images
-    themselves only where etags differ and sizes do not, once. Of a cell
-    without a seal of this version the manifests' footers are read. A seal or manifest that cannot be read makes its
-    cell 'failed', with the problem; it does not end the look at the others.
+    themselves only where etags differ and sizes do not, once. Of a cell without a seal of this version the manifests'
+    footers are read, and its category's labels and model card if nobody planned it. A seal or manifest that cannot be
+    read makes its cell 'failed', with the problem; it does not end the look at the others.
     """
     preprocessing = {category: _preprocessing(store, category, version) for category, version in versions.items()}
     found: dict[tuple[date, str], Cell] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         sealed, planned = _sealed_versions(store, first, last, pool), _manifests(store, first, last, pool)
-        window = _Window(store, images, versions, preprocessing, sealed, planned, tell)
+        window = _Window(store, images, versions, preprocessing, sealed, planned, _ToTrainOn(store, versions), tell)
         work = [
             pool.submit(_cells, window, category, prefix)
             for category in versions
@@ -187,8 +225,12 @@ def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo], c
             state = DONE if sealed == len(listed) else PARTLY
         elif not listed:
             state = NO_IMAGES
+        elif _is_planned(window, category, day):
+            state = FAILED
+        elif not versions and window.to_train_on.holds(category, [info.key for info in listed]):
+            state = TRAINING
         else:
-            state = FAILED if _is_planned(window, category, day) else MISSING
+            state = MISSING
     except OF_ONE_OBJECT as e:
         state, problem = FAILED, str(e)
     if closed is not None:

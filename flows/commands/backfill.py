@@ -61,9 +61,10 @@ def status(
     """Show which days are scored: day by category.
 
     `done`: every image has a sealed row. `partly 7/9`: sealed, but images came late or changed since. `failed`: a run
-    began and never sealed. `missing`: no run of this model version began. `-`: no images. The store alone decides;
-    nothing of it is changed, and no server is needed. In a copied or restored store the images of these days are read
-    once, to see that they are the same. To score what is left: `rd-inspect backfill`.
+    began and never came to its end. `missing`: no run of this model version began. `training`: all of its images are
+    to train on, so nothing is to do. `-`: no images. The store alone decides; nothing of it is changed, and no server
+    is needed. In a copied or restored store the images of these days are read once, to see that they are the same. To
+    score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
         from flows.grid_choice import chosen_categories, chosen_days, versions_in_force

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import layout, manifests, models
+from storage import labels, layout, manifests, models
 from storage.filesystem import LocalStore, Store, open_store
 from storage.grid import Cell, read_grid
 from storage.images import list_images
+from storage.labels import Label
 from storage.records import Partition
 from storage.seals import SealedPart, SealedPlan, add_plan
 from tests.examples import examples
@@ -91,6 +92,34 @@ def test_every_state(store: Store, card: bool) -> None:
     ]
     assert found["03-03"].others == ("v2",)
     assert [cell.state for cell in cells(store, None).values()] == ["missing"] * 5 + ["no images"]
+
+
+def test_a_day_whose_images_are_all_to_train_on_is_no_missing_one(local: LocalStore) -> None:
+    days = [FIRST + timedelta(days=i) for i in range(6)]
+    keys = {day: [layout.image_key("cloth", day, name) for name in "ab"] for day in days}
+    for day in days:
+        put(local, day, "a", "b")
+    said = [
+        *((keys[days[0]][0], "normal", "training"), (keys[days[0]][1], "normal", "training")),
+        *((keys[days[1]][0], "normal", "training"), (keys[days[1]][1], "anomalous", "training")),
+        *((keys[days[2]][0], "normal", "training"), (keys[days[2]][1], "normal", "evaluation")),
+        *((key, "normal", "training") for key in (*keys[days[3]], *keys[days[5]])),
+    ]
+    labels.write_labels(
+        local, "cloth", [Label(key, word, None, "Eva", NOW, None, purpose) for key, word, purpose in said], "n"
+    )
+    data = {"train": [keys[days[4]][0]], "calibration": [keys[days[4]][1]], "mirrored": True}
+    models.publish_model(local, "cloth", "v1", b"w", {"preprocessing": "p1", "data": data})
+    run(local, days[3], version="v2")  # somebody inspected it
+    run(local, days[5], sealed=False)
+    found = list(cells(local).values())
+    assert [cell.state for cell in found] == ["training", "missing", "missing", "missing", "training", "failed"]
+    assert [cell.state for cell in read_grid(local, local, FIRST, LAST, {"cloth": "v1"}).undone] == [
+        "missing", "missing", "missing", "failed",
+    ]  # fmt: skip
+    assert [cell.state for cell in cells(local, None).values()][4:] == ["missing", "training"]  # nobody's model yet
+    local.write("labels/cloth/n.parquet", b"PAR1 no more")
+    assert [cell.state for cell in cells(local).values()][::4] == ["missing", "training"]
 
 
 def test_what_cannot_be_looked_into_has_failed_and_says_why(
