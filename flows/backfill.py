@@ -79,7 +79,7 @@ class BackfillIncomplete(PartlyDone):
     def __init__(self, run: BackfillRun) -> None:
         left = f"{len(run.after.undone)} of {len(run.after.cells)} days by category are left undone"
         why = (f"{one.category} {one.run_date or ''}: {one.why}" for one in run.problems)
-        super().__init__(run, "; ".join([left, *why]) + ". Run the same backfill again: what is sealed stays.")
+        super().__init__(run, "; ".join([left, *why]) + ". Run the same backfill again: what is complete stays.")
 
 
 @flow(name="backfill", flow_run_name=named("backfill", given_window))

@@ -124,7 +124,7 @@ The store is {store}: images/, labels/, models/, manifests/, maps/ (zarr), score
 seals/, reports/. Try next:
   {command} models --store {store}
   {command} query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
-  {command} inspect --run-date {_day(0)} --store {store}    (nothing to do: the night is sealed)
+  {command} inspect --run-date {_day(0)} --store {store}    (nothing to do: the night is complete)
   {command} status --store {store}
   {command} review --store {store}    (a page on which flagged images are labelled)
 """

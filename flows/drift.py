@@ -184,7 +184,7 @@ def _sealed_models(store: Store, first: date, last: date, categories: list[str] 
     for name in categories or []:
         if name not in known:
             raise SettingsError(
-                f"Category {name!r} has no sealed day from {first} to {last}{nearest(name, known)} "
+                f"Category {name!r} has no complete day from {first} to {last}{nearest(name, known)} "
                 "Nothing was assessed."
             )
     return sorted(model for model in sealed if not categories or model[0] in categories)
@@ -268,7 +268,7 @@ def _emit(one: ModelDrift, report: str) -> None:
 
 def _nothing_to_do(settings: Settings, window: tuple[date, date] | None) -> DriftRun:
     days = f"from {window[0]} to {window[1]}" if window else "at all"
-    message = f"No day is sealed in {settings.store} {days}; nothing to assess. Inspect some: rd-inspect inspect"
+    message = f"No day is complete in {settings.store} {days}; nothing to assess. Inspect some: rd-inspect inspect"
     get_run_logger().warning(message)
     write_metrics(settings, "drift", "nothing to do", [], failed=False)
     first, last = window or (None, None)

@@ -136,7 +136,7 @@ def _days(store: Store, first: date | None, last: date | None) -> tuple[date, da
         inspected = _inspected_days(store)
         if not inspected:
             raise NothingToEvaluate(
-                f"No day is sealed in {store.uri}, so there is nothing to evaluate. Inspect one: "
+                f"No day is complete in {store.uri}, so there is nothing to evaluate. Inspect one: "
                 f"rd-inspect inspect --run-date DATE --store {store.uri}"
             )
         return inspected[-1], inspected[-1]
@@ -161,7 +161,7 @@ def _partitions(store: Store, first: date, last: date, categories: list[str] | N
         inspected = _inspected_days(store)
         known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
         raise NothingToEvaluate(
-            f"{_span(first, last)} was not inspected in {store.uri}: nothing is sealed, so there is nothing to "
+            f"{_span(first, last)} was not inspected in {store.uri}: no category is complete, so there is nothing to "
             f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {store.uri}"
         )
     names = sorted({partition.category for partition in found})

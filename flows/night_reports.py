@@ -73,7 +73,7 @@ def _drift(settings: Settings, day: date, chosen: list[str] | None, scheduler: s
         return NightReport("drift", NOTHING, f"drift is told for the last inspected day, {last}")
     run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=True, dask_address=scheduler)
     if run.report is None:
-        return NightReport("drift", NOTHING, "no sealed day")
+        return NightReport("drift", NOTHING, "no complete day")
     return NightReport("drift", WRITTEN, f"verdict {run.verdict or 'none: too few images yet'}", run.report)
 
 

@@ -120,7 +120,7 @@ def _finish(
         if refused is None:
             return tally.outcome(planned, "sealed")
         if not isinstance(refused, Conflict):
-            return tally.outcome(planned, "failed", f"Scored, but not sealed. {in_words(refused)}")
+            return tally.outcome(planned, "failed", f"Scored, but not completed. {in_words(refused)}")
         get_run_logger().warning("another run sealed images of %s; planning the rest", planned.job.category)
         replanned, problems = settle({"plan": plan_batches.submit(planned.job)})
         if problems:
@@ -128,7 +128,7 @@ def _finish(
         planned = replanned["plan"]
         futures = _submit(planned, priority, gpu)
     return tally.outcome(
-        planned, "failed", f"Other runs sealed images of this partition {MOST_PLANS} times meanwhile."
+        planned, "failed", f"Other runs completed images of this partition {MOST_PLANS} times meanwhile."
     )
 
 
@@ -143,13 +143,13 @@ def _unseen(broken: Mapping[str, str]) -> str:
     folder, why = next(iter(broken.items()))
     more = f" (and {len(broken) - 1} more folders)" if len(broken) > 1 else ""
     return (
-        f"{folder} cannot be looked into{more}, so its images are not judged; all others are sealed. {why} Run the "
+        f"{folder} cannot be looked into{more}, so its images are not judged; all others are complete. {why} Run the "
         "same inspection again once it can be read."
     )
 
 
 def _describe(problems: list[Exception], batches: int) -> str:
     return (
-        f"{len(problems)} of {batches} batches failed, so the partition is not sealed; what was scored is kept. "
+        f"{len(problems)} of {batches} batches failed, so the partition is not complete; what was scored is kept. "
         f"First: {in_words(problems[0])} Run the same inspection again to go on."
     )

@@ -150,7 +150,7 @@ def _sealed_rows(store: Store, sealed: Sequence[Seal]) -> pa.Table:
         table = scores.part_of_bytes(data, address) if as_sealed else None
         if table is None or len(table) != part.rows:
             raise CorruptObject(
-                f"{address} is not what was sealed, so its day is not merged. Mend it: rd-inspect verify --deep"
+                f"{address} is not what the seal names, so its day is not merged. Mend it: rd-inspect verify --deep"
             )
         tables.append(table)
     order = [(name, "ascending") for name in ("category", "model_version", "image_key", "map_store")]

@@ -202,7 +202,7 @@ def _of_day(store: Store, category: str, day: date) -> Look:
     kept = {key for plan in whole for key in plan.keys}
     return Look(
         tuple(_leftover(what, key, category, day, some) for (what, key), some in unnamed.items() if key not in kept),
-        tuple(Kept(category, day, f"plan {one.plan.digest} is scored whole and not sealed", one) for one in whole),
+        tuple(Kept(category, day, f"plan {one.plan.digest} is scored whole and not complete", one) for one in whole),
     )
 
 

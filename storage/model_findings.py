@@ -41,7 +41,7 @@ def _champion(store: Store, category: str) -> tuple[str | None, Finding | None]:
 def _version(
     store: Store, category: str, version: str, days: int, *, in_force: bool, deep: bool
 ) -> Iterator[Finding]:
-    named = f"{days} sealed days name it" if days else "no sealed day names it"
+    named = f"{days} complete days name it" if days else "no complete day names it"
     consequence = f"{named}; " + ("it is in force: no night of it is scored" if in_force else "it cannot score again")
     until = f" Until then: {_instead(store, category)}" if in_force else ""
     card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)

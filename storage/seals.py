@@ -112,7 +112,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
         return _to_bytes(in_force)
 
     unfinished = (
-        f"to seal plan {sealed_plan.digest}: it is scored but not sealed. Find out who writes it, and run again; "
+        f"to seal plan {sealed_plan.digest}: it is scored but not complete. Find out who writes it, and run again; "
         "nothing is scored twice."
     )
     swap(store, key, change, unfinished=unfinished)
@@ -175,8 +175,8 @@ def _refuse_other_library(seal: Seal, plan: SealedPlan) -> None:
         if other.library != plan.library:
             raise Conflict(
                 f"plan {plan.digest} was scored by {plan.engine}, and plan {other.digest} of the same partition by "
-                f"{other.engine}: their scores are not to be mixed, so it is not sealed. Plan again; what is left is "
-                f"scored by {other.library}."
+                f"{other.engine}: their scores are not to be mixed, so it is not completed. Plan again; what is left "
+                f"is scored by {other.library}."
             )
 
 
@@ -186,7 +186,7 @@ def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[str]) 
         both = mine & _keys(store, other)
         raise Conflict(
             f"plan {plan.digest} has {len(both)} images, such as {min(both)!r}, that plan {other.digest} "
-            f"of run {other.run_id} has sealed meanwhile: they would count twice, so it is not sealed. "
+            f"of run {other.run_id} has sealed meanwhile: they would count twice, so it is not completed. "
             "Plan again; only images without a sealed row are left."
         )
 

@@ -281,9 +281,9 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
     assert kept.whole is not None
     plan = kept.whole.plan
     what = (
-        f"{plan.images} images of {kept.category} {kept.run_date} are scored and not sealed: their seal is lost, or "
+        f"{plan.images} images of {kept.category} {kept.run_date} are scored and not complete: their seal is lost, "
     )
-    what += "their run ended right before it"
+    what += "or their run ended right before it"
     cure = f"Finished parts are taken up again by: {_backfill(store, plan.partition)}"
     return Finding(what, plan.manifest, "no reader sees their scores", cure)
 

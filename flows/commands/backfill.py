@@ -60,11 +60,11 @@ def status(
 ) -> None:
     """Show which days are scored: day by category.
 
-    `done`: every image has a sealed row. `partly 7/9`: sealed, but images came late or changed since. `failed`: a run
-    began and never came to its end. `missing`: no run of this model version began. `training`: all of its images are
-    to train on, so nothing is to do. `-`: no images. The store alone decides; nothing of it is changed, and no server
-    is needed. In a copied or restored store the images of these days are read once, to see that they are the same. To
-    score what is left: `rd-inspect backfill`.
+    `done`: complete, every image has a row. `partly 7/9`: it was, but images came late or changed since. `failed`: a
+    run began and never came to its end. `missing`: no run of this model version began. `training`: all of its images
+    are to train on, so nothing is to do. `-`: no images. The store alone decides; nothing of it is changed, and no
+    server is needed. In a copied or restored store the images of these days are read once, to see that they are the
+    same. To score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
         from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
@@ -98,7 +98,7 @@ def backfill(
     at_once: Annotated[int, typer.Option("--at-once", min=1, metavar="N", help="Days in flight.")] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the grid.")] = False,
     mend: Annotated[
-        bool, typer.Option("--mend", help="Read all sealed parts and maps too; score damaged batches anew.")
+        bool, typer.Option("--mend", help="Read all parts and maps of complete days too; score damaged batches anew.")
     ] = False,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
@@ -106,10 +106,10 @@ def backfill(
 ) -> None:
     """Score the days of a window that are missing, partly scored or were interrupted.
 
-    Each category keeps the model that was in force at the start, however long it takes. What is sealed is left alone,
-    so that the same command goes on after any interruption, and does nothing once all is done. Another `--model` adds
-    its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes. Exit code 1 if
-    something is left undone.
+    Each category keeps the model that was in force at the start, however long it takes. What is complete is left
+    alone, so that the same command goes on after any interruption, and does nothing once all is done. Another
+    `--model` adds its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes.
+    Exit code 1 if something is left undone.
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)

@@ -7,7 +7,7 @@ from flows.run_failed import RUN_FAILED
 
 
 def compact(store: StoreOption = None) -> None:
-    """Copy each sealed day's rows into one large file, which queries then read in place of hundreds of small parts.
+    """Copy each complete day's rows into one large file, which queries then read in place of hundreds of small parts.
 
     Seals and parts stay as they are and stay the truth; every part is checked against its seal's digest before it is
     copied. A day that changes later is read from its parts until the next time, so run this after the nights, as
@@ -30,7 +30,7 @@ def compact(store: StoreOption = None) -> None:
         if done.removed:
             say(f"{done.removed} copies that nobody needs any more were removed.")
         for day in done.changing:
-            say(f"{day} was being sealed meanwhile; it is copied the next time.")
+            say(f"{day} was being completed meanwhile; it is copied the next time.")
         for problem in done.damaged:
             say(problem)
         if done.damaged:

@@ -43,9 +43,9 @@ def drift(
 ) -> None:
     """Tell whether light, focus, parts or model have drifted, and what to do: hold, recalibrate, retrain or stop.
 
-    Compares the sealed scores of some days with the images that calibrated their model; a new model version begins a
-    new baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report,
-    and the same figures as JSON and Parquet.
+    Compares the scores of complete days with the images that calibrated their model; a new model version begins a new
+    baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report, and
+    the same figures as JSON and Parquet.
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)

@@ -37,9 +37,9 @@ def evaluate(
 ) -> None:
     """Tell how good the nights were, wherever images are labelled for evaluation.
 
-    Reads the sealed scores and maps, the labels and the masks; no model is loaded and nothing is scored again, so it
-    can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML report,
-    and the same figures as JSON and Parquet.
+    Reads scores and maps of complete days, the labels and the masks; no model is loaded and nothing is scored again,
+    so it can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML
+    report, and the same figures as JSON and Parquet.
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)

@@ -28,10 +28,10 @@ def query(
 ) -> None:
     """Ask the scores with SQL (DuckDB).
 
-    Views: `latest` (each image's latest sealed score), `scores` (every sealed row), `labels`, `seals`. Rows of runs
-    that were not completed never show. It answers a single SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN, and
-    writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as null.
-    csv: lists and structs as JSON, bytes in hex, nothing for NULL.
+    Views: `latest` (each image's latest score), `scores` (every row of complete nights), `labels`, `seals`. Rows of
+    runs that were not completed never show. It answers a single SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN,
+    and writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as
+    null. csv: lists and structs as JSON, bytes in hex, nothing for NULL.
 
     A terminal shows 100 rows, and of more columns than it has room for those that come first or tell most; it names
     the others. A pipe gets every row and column. `--out FILE` writes csv and json as above, Parquet with the types of

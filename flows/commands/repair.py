@@ -76,13 +76,13 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove. Without it nothing is removed.")] = False,
     store: StoreOption = None,
 ) -> None:  # fmt: skip
-    """Remove what no seal names: parts, maps and manifests of runs that never sealed, temporary files, and states of
-    trainings that nobody went on with.
+    """Remove what no seal names: parts, maps and manifests of runs that never came to their end, temporary files, and
+    states of trainings that nobody went on with.
 
-    Never a sealed score, a seal or a model, nor anything that a damaged, shortened or lost seal could mean: it says
-    what stays, and why. Shows what would go; `--yes` removes it. If anything unsealed of a day is younger than DAYS,
-    a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted run may wait until
-    somebody takes it up again: 7 is safe for most plants.
+    Never a score of a complete night, a seal or a model, nor anything that a damaged, shortened or lost seal could
+    mean: it says what stays, and why. Shows what would go; `--yes` removes it. If anything else of a day is younger
+    than DAYS, a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted run may
+    wait until somebody takes it up again: 7 is safe for most plants.
     """
     with plain_errors():
         from flows.tables.findings import leftovers_table

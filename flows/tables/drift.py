@@ -19,7 +19,7 @@ def drift_table(run: DriftRun) -> PlainTable:
             f"{found.alarm_rate.rate:.2%}" if found else "-",
             one.model_version,
         )
-    days = f"{run.first_day} to {run.last_day}" if run.first_day else "no day is sealed"
+    days = f"{run.first_day} to {run.last_day}" if run.first_day else "no day is complete"
     table.title = f"Drift, {days}: {run.verdict or 'no verdict'}"
     table.notes = [f"{one.category} {one.model_version}: {one.message}" for one in run.models if one.message]
     table.notes += [

@@ -15,7 +15,7 @@ def findings_table(found: Verification) -> PlainTable:
     for one in found.findings:
         table.add_row("wrong" if one.wrong else "note", one.where, one.what, one.consequence, one.cure)
     notes = len(found.findings) - found.wrong
-    seen = f"{found.partitions} sealed days with {found.images:,} rows looked at"
+    seen = f"{found.partitions} complete days with {found.images:,} rows looked at"
     table.title = f"{seen}: {found.wrong} wrong, {notes} to note" if found.findings else f"{seen}: nothing is wrong"
     return table
 

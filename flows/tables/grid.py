@@ -93,7 +93,7 @@ def _notes(grid: Grid) -> list[str]:
     lines += [f"{name}: no model is in force. Train one: rd-inspect train --category {name}" for name in without]
     earlier = sum(cell.state in TO_DO and bool(cell.others) for cell in grid.cells)
     if earlier:
-        lines.append(f"{earlier} of the days left to do are sealed by another model version; those scores stay.")
+        lines.append(f"{earlier} of the days left to do are complete by another model version; those scores stay.")
     return lines
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from flows.settings import SettingsError, nearest
 from flows.tables.plain_table import PlainTable, plain_table
+from reports.operator_words import PROMISED, state_in_words
 from reports.plain_text import shown
 from storage import models
 from storage.errors import CorruptObject
@@ -45,7 +46,7 @@ def inspection_table(run: "InspectionRun") -> PlainTable:
     table.title = f"{run.run_date}: {run.outcome}"
     for one in run.categories:
         table.add_row(
-            one.category, one.state, one.model_version or "-",
+            one.category, state_in_words(one.state), one.model_version or "-",
             *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
         )  # fmt: skip
     table.notes = [f"{one.category}: {one.message}" for one in run.categories if one.message]
@@ -56,7 +57,7 @@ def inspection_table(run: "InspectionRun") -> PlainTable:
 def models_table(store_uri: str, category: str | None) -> PlainTable:
     """Every version of one category or of all, newest first."""
     store = opened(store_uri)
-    table = plain_table("category", "version", "in force", "size", "threshold", "alpha", "normals")
+    table = plain_table("category", "version", "in force", "size", "threshold", PROMISED, "normals")
     problems = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, problems)
@@ -66,7 +67,7 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
                 card = models.read_card(store, name, version)
                 model, threshold = card["model"], card["threshold"]
                 size, normals = f"{model['image_height']}x{model['image_width']}", str(len(card["data"]["train"]))
-                figures = f"{threshold['value']:.4f}", f"{threshold['alpha']:g}", normals
+                figures = f"{threshold['value']:.4f}", f"{100 * threshold['alpha']:.6g}%", normals
             except (CorruptObject, KeyError, TypeError) as e:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
                 size, figures = "damaged", ("", "", "")

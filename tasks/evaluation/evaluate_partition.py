@@ -132,7 +132,7 @@ def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]
     seal = seals.read_seal(store, partition)
     if seal is None:
         raise KeyNotFound(
-            f"{partition.category} of {partition.run_date} by model {partition.model_version} is not sealed in "
+            f"{partition.category} of {partition.run_date} by model {partition.model_version} is not complete in "
             f"{store.uri}, so there is nothing to evaluate. Inspect that day first: "
             f"rd-inspect inspect --run-date {partition.run_date} --category {partition.category}"
         )

@@ -91,7 +91,7 @@ def _pixels(store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | 
 
 def _no_map(why: str) -> str:
     return (
-        f"The row is sealed, but its map is not there: {why} No pixel of this image is counted. rd-inspect verify "
+        f"The row counts, but its map is not there: {why} No pixel of this image is counted. rd-inspect verify "
         "--deep names the command that makes the map again."
     )
 

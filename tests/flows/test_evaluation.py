@@ -107,7 +107,7 @@ def test_wrong_use_is_told_with_its_cure(plant: Store, prefect_api: str) -> None
 
 
 def test_a_store_without_a_sealed_day(store: Store, prefect_api: str) -> None:
-    assert "No day is sealed" in call("evaluate", "--store", store.uri, code=2)
+    assert "No day is complete" in call("evaluate", "--store", store.uri, code=2)
 
 
 def test_labels_for_training_are_told_apart(store: Store, scheduler: str) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import sys
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from flows.inspection import InspectionRun
+from flows.partition_scoring import CategoryOutcome
 from flows.tables.folding import fold
 from flows.tables.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
+from flows.tables.plant import inspection_table, models_table
+from storage import models as models_of_a_store
+from storage.filesystem import open_store
 from tests.examples import examples
 
 WIDTHS = st.sampled_from([1, 20, 40, 60, 80, 120, 200])
@@ -214,3 +221,18 @@ def test_long_answers_are_printed_part_by_part(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "key  n\na    1\nlonger  2\n"
     print_rows(("key", "n"), iter([]))
     assert capsys.readouterr().out == "key  n\n"
+
+
+def test_what_operators_read_of_a_night_and_a_model(tmp_path: Path) -> None:
+    states = ("sealed", "already sealed", "partly sealed", "failed")
+    outcomes = tuple(CategoryOutcome(state, state) for state in states)
+    night = inspection_table(InspectionRun("r", date(2026, 3, 2), "failed", outcomes, None))
+    assert [row[1] for row in night.rows] == ["complete", "complete already", "partly complete", "failed"]
+    card = {
+        "threshold": {"value": 1.25, "alpha": 0.0125},
+        "model": {"image_height": 64, "image_width": 32},
+        "data": {"train": ["a"]},
+    }
+    models_of_a_store.publish_model(open_store(tmp_path), "nut", "v1", b"w", card)
+    listed = models_table(str(tmp_path), None)
+    assert dict(zip(listed.columns, listed.rows[0], strict=True))["promised false alarms"] == "1.25%"

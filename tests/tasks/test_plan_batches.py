@@ -138,7 +138,7 @@ def test_nothing_is_sealed_unless_every_row_is_there_once(store: Store) -> None:
     planned = plan_batches.fn(job(store, batch_images=2))
     one, two, three = (Receipt(f"part-{name}", "d" * 64, 2, 2, 0, 0, 0) for name in "abc")
     for receipts in ([one], [one, one], [one, two, three]):
-        with pytest.raises(IncompletePartition, match="not sealed"):
+        with pytest.raises(IncompletePartition, match="not complete"):
             seal_partition.fn(store.uri, planned.plan, receipts, NOW)
     assert list(store.list("seals/")) == []
     seal_partition.fn(store.uri, planned.plan, [one, two], NOW)
