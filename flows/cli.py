@@ -3,6 +3,8 @@
 Heavy packages are imported inside the commands, so that --help answers at once.
 """
 
+import sys
+
 import typer
 
 from flows.commands.backfill import backfill, status
@@ -23,6 +25,7 @@ from flows.commands.review import serve_review
 from flows.commands.training import train
 from flows.commands.version import options_of_all
 from flows.commands.wrong_use import PlainlyTold
+from flows.interruption import run_guarded
 
 app = typer.Typer(
     name="rd-inspect",
@@ -55,8 +58,8 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app()
+    """The whole of it, as its own process. The console script guards the imports of this module too (flows.entry)."""
+    run_guarded(app, sys.argv[1:])
 
 
 app.command("import")(import_folder)

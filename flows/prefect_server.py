@@ -10,9 +10,11 @@ its own, which stands in a file that only its user reads.
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from typing import IO
 
 import certifi
 
-from flows import server_process
+from flows import interruption, server_process
 from flows.environment import environment
 from flows.migrations import is_migrated, remember_migrated
 from flows.proxies import around_loopback, is_loopback
@@ -149,7 +151,10 @@ def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[st
             if trouble := trouble_with_configured():
                 raise ServerNotUsable(trouble)
             os.environ["PREFECT_API_URL"] = configured
-            yield configured
+            from flows.left_runs import close_left_runs  # noqa: PLC0415  # likewise
+
+            with interruption.before_exit(close_left_runs):
+                yield configured
         return
     with _start_embedded(meanwhile) as url:
         assert url is not None  # none is configured
@@ -215,7 +220,9 @@ def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_
         try:
             with open(home.address, "w", opener=_for_us_alone) as file:
                 json.dump({"url": server.url, "secret": server.secret, "pid": process.pid}, file)
-            yield server
+            interruption.spare(process.pid)
+            with interruption.before_exit(functools.partial(_kill_unshared, home, users, process)):
+                yield server
         finally:
             if _is_unshared(home, users):
                 _stop(process)
@@ -229,6 +236,12 @@ def _is_unshared(home: _Home, users: IO[str]) -> bool:
         return False
     home.address.unlink(missing_ok=True)
     return True
+
+
+def _kill_unshared(home: _Home, users: IO[str], process: subprocess.Popen[bytes]) -> None:
+    """At the end of an interrupted command, which waits for nothing. Others that use the server keep it."""
+    if _is_unshared(home, users):
+        os.kill(process.pid, signal.SIGKILL)
 
 
 def _one_certificate(home: _Home) -> str:

@@ -5,9 +5,11 @@ Each of them would otherwise import torch and Prefect for itself, seven seconds 
 
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import sys
 
 from flows.environment import environment
+from flows.interruption import deaf_children
 
 FROM_ONE_PROCESS = sys.platform == "linux"
 """elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
@@ -32,5 +34,7 @@ def begin_imports() -> None:
     if not FROM_ONE_PROCESS:
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_IMPORTED))
-    with environment({**_ONE_THREAD, **_ONE_HEAP}):
-        multiprocessing.forkserver.ensure_running()
+    with environment({**_ONE_THREAD, **_ONE_HEAP}), deaf_children():
+        multiprocessing.resource_tracker.ensure_running()  # which lets signals through to this thread again
+        with deaf_children():
+            multiprocessing.forkserver.ensure_running()

@@ -4,12 +4,9 @@ Prefect opens them, a night in one trace. They lead nowhere until their process 
 in the flow's process when `flows` is imported, in a Dask worker that has this module as a preload.
 """
 
-import logging
 import os
 from collections.abc import Mapping
 from functools import cache
-
-from opentelemetry import trace
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's own names; all else that it reads from the environment counts too"""
@@ -34,6 +31,8 @@ def begin_traces() -> None:
     try:
         from tasks.trace_provider import provider  # noqa: PLC0415  # an optional extra, needed where a collector is named
     except ImportError as e:
+        import logging  # noqa: PLC0415  # a command that sends no spans pays at its first line for all this imports
+
         logging.getLogger(__name__).warning(
             "A collector of traces is named (%s), and %s is not installed here, so no span is sent. "
             "Install it: pip install 'rd-inspect[traces]'",
@@ -41,11 +40,15 @@ def begin_traces() -> None:
             e.name,
         )
         return
+    from opentelemetry import trace  # noqa: PLC0415  # likewise
+
     trace.set_tracer_provider(provider(os.environ.get("OTEL_SERVICE_NAME", SERVICE)))
 
 
 def describe_span(values: Mapping[str, str | int | float]) -> None:
     """Attributes of the span of the task that runs, `rd_inspect.` before each name."""
+    from opentelemetry import trace  # noqa: PLC0415  # likewise
+
     trace.get_current_span().set_attributes({f"rd_inspect.{name}": value for name, value in values.items()})
 
 
@@ -56,6 +59,8 @@ def dask_setup(_: object) -> None:
 
 def dask_teardown(_: object) -> None:
     """Dask calls this before such a worker ends."""
+    from opentelemetry import trace  # noqa: PLC0415  # likewise
+
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)  # which only a real provider has
     if flush is not None:
         flush(FLUSH_MILLISECONDS)

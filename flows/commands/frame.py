@@ -152,13 +152,14 @@ def command_server(verbose: bool, dask_address: str | None = None, *, flow: str)
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    from flows.interruption import held
     from flows.prefect_server import prefect_server
     from flows.worker_start import begin_imports
 
     if not dask_address:
         begin_imports()
     logger = logging.getLogger("prefect.flow_runs")
-    with prefect_server(partial(_import, flow)):
+    with held(), prefect_server(partial(_import, flow)):
         logger.addFilter(_without_traceback_of_ours)
         try:
             yield

@@ -1,6 +1,7 @@
 """rd-inspect review: the page on which people label what was flagged."""
 
 import socket
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, say
+from flows.interruption import asked_to_leave
 
 _SHORT_TOKEN = 16
 
@@ -75,7 +77,8 @@ def serve_review(
         say(f"Review page: http://{shown_host}:{listening.getsockname()[1]}/{query}")
         say("Ctrl-C ends it; every label is in the store already.")
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-        server.run(sockets=[listening])
+        with asked_to_leave(partial(setattr, server, "should_exit", True)):  # after the labels that are being said
+            server.run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""A night that is killed and started again."""
+"""A night that is interrupted or killed, and started again."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 from distributed import Client
 
 from flows.inspection import InspectionRun, inspect_images
+from flows.interruption import KEPT
 from storage import seals
 from storage.filesystem import Store
 from storage.records import Partition
@@ -32,7 +33,7 @@ def wait_for_parts(store: Store, at_least: int) -> list[str]:
     raise AssertionError(f"no {at_least} parts within {PATIENCE} s")
 
 
-def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
+def test_a_run_interrupted_in_the_middle_says_so_and_goes_on_where_it_stopped(
     store: Store, scheduler: str, command_environment: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     store.write("categories.toml", b"[plant]\nbatch_images = 1\n")
@@ -48,8 +49,12 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
             start_new_session=True,
         )
         parts = wait_for_parts(store, 2)
-        os.killpg(night.pid, signal.SIGKILL)  # the command and the workers it started
-        night.wait()
+        os.killpg(night.pid, signal.SIGINT)  # as a terminal does: the command and the workers it started
+        assert night.wait(timeout=10) == 130
+    said = (tmp_path / "log").read_text()
+    assert said.splitlines()[-1] == f"rd-inspect: interrupted. {KEPT['inspect']}"
+    assert "Traceback" not in said
+    assert "KeyboardInterrupt" not in said
     assert seals.read_seal(store, Partition("cloth", DAY, "v1")) is None
     kept = {key: store.read(key) for key in parts}
     assert len(kept) < len(IMAGES)
@@ -58,7 +63,7 @@ def test_a_run_killed_in_the_middle_goes_on_where_it_stopped(
     assert run.outcome == "completed"
     assert_night_is_whole(store, "cloth", keys)
     assert {key: store.read(key) for key in kept} == kept
-    assert len({row["run_id"] for row in sealed_rows(store, "cloth")}) == 1  # the plan of the killed run
+    assert len({row["run_id"] for row in sealed_rows(store, "cloth")}) == 1  # the plan of the interrupted run
 
 
 def test_a_killed_worker_costs_no_row(store: Store, scheduler: str) -> None:

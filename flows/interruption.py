@@ -1,0 +1,254 @@
+"""Ctrl-C, SIGTERM and a closed terminal: one sentence on standard error, and the command is gone.
+
+What is in a store is always as a kill may leave it, and the same command goes on from there. So nothing is wound up
+that takes long: a thread of its own says the sentence, makes this process mute, has done what was asked for with
+`before_exit`, kills the processes that this one started and ends it. A second Ctrl-C ends it at once.
+
+That thread alone receives the signals: they are blocked in every other, so that neither a long call into C keeps them
+waiting nor a library's own handler (Prefect and uvicorn have some) takes them away.
+
+Imports are few here: the first line of the console script leads to this module.
+"""
+
+import _thread
+import contextlib
+import contextvars
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+WORDS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "stopped by SIGTERM",
+    signal.SIGHUP: "stopped, for its terminal is closed",
+}
+EXIT_OF_A_SIGNAL = 128
+"""and its number: exit code 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal"""
+MOST_SECONDS = 2.5
+"""from the signal to the end of the process, whatever hangs"""
+UNWINDING_SECONDS = 1.5
+"""for what the main thread takes down, such as temporary folders"""
+SAME_PRESS_SECONDS = 0.4
+"""One press of Ctrl-C comes twice where a wrapper hands on what the terminal sends to both."""
+_NUDGE = signal.SIGUSR1
+"""wakes the main thread, whatever it waits for"""
+_SHOW_CURSOR = "\x1b[?25h"
+
+KEPT = {
+    "inspect": "Every image scored so far is kept, and the same command goes on where it stopped.",
+    "backfill": "Every image scored so far is kept, and the same command goes on where it stopped.",
+    "train": "Models that were finished are kept, so is the last state of one in training: the same command goes on.",
+    "retrain": "The champion in force stays, so does the last state of a training: the same command goes on.",
+    "evaluate": "No score, label or model was changed, and the same command begins this evaluation anew.",
+    "drift": "No score, label or model was changed, and the same command begins this report anew.",
+    "import": "Images brought in so far are kept, and the same command adds the rest, with the labels.",
+    "labels": "The labels of the file are in the store all or none, and the same command brings in what is missing.",
+    "review": "Every label said so far is in the store, and the same command serves the page again.",
+    "promote": "The champion was changed or was not: rd-inspect models shows which; the same command does it again.",
+    "rollback": "The champion was changed or was not: look at rd-inspect models before you give the command again.",
+    "gc": "What is left over and was not removed yet is still there, and the same command goes on.",
+    "compact": "Days copied so far are kept, and the same command goes on with the others.",
+    "benchmark": "Every row computed so far is kept, and the same command goes on where it stopped.",
+    "demo": "What was made so far stays in its folder, and the same command makes all of it anew.",
+    "query": "Nothing was changed, and the same command asks again.",
+    "models": "Nothing was changed, and the same command shows it again.",
+    "status": "Nothing was changed, and the same command shows it again.",
+    "verify": "Nothing was changed, and the same command begins anew.",
+    "score": "Nothing was written to the store, and the same command begins anew.",
+}
+"""what is true of each command, whenever it is interrupted"""
+_KEPT_BY_ALL = "Nothing is left half written, and the same command may be given again."
+
+
+class _Ending:
+    """What is known of the end of this process."""
+
+    def __init__(self) -> None:
+        self.sentence = _KEPT_BY_ALL
+        self.number: int | None = None
+        """the signal that ends it"""
+        self.since = 0.0
+        self.calls: list[Callable[[], object]] = []
+        self.held = 0
+        """depth of `held`"""
+        self.leaving: Callable[[], object] | None = None
+        self.context: contextvars.Context | None = None
+        """of the main thread when the signal came"""
+        self.nudged = threading.Event()
+        self.unwound = threading.Event()
+        self.spared: set[int] = set()
+
+
+_ending = _Ending()
+
+
+def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
+    """Run the command line that `arguments` begin with, so that the signals end it as this module says.
+
+    For the main thread of a process of its own. Signals that are ignored, as under nohup, stay so.
+    """
+    _ending.sentence = sentence_of(arguments)
+    signals = {one for one in WORDS if signal.getsignal(one) is not signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    for one in signals:
+        signal.signal(one, _hand_on)
+    signal.signal(_NUDGE, _nudged)
+    threading.Thread(target=_receive, args=(signals,), name="interruption", daemon=True).start()
+    try:
+        command()
+    finally:
+        if _ending.number is not None:
+            _ending.unwound.set()
+            time.sleep(MOST_SECONDS)  # the other thread ends this process
+        # What Python still does at its end, no thread hears; a signal then ends it without a word, for all is done.
+        for one in signals:
+            signal.signal(one, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def sentence_of(arguments: list[str]) -> str:
+    """What a person is told of the command that `arguments` name."""
+    return next((KEPT[one] for one in arguments if one in KEPT), _KEPT_BY_ALL)
+
+
+@contextlib.contextmanager
+def before_exit(call: Callable[[], object]) -> Iterator[None]:
+    """While inside, have an interrupted process do this last, in the context of its main thread: the latest that was
+    asked for comes first. It has a second or two, and must wait for no lock that another thread may hold."""
+    _ending.calls.append(call)
+    try:
+        yield
+    finally:
+        _ending.calls.remove(call)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """While inside, the main thread of an interrupted process stands still until the end. Elsewhere SystemExit takes
+    down in it what it can in the time; of flow runs, servers and clusters that would only be noise."""
+    _ending.held += 1
+    try:
+        yield
+    finally:
+        _ending.held -= 1
+
+
+@contextlib.contextmanager
+def asked_to_leave(how: Callable[[], object]) -> Iterator[None]:
+    """While inside, the main thread of an interrupted process is asked this way to come to its end by itself."""
+    _ending.leaving = how
+    try:
+        yield
+    finally:
+        _ending.leaving = None
+
+
+def spare(process: int) -> None:
+    """Leave this process alone at the end, which this one has started: others may use it."""
+    _ending.spared.add(process)
+
+
+def signal_of_the_end() -> signal.Signals:
+    """That ends this process. For calls of `before_exit`."""
+    return signal.Signals(_ending.number or signal.SIGINT)
+
+
+@contextlib.contextmanager
+def deaf_children() -> Iterator[None]:
+    """What this thread starts while inside is not told of Ctrl-C, which a terminal sends to all its processes, and
+    gets every other signal."""
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _receive(signals: set[signal.Signals]) -> None:
+    while True:
+        number = signal.sigwait(signals)
+        if _ending.number is None:
+            _ending.number, _ending.since = number, time.monotonic()
+            # not by `threading`: the main thread may hold what that waits for
+            _thread.start_new_thread(_end_at_the_latest, ())
+            _thread.start_new_thread(_end, ())
+        elif time.monotonic() - _ending.since > SAME_PRESS_SECONDS:
+            _exit()
+
+
+def _hand_on(number: int, _: object) -> None:
+    """Of a thread whose signals a library let through: Python's multiprocessing does so when it starts a helper."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, set(WORDS))
+    os.kill(os.getpid(), number)
+
+
+def _end_at_the_latest() -> None:
+    time.sleep(MOST_SECONDS)
+    _exit()
+
+
+def _end() -> None:
+    try:
+        _say_and_be_mute()
+        signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
+        _ending.nudged.wait(0.3)  # a long call into C may keep it
+        context = _ending.context or contextvars.copy_context()
+        for call in reversed(_ending.calls):
+            with contextlib.suppress(Exception):
+                context.run(call)
+        if not _ending.held:
+            _ending.unwound.wait(UNWINDING_SECONDS)
+    finally:
+        _exit()
+
+
+def _nudged(*_: object) -> None:
+    """The main thread's part."""
+    if _ending.number is None:  # somebody else's signal
+        return
+    _ending.context = contextvars.copy_context()
+    _ending.nudged.set()
+    if _ending.held:
+        time.sleep(MOST_SECONDS)
+    elif _ending.leaving:
+        _ending.leaving()
+    else:
+        raise SystemExit(_exit_code())
+
+
+def _say_and_be_mute() -> None:
+    """The sentence; from then on nothing else of this process is seen: no bar, no log, no traceback."""
+    what = WORDS[signal_of_the_end()]
+    with contextlib.suppress(OSError):
+        before, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        start = f"{_SHOW_CURSOR}\n" if os.isatty(before) else ""  # a bar hides it, and its line may not be over
+        os.write(before, f"{start}rd-inspect: {what}. {_ending.sentence}\n".encode())
+
+
+def _exit() -> None:
+    with contextlib.suppress(OSError):
+        for process in list(_descendants(os.getpid())):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    os._exit(_exit_code())
+
+
+def _exit_code() -> int:
+    return EXIT_OF_A_SIGNAL + (_ending.number or 0)
+
+
+def _descendants(process: int) -> Iterator[int]:
+    """Of this process, parents first, so that none starts another meanwhile. Without Linux's /proc an OSError: then
+    they end by themselves when they miss this process."""
+    for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208  # pathlib is one more import
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # which has just ended
+            with open(f"/proc/{process}/task/{thread}/children") as file:  # noqa: PTH123  # likewise
+                children = [int(one) for one in file.read().split()]
+            for child in children:
+                if child not in _ending.spared:
+                    yield child
+                    yield from _descendants(child)
