@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and a closed terminal: one sentence on standard error, and the command is gone.
 
 What is in a store is always as a kill may leave it, and the same command goes on from there. So nothing is wound up
-that takes long: a thread of its own says the sentence, makes this process mute, has done what was asked for with
-`before_exit`, kills the processes that this one started and ends it. A second Ctrl-C ends it at once.
+that takes long: a thread of its own makes this process mute, kills those that it started, says the sentence, has done
+what was asked for with `before_exit`, and ends it. A second Ctrl-C ends it at once.
 
 That thread alone receives the signals: they are blocked in every other, so that neither a long call into C keeps them
 waiting nor a library's own handler (Prefect and uvicorn have some) takes them away.
@@ -191,7 +191,9 @@ def _end_at_the_latest() -> None:
 
 def _end() -> None:
     try:
-        _say_and_be_mute()
+        terminal = _mute()
+        _kill_children()  # whose log would follow the sentence
+        _say(terminal)
         signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
         _ending.nudged.wait(0.3)  # a long call into C may keep it
         context = _ending.context or contextvars.copy_context()
@@ -218,22 +220,30 @@ def _nudged(*_: object) -> None:
         raise SystemExit(_exit_code())
 
 
-def _say_and_be_mute() -> None:
-    """The sentence; from then on nothing else of this process is seen: no bar, no log, no traceback."""
-    what = WORDS[signal_of_the_end()]
+def _mute() -> int:
+    """From now on nothing of this process is seen, no bar, no log, no traceback, but what is written to the file
+    descriptor that this gives."""
+    terminal, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    return terminal
+
+
+def _say(terminal: int) -> None:
+    start = f"{_SHOW_CURSOR}\n" if os.isatty(terminal) else ""  # a bar hides it, and its line may not be over
     with contextlib.suppress(OSError):
-        before, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
-        start = f"{_SHOW_CURSOR}\n" if os.isatty(before) else ""  # a bar hides it, and its line may not be over
-        os.write(before, f"{start}rd-inspect: {what}. {_ending.sentence}\n".encode())
+        os.write(terminal, f"{start}rd-inspect: {WORDS[signal_of_the_end()]}. {_ending.sentence}\n".encode())
 
 
-def _exit() -> None:
+def _kill_children() -> None:
     with contextlib.suppress(OSError):
         for process in list(_descendants(os.getpid())):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+
+def _exit() -> None:
+    _kill_children()  # those that were started for the killed, too
     os._exit(_exit_code())
 
 

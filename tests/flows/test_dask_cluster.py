@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import resource
+import signal
 import socket
 import ssl
 import sys
@@ -113,16 +114,24 @@ def _to_a_stranger(port: int) -> bytes:
             return b""
 
 
-def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_environment(
+def test_workers_have_imported_what_they_need_when_they_begin_and_have_todays_environment_and_hear_no_ctrl_c(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with dask_cluster(settings(workers=1)):
-        pass  # the process that workers are forked from is there now
+        assert (
+            signal.pthread_sigmask(signal.SIG_BLOCK, ()) == heard
+        )  # the process that workers are forked from is there
     monkeypatch.setenv("RD_INSPECT_TEST_MARK", "set after that")
     with dask_cluster(settings(workers=1)) as address, Client(address, set_as_default=False) as client:
         (imported, mark), *_ = client.run(_imported_and_mark).values()
+        assert client.run(_blocked_signals) == {worker: {signal.SIGINT} for worker in client.nthreads()}
     assert imported
     assert mark == "set after that"
+
+
+def _blocked_signals() -> set[signal.Signals]:
+    return {signal.Signals(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
 
 
 def test_a_large_tensor_of_a_task_is_not_asked_of_the_kernel_anew() -> None:
