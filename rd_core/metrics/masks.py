@@ -22,13 +22,17 @@ def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, wid
     defects: NDArray[np.bool_] = given != 0
     if given.shape == (height, width):
         return defects
-    labels, _ = ndimage.label(defects, EIGHT_CONNECTED)
     covered = np.zeros((height, width))
     kept = np.zeros((height, width), dtype=np.bool_)
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+    box = _box(defects)
+    if box is None:
+        return kept
+    labels, _ = ndimage.label(defects[box], EIGHT_CONNECTED)
+    for number, within in enumerate(ndimage.find_objects(labels), start=1):
+        rows, columns = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(box, within, strict=True))
         top, vertical = _overlaps(rows, given.shape[0], height)
         left, horizontal = _overlaps(columns, given.shape[1], width)
-        region = vertical @ (labels[rows, columns] == number) @ horizontal.T
+        region = vertical @ (labels[within] == number) @ horizontal.T
         covered[top : top + region.shape[0], left : left + region.shape[1]] += region
         row, column = np.unravel_index(region.argmax(), region.shape)
         kept[top + row, left + column] = True
@@ -38,14 +42,22 @@ def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, wid
 def region_of_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
     """A mask bool [H, W] -> (the region, from 0, of each of its k True pixels in reading order [k], regions).
 
-    Regions are 8-connected. Only the box around the defects is labelled: defects are small and labelling is slow.
+    Regions are 8-connected.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = _box(mask)
+    if box is None:
         return np.zeros(0, dtype=np.intp), 0
-    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    labels, count = ndimage.label(box, EIGHT_CONNECTED)
-    return labels[box].astype(np.intp) - 1, count
+    labels, count = ndimage.label(mask[box], EIGHT_CONNECTED)
+    return labels[mask[box]].astype(np.intp) - 1, count
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Around the True pixels; None without one. Only it is labelled: defects are small and labelling is slow."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _overlaps(span: slice, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
