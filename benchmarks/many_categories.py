@@ -2,7 +2,8 @@
 
     python -m benchmarks.many_categories [--categories 12] [--images 3034] [--rounds 1] [--against CHECKOUT]
 
-A store is drawn once: pictures of 256 to 1,600 pixels, in thirds evaluated with masks, models that were never trained.
+A store is drawn once: pictures of 227 to 1,600 pixels, a third of them labelled for evaluation, half of these with a
+mask, and models that were never trained.
 Each round plays a cold night, server and workers included, and the same night again, all sealed; with `--against` the
 two checkouts take turns, each on a copy of its own, and at the end their scores and maps are compared byte by byte.
 Processor seconds are of the whole tree of processes: they bear a busy machine.
@@ -37,8 +38,8 @@ from storage import anomaly_maps, models
 from storage.filesystem import Store, open_store
 from storage.labels import Label, write_labels
 from storage.layout import image_key, mask_key
-from storage.seals import list_seals
 from storage.scores import read_part
+from storage.seals import list_seals
 from tasks.preprocessing import PREPROCESSING_VERSION
 
 DAY = date(2026, 3, 2)
@@ -160,7 +161,7 @@ def play(checkout: Path, place: Path, home: Path) -> Played:
         command = [sys.executable, str(_PLAY), str(place), DAY.isoformat(), told.name]
         subprocess.run(command, env=environment, cwd=checkout, check=True)
         kept = json.load(told)
-    return Played([tuple(phase) for phase in kept["phases"]], kept["stages"])
+    return Played([(name, cpu, wall) for name, cpu, wall in kept["phases"]], kept["stages"])
 
 
 def print_table(kind: str, nights: dict[str, list[Played]]) -> None:
@@ -171,10 +172,8 @@ def print_table(kind: str, nights: dict[str, list[Played]]) -> None:
     for phase in names:
         line = f"{phase:28}"
         for name, some in nights.items():
-            medians = [
-                float(np.median([sum(found[at] for found in one.phases if found[0] == phase) for one in some]))
-                for at in (1, 2)
-            ]
+            spent = [[found[1:] for found in one.phases if found[0] == phase] for one in some]
+            medians = np.median([np.sum([(0.0, 0.0), *one], axis=0) for one in spent], axis=0).tolist()
             totals[name] = [total + one for total, one in zip(totals[name], medians, strict=True)]
             line += "".join(f"{value:12.1f}" for value in medians)
         print(line)

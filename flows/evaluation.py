@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger
@@ -21,13 +23,14 @@ from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
 from storage.layout import folder_day, images_prefix, seal_partition, seals_prefix
 from storage.records import Partition
-from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
-from tasks.evaluation.measure_aupimo import measure_aupimo
+from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
 from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 
 TASKS_PER_FLOW_RUN = 450
 """as in inspection: past this, another flow run takes the next partitions"""
 _LONGEST_FOLDER = 80
+_LOOKERS = 8
+"""threads: what is looked at is small, so a store's time to answer is most of it"""
 
 T = TypeVar("T")
 
@@ -234,14 +237,13 @@ def _evaluate(
     names = sorted({one.category for one in partitions})
     days = {one.run_date for one in partitions}
     with dask_cluster(settings, most_workers=len(labelled)) as scheduler:
-        counted, aupimo, failed = _count(settings.store, scheduler, labelled, first, last)
+        counted, failed = _count(settings.store, scheduler, labelled, first, last)
         failed += unread.items()
         contents = EvaluationContents(
             first_day=first,
             last_day=last,
             folder="" if whole_plant else _folder(names),
             partitions=tuple(counted),
-            aupimo=aupimo,
             unlabelled=tuple(name for name in names if name not in {*unread, *(one.category for one in labelled)}),
             failed=tuple(failed),
             missing_days=tuple(day for day in _every_day(first, last) if day not in days),
@@ -269,23 +271,33 @@ def _evaluate(
 
 def _count(
     store: str, scheduler: str, partitions: Sequence[Partition], first: date, last: date
-) -> tuple[list[EvaluatedPartition], dict[str, str], list[tuple[str, str]]]:
-    """(what was counted, keys of AUPIMO by keys of rows, what failed), in as many flow runs as it takes."""
+) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
+    """(what was counted, what failed), in as many flow runs as it takes."""
     runner = dask_runner(scheduler)
-    counted: list[EvaluatedPartition] = []
+    counted = unchanged_partitions(open_store(store, read_only=True), partitions, first, last)
+    known = {one.partition for one in counted}
     failed: list[tuple[str, str]] = []
-    aupimo: dict[str, str] = {}
-    for group in _groups(partitions):
+    for group in _groups([one for one in partitions if one not in known]):
         found, problems = evaluate_partitions.with_options(task_runner=runner)(store, group, first, last)
         counted += found
         failed += problems
-    masked = [one for one in counted if one.masked_defects]
-    for some in _groups(masked):
-        pixels = {one.images: _pixels_of_model(one, counted) for one in some}
-        keys, problems = measure_aupimos.with_options(task_runner=runner)(store, some, pixels, first, last)
-        aupimo |= keys
-        failed += problems
-    return counted, aupimo, failed
+    return counted, failed
+
+
+def unchanged_partitions(
+    store: Store, partitions: Sequence[Partition], first: date, last: date
+) -> list[EvaluatedPartition]:
+    """What an evaluation of the same days has counted and would count again to the same bytes."""
+
+    def look(one: Partition) -> EvaluatedPartition | None:
+        try:
+            return unchanged_partition(store, one, first, last, held(one.category))
+        except StorageError:  # whoever counts it says what is wrong, or tries again
+            return None
+
+    held = cache(lambda category: labels.read_labels(store, category))
+    with ThreadPoolExecutor(_LOOKERS) as pool:
+        return [one for one in pool.map(look, partitions) if one]
 
 
 def _window(parameters: Mapping[str, Any]) -> str:
@@ -297,13 +309,6 @@ def _groups(items: Sequence[T]) -> Iterator[list[T]]:
         yield list(items[start : start + TASKS_PER_FLOW_RUN])
 
 
-def _pixels_of_model(one: EvaluatedPartition, counted: Sequence[EvaluatedPartition]) -> list[str]:
-    def model(other: EvaluatedPartition) -> tuple[str, str]:
-        return other.partition.category, other.partition.model_version
-
-    return [other.pixels for other in counted if model(other) == model(one)]
-
-
 @flow(name="evaluate-partitions", flow_run_name=named("count", _window), validate_parameters=False)
 def evaluate_partitions(
     store: str, partitions: list[Partition], first: date, last: date
@@ -311,21 +316,6 @@ def evaluate_partitions(
     """Count each partition on Dask: (what was counted, what failed and why)."""
     found, problems = settle({_name(one): evaluate_partition.submit(store, one, first, last) for one in partitions})
     return list(found.values()), _told(problems)
-
-
-@flow(name="measure-aupimos", flow_run_name=named("measure AUPIMO", _window), validate_parameters=False)
-def measure_aupimos(
-    store: str, partitions: list[EvaluatedPartition], pixels: dict[str, list[str]], first: date, last: date
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The second pass: (key of AUPIMO by key of rows, what failed and why)."""
-    rows = {_name(one.partition): one.images for one in partitions}
-    found, problems = settle(
-        {
-            _name(one.partition): measure_aupimo.submit(store, one, pixels[one.images], first, last)
-            for one in partitions
-        }
-    )
-    return {rows[name]: key for name, key in found.items()}, _told(problems)
 
 
 def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:

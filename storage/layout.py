@@ -367,6 +367,11 @@ def day_maps_prefix(category: str, run_date: date) -> str:
     return f"{MAPS}/{check_segment(category, 'category')}/{run_date.isoformat()}/"
 
 
+def version_maps_prefix(category: str, run_date: date, model_version: str) -> str:
+    """Where the maps of one model version lie."""
+    return f"{day_maps_prefix(category, run_date)}{check_segment(model_version, 'model version')}/"
+
+
 def settled_key(category: str, run_date: date) -> str:
     """Where it is remembered which objects of other etags hold the bytes that were scored."""
     return f"{SETTLED}/run_date={run_date.isoformat()}/category={check_segment(category, 'category')}.parquet"

@@ -1,9 +1,15 @@
 """Which software made a result: kept in model cards and reports."""
 
+import hashlib
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = ("rd-inspect", "torch", "torchvision", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
+_OURS = ("rd_core", "reports", "storage", "tasks")
+"""beside each other; what lies in the others changes no figure"""
+_SOURCES = (".py", ".html", ".css")
 
 
 def software() -> dict[str, str]:
@@ -15,3 +21,15 @@ def software() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed as a package"
     return found
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 (hex) of the code that makes figures and reports, and of the versions of what it stands on."""
+    found = hashlib.sha256(repr(sorted(software().items())).encode())
+    root = Path(__file__).resolve().parents[1]
+    for package in _OURS:
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in _SOURCES:
+                found.update(f"\n{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()

@@ -64,7 +64,11 @@ class Aupimo:
         """
         return np.array(
             [
-                self.area[bins(truth.values[truth.defects])].mean() if isinstance(truth, DefectiveMap) else np.nan
+                self.of_defects(bins(truth.values[truth.defects])) if isinstance(truth, DefectiveMap) else np.nan
                 for truth in pixel_truths(maps, masks, is_anomalous)
             ]
         )
+
+    def of_defects(self, defects: NDArray[np.uint16]) -> float:
+        """The score of the image whose defect pixels have these bins (see float16_bins), one or more."""
+        return float(self.area[defects].mean())

@@ -7,23 +7,37 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.errors import ConfigError
 from rd_core.holdout import parts_of
+from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from storage import labels, models, seals
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
-from storage.layout import evaluation_partition_prefix, images_prefix
+from storage.layout import (
+    card_key,
+    evaluation_partition_prefix,
+    images_prefix,
+    scores_prefix,
+    seal_key,
+    version_maps_prefix,
+)
 from storage.records import Partition
 from storage.rows_in_force import rows_in_force
 from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
-from tasks.evaluation.tables import IMAGES, PixelCounts, write_pixels, write_rows
+from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.kept_result import bytes_there, digest_of, keep, kept, listed, stated
+
+_KEPT = "inputs.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,8 @@ class EvaluatedPartition:
     """key of the rows of labelled images (evaluation_tables.IMAGES)"""
     pixels: str
     """key of the pixel counts"""
+    defects: str
+    """key of the masked defects' pixels"""
     judged: int
     """images with a score and an evaluation label"""
     masked_defects: int
@@ -63,32 +79,75 @@ def evaluate_partition(store_uri: str, partition: Partition, first_day: date, la
     """Count one partition and write the counts below the evaluation of `first_day` to `last_day`.
 
     Of an image that was scored twice the latest sealed row counts. Repeating it gives the same bytes under the same
-    names. Raises KeyNotFound when the partition is not sealed.
+    names, and `unchanged_partition` finds them as long as nothing they are made from changes. Raises KeyNotFound when
+    the partition is not sealed.
     """
     store = open_store(store_uri)
+    held = labels.read_labels(store, partition.category)
+    inputs = _inputs(store, partition, held)
     prefix = evaluation_partition_prefix(
         first_day, last_day, partition.category, partition.run_date, partition.model_version
     )
     card = _card(store, partition)
-    rows, receipt = _labelled_rows(store, partition, card)
+    rows, receipt = _labelled_rows(store, partition, card, held)
     judged = [row for row in rows if row["status"] == "ok"]
-    pixels, verdicts = _count(store, judged, of_maximum=card.get("model", {}).get("score", "max") == "max")
+    pixels, verdicts, defects = _count(store, judged, of_maximum=card.get("model", {}).get("score", "max") == "max")
     for row in judged:
         row["pixels"], row["problem"] = verdicts[row["image_key"]]
-    write_rows(store, f"{prefix}images.parquet", rows, IMAGES)
-    write_pixels(store, f"{prefix}pixels.npz", pixels)
+    counted = replace(
+        receipt,
+        images=f"{prefix}images.parquet",
+        pixels=f"{prefix}pixels.npz",
+        defects=f"{prefix}defects.parquet",
+        judged=len(judged),
+        masked_defects=pixels.tables.anomalous_images,
+    )
+    files = {
+        counted.images: write_rows(store, counted.images, rows, IMAGES),
+        counted.pixels: write_pixels(store, counted.pixels, pixels),
+        counted.defects: write_defects(store, counted.defects, defects),
+    }
+    keep(store, f"{prefix}{_KEPT}", inputs, counted, files)
     problems = sum(row["pixels"] == "left out" for row in judged)
     get_run_logger().info(
         "partition evaluated category=%s day=%s model=%s judged=%d masked=%d left_out=%d",
         partition.category, partition.run_date, partition.model_version,
         len(judged), pixels.tables.anomalous_images, problems,
     )  # fmt: skip
-    return replace(
-        receipt,
-        images=f"{prefix}images.parquet",
-        pixels=f"{prefix}pixels.npz",
-        judged=len(judged),
-        masked_defects=pixels.tables.anomalous_images,
+    return counted
+
+
+def unchanged_partition(
+    store: Store, partition: Partition, first_day: date, last_day: date, held: pa.Table
+) -> EvaluatedPartition | None:
+    """What `evaluate_partition` counted, if it would count the same again; `held` are the category's labels, as
+    `read_labels` gives them."""
+    prefix = evaluation_partition_prefix(
+        first_day, last_day, partition.category, partition.run_date, partition.model_version
+    )
+    key = f"{prefix}{_KEPT}"
+    if store.info(key) is None:
+        return None
+    found = kept(store, key, _inputs(store, partition, held))
+    return found and EvaluatedPartition(**{**found, "partition": partition, "notes": tuple(found["notes"])})
+
+
+def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
+    """A digest of all that the counts are made from: what is sealed, the parts and maps as they lie there, the model
+    card, and the day's labels with their masks."""
+    category, day, version = partition.category, partition.run_date, partition.model_version
+    prefix = images_prefix(category, day)
+    said = [row for row in held.to_pylist() if row["image_key"].startswith(prefix)]
+    return digest_of(
+        [
+            partition,
+            bytes_there(store, seal_key(category, day, version)),
+            bytes_there(store, card_key(category, version)),
+            listed(store, scores_prefix(category, day, version)),
+            listed(store, version_maps_prefix(category, day, version)),
+            said,
+            stated(store, (row["mask_key"] for row in said if row["mask_key"])),
+        ]
     )
 
 
@@ -101,17 +160,13 @@ def _card(store: Store, partition: Partition) -> dict[str, Any]:
 
 
 def _labelled_rows(
-    store: Store, partition: Partition, card: dict[str, Any]
+    store: Store, partition: Partition, card: dict[str, Any], held: pa.Table
 ) -> tuple[list[dict[str, Any]], EvaluatedPartition]:
     """(rows of IMAGES of what is labelled for evaluation, how many images each other case has)."""
     scored = _latest_rows(store, partition)
     parts, notes = _parts(list(scored), card, partition.run_date)
     prefix = images_prefix(partition.category, partition.run_date)
-    known = {
-        label["image_key"]: label
-        for label in labels.read_labels(store, partition.category).to_pylist()
-        if label["image_key"].startswith(prefix)
-    }
+    known = {label["image_key"]: label for label in held.to_pylist() if label["image_key"].startswith(prefix)}
     data = card.get("data", {})
     trained = {key for name in ("train", "early_stop", "calibration") for key in data.get(name, ())}
     case_of = {key: _case(row, known.get(key), trained) for key, row in scored.items()}
@@ -122,7 +177,15 @@ def _labelled_rows(
     missing = [key for key, label in known.items() if label["purpose"] == "evaluation" and key not in scored]
     counts = {name: cases[name] for name in ("unlabelled", "for_training", "trained_on", "unreadable")}
     receipt = EvaluatedPartition(
-        partition, "", "", judged=cases["judged"], masked_defects=0, **counts, not_scored=len(missing), notes=notes
+        partition,
+        "",
+        "",
+        "",
+        judged=cases["judged"],
+        masked_defects=0,
+        **counts,
+        not_scored=len(missing),
+        notes=notes,
     )
     return sorted(rows, key=lambda row: str(row["image_key"])), receipt
 
@@ -173,9 +236,11 @@ def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, 
 
 def _count(
     store: Store, judged: list[dict[str, Any]], *, of_maximum: bool
-) -> tuple[PixelCounts, dict[str, tuple[str, str | None]]]:
-    """(pixel counts, (counted | no mask | left out, why) of each image). One pass over maps and masks."""
+) -> tuple[PixelCounts, dict[str, tuple[str, str | None]], dict[str, NDArray[np.uint16]]]:
+    """(pixel counts, (counted | no mask | left out, why) of each image, bins of masked defects' pixels). One pass
+    over maps and masks."""
     tables, recall = PixelTables.empty(), None
+    defects: dict[str, NDArray[np.uint16]] = {}
     verdicts: dict[str, tuple[str, str | None]] = {}
     threshold = judged[-1]["threshold"] if judged else 0.0
     for chunk in labelled_pixels(store, judged):
@@ -187,8 +252,13 @@ def _count(
         tables += PixelTables.of(maps, masks, anomalous)
         found = RegionRecall.of(maps, masks, anomalous, threshold)
         recall = found if recall is None else recall + found
+        defects |= {
+            one.row["image_key"]: bins(one.values[one.mask])
+            for one in usable
+            if one.values is not None and one.mask is not None and one.row["label"] == "anomalous"
+        }
     # The sum of a map is no value that one of its pixels could be compared with.
-    return PixelCounts(tables, recall if of_maximum else None), verdicts
+    return PixelCounts(tables, recall if of_maximum else None), verdicts, defects
 
 
 def _verdict(one: LabelledPixels) -> tuple[str, str | None]:

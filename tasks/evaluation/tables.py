@@ -1,17 +1,20 @@
 """What an evaluation keeps of one partition: a row for each labelled image, and tables of its pixels."""
 
 import io
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from storage import parquet
 from storage.errors import CorruptObject
 from storage.filesystem import Store
+from storage.images import content_digest
 from storage.scores import SCHEMA
 
 IMAGES = pa.schema(
@@ -42,6 +45,8 @@ IMAGES = pa.schema(
     ]
 )
 AUPIMO = pa.schema([("image_key", pa.string()), ("aupimo", pa.float64())])
+DEFECTS = pa.schema([("image_key", pa.string()), ("bins", pa.list_(pa.uint16()))])
+"""of each masked defect its pixels' bins (rd_core.metrics.float16_bins): maps and masks are read once"""
 _RECALL = ("recall_setting", "recall_edges", "recall_found", "recall_total")
 
 
@@ -54,9 +59,9 @@ class PixelCounts:
     """at the threshold of the images' scores; None where that is no threshold of pixels"""
 
 
-def write_rows(store: Store, key: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
-    """Rows with the schema's columns as one Parquet file; the same rows give the same bytes."""
-    store.write(key, parquet.to_bytes(pa.Table.from_pylist(rows, schema=schema)))
+def write_rows(store: Store, key: str, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
+    """Rows with the schema's columns as one Parquet file; the same rows give the same bytes. Their SHA-256 (hex)."""
+    return _written(store, key, parquet.to_bytes(pa.Table.from_pylist(rows, schema=schema)))
 
 
 def read_rows(store: Store, key: str) -> list[dict[str, Any]]:
@@ -65,8 +70,23 @@ def read_rows(store: Store, key: str) -> list[dict[str, Any]]:
     return rows
 
 
-def write_pixels(store: Store, key: str, pixels: PixelCounts) -> None:
-    """The counts as one npz file, some 100 KB for maps of one model; the same counts give the same bytes."""
+def write_defects(store: Store, key: str, bins: Mapping[str, NDArray[np.uint16]]) -> str:
+    """The bins of each image's defect pixels, by its key, as Parquet of DEFECTS; its SHA-256 (hex)."""
+    names = sorted(bins)
+    table = pa.table([names, [bins[name] for name in names]], schema=DEFECTS)
+    return _written(store, key, parquet.to_bytes(table))
+
+
+def read_defects(store: Store, key: str) -> Iterator[tuple[str, NDArray[np.uint16]]]:
+    """What `write_defects` wrote, in the order of the keys. KeyNotFound, CorruptObject."""
+    table = parquet.from_bytes(store.read(key), store.address(key))
+    for name, bins in zip(table["image_key"], table["bins"], strict=True):
+        yield name.as_py(), bins.values.to_numpy()
+
+
+def write_pixels(store: Store, key: str, pixels: PixelCounts) -> str:
+    """The counts as one npz file, some 100 KB for maps of one model; the same counts give the same bytes. Their
+    SHA-256 (hex)."""
     arrays: dict[str, Any] = dict(pixels.tables.to_arrays())
     if pixels.recall is not None:
         setting = np.array([pixels.recall.threshold, pixels.recall.share])
@@ -74,7 +94,7 @@ def write_pixels(store: Store, key: str, pixels: PixelCounts) -> None:
         arrays |= {name: np.asarray(value) for name, value in zip(_RECALL, values, strict=True)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    store.write(key, buffer.getvalue())
+    return _written(store, key, buffer.getvalue())
 
 
 def read_pixels(store: Store, key: str) -> PixelCounts:
@@ -88,6 +108,11 @@ def read_pixels(store: Store, key: str) -> PixelCounts:
             f"{store.address(key)} holds no pixel counts ({e}), so its images would be lost from the figures. "
             "Evaluate these days again."
         ) from e
+
+
+def _written(store: Store, key: str, data: bytes) -> str:
+    store.write(key, data)
+    return content_digest(data)
 
 
 def _recall(arrays: dict[str, Any]) -> RegionRecall | None:

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import reduce
 from operator import add
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
 from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.markdown import render_evaluation_markdown
@@ -26,7 +28,7 @@ from storage.layout import evaluation_prefix
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
 from tasks.evaluation.gallery import pick
-from tasks.evaluation.tables import read_pixels, read_rows
+from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.published_reports import EVALUATION, publish_report
 from tasks.scored_picture import scored_image
@@ -62,8 +64,6 @@ class EvaluationContents:
     folder: str
     """below the evaluation's prefix, "" or ending in "/": set where only some categories were asked for"""
     partitions: tuple[EvaluatedPartition, ...]
-    aupimo: dict[str, str] = field(default_factory=dict)
-    """key of the rows of a partition -> key of its AUPIMO"""
     unlabelled: tuple[str, ...] = ()
     """inspected categories without an evaluation label in these days"""
     failed: tuple[tuple[str, str], ...] = ()
@@ -112,7 +112,7 @@ def write_evaluation_report(
         by_model[one.partition.category, one.partition.model_version].append(one)
     most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
     evaluated = [
-        _category(store, images, by_model[name], contents.aupimo, most)
+        _category(store, images, by_model[name], most)
         for name in sorted(by_model)
         if any(one.judged + one.unreadable + one.not_scored + one.trained_on for one in by_model[name])
     ]
@@ -134,23 +134,19 @@ def write_evaluation_report(
     return _write(store, contents, report)
 
 
-def _category(
-    store: Store, images: Store, partitions: Sequence[EvaluatedPartition], aupimo: dict[str, str], most: int
-) -> EvaluatedCategory:
+def _category(store: Store, images: Store, partitions: Sequence[EvaluatedPartition], most: int) -> EvaluatedCategory:
     partition = partitions[0].partition
     pixels = [read_pixels(store, one.pixels) for one in partitions]
     rows = [row for one in partitions for row in read_rows(store, one.images)]
-    found = [
-        row["aupimo"] for one in partitions if one.images in aupimo for row in read_rows(store, aupimo[one.images])
-    ]
+    tables = reduce(add, (one.tables for one in pixels), PixelTables.empty())
     gathered = Gathered(
         category=partition.category,
         model_version=partition.model_version,
         partitions=tuple(partitions),
         rows=tuple(rows),
-        tables=reduce(add, (one.tables for one in pixels), PixelTables.empty()),
+        tables=tables,
         recalls=tuple(one.recall for one in pixels if one.recall is not None),
-        aupimo=np.array(found, np.float64),
+        aupimo=_aupimo(store, partitions, tables),
         card=_card(store, partition.category, partition.model_version),
     )
     misses, alarms, borderline = (
@@ -158,6 +154,21 @@ def _category(
         for chosen in pick(gathered.judged, most)
     )
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
+
+
+def _aupimo(store: Store, partitions: Sequence[EvaluatedPartition], tables: PixelTables) -> NDArray[np.float64]:
+    """AUPIMO of each masked defect [k], which is also written beside its partition's counts: the false-positive rate
+    that all share is that of the normal images of all days, so it comes after all counts."""
+    shared, found = Aupimo.of(tables), []
+    for one in partitions:
+        if one.masked_defects:
+            rows = [
+                {"image_key": name, "aupimo": shared.of_defects(bins)}
+                for name, bins in read_defects(store, one.defects)
+            ]
+            write_rows(store, one.defects.replace("defects.parquet", "aupimo.parquet"), rows, AUPIMO)
+            found += [row["aupimo"] for row in rows]
+    return np.array(found, np.float64)
 
 
 def _card(store: Store, category: str, version: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from storage.layout import image_key, mask_key
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.labelled_pixels import IMAGES_AT_ONCE
-from tasks.evaluation.measure_aupimo import measure_aupimo
 from tasks.evaluation.tables import read_pixels, read_rows
+from tasks.evaluation.write_evaluation_report import EvaluationContents, write_evaluation_report
 from tests.factories import DAY, NOW
 from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
 
@@ -241,7 +241,9 @@ def test_aupimo_takes_the_normal_images_of_all_days(store: Store) -> None:
     days = [DAY, DAY + timedelta(days=1)]
     nights = {day: night(seed) for seed, day in enumerate(days)}
     found = [evaluated(store, put_night(store, "cloth", shots, day)) for day, shots in nights.items()]
-    key = measure_aupimo.fn(store.uri, found[0], [one.pixels for one in found], DAY, DAY)
+    contents = EvaluationContents(DAY, days[-1], "", tuple(found))
+    write_evaluation_report.fn(store.uri, store.uri, contents, run_id="run", evaluated_at=NOW)
+    key = found[0].images.replace("images", "aupimo")
     every = [shot for shots in nights.values() for shot in shots]
     mine = [shot for shot in nights[DAY] if shot.label == "anomalous"]
     normals = [shot for shot in every if shot.label == "normal"]

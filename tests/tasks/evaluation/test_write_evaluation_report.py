@@ -19,10 +19,9 @@ from storage import parquet
 from storage.filesystem import Store, open_store
 from storage.records import Partition
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
-from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
+from tasks.evaluation.evaluate_partition import evaluate_partition
 from tasks.evaluation.figures import mark_latest
 from tasks.evaluation.gallery import pick
-from tasks.evaluation.measure_aupimo import measure_aupimo
 from tasks.evaluation.tables import read_rows
 from tasks.evaluation.write_evaluation_report import (
     FIGURES,
@@ -61,18 +60,8 @@ def written(plant: Store) -> WrittenEvaluation:
 
 def write(store: Store, partitions: Sequence[Partition], **more: object) -> WrittenEvaluation:
     counted = [evaluate_partition.fn(store.uri, one, DAY, NEXT) for one in partitions]
-    aupimo = {
-        one.images: measure_aupimo.fn(store.uri, one, pixels_of(one, counted), DAY, NEXT)
-        for one in counted
-        if one.masked_defects
-    }
-    contents = EvaluationContents(DAY, NEXT, "", tuple(counted), aupimo, **more)
+    contents = EvaluationContents(DAY, NEXT, "", tuple(counted), **more)
     return write_evaluation_report.fn(store.uri, store.uri, contents, run_id="run-1", evaluated_at=NOW)
-
-
-def pixels_of(one: EvaluatedPartition, counted: Sequence[EvaluatedPartition]) -> list[str]:
-    name = (one.partition.category, one.partition.model_version)
-    return [other.pixels for other in counted if (other.partition.category, other.partition.model_version) == name]
 
 
 def figures(written: WrittenEvaluation, category: str) -> dict[str, Measure]:
