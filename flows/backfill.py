@@ -1,34 +1,31 @@
 """A backfill: past days that are missing, partly scored or were interrupted, scored by the model in force now."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
-from distributed import Client, Worker, WorkerPlugin
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner
 
 from flows.artifacts import leave_table
-from flows.dask_cluster import dask_cluster, dask_runner
 from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.inspection import flow_run_groups, plan_partitions
 from flows.mending import Mended, mend_partitions
 from flows.metrics import backfill_metrics
 from flows.metrics_files import write_metrics
+from flows.night_size import seconds_to_score
 from flows.partition_scoring import score_partitions
-from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
 from flows.run_names import given_window, named
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from flows.tables.grid import grid_rows
+from flows.workplace import ALWAYS, workplace
 from storage.filesystem import open_store
 from storage.grid import Cell, Grid, read_grid
 from storage.records import Partition
@@ -38,8 +35,6 @@ PRIORITY = -1_000_000
 """below that of any night on the same cluster, whose batches overtake: theirs is minus their number, or more"""
 AT_ONCE = 2
 """days in flight: while one waits for its last batches and its seal, the next one fills the workers"""
-_NICENESS = 10
-"""of the workers of an embedded cluster: where a night has a cluster of its own, the system's scheduler decides"""
 
 
 @dataclass(frozen=True)
@@ -128,12 +123,16 @@ def backfill(
         return _ended(settings, pinned, before, before, "dry run", 0, Mended(), problems)
     if not before.undone and not mend:
         return _ended(settings, pinned, before, before, "nothing to do", 0, Mended(), problems)
-    with dask_cluster(settings) as scheduler, _behind_others(settings, scheduler):
-        runner = dask_runner(scheduler)
-        mended = _mend(settings, before, runner) if mend else Mended()
-        days = _days(before, pinned, oldest_first=oldest_first)
-        with progress_bars(scheduler, "inspect", _images_to_do(days)):
-            scored, unscored = _score_days(settings, days, pinned, runner, max(1, at_once))
+    days = _days(before, pinned, oldest_first=oldest_first)
+    with workplace(settings) as place:
+        runner = place.runner(ALWAYS if mend else _seconds(days, pinned), in_turn=True)
+        if place.scheduler and not settings.plant.dask_address:
+            from flows.courtesy import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
+
+            let_others_go_first(place.scheduler)
+        with place.bars("inspect", _images_to_do(days)):
+            mended = _mend(settings, before, runner) if mend else Mended()
+            scored, unscored = _score_days(settings, days, pinned, runner, max(1, at_once) if place.scheduler else 1)
     after = _grid(settings, window, chosen, pinned)
     return _ended(settings, pinned, before, after, "completed", scored, mended, problems + unscored)
 
@@ -171,6 +170,12 @@ def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) 
         if cell.category in pinned:
             days.setdefault(cell.run_date, []).append(cell)
     return days
+
+
+def _seconds(days: Mapping[date, Sequence[Cell]], pinned: Mapping[str, PinnedModel]) -> float:
+    """Of one core, to score them."""
+    cells = ((cell.to_do, pinned[cell.category]) for cells in days.values() for cell in cells)
+    return sum(seconds_to_score(images, model.height, model.width) for images, model in cells)
 
 
 def _images_to_do(days: Mapping[date, Sequence[Cell]]) -> dict[str, int | None]:
@@ -228,24 +233,6 @@ def _score_day(
 def _mend(settings: Settings, grid: Grid, runner: TaskRunner[Any]) -> Mended:
     partitions = [Partition(cell.category, cell.run_date, cell.version) for cell in grid.cells if cell.version]
     return mend_partitions.with_options(task_runner=runner)(settings, partitions, PRIORITY)
-
-
-class _Courtesy(WorkerPlugin):
-    """Lets the processes of others go first; a worker that is started again has it too."""
-
-    name = "rd-inspect-courtesy"
-
-    def setup(self, worker: Worker) -> None:  # noqa: ARG002  # Dask calls WorkerPlugin.setup with worker as a keyword
-        os.nice(_NICENESS)
-
-
-@contextlib.contextmanager
-def _behind_others(settings: Settings, scheduler: str) -> Iterator[None]:
-    """On a cluster that is shared, the batches' priority does it, and its workers are not ours to slow down."""
-    if not settings.plant.dask_address:
-        with Client(scheduler, set_as_default=False) as client:
-            client.register_plugin(_Courtesy())
-    yield
 
 
 def _ended(

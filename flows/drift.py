@@ -11,26 +11,29 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.artifacts import leave_report, leave_table
-from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics import drift_metrics
 from flows.metrics_files import write_metrics
+from flows.night_size import seconds_to_score
 from flows.run_failed import PartlyDone
 from flows.run_names import named, of_categories, sealed_window, window
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
+from flows.workplace import workplace
 from rd_core.drift.false_discovery import discoveries
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD
 from rd_core.errors import ConfigError
 from storage.filesystem import Store, open_store
-from storage.layout import folder_day, seal_partition, seals_prefix
+from storage.layout import folder_day, golden_scores_key, seal_partition, seals_prefix
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
-from tasks.drift.golden_set import GoldenReceipt, choose_golden_set, replay_golden_set
+from tasks.drift.golden_set import GOLDEN_IMAGES, GoldenReceipt, choose_golden_set, replay_golden_set
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
 from tasks.pin_champion import PinnedModel, pin_champion
 
 WINDOW_DAYS = 30
 EVENT = "inspection.drift"
+SECONDS_A_MODEL = 0.2
+"""of one core, to assess a month of its scores"""
 # A model's p-value can be no smaller than 1 / (resamples + 1), and must pass a limit that falls with their number.
 _RESAMPLES_A_MODEL = 40
 
@@ -100,8 +103,9 @@ def report_drift(
         return _nothing_to_do(settings, window)
     limits = _drift_settings({**settings.drift, **(options or {})}, len(models))
     jobs = [DriftJob(settings.store, *model, *window, limits) for model in models]
-    with dask_cluster(settings, most_workers=len(jobs)) as scheduler:
-        runner = dask_runner(scheduler)
+    with workplace(settings) as place:
+        seconds = len(jobs) * (SECONDS_A_MODEL + golden * _seconds_to_replay(settings))
+        runner = place.runner(seconds, tasks=len(jobs), in_turn=golden)
         replays, failed = _golden(settings, window[1], models, runner) if golden else ([], [])
         found, unassessed = assess_models.with_options(task_runner=runner)(jobs)
     problems, chosen = (*failed, *unassessed), tuple(categories or ())
@@ -155,6 +159,17 @@ def _golden(
 ) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
     categories = list(dict.fromkeys(category for category, _ in models))
     return replay_golden_sets.with_options(task_runner=runner)(settings, day, categories)
+
+
+def _seconds_to_replay(settings: Settings) -> float:
+    return seconds_to_score(GOLDEN_IMAGES, *settings.defaults.height_width)
+
+
+def all_replayed(store: Store, day: date, categories: Sequence[str] | None) -> bool:
+    """Whether the champion of each category that was inspected on `day` has replayed its golden images for it: a
+    night that is run again has nothing new to ask of them."""
+    sealed = {one for one in _sealed_models(store, day, day, None) if not categories or one[0] in categories}
+    return all(store.info(golden_scores_key(day, *one)) for one in sealed)
 
 
 def _window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:

@@ -1,5 +1,6 @@
 """The evaluation: how good the nights were, wherever somebody has labelled their images."""
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,22 +13,26 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.artifacts import leave_report, leave_table
-from flows.dask_cluster import dask_cluster, dask_runner
+from flows.night_size import WORTH_SECONDS
 from flows.run_failed import PartlyDone
 from flows.run_names import named, sealed_window, window
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.settling import in_words, settle
+from flows.workplace import Workplace, workplace
 from reports.evaluation.records import Measure
 from storage import labels
 from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
 from storage.layout import folder_day, images_prefix, seal_partition, seals_prefix
 from storage.records import Partition
+from storage.seals import read_seal
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
 from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 
 TASKS_PER_FLOW_RUN = 450
 """as in inspection: past this, another flow run takes the next partitions"""
+SECONDS_A_PIXEL = 0.02 / 256**2
+"""of one core, to evaluate an anomaly map of that many pixels"""
 _LONGEST_FOLDER = 80
 _LOOKERS = 8
 """threads: what is looked at is small, so a store's time to answer is most of it"""
@@ -236,8 +241,8 @@ def _evaluate(
 ) -> EvaluationRun:
     names = sorted({one.category for one in partitions})
     days = {one.run_date for one in partitions}
-    with dask_cluster(settings, most_workers=len(labelled)) as scheduler:
-        counted, failed = _count(settings.store, scheduler, labelled, first, last)
+    with workplace(settings) as place:
+        counted, failed = _count(settings, place, labelled, first, last)
         failed += unread.items()
         contents = EvaluationContents(
             first_day=first,
@@ -269,15 +274,30 @@ def _evaluate(
     return run
 
 
+def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
+    """Of one core, to evaluate them, as far as their seals read; no more than it takes to see that it is much."""
+    store, seconds = open_store(settings.store, read_only=True), 0.0
+    for one in partitions:
+        height, width = settings.category(one.category).height_width
+        with contextlib.suppress(StorageError):  # the partition's own task tells what it is
+            seal = read_seal(store, one)
+            seconds += SECONDS_A_PIXEL * height * width * sum(plan.images for plan in seal.plans) if seal else 0.0
+        if seconds > WORTH_SECONDS:
+            break
+    return seconds
+
+
 def _count(
-    store: str, scheduler: str, partitions: Sequence[Partition], first: date, last: date
+    settings: Settings, place: Workplace, partitions: Sequence[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
     """(what was counted, what failed), in as many flow runs as it takes."""
-    runner = dask_runner(scheduler)
+    store = settings.store
     counted = unchanged_partitions(open_store(store, read_only=True), partitions, first, last)
     known = {one.partition for one in counted}
+    changed = [one for one in partitions if one not in known]
+    runner = place.runner(_seconds(settings, changed), tasks=len(changed))
     failed: list[tuple[str, str]] = []
-    for group in _groups([one for one in partitions if one not in known]):
+    for group in _groups(changed):
         found, problems = evaluate_partitions.with_options(task_runner=runner)(store, group, first, last)
         counted += found
         failed += problems

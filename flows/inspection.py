@@ -10,18 +10,18 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.artifacts import leave_report, leave_table
-from flows.dask_cluster import dask_cluster, dask_runner
 from flows.metrics_files import write_night_metrics
 from flows.night_choice import NightChoice, NoImages, choose_night
 from flows.night_events import tell_completed, tell_empty
 from flows.night_reports import FAILED, NightReport, report_night, report_silence
+from flows.night_size import seconds_to_come, seconds_to_score
 from flows.partition_scoring import score_partitions
 from flows.preflight import known_categories, refuse_mistyped_tables
-from flows.progress import progress_bars
 from flows.run_failed import PartlyDone
 from flows.run_names import named, night_day
 from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
+from flows.workplace import Workplace, workplace
 from storage.errors import StorageError
 from storage.left_out import LeftOut
 from tasks.pin_champion import PinnedModel, pin_champion
@@ -100,11 +100,11 @@ def inspect_images(
         return _nothing_to_do(settings, day, empty)
     if choice.left_out.litter:
         get_run_logger().info("left out as litter: %s", choice.left_out.litter_in_words)
-    with dask_cluster(settings) as scheduler:
-        outcomes, left_out = _inspect(settings, day, choice, scheduler, started_at)
+    with workplace(settings) as place:
+        outcomes, left_out = _inspect(settings, day, choice, place, started_at)
         run = _report(settings, day, empty + outcomes, left_out, started_at)
         if reports:
-            run = replace(run, reports=report_night(settings, day, categories, scheduler))
+            run = replace(run, reports=report_night(settings, day, categories))
     _leave_table(settings, run)
     tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
     failed = run.outcome in (FAILED, SILENT) or any(one.state == FAILED for one in run.reports)
@@ -168,14 +168,15 @@ def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) 
 
 
 def _inspect(
-    settings: Settings, day: date, choice: NightChoice, scheduler: str, started_at: datetime
+    settings: Settings, day: date, choice: NightChoice, place: Workplace, started_at: datetime
 ) -> tuple[list[CategoryOutcome], LeftOut]:
     """(what became of each category, what was left out)"""
-    runner = dask_runner(scheduler)
-    plan = plan_partitions.with_options(task_runner=runner)
+    seconds = seconds_to_come(settings, day, choice.there)
+    plan = plan_partitions.with_options(task_runner=place.runner(seconds))
     plans, outcomes = plan(settings, day, list(choice.there), str(flow_run.id), started_at)
     totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
-    with progress_bars(scheduler, "inspect", totals):
+    runner = place.runner(seconds_of_plans(plans), in_turn=True)
+    with place.bars("inspect", totals):
         for group in flow_run_groups(plans):
             outcomes += score_partitions.with_options(task_runner=runner)(group, gpu=settings.plant.gpu_workers)
     left_out = choice.left_out
@@ -242,6 +243,12 @@ def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
     return CategoryOutcome(
         category, "no champion", message=f"No model is in force, so nothing was scored. Train one: {cure}"
     )
+
+
+def seconds_of_plans(plans: Sequence[PartitionPlan]) -> float:
+    """Of one core, to score them."""
+    todo = ((one.plan.images, one.job.model) for one in plans if one.plan)
+    return sum(seconds_to_score(images, model.height, model.width) for images, model in todo)
 
 
 def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from prefect import get_run_logger
 
-from flows.drift import last_inspected_day, report_drift
+from flows.drift import all_replayed, last_inspected_day, report_drift
 from flows.evaluation import evaluate_if_labelled
 from flows.run_failed import PartlyDone
 from flows.settings import Settings
@@ -31,15 +31,13 @@ class NightReport:
     """key of the HTML"""
 
 
-def report_night(
-    settings: Settings, day: date, categories: Sequence[str] | None, scheduler: str
-) -> tuple[NightReport, ...]:
+def report_night(settings: Settings, day: date, categories: Sequence[str] | None) -> tuple[NightReport, ...]:
     """Evaluate the night where it is labelled, assess drift up to it, write the index: each whatever becomes of the
     others. `categories`: those the run was asked for; None for the whole plant."""
     chosen = list(categories) if categories else None
     return (
-        _attempt("evaluation", lambda: _evaluation(settings, day, chosen, scheduler)),
-        _attempt("drift", lambda: _drift(settings, day, chosen, scheduler)),
+        _attempt("evaluation", lambda: _evaluation(settings, day, chosen)),
+        _attempt("drift", lambda: _drift(settings, day, chosen)),
         _attempt("index", lambda: _index(settings, day)),
     )
 
@@ -59,19 +57,21 @@ def _attempt(kind: str, work: Callable[[], NightReport]) -> NightReport:
         return NightReport(kind, FAILED, in_words(e))
 
 
-def _evaluation(settings: Settings, day: date, chosen: list[str] | None, scheduler: str) -> NightReport:
-    run = evaluate_if_labelled(settings.store, day, day, chosen, images=settings.images, dask_address=scheduler)
+def _evaluation(settings: Settings, day: date, chosen: list[str] | None) -> NightReport:
+    run = evaluate_if_labelled(settings.store, day, day, chosen, images=settings.images)
     if run is None:
         return NightReport("evaluation", NOTHING, f"no image of {day} is labelled for evaluation")
     means = ", ".join(f"{one.name} {one.value:.3f}" for one in run.means if one.value is not None)
     return NightReport("evaluation", WRITTEN, means or "no figure", run.report)
 
 
-def _drift(settings: Settings, day: date, chosen: list[str] | None, scheduler: str) -> NightReport:
-    last = last_inspected_day(open_store(settings.store, read_only=True))
+def _drift(settings: Settings, day: date, chosen: list[str] | None) -> NightReport:
+    store = open_store(settings.store, read_only=True)
+    last = last_inspected_day(store)
     if last != day:  # an old day scored later says nothing of today, and must not call for a retraining
         return NightReport("drift", NOTHING, f"drift is told for the last inspected day, {last}")
-    run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=True, dask_address=scheduler)
+    golden = not all_replayed(store, day, chosen)
+    run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=golden)
     if run.report is None:
         return NightReport("drift", NOTHING, "no complete day")
     return NightReport("drift", WRITTEN, f"verdict {run.verdict or 'none: too few images yet'}", run.report)

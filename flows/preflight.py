@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from flows.night_choice import NoImages, choose_night
+from flows.night_size import WORTH_SECONDS, seconds_to_come
 from flows.settings import (
     CategorySettings,
     PlantSettings,
@@ -59,19 +60,23 @@ def checked_night(
     *,
     images: str | None = None,
     dask_address: str | None = None,
-) -> None:
-    """Refuse a night of which nothing can come. NoImages, and the errors of `checked_settings`.
+) -> bool:
+    """Whether the night is worth a cluster. Refuse one of which nothing can come: NoImages, and the errors of
+    `checked_settings`.
 
     Without a `day`, which is a night by the clock, silence is left to the run, for that tells everybody of it.
     """
     settings = load_settings(store_uri(store), options={"images": images, "dask_address": dask_address})
     refuse_future(settings, [day])
     refuse_mistyped_tables(settings, known_categories(settings))
+    night = day or settings.yesterday(datetime.now(UTC))
     try:
-        choose_night(settings, day or settings.yesterday(datetime.now(UTC)), categories)
+        choice = choose_night(settings, night, categories)
     except NoImages as e:
         if day is not None or not (e.silent and e.other_days):
             raise
+        return False
+    return seconds_to_come(settings, night, choice.there) > WORTH_SECONDS
 
 
 def refuse_future_import(store: str, days: Sequence[date]) -> None:

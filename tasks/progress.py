@@ -1,8 +1,7 @@
 """How far the tasks are, told from the workers to whoever watches the run."""
 
+import sys
 from typing import Literal, TypedDict
-
-from distributed import get_worker
 
 TOPIC = "rd-inspect-progress"
 
@@ -20,8 +19,12 @@ class Progress(TypedDict):
 
 def tell(message: Progress) -> None:
     """Send `message` to the run's watchers. Outside a Dask worker nobody listens, and nothing happens."""
+    dask = sys.modules.get(
+        "distributed"
+    )  # a worker has it; half a second of imports that runs without one are spared
     try:
-        worker = get_worker()
+        worker = dask.get_worker() if dask else None
     except ValueError:
         return
-    worker.log_event(TOPIC, dict(message))
+    if worker:
+        worker.log_event(TOPIC, dict(message))

@@ -113,7 +113,7 @@ def backfill(
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.backfill"):
+    with plain_errors(), command_server(verbose, flow="flows.backfill"):
         from flows.backfill import backfill as backfill_days
         from flows.tables.backfill import backfill_table
 

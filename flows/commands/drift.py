@@ -49,7 +49,7 @@ def drift(
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.drift"):
+    with plain_errors(), command_server(verbose, flow="flows.drift"):
         from flows.drift import report_drift
         from flows.tables.drift import drift_table
 

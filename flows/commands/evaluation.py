@@ -43,7 +43,7 @@ def evaluate(
     """
     days = (day_of(first_day), day_of(last_day))
     check(store, category, images=images, days=days, dask_address=dask_address)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.evaluation"):
+    with plain_errors(), command_server(verbose, flow="flows.evaluation"):
         from flows.evaluation import evaluate as evaluate_days
         from flows.tables.evaluation import evaluation_table
 

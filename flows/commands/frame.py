@@ -143,20 +143,21 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def command_server(verbose: bool, dask_address: str | None = None, *, flow: str) -> Iterator[None]:
+def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterator[None]:
     """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain.
 
-    While an embedded one starts, the module of the command's `flow` is imported. Unless it uses a running Dask
-    cluster, what its workers need is imported meanwhile, too.
+    While an embedded one starts, the module of the command's `flow` is imported; and, where it will need a `cluster`
+    of its own, what the workers need, too.
     """
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     from flows.interruption import held
     from flows.prefect_server import prefect_server
-    from flows.worker_start import begin_imports
 
-    if not dask_address:
+    if cluster:
+        from flows.worker_start import begin_imports
+
         begin_imports()
     logger = logging.getLogger("prefect.flow_runs")
     with held(), prefect_server(partial(_import, flow)):

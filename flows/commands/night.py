@@ -48,8 +48,8 @@ def inspect(
     with plain_errors():
         from flows.preflight import checked_night
 
-        checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.inspection"):
+        large = checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
+    with plain_errors(), command_server(verbose, flow="flows.inspection", cluster=large and not dask_address):
         from flows.inspection import inspect_images
         from flows.tables.plant import inspection_table
 

@@ -44,7 +44,7 @@ def retrain(
     """
     options = None if steps is None else {"steps": steps}
     check(store, category, images=images, dask_address=dask_address, options=options)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.retraining"):
+    with plain_errors(), command_server(verbose, flow="flows.retraining", cluster=not dask_address):
         from flows.retraining import retrain as retrain_models
         from flows.tables.retraining import retraining_table
 

@@ -43,7 +43,7 @@ def train(
         "precision": precision,
     }  # fmt: skip
     check(store, category, images=images, dask_address=dask_address, options=options)
-    with plain_errors(), command_server(verbose, dask_address, flow="flows.training"):
+    with plain_errors(), command_server(verbose, flow="flows.training", cluster=not dask_address):
         from flows.training import train_model
 
         run = train_model(
