@@ -17,10 +17,10 @@ for own in (typer.Exit(1), typer.BadParameter("x")):  # an ending with its own c
             raise own
     except (typer.Exit, typer.BadParameter) as e:
         assert e is own
-json.dump(sorted(early | {"torch", "torchvision", "timm", "openvino"} & set(sys.modules)), sys.stdout)
+json.dump(sorted(early | {"torch", "torchvision", "timm", "openvino", "distributed"} & set(sys.modules)), sys.stdout)
 """
 
 
-def test_a_night_is_orchestrated_without_the_networks_libraries() -> None:
+def test_a_night_is_orchestrated_without_the_networks_libraries_and_a_small_one_without_a_cluster() -> None:
     found = subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, text=True)
     assert json.loads(found.stdout) == []

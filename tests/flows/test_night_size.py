@@ -1,0 +1,54 @@
+"""How much there is to score, from a glance."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from flows.night_size import WORTH_SECONDS, seconds_to_come, seconds_to_score
+from flows.settings import CategorySettings, PlantSettings, Settings
+from storage import seals
+from storage.filesystem import Store
+from storage.layout import champion_key, image_key
+from storage.records import Partition
+from tests.factories import put_model
+
+DAY = date(2026, 11, 21)
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+SIDE = 512
+AN_IMAGE = seconds_to_score(1, SIDE, SIDE)
+ENOUGH = int(WORTH_SECONDS / AN_IMAGE) + 1
+
+
+def settings(store: Store) -> Settings:
+    large = CategorySettings(image_size=SIDE)
+    return Settings(store=store.uri, plant=PlantSettings(), defaults=large, categories={})
+
+
+def put_night(store: Store, category: str, images: int) -> None:
+    put_model(store, category)
+    for number in range(images):
+        store.write(image_key(category, DAY, f"{number:03}.png"), b"unread")
+
+
+def test_images_count_by_the_pixels_that_the_networks_see(store: Store) -> None:
+    put_night(store, "tile", 3)
+    put_night(store, "cloth", 2)
+    assert seconds_to_come(settings(store), DAY, ["tile", "cloth"]) == pytest.approx(5 * AN_IMAGE)
+    assert seconds_to_score(4, 256, 256) == pytest.approx(seconds_to_score(1, 512, 512))
+
+
+def test_no_more_is_listed_than_shows_that_it_is_much(store: Store) -> None:
+    put_night(store, "tile", ENOUGH + 5)
+    assert seconds_to_come(settings(store), DAY, ["tile"]) == pytest.approx(ENOUGH * AN_IMAGE)
+    assert ENOUGH * AN_IMAGE > WORTH_SECONDS
+
+
+def test_what_is_sealed_has_no_model_or_cannot_be_read_counts_as_nothing(store: Store) -> None:
+    put_night(store, "tile", 2)
+    assert seconds_to_come(settings(store), DAY, ["tile"]) > 0
+    plan = seals.SealedPlan("m", "d", "maps", 2, 2, 0, 0, 0, (), "run", NOW)
+    seals.add_plan(store, Partition("tile", DAY, "v1"), plan)
+    store.write(image_key("cloth", DAY, "1.png"), b"unread")  # no model
+    put_night(store, "broken", 1)
+    store.write(champion_key("broken"), b"no pointer")
+    assert seconds_to_come(settings(store), DAY, ["tile", "cloth", "broken"]) == 0
