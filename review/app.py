@@ -99,7 +99,10 @@ def _failure(request: Request, error: Exception) -> Response:
 
 def _page(request: Request) -> Response:
     desk, selection = request.app.state.desk, Selection.from_address(request.query_params)
-    return _html("review.html", categories=desk.categories(), reviewer=_reviewer(request) or "", selection=selection)
+    categories = desk.categories()
+    nights = bool(desk.days(None))
+    reviewer = _reviewer(request) or ""
+    return _html("review.html", categories=categories, nights=nights, reviewer=reviewer, selection=selection)
 
 
 def _list(request: Request) -> Response:
@@ -144,6 +147,7 @@ def _audit(request: Request) -> Response:
         pages=max(1, -(-count // _TRAIL_PAGE)),
         contradictions=desk.contradictions(category),
         unread=desk.unread(category),
+        zone=desk.zone,
         reviewer=_reviewer(request) or "",
     )
 
@@ -213,6 +217,8 @@ def _thumbnail(request: Request) -> Response:
         return _words_as_picture("changed since it was scored")
     except UnreadableImage:
         return _words_as_picture("no picture")
+    except StorageError:
+        return _words_as_picture("cannot be read now")
     return Response(drawn, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
 

@@ -36,6 +36,8 @@ class Spoken:
 
     category: str
     label: Label
+    file: str | None
+    """the key of the file that says so, where no person does"""
 
 
 class Desk:
@@ -51,7 +53,7 @@ class Desk:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`zone`: by whose clock it is told when something was said."""
-        self._store, self._only, self._zone, self._clock = store, categories, zone, clock
+        self._store, self._only, self.zone, self._clock = store, categories, zone, clock
         self._sealed = SealedRows(store)
         self._ledgers: dict[str, Ledger] = {}
         self._lock = Lock()
@@ -156,9 +158,9 @@ class Desk:
 
     def trail(self, category: str | None, limit: int, offset: int) -> tuple[list[Spoken], int]:
         """Words `offset` to `offset + limit` of all, the newest first, and how many there are."""
-        every = [Spoken(one, label) for one in self._chosen(category) for label in self._ledger(one).all_words()]
-        newest = heapq.nlargest(offset + limit, every, key=lambda spoken: spoken.label.labelled_at)
-        return newest[offset:], len(every)
+        every = [(one, label) for one in self._chosen(category) for label in self._ledger(one).all_words()]
+        newest = heapq.nlargest(offset + limit, every, key=lambda spoken: spoken[1].labelled_at)
+        return [Spoken(*one, self._ledger(one[0]).file_of(one[1])) for one in newest[offset:]], len(every)
 
     def contradictions(self, category: str | None) -> list[Contradiction]:
         """Images on which people differ."""
@@ -211,7 +213,7 @@ class Desk:
         }
 
     def _in_plain_words(self, ledger: Ledger, label: Label) -> str:
-        return in_plain_words(label, file=ledger.file_of(label), now=self._clock(), zone=self._zone)
+        return in_plain_words(label, file=ledger.file_of(label), now=self._clock(), zone=self.zone)
 
 
 def _state(row: ReviewRow) -> str:

@@ -2,6 +2,7 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -28,6 +29,8 @@ MOST_NORMALS = 200
 _THUMBNAIL = 32
 """pixels a side, grey, that images are compared by"""
 _LOSSLESS_PIXELS = 512 * 512
+_THUMBNAILS_KEPT = 1000
+"""some 10 kB each"""
 _LONGEST_WEBP = 16383
 """pixels a side that the format has room for"""
 _READERS = 8
@@ -62,6 +65,7 @@ class Pictures:
         self._normals = lru_cache(maxsize=64)(self._read_normals)
         self._card = lru_cache(maxsize=64)(self._read_card)
         self._pixels = lru_cache(maxsize=16)(self._read_pixels)
+        self.thumbnail = lru_cache(maxsize=_THUMBNAILS_KEPT)(self._draw_thumbnail)
         self.nearest = lru_cache(maxsize=4096)(self._nearest)
 
     def is_unchanged(self, row: ReviewRow) -> bool:
@@ -86,17 +90,20 @@ class Pictures:
         return out.getvalue(), "image/png"
 
     def overlay(self, row: ReviewRow) -> bytes:
-        """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`."""
-        return _webp(self._drawn(row, LONGEST_SIDE))
+        """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`, and
+        StorageError if there is no map any more."""
+        return _webp(self._with_map(self._pixels(row), row))
 
-    def thumbnail(self, row: ReviewRow) -> bytes:
-        """The image with its map, small, as WebP. Errors as of `picture`."""
-        return _webp(self._drawn(row, SMALL_SIDE))
+    def _draw_thumbnail(self, row: ReviewRow) -> bytes:
+        """The image, with its map if there is one, small, as WebP. Errors as of `picture`."""
+        pixels = shrunk(self._pixels(row), SMALL_SIDE)
+        with suppress(StorageError):  # maps are let go of sooner than images
+            pixels = self._with_map(pixels, row)
+        return _webp(pixels)
 
-    def _drawn(self, row: ReviewRow, longest: int) -> NDArray[np.uint8]:
-        pixels = shrunk(self._pixels(row), longest)
+    def _with_map(self, pixels: NDArray[np.uint8], row: ReviewRow) -> NDArray[np.uint8]:
         if row.map_store is None or row.map_index is None:
-            return pixels
+            raise KeyNotFound(f"the image {row.image_key!r} has no anomaly map.")
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
         level = (self._card(row.category, row.model_version).get("pixel_threshold") or {}).get("value")
         boxes = boxes_in_shares(row.defect_boxes, row.image_height, row.image_width)

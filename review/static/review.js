@@ -11,7 +11,7 @@ const PURPOSES = {
 };
 
 /* Which list, as its address says; the image that is looked at is no part of it. */
-const list = new URLSearchParams(location.search);
+const list = new URLSearchParams(location.search), linked = list.get("key");
 list.delete("key");
 
 let items = [];      /* rows of the list, and others that one came to by a link or by undo */
@@ -194,11 +194,7 @@ function show() {
   $("forward").disabled = !item;
   showCount();
   showPurpose();
-  if (!shrinks) {
-    const address = new URLSearchParams(list);
-    if (item) address.set("key", item.key);
-    history.replaceState(null, "", `/?${address}`);
-  }
+  showAddress(item);
   if (!item) return showNothing();
   $("name").textContent = item.name;
   $("link").href = `/?key=${encodeURIComponent(item.key)}`;
@@ -209,13 +205,21 @@ function show() {
   $("kind").value = "";
   zoom.whole();
   draw($("picture"), address("/picture", item), `${item.name}`, $("picture-gap"));
+  $("map-gap").hidden = true;
   if (item.error) $("overlay").hidden = true;
-  else draw($("overlay"), address("/overlay", item), "", null);
+  else draw($("overlay"), address("/overlay", item), "", $("map-gap"));
   showNormal(item);
   for (const next of items.slice(at + 1, at + 3).filter(one => !one.error)) {
     for (const path of ["/picture", "/overlay"]) new Image().src = address(path, next);
   }
   return undefined;
+}
+
+/* So that what stands there leads back here: into the list, or to the image that was asked for. */
+function showAddress(item) {
+  const address = new URLSearchParams(list);
+  if (item && (!shrinks || item.key === linked)) address.set("key", item.key);
+  history.replaceState(null, "", String(address) ? `/?${address}` : "/");
 }
 
 function showCount() {
@@ -238,6 +242,7 @@ function showNothing() {
   $("nothing-title").textContent = items.length ? "Done" : countsDown ? "Nothing to label" : "No such images";
   $("nothing-text").textContent = items.length
     ? "You have seen the whole list. The left arrow brings one back, undo takes your last label back."
+    : "noNights" in document.body.dataset ? "No night is sealed yet: inspect a day first."
     : `This list is empty: ${$("chosen").textContent}.`;
 }
 
@@ -280,14 +285,15 @@ function showWords(item) {
 }
 
 function draw(image, source, text, gap) {
-  if (gap) gap.hidden = true;
+  gap.hidden = true;
   image.hidden = true;
   image.alt = text;
   image.onload = () => { image.hidden = false; };
   image.onerror = async () => {
-    if (!gap) return;
     gap.textContent = await get(source).then(() => "The picture cannot be drawn.", error => error.message);
+    if (image.getAttribute("src") !== source) return;
     gap.hidden = false;
+    if (!$("picture-gap").hidden) $("map-gap").hidden = true;  /* without the image nobody misses its map */
   };
   image.src = source;
 }

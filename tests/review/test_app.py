@@ -1,11 +1,13 @@
 """The web app: who comes in, what goes out, and that no label is lost."""
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from html.parser import HTMLParser
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
@@ -139,7 +141,7 @@ def test_a_wrong_address_is_told_in_words(client) -> None:
 
 
 def test_no_picture_in_a_list_looks_broken(store, desk_of, browser: Browsers) -> None:
-    found = {name: Scored(1.5, 0.01) for name in ("there.png", "gone.png", "changed.png")}
+    found = {name: Scored(1.5, 0.01) for name in ("there.png", "gone.png", "changed.png", "mapless.png")}
     keys = put_night(store, found={**found, "cut.png": Scored(0, 0, status="unreadable")})
     store.root.joinpath(keys["gone.png"]).unlink()
     store.write(keys["changed.png"], png(9))
@@ -149,6 +151,11 @@ def test_no_picture_in_a_list_looks_broken(store, desk_of, browser: Browsers) ->
     assert told.pop("there.png").headers["content-type"] == "image/webp"
     for name, word in (("gone.png", "gone since"), ("changed.png", "changed since"), ("cut.png", "no picture")):
         assert (told[name].headers["content-type"], word in told[name].text) == ("image/svg+xml", True)
+    shutil.rmtree(store.root / "maps")
+    plain = browser(desk_of(store, store)).get("/thumbnail", params={"key": keys["mapless.png"]})
+    assert (plain.status_code, plain.headers["content-type"]) == (200, "image/webp")
+    lost = client.get("/overlay", params={"key": keys["mapless.png"]})
+    assert (lost.status_code, "maps/cloth" in lost.json()["error"]) == (404, True)
     text = Page(client.get("/list?show=all&day=2026-03-02").text).text
     assert "unreadable" in text and "the file is cut off" in text
 
@@ -293,13 +300,15 @@ def test_a_store_that_fails_is_told_and_the_label_kept_at_the_next_try(
     assert len(history(store)) == 1
 
 
-def test_pages_of_the_trail(client, desk, store, keys) -> None:
+def test_pages_of_the_trail(store, keys, desk_of, browser: Browsers) -> None:
+    client = browser(desk_of(store, store, zone=ZoneInfo("Europe/Vienna")))
     made = [Label(keys["far.png"], "normal", None, "import", NOW, str(i)) for i in range(150)]
     labels.write_labels(store, "cloth", made, "many")
     append_label(store, "cloth", Label(keys["near.png"], "anomalous", None, None, NOW), reviewer="ann")
     append_label(store, "cloth", Label(keys["near.png"], "normal", None, None, NOW), reviewer="bob")
     store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n")
     text = client.get("/audit").text
+    assert "When (Europe/Vienna)" in text and NOW.astimezone(ZoneInfo("Europe/Vienna")).strftime("%d %H:%M") in text
     assert "152 labels" in text and "labels/cloth/bad.csv does not read" in text
     assert "1 image on which people differ" in text
     assert "page 2 of 2" in client.get("/audit", params={"page": "2", "category": "cloth"}).text
