@@ -22,6 +22,7 @@ from flows.commands.query import query
 from flows.commands.repair import gc, verify
 from flows.commands.retraining import retrain
 from flows.commands.review import serve_review
+from flows.commands.score import score
 from flows.commands.training import train
 from flows.commands.version import options_of_all
 from flows.commands.wrong_use import PlainlyTold
@@ -65,6 +66,7 @@ def main() -> None:
 app.command("import")(import_folder)
 app.command("train")(train)
 app.command("inspect")(inspect)
+app.command("score")(score)
 app.command("evaluate")(evaluate)
 app.command("drift")(drift)
 app.command("models")(models)

@@ -32,8 +32,10 @@ OF_TASKS = {
     "tasks.training.fit_model.NoNormals": WRONG_USE,
     "tasks.image_folder.NotAnImageFolder": WRONG_USE,
     "tasks.import_folder.ImportRefused": WRONG_USE,
+    "rd_core.errors.EngineUnavailable": RUN_FAILED,
+    "rd_core.errors.CheckpointError": RUN_FAILED,
 }
-"""exit codes of the errors of tasks"""
+"""exit codes of the errors of tasks, and of those of the core that a command meets"""
 
 
 def exit_code_of(error: Exception) -> int | None:

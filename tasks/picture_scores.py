@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,8 +15,10 @@ from rd_core.config import MICRO_BATCH
 from rd_core.defect_regions import DefectRegion, defect_regions
 from rd_core.image_statistics import ImageStatistics, image_statistics
 from rd_core.threshold import ACCEPT, triage
-from storage.errors import UnreadableImage
+from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.images import content_digest
+from storage.layout import why_key_is_unsafe
+from storage.store import Store
 
 if TYPE_CHECKING:
     from tasks.scorer import Scorer
@@ -27,6 +29,7 @@ READ_AHEAD = 2 * MICRO_BATCH
 """decoded pictures in memory at most, besides those in the forward pass"""
 
 T = TypeVar("T")
+L = TypeVar("L")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,27 @@ def not_loaded(status: str, why: str) -> LoadedPicture:
     return LoadedPicture(None, None, None, status, why)
 
 
+def read_picture(images: Store, scorer: "Scorer", key: str) -> LoadedPicture:
+    """Read and decode one picture. A fault of the store is raised, a fault of the picture becomes a status."""
+    unsafe = why_key_is_unsafe(key)
+    if unsafe:
+        return not_loaded("rejected", f"{unsafe}; it was not opened")
+    started = time.perf_counter()
+    try:
+        data = images.read(key)
+    except KeyNotFound:
+        why = "removed between listing and reading, or never a file: a link that leads nowhere, a pipe"
+        return not_loaded("unreadable", why)
+    except ObjectDenied:
+        why = "may not be read by the account that scores; change the owner or mode of the file"
+        return not_loaded("unreadable", why)
+    except InvalidKey as e:
+        return not_loaded("rejected", str(e))
+    read = time.perf_counter() - started
+    loaded = load_picture(scorer, data)
+    return replace(loaded, seconds={"read": read, **loaded.seconds})
+
+
 def load_picture(scorer: "Scorer", data: bytes) -> LoadedPicture:
     """The bytes of a file, decoded and resized; what is no picture becomes 'unreadable', with the reason."""
     started = time.perf_counter()
@@ -77,14 +101,23 @@ def load_picture(scorer: "Scorer", data: bytes) -> LoadedPicture:
     return LoadedPicture(pixels, size, digest, "ok", None, {"decode": time.perf_counter() - started}, statistics)
 
 
-def load_ahead(load: Callable[[T], LoadedPicture], items: Iterable[T]) -> Iterator[LoadedPicture]:
+def load_array(scorer: "Scorer", picture: NDArray[np.uint8]) -> LoadedPicture:
+    """uint8 (H, W, 3), RGB, resized."""
+    pixels = scorer.fitted(picture)
+    return LoadedPicture(pixels, picture.shape[:2], None, "ok", None, statistics=image_statistics(pixels))
+
+
+def load_ahead(load: Callable[[T], L], items: Iterable[T]) -> Iterator[L]:
     """`load` of each, in order, by threads that are never more than READ_AHEAD pictures ahead."""
-    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+    try:
         waiting = iter(items)
         ahead = [pool.submit(load, item) for item in islice(waiting, READ_AHEAD)]
         while ahead:
             yield ahead.pop(0).result()
             ahead.extend(pool.submit(load, item) for item in islice(waiting, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stops early, as by Ctrl-C, need not wait for what nobody wants
 
 
 def score_pictures(

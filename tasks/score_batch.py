@@ -3,7 +3,6 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,10 +14,10 @@ from prefect.logging import get_run_logger
 
 from rd_core.config import MICRO_BATCH
 from storage import anomaly_maps, manifests, scores
-from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied
+from storage.errors import CorruptObject, KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.images import content_digest
-from storage.layout import part_key, why_key_is_unsafe
+from storage.layout import part_key
 from storage.records import Batch, ObjectInfo, Receipt
 from storage.scores import ScoreRow
 from tasks.faults import ON_STORAGE_FAULT
@@ -27,8 +26,7 @@ from tasks.picture_scores import (
     ScoredPicture,
     columns_of,
     load_ahead,
-    load_picture,
-    not_loaded,
+    read_picture,
     score_pictures,
 )
 from tasks.progress import Progress, tell
@@ -106,7 +104,9 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     maps = np.full((len(infos), scorer.height, scorer.width), np.nan, dtype=np.float16)
     seconds: defaultdict[str, float] = defaultdict(float)
     scored: list[ScoredPicture] = []
-    for chunk in _chunks(load_ahead(partial(_load, images, scorer), infos), MICRO_BATCH):
+    for chunk in _chunks(
+        load_ahead(partial(read_picture, images, scorer), [info.key for info in infos]), MICRO_BATCH
+    ):
         for loaded in chunk:
             for stage, spent in loaded.seconds.items():
                 seconds[stage] += spent
@@ -133,27 +133,6 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
         anomalous=sum(bool(row.is_anomalous) for row in rows),
         seconds=dict(seconds),
     )
-
-
-def _load(images: Store, scorer: "Scorer", info: ObjectInfo) -> LoadedPicture:
-    """Read and decode one image. A fault of the store is raised, a fault of the image becomes a status."""
-    unsafe = why_key_is_unsafe(info.key)
-    if unsafe:
-        return not_loaded("rejected", f"{unsafe}; it was not opened")
-    started = time.perf_counter()
-    try:
-        data = images.read(info.key)
-    except KeyNotFound:
-        why = "removed between listing and reading, or never a file: a link that leads nowhere, a pipe"
-        return not_loaded("unreadable", why)
-    except ObjectDenied:
-        why = "may not be read by the account that scores; change the owner or mode of the file"
-        return not_loaded("unreadable", why)
-    except InvalidKey as e:
-        return not_loaded("rejected", str(e))
-    read = time.perf_counter() - started
-    loaded = load_picture(scorer, data)
-    return replace(loaded, seconds={"read": read, **loaded.seconds})
 
 
 def _row(batch: Batch, scorer: "Scorer", map_index: int, image: ObjectInfo, one: ScoredPicture) -> ScoreRow:

@@ -47,8 +47,16 @@ class Scorer:
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
-        picture = decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
-        return resize(picture, self.height, self.width), picture.shape[:2]
+        picture = self.decode(data)
+        return self.fitted(picture), picture.shape[:2]
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Bytes of an image -> uint8 (H, W, 3), of its own size. Raises UnreadableImage."""
+        return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
+
+    def fitted(self, picture: np.ndarray) -> np.ndarray:
+        """uint8 (H, W, 3) -> uint8 (height, width, 3)"""
+        return resize(picture, self.height, self.width)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float32 [B] -> float64 [B]"""

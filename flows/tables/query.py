@@ -1,6 +1,5 @@
 """What a query found: on a terminal, in a pipe, in a file."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from flows.commands.frame import say
 from flows.run_failed import RUN_FAILED
+from flows.tables.pipe import quiet_pipe
 from flows.tables.plain_table import PlainTable, print_rows, print_table
 from flows.tables.plant import opened
 from flows.tables.result_file import refuse_unusable, write_file
@@ -48,11 +48,8 @@ def query_output(store_uri: str, sql: str, output_format: str, out: Path | None 
         say(f"{written:,} rows of {len(schema)} columns: {out}")
     else:
         found = run_query(opened(store_uri), sql, unread=tell)
-        try:
+        with quiet_pipe():
             _print(found, output_format)
-            sys.stdout.flush()
-        except BrokenPipeError:  # of `| head`: whoever reads has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if any(key.startswith(layout.seals_prefix()) for key in without):
         raise typer.Exit(RUN_FAILED)
 

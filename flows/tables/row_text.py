@@ -11,7 +11,6 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from storage.errors import QueryError
-from storage.questions import DUCKDB_TYPE
 
 _ROWS_AT_ONCE = 10_000
 _NUMBERS_AS_TEXT = (b"UHUGEINT", b"BIGNUM")
@@ -27,6 +26,8 @@ def write_csv(file: TextIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 
 def write_json(file: TextIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """An object a row and line."""
+    from storage.questions import DUCKDB_TYPE  # noqa: PLC0415  # brings DuckDB, half a second; scores of files need none
+
     names = [json.dumps(name) for name in schema.names]
     numbers = [(field.metadata or {}).get(DUCKDB_TYPE) in _NUMBERS_AS_TEXT for field in schema]
     for batch in batches:

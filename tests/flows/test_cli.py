@@ -17,7 +17,7 @@ from tests.factories import DAY, png, put_images, put_model
 from tests.object_stores import SECRET_KEY, Bucket
 from tests.photo_folders import write_files
 
-COMMANDS = ("import", "train", "inspect", "models", "query", "demo")
+COMMANDS = ("import", "train", "inspect", "score", "models", "query", "demo")
 
 
 def call(*arguments: str, code: int = 0) -> str:

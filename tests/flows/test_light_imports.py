@@ -6,6 +6,8 @@ import sys
 
 CODE = """
 import json, sys
+import rd_inspect
+assert not {"torch", "prefect", "distributed", "duckdb", "pyarrow", "flows"} & set(sys.modules), sorted(sys.modules)
 import typer
 import flows.cli  # of every command, also of --help and --version
 early = {"storage.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)

@@ -1,0 +1,145 @@
+"""A model version that scores pictures."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from storage.errors import UnreadableImage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tasks.file_scores import ReadyModel
+    from tasks.picture_scores import LoadedPicture
+
+Picture = str | Path | NDArray[np.uint8]
+"""a file of this machine, or uint8 (H, W) grey or (H, W, 3) RGB in [0, 255]"""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What a model says of one picture."""
+
+    score: float
+    """raw float32, never clamped; larger is stranger"""
+    threshold: float
+    """in the unit of the score and of the map"""
+    p_value: float
+    """conformal, (0, 1]: share of held-out normal images at least as strange"""
+    is_anomalous: bool
+    """score > threshold"""
+    decision: str
+    """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
+    anomaly_map: NDArray[np.float32]
+    """float32 (H, W) of the model's size, not negative; its maximum is the score"""
+    boxes: Sequence[Mapping[str, float]] | None
+    """around defects, strangest first: top, left, height, width in pixels of the picture, and their peak; none are
+    looked for where the decision is 'accept', and None is a model that knows no pixel threshold"""
+    height: int
+    """of the picture itself, pixels"""
+    width: int
+
+    def map_of_picture(self) -> NDArray[np.float32]:
+        """The map in the picture's own size: float32 (height, width), bilinear."""
+        resized = Image.fromarray(self.anomaly_map).resize((self.width, self.height), Image.Resampling.BILINEAR)
+        return np.asarray(resized, dtype=np.float32)
+
+
+class Model:
+    """One version of a category's model, from `InspectionStore.model`. May be used by one thread at a time."""
+
+    def __init__(self, ready: "ReadyModel", card: Mapping[str, Any]) -> None:
+        self._ready = ready
+        self.category: str = ready.category
+        self.version: str = ready.version
+        self.card: Mapping[str, Any] = card
+        """the model card: data, settings, threshold, versions of software"""
+        self.threshold: float = float(ready.scorer.threshold)
+        """an image is anomalous when its score is above"""
+        self.review_band: tuple[float, float] = ready.scorer.review_band
+        """scores in between are to be looked at: the 95 % interval of the threshold"""
+        self.alpha: float = float(card["threshold"]["alpha"])
+        """the promised share of false alarms among normal images"""
+
+    def score(self, pictures: Iterable[Picture] | Picture) -> "pa.Table":
+        """A row a picture, in order: the columns of `rd-inspect score --out`, `path` NULL for arrays. Paths and
+        arrays may be mixed; what cannot be read is a row with its error.
+
+        The scores are those of a night by the same engine. ValueError for an array that is no picture.
+        """
+        import pyarrow as pa  # noqa: PLC0415  # a quarter of a second, which who only detects is spared
+
+        from rd_core.config import MICRO_BATCH  # noqa: PLC0415  # with the model
+        from tasks.file_scores import FILE_SCHEMA, file_rows  # noqa: PLC0415  # with the model
+        from tasks.picture_scores import load_ahead, score_pictures  # noqa: PLC0415  # with the model
+
+        batches = []
+        loaded = load_ahead(lambda one: (_path_of(one), self._loaded(one)), _each(pictures))
+        while chunk := list(islice(loaded, MICRO_BATCH)):
+            scored = score_pictures(self._ready.scorer, [picture for _, picture in chunk])
+            batches.append(file_rows(self._ready, [path for path, _ in chunk], scored, [None] * len(chunk)))
+        return pa.Table.from_batches(batches, schema=FILE_SCHEMA)
+
+    def detect(self, picture: Picture) -> Detection:
+        """All of one picture, with its map. UnreadableImage if it is none; ValueError for such an array."""
+        from tasks.picture_scores import columns_of, score_pictures  # noqa: PLC0415  # with the model
+
+        scorer, loaded = self._ready.scorer, self._loaded(picture)
+        if loaded.size is None:
+            raise UnreadableImage(f"{_path_of(picture)}: {loaded.error}")
+        maps = np.empty((1, scorer.height, scorer.width), np.float32)
+        (found,) = score_pictures(scorer, [loaded], maps)
+        row = columns_of(found, scorer)
+        return Detection(
+            score=row["score"],
+            threshold=row["threshold"],
+            p_value=row["p_value"],
+            is_anomalous=row["is_anomalous"],
+            decision=row["decision"],
+            anomaly_map=maps[0],
+            boxes=row["defect_boxes"],
+            height=loaded.size[0],
+            width=loaded.size[1],
+        )
+
+    def _loaded(self, picture: Picture) -> "LoadedPicture":
+        from tasks.file_scores import load_file  # noqa: PLC0415  # with the model
+        from tasks.local_pictures import picture_at, this_machine  # noqa: PLC0415  # with the model
+        from tasks.picture_scores import load_array  # noqa: PLC0415  # with the model
+
+        if isinstance(picture, np.ndarray):
+            return load_array(self._ready.scorer, _rgb(picture))
+        return load_file(this_machine(), self._ready.scorer, picture_at(os.fspath(picture)))[1]
+
+
+def _each(pictures: Iterable[Picture] | Picture) -> Iterable[Picture]:
+    """Several, or the one that was given alone."""
+    if isinstance(pictures, str | Path):
+        return [pictures]
+    if isinstance(pictures, np.ndarray):
+        return [pictures] if _is_picture(pictures) else list(pictures)
+    return pictures
+
+
+def _is_picture(array: NDArray[Any]) -> bool:
+    return array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+
+
+def _rgb(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if array.dtype != np.uint8 or not _is_picture(array) or 0 in array.shape:
+        raise ValueError(
+            f"an array of shape {array.shape} and type {array.dtype} is no picture, so it is not scored. Give uint8 "
+            "(height, width) or (height, width, 3), RGB in [0, 255]."
+        )
+    return np.ascontiguousarray(array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2))
+
+
+def _path_of(picture: Picture) -> str | None:
+    return None if isinstance(picture, np.ndarray) else os.fspath(picture)
