@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import number_format
+from reports.operator_words import state_in_words
 from reports.plain_text import shown
 from reports.run import advice
 
@@ -37,6 +38,7 @@ def _environment() -> Environment:
         alarm_share=advice.alarm_share,
         without_score=advice.without_score,
         breakable=breakable,
+        state=state_in_words,
     )
     return environment
 

@@ -190,7 +190,7 @@ def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
         )
     if model.golden:
         found.append(_golden(model.golden))
-    found.append(("Calibration", count(model.calibration_images), "held-out normal images all this is compared with"))
+    found.append(("Held-out images", count(model.calibration_images), "good ones, which all this is compared with"))
     return found
 
 

@@ -123,7 +123,7 @@ def worst_action(report: DriftReport) -> str | None:
 def headline(report: DriftReport) -> str:
     """The verdicts in a sentence or two, the gravest first."""
     if not report.categories and not report.failed:
-        return "No category has a sealed day in this window, so there is nothing to judge."
+        return "No category has a complete day in this window, so there is nothing to judge."
     parts = []
     for action in reversed(ACTIONS[1:]):
         names = [section.category for section in report.categories if section.current.action == action]
@@ -175,8 +175,8 @@ def in_words(figures: list[DriftFigure], words: FigureWords) -> str:
 def shifts_in_words(figures: list[DriftFigure]) -> str:
     """What the quantile shifts say, and what to do."""
     meaning = (
-        "How far quantiles of the scores have moved, in interquartile ranges of the calibration; the bars are what "
-        "chance and ordinary defects give."
+        "How far quantiles of the scores have moved, in interquartile ranges of held-out good images; the bars are "
+        "what chance and ordinary defects give."
     )
     outside = [figure for figure in figures if figure.outside]
     if not outside:
@@ -195,8 +195,8 @@ def discovery(model: ModelSection, tested: int) -> str:
         return ""
     among = "by itself" if tested == 1 else f"among {count(tested)} models tested at once"
     if model.stands:
-        return f"the scores' distribution differs from the calibration's, also {among}"
-    return f"no difference between the scores' distribution and the calibration's stands {among}"
+        return f"the scores' distribution differs from that of held-out good images, also {among}"
+    return f"no difference between the scores' distribution and that of held-out good images stands {among}"
 
 
 def _days_of_model(model: ModelSection) -> str:

@@ -38,7 +38,8 @@ WORDS = {
     "recall": Words(
         "Recall",
         "Share of the anomalous images that were flagged at the threshold in force.",
-        "Low: look at the misses. If the AUROC is high, accept more false alarms (a larger alpha); else train again.",
+        "Low: look at the misses. If the AUROC is high, promise more false alarms (the setting alpha) and train; "
+        "else train on more normals.",
         is_share=True,
     ),
     "false_alarm_rate": Words(
@@ -161,7 +162,7 @@ def _recall(one: EvaluatedCategory) -> str | None:
     missed = recall.n - round(recall.value * recall.n)
     start = f"{counted(missed, 'anomalous image')} of {recall.n} passed unseen."
     if auroc.value >= 0.95:
-        return f"{start} The ranking is good, so a larger alpha would find more, at the price of more false alarms."
+        return f"{start} The ranking is good, so more promised false alarms (the setting alpha) would find more."
     return f"{start} The ranking is weak too: another threshold will not do; look at the misses and train again."
 
 

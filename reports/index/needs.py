@@ -107,18 +107,24 @@ def _not_inspected(index: PlantIndex) -> Iterator[Need]:
             together[missing].append(night.day)
     for categories, days in sorted(together.items(), key=lambda pair: pair[1][-1], reverse=True):
         text = (
-            f"{_names(categories)} of {day_ranges(days)}: images but no seal, so nobody has judged these parts. "
-            f"Inspect: rd-inspect inspect --run-date {days[-1]}"
+            f"{_names(categories)} of {day_ranges(days)}: images, but not complete, so nobody has judged all of "
+            f"these parts. {_inspect(days)}"
         )
         yield Need("Missing night" if len(days) == 1 else "Missing nights", shown(text), "bad")
 
 
 def _damaged_seals(nights: Sequence[Night]) -> Iterator[Need]:
-    for night in nights:
-        names = [one.category for one in night.categories if one.state == DAMAGED]
+    together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
+    for night in reversed(nights):
+        names = tuple(one.category for one in night.categories if one.state == DAMAGED)
         if names:
-            text = f"{_names(names)} of {night.day}: it is unknown what is scored; see the files listed below."
-            yield Need("Damaged seal", shown(text), "bad")
+            together[names].append(night.day)
+    for names, days in together.items():
+        text = (
+            f"{_names(names)} of {day_ranges(days)}: what says that a night is complete cannot be read, so it is "
+            "unknown what is scored; see the files listed below."
+        )
+        yield Need("Damaged seal" if len(days) == 1 else "Damaged seals", shown(text), "bad")
 
 
 def _without_model(index: PlantIndex) -> Iterator[Need]:
@@ -144,10 +150,12 @@ def _without_score(nights: Sequence[Night]) -> Iterator[Need]:
                 lost[one.category].append((night, one))
     for category, found in sorted(lost.items()):
         night, newest = found[0]
-        more = f"; also on {day_ranges([earlier.day for earlier, _ in reversed(found[1:])])}" if found[1:] else ""
+        days = [earlier.day for earlier, _ in reversed(found)]
+        more = f"; also on {day_ranges(days[:-1])}" if days[:-1] else ""
         text = (
             f"{category}: {count(newest.unscored)} of {counted(newest.images, 'image')} of {night.day} have no "
-            f"score{more}. Nobody has judged these parts: put whole files in their place and inspect the day again."
+            f"score{more}. Nobody has judged these parts: put whole files in their place and inspect again: "
+            f"{_command(days, category)}"
         )
         yield Need("Partly unreadable", shown(text), "warn", night.reports[0] if night.reports else None)
 
@@ -162,6 +170,18 @@ def _unreadable(index: PlantIndex) -> Iterator[Need]:
     if index.unreadable:
         text = f"{counted(len(index.unreadable), 'file')} of the store could not be read; see the list below."
         yield Need("Damaged files", text, "warn")
+
+
+def _inspect(days: Sequence[date]) -> str:
+    return f"Inspect {'it' if len(days) == 1 else 'them'}: {_command(days)}"
+
+
+def _command(days: Sequence[date], category: str | None = None) -> str:
+    """What inspects these days, which rise, and no day that is complete again."""
+    only = f" --category {category}" if category else ""
+    if len(days) == 1:
+        return f"rd-inspect inspect --run-date {days[0]}{only}"
+    return f"rd-inspect backfill --from {days[0]} --to {days[-1]}{only}"
 
 
 def _names(names: Sequence[str]) -> str:

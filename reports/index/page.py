@@ -96,10 +96,10 @@ def _headline(index: PlantIndex, found: Sequence[Need]) -> str:
         first = f"Stop the line: {', '.join(stopped)}. " if stopped else ""
         return first + f"{number_format.counted(len(found), 'thing')} to do, the gravest first."
     if not index.nights:
-        return "No day is sealed yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
+        return "No day is complete yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
     if not any(one.drift for one in index.categories):
-        return "Nothing to do. Every night shown here is sealed; drift has not been assessed yet."
-    return "Nothing to do. Every night shown here is sealed, and no verdict asks for anything."
+        return "Nothing to do. Every night shown here is complete; drift has not been assessed yet."
+    return "Nothing to do. Every night shown here is complete, and no verdict asks for anything."
 
 
 def _category(index: PlantIndex, one: PlantCategory) -> _Category:

@@ -64,4 +64,4 @@ def _in_words(days: Sequence[date], shares: Sequence[float], reference: float | 
         f"{number_format.percent(shares[0])}, last {number_format.percent(shares[-1])}, highest "
         f"{number_format.percent(shares[highest])} on {days[highest].isoformat()}"
     )
-    return told + (f"; alpha {number_format.percent(reference)}." if reference is not None else ".")
+    return told + (f"; {number_format.percent(reference)} promised." if reference is not None else ".")

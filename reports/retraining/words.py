@@ -155,7 +155,7 @@ def steps(report: RetrainingReport) -> list[str]:
     counts = {group.state: group.count for group in report.groups}
     found = {
         PROMOTED: [
-            "Nothing has to be done. Drift is told against the new model's calibration from its first night on.",
+            "Nothing has to be done. From its first night on drift is told against the good images held out for it.",
             f"To go back: rd-inspect rollback --category {report.category}",
         ],
         CHAMPION_STAYS: _how_to_prove(report),

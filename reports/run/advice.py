@@ -18,20 +18,20 @@ def outcome_in_words(report: RunReport) -> str:
     lost = sum(run.unreadable + run.rejected for run in report.categories)
     silent = ", ".join(run.category for run in report.categories if run.state == "silent camera")
     return {
-        "completed": "Every image was read and scored, and every partition is sealed.",
+        "completed": "Every image was read and scored, and every category is complete.",
         "completed with rejects": (
             f"Every readable image was scored. {counted(lost, 'file')} could not be: they are listed below with "
             "their error, and nobody has judged those parts."
         ),
         "cameras silent": (
             f"Nothing came of {silent}, though their models are in force: look at the cameras and at what copies "
-            "their images. What came was scored and is sealed."
+            "their images. What came was scored and is complete."
         ),
         "failed": (
-            "At least one category was not finished, and what is not sealed must not be used. Follow the advice "
+            "At least one category was not finished, and what is not complete must not be used. Follow the advice "
             "below and start the same run again: finished batches are kept."
         ),
-        "nothing to do": "There were no new images: none for this day, or everything was sealed before.",
+        "nothing to do": "There were no new images: none for this day, or everything was complete before.",
     }.get(report.outcome, report.outcome)
 
 
@@ -74,7 +74,7 @@ def _alarms(run: CategoryRun) -> str | None:
     if not run.ok or run.alpha is None:
         return None
     expected = run.alpha * run.ok
-    chance = f"about {expected:.1f} would be expected by chance from good parts at alpha {percent(run.alpha)}"
+    chance = f"about {expected:.1f} would be expected by chance from good parts, with {percent(run.alpha)} promised"
     if run.anomalous > expected + 3 * math.sqrt(expected) + 1:
         return (
             f"{counted(run.anomalous, 'alarm')}; {chance}. Look at the images with the highest scores below: real "
@@ -94,9 +94,9 @@ def _shift(run: CategoryRun) -> str | None:
     if above < _SHIFTED_SHARE:
         return None
     return (
-        f"{percent(above)} of the images score above the median calibration normal (half would be usual), so the "
-        "whole night has moved, not single parts. Compare light and camera with the days before; if the change is to "
-        "stay, label good images of it and train again."
+        f"{percent(above)} of the images score above the median of held-out good images (half would be usual), so "
+        "the whole night has moved, not single parts. Compare light and camera with the days before; if the change "
+        "is to stay, label good images of it and train again."
     )
 
 
@@ -115,9 +115,9 @@ def _tail(run: CategoryRun) -> str | None:
         return None
     needed = math.ceil(1 / run.alpha - 1 - 1e-9)
     return (
-        f"The threshold is extrapolated: {counted(len(run.calibration_scores), 'calibration normal')} cannot show a "
+        f"The threshold is extrapolated: {counted(len(run.calibration_scores), 'held-out good image')} cannot show a "
         f"false-alarm rate of {percent(run.alpha)} directly. At least {count(needed)} are needed; label more good "
-        "images and train again, or accept a higher alpha."
+        "images and train again, or promise more false alarms (the setting alpha)."
     )
 
 

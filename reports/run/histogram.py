@@ -185,7 +185,7 @@ def _description(scores: NDArray, calibration: NDArray, threshold: float | None)
         parts.append(f"with scores from {scores.min():.4g} to {scores.max():.4g}, median {np.median(scores):.4g}")
     if len(calibration):
         parts.append(
-            f"; {number_format.counted(len(calibration), 'calibration normal')} from {calibration.min():.4g} to "
+            f"; {number_format.counted(len(calibration), 'held-out good image')} from {calibration.min():.4g} to "
             f"{calibration.max():.4g}, median {np.median(calibration):.4g}"
         )
     if threshold is not None:

@@ -3,6 +3,7 @@
 import re
 
 from reports import number_format
+from reports.operator_words import state_in_words
 from reports.plain_text import shown
 from reports.run import advice
 from reports.run.records import CategoryRun, RunReport
@@ -19,7 +20,9 @@ def render_run_markdown(report: RunReport) -> str:
         _text(advice.outcome_in_words(report)),
         _table(report),
         *(_category(run) for run in report.categories),
-        _text(f"Left out as litter, and judged by nobody: {report.litter}.") if report.litter else "",
+        _text(f"Left out, for systems and transfers leave such files behind, and judged by nobody: {report.litter}.")
+        if report.litter
+        else "",
         f"Run {_code(report.run_id)}, "
         f"{number_format.duration((report.finished_at - report.started_at).total_seconds())}, "
         f"store {_code(report.store_uri)}.",
@@ -36,7 +39,7 @@ def _table(report: RunReport) -> str:
     ]
     for run in report.categories:
         share = number_format.percent(advice.alarm_share(run))
-        cells = [_text(run.category), _text(run.state), number_format.count(run.images)]
+        cells = [_text(run.category), _text(state_in_words(run.state)), number_format.count(run.images)]
         cells += [number_format.count(run.anomalous), share, number_format.count(advice.without_score(run))]
         rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none').replace('|', '')} |")
     if len(report.categories) > 1:

@@ -149,10 +149,12 @@ def _figures(run: CategoryRun) -> Iterator[Figure]:
         )
     if run.threshold is not None:
         origin = "from a fitted tail beyond" if run.threshold_extrapolated else "from"
-        normals = number_format.counted(len(run.calibration_scores), "held-out normal image")
+        normals = number_format.counted(len(run.calibration_scores), "held-out good image")
         yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
     if run.alpha is not None:
-        yield Figure("Alpha", number_format.percent(run.alpha), "false-alarm rate the threshold was set for")
+        yield Figure(
+            "Promised false alarms", number_format.percent(run.alpha), "of good parts; the threshold was set for it"
+        )
     if run.blank:
         yield Figure("Blank", number_format.count(run.blank), "of one value throughout, such as black")
     if run.duplicates:

@@ -133,7 +133,9 @@ def test_figures_of_golden_images_threshold_and_discovery_are_told() -> None:
     assert "3 of 24" in page and "the largest change is 0.5 standard deviations, 0.01 is allowed" in page
     assert "these days alone would give 4.5: 7 alarms would be none, 1 image more" in page
     assert "also among 2 models tested at once" in page
-    assert "no difference between the scores&#39; distribution and the calibration&#39;s stands among 2" in page
+    assert (
+        "no difference between the scores&#39; distribution and that of held-out good images stands among 2" in page
+    )
 
 
 def test_unscored_images_and_silence_are_said() -> None:
@@ -143,7 +145,7 @@ def test_unscored_images_and_silence_are_said() -> None:
     assert "12 of 800 images could not be scored" in page
     assert "5 are too few." in page and "Nothing can be said of few." in page
     empty = render_drift_report(report(categories=()))
-    assert "No category has a sealed day in this window" in empty
+    assert "No category has a complete day in this window" in empty
     assert "Not assessed, by an error: x v1." in render_drift_report(report(failed=(("x v1", "card is gone"),)))
 
 

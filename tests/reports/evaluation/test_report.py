@@ -169,7 +169,7 @@ def test_what_is_not_in_the_figures_is_told(evaluation):
         ({"recall": Measure("recall", 0.5, 0.3, 0.7, 40)},
          "20 anomalous images of 40 passed unseen. The ranking is weak"),
         ({"recall": Measure("recall", 0.5, 0.3, 0.7, 40), "image_auroc": Measure("image_auroc", 0.98, n=90)},
-         "a larger alpha would find more"),
+         "more promised false alarms (the setting alpha) would find more"),
     ],
 )  # fmt: skip
 def test_advice_follows_the_figures(evaluated, change, said):

@@ -70,7 +70,7 @@ def test_a_calm_plant_needs_nobody() -> None:
 
 def test_an_empty_store_and_one_without_drift_reports_say_so() -> None:
     empty = words(render_plant_index(index(nights=(), categories=())))
-    assert "No day is sealed yet" in empty
+    assert "No day is complete yet" in empty
     assert "There is no category yet" in empty
     assert "drift has not been assessed yet" in words(render_plant_index(index(categories=(category(drift=None),))))
 
@@ -115,7 +115,9 @@ def test_a_night_that_failed_as_a_whole_is_one_thing_to_do() -> None:
     )
     first, second = (str(need) for need in needs(plant))
     assert first.startswith("Missing nights: cloth, metal of 2026-03-05 to 2026-03-07: ")
+    assert first.endswith("Inspect them: rd-inspect backfill --from 2026-03-05 --to 2026-03-07")
     assert second.startswith("Missing night: cloth of 2026-03-03: ")
+    assert second.endswith("Inspect it: rd-inspect inspect --run-date 2026-03-03")
 
 
 def test_without_a_model_missing_nights_are_no_news() -> None:
@@ -127,7 +129,17 @@ def test_files_without_a_score_are_told_a_week_long_and_once_a_category() -> Non
     before = (0, 2, UNREADABLE_DAYS - 1, UNREADABLE_DAYS)
     (found,) = needs(index(nights=tuple(night(n, row(images=105, ok=100)) for n in before)))
     assert "5 of 105 images of 2026-03-10 have no score; also on 2026-03-04, 2026-03-08." in found.text
+    assert found.text.endswith(
+        "inspect again: rd-inspect backfill --from 2026-03-04 --to 2026-03-10 --category cloth"
+    )
     assert "2026-03-03" not in found.text
+    (one,) = needs(index(nights=(night(0, row(images=105, ok=100)),)))
+    assert one.text.endswith("inspect again: rd-inspect inspect --run-date 2026-03-10 --category cloth")
+
+
+def test_nights_whose_seals_are_damaged_are_one_thing_to_look_at() -> None:
+    (found,) = needs(index(nights=tuple(night(n, row(state=DAMAGED)) for n in (0, 1, 3))))
+    assert str(found).startswith("Damaged seals: cloth of 2026-03-07, 2026-03-09 to 2026-03-10: ")
 
 
 @given(st.sets(st.dates(date(2026, 1, 1), date(2026, 2, 28)), min_size=1))
@@ -142,8 +154,8 @@ def test_ranges_name_every_day_and_no_other(days: set[date]) -> None:
 def test_the_figures_of_a_night_stand_in_its_table() -> None:
     plant = index(nights=(night(0, row(images=1250, ok=1200, anomalous=60, earlier_versions=1)), night(1)))
     text = words(render_plant_index(plant))
-    assert "2026-03-10 1\u202f250 images, 60 alarms (5\u202f%), 50 without a score 1 sealed" in text
-    assert "cloth sealed also by 1 earlier model 1\u202f250 60 5\u202f% 50" in text
+    assert "2026-03-10 1\u202f250 images, 60 alarms (5\u202f%), 50 without a score 1 complete" in text
+    assert "cloth complete also by 1 earlier model 1\u202f250 60 5\u202f% 50" in text
     found = Page(render_plant_index(plant))
     assert [one.get("open", "closed") for one in found.all("details")] == [None, "closed"]
     assert {"style": "left: 2.00%"} in found.all("b")
@@ -168,7 +180,7 @@ def test_a_category_shows_model_evaluation_and_retraining() -> None:
 
 def test_older_days_and_unknown_gaps_are_told() -> None:
     text = words(render_plant_index(index(older_days=7, images_listed=False)))
-    assert "7 sealed days older than these 1 are not shown" in text
+    assert "7 complete days older than these 1 are not shown" in text
     assert "a night that nobody inspected cannot be told" in text
     calm = words(render_plant_index(index()))
     assert "older than" not in calm
@@ -221,7 +233,10 @@ def test_a_sparkline_rises_with_its_shares_and_keeps_the_calendar() -> None:
     (reference,) = re.findall(r'<line class="threshold"[^>]* y1="([^"]+)"', drawn)
     assert float(reference) > y[2]
     assert "&lt;cloth&gt;" in drawn
-    assert "3 days from 2026-03-10: first 10\u202f%, last 5\u202f%, highest 20\u202f% on 2026-03-11; alpha" in drawn
+    assert (
+        "3 days from 2026-03-10: first 10\u202f%, last 5\u202f%, highest 20\u202f% on 2026-03-11; 2\u202f% promised"
+        in drawn
+    )
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.none() | st.floats(0.001, 0.999))

@@ -108,6 +108,6 @@ def test_readers_without_eyes_get_the_figures_in_words():
     assert svg.attrib["role"] == "img"
     assert svg.findtext("title") == 'Scores of <b>"x"'
     assert svg.findtext("desc") == (
-        "3 images of this run with scores from 0.2 to 0.9, median 0.4; 2 calibration normals from 0.1 to 0.3, "
+        "3 images of this run with scores from 0.2 to 0.9, median 0.4; 2 held-out good images from 0.1 to 0.3, "
         "median 0.2; threshold 0.5, 1 image above it."
     )

@@ -4,7 +4,7 @@ from reports.run.markdown import render_run_markdown
 def test_the_outcome_the_counts_and_the_keys_are_there(run_report):
     text = render_run_markdown(run_report())
     assert text.startswith("# Inspection of 2026-11-21: completed with rejects\n")
-    assert "| cloth | sealed | 40 | 3 | 7.9\u202f% | 2 | `v1-abc` |" in text
+    assert "| cloth | complete | 40 | 3 | 7.9\u202f% | 2 | `v1-abc` |" in text
     assert "- `images/cloth/2026-11-21/hole/003.png`: score 0.9, threshold 0.5" in text
     assert "1 min 23 s, store `s3://plant-7/inspect`" in text
 

@@ -63,7 +63,7 @@ def test_the_glance_shows_every_category_and_the_sums(run_report, category_run):
     html = render_run_report(run_report(categories=[category_run(), failed]))
     glance = words(html.partition('<table class="glance">')[2].partition("</table>")[0])
     assert glance.endswith(
-        "cloth sealed 40 3 7.9\u202f% 2 v1-abc metal failed 60 0 none 60 v1-abc All 100 3 7.9\u202f% 62"
+        "cloth complete 40 3 7.9\u202f% 2 v1-abc metal failed 60 0 none 60 v1-abc All 100 3 7.9\u202f% 62"
     )
 
 

@@ -148,7 +148,7 @@ def test_a_calm_plant_needs_nobody_and_the_same_again_is_the_same_page(plant: St
 def test_an_empty_store_has_a_page(store: Store) -> None:
     found, html = written_page(store)
     assert found.needs == ()
-    assert "No day is sealed yet" in html
+    assert "No day is complete yet" in html
 
 
 def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
@@ -162,14 +162,14 @@ def test_only_the_last_days_are_read(plant: Store) -> None:
         plant.write(key, b"not read")
     found, html = written_page(plant)
     assert len(Page(html).all("details")) == SEALED_DAYS
-    assert "3 sealed days older than these 31 are not shown" in words(html)
+    assert "3 complete days older than these 31 are not shown" in words(html)
     assert not any("Damaged" in need for need in found.needs)
 
 
 def test_a_night_sealed_by_two_models_counts_once_by_the_later_seal(plant: Store) -> None:
     seal(plant, version="v0", images=25, ok=25, anomalous=5, at=NOW + timedelta(hours=1))
     seal(plant, version="v2", images=30, ok=30, anomalous=7, at=NOW - timedelta(hours=1))
-    assert "cloth sealed also by 2 earlier models 25 5 20\u202f% 0" in words(written_page(plant)[1])
+    assert "cloth complete also by 2 earlier models 25 5 20\u202f% 0" in words(written_page(plant)[1])
 
 
 def test_plans_of_a_seal_add_up(store: Store) -> None:
@@ -178,7 +178,7 @@ def test_plans_of_a_seal_add_up(store: Store) -> None:
     kept = checked_json.from_bytes(store.read(key), key, "a seal")
     kept["plans"].append({**kept["plans"][0], "images": 10, "ok": 9, "anomalous": 3})
     store.write(key, checked_json.to_bytes(kept))
-    assert "cloth sealed 30 5 17.9\u202f% 2" in words(written_page(store)[1])
+    assert "cloth complete 30 5 17.9\u202f% 2" in words(written_page(store)[1])
 
 
 def test_nights_with_images_but_no_seal_are_missing_until_yesterday(plant: Store) -> None:
