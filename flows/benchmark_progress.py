@@ -25,6 +25,7 @@ class BenchmarkDisplay:
         self._networks = networks
         self._done = 0
         self._what = ""
+        self._shown = ""
         self._told = 0.0
         self._all: TaskID | None = bars.add_task("networks", total=networks) if bars else None
         self._one: TaskID | None = bars.add_task("", total=None) if bars else None
@@ -48,9 +49,10 @@ class BenchmarkDisplay:
         """Called at every step."""
         verb = _VERBS[progress.stage]
         if self._bars and self._one is not None:
-            self._bars.update(
-                self._one, description=f"{verb} {self._what}", completed=progress.done, total=progress.total
-            )
+            if self._shown != (shown := f"{verb} {self._what}"):  # another bar, with a clock of its own
+                self._shown = shown
+                self._bars.reset(self._one, description=shown)
+            self._bars.update(self._one, completed=progress.done, total=progress.total)
         elif time.monotonic() - self._told > LINE_EVERY:
             self._told = time.monotonic()
             loss = "" if progress.loss is None else f" loss={progress.loss:.4f}"

@@ -4,20 +4,33 @@ import sys
 from typing import Literal, TypedDict
 
 TOPIC = "rd-inspect-progress"
+Phase = Literal["reading", "gathered", "features", "steps", "threshold", "trained", "judging", "judged"]
+"""of a training: its images, the teacher's pass over them, gradient descent, calibration, its end. A retraining begins
+with images "gathered" and ends with the comparison with the champion"""
 
 
-class Progress(TypedDict):
-    """One message of a task."""
+class Scored(TypedDict):
+    """Images of a night or of a backfill that are scored."""
 
-    stage: Literal["train", "inspect"]
+    stage: Literal["inspect"]
     category: str
     done: int
-    """steps of a training, or images scored since the last message"""
+    """images since the last message"""
+
+
+class Trained(TypedDict):
+    """Where a training is."""
+
+    stage: Literal["train"]
+    category: str
+    phase: Phase
+    done: int
+    """images of "features", steps of "steps", 1 of what is over"""
     total: int | None
-    """steps of a training; None for images, whose number the flow knows"""
+    """None where nobody can tell"""
 
 
-def tell(message: Progress) -> None:
+def tell(message: Scored | Trained) -> None:
     """Send `message` to the run's watchers. Outside a Dask worker nobody listens, and nothing happens."""
     dask = sys.modules.get(
         "distributed"
@@ -28,3 +41,8 @@ def tell(message: Progress) -> None:
         return
     if worker:
         worker.log_event(TOPIC, dict(message))
+
+
+def tell_phase(category: str, phase: Phase, done: int = 0, total: int | None = None) -> None:
+    """Say where a training is."""
+    tell(Trained(stage="train", category=category, phase=phase, done=done, total=total))

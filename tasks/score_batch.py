@@ -29,7 +29,7 @@ from tasks.picture_scores import (
     read_picture,
     score_pictures,
 )
-from tasks.progress import Progress, tell
+from tasks.progress import Scored, tell
 from tasks.traces import describe_span
 from tasks.worker_process import prepare_worker_process
 
@@ -54,7 +54,7 @@ def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
     key = part_key(partition.category, partition.run_date, partition.model_version, batch.digest)
     receipt = _receipt_of_existing(store, key, batch)
     if receipt is not None:
-        tell(Progress(stage="inspect", category=partition.category, done=receipt.rows, total=None))
+        tell(Scored(stage="inspect", category=partition.category, done=receipt.rows))
         return receipt
     prepare_worker_process()
     receipt = _score(store, open_store(images_uri, read_only=True), batch, key)
@@ -113,7 +113,7 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
         started = time.perf_counter()
         scored.extend(score_pictures(scorer, chunk, maps[len(scored) : len(scored) + len(chunk)]))
         seconds["forward"] += time.perf_counter() - started
-        tell(Progress(stage="inspect", category=partition.category, done=len(chunk), total=None))
+        tell(Scored(stage="inspect", category=partition.category, done=len(chunk)))
     started = time.perf_counter()
     shard = anomaly_maps.write_batch_maps(store, batch.plan.map_store, batch.index, maps)
     rows = [

@@ -21,6 +21,7 @@ from storage import labels, models
 from storage.filesystem import Store, open_store
 from storage.layout import production_day
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.progress import tell_phase
 from tasks.retraining.considered_normals import (
     CONTRADICTION,
     DAY_IS_FULL,
@@ -143,6 +144,7 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
         order.category, order.champion, message is None, above,
         " ".join(f"{state.replace(' ', '_')}={count}" for state, count in sorted(counts.items())),
     )  # fmt: skip
+    tell_phase(order.category, "gathered", done=1, total=1)
     return GatheredNormals(order.category, order.champion, order.key, dict(counts), above, message, digest)
 
 

@@ -21,6 +21,7 @@ from storage.errors import Conflict
 from storage.filesystem import Store, open_store
 from tasks.drift.golden_set import digest_of, read_golden_set
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.progress import tell_phase
 from tasks.retraining.frozen_scores import PairScores, score_keys, score_pair
 from tasks.retraining.frozen_set import FrozenSet, frozen_set
 from tasks.scorer import Scorer, warm_scorer
@@ -91,6 +92,7 @@ def judge_candidate(
     known = models.read_decision(store, order.category, order.candidate)
     if known is not None:
         return _judged(_of_this_champion(known, order))
+    tell_phase(order.category, "judging")
     cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
     frozen = frozen_set(store, order.category, cards[0], cards[1], order.part_pattern)
@@ -112,6 +114,7 @@ def judge_candidate(
         **_what_with(frozen, pair, golden, order.key),
     }
     models.publish_decision(store, order.category, order.candidate, plain(found))
+    tell_phase(order.category, "judged", done=1, total=1)
     get_run_logger().info(
         "candidate judged run=%s category=%s champion=%s candidate=%s promote=%s images=%d",
         run_id, order.category, order.champion, order.candidate, decision.promote, len(pair.images),

@@ -22,7 +22,7 @@ from storage import labels, layout, models
 from storage.filesystem import Store, open_store
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.preprocessing import PREPROCESSING_VERSION
-from tasks.progress import Progress, tell
+from tasks.progress import tell_phase
 from tasks.scorer import model_for_scoring
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
@@ -162,6 +162,7 @@ def fit_and_publish(
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     fitted = _fit(images, normals, split, request, start, unfinished)
+    tell_phase(request.category, "threshold")
     weights = checkpoint.to_bytes(fitted.model)
     keys = _of(normals, split.calibration)
     calibration = calibrate_old_and_new(
@@ -176,6 +177,7 @@ def fit_and_publish(
     whole |= {"version": model_version, "created_at": now.isoformat()}
     models.publish_model(store, request.category, model_version, weights, whole)
     unfinished.discard()
+    tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(
         "model trained category=%s model=%s normals=%d mirrored=%s seconds=%.1f threshold=%.4f",
         request.category, model_version, len(split.train), "too" if fitted.mirrored else "not",
@@ -238,8 +240,7 @@ def _fit(
     unfinished: UnfinishedTraining,
 ) -> training.FitResult:
     def tell_step(progress: TrainingProgress) -> None:
-        if progress.phase == "steps":
-            tell(Progress(stage="train", category=request.category, done=progress.done, total=progress.total))
+        tell_phase(request.category, progress.phase, progress.done, progress.total)
 
     def fit(resumption: Resumption) -> training.FitResult:
         return training.fit(
