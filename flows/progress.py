@@ -14,14 +14,14 @@ from rich.text import Text
 from tasks.progress import TOPIC, Phase
 
 _WORDS: dict[Phase, str] = {
-    "reading": "reads its images",
-    "gathered": "has its images",
-    "features": "computes the teacher's features",
-    "steps": "trains",
-    "threshold": "sets its threshold",
-    "trained": "is trained",
-    "judging": "is held against the champion",
-    "judged": "is judged",
+    "reading": "reading",
+    "gathered": "images gathered",
+    "features": "features",
+    "steps": "steps",
+    "threshold": "threshold",
+    "trained": "trained",
+    "judging": "comparison",
+    "judged": "judged",
 }
 """of a training's phases, in their order"""
 _UNITS: dict[Phase, str] = {"features": "images", "steps": "steps"}
@@ -101,4 +101,4 @@ class Listener:
 
 
 def _named(category: str, phase: Phase) -> str:
-    return f"{category} {_WORDS[phase]}"
+    return f"{category}: {_WORDS[phase]}"

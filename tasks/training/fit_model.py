@@ -241,6 +241,8 @@ def _fit(
 ) -> training.FitResult:
     def tell_step(progress: TrainingProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)
+        if progress.phase == "features" and progress.done == progress.total:
+            tell_phase(request.category, "steps")  # which do not begin before what is fitted to the features
 
     def fit(resumption: Resumption) -> training.FitResult:
         return training.fit(

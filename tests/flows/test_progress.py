@@ -29,17 +29,18 @@ def inspect(done: int, category: str = "nut") -> tuple[float, Scored]:
 
 def test_every_phase_of_a_training_has_a_bar_of_its_own(bars: Progress) -> None:
     listen = Listener(bars, "train", {"nut": None, "bolt": None})
-    waiting = ("bolt reads its images", 0, None, "images")
+    waiting = ("bolt: reading", 0, None, "images")
     for message, shown in [
-        (train("features", 8, 40), ("nut computes the teacher's features", 8, 40, "images")),
-        (train("features", 40, 40), ("nut computes the teacher's features", 40, 40, "images")),
-        (train("steps", 1, 160), ("nut trains", 1, 160, "steps")),
-        (train("features", 16, 40), ("nut trains", 1, 160, "steps")),  # late, or of a task that ran twice
-        (train("steps", 90, 160), ("nut trains", 90, 160, "steps")),
-        (train("steps", 30, 160), ("nut trains", 90, 160, "steps")),
-        (train("threshold"), ("nut sets its threshold", 0, None, "")),
-        (train("trained", 1, 1), ("nut is trained", 1, 1, "")),
-        (train("judging"), ("nut is held against the champion", 0, None, "")),
+        (train("features", 8, 40), ("nut: features", 8, 40, "images")),
+        (train("features", 40, 40), ("nut: features", 40, 40, "images")),
+        (train("steps"), ("nut: steps", 0, None, "steps")),
+        (train("steps", 1, 160), ("nut: steps", 1, 160, "steps")),
+        (train("features", 16, 40), ("nut: steps", 1, 160, "steps")),  # late, or of a task that ran twice
+        (train("steps", 90, 160), ("nut: steps", 90, 160, "steps")),
+        (train("steps", 30, 160), ("nut: steps", 90, 160, "steps")),
+        (train("threshold"), ("nut: threshold", 0, None, "")),
+        (train("trained", 1, 1), ("nut: trained", 1, 1, "")),
+        (train("judging"), ("nut: comparison", 0, None, "")),
     ]:
         listen(message)
         assert told(bars) == [shown, waiting]
