@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from shlex import quote
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
@@ -147,9 +148,14 @@ def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[
         found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
         pinned = {name: one for name, one in found.items() if one is not None}
         without = found.keys() - pinned.keys()
-    cure = "rd-inspect train --category {} --store " + settings.store
+    store = quote(settings.store)
     problems = [
-        Undone(name, None, f"No model is in force, so nothing was scored. Train one: {cure.format(name)}")
+        Undone(
+            name,
+            None,
+            "No model is in force, so nothing was scored. "
+            f"Train one: rd-inspect train --category {name} --store {store}",
+        )
         for name in sorted(without)
     ]
     return pinned, problems + [Undone(name, None, in_words(why)) for name, why in broken.items()]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.progress import track
@@ -122,9 +123,9 @@ def _what_next(store: str) -> str:
     return f"""
 The store is {store}: images/, labels/, models/, manifests/, maps/ (zarr), scores/ (Parquet),
 seals/, reports/. Try next:
-  {command} models --store {store}
-  {command} query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {store}
-  {command} inspect --run-date {_day(0)} --store {store}    (nothing to do: the night is complete)
-  {command} status --store {store}
-  {command} review --store {store}    (a page on which flagged images are labelled)
+  {command} models --store {quote(store)}
+  {command} query "SELECT image_key, score, threshold FROM latest ORDER BY score DESC LIMIT 10" --store {quote(store)}
+  {command} inspect --run-date {_day(0)} --store {quote(store)}    (nothing to do: the night is complete)
+  {command} status --store {quote(store)}
+  {command} review --store {quote(store)}    (a page on which flagged images are labelled)
 """

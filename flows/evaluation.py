@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from shlex import quote
 from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger
@@ -145,7 +146,7 @@ def _days(store: Store, first: date | None, last: date | None) -> tuple[date, da
         if not inspected:
             raise NothingToEvaluate(
                 f"No day is complete in {store.uri}, so there is nothing to evaluate. Inspect one: "
-                f"rd-inspect inspect --run-date DATE --store {store.uri}"
+                f"rd-inspect inspect --run-date DATE --store {quote(store.uri)}"
             )
         return inspected[-1], inspected[-1]
     first_day, last_day = first or last, last or first
@@ -170,14 +171,15 @@ def _partitions(store: Store, first: date, last: date, categories: list[str] | N
         known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
         raise NothingToEvaluate(
             f"{_span(first, last)} was not inspected in {store.uri}: no category is complete, so there is nothing to "
-            f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {store.uri}"
+            f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {quote(store.uri)}"
         )
     names = sorted({partition.category for partition in found})
     for name in categories or []:
         if name not in names:
             raise NothingToEvaluate(
-                f"Category {name!r} was not inspected in {_span(first, last)}{nearest(name, names)} Nothing was "
-                f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} --store {store.uri}"
+                f"Category {name!r} was not inspected in {_span(first, last)}{nearest(name, names)} Nothing "
+                f"was evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} "
+                f"--store {quote(store.uri)}"
             )
     return [one for one in found if not categories or one.category in categories]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from shlex import quote
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
@@ -238,7 +239,7 @@ def plan_partitions(
 
 
 def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
-    cure = f"rd-inspect train --category {category} --store {settings.store}"
+    cure = f"rd-inspect train --category {category} --store {quote(settings.store)}"
     get_run_logger().error("no champion category=%s; its images were not scored. Run: %s", category, cure)
     return CategoryOutcome(
         category, "no champion", message=f"No model is in force, so nothing was scored. Train one: {cure}"

@@ -5,8 +5,8 @@ from typing import Literal, TypedDict
 
 TOPIC = "rd-inspect-progress"
 Phase = Literal["reading", "gathered", "features", "steps", "threshold", "trained", "judging", "judged"]
-"""of a training: its images, the teacher's pass over them, gradient descent, calibration, its end. A retraining starts
-with images "gathered" and ends with the comparison with the champion"""
+"""of a training: its images, the teacher's pass over them, gradient descent, calibration, its end. A retraining
+starts with images "gathered" and ends with the comparison with the champion"""
 
 
 class Scored(TypedDict):

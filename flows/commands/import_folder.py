@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -111,7 +112,7 @@ def import_folder(
             )  # fmt: skip
             for line in told_flat(brought, category, day):
                 say(line)
-            say(f"Next: rd-inspect train --category {category} --store {resolved_store(store)}")
+            say(f"Next: rd-inspect train --category {category} --store {quote(resolved_store(store))}")
             return
         for option, given in (("--column", column), ("--delimiter", delimiter), ("--encoding", encoding),
                               ("--purpose", purpose)):  # fmt: skip
@@ -122,4 +123,4 @@ def import_folder(
         done = import_category(resolved_store(store), folder, category, day, before, prefix=prefix, words=words)
         for line in told(done, category, day, before):
             say(line)
-        say(f"Next: rd-inspect train --category {category} --store {resolved_store(store)}")
+        say(f"Next: rd-inspect train --category {category} --store {quote(resolved_store(store))}")

@@ -1,5 +1,6 @@
 """The command that trains: rd-inspect train."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -57,4 +58,4 @@ def train(
         from flows.tables.plant import training_table
 
         print_table(training_table(run))
-        say(f"Next: rd-inspect inspect --run-date DATE --store {resolved_store(store)}")
+        say(f"Next: rd-inspect inspect --run-date DATE --store {quote(resolved_store(store))}")

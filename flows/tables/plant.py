@@ -1,6 +1,7 @@
 """What the commands print."""
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from flows.settings import SettingsError, nearest
@@ -76,7 +77,7 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
     if not table.rows and not problems:
-        problems.append(f"No model yet. Train one: rd-inspect train --store {store_uri}")
+        problems.append(f"No model yet. Train one: rd-inspect train --store {quote(store_uri)}")
     return table
 
 
@@ -91,7 +92,7 @@ def history_table(store_uri: str, category: str | None) -> PlainTable:
             how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
             table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
     if not table.rows and not damaged:
-        damaged.append(f"No model is in force. Train one: rd-inspect train --store {store_uri}")
+        damaged.append(f"No model is in force. Train one: rd-inspect train --store {quote(store_uri)}")
     return table
 
 
