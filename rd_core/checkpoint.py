@@ -3,29 +3,16 @@ them elsewhere (see `rd_core.tensor_file`)."""
 
 import copy
 import functools
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from rd_core.config import COARSEST_STRIDE, ModelConfig
+from rd_core.config import ModelConfig
 from rd_core.errors import CheckpointError, ConfigError
 from rd_core.model import ReverseDistillation, build_model
-from rd_core.normal_memory import ITEMS
 from rd_core.tensor_file import CURE, header_of, pack, tensors_of
 
-FORMAT = 7
-OF_STRETCHED_MAPS = 6
-"""the format of models that do not tell where in the map distances lie: stretched to the image's edges"""
-OF_A_SMALL_RIDGE, SMALL_RIDGE = 5, 0.01
-"""the format of models that do not tell by what ridge their cells are whitened, and that ridge"""
-OF_MEMORIES = 4
-"""the format of models whose map holds memories in place of discriminators"""
-OF_ONE_COVARIANCE = 3
-"""the format of models whose map holds coarse cells' Mahalanobis distance, with a setting and tensors named `coarse`:
-the distance from a memory whose only item is the mean"""
-OF_THE_STUDENT_ALONE = 2
-"""the format of models from before that"""
+FORMAT = 1
 
 
 def to_bytes(model: ReverseDistillation) -> bytes:
@@ -41,40 +28,20 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
     or not finite.
     """
     header = header_of(data)
-    if header.get("format") not in range(OF_THE_STUDENT_ALONE, FORMAT + 1):
+    if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"the weights have format {header.get('format')!r}, this program reads {OF_THE_STUDENT_ALONE} to "
-            f"{FORMAT}; they could be misread. Use the program that wrote them, or train again."
+            f"the weights have format {header.get('format')!r}, this program reads {FORMAT}; they could be misread. "
+            "Use the program that wrote them, or train again."
         )
     tensors = tensors_of(data)
     try:
-        settings = header["model"]
-        if header["format"] != FORMAT:
-            settings, tensors = _brought_up(header["format"], settings, tensors)
-        config = ModelConfig.from_dict(settings)
+        config = ModelConfig.from_dict(header["model"])
         model = copy.deepcopy(_blank(config))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
     _check_tensors(model.state_dict(), tensors)
     model.load_state_dict(tensors, assign=True)
     return model.eval().to(memory_format=torch.channels_last).to(device)
-
-
-def _brought_up(
-    number: int, settings: dict[str, Any], tensors: dict[str, Tensor]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Settings and tensors of an older format, as today's has them."""
-    settings = settings | {"align_corners": True}
-    if number == OF_STRETCHED_MAPS:
-        return settings, tensors
-    if number == OF_A_SMALL_RIDGE:
-        return settings | {"whitening_ridge": SMALL_RIDGE}, tensors
-    settings["discriminator_cells"] = ()
-    if number == OF_MEMORIES or not settings.pop("coarse", False):
-        return settings, tensors
-    tensors = {name.replace("coarse.", "memories.0.", 1): tensor for name, tensor in tensors.items()}
-    tensors["memories.0.items"] = torch.zeros(ITEMS, len(tensors["memories.0.mean"]))
-    return settings | {"memory_cells": (COARSEST_STRIDE,)}, tensors
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds

@@ -86,14 +86,11 @@ class ModelConfig(_Record):
     whitening_ridge: float = 0.3
     """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
     which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
-    memory_cells: tuple[Literal[16, 32], ...] = ()
-    """of models trained before there were discriminators: the map holds how far the features, averaged over cells of
-    so many pixels, lie from the nearest that is remembered of the normals. They score as they did; none is trained"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     align_corners: bool = False
-    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code and
-    in models of earlier days; False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
+    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
+    False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     precision: Precision = "float32"
@@ -108,13 +105,12 @@ class ModelConfig(_Record):
                 f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
                 "twice. Give some of 1, 2, 3 in rising order."
             )
-        for name in ("discriminator_cells", "memory_cells"):
-            cells = getattr(self, name)
-            if list(cells) != sorted(set(cells)):
-                raise ConfigError(
-                    f"{name} {cells} are not in rising order, or one is there twice: its share would count twice. "
-                    "Give each side once, in rising order, or none."
-                )
+        cells = self.discriminator_cells
+        if list(cells) != sorted(set(cells)):
+            raise ConfigError(
+                f"discriminator_cells {cells} are not in rising order, or one is there twice: its share would count "
+                "twice. Give each side once, in rising order, or none."
+            )
         if self.bottleneck == "pretrained" and self.standardise:
             raise ConfigError(
                 'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '

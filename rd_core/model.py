@@ -16,7 +16,6 @@ from rd_core.bottleneck import OneClassBottleneck, PretrainedBottleneck
 from rd_core.cell_discriminator import CellDiscriminator
 from rd_core.config import ModelConfig
 from rd_core.folding import fold_batch_norms
-from rd_core.normal_memory import NormalMemory
 from rd_core.precision import networks_in
 from rd_core.preprocessing import Normalisation
 from rd_core.standardisation import Standardisation
@@ -39,14 +38,14 @@ class ReverseDistillation(nn.Module):
         self.student = Student(teacher.spec, signed=config.standardise)
         strides = [STRIDES[stage - 1] for stage in config.map_stages]
         self.blend = Blend(len(strides))
-        memories = nn.ModuleList(NormalMemory(teacher.channels, side) for side in config.memory_cells)
-        self.memories = cast(Sequence[NormalMemory], memories)  # a ModuleList does not tell the type of its items
         discriminators = nn.ModuleList(
             CellDiscriminator(teacher.channels, side, config.whitening_ridge, config.precision)
             for side in config.discriminator_cells
         )
-        self.discriminators = cast(Sequence[CellDiscriminator], discriminators)
-        strides += [*config.memory_cells, *config.discriminator_cells]
+        self.discriminators = cast(
+            Sequence[CellDiscriminator], discriminators
+        )  # a ModuleList tells no type of its items
+        strides += config.discriminator_cells
         size = config.image_height, config.image_width
         self.assembly = MapAssembly(*size, config.smoothing_sigma, tuple(strides), align_corners=config.align_corners)
         self.to(memory_format=torch.channels_last)
@@ -75,7 +74,7 @@ class ReverseDistillation(nn.Module):
         features = self.teacher_features(images)
         targets = self.standardisation(features)
         fine = self.blend(self.counting(targets), self.counting(self(targets)))
-        maps = self.assembly((*fine, *(part(features) for part in (*self.memories, *self.discriminators))))
+        maps = self.assembly((*fine, *(discriminator(features) for discriminator in self.discriminators)))
         distances = torch.stack([t.mean(dim=(2, 3)).square().mean(dim=1) for t in targets]).mean(dim=0).sqrt()
         return maps, score_of(maps, self.config.score), distances
 

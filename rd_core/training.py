@@ -80,11 +80,6 @@ def fit(
         raise TooFewNormals(
             f"{len(train)} images to train and {len(early_stop)} to stop early are too few. Give at least 2 and 1."
         )
-    if model_config.memory_cells:
-        raise ConfigError(
-            f"memory_cells {model_config.memory_cells} are of models trained earlier; none is trained any more. "
-            "Leave them out: discriminators took their place."
-        )
     began = time.monotonic()
     report = on_step or (lambda _: None)
     settings = settings_of(model_config, training_config, len(train), len(early_stop))

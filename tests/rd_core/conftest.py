@@ -46,10 +46,6 @@ def unsettled(model: ReverseDistillation) -> ReverseDistillation:
             torch.nn.init.uniform_(module.bias, -0.3, 0.3)
     for name, buffer in model.standardisation.named_buffers():
         torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else torch.nn.init.normal_(buffer, 0, 0.1)
-    for memory in model.memories:
-        for buffer in (memory.mean, memory.whitening, memory.items):
-            torch.nn.init.normal_(buffer, 0, 0.1)
-        torch.nn.init.uniform_(memory.weight, 0.5, 1.0)
     for discriminator in model.discriminators:
         for buffer in (discriminator.mean, discriminator.whitening, discriminator.level):
             torch.nn.init.normal_(buffer, 0, 0.1)

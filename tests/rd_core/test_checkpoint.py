@@ -1,6 +1,5 @@
 import json
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +8,7 @@ from safetensors.torch import load, save
 
 from rd_core.checkpoint import from_bytes, to_bytes
 from rd_core.errors import CheckpointError
-from rd_core.model import build_model
-from rd_core.tensor_file import ENTRY, pack
-from tests.rd_core.conftest import unsettled
+from rd_core.tensor_file import ENTRY
 
 
 @pytest.fixture
@@ -36,54 +33,6 @@ def test_a_model_survives_bytes(random_model, data):
     found = from_bytes(data)
     assert found.config == random_model.config
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
-
-
-OLD_FORMATS = {
-    "the student alone": (2, (), {}),
-    "no coarse distance": (3, (), {"coarse": False}),
-    "one covariance": (3, (32,), {"coarse": True}),
-    "memories": (4, (16, 32), {"memory_cells": [16, 32]}),
-    "no memories": (4, (), {"memory_cells": []}),
-}
-
-
-@pytest.mark.parametrize("kind", OLD_FORMATS)
-def test_models_of_before_the_discriminators_are_read_and_score_as_they_did(small_config, kind):
-    """Format 2 had the student alone; 3 had beside it the Mahalanobis distance of cells of 32 pixels, named coarse; 4
-    had memories."""
-    number, cells, setting = OLD_FORMATS[kind]
-    config = replace(small_config, memory_cells=cells, discriminator_cells=(), align_corners=True)
-    model = unsettled(build_model(config, pretrained=False))
-    tensors = model.state_dict()
-    if number == 3:
-        for memory in model.memories:
-            memory.items.zero_()
-        tensors = {
-            name.replace("memories.0.", "coarse."): tensor for name, tensor in tensors.items() if "items" not in name
-        }
-    of_later = ("discriminator_cells", "memory_cells", "whitening_ridge", "align_corners")
-    settings = {name: value for name, value in model.config.to_dict().items() if name not in of_later}
-    old = from_bytes(pack({"format": number, "model": settings | setting}, tensors))
-    assert old.config == model.config
-
-    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
-    assert from_bytes(to_bytes(old)).config == old.config
-
-
-OF_LATER = {5: {"whitening_ridge": 0.01, "align_corners": True}, 6: {"align_corners": True}}
-"""by format: settings that it did not tell, and what they were"""
-
-
-@pytest.mark.parametrize("number", OF_LATER)
-def test_what_models_of_earlier_formats_do_not_tell_is_as_it_was(small_config, number):
-    model = unsettled(build_model(replace(small_config, **OF_LATER[number]), pretrained=False))
-    settings = {name: value for name, value in model.config.to_dict().items() if name not in OF_LATER[number]}
-    old = from_bytes(pack({"format": number, "model": settings}, model.state_dict()))
-    assert old.config == model.config  # and not today's, so that retraining begins from scratch
-    assert old.config != small_config
-    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(old.score(images).maps, model.score(images).maps)
 
 
 def test_the_same_model_gives_the_same_bytes(random_model, data):

@@ -59,7 +59,7 @@ def test_the_papers_recipe_is_the_papers():
     assert settings.loss == "per_position"
     assert settings.keep == "last"
     model = model_config("paper")
-    assert not (model.standardise or model.magnitude or model.discriminator_cells or model.memory_cells)
+    assert not (model.standardise or model.magnitude or model.discriminator_cells)
     assert model.smoothing_sigma == 4.0
     assert model.align_corners
 
@@ -134,9 +134,8 @@ def test_a_negative_weight_or_number_of_copies_is_refused(name):
 
 @pytest.mark.parametrize("cells", [(32, 16), (16, 16), (32, 32)])
 def test_cells_out_of_order_or_twice_are_refused(cells):
-    for name in ("discriminator_cells", "memory_cells"):
-        with pytest.raises(ConfigError, match=f"{name} .*rising order"):
-            ModelConfig(**{name: cells})
+    with pytest.raises(ConfigError, match=r"discriminator_cells .*rising order"):
+        ModelConfig(discriminator_cells=cells)
 
 
 @pytest.mark.parametrize("ridge", [0, -1, 1e5, float("nan")])

@@ -35,10 +35,6 @@ def model_of(teacher: str, **settings: object) -> ReverseDistillation:
             discriminator.whitening.normal_(0, 0.1)
             discriminator.level.fill_(-0.1)
             discriminator.weight.fill_(0.5)
-        for memory in model.memories:
-            for buffer in (memory.mean, memory.whitening, memory.items):
-                buffer.normal_(0, 0.1)
-            memory.weight.fill_(0.5)
     return prepare_for_inference(model.eval())
 
 

@@ -1,6 +1,5 @@
 import copy
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -304,11 +303,6 @@ def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
         assert len(seen) == 3 * len(small_config.discriminator_cells)
         assert sum(change > 0 for change in seen) >= least
         assert copies or max(seen) == 0
-
-
-def test_memories_are_trained_no_more(small_config):
-    with pytest.raises(ConfigError, match=r"memory_cells \(16,\) are of models trained earlier"):
-        fit(replace(small_config, memory_cells=(16,)), recipe(steps=1), textured(8), textured(2, seed=1))
 
 
 def test_normals_that_are_all_one_cell_give_a_model_that_can_be_kept():
