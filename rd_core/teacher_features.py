@@ -4,7 +4,6 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -40,9 +39,8 @@ class CachedFeatures:
     def __init__(self, model: ReverseDistillation, count: int) -> None:
         self._shapes = feature_shapes(model)
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
-        self._folder = tempfile.TemporaryDirectory(prefix="rd-features-")
-        path = Path(self._folder.name) / "features.f16"
-        self._rows = np.memmap(path, dtype=np.float16, mode="w+", shape=(count, sum(self._sizes)))
+        with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves none of its gigabytes
+            self._rows = np.memmap(nameless, dtype=np.float16, mode="w+", shape=(count, sum(self._sizes)))
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +49,6 @@ class CachedFeatures:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         del self._rows
-        self._folder.cleanup()
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -1,6 +1,7 @@
 """A DuckDB connection that answers questions and carries out nothing else."""
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,6 +23,17 @@ DUCKDB_TYPE = b"duckdb_type"
 """of a field's metadata: the type that a column which travels as text has in DuckDB"""
 
 
+_spilling: set[str] = set()
+"""folders of the connections of this process that are open"""
+
+
+def remove_spilled() -> None:
+    """Take away what open connections have spilled, for a process that ends without closing them: their next answer
+    may fail."""
+    for folder in list(_spilling):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Questions:
     """Answers what a person typed, from a DuckDB that `prepare` gives its tables and views.
 
@@ -35,6 +47,7 @@ class Questions:
 
     def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
         self._spill = tempfile.TemporaryDirectory(prefix="rd-inspect-query-", ignore_cleanup_errors=True)
+        _spilling.add(self._spill.name)
         self._connection = duckdb.connect(
             config={
                 "temp_directory": self._spill.name,
@@ -59,8 +72,10 @@ class Questions:
 
     def close(self) -> None:
         """Let go of the connection and of what it spilled."""
+        self._connection.interrupt()  # else it waits for an answer that nobody wants any more, after Ctrl-C
         self._connection.close()
         self._spill.cleanup()
+        _spilling.discard(self._spill.name)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Have questions see `table` under this name."""

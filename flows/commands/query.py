@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
+from flows.interruption import before_exit
 
 
 class Format(StrEnum):
@@ -43,7 +44,9 @@ def query(
     """
     with plain_errors():
         from flows.tables.query import query_output
+        from storage.questions import remove_spilled
 
         if out is not None and output_format is not None:
             raise typer.BadParameter("--format says how to print; what --out writes goes by the ending of its file")
-        query_output(resolved_store(store), sql, (output_format or Format.TABLE).value, out)
+        with before_exit(remove_spilled):
+            query_output(resolved_store(store), sql, (output_format or Format.TABLE).value, out)

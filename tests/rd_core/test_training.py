@@ -108,7 +108,10 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
     assert streamed.history[-1].validation_loss == pytest.approx(cached.history[-1].validation_loss, rel=0.02)
 
 
-def test_the_cache_gives_back_the_features_and_the_bytes_it_says(small_config):
+def test_the_cache_gives_back_the_features_and_the_bytes_it_says_and_no_kill_leaves_them_on_the_disk(
+    small_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = build_model(small_config, pretrained=False)
     images = textured(AT_ONCE + 2)
     with CachedFeatures(model, len(images)) as cache:
@@ -116,6 +119,7 @@ def test_the_cache_gives_back_the_features_and_the_bytes_it_says(small_config):
             cache.put(indices.start, features)
         found = cache.batch([9, 0, 4])
         assert cache._rows.nbytes == feature_bytes(model, len(images))
+        assert not list(tmp_path.iterdir())
     wanted = StreamedFeatures(model, images).batch([9, 0, 4])
     for a, b in zip(found, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)

@@ -16,6 +16,7 @@ from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import Label, write_labels
 from storage.manifests import publish_plan
 from storage.queries import connect, run_query
+from storage.questions import remove_spilled
 from storage.records import ObjectInfo, Partition
 from storage.scores import ScoreRow, write_part
 from storage.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
@@ -306,6 +307,10 @@ def test_what_is_larger_than_memory_spills_aside(
     with connect(local) as questions:
         spill = Path(questions.rows("SELECT current_setting('temp_directory')")[0][0])
         assert (spill.is_dir(), spill.stat().st_mode & 0o777) == (True, 0o700)
+        remove_spilled()  # at the end of a process that closes nothing
+        assert not spill.exists()
+    with connect(local) as questions:
+        spill = Path(questions.rows("SELECT current_setting('temp_directory')")[0][0])
     assert not spill.exists()
     assert list(tmp_path.iterdir()) == [tmp_path / "store"]
 
