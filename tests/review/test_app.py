@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from review import app
 from review.access import Guard, is_loopback
 from review.app import create_app
 from review.desk import Desk
@@ -59,9 +60,9 @@ def browser() -> Iterator[Browsers]:
     with ExitStack() as opened:
 
         def browse(desk: Desk, reviewer: str | None = "ann", **options: object) -> TestClient:
-            app = create_app(desk, reviewer=reviewer, **{"hosts": HOSTS, **options})
+            made = create_app(desk, reviewer=reviewer, **{"hosts": HOSTS, **options})
             client = TestClient(
-                app, base_url=HERE, follow_redirects=False, headers=OWN, raise_server_exceptions=False
+                made, base_url=HERE, follow_redirects=False, headers=OWN, raise_server_exceptions=False
             )
             return opened.enter_context(client)
 
@@ -71,6 +72,21 @@ def browser() -> Iterator[Browsers]:
 @pytest.fixture
 def client(desk: Desk, browser: Browsers) -> TestClient:
     return browser(desk)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk that nobody labels at, shared by tests that look alone."""
+    store = LocalStore(tmp_path_factory.mktemp("still"))
+    put_night(store)
+    desk = Desk(store, store)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def onlooker(still: Desk, browser: Browsers) -> TestClient:
+    return browser(still)
 
 
 def post(client: TestClient, desk: Desk, key: str, word: str = "normal", **headers: str):
@@ -93,11 +109,14 @@ def test_a_label_is_in_the_store_when_it_is_answered(client, desk, store, keys) 
     assert [word.label for word in history(store)] == ["anomalous", "withdrawn"]
 
 
-def test_pictures(client, keys) -> None:
+def test_pictures(onlooker) -> None:
     for path in ("/picture", "/overlay", "/nearest"):
-        answer = client.get(path, params={"key": keys["far.png"]})
+        answer = onlooker.get(path, params={"key": "images/cloth/2026-03-02/far.png"})
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
-    assert client.get("/api/nearest", params={"key": keys["far.png"]}).json()["nearest"]["distance"] == "0.0"
+    assert (
+        onlooker.get("/api/nearest", params={"key": "images/cloth/2026-03-02/far.png"}).json()["nearest"]["distance"]
+        == "0.0"
+    )
 
 
 def test_nobody_labels_without_a_name(desk, store, keys, browser: Browsers) -> None:
@@ -110,34 +129,34 @@ def test_nobody_labels_without_a_name(desk, store, keys, browser: Browsers) -> N
     assert [label.labelled_by for label in history(store)] == ["Zoë; Path=/ O'Neil"]
 
 
-def test_a_link_leads_to_the_same_list(client, keys) -> None:
-    page = Page(client.get("/list?show=look&day=2026-03-02&category=cloth&sort=highest").text)
+def test_a_link_leads_to_the_same_list(onlooker) -> None:
+    far = "images/cloth/2026-03-02/far.png"
+    page = Page(onlooker.get("/list?show=look&day=2026-03-02&category=cloth&sort=highest").text)
     assert "3 images: cloth, 2 March 2026, look at these first, highest score first" in page.text
     links = [a["href"] for a in page.all("a") if "&key=" in a.get("href", "")]
-    assert links[0] == f"/?show=look&category=cloth&day=2026-03-02&sort=highest&key={quote(keys['far.png'], safe='')}"
-    rows = client.get(links[0].replace("/?", "/api/list?", 1)).json()["rows"]
-    assert [row["key"] for row in rows] == [keys[name] for name in ("far.png", "near.png", "borderline.png")]
-    form = client.get("/list?day=2026-03-02&show=look&by=&from=&to=1,1&label=&category=&sort=first&page=2")
+    assert links[0] == f"/?show=look&category=cloth&day=2026-03-02&sort=highest&key={quote(far, safe='')}"
+    rows = onlooker.get(links[0].replace("/?", "/api/list?", 1)).json()["rows"]
+    assert [row["short_name"] for row in rows] == ["far.png", "near.png", "borderline.png"]
+    form = onlooker.get("/list?day=2026-03-02&show=look&by=&from=&to=1,1&label=&category=&sort=first&page=2")
     assert (form.status_code, form.headers["location"]) == (303, "/list?show=look&day=2026-03-02&to=1.1&page=2")
 
 
-def test_pages_of_a_list(store, desk_of, browser: Browsers) -> None:
-    put_night(store, found={f"{i:03}.png": Scored(1.01 + i / 100, 0.01) for i in range(60)})
-    many = browser(desk_of(store, store))
-    pages = [Page(many.get(f"/list?show=all&day=2026-03-02&page={number}").text) for number in (1, 2, 9)]
-    assert [len(page.all("img")) for page in pages] == [48, 12, 0]
+def test_pages_of_a_list(onlooker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_LIST_PAGE", 3)
+    pages = [Page(onlooker.get(f"/list?show=all&day=2026-03-02&page={number}").text) for number in (1, 2, 9)]
+    assert [len(page.all("img")) for page in pages] == [3, 1, 0]
     assert "page 1 of 2" in pages[0].text and "The list has 2 pages" in pages[2].text
     [back] = [a["href"] for a in pages[1].all("a") if a.get("rel") == "prev"]
     assert back == "/list?show=all&day=2026-03-02&page=1"
 
 
-def test_a_wrong_address_is_told_in_words(client) -> None:
+def test_a_wrong_address_is_told_in_words(onlooker) -> None:
     for path in ("/", "/list", "/api/list"):
-        answer = client.get(f"{path}?show=flaged", headers={"accept": "text/html"})
+        answer = onlooker.get(f"{path}?show=flaged", headers={"accept": "text/html"})
         assert answer.status_code == 400
         assert "show=" in answer.text and "not-flagged" in answer.text
-    assert client.get("/list?category=nothing", headers={"accept": "text/html"}).status_code == 404
-    assert "To label" in client.get("/list?day=yesterday", headers={"accept": "text/html"}).text
+    assert onlooker.get("/list?category=nothing", headers={"accept": "text/html"}).status_code == 404
+    assert "To label" in onlooker.get("/list?day=yesterday", headers={"accept": "text/html"}).text
 
 
 def test_no_picture_in_a_list_looks_broken(store, desk_of, browser: Browsers) -> None:
@@ -170,8 +189,8 @@ def test_the_full_picture_has_every_pixel(store, desk_of, browser: Browsers) -> 
 # Who comes in
 
 
-def test_without_the_token_nothing_is_served(desk, browser: Browsers) -> None:
-    client = browser(desk, token=TOKEN, hosts=None)
+def test_without_the_token_nothing_is_served(still, browser: Browsers) -> None:
+    client = browser(still, token=TOKEN, hosts=None)
     for cookie in ("", "wrong", TOKEN):
         client.cookies.set("rd_inspect_review", quote(cookie))
         for path in ("/", "/list", "/audit", "/api/list", "/static/review.js", "/picture", "/full", "/nowhere"):
@@ -193,8 +212,8 @@ def test_with_the_token_everything_is_served_and_it_leaves_the_address(desk, key
     assert post(client, desk, keys["far.png"]).status_code == 200
 
 
-def test_the_token_sends_nobody_elsewhere(desk, browser: Browsers) -> None:
-    client = browser(desk, token=TOKEN, hosts=None)
+def test_the_token_sends_nobody_elsewhere(still, browser: Browsers) -> None:
+    client = browser(still, token=TOKEN, hosts=None)
     answer = client.get(f"{HERE}//evil.example/", params={"token": TOKEN})
     assert answer.headers["location"] == "/evil.example/"
 
@@ -233,9 +252,9 @@ def test_there_is_no_open_door() -> None:
 # What goes out
 
 
-def test_every_answer_tells_the_browser_to_run_nothing_else(client) -> None:
+def test_every_answer_tells_the_browser_to_run_nothing_else(onlooker) -> None:
     for path in ("/", "/list", "/audit", "/api/list", "/static/review.css", "/api/row?key=x", "/nowhere"):
-        headers = client.get(path).headers
+        headers = onlooker.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
@@ -331,7 +350,7 @@ def plant(request: pytest.FixtureRequest, store: LocalStore) -> Iterator[Store]:
 def test_all_labels_of_two_reviewers_on_two_servers_are_kept(
     plant: Store, desk_of: Callable[..., Desk], browser: Browsers
 ) -> None:
-    images = 50 if isinstance(plant, LocalStore) else 8
+    images = 30 if isinstance(plant, LocalStore) else 8
     found = {f"{i:03}.png": Scored(1.01 + i / 100, 0.01) for i in range(images)}
     keys = put_night(plant, found=found)
     desks = [desk_of(plant, plant) for _ in range(2)]

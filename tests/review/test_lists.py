@@ -1,6 +1,6 @@
 """Any image of any day: which are in a list, and in which order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from storage.first_looks import first_looks
 from storage.labels import Label, append_label, read_label_history, to_labels, write_labels
 from tests.review.night import DAY, NOW, Scored, put_night
 
+CUT = f"images/cloth/{DAY}/cut.png"
 NEXT = DAY + timedelta(days=1)
 NIGHT = {
     "sub/über.png": Scored(3.0, 0.01, "reject"),
@@ -28,15 +29,29 @@ NIGHT = {
 LATER = {"tomorrow.png": Scored(1.5, 0.01, "reject"), "calm.png": Scored(0.2, 0.9, "accept")}
 
 
-@pytest.fixture
-def plant(store: LocalStore) -> dict[str, str]:
+def put_plant(store: LocalStore) -> dict[str, str]:
     keys = put_night(store, found=NIGHT) | put_night(store, found=LATER, day=NEXT, version="v2")
     return keys | put_night(store, "metal", {"m.png": Scored(2.0, 0.01, "reject")})
 
 
 @pytest.fixture
+def plant(store: LocalStore) -> dict[str, str]:
+    return put_plant(store)
+
+
+@pytest.fixture
 def desk(store: LocalStore, plant: dict[str, str], desk_of: Callable[..., Desk]) -> Desk:
     return desk_of(store, store)
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk that nobody labels at, shared by tests that look alone."""
+    store = LocalStore(tmp_path_factory.mktemp("plant"))
+    put_plant(store)
+    desk = Desk(store, store)
+    yield desk
+    desk.close()
 
 
 def listed(desk: Desk, reviewer: str = "ann", **selection: Any) -> list[str]:
@@ -68,8 +83,8 @@ def listed(desk: Desk, reviewer: str = "ann", **selection: Any) -> list[str]:
         ]),
     ],
 )  # fmt: skip
-def test_images_of_a_list(desk: Desk, selection: dict[str, Any], names: list[str]) -> None:
-    assert listed(desk, **selection) == names
+def test_images_of_a_list(read_only: Desk, selection: dict[str, Any], names: list[str]) -> None:
+    assert listed(read_only, **selection) == names
 
 
 def test_lists_by_label_and_by_who_said_it(desk: Desk, store: LocalStore, plant: dict[str, str]) -> None:
@@ -98,38 +113,39 @@ def test_lists_by_label_and_by_who_said_it(desk: Desk, store: LocalStore, plant:
     assert desk.people("cloth") == ["ann", "Bob"]
 
 
-def test_what_to_look_at_first_is_the_reports_list(desk: Desk, store: LocalStore) -> None:
+def test_what_to_look_at_first_is_the_reports_list(read_only: Desk) -> None:
+    store = read_only._store
     [part] = store.list(f"scores/run_date={DAY}/category=cloth/")
     report = first_looks(scores.read_part(store, part.key), 0.05, 12)["image_key"].to_pylist()
-    assert report == [row["key"] for row in desk.page(Selection("look", "cloth", DAY), "ann", 20, 0)["rows"]]
+    assert report == [row["key"] for row in read_only.page(Selection("look", "cloth", DAY), "ann", 20, 0)["rows"]]
     assert len(report) == 3
 
 
-def test_a_page_begins_shortly_before_the_image_that_is_asked_for(desk: Desk, plant: dict[str, str]) -> None:
+def test_a_page_begins_shortly_before_the_image_that_is_asked_for(read_only: Desk) -> None:
     every = Selection("all", "cloth", DAY, sort="name")
-    page = desk.page(every, "ann", 2, 0, at=plant["sub/über.png"])
+    page = read_only.page(every, "ann", 2, 0, at=f"images/cloth/{DAY}/sub/über.png")
     assert ([row["short_name"] for row in page["rows"]], page["offset"]) == (["ordinary.png", "sub/über.png"], 3)
-    assert desk.page(every, "ann", 2, 1, at="images/cloth/2026-03-02/nowhere.png")["offset"] == 1
+    assert read_only.page(every, "ann", 2, 1, at="images/cloth/2026-03-02/nowhere.png")["offset"] == 1
 
 
-def test_days_the_latest_first(desk: Desk) -> None:
-    assert (desk.days("cloth"), desk.days("metal")) == ([NEXT, DAY], [DAY])
+def test_days_the_latest_first(read_only: Desk) -> None:
+    assert (read_only.days("cloth"), read_only.days("metal")) == ([NEXT, DAY], [DAY])
 
 
-def test_only_some_days_are_held(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_some_days_are_held(read_only: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealed_rows, "_DAYS_KEPT", 1)
-    assert [len(listed(desk, day=day)) for day in (DAY, NEXT, DAY)] == [6, 2, 6]
+    assert [len(listed(read_only, day=day)) for day in (DAY, NEXT, DAY)] == [6, 2, 6]
 
 
-def test_a_file_that_does_not_read_is_shown_as_such(desk: Desk, plant: dict[str, str]) -> None:
-    row = desk.one(plant["cut.png"], "ann")
+def test_a_file_that_does_not_read_is_shown_as_such(read_only: Desk) -> None:
+    row = read_only.one(CUT, "ann")
     assert (row["state"], row["error"], row["score"], row["flagged"]) == (
         "unreadable", "the file is cut off", "none", False,
     )  # fmt: skip
     with pytest.raises(UnreadableImage, match="cut off"):
-        desk.pictures.picture(desk.row(plant["cut.png"]))
+        read_only.pictures.picture(read_only.row(CUT))
     with pytest.raises(WrongRequest, match="cut off"):
-        desk.say({"key": plant["cut.png"], "etag": row["etag"], "word": "normal"}, "ann")
+        read_only.say({"key": CUT, "etag": row["etag"], "word": "normal"}, "ann")
 
 
 def test_an_image_that_is_gone_is_named_as_gone(desk: Desk, store: LocalStore, plant: dict[str, str]) -> None:

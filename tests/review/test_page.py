@@ -1,7 +1,6 @@
 """The review page in a real browser, worked with the keyboard."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -66,11 +65,19 @@ def told(tab: Tab, text: str) -> None:
     tab.wait(f"document.getElementById('told').textContent.includes({text!r})")
 
 
-def test_a_shift_at_the_page(store: LocalStore, desk_of: Callable[..., Desk], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    """One browser for all of them: it takes longer to start than to work a page."""
+    with chromium(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
+
+
+def test_a_shift_at_the_page(store: LocalStore, desk_of: Callable[..., Desk], tab: Tab) -> None:
     put_night(store, found=NIGHT)
     moody = MoodyStore(store.root)
     app = create_app(desk_of(moody, store), hosts={"127.0.0.1"})
-    with served(app) as url, chromium(tmp_path / "profile") as tab:
+    with served(app) as url:
+        tab.messages.clear()
         tab.view(1280, 860)
         tab.open(url)
         _give_name(tab)
@@ -204,13 +211,14 @@ def _fits_a_phone(tab: Tab, url: str) -> None:
         assert tab.run("document.documentElement.scrollWidth") <= 360
 
 
-def test_who_labels_quickly_sees_every_image_once(store: Store, desk_of: Callable[..., Desk], tmp_path: Path) -> None:
+def test_who_labels_quickly_sees_every_image_once(store: Store, desk_of: Callable[..., Desk], tab: Tab) -> None:
     """Many pages of the queue, while the labels of the last are still on their way."""
-    names = {f"{number:03}.png": Scored(1.01 + number / 100, 0.01) for number in range(64)}
+    names = {f"{number:03}.png": Scored(1.01 + number / 100, 0.01) for number in range(42)}
     put_night(store, found=names)
     done = "!document.getElementById('nothing').hidden"
     app = create_app(desk_of(store, store), hosts={"127.0.0.1"}, reviewer="ann")
-    with served(app) as url, chromium(tmp_path / "profile") as tab:
+    with served(app) as url:
+        tab.view(1280, 860)
         tab.open(url)
         seen: list[str] = []
         while not tab.run(done):
