@@ -80,7 +80,7 @@ def _resized(clean: NDArray[np.float32], width: int, height: int) -> NDArray[np.
 def _marked(
     drawn: NDArray[np.uint8], clean: NDArray[np.float32], boxes: Sequence[Box], line: int
 ) -> NDArray[np.uint8]:
-    """Boxes and the peak, white with a black halo, so that they show on any ground; lines so many pixels wide."""
+    """Boxes and the peak, white and black, so that they show on any ground; lines `line` pixels wide."""
     height, width = drawn.shape[:2]
     canvas = Image.fromarray(drawn)
     pen = ImageDraw.Draw(canvas)
@@ -88,7 +88,7 @@ def _marked(
         left, top = round(box.left * width), round(box.top * height)
         right = max(left, min(round((box.left + box.width) * width), width) - 1)
         bottom = max(top, min(round((box.top + box.height) * height), height) - 1)
-        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=line + 2)
+        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO)
         pen.rectangle((left, top, right, bottom), outline=_MARK, width=line)
     if clean.max() > 0:
         row, column = np.unravel_index(int(clean.argmax()), clean.shape)

@@ -133,7 +133,7 @@ def _score_signs(
     if whole and whole.moved:
         sentence = (
             f"Over the whole window the scores lie {whole.shift:+.1f} standard deviations ({whole.low:+.1f} to "
-            f"{whole.high:+.1f}) from those of the calibration, more than chance brings."
+            f"{whole.high:+.1f}) from those of held-out good images, more than chance brings."
         )
         signs.append(Reason("score shift", sentence))
     return signs

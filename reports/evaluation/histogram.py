@@ -7,7 +7,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from reports import number_format
-from reports.axis import drawable, length
+from reports.axis import drawable, length, round_values
 
 _WIDTH, _HEIGHT = 360, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12, 12, 30, 38
@@ -51,7 +51,7 @@ def labelled_histogram(
         Markup("") if threshold is None else _line(threshold, scale),
     ]
     return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>'
+        '<svg class="chart square" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>'
     ).format(_WIDTH, _HEIGHT, title, _in_words(normal, anomalous, threshold), Markup("").join(drawn))
 
 
@@ -111,12 +111,11 @@ def _axis(scale: _Scale) -> Markup:
         Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:.3g}</text>').format(
             scale.across(value), base + 15, value
         )
-        for value in np.linspace(scale.edges[0], scale.edges[-1], 6)[1:-1]
+        for value in round_values(float(scale.edges[0]), float(scale.edges[-1]))
     )
     return Markup(
         '<line class="axis" x1="{}" x2="{}" y1="{m:.1f}" y2="{m:.1f}"/>{}<text x="{}" y="{}">score</text>'
-        '<text x="{}" y="{}">normal</text><text x="{}" y="{}">anomalous</text>'
-    ).format(_LEFT, _WIDTH - _RIGHT, ticks, _LEFT, base + 31, _LEFT, _TOP + 8, _LEFT, base - 2, m=_middle())
+    ).format(_LEFT, _WIDTH - _RIGHT, ticks, _LEFT, base + 31, m=_middle())
 
 
 def _line(threshold: float, scale: _Scale) -> Markup:

@@ -35,9 +35,11 @@ class Need:
     """bad | warn"""
     report: str | None = None
     """path of the report to open, from the index page"""
+    command: str = ""
+    """that the text ends in"""
 
     def __str__(self) -> str:
-        return f"{self.title}: {self.text}"
+        return f"{self.title}: {self.text} {self.command}".rstrip()
 
 
 def needs(index: PlantIndex) -> tuple[Need, ...]:
@@ -108,9 +110,11 @@ def _not_inspected(index: PlantIndex) -> Iterator[Need]:
     for categories, days in sorted(together.items(), key=lambda pair: pair[1][-1], reverse=True):
         text = (
             f"{_names(categories)} of {day_ranges(days)}: images, but not complete, so nobody has judged all of "
-            f"these parts. {_inspect(days)}"
+            f"these parts. Inspect {'it' if len(days) == 1 else 'them'}:"
         )
-        yield Need("Missing night" if len(days) == 1 else "Missing nights", shown(text), "bad")
+        yield Need(
+            "Missing night" if len(days) == 1 else "Missing nights", shown(text), "bad", command=_command(days)
+        )
 
 
 def _damaged_seals(nights: Sequence[Night]) -> Iterator[Need]:
@@ -134,30 +138,35 @@ def _without_model(index: PlantIndex) -> Iterator[Need]:
         yield Need("Damaged champion", shown(text), "bad")
     none = [one.category for one in index.categories if one.champion is None and not one.champion_damaged]
     if none:
-        text = f"{_names(none)}: images but no model in force. Train one: rd-inspect train --category {none[0]}"
-        yield Need("No model", shown(text), "warn")
+        text = f"{_names(none)}: images but no model in force. Train one:"
+        yield Need("No model", shown(text), "warn", command=f"rd-inspect train --category {none[0]}")
 
 
 def _without_score(nights: Sequence[Night]) -> Iterator[Need]:
-    """One line a category, of the last days."""
+    """One line for the categories that miss scores on the same days, of the last days."""
     if not nights:
         return
     oldest = nights[0].day - timedelta(days=UNREADABLE_DAYS - 1)
     lost: defaultdict[str, list[tuple[Night, CategoryNight]]] = defaultdict(list)
-    for night in nights:
+    for night in reversed(nights):
         for one in night.categories:
             if night.day >= oldest and one.state == SEALED and one.unscored > 0:
                 lost[one.category].append((night, one))
-    for category, found in sorted(lost.items()):
-        night, newest = found[0]
-        days = [earlier.day for earlier, _ in reversed(found)]
-        more = f"; also on {day_ranges(days[:-1])}" if days[:-1] else ""
+    together: defaultdict[tuple[date, ...], list[str]] = defaultdict(list)
+    for category in sorted(lost):
+        together[tuple(night.day for night, _ in lost[category])].append(category)
+    for days, names in sorted(together.items(), key=lambda pair: pair[0][-1], reverse=True):
+        night = lost[names[0]][-1][0]
+        newest = [lost[name][-1][1] for name in names]
+        missing, images = sum(one.unscored for one in newest), sum(one.images for one in newest)
+        more = f"; also some of {day_ranges(days[:-1])}" if days[:-1] else ""
         text = (
-            f"{category}: {count(newest.unscored)} of {counted(newest.images, 'image')} of {night.day} have no "
-            f"score{more}. Nobody has judged these parts: put whole files in their place and inspect again: "
-            f"{_command(days, category)}"
+            f"{_names(names)}: {count(missing)} of {counted(images, 'image')} of {night.day} have no score{more}. "
+            "Nobody has judged these parts: put whole files in their place and inspect again:"
         )
-        yield Need("Partly unreadable", shown(text), "warn", night.reports[0] if night.reports else None)
+        only = names[0] if len(names) == 1 else None
+        report = night.reports[0] if night.reports else None
+        yield Need("Partly unreadable", shown(text), "warn", report, _command(days, only))
 
 
 def _not_assessed(index: PlantIndex) -> Iterator[Need]:
@@ -170,10 +179,6 @@ def _unreadable(index: PlantIndex) -> Iterator[Need]:
     if index.unreadable:
         text = f"{counted(len(index.unreadable), 'file')} of the store could not be read; see the list below."
         yield Need("Damaged files", text, "warn")
-
-
-def _inspect(days: Sequence[date]) -> str:
-    return f"Inspect {'it' if len(days) == 1 else 'them'}: {_command(days)}"
 
 
 def _command(days: Sequence[date], category: str | None = None) -> str:

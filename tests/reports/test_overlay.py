@@ -135,7 +135,7 @@ def test_an_image_without_boxes_or_size_has_none():
 
 def test_the_legend_says_where_the_threshold_lies():
     assert [(tick.label, round(tick.place)) for tick in ticks(0.5, 1.0)] == [
-        ("¼", 0), ("1", 33), ("4", 67), ("16", 100), ("threshold", 50),
+        ("¼", 0), ("1", 33), ("4", 67), ("16 ×", 100), ("threshold", 50),
     ]  # fmt: skip
     assert len(ticks(None, None)) == len(ticks(0.5, 0.0)) == 4
 

@@ -128,13 +128,23 @@ def test_without_a_model_missing_nights_are_no_news() -> None:
 def test_files_without_a_score_are_told_a_week_long_and_once_a_category() -> None:
     before = (0, 2, UNREADABLE_DAYS - 1, UNREADABLE_DAYS)
     (found,) = needs(index(nights=tuple(night(n, row(images=105, ok=100)) for n in before)))
-    assert "5 of 105 images of 2026-03-10 have no score; also on 2026-03-04, 2026-03-08." in found.text
-    assert found.text.endswith(
+    assert "5 of 105 images of 2026-03-10 have no score; also some of 2026-03-04, 2026-03-08." in found.text
+    assert str(found).endswith(
         "inspect again: rd-inspect backfill --from 2026-03-04 --to 2026-03-10 --category cloth"
     )
     assert "2026-03-03" not in found.text
     (one,) = needs(index(nights=(night(0, row(images=105, ok=100)),)))
-    assert one.text.endswith("inspect again: rd-inspect inspect --run-date 2026-03-10 --category cloth")
+    assert str(one).endswith("inspect again: rd-inspect inspect --run-date 2026-03-10 --category cloth")
+
+
+def test_categories_that_miss_scores_of_the_same_days_are_one_thing_to_do() -> None:
+    bad = {"images": 105, "ok": 100}
+    nights = (night(0, row("a", **bad), row("b", **bad), row("c", **bad)), night(1, row("c", **bad)))
+    both, alone = needs(index(nights=nights, categories=tuple(map(category, "abc"))))
+    assert both.text.startswith("a, b: 10 of 210 images of 2026-03-10 have no score. ")
+    assert both.command == "rd-inspect inspect --run-date 2026-03-10"
+    assert alone.text.startswith("c: 5 of 105 images")
+    assert alone.command == "rd-inspect backfill --from 2026-03-09 --to 2026-03-10 --category c"
 
 
 def test_nights_whose_seals_are_damaged_are_one_thing_to_look_at() -> None:
