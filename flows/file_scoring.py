@@ -78,6 +78,8 @@ def score_now(asked: ScoringRequest) -> None:
     store.check()
     settings = load_settings(asked.store_uri)
     version = chosen_version(store, asked.category, asked.version)
+    if asked.overlays is not None:
+        _make_folder(asked.overlays)
     prepare_worker_process()
     model = ready_model(store, settings, asked.category, version)
     left_out, told = LeftOut(), _Told()
@@ -104,8 +106,6 @@ def _refuse(asked: ScoringRequest, store: Store) -> None:
         _refuse_within("--out", asked.out, store)
     if asked.overlays is not None:
         _refuse_within("--overlays", asked.overlays, store)
-        if asked.overlays.exists() and not asked.overlays.is_dir():
-            raise SettingsError(f"--overlays {asked.overlays} is a file. Nothing was started; name a folder.")
         for name in asked.names:
             if os.path.isdir(name) and _is_within(asked.overlays, name):  # noqa: PTH112  # as it was named
                 raise SettingsError(
@@ -119,6 +119,18 @@ def _refuse_within(option: str, path: Path, store: Store) -> None:
         raise SettingsError(
             f"{option} {path} lies within the store {store.uri}, to which this command writes nothing. Nothing was "
             "started; name a place elsewhere."
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = None if os.access(folder, os.W_OK | os.X_OK) else "it may not be written to"
+    except OSError as e:
+        why = e.strerror
+    if why:
+        raise SettingsError(
+            f"--overlays {folder} cannot be used as a folder ({why}). Nothing was started; name another."
         )
 
 
@@ -170,13 +182,15 @@ def _say_what_was_found(asked: ScoringRequest, model: "ReadyModel", left_out: Le
     without = told.words["unreadable"] + told.words["rejected"]
     if without:
         more = f"; and {without - len(told.without):,} more" if without > len(told.without) else ""
-        raise NotAllScored(f"{without:,} of {pictures} could not be scored: {'; '.join(told.without)}{more}")
+        raise NotAllScored(f"{without:,} of {count:,} could not be scored: {'; '.join(told.without)}{more}")
     if not count:
         raise NotAllScored("No picture was named, so nothing was scored. Name files or folders.")
 
 
 def _again(asked: ScoringRequest) -> str:
     """The command, as it can be pasted."""
+    if len(asked.names) > 3 or STANDARD_INPUT in asked.names:
+        return "the same command with"
     options = ["--category", asked.category, "--store", asked.store_uri]
     if asked.version:
         options += ["--model", asked.version]

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,9 +55,18 @@ def pictures_named(names: Iterable[str], left_out: LeftOut, *, again: bool = Fal
 
 def picture_at(path: str) -> LocalPicture:
     """The file at `path`, or why it is none."""
-    if os.path.isdir(path):  # noqa: PTH112  # takes names that no file can have
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:  # its reader says so
+        return _file(path, os.path.dirname(path))
+    except (OSError, ValueError):  # what a file cannot be called, too
+        is_link = os.path.islink(path)
+        return _nothing(path, "a link that leads nowhere" if is_link else "there is no such file")
+    if stat.S_ISDIR(mode):
         return _nothing(path, "a folder, and no file")
-    return _file(path, os.path.dirname(path)) if os.path.lexists(path) else _nothing(path, "there is no such file")  # noqa: PTH120
+    if not stat.S_ISREG(mode):
+        return _nothing(path, "a pipe, a socket or a device, and no file. Save the picture as one first")
+    return _file(path, os.path.dirname(path))
 
 
 def names_as_they_come(descriptor: int) -> Iterator[list[str]]:
@@ -83,8 +93,8 @@ def _named(name: str, left_out: LeftOut) -> Iterator[LocalPicture]:
     if "://" in name:
         yield _nothing(name, "an address: only files of this machine are scored so. Copy it here first")
         return
-    path = os.path.expanduser(name)  # noqa: PTH111  # a Path would lose './' and '//' of what was named
-    if os.path.isdir(path):  # noqa: PTH112  # takes names that no file can have
+    path = os.path.expanduser(name)
+    if os.path.isdir(path):
         yield from _in_folder(path, left_out)
     elif _MAGIC & set(path) and not os.path.lexists(path):
         yield from _matching(path, left_out)
@@ -99,13 +109,13 @@ def _in_folder(folder: str, left_out: LeftOut) -> Iterator[LocalPicture]:
         for info in this_machine().list(prefix, left_out):
             count += 1
             place = info.key[len(prefix) :]
-            yield LocalPicture(_text(os.path.join(folder, place)), info.key, place)  # noqa: PTH118  # as above
+            yield LocalPicture(_text(os.path.join(folder, place)), info.key, place)
     except StorageError as e:
         yield _nothing(folder, str(e))
         return
     for key in list(left_out.broken)[broken:]:
         count += 1
-        yield _nothing(os.path.join(folder, key[len(prefix) :]), left_out.broken[key])  # noqa: PTH118  # as above
+        yield _nothing(os.path.join(folder, key[len(prefix) :]), left_out.broken[key])
     if not count:
         yield _nothing(folder, "a folder without any file")
 
@@ -113,15 +123,15 @@ def _in_folder(folder: str, left_out: LeftOut) -> Iterator[LocalPicture]:
 def _matching(pattern: str, left_out: LeftOut) -> Iterator[LocalPicture]:
     fixed = _fixed(pattern)
     count = 0
-    for path in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207  # as above
+    for path in sorted(glob.iglob(pattern, recursive=True)):
         below = os.path.relpath(path, fixed or ".")
-        is_folder = os.path.isdir(path)  # noqa: PTH112  # as above
+        is_folder = os.path.isdir(path)
         count += 1
         if is_litter(f"{below}/" if is_folder else below):
             left_out.add_litter(below)
         elif is_folder:
             for one in _in_folder(path, left_out):
-                yield LocalPicture(one.path, one.key, os.path.join(below, one.place), one.why)  # noqa: PTH118
+                yield LocalPicture(one.path, one.key, os.path.join(below, one.place), one.why)
         else:
             yield _file(path, fixed)
     if not count:
@@ -138,7 +148,7 @@ def _fixed(pattern: str) -> str:
 def _file(path: str, base: str) -> LocalPicture:
     folder, name = os.path.split(path)
     # The folder's links are followed, the file's own are the store's to judge.
-    key = os.path.join(os.path.realpath(folder or "."), name).lstrip("/")  # noqa: PTH118  # as above
+    key = os.path.join(os.path.realpath(folder or "."), name).lstrip("/")
     return LocalPicture(_text(path), key, os.path.relpath(path, base or "."))
 
 

@@ -13,7 +13,7 @@ def score(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Pictures, folders, patterns in quotes ('photos/**/*.png'), or - for names on standard input.",
             show_default=False,
         ),

@@ -69,7 +69,7 @@ def test_bad_pictures_are_rows_and_the_last_line_names_them(plant: Store, photos
     assert [Path(path).name for path, row in rows.items() if row["status"] != "ok"] == ["nope.png", "cut.png"]
     assert "1 file or folder: .DS_Store" in said
     assert said.endswith(f"cut.png: {rows[str(photos / 'cut.png')]['error']}")
-    assert f"2 of 5 pictures could not be scored: {photos}/nope.png: there is no such file;" in said
+    assert f"2 of 5 could not be scored: {photos}/nope.png: there is no such file;" in said
     drawn = [row["overlay"] for row in rows.values() if row["overlay"]]
     assert sorted(drawn) == sorted(map(str, (tmp_path / "seen").rglob("*.png"))) and len(drawn) == 3
 
@@ -92,7 +92,7 @@ def test_a_version_may_be_named_and_the_command_to_see_more_can_be_pasted(plant:
         (["{photos}", "--out", "{store}/rows.csv"], "lies within the store"),
         (["{photos}", "--overlays", "{store}/seen"], "lies within the store"),
         (["{photos}", "--overlays", "{photos}/seen"], "pictures would be scored"),
-        (["{photos}", "--overlays", "{photos}/a.png"], "is a file"),
+        (["{photos}/b.png", "--overlays", "{photos}/a.png"], "cannot be used as a folder"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_scored(

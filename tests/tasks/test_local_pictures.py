@@ -86,9 +86,14 @@ def test_a_name_that_is_none_of_a_key_or_looks_like_a_pattern_is_still_one_file(
         assert os.path.exists(f"/{one.key}")  # noqa: PTH110  # the key has bytes that are no text
 
 
-def test_a_single_file_is_no_folder(here: Path) -> None:
-    assert picture_at("roll/a.png").why is None
-    assert picture_at("roll").why == "a folder, and no file"
+def test_a_single_file_is_none_of_what_only_looks_like_one(here: Path) -> None:
+    os.mkfifo("pipe")
+    Path("link").symlink_to("nowhere")
+    why = {name: picture_at(name).why or "" for name in ("roll/a.png", "roll", "pipe", "link", "nothing")}
+    assert [*why.values()] == [
+        "", "a folder, and no file", "a pipe, a socket or a device, and no file. Save the picture as one first",
+        "a link that leads nowhere", "there is no such file",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
