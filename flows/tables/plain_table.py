@@ -194,6 +194,8 @@ def _blocks(table: PlainTable, width: int) -> Iterator[Line]:
                 yield Line(name)
                 lines = fold(cell, width - len(_INDENT)) if name in table.prose else [cell]
                 yield from (Line(line if cell_len(line) + len(_INDENT) > width else _INDENT + line) for line in lines)
+    if table.notes:
+        yield Line("")
 
 
 def _one_line(text: str) -> str:
