@@ -11,6 +11,7 @@ from flows.evaluation import evaluate_if_labelled
 from flows.run_failed import PartlyDone
 from flows.settings import Settings
 from flows.settling import in_words
+from reports.evaluation.words import WORDS, in_digits
 from storage.filesystem import open_store
 from storage.models import list_model_categories
 from tasks.index.write_index import write_index
@@ -61,7 +62,7 @@ def _evaluation(settings: Settings, day: date, chosen: list[str] | None) -> Nigh
     run = evaluate_if_labelled(settings.store, day, day, chosen, images=settings.images)
     if run is None:
         return NightReport("evaluation", NOTHING, f"no image of {day} is labelled for evaluation")
-    means = ", ".join(f"{one.name} {one.value:.3f}" for one in run.means if one.value is not None)
+    means = ", ".join(f"{WORDS[one.name].title} {in_digits(one)}" for one in run.means if one.value is not None)
     return NightReport("evaluation", WRITTEN, means or "no figure", run.report)
 
 
@@ -81,4 +82,4 @@ def _index(settings: Settings, day: date) -> NightReport:
     names = list_model_categories(open_store(settings.store, read_only=True))
     made_every_day = [name for name in names if settings.category(name).every_day]
     written = write_index(settings.store, datetime.now(UTC), settings.images, day, made_every_day)
-    return NightReport("index", WRITTEN, "; ".join(written.needs) or "nothing to do", written.key)
+    return NightReport("index", WRITTEN, "\n".join(written.needs) or "nothing to do", written.key)

@@ -38,7 +38,7 @@ def test_a_night_ends_in_evaluation_drift_and_index_and_tells_it_was_completed(p
     pages = [plant.read(one.report).decode() for one in run.reports]
     assert all(page.startswith("<!doctype html>") for page in pages)
     assert run.report.removeprefix("reports/") in pages[-1]
-    assert "image_auroc" in run.reports[0].message
+    assert "Image AUROC" in run.reports[0].message
     (event,) = events_since(began, "inspection.completed", lambda event: event.payload["run_date"] == str(DAY))
     assert event.resource["rd-inspect.outcome"] == "completed"
     assert [one["category"] for one in event.payload["categories"]] == ["cloth"]
