@@ -129,6 +129,12 @@ def test_a_row_is_a_block_where_its_columns_do_not_fit() -> None:
     assert printed(table, 30)[:2] == ["where", "images/nut/2026-03-02/one.png"]
 
 
+def test_a_cell_that_is_no_prose_is_never_folded() -> None:
+    table = plain_table("category", "by")
+    table.add_row("nut", "Eva of the second shift")
+    assert printed(table, 13) == ["category  nut", "by", "Eva of the second shift"]
+
+
 def test_a_grid_goes_on_below_with_its_days() -> None:
     grid = plain_table("day", "nut", "bolt", "cloth", narrow="panels")
     grid.add_row("2026-03-02", "done 24", "partly 7/9", "missing 100")
@@ -154,6 +160,7 @@ def test_of_many_columns_those_that_matter_are_shown_and_the_others_named() -> N
         "image_key          c0          score",
         "images/nut/00.png  0123-56789  0.25",
     ]
+    assert printed(many(10, 30), 16)[:2] == ["image_key", "images/nut/00.png"]  # rows without a name tell nothing
     told = " ".join(printed(many(10, 30), 40)[31:])
     assert "7 of 10 columns do not fit and are not shown: c1, c2, c3, c4, c5, c6, c7." in told
     assert "--format csv" in told
