@@ -23,10 +23,17 @@ from rd_core.drift.false_discovery import discoveries
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD
 from rd_core.errors import ConfigError
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.layout import folder_day, golden_scores_key, seal_partition, seals_prefix
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
-from tasks.drift.golden_set import GOLDEN_IMAGES, GoldenReceipt, choose_golden_set, replay_golden_set
+from tasks.drift.golden_set import (
+    GOLDEN_IMAGES,
+    GoldenReceipt,
+    choose_golden_set,
+    replay_golden_set,
+    unchanged_replay,
+)
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
 from tasks.pin_champion import PinnedModel, pin_champion
 
@@ -135,23 +142,41 @@ def replay_golden_sets(
     """Replay each category's golden images with its champion; where there are none, choose some first."""
     pinned, problems = settle({name: pin_champion.submit(settings.store, name) for name in categories})
     in_force: dict[str, PinnedModel] = {name: model for name, model in pinned.items() if model is not None}
+    played = _unchanged_replays(settings, day, in_force)
+    left = {name: model for name, model in in_force.items() if name not in played}
     _, unchosen = settle(
         {
             name: choose_golden_set.submit(settings.store, settings.images, name, model.version)
-            for name, model in in_force.items()
+            for name, model in left.items()
         }
     )
     receipts, unplayed = settle(
         {
             name: replay_golden_set.submit(settings.store, settings.images, day, model)
-            for name, model in in_force.items()
+            for name, model in left.items()
             if name not in unchosen
         }
     )
     problems |= {**unchosen, **unplayed}
-    return [one for one in receipts.values() if one], _told(
+    found = played | receipts
+    return [one for name in in_force if (one := found.get(name))], _told(
         {f"golden images of {name}": why for name, why in problems.items()}
     )
+
+
+def _unchanged_replays(
+    settings: Settings, day: date, models: Mapping[str, PinnedModel]
+) -> dict[str, GoldenReceipt | None]:
+    """By category the replays of the day that would be the same now."""
+    store, images = (open_store(uri, read_only=True) for uri in (settings.store, settings.images))
+
+    def look(model: PinnedModel) -> GoldenReceipt | None:
+        try:
+            return unchanged_replay(store, images, day, model)
+        except StorageError:  # whoever replays them says what is wrong, or tries again
+            return None
+
+    return {name: found for name, model in models.items() if (found := look(model))}
 
 
 def _golden(

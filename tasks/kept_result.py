@@ -7,21 +7,29 @@ a mended figure must not hide behind an old one.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, is_dataclass
 from datetime import date
 from typing import Any
 
+from reports.around import Around, linked
 from storage import checked_json
 from storage.errors import CorruptObject, KeyNotFound, ObjectDenied
 from storage.filesystem import Store
 from storage.images import content_digest
+from storage.layout import path_from_index
 from tasks.software import code_digest
 
 FORMAT = 1
+_WORTH_A_LISTING = 32
+"""keys of one folder: a listing tells of a thousand objects, a question of one"""
+_ASKERS = 16
+"""threads: of a question a store's time to answer is all"""
 
 
-def digest_of(inputs: Any) -> str:
+def inputs_digest(inputs: Any) -> str:
     """SHA-256 (hex) of the inputs (JSON values, dates and dataclasses of them), of the code and of the libraries."""
     told = json.dumps([FORMAT, code_digest(), inputs], sort_keys=True, default=_plain)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
@@ -41,28 +49,59 @@ def listed(store: Store, prefix: str) -> list[tuple[str, str, int]]:
 
 
 def stated(store: Store, keys: Iterable[str]) -> list[tuple[str, str | None]]:
-    """(key, etag, None where there is no such object), each key once, sorted."""
-    found = ((key, store.info(key)) for key in sorted(set(keys)))
-    return [(key, info.etag if info else None) for key, info in found]
+    """(key, etag or None where there is none), each key once, sorted. Of many in a folder, its listing tells."""
+    folders: defaultdict[str, list[str]] = defaultdict(list)
+    for key in set(keys):
+        folders[key.rpartition("/")[0]].append(key)
+    found: dict[str, str | None] = {}
+    with ThreadPoolExecutor(_ASKERS) as pool:
+        for folder, some in folders.items():
+            if folder and len(some) >= _WORTH_A_LISTING:
+                there = {info.key: info.etag for info in store.list(f"{folder}/")}
+                found |= {key: there.get(key) for key in some}
+            else:
+                infos = zip(some, pool.map(store.info, some), strict=True)
+                found |= {key: info.etag if info else None for key, info in infos}
+    return sorted(found.items())
 
 
-def keep(store: Store, key: str, inputs: str, result: Any, files: Mapping[str, str]) -> None:
-    """Leave under `key` that `result` (as for `digest_of`, and JSON can give it back) was made of `inputs`, a digest
-    taken before anything was read, and wrote `files` (their SHA-256 by key). To be called last."""
+def file_digest(key: str, data: bytes) -> str:
+    """SHA-256 (hex) of a file that a result wrote; of a page without its links to others, which are set anew whenever
+    another report comes."""
+    return content_digest(linked(data, path_from_index(key), Around()) if key.endswith(".html") else data)
+
+
+def keep(
+    store: Store, key: str, inputs: str, result: Any, files: Mapping[str, str], drawn: Sequence[Any] = ()
+) -> None:
+    """Leave under `key` that `result` (JSON values or dataclasses of them) was made of `inputs`, a digest taken
+    before anything was read, and wrote `files` (their `file_digest` by key). To be called last. `drawn`: images
+    that it shows, as `stated` before they were read."""
     plain = json.loads(json.dumps(result, default=_plain))
-    content = {"schema_version": FORMAT, "inputs": inputs, "result": plain, "files": dict(files)}
+    content = {"schema_version": FORMAT, "inputs": inputs, "result": plain, "files": dict(files), "drawn": drawn}
     store.write(key, checked_json.to_bytes(content))
 
 
-def kept(store: Store, key: str, inputs: str) -> Any:
-    """What was kept under `key`, as JSON gives it, if it was made of `inputs` and its files are as they were written;
-    else None."""
+def kept(store: Store, key: str, inputs: str, images: Store | None = None) -> Any:
+    """What was kept under `key`, as JSON gives it, if it was made of `inputs`, its files are as they were written and
+    what it drew of `images` is as it was; else None."""
     try:
         content = checked_json.from_bytes(store.read(key), store.address(key), "a kept result", known_format=FORMAT)
     except (KeyNotFound, ObjectDenied, CorruptObject):  # damaged or of another version: made anew, and written over
         return None
-    as_written = all(bytes_there(store, name) == digest for name, digest in content["files"].items())
-    return content["result"] if content["inputs"] == inputs and as_written else None
+    if content["inputs"] != inputs:
+        return None
+    as_written = all(_is_as_written(store, name, digest) for name, digest in content["files"].items())
+    drawn = dict(content["drawn"])
+    as_drawn = not drawn or (images is not None and dict(stated(images, drawn)) == drawn)
+    return content["result"] if as_written and as_drawn else None
+
+
+def _is_as_written(store: Store, key: str, digest: str) -> bool:
+    try:
+        return file_digest(key, store.read(key)) == digest
+    except (KeyNotFound, ObjectDenied):
+        return False
 
 
 def _plain(value: object) -> Any:

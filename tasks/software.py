@@ -24,6 +24,16 @@ def software() -> dict[str, str]:
 
 
 @cache
+def processor() -> str:
+    """This machine, its processor and what that can do: other instructions sum in another order."""
+    told = Path("/proc/cpuinfo")
+    lines = set(told.read_text(encoding="utf-8", errors="replace").splitlines()) if told.exists() else ()
+    known = sorted(line for line in lines if line.startswith(("model name", "flags", "Features")))
+    whole = [platform.node(), platform.machine(), *known]
+    return hashlib.sha256("\n".join(whole).encode()).hexdigest()
+
+
+@cache
 def code_digest() -> str:
     """SHA-256 (hex) of the code that makes figures and reports, and of the versions of what it stands on."""
     found = hashlib.sha256(repr(sorted(software().items())).encode())

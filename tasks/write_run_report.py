@@ -1,8 +1,9 @@
 """The report of one inspection run, from what lies in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ from reports.run.report import render_run_report
 from storage import labels, models, seals
 from storage.errors import StorageError, TransientFault
 from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.layout import report_key, scores_prefix
 from storage.records import Partition
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.kept_result import file_digest, inputs_digest, keep, kept, stated
 from tasks.night_summary import NightSummary, summarise_night
+from tasks.partition_state import labels_state, scored_state
 from tasks.published_reports import INSPECTION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
@@ -80,9 +84,16 @@ def write_run_report(
 ) -> WrittenReport:
     """Draw the run's report from its sealed scores, maps and images, and write it.
 
-    A category whose model, seal or labels cannot be read is told by its outcome and that problem alone.
+    A category whose model, seal or labels cannot be read is told by its outcome and that problem alone. A run that
+    scored nothing leaves the report of the one before it, if that would show the very same: its key is returned.
     """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    inputs = inputs_digest([store_uri, images_uri, litter, review_url, [*_states(store, run_date, categories)]])
+    kept_key = report_key("inspection", run_date, f"{_of_categories(categories)}.inputs.json")
+    unchanged = kept(store, kept_key, inputs, images) if not any(one.scored_now for one in categories) else None
+    if unchanged is not None:
+        return WrittenReport(**{**unchanged, "blank": tuple((name, why) for name, why in unchanged["blank"])})
+    seen: dict[str, str | None] = {}
     report = RunReport(
         run_id=run_id,
         run_date=run_date,
@@ -90,18 +101,45 @@ def write_run_report(
         started_at=started_at,
         finished_at=finished_at,
         outcome=outcome,
-        categories=tuple(_category_run(store, images, run_date, one) for one in categories),
+        categories=tuple(_category_run(store, images, run_date, one, seen) for one in categories),
         litter=litter,
         review_url=review_url,
         software=software(),
     )
     key = report_key("inspection", run_date, f"{run_id}.html")
-    publish_report(store, INSPECTION, run_date, key, render_run_report(report))
+    page = render_run_report(report)
+    publish_report(store, INSPECTION, run_date, key, page)
     blank = tuple((run.category, blank_in_words(run.blank, run.ok)) for run in report.categories if run.blank)
-    return WrittenReport(key, render_run_markdown(report), blank)
+    written = WrittenReport(key, render_run_markdown(report), blank)
+    keep(store, kept_key, inputs, written, {key: file_digest(key, page.encode("utf-8"))}, sorted(seen.items()))
+    return written
 
 
-def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutcome) -> CategoryRun:
+def _of_categories(categories: Sequence[CategoryOutcome]) -> str:
+    """A name for reports of the same categories: runs of others must not displace what is kept of these."""
+    names = "\n".join(sorted(one.category for one in categories))
+    return content_digest(names.encode("utf-8", "surrogatepass"))[:16]
+
+
+def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome]) -> Iterator[Any]:
+    """All that a report shows of each category but what the run itself did: seconds, and how many it scored."""
+    for one in categories:
+        state = "already sealed" if one.state == "sealed" else one.state
+        yield [one.category, state, one.model_version, one.images, one.message]
+        if one.model_version is not None:
+            partition, unread = Partition(one.category, run_date, one.model_version), list[str]()
+            held = labels.read_labels(store, one.category, unread=partial(_note, unread))
+            yield [*scored_state(store, partition), *labels_state(store, partition, held), unread]
+
+
+def _note(unread: list[str], key: str, error: StorageError) -> None:
+    unread.append(f"{key} {error}")
+
+
+def _category_run(
+    store: Store, images: Store, run_date: date, one: CategoryOutcome, seen: dict[str, str | None]
+) -> CategoryRun:
+    """What the report tells of it; `seen` takes the state of the images that are shown."""
     run = CategoryRun(
         category=one.category,
         state=one.state,
@@ -114,7 +152,7 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
     if one.model_version is None:
         return run
     try:
-        return _with_scores(store, images, run_date, run, one.model_version)
+        return _with_scores(store, images, run_date, run, one.model_version, seen)
     except TransientFault:
         raise
     except (StorageError, KeyError, TypeError) as e:
@@ -123,7 +161,9 @@ def _category_run(store: Store, images: Store, run_date: date, one: CategoryOutc
         return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {why}"))))
 
 
-def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, version: str) -> CategoryRun:
+def _with_scores(
+    store: Store, images: Store, run_date: date, run: CategoryRun, version: str, seen: dict[str, str | None]
+) -> CategoryRun:
     """`run` with what its card and its sealed rows tell."""
     card = models.read_card(store, run.category, version)
     run = replace(
@@ -137,8 +177,9 @@ def _with_scores(store: Store, images: Store, run_date: date, run: CategoryRun, 
     if seal is None:
         return run
     unread: list[str] = []
-    kept = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
-    night = summarise_night(store, seal, alpha=card["threshold"]["alpha"], **kept)
+    most = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
+    night = summarise_night(store, seal, alpha=card["threshold"]["alpha"], **most)
+    seen.update(stated(images, (key for one in (night.first, night.worst) for key in one["image_key"].to_pylist())))
     first, worst = _pictured(store, images, run.category, night, card, unread)
     return replace(
         run,

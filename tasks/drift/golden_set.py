@@ -4,7 +4,7 @@ The first replay of a model version is its reference. Which images they are is w
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,11 @@ from storage import models, parquet
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store, open_store
 from storage.images import content_digest
-from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
+from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.kept_result import bytes_there, inputs_digest, keep, kept, stated
 from tasks.pin_champion import PinnedModel
+from tasks.software import processor
 from tasks.worker_process import prepare_worker_process
 
 if TYPE_CHECKING:
@@ -124,8 +126,10 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     """Score the golden images with the pinned model and keep the scores under the day; None if there are none.
 
     May run any number of times a day: the last replay counts. The first of a version also becomes its reference.
+    `unchanged_replay` finds it as long as it would be the same.
     """
     store = open_store(store_uri)
+    inputs = _inputs(store, open_store(images_uri, read_only=True), model)
     golden = read_golden_set(store, model.category)
     if not golden:
         return None
@@ -143,7 +147,38 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
         "golden images replayed category=%s model=%s images=%d left_out=%d reference=%s",
         model.category, model.version, len(golden), left_out, is_reference,
     )  # fmt: skip
-    return GoldenReceipt(model.category, model.version, key, len(golden), states.count("ok"), left_out, is_reference)
+    receipt = GoldenReceipt(
+        model.category, model.version, key, len(golden), states.count("ok"), left_out, is_reference
+    )
+    keep(store, _kept_key(key), inputs, receipt, {key: content_digest(data)})
+    return receipt
+
+
+def unchanged_replay(store: Store, images: Store, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
+    """What the day's replay found, if the same images, model, software and machine would replay the same now."""
+    key = golden_scores_key(run_date, model.category, model.version)
+    reference = golden_reference_key(model.category, model.version)
+    if store.info(_kept_key(key)) is None or store.info(reference) is None:
+        return None
+    found = kept(store, _kept_key(key), _inputs(store, images, model))
+    return found and replace(GoldenReceipt(**found), is_reference=False)
+
+
+def _kept_key(scores_key: str) -> str:
+    return scores_key.replace(".parquet", ".inputs.json")
+
+
+def _inputs(store: Store, images: Store, model: PinnedModel) -> str:
+    """A digest of all that a replay says something of: a change of any of them is what it is made to show."""
+    own = (golden_set_key(model.category), card_key(model.category, model.version))
+    return inputs_digest(
+        [
+            [bytes_there(store, key) for key in own],
+            stated(store, [weights_key(model.category, model.version)]),
+            stated(images, (one.key for one in read_golden_set(store, model.category))),
+            processor(),
+        ]
+    )
 
 
 def golden_pair(

@@ -22,20 +22,14 @@ from rd_core.metrics.region_recall import RegionRecall
 from storage import labels, models, seals
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
-from storage.layout import (
-    card_key,
-    evaluation_partition_prefix,
-    images_prefix,
-    scores_prefix,
-    seal_key,
-    version_maps_prefix,
-)
+from storage.layout import evaluation_partition_prefix, images_prefix
 from storage.records import Partition
 from storage.rows_in_force import rows_in_force
 from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
 from tasks.faults import ON_STORAGE_FAULT
-from tasks.kept_result import bytes_there, digest_of, keep, kept, listed, stated
+from tasks.kept_result import inputs_digest, keep, kept
+from tasks.partition_state import labels_state, scored_state
 
 _KEPT = "inputs.json"
 
@@ -133,22 +127,8 @@ def unchanged_partition(
 
 
 def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
-    """A digest of all that the counts are made from: what is sealed, the parts and maps as they lie there, the model
-    card, and the day's labels with their masks."""
-    category, day, version = partition.category, partition.run_date, partition.model_version
-    prefix = images_prefix(category, day)
-    said = [row for row in held.to_pylist() if row["image_key"].startswith(prefix)]
-    return digest_of(
-        [
-            partition,
-            bytes_there(store, seal_key(category, day, version)),
-            bytes_there(store, card_key(category, version)),
-            listed(store, scores_prefix(category, day, version)),
-            listed(store, version_maps_prefix(category, day, version)),
-            said,
-            stated(store, (row["mask_key"] for row in said if row["mask_key"])),
-        ]
-    )
+    """A digest of all that the counts are made from."""
+    return inputs_digest([*scored_state(store, partition), *labels_state(store, partition, held)])
 
 
 def _card(store: Store, partition: Partition) -> dict[str, Any]:

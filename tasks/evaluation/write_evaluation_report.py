@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import reduce
@@ -30,6 +30,8 @@ from tasks.evaluation.figures import Gathered, category_figures, macro_means, ma
 from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows
 from tasks.faults import ON_STORAGE_FAULT
+from tasks.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
+from tasks.partition_state import masks_state, scored_state
 from tasks.published_reports import EVALUATION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
@@ -105,14 +107,23 @@ def write_evaluation_report(
     evaluated_at: datetime,
     review_url: str | None = None,
 ) -> WrittenEvaluation:
-    """Merge what the partitions counted, and write HTML, JSON and Parquet of the same figures."""
+    """Merge what the partitions counted, and write HTML, JSON and Parquet of the same figures.
+
+    Where an earlier call has written them of the very same, they stay, with its run and time.
+    """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    inputs = inputs_digest([store_uri, images_uri, review_url, contents, [*_states(store, contents)]])
+    key = f"{evaluation_prefix(contents.first_day, contents.last_day)}{contents.folder}inputs.json"
+    unchanged = kept(store, key, inputs, images)
+    if unchanged is not None:
+        return _restored(unchanged)
     by_model: defaultdict[tuple[str, str], list[EvaluatedPartition]] = defaultdict(list)
     for one in sorted(contents.partitions, key=lambda one: one.partition.run_date):
         by_model[one.partition.category, one.partition.model_version].append(one)
     most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
+    drawn: dict[str, str | None] = {}
     evaluated = [
-        _category(store, images, by_model[name], most)
+        _category(store, images, by_model[name], most, drawn)
         for name in sorted(by_model)
         if any(one.judged + one.unreadable + one.not_scored + one.trained_on for one in by_model[name])
     ]
@@ -131,10 +142,37 @@ def write_evaluation_report(
         review_url=review_url,
         software=software(),
     )
-    return _write(store, contents, report)
+    written, files = _write(store, contents, report)
+    keep(store, key, inputs, written, files, sorted(drawn.items()))
+    return written
 
 
-def _category(store: Store, images: Store, partitions: Sequence[EvaluatedPartition], most: int) -> EvaluatedCategory:
+def _states(store: Store, contents: EvaluationContents) -> Iterator[Any]:
+    """Of each partition what its figures, pictures and AUPIMO are made from."""
+    for one in contents.partitions:
+        yield [bytes_there(store, key) for key in (one.images, one.pixels, one.defects)]
+        yield scored_state(store, one.partition)
+        yield masks_state(store, read_rows(store, one.images))
+
+
+def _restored(kept_result: dict[str, Any]) -> WrittenEvaluation:
+    def measures(many: list[dict[str, Any]]) -> tuple[Measure, ...]:
+        return tuple(Measure(**one) for one in many)
+
+    categories = tuple(
+        CategoryFigures(**{**one, "measures": measures(one["measures"])}) for one in kept_result["categories"]
+    )
+    return WrittenEvaluation(**{**kept_result, "categories": categories, "means": measures(kept_result["means"])})
+
+
+def _category(
+    store: Store,
+    images: Store,
+    partitions: Sequence[EvaluatedPartition],
+    most: int,
+    drawn: dict[str, str | None],
+) -> EvaluatedCategory:
+    """`drawn` takes the state of the images that are shown."""
     partition = partitions[0].partition
     pixels = [read_pixels(store, one.pixels) for one in partitions]
     rows = [row for one in partitions for row in read_rows(store, one.images)]
@@ -149,9 +187,10 @@ def _category(store: Store, images: Store, partitions: Sequence[EvaluatedPartiti
         aupimo=_aupimo(store, partitions, tables),
         card=_card(store, partition.category, partition.model_version),
     )
+    picked = pick(gathered.judged, most)
+    drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
     misses, alarms, borderline = (
-        tuple(scored_image(store, images, row, gathered.card) for row in chosen)
-        for chosen in pick(gathered.judged, most)
+        tuple(scored_image(store, images, row, gathered.card) for row in chosen) for chosen in picked
     )
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
 
@@ -188,15 +227,20 @@ def _sealed_at(store: Store, one: EvaluatedPartition) -> datetime:
     return seal.sealed_at
 
 
-def _write(store: Store, contents: EvaluationContents, report: EvaluationReport) -> WrittenEvaluation:
-    """The page last: whoever sees it finds the figures beside it."""
+def _write(
+    store: Store, contents: EvaluationContents, report: EvaluationReport
+) -> tuple[WrittenEvaluation, dict[str, str]]:
+    """(what was written, the files' digests). The page last: whoever sees it finds the figures beside it."""
     prefix = evaluation_prefix(contents.first_day, contents.last_day) + contents.folder
     table = pa.Table.from_pylist(figure_rows(report), schema=FIGURES)
     tree = json.dumps(figure_tree(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
-    store.write(f"{prefix}figures.parquet", parquet.to_bytes(table))
-    store.write(f"{prefix}figures.json", tree.encode("utf-8"))
-    publish_report(store, EVALUATION, contents.last_day, f"{prefix}evaluation.html", render_evaluation_report(report))
-    return WrittenEvaluation(
+    page = render_evaluation_report(report)
+    figures = {f"{prefix}figures.parquet": parquet.to_bytes(table), f"{prefix}figures.json": tree.encode("utf-8")}
+    for key, data in figures.items():
+        store.write(key, data)
+    publish_report(store, EVALUATION, contents.last_day, f"{prefix}evaluation.html", page)
+    files = {**figures, f"{prefix}evaluation.html": page.encode("utf-8")}
+    written = WrittenEvaluation(
         report=f"{prefix}evaluation.html",
         figures_json=f"{prefix}figures.json",
         figures_parquet=f"{prefix}figures.parquet",
@@ -207,3 +251,4 @@ def _write(store: Store, contents: EvaluationContents, report: EvaluationReport)
         ),
         means=report.means,
     )
+    return written, {key: file_digest(key, data) for key, data in files.items()}

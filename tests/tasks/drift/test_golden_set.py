@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from storage import models, parquet
 from storage.errors import CorruptObject
 from storage.filesystem import Store
-from storage.layout import golden_reference_key, golden_scores_key, golden_set_key
+from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from tasks.drift.golden_set import (
     GOLDEN_IMAGES,
     GoldenImage,
@@ -20,6 +21,7 @@ from tasks.drift.golden_set import (
     golden_pair,
     read_golden_set,
     replay_golden_set,
+    unchanged_replay,
     write_golden_set,
 )
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model, quick_weights
@@ -120,3 +122,37 @@ def test_a_damaged_list_is_told_with_the_cure(store: Store, text: str) -> None:
     store.write(golden_set_key("cloth"), text.encode())
     with pytest.raises(CorruptObject, match="Restore"):
         read_golden_set(store, "cloth")
+
+
+def _again(store: Store, day=DAY):
+    return unchanged_replay(store, store, day, pinned("cloth"))
+
+
+CHANGES = {
+    "image": lambda store: store.write("images/cloth/2026-03-02/a.png", png(9)),
+    "no image": lambda store: store.remove("images/cloth/2026-03-02/a.png"),
+    "set": lambda store: store.write(golden_set_key("cloth"), store.read(golden_set_key("cloth")) + b"\n"),
+    "weights": lambda store: store.write(weights_key("cloth", "v1"), store.read(weights_key("cloth", "v1"))),
+    "card": lambda store: store.write(card_key("cloth", "v1"), store.read(card_key("cloth", "v1")) + b"\n"),
+    "scores": lambda store: store.remove(golden_scores_key(DAY, "cloth", "v1")),
+    "reference": lambda store: store.remove(golden_reference_key("cloth", "v1")),
+}
+
+
+def test_a_replay_that_would_be_the_same_is_not_played_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden(store, ["a.png"])
+    assert _again(store) is None
+    first = replay(store)
+    assert _again(store) == replace(first, is_reference=False)
+    assert _again(store, NEXT) is None
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.drift.golden_set.processor", lambda: "another machine")
+        assert _again(store) is None
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.kept_result.code_digest", lambda: "mended code, or another torch")
+        assert _again(store) is None
+    for name, change in CHANGES.items():
+        replay(store)
+        assert _again(store) is not None, name
+        change(store)
+        assert _again(store) is None, name

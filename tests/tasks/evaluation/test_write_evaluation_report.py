@@ -1,12 +1,14 @@
 """The merged figures against scikit-learn on the very arrays, and what is written."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from prefect.logging import disable_run_logger
 from scipy.stats import binomtest
@@ -16,20 +18,23 @@ from rd_core.metrics.aupro import aupro
 from rd_core.metrics.pixel_tables import PixelTables
 from reports.evaluation.records import EvaluatedCategory, Measure
 from storage import parquet
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
+from storage.layout import image_key, mask_key, seal_key
 from storage.records import Partition
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import evaluate_partition
 from tasks.evaluation.figures import mark_latest
 from tasks.evaluation.gallery import pick
-from tasks.evaluation.tables import read_rows
+from tasks.evaluation.tables import IMAGES, read_rows
 from tasks.evaluation.write_evaluation_report import (
     FIGURES,
     EvaluationContents,
     WrittenEvaluation,
     write_evaluation_report,
 )
-from tests.factories import DAY, NOW
+from tasks.published_reports import link_day
+from tests.factories import DAY, NOW, png
 from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
 
 NEXT = DAY + timedelta(days=1)
@@ -304,3 +309,65 @@ def test_galleries_begin_with_the_worst() -> None:
     names = [[one["image_key"] for one in chosen] for chosen in pick(rows, 2)]
     assert names == [["worst miss", "miss"], ["worst alarm", "alarm"], ["equal is no alarm", "narrow"]]
     assert [len(chosen) for chosen in pick(rows, 1)] == [1, 1, 1]
+
+
+FOLDER = f"reports/evaluation/{DAY}_{NEXT}"
+CHANGES = {
+    "image": lambda store: store.write(image_key("cloth", DAY, "good/000.png"), png(77, (48, 48))),
+    "no image": lambda store: store.remove(image_key("cloth", DAY, "good/000.png")),
+    "mask": lambda store: store.write(mask_key("cloth", DAY, "hole/000.png"), png(1, (48, 48))),
+    "card": lambda store: put_card(store, "cloth", threshold={"value": THRESHOLD, "alpha": 0.01}),
+    "seal": lambda store: store.write(seal_key("cloth", DAY, "v1"), store.read(seal_key("cloth", DAY, "v1"))[:-1]),
+    "rows": lambda store: store.write(_rows_key(DAY), parquet.to_bytes(pa.Table.from_pylist([], schema=IMAGES))),
+    "figures": lambda store: store.write(f"{FOLDER}/figures.json", b"{}"),
+    "no table": lambda store: store.remove(f"{FOLDER}/figures.parquet"),
+    "page": lambda store: store.write(f"{FOLDER}/evaluation.html", b"another"),
+}
+
+
+@pytest.fixture
+def small(store: Store) -> tuple[Store, EvaluationContents]:
+    put_card(store, "cloth")
+    put_night(store, "cloth", night(normal=2, anomalous=2))
+    counted = evaluate_partition.fn(store.uri, Partition("cloth", DAY, "v1"), DAY, NEXT)
+    return store, EvaluationContents(DAY, NEXT, "", (counted,))
+
+
+def drawn(store: Store, contents: EvaluationContents, run_id: str, **more: object) -> tuple[str, WrittenEvaluation]:
+    """(the run that the figures are of, what the task returned)"""
+    found = write_evaluation_report.fn(
+        store.uri, store.uri, contents, run_id=f"made-by-{run_id}", evaluated_at=NOW, **more
+    )
+    (told,) = set(re.findall(rb"made-by-[a-z0-9]+", store.read(found.report)))
+    return told.decode().removeprefix("made-by-"), found
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_report_is_drawn_again_once_anything_in_it_changes(
+    small: tuple[Store, EvaluationContents], change: str
+) -> None:
+    store, contents = small
+    first, written = drawn(store, contents, "first")
+    link_day(store, NEXT)
+    assert drawn(store, contents, "second") == (first, written)
+    CHANGES[change](store)
+    try:
+        now, _ = drawn(store, contents, "third")
+    except StorageError:  # it was looked at
+        return
+    assert now == "third"
+
+
+def test_a_report_of_other_days_settings_or_code_is_drawn(
+    small: tuple[Store, EvaluationContents], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, contents = small
+    drawn(store, contents, "first")
+    for number, other in enumerate(
+        ({"unlabelled": ("metal",)}, {"failed": (("metal", "why"),)}, {"missing_days": (DAY,)})
+    ):
+        assert drawn(store, replace(contents, **other), f"other{number}")[0] == f"other{number}"
+    assert drawn(store, contents, "review", review_url="http://reviews")[0] == "review"
+    assert drawn(store, contents, "again", review_url="http://reviews")[0] == "review"
+    monkeypatch.setattr("tasks.kept_result.code_digest", lambda: "of mended code")
+    assert drawn(store, contents, "code", review_url="http://reviews")[0] == "code"
