@@ -1,5 +1,6 @@
 """Drift: some days of sealed scores against the calibration of the models that gave them."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +26,8 @@ from rd_core.drift.verdict import HOLD
 from rd_core.errors import ConfigError
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
-from storage.layout import folder_day, golden_scores_key, seal_partition, seals_prefix
+from storage.layout import folder_day, seal_partition, seals_prefix
+from storage.models import read_champion
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
 from tasks.drift.golden_set import (
     GOLDEN_IMAGES,
@@ -110,14 +112,17 @@ def report_drift(
         return _nothing_to_do(settings, window)
     limits = _drift_settings({**settings.drift, **(options or {})}, len(models))
     jobs = [DriftJob(settings.store, *model, *window, limits) for model in models]
+    played = _unchanged_replays(settings, window[1], models) if golden else {}
+    left = [name for name in dict(models) if golden and name not in played]
     with workplace(settings) as place:
-        seconds = len(jobs) * (SECONDS_A_MODEL + golden * _seconds_to_replay(settings))
-        runner = place.runner(seconds, tasks=len(jobs), in_turn=golden)
-        replays, failed = _golden(settings, window[1], models, runner) if golden else ([], [])
+        seconds = len(jobs) * SECONDS_A_MODEL + len(left) * _seconds_to_replay(settings)
+        runner = place.runner(seconds, tasks=len(jobs), in_turn=bool(left))
+        replay = replay_golden_sets.with_options(task_runner=runner)
+        replays, failed = replay(settings, window[1], left) if left else ([], [])
         found, unassessed = assess_models.with_options(task_runner=runner)(jobs)
     problems, chosen = (*failed, *unassessed), tuple(categories or ())
     findings = DriftFindings(*window, chosen, tuple(found), _discoveries(found), problems, limits)
-    return _report(settings, findings, replays)
+    return _report(settings, findings, [*played.values(), *replays])
 
 
 def _in_short(parameters: Mapping[str, Any]) -> str:
@@ -142,59 +147,40 @@ def replay_golden_sets(
     """Replay each category's golden images with its champion; where there are none, choose some first."""
     pinned, problems = settle({name: pin_champion.submit(settings.store, name) for name in categories})
     in_force: dict[str, PinnedModel] = {name: model for name, model in pinned.items() if model is not None}
-    played = _unchanged_replays(settings, day, in_force)
-    left = {name: model for name, model in in_force.items() if name not in played}
     _, unchosen = settle(
         {
             name: choose_golden_set.submit(settings.store, settings.images, name, model.version)
-            for name, model in left.items()
+            for name, model in in_force.items()
         }
     )
     receipts, unplayed = settle(
         {
             name: replay_golden_set.submit(settings.store, settings.images, day, model)
-            for name, model in left.items()
+            for name, model in in_force.items()
             if name not in unchosen
         }
     )
     problems |= {**unchosen, **unplayed}
-    found = played | receipts
-    return [one for name in in_force if (one := found.get(name))], _told(
+    return [one for one in receipts.values() if one], _told(
         {f"golden images of {name}": why for name, why in problems.items()}
     )
 
 
-def _unchanged_replays(
-    settings: Settings, day: date, models: Mapping[str, PinnedModel]
-) -> dict[str, GoldenReceipt | None]:
-    """By category the replays of the day that would be the same now."""
+def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str, str]]) -> dict[str, GoldenReceipt]:
+    """By category the replays of the day that the champions would repeat: a night that is run again has nothing new
+    to ask of them, unless images, model, software or machine are others."""
     store, images = (open_store(uri, read_only=True) for uri in (settings.store, settings.images))
-
-    def look(model: PinnedModel) -> GoldenReceipt | None:
-        try:
-            return unchanged_replay(store, images, day, model)
-        except StorageError:  # whoever replays them says what is wrong, or tries again
-            return None
-
-    return {name: found for name, model in models.items() if (found := look(model))}
-
-
-def _golden(
-    settings: Settings, day: date, models: Sequence[tuple[str, str]], runner: Any
-) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
-    categories = list(dict.fromkeys(category for category, _ in models))
-    return replay_golden_sets.with_options(task_runner=runner)(settings, day, categories)
+    found = {}
+    for category in dict(models):
+        with contextlib.suppress(StorageError):  # whoever replays them says what is wrong, or tries again
+            champion = read_champion(store, category)
+            if champion and (replay := unchanged_replay(store, images, day, category, champion.version)):
+                found[category] = replay
+    return found
 
 
 def _seconds_to_replay(settings: Settings) -> float:
     return seconds_to_score(GOLDEN_IMAGES, *settings.defaults.height_width)
-
-
-def all_replayed(store: Store, day: date, categories: Sequence[str] | None) -> bool:
-    """Whether the champion of each category that was inspected on `day` has replayed its golden images for it: a
-    night that is run again has nothing new to ask of them."""
-    sealed = {one for one in _sealed_models(store, day, day, None) if not categories or one[0] in categories}
-    return all(store.info(golden_scores_key(day, *one)) for one in sealed)
 
 
 def _window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:

@@ -129,7 +129,7 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     `unchanged_replay` finds it as long as it would be the same.
     """
     store = open_store(store_uri)
-    inputs = _inputs(store, open_store(images_uri, read_only=True), model)
+    inputs = _inputs(store, open_store(images_uri, read_only=True), model.category, model.version)
     golden = read_golden_set(store, model.category)
     if not golden:
         return None
@@ -154,13 +154,15 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     return receipt
 
 
-def unchanged_replay(store: Store, images: Store, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
+def unchanged_replay(
+    store: Store, images: Store, run_date: date, category: str, version: str
+) -> GoldenReceipt | None:
     """What the day's replay found, if the same images, model, software and machine would replay the same now."""
-    key = golden_scores_key(run_date, model.category, model.version)
-    reference = golden_reference_key(model.category, model.version)
+    key = golden_scores_key(run_date, category, version)
+    reference = golden_reference_key(category, version)
     if store.info(_kept_key(key)) is None or store.info(reference) is None:
         return None
-    found = kept(store, _kept_key(key), _inputs(store, images, model))
+    found = kept(store, _kept_key(key), _inputs(store, images, category, version))
     return found and replace(GoldenReceipt(**found), is_reference=False)
 
 
@@ -168,14 +170,14 @@ def _kept_key(scores_key: str) -> str:
     return scores_key.replace(".parquet", ".inputs.json")
 
 
-def _inputs(store: Store, images: Store, model: PinnedModel) -> str:
+def _inputs(store: Store, images: Store, category: str, version: str) -> str:
     """A digest of all that a replay says something of: a change of any of them is what it is made to show."""
-    own = (golden_set_key(model.category), card_key(model.category, model.version))
+    own = (golden_set_key(category), card_key(category, version))
     return inputs_digest(
         [
             [bytes_there(store, key) for key in own],
-            stated(store, [weights_key(model.category, model.version)]),
-            stated(images, (one.key for one in read_golden_set(store, model.category))),
+            stated(store, [weights_key(category, version)]),
+            stated(images, (one.key for one in read_golden_set(store, category))),
             processor(),
         ]
     )

@@ -125,7 +125,7 @@ def test_a_damaged_list_is_told_with_the_cure(store: Store, text: str) -> None:
 
 
 def _again(store: Store, day=DAY):
-    return unchanged_replay(store, store, day, pinned("cloth"))
+    return unchanged_replay(store, store, day, "cloth", "v1")
 
 
 CHANGES = {
