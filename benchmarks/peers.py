@@ -39,7 +39,7 @@ from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.model import prepare_for_inference
 from rd_core.preprocessing import Normalisation, resize
-from rd_core.teacher import teacher_spec
+from rd_core.teacher_spec import teacher_spec
 from rd_core.teacher_weights import load_weights
 from rd_core.training import fit
 from tasks.folder_masks import marked_by, with_masks

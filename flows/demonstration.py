@@ -14,7 +14,8 @@ from rich.progress import track
 from demo.factory import NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
-from flows.settings import SettingsError, load_settings
+from flows.refusals import DEMO_MARKER, refuse_demo
+from flows.settings import load_settings
 from flows.tables.plain_table import plain_table, print_table
 from flows.training import train_model
 from storage import labels
@@ -24,8 +25,6 @@ from storage.layout import INDEX_KEY, SETTINGS_KEY, image_key, mask_key
 from storage.queries import run_query
 
 FIRST_NIGHT = date(2026, 1, 12)
-MARKER = "made-by-rd-inspect-demo"
-"""an object that says a folder is a demo's and may be made anew"""
 SETTINGS = """\
 # Settings of the demo's plant. `rd-inspect train --help` lists what can be set.
 [defaults]
@@ -61,17 +60,11 @@ def demonstrate(store_uri: str) -> None:
 
 def _fresh_store(store_uri: str) -> Store:
     """An empty store; a folder is emptied only when a demo made it."""
-    if "://" in store_uri:
-        raise SettingsError(f"--store {store_uri}: the demo makes its store anew, so it takes a local folder only.")
-    folder = Path(store_uri)
-    if folder.exists():
-        if any(folder.iterdir()) and not (folder / MARKER).exists():
-            raise SettingsError(
-                f"{folder} is there and no demo made it; nothing was touched. Name another folder with --store."
-            )
-        shutil.rmtree(folder)
+    refuse_demo(store_uri)
+    if Path(store_uri).exists():
+        shutil.rmtree(store_uri)
     store = open_store(store_uri, create=True)
-    store.write(MARKER, b"rd-inspect demo removes this folder when it starts again.\n")
+    store.write(DEMO_MARKER, b"rd-inspect demo removes this folder when it starts again.\n")
     return store
 
 

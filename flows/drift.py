@@ -2,8 +2,8 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 from prefect import flow, get_run_logger
@@ -12,21 +12,19 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.artifacts import leave_report, leave_table
+from flows.drift_choice import drift_settings, drift_window, sealed_models
 from flows.metrics import drift_metrics
 from flows.metrics_files import write_metrics
 from flows.night_size import seconds_to_score
 from flows.run_failed import PartlyDone
 from flows.run_names import named, of_categories, sealed_window, window
-from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from flows.workplace import workplace
 from rd_core.drift.false_discovery import discoveries
-from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD
-from rd_core.errors import ConfigError
 from storage.errors import StorageError
-from storage.filesystem import Store, open_store
-from storage.layout import folder_day, seal_partition, seals_prefix
+from storage.filesystem import open_store
 from storage.models import read_champion
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
 from tasks.drift.golden_set import (
@@ -39,12 +37,9 @@ from tasks.drift.golden_set import (
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
 from tasks.pin_champion import PinnedModel, pin_champion
 
-WINDOW_DAYS = 30
 EVENT = "inspection.drift"
 SECONDS_A_MODEL = 0.2
 """of one core, to assess a month of its scores"""
-# A model's p-value can be no smaller than 1 / (resamples + 1), and must pass a limit that falls with their number.
-_RESAMPLES_A_MODEL = 40
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class DriftFailed(PartlyDone):
 
 
 def _meant(parameters: Mapping[str, Any]) -> str:
-    return sealed_window(parameters, _window)
+    return sealed_window(parameters, drift_window)
 
 
 @flow(name="report-drift", flow_run_name=named("drift", _meant))
@@ -106,11 +101,11 @@ def report_drift(
     """
     settings = load_settings(store_uri(store), options={"images": images, "dask_address": dask_address})
     opened = open_store(settings.store, read_only=True)
-    window = _window(opened, first_day, last_day)
-    models = _sealed_models(opened, *window, categories) if window else []
+    window = drift_window(opened, first_day, last_day)
+    models = sealed_models(opened, *window, categories) if window else []
     if window is None or not models:
         return _nothing_to_do(settings, window)
-    limits = _drift_settings({**settings.drift, **(options or {})}, len(models))
+    limits = drift_settings({**settings.drift, **(options or {})}, len(models))
     jobs = [DriftJob(settings.store, *model, *window, limits) for model in models]
     played = _unchanged_replays(settings, window[1], models) if golden else {}
     left = [name for name in dict(models) if golden and name not in played]
@@ -181,51 +176,6 @@ def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str
 
 def _seconds_to_replay(settings: Settings) -> float:
     return seconds_to_score(GOLDEN_IMAGES, *settings.defaults.height_width)
-
-
-def _window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:
-    """The days asked for, both included, or None if the last one is to be found and none is sealed."""
-    last = last_day or last_inspected_day(store)
-    if last is None:
-        return None
-    first = first_day or last - timedelta(days=WINDOW_DAYS - 1)
-    if first > last:
-        raise SettingsError(f"The window from {first} to {last} has no day, so nothing was assessed. Swap the two.")
-    return first, last
-
-
-def last_inspected_day(store: Store) -> date | None:
-    """The latest production day with a seal; None if there is none."""
-    days = map(folder_day, store.children(seals_prefix()))
-    return max((day for day in days if day is not None), default=None)
-
-
-def _sealed_models(store: Store, first: date, last: date, categories: list[str] | None) -> list[tuple[str, str]]:
-    """(category, model version) with a seal in the window, by the seals' keys alone: their contents are for the
-    tasks to read."""
-    days = (first + timedelta(days=i) for i in range((last - first).days + 1))
-    keys = (info.key for day in days for info in store.list(seals_prefix(day)))
-    sealed = {(found[0], found[2]) for found in map(seal_partition, keys) if found}
-    known = {category for category, _ in sealed}
-    for name in categories or []:
-        if name not in known:
-            raise SettingsError(
-                f"Category {name!r} has no complete day from {first} to {last}{nearest(name, known)} "
-                "Nothing was assessed."
-            )
-    return sorted(model for model in sealed if not categories or model[0] in categories)
-
-
-def _drift_settings(options: Mapping[str, Any], models: int) -> DriftSettings:
-    known = [field.name for field in fields(DriftSettings)]
-    for name in options:
-        if name not in known:
-            raise SettingsError(f"Drift setting {name!r} is not known{nearest(name, known)} Nothing was assessed.")
-    enough = max(DriftSettings().resamples, _RESAMPLES_A_MODEL * models)
-    try:
-        return replace(DriftSettings(resamples=enough), **options)
-    except ConfigError as e:
-        raise SettingsError(str(e)) from e
 
 
 def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:

@@ -7,24 +7,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from shlex import quote
 from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.artifacts import leave_report, leave_table
+from flows.evaluation_choice import (
+    EvaluationChoice,
+    NothingToEvaluate,
+    choose_evaluation,
+    evaluated_days,
+    look_for_labels,
+)
 from flows.night_size import WORTH_SECONDS
 from flows.run_failed import PartlyDone
 from flows.run_names import named, sealed_window, window
-from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.settings import Settings, load_settings, store_uri
 from flows.settling import in_words, settle
 from flows.workplace import Workplace, workplace
 from reports.evaluation.records import Measure
 from storage import labels
-from storage.errors import StorageError, TransientFault
+from storage.errors import StorageError
 from storage.filesystem import Store, open_store
-from storage.layout import folder_day, images_prefix, seal_partition, seals_prefix
 from storage.records import Partition
 from storage.seals import read_seal
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
@@ -39,10 +44,6 @@ _LOOKERS = 8
 """threads: what is looked at is small, so a store's time to answer is most of it"""
 
 T = TypeVar("T")
-
-
-class NothingToEvaluate(SettingsError):
-    """Days that nobody inspected, or images that nobody labelled."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class EvaluationFailed(PartlyDone):
 
 
 def _meant(parameters: Mapping[str, Any]) -> str:
-    return sealed_window(parameters, _days)
+    return sealed_window(parameters, evaluated_days)
 
 
 @flow(name="evaluate", flow_run_name=named("evaluate", _meant))
@@ -109,12 +110,7 @@ def evaluate(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
     opened = open_store(settings.store, read_only=True)
-    first, last = _days(opened, first_day, last_day)
-    partitions = _partitions(opened, first, last, categories)
-    labelled, failed = _labelled(opened, partitions)
-    if not labelled:
-        raise NothingToEvaluate(_no_labels(opened, partitions, first, last))
-    return _evaluate(settings, first, last, partitions, labelled, failed, whole_plant=not categories)
+    return _evaluate(settings, choose_evaluation(opened, first_day, last_day, categories), whole_plant=not categories)
 
 
 def evaluate_if_labelled(
@@ -130,117 +126,18 @@ def evaluate_if_labelled(
     """`evaluate`, or None when these days have no evaluation label or nothing sealed: the end of a nightly run."""
     opened = open_store(store_uri(store), read_only=True)
     try:
-        first, last = _days(opened, first_day, last_day)
-        found, _ = _labelled(opened, _partitions(opened, first, last, categories))
+        choice = look_for_labels(opened, first_day, last_day, categories)
     except NothingToEvaluate:
         return None
-    if not found:
+    if not choice.labelled:
         return None
+    first, last = choice.first_day, choice.last_day
     return evaluate(store, first, last, categories, images=images, dask_address=dask_address, options=options)
 
 
-def _days(store: Store, first: date | None, last: date | None) -> tuple[date, date]:
-    """The first and the last day of the evaluation."""
-    if first is None and last is None:
-        inspected = _inspected_days(store)
-        if not inspected:
-            raise NothingToEvaluate(
-                f"No day is complete in {store.uri}, so there is nothing to evaluate. Inspect one: "
-                f"rd-inspect inspect --run-date DATE --store {quote(store.uri)}"
-            )
-        return inspected[-1], inspected[-1]
-    first_day, last_day = first or last, last or first
-    assert first_day is not None and last_day is not None  # one of them was given
-    if first_day > last_day:
-        raise NothingToEvaluate(
-            f"{first_day} comes after {last_day}, so there is no day between them. Give --from the earlier day."
-        )
-    return first_day, last_day
-
-
-def _inspected_days(store: Store) -> list[date]:
-    return sorted(day for day in map(folder_day, store.children(seals_prefix())) if day is not None)
-
-
-def _partitions(store: Store, first: date, last: date, categories: list[str] | None) -> list[Partition]:
-    """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
-    days = [day for day in _inspected_days(store) if first <= day <= last]
-    found = [one for day in days for one in _sealed_partitions(store, day)]
-    if not found:
-        inspected = _inspected_days(store)
-        known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
-        raise NothingToEvaluate(
-            f"{_span(first, last)} was not inspected in {store.uri}: no category is complete, so there is nothing to "
-            f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {quote(store.uri)}"
-        )
-    names = sorted({partition.category for partition in found})
-    for name in categories or []:
-        if name not in names:
-            raise NothingToEvaluate(
-                f"Category {name!r} was not inspected in {_span(first, last)}{nearest(name, names)} Nothing "
-                f"was evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} "
-                f"--store {quote(store.uri)}"
-            )
-    return [one for one in found if not categories or one.category in categories]
-
-
-def _sealed_partitions(store: Store, day: date) -> list[Partition]:
-    """By their names: a seal that does not read costs its own partition, where it is evaluated."""
-    named = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
-    return [Partition(*one) for one in named if one]
-
-
-def _span(first: date, last: date) -> str:
-    return str(first) if first == last else f"{first} to {last}"
-
-
-def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Partition], dict[str, str]]:
-    """(the partitions with an evaluation label, why labels do not read by category).
-
-    An image's key tells its category and day. StorageError if no partition is left because labels do not read.
-    """
-    days, failed = set(), {}
-    for name in sorted({one.category for one in partitions}):
-        try:
-            days |= {f"{'/'.join(key.split('/')[:3])}/" for key in _evaluation_keys(store, name)}
-        except TransientFault:
-            raise
-        except StorageError as e:
-            failed[name] = e
-    found = [one for one in partitions if images_prefix(one.category, one.run_date) in days]
-    if failed and not found:
-        raise next(iter(failed.values()))
-    return found, {name: str(why) for name, why in failed.items()}
-
-
-def _evaluation_keys(store: Store, category: str) -> list[str]:
-    table = labels.read_labels(store, category).select(["image_key", "purpose"]).to_pylist()
-    return [row["image_key"] for row in table if row["purpose"] == "evaluation"]
-
-
-def _no_labels(store: Store, partitions: Sequence[Partition], first: date, last: date) -> str:
-    names = sorted({one.category for one in partitions})
-    others = sum(len(_evaluation_keys(store, name)) for name in names)
-    elsewhere = f" {others} images of other days have one." if others else ""
-    return (
-        f"No image of {_span(first, last)} of {', '.join(names)} has an evaluation label in {store.uri}, so nobody "
-        f"knows what is right and nothing was evaluated.{elsewhere} Import a labelled test folder: rd-inspect import "
-        f"FOLDER --category {names[0]} --run-date {last}; or write labels/{names[0]}/NAME.csv with the columns "
-        "image_key, label (normal or anomalous), kind, mask_key and purpose, which must say evaluation: labels for "
-        "training are never judged by."
-    )
-
-
-def _evaluate(
-    settings: Settings,
-    first: date,
-    last: date,
-    partitions: Sequence[Partition],
-    labelled: Sequence[Partition],
-    unread: Mapping[str, str],
-    *,
-    whole_plant: bool,
-) -> EvaluationRun:
+def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool) -> EvaluationRun:
+    first, last = choice.first_day, choice.last_day
+    partitions, labelled, unread = choice.partitions, choice.labelled, choice.unread
     names = sorted({one.category for one in partitions})
     days = {one.run_date for one in partitions}
     with workplace(settings) as place:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 
 from prefect import get_run_logger
 
-from flows.drift import last_inspected_day, report_drift
+from flows.drift import report_drift
+from flows.drift_choice import last_inspected_day
 from flows.evaluation import evaluate_if_labelled
 from flows.run_failed import PartlyDone
 from flows.settings import Settings

@@ -18,8 +18,8 @@ from flows.run_failed import RunFailed
 from flows.settings import SettingsError
 from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
-from rd_core.teacher import TEACHERS as KNOWN_TEACHERS
-from rd_core.teacher import teacher_spec
+from rd_core.teacher_spec import TEACHERS as KNOWN_TEACHERS
+from rd_core.teacher_spec import teacher_spec
 from storage.benchmark_rows import BenchmarkRow, RowKey, add_row, read_rows
 from storage.filesystem import Store, open_store
 from tasks.paper.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from rd_core.config import COARSEST_STRIDE, RECIPES, Precision
 from rd_core.drift.settings import DriftSettings
+from rd_core.teacher_spec import teacher_spec
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
@@ -95,6 +96,11 @@ class CategorySettings(BaseModel):
                     f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
                 )
         return value
+
+    @field_validator("teacher")
+    @classmethod
+    def _known_teacher(cls, value: str) -> str:
+        return teacher_spec(value).name
 
     @field_validator("recipe")
     @classmethod

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from rd_core.fused_convolution import Chain
 from rd_core.residual_block import initialise, residual_stage
-from rd_core.teacher import FourthStage, TeacherSpec
+from rd_core.teacher import FourthStage
+from rd_core.teacher_spec import TeacherSpec
 
 Fusion = Literal["compressed", "concatenated", "none"]
 

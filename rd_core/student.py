@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from rd_core.residual_block import initialise, linear_upsampling_stage, residual_stage
-from rd_core.teacher import TeacherSpec
+from rd_core.teacher_spec import TeacherSpec
 
 
 class Student(nn.Module):

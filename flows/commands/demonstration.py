@@ -16,6 +16,10 @@ def demo(
     Woven cloth, brushed metal and a printed part; defects of several kinds; a night with broken files, a night under
     drifting light. Takes a few minutes on two cores.
     """
+    with plain_errors():
+        from flows.refusals import refuse_demo
+
+        refuse_demo(store)
     with plain_errors(), command_server(verbose, flow="flows.demonstration", cluster=True):
         from flows.demonstration import demonstrate
 

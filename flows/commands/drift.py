@@ -48,13 +48,17 @@ def drift(
     the same figures as JSON and Parquet.
     """
     days = (day_of(first_day), day_of(last_day))
-    check(store, category, images=images, days=days, dask_address=dask_address)
+    options = None if defect_share is None else {"defect_share": defect_share}
+    settings = check(store, category, images=images, days=days, dask_address=dask_address)
+    with plain_errors():
+        from flows.refusals import refuse_drift
+
+        refuse_drift(settings, *days, category, options)
     with plain_errors(), command_server(verbose, flow="flows.drift"):
         from flows.drift import report_drift
         from flows.tables.drift import drift_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
-        options = None if defect_share is None else {"defect_share": defect_share}
         work = partial(
             report_drift, uri, first, last, category,
             images=images, golden=golden, dask_address=dask_address, options=options,

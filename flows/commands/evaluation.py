@@ -42,7 +42,11 @@ def evaluate(
     report, and the same figures as JSON and Parquet.
     """
     days = (day_of(first_day), day_of(last_day))
-    check(store, category, images=images, days=days, dask_address=dask_address)
+    settings = check(store, category, images=images, days=days, dask_address=dask_address)
+    with plain_errors():
+        from flows.refusals import refuse_evaluation
+
+        refuse_evaluation(settings, *days, category)
     with plain_errors(), command_server(verbose, flow="flows.evaluation"):
         from flows.evaluation import evaluate as evaluate_days
         from flows.tables.evaluation import evaluation_table

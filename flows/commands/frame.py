@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import partial
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
 
 from flows.run_failed import RUN_FAILED, PartlyDone
 from flows.tables.plain_table import PlainTable, print_table
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
 
 StoreOption = Annotated[
     str | None,
@@ -70,13 +73,16 @@ def check(
     days: Sequence[date | None] = (),
     dask_address: str | None = None,
     options: Mapping[str, Any] | None = None,
-) -> None:
-    """Refuse at once what can be told before a server or a worker is started: exit code 2."""
+) -> "Settings":
+    """The settings, once all is refused that can be told before a server or a worker is started: exit code 2. What a
+    command refuses besides is in `flows.refusals`."""
     with plain_errors():
-        from flows.preflight import checked_settings
+        from flows.preflight import checked_settings, refuse_dead_cluster
 
-        more = {"dask_address": dask_address, **(options or {})}
-        checked_settings(store, category, images=images, days=days, options=more)
+        given = {"dask_address": dask_address, **(options or {})}
+        settings = checked_settings(store, category, images=images, days=days, options=given)
+        refuse_dead_cluster(settings)
+        return settings
 
 
 def show_run(work: Callable[[], R], table: Callable[[R], PlainTable], store: str) -> None:

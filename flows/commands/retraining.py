@@ -43,7 +43,11 @@ def retrain(
     keeps the decision with the model. To go back: `rd-inspect rollback --category C`.
     """
     options = None if steps is None else {"steps": steps}
-    check(store, category, images=images, dask_address=dask_address, options=options)
+    settings = check(store, category, images=images, dask_address=dask_address, options=options)
+    with plain_errors():
+        from flows.refusals import refuse_retraining
+
+        refuse_retraining(settings, category)
     with plain_errors(), command_server(verbose, flow="flows.retraining", cluster=not dask_address):
         from flows.retraining import retrain as retrain_models
         from flows.tables.retraining import retraining_table

@@ -43,7 +43,11 @@ def train(
         "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
         "precision": precision,
     }  # fmt: skip
-    check(store, category, images=images, dask_address=dask_address, options=options)
+    settings = check(store, category, images=images, dask_address=dask_address, options=options)
+    with plain_errors():
+        from flows.refusals import refuse_training
+
+        refuse_training(settings, category)
     with plain_errors(), command_server(verbose, flow="flows.training", cluster=not dask_address):
         from flows.training import train_model
 

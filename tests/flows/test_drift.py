@@ -11,7 +11,8 @@ from prefect.client.orchestration import get_client
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.drift import DriftFailed, DriftRun, _drift_settings, report_drift
+from flows.drift import DriftFailed, DriftRun, report_drift
+from flows.drift_choice import drift_settings
 from flows.settings import SettingsError
 from rd_core.drift.false_discovery import discoveries
 from storage import parquet
@@ -206,8 +207,8 @@ def test_nothing_sealed_is_nothing_to_do(store: Store, scheduler: str) -> None:
 
 
 def test_many_categories_get_the_resamples_their_discovery_needs() -> None:
-    assert _drift_settings({}, 3).resamples == 400
-    assert 1 / (_drift_settings({}, 100).resamples + 1) < 0.05 / 100
+    assert drift_settings({}, 3).resamples == 400
+    assert 1 / (drift_settings({}, 100).resamples + 1) < 0.05 / 100
 
 
 def test_a_lost_card_or_seal_fails_the_run_and_the_others_are_told(store: Store, scheduler: str) -> None:

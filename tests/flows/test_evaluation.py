@@ -11,7 +11,8 @@ from prefect.client.schemas.objects import Artifact
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.evaluation import EvaluationFailed, NothingToEvaluate, evaluate, evaluate_if_labelled
+from flows.evaluation import EvaluationFailed, evaluate, evaluate_if_labelled
+from flows.evaluation_choice import NothingToEvaluate
 from storage.errors import StorageError
 from storage.filesystem import Store
 from storage.layout import seal_key

@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter
 
 from rd_core.config import MICRO_BATCH, ModelConfig
 from rd_core.model import build_model, prepare_for_inference
-from rd_core.teacher import TEACHERS
+from rd_core.teacher_spec import TEACHERS
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
 from tests.rd_core.upsampling import in_the_middles

@@ -36,7 +36,10 @@ WRITES = {
 """methods that change files or objects"""
 WRITERS = {
     "flows/demonstration.py": "removes an earlier demonstration",
+    "flows/migrations.py": "the server's home folder",
     "flows/prefect_server.py": "the server's home folder",
+    "flows/server_process.py": "likewise",
+    "flows/tables/result_file.py": "the file that a query's rows are to go to",
     "rd_core/teacher_weights.py": "torch's own cache of downloads",
     "storage/filesystem.py": "makes the root of a local store",
     "storage/local_store.py": "the store itself",

