@@ -91,7 +91,8 @@ def _partitions(store: Store, first: date, last: date, categories: Sequence[str]
         if name not in names:
             raise NothingToEvaluate(
                 f"Category {name!r} was not inspected in {_span(first, last)}{nearest(name, names)} Nothing was "
-                f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} --store {quote(store.uri)}"
+                f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} "
+                f"--store {quote(store.uri)}"
             )
     return [one for one in found if not categories or one.category in categories]
 

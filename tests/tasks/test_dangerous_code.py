@@ -45,6 +45,7 @@ WRITERS = {
     "storage/local_store.py": "the store itself",
     "storage/s3_conditions.py": "one object, to try the server with",
     "storage/s3_store.py": "the store itself",
+    "tasks/overlay_files.py": "the folder that the operator names for overlays",
 }
 """modules that change files or objects other than by a store, and which"""
 HARMLESS = {("pickle", "UnpicklingError"), ("yaml", "safe_load"), ("yaml", "safe_dump"), ("yaml", "YAMLError")}
