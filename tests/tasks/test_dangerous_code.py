@@ -36,6 +36,7 @@ WRITES = {
 """methods that change files or objects"""
 WRITERS = {
     "flows/demonstration.py": "removes an earlier demonstration",
+    "flows/file_scoring.py": "the file that scores are to go to",
     "flows/migrations.py": "the server's home folder",
     "flows/prefect_server.py": "the server's home folder",
     "flows/server_process.py": "likewise",
@@ -43,6 +44,7 @@ WRITERS = {
     "rd_core/teacher_weights.py": "torch's own cache of downloads",
     "storage/filesystem.py": "makes the root of a local store",
     "storage/local_store.py": "the store itself",
+    "storage/questions.py": "where a query may spill to",
     "storage/s3_conditions.py": "one object, to try the server with",
     "storage/s3_store.py": "the store itself",
     "tasks/overlay_files.py": "the folder that the operator names for overlays",
