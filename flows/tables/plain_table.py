@@ -20,6 +20,9 @@ _FEW_COLUMNS = 8
 """such a table was asked for column by column, so none is left out"""
 _FEW_LINES = 60
 """blocks that are no longer than this are read in one go"""
+_LONG_ROWS = 0.25
+"""share of rows that may have a cell below them"""
+_BELOW = "(below)"
 _COUNT = frozenset("0123456789,")
 Narrow = Literal["blocks", "panels", "fewer"]
 
@@ -103,6 +106,8 @@ def _shaped(table: PlainTable, width: int | None) -> Iterator[Line]:
     ]
     if table.narrow != "fewer" and _total(low) <= width:
         return _side_by_side(table, everything, low)
+    if not table.prose and (without_long := _without_long(table, width)) is not None:
+        return _side_by_side(table, everything, without_long)
     if table.narrow == "panels" and len(low) > 2 and low[0] + len(_GAP) + max(low[1:]) <= width:
         return _panels(table, low, width)
     if table.narrow == "fewer" and len(chosen := _chosen(table, widths, width)) > 1:
@@ -132,7 +137,25 @@ def _side_by_side(table: PlainTable, chosen: Sequence[int], widths: Sequence[int
     for heading in zip(*([""] * (height - len(lines)) + lines for lines in headings), strict=True):
         yield Line(_beside(heading, columns, counts), is_heading=True)
     for row in rows:
-        yield Line(_beside(row, columns, counts))
+        long = [at for at, (cell, space) in enumerate(zip(row, columns, strict=True)) if cell_len(cell) > space]
+        yield Line(_beside([_BELOW if at in long else cell for at, cell in enumerate(row)], columns, counts))
+        yield from (Line(f"{_INDENT}{table.columns[chosen[at]]}:{_GAP}{row[at]}") for at in long)
+
+
+def _without_long(table: PlainTable, width: int) -> list[int] | None:
+    """Widths that fit and have room for all cells but those of a few rows, whose long ones stand below; None if there
+    are more of them."""
+    lengths = [[cell_len(cell) for cell in row] for row in table.rows]
+    for most in sorted({max(length, len(_BELOW)) for row in lengths for length in row}, reverse=True):
+        if sum(max(row) > most for row in lengths) > len(lengths) * _LONG_ROWS:
+            return None
+        widths = [
+            max(cell_len(name), len(_BELOW), *(length for length in column if length <= most), 0)
+            for name, column in zip(table.columns, zip(*lengths, strict=True), strict=True)
+        ]
+        if _total(widths) <= width:
+            return widths
+    return None
 
 
 def _beside(cells: Sequence[str], widths: Sequence[int], counts: Sequence[int]) -> str:

@@ -25,6 +25,7 @@ ROWS_SHOWN = 100
 _ROWS_AT_ONCE = 10_000
 _ROWS_OF_A_FILE = 122_880
 """at once: a row group of Parquet as large as DuckDB's own"""
+_EXPLANATION = ["explain_key", "explain_value"]
 _LOOKED_AT_FIRST = (
     *("image_key", "score", "threshold", "is_anomalous", "decision", "status", "error"),
     *("category", "run_date", "model_version"),
@@ -60,6 +61,8 @@ def _print(found: pa.Table, output_format: str) -> None:
         write_csv(sys.stdout, found.schema, batches)
     elif output_format == "json":
         write_json(sys.stdout, found.schema, batches)
+    elif found.column_names == _EXPLANATION:  # a drawing, whose lines are not to be told as one
+        sys.stdout.writelines(f"{drawing}\n" for drawing in found.column(1).to_pylist())
     elif sys.stdout.isatty():
         print_table(result_table(found))
     else:

@@ -129,6 +129,20 @@ def test_a_row_is_a_block_where_its_columns_do_not_fit() -> None:
     assert printed(table, 30)[:2] == ["where", "images/nut/2026-03-02/one.png"]
 
 
+def test_a_few_long_cells_stand_below_their_rows() -> None:
+    table = plain_table("column", "type")
+    for at in range(8):
+        table.add_row(f"c{at}", "FLOAT" if at != 1 else "STRUCT(top INTEGER, height INTEGER)[]")
+    assert printed(table, 20)[:4] == [
+        "column   type",
+        "c0       FLOAT",
+        "c1       (below)",
+        "  type:  STRUCT(top INTEGER, height INTEGER)[]",
+    ]
+    table.rows[2:4] = table.rows[1:2] * 2
+    assert printed(table, 20)[0] == "column  c0"  # more than a few: a block each
+
+
 def test_a_cell_that_is_no_prose_is_never_folded() -> None:
     table = plain_table("category", "by")
     table.add_row("nut", "Eva of the second shift")

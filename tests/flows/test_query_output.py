@@ -98,6 +98,11 @@ def test_a_long_answer_says_that_there_is_more(plant: str) -> None:
     assert (len(table.rows), table.notes[0][:15]) == (100, "100 of 101 rows")
 
 
+def test_a_plan_is_drawn(plant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\\n" not in (drawn := printed(plant, "EXPLAIN SELECT 1", "table", capsys))
+    assert len(drawn.splitlines()) > 3
+
+
 def test_a_pipe_gets_every_row_and_column(
     plant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
