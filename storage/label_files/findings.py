@@ -31,7 +31,8 @@ def label_findings(
                 raise
             except StorageError as e:
                 lost = "nothing of the category can be trained or evaluated, and queries go on without the file"
-                yield Finding(f"labels do not read: {e}", info.key, lost, "Correct or remove the file.")
+                why = str(e).removeprefix(store.address(info.key)).lstrip(", ")  # the finding names the file itself
+                yield Finding(f"labels do not read: {why}", info.key, lost, "Correct or remove the file.")
         yield from _without_image(images, category, said, covers)
     for key in labels.unread_label_keys(store):
         if covers_category(key.split("/")[1]):

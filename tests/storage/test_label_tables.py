@@ -388,3 +388,4 @@ def test_every_file_that_is_wrong_is_found(local: LocalStore) -> None:
         ("labels/c/notes.txt", False),
     ]
     assert "9999-01-01" in found["labels/c/late.csv"].what
+    assert found["labels/c/a.csv"].what.startswith("labels do not read: line 2: the label 'okay' is unknown")
