@@ -25,7 +25,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 install: $(INSTALLED) ## create .venv with the pinned dependencies
 
-demo: $(INSTALLED) ## a small factory: train, inspect three nights, show what was found
+demo: $(INSTALLED) ## a small factory: train, inspect five nights, show what was found
 	$(BIN)/rd-inspect demo
 
 test: $(INSTALLED) ## all tests

@@ -1,4 +1,4 @@
-"""A factory with three products and three nights, drawn from a seed: names and bytes, the same every time."""
+"""A factory with three products and five nights, drawn from a seed: names and bytes, the same every time."""
 
 import io
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from PIL import Image
 
 from demo import broken_files, brushed_metal, defects, lighting, printed_part, woven_cloth
 
-NIGHTS = 3
+NIGHTS = 5
 BROKEN_NIGHT = 1
 """index of the night with broken files"""
-DRIFT_NIGHT = 2
-"""index of the night whose light drifts away"""
+LAMP_NIGHT = 4
+"""index of the night on which a lamp fails"""
 _DRAW = {
     "woven_cloth": woven_cloth.draw,
     "brushed_metal": brushed_metal.draw,
@@ -42,10 +42,10 @@ class FactoryImage:
 
 
 class Factory:
-    """Everything the demo needs: normals to train on, and three nights to inspect.
+    """Everything the demo needs: normals to train on, and five nights to inspect, each with a few defects.
 
-    Night 0 is plain; night 1 has broken files, a duplicate and a wrong extension as well; on night 2 the light
-    drifts further with every image.
+    Night 1 has broken files, a duplicate and a wrong extension as well; on night 4 a lamp fails, and the light drifts
+    further with every image; the others are plain.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Factory:
         seed: int = 0,
         size: int = 160,
         normals: int = 100,
-        good_per_night: int = 16,
-        defective_per_night: int = 8,
+        good_per_night: int = 28,
+        defective_per_night: int = 2,
     ) -> None:
         """`size` in pixels of a side; the counts are per category."""
         self.seed = seed
@@ -74,9 +74,10 @@ class Factory:
             yield self._file(f"good/{index:03d}", index, picture)
 
     def night(self, category: str, index: int) -> Iterator[FactoryImage]:
-        """One night's images: good ones, then defective ones of every kind, then broken ones if it is that night.
+        """One night's images: good ones, then defective ones, whose kinds go on the next night, then broken ones
+        if it is that night.
 
-        Raises ValueError if `index` is not 0, 1 or 2, and KeyError for an unknown category.
+        Raises ValueError if there is no night `index`, and KeyError for an unknown category.
         """
         if index not in range(NIGHTS):
             raise ValueError(
@@ -96,7 +97,7 @@ class Factory:
     def _defective(self, category: str, night: int) -> Iterator[FactoryImage]:
         kinds = list(defects.KINDS[category])
         for number in range(self.defective_per_night):
-            kind = kinds[number % len(kinds)]
+            kind = kinds[(number + night * self.defective_per_night) % len(kinds)]
             rng = self._rng(category, _DEFECTIVE, night, number)
             picture, mask = defects.KINDS[category][kind](
                 _DRAW[category](rng, self.size), rng, self._severity(night, number)
@@ -118,7 +119,7 @@ class Factory:
         return 0.1 + 0.9 * ((0.35 + golden * (number + night * self.defective_per_night)) % 1)
 
     def _lit(self, night: int, number: int, of: int, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        if night != DRIFT_NIGHT:
+        if night != LAMP_NIGHT:
             return picture
         return lighting.drift(picture, 0.15 + 0.85 * number / max(1, of - 1))
 

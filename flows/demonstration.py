@@ -1,18 +1,23 @@
 """The demo: a generated factory from first image to last report."""
 
+import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
 
-from demo.factory import NIGHTS, Factory, FactoryImage
+from demo.factory import BROKEN_NIGHT, LAMP_NIGHT, NIGHTS, Factory, FactoryImage
 from flows.dask_cluster import dask_cluster
+from flows.evaluation import evaluate
 from flows.inspection import inspect_images
 from flows.refusals import DEMO_MARKER, refuse_demo
 from flows.settings import load_settings
@@ -25,37 +30,71 @@ from storage.layout import INDEX_KEY, SETTINGS_KEY, image_key, mask_key
 from storage.queries import run_query
 
 FIRST_NIGHT = date(2026, 1, 12)
-SETTINGS = """\
+ALPHA, IMAGE_SIZE = 0.05, 128
+SETTINGS = f"""\
 # Settings of the demo's plant. `rd-inspect train --help` lists what can be set.
 [defaults]
-image_size = 128
-steps = 160         # a shorter training than the recipe's, so that the demo stays below a few minutes
-alpha = 0.05        # one false alarm in twenty: what the demo's few normals can promise
+image_size = {IMAGE_SIZE}
+steps = 130         # a shorter training than the recipe's, so that the demo stays below a few minutes
+alpha = {ALPHA}        # one false alarm in twenty: what the demo's few normals can promise
+[drift]
+defect_share = 0.07 # of the parts on this line; up to it, defects are no drift
 """
 FOUND_SQL = """
-SELECT latest.category, run_date,
+SELECT run_date,
        count(*) AS images,
        count(*) FILTER (label = 'anomalous') AS defects,
        count(*) FILTER (label = 'anomalous' AND is_anomalous) AS found,
+       count(*) FILTER (label = 'normal' AND status = 'ok') AS good,
        count(*) FILTER (label = 'normal' AND is_anomalous) AS false_alarms,
        count(*) FILTER (status <> 'ok') AS unreadable
 FROM latest LEFT JOIN labels USING (image_key)
-GROUP BY ALL ORDER BY run_date, latest.category
+GROUP BY ALL ORDER BY run_date
 """
-NIGHT_NAMES = ("plain", "broken files", "drifting light")
+NIGHT_NAMES = ("plain", "broken files", "plain", "plain", "a lamp fails")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the reports of the demo's nights lead to, by their keys."""
+
+    ordinary: str | None
+    """evaluation of the nights before the lamp failed"""
+    broken: str | None
+    """run report of the night with broken files"""
+    drift: str | None
+    """of the last night"""
+    verdict: str
+    """of that report, with its cause"""
 
 
 def demonstrate(store_uri: str) -> None:
-    """Generate, train, inspect three nights, print what was found. Raises TrainingFailed, InspectionFailed."""
+    """Generate, train, inspect the nights, print what was found. Raises TrainingFailed, InspectionFailed,
+    EvaluationFailed."""
     store = _fresh_store(store_uri)
-    factory = Factory()
+    factory = Factory(size=IMAGE_SIZE)
     _fill(store, factory)
     settings = load_settings(store_uri)
     with dask_cluster(settings) as scheduler:
         train_model(store_uri, dask_address=scheduler)
-        for night in range(NIGHTS):
-            inspect_images(store_uri, _day(night), dask_address=scheduler)
-    _show(store_uri.rstrip("/"))
+        # The nights before the last two get their evaluation together, which is shorter and has more defects.
+        runs = [
+            inspect_images(store_uri, _day(night), reports=night >= LAMP_NIGHT - 1, dask_address=scheduler)
+            for night in range(NIGHTS)
+        ]
+        ordinary = evaluate(store_uri, _day(0), _day(LAMP_NIGHT - 1), dask_address=scheduler)
+    drift = next((one.report for one in runs[LAMP_NIGHT].reports if one.kind == "drift"), None)
+    _show(store_uri.rstrip("/"), Told(ordinary.report, runs[BROKEN_NIGHT].report, drift, _verdict(store, drift)))
+
+
+def _verdict(store: Store, report: str | None) -> str:
+    """'retrain: light or camera', as the drift report has it of most categories."""
+    if report is None:
+        return "nothing"
+    found = json.loads(store.read(report.removesuffix(".html") + ".json"))
+    last = [one["models"][-1]["assessment"] for one in found["categories"] if one["models"]]
+    causes = Counter(one["causes"][0]["name"] for one in last if one["causes"])
+    return ": ".join([found["verdict"], *(name for name, _ in causes.most_common(1))])
 
 
 def _fresh_store(store_uri: str) -> Store:
@@ -96,19 +135,44 @@ def _day(night: int) -> date:
     return FIRST_NIGHT + timedelta(days=night)
 
 
-def _show(store_uri: str) -> None:
+def _show(store_uri: str, told: Told) -> None:
     console = Console(soft_wrap=True)
-    table = plain_table("night", "category", "images", "defects", "found", "false alarms", "unreadable")
+    table = plain_table("night", "images", "defects", "found", "good parts", "false alarms", "unreadable")
     table.title = "What was found"
-    for row in run_query(open_store(store_uri, read_only=True), FOUND_SQL).to_pylist():
+    rows = run_query(open_store(store_uri, read_only=True), FOUND_SQL).to_pylist()
+    for row in rows:
         table.add_row(
             f"{row['run_date']:%d %b}, {NIGHT_NAMES[(row['run_date'] - FIRST_NIGHT).days]}",
-            row["category"],
-            *(str(row[name]) for name in ("images", "defects", "found", "false_alarms", "unreadable")),
+            *(str(row[name]) for name in ("images", "defects", "found", "good", "false_alarms", "unreadable")),
         )
     print_table(table)
-    console.print(f"To open in a browser: {store_uri}/{INDEX_KEY}, which leads to the reports of all nights.")
+    for sentence, report in story(rows, told):
+        console.print(f"\n{sentence}\n  {store_uri}/{report}", markup=False, highlight=False)
+    console.print(f"\nAll reports: {store_uri}/{INDEX_KEY}, to open in a browser.", markup=False, highlight=False)
     console.print(_what_next(store_uri), markup=False, highlight=False)
+
+
+def story(rows: Sequence[Mapping[str, Any]], told: Told) -> list[tuple[str, str | None]]:
+    """What happened, in sentences, each with the report that shows it. `rows`: FOUND_SQL's, a night each."""
+    ordinary, broken, lamp = rows[:LAMP_NIGHT], rows[BROKEN_NIGHT], rows[LAMP_NIGHT]
+    sums = {name: sum(row[name] for row in ordinary) for name in ("defects", "found", "good", "false_alarms")}
+    return [
+        (
+            f"On the first {len(ordinary)} nights {sums['found']} of {sums['defects']} defects were found, and "
+            f"{sums['false_alarms']} of {sums['good']} good parts raised a false alarm, {ALPHA:.0%} being promised:",
+            told.ordinary,
+        ),
+        (
+            f"On {broken['run_date']:%d %b} {broken['unreadable']} files held no picture: each is a row that says "
+            "why, and the night was done all the same:",
+            told.broken,
+        ),
+        (
+            f"On {lamp['run_date']:%d %b} a lamp failed, and {lamp['false_alarms']} of {lamp['good']} good parts "
+            f'raised an alarm; the drift report tells it from bad parts, and says "{told.verdict}":',
+            told.drift,
+        ),
+    ]
 
 
 def _what_next(store: str) -> str:

@@ -11,10 +11,10 @@ def demo(
     store: Annotated[str, typer.Option("--store", metavar="URI", help="Made anew.")] = "rd-inspect-demo",
     verbose: VerboseOption = False,
 ) -> None:
-    """Generate a small factory, train, inspect three nights, show what was found.
+    """Generate a small factory, train, inspect five nights, show what was found.
 
-    Woven cloth, brushed metal and a printed part; defects of several kinds; a night with broken files, a night under
-    drifting light. Takes a few minutes on two cores.
+    Woven cloth, brushed metal and a printed part; a few defects of several kinds; a night with broken files, a night
+    on which a lamp fails. Takes a few minutes on two cores.
     """
     with plain_errors():
         from flows.refusals import refuse_demo

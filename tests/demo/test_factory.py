@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from demo import defects
-from demo.factory import BROKEN_NIGHT, DRIFT_NIGHT, NIGHTS, Factory
+from demo.factory import BROKEN_NIGHT, LAMP_NIGHT, NIGHTS, Factory
 
 CATEGORIES = ("woven_cloth", "brushed_metal", "printed_part")
 
@@ -76,17 +76,17 @@ def test_only_the_second_night_has_broken_files_and_a_copy(small_factory):
             assert copies == 0
 
 
-def test_on_the_third_night_the_light_fades_from_image_to_image(small_factory):
+def test_on_the_lamps_night_the_light_fades_from_image_to_image(small_factory):
     def brightness(night: int) -> list[float]:
         good = itertools.islice(small_factory.night("brushed_metal", night), 4)
         return [decoded(image.data).mean() for image in good]
 
-    fading, steady = brightness(DRIFT_NIGHT), brightness(0)
+    fading, steady = brightness(LAMP_NIGHT), brightness(0)
     assert fading == sorted(fading, reverse=True)
     assert fading[-1] < 0.8 * min(steady)
 
 
-@pytest.mark.parametrize("night", [-1, 3])
+@pytest.mark.parametrize("night", [-1, NIGHTS])
 def test_a_night_that_does_not_exist_is_refused(small_factory, night):
     with pytest.raises(ValueError, match=f"night {night} does not exist"):
         list(small_factory.night("woven_cloth", night))
