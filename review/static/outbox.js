@@ -1,5 +1,13 @@
 "use strict";
 
+/* What the server answers; an Error with its words if it refuses. */
+async function get(path) {
+  const answer = await fetch(path, { credentials: "same-origin" });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.error || `the server answers ${answer.status}`);
+  return body;
+}
+
 /* Labels on their way to the store, one after the other, kept in the tab until the server says that it has them:
    a reload, a cut connection or a server that starts anew loses none. */
 class Outbox {

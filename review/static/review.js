@@ -17,13 +17,10 @@ list.delete("key");
 let items = [];      /* rows of the list, and others that one came to by a link or by undo */
 let at = 0;
 let first = 0;       /* where in the list items[0] stands, if labels take none out */
-let count = 0;       /* images in the list, as far as this page knows */
-let shrinks = true, countsDown = true, known = false, exhausted = false, loading = null;
+let shrinks = true, countsDown = true, exhausted = false, loading = null;
 let acts = 0;        /* labels and undos so far: a count that was asked for before one is out of date */
 let undoable = JSON.parse(sessionStorage.getItem("undoable") || "[]");
-/* Images of this list that labels of this tab took out of the count: each once, whatever is said of it again. */
-const remembered = JSON.parse(sessionStorage.getItem("counted") || "{}");
-const counted = new Set(remembered.list === String(list) ? remembered.keys : []);
+const count = new Count(String(list));
 
 const outbox = new Outbox({
   saved(act, body) {
@@ -35,7 +32,7 @@ const outbox = new Outbox({
     undoable = undoable.filter(one => one.id !== act.id);
     keepUndoable();
     const item = items.find(one => one.key === act.key);
-    if (item && !act.undoes) { item.said = item.mine = null; countAgain(act.key); }
+    if (item && !act.undoes) { item.said = item.mine = null; count.again(act.key); }
     fail(`Not kept, ${act.name}: ${message}`);
     show();
   },
@@ -52,13 +49,6 @@ function keepUndoable() { sessionStorage.setItem("undoable", JSON.stringify(undo
 function fileName(item) { return item.name.split("/").slice(-2).join("/"); }
 function address(path, item) {
   return `${path}?key=${encodeURIComponent(item.key)}&v=${encodeURIComponent(item.etag + item.model)}`;
-}
-
-async function get(path) {
-  const answer = await fetch(path, { credentials: "same-origin" });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.error || `the server answers ${answer.status}`);
-  return body;
 }
 
 /* The list */
@@ -83,7 +73,7 @@ async function fetchMore() {
   try {
     const body = await fetchPage(shrinks ? 0 : first + items.length, asked);
     take(body, quiet && before === acts && outbox.acts.length === 0);
-    exhausted = shrinks ? body.rows.length < asked : first + items.length >= count;
+    exhausted = shrinks ? body.rows.length < asked : first + items.length >= count.images;
   } catch (error) {
     fail(`The list cannot be read: ${error.message}`);
     exhausted = true;
@@ -96,16 +86,16 @@ function take(body, quiet) {
     if (there) there.listed = true;
     else items.push({ ...row, listed: true });
   }
-  if (quiet) count = body.count;
-  else if (!known) count = body.count - new Set(outbox.acts.filter(act => !act.undoes && counted.has(act.key)).map(act => act.key)).size;
-  known = true;
+  const waiting = outbox.acts.filter(act => !act.undoes).map(act => act.key);
+  count.told(body.count, quiet, waiting);
   $("unread").textContent = body.unread.join(" ");
   $("unread").hidden = body.unread.length === 0;
   $("kinds").replaceChildren(...body.kinds.map(kind => new Option(kind, kind)));
 }
 
 async function begin() {
-  items = []; at = first = 0; exhausted = known = false;
+  items = []; at = first = 0; exhausted = false;
+  count.forget();
   await outbox.flush();
   const key = new URLSearchParams(location.search).get("key");
   try {
@@ -120,7 +110,7 @@ async function begin() {
     if (place >= 0 && !shrinks) first = body.offset;
     take(shrinks && body.offset ? await fetchPage(0, PAGE) : body, outbox.acts.length === 0);
     if (place >= 0 && !shrinks) at = place;
-    exhausted = shrinks ? body.rows.length < PAGE : first + items.length >= count;
+    exhausted = shrinks ? body.rows.length < PAGE : first + items.length >= count.images;
   } catch (error) {
     fail(`The list cannot be read: ${error.message}`);
     exhausted = true;
@@ -145,7 +135,7 @@ async function loadBefore() {
   } catch (error) { fail(`The list cannot be read: ${error.message}`); }
 }
 
-function isOpen(item) { return !item.said && !(countsDown && item.mine); }
+function isOpen(item) { return !item.said && !item.error && !(countsDown && item.mine); }
 
 function toNext() {
   const next = items.findIndex((item, i) => i > at && isOpen(item));
@@ -156,27 +146,6 @@ function toNext() {
   at = any < 0 ? items.length : any;
   if (items.length - at < AHEAD && !exhausted) load().then(showCount);
   return show();
-}
-
-/* One label takes one image out of the count, and what is said of it again takes out no other. */
-
-function countOut(item) {
-  if (!countsDown || !item.listed || counted.has(item.key)) return;
-  counted.add(item.key);
-  count = Math.max(0, count - 1);
-  keepCounted();
-}
-
-/* Whether it had been taken out. */
-function countAgain(key) {
-  if (!counted.delete(key)) return false;
-  count += 1;
-  keepCounted();
-  return true;
-}
-
-function keepCounted() {
-  sessionStorage.setItem("counted", JSON.stringify({ list: String(list), keys: [...counted] }));
 }
 
 /* One image */
@@ -223,7 +192,7 @@ function showAddress(item) {
 }
 
 function showCount() {
-  const images = count === 1 ? "1 image" : `${count.toLocaleString("en")} images`;
+  const images = count.images === 1 ? "1 image" : `${count.images.toLocaleString("en")} images`;
   if (countsDown) $("left").textContent = `${images} to label`;
   else if (shrinks || at >= items.length) $("left").textContent = images;
   else $("left").textContent = `${(first + at + 1).toLocaleString("en")} of ${images}`;
@@ -322,7 +291,7 @@ function say(word) {
   const id = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const kind = word === "anomalous" ? $("kind").value.trim() : "";
   acts += 1;
-  countOut(item);
+  if (countsDown && item.listed) count.out(item.key);
   item.said = item.mine = word;
   undoable.push({ id, key: item.key, name: fileName(item) });
   keepUndoable();
@@ -345,7 +314,7 @@ async function undo() {
     } catch (error) { fail(error.message); return; }
   }
   items[place].said = items[place].mine = null;
-  if (countAgain(last.key)) items[place].listed = true;
+  if (count.again(last.key)) items[place].listed = true;
   at = place;
   show();
 }

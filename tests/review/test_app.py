@@ -269,7 +269,7 @@ def test_names_from_outside_are_shown_and_never_run(store, desk_of, browser: Bro
     for path in ("/list?show=look", "/", "/audit"):
         page = Page(client.get(path).text)
         assert {script["src"] for script in page.all("script")} <= {
-            "/static/review.js", "/static/zoom.js", "/static/outbox.js",
+            "/static/review.js", "/static/zoom.js", "/static/outbox.js", "/static/count.js",
         }  # fmt: skip
         assert [image.get("id") for image in page.all("img")] in ([], [None], ["picture", "overlay", "normal"])
         assert not any(name.startswith("on") or name == "style" for _, found in page.elements for name in found)
