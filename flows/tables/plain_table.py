@@ -110,8 +110,8 @@ def _shaped(table: PlainTable, width: int | None) -> Iterator[Line]:
         return _side_by_side(table, everything, without_long)
     if table.narrow == "panels" and len(low) > 2 and low[0] + len(_GAP) + max(low[1:]) <= width:
         return _panels(table, low, width)
-    if table.narrow == "fewer" and len(chosen := _chosen(table, widths, width)) > 1:
-        return _fewer(table, chosen, widths, width)
+    if table.narrow == "fewer" and len(low) > _FEW_COLUMNS and len(table.rows) * (len(low) + 1) > _FEW_LINES:
+        return _fewer(table, widths, width)
     return _blocks(table, width)
 
 
@@ -178,22 +178,21 @@ def _panels(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Li
     yield from _side_by_side(table, chosen, widths)
 
 
-def _chosen(table: PlainTable, widths: Sequence[int], width: int) -> list[int]:
-    """Of "fewer": the columns that are shown, in their order; none where every row may as well be a block."""
-    if len(widths) <= _FEW_COLUMNS or len(table.rows) * (len(widths) + 1) <= _FEW_LINES:
-        return []
-    preferred = [table.columns.index(name) for name in table.preferred if name in table.columns]
-    chosen: list[int] = []
-    for at in dict.fromkeys([0, *preferred, *range(len(widths))]):
+def _fewer(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Line]:
+    """The preferred columns as far as they fit, then the others likewise; a block of a few where one alone fits."""
+    first = [0, *(table.columns.index(name) for name in table.preferred if name in table.columns)]
+    chosen = list[int]()
+    for at in dict.fromkeys([*first, *range(len(widths))]):
         if _total([widths[one] for one in (*chosen, at)]) <= width:
             chosen.append(at)
-        elif at == 0:  # what names a row
-            return []
-    return sorted(chosen)
-
-
-def _fewer(table: PlainTable, chosen: Sequence[int], widths: Sequence[int], width: int) -> Iterator[Line]:
-    yield from _side_by_side(table, chosen, widths)
+    if 0 in chosen and len(chosen) > 1:
+        yield from _side_by_side(table, sorted(chosen), widths)
+    else:  # beside what names a row there is no room
+        chosen = list(dict.fromkeys([*first, *range(len(widths))]))[:_FEW_COLUMNS]
+        names = tuple(table.columns[at] for at in sorted(chosen))
+        rows = [tuple(row[at] for at in sorted(chosen)) for row in table.rows]
+        yield from _blocks(PlainTable(names, rows=rows), width)
+        yield Line("")
     hidden = [name for at, name in enumerate(table.columns) if at not in chosen]
     what = f"{len(hidden)} of {len(widths)} columns do not fit and are not shown: {', '.join(hidden)}."
     how = "To see them, name them in the SELECT, or give --format csv, or --out FILE.csv."

@@ -174,7 +174,9 @@ def test_of_many_columns_those_that_matter_are_shown_and_the_others_named() -> N
         "image_key          c0          score",
         "images/nut/00.png  0123-56789  0.25",
     ]
-    assert printed(many(10, 30), 16)[:2] == ["image_key", "images/nut/00.png"]  # rows without a name tell nothing
+    narrow = printed(many(10, 30), 16)  # no room beside what names a row
+    assert narrow[:4] == ["image_key", "images/nut/00.png", "c0", "  0123-56789"]
+    assert "2 of 10 columns do not fit and are not shown: c6, c7." in " ".join(narrow)
     told = " ".join(printed(many(10, 30), 40)[31:])
     assert "7 of 10 columns do not fit and are not shown: c1, c2, c3, c4, c5, c6, c7." in told
     assert "--format csv" in told
