@@ -6,10 +6,9 @@ from urllib.parse import unquote, urlsplit
 from storage.errors import InvalidAddress
 from storage.faults import translated
 from storage.local_store import LocalStore
-from storage.s3_store import S3Store
 from storage.store import Store
 
-__all__ = ["LocalStore", "S3Store", "Store", "open_store"]
+__all__ = ["LocalStore", "Store", "open_store"]
 
 
 def open_store(uri: str | Path, *, create: bool = False, read_only: bool = False) -> Store:
@@ -40,6 +39,8 @@ def _open_s3(uri: str, read_only: bool) -> Store:
         )
     if not bucket:
         raise InvalidAddress(f"store {uri!r} names no bucket, so nothing was opened. Use s3://bucket/prefix.")
+    from storage.s3_store import S3Store  # noqa: PLC0415  # half a second, which a store in a folder is spared
+
     return S3Store(bucket, prefix, read_only=read_only)
 
 

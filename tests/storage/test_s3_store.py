@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from storage import s3_client, s3_conditions
 from storage.errors import AccessDenied, AlreadyExists, Conflict, NoConditionalWrites, TransientFault
-from storage.filesystem import S3Store, open_store
+from storage.filesystem import open_store
+from storage.s3_store import S3Store
 from tests.object_stores import FORGETFUL, HALF_FORGETFUL, UNABLE, Bucket, aws_settings
 
 
