@@ -17,7 +17,14 @@ _ANCHORS = np.array(
 """violet over red to pale yellow, each step lighter than the one before, so that order shows without hue"""
 _FIRST, _LAST = -2.0, 4.0
 """powers of two: of the first and the last colour, in multiples of the pixel threshold"""
-_OPACITY = ([_FIRST, -1.0, 0.0, _LAST], [0.0, 0.15, 0.5, 0.8])
+_STEPS = np.linspace(_FIRST, _LAST, 385)
+"""the same, so finely that no step can be seen"""
+_COLOURS = np.stack(
+    [np.interp(_STEPS, np.linspace(_FIRST, _LAST, len(_ANCHORS)), _ANCHORS[:, channel]) for channel in range(3)],
+    axis=-1,
+).astype(np.float32)
+_OPACITY = np.interp(_STEPS, [_FIRST, -1.0, 0.0, _LAST], [0.0, 0.15, 0.5, 0.8]).astype(np.float32)
+"""how much of the colour is laid over the picture"""
 _LEVELS = (1e-30, 1e30)
 """what float32 can divide a map by"""
 
@@ -38,16 +45,14 @@ def multiples(values: NDArray[np.float32], level: float | None) -> NDArray[np.fl
     return values * np.float32(2**_LAST / max(float(values.max()), 1e-12))
 
 
-def colours(ratio: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Multiples of the pixel threshold -> colours (..., 3) in [0, 255]: up to 1/4 the first, from 16 on the last."""
-    place = (_octaves(ratio) - _FIRST) / (_LAST - _FIRST) * (len(_ANCHORS) - 1)
-    steps = np.arange(len(_ANCHORS))
-    return np.stack([np.interp(place, steps, _ANCHORS[:, c]) for c in range(3)], axis=-1).astype(np.float32)
+def laid_over(grey: NDArray[np.float32], ratio: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A picture's luma (H, W) in [0, 255] under the colours of multiples (H, W) of the pixel threshold: (H, W, 3).
 
-
-def opacity(ratio: NDArray[np.floating]) -> NDArray[np.float32]:
-    """How much of the colour is laid over the picture, in [0, 1], for multiples of the pixel threshold."""
-    return np.interp(_octaves(ratio), *_OPACITY).astype(np.float32)
+    Up to 1/4 nothing shows; the more, the less of the picture, of which a fifth is left at 16.
+    """
+    step = np.round((_octaves(ratio) - _FIRST) / (_LAST - _FIRST) * (len(_COLOURS) - 1)).astype(np.intp)
+    kept = (grey * (1 - _OPACITY)[step])[..., None]
+    return np.round(kept + (_COLOURS * _OPACITY[:, None])[step]).astype(np.uint8)
 
 
 def gradient_css() -> str:
@@ -63,7 +68,7 @@ def ticks(level: float | None, threshold: float | None) -> list[Tick]:
     return found
 
 
-def _octaves(ratio: NDArray[np.floating] | float) -> NDArray[np.floating]:
+def _octaves(ratio: NDArray[np.float32] | float) -> NDArray[np.floating]:
     """Powers of two within the scale; what is not above 0 is its beginning."""
     return np.log2(np.clip(ratio, 2.0**_FIRST, 2.0**_LAST))
 

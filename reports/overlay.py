@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from reports.boxes import Box
-from reports.heat_scale import colours, multiples, opacity
+from reports.heat_scale import laid_over, multiples
 
 _HIGHEST = float(np.finfo(np.float16).max)
 """of a stored map"""
@@ -41,8 +41,7 @@ def overlay(
     height, width = picture.shape[:2]
     clean = np.nan_to_num(np.asarray(anomaly_map, np.float32), nan=0.0).clip(0, _HIGHEST)
     ratio = multiples(_resized(clean, width, height), pixel_threshold)
-    blend = opacity(ratio)[..., None]
-    drawn = np.round(_grey(picture) * (1 - blend) + colours(ratio) * blend).astype(np.uint8)
+    drawn = laid_over(_grey(picture), ratio)
     if not marks:
         return drawn
     line = max(1, round(max(height, width) / _PIXELS_A_LINE))
@@ -57,7 +56,7 @@ def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     if scale == 1:
         return picture
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
@@ -68,8 +67,8 @@ def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
 
 
 def _grey(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Its luma (H, W, 1), so that no colour of the part is taken for one of the map."""
-    return (picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    """Its luma (H, W), so that no colour of the part is taken for one of the map."""
+    return picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _resized(clean: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Pictures and their overlays, made just small enough for all of them to stand inside one file."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ _STEPS = ((448, 80), (320, 80), (224, 82), (192, 75), (192, 60), (160, 50), (128
 """(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""
 _SAMPLE = 8
 """pictures drawn to find out whether a step fits, before all are"""
+
+_HOPE = 1.5
+"""how much smaller than in proportion to its pixels a smaller picture may turn out: larger steps are not tried"""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,14 @@ def thumbnails(images: Sequence[ScoredImage], most_bytes: int) -> list[Thumbnail
     """
     drawable = [image for image in images if image.picture is not None]
     sample = drawable[:: max(1, len(drawable) // _SAMPLE)]
+    plausible = math.inf
     for longest, quality in _STEPS:
         last = (longest, quality) == _STEPS[-1]
+        if longest**2 > plausible and not last:
+            continue
         sampled = _total(_drawn(image, longest, quality) for image in sample)
         if not last and sampled * len(drawable) > most_bytes * len(sample):
+            plausible = _HOPE * longest**2 * most_bytes * len(sample) / (sampled * len(drawable))
             continue
         drawn = [_drawn(image, longest, quality) for image in images]
         if last or _total(drawn) <= most_bytes:

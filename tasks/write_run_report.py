@@ -29,7 +29,7 @@ from tasks.published_reports import INSPECTION, publish_report
 from tasks.scored_picture import scored_image
 from tasks.software import software
 
-FIRST, WORST = 8, 6
+FIRST, WORST = 6, 6
 """pictures a category: of what to look at first, and of the highest scores that are not among them"""
 MOST_ERRORS_LISTED = 50
 

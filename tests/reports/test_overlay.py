@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from reports.boxes import Box, boxes_in_shares
-from reports.heat_scale import colours, ticks
+from reports.heat_scale import laid_over, ticks
 from reports.overlay import data_uri, overlay, shrunk
 
 GREY = np.full((40, 60, 3), 128, np.uint8)
@@ -60,7 +60,9 @@ def test_no_map_and_no_threshold_is_too_small_or_large_to_draw(value, threshold)
 
 
 def test_colours_grow_lighter_in_order():
-    lightness = colours(np.geomspace(0.25, 16, 60)) @ np.array([0.2126, 0.7152, 0.0722])
+    ratio = np.geomspace(0.26, 16, 60, dtype=np.float32)[None]
+    black = laid_over(np.zeros_like(ratio), ratio)[0]
+    lightness = black @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(lightness) > 0).all()
 
 
