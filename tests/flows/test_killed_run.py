@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from distributed import Client
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter
 
 from flows.inspection import InspectionRun, inspect_images
 from flows.interruption import KEPT
@@ -55,6 +57,9 @@ def test_a_run_interrupted_in_the_middle_says_so_and_goes_on_where_it_stopped(
     assert said.splitlines()[-1] == f"rd-inspect: interrupted. {KEPT['inspect']}"
     assert "Traceback" not in said
     assert "KeyboardInterrupt" not in said
+    with get_client(sync_client=True) as client:
+        unfinished = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
+        assert not client.read_flow_runs(flow_run_filter=unfinished)
     assert seals.read_seal(store, Partition("cloth", DAY, "v1")) is None
     kept = {key: store.read(key) for key in parts}
     assert len(kept) < len(IMAGES)
