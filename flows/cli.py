@@ -13,6 +13,7 @@ from flows.commands.compaction import compact
 from flows.commands.demonstration import demo
 from flows.commands.drift import drift
 from flows.commands.evaluation import evaluate
+from flows.commands.frame import say
 from flows.commands.import_folder import import_folder
 from flows.commands.labels import import_label_file
 from flows.commands.models import models
@@ -27,6 +28,8 @@ from flows.commands.training import train
 from flows.commands.version import options_of_all
 from flows.commands.wrong_use import PlainlyTold
 from flows.interruption import run_guarded
+from flows.run_failed import RUN_FAILED
+from flows.tables.pipe import OutputLost, quiet_pipe, standard_output
 
 app = typer.Typer(
     name="rd-inspect",
@@ -61,7 +64,18 @@ app = typer.Typer(
 
 def main() -> None:
     """The whole of it, as its own process. The console script guards the imports of this module too (flows.entry)."""
-    run_guarded(app, sys.argv[1:])
+    run_guarded(command_line, sys.argv[1:])
+
+
+def command_line() -> None:
+    """What `sys.argv` asks for. Raises SystemExit with the exit code."""
+    sys.stdout = standard_output()
+    try:
+        with quiet_pipe():  # help, too
+            app()
+    except OutputLost as e:
+        say(f"rd-inspect: {e}")
+        raise SystemExit(RUN_FAILED) from e
 
 
 app.command("import")(import_folder)

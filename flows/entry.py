@@ -14,6 +14,6 @@ def main() -> None:
 
 
 def _command_line() -> None:
-    from flows.cli import app  # noqa: PLC0415  # most of a second
+    from flows.cli import command_line  # noqa: PLC0415  # most of a second
 
-    app()
+    command_line()

@@ -71,7 +71,8 @@ def _drift(settings: Settings, day: date, chosen: list[str] | None) -> NightRepo
     store = open_store(settings.store, read_only=True)
     last = last_inspected_day(store)
     if last != day:  # an old day scored later says nothing of today, and must not call for a retraining
-        return NightReport("drift", NOTHING, f"drift is told for the last inspected day, {last}")
+        so_far = f"the last complete day, {last}" if last else "complete days, and none is complete yet"
+        return NightReport("drift", NOTHING, f"drift is told for {so_far}")
     run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=True)
     if run.report is None:
         return NightReport("drift", NOTHING, "no complete day")

@@ -1,7 +1,6 @@
 """`rd-inspect status` and `rd-inspect backfill`: which days are scored, and scoring those that are not."""
 
 import json
-import sys
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -24,6 +23,7 @@ from flows.commands.frame import (
     say,
     show_run,
 )
+from flows.tables.pipe import print_text
 from flows.tables.plain_table import print_table
 
 FromOption = Annotated[
@@ -83,7 +83,7 @@ def status(
         line = open_store(settings.images, read_only=True)
         grid = read_grid(open_store(settings.store), line, *window, versions, tell=say)
         if output_format is GridFormat.JSON:
-            sys.stdout.write(json.dumps(grid_json(grid), indent=2) + "\n")
+            print_text(json.dumps(grid_json(grid), indent=2) + "\n")
         else:
             print_table(grid_table(grid))
 

@@ -1,6 +1,5 @@
 """The command that measures as the paper does: rd-inspect benchmark."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import CategoriesOption, plain_errors, say
+from flows.tables.pipe import print_text
 from flows.tables.plain_table import print_table
 
 
@@ -76,7 +76,7 @@ def benchmark(
         run = run_benchmark(settings)
         for table in benchmark_tables(run):
             print_table(table)
-            sys.stdout.write("\n")
+            print_text("\n")
         say(f"Rows: {out} ({run.computed} new, {len(run.rows)} of these settings)")
         if run.problems:
             raise BenchmarkFailed("\n".join(run.problems))

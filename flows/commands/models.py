@@ -1,11 +1,11 @@
 """The command that shows models: rd-inspect models."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
+from flows.tables.pipe import print_text
 from flows.tables.plain_table import print_table
 
 
@@ -26,6 +26,6 @@ def models(
         if history:
             print_table(history_table(resolved_store(store), category))
         elif version and category:
-            sys.stdout.write(model_card_json(resolved_store(store), category, version) + "\n")
+            print_text(model_card_json(resolved_store(store), category, version) + "\n")
         else:
             print_table(models_table(resolved_store(store), category))

@@ -1,7 +1,6 @@
 """`rd-inspect verify` and `rd-inspect gc`: a store held against itself, and what nobody needs removed."""
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from flows.commands.frame import (
     say,
 )
 from flows.run_failed import RUN_FAILED
+from flows.tables.pipe import print_text
 from flows.tables.plain_table import print_table
 
 
@@ -55,7 +55,7 @@ def verify(
         scope = Scope(*days, tuple(category or ()), deep)
         found = hold_against_itself(open_store(settings.store), line, scope, tell=say)
         if output_format is GridFormat.JSON:
-            sys.stdout.write(json.dumps(findings_json(found), indent=2) + "\n")
+            print_text(json.dumps(findings_json(found), indent=2) + "\n")
         else:
             print_table(findings_table(found))
         if found.wrong:

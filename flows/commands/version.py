@@ -1,11 +1,12 @@
 """rd-inspect --version."""
 
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
+
+from flows.tables.pipe import print_text
 
 _TOLD = ("torch", "prefect", "dask", "zarr", "pyarrow", "duckdb")
 """packages on whose versions answers and files depend"""
@@ -13,7 +14,7 @@ _TOLD = ("torch", "prefect", "dask", "zarr", "pyarrow", "duckdb")
 
 def _tell(asked: bool) -> None:
     if asked:
-        sys.stdout.write(version_line() + "\n")
+        print_text(version_line() + "\n")
         raise typer.Exit
 
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from rich.cells import cell_len
 
 from flows.tables.folding import fold
+from flows.tables.pipe import quiet_pipe
 from reports.plain_text import without_controls
 
 _GAP = "  "
@@ -66,7 +67,8 @@ def print_table(table: PlainTable) -> None:
     """Print to standard output, as wide as the terminal; in a pipe or a file a row a line, however long."""
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
-    _write((_bold(line) if is_terminal else line.text) for line in table_lines(table, width))
+    with quiet_pipe():
+        _write((_bold(line) if is_terminal else line.text) for line in table_lines(table, width))
 
 
 def print_rows(columns: Sequence[str], parts: Iterable[Sequence[tuple[str, ...]]]) -> None:
