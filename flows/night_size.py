@@ -17,7 +17,7 @@ from storage.seals import read_seal
 SECONDS_A_PIXEL = 0.04 / 256**2
 """of one core, to read, score and write an image of that many pixels as the networks see it; default teacher"""
 WORTH_SECONDS = 6.0
-"""of one core: with less to do, a cluster of our own costs more than it saves. Its start takes some eight, of all
+"""of one core: with less to do, a cluster of our own costs more than it saves. Its start takes five to six, of all
 cores together (docs/decisions/0028)"""
 _THREADS = 16
 """requests at once"""

@@ -1,10 +1,10 @@
 """`rd-inspect status` and `rd-inspect backfill`: which days are scored, and scoring those that are not."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,11 @@ from flows.commands.frame import (
     show_run,
 )
 from flows.tables.pipe import print_text
-from flows.tables.plain_table import print_table
+from flows.tables.plain_table import PlainTable, print_table
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from storage.grid import Grid
 
 FromOption = Annotated[
     datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
@@ -67,25 +71,43 @@ def status(
     same. To score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
-        from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
         from flows.preflight import checked_settings
         from flows.tables.grid import grid_json, grid_table
-        from storage.filesystem import open_store
-        from storage.grid import read_grid
 
-        window_days = (day_of(first_day), day_of(last_day))
-        settings = checked_settings(store, category, images=images, days=window_days)
-        opened = open_store(settings.store, read_only=True)
-        opened.check()
-        chosen = chosen_categories(settings, category)
-        window = chosen_days(settings, chosen, *window_days)
-        versions = versions_in_force(opened, chosen, model)
-        line = open_store(settings.images, read_only=True)
-        grid = read_grid(open_store(settings.store), line, *window, versions, tell=say)
+        days = (day_of(first_day), day_of(last_day))
+        grid = _grid(checked_settings(store, category, images=images, days=days), days, category, model)
         if output_format is GridFormat.JSON:
             print_text(json.dumps(grid_json(grid), indent=2) + "\n")
         else:
             print_table(grid_table(grid))
+
+
+def _grid(
+    settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
+) -> "Grid":
+    from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
+    from storage.filesystem import open_store
+    from storage.grid import read_grid
+
+    opened = open_store(settings.store, read_only=True)
+    opened.check()
+    chosen = chosen_categories(settings, category)
+    window = chosen_days(settings, chosen, *days)
+    versions = versions_in_force(opened, chosen, model)
+    line = open_store(settings.images, read_only=True)
+    return read_grid(open_store(settings.store), line, *window, versions, tell=say)
+
+
+def _dry_run(
+    settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
+) -> PlainTable:
+    """What there is to do: no server and no worker is needed to look."""
+    from flows.tables.grid import grid_table
+
+    grid = _grid(settings, days, category, model)
+    table = grid_table(grid)
+    table.title = f"dry run, {len(grid.undone)} to do; {table.title}"
+    return table
 
 
 def backfill(
@@ -96,7 +118,7 @@ def backfill(
     model: ModelOption = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Default: newest day first.")] = False,
     at_once: Annotated[int, typer.Option("--at-once", min=1, metavar="N", help="Days in flight.")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the grid.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is to do.")] = False,
     mend: Annotated[
         bool, typer.Option("--mend", help="Read all parts and maps of complete days too; score damaged batches anew.")
     ] = False,
@@ -117,6 +139,9 @@ def backfill(
         from flows.refusals import refuse_backfill
 
         refuse_backfill(settings, *days, category, model)
+        if dry_run:
+            print_table(_dry_run(settings, days, category, model))
+            return
     with plain_errors(), command_server(verbose, flow="flows.backfill"):
         from flows.backfill import backfill as backfill_days
         from flows.tables.backfill import backfill_table
@@ -124,7 +149,7 @@ def backfill(
         uri = resolved_store(store)
         work = partial(
             backfill_days, uri, day_of(first_day), day_of(last_day), category,
-            model=model, oldest_first=oldest_first, at_once=at_once, dry_run=dry_run, mend=mend,
+            model=model, oldest_first=oldest_first, at_once=at_once, mend=mend,
             images=images, dask_address=dask_address,
         )  # fmt: skip
         show_run(work, backfill_table, uri)

@@ -133,3 +133,10 @@ def test_a_category_that_cannot_be_trained_does_not_keep_another_from_it(plant: 
         CliRunner().invoke(
             app, ["train", "--category", "cloth", "--category", "tile", "--store", plant.uri], catch_exceptions=False
         )
+
+
+def test_what_a_backfill_would_do_is_told_without_a_server(plant: Store) -> None:
+    said = refusal("backfill", "--dry-run", "--from", str(DAY), "--store", plant.uri, code=0)
+    assert "dry run, 1 to do;" in said
+    assert "tile: no model is in force. Train one: rd-inspect train --category tile" in said
+    assert "Report:" not in said
