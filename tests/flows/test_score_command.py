@@ -126,7 +126,7 @@ app(["score", "-", "--category", "cloth", "--format", "csv"], standalone_mode=Fa
 print(*sorted({"prefect", "distributed", "torch._dynamo", "scipy.stats", "torch"} & set(sys.modules)))
 """
     with subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "RD_INSPECT_STORE": plant.uri},
+        [sys.executable, "-c", code], env={**os.environ, "RD_INSPECT_STORE": plant.uri, "PYTHONUNBUFFERED": ""},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
     ) as command:  # fmt: skip
         assert command.stdin and command.stdout and command.stderr
@@ -134,7 +134,7 @@ print(*sorted({"prefect", "distributed", "torch._dynamo", "scipy.stats", "torch"
             for lines, named, path in ((2, "a.png", "a.png"), (1, "night", "night/a.png")):
                 command.stdin.write(f"{photos / named}\n".encode())
                 for _ in range(lines):  # the first is the names of the columns
-                    assert select.select([command.stdout], [], [], 100)[0]
+                    assert select.select([command.stdout], [], [], 60)[0]
                     line = command.stdout.readline().decode()
                 assert line.startswith(str(photos / path))
             command.stdin.close()
