@@ -40,7 +40,7 @@ def query(
 
     A label file or a seal that does not read is named, and the answer is without it; exit code 1 if it was a seal.
 
-    Example: `rd-inspect query "SELECT category, count(*) FROM latest WHERE is_anomalous GROUP BY category"`
+    Example: `rd-inspect query "SELECT category, count(*) FROM latest GROUP BY 1"`
     """
     with plain_errors():
         from flows.tables.query import query_output
