@@ -3,6 +3,7 @@
 Heavy packages are imported inside the functions, so that --help answers at once.
 """
 
+import atexit
 import gc
 import importlib
 import logging
@@ -181,6 +182,7 @@ def _import(module: str) -> None:
         importlib.import_module(module)
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # what is frozen when Python ends is never taken down, of which DuckDB complains
         gc.enable()
 
 

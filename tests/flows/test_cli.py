@@ -1,5 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
+import atexit
+import gc
 import json
 import logging
 import os
@@ -9,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.commands.frame import _without_traceback_of_ours
+from flows.commands.frame import _import, _without_traceback_of_ours
 from flows.run_failed import RunFailed
 from flows.settings import SettingsError
 from storage.filesystem import Store
@@ -169,6 +171,15 @@ def test_the_log_has_lines_of_code_for_bugs_alone(error: Exception, kept: bool) 
     record = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 1, "", (), (type(error), error, None))
     assert _without_traceback_of_ours(record)
     assert bool(record.exc_info) == kept
+
+
+def test_what_an_import_keeps_from_the_collector_is_let_go_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_the_end: list[object] = []
+    monkeypatch.setattr(atexit, "register", at_the_end.append)
+    _import("json")
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()
+    assert at_the_end == [gc.unfreeze]
 
 
 def test_a_failed_run_exits_with_1_and_says_what_to_run(store: Store, scheduler: str) -> None:
