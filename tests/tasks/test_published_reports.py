@@ -90,6 +90,15 @@ def test_a_plants_links_all_lead_somewhere_and_every_report_to_the_index(store: 
         assert page not in leads_to
 
 
+def test_reports_that_are_older_than_the_first_index_lead_to_it(store: Store) -> None:
+    plan = SealedPlan("m", "plan", "s", 2, 2, 0, 0, 0, (), "run", NOW)
+    seals.add_plan(store, Partition("cloth", DAY, "v1"), plan)
+    run, evaluation = put_run(store, DAY), put_evaluation(store, DAY)
+    assert INDEX_KEY not in links(store, run).values()
+    write_index.fn(store.uri, NOW)
+    assert links(store, run)["All reports"] == links(store, evaluation)["All reports"] == INDEX_KEY
+
+
 def test_a_report_leads_to_the_days_before_and_after_and_to_its_days_others(store: Store) -> None:
     runs = [put_run(store, after(n)) for n in (0, 2, 3)]
     evaluation, drift = put_evaluation(store, after(2)), put_drift(store, after(2))
