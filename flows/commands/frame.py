@@ -166,13 +166,8 @@ def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterat
         from flows.worker_start import begin_imports
 
         begin_imports()
-    logger = logging.getLogger("prefect.flow_runs")
-    with held(), prefect_server(partial(_import, flow)):
-        logger.addFilter(_without_traceback_of_ours)
-        try:
-            yield
-        finally:
-            logger.removeFilter(_without_traceback_of_ours)
+    with held(), prefect_server(partial(_import, flow)), _told_once():
+        yield
 
 
 def _import(module: str) -> None:
@@ -186,11 +181,46 @@ def _import(module: str) -> None:
         gc.enable()
 
 
-def _without_traceback_of_ours(record: logging.LogRecord) -> bool:
-    """A filter of logs: an error whose message says all is told without the lines of code that led to it."""
-    from flows.failures import exit_code_of
+class _OursOnce(logging.Filter):
+    """Of the log of flow runs: an error whose message says all is told without the lines of code that led to it, and
+    what Prefect says of it is marked, for the command says it in its last line."""
 
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, Exception) and exit_code_of(error) is not None:
-        record.exc_info = None
-    return True
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """All go on."""
+        from flows.failures import exit_code_of
+
+        error, text = record.exc_info[1] if record.exc_info else None, record.getMessage()
+        if isinstance(error, Exception) and exit_code_of(error) is not None:
+            record.exc_info = None
+            if text.startswith("Encountered exception during execution"):
+                self._told.add(f"Flow run encountered an exception: {type(error).__name__}:")
+                record.is_told_at_the_end = True
+        elif any(one in text for one in self._told):  # the state that the run finished in
+            record.is_told_at_the_end = True
+        return True
+
+
+def _is_not_told_at_the_end(record: logging.LogRecord) -> bool:
+    return not getattr(record, "is_told_at_the_end", False)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """On the console; the log that the Prefect server keeps has all of it."""
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    log, once = logging.getLogger("prefect.flow_runs"), _OursOnce()
+    consoles = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
+    log.addFilter(once)
+    for console in consoles:
+        console.addFilter(_is_not_told_at_the_end)
+    try:
+        yield
+    finally:
+        for console in consoles:
+            console.removeFilter(_is_not_told_at_the_end)
+        log.removeFilter(once)

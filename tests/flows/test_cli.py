@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.commands.frame import _import, _without_traceback_of_ours
+from flows.commands.frame import _import, _is_not_told_at_the_end, _OursOnce
 from flows.run_failed import RunFailed
 from flows.settings import SettingsError
 from storage.filesystem import Store
@@ -167,10 +167,23 @@ def test_wrong_credentials_exit_with_2_and_show_no_secret(
 @pytest.mark.parametrize(
     ("error", "kept"), [(RunFailed("no model"), False), (SettingsError("alfa"), False), (ZeroDivisionError(), True)]
 )
-def test_the_log_has_lines_of_code_for_bugs_alone(error: Exception, kept: bool) -> None:
-    record = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 1, "", (), (type(error), error, None))
-    assert _without_traceback_of_ours(record)
-    assert bool(record.exc_info) == kept
+def test_the_log_has_lines_of_code_for_bugs_alone_and_what_the_command_tells_is_marked(
+    error: Exception, kept: bool
+) -> None:
+    def record(message: str, raised: bool) -> logging.LogRecord:
+        info = (type(error), error, None) if raised else None
+        one = logging.LogRecord("prefect.flow_runs", logging.ERROR, "", 1, message, (), info)
+        assert once.filter(one)
+        return one
+
+    once = _OursOnce()
+    began = record(f"Encountered exception during execution: {error!r}", raised=True)
+    finished = record(
+        f"Finished in state Failed('Flow run encountered an exception: {type(error).__name__}: x')", False
+    )
+    report = record("report failed kind=drift", raised=True)
+    assert [bool(one.exc_info) for one in (began, report)] == [kept, kept]
+    assert [_is_not_told_at_the_end(one) for one in (began, finished, report)] == [kept, kept, True]
 
 
 def test_what_an_import_keeps_from_the_collector_is_let_go_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
