@@ -13,7 +13,7 @@ from flows.drift_choice import drift_settings, drift_window, sealed_models
 from flows.evaluation_choice import choose_evaluation
 from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.settings import Settings, SettingsError, nearest
-from rd_core.errors import TeacherUnavailable
+from rd_core.errors import TeacherUnavailable, UnknownTeacher
 from rd_core.teacher_spec import teacher_spec
 from rd_core.weight_source import refuse_unavailable
 from storage import models
@@ -92,6 +92,19 @@ def refuse_backfill(
         for name in chosen:
             if why := why_unusable(name, model, models.read_card(store, name, model)):
                 raise SettingsError(f"{why} Nothing was started.")
+
+
+def refuse_benchmark(folder: Path, teacher: str) -> None:
+    """A folder that is none, a teacher that there is not; the rest is told once the networks are imported."""
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{folder} is not a folder, so nothing was computed. Name one that holds <category>/train/good/*, "
+            "<category>/test/good/* and <category>/test/<kind>/*, or train/<class>/* and test/<class>/*."
+        )
+    try:
+        teacher_spec(teacher)
+    except UnknownTeacher as e:
+        raise SettingsError(f"{e} Nothing was computed.") from e
 
 
 def refuse_demo(store: str) -> None:

@@ -57,6 +57,9 @@ def benchmark(
     bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
     """
     with plain_errors():
+        from flows.refusals import refuse_benchmark
+
+        refuse_benchmark(folder, teacher)
         from flows.paper_benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
         from flows.tables.benchmark import benchmark_tables
 

@@ -135,6 +135,12 @@ def test_a_category_that_cannot_be_trained_does_not_keep_another_from_it(plant: 
         )
 
 
+def test_a_benchmark_of_nothing_is_refused_without_the_networks(tmp_path: Path) -> None:
+    out = str(tmp_path / "rows.parquet")
+    assert "is not a folder" in refusal("benchmark", str(tmp_path / "nothing"), "--out", out)
+    assert "Did you mean 'resnet18'?" in refusal("benchmark", str(tmp_path), "--out", out, "--teacher", "resnet19")
+
+
 def test_what_a_backfill_would_do_is_told_without_a_server(plant: Store) -> None:
     said = refusal("backfill", "--dry-run", "--from", str(DAY), "--store", plant.uri, code=0)
     assert "dry run, 1 to do;" in said
