@@ -26,7 +26,7 @@ from tasks.kept_result import file_digest, inputs_digest, keep, kept, stated
 from tasks.night_summary import NightSummary, summarise_night
 from tasks.partition_state import labels_state, scored_state
 from tasks.published_reports import INSPECTION, publish_report
-from tasks.scored_picture import scored_image
+from tasks.scored_picture import scored_images
 from tasks.software import software
 
 FIRST, WORST = 6, 6
@@ -219,6 +219,6 @@ def _pictured(
 
     def drawn(rows: list[dict[str, Any]]) -> list[ScoredImage]:
         told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
-        return [scored_image(store, images, row, card) for row in told]
+        return scored_images(store, images, told, card)
 
     return drawn(first), drawn(others)

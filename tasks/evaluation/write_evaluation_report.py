@@ -33,7 +33,7 @@ from tasks.faults import ON_STORAGE_FAULT
 from tasks.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
 from tasks.partition_state import masks_state, scored_state
 from tasks.published_reports import EVALUATION, publish_report
-from tasks.scored_picture import scored_image
+from tasks.scored_picture import scored_images
 from tasks.software import software
 
 PICTURES = 240
@@ -189,9 +189,7 @@ def _category(
     )
     picked = pick(gathered.judged, most)
     drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
-    misses, alarms, borderline = (
-        tuple(scored_image(store, images, row, gathered.card) for row in chosen) for chosen in picked
-    )
+    misses, alarms, borderline = (tuple(scored_images(store, images, chosen, gathered.card)) for chosen in picked)
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
 
 
