@@ -30,8 +30,8 @@ from tasks.worker_process import prepare_worker_process
 if TYPE_CHECKING:
     from tasks.scorer import Scorer
 
-GOLDEN_IMAGES = 24
-"""chosen where nobody has: enough to show a change, a second's work a night"""
+GOLDEN_IMAGES = MICRO_BATCH
+"""chosen where nobody has: enough to show a change, and one pass of the networks; one more would be two"""
 SAME_FILE = ("ok", "unreadable")
 """states of a golden image whose file is the one that was chosen"""
 _SCHEMA = pa.schema(
