@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, is_dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from reports.around import Around, linked
 from storage import checked_json
-from storage.errors import CorruptObject, KeyNotFound, ObjectDenied
+from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError, TransientFault
 from storage.filesystem import Store
 from storage.images import content_digest
 from storage.layout import path_from_index
@@ -36,33 +37,53 @@ def inputs_digest(inputs: Any) -> str:
 
 
 def bytes_there(store: Store, key: str) -> str | None:
-    """SHA-256 (hex) of the object; None if it is not there or may not be read."""
+    """SHA-256 (hex) of the object; None if it is not there, and of one that does not read why."""
     try:
         return content_digest(store.read(key))
-    except (KeyNotFound, ObjectDenied):
+    except KeyNotFound:
         return None
+    except TransientFault:
+        raise
+    except StorageError as e:
+        return str(e)
 
 
-def listed(store: Store, prefix: str) -> list[tuple[str, str, int]]:
-    """(key, etag, size) of what lies below `prefix`: other bytes have another etag."""
-    return [(info.key, info.etag, info.size) for info in store.list(prefix)]
+def listed(store: Store, prefix: str) -> list[tuple[str, str, int]] | str:
+    """(key, etag, size) of what lies below `prefix`: other bytes have another etag. Why, if it cannot be listed."""
+    try:
+        return [(info.key, info.etag, info.size) for info in store.list(prefix)]
+    except TransientFault:
+        raise
+    except StorageError as e:
+        return str(e)
 
 
 def stated(store: Store, keys: Iterable[str]) -> list[tuple[str, str | None]]:
-    """(key, etag or None where there is none), each key once, sorted. Of many in a folder, its listing tells."""
+    """(key, etag or None where there is none), each key once, sorted. Of many in a folder, its listing tells. A key
+    may be anything that people write; whoever reads what it names says what is wrong with it."""
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for key in set(keys):
         folders[key.rpartition("/")[0]].append(key)
     found: dict[str, str | None] = {}
     with ThreadPoolExecutor(_ASKERS) as pool:
         for folder, some in folders.items():
-            if folder and len(some) >= _WORTH_A_LISTING:
-                there = {info.key: info.etag for info in store.list(f"{folder}/")}
-                found |= {key: there.get(key) for key in some}
+            there = listed(store, f"{folder}/") if folder and len(some) >= _WORTH_A_LISTING else ""
+            if isinstance(there, str):
+                found |= zip(some, pool.map(partial(_etag, store), some), strict=True)
             else:
-                infos = zip(some, pool.map(store.info, some), strict=True)
-                found |= {key: info.etag if info else None for key, info in infos}
+                etags = {key: etag for key, etag, _ in there}
+                found |= {key: etags.get(key) for key in some}
     return sorted(found.items())
+
+
+def _etag(store: Store, key: str) -> str | None:
+    try:
+        info = store.info(key)
+    except TransientFault:
+        raise
+    except StorageError as e:
+        return str(e)
+    return info.etag if info else None
 
 
 def file_digest(key: str, data: bytes) -> str:

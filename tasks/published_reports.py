@@ -1,5 +1,6 @@
 """Reports put into the store with links to those around them, which get links to the new one."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,7 +9,7 @@ from functools import cache
 from prefect.logging import get_run_logger
 
 from reports.around import Around, linked
-from storage.errors import StorageError
+from storage.errors import Conflict, StorageError
 from storage.filesystem import Store
 from storage.layout import INDEX_KEY, folder_day, folder_days, path_from_index, reports_prefix
 
@@ -49,6 +50,17 @@ def publish_report(store: Store, kind: str, day: date, key: str, html: str) -> N
     link_day(store, day, kind)
 
 
+def publish_again(store: Store, kind: str, day: date, key: str) -> None:
+    """As `publish_report` of a report that is there and still holds: what was written last is what others lead to.
+
+    One that somebody else writes just now is theirs to publish. StorageError if the page cannot be written.
+    """
+    html, etag = store.read_with_etag(key)
+    with contextlib.suppress(Conflict):
+        store.replace(key, html, etag)
+    link_day(store, day, kind)
+
+
 def link_day(store: Store, day: date, kind: str | None = None) -> None:
     """Set the links of the reports that end with `day`, and of those of `kind` (None: any) before and after them."""
     try:
@@ -58,7 +70,7 @@ def link_day(store: Store, day: date, kind: str | None = None) -> None:
             if kind in (None, one.kind):
                 beside = [other.day for other in (shelf.before(one), shelf.after(one)) if other]
                 wanted |= {other.key: other for other_day in beside for other in shelf.of_day(one.kind, other_day)}
-        for one in wanted.values():
+        for one in sorted(wanted.values(), key=lambda one: one.modified):  # so that the newest stays the newest
             _relink(store, one, shelf.around(one))
     except StorageError as e:  # the report itself is there
         get_run_logger().warning("links of reports not set day=%s: %s", day, e)

@@ -2,11 +2,14 @@
 
 import hashlib
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = ("rd-inspect", "torch", "torchvision", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
+_BENEATH = ("scipy", "jinja2", "markupsafe")
+"""packages besides that a figure or a page may change with"""
 _OURS = ("rd_core", "reports", "storage", "tasks")
 """beside each other; what lies in the others changes no figure"""
 _SOURCES = (".py", ".html", ".css")
@@ -14,8 +17,12 @@ _SOURCES = (".py", ".html", ".css")
 
 def software() -> dict[str, str]:
     """Name -> version of Python and of the packages that can change a score or a file."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    return {"python": platform.python_version(), **_versions(PACKAGES)}
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -36,7 +43,7 @@ def processor() -> str:
 @cache
 def code_digest() -> str:
     """SHA-256 (hex) of the code that makes figures and reports, and of the versions of what it stands on."""
-    found = hashlib.sha256(repr(sorted(software().items())).encode())
+    found = hashlib.sha256(repr([*sorted(software().items()), *sorted(_versions(_BENEATH).items())]).encode())
     root = Path(__file__).resolve().parents[1]
     for package in _OURS:
         for path in sorted((root / package).rglob("*")):

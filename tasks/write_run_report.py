@@ -25,7 +25,7 @@ from tasks.faults import ON_STORAGE_FAULT
 from tasks.kept_result import file_digest, inputs_digest, keep, kept, stated
 from tasks.night_summary import NightSummary, summarise_night
 from tasks.partition_state import labels_state, scored_state
-from tasks.published_reports import INSPECTION, publish_report
+from tasks.published_reports import INSPECTION, publish_again, publish_report
 from tasks.scored_picture import scored_images
 from tasks.software import software
 
@@ -92,6 +92,7 @@ def write_run_report(
     kept_key = report_key("inspection", run_date, f"{_of_categories(categories)}.inputs.json")
     unchanged = kept(store, kept_key, inputs, images) if not any(one.scored_now for one in categories) else None
     if unchanged is not None:
+        publish_again(store, INSPECTION, run_date, unchanged["key"])
         return WrittenReport(**{**unchanged, "blank": tuple((name, why) for name, why in unchanged["blank"])})
     seen: dict[str, str | None] = {}
     report = RunReport(
@@ -127,9 +128,20 @@ def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome])
         state = "already sealed" if one.state == "sealed" else one.state
         yield [one.category, state, one.model_version, one.images, one.message]
         if one.model_version is not None:
-            partition, unread = Partition(one.category, run_date, one.model_version), list[str]()
-            held = labels.read_labels(store, one.category, unread=partial(_note, unread))
-            yield [*scored_state(store, partition), *labels_state(store, partition, held), unread]
+            partition = Partition(one.category, run_date, one.model_version)
+            yield [*scored_state(store, partition), *_said(store, partition)]
+
+
+def _said(store: Store, partition: Partition) -> list[Any]:
+    """What the labels say, and why some or all of them do not read."""
+    unread: list[str] = []
+    try:
+        held = labels.read_labels(store, partition.category, unread=partial(_note, unread))
+    except TransientFault:
+        raise
+    except StorageError as e:
+        return [str(e)]
+    return [*labels_state(store, partition, held), unread]
 
 
 def _note(unread: list[str], key: str, error: StorageError) -> None:

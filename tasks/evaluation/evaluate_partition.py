@@ -127,8 +127,8 @@ def unchanged_partition(
 
 
 def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
-    """A digest of all that the counts are made from."""
-    return inputs_digest([*scored_state(store, partition), *labels_state(store, partition, held)])
+    """A digest of all that the counts are made from; of the address, too, since problems name files of the store."""
+    return inputs_digest([store.uri, *scored_state(store, partition), *labels_state(store, partition, held)])
 
 
 def _card(store: Store, partition: Partition) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import reduce
 from operator import add
@@ -32,7 +32,7 @@ from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
 from tasks.partition_state import masks_state, scored_state
-from tasks.published_reports import EVALUATION, publish_report
+from tasks.published_reports import EVALUATION, publish_again, publish_report
 from tasks.scored_picture import scored_images
 from tasks.software import software
 
@@ -97,6 +97,16 @@ class WrittenEvaluation:
     means: tuple[Measure, ...]
 
 
+@dataclass
+class _Made:
+    """What is gathered on the way to a report."""
+
+    drawn: dict[str, str | None] = field(default_factory=dict)
+    """state of each image that is shown"""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 (hex) of each file that is written beside the counts, by key"""
+
+
 @task(name="write-evaluation-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def write_evaluation_report(
     store_uri: str,
@@ -116,14 +126,15 @@ def write_evaluation_report(
     key = f"{evaluation_prefix(contents.first_day, contents.last_day)}{contents.folder}inputs.json"
     unchanged = kept(store, key, inputs, images)
     if unchanged is not None:
+        publish_again(store, EVALUATION, contents.last_day, unchanged["report"])
         return _restored(unchanged)
     by_model: defaultdict[tuple[str, str], list[EvaluatedPartition]] = defaultdict(list)
     for one in sorted(contents.partitions, key=lambda one: one.partition.run_date):
         by_model[one.partition.category, one.partition.model_version].append(one)
     most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
-    drawn: dict[str, str | None] = {}
+    made = _Made()
     evaluated = [
-        _category(store, images, by_model[name], most, drawn)
+        _category(store, images, by_model[name], most, made)
         for name in sorted(by_model)
         if any(one.judged + one.unreadable + one.not_scored + one.trained_on for one in by_model[name])
     ]
@@ -143,7 +154,7 @@ def write_evaluation_report(
         software=software(),
     )
     written, files = _write(store, contents, report)
-    keep(store, key, inputs, written, files, sorted(drawn.items()))
+    keep(store, key, inputs, written, {**files, **made.files}, sorted(made.drawn.items()))
     return written
 
 
@@ -170,9 +181,8 @@ def _category(
     images: Store,
     partitions: Sequence[EvaluatedPartition],
     most: int,
-    drawn: dict[str, str | None],
+    made: _Made,
 ) -> EvaluatedCategory:
-    """`drawn` takes the state of the images that are shown."""
     partition = partitions[0].partition
     pixels = [read_pixels(store, one.pixels) for one in partitions]
     rows = [row for one in partitions for row in read_rows(store, one.images)]
@@ -184,16 +194,18 @@ def _category(
         rows=tuple(rows),
         tables=tables,
         recalls=tuple(one.recall for one in pixels if one.recall is not None),
-        aupimo=_aupimo(store, partitions, tables),
+        aupimo=_aupimo(store, partitions, tables, made),
         card=_card(store, partition.category, partition.model_version),
     )
     picked = pick(gathered.judged, most)
-    drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
+    made.drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
     misses, alarms, borderline = (tuple(scored_images(store, images, chosen, gathered.card)) for chosen in picked)
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
 
 
-def _aupimo(store: Store, partitions: Sequence[EvaluatedPartition], tables: PixelTables) -> NDArray[np.float64]:
+def _aupimo(
+    store: Store, partitions: Sequence[EvaluatedPartition], tables: PixelTables, made: _Made
+) -> NDArray[np.float64]:
     """AUPIMO of each masked defect [k], which is also written beside its partition's counts: the false-positive rate
     that all share is that of the normal images of all days, so it comes after all counts."""
     shared, found = Aupimo.of(tables), []
@@ -203,7 +215,8 @@ def _aupimo(store: Store, partitions: Sequence[EvaluatedPartition], tables: Pixe
                 {"image_key": name, "aupimo": shared.of_defects(bins)}
                 for name, bins in read_defects(store, one.defects)
             ]
-            write_rows(store, one.defects.replace("defects.parquet", "aupimo.parquet"), rows, AUPIMO)
+            key = one.defects.replace("defects.parquet", "aupimo.parquet")
+            made.files[key] = write_rows(store, key, rows, AUPIMO)
             found += [row["aupimo"] for row in rows]
     return np.array(found, np.float64)
 

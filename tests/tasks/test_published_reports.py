@@ -16,7 +16,7 @@ from storage.layout import INDEX_KEY, drift_prefix, evaluation_prefix, report_ke
 from storage.records import Partition
 from storage.seals import SealedPlan
 from tasks.index.write_index import write_index
-from tasks.published_reports import DRIFT, EVALUATION, INSPECTION, RETRAINING, publish_report
+from tasks.published_reports import DRIFT, EVALUATION, INSPECTION, RETRAINING, link_day, publish_again, publish_report
 
 DAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 13, 6, 0, tzinfo=UTC)
@@ -114,6 +114,22 @@ def test_a_run_that_is_repeated_is_the_one_that_others_lead_to(store: Store) -> 
     before = put_run(store, DAY)
     put_run(store, after(1), "first")
     second = put_run(store, after(1), "second")
+    assert links(store, before) == {"2026-03-11 →": second}
+
+
+def test_a_report_that_still_holds_is_the_newest_again(store: Store) -> None:
+    before, first = put_run(store, DAY), put_run(store, after(1), "first")
+    put_run(store, after(1), "of-one-category")
+    publish_again(store, INSPECTION, after(1), first)
+    assert links(store, before) == {"2026-03-11 →": first}
+
+
+def test_links_that_are_set_leave_the_newest_the_newest(store: Store) -> None:
+    before = put_run(store, DAY)
+    put_run(store, after(1), "first")
+    second = put_run(store, after(1), "second")
+    put_drift(store, after(1))  # is linked in both
+    link_day(store, DAY)
     assert links(store, before) == {"2026-03-11 →": second}
 
 

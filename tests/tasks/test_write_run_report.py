@@ -90,6 +90,14 @@ def test_a_report_that_would_show_another_thing_is_drawn(reported: Store, change
     assert report(reported, "again") == f"reports/inspection/{DAY}/again.html"
 
 
+@pytest.mark.parametrize("mask", ["C:\\masks\\1.png", "../1.png"])
+def test_a_label_whose_mask_has_no_possible_name_costs_no_report(reported: Store, mask: str) -> None:
+    said = Label(image_key("cloth", DAY, "hole/000.png"), "anomalous", mask, "Eva", NOW + timedelta(days=1))
+    write_labels(reported, "cloth", [said], "new")
+    assert report(reported, "again") == f"reports/inspection/{DAY}/again.html"
+    assert report(reported, "once-more") == f"reports/inspection/{DAY}/again.html"
+
+
 @pytest.mark.parametrize(
     "other",
     [{"litter": "3 x .DS_Store"}, {"review_url": "http://h"}, {"images": 5}, {"message": "m"}, {"state": "failed"}],

@@ -1,12 +1,14 @@
 """Counts are taken again as soon as anything that they were made from is another."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from storage import labels
-from storage.filesystem import Store
+from storage.filesystem import Store, open_store
 from storage.labels import Label
 from storage.layout import card_key, image_key, mask_key, scores_prefix, seal_key, version_maps_prefix
 from storage.records import Partition
@@ -91,3 +93,24 @@ def test_other_code_has_them_counted_again(
     assert unchanged(store) == counted
     monkeypatch.setattr(kept_result, "code_digest", lambda: "of mended code")
     assert unchanged(store) is None
+
+
+@pytest.mark.parametrize("mask", ["C:\\masks\\1.png", "../1.png", "a//b.png", "https://host/1.png"])
+def test_a_mask_whose_name_is_none_leaves_out_its_image_alone(
+    store: Store, counted: EvaluatedPartition, mask: str
+) -> None:
+    say(store, "hole/000.png", mask_key=mask)
+    found = evaluate_partition.fn(store.uri, PARTITION, DAY, DAY)
+    assert (found.judged, found.masked_defects) == (counted.judged, counted.masked_defects - 1)
+    assert unchanged(store) == found
+
+
+def test_a_copied_store_counts_for_itself(tmp_path: Path) -> None:
+    here = open_store(str(tmp_path / "here"))
+    here.root.mkdir()
+    put_card(here, "cloth")
+    put_night(here, "cloth", night(normal=2, anomalous=2))
+    here.remove(mask_key("cloth", DAY, "hole/000.png"))
+    evaluate_partition.fn(here.uri, PARTITION, DAY, DAY)
+    there = open_store(str(shutil.copytree(here.root, tmp_path / "there")))
+    assert unchanged(here) and unchanged(there) is None

@@ -322,6 +322,7 @@ CHANGES = {
     "figures": lambda store: store.write(f"{FOLDER}/figures.json", b"{}"),
     "no table": lambda store: store.remove(f"{FOLDER}/figures.parquet"),
     "page": lambda store: store.write(f"{FOLDER}/evaluation.html", b"another"),
+    "no AUPIMO": lambda store: store.remove(f"{FOLDER}/partitions/cloth/{DAY}/v1/aupimo.parquet"),
 }
 
 
@@ -356,6 +357,14 @@ def test_a_report_is_drawn_again_once_anything_in_it_changes(
     except StorageError:  # it was looked at
         return
     assert now == "third"
+
+
+def test_a_report_that_still_holds_counts_as_written_last(small: tuple[Store, EvaluationContents]) -> None:
+    store, contents = small
+    _, written = drawn(store, contents, "first")
+    before = store.info(written.report)
+    drawn(store, contents, "second")
+    assert store.info(written.report).modified > before.modified
 
 
 def test_a_report_of_other_days_settings_or_code_is_drawn(
