@@ -158,7 +158,12 @@ def _killed(*_: object, **__: object) -> None:
 
 def steps_told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     steps: list[int] = []
-    monkeypatch.setattr(fit_module, "tell", lambda progress: steps.append(progress["done"]))
+
+    def told(category: str, phase: str, done: int = 0, total: int | None = None) -> None:
+        if phase == "steps" and done:
+            steps.append(done)
+
+    monkeypatch.setattr(fit_module, "tell_phase", told)
     return steps
 
 
