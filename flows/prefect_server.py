@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,6 +123,22 @@ def home_folder() -> Path:
     return folder
 
 
+def _usable_home() -> _Home:
+    """ServerNotStarted where the server can keep nothing."""
+    try:
+        home = _Home(home_folder())
+        for name in ("users", "owner"):
+            home.lock(name).close()
+        _ = home.prefect
+    except OSError as e:
+        raise ServerNotStarted(
+            f"The embedded Prefect server has no folder to work in ({e.strerror}: {e.filename}), so nothing was run. "
+            "Set RD_INSPECT_HOME to a folder of yours on a disk that can be written, or PREFECT_API_URL to a server "
+            "that runs."
+        ) from e
+    return home
+
+
 def _for_us_alone(path: str, flags: int) -> int:
     """An opener of files that no other user of the machine may read."""
     file = os.open(path, flags, 0o600)
@@ -164,7 +181,7 @@ def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[st
 @contextlib.contextmanager
 def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | None]:
     """The URL of an embedded server; None if Prefect, once it is imported, knows of a configured one after all."""
-    home = _Home(home_folder())
+    home = _usable_home()
     with environment({**around_loopback(), **QUIET}), _embedded(home, meanwhile) as server:
         from flows import prefect_client  # noqa: PLC0415  # imports Prefect: meanwhile the server has started
 
@@ -253,8 +270,11 @@ def _one_certificate(home: _Home) -> str:
     if not home.certificate.exists():
         first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
         draft = home.certificate.with_suffix(f".{os.getpid()}")
-        draft.write_text(first + end)
-        draft.replace(home.certificate)  # whole or not at all, whoever else begins now
+        try:
+            draft.write_text(first + end)
+            draft.replace(home.certificate)  # whole or not at all, whoever else begins now
+        except OSError:  # a full disk, say: it is for speed alone
+            return certifi.where()
     return str(home.certificate)
 
 
@@ -289,7 +309,8 @@ def _start(
     except BaseException:
         _stop(process)
         raise
-    remember_migrated(home.prefect)
+    with contextlib.suppress(OSError):  # a full disk, say: then the next server looks for itself
+        remember_migrated(home.prefect)
     return process, server
 
 
@@ -322,9 +343,12 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, home: _Home) -> None:
         if _is_healthy(url):
             return
         time.sleep(0.05)
+    ended = process.poll() is not None
+    what = "ended before it answered" if ended else f"did not answer on {url} within {START_SECONDS} s"
     raise ServerNotStarted(
-        f"The embedded Prefect server did not answer on {url} within {START_SECONDS} s. Nothing was run. "
-        f"Its log is {home.log}; or set PREFECT_API_URL to a server that runs."
+        f"The embedded Prefect server {what}. Nothing was run. Its log is {home.log}, and "
+        f"{shutil.disk_usage(home.folder).free >> 20:,} MiB of that disk are free. If its database is damaged, remove "
+        f"{home.prefect}: only the history of runs lies there. Or set PREFECT_API_URL to a server that runs."
     )
 
 

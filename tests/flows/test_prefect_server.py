@@ -26,7 +26,15 @@ from websockets.typing import Subprotocol
 
 from flows import prefect_server as prefect_server_module
 from flows.migrations import is_migrated, remember_migrated
-from flows.prefect_server import ServerNotStarted, _is_healthy, home_folder, prefect_server
+from flows.prefect_server import (
+    ServerNotStarted,
+    _Home,
+    _is_healthy,
+    _start_embedded,
+    _wait_for,
+    home_folder,
+    prefect_server,
+)
 from flows.server_process import LOOKS_SECONDS
 from tests.prefect_database import copy_database
 
@@ -124,6 +132,23 @@ def test_a_new_home_is_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize("home", ["file", "file/below"])
+def test_a_home_that_is_no_folder_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RD_INSPECT_HOME", str(tmp_path / home))
+    with pytest.raises(ServerNotStarted, match="Set RD_INSPECT_HOME"), _start_embedded(None):
+        pass
+
+
+def test_a_server_that_ends_as_it_starts_is_told_as_such(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["false"])
+    ended.wait()
+    with pytest.raises(ServerNotStarted, match="ended before it answered.* MiB .*remove"):
+        _wait_for(ended, "http://127.0.0.1:1/api", _Home(tmp_path))
+
+
 def test_clients_of_the_embedded_server_read_one_authority_not_all() -> None:
     context = ssl.create_default_context(cafile=os.environ["PREFECT_API_SSL_CERT_FILE"])
     assert len(context.get_ca_certs()) == 1
