@@ -347,7 +347,7 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, home: _Home) -> None:
     what = "ended before it answered" if ended else f"did not answer on {url} within {START_SECONDS} s"
     raise ServerNotStarted(
         f"The embedded Prefect server {what}. Nothing was run. Its log is {home.log}, and "
-        f"{shutil.disk_usage(home.folder).free >> 20:,} MiB of that disk are free. If its database is damaged, remove "
+        f"{shutil.disk_usage(home.folder).free >> 20:,} MiB are free there. If the database is damaged, remove "
         f"{home.prefect}: only the history of runs lies there. Or set PREFECT_API_URL to a server that runs."
     )
 

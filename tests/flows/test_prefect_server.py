@@ -145,7 +145,7 @@ def test_a_home_that_is_no_folder_is_refused_in_words(
 def test_a_server_that_ends_as_it_starts_is_told_as_such(tmp_path: Path) -> None:
     ended = subprocess.Popen(["false"])
     ended.wait()
-    with pytest.raises(ServerNotStarted, match="ended before it answered.* MiB .*remove"):
+    with pytest.raises(ServerNotStarted, match=r"ended before it answered.* MiB .*remove"):
         _wait_for(ended, "http://127.0.0.1:1/api", _Home(tmp_path))
 
 
