@@ -28,7 +28,7 @@ from storage.left_out import LeftOut
 from tasks.pin_champion import PinnedModel, pin_champion
 from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.renew_plan import renew_plan
-from tasks.write_run_report import CategoryOutcome, write_run_report
+from tasks.write_run_report import CategoryOutcome, WrittenReport, write_run_report
 
 SILENT = "cameras silent"
 """outcome of a run that did all it could, while a category that is made every day had no image"""
@@ -285,10 +285,17 @@ def _report(
     except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
-    blank = dict(report.blank)
-    outcomes = [replace(one, message=one.message or blank.get(one.category)) for one in outcomes]
-    leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {outcome}", report.markdown)
-    return InspectionRun(str(flow_run.id), day, outcome, tuple(outcomes), report.key)
+    leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {report.outcome}", report.markdown)
+    told = tuple(_as_reported(one, report) for one in outcomes)
+    return InspectionRun(str(flow_run.id), day, report.outcome, told, report.key)
+
+
+def _as_reported(one: CategoryOutcome, report: WrittenReport) -> CategoryOutcome:
+    """With the counts of the whole day: of a night that was complete before, this run scored nothing."""
+    for name, ok, unreadable, rejected, anomalous in report.counts:
+        if name == one.category:
+            one = replace(one, ok=ok, unreadable=unreadable, rejected=rejected, anomalous=anomalous)
+    return replace(one, message=one.message or dict(report.blank).get(one.category))
 
 
 def _leave_table(settings: Settings, run: InspectionRun) -> None:
@@ -304,7 +311,7 @@ def _outcome(outcomes: list[CategoryOutcome]) -> str:
         return FAILED
     if "silent camera" in states:
         return SILENT
-    return "completed with rejects" if any(one.unreadable + one.rejected for one in outcomes) else "completed"
+    return "completed"  # with rejects, if the report finds any sealed
 
 
 def _ended(name: str, message: str, run: InspectionRun) -> InspectionRun:

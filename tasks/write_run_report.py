@@ -45,7 +45,8 @@ class CategoryOutcome:
     force and the category is made every day"""
     model_version: str | None = None
     images: int = 0
-    """there now; the counts below are of those that this run scored"""
+    """there now; the counts below are of all that is sealed of the day once the report is written, of what this run
+    scored until then"""
     ok: int = 0
     unreadable: int = 0
     rejected: int = 0
@@ -64,8 +65,12 @@ class WrittenReport:
 
     key: str
     markdown: str
+    outcome: str
+    """as told to the task; or 'completed with rejects', if anything sealed of the day has no score"""
     blank: tuple[tuple[str, str], ...] = ()
     """(category, in words) where images show nothing"""
+    counts: tuple[tuple[str, int, int, int, int], ...] = ()
+    """(category, ok, unreadable, rejected, anomalous) of all that is sealed of the day, whichever run scored it"""
 
 
 @task(name="write-run-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -88,13 +93,19 @@ def write_run_report(
     scored nothing leaves the report of the one before it, if that would show the very same: its key is returned.
     """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
-    inputs = inputs_digest([store_uri, images_uri, litter, review_url, [*_states(store, run_date, categories)]])
+    inputs = inputs_digest(
+        [store_uri, images_uri, litter, review_url, outcome, [*_states(store, run_date, categories)]]
+    )
     kept_key = report_key("inspection", run_date, f"{_of_categories(categories)}.inputs.json")
     unchanged = kept(store, kept_key, inputs, images) if not any(one.scored_now for one in categories) else None
     if unchanged is not None:
         publish_again(store, INSPECTION, run_date, unchanged["key"])
-        return WrittenReport(**{**unchanged, "blank": tuple((name, why) for name, why in unchanged["blank"])})
+        rows = {name: tuple(tuple(row) for row in unchanged[name]) for name in ("blank", "counts")}
+        return WrittenReport(**{**unchanged, **rows})
     seen: dict[str, str | None] = {}
+    runs = tuple(_category_run(store, images, run_date, one, seen) for one in categories)
+    if outcome == "completed" and any(one.unreadable + one.rejected for one in runs):
+        outcome = "completed with rejects"
     report = RunReport(
         run_id=run_id,
         run_date=run_date,
@@ -102,7 +113,7 @@ def write_run_report(
         started_at=started_at,
         finished_at=finished_at,
         outcome=outcome,
-        categories=tuple(_category_run(store, images, run_date, one, seen) for one in categories),
+        categories=runs,
         litter=litter,
         review_url=review_url,
         software=software(),
@@ -111,7 +122,10 @@ def write_run_report(
     page = render_run_report(report)
     publish_report(store, INSPECTION, run_date, key, page)
     blank = tuple((run.category, blank_in_words(run.blank, run.ok)) for run in report.categories if run.blank)
-    written = WrittenReport(key, render_run_markdown(report), blank)
+    counts = tuple(
+        (run.category, run.ok, run.unreadable, run.rejected, run.anomalous) for run in runs if run.scores_key
+    )
+    written = WrittenReport(key, render_run_markdown(report), outcome, blank, counts)
     keep(store, kept_key, inputs, written, {key: file_digest(key, page.encode("utf-8"))}, sorted(seen.items()))
     return written
 

@@ -1,6 +1,7 @@
 """What a run's report says of label files that do not read, and when it is drawn again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from storage.layout import image_key, seal_key, version_maps_prefix
 from tasks import kept_result
 from tasks.night_summary import NightSummary
 from tasks.published_reports import link_day
-from tasks.write_run_report import CategoryOutcome, _pictured, write_run_report
+from tasks.write_run_report import CategoryOutcome, WrittenReport, _pictured, write_run_report
 from tests.factories import DAY, NOW, png
-from tests.labelled_night import night, put_card, put_night
+from tests.labelled_night import THRESHOLD, night, put_card, put_night
 
 CARD = {"threshold": {"value": 1.0, "alpha": 0.05, "extrapolated": False}, "calibration_scores": [0.5, 0.9]}
 
@@ -32,13 +33,17 @@ def test_a_label_file_that_does_not_read_is_named_and_the_report_is_written(tmp_
 
 def report(store: Store, run_id: str, **more: object) -> str:
     """The report's key; `more` of the outcome and of the task."""
+    return written(store, run_id, **more).key
+
+
+def written(store: Store, run_id: str, **more: object) -> WrittenReport:
     told = {name: more.pop(name) for name in ("litter", "review_url") if name in more}
     one = CategoryOutcome(
         **{"category": "cloth", "state": "already sealed", "model_version": "v1", "images": 4, **more}
     )
     common = {"run_id": run_id, "outcome": "completed", "started_at": NOW, "finished_at": NOW}
     with disable_run_logger():
-        return write_run_report.fn(store.uri, store.uri, DAY, categories=[one], **common, **told).key
+        return write_run_report.fn(store.uri, store.uri, DAY, categories=[one], **common, **told)
 
 
 def later_label(store: Store) -> None:
@@ -82,6 +87,19 @@ def test_a_run_that_scored_nothing_leaves_the_report_that_is_there(reported: Sto
     assert report(reported, "again") == scored
     assert reported.info(f"reports/inspection/{DAY}/again.html") is None
     assert report(reported, "forced", scored_now=4, state="sealed") == f"reports/inspection/{DAY}/forced.html"
+
+
+def test_the_counts_are_of_the_day_whichever_run_scored_it(store: Store) -> None:
+    put_card(store, "cloth", **CARD)
+    shots = night(normal=2, anomalous=2)
+    shots[0] = replace(shots[0], status="unreadable")
+    put_night(store, "cloth", shots)
+    flagged = sum(shot.score > THRESHOLD for shot in shots[1:])
+    for run in ("again", "once more"):  # drawn, then left as it is
+        told = written(store, run)
+        assert told.outcome == "completed with rejects"
+        assert told.counts == (("cloth", 3, 1, 0, flagged),)
+    assert "Every image was read" not in store.read(told.key).decode()
 
 
 @pytest.mark.parametrize("change", CHANGES)
