@@ -50,7 +50,7 @@ app = typer.Typer(
     * `rd-inspect import photos/cloth --category cloth --run-date 2026-11-21`
     * `rd-inspect train`
     * `rd-inspect inspect --run-date 2026-11-21`
-    * `rd-inspect score photos/odd.png --category cloth --store ./plant`
+    * `rd-inspect score photos/odd.png --category cloth`
     * `rd-inspect evaluate --from 2026-11-21`
     * `rd-inspect query "SELECT * FROM latest WHERE is_anomalous"`
 

@@ -176,7 +176,8 @@ def _say_what_was_found(asked: ScoringRequest, model: "ReadyModel", left_out: Le
     if asked.out is not None:
         say(f"Rows: {asked.out}")
     if asked.overlays is not None:
-        say(f"Pictures with their maps: {asked.overlays}")
+        drawn = sum(told.words[word] for word in ("accept", "review", "reject"))
+        say(f"Pictures with their maps: {asked.overlays}" if drawn else "There is no picture to draw.")
     elif told.words["review"] or told.words["reject"]:
         say(f"Next, to see where: {_again(asked)} --overlays FOLDER")
     without = told.words["unreadable"] + told.words["rejected"]

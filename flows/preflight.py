@@ -1,17 +1,14 @@
 """What is refused before anything is started: settings, stores, categories and days that cannot be meant."""
 
 import difflib
-import os
-import socket
-import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from flows.night_choice import NoImages, choose_night
 from flows.night_size import WORTH_SECONDS, seconds_to_come
+from flows.reachable import answering, refused_by
 from flows.run_failed import RunFailed
 from flows.settings import (
     CategorySettings,
@@ -20,17 +17,13 @@ from flows.settings import (
     SettingsError,
     load_settings,
     nearest,
-    store_uri,
 )
-from storage.errors import StoreNotFound, TransientFault
+from storage.errors import StoreNotFound
 from storage.filesystem import open_store
 from storage.images import list_categories
 from storage.labels import list_label_categories
 from storage.models import list_model_categories
 
-_PORTS = {"http": 80, "https": 443}
-_PATIENCE = 1.0
-"""seconds for a connection"""
 _ALIKE = 0.6
 """of difflib, from which on a name is taken for a mistyped one"""
 
@@ -51,7 +44,7 @@ def checked_settings(
 
     Raises SettingsError, or a StorageError when the store or the images' own one cannot be used.
     """
-    settings = load_settings(_answering(store), options={"images": images, **(options or {})})
+    settings = load_settings(answering(store), options={"images": images, **(options or {})})
     open_store(settings.images, read_only=True).check()
     known = known_categories(settings)
     for name in categories or ():
@@ -78,7 +71,7 @@ def checked_night(
 
     Without a `day`, which is a night by the clock, silence is left to the run, for that tells everybody of it.
     """
-    settings = load_settings(_answering(store), options={"images": images, "dask_address": dask_address})
+    settings = load_settings(answering(store), options={"images": images, "dask_address": dask_address})
     refuse_dead_cluster(settings)
     refuse_future(settings, [day])
     refuse_mistyped_tables(settings, known_categories(settings))
@@ -92,47 +85,21 @@ def checked_night(
     return seconds_to_come(settings, night, choice.there) > WORTH_SECONDS
 
 
-def _answering(store: str | None) -> str:
-    """The store's address. TransientFault if it is of S3 and nobody listens where its server is said to be: the S3
-    client itself tries again and again before it says so."""
-    uri = store_uri(store)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint and uri.startswith("s3://") and not urllib.request.getproxies() and (why := _refused(endpoint)):
-        raise TransientFault(
-            f"cannot use {uri}: nobody answers where AWS_ENDPOINT_URL leads ({why}). Nothing was started. Start the "
-            "server, or correct the address."
-        )
-    return uri
+def refuse_reversed(first: date | None, last: date | None) -> None:
+    """SettingsError for a window without a day: of it, anything would be true."""
+    if first and last and first > last:
+        raise SettingsError(f"From {first} to {last} there is no day, so nothing was done. Swap the two.")
 
 
 def refuse_dead_cluster(settings: Settings) -> None:
     """ClusterNotUsable if nobody listens at the address of the Dask cluster: its clients wait half a minute."""
     address = settings.plant.dask_address
-    if address and (why := _refused(address if "://" in address else f"tcp://{address}")):
+    if address and (why := refused_by(address if "://" in address else f"tcp://{address}")):
         raise ClusterNotUsable(
             f"Nobody answers at the Dask scheduler {address} ({why}). Nothing was started. Start it, correct "
             "--dask-address, RD_INSPECT_DASK_ADDRESS or dask_address in categories.toml, or leave it out: then the "
             "command starts workers of its own."
         )
-
-
-def _refused(address: str) -> str | None:
-    """Why no connection to `scheme://host:port` can be made; None if it can, if it took long, or if it is no such
-    address."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return None
-    if not host or not port:
-        return None
-    try:
-        socket.create_connection((host, port), timeout=_PATIENCE).close()
-    except TimeoutError:
-        return None
-    except OSError as e:
-        return f"{host}:{port}: {e.strerror or e}"
-    return None
 
 
 def refuse_future_import(store: str, days: Sequence[date]) -> None:

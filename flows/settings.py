@@ -18,7 +18,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from flows.value_errors import in_plain_words, sentence
 from rd_core.config import COARSEST_STRIDE, RECIPES, Precision
 from rd_core.drift.settings import DriftSettings
 from rd_core.teacher_spec import teacher_spec
@@ -163,7 +164,9 @@ class PlantSettings(BaseModel):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError(f"{value!r} is not a time zone{nearest(value, available_timezones())}")
+            raise ValueError(
+                f"{value!r} is not a time zone{nearest(value, available_timezones())} Write it like Europe/Vienna."
+            )
         return value
 
     @field_validator("review_url")
@@ -237,17 +240,18 @@ def load_settings(
     given = {key: value for key, value in (options or {}).items() if value is not None}
     _refuse_unknown(given, _KNOWN, "option")
     overrides = {**environment_values, **given}
+    variables = environment_values.keys() - given.keys()
     plant = {**file.get("plant", {}), **_only(overrides, PlantSettings)}
     everywhere = _only(overrides, CategorySettings)
     defaults = file.get("defaults", {})
     categories = {
-        name: _validated(CategorySettings, {**defaults, **table, **everywhere}, f"categories.{name}")
+        name: _validated(CategorySettings, {**defaults, **table, **everywhere}, f"categories.{name}", variables)
         for name, table in file.get("categories", {}).items()
     }
     return Settings(
         store=store_uri,
-        plant=_validated(PlantSettings, plant, "plant"),
-        defaults=_validated(CategorySettings, {**defaults, **everywhere}, "defaults"),
+        plant=_validated(PlantSettings, plant, "plant", variables),
+        defaults=_validated(CategorySettings, {**defaults, **everywhere}, "defaults", variables),
         categories=categories,
         drift=_record_table(file, "drift", DriftSettings),
     )
@@ -301,7 +305,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
         if name == variable or name in _ENVIRONMENT_ELSEWHERE or _is_from_kubernetes(name, text):
             continue
-        _refuse_unknown([name], {key.upper() for key in _KNOWN}, f"environment variable {ENVIRONMENT_PREFIX}")
+        known = {key.upper() for key in _KNOWN}
+        if name not in known:
+            near = nearest(name, known).replace("mean '", f"mean '{ENVIRONMENT_PREFIX}")
+            raise SettingsError(
+                f"environment variable {variable} is not known{near} It would have no effect, so nothing was started."
+            )
         values[name.lower()] = _height_and_width(text) if name == "IMAGE_SIZE" else text
     return values
 
@@ -321,15 +330,22 @@ def _only(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in model.model_fields}
 
 
-def _validated(model: type[T], values: Mapping[str, Any], where: str) -> T:
+def _validated(model: type[T], values: Mapping[str, Any], where: str, variables: Collection[str] = ()) -> T:
     try:
         return TypeAdapter(model).validate_python(values)
     except ValidationError as e:
         problems = "; ".join(
-            f"{where}.{'.'.join(map(str, error['loc']))} = {error['input']!r}: {error['msg']}"
+            f"{_named(where, error['loc'], variables)} = {error['input']!r}: {in_plain_words(error['msg'])}"
             for error in e.errors(include_url=False)
         )
-        raise SettingsError(f"{problems}. Nothing was started; correct it and run again.") from e
+        raise SettingsError(f"{sentence(problems)} Nothing was started; correct it and run again.") from e
+
+
+def _named(where: str, place: tuple[int | str, ...], variables: Collection[str]) -> str:
+    """The setting as whoever gave it wrote it: in a table, or as a variable of the environment."""
+    if place and place[0] in variables:
+        return f"{ENVIRONMENT_PREFIX}{str(place[0]).upper()}"
+    return f"{where}.{'.'.join(map(str, place))}"
 
 
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:

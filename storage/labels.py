@@ -349,7 +349,7 @@ def _refuse_label(label: Label, where: str) -> None:
     for name, word, known in (("label", label.label, WORDS), ("purpose", label.purpose, PURPOSES)):
         if word not in known:
             usual, others = known[:2], known[2:]
-            mean = f" Or say what it means: --word {word}=normal." if word and name == "label" else ""
+            mean = f" Or say what it means: --word {word}=normal, or =anomalous." if word and name == "label" else ""
             raise StorageError(
                 f"{where}: the {name} {word!r} is unknown, so no label was read or written. "
                 f"Use {' or '.join(usual)}{', or ' if others else ''}{' or '.join(others)}.{mean}"

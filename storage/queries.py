@@ -98,9 +98,16 @@ def _refusals_in_words(sql: str) -> Iterator[None]:
         yield
     except (duckdb.Error, RuntimeError, OSError) as e:
         raise QueryError(
-            f"DuckDB refuses {sql!r}: {e}. The views are scores, latest, labels and seals; "
+            f"DuckDB refuses {sql!r}: {_ended(str(e))}The views are scores, latest, labels and seals; "
             "DESCRIBE scores shows a view's columns."
         ) from e
+
+
+def _ended(message: str) -> str:
+    """So that another sentence can follow. Of several lines the last may point at a place in the statement."""
+    if "\n" in message:
+        return f"{message}\n"
+    return f"{message} " if message.endswith((".", "?", "!")) else f"{message}. "
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sources: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from flows.commands.frame import (
     DATE_FORMATS,
+    DAY,
     CategoriesOption,
     DaskOption,
     ImagesOption,
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from storage.grid import Grid
 
 FromOption = Annotated[
-    datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
+    datetime | None,
+    typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 30 days in all."),
 ]
 ToOption = Annotated[
     datetime | None,
-    typer.Option("--to", formats=DATE_FORMATS, help="Last day, included; default: the last with images."),
+    typer.Option(
+        "--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last with images."
+    ),
 ]
 ModelOption = Annotated[
     str | None,

@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.frame import (
     DATE_FORMATS,
+    DAY,
     CategoriesOption,
     DaskOption,
     ImagesOption,
@@ -24,10 +25,12 @@ from flows.commands.frame import (
 
 def drift(
     first_day: Annotated[
-        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: 30 days in all.")
+        datetime | None,
+        typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 30 days in all."),
     ] = None,
     last_day: Annotated[
-        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day; default: the last inspected.")
+        datetime | None,
+        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day; default: the last inspected."),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,

@@ -52,7 +52,7 @@ DaskOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal too.")]
-DATE_FORMATS = ["%Y-%m-%d"]
+DATE_FORMATS, DAY = ["%Y-%m-%d"], "YYYY-MM-DD"
 
 
 class Reported(Protocol):
@@ -108,10 +108,11 @@ def day_of(given: datetime | None) -> date | None:
 
 
 def resolved_store(given: str | None) -> str:
-    """The store that --store or RD_INSPECT_STORE names. Raises SettingsError without either."""
-    from flows.settings import store_uri
+    """The store that --store or RD_INSPECT_STORE names. Raises SettingsError without either, TransientFault if nobody
+    listens there."""
+    from flows.reachable import answering
 
-    return store_uri(given)
+    return answering(given)
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.frame import DATE_FORMATS, StoreOption, meanings, plain_errors, resolved_store, say
+from flows.commands.frame import DATE_FORMATS, DAY, StoreOption, meanings, plain_errors, resolved_store, say
 from flows.commands.labels import Purpose
 from flows.commands.table_options import (
     ColumnOption,
@@ -30,11 +30,15 @@ class Word(StrEnum):
 def import_folder(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one category.")],
     category: Annotated[str, typer.Option("--category", metavar="NAME")],
-    run_date: Annotated[datetime, typer.Option("--run-date", formats=DATE_FORMATS, help="Day of the test images.")],
+    run_date: Annotated[
+        datetime, typer.Option("--run-date", formats=DATE_FORMATS, metavar=DAY, help="Day of the test images.")
+    ],
     store: StoreOption = None,
     normals_date: Annotated[
         datetime | None,
-        typer.Option("--normals-date", formats=DATE_FORMATS, help="Day of train/; default: the day before."),
+        typer.Option(
+            "--normals-date", formats=DATE_FORMATS, metavar=DAY, help="Day of train/; default: the day before."
+        ),
     ] = None,
     prefix: Annotated[
         str,

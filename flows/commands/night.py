@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.frame import (
     DATE_FORMATS,
+    DAY,
     CategoriesOption,
     DaskOption,
     ImagesOption,
@@ -24,7 +25,9 @@ from flows.commands.frame import (
 def inspect(
     run_date: Annotated[
         datetime | None,
-        typer.Option("--run-date", formats=DATE_FORMATS, help="Production day; default: yesterday at the plant."),
+        typer.Option(
+            "--run-date", formats=DATE_FORMATS, metavar=DAY, help="Production day; default: yesterday at the plant."
+        ),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,

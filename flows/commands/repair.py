@@ -9,6 +9,7 @@ import typer
 from flows.commands.backfill import FormatOption, GridFormat
 from flows.commands.frame import (
     DATE_FORMATS,
+    DAY,
     CategoriesOption,
     ImagesOption,
     StoreOption,
@@ -25,10 +26,11 @@ from flows.tables.plain_table import print_table
 def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Read every byte: digests, maps, weights.")] = False,
     first_day: Annotated[
-        datetime | None, typer.Option("--from", formats=DATE_FORMATS, help="First day; default: all.")
+        datetime | None, typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: all.")
     ] = None,
     last_day: Annotated[
-        datetime | None, typer.Option("--to", formats=DATE_FORMATS, help="Last day, included; default: all.")
+        datetime | None,
+        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: all."),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,
@@ -43,7 +45,7 @@ def verify(
     if something is wrong; notes alone end with 0.
     """
     with plain_errors():
-        from flows.preflight import checked_settings
+        from flows.preflight import checked_settings, refuse_reversed
         from flows.tables.findings import findings_json, findings_table
         from storage.filesystem import open_store
         from storage.verification import Scope
@@ -51,6 +53,7 @@ def verify(
 
         days = (day_of(first_day), day_of(last_day))
         settings = checked_settings(store, category, images=images, days=days)
+        refuse_reversed(*days)
         line = open_store(settings.images, read_only=True)
         scope = Scope(*days, tuple(category or ()), deep)
         found = hold_against_itself(open_store(settings.store), line, scope, tell=say)

@@ -8,6 +8,8 @@ import typer
 from typer._click.exceptions import ClickException  # what typer raises, and gives no name of its own
 from typer.core import TyperGroup
 
+from flows.value_errors import in_plain_words
+
 
 class PlainlyTold(TyperGroup):
     """All commands; what they refuse of their options is a line that no width breaks."""
@@ -26,5 +28,6 @@ def _plainly() -> Iterator[None]:
     try:
         yield
     except ClickException as e:
+        e.message = in_plain_words(e.message)
         e.show()
         raise typer.Exit(e.exit_code) from e

@@ -117,7 +117,15 @@ def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | Non
 
 def model_card_json(store_uri: str, category: str, version: str) -> str:
     """The model card of one version, indented."""
-    return json.dumps(models.read_card(opened(store_uri), category, version), indent=2)
+    store = opened(store_uri)
+    _categories(store, category)
+    known = models.list_versions(store, category)
+    if version not in known:
+        raise SettingsError(
+            f"There is no model {version!r} of {category!r} in {store.uri}{nearest(version, known)} "
+            f"See: rd-inspect models --category {category}"
+        )
+    return json.dumps(models.read_card(store, category, version), indent=2)
 
 
 def opened(store_uri: str) -> Store:

@@ -29,6 +29,8 @@ _OTHERS = (
     (b"{", "JSON: bring Label Studio's export in under a name that ends in .json"),
 )
 """what a file begins with that is no table of text"""
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+"""as half of Europe writes 1.25; where a comma parts cells, it may as well part thousands"""
 _QUOTES = 'Close the quote, or remove it; a quote that is meant is written twice within quotes: "5"" mm".'
 
 
@@ -44,7 +46,10 @@ def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple
         where = f"{address}, line {line}"
         _refuse_shape(cells, header, delimiter, where)
         _refuse_broken_cells(cells, columns, delimiter, where)
-        yield where, {name: cells[index].strip() for name, index in columns.items()}
+        found = {name: cells[index].strip() for name, index in columns.items()}
+        if delimiter != "," and _DECIMAL_COMMA.fullmatch(found.get("score", "")):
+            found["score"] = found["score"].replace(",", ".")
+        yield where, found
 
 
 def csv_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
@@ -57,6 +62,8 @@ def _headed(
 ) -> tuple[list[str], Mapping[str, int], Iterator[tuple[int, list[str]]], str]:
     """(header, where our columns stand, the rows below it, the delimiter)."""
     text = _text(data, address, reading.encoding)
+    if not text.strip():
+        raise StorageError(f"{address} is empty, so no label was read. Save the table again.")
     hinted, delimiter = _delimiter(text, address, reading)
     rows = _rows(text, delimiter, address)
     if hinted:

@@ -89,9 +89,14 @@ class KnownImages:
             why += " whose names look the same and differ in how an accent is written"
         return (
             f"the image {called!r} {why}, so no label was written. "
-            f"{'Nearest: ' + ', '.join(map(_told, near)) if near else 'There are none'}. Correct the name, or "
-            "--category and --images."
+            f"{self._nearest(near)} Correct the name, or --category and --images."
         )
+
+    def _nearest(self, near: Sequence[str]) -> str:
+        if near:
+            return f"Nearest: {', '.join(map(_told, near))}."
+        of = difflib.get_close_matches(self._category, self._others, 1)
+        return f"There are none; did you mean --category {of[0]}?" if of else "There are none."
 
 
 def _composed(name: str) -> str:

@@ -99,6 +99,12 @@ def _kind_by_content(data: bytes) -> str | None:
     return next((kind for kind, found in signs.items() if found), None)
 
 
+def _beginning(data: bytes) -> str:
+    """Of a text, its first line in quotes, as people read it."""
+    line = next(iter(data[:40].decode("utf-8", "replace").split("\n")))
+    return '"' + "".join(letter if letter.isprintable() else " " for letter in line).strip() + '"'
+
+
 def not_taken(data: bytes, taken: str) -> str | None:
     """Why a file that is known, and is none of `taken`, is not decoded, and what to do; None if it is not known."""
     kind = kind_of(data)
@@ -108,7 +114,7 @@ def not_taken(data: bytes, taken: str) -> str | None:
         return "nothing but zero bytes: the copy was cut off or the disk was full. Copy it again"
     if kind in ("text", "HTML page", "Git LFS pointer"):
         cure = _CURES.get(kind, "copy the picture again")
-        return f"a {kind} and no picture (it begins with {data[:40]!r}): {cure}"
+        return f"a {kind} and no picture (it begins with {_beginning(data)}): {cure}"
     cure = _CURES.get(kind, f"export it as {taken}")
     return f"{kind} is not supported, so nothing of it was decoded: {cure}"
 

@@ -60,6 +60,8 @@ def refusal(*arguments: str, code: int = 2, **environment: str) -> str:
         ("evaluate --from 2026-03-02 --to 2026-03-01", ["2026-03-02 comes after 2026-03-01"]),
         ("evaluate --from 2026-03-02", ["nothing to evaluate", "rd-inspect inspect --run-date 2026-03-02"]),
         ("backfill --from 2026-03-02 --to 2026-03-01", ["Swap the two"]),
+        ("verify --from 2026-03-02 --to 2026-03-01", ["Swap the two"]),
+        ("models --category cloth --version od", ["no model 'od' of 'cloth'", "did you mean 'old'?"]),
         ("backfill --category cloth --model nix", ["'nix' is not one of cloth"]),
         ("backfill --category cloth --model old", ["'another'", "Nothing was started"]),
         ("train --teacher resnet5", ["no teacher 'resnet5'", "Did you mean 'resnet50'?"]),
@@ -115,8 +117,10 @@ def test_servers_that_refuse_are_told_at_once(plant: Store) -> None:
             said = refusal(*command, "--store", plant.uri, "--dask-address", f"tcp://127.0.0.1:{port}", code=1)
             assert f"Dask scheduler tcp://127.0.0.1:{port}" in said
             assert "Nothing was started" in said
-        said = refusal("status", "--store", "s3://plant/x", code=1, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
-        assert f"AWS_ENDPOINT_URL leads (127.0.0.1:{port}: " in said
+        for command in ("status", "models", "query SELECT", "score a.png --category cloth", "gc --older-than 7"):
+            here = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+            said = refusal(*command.split(), "--store", "s3://plant/x", code=1, **here)
+            assert f"AWS_ENDPOINT_URL leads (127.0.0.1:{port}: " in said
 
 
 def test_the_demo_takes_no_folder_that_is_not_its_own(tmp_path: Path) -> None:

@@ -116,10 +116,29 @@ def test_what_kubernetes_tells_of_a_service_is_no_setting(tmp_path: Path) -> Non
 
 
 def test_an_unknown_environment_variable_or_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"RD_INSPECT_.*TIMEZONE.*TIME_ZONE"):
+    with pytest.raises(SettingsError, match=r"variable RD_INSPECT_TIMEZONE .*mean 'RD_INSPECT_TIME_ZONE'\?"):
         load_settings(str(tmp_path), environment={"RD_INSPECT_TIMEZONE": "UTC"})
     with pytest.raises(SettingsError, match=r"step.*steps"):
         load_settings(str(tmp_path), options={"step": 3}, environment={})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ALPHA", "3", "RD_INSPECT_ALPHA = '3': it must be less than 1. Nothing"),
+        ("ALPHA", "0,05", "RD_INSPECT_ALPHA = '0,05': it must be a valid number. Nothing"),
+        ("TIME_ZONE", "Wien", "RD_INSPECT_TIME_ZONE = 'Wien': 'Wien' is not a time zone"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words_and_as_it_was_given(
+    tmp_path: Path, variable: str, value: str, told: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(str(tmp_path), environment={f"RD_INSPECT_{variable}": value})
+    assert str(refused.value).startswith(told)
+    assert "?." not in str(refused.value)
+    with pytest.raises(SettingsError, match=r"^defaults\.alpha = 3"):
+        load_settings(str(tmp_path), options={"alpha": 3}, environment={"RD_INSPECT_ALPHA": "0.1"})
 
 
 def test_gpu_workers_belong_to_a_running_cluster(tmp_path: Path) -> None:

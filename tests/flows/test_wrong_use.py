@@ -16,6 +16,9 @@ LONG = "s3://bucket/a/prefix/that/is/longer/than/any/terminal/of/eighty/columns/
         (["quer"], "No such command 'quer'. Did you mean 'query'?"),
         (["inspect", "--rundate", "x"], "No such option: --rundate"),
         (["labels", "a.csv", "--category", "nut", "--word", f"{LONG}=", "--word", LONG], f"--word '{LONG}' is not"),
+        (["inspect", "--run-date", "21.11.2026"], "'21.11.2026' is no day; write it like 2026-11-21"),
+        (["status", "--format", "xml"], "'--format': 'xml' is not one of 'table'"),
+        (["gc", "--older-than", "-1"], "'--older-than': it must be greater than or equal to 0"),
         (["query", "SELECT 1", "--out", "a.csv", "--format", "csv"], "goes by the ending of its file"),
     ],
 )

@@ -258,6 +258,8 @@ def test_unknown_and_ambiguous_images_are_refused_with_the_nearest(plant: LocalS
             known.key_of(called)
     with pytest.raises(UnusableLabels, match="There are none"):
         KnownImages(plant, "empty").key_of("x")
+    with pytest.raises(UnusableLabels, match=r"There are none; did you mean --category c\?"):
+        KnownImages(plant, "cc").key_of("x")
 
 
 def test_an_export_is_brought_in_once(plant: LocalStore) -> None:

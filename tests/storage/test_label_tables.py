@@ -80,10 +80,18 @@ def test_a_quote_left_open_in_a_remark_swallows_no_row() -> None:
         csv_words('image_key,label,note\na,normal,"5 mm\nb,anomalous,7 mm"\nc,normal,\n')
 
 
+def test_a_decimal_comma_is_read_where_no_comma_parts_cells() -> None:
+    for one in (";", "\t", "|"):
+        [(_, cells)] = said_in(f"image_key{one}label{one}score\na{one}normal{one}0,53\n".encode(), "t.csv")
+        assert cells["score"] == 0.53
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "no column image_key and no column label"),
+        (b"", "is empty, so no label"),
+        (b"image_key,kind\n", "no column label"),
+        (b'image_key,label,score\na,normal,"1,250"\n', "line 2: score '1,250' is no number"),
         (b"image_key,label,Label\na,normal,normal\n", "the column label 2 times"),
         (b"image_key,label,labeled_by\na,normal,eva\n", "'labeled_by', which is not known: if it is labelled_by"),
         ("image_key,label\nä,normal\n".encode("cp1252"), "line 2: the byte 0xe4 is not UTF-8"),

@@ -183,7 +183,7 @@ def test_wrong_statements_tell_what_duckdb_says(local: LocalStore, sql: str) -> 
     with pytest.raises(QueryError, match=r"(?s)DuckDB refuses .*scores, latest, labels and seals|asks nothing"):
         run_query(local, sql)
     if "scorez" in sql:
-        with pytest.raises(QueryError, match="scorez does not exist"):
+        with pytest.raises(QueryError, match=r'scorez does not exist!\nDid you mean "scores"\?.*\nThe views'):
             run_query(local, sql)
 
 
