@@ -137,7 +137,7 @@ def _changed(
     if unread := sum((image.key, image.etag) not in memory.digests for image in left):
         tell(
             f"{unread} images of {where.category} {where.run_date} have other times, inodes or etags than when they "
-            "were scored, as in a copied store; reading them once, to see whether they are the same."
+            "were scored, as in a copied store; they are read once, to see whether they are the same."
         )
     waiting = iter(left)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="same") as pool:

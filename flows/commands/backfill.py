@@ -89,6 +89,7 @@ def status(
 def _grid(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> "Grid":
+    from flows.copied_store import told_once
     from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
     from storage.filesystem import open_store
     from storage.grid import read_grid
@@ -99,7 +100,8 @@ def _grid(
     window = chosen_days(settings, chosen, *days)
     versions = versions_in_force(opened, chosen, model)
     line = open_store(settings.images, read_only=True)
-    return read_grid(open_store(settings.store), line, *window, versions, tell=say)
+    with told_once(say) as tell:
+        return read_grid(open_store(settings.store), line, *window, versions, tell=tell)
 
 
 def _dry_run(

@@ -45,6 +45,7 @@ def verify(
     if something is wrong; notes alone end with 0.
     """
     with plain_errors():
+        from flows.copied_store import told_once
         from flows.preflight import checked_settings, refuse_reversed
         from flows.tables.findings import findings_json, findings_table
         from storage.filesystem import open_store
@@ -56,7 +57,8 @@ def verify(
         refuse_reversed(*days)
         line = open_store(settings.images, read_only=True)
         scope = Scope(*days, tuple(category or ()), deep)
-        found = hold_against_itself(open_store(settings.store), line, scope, tell=say)
+        with told_once(say) as tell:
+            found = hold_against_itself(open_store(settings.store), line, scope, tell=tell)
         if output_format is GridFormat.JSON:
             print_text(json.dumps(findings_json(found), indent=2) + "\n")
         else:

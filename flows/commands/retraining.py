@@ -59,4 +59,4 @@ def retrain(
             options=options,
             limits=None if fewest_new is None else {"fewest_new": fewest_new},
         )  # fmt: skip
-        show_run(work, retraining_table, uri)
+        show_run(work, partial(retraining_table, store=uri), uri)

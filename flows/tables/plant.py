@@ -16,6 +16,7 @@ from tasks.preprocessing import why_unusable
 
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
     from flows.inspection import InspectionRun
+    from flows.night_reports import NightReport
     from flows.training import TrainingRun
 
 
@@ -51,8 +52,16 @@ def inspection_table(run: "InspectionRun") -> PlainTable:
             *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
         )  # fmt: skip
     table.notes = [f"{one.category}: {one.message}" for one in run.categories if one.message]
-    table.notes += [f"{one.kind}: {one.message}" for one in run.reports]
+    table.notes += [_of_report(one) for one in run.reports]
     return table
+
+
+def _of_report(one: "NightReport") -> str:
+    if one.kind != "index" or one.report is None:
+        return f"{one.kind}: {one.message}"
+    if one.message == "nothing to do":
+        return f"Nothing needs a person today. All reports: {one.report}"
+    return f"What needs a person today; {one.report} leads to it:\n{one.message}"
 
 
 def models_table(store_uri: str, category: str | None) -> PlainTable:

@@ -6,15 +6,16 @@ from reports.plain_text import shown
 from tasks.retraining.considered_normals import USED
 
 
-def retraining_table(run: RetrainingRun) -> PlainTable:
-    """A category a row, and below why it ended so."""
+def retraining_table(run: RetrainingRun, store: str) -> PlainTable:
+    """A category a row, and below why it ended so. `store`: its address, below which the reports lie."""
     table = plain_table("category", "outcome", "candidate", "new", "old", "quarantined", "not used", "judged on")
     table.title = f"Retraining, {run.run_date}"
     for one in run.categories:
         table.add_row(one.category, one.outcome, one.fitted.version if one.fitted else "-", *_cells(one))
     told = [f"{one.category}: {shown(one.words)}" for one in run.categories]
     told += [f"{one.category}, left out: {left}" for one in run.categories if (left := _left_out(one))]
-    told += [f"{one.category}, report: {one.report}" for one in run.categories if one.report and not run.report]
+    reports = [(one.category, one.report) for one in run.categories if one.report and not run.report]
+    told += [f"{category}, report: {store.rstrip('/')}/{key}" for category, key in reports]
     told += [f"{what}: {shown(why)}" for what, why in run.failed]
     table.notes = told or ["No category has labels."]
     return table

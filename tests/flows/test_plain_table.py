@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from flows.inspection import InspectionRun
+from flows.night_reports import NightReport
 from flows.partition_scoring import CategoryOutcome
 from flows.tables.folding import fold
 from flows.tables.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
@@ -249,7 +250,11 @@ def test_long_answers_are_printed_part_by_part(capsys: pytest.CaptureFixture[str
 def test_what_operators_read_of_a_night_and_a_model(tmp_path: Path) -> None:
     states = ("sealed", "already sealed", "partly sealed", "failed")
     outcomes = tuple(CategoryOutcome(state, state) for state in states)
-    night = inspection_table(InspectionRun("r", date(2026, 3, 2), "failed", outcomes, None))
+    index = NightReport("index", "written", "Stop the line: nut\nRetrain: bolt", "reports/index.html")
+    night = inspection_table(InspectionRun("r", date(2026, 3, 2), "failed", outcomes, None, (index,)))
+    assert night.notes == [
+        "What needs a person today; reports/index.html leads to it:\nStop the line: nut\nRetrain: bolt"
+    ]
     assert [row[1] for row in night.rows] == ["complete", "complete already", "partly complete", "failed"]
     card = {
         "threshold": {"value": 1.25, "alpha": 0.0125},

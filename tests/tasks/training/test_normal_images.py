@@ -44,6 +44,6 @@ def test_retrain_prints_what_was_left_out_and_why() -> None:
         "cloth", "left as it is", "why", "v1", GatheredNormals("cloth", "v1", "key", counts, 0, None)
     )
     run = RetrainingRun("run", DAY, (one, CategoryRetraining("tile", "no champion", "why", None)), ())
-    told = retraining_table(run).notes
+    told = retraining_table(run, "/plant").notes
     assert "cloth, left out: 1 too old, 2 unreadable" in told
     assert not any(line.startswith("tile, left out") for line in told)
