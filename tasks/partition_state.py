@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.filesystem import Store
 from storage.layout import card_key, images_prefix, scores_prefix, seal_key, version_maps_prefix
@@ -25,9 +26,15 @@ def scored_state(store: Store, partition: Partition) -> list[Any]:
 
 def labels_state(store: Store, partition: Partition, held: pa.Table) -> list[Any]:
     """Of what is said of the day's images, of the category's labels `held`, and of the masks."""
-    prefix = images_prefix(partition.category, partition.run_date)
-    said = [row for row in held.to_pylist() if row["image_key"].startswith(prefix)]
+    said = labels_of_day(partition, held)
     return [said, masks_state(store, said)]
+
+
+def labels_of_day(partition: Partition, held: pa.Table) -> list[dict[str, Any]]:
+    """Rows of the category's labels `held` that are of the day's images: of years of labels few."""
+    prefix = images_prefix(partition.category, partition.run_date)
+    rows: list[dict[str, Any]] = held.filter(pc.starts_with(held["image_key"], prefix)).to_pylist()
+    return rows
 
 
 def masks_state(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -22,14 +22,14 @@ from rd_core.metrics.region_recall import RegionRecall
 from storage import labels, models, seals
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
-from storage.layout import evaluation_partition_prefix, images_prefix
+from storage.layout import evaluation_partition_prefix
 from storage.records import Partition
 from storage.rows_in_force import rows_in_force
 from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
 from tasks.faults import ON_STORAGE_FAULT
 from tasks.kept_result import inputs_digest, keep, kept
-from tasks.partition_state import labels_state, scored_state
+from tasks.partition_state import labels_of_day, labels_state, scored_state
 
 _KEPT = "inputs.json"
 
@@ -145,8 +145,7 @@ def _labelled_rows(
     """(rows of IMAGES of what is labelled for evaluation, how many images each other case has)."""
     scored = _latest_rows(store, partition)
     parts, notes = _parts(list(scored), card, partition.run_date)
-    prefix = images_prefix(partition.category, partition.run_date)
-    known = {label["image_key"]: label for label in held.to_pylist() if label["image_key"].startswith(prefix)}
+    known = {label["image_key"]: label for label in labels_of_day(partition, held)}
     data = card.get("data", {})
     trained = {key for name in ("train", "early_stop", "calibration") for key in data.get(name, ())}
     case_of = {key: _case(row, known.get(key), trained) for key, row in scored.items()}
