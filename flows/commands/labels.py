@@ -108,7 +108,8 @@ def import_label_file(
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.words.items()))
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         people = "1 person" if done.people == 1 else f"{done.people} people"
-        say(f"{category}: {counts or 'no labels'} by {people}, {done.masks} masks{left_out}.")
+        if done.words or left_out:
+            say(f"{category}: {counts or 'no labels'} by {people}, {done.masks} masks{left_out}.")
         if done.elsewhere:
             say(f"Left out, for it is about other pictures of the tasks: {_counted(done.elsewhere)}.")
         if done.columns:

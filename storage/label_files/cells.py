@@ -69,9 +69,10 @@ def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delim
         found = exact or [i for i, one in enumerate(headings) if column_name(one) == column_name(heading)]
         if len(found) != 1:
             what = f"{len(found)} headings {heading!r}" if found else f"no heading {heading!r}"
+            asked = f"--column {name.removesuffix('_key')}={heading}"
             raise StorageError(
-                f"{address} has {what} ({_there(headings, delimiter)}), so --column {name} cannot be found and no "
-                "label was read. Name one of its headings."
+                f"{address} has {what} ({_there(headings, delimiter)}), so {asked} cannot be found and no label "
+                "was read. Name one of its headings."
             )
         names[found[0]] = name
     return names

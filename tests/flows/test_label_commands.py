@@ -45,6 +45,9 @@ def test_a_table_is_brought_in_as_its_options_say(plant: Store, tmp_path: Path) 
     assert "the label 'gut' is unknown" in call(*command, code=2)
     assert "2 new" in call(*command, "--word", "gut=normal", "--word", "-1=anomalous")
     assert list(labels_of(plant).values()) == ["normal", "anomalous"]
+    table.write_text("image_key,label\n")
+    assert call(*command[:4], "--store", plant.uri).startswith("The file holds no label; nothing was written.")
+    table.write_bytes("Datei;Prüfung\n".encode("cp1252"))
     for more, told in (
         (["--delimiter", "comma"], "no heading 'Datei' (it has, with the delimiter comma: Datei;Prüfung)"),
         (["--column", "image=Bild"], "--column image is given twice"),

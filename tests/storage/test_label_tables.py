@@ -161,7 +161,12 @@ def test_signs_of_a_label_count_and_parquet_is_told_of_too() -> None:
             "it has, with the delimiter semicolon: a, b, c.*--column image=HEADING --column label",
         ),
         ("t.csv", b"image_key;label\na;normal;x\n", {}, "with the delimiter semicolon"),
-        ("t.csv", b"a,b\n", {"columns": {"image": "c"}}, "no heading 'c' .it has, with the delimiter comma: a, b"),
+        (
+            "t.csv",
+            b"a,b\n",
+            {"columns": {"image": "c"}},
+            "no heading 'c' .it has, with the delimiter comma: a, b., so --column image=c ",
+        ),
         ("t.csv", b"b,B,label\n", {"columns": {"image": "_b"}}, "has 2 headings '_b'"),
         ("t.csv", b"a\n", {"columns": {"image": "a", "label": "a"}}, "heading 'a' is given for 2 columns"),
         ("t.csv", b"a\n", {"columns": {"image": "a", "image_key": "b"}}, "image_key is given twice"),
