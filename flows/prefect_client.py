@@ -1,6 +1,7 @@
 """This process as a client of a Prefect server: its settings for a while, and what it must send before it leaves."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 
 from prefect.context import refresh_global_settings_context
@@ -43,4 +44,5 @@ def _send_what_waits() -> None:
     """Logs and events, while the server is there: else Prefect sends them when the process ends, and tries for a
     minute or more if nobody answers."""
     for worker in (APILogWorker, EventsWorker):
+        logging.getLogger(worker.__name__).setLevel(logging.ERROR)  # that one event is left is no warning
         worker.drain_all(timeout=SEND_SECONDS)

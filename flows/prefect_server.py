@@ -45,6 +45,7 @@ QUIET = {
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_UI_URL": "",  # else the log names pages that are off
 }
 KEPT_DAYS = 90
 """of runs, their logs and their artifacts; the store, not this database, is what a plant keeps"""

@@ -54,9 +54,16 @@ def inspect(
         large = checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
     with plain_errors(), command_server(verbose, flow="flows.inspection", cluster=large and not dask_address):
         from flows.inspection import inspect_images
+        from flows.night_choice import NoImages
+        from flows.run_failed import RunFailed
         from flows.tables.plant import inspection_table
 
         uri, day = resolved_store(store), day_of(run_date)
 
         work = partial(inspect_images, uri, day, category, images=images, reports=reports, dask_address=dask_address)
-        show_run(work, inspection_table, uri)
+        try:
+            show_run(work, inspection_table, uri)
+        except (
+            NoImages
+        ) as e:  # of a night by the clock, which was begun to tell everybody that all cameras are silent
+            raise RunFailed(str(e)) from e

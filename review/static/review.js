@@ -95,6 +95,7 @@ function take(body, quiet) {
 
 async function begin() {
   items = []; at = first = 0; exhausted = false;
+  let lost = false;
   count.forget();
   await outbox.flush();
   const key = new URLSearchParams(location.search).get("key");
@@ -105,11 +106,12 @@ async function begin() {
     if (key && (shrinks || place < 0)) {
       try {
         items.push({ ...await get(`/api/row?key=${encodeURIComponent(key)}`), listed: place >= 0 });
-      } catch (error) { fail(error.message); }
+      } catch (error) { fail(error.message); lost = true; }
     }
     if (place >= 0 && !shrinks) first = body.offset;
     take(shrinks && body.offset ? await fetchPage(0, PAGE) : body, outbox.acts.length === 0);
     if (place >= 0 && !shrinks) at = place;
+    if (lost) at = -1;  // another image in its place would be taken for it, and labelled
     exhausted = shrinks ? body.rows.length < PAGE : first + items.length >= count.images;
   } catch (error) {
     fail(`The list cannot be read: ${error.message}`);
@@ -159,7 +161,7 @@ function show() {
     button.setAttribute("aria-pressed", String(Boolean(item) && (item.said || item.mine) === button.dataset.word));
   }
   $("undo").disabled = undoable.length === 0;
-  $("back").disabled = at === 0 && first === 0;
+  $("back").disabled = at <= 0 && first === 0;
   $("forward").disabled = !item;
   showCount();
   showPurpose();
@@ -208,6 +210,11 @@ function showPurpose() {
 }
 
 function showNothing() {
+  if (at < 0) {
+    $("nothing-title").textContent = "No such image";
+    $("nothing-text").textContent = "The link names an image that is not here. The right arrow begins the list.";
+    return;
+  }
   $("nothing-title").textContent = items.length ? "Done" : countsDown ? "Nothing to label" : "No such images";
   $("nothing-text").textContent = items.length
     ? "You have seen the whole list. The left arrow brings one back, undo takes your last label back."

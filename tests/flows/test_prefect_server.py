@@ -1,5 +1,6 @@
 """The embedded Prefect server: one, shared, and gone with its owner."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -35,7 +36,7 @@ from flows.prefect_server import (
     home_folder,
     prefect_server,
 )
-from flows.server_process import LOOKS_SECONDS
+from flows.server_process import LOOKS_SECONDS, PAUSES, Message, Receive, Send, patient
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
@@ -321,3 +322,49 @@ def test_a_database_is_migrated_once_and_again_when_an_older_one_is_put_back(
     put("newest")
     monkeypatch.setattr("importlib.metadata.version", lambda _: "4.0.0")
     assert not is_migrated(tmp_path)
+
+
+class Busy:
+    """An ASGI application that answers 503 so many times, and then what it was sent."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.heard: list[bytes] = []
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        body = b""
+        while (message := await receive())["more_body"]:
+            body += message["body"]
+        self.heard.append(body + message["body"])
+        self.left -= 1
+        await send({"type": "http.response.start", "status": 503 if self.left >= 0 else 201})
+        await send({"type": "http.response.body", "body": self.heard[-1]})
+        if self.left >= 0:
+            raise OSError("database is locked")  # as Starlette does behind its answer
+
+
+def _asked(app: Busy) -> list[Message]:
+    """What a client hears who sends a body in two pieces."""
+    pieces = iter([{"body": b"two ", "more_body": True}, {"body": b"pieces", "more_body": False}])
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        return next(pieces)
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    with contextlib.suppress(OSError):
+        asyncio.run(patient(app)({"type": "http"}, receive, send))
+    return answer
+
+
+@pytest.mark.parametrize(("times", "status"), [(0, 201), (2, 201), (len(PAUSES), 201), (len(PAUSES) + 1, 503)])
+def test_a_request_that_meets_another_writer_is_asked_again_by_the_server(
+    times: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.server_process.PAUSES", (0.0,) * len(PAUSES))
+    app = Busy(times)
+    start, body = _asked(app)
+    assert (start["status"], body["body"]) == (status, b"two pieces")
+    assert app.heard == [b"two pieces"] * min(times + 1, len(PAUSES) + 1)
