@@ -8,7 +8,7 @@ import typer
 from typer._click.exceptions import ClickException  # what typer raises, and gives no name of its own
 from typer.core import TyperGroup
 
-from flows.value_errors import in_plain_words
+from flows.value_errors import in_plain_words, sentence
 
 
 class PlainlyTold(TyperGroup):
@@ -28,6 +28,6 @@ def _plainly() -> Iterator[None]:
     try:
         yield
     except ClickException as e:
-        e.message = in_plain_words(e.message)
+        e.message = sentence(in_plain_words(e.message))
         e.show()
         raise typer.Exit(e.exit_code) from e

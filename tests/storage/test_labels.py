@@ -87,7 +87,7 @@ def test_a_label_without_a_time_is_as_old_as_its_file(local: LocalStore) -> None
     [
         ("image_key,label\na,normal\nb,okay\n", r"bad.csv, line 3: the label 'okay' is unknown.*normal or anomalous"),
         ("image_key,verdict\na,normal\n", r"bad.csv has no column label .*verdict.*image_key and label"),
-        ("", r"no column image_key and no column label"),
+        ("", r"bad.csv is empty, so no label was read"),
         ("image_key,label\n,normal\n", r"line 2: image_key is empty"),
         ("image_key,label,labelled_at\na,normal,last week\n", r"line 2: labelled_at 'last week'"),
     ],
