@@ -10,16 +10,16 @@ import time
 
 _BEGAN = time.perf_counter()
 
-import contextlib  # noqa: E402  # the clock comes first: imports are part of a night
-import json  # noqa: E402
-from collections import Counter  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from datetime import date  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
 
-import prefect  # noqa: E402
-import psutil  # noqa: E402
+import prefect
+import psutil
 
 NAMED = {
     "plan-partitions": "plan",
