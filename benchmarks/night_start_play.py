@@ -38,7 +38,7 @@ def main() -> None:
         module, _, function = name.rpartition(".")
         if module in ("flows.preflight", "flows.prefect_server"):
             _wrap(__import__(module, fromlist=[function]), function, stage)
-    from flows.commands import frame  # noqa: PLC0415
+    from flows.commands import frame  # noqa: PLC0415  # after the mark of the import above
 
     imported = frame._import
 
