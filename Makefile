@@ -34,7 +34,7 @@ test: $(INSTALLED) ## all tests
 fuzz: $(INSTALLED) ## the property tests with new examples, twenty times as many
 	$(BIN)/python -m pytest -q -m "hypothesis and not slow" --hypothesis-profile=fuzz --timeout 3600 -n 3
 
-mutants: $(INSTALLED) ## change storage, gate and calibration in small ways, WHAT='rd_core.gate*', and see which no test notices
+mutants: $(INSTALLED) ## change storage, gate and calibration in small ways, WHAT='rd_core.gate.decision*', and see which no test notices
 	test -x $(MUTANTS)/bin/mutmut || { $(PYTHON) -m venv $(MUTANTS) && \
 	  ls -d $(CURDIR)/$(VENV)/lib/python3*/site-packages > $$(ls -d $(MUTANTS)/lib/python3*/site-packages)/project.pth && \
 	  $(MUTANTS)/bin/python -m pip install --quiet mutmut==3.8.1; }

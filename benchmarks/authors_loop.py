@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rd_core.config import recipe
-from rd_core.loss import flattened
-from rd_core.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.loss import flattened
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import recipe
 
 SETTINGS = recipe("paper")
 

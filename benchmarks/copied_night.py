@@ -17,13 +17,14 @@ from prefect.logging import disable_run_logger
 
 from benchmarks.night_play import DAY
 from benchmarks.night_sizes import put_links
-from storage import layout, manifests, scores, seals
-from storage.filesystem import Store, open_store
-from storage.images import content_digest, list_images
+from storage import layout
+from storage.partitions import manifests, scores, seals
+from storage.partitions.scores import ScoreRow
+from storage.partitions.seals import SealedPart, SealedPlan
+from storage.pictures.images import content_digest, list_images
 from storage.records import ObjectInfo, Plan
-from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan
-from tasks.plan_batches import PartitionJob, PartitionPlan, batch_size_for, batches_of, plan_batches
+from storage.stores.filesystem import Store, open_store
+from tasks.night.plan_batches import PartitionJob, PartitionPlan, batch_size_for, batches_of, plan_batches
 from tests.factories import pinned
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -4,10 +4,10 @@
 
 Floating-point operations are torch's count (a multiply and an add are two), of the networks as they score: no unused
 stage, batch norms folded, but every multiplication of each convolution. A forward pass that takes fewer
-(rd_core.winograd) has the higher rate for it, and may pass the ceiling. Bytes are what each layer reads and writes,
-weights included, as if no cache kept anything between two layers, and none were computed together with the one before
-it. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one core, so that a
-drifting machine touches both.
+(rd_core.kernels.winograd) has the higher rate for it, and may pass the ceiling. Bytes are what each layer reads and
+writes, weights included, as if no cache kept anything between two layers, and none were computed together with the
+one before it. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one core, so
+that a drifting machine touches both.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.untrained import untrained
-from rd_core.config import MICRO_BATCH, ModelConfig
-from rd_core.model import ReverseDistillation, prepare_for_inference
-from rd_core.one_by_one import layers_one_by_one
-from tasks.worker_process import prepare_worker_process
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.kernels.one_by_one import layers_one_by_one
+from tasks.worker.worker_process import prepare_worker_process
 
 SIDE = 2048
 """of the square matrices; 48 MiB in all, far beyond the caches"""

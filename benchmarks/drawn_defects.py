@@ -1,8 +1,9 @@
 """Defects drawn into normal images, to choose settings by, of another kind than those that training makes up.
 
-The student is trained on the marred copies of `rd_core.pseudo_anomalies`; settings judged by the like would be judged
-too well. These are drawn by other rules, and after what the three kinds of product here suffer from: spots, cracks,
-stains, broken, smeared, covered and badly ground patches, chipped borders, missing pieces, and bridges of copper.
+The student is trained on the marred copies of `rd_core.pictures.pseudo_anomalies`; settings judged by the like would
+be judged too well. These are drawn by other rules, and after what the three kinds of product here suffer from:
+spots, cracks, stains, broken, smeared, covered and badly ground patches, chipped borders, missing pieces, and
+bridges of copper.
 """
 
 from collections.abc import Callable, Sequence

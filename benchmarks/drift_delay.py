@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
+from rd_core.calibration.threshold import calibrate
 from rd_core.drift.causes import (
     BRIGHTNESS,
     CONTRAST,
@@ -34,7 +35,6 @@ from rd_core.drift.causes import (
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
 from rd_core.drift.window import Baseline, baseline
-from rd_core.threshold import calibrate
 
 ALPHA = 0.01
 GOLDEN = 20

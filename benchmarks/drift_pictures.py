@@ -22,15 +22,15 @@ from scipy.ndimage import gaussian_filter, shift
 
 from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
 from demo import brushed_metal, defects, lighting, printed_part, woven_cloth
-from rd_core.config import DEFAULT_RECIPE, MICRO_BATCH, model_config, recipe
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, MICRO_BATCH, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
 from rd_core.drift.causes import FOCUS_OR_CAMERA, LIGHT_OR_CAMERA, MORE_DEFECTS, POSITION_OR_FIXTURE, STATISTICS
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RETRAIN, STOP_THE_LINE
 from rd_core.drift.window import Baseline, baseline
-from rd_core.image_statistics import image_statistics
-from rd_core.model import ReverseDistillation, prepare_for_inference
-from rd_core.threshold import calibrate
-from rd_core.training import fit
+from rd_core.pictures.image_statistics import image_statistics
 
 ALPHA = 0.01
 DEFECTS = 0.01

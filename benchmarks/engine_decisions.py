@@ -23,16 +23,17 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.multiplied_out import multiplied_out
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.real_images import DAY
-from rd_core import checkpoint
-from rd_core.detector import Detector, detector
-from rd_core.engine import engine_here
-from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.threshold import calibrate, triage
-from storage import labels, models
-from storage.filesystem import Store, open_store
-from storage.images import list_images
-from tasks.scorer import Scorer, model_for_scoring, warm_scorer
-from tasks.worker_process import prepare_worker_process
+from rd_core.calibration.threshold import calibrate, triage
+from rd_core.detectors import checkpoint
+from rd_core.detectors.detector import Detector, detector
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
+from rd_core.engines.choice import engine_here
+from storage.labels import labels
+from storage.models import models
+from storage.pictures.images import list_images
+from storage.stores.filesystem import Store, open_store
+from tasks.worker.scorer import Scorer, model_for_scoring, warm_scorer
+from tasks.worker.worker_process import prepare_worker_process
 
 EXACT, COARSE = ("multiplied out", "openvino"), ("bfloat16", "int8")
 CHUNK = 64

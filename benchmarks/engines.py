@@ -22,14 +22,14 @@ from benchmarks.multiplied_out import multiplied_out
 from benchmarks.quantised import QuantisedDetector
 from benchmarks.untrained import untrained
 from demo import woven_cloth
-from rd_core.anomaly_map import AnomalyMaps
-from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig
-from rd_core.detector import Detector, detector
-from rd_core.engine import engine_here
-from rd_core.model import ReverseDistillation, prepare_for_inference
-from rd_core.one_by_one import layers_one_by_one
-from rd_core.threshold import calibrate, triage
-from tasks.worker_process import prepare_worker_process
+from rd_core.calibration.threshold import calibrate, triage
+from rd_core.detectors.detector import Detector, detector
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig
+from rd_core.engines.choice import engine_here
+from rd_core.kernels.one_by_one import layers_one_by_one
+from rd_core.maps.assembly import AnomalyMaps
+from tasks.worker.worker_process import prepare_worker_process
 
 TEACHERS = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
 NORMALS, JUDGED = 32, 32

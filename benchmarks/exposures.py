@@ -14,18 +14,19 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from flows.dask_cluster import dask_cluster
 from flows.drift import DriftRun, report_drift
 from flows.inspection import inspect_images
-from flows.prefect_server import prefect_server
+from flows.machinery.dask_cluster import dask_cluster
+from flows.machinery.prefect_server import prefect_server
 from flows.retraining import retrain
 from flows.settings import load_settings
 from flows.training import train_model
-from storage import labels, models
-from storage.filesystem import Store, open_store
-from storage.labels import Label
+from storage.analysis.queries import run_query
+from storage.labels import labels
+from storage.labels.labels import Label
 from storage.layout import SETTINGS_KEY, image_key
-from storage.queries import run_query
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
 
 CATEGORY = "magnetic_tile"
 FIRST = date(2026, 1, 5)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from storage import layout, models
-from storage.filesystem import Store, open_store
-from storage.verification import Scope, verify
+from storage import layout
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from storage.verification.verification import Scope, verify
 from tests.storage.small_nights import put_images, put_model, put_night
 
 _KINDS = {

@@ -29,18 +29,19 @@ from PIL import Image
 
 from benchmarks.untrained import untrained
 from demo import woven_cloth
-from rd_core import checkpoint
-from rd_core.config import ModelConfig
-from rd_core.image_statistics import image_statistics
-from rd_core.preprocessing import resize
-from rd_core.threshold import calibrate
-from storage import anomaly_maps, models
-from storage.filesystem import Store, open_store
-from storage.labels import Label, write_labels
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.pictures.image_statistics import image_statistics
+from rd_core.pictures.preprocessing import resize
+from storage.labels.labels import Label, write_labels
 from storage.layout import image_key, mask_key
-from storage.scores import read_part
-from storage.seals import list_seals
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.models import models
+from storage.partitions import anomaly_maps
+from storage.partitions.scores import read_part
+from storage.partitions.seals import list_seals
+from storage.stores.filesystem import Store, open_store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 DAY = date(2026, 3, 2)
 SHAPES = ((256, 256), (300, 300), (227, 227), (640, 640), (1250, 500), (1200, 1600))

@@ -78,7 +78,7 @@ def _watch(kind: type, clock: Clock) -> None:
 def play(store: str, day: date) -> dict[str, Any]:
     """The night, from the interpreter's start to the servers' end."""
     from flows.inspection import inspect_images  # noqa: PLC0415  # the checkout's, timed
-    from flows.prefect_server import prefect_server  # noqa: PLC0415  # likewise
+    from flows.machinery.prefect_server import prefect_server  # noqa: PLC0415  # likewise
 
     clock = Clock()
     clock.mark("imports")

@@ -19,7 +19,7 @@ from distributed import LocalCluster
 from prefect.client.orchestration import get_client
 
 from flows.inspection import inspect_images
-from flows.prefect_server import home_folder, prefect_server
+from flows.machinery.prefect_server import home_folder, prefect_server
 
 STAGES = ("start", "planning", "scoring", "sealing", "reporting")
 DAY = date(2026, 3, 2)

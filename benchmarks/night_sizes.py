@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.night_figure import draw_costs
 from benchmarks.night_play import DAY, STAGES
-from storage.filesystem import open_store
+from storage.stores.filesystem import open_store
 from tests.factories import png, put_model
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -22,8 +22,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.night_start_play import MARKS
-from storage.filesystem import Store, open_store
 from storage.layout import image_key
+from storage.stores.filesystem import Store, open_store
 from tests.factories import png, put_model
 
 FIRST = date(2026, 1, 1)

@@ -13,18 +13,18 @@ from typing import Any
 MARKS = "NIGHT_START_MARKS"
 """environment variable: the file that the marks go to"""
 _STAGES = {
-    "flows.preflight.checked_night": "arguments and store looked at",
-    "flows.preflight.refuse_dead_cluster": "arguments and store looked at",
+    "flows.preflight.checks.checked_night": "arguments and store looked at",
+    "flows.preflight.checks.refuse_dead_cluster": "arguments and store looked at",
     "flows.commands.frame._import": "flow imported, while the server starts",
-    "flows.prefect_server._wait_for": "waited for the server",
+    "flows.machinery.prefect_server._wait_for": "waited for the server",
     "flows.inspection.choose_night": "run begun",
     "flows.inspection._inspect": "planned, scored, sealed",
     "flows.inspection._report": "run report",
-    "flows.night_reports._evaluation": "evaluation",
-    "flows.night_reports._drift": "drift",
-    "flows.night_reports._index": "index page",
-    "flows.prefect_client._send_what_waits": "logs and events sent",
-    "flows.prefect_server._stop": "server ended",
+    "flows.night.night_reports._evaluation": "evaluation",
+    "flows.night.night_reports._drift": "drift",
+    "flows.night.night_reports._index": "index page",
+    "flows.machinery.prefect_client._send_what_waits": "logs and events sent",
+    "flows.machinery.prefect_server._stop": "server ended",
 }
 """what has been done when a function returns; several of one stage count together"""
 
@@ -36,7 +36,7 @@ def main() -> None:
     _mark("command line imported")
     for name, stage in _STAGES.items():
         module, _, function = name.rpartition(".")
-        if module in ("flows.preflight", "flows.prefect_server"):
+        if module in ("flows.preflight.checks", "flows.machinery.prefect_server"):
             _wrap(__import__(module, fromlist=[function]), function, stage)
     from flows.commands import frame  # noqa: PLC0415  # after the mark of the import above
 
@@ -47,7 +47,11 @@ def main() -> None:
         _mark(_STAGES["flows.commands.frame._import"])
         for name, stage in _STAGES.items():
             of, _, function = name.rpartition(".")
-            if of in sys.modules and of not in ("flows.preflight", "flows.prefect_server", "flows.commands.frame"):
+            if of in sys.modules and of not in (
+                "flows.preflight.checks",
+                "flows.machinery.prefect_server",
+                "flows.commands.frame",
+            ):
                 _wrap(sys.modules[of], function, stage)
 
     frame._import = importing

@@ -30,20 +30,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core import holdout
-from rd_core.config import DEFAULT_RECIPE, model_config, recipe
+from rd_core.calibration import holdout
+from rd_core.detectors.reverse_distillation.model import prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.features.backbone_spec import teacher_spec
+from rd_core.features.backbone_weights import load_weights
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.model import prepare_for_inference
-from rd_core.preprocessing import Normalisation, resize
-from rd_core.teacher_spec import teacher_spec
-from rd_core.teacher_weights import load_weights
-from rd_core.training import fit
-from tasks.folder_masks import marked_by, with_masks
-from tasks.image_folder import is_category_folder, read_folder
+from rd_core.pictures.preprocessing import Normalisation, resize
+from tasks.importing.folder_masks import marked_by, with_masks
+from tasks.importing.image_folder import is_category_folder, read_folder
 
 TEACHER = "efficientnet_lite0"
 LAYERS = ["blocks.1", "blocks.2", "blocks.4"]

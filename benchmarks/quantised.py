@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.model import ReverseDistillation
-from rd_core.openvino_detector import GraphDetector, graph_of
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.engines.openvino import GraphDetector, graph_of
 
 
 class QuantisedDetector(GraphDetector):

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from flows.dask_cluster import dask_cluster
-from flows.importing import import_category
 from flows.inspection import inspect_images
-from flows.prefect_server import prefect_server
+from flows.local.importing import import_category
+from flows.machinery.dask_cluster import dask_cluster
+from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
 from flows.training import train_model
-from rd_core.threshold import ACCEPT
-from storage import models
-from storage.filesystem import Store, open_store
+from rd_core.calibration.threshold import ACCEPT
+from storage.analysis.queries import run_query
 from storage.layout import SETTINGS_KEY
-from storage.queries import run_query
-from tasks.image_folder import is_category_folder
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from tasks.importing.image_folder import is_category_folder
 
 DAY = date(2026, 1, 2)
 SETTINGS = """\

@@ -13,9 +13,9 @@ import timm
 import torch
 from torch import nn
 
-from rd_core.efficientnet_lite import EfficientNetLite
-from rd_core.folding import fold_batch_norms
-from tasks.worker_process import prepare_worker_process
+from rd_core.features.efficientnet_lite import EfficientNetLite
+from rd_core.kernels.folding import fold_batch_norms
+from tasks.worker.worker_process import prepare_worker_process
 
 IMAGES, SIZE = 8, 256
 PASSES = 6

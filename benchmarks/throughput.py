@@ -23,20 +23,20 @@ from PIL import Image
 
 from benchmarks.untrained import untrained
 from demo import woven_cloth
-from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
-from flows.prefect_server import prefect_server
+from flows.machinery.dask_cluster import dask_cluster
+from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
-from rd_core import checkpoint
-from rd_core.config import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
-from rd_core.precision import networks_in
-from rd_core.threshold import calibrate
-from storage import models
-from storage.filesystem import Store, open_store
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
+from rd_core.kernels.precision import networks_in
 from storage.layout import image_key, seal_key
-from tasks.preprocessing import PREPROCESSING_VERSION
-from tasks.scorer import model_for_scoring
-from tasks.worker_process import prepare_worker_process
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
+from tasks.worker.scorer import model_for_scoring
+from tasks.worker.worker_process import prepare_worker_process
 
 CATEGORY, VERSION, TEACHER = "cloth", "v1", "efficientnet_lite0"
 PICTURES = 16

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from benchmarks.authors_loop import SETTINGS, AuthorsLoop
 from benchmarks.validation import ValidationParts, quality, validation_parts
-from rd_core.config import PRECISIONS, Precision, model_config, recipe
-from rd_core.descent import batches
-from rd_core.model import build_model, prepare_for_inference
-from rd_core.teacher import Teacher
-from rd_core.training import fit
+from rd_core.detectors.reverse_distillation.descent import batches
+from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import PRECISIONS, Precision, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.features.backbone import Teacher
 
 STEPS = (10, 20, 40, 80, 150, 300, 600)
 """of our trainings; the last is the default"""

@@ -20,10 +20,10 @@ from torch import Tensor
 from torchvision.models import ResNet
 
 from benchmarks.authors_loop import AuthorsLoop
-from rd_core.config import PRECISIONS, model_config, recipe
-from rd_core.descent import Descent, Sources
-from rd_core.model import build_model
-from rd_core.teacher_features import CachedFeatures, StreamedFeatures, stream_features
+from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.model import build_model
+from rd_core.detectors.reverse_distillation.settings import PRECISIONS, model_config, recipe
+from rd_core.features.cache import CachedFeatures, StreamedFeatures, stream_features
 
 EPOCHS = 200
 """of the paper's recipe, over which our one pass of the teacher is shared out"""

@@ -2,8 +2,8 @@
 
 import torch
 
-from rd_core.config import ModelConfig
-from rd_core.model import ReverseDistillation, build_model
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
 
 
 def untrained(config: ModelConfig) -> ReverseDistillation:

@@ -21,11 +21,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw, faded
 from benchmarks.peers import PART_PATTERNS, pictures
-from rd_core import holdout
-from rd_core.config import DEFAULT_RECIPE, RECIPES, model_config, recipe
-from rd_core.model import ReverseDistillation, prepare_for_inference
-from rd_core.training import fit
-from tasks.image_folder import is_category_folder, read_folder
+from rd_core.calibration import holdout
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, RECIPES, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
+from tasks.importing.image_folder import is_category_folder, read_folder
 
 KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
 """by folder; others are boards"""

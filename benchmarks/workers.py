@@ -20,11 +20,11 @@ from distributed import LocalCluster
 
 from benchmarks.night_sizes import put_links
 from benchmarks.throughput import CATEGORY, VERSION, night, put_model, put_pictures
-from flows.dask_cluster import dask_cluster
-from flows.prefect_server import prefect_server
+from flows.machinery.dask_cluster import dask_cluster
+from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
-from storage.filesystem import open_store
-from tasks.plan_batches import LARGEST_BATCH
+from storage.stores.filesystem import open_store
+from tasks.night.plan_batches import LARGEST_BATCH
 from tests import factories
 
 FIRST_DAY = date(2026, 1, 1)

@@ -2,8 +2,9 @@
 
     python -m benchmarks.year_of_scores [--rows 10000000] [--categories 50] [--days 365] [--parts] [--folder FOLDER]
 
-Generates the year (see benchmarks.year_store), then asks as `rd-inspect query` does: by storage.queries.run_query,
-with a connection of its own each time. With `--parts` the store has its parts too, and every question is asked
+Generates the year (see benchmarks.year_store), then asks as `rd-inspect query` does: by
+storage.analysis.queries.run_query, with a connection of its own each time. With `--parts` the store has its parts
+too, and every question is asked
 twice: with the copies of merged days, and without them. Seconds are wall time; processor seconds beside them say
 what the wall time could be on two idle cores: no less than half of them.
 """
@@ -23,8 +24,8 @@ import pyarrow as pa
 
 from benchmarks.year_store import Year, write_year
 from storage import layout
-from storage.filesystem import Store, open_store
-from storage.queries import connect, run_query
+from storage.analysis.queries import connect, run_query
+from storage.stores.filesystem import Store, open_store
 
 QUESTIONS = {
     "false alarms by week": """

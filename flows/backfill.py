@@ -13,24 +13,24 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner
 
-from flows.artifacts import leave_table
-from flows.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.commands.tables.grid import grid_rows
 from flows.inspection import flow_run_groups, plan_partitions
+from flows.machinery.settling import in_words, settle
+from flows.machinery.workplace import ALWAYS, workplace
 from flows.mending import Mended, mend_partitions
-from flows.metrics import backfill_metrics
-from flows.metrics_files import write_metrics
-from flows.night_size import seconds_to_score
-from flows.partition_scoring import score_partitions
-from flows.run_failed import PartlyDone
-from flows.run_names import given_window, named
+from flows.night.partition_scoring import score_partitions
+from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.preflight.night_size import seconds_to_score
 from flows.settings import Settings, load_settings, store_uri
-from flows.settling import in_words, settle
-from flows.tables.grid import grid_rows
-from flows.workplace import ALWAYS, workplace
-from storage.filesystem import open_store
-from storage.grid import Cell, Grid, read_grid
+from flows.watching.artifacts import leave_table
+from flows.watching.metrics import backfill_metrics
+from flows.watching.metrics_files import write_metrics
+from flows.watching.run_failed import PartlyDone
+from flows.watching.run_names import given_window, named
+from storage.partitions.grid import Cell, Grid, read_grid
 from storage.records import Partition
-from tasks.pin_champion import PinnedModel, pin_champion, pin_version
+from storage.stores.filesystem import open_store
+from tasks.night.pin_champion import PinnedModel, pin_champion, pin_version
 
 PRIORITY = -1_000_000
 """below that of any night on the same cluster, whose batches overtake: theirs is minus their number, or more"""
@@ -128,7 +128,7 @@ def backfill(
     with workplace(settings) as place:
         runner = place.runner(ALWAYS if mend else _seconds(days, pinned), in_turn=True)
         if place.scheduler and not settings.plant.dask_address:
-            from flows.courtesy import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
+            from flows.machinery.courtesy import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
 
             let_others_go_first(place.scheduler)
         with place.bars("inspect", _images_to_do(days)):

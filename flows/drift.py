@@ -11,21 +11,21 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.artifacts import leave_report, leave_table
-from flows.drift_choice import drift_settings, drift_window, sealed_models
-from flows.metrics import drift_metrics
-from flows.metrics_files import write_metrics
-from flows.night_size import seconds_to_score
-from flows.run_failed import PartlyDone
-from flows.run_names import named, of_categories, sealed_window, window
+from flows.machinery.settling import in_words, settle
+from flows.machinery.workplace import workplace
+from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
+from flows.preflight.night_size import seconds_to_score
 from flows.settings import Settings, load_settings, store_uri
-from flows.settling import in_words, settle
-from flows.workplace import workplace
+from flows.watching.artifacts import leave_report, leave_table
+from flows.watching.metrics import drift_metrics
+from flows.watching.metrics_files import write_metrics
+from flows.watching.run_failed import PartlyDone
+from flows.watching.run_names import named, of_categories, sealed_window, window
 from rd_core.drift.false_discovery import discoveries
 from rd_core.drift.verdict import HOLD
 from storage.errors import StorageError
-from storage.filesystem import open_store
-from storage.models import read_champion
+from storage.models.models import read_champion
+from storage.stores.filesystem import open_store
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
 from tasks.drift.golden_set import (
     GOLDEN_IMAGES,
@@ -35,7 +35,7 @@ from tasks.drift.golden_set import (
     unchanged_replay,
 )
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
-from tasks.pin_champion import PinnedModel, pin_champion
+from tasks.night.pin_champion import PinnedModel, pin_champion
 
 EVENT = "inspection.drift"
 SECONDS_A_MODEL = 0.2

@@ -12,26 +12,26 @@ from typing import Any, TypeVar
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.artifacts import leave_report, leave_table
-from flows.evaluation_choice import (
+from flows.machinery.settling import in_words, settle
+from flows.machinery.workplace import Workplace, workplace
+from flows.preflight.evaluation_choice import (
     EvaluationChoice,
     NothingToEvaluate,
     choose_evaluation,
     evaluated_days,
     look_for_labels,
 )
-from flows.night_size import WORTH_SECONDS
-from flows.run_failed import PartlyDone
-from flows.run_names import named, sealed_window, window
+from flows.preflight.night_size import WORTH_SECONDS
 from flows.settings import Settings, load_settings, store_uri
-from flows.settling import in_words, settle
-from flows.workplace import Workplace, workplace
+from flows.watching.artifacts import leave_report, leave_table
+from flows.watching.run_failed import PartlyDone
+from flows.watching.run_names import named, sealed_window, window
 from reports.evaluation.records import Measure
-from storage import labels
 from storage.errors import StorageError
-from storage.filesystem import Store, open_store
+from storage.labels import labels
+from storage.partitions.seals import read_seal
 from storage.records import Partition
-from storage.seals import read_seal
+from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
 from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 

@@ -10,25 +10,25 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.artifacts import leave_report, leave_table
-from flows.metrics_files import write_night_metrics
-from flows.night_choice import NightChoice, NoImages, choose_night
-from flows.night_events import tell_completed, tell_empty
-from flows.night_reports import FAILED, NightReport, report_night, report_silence
-from flows.night_size import seconds_to_come, seconds_to_score
-from flows.partition_scoring import score_partitions
-from flows.preflight import known_categories, refuse_mistyped_tables
-from flows.run_failed import PartlyDone
-from flows.run_names import named, night_day
+from flows.machinery.settling import in_words, settle
+from flows.machinery.workplace import Workplace, workplace
+from flows.night.night_reports import FAILED, NightReport, report_night, report_silence
+from flows.night.partition_scoring import score_partitions
+from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.preflight.night_choice import NightChoice, NoImages, choose_night
+from flows.preflight.night_size import seconds_to_come, seconds_to_score
 from flows.settings import Settings, load_settings, store_uri
-from flows.settling import in_words, settle
-from flows.workplace import Workplace, workplace
+from flows.watching.artifacts import leave_report, leave_table
+from flows.watching.metrics_files import write_night_metrics
+from flows.watching.night_events import tell_completed, tell_empty
+from flows.watching.run_failed import PartlyDone
+from flows.watching.run_names import named, night_day
 from storage.errors import StorageError
-from storage.left_out import LeftOut
-from tasks.pin_champion import PinnedModel, pin_champion
-from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
-from tasks.renew_plan import renew_plan
-from tasks.write_run_report import CategoryOutcome, WrittenReport, write_run_report
+from storage.listing.left_out import LeftOut
+from tasks.night.pin_champion import PinnedModel, pin_champion
+from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.night.renew_plan import renew_plan
+from tasks.night.write_run_report import CategoryOutcome, WrittenReport, write_run_report
 
 SILENT = "cameras silent"
 """outcome of a run that did all it could, while a category that is made every day had no image"""

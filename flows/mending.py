@@ -8,15 +8,15 @@ from typing import Any
 import dask
 from prefect import Task, flow, get_run_logger
 
+from flows.machinery.settling import in_words, settle
 from flows.settings import Settings
-from flows.settling import in_words, settle
-from storage.damage import DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
 from storage.errors import StorageError
-from storage.filesystem import open_store
+from storage.partitions.seals import read_seal
 from storage.records import Partition
-from storage.seals import read_seal
-from tasks.mend_batch import mend_batch
-from tasks.mend_description import mend_description
+from storage.stores.filesystem import open_store
+from storage.verification.damage import DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
+from tasks.night.mend_batch import mend_batch
+from tasks.night.mend_description import mend_description
 
 _THREADS = 4
 """partitions that are read at once"""

@@ -9,13 +9,16 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.artifacts import leave_table
-from flows.dask_cluster import dask_cluster, dask_runner
-from flows.metrics import retraining_metrics
-from flows.metrics_files import write_metrics
-from flows.preflight import known_categories, refuse_mistyped_tables
-from flows.progress import progress_bars
-from flows.retraining_outcome import (
+from flows.machinery.dask_cluster import dask_cluster, dask_runner
+from flows.machinery.settling import in_words, settle
+from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
+from flows.training import training_request
+from flows.watching.artifacts import leave_table
+from flows.watching.metrics import retraining_metrics
+from flows.watching.metrics_files import write_metrics
+from flows.watching.progress import progress_bars
+from flows.watching.retraining_outcome import (
     CategoryRetraining,
     RetrainingFailed,
     RetrainingRun,
@@ -26,16 +29,13 @@ from flows.retraining_outcome import (
     state_of,
     unstarted,
 )
-from flows.run_names import named, today
-from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
-from flows.settling import in_words, settle
-from flows.training import training_request
+from flows.watching.run_names import named, today
 from rd_core.errors import ConfigError
-from rd_core.gate import GateSettings
-from storage.filesystem import open_store
-from storage.labels import list_label_categories
+from rd_core.gate.decision import GateSettings
+from storage.labels.labels import list_label_categories
 from storage.layout import retraining_prefix
-from tasks.pin_champion import pin_champion
+from storage.stores.filesystem import open_store
+from tasks.night.pin_champion import pin_champion
 from tasks.retraining.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
 from tasks.retraining.promote_candidate import promote_candidate
@@ -87,7 +87,8 @@ def retrain(
         from_scratch: draw the networks anew in place of going on from the champion's weights.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
         options: category settings by name, such as {"steps": 500}; they win over every other source.
-        limits: of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.GateSettings by name, such as
+        limits: of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings by name, such
+        as
             {"fewest_new": 30, "recall_margin": 0.02}.
 
     Ends as Completed (the champions stay), Promoted (each emits an event `model.promoted`) or NothingToDo (no

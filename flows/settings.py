@@ -28,13 +28,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from flows.value_errors import in_plain_words, sentence
-from rd_core.config import COARSEST_STRIDE, RECIPES, Precision
+from flows.preflight.value_errors import in_plain_words, sentence
+from rd_core.detectors.reverse_distillation.settings import COARSEST_STRIDE, RECIPES, Precision
 from rd_core.drift.settings import DriftSettings
-from rd_core.teacher_spec import teacher_spec
+from rd_core.features.backbone_spec import teacher_spec
 from storage.errors import KeyNotFound
-from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
+from storage.stores.filesystem import Store, open_store
 
 ENVIRONMENT_PREFIX = "RD_INSPECT_"
 _ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}
@@ -67,7 +67,8 @@ class CategorySettings(BaseModel):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """promised share of false alarms among normal images"""
     part_pattern: str | None = None
-    """regular expression over image names with a group `part`, or groups `view` and `serial`; see rd_core.holdout"""
+    """regular expression over image names with a group `part`, or groups `view` and `serial`; see
+    rd_core.calibration.holdout"""
     white_level: Annotated[float | None, Field(allow_inf_nan=False)] = None
     """the grey value that is white in images of more than 8 bits; 4095 for a 12-bit camera in 16-bit files. None: the
     highest value of the file, and signed, 32-bit and floating-point ones are refused"""

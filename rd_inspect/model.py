@@ -16,8 +16,8 @@ from storage.errors import UnreadableImage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tasks.file_scores import ReadyModel
-    from tasks.picture_scores import LoadedPicture
+    from tasks.scoring.file_scores import ReadyModel
+    from tasks.scoring.picture_scores import LoadedPicture
 
 Picture = str | Path | NDArray[np.uint8]
 """a file of this machine, or uint8 (H, W) grey or (H, W, 3) RGB in [0, 255]"""
@@ -76,9 +76,9 @@ class Model:
         """
         import pyarrow as pa  # noqa: PLC0415  # a quarter of a second, which who only detects is spared
 
-        from rd_core.config import MICRO_BATCH  # noqa: PLC0415  # with the model
-        from tasks.file_scores import FILE_SCHEMA, file_rows  # noqa: PLC0415  # with the model
-        from tasks.picture_scores import load_ahead, score_pictures  # noqa: PLC0415  # with the model
+        from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH  # noqa: PLC0415  # with the model
+        from tasks.scoring.file_scores import FILE_SCHEMA, file_rows  # noqa: PLC0415  # with the model
+        from tasks.scoring.picture_scores import load_ahead, score_pictures  # noqa: PLC0415  # with the model
 
         batches = []
         loaded = load_ahead(lambda one: (_path_of(one), self._loaded(one)), _each(pictures))
@@ -89,7 +89,7 @@ class Model:
 
     def detect(self, picture: Picture) -> Detection:
         """All of one picture, with its map. UnreadableImage if it is none; ValueError for such an array."""
-        from tasks.picture_scores import columns_of, score_pictures  # noqa: PLC0415  # with the model
+        from tasks.scoring.picture_scores import columns_of, score_pictures  # noqa: PLC0415  # with the model
 
         scorer, loaded = self._ready.scorer, self._loaded(picture)
         if loaded.size is None:
@@ -110,9 +110,9 @@ class Model:
         )
 
     def _loaded(self, picture: Picture) -> "LoadedPicture":
-        from tasks.file_scores import load_file  # noqa: PLC0415  # with the model
-        from tasks.local_pictures import picture_at, this_machine  # noqa: PLC0415  # with the model
-        from tasks.picture_scores import load_array  # noqa: PLC0415  # with the model
+        from tasks.scoring.file_scores import load_file  # noqa: PLC0415  # with the model
+        from tasks.scoring.local_pictures import picture_at, this_machine  # noqa: PLC0415  # with the model
+        from tasks.scoring.picture_scores import load_array  # noqa: PLC0415  # with the model
 
         if isinstance(picture, np.ndarray):
             return load_array(self._ready.scorer, _rgb(picture))

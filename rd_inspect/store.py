@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_inspect.model import Model
-from storage import filesystem, models
 from storage.errors import StorageError
+from storage.models import models
+from storage.stores import filesystem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,10 +46,10 @@ class InspectionStore:
         Raises ModelNotUsable for a name that is not there, with the nearest, and for a model that does not score
         here; StorageError if no version is in force, or its files are damaged.
         """
-        from flows.model_choice import chosen_version, ready_model  # noqa: PLC0415  # settings, and torch with a model
+        from flows.preflight.model_choice import chosen_version, ready_model  # noqa: PLC0415  # settings, and torch with a model
         from flows.settings import SettingsError, load_settings  # noqa: PLC0415  # likewise
         from rd_core.errors import CoreError  # noqa: PLC0415  # likewise
-        from tasks.preprocessing import OtherPreprocessing  # noqa: PLC0415  # likewise
+        from tasks.worker.preprocessing import OtherPreprocessing  # noqa: PLC0415  # likewise
 
         try:
             settings = load_settings(self.uri)
@@ -63,7 +64,7 @@ class InspectionStore:
 
         Raises StorageError, also for a seal or a label file that does not read: the answer would be without it.
         """
-        from storage.queries import run_query  # noqa: PLC0415  # brings DuckDB
+        from storage.analysis.queries import run_query  # noqa: PLC0415  # brings DuckDB
 
         return run_query(self._store, sql)
 
@@ -81,7 +82,7 @@ class InspectionStore:
 
     def anomaly_map(self, map_store: str, map_index: int) -> NDArray[np.float32]:
         """The map of a row of `scores`: float32 (H, W) of the model's size, kept as float16. StorageError."""
-        from storage.anomaly_maps import read_map  # noqa: PLC0415  # brings zarr
+        from storage.partitions.anomaly_maps import read_map  # noqa: PLC0415  # brings zarr
 
         return read_map(self._store, map_store, map_index).astype(np.float32)
 

@@ -17,9 +17,9 @@ from review.pictures import ImageChanged, Pictures
 from review.sealed_rows import SAID, ReviewRow, SealedRows
 from review.selection import Selection
 from storage.errors import KeyNotFound
-from storage.label_files.annotators import identity
-from storage.labels import PURPOSES, Contradiction, Label
-from storage.store import Store
+from storage.labels.annotators import identity
+from storage.labels.labels import PURPOSES, Contradiction, Label
+from storage.stores.store import Store
 
 WORDS = ("normal", "anomalous", "unsure")
 LONGEST_NAME, LONGEST_KIND = 80, 60

@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 
 from reports.plain_text import shown
 from review.plain_days import moment_in_words
-from storage.labels import Label
+from storage.labels.labels import Label
 
 _SAID = {"normal": "said normal", "anomalous": "said defect", "unsure": "was unsure", "withdrawn": "took a word back"}
 

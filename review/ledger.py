@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from review.sealed_rows import CONTRADICTED, DECIDED, SAID, UNDECIDED, ReviewRow
-from storage import labels
 from storage.errors import StorageError
-from storage.label_files.annotators import identity
-from storage.labels import Contradiction, Label
+from storage.labels import labels
+from storage.labels.annotators import identity
+from storage.labels.labels import Contradiction, Label
 from storage.records import ObjectInfo
-from storage.store import Store
+from storage.stores.store import Store
 
 _LOOK_AGAIN_SECONDS = 5.0
 _TABLES_KEPT = 16
@@ -138,7 +138,7 @@ class Ledger:
             return before
 
     def undo(self, image_key: str, labelled_at: datetime, reviewer: str) -> Label:
-        """Take back the reviewer's word of that moment; see storage.labels.undo. NotSaid if there is none."""
+        """Take back the reviewer's word of that moment; see storage.labels.labels.undo. NotSaid if there is none."""
         with self._lock:
             mine = [label for label in self.words(image_key) if identity(label.labelled_by) == identity(reviewer)]
             undone = next((label for label in mine if label.labelled_at == labelled_at), None)

@@ -15,10 +15,11 @@ from PIL import Image
 from reports.boxes import boxes_in_shares
 from reports.overlay import overlay, shrunk
 from review.sealed_rows import ReviewRow
-from storage import anomaly_maps, models
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
-from storage.images import content_digest, decode, decode_options
-from storage.store import Store
+from storage.models import models
+from storage.partitions import anomaly_maps
+from storage.pictures.images import content_digest, decode, decode_options
+from storage.stores.store import Store
 
 LONGEST_SIDE = 2048
 """pixels; a larger picture is made smaller, which a screen does not show"""

@@ -13,13 +13,14 @@ import duckdb
 import pyarrow as pa
 
 from review.selection import TO_LABEL, Selection
-from storage import layout, models
+from storage import layout
+from storage.analysis.merged_days import LATEST_FIRST
+from storage.analysis.queries import connect
+from storage.analysis.questions import Questions
 from storage.errors import CorruptObject, KeyNotFound, QueryError
-from storage.first_looks import DEFAULT_ALPHA, NEARNESS, WORTH_A_LOOK
-from storage.merged_days import LATEST_FIRST
-from storage.queries import connect
-from storage.questions import Questions
-from storage.store import Store
+from storage.models import models
+from storage.partitions.first_looks import DEFAULT_ALPHA, NEARNESS, WORTH_A_LOOK
+from storage.stores.store import Store
 
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 15.0
@@ -46,7 +47,8 @@ latest word of the person that is asked for, null if there is none or it was tak
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """What the latest sealed row says of one image; fields as in storage.scores.ScoreRow, None without score."""
+    """What the latest sealed row says of one image; fields as in storage.partitions.scores.ScoreRow, None without
+    score."""
 
     image_key: str
     etag: str

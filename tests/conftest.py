@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-from flows import worker_start
-from flows.prefect_server import prefect_server
+from flows.machinery import worker_start
+from flows.machinery.prefect_server import prefect_server
 from tests import prefect_database
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 

@@ -6,15 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from rd_core.config import ModelConfig
-from rd_core.threshold import calibrate
-from storage import manifests, models, scores, seals
-from storage.filesystem import Store
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
 from storage.layout import image_key, part_key
+from storage.models import models
+from storage.partitions import manifests, scores, seals
+from storage.partitions.scores import ScoreRow
+from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import ObjectInfo, Partition
-from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.stores.filesystem import Store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import SIZE
 
 FIRST = date(2026, 3, 1)

@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rd_core import checkpoint
-from rd_core.config import ModelConfig
-from rd_core.model import build_model
-from rd_core.threshold import calibrate
-from storage import models, scores, seals
-from storage.anomaly_maps import read_map
-from storage.filesystem import Store
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.model import build_model
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
 from storage.layout import image_key
+from storage.models import models
+from storage.partitions import scores, seals
+from storage.partitions.anomaly_maps import read_map
 from storage.records import Partition
-from tasks.pin_champion import PinnedModel
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.stores.filesystem import Store
+from tasks.night.pin_champion import PinnedModel
 from tasks.training.fit_model import TrainingRequest
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.errors import UnreadableImage
-from storage.images import decode
+from storage.pictures.images import decode
 from tests.hostile_images import hostile_file, valid_files
 from tests.image_bombs import bombs
 
@@ -63,7 +63,7 @@ def _decode(data: bytes) -> np.ndarray:
 
 
 def _prepare() -> Callable[[bytes], np.ndarray]:
-    from tasks.scorer import Scorer  # noqa: PLC0415  # brings torch, which the other reader does without
+    from tasks.worker.scorer import Scorer  # noqa: PLC0415  # brings torch, which the other reader does without
 
     scorer = Scorer(
         model=None,

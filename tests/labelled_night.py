@@ -8,14 +8,16 @@ from datetime import date
 import numpy as np
 from PIL import Image
 
-from storage import checked_json, labels, scores, seals
-from storage.anomaly_maps import create_maps, write_batch_maps
-from storage.filesystem import Store
-from storage.labels import Label
+from storage.labels import labels
+from storage.labels.labels import Label
 from storage.layout import card_key, image_key, mask_key, part_key
-from storage.manifests import publish_plan
+from storage.partitions import scores, seals
+from storage.partitions.anomaly_maps import create_maps, write_batch_maps
+from storage.partitions.manifests import publish_plan
+from storage.partitions.scores import ScoreRow
 from storage.records import ObjectInfo, Partition, Plan
-from storage.scores import ScoreRow
+from storage.stores import checked_json
+from storage.stores.filesystem import Store
 from tests.factories import DAY, NOW, png
 
 SIDE = 24

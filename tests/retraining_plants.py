@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core import checkpoint
-from rd_core.config import model_config, recipe
-from rd_core.model import ReverseDistillation
-from rd_core.threshold import calibrate
-from rd_core.training import fit
-from storage import labels, models
-from storage.filesystem import Store
-from storage.labels import Label
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
+from storage.labels import labels
+from storage.labels.labels import Label
 from storage.layout import image_key, mask_key
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.models import models
+from storage.stores.filesystem import Store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import DAY, NOW
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 

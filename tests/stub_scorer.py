@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from rd_core.anomaly_map import AnomalyMaps
-from storage.filesystem import Store
-from tasks import scorer
+from rd_core.maps.assembly import AnomalyMaps
+from storage.stores.filesystem import Store
+from tasks.worker import scorer
 from tests.factories import SIZE
 
 
@@ -22,7 +22,7 @@ class _Model:
 
 
 class StubScorer:
-    """Stands for tasks.scorer.Scorer."""
+    """Stands for tasks.worker.scorer.Scorer."""
 
     model = _Model()
     height = width = SIZE

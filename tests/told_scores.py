@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core.anomaly_map import AnomalyMaps
+from rd_core.maps.assembly import AnomalyMaps
 from storage.errors import UnreadableImage
-from storage.images import decode
+from storage.pictures.images import decode
 
 SIDE = 32
 _UNIT = 20
@@ -46,7 +46,7 @@ class _Model:
 
 @dataclass(frozen=True)
 class ToldScorer:
-    """Stands for tasks.scorer.Scorer; `channel` 0 tells the first score of a picture, 1 the second."""
+    """Stands for tasks.worker.scorer.Scorer; `channel` 0 tells the first score of a picture, 1 the second."""
 
     threshold: np.float32
     channel: int = 0

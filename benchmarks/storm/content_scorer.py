@@ -7,10 +7,10 @@ against what an undisturbed one did.
 import numpy as np
 
 from benchmarks.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
-from rd_core.anomaly_map import AnomalyMaps
-from storage.filesystem import Store
-from storage.images import decode
-from tasks import scorer
+from rd_core.maps.assembly import AnomalyMaps
+from storage.pictures.images import decode
+from storage.stores.filesystem import Store
+from tasks.worker import scorer
 
 
 class _Brightness:
@@ -26,7 +26,7 @@ class _Brightness:
 
 
 class ContentScorer:
-    """Stands for tasks.scorer.Scorer."""
+    """Stands for tasks.worker.scorer.Scorer."""
 
     height = width = SIZE
     threshold = np.float32(THRESHOLD)
@@ -48,7 +48,7 @@ class ContentScorer:
 
 
 def content_scorer(_store: Store, _category: str, version: str, _engine: str = "torch") -> ContentScorer:
-    """Stands for tasks.scorer.warm_scorer."""
+    """Stands for tasks.worker.scorer.warm_scorer."""
     return ContentScorer(version)
 
 

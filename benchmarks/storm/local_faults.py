@@ -13,9 +13,9 @@ from unittest.mock import patch
 from zarr.storage import LocalStore as ZarrLocalStore
 
 from benchmarks.storm import weather
-from storage import local_store
 from storage.errors import Conflict
-from storage.faults import translated
+from storage.stores import local_store
+from storage.stores.faults import translated
 
 BEFORE = (errno.EIO, errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT)
 AFTER = (errno.EIO, errno.ETIMEDOUT)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from storage import models
-from storage.filesystem import LocalStore, Store
 from storage.layout import SETTINGS_KEY, image_key
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.models import models
+from storage.stores.filesystem import LocalStore, Store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 CATEGORIES = ("cloth", "metal", "wood")
 DAYS = tuple(date(2026, 3, 2) + timedelta(days=i) for i in range(3))

@@ -15,7 +15,7 @@ from benchmarks.storm.examination import examine
 from benchmarks.storm.plant import CATEGORIES, DAYS, furnish, promote
 from benchmarks.storm.processes import Command, kill_server, server_is_up
 from benchmarks.storm.site import PATIENCE, Site, backfill, night
-from storage.filesystem import LocalStore, Store
+from storage.stores.filesystem import LocalStore, Store
 
 KINDS = (
     "flow killed", "worker killed", "storage faults", "two nights at once", "scheduler killed", "backfill and night",

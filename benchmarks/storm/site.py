@@ -14,9 +14,9 @@ from benchmarks.storm.faulty_proxy import FaultyProxy
 from benchmarks.storm.plant import CATEGORIES, DAYS, Line, furnish
 from benchmarks.storm.processes import Cluster, Command, end_all
 from benchmarks.storm.weather import Weather, forecast
-from flows.prefect_server import prefect_server
-from storage.filesystem import Store, open_store
-from storage.scores import ScoreRow
+from flows.machinery.prefect_server import prefect_server
+from storage.partitions.scores import ScoreRow
+from storage.stores.filesystem import Store, open_store
 from tests.object_stores import SEAWEED_BUCKET, aws_settings, running_seaweed
 
 PATIENCE = 150

@@ -8,11 +8,11 @@ import s3fs
 
 import flows.backfill
 import flows.cli
-import flows.failures
+import flows.commands.tables.backfill
+import flows.commands.tables.plant
 import flows.inspection
-import flows.tables.backfill
-import flows.tables.plant
-import tasks.import_folder
+import flows.watching.failures
+import tasks.importing.import_folder
 import tasks.training.fit_model
 from benchmarks.storm import content_scorer, local_faults
 

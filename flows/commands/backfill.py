@@ -24,12 +24,12 @@ from flows.commands.frame import (
     say,
     show_run,
 )
-from flows.tables.pipe import print_text
-from flows.tables.plain_table import PlainTable, print_table
+from flows.commands.tables.pipe import print_text
+from flows.commands.tables.plain_table import PlainTable, print_table
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from storage.grid import Grid
+    from storage.partitions.grid import Grid
 
 FromOption = Annotated[
     datetime | None,
@@ -75,8 +75,8 @@ def status(
     same. To score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
-        from flows.preflight import checked_settings
-        from flows.tables.grid import grid_json, grid_table
+        from flows.commands.tables.grid import grid_json, grid_table
+        from flows.preflight.checks import checked_settings
 
         days = (day_of(first_day), day_of(last_day))
         grid = _grid(checked_settings(store, category, images=images, days=days), days, category, model)
@@ -89,10 +89,10 @@ def status(
 def _grid(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> "Grid":
-    from flows.copied_store import told_once
-    from flows.grid_choice import chosen_categories, chosen_days, versions_in_force
-    from storage.filesystem import open_store
-    from storage.grid import read_grid
+    from flows.preflight.copied_store import told_once
+    from flows.preflight.grid_choice import chosen_categories, chosen_days, versions_in_force
+    from storage.partitions.grid import read_grid
+    from storage.stores.filesystem import open_store
 
     opened = open_store(settings.store, read_only=True)
     opened.check()
@@ -108,7 +108,7 @@ def _dry_run(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> PlainTable:
     """What there is to do: no server and no worker is needed to look."""
-    from flows.tables.grid import grid_table
+    from flows.commands.tables.grid import grid_table
 
     grid = _grid(settings, days, category, model)
     table = grid_table(grid)
@@ -142,7 +142,7 @@ def backfill(
     days = (day_of(first_day), day_of(last_day))
     settings = check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors():
-        from flows.refusals import refuse_backfill
+        from flows.preflight.refusals import refuse_backfill
 
         refuse_backfill(settings, *days, category, model)
         if dry_run:
@@ -150,7 +150,7 @@ def backfill(
             return
     with plain_errors(), command_server(verbose, flow="flows.backfill"):
         from flows.backfill import backfill as backfill_days
-        from flows.tables.backfill import backfill_table
+        from flows.commands.tables.backfill import backfill_table
 
         uri = resolved_store(store)
         work = partial(

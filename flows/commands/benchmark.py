@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import CategoriesOption, plain_errors, say
-from flows.tables.pipe import print_text
-from flows.tables.plain_table import print_table
+from flows.commands.tables.pipe import print_text
+from flows.commands.tables.plain_table import print_table
 
 
 class BenchmarkProtocol(StrEnum):
@@ -57,11 +57,11 @@ def benchmark(
     bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
     """
     with plain_errors():
-        from flows.refusals import refuse_benchmark
+        from flows.preflight.refusals import refuse_benchmark
 
         refuse_benchmark(folder, teacher)
-        from flows.paper_benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
-        from flows.tables.benchmark import benchmark_tables
+        from flows.commands.tables.benchmark import benchmark_tables
+        from flows.paper.benchmark import BenchmarkFailed, BenchmarkSettings, run_benchmark, weights_by_teacher
 
         settings = BenchmarkSettings(
             folder=folder,

@@ -3,7 +3,7 @@
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
-from flows.run_failed import RUN_FAILED
+from flows.watching.run_failed import RUN_FAILED
 
 
 def compact(store: StoreOption = None) -> None:
@@ -20,8 +20,8 @@ def compact(store: StoreOption = None) -> None:
     with plain_errors():
         from datetime import UTC, datetime
 
-        from storage.compaction import merge_days
-        from storage.filesystem import open_store
+        from storage.analysis.compaction import merge_days
+        from storage.stores.filesystem import open_store
 
         opened = open_store(resolved_store(store))
         opened.check()

@@ -17,7 +17,7 @@ def demo(
     on which a lamp fails. Takes a few minutes on two cores.
     """
     with plain_errors():
-        from flows.refusals import refuse_demo
+        from flows.preflight.refusals import refuse_demo
 
         refuse_demo(store)
     with plain_errors(), command_server(verbose, flow="flows.demonstration", cluster=True):

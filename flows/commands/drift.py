@@ -54,12 +54,12 @@ def drift(
     options = None if defect_share is None else {"defect_share": defect_share}
     settings = check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors():
-        from flows.refusals import refuse_drift
+        from flows.preflight.refusals import refuse_drift
 
         refuse_drift(settings, *days, category, options)
     with plain_errors(), command_server(verbose, flow="flows.drift"):
+        from flows.commands.tables.drift import drift_table
         from flows.drift import report_drift
-        from flows.tables.drift import drift_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(

@@ -47,12 +47,12 @@ def evaluate(
     days = (day_of(first_day), day_of(last_day))
     settings = check(store, category, images=images, days=days, dask_address=dask_address)
     with plain_errors():
-        from flows.refusals import refuse_evaluation
+        from flows.preflight.refusals import refuse_evaluation
 
         refuse_evaluation(settings, *days, category)
     with plain_errors(), command_server(verbose, flow="flows.evaluation"):
+        from flows.commands.tables.evaluation import evaluation_table
         from flows.evaluation import evaluate as evaluate_days
-        from flows.tables.evaluation import evaluation_table
 
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(evaluate_days, uri, first, last, category, images=images, dask_address=dask_address)

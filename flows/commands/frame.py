@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 from rich.console import Console
 
-from flows.run_failed import RUN_FAILED, PartlyDone
-from flows.tables.plain_table import PlainTable, print_table
+from flows.commands.tables.plain_table import PlainTable, print_table
+from flows.watching.run_failed import RUN_FAILED, PartlyDone
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -76,9 +76,9 @@ def check(
     options: Mapping[str, Any] | None = None,
 ) -> "Settings":
     """The settings, once all is refused that can be told before a server or a worker is started: exit code 2. What a
-    command refuses besides is in `flows.refusals`."""
+    command refuses besides is in `flows.preflight.refusals`."""
     with plain_errors():
-        from flows.preflight import checked_settings, refuse_dead_cluster
+        from flows.preflight.checks import checked_settings, refuse_dead_cluster
 
         given = {"dask_address": dask_address, **(options or {})}
         settings = checked_settings(store, category, images=images, days=days, options=given)
@@ -110,7 +110,7 @@ def day_of(given: datetime | None) -> date | None:
 def resolved_store(given: str | None) -> str:
     """The store that --store or RD_INSPECT_STORE names. Raises SettingsError without either, TransientFault if nobody
     listens there."""
-    from flows.reachable import answering
+    from flows.preflight.reachable import answering
 
     return answering(given)
 
@@ -136,7 +136,7 @@ def meanings(given: list[str]) -> dict[str, str]:
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""
-    from flows.failures import exit_code_of
+    from flows.watching.failures import exit_code_of
 
     try:
         yield
@@ -160,11 +160,11 @@ def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterat
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    from flows.interruption import held
-    from flows.prefect_server import prefect_server
+    from flows.machinery.interruption import held
+    from flows.machinery.prefect_server import prefect_server
 
     if cluster:
-        from flows.worker_start import begin_imports
+        from flows.machinery.worker_start import begin_imports
 
         begin_imports()
     with held(), prefect_server(partial(_import, flow)), _told_once():
@@ -192,7 +192,7 @@ class _OursOnce(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """All go on."""
-        from flows.failures import exit_code_of
+        from flows.watching.failures import exit_code_of
 
         error, text = record.exc_info[1] if record.exc_info else None, record.getMessage()
         if isinstance(error, Exception) and exit_code_of(error) is not None:

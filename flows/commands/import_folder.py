@@ -94,7 +94,7 @@ def import_folder(
     if unknown := sorted(set(words.values()) - set(Word)):
         raise typer.BadParameter(f"--word ...={unknown[0]} is no word. Use {', '.join(Word)}.")
     with plain_errors():
-        from flows.preflight import refuse_future_import
+        from flows.preflight.checks import refuse_future_import
         from flows.settings import SettingsError
 
         day = run_date.date()
@@ -105,7 +105,7 @@ def import_folder(
                 raise SettingsError(
                     "--normals-date is the day of train/, and with --table there is none: leave it out."
                 )
-            from flows.flat_import import import_flat_folder, told_flat
+            from flows.local.flat_import import import_flat_folder, told_flat
 
             if not table.exists() and (folder / table).is_file():
                 table = folder / table
@@ -122,7 +122,7 @@ def import_folder(
                               ("--purpose", purpose)):  # fmt: skip
             if given:
                 raise SettingsError(f"{option} is about a table, and none is named: give --table FILE too.")
-        from flows.importing import import_category, told
+        from flows.local.importing import import_category, told
 
         done = import_category(resolved_store(store), folder, category, day, before, prefix=prefix, words=words)
         for line in told(done, category, day, before):

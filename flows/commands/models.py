@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
-from flows.tables.pipe import print_text
-from flows.tables.plain_table import print_table
+from flows.commands.tables.pipe import print_text
+from flows.commands.tables.plain_table import print_table
 
 
 def models(
@@ -19,7 +19,7 @@ def models(
 ) -> None:
     """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
     with plain_errors():
-        from flows.tables.plant import history_table, model_card_json, models_table
+        from flows.commands.tables.plant import history_table, model_card_json, models_table
 
         if version and not category:
             raise typer.BadParameter("--version needs --category: versions are named within a category")

@@ -49,14 +49,14 @@ def inspect(
     same. Exit code 2, at once, if there is no image of that day at all.
     """
     with plain_errors():
-        from flows.preflight import checked_night
+        from flows.preflight.checks import checked_night
 
         large = checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
     with plain_errors(), command_server(verbose, flow="flows.inspection", cluster=large and not dask_address):
+        from flows.commands.tables.plant import inspection_table
         from flows.inspection import inspect_images
-        from flows.night_choice import NoImages
-        from flows.run_failed import RunFailed
-        from flows.tables.plant import inspection_table
+        from flows.preflight.night_choice import NoImages
+        from flows.watching.run_failed import RunFailed
 
         uri, day = resolved_store(store), day_of(run_date)
 

@@ -10,7 +10,7 @@ from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
 
 if TYPE_CHECKING:
     from storage.records import Champion
-    from storage.store import Store
+    from storage.stores.store import Store
 
 CategoryOption = Annotated[str, typer.Option("--category", metavar="NAME", help="Whose model.")]
 ByOption = Annotated[
@@ -31,7 +31,7 @@ def promote(
     a change that somebody else made a moment before. To go back: `rd-inspect rollback --category NAME`.
     """
     with plain_errors():
-        from storage import models
+        from storage.models import models
 
         opened = _opened(store)
         _refuse_unknown(opened, category, version)
@@ -60,7 +60,7 @@ def rollback(
     back. Nights that were scored keep their scores; `rd-inspect inspect --run-date D` scores such a day anew.
     """
     with plain_errors():
-        from storage import models
+        from storage.models import models
 
         opened = _opened(store)
         if version is not None:
@@ -74,7 +74,7 @@ def rollback(
 
 
 def _opened(store: str | None) -> "Store":
-    from storage.filesystem import open_store
+    from storage.stores.filesystem import open_store
 
     opened = open_store(resolved_store(store))
     opened.check()
@@ -84,7 +84,7 @@ def _opened(store: str | None) -> "Store":
 def _refuse_unknown(store: "Store", category: str, version: str) -> None:
     """A name that no version has is a slip of the pen."""
     from flows.settings import nearest
-    from storage.models import list_model_categories, list_versions
+    from storage.models.models import list_model_categories, list_versions
 
     known = list_versions(store, category)
     if not known:
@@ -100,8 +100,8 @@ def _refuse_unknown(store: "Store", category: str, version: str) -> None:
 
 def _refuse_other_preprocessing(store: "Store", category: str, version: str) -> None:
     """Put in force, it would score nothing, and the night would fail."""
-    from storage.models import read_card
-    from tasks.preprocessing import OtherPreprocessing, check_preprocessing
+    from storage.models.models import read_card
+    from tasks.worker.preprocessing import OtherPreprocessing, check_preprocessing
 
     try:
         check_preprocessing(category, version, read_card(store, category, version))

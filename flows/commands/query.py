@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
-from flows.interruption import before_exit
+from flows.machinery.interruption import before_exit
 
 
 class Format(StrEnum):
@@ -43,8 +43,8 @@ def query(
     Example: `rd-inspect query "SELECT category, count(*) FROM latest GROUP BY 1"`
     """
     with plain_errors():
-        from flows.tables.query import query_output
-        from storage.questions import remove_spilled
+        from flows.commands.tables.query import query_output
+        from storage.analysis.questions import remove_spilled
 
         if out is not None and output_format is not None:
             raise typer.BadParameter("--format says how to print; what --out writes goes by the ending of its file")

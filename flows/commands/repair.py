@@ -18,9 +18,9 @@ from flows.commands.frame import (
     resolved_store,
     say,
 )
-from flows.run_failed import RUN_FAILED
-from flows.tables.pipe import print_text
-from flows.tables.plain_table import print_table
+from flows.commands.tables.pipe import print_text
+from flows.commands.tables.plain_table import print_table
+from flows.watching.run_failed import RUN_FAILED
 
 
 def verify(
@@ -45,12 +45,12 @@ def verify(
     if something is wrong; notes alone end with 0.
     """
     with plain_errors():
-        from flows.copied_store import told_once
-        from flows.preflight import checked_settings, refuse_reversed
-        from flows.tables.findings import findings_json, findings_table
-        from storage.filesystem import open_store
-        from storage.verification import Scope
-        from storage.verification import verify as hold_against_itself
+        from flows.commands.tables.findings import findings_json, findings_table
+        from flows.preflight.checks import checked_settings, refuse_reversed
+        from flows.preflight.copied_store import told_once
+        from storage.stores.filesystem import open_store
+        from storage.verification.verification import Scope
+        from storage.verification.verification import verify as hold_against_itself
 
         days = (day_of(first_day), day_of(last_day))
         settings = checked_settings(store, category, images=images, days=days)
@@ -90,9 +90,9 @@ def gc(
     wait until somebody takes it up again: 7 is safe for most plants.
     """
     with plain_errors():
-        from flows.tables.findings import leftovers_table
-        from storage.filesystem import open_store
-        from storage.garbage import (
+        from flows.commands.tables.findings import leftovers_table
+        from storage.stores.filesystem import open_store
+        from storage.verification.garbage import (
             find_expired_maps,
             find_old_temporaries,
             find_old_trainings,

@@ -45,12 +45,12 @@ def retrain(
     options = None if steps is None else {"steps": steps}
     settings = check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors():
-        from flows.refusals import refuse_retraining
+        from flows.preflight.refusals import refuse_retraining
 
         refuse_retraining(settings, category)
     with plain_errors(), command_server(verbose, flow="flows.retraining", cluster=not dask_address):
+        from flows.commands.tables.retraining import retraining_table
         from flows.retraining import retrain as retrain_models
-        from flows.tables.retraining import retraining_table
 
         uri = resolved_store(store)
         work = partial(

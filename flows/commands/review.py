@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, say
-from flows.interruption import asked_to_leave
+from flows.machinery.interruption import asked_to_leave
 
 _SHORT_TOKEN = 16
 
@@ -45,12 +45,12 @@ def serve_review(
     with plain_errors():
         import uvicorn
 
-        from flows.preflight import checked_settings
+        from flows.preflight.checks import checked_settings
         from flows.settings import SettingsError
         from review.access import is_loopback
         from review.app import create_app
         from review.desk import Desk, WrongRequest, reviewer_name
-        from storage.filesystem import open_store
+        from storage.stores.filesystem import open_store
 
         if not is_loopback(host) and not token:
             raise SettingsError(

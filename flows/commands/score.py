@@ -54,7 +54,7 @@ def score(
     Exit codes: 0 all were scored; 1 some could not be, named in the last line; 2 wrong use, and nothing was started.
     """
     with plain_errors():
-        from flows.file_scoring import ScoringRequest, score_now
+        from flows.local.file_scoring import ScoringRequest, score_now
 
         score_now(
             ScoringRequest(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from storage.label_files.reading import TableReading
+    from storage.labels.reading import TableReading
 
 DelimiterOption = Annotated[
     str | None,
@@ -36,7 +36,7 @@ def table_reading_of(
     delimiter: str | None, encoding: str | None, columns: Sequence[str] | None, words: dict[str, str]
 ) -> "TableReading":
     """What the options say. Raises StorageError where it fits no table, BadParameter where it cannot be read."""
-    from storage.label_files.reading import table_reading
+    from storage.labels.reading import table_reading
 
     headings: dict[str, str] = {}
     for one in columns or ():

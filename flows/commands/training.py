@@ -17,7 +17,7 @@ from flows.commands.frame import (
     resolved_store,
     say,
 )
-from flows.tables.plain_table import print_table
+from flows.commands.tables.plain_table import print_table
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
     }  # fmt: skip
     settings = check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors():
-        from flows.refusals import refuse_training
+        from flows.preflight.refusals import refuse_training
 
         refuse_training(settings, category)
     with plain_errors(), command_server(verbose, flow="flows.training", cluster=not dask_address):
@@ -59,7 +59,7 @@ def train(
             dask_address=dask_address,
             options=options,
         )
-        from flows.tables.plant import training_table
+        from flows.commands.tables.plant import training_table
 
         print_table(training_table(run))
         say(f"Next: rd-inspect inspect --run-date DATE --store {quote(resolved_store(store))}")

@@ -7,10 +7,10 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.calibration.spread import scaled, spread, unscaled
 from rd_core.drift.causes import FEATURE_DISTANCE
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window
-from rd_core.spread import scaled, spread, unscaled
 
 # 3 standard deviations; of a normal law's median that of n values is 1.2533 / sqrt(n).
 _CHANCE = 3 * 1.2533

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import betabinom
 
+from rd_core.calibration.spread import at_least, is_none, scaled, spread, unscaled
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window
-from rd_core.spread import at_least, is_none, scaled, spread, unscaled
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 KOLMOGOROV_SMIRNOV = "kolmogorov_smirnov"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rd_core.calibration.spread import at_least, scaled, spread
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window
-from rd_core.spread import at_least, scaled, spread
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.calibration.spread import at_least, is_none, scaled, unscaled
+from rd_core.calibration.threshold import MINIMUM_SCORES, Threshold, calibrate
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, Window
-from rd_core.spread import at_least, is_none, scaled, unscaled
-from rd_core.threshold import MINIMUM_SCORES, Threshold, calibrate
 
 
 @dataclass(frozen=True)

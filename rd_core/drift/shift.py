@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from rd_core.spread import at_least, scaled, spread, unscaled
+from rd_core.calibration.spread import at_least, scaled, spread, unscaled
 
 
 @dataclass(frozen=True)

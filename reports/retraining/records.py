@@ -15,7 +15,7 @@ class GateCheck:
     """One comparison of candidate and champion."""
 
     name: str
-    """as rd_core.gate names it, such as AUROC, recall or false alarms"""
+    """as rd_core.gate.decision names it, such as AUROC, recall or false alarms"""
     champion: float | None
     """None where it is undefined, as for all numbers here"""
     candidate: float | None

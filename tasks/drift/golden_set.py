@@ -15,20 +15,21 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.config import MICRO_BATCH
-from storage import models, parquet
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied, UnreadableImage
-from storage.filesystem import Store, open_store
-from storage.images import content_digest
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.kept_result import bytes_there, inputs_digest, keep, kept, stated
-from tasks.pin_champion import PinnedModel
-from tasks.software import processor
-from tasks.worker_process import prepare_worker_process
+from storage.models import models
+from storage.pictures.images import content_digest
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
+from tasks.night.pin_champion import PinnedModel
+from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept, stated
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.software import processor
+from tasks.worker.worker_process import prepare_worker_process
 
 if TYPE_CHECKING:
-    from tasks.scorer import Scorer
+    from tasks.worker.scorer import Scorer
 
 GOLDEN_IMAGES = MICRO_BATCH
 """chosen where nobody has: enough to show a change, and one pass of the networks; one more would be two"""
@@ -133,7 +134,7 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     golden = read_golden_set(store, model.category)
     if not golden:
         return None
-    from tasks.scorer import warm_scorer  # noqa: PLC0415  # brings torch: 250 MiB that flow processes are spared
+    from tasks.worker.scorer import warm_scorer  # noqa: PLC0415  # brings torch: 250 MiB that flow processes are spared
 
     prepare_worker_process()
     scorer = warm_scorer(store, model.category, model.version)

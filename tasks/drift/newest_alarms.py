@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 
 from reports.run.records import ScoredImage
-from storage import models
-from storage.filesystem import Store
+from storage.models import models
+from storage.stores.filesystem import Store
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.drift_window import rows_of_day
-from tasks.scored_picture import scored_image
+from tasks.reporting.scored_picture import scored_image
 
 _COLUMNS = (
     *("image_key", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),

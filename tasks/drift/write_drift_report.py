@@ -26,14 +26,14 @@ from reports.drift.records import (
 )
 from reports.drift.report import render_drift_report
 from reports.drift.words import worst_action
-from storage import parquet
-from storage.filesystem import Store, open_store
 from storage.layout import drift_prefix
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.newest_alarms import pictured_alarms
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.published_reports import DRIFT, publish_report
-from tasks.software import software
+from tasks.reporting.published_reports import DRIFT, publish_report
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.software import software
 
 SCHEMA_VERSION = 1
 _KINDS = {

@@ -14,22 +14,24 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.calibration.holdout import parts_of
 from rd_core.errors import ConfigError
-from rd_core.holdout import parts_of
 from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
-from storage import labels, models, seals
 from storage.errors import KeyNotFound
-from storage.filesystem import Store, open_store
+from storage.labels import labels
 from storage.layout import evaluation_partition_prefix
+from storage.models import models
+from storage.partitions import seals
+from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
-from storage.rows_in_force import rows_in_force
+from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.kept_result import inputs_digest, keep, kept
-from tasks.partition_state import labels_of_day, labels_state, scored_state
+from tasks.reporting.kept_result import inputs_digest, keep, kept
+from tasks.reporting.partition_state import labels_of_day, labels_state, scored_state
+from tasks.worker.faults import ON_STORAGE_FAULT
 
 _KEPT = "inputs.json"
 

@@ -21,20 +21,22 @@ from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.markdown import render_evaluation_markdown
 from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.report import render_evaluation_report
-from storage import models, parquet, seals
 from storage.errors import KeyNotFound
-from storage.filesystem import Store, open_store
 from storage.layout import evaluation_prefix
+from storage.models import models
+from storage.partitions import seals
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
 from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
-from tasks.partition_state import masks_state, scored_state
-from tasks.published_reports import EVALUATION, publish_again, publish_report
-from tasks.scored_picture import scored_images
-from tasks.software import software
+from tasks.reporting.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
+from tasks.reporting.partition_state import masks_state, scored_state
+from tasks.reporting.published_reports import EVALUATION, publish_again, publish_report
+from tasks.reporting.scored_picture import scored_images
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.software import software
 
 PICTURES = 240
 """in a report at most, as long as every gallery may have MOST_IN_GALLERY to FEWEST_IN_GALLERY"""

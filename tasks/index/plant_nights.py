@@ -8,9 +8,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night
-from storage import models, seals
 from storage.errors import CorruptObject, KeyNotFound
-from storage.filesystem import Store
 from storage.layout import (
     card_key,
     category_images_prefix,
@@ -23,11 +21,14 @@ from storage.layout import (
     seal_partition,
     seals_prefix,
 )
+from storage.models import models
+from storage.partitions import seals
+from storage.partitions.rows_in_force import rows_in_force
+from storage.partitions.seals import Seal
 from storage.records import Partition
-from storage.rows_in_force import rows_in_force
-from storage.seals import Seal
+from storage.stores.filesystem import Store
 from tasks.index.tolerant_reads import number, read_all, whole_number
-from tasks.published_reports import INSPECTION, Shelf
+from tasks.reporting.published_reports import INSPECTION, Shelf
 
 SEALED_DAYS = 31
 """that the page shows"""

@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from reports.index.needs import needs
 from reports.index.page import render_plant_index
-from storage.filesystem import open_store
 from storage.layout import INDEX_KEY
-from tasks.faults import ON_STORAGE_FAULT
+from storage.stores.filesystem import open_store
 from tasks.index.plant_state import gather_plant
-from tasks.published_reports import link_day
+from tasks.reporting.published_reports import link_day
+from tasks.worker.faults import ON_STORAGE_FAULT
 
 READERS = 16
 """threads: seals are small, so a store's time to answer is most of the reading"""

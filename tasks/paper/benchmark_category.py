@@ -10,16 +10,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core import training
-from rd_core.config import MICRO_BATCH, ModelConfig, TrainingConfig
+from rd_core.detectors.reverse_distillation import training
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig, TrainingConfig
+from rd_core.features.backbone import build_teacher
+from rd_core.features.cache import prefetched
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.paper_pro import paper_pro
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.teacher import build_teacher
-from rd_core.teacher_features import prefetched
 from tasks.paper.benchmark_folder import BenchmarkImages, DecodedImages, JudgedImage, defects
 
 MONITORED = 8

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.masks import mask_on_grid
 from storage.errors import UnreadableImage
-from storage.images import decode
-from storage.litter import is_litter
-from tasks.folder_files import Remark, list_files
-from tasks.folder_masks import MASKS_OF_NO_DEFECT, marked_by, with_masks
-from tasks.image_folder import MASKS, TEST, TRAIN, NotAnImageFolder, is_category_folder, read_folder
+from storage.listing.litter import is_litter
+from storage.pictures.images import decode
+from tasks.importing.folder_files import Remark, list_files
+from tasks.importing.folder_masks import MASKS_OF_NO_DEFECT, marked_by, with_masks
+from tasks.importing.image_folder import MASKS, TEST, TRAIN, NotAnImageFolder, is_category_folder, read_folder
 
 MVTEC_LAYOUT = "<category>/train/good/*, <category>/test/good/*, <category>/test/<kind>/*"
 NOVELTY_LAYOUT = "train/<class>/* and test/<class>/*, with the same classes in both"

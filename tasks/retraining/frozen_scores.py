@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.config import MICRO_BATCH
-from rd_core.model import default_device
+from rd_core.detectors.reverse_distillation.model import default_device
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 from tasks.retraining.frozen_regions import MaskedMaps, RegionPair
 from tasks.retraining.frozen_set import FrozenImage
-from tasks.scorer import Scorer
+from tasks.worker.scorer import Scorer
 
 READERS = 4
 ROUNDS = 9

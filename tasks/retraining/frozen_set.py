@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from rd_core.calibration.holdout import parts_of
 from rd_core.errors import ConfigError
-from rd_core.holdout import parts_of
-from storage import labels
-from storage.filesystem import Store
+from storage.labels import labels
+from storage.stores.filesystem import Store
 
 EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 _SEEN = ("train", "early_stop", "calibration")

@@ -13,15 +13,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.calibration.holdout import parts_of
+from rd_core.calibration.robust_outliers import robust_z
 from rd_core.errors import ConfigError
-from rd_core.holdout import parts_of
-from rd_core.near_duplicates import MOST_BITS
-from rd_core.robust_outliers import robust_z
-from storage import labels, models
-from storage.filesystem import Store, open_store
+from rd_core.pictures.near_duplicates import MOST_BITS
+from storage.labels import labels
 from storage.layout import production_day
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.progress import tell_phase
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import (
     CONTRADICTION,
     DAY_IS_FULL,
@@ -39,8 +38,10 @@ from tasks.retraining.considered_normals import (
     write_considered,
 )
 from tasks.retraining.normal_looks import Look, find_twins, hashes_of, log_scores, look_at
-from tasks.scorer import warm_scorer
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.progress import tell_phase
+from tasks.worker.scorer import warm_scorer
+from tasks.worker.worker_process import prepare_worker_process
 
 OWN_SETS = ("train", "early_stop", "calibration", "test")
 """of a model card's data: what a model was made with"""

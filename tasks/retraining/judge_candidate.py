@@ -15,17 +15,19 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.gate import Check, Cost, FrozenScores, GateDecision, GateSettings, judge
-from storage import labels, models, parquet
+from rd_core.gate.decision import Check, Cost, FrozenScores, GateDecision, GateSettings, judge
 from storage.errors import Conflict
-from storage.filesystem import Store, open_store
+from storage.labels import labels
+from storage.models import models
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.drift.golden_set import digest_of, read_golden_set
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.progress import tell_phase
 from tasks.retraining.frozen_scores import PairScores, score_keys, score_pair
 from tasks.retraining.frozen_set import FrozenSet, frozen_set
-from tasks.scorer import Scorer, warm_scorer
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.progress import tell_phase
+from tasks.worker.scorer import Scorer, warm_scorer
+from tasks.worker.worker_process import prepare_worker_process
 
 SCHEMA_VERSION = 1
 _LISTED = 100

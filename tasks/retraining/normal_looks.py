@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.config import MICRO_BATCH
-from rd_core.near_duplicates import near_duplicates, perceptual_hash
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.pictures.near_duplicates import near_duplicates, perceptual_hash
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
-from storage.filesystem import Store
-from tasks.scorer import Scorer
+from storage.stores.filesystem import Store
+from tasks.worker.scorer import Scorer
 
 READERS = 4
 
@@ -24,7 +24,7 @@ class Look:
     why: str | None
     """it cannot be read; the rest is None then"""
     hash: NDArray[np.bool_] | None = None
-    """(256,), see rd_core.near_duplicates"""
+    """(256,), see rd_core.pictures.near_duplicates"""
     score: float | None = None
 
 

@@ -9,16 +9,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core import checkpoint, holdout
-from rd_core.model import ReverseDistillation
-from storage import models
-from storage.filesystem import Store, open_store
-from tasks.faults import ON_STORAGE_FAULT
+from rd_core.calibration import holdout
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel, TrainingRequest, fit_and_publish
 from tasks.training.normal_images import read_normal_images
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.worker_process import prepare_worker_process
 
 TEST_SHARE = 0.1
 """of the parts, held out of everything to compare candidate and champion"""

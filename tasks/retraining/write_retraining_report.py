@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from rd_core.defect_regions import defect_regions
+from rd_core.maps.defect_regions import defect_regions
 from reports.boxes import Box, boxes_in_shares
 from reports.overlay import shrunk
 from reports.retraining.records import (
@@ -30,12 +30,12 @@ from reports.retraining.records import (
 )
 from reports.retraining.report import render_retraining_report
 from reports.run.records import ScoredImage
-from storage import models
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
-from storage.filesystem import Store, open_store
 from storage.layout import retraining_prefix
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.published_reports import RETRAINING, publish_report
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from tasks.reporting.published_reports import RETRAINING, publish_report
+from tasks.reporting.scored_picture import PICTURE_SIDE
 from tasks.retraining.considered_normals import (
     LEFT_OUT,
     NEW,
@@ -47,11 +47,11 @@ from tasks.retraining.considered_normals import (
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate, plain
 from tasks.retraining.promote_candidate import Promotion
-from tasks.scored_picture import PICTURE_SIDE
-from tasks.scorer import Scorer, warm_scorer
-from tasks.software import software
 from tasks.training.fit_model import FittedModel
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.scorer import Scorer, warm_scorer
+from tasks.worker.software import software
+from tasks.worker.worker_process import prepare_worker_process
 
 SCHEMA_VERSION = 1
 MOST_PICTURES = 24

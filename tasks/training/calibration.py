@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from rd_core.config import MICRO_BATCH
-from rd_core.image_statistics import image_statistics
-from rd_core.model import ReverseDistillation
-from rd_core.pixel_threshold import PixelThreshold, calibrate_pixels
-from rd_core.threshold import Threshold, calibrate
+from rd_core.calibration.pixel_threshold import PixelThreshold, calibrate_pixels
+from rd_core.calibration.threshold import Threshold, calibrate
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.pictures.image_statistics import image_statistics
 from tasks.training.normal_images import PixelSource
 
 FEWEST_NEW = 10

@@ -10,25 +10,35 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core import checkpoint, holdout, training
-from rd_core.config import ModelConfig, Precision, TrainingConfig, model_config, recipe
-from rd_core.descent import TrainingProgress
+from rd_core.calibration import holdout
+from rd_core.calibration.threshold import Threshold
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation import training
+from rd_core.detectors.reverse_distillation.descent import TrainingProgress
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, default_device
+from rd_core.detectors.reverse_distillation.settings import (
+    ModelConfig,
+    Precision,
+    TrainingConfig,
+    model_config,
+    recipe,
+)
 from rd_core.errors import CheckpointError, TooFewNormals
-from rd_core.model import ReverseDistillation, default_device
-from rd_core.precision import is_quick
-from rd_core.threshold import Threshold
-from rd_core.training_state import Resumption
-from storage import labels, layout, models
-from storage.filesystem import Store, open_store
-from tasks.faults import ON_STORAGE_FAULT
-from tasks.preprocessing import PREPROCESSING_VERSION
-from tasks.progress import tell_phase
-from tasks.scorer import model_for_scoring
+from rd_core.files.training_state import Resumption
+from rd_core.kernels.precision import is_quick
+from storage import layout
+from storage.labels import labels
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
+from tasks.worker.progress import tell_phase
+from tasks.worker.scorer import model_for_scoring
+from tasks.worker.worker_process import prepare_worker_process
 
 
 class NoNormals(Exception):

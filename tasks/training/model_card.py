@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from rd_core.holdout import Split
-from rd_core.training import FitResult
-from tasks.preprocessing import PREPROCESSING_VERSION
-from tasks.software import software
+from rd_core.calibration.holdout import Split
+from rd_core.detectors.reverse_distillation.training import FitResult
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
+from tasks.worker.software import software
 
 CARD_VERSION = 1
 

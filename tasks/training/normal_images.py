@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from rd_core import holdout
-from rd_core.preprocessing import resize
-from storage import labels
+from rd_core.calibration import holdout
+from rd_core.pictures.preprocessing import resize
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
-from storage.filesystem import Store
-from storage.images import content_digest, decode, decode_options
+from storage.labels import labels
+from storage.pictures.images import content_digest, decode, decode_options
+from storage.stores.filesystem import Store
 
 READERS = 4
 _EXAMPLES = 3
@@ -65,7 +65,7 @@ class NormalImages:
 
     def parts(self, pattern: str | None) -> list[str]:
         """The part that each image shows; without a pattern its key, for cameras number from 1 again every night.
-        ConfigError as rd_core.holdout.parts_of."""
+        ConfigError as rd_core.calibration.holdout.parts_of."""
         return list(self.keys) if pattern is None else holdout.parts_of(self.names, pattern)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from prefect.logging import get_run_logger
 
-from rd_core import checkpoint, training_state
-from rd_core.config import ModelConfig, TrainingConfig
-from rd_core.model import ReverseDistillation
-from rd_core.training_state import Resumption
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig
+from rd_core.files import training_state
+from rd_core.files.training_state import Resumption
 from storage import layout
 from storage.errors import KeyNotFound, StorageError
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 
 APART = training_state.APART
 

@@ -10,10 +10,10 @@ from prefect.logging import disable_run_logger
 
 from benchmarks import engine_decisions
 from benchmarks.real_images import DAY
-from storage import labels
-from storage.filesystem import Store, open_store
-from storage.labels import Label
+from storage.labels import labels
+from storage.labels.labels import Label
 from storage.layout import image_key
+from storage.stores.filesystem import Store, open_store
 from tasks.training.fit_model import fit_model
 from tests.factories import NOW, QUICK_TRAINING, png, put_images
 

@@ -21,13 +21,13 @@ from benchmarks.storm.faulty_proxy import FaultyProxy
 from benchmarks.storm.plant import BATCH_IMAGES, DAYS, IMAGES, NOW, SIZE, Line, furnish
 from benchmarks.storm.rounds import KINDS
 from benchmarks.storm.weather import CLEAR, FAULTS
-from storage import anomaly_maps, scores, seals
-from storage.filesystem import Store, open_store
+from storage.partitions import anomaly_maps, scores, seals
 from storage.records import Partition
-from tasks.pin_champion import PinnedModel
-from tasks.plan_batches import PartitionJob, plan_batches
-from tasks.score_batch import score_batch
-from tasks.seal_partition import seal_partition
+from storage.stores.filesystem import Store, open_store
+from tasks.night.pin_champion import PinnedModel
+from tasks.night.plan_batches import PartitionJob, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import seal_partition
 
 DAY = DAYS[0]
 FIRST_PART = 0
@@ -44,7 +44,7 @@ def line(tmp_path: Path) -> Line:
 @pytest.fixture
 def store(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A night of one category, scored in this process."""
-    monkeypatch.setattr("tasks.scorer.warm_scorer", content_scorer.content_scorer)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", content_scorer.content_scorer)
     return scored(tmp_path / "store", line)
 
 

@@ -10,10 +10,11 @@ import pytest
 from benchmarks.night_figure import draw_costs
 from benchmarks.year_of_scores import QUESTIONS
 from benchmarks.year_store import Year, write_year
-from storage import layout, scores, seals
-from storage.filesystem import Store, open_store
-from storage.merged_days import read_merged_days
-from storage.queries import run_query
+from storage import layout
+from storage.analysis.merged_days import read_merged_days
+from storage.analysis.queries import run_query
+from storage.partitions import scores, seals
+from storage.stores.filesystem import Store, open_store
 
 YEAR = Year(rows=2_400, categories=6, nights=4, parts=True)
 

@@ -28,12 +28,13 @@ from typer.exceptions import TyperException
 from typer.testing import CliRunner
 
 import flows.inspection
-import flows.prefect_server
+import flows.machinery.prefect_server
 from flows.cli import app
 from flows.settings import load_settings
-from storage import benchmark_rows, parquet
-from storage.filesystem import Store, open_store
-from storage.labels import said_in
+from storage.analysis import benchmark_rows
+from storage.labels.labels import said_in
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.drift.write_drift_report import SCHEMA as DRIFT
 from tasks.evaluation.write_evaluation_report import FIGURES
 from tests.documents import CLI, ROOT, Snippet, snippets
@@ -200,7 +201,7 @@ def test_python_runs_as_it_stands(snippet: Snippet, plant: Store, monkeypatch: p
     # A night and its server take half a minute, and tests/flows runs them: here the calls are looked at alone.
     known = {one.name for one in fields(flows.inspection.InspectionRun)}
     run = SimpleNamespace(**dict.fromkeys(known, "told"))
-    monkeypatch.setattr(flows.prefect_server, "prefect_server", contextlib.nullcontext)
+    monkeypatch.setattr(flows.machinery.prefect_server, "prefect_server", contextlib.nullcontext)
     monkeypatch.setattr(flows.inspection, "inspect_images", calls_like(flows.inspection.inspect_images, run))
     results = executed(snippet)
     assert all(len(one) for one in results if hasattr(one, "__len__")), f"{snippet.where}: a result is empty"

@@ -15,17 +15,17 @@ from typer.testing import CliRunner
 
 from flows.backfill import PRIORITY, BackfillIncomplete, BackfillRun, _days, backfill
 from flows.cli import app
-from flows.partition_scoring import _submit
+from flows.night.partition_scoring import _submit
 from flows.settings import SettingsError
-from storage import seals
-from storage.filesystem import Store, open_store
-from storage.grid import Cell, Grid
 from storage.layout import image_key, seal_key
+from storage.partitions import seals
+from storage.partitions.grid import Cell, Grid
 from storage.records import Partition, Plan
-from storage.verification import Scope, Verification, verify
-from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
-from tasks.score_batch import score_batch
-from tasks.seal_partition import seal_partition
+from storage.stores.filesystem import Store, open_store
+from storage.verification.verification import Scope, Verification, verify
+from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import seal_partition
 from tests.factories import (
     NOW,
     assert_night_is_whole,

@@ -21,9 +21,9 @@ from prefect import flow, task
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temporary_settings
 
-from flows.dask_cluster import dask_cluster, dask_runner
+from flows.machinery.dask_cluster import dask_cluster, dask_runner
 from flows.settings import CategorySettings, PlantSettings, Settings
-from tasks.worker_process import prepare_worker_process
+from tasks.worker.worker_process import prepare_worker_process
 
 LISTENS = "LISTEN"
 
@@ -62,7 +62,7 @@ def test_spare_cores_become_threads_of_the_workers_and_without_a_setting_those_c
         asked.update(options)
         raise Refused
 
-    monkeypatch.setattr("flows.dask_cluster.LocalCluster", cluster)
+    monkeypatch.setattr("flows.machinery.dask_cluster.LocalCluster", cluster)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     with pytest.raises(Refused), dask_cluster(settings(workers=cores), most_workers=tasks):
         pass
@@ -180,4 +180,6 @@ def _pages_of_100_mb_again_and_again() -> list[int]:
 
 def _imported_and_mark() -> tuple[bool, str | None]:
     """Of the worker that runs it."""
-    return {"torch", "tasks.score_batch", "tasks.scorer"} <= set(sys.modules), os.environ.get("RD_INSPECT_TEST_MARK")
+    return {"torch", "tasks.night.score_batch", "tasks.worker.scorer"} <= set(sys.modules), os.environ.get(
+        "RD_INSPECT_TEST_MARK"
+    )

@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectAlreadyExists
 
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,14 +6,14 @@ from importlib.util import find_spec
 import pytest
 from distributed import Client
 
-import rd_core.engine
+import rd_core.engines.choice
 from flows.inspection import InspectionFailed, inspect_images
-from rd_core.engine import OPENVINO, engine_here
-from storage import seals
-from storage.filesystem import Store
-from storage.grid import read_grid
+from rd_core.engines.choice import OPENVINO, engine_here
 from storage.layout import image_key
+from storage.partitions import seals
+from storage.partitions.grid import read_grid
 from storage.records import Partition
+from storage.stores.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model, sealed_rows
 
 NIGHT = Partition("cloth", DAY, "v1")
@@ -53,7 +53,7 @@ def hide_openvino(hidden: bool) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    vars(rd_core.engine)["version"] = missing if hidden else version
+    vars(rd_core.engines.choice)["version"] = missing if hidden else version
 
 
 def test_a_night_without_the_extra_fails_with_the_cure(store: Store, scheduler: str) -> None:

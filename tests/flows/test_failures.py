@@ -5,8 +5,8 @@ from pydoc import locate
 
 import pytest
 
-from flows.failures import OF_TASKS, exit_code_of
-from flows.run_failed import RUN_FAILED, WRONG_USE
+from flows.watching.failures import OF_TASKS, exit_code_of
+from flows.watching.run_failed import RUN_FAILED, WRONG_USE
 from storage.errors import QueryError, TransientFault
 
 

@@ -10,7 +10,7 @@ import pytest
 from distributed import Client, Worker
 
 from flows.inspection import InspectionRun, inspect_images
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 from tests.factories import DAY, put_images, put_model, sealed_rows
 from tests.stub_scorer import StubScorer, warm_stub
 
@@ -65,8 +65,8 @@ def test_scoring_waits_for_a_gpu_and_stays_there(
     put_model(store, "cloth")
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(3)])
     log = RunLogger()
-    monkeypatch.setattr("flows.partition_scoring.get_run_logger", lambda: log)
-    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)  # of this process, not of the other workers
+    monkeypatch.setattr("flows.night.partition_scoring.get_run_logger", lambda: log)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", warm_stub)  # of this process, not of the other workers
     runs: list[InspectionRun] = []
 
     def inspect() -> None:

@@ -12,14 +12,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
-from flows.night_choice import NoImages
+from flows.preflight.night_choice import NoImages
 from flows.settings import SettingsError
-from storage import seals
+from storage.analysis.queries import run_query
 from storage.errors import StoreNotFound
-from storage.filesystem import Store, open_store
 from storage.layout import image_key, report_key
-from storage.queries import run_query
+from storage.partitions import seals
 from storage.records import Partition
+from storage.stores.filesystem import Store, open_store
 from tests.factories import (
     DAY,
     SIZE,

@@ -14,13 +14,13 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from flows import interruption
 from flows.cli import app
-from flows.left_runs import close_left_runs
+from flows.machinery import interruption
+from flows.machinery.left_runs import close_left_runs
 
 BEFORE = """
 import contextvars, hashlib, multiprocessing.resource_tracker, os, pathlib, signal, subprocess, sys, tempfile, time
-from flows.interruption import asked_to_leave, before_exit, held, run_guarded, spare
+from flows.machinery.interruption import asked_to_leave, before_exit, held, run_guarded, spare
 folder = pathlib.Path(sys.argv[1])
 def ready():
     print("ready", flush=True)

@@ -14,10 +14,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 
 from flows.inspection import InspectionRun, inspect_images
-from flows.interruption import KEPT
-from storage import seals
-from storage.filesystem import Store
+from flows.machinery.interruption import KEPT
+from storage.partitions import seals
 from storage.records import Partition
+from storage.stores.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, everything_below, put_images, put_model, sealed_rows
 
 IMAGES = [f"{i:02}.png" for i in range(12)]

@@ -8,11 +8,11 @@ CODE = """
 import json, sys
 import typer
 import flows.cli  # of every command, also of --help and --version
-early = {"storage.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)
+early = {"storage.stores.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)
 import rd_inspect
 early |= {"torch", "prefect", "distributed", "duckdb", "pyarrow", "pydantic"} & set(sys.modules)
 from flows.commands.frame import plain_errors
-import flows.inspection, flows.backfill, flows.drift, flows.evaluation, flows.tables.plant
+import flows.inspection, flows.backfill, flows.drift, flows.evaluation, flows.commands.tables.plant
 for own in (typer.Exit(1), typer.BadParameter("x")):  # an ending with its own code is no error to look up
     try:
         with plain_errors():

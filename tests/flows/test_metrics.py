@@ -16,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows.backfill import backfill
 from flows.drift import report_drift
 from flows.inspection import InspectionFailed, inspect_images
-from flows.metrics import (
+from flows.retraining import retrain
+from flows.settings import SettingsError, load_settings
+from flows.watching.metrics import (
     RETRAININGS,
     STATES,
     VERDICTS,
@@ -30,12 +32,10 @@ from flows.metrics import (
     retraining_metrics,
     run_metrics,
 )
-from flows.metrics_files import category_nights
-from flows.retraining import retrain
-from flows.settings import SettingsError, load_settings
-from storage.filesystem import Store
+from flows.watching.metrics_files import category_nights
 from storage.layout import image_key, seal_key
-from tasks.write_run_report import CategoryOutcome
+from storage.stores.filesystem import Store
+from tasks.night.write_run_report import CategoryOutcome
 from tests.factories import DAY, NOW, put_images, put_model, sealed_rows
 from tests.storage import small_nights
 

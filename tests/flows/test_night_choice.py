@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from flows import preflight
-from flows.night_choice import NoImages, choose_night
-from flows.preflight import checked_night, checked_settings, refuse_future_import
+from flows.preflight import checks as preflight
+from flows.preflight.checks import checked_night, checked_settings, refuse_future_import
+from flows.preflight.night_choice import NoImages, choose_night
 from flows.settings import Settings, SettingsError, load_settings
-from storage import models
 from storage.errors import StoreNotFound
-from storage.filesystem import Store
+from storage.models import models
+from storage.stores.filesystem import Store
 
 DAY = date(2026, 11, 20)
 NEXT = DAY + timedelta(days=1)

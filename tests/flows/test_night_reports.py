@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
-from storage import labels
-from storage.filesystem import Store
-from storage.labels import Label
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.stores.filesystem import Store
 from tests.factories import DAY, NOW, assert_night_is_whole, put_images, put_model
 from tests.prefect_events import events_since
 
@@ -53,7 +53,7 @@ def test_a_report_that_cannot_be_written_fails_the_run_and_leaves_the_night_seal
     def broken(*_: object, **__: object) -> Callable[..., None]:
         raise ValueError("the evaluation has a bug")
 
-    monkeypatch.setattr("flows.night_reports.evaluate_if_labelled", broken)
+    monkeypatch.setattr("flows.night.night_reports.evaluate_if_labelled", broken)
     with pytest.raises(InspectionFailed, match="evaluation report: ValueError: the evaluation has a bug") as failed:
         inspect_images(plant.uri, DAY, dask_address=scheduler)
     run = failed.value.run

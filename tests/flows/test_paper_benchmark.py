@@ -14,15 +14,15 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from flows import paper_benchmark
-from flows import paper_figures as paper
-from flows.benchmark_progress import BenchmarkDisplay
 from flows.cli import app
-from flows.paper_benchmark import BenchmarkSettings, run_benchmark, weights_by_teacher
+from flows.paper import benchmark as paper_benchmark
+from flows.paper import figures as paper
+from flows.paper.benchmark import BenchmarkSettings, run_benchmark, weights_by_teacher
+from flows.paper.progress import BenchmarkDisplay
 from flows.settings import SettingsError
 from rd_core.errors import TeacherUnavailable, TrainingDiverged
-from storage.benchmark_rows import BenchmarkRow, read_rows
-from storage.filesystem import open_store
+from storage.analysis.benchmark_rows import BenchmarkRow, read_rows
+from storage.stores.filesystem import open_store
 from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement
 from tests.rd_core.striped_images import textured, with_blot
 

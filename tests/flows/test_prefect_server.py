@@ -25,9 +25,9 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from flows import prefect_server as prefect_server_module
-from flows.migrations import is_migrated, remember_migrated
-from flows.prefect_server import (
+from flows.machinery import prefect_server as prefect_server_module
+from flows.machinery.migrations import is_migrated, remember_migrated
+from flows.machinery.prefect_server import (
     ServerNotStarted,
     _Home,
     _is_healthy,
@@ -36,13 +36,13 @@ from flows.prefect_server import (
     home_folder,
     prefect_server,
 )
-from flows.server_process import LOOKS_SECONDS, PAUSES, Message, Receive, Send, patient
+from flows.machinery.server_process import LOOKS_SECONDS, PAUSES, Message, Receive, Send, patient
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
 import os, sys, time
 os.environ.pop("PREFECT_API_URL", None)
-from flows.prefect_server import prefect_server
+from flows.machinery.prefect_server import prefect_server
 with prefect_server() as url:
     print(url, flush=True)
     time.sleep(float(sys.argv[1]))
@@ -51,7 +51,7 @@ with prefect_server() as url:
 LOGGING_COMMAND = """
 import os, sys
 os.environ.pop("PREFECT_API_URL", None)
-from flows.prefect_server import prefect_server
+from flows.machinery.prefect_server import prefect_server
 with prefect_server():
     from prefect import flow, get_run_logger
     from prefect.events import emit_event
@@ -363,7 +363,7 @@ def _asked(app: Busy) -> list[Message]:
 def test_a_request_that_meets_another_writer_is_asked_again_by_the_server(
     times: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.server_process.PAUSES", (0.0,) * len(PAUSES))
+    monkeypatch.setattr("flows.machinery.server_process.PAUSES", (0.0,) * len(PAUSES))
     app = Busy(times)
     start, body = _asked(app)
     assert (start["status"], body["body"]) == (status, b"two pieces")

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from flows.progress import Listener
-from tasks.progress import Phase, Scored, Trained
+from flows.watching.progress import Listener
+from tasks.worker.progress import Phase, Scored, Trained
 
 
 @pytest.fixture

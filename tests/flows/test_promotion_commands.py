@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from storage import models
-from storage.filesystem import Store
 from storage.layout import champion_key
-from tasks.preprocessing import PREPROCESSING_VERSION
+from storage.models import models
+from storage.stores.filesystem import Store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 

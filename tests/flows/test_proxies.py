@@ -5,8 +5,8 @@ import urllib.request
 import httpx
 import pytest
 
-from flows.environment import environment
-from flows.proxies import around_loopback, is_loopback
+from flows.machinery.environment import environment
+from flows.machinery.proxies import around_loopback, is_loopback
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

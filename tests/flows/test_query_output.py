@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import typer
 
-from flows.tables.query import query_output, result_table
+from flows.commands.tables.query import query_output, result_table
+from storage.analysis.queries import run_query
 from storage.errors import QueryError
-from storage.filesystem import open_store
 from storage.layout import seal_key
-from storage.queries import run_query
+from storage.stores.filesystem import open_store
 
 _MOMENT = "2026-03-02 01:02:03"
 VALUES: list[tuple[str, Any, str]] = [
@@ -106,7 +106,7 @@ def test_a_plan_is_drawn(plant: str, capsys: pytest.CaptureFixture[str]) -> None
 def test_a_pipe_gets_every_row_and_column(
     plant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.tables.query._ROWS_AT_ONCE", 100)
+    monkeypatch.setattr("flows.commands.tables.query._ROWS_AT_ONCE", 100)
     numbers = ", ".join(f"range::FLOAT / 7 AS c{at}" for at in range(30))
     lines = printed(plant, f"SELECT range, {numbers} FROM range(201)", "table", capsys).splitlines()
     assert len(lines) == 202

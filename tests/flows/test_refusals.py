@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flows import prefect_server as prefect_server_module
 from flows.cli import app
+from flows.machinery import prefect_server as prefect_server_module
 from rd_core.errors import TeacherUnavailable
-from rd_core.teacher_spec import teacher_spec
-from rd_core.weight_source import refuse_unavailable
-from storage import labels
-from storage.filesystem import Store
-from storage.labels import Label
+from rd_core.features.backbone_spec import teacher_spec
+from rd_core.features.weight_source import refuse_unavailable
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.stores.filesystem import Store
 from tests.factories import DAY, put_images, put_model
 from tests.labelled_night import SIDE, Shot, put_night
 
@@ -96,7 +96,7 @@ def test_weights_that_are_not_to_be_had_are_told_before_a_training(plant: Store,
 def test_weights_in_a_cache_need_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: str) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.setattr("rd_core.weight_source._is_reachable", lambda: False)
+    monkeypatch.setattr("rd_core.features.weight_source._is_reachable", lambda: False)
     source = teacher_spec("resnet18").source
     with pytest.raises(TeacherUnavailable, match=r"resnet18-f37072fd\.pth"):
         refuse_unavailable("resnet18", source, None)

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flows.commands.tables import result_file
+from flows.commands.tables.query import query_output
+from flows.commands.tables.result_file import FileNotWritten, refuse_unusable, write_file
 from flows.settings import SettingsError
-from flows.tables import result_file
-from flows.tables.query import query_output
-from flows.tables.result_file import FileNotWritten, refuse_unusable, write_file
 from storage.errors import QueryError
 
 SQL = """
@@ -58,7 +58,7 @@ def test_parquet_has_the_types_of_the_columns(plant: str, tmp_path: Path) -> Non
 
 
 def test_large_answers_pass_through(plant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.tables.query._ROWS_OF_A_FILE", 2048)
+    monkeypatch.setattr("flows.commands.tables.query._ROWS_OF_A_FILE", 2048)
     query_output(plant, "FROM range(5000)", "table", tmp_path / "a.parquet")
     written = pq.ParquetFile(tmp_path / "a.parquet")
     assert (written.metadata.num_rows, written.num_row_groups) == (5000, 3)

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.retraining import _limits, retrain
-from flows.retraining_outcome import EVENT, CategoryRetraining, RetrainingFailed, RetrainingRun
 from flows.settings import SettingsError
-from storage import models
-from storage.filesystem import Store, open_store
+from flows.watching.retraining_outcome import EVENT, CategoryRetraining, RetrainingFailed, RetrainingRun
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
 from tests.factories import DAY, NOW, put_model, write_settings
 from tests.prefect_events import events_since
 from tests.rd_core.striped_images import textured, with_blot

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flows import artifacts, run_names
-from flows.deployment_addresses import refuse_unusable
+from flows.machinery.deployment_addresses import refuse_unusable
 from flows.settings import load_settings
-from storage.filesystem import Store
+from flows.watching import artifacts, run_names
+from storage.stores.filesystem import Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.night_sizes import put_night
 from flows.inspection import TASKS_PER_FLOW_RUN
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 from tests.factories import DAY, sealed_rows
 
 IMAGES = 100_000
@@ -23,7 +23,7 @@ from distributed import LocalCluster
 from prefect.client.orchestration import get_client
 from benchmarks.night_play import peak
 from flows.inspection import inspect_images
-from flows.prefect_server import prefect_server
+from flows.machinery.prefect_server import prefect_server
 
 if __name__ == "__main__":
     with prefect_server(), LocalCluster(

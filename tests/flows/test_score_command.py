@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.tables.pipe import standard_output
-from flows.tables.score import print_scores
-from storage.filesystem import LocalStore, Store, open_store
+from flows.commands.tables.pipe import standard_output
+from flows.commands.tables.score import print_scores
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.factories import everything_below, png, put_model
 from tests.photo_folders import write_files
 

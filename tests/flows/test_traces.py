@@ -10,8 +10,8 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from storage.filesystem import Store
-from tasks import traces
+from storage.stores.filesystem import Store
+from tasks.worker import traces
 from tests.factories import DAY, put_images, put_model
 from tests.posts import Posts, posts
 
@@ -78,7 +78,7 @@ def test_a_collector_without_the_extra_is_told_and_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(os.environ, traces.ENDPOINTS[0], "http://127.0.0.1:1")
-    monkeypatch.setitem(sys.modules, "tasks.trace_provider", None)
+    monkeypatch.setitem(sys.modules, "tasks.worker.trace_provider", None)
     monkeypatch.setattr(trace, "set_tracer_provider", lambda _: pytest.fail("begun"))
     with caplog.at_level(logging.WARNING):
         traces.begin_traces()

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detector import Detector
+from rd_core.detectors.detector import Detector
 
 
 def assert_company_does_not_count(model: Detector, images: NDArray[np.uint8]) -> None:

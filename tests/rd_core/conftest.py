@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
-from rd_core.config import ModelConfig, model_config, recipe
-from rd_core.model import ReverseDistillation, build_model
-from rd_core.training import FitResult, fit
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import FitResult, fit
 from tests.rd_core.striped_images import SIZE, textured
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from rd_core.anomaly_map import MapAssembly, interpolation_matrix, score_of
+from rd_core.maps.assembly import MapAssembly, interpolation_matrix, score_of
 from tests.rd_core.upsampling import in_the_middles, stretched
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from rd_core.authors_checkpoint import authors_config, load_authors_checkpoint
+from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_config, load_authors_checkpoint
 from rd_core.errors import CheckpointError
-from rd_core.teacher import build_teacher
+from rd_core.features.backbone import build_teacher
 
 
 def conv(inputs, outputs, size, stride=1):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.blend import Blend, best_share, squared_distance
-from rd_core.loss import cosine_distance
+from rd_core.detectors.reverse_distillation.blend import Blend, best_share, squared_distance
+from rd_core.detectors.reverse_distillation.loss import cosine_distance
 
 
 def features(seed):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.blend_fitting import LEAST_ODDS, share_of_student
-from rd_core.config import model_config, recipe
-from rd_core.training import fit
+from rd_core.detectors.reverse_distillation.blend_fitting import LEAST_ODDS, share_of_student
+from rd_core.detectors.reverse_distillation.settings import model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
 from tests.rd_core.striped_images import SIZE, textured
 
 

@@ -5,10 +5,17 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from rd_core.cell_discriminator import CHANGED, LITTLE, NEAREST, NOISE, NOISE_SPREAD, CellDiscriminator
-from rd_core.cells import CellMoments, cell_means
-from rd_core.config import model_config
-from rd_core.model import build_model
+from rd_core.detectors.reverse_distillation.cell_discriminator import (
+    CHANGED,
+    LITTLE,
+    NEAREST,
+    NOISE,
+    NOISE_SPREAD,
+    CellDiscriminator,
+)
+from rd_core.detectors.reverse_distillation.model import build_model
+from rd_core.detectors.reverse_distillation.settings import model_config
+from rd_core.features.cells import CellMoments, cell_means
 from tests.rd_core.drawn_stages import CHANNELS, WIDTH, stages
 
 RIDGE = 0.01

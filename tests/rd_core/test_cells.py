@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.cells import CellMoments, cell_means
+from rd_core.features.cells import CellMoments, cell_means
 from tests.rd_core.drawn_stages import WIDTH, stages
 
 

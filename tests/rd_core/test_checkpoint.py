@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from rd_core.checkpoint import from_bytes, to_bytes
+from rd_core.detectors.checkpoint import from_bytes, to_bytes
 from rd_core.errors import CheckpointError
-from rd_core.tensor_file import ENTRY
+from rd_core.files.tensor_file import ENTRY
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_loading_needs_no_weights_from_elsewhere(data, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("looked for teacher weights")
 
-    monkeypatch.setattr("rd_core.teacher.load_weights", refuse)
+    monkeypatch.setattr("rd_core.features.backbone.load_weights", refuse)
     from_bytes(data)
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_built_of_bytes_that_are_not_a_model(data, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("built a network")
 
-    monkeypatch.setattr("rd_core.checkpoint.build_model", refuse)
+    monkeypatch.setattr("rd_core.detectors.checkpoint.build_model", refuse)
     tampered = rewritten(data, tensors=lambda table: table.pop("standardisation.mean_0"))
     for wrong in (b"", data[:-1], data + b"x", tampered, pickle.dumps({"a": 1}), save({"a": torch.zeros(2)})):
         with pytest.raises(CheckpointError, match=r"No model was loaded|Nothing was read"):

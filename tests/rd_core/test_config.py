@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.errors import ConfigError
 
 

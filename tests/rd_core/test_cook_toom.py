@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rd_core.cook_toom import minimal_filter
+from rd_core.kernels.cook_toom import minimal_filter
 
 POINTS = (0.0, 0.6, -0.6, 1.7, -1.7, 0.3)
 

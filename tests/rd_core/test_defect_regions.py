@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rd_core.defect_regions import MOST_REGIONS, DefectRegion, defect_regions
+from rd_core.maps.defect_regions import MOST_REGIONS, DefectRegion, defect_regions
 
 
 def test_a_region_reaches_as_far_as_the_lower_level_goes() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rd_core.efficientnet_lite import EfficientNetLite
+from rd_core.features.efficientnet_lite import EfficientNetLite
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core import engine as engines
-from rd_core.config import MICRO_BATCH, ModelConfig
-from rd_core.detector import Detector, detector
-from rd_core.engine import OPENVINO, TORCH, engine_here, library_of
+from rd_core.calibration.threshold import triage
+from rd_core.detectors.detector import Detector, detector
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.engines import choice as engines
+from rd_core.engines.choice import OPENVINO, TORCH, engine_here, library_of
 from rd_core.errors import EngineUnavailable
-from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.threshold import triage
 from tests.rd_core.batch_company import assert_company_does_not_count
 
 HEIGHT, WIDTH = 64, 96
@@ -122,7 +122,7 @@ def test_it_runs_in_float32_on_the_threads_of_torch_and_is_bound_to_no_core(pair
 
 @needs_openvino
 def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
-    from rd_core.openvino_detector import TOLERANCE, _refuse_difference  # noqa: PLC0415  # needs the extra; without it this test is skipped
+    from rd_core.engines.openvino import TOLERANCE, _refuse_difference  # noqa: PLC0415  # needs the extra; without it this test is skipped
 
     model, openvino = pair
     for field in range(3):
@@ -172,8 +172,8 @@ def test_a_plan_of_another_version_is_refused_with_that_version(monkeypatch: pyt
 def test_openvino_is_imported_only_where_it_is_needed_and_tells_its_makers_nothing() -> None:
     """By itself it reports every import and conversion over the network. The stub does nothing."""
     code = (
-        "import sys, rd_core.engine, tasks.scorer; print('openvino' in sys.modules); "
-        "import rd_core.openvino_detector, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
+        "import sys, rd_core.engines.choice, tasks.worker.scorer; print('openvino' in sys.modules); "
+        "import rd_core.engines.openvino, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert found.stdout.split() == ["False", "openvino.tools.ovc.telemetry_stub"]

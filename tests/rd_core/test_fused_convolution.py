@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from rd_core import fused_convolution
-from rd_core.config import ModelConfig
-from rd_core.efficientnet_lite import SamePaddedConv
-from rd_core.folding import fold_batch_norms
-from rd_core.fused_convolution import Chain, convolve
-from rd_core.model import build_model, prepare_for_inference
-from rd_core.one_by_one import layers_one_by_one
-from rd_core.residual_block import BasicBlock, BottleneckBlock, LinearBlock
+from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.residual_block import BasicBlock, BottleneckBlock, LinearBlock
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.features.efficientnet_lite import SamePaddedConv
+from rd_core.kernels import fused_convolution
+from rd_core.kernels.folding import fold_batch_norms
+from rd_core.kernels.fused_convolution import Chain, convolve
+from rd_core.kernels.one_by_one import layers_one_by_one
 
 CONVOLUTIONS = {
     "3x3": lambda: nn.Conv2d(8, 8, 3, padding=1),

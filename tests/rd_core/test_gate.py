@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
 from rd_core.errors import ConfigError
-from rd_core.gate import (
+from rd_core.gate.decision import (
     AUPRO,
     AUROC,
     FALSE_ALARMS,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core import detector as detectors
-from rd_core.config import MICRO_BATCH
-from rd_core.detector import detector
-from rd_core.engine import TORCH
-from rd_core.graphed_detector import WARM_UPS, GraphedDetector, graphed
-from rd_core.model import prepare_for_inference
+from rd_core.detectors import detector as detectors
+from rd_core.detectors.detector import detector
+from rd_core.detectors.reverse_distillation.model import prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.engines.choice import TORCH
+from rd_core.engines.cuda_graph import WARM_UPS, GraphedDetector, graphed
 
 
 class Replayed:

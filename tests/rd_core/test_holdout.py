@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rd_core.calibration.holdout import parts_of, split, split_old_and_new
 from rd_core.errors import ConfigError, TooFewNormals
-from rd_core.holdout import parts_of, split, split_old_and_new
 
 EXPOSURES = r"exp(?P<view>\d+)_num_(?P<serial>\d+)"
 

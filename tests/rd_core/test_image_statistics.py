@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from rd_core.image_statistics import ImageStatistics, image_statistics
+from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from tests.rd_core.striped_images import textured
 
 PICTURES = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda s: arrays(np.uint8, (*s, 3)))

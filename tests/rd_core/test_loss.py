@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.loss import cosine_distance, flattened, per_position
+from rd_core.detectors.reverse_distillation.loss import cosine_distance, flattened, per_position
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rd_core import training
-from rd_core.checkpoint import to_bytes
-from rd_core.config import ModelConfig, model_config, recipe
-from rd_core.mirroring import WAYS, WithMirrored, may_be_mirrored
-from rd_core.model import ReverseDistillation, build_model
-from rd_core.preprocessing import resize
-from rd_core.pseudo_anomalies import MarredImages
+from rd_core.detectors.checkpoint import to_bytes
+from rd_core.detectors.reverse_distillation import training
+from rd_core.detectors.reverse_distillation.mirroring import WAYS, WithMirrored, may_be_mirrored
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, model_config, recipe
+from rd_core.pictures.preprocessing import resize
+from rd_core.pictures.pseudo_anomalies import MarredImages
 from tests.rd_core.striped_images import SIZE, textured
 
 Change = Callable[[NDArray[np.uint8]], None]

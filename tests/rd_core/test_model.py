@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from rd_core.config import MICRO_BATCH, ModelConfig
-from rd_core.model import build_model, prepare_for_inference
-from rd_core.teacher_spec import TEACHERS
+from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.features.backbone_spec import TEACHERS
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
 from tests.rd_core.upsampling import in_the_middles
@@ -83,7 +83,7 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, 
 
 def test_large_images_are_scored_together_in_fewer(random_model, images, monkeypatch):
     together = random_model.score(images)
-    monkeypatch.setattr("rd_core.config.MICRO_BATCH_PIXELS", 4 * 64 * 64)
+    monkeypatch.setattr("rd_core.detectors.reverse_distillation.settings.MICRO_BATCH_PIXELS", 4 * 64 * 64)
     seen = []
     detect = random_model.detect
     monkeypatch.setattr(random_model, "detect", lambda batch: seen.append(len(batch)) or detect(batch))

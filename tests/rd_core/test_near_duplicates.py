@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from demo.factory import Factory
-from rd_core.near_duplicates import BITS, MOST_BITS, near_duplicates, perceptual_hash
+from rd_core.pictures.near_duplicates import BITS, MOST_BITS, near_duplicates, perceptual_hash
 
 
 def pictures(category, count=8):

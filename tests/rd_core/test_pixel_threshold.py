@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rd_core.calibration.pixel_threshold import calibrate_pixels
 from rd_core.errors import ConfigError, TooFewNormals
-from rd_core.pixel_threshold import calibrate_pixels
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.001, 0.01, 0.1, 0.5]))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.config import MICRO_BATCH, ModelConfig, model_config, recipe
-from rd_core.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.precision import is_quick
-from rd_core.training import fit
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.kernels.precision import is_quick
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
 

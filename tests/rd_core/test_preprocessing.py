@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rd_core.preprocessing import Normalisation, resize
+from rd_core.pictures.preprocessing import Normalisation, resize
 
 
 @pytest.mark.parametrize("shape", [(200, 300, 3), (50, 40, 3), (128, 64, 3)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
-from rd_core.pseudo_anomalies import (
+from rd_core.pictures.pseudo_anomalies import (
     DEFECTS,
     FEWEST_PIXELS,
     VISIBLE,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rd_core.robust_outliers import robust_z
+from rd_core.calibration.robust_outliers import robust_z
 from tests.examples import FINITE
 
 WHOLE = st.lists(st.integers(-1000, 1000), min_size=8, max_size=60)

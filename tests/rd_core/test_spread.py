@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rd_core.spread import at_least, is_none, scaled, spread, unscaled
+from rd_core.calibration.spread import at_least, is_none, scaled, spread, unscaled
 from tests.examples import FINITE
 
 VALUES = st.lists(FINITE, min_size=1, max_size=20).map(np.array)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from rd_core.standardisation import Moments, Standardisation
+from rd_core.features.standardisation import Moments, Standardisation
 
 
 def test_fitted_features_have_mean_0_and_deviation_1_per_channel():

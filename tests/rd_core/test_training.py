@@ -7,14 +7,15 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from rd_core.cell_discriminator import FINE, CellDiscriminator
-from rd_core.checkpoint import from_bytes, to_bytes
-from rd_core.config import model_config, recipe
-from rd_core.descent import Descent, Sources, batches, learning_rate_at
+from rd_core.detectors.checkpoint import from_bytes, to_bytes
+from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
+from rd_core.detectors.reverse_distillation.descent import Descent, Sources, batches, learning_rate_at
+from rd_core.detectors.reverse_distillation.loss import LOSSES
+from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import model_config, recipe
+from rd_core.detectors.reverse_distillation.training import fit
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
-from rd_core.model import build_model, prepare_for_inference
-from rd_core.teacher_features import AT_ONCE, CachedFeatures, StreamedFeatures, feature_bytes, stream_features
-from rd_core.training import fit
+from rd_core.features.cache import AT_ONCE, CachedFeatures, StreamedFeatures, feature_bytes, stream_features
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -98,7 +99,7 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
 
     plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0, "mirrored_below": 0}
     cached = fit(small_config, recipe(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
-    monkeypatch.setattr("rd_core.training.CachedFeatures", refuse)
+    monkeypatch.setattr("rd_core.detectors.reverse_distillation.training.CachedFeatures", refuse)
     images = Counted(textured(12))
     settings = recipe(steps=4, batch_size=4, **plain, feature_cache_bytes=1000)
     streamed = fit(small_config, settings, images, textured(3, seed=1))
@@ -200,9 +201,7 @@ def test_a_fault_of_the_source_comes_through(small_config):
 
 
 def test_a_diverging_loss_is_an_error_and_no_model(small_config, monkeypatch):
-    monkeypatch.setitem(
-        __import__("rd_core.loss").loss.LOSSES, "per_position", lambda t, s: s[0].sum() * float("nan")
-    )
+    monkeypatch.setitem(LOSSES, "per_position", lambda t, s: s[0].sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="learning rate below"):
         fit(small_config, recipe(steps=3, batch_size=4), textured(8), textured(2))
 

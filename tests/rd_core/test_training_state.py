@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from rd_core.checkpoint import to_bytes
-from rd_core.config import ModelConfig, TrainingConfig, recipe
-from rd_core.descent import Descent, Sources
+from rd_core.detectors.checkpoint import to_bytes
+from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.model import build_model
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, recipe
+from rd_core.detectors.reverse_distillation.training import FitResult, fit
 from rd_core.errors import CheckpointError
-from rd_core.model import build_model
-from rd_core.tensor_file import header_of
-from rd_core.training import FitResult, fit
-from rd_core.training_state import Resumption, TrainingState
+from rd_core.files.tensor_file import header_of
+from rd_core.files.training_state import Resumption, TrainingState
 from tests.rd_core.striped_images import textured
 
 SETTINGS = recipe(steps=8, batch_size=4, validate_every=2, mirrored_below=0)

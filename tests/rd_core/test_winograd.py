@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rd_core.config import ModelConfig
-from rd_core.folding import fold_batch_norms
-from rd_core.fused_convolution import convolve
-from rd_core.model import build_model, prepare_for_inference
-from rd_core.one_by_one import layers_one_by_one
-from rd_core.winograd import LEAST_CHANNELS, WinogradConvolution, with_fewer_multiplications
+from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.kernels.folding import fold_batch_norms
+from rd_core.kernels.fused_convolution import convolve
+from rd_core.kernels.one_by_one import layers_one_by_one
+from rd_core.kernels.winograd import LEAST_CHANNELS, WinogradConvolution, with_fewer_multiplications
 from tests.examples import examples
 
 

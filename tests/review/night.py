@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from storage import models, scores, seals
-from storage.anomaly_maps import create_maps, write_batch_maps
-from storage.images import content_digest
 from storage.layout import image_key, part_key
-from storage.manifests import publish_plan
+from storage.models import models
+from storage.partitions import scores, seals
+from storage.partitions.anomaly_maps import create_maps, write_batch_maps
+from storage.partitions.manifests import publish_plan
+from storage.partitions.scores import STATUSES, ScoreRow
+from storage.pictures.images import content_digest
 from storage.records import Partition
-from storage.scores import STATUSES, ScoreRow
-from storage.store import Store
+from storage.stores.store import Store
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

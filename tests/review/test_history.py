@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from review.history import in_plain_words
-from storage.labels import Label
+from storage.labels.labels import Label
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

@@ -5,14 +5,16 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from storage import anomaly_maps, layout, manifests, models, scores
+from storage import layout
 from storage.errors import KeyNotFound
-from storage.images import content_digest, list_images
-from storage.manifests import batch_digest, publish_plan
+from storage.models import models
+from storage.partitions import anomaly_maps, manifests, scores
+from storage.partitions.manifests import batch_digest, publish_plan
+from storage.partitions.scores import ScoreRow
+from storage.partitions.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
+from storage.pictures.images import content_digest, list_images
 from storage.records import ObjectInfo, Partition, Plan
-from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
-from storage.store import Store
+from storage.stores.store import Store
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import zarr
 
-from storage.anomaly_maps import create_maps, read_map, read_maps, write_batch_maps
 from storage.errors import CorruptObject, KeyNotFound, StorageError
-from storage.filesystem import LocalStore, Store, open_store
+from storage.partitions.anomaly_maps import create_maps, read_map, read_maps, write_batch_maps
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 KEY = "maps/cloth/2026-03-02/v1/abc.zarr"

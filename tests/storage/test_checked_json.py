@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from storage import checked_json
 from storage.errors import CorruptObject
+from storage.stores import checked_json
 
 CONTENT = {"threshold": {"value": 0.1 + 0.2, "parts": (1, 2)}, "name": "Stück", "2": None}
 

@@ -8,15 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage import layout, merged_days, parquet, scores
-from storage.compaction import merge_days
-from storage.filesystem import LocalStore, Store, open_store
-from storage.merged_days import read_merged_days
-from storage.queries import run_query
+from storage import layout
+from storage.analysis import merged_days
+from storage.analysis.compaction import merge_days
+from storage.analysis.merged_days import read_merged_days
+from storage.analysis.queries import run_query
+from storage.partitions import scores
+from storage.partitions.scores import ScoreRow
+from storage.partitions.seals import SealedPart, SealedPlan, add_plan, from_bytes
 from storage.records import Partition
-from storage.scores import ScoreRow
-from storage.seals import SealedPart, SealedPlan, add_plan, from_bytes
-from storage.verification import Scope, verify
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage import small_nights
 from tests.storage.faulty_store import objects

@@ -9,7 +9,7 @@ from botocore import exceptions as boto
 
 from storage import errors
 from storage.errors import StorageError
-from storage.faults import translate, translated
+from storage.stores.faults import translate, translated
 
 
 def answered(status: int, code: str, message: str = "") -> boto.ClientError:

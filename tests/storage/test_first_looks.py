@@ -7,9 +7,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from storage import scores
-from storage.first_looks import NEARNESS, WORTH_A_LOOK, first_looks
-from storage.scores import ScoreRow
+from storage.partitions import scores
+from storage.partitions.first_looks import NEARNESS, WORTH_A_LOOK, first_looks
+from storage.partitions.scores import ScoreRow
 
 ALPHA = 0.05
 NOW = datetime(2026, 3, 3, tzinfo=UTC)

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
-from storage import checked_json, garbage, layout
+from storage import layout
 from storage.errors import AccessDenied
-from storage.filesystem import LocalStore, Store, open_store
-from storage.garbage import (
+from storage.partitions.manifests import batch_digest
+from storage.partitions.seals import SealedPlan, add_plan, read_seal
+from storage.records import ObjectInfo, Partition
+from storage.stores import checked_json
+from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.verification import garbage
+from storage.verification.garbage import (
     find_expired_maps,
     find_old_temporaries,
     find_old_trainings,
@@ -19,10 +24,7 @@ from storage.garbage import (
     removable,
     remove_leftovers,
 )
-from storage.manifests import batch_digest
-from storage.records import ObjectInfo, Partition
-from storage.seals import SealedPlan, add_plan, read_seal
-from storage.verification import Scope, verify
+from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.faulty_store import objects
 from tests.storage.small_nights import DAY, NOW, put_images, put_model, put_night
@@ -97,7 +99,7 @@ def test_a_run_that_takes_the_plan_up_again_meanwhile_keeps_all_of_it(
     assert len(found) == 3
     manifest = next(one.key for one in found if one.what == "manifest")
     data, etag = local.read_with_etag(manifest)
-    local.replace(manifest, data, etag)  # as tasks.renew_plan does
+    local.replace(manifest, data, etag)  # as tasks.night.renew_plan does
     before = objects(local)
     assert remove_leftovers(local, found, now=now, older_than=WEEK) == []
     assert objects(local) == before

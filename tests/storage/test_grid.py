@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import labels, layout, manifests, models
-from storage.filesystem import LocalStore, Store, open_store
-from storage.grid import Cell, read_grid
-from storage.images import list_images
-from storage.labels import Label
+from storage import layout
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.models import models
+from storage.partitions import manifests
+from storage.partitions.grid import Cell, read_grid
+from storage.partitions.seals import SealedPart, SealedPlan, add_plan
+from storage.pictures.images import list_images
 from storage.records import Partition
-from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.examples import examples
 from tests.object_stores import Bucket
 

@@ -14,16 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from storage import labels, parquet
 from storage.errors import StorageError
-from storage.filesystem import LocalStore
-from storage.label_files.imports import Imported, import_labels
-from storage.label_files.known_images import KnownImages, UnusableLabels
-from storage.label_files.label_studio import Export, read_export
-from storage.label_files.reading import table_reading
-from storage.label_files.regions import NotAnExport
-from storage.labels import Label, read_label_history, read_labels, write_labels
+from storage.labels import labels
+from storage.labels.imports import Imported, import_labels
+from storage.labels.known_images import KnownImages, UnusableLabels
+from storage.labels.label_studio import Export, read_export
+from storage.labels.labels import Label, read_label_history, read_labels, write_labels
+from storage.labels.reading import table_reading
+from storage.labels.regions import NotAnExport
 from storage.pictures import rasters
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 KEY = "images/c/2026-03-02/good/1.png"

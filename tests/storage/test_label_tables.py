@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import labels, parquet
 from storage.errors import StorageError
-from storage.filesystem import LocalStore
-from storage.label_files import annotators
-from storage.label_files.findings import label_findings
-from storage.label_files.parquet_rows import _cells
-from storage.label_files.reading import table_reading
-from storage.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
+from storage.labels import annotators, labels
+from storage.labels.findings import label_findings
+from storage.labels.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
+from storage.labels.parquet_rows import _cells
+from storage.labels.reading import table_reading
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 HEADER = "image_key,label,kind\n"

@@ -1,7 +1,7 @@
 """What people call good and bad parts."""
 
-from storage.label_files.words import CHOICES, plain_choice
-from storage.labels import WORDS
+from storage.labels.labels import WORDS
+from storage.labels.words import CHOICES, plain_choice
 
 
 def test_every_choice_is_a_word_and_written_plainly() -> None:

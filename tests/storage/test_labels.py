@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import labels, layout, parquet
+from storage import layout
 from storage.errors import CorruptObject, InvalidKey, StorageError, TransientFault
-from storage.filesystem import LocalStore, Store, open_store
-from storage.labels import (
+from storage.labels import labels
+from storage.labels.labels import (
     Label,
     append_label,
     contradictions,
@@ -23,6 +23,8 @@ from storage.labels import (
     undo,
     write_labels,
 )
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 from tests.storage.faulty_store import FaultyStore
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from storage.errors import AccessDenied, InvalidKey, StorageError, TransientFault
-from storage.filesystem import LocalStore
-from storage.left_out import LeftOut
+from storage.listing.left_out import LeftOut
+from storage.stores.filesystem import LocalStore
 
 DAY = "images/bolt/2026-11-21/"
 

@@ -7,11 +7,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from storage import manifests, parquet
 from storage.errors import CorruptObject, KeyNotFound, StorageError
-from storage.filesystem import LocalStore, Store, open_store
-from storage.manifests import batch_digest, plan_digest, publish_plan, read_manifest, read_manifest_slice, read_plan
+from storage.partitions import manifests
+from storage.partitions.manifests import (
+    batch_digest,
+    plan_digest,
+    publish_plan,
+    read_manifest,
+    read_manifest_slice,
+    read_plan,
+)
 from storage.records import ObjectInfo, Partition, Plan
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, 0, 123456, tzinfo=UTC)

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from storage import checked_json, models
 from storage.errors import AlreadyExists, Conflict, CorruptObject, InvalidKey, KeyNotFound
-from storage.filesystem import LocalStore, Store, open_store
-from storage.models import (
+from storage.models import models
+from storage.models.models import (
     promote,
     publish_decision,
     publish_model,
@@ -20,6 +19,8 @@ from storage.models import (
     rollback,
 )
 from storage.records import Champion
+from storage.stores import checked_json
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 11, 22, 2, 1, tzinfo=UTC)

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage import parquet
 from storage.errors import CorruptObject
-from storage.filesystem import LocalStore
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore
 
 TABLE = pa.table({"value": np.random.default_rng(0).random(20_000)})
 

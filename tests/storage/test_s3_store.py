@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from storage import s3_client, s3_conditions
 from storage.errors import AccessDenied, AlreadyExists, Conflict, NoConditionalWrites, TransientFault
-from storage.filesystem import open_store
-from storage.s3_store import S3Store
+from storage.stores import s3_client, s3_conditions
+from storage.stores.filesystem import open_store
+from storage.stores.s3_store import S3Store
 from tests.object_stores import FORGETFUL, HALF_FORGETFUL, UNABLE, Bucket, aws_settings
 
 
@@ -201,8 +201,8 @@ def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
 _MAPS = """
 import sys
 import numpy as np
-from storage.anomaly_maps import create_maps, read_map, write_batch_maps
-from storage.filesystem import open_store
+from storage.partitions.anomaly_maps import create_maps, read_map, write_batch_maps
+from storage.stores.filesystem import open_store
 store = open_store(sys.argv[1])
 store.filesystem.exists(store.duckdb_uri("x"))
 create_maps(store, "maps/a.zarr", images=2, height=8, width=8, batch_size=2)

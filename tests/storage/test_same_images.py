@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from storage import layout, scores
+from storage import layout
 from storage.errors import ObjectDenied
-from storage.filesystem import LocalStore, Store, open_store
-from storage.grid import read_grid
-from storage.images import list_images
-from storage.same_images import Comparison, compare
-from storage.seals import read_seal
-from storage.verification import Scope, verify
+from storage.partitions import scores
+from storage.partitions.grid import read_grid
+from storage.partitions.seals import read_seal
+from storage.pictures.images import list_images
+from storage.pictures.same_images import Comparison, compare
+from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.small_nights import DAY, Night, put_images, put_model, put_night
 

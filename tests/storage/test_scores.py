@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import layout, parquet, scores
+from storage import layout
 from storage.errors import CorruptObject
-from storage.filesystem import LocalStore, open_store
-from storage.scores import (
+from storage.partitions import scores
+from storage.partitions.scores import (
     SCHEMA,
     ScoreRow,
     read_columns,
@@ -30,6 +30,8 @@ from storage.scores import (
     validate,
     write_part,
 )
+from storage.stores import parquet
+from storage.stores.filesystem import LocalStore, open_store
 from tests.object_stores import Bucket
 
 COLUMNS = [

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from storage import checked_json, layout
+from storage import layout
 from storage.errors import Conflict, CorruptObject
-from storage.filesystem import LocalStore, Store, open_store
-from storage.manifests import publish_plan
+from storage.partitions.manifests import publish_plan
+from storage.partitions.seals import SealedPart, SealedPlan, add_plan, images_in_force, list_seals, read_seal
 from storage.records import ObjectInfo, Partition, Plan
-from storage.seals import SealedPart, SealedPlan, add_plan, images_in_force, list_seals, read_seal
+from storage.stores import checked_json
+from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
@@ -151,7 +152,7 @@ def test_a_store_where_every_swap_is_lost_ends_in_a_conflict(
         raise Conflict("always")
 
     monkeypatch.setattr(LocalStore, "_replace", refuse)
-    monkeypatch.setattr("storage.swap.time.sleep", lambda _: None)
+    monkeypatch.setattr("storage.stores.swap.time.sleep", lambda _: None)
     with pytest.raises(Conflict, match="50 tries"):
         add_plan(local, partition, sealed(planned(local, partition, images[1:])))
 

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 
-from storage import s3_store
 from storage.errors import (
     AccessDenied,
     AlreadyExists,
@@ -24,8 +23,9 @@ from storage.errors import (
     StoreNotFound,
     StoreReadOnly,
 )
-from storage.filesystem import Store, open_store
-from storage.left_out import LeftOut
+from storage.listing.left_out import LeftOut
+from storage.stores import s3_store
+from storage.stores.filesystem import Store, open_store
 from tests.object_stores import Bucket
 
 ODD = ["with space.png", "ümläut-検査.png", 'it\'s "quoted".png', "per%20cent+plus&and?#hash.png", "a=b;c,d.png"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from storage.errors import InvalidKey, StoreReadOnly
-from storage.filesystem import LocalStore, Store, open_store
-from storage.store import RESERVED
+from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.stores.store import RESERVED
 from tests.object_stores import Bucket
 
 LEAD_ELSEWHERE = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from storage.errors import AlreadyExists, TransientFault
-from storage.filesystem import LocalStore, Store
-from storage.manifests import publish_plan
-from storage.models import promote, publish_model
+from storage.models.models import promote, publish_model
+from storage.partitions.manifests import publish_plan
+from storage.partitions.scores import ScoreRow, write_part
+from storage.partitions.seals import SealedPart, SealedPlan, add_plan
 from storage.records import ObjectInfo, Partition
-from storage.scores import ScoreRow, write_part
-from storage.seals import SealedPart, SealedPlan, add_plan
+from storage.stores.filesystem import LocalStore, Store
 from tests.storage.faulty_store import FaultyStore, objects
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import storage
-from rd_core import checkpoint
-from rd_core.authors_checkpoint import authors_config, load_authors_checkpoint
+from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_config, load_authors_checkpoint
 from rd_core.errors import CheckpointError
 from storage.errors import CorruptObject
-from storage.filesystem import Store
+from storage.stores.filesystem import Store
 from tasks.evaluation.tables import read_pixels
 
 ROOT = Path(storage.__file__).parents[1]
@@ -36,18 +36,18 @@ WRITES = {
 """methods that change files or objects"""
 WRITERS = {
     "flows/demonstration.py": "removes an earlier demonstration",
-    "flows/file_scoring.py": "the file that scores are to go to",
-    "flows/migrations.py": "the server's home folder",
-    "flows/prefect_server.py": "the server's home folder",
-    "flows/server_process.py": "likewise",
-    "flows/tables/result_file.py": "the file that a query's rows are to go to",
-    "rd_core/teacher_weights.py": "torch's own cache of downloads",
-    "storage/filesystem.py": "makes the root of a local store",
-    "storage/local_store.py": "the store itself",
-    "storage/questions.py": "where a query may spill to",
-    "storage/s3_conditions.py": "one object, to try the server with",
-    "storage/s3_store.py": "the store itself",
-    "tasks/overlay_files.py": "the folder that the operator names for overlays",
+    "flows/local/file_scoring.py": "the file that scores are to go to",
+    "flows/machinery/migrations.py": "the server's home folder",
+    "flows/machinery/prefect_server.py": "the server's home folder",
+    "flows/machinery/server_process.py": "likewise",
+    "flows/commands/tables/result_file.py": "the file that a query's rows are to go to",
+    "rd_core/features/backbone_weights.py": "torch's own cache of downloads",
+    "storage/stores/filesystem.py": "makes the root of a local store",
+    "storage/stores/local_store.py": "the store itself",
+    "storage/analysis/questions.py": "where a query may spill to",
+    "storage/stores/s3_conditions.py": "one object, to try the server with",
+    "storage/stores/s3_store.py": "the store itself",
+    "tasks/scoring/overlay_files.py": "the folder that the operator names for overlays",
 }
 """modules that change files or objects other than by a store, and which"""
 HARMLESS = {("pickle", "UnpicklingError"), ("yaml", "safe_load"), ("yaml", "safe_dump"), ("yaml", "YAMLError")}

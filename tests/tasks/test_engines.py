@@ -9,20 +9,20 @@ import pytest
 import torch
 import zarr
 
-from rd_core import engine as engines
-from rd_core.engine import OPENVINO, TORCH
+from rd_core.engines import choice as engines
+from rd_core.engines.choice import OPENVINO, TORCH
 from rd_core.errors import EngineUnavailable
-from storage import manifests, seals
 from storage.errors import Conflict
-from storage.filesystem import Store
 from storage.layout import image_key
+from storage.partitions import manifests, seals
+from storage.partitions.scores import read_scores
 from storage.records import Receipt
-from storage.scores import read_scores
-from tasks import plan_batches as planning
-from tasks import scorer
-from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
-from tasks.score_batch import score_batch
-from tasks.seal_partition import seal_partition
+from storage.stores.filesystem import Store
+from tasks.night import plan_batches as planning
+from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import seal_partition
+from tasks.worker import scorer
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model
 
 
@@ -112,7 +112,9 @@ def test_with_a_gpu_torch_is_kept_and_said(
 ) -> None:
     put_images(store, "cloth", ["a.png"])
     if where == "here":
-        monkeypatch.setattr("rd_core.model.default_device", lambda: torch.device("cuda"))
+        monkeypatch.setattr(
+            "rd_core.detectors.reverse_distillation.model.default_device", lambda: torch.device("cuda")
+        )
     assert plan(store, gpu_workers=where == "workers").plan.engine == "torch"
     assert len(warned) == 1 and "engine=torch instead of openvino" in warned[0] and "GPU" in warned[0]
     assert plan(store, TORCH, gpu_workers=where == "workers").plan.engine == "torch"
@@ -125,7 +127,7 @@ def test_late_images_of_openvino_stay_with_it_where_a_gpu_is(
     put_images(store, "cloth", ["a.png"])
     seal(store, plan(store))
     store.write(image_key("cloth", DAY, "late.png"), png(9))
-    monkeypatch.setattr("rd_core.model.default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("rd_core.detectors.reverse_distillation.model.default_device", lambda: torch.device("cuda"))
     assert plan(store).plan.engine == "openvino 2026.4.1"
 
 

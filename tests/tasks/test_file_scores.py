@@ -7,16 +7,16 @@ import pytest
 from PIL import Image
 
 from demo.broken_files import odd_files
-from storage import scores
-from storage.filesystem import Store
 from storage.layout import image_key
-from storage.left_out import LeftOut
-from tasks.file_scores import FILE_SCHEMA, FileScore, ReadyModel, file_rows, score_files
-from tasks.local_pictures import pictures_named
-from tasks.overlay_files import OverlayFolder
-from tasks.plan_batches import PartitionJob, plan_batches
-from tasks.score_batch import score_batch
-from tasks.scorer import Scorer, warm_scorer
+from storage.listing.left_out import LeftOut
+from storage.partitions import scores
+from storage.stores.filesystem import Store
+from tasks.night.plan_batches import PartitionJob, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.scoring.file_scores import FILE_SCHEMA, FileScore, ReadyModel, file_rows, score_files
+from tasks.scoring.local_pictures import pictures_named
+from tasks.scoring.overlay_files import OverlayFolder
+from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import DAY, NOW, SIZE, pinned, png, put_images, put_model
 from tests.photo_folders import write_files
 from tests.stub_scorer import StubScorer

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.flat_folder import FlatFolder, read_flat_folder
-from tasks.image_folder import NotAnImageFolder
+from tasks.importing.flat_folder import FlatFolder, read_flat_folder
+from tasks.importing.image_folder import NotAnImageFolder
 from tests.photo_folders import write_files
 
 

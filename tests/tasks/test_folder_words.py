@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage.labels import Label
-from tasks.folder_words import verdict
+from storage.labels.labels import Label
+from tasks.importing.folder_words import verdict
 from tests.factories import NOW
 
 MINUTE = timedelta(minutes=1)

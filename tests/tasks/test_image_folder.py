@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.folder_masks import with_masks
-from tasks.image_folder import ImageFolder, NotAnImageFolder, is_category_folder, read_folder
+from tasks.importing.folder_masks import with_masks
+from tasks.importing.image_folder import ImageFolder, NotAnImageFolder, is_category_folder, read_folder
 from tests.photo_folders import write_files
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.left_out import LeftOut
-from tasks.local_pictures import LocalPicture, names_as_they_come, picture_at, pictures_named
+from storage.listing.left_out import LeftOut
+from tasks.scoring.local_pictures import LocalPicture, names_as_they_come, picture_at, pictures_named
 from tests.photo_folders import write_files
 
 

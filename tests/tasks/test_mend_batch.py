@@ -9,20 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from storage import checked_json, layout, manifests, models, scores, seals
-from storage.damage import Damage, DamagedBatch, DamagedDescription, partition_damage
+from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
-from storage.filesystem import Store, open_store
-from storage.mended_seals import replace_part
+from storage.models import models
+from storage.partitions import manifests, scores, seals
+from storage.partitions.mended_seals import replace_part
+from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import Partition, Receipt
-from storage.seals import SealedPart, SealedPlan
-from storage.verification import Scope, verify
-from tasks.mend_batch import ImagesChanged, mend_batch
-from tasks.mend_description import mend_description
-from tasks.plan_batches import PartitionJob, plan_batches
-from tasks.renew_plan import renew_plan
-from tasks.score_batch import score_batch
-from tasks.seal_partition import seal_partition
+from storage.stores import checked_json
+from storage.stores.filesystem import Store, open_store
+from storage.verification.damage import Damage, DamagedBatch, DamagedDescription, partition_damage
+from storage.verification.verification import Scope, verify
+from tasks.night.mend_batch import ImagesChanged, mend_batch
+from tasks.night.mend_description import mend_description
+from tasks.night.plan_batches import PartitionJob, plan_batches
+from tasks.night.renew_plan import renew_plan
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import seal_partition
 from tests.factories import DAY, NOW, SIZE, everything_below, pinned, png, put_images
 from tests.stub_scorer import StubScorer, warm_stub
 
@@ -33,7 +36,7 @@ SEAL = layout.seal_key("cloth", DAY, "v1")
 @pytest.fixture
 def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A night of three batches; the images' keys."""
-    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", warm_stub)
     size = {"image_height": SIZE, "image_width": SIZE}
     card = {"preprocessing": "stub", "model": size, "threshold": {"value": float(StubScorer.threshold)}}
     models.publish_model(store, "cloth", "v1", b"weights", card)

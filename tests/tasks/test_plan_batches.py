@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rd_core.config import MICRO_BATCH
-from storage import manifests
-from storage.filesystem import Store, open_store
-from storage.images import content_digest
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from storage.analysis.queries import run_query
 from storage.layout import image_key
-from storage.queries import run_query
+from storage.partitions import manifests
+from storage.pictures.images import content_digest
 from storage.records import Receipt
-from tasks.plan_batches import (
+from storage.stores.filesystem import Store, open_store
+from tasks.night.plan_batches import (
     FEWEST_TASKS,
     LARGEST_BATCH,
     MOST_TASKS,
@@ -25,8 +25,8 @@ from tasks.plan_batches import (
     batch_size_for,
     plan_batches,
 )
-from tasks.score_batch import score_batch
-from tasks.seal_partition import IncompletePartition, seal_partition
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import IncompletePartition, seal_partition
 from tests.factories import DAY, NOW, pinned, png, put_images
 from tests.stub_scorer import warm_stub
 
@@ -82,7 +82,7 @@ def test_other_work_has_another_name(store: Store, change: str) -> None:
 
 @pytest.fixture
 def warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", warm_stub)
 
 
 def test_sealed_images_are_left_out_unless_they_changed(store: Store, warm: None) -> None:

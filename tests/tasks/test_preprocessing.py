@@ -2,13 +2,13 @@
 
 import pytest
 
-from flows.failures import exit_code_of
-from flows.tables.plant import models_table
-from storage.filesystem import Store
-from storage.images import DECODING_VERSION
-from tasks.pin_champion import pin_champion, pin_version
-from tasks.preprocessing import PREPROCESSING_VERSION, OtherPreprocessing
-from tasks.scorer import warm_scorer
+from flows.commands.tables.plant import models_table
+from flows.watching.failures import exit_code_of
+from storage.pictures.images import DECODING_VERSION
+from storage.stores.filesystem import Store
+from tasks.night.pin_champion import pin_champion, pin_version
+from tasks.worker.preprocessing import PREPROCESSING_VERSION, OtherPreprocessing
+from tasks.worker.scorer import warm_scorer
 from tests.factories import put_model
 
 

@@ -10,13 +10,21 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from reports.around import Around, linked
-from storage import seals
-from storage.filesystem import Store, open_store
 from storage.layout import INDEX_KEY, drift_prefix, evaluation_prefix, report_key, retraining_prefix
+from storage.partitions import seals
+from storage.partitions.seals import SealedPlan
 from storage.records import Partition
-from storage.seals import SealedPlan
+from storage.stores.filesystem import Store, open_store
 from tasks.index.write_index import write_index
-from tasks.published_reports import DRIFT, EVALUATION, INSPECTION, RETRAINING, link_day, publish_again, publish_report
+from tasks.reporting.published_reports import (
+    DRIFT,
+    EVALUATION,
+    INSPECTION,
+    RETRAINING,
+    link_day,
+    publish_again,
+    publish_report,
+)
 
 DAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 13, 6, 0, tzinfo=UTC)

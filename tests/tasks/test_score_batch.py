@@ -12,18 +12,18 @@ import pyarrow as pa
 import pytest
 
 from demo.broken_files import odd_files
-from rd_core.defect_regions import DefectRegion, defect_regions
-from rd_core.image_statistics import image_statistics
-from storage import anomaly_maps, scores
+from rd_core.maps.defect_regions import DefectRegion, defect_regions
+from rd_core.pictures.image_statistics import image_statistics
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
-from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import image_key
-from tasks import picture_scores
-from tasks import score_batch as score_batch_module
-from tasks.picture_scores import READ_AHEAD, LoadedPicture, ScoredPicture, columns_of
-from tasks.plan_batches import PartitionJob, PartitionPlan, plan_batches
-from tasks.score_batch import score_batch
-from tasks.scorer import Scorer, warm_scorer
+from storage.partitions import anomaly_maps, scores
+from storage.stores.filesystem import LocalStore, Store, open_store
+from tasks.night import score_batch as score_batch_module
+from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.scoring import picture_scores
+from tasks.scoring.picture_scores import READ_AHEAD, LoadedPicture, ScoredPicture, columns_of
+from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import (
     CALIBRATION,
     DAY,
@@ -93,7 +93,7 @@ def test_an_accepted_image_has_no_boxes_and_a_model_without_a_pixel_threshold_sa
     put_images(store, "cloth", ["a.png"])
     scorer = warm_scorer(store, "cloth", "v1")
     for changed, boxes in (({"review_band": (1e6, 1e7)}, []), ({"pixel_threshold": None}, None)):
-        monkeypatch.setattr("tasks.scorer.warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
+        monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
         shutil.rmtree(Path(store.uri) / "scores", ignore_errors=True)
         row = rows_of(store, planned(store))["a.png"]
         assert row["defect_boxes"] == boxes
@@ -251,7 +251,7 @@ def test_a_part_that_is_there_is_not_scored_again(store: Store, monkeypatch: pyt
 
 
 def test_a_part_of_other_rows_than_planned_is_scored_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.scorer.warm_scorer", warm_stub)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", warm_stub)
     put_images(store, "cloth", ["a.png", "b.png", "c.png"])
     [batch] = planned(store).batches
     first = score_batch.fn(store.uri, store.uri, batch)
@@ -266,7 +266,7 @@ def test_a_score_at_the_threshold_is_no_alarm(store: Store, monkeypatch: pytest.
     """Nor is a pixel at its own: the promised rate is that of scores above."""
     scorer = StubScorer()
     scorer.threshold, scorer.pixel_threshold = np.float32(1), 1.0
-    monkeypatch.setattr("tasks.scorer.warm_scorer", lambda *_: scorer)
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_: scorer)
     put_images(store, "cloth", ["a.png"])
     row = rows_of(store, planned(store))["a.png"]
     assert row["score"] == row["threshold"] == 1.0

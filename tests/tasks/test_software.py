@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks import software
+from tasks.worker import software
 
 
 def test_the_digest_of_the_code_follows_every_source_and_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(software, "__file__", str(tmp_path / "tasks" / "software.py"))
+    monkeypatch.setattr(software, "__file__", str(tmp_path / "tasks" / "worker" / "software.py"))
     sources = [tmp_path / name for name in ("tasks/a.py", "rd_core/metrics/b.py", "reports/templates/c.html")]
     for path in sources:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.stats import beta, betabinom, binom
 
+from rd_core.calibration.threshold import calibrate
 from rd_core.drift.alarm_rate import alarm_rate, alarm_rate_by_day, in_control_alarms, threshold_rank
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import baseline, window
-from rd_core.threshold import calibrate
 
 NO_DEFECTS = DriftSettings(defect_share=0, significance=0.01)
 

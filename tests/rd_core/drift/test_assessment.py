@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from benchmarks.drift_delay import CHANGES, Change, Line, Simulation
 from benchmarks.drift_months import nights, outcome
+from rd_core.calibration.threshold import calibrate
 from rd_core.drift.assessment import assess
 from rd_core.drift.daily_medians import daily_medians
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import baseline, window
-from rd_core.threshold import calibrate
 from tests.examples import FINITE, examples
 
 QUICK = DriftSettings(resamples=20)

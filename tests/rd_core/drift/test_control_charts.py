@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta, betabinom, binom, kstest, norm
 
+from rd_core.calibration.threshold import calibrate
 from rd_core.drift.control_charts import control_charts
 from rd_core.drift.run_length import cusum_limit, ewma_limit
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, baseline, window
-from rd_core.threshold import calibrate
 
 SETTINGS = DriftSettings(day_to_day=0.0)
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from rd_core.calibration.threshold import calibrate
 from rd_core.drift.recalibration import recalibrate
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, baseline, window
-from rd_core.threshold import calibrate
 
 SETTINGS = DriftSettings(defect_share=0.03)
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.drift.causes import STATISTICS
-from storage import parquet, scores
-from storage.filesystem import Store, open_store
-from storage.queries import run_query
+from storage.analysis.queries import run_query
+from storage.partitions import scores
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.drift.drift_window import read_window
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 from tests.examples import examples

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage import models, parquet
 from storage.errors import CorruptObject
-from storage.filesystem import Store
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
+from storage.models import models
+from storage.stores import parquet
+from storage.stores.filesystem import Store
 from tasks.drift.golden_set import (
     GOLDEN_IMAGES,
     GoldenImage,
@@ -149,7 +150,7 @@ def test_a_replay_that_would_be_the_same_is_not_played_again(store: Store, monke
         patched.setattr("tasks.drift.golden_set.processor", lambda: "another machine")
         assert _again(store) is None
     with monkeypatch.context() as patched:
-        patched.setattr("tasks.kept_result.code_digest", lambda: "mended code, or another torch")
+        patched.setattr("tasks.reporting.kept_result.code_digest", lambda: "mended code, or another torch")
         assert _again(store) is None
     for name, change in CHANGES.items():
         replay(store)

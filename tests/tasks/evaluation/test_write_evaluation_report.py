@@ -17,11 +17,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.pixel_tables import PixelTables
 from reports.evaluation.records import EvaluatedCategory, Measure
-from storage import parquet
 from storage.errors import StorageError
-from storage.filesystem import Store, open_store
 from storage.layout import image_key, mask_key, seal_key
 from storage.records import Partition
+from storage.stores import parquet
+from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import evaluate_partition
 from tasks.evaluation.figures import mark_latest
@@ -33,7 +33,7 @@ from tasks.evaluation.write_evaluation_report import (
     WrittenEvaluation,
     write_evaluation_report,
 )
-from tasks.published_reports import link_day
+from tasks.reporting.published_reports import link_day
 from tests.factories import DAY, NOW, png
 from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
 
@@ -379,5 +379,5 @@ def test_a_report_of_other_days_settings_or_code_is_drawn(
         assert drawn(store, replace(contents, **other), f"other{number}")[0] == f"other{number}"
     assert drawn(store, contents, "review", review_url="http://reviews")[0] == "review"
     assert drawn(store, contents, "again", review_url="http://reviews")[0] == "review"
-    monkeypatch.setattr("tasks.kept_result.code_digest", lambda: "of mended code")
+    monkeypatch.setattr("tasks.reporting.kept_result.code_digest", lambda: "of mended code")
     assert drawn(store, contents, "code", review_url="http://reviews")[0] == "code"

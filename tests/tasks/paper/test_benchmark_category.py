@@ -10,15 +10,15 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from rd_core import training
-from rd_core.config import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation import training
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.training import FitResult, fit
 from rd_core.errors import TooFewNormals
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.paper_pro import paper_pro
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.preprocessing import resize
-from rd_core.training import FitResult, fit
-from tasks.import_folder import NotAnImageFolder
+from rd_core.pictures.preprocessing import resize
+from tasks.importing.import_folder import NotAnImageFolder
 from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement, benchmark_category
 from tasks.paper.benchmark_folder import (
     BenchmarkImages,

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from rd_core.errors import ConfigError
-from storage import labels, models
-from storage.filesystem import Store
+from storage.labels import labels
 from storage.layout import image_key
+from storage.models import models
+from storage.stores.filesystem import Store
 from tasks.retraining import gather_normals as module
 from tasks.retraining.considered_normals import (
     CONTRADICTION,

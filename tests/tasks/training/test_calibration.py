@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rd_core.anomaly_map import AnomalyMaps
-from storage.filesystem import Store
+from rd_core.maps.assembly import AnomalyMaps
+from storage.stores.filesystem import Store
 from tasks.training.calibration import FEWEST_NEW, calibrate_model, calibrate_old_and_new
 from tasks.training.normal_images import ImageFormat, PixelSource
 from tests.factories import SIZE, put_images

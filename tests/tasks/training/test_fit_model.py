@@ -7,21 +7,22 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from rd_core.holdout import Split
-from rd_core.image_statistics import image_statistics
-from rd_core.threshold import conformal_p_values
-from storage import labels, models
+from rd_core.calibration.holdout import Split
+from rd_core.calibration.threshold import conformal_p_values
+from rd_core.pictures.image_statistics import image_statistics
 from storage.errors import StoreFull
-from storage.filesystem import Store
-from storage.labels import Label
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.models import models
+from storage.stores.filesystem import Store
 from tasks.retraining import refit_model as refit_module
 from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNormal, write_considered
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.refit_model import RefitOrder, refit_model
-from tasks.scorer import warm_scorer
 from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 from tasks.training.normal_images import NormalImages
+from tasks.worker.scorer import warm_scorer
 from tests.factories import DAY, NOW, QUICK_TRAINING, SIZE, png, put_images, put_model
 
 

@@ -1,10 +1,10 @@
 """Labelled normals that are not trained on are told by name and reason."""
 
-from flows.retraining_outcome import CategoryRetraining, RetrainingRun
-from flows.tables.plant import training_table
-from flows.tables.retraining import retraining_table
+from flows.commands.tables.plant import training_table
+from flows.commands.tables.retraining import retraining_table
 from flows.training import TrainingRun
-from storage.filesystem import Store
+from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
+from storage.stores.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel
 from tasks.training.normal_images import ImageFormat, read_normal_images

@@ -1,0 +1,143 @@
+"""What the commands print."""
+
+import json
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from flows.commands.tables.plain_table import PlainTable, plain_table
+from flows.settings import SettingsError, nearest
+from reports.operator_words import PROMISED, state_in_words
+from reports.plain_text import shown
+from storage.errors import CorruptObject
+from storage.models import models
+from storage.records import Champion
+from storage.stores.filesystem import Store, open_store
+from tasks.worker.preprocessing import why_unusable
+
+if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
+    from flows.inspection import InspectionRun
+    from flows.night.night_reports import NightReport
+    from flows.training import TrainingRun
+
+
+def training_table(run: "TrainingRun") -> PlainTable:
+    """New versions, their data and their thresholds."""
+    table = plain_table(
+        "category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds"
+    )
+    for model in run.models:
+        table.add_row(
+            model.category,
+            model.version,
+            "yes" if model.champion else "no",
+            str(model.train),
+            str(model.calibration),
+            str(model.steps),
+            f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
+            f"{model.seconds:.1f}",
+        )
+    table.notes = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
+    return table
+
+
+def inspection_table(run: "InspectionRun") -> PlainTable:
+    """What a run did, a category a row."""
+    table = plain_table(
+        "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
+    )
+    table.title = f"{run.run_date}: {run.outcome}"
+    for one in run.categories:
+        table.add_row(
+            one.category, state_in_words(one.state), one.model_version or "-",
+            *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
+        )  # fmt: skip
+    table.notes = [f"{one.category}: {one.message}" for one in run.categories if one.message]
+    table.notes += [_of_report(one) for one in run.reports]
+    return table
+
+
+def _of_report(one: "NightReport") -> str:
+    if one.kind != "index" or one.report is None:
+        return f"{one.kind}: {one.message}"
+    if one.message == "nothing to do":
+        return f"Nothing needs a person today. All reports: {one.report}"
+    return f"What needs a person today; {one.report} leads to it:\n{one.message}"
+
+
+def models_table(store_uri: str, category: str | None) -> PlainTable:
+    """Every version of one category or of all, newest first."""
+    store = opened(store_uri)
+    table = plain_table("category", "version", "in force", "size", "threshold", PROMISED, "normals")
+    problems = table.notes
+    for name in _categories(store, category):
+        champion = _in_force(store, name, problems)
+        for version in sorted(models.list_versions(store, name), reverse=True):
+            in_force = bool(champion and champion.version == version)
+            try:
+                card = models.read_card(store, name, version)
+                model, threshold = card["model"], card["threshold"]
+                size, normals = f"{model['image_height']}x{model['image_width']}", str(len(card["data"]["train"]))
+                figures = f"{threshold['value']:.4f}", f"{100 * threshold['alpha']:.6g}%", normals
+            except (CorruptObject, KeyError, TypeError) as e:
+                problems.append(f"{name} {version}: its model card is damaged. {e}")
+                size, figures = "damaged", ("", "", "")
+            else:
+                if in_force and (why := why_unusable(name, version, card)):
+                    problems.append(why)
+            table.add_row(name, version, "yes" if in_force else "", size, *figures)
+    if not table.rows and not problems:
+        problems.append(f"No model yet. Train one: rd-inspect train --store {quote(store_uri)}")
+    return table
+
+
+def history_table(store_uri: str, category: str | None) -> PlainTable:
+    """Every champion of one category or of all, newest first."""
+    store = opened(store_uri)
+    table = plain_table("category", "version", "in force since (UTC)", "by", "how")
+    damaged = table.notes
+    for name in _categories(store, category):
+        champion = _in_force(store, name, damaged)
+        for one in (champion, *champion.history) if champion else ():
+            how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
+            table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
+    if not table.rows and not damaged:
+        damaged.append(f"No model is in force. Train one: rd-inspect train --store {quote(store_uri)}")
+    return table
+
+
+def _categories(store: Store, asked: str | None) -> list[str]:
+    known = models.list_model_categories(store)
+    if asked is not None and asked not in known:
+        raise SettingsError(
+            f"There is no model of {asked!r} in {store.uri}{nearest(asked, known)} Train one: rd-inspect train "
+            f"--category {asked} --store {store.uri}"
+        )
+    return [asked] if asked else known
+
+
+def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | None:
+    """The champion; None where there is none, or, as `damaged` is told, nobody can tell."""
+    try:
+        return models.read_champion(store, category)
+    except CorruptObject as e:
+        damaged.append(f"{category}: {e}")
+        return None
+
+
+def model_card_json(store_uri: str, category: str, version: str) -> str:
+    """The model card of one version, indented."""
+    store = opened(store_uri)
+    _categories(store, category)
+    known = models.list_versions(store, category)
+    if version not in known:
+        raise SettingsError(
+            f"There is no model {version!r} of {category!r} in {store.uri}{nearest(version, known)} "
+            f"See: rd-inspect models --category {category}"
+        )
+    return json.dumps(models.read_card(store, category, version), indent=2)
+
+
+def opened(store_uri: str) -> Store:
+    store = open_store(store_uri, read_only=True)
+    store.check()
+    return store

@@ -1,0 +1,98 @@
+"""What a query found: on a terminal, in a pipe, in a file."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+
+from flows.commands.frame import say
+from flows.commands.tables.pipe import quiet_pipe
+from flows.commands.tables.plain_table import PlainTable, print_rows, print_table
+from flows.commands.tables.plant import opened
+from flows.commands.tables.result_file import refuse_unusable, write_file
+from flows.commands.tables.row_text import csv_cell, rows, write_csv, write_json
+from flows.watching.run_failed import RUN_FAILED
+from storage import layout
+from storage.analysis.queries import query_batches, run_query
+from storage.errors import StorageError
+
+ROWS_SHOWN = 100
+"""of a query on a terminal; a pipe and a file get all"""
+_ROWS_AT_ONCE = 10_000
+_ROWS_OF_A_FILE = 122_880
+"""at once: a row group of Parquet as large as DuckDB's own"""
+_EXPLANATION = ["explain_key", "explain_value"]
+_LOOKED_AT_FIRST = (
+    *("image_key", "score", "threshold", "is_anomalous", "decision", "status", "error"),
+    *("category", "run_date", "model_version"),
+)
+"""columns that a narrow terminal shows of `SELECT *`"""
+
+
+def query_output(store_uri: str, sql: str, output_format: str, out: Path | None = None) -> None:
+    """Run `sql` and print it as a table, CSV or JSON lines, or write it to `out`. Exits with RUN_FAILED, at the end,
+    if rows are missing since their seal does not read."""
+    without: list[str] = []
+
+    def tell(key: str, error: StorageError) -> None:
+        say(f"rd-inspect: the answer is without {key}, which does not read. {error}")
+        without.append(key)
+
+    if out is not None:
+        refuse_unusable(out)
+        with query_batches(opened(store_uri), sql, _ROWS_OF_A_FILE, unread=tell) as (schema, batches):
+            written = write_file(out, schema, batches)
+        say(f"{written:,} rows of {len(schema)} columns: {out}")
+    else:
+        found = run_query(opened(store_uri), sql, unread=tell)
+        with quiet_pipe():
+            _print(found, output_format)
+    if any(key.startswith(layout.seals_prefix()) for key in without):
+        raise typer.Exit(RUN_FAILED)
+
+
+def _print(found: pa.Table, output_format: str) -> None:
+    batches = found.to_batches(_ROWS_AT_ONCE)
+    if output_format == "csv":
+        write_csv(sys.stdout, found.schema, batches)
+    elif output_format == "json":
+        write_json(sys.stdout, found.schema, batches)
+    elif found.column_names == _EXPLANATION:  # a drawing, whose lines are not to be told as one
+        sys.stdout.writelines(f"{drawing}\n" for drawing in found.column(1).to_pylist())
+    elif sys.stdout.isatty():
+        print_table(result_table(found))
+    else:
+        print_rows(found.column_names, (list(_cells(batch)) for batch in batches))
+
+
+def result_table(found: pa.Table) -> PlainTable:
+    """The first rows, for a terminal."""
+    table = PlainTable(tuple(found.column_names), narrow="fewer", preferred=_LOOKED_AT_FIRST)
+    for batch in found.slice(0, ROWS_SHOWN).to_batches():
+        for cells in _cells(batch):
+            table.add_row(*cells)
+    if found.num_rows > ROWS_SHOWN:
+        table.notes.append(
+            f"{ROWS_SHOWN} of {found.num_rows} rows; --format csv, --format json or --out FILE gives all."
+        )
+    if not found.num_rows:
+        table.notes.append(f"No rows of {', '.join(found.column_names)}.")
+    return table
+
+
+def _cells(batch: pa.RecordBatch) -> Iterator[tuple[str, ...]]:
+    for row in rows(batch):
+        yield tuple(_shown(value, kind) for value, kind in row)
+
+
+def _shown(value: Any, kind: pa.DataType) -> str:
+    """As in CSV, but a float of 32 bits with the digits that it has."""
+    if value is None:
+        return ""
+    if pa.types.is_float32(kind):
+        return str(np.float32(value))
+    return str(csv_cell(value, kind))

@@ -1,0 +1,1 @@
+"""What needs neither server nor cluster."""

@@ -1,0 +1,116 @@
+"""Importing a folder whose images a table labels: no flow either, see flows.local.importing."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.local.importing import opened_for, told_beside, with_bar
+from flows.settings import SettingsError
+from storage.errors import StorageError
+from storage.labels.imports import Imported, LabelPlan, plan_table, refuse_other_file, write_plan
+from storage.labels.known_images import UnusableLabels
+from storage.labels.labels import said_in
+from storage.labels.reading import TableReading
+from tasks.importing.flat_folder import FlatFolder, read_flat_folder
+from tasks.importing.folder_files import Remark
+from tasks.importing.import_folder import ImportPlan, ImportRequest, import_images, plan_import
+
+
+@dataclass(frozen=True)
+class FlatImported:
+    """What was brought in."""
+
+    images: int
+    images_new: int
+    """the others were in the store before, as they are"""
+    unlabelled: int
+    """of which the table says nothing"""
+    masks: int
+    labels: Imported
+    left_out: tuple[Remark, ...]
+    noted: tuple[Remark, ...]
+    litter: tuple[str, ...]
+
+
+def import_flat_folder(
+    store: str,
+    folder: Path,
+    category: str,
+    run_date: date,
+    table: Path,
+    data: bytes,
+    reading: TableReading,
+    *,
+    prefix: str = "",
+    purpose: str | None = None,
+) -> FlatImported:
+    """Import all images of `folder` as `run_date`'s, and what `data`, the bytes of the file `table`, says of them.
+
+    All is looked at before the first write. SettingsError names what is wrong with the table.
+    """
+    now = datetime.now(UTC)
+    request = ImportRequest(folder, category, run_date, run_date, prefix)
+    try:
+        if refuse_other_file(str(table)) == ".json":
+            raise UnusableLabels(
+                f"{table} is no table. Bring the images in first, with a table of names and labels, and then the "
+                "export: rd-inspect labels."
+            )
+        rows = [cells for _, cells in said_in(data, str(table), reading)]
+        flat = read_flat_folder(folder, table, rows)
+        opened = opened_for(store, category, prefix)
+        images = plan_import(opened, request, flat.found, now, with_bar)
+        words = plan_table(
+            opened, category, data, str(table), now=now, purpose=purpose, table=reading,
+            keys_of=_keys_of(flat, images), masks_are_there=False,
+        )  # fmt: skip
+    except StorageError as e:
+        if isinstance(e, UnusableLabels) or str(e).startswith(str(table)):
+            raise SettingsError(str(e)) from e
+        raise
+    import_images(opened, images, with_bar)
+    return _imported(images, flat, words, write_plan(opened, category, words))
+
+
+def _keys_of(flat: FlatFolder, images: ImportPlan) -> Any:
+    """The keys of a row's image and mask; None for an image that is not taken."""
+    by_place = {one.source.name: one for one in images.images}
+
+    def keys_of(cells: Mapping[str, Any]) -> tuple[str, str | None] | None:
+        found = by_place.get(flat.place_of.get(cells["image_key"], ""))
+        has_mask = cells["mask_key"] and cells["label"] == "anomalous"
+        return (found.key, found.mask_key if has_mask else None) if found else None
+
+    return keys_of
+
+
+def _imported(images: ImportPlan, flat: FlatFolder, words: LabelPlan, done: Imported) -> FlatImported:
+    labelled = {label.image_key for label in words.found}
+    return FlatImported(
+        images=len(images.images),
+        images_new=sum(one.is_new for one in images.images),
+        unlabelled=sum(one.key not in labelled for one in images.images),
+        masks=sum(one.mask_digest is not None for one in images.images),
+        labels=done,
+        left_out=images.left_out,
+        noted=(*images.noted, *flat.noted),
+        litter=images.litter,
+    )
+
+
+def told_flat(done: FlatImported, category: str, run_date: date) -> Iterator[str]:
+    """What was brought in and what was not, as lines for people."""
+    words = ", ".join(f"{count} labels {word}" for word, count in sorted(done.labels.words.items()))
+    yield (
+        f"{category}: {done.images} images of {run_date} ({words or 'no labels'}; {done.masks} masks; "
+        f"{done.unlabelled} images without a label)."
+    )
+    there = done.images - done.images_new
+    yield f"New: {done.images_new} images, {done.labels.new} labels. There already: {there} images."
+    if done.labels.columns:
+        yield f"Not read, for they are no columns of labels: {', '.join(done.labels.columns)}."
+    if done.labels.outvoted:
+        yield f"{done.labels.outvoted} labels were said before, and people said otherwise since: that stands."
+    yield from told_beside(done.noted, done.left_out, done.litter)

@@ -1,0 +1,141 @@
+"""Importing a folder of images: no flow, for it needs neither workers nor retries, only the store."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from storage.layout import check_segment
+from storage.pictures.images import list_categories
+from storage.stores.filesystem import Store, open_store
+from tasks.importing.folder_files import Remark
+from tasks.importing.image_folder import read_folder
+from tasks.importing.import_folder import ImportPlan, ImportRefused, ImportRequest, import_images, plan_import
+
+_NAMED = 3
+"""files named for each reason; the others are counted"""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was brought in."""
+
+    normals: int
+    """labelled normals to train on"""
+    test: int
+    """images of the run date"""
+    anomalous: int
+    unsure: int
+    """of those, by their folder"""
+    masks: int
+    images_new: int
+    """the others were in the store before, as they are"""
+    labels_new: int
+    left_out: tuple[Remark, ...]
+    noted: tuple[Remark, ...]
+    litter: tuple[str, ...]
+
+
+def import_category(
+    store: str,
+    folder: Path,
+    category: str,
+    run_date: date,
+    normals_date: date,
+    *,
+    prefix: str = "",
+    words: Mapping[str, str] | None = None,
+) -> Imported:
+    """Import `folder` (see tasks.importing.import_folder) into `store`; a local folder that is not there is made.
+
+    `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside those of
+    storage.labels.words.
+    """
+    found = read_folder(folder, words)
+    opened = opened_for(store, category, prefix)
+    request = ImportRequest(folder, category, run_date, normals_date, prefix)
+    plan = plan_import(opened, request, found, datetime.now(UTC), with_bar)
+    import_images(opened, plan, with_bar)
+    return _imported(plan)
+
+
+def _refuse_another_case(there: Sequence[str], category: str) -> None:
+    if category not in there and (near := [one for one in there if one.casefold() == category.casefold()]):
+        raise ImportRefused(
+            f"the store has a category {near[0]}, and {category} would be another one; nothing was imported. Use "
+            f"--category {near[0]}, or a name that differs in more than upper and lower case."
+        )
+
+
+def opened_for(store: str, category: str, prefix: str) -> Store:
+    """The store to import into, made if it is a local folder that is not there. Raises InvalidKey and ImportRefused
+    where the names cannot be its."""
+    check_segment(category, "category")
+    for segment in prefix.split("/") if prefix else ():
+        check_segment(segment, "prefix")
+    opened = open_store(store, create=True)
+    _refuse_another_case(list_categories(opened), category)
+    return opened
+
+
+def told(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:
+    """What was brought in and what was not, as lines for people."""
+    unsure = f", {done.unsure} unsure" if done.unsure else ""
+    yield (
+        f"{category}: {done.normals} labelled normals ({normals_date}), {done.test} images of {run_date} "
+        f"({done.anomalous} labelled anomalous{unsure}, {done.masks} masks)."
+    )
+    there = done.normals + done.test - done.images_new
+    yield f"New: {done.images_new} images, {done.labels_new} labels. There already: {there} images."
+    yield from told_beside(done.noted, done.left_out, done.litter)
+
+
+def told_beside(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Sequence[str]) -> Iterator[str]:
+    """What else is to be said of a folder, as lines for people."""
+    if noted:
+        yield "Note:"
+        yield from _by_reason(noted)
+    if left_out:
+        yield f"Left out, {len(left_out)}:"
+        yield from _by_reason(left_out)
+    if litter:
+        yield f"Skipped what systems leave behind, {len(litter)}: {_first(litter)}"
+
+
+def _imported(plan: ImportPlan) -> Imported:
+    test = [one for one in plan.images if one.source.purpose == "evaluation"]
+    return Imported(
+        normals=len(plan.images) - len(test),
+        test=len(test),
+        anomalous=sum(one.source.word == "anomalous" for one in test),
+        unsure=sum(one.source.word == "unsure" for one in test),
+        masks=sum(one.mask_digest is not None for one in test),
+        images_new=sum(one.is_new for one in plan.images),
+        labels_new=len(plan.words),
+        left_out=plan.left_out,
+        noted=plan.noted,
+        litter=plan.litter,
+    )
+
+
+def _by_reason(remarks: Sequence[Remark]) -> Iterator[str]:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for remark in remarks:
+        by_reason[remark.why].append(remark.path)
+    for why, paths in by_reason.items():
+        yield f"  {len(paths)} {why}: {_first(paths)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def with_bar(all_: Sequence[Any], what: str) -> Iterable[Any]:
+    """`all_`, with a bar on a terminal."""
+    console = Console(stderr=True)
+    return track(all_, what, console=console, disable=not console.is_terminal)

@@ -1,0 +1,1 @@
+"""Servers, clusters and processes that a run needs."""

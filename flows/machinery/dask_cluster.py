@@ -1,0 +1,135 @@
+"""The Dask cluster of one run: the one that is configured, else an embedded one on this machine."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+import dask.system
+from distributed import Client, LocalCluster
+from distributed.security import Security
+from prefect.context import SettingsContext, get_settings_context
+from prefect.task_runners import TaskRunner
+from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
+
+from flows.machinery import worker_start
+from flows.machinery.environment import environment_kept
+from flows.settings import Settings
+from tasks.worker.traces import are_wanted
+
+WORKER_MEMORY_SHARE = 0.8
+"""Of the machine's memory, shared out among the workers; past its share a worker is restarted, its task run again."""
+
+_CALM = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.worker.memory.monitor-interval": "1s",
+}
+"""Dask watches itself fifty times a second in every process: 15 % of a core of two, when nothing else happens."""
+_NO_PAGES: dict[str, list[str]] = {f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker", "nanny")}
+"""Dask's own pages have no login: they show tasks and logs, and stop workers."""
+
+
+@contextlib.contextmanager
+def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
+    """The scheduler's address. An embedded cluster has one process a core that may be used (affinity, cgroups), one
+    task at a time in each. It takes nothing from anybody without the certificate that it made for itself; each client
+    of this process has it.
+
+    `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
+    as torch threads, so that one model trains on the whole machine.
+    """
+    with _quiet():
+        if settings.plant.dask_address:
+            yield settings.plant.dask_address
+        else:
+            with _embedded(settings, most_workers) as address:
+                yield address
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask tells every connection and every worker of its own, as INFO, and Prefect's log shows it. Its warnings
+    stay; whoever has configured Dask's logging gets what that says."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    if dask.config.get("logging", None) is None:
+        logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _embedded(settings: Settings, most_workers: int | None) -> Iterator[str]:
+    cores = settings.plant.workers or dask.system.cpu_count()
+    workers = max(1, min(cores, most_workers or cores))
+    worker_start.begin_imports()
+    with dask.config.set({**_CALM, **_NO_PAGES, **worker_start.DASK_CONFIG, **_traced(), **_walled()}):
+        with environment_kept(_set_by_dask()):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.ERROR,
+                # whole, for a forked worker begins with the environment of the process it was forked from
+                env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
+                memory_limit=WORKER_MEMORY_SHARE / workers,
+            )
+        with cluster, Client(cluster):
+            yield cluster.scheduler_address
+
+
+def _walled() -> dict[str, object]:
+    """Dask's settings for TLS with a new certificate, which is in no file. Whoever reaches a scheduler or a worker
+    runs code as us, and on 127.0.0.1 that is every user of the machine."""
+    made = Security.temporary()
+    tls = {"ca-file": made.tls_ca_file}
+    for who in ("scheduler", "worker", "client"):
+        tls |= {f"{who}.{what}": getattr(made, f"tls_{who}_{what}") for what in ("key", "cert")}
+    return {"distributed.comm.require-encryption": True} | {
+        f"distributed.comm.tls.{name}": value for name, value in tls.items()
+    }
+
+
+def _set_by_dask() -> set[str]:
+    """What Dask sets in this process whenever it starts a worker, and leaves there for all that is started later: one
+    thread, among others."""
+    return {*dask.config.get("distributed.nanny.pre-spawn-environ"), "PYTHONHASHSEED", "__DASK_PARENT_PID"}
+
+
+def _traced() -> dict[str, list[str]]:
+    """The preload that sends a worker's spans, beside those that are configured."""
+    preload = "distributed.worker.preload"
+    return {preload: [*dask.config.get(preload), "tasks.worker.traces"]} if are_wanted() else {}
+
+
+def dask_runner(address: str) -> TaskRunner[Any]:
+    """Given by address: a runner made with `cluster=` is lost when a flow duplicates it."""
+    return _LightRunner(address=address)
+
+
+class _LightRunner(DaskTaskRunner):
+    """Sends Prefect's settings along with each task as the objects they are.
+
+    Prefect makes plain data of a thousand settings for each task, and settings of the data before it runs: 40 ms of
+    the flow's processor and 60 of the worker's, for every task.
+    """
+
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # mypy does not see that *args and **kwargs take every overload
+        """As its base class does."""
+        context = get_settings_context()
+        with _SettingsAsTheyAre(profile=context.profile, settings=context.settings):
+            return super().submit(*args, **kwargs)
+
+
+class _SettingsAsTheyAre(SettingsContext):
+    def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # the base class's signature; whole objects keep their secrets anyway
+        return {"profile": self.profile, "settings": self.settings}

@@ -1,0 +1,380 @@
+"""The Prefect server of one machine: the one that is configured, else an embedded one, exactly one at a time.
+
+Without this, every process that finds no `PREFECT_API_URL` would start a server of its own on the same SQLite
+file. The command that starts the embedded server owns it; others that begin meanwhile share it. It ends with the last
+of them, however they end (flows/machinery/server_process.py).
+
+On 127.0.0.1 every user of the machine reaches it, and pages of the web through a browser. So it asks for a secret of
+its own, which stands in a file that only its user reads.
+"""
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import certifi
+
+from flows.machinery import interruption, server_process
+from flows.machinery.environment import environment
+from flows.machinery.migrations import is_migrated, remember_migrated
+from flows.machinery.proxies import around_loopback, is_loopback
+
+START_SECONDS = 180
+"""The first start builds the database, which took half a minute on two busy cores."""
+TRIES_AGAIN = 3
+"""of a request, 14 s in all. Nobody starts an embedded server again that was killed, and with Prefect's five tries a
+command whose server is gone took more than two minutes to say so."""
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_UI_URL": "",  # else the log names pages that are off
+}
+KEPT_DAYS = 90
+"""of runs, their logs and their artifacts; the store, not this database, is what a plant keeps"""
+PRUNED = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "true",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEPT_DAYS * 86_400),
+}
+"""of the server, which otherwise keeps every run for ever; the environment may say otherwise"""
+_IDLE_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
+NOT_NEEDED = {
+    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+}
+"""of the server: for deployments, work pools and blocks, which a server that lives as long as one command has not;
+to look for blocks it would import Dask"""
+_API_URL = "PREFECT_API_URL"
+
+
+class ServerNotStarted(Exception):
+    """The embedded Prefect server did not answer in time."""
+
+
+class ServerNotUsable(Exception):
+    """The Prefect server that is configured is away, none of Prefect's, of another version, or wants a login."""
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where the embedded server keeps its database, log and locks."""
+
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "prefect-server.log"
+
+    @property
+    def address(self) -> Path:
+        return self.folder / "prefect-server.json"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "certificate.pem"
+
+    @property
+    def prefect(self) -> Path:
+        """Made so that nobody else can look into it."""
+        folder = self.folder / "prefect"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+        return folder
+
+    @property
+    def users(self) -> Path:
+        return self.folder / "users.lock"
+
+    def lock(self, name: str) -> IO[str]:
+        return open(self.folder / f"{name}.lock", "w", opener=_for_us_alone)
+
+
+@dataclass(frozen=True)
+class _Server:
+    """An embedded server that answers."""
+
+    url: str
+    secret: str
+    """`user:password` that it asks for"""
+
+
+def home_folder() -> Path:
+    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for us alone, if it is not there."""
+    folder = Path(os.environ.get("RD_INSPECT_HOME") or Path.home() / ".rd-inspect")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _usable_home() -> _Home:
+    """ServerNotStarted where the server can keep nothing."""
+    try:
+        home = _Home(home_folder())
+        for name in ("users", "owner"):
+            home.lock(name).close()
+        _ = home.prefect
+    except OSError as e:
+        raise ServerNotStarted(
+            f"The embedded Prefect server has no folder to work in ({e.strerror}: {e.filename}), so nothing was run. "
+            "Set RD_INSPECT_HOME to a folder of yours on a disk that can be written, or PREFECT_API_URL to a server "
+            "that runs."
+        ) from e
+    return home
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    """An opener of files that no other user of the machine may read."""
+    file = os.open(path, flags, 0o600)
+    os.fchmod(file, 0o600)
+    return file
+
+
+@contextlib.contextmanager
+def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
+    """The API URL of the Prefect server, in force for this process and all it starts.
+
+    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. While an embedded one starts,
+    `meanwhile` is done. Raises ServerNotStarted, and ServerNotUsable of a configured one.
+    """
+    if not _may_be_configured():
+        with _start_embedded(meanwhile) as url:
+            if url is not None:
+                yield url
+                return
+    from flows.machinery import prefect_client  # noqa: PLC0415  # imports Prefect, a second in which an embedded server starts
+
+    configured = prefect_client.configured_url()
+    if configured:
+        from flows.machinery.configured_server import trouble_with_configured  # noqa: PLC0415  # likewise
+
+        with environment(around_loopback() if is_loopback(configured) else {}):
+            if trouble := trouble_with_configured():
+                raise ServerNotUsable(trouble)
+            os.environ["PREFECT_API_URL"] = configured
+            from flows.machinery.left_runs import close_left_runs  # noqa: PLC0415  # likewise
+
+            with interruption.before_exit(close_left_runs):
+                yield configured
+        return
+    with _start_embedded(meanwhile) as url:
+        assert url is not None  # none is configured
+        yield url
+
+
+@contextlib.contextmanager
+def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | None]:
+    """The URL of an embedded server; None if Prefect, once it is imported, knows of a configured one after all."""
+    home = _usable_home()
+    with environment({**around_loopback(), **QUIET}), _embedded(home, meanwhile) as server:
+        from flows.machinery import prefect_client  # noqa: PLC0415  # imports Prefect: meanwhile the server has started
+
+        if prefect_client.configured_url():
+            yield None
+            return
+        with prefect_client.client_of_embedded(
+            {
+                "PREFECT_API_URL": server.url,
+                "PREFECT_API_AUTH_STRING": server.secret,
+                "PREFECT_API_SSL_CERT_FILE": _one_certificate(home),
+                "PREFECT_CLIENT_MAX_RETRIES": str(TRIES_AGAIN),
+                **QUIET,
+            }
+        ):
+            yield server.url
+
+
+def _may_be_configured() -> bool:
+    """Whether Prefect must be asked for a server that is configured before one is started: a guess that errs on the
+    side of asking, since importing Prefect for it takes a second, in which the embedded one could start."""
+    if "prefect" in sys.modules or any(name.upper() == _API_URL for name in os.environ):
+        return True
+    prefect_home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or prefect_home / "profiles.toml").expanduser()
+    places = {
+        profiles: _API_URL,
+        Path(".env"): _API_URL,
+        Path("prefect.toml"): "API",
+        Path("pyproject.toml"): "[TOOL.PREFECT",
+    }
+    return any(_mentions(file, word) for file, word in places.items())
+
+
+def _mentions(file: Path, word: str) -> bool:
+    try:
+        return word.encode() in file.read_bytes().upper()
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_Server]:
+    with home.lock("users") as users, home.lock("owner") as owner:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        shared = _shared(home, owner)
+        if shared is not None:
+            yield shared
+            return
+        # Of a command that was killed. Its port may be another's by now, whom the next command would take for us.
+        home.address.unlink(missing_ok=True)
+        process, server = _start(home, owner, meanwhile)
+        try:
+            with open(home.address, "w", opener=_for_us_alone) as file:
+                json.dump({"url": server.url, "secret": server.secret, "pid": process.pid}, file)
+            interruption.spare(process.pid)
+            with interruption.before_exit(functools.partial(_kill_unshared, home, users, process)):
+                yield server
+        finally:
+            if _is_unshared(home, users):
+                _stop(process)
+
+
+def _is_unshared(home: _Home, users: IO[str]) -> bool:
+    """Whether no other command uses the server: then none finds it any more, and whoever begins waits for its end."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    home.address.unlink(missing_ok=True)
+    return True
+
+
+def _kill_unshared(home: _Home, users: IO[str], process: subprocess.Popen[bytes]) -> None:
+    """At the end of an interrupted command, which waits for nothing. Others that use the server keep it."""
+    if _is_unshared(home, users):
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def _one_certificate(home: _Home) -> str:
+    """A file of a single authority, for clients that speak plain HTTP and verify nothing.
+
+    Each of Prefect's clients reads all authorities at its start all the same, 45 ms of a processor, and each task
+    makes two clients.
+    """
+    if not home.certificate.exists():
+        first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
+        draft = home.certificate.with_suffix(f".{os.getpid()}")
+        try:
+            draft.write_text(first + end)
+            draft.replace(home.certificate)  # whole or not at all, whoever else begins now
+        except OSError:  # a full disk, say: it is for speed alone
+            return certifi.where()
+    return str(home.certificate)
+
+
+def _shared(home: _Home, owner: IO[str]) -> _Server | None:
+    """The server another command owns, or None once this process has become the owner."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            found = json.loads(home.address.read_text())
+            if _is_healthy(found["url"]):
+                return _Server(found["url"], found["secret"])
+        time.sleep(0.2)
+    raise ServerNotStarted(
+        f"Another command holds {home.folder}/owner.lock, but its Prefect server does not answer. "
+        "Nothing was run. End that command, or set RD_INSPECT_HOME to another folder."
+    )
+
+
+def _start(
+    home: _Home, owner: IO[str], meanwhile: Callable[[], object] | None
+) -> tuple[subprocess.Popen[bytes], _Server]:
+    port = _free_port()
+    server = _Server(f"http://127.0.0.1:{port}/api", f"rd-inspect:{secrets.token_urlsafe(32)}")
+    process = _begin(home, owner, port, server.secret)
+    try:
+        if meanwhile:
+            meanwhile()
+        _wait_for(process, server.url, home)
+    except BaseException:
+        _stop(process)
+        raise
+    with contextlib.suppress(OSError):  # a full disk, say: then the next server looks for itself
+        remember_migrated(home.prefect)
+    return process, server
+
+
+def _begin(home: _Home, owner: IO[str], port: int, secret: str) -> subprocess.Popen[bytes]:
+    environment = {
+        **PRUNED,
+        **os.environ,
+        **QUIET,
+        **NOT_NEEDED,
+        **({"PREFECT_API_DATABASE_MIGRATE_ON_START": "false"} if is_migrated(home.prefect) else {}),
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_SERVER_API_AUTH_STRING": secret,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+    }
+    with open(home.log, "ab", opener=_for_us_alone) as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", server_process.__file__, str(home.users), str(home.address), str(port)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[owner.fileno()],  # the lock stays taken while the server is there
+            start_new_session=True,  # Ctrl-C and a closed terminal mean the command, perhaps one of several
+        )
+
+
+def _wait_for(process: subprocess.Popen[bytes], url: str, home: _Home) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if _is_healthy(url):
+            return
+        time.sleep(0.05)
+    ended = process.poll() is not None
+    what = "ended before it answered" if ended else f"did not answer on {url} within {START_SECONDS} s"
+    raise ServerNotStarted(
+        f"The embedded Prefect server {what}. Nothing was run. Its log is {home.log}, and "
+        f"{shutil.disk_usage(home.folder).free >> 20:,} MiB are free there. If the database is damaged, remove "
+        f"{home.prefect}: only the history of runs lies there. Or set PREFECT_API_URL to a server that runs."
+    )
+
+
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""past the proxies of the plant's network, which know nothing of this machine's 127.0.0.1"""
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with _straight.open(f"{url}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

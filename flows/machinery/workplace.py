@@ -1,0 +1,75 @@
+"""Where the tasks of a run are done: in this process while there is little to do, else on the Dask cluster."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import dask.system
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from flows.preflight.night_size import WORTH_SECONDS
+from flows.settings import Settings
+
+ALWAYS = float("inf")
+"""seconds of work that is for a cluster however little it is: trainings, which keep a core for minutes"""
+
+_open: ContextVar["Workplace | None"] = ContextVar("workplace", default=None)
+
+
+class Workplace:
+    """Of one run and the runs inside it. Made by `workplace`."""
+
+    def __init__(self, settings: Settings, exits: contextlib.ExitStack) -> None:
+        self._settings = settings
+        self._exits = exits
+        self.scheduler: str | None = None
+        """address of the cluster, once there is one"""
+
+    def runner(self, seconds: float, *, tasks: int | None = None, in_turn: bool = False) -> TaskRunner[Any]:
+        """Of work that takes one core about so many `seconds`.
+
+        The first work that is worth one starts a cluster of our own, with as many workers as it has `tasks` at once;
+        from then on all goes there. A cluster that is configured is always used. `in_turn`: in this process one task
+        after the other, for those that share a model.
+        """
+        if self.scheduler is None and (self._settings.plant.dask_address or seconds > WORTH_SECONDS):
+            self._start(tasks)
+        if self.scheduler is None:
+            cores = self._settings.plant.workers or dask.system.cpu_count()
+            return ThreadPoolTaskRunner(max_workers=1 if in_turn else cores)
+        from flows.machinery.dask_cluster import dask_runner  # noqa: PLC0415  # brings Dask, half a second that small runs are spared
+
+        return dask_runner(self.scheduler)
+
+    def _start(self, tasks: int | None) -> None:
+        from flows.machinery.dask_cluster import dask_cluster  # noqa: PLC0415  # as above
+
+        self.scheduler = self._exits.enter_context(dask_cluster(self._settings, most_workers=tasks))
+
+    @contextlib.contextmanager
+    def bars(self, stage: str, totals: Mapping[str, int | None]) -> Iterator[None]:
+        """Progress bars of what is done on the cluster; what is done here is over in seconds."""
+        if self.scheduler is None:
+            yield
+            return
+        from flows.watching.progress import progress_bars  # noqa: PLC0415  # as above
+
+        with progress_bars(self.scheduler, stage, totals):
+            yield
+
+
+@contextlib.contextmanager
+def workplace(settings: Settings) -> Iterator[Workplace]:
+    """That of the run around this one, else a new one, whose cluster ends with it."""
+    around = _open.get()
+    if around is not None:
+        yield around
+        return
+    with contextlib.ExitStack() as exits:
+        made = Workplace(settings, exits)
+        token = _open.set(made)
+        try:
+            yield made
+        finally:
+            _open.reset(token)

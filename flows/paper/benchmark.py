@@ -1,0 +1,313 @@
+"""The measurements of the Reverse Distillation paper, on images in a local folder.
+
+No Prefect flow and no workers: one process trains one network after the other, as it was measured in the paper. Every
+finished row is in the result file at once, and a row that is there is not computed again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from flows.paper.figures import MAP_STAGES, TEACHERS
+from flows.paper.progress import BenchmarkDisplay, benchmark_display
+from flows.settings import SettingsError
+from flows.watching.run_failed import RunFailed
+from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
+from rd_core.features.backbone_spec import TEACHERS as KNOWN_TEACHERS
+from rd_core.features.backbone_spec import teacher_spec
+from storage.analysis.benchmark_rows import BenchmarkRow, RowKey, add_row, read_rows
+from storage.stores.filesystem import Store, open_store
+from tasks.paper.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher
+from tasks.paper.benchmark_folder import BenchmarkImages, BrokenImage, file_digest, mvtec_categories, novelty_classes
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
+from tasks.worker.software import software
+
+PAPER_TEACHER = "wide_resnet50_2"
+PAPER_IMAGE_SIZE = 256
+ALL_STAGES = (1, 2, 3)
+
+
+class BenchmarkFailed(RunFailed):
+    """Some measurements could not be made; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """What to measure. The defaults are the paper's."""
+
+    folder: Path
+    out: str
+    """address of the Parquet file with the rows: a path, or s3://bucket/name"""
+    protocol: Literal["paper", "novelty"] = "paper"
+    ablations: bool = False
+    """Tables 5 to 7 too"""
+    teacher: str = PAPER_TEACHER
+    teacher_weights: Mapping[str, Path] = field(default_factory=dict)
+    """files by teacher; others come from the package, the caches or a download"""
+    image_size: int = PAPER_IMAGE_SIZE
+    """pixels of a side"""
+    epochs: int | None = None
+    """None, with no steps either: the paper's 200"""
+    steps: int | None = None
+    seeds: int = 1
+    """trainings of everything, from seed 0 on"""
+    categories: tuple[str, ...] = ()
+    """none: all that are in the folder"""
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise SettingsError(
+                f"--epochs {self.epochs} and --steps {self.steps} say two lengths of training, so nothing was "
+                "computed. Give one of them, or none for the paper's 200 epochs."
+            )
+        if self.ablations and self.protocol == "novelty":
+            raise SettingsError(
+                "--ablations are of Tables 5 to 7, which are measured on MVTec categories, but --protocol is "
+                "novelty, so nothing was computed. Leave one of them out."
+            )
+        try:
+            for name in (self.teacher, *self.teacher_weights):
+                teacher_spec(name)
+            self.model()
+            self.training(0)
+        except ConfigError as e:
+            raise SettingsError(f"{e} Nothing was computed.") from e
+
+    def model(self, **changes: Any) -> ModelConfig:
+        """The model of Tables 1 to 4, or with `changes` one of the ablations."""
+        kind = {"score": "sum"} if self.protocol == "novelty" else {}
+        sides = {"image_height": self.image_size, "image_width": self.image_size}
+        return model_config("paper", **{"teacher": self.teacher, **sides, **kind, **changes})
+
+    def training(self, seed: int) -> TrainingConfig:
+        """The paper's recipe, cut to the epochs or steps that were asked for."""
+        length = {name: value for name in ("epochs", "steps") if (value := getattr(self, name)) is not None}
+        return recipe("paper", seed=seed, **length)
+
+    def networks(self) -> list[tuple[ModelConfig, ...]]:
+        """What is trained, the main network first; each entry lists the models that one training serves."""
+        if not self.ablations:
+            return [(self.model(),)]
+        stages = [ALL_STAGES, *(stages for stages in MAP_STAGES if stages != ALL_STAGES)]
+        main = tuple(self.model(map_stages=chosen) for chosen in stages)
+        bottlenecks = [(self.model(bottleneck=kind),) for kind in ("oce", "pretrained")]
+        others = [(self.model(teacher=name),) for name in TEACHERS if name != self.teacher]
+        return [main, *bottlenecks, *others]
+
+
+def weights_by_teacher(given: Iterable[str], teacher: str) -> dict[str, Path]:
+    """Files by teacher, as the command takes them: FILE is for `teacher`, NAME=FILE for another.
+
+    Raises SettingsError for two files of one teacher.
+    """
+    files: dict[str, Path] = {}
+    for text in given:
+        name, equals, file = text.partition("=")
+        if not (equals and name in KNOWN_TEACHERS):
+            name, file = teacher, text
+        if name in files:
+            raise SettingsError(
+                f"--teacher-weights gives {name} both {files[name]} and {file}, so nothing was computed. "
+                f"Give one file for {teacher}, and NAME=FILE for each other teacher."
+            )
+        files[name] = Path(file)
+    return files
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """What a run has to show."""
+
+    settings: BenchmarkSettings
+    rows: tuple[BenchmarkRow, ...]
+    """all that belong to these settings, whenever they were computed"""
+    computed: int
+    """rows that are new"""
+    problems: tuple[str, ...]
+    """what could not be measured, and why"""
+
+
+def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
+    """Measure what is not in the result file yet.
+
+    Raises SettingsError or NotAnImageFolder for wrong use, CorruptObject for a result file that is none,
+    BenchmarkFailed when an image or the teacher of all is not to be had. Other problems are told in the run.
+    """
+    find = novelty_classes if settings.protocol == "novelty" else mvtec_categories
+    found = find(settings.folder, settings.categories)
+    store, key = _result_file(settings.out)
+    rows = {row.key: row for row in read_rows(store, key)}
+    try:
+        wanted = list(_networks(settings, found))
+    except BrokenImage as e:
+        raise BenchmarkFailed(f"{e} Nothing was computed.") from e
+    todo = [one for one in (_without(each, rows) for each in wanted) if one.request.models]
+    unavailable = _unavailable(settings, todo)
+    problems = list(unavailable.values())
+    todo = [one for one in todo if one.teacher not in unavailable]
+    before = len(rows)
+    with benchmark_display(len(todo)) as display:
+        display.say(f"{settings.out} has {before} rows; networks to train: {len(todo)}")
+        for teacher in unavailable:
+            display.say(f"no weights of {teacher}: its rows will be missing")
+        for each in todo:
+            try:
+                for row in _measured(each, display):
+                    add_row(store, key, row)
+                    rows[row.key] = row
+            except (CoreError, BrokenImage) as e:
+                problems.append(f"{each.title}: {e}")
+            display.end()
+    shown = tuple(rows[one] for each in wanted for one in each.keys if one in rows)
+    return BenchmarkRun(settings, shown, len(rows) - before, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Network:
+    """One training, and the rows it is for."""
+
+    settings: BenchmarkSettings
+    request: BenchmarkRequest
+    keys: tuple[RowKey, ...]
+    """of the request's models, in their order"""
+    described: tuple[str, ...]
+    """likewise: the settings of the row, as JSON"""
+
+    @property
+    def teacher(self) -> str:
+        return self.request.models[0].teacher
+
+    @property
+    def title(self) -> str:
+        model = self.request.models[0]
+        return f"{self.request.images.category} {model.teacher} {model.bottleneck} seed {self.request.training.seed}"
+
+
+def _networks(settings: BenchmarkSettings, found: Iterable[BenchmarkImages]) -> Iterator[_Network]:
+    """Every network of the settings, the most wanted first."""
+    digests = [(images, images.digest()) for images in found]
+    for models in settings.networks():
+        weights = settings.teacher_weights.get(models[0].teacher)
+        weights_digest = file_digest(weights) if weights is not None and weights.is_file() else None
+        for seed in range(settings.seeds):
+            training = settings.training(seed)
+            for images, digest in digests:
+                described = tuple(
+                    _described(model, training, images=digest, teacher_weights=weights_digest) for model in models
+                )
+                keys = tuple(
+                    (settings.protocol, images.category, variant(model), seed, _digest(text))
+                    for model, text in zip(models, described, strict=True)
+                )
+                yield _Network(settings, BenchmarkRequest(images, models, training, weights), keys, described)
+
+
+def variant(model: ModelConfig) -> str:
+    """One word for what the ablations vary, such as wide_resnet50_2-mff_oce-M123."""
+    return f"{model.teacher}-{model.bottleneck}-M{''.join(map(str, model.map_stages))}"
+
+
+def _described(model: ModelConfig, training: TrainingConfig, **digests: str | None) -> str:
+    """All that a figure depends on but the software."""
+    return json.dumps(
+        {
+            "model": model.to_dict(),
+            "training": training.to_dict(),
+            "digests": digests,
+            "preprocessing": PREPROCESSING_VERSION,
+        },
+        sort_keys=True,
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without(network: _Network, rows: Mapping[RowKey, BenchmarkRow]) -> _Network:
+    """The network with the models alone whose rows are missing."""
+    missing = [number for number, key in enumerate(network.keys) if key not in rows]
+    return replace(
+        network,
+        request=replace(network.request, models=tuple(network.request.models[i] for i in missing)),
+        keys=tuple(network.keys[i] for i in missing),
+        described=tuple(network.described[i] for i in missing),
+    )
+
+
+def _unavailable(settings: BenchmarkSettings, todo: list[_Network]) -> dict[str, str]:
+    """Teachers that are not to be had, and why: known at the start and not after hours.
+
+    Raises BenchmarkFailed for the teacher of Tables 1 to 4, without which there is nothing to compare with.
+    """
+    problems = {}
+    for name in dict.fromkeys(one.teacher for one in todo):
+        try:
+            check_teacher(name, settings.teacher_weights.get(name))
+        except TeacherUnavailable as e:
+            given = "--teacher-weights FILE" if name == settings.teacher else f"--teacher-weights {name}=FILE"
+            problems[name] = f"{e} The options: {given}, or --teacher efficientnet_lite0."
+            if name == settings.teacher:
+                raise BenchmarkFailed(f"{problems[name]} Nothing was computed.") from e
+    return problems
+
+
+def _measured(network: _Network, display: BenchmarkDisplay) -> Iterator[BenchmarkRow]:
+    display.begin(network.title)
+    measurements = benchmark_category(network.request, display.follow)
+    for key, described, measured in zip(network.keys, network.described, measurements, strict=True):
+        row = _row(network, key, described, measured)
+        auroc = "none" if row.image_auroc is None else f"{row.image_auroc:.4f}"
+        display.say(f"done {row.category} {row.variant} seed={row.seed} image_auroc={auroc}")
+        yield row
+
+
+def _row(network: _Network, key: RowKey, described: str, measured: Measurement) -> BenchmarkRow:
+    images, model = network.request.images, measured.model
+    protocol, category, word, seed, digest = key
+    normal = sum(not one.is_anomalous for one in images.test)
+    return BenchmarkRow(
+        protocol=protocol,
+        dataset=images.root.resolve().name,
+        category=category,
+        variant=word,
+        seed=seed,
+        settings_digest=digest,
+        teacher=model.teacher,
+        bottleneck=model.bottleneck,
+        map_stages=",".join(map(str, model.map_stages)),
+        image_height=model.image_height,
+        image_width=model.image_width,
+        image_auroc=measured.image_auroc,
+        pixel_auroc=measured.pixel_auroc,
+        aupro=measured.aupro,
+        paper_pro=measured.paper_pro,
+        train_images=len(images.train),
+        normal_images=normal,
+        anomalous_images=len(images.test) - normal,
+        masked_images=measured.masked_images,
+        steps=measured.steps,
+        training_seconds=measured.training_seconds,
+        images_per_second=measured.images_per_second,
+        model_bytes=measured.model_bytes,
+        settings=described,
+        software=json.dumps(software(), sort_keys=True),
+        finished_at=datetime.now(UTC),
+    )
+
+
+def _result_file(out: str) -> tuple[Store, str]:
+    """The store and key of the result file; a local folder that is not there is made."""
+    folder, _, name = out.rpartition("/")
+    if not name.endswith(".parquet") or Path(out).is_dir():
+        raise SettingsError(
+            f"--out {out} names no Parquet file, so there is nowhere to put the rows and nothing was computed. "
+            "Give a file such as results/mvtec.parquet."
+        )
+    root = folder or ("/" if out.startswith("/") else ".")
+    return open_store(root, create=True), name

@@ -1,0 +1,142 @@
+"""What is refused before anything is started: settings, stores, categories and days that cannot be meant."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from flows.preflight.night_choice import NoImages, choose_night
+from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come
+from flows.preflight.reachable import answering, refused_by
+from flows.settings import (
+    CategorySettings,
+    PlantSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+    nearest,
+)
+from flows.watching.run_failed import RunFailed
+from storage.errors import StoreNotFound
+from storage.labels.labels import list_label_categories
+from storage.models.models import list_model_categories
+from storage.pictures.images import list_categories
+from storage.stores.filesystem import open_store
+
+_ALIKE = 0.6
+"""of difflib, from which on a name is taken for a mistyped one"""
+
+
+class ClusterNotUsable(RunFailed):
+    """Nobody answers at the address of the Dask cluster that is configured."""
+
+
+def checked_settings(
+    store: str | None,
+    categories: Sequence[str] | None = None,
+    *,
+    images: str | None = None,
+    days: Sequence[date | None] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of a command, once nothing of it is wrong that can be told at once.
+
+    Raises SettingsError, or a StorageError when the store or the images' own one cannot be used.
+    """
+    settings = load_settings(answering(store), options={"images": images, **(options or {})})
+    open_store(settings.images, read_only=True).check()
+    known = known_categories(settings)
+    for name in categories or ():
+        if name not in known:
+            raise SettingsError(
+                f"There is no category {name!r} in {settings.store}: neither images nor labels nor models"
+                f"{nearest(name, known)} Nothing was started."
+            )
+    refuse_mistyped_tables(settings, known)
+    refuse_future(settings, days)
+    return settings
+
+
+def checked_night(
+    store: str | None,
+    day: date | None,
+    categories: Sequence[str] | None = None,
+    *,
+    images: str | None = None,
+    dask_address: str | None = None,
+) -> bool:
+    """Whether the night is worth a cluster. Refuse one of which nothing can come: NoImages, and the errors of
+    `checked_settings`.
+
+    Without a `day`, which is a night by the clock, silence is left to the run, for that tells everybody of it.
+    """
+    settings = load_settings(answering(store), options={"images": images, "dask_address": dask_address})
+    refuse_dead_cluster(settings)
+    refuse_future(settings, [day])
+    refuse_mistyped_tables(settings, known_categories(settings))
+    night = day or settings.yesterday(datetime.now(UTC))
+    try:
+        choice = choose_night(settings, night, categories)
+    except NoImages as e:
+        if day is not None or not (e.silent and e.other_days):
+            raise
+        return False
+    return seconds_to_come(settings, night, choice.there) > WORTH_SECONDS
+
+
+def refuse_reversed(first: date | None, last: date | None) -> None:
+    """SettingsError for a window without a day: of it, anything would be true."""
+    if first and last and first > last:
+        raise SettingsError(f"From {first} to {last} there is no day, so nothing was done. Swap the two.")
+
+
+def refuse_dead_cluster(settings: Settings) -> None:
+    """ClusterNotUsable if nobody listens at the address of the Dask cluster: its clients wait half a minute."""
+    address = settings.plant.dask_address
+    if address and (why := refused_by(address if "://" in address else f"tcp://{address}")):
+        raise ClusterNotUsable(
+            f"Nobody answers at the Dask scheduler {address} ({why}). Nothing was started. Start it, correct "
+            "--dask-address, RD_INSPECT_DASK_ADDRESS or dask_address in categories.toml, or leave it out: then the "
+            "command starts workers of its own."
+        )
+
+
+def refuse_future_import(store: str, days: Sequence[date]) -> None:
+    """As `refuse_future`, of a store that need not be there yet."""
+    with suppress(StoreNotFound):
+        refuse_future(load_settings(store), days)
+        return
+    refuse_future(Settings(store=store, plant=PlantSettings(), defaults=CategorySettings(), categories={}), days)
+
+
+def known_categories(settings: Settings) -> set[str]:
+    """All that have images, labels or models."""
+    store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
+    return {*list_categories(images), *list_label_categories(store), *list_model_categories(store)}
+
+
+def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:
+    """SettingsError for a table of a category that is not there, if one that is has nearly its name and no table.
+
+    A table that is like no category may have been written before the first image came.
+    """
+    others = sorted(known - settings.categories.keys())
+    for name in settings.categories.keys() - known:
+        if close := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):
+            raise SettingsError(
+                f"categories.toml has a table [categories.{name}], and there is no such category; did you mean "
+                f"{close[0]!r}? Its settings would have no effect, so nothing was started. Correct the name, or take "
+                "the table out until its first images are there."
+            )
+
+
+def refuse_future(settings: Settings, days: Sequence[date | None]) -> None:
+    """SettingsError for a production day after tomorrow's: nobody means it."""
+    today = settings.today(datetime.now(UTC))
+    for day in days:
+        if day is not None and day > today + timedelta(days=1):
+            raise SettingsError(
+                f"{day} is in the future: it is {today} at the plant ({settings.plant.time_zone}). Nothing was "
+                "started. Correct the date, or this machine's clock."
+            )

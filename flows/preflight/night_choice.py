@@ -1,0 +1,130 @@
+"""What there is to inspect on a day, told before anything is started; and what is missing."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+
+from flows.settings import Settings, SettingsError, nearest
+from storage.errors import StorageError
+from storage.listing.left_out import LeftOut
+from storage.models import models
+from storage.pictures.images import list_categories, list_run_dates, odd_folders
+from storage.stores.filesystem import Store, open_store
+
+_MOST_NAMES = 5
+_THREADS = 16
+"""requests at once; a listing is mostly waiting"""
+
+
+@dataclass(frozen=True)
+class NightChoice:
+    """Categories by what there is of them on one day. Names are sorted."""
+
+    there: tuple[str, ...]
+    """with images of that day"""
+    silent: tuple[str, ...]
+    """without, though a model is in force and they are made every day"""
+    idle: tuple[str, ...]
+    """without, and asked for by name"""
+    broken: dict[str, str]
+    """why, by category, its folder cannot be looked into"""
+    odd: tuple[str, ...]
+    """folders named like no category or no day: no run looks into them"""
+    strays: dict[str, str]
+    """by folder: files in it that are in no day's folder, in words"""
+    left_out: LeftOut
+
+
+class NoImages(SettingsError):
+    """There is no image at all of the day. Nothing was inspected."""
+
+    def __init__(self, message: str, silent: tuple[str, ...], *, other_days: bool) -> None:
+        super().__init__(message)
+        self.silent = silent
+        """categories whose model is in force"""
+        self.other_days = other_days
+        """whether there are images of other days: else the wrong store was named"""
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """What lies in the folders of the categories."""
+
+    days: dict[str, list[date]] = field(default_factory=dict)
+    odd: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+
+def choose_night(settings: Settings, day: date, categories: Sequence[str] | None) -> NightChoice:
+    """`categories`: names, or None for all. StorageError if the images' store cannot be used.
+
+    SettingsError for a category that is neither among the images nor has a model in force. NoImages for a day without
+    any image, but where all that could be missed are not made every day.
+    """
+    images, store = open_store(settings.images, read_only=True), open_store(settings.store, read_only=True)
+    images.check()
+    left_out = LeftOut()
+    known = list_categories(images, left_out)
+    in_force = [name for name in models.list_model_categories(store) if models.has_champion(store, name)]
+    for name in categories or ():
+        if name not in {*known, *in_force}:
+            raise SettingsError(
+                f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
+            )
+    asked = sorted({*categories} if categories else {*known, *in_force})
+    folders = _look(images, [name for name in asked if name in known])
+    left_out.add(folders.left_out)
+    there = tuple(name for name in asked if day in folders.days.get(name, ()))
+    missing = [name for name in asked if name not in there and name not in folders.broken]
+    silent = tuple(name for name in missing if name in in_force and settings.category(name).every_day)
+    expected = not asked or any(settings.category(name).every_day for name in asked)
+    if not there and not folders.broken and expected:
+        raise NoImages(_no_images(settings, day, folders.days), silent, other_days=any(folders.days.values()))
+    odd = [] if categories else odd_folders(images)
+    idle = tuple(name for name in missing if categories and name not in silent)
+    strays = {
+        folder: f"{count:,} file{'s' if count > 1 else ''} in no day's folder, such as {name}"
+        for folder, (count, name) in left_out.strays.items()
+    }
+    return NightChoice(there, silent, idle, folders.broken, (*odd, *folders.odd), strays, left_out)
+
+
+def _look(images: Store, categories: Sequence[str]) -> _Folders:
+    found = _Folders()
+
+    def look(name: str) -> tuple[list[date], list[str], LeftOut] | str:
+        left_out = LeftOut()
+        try:
+            return list_run_dates(images, name, left_out), odd_folders(images, name), left_out
+        except StorageError as e:  # of this category; the others are inspected
+            return str(e)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for name, one in zip(categories, pool.map(look, categories), strict=True):
+            if isinstance(one, str):
+                found.broken[name] = one
+                continue
+            found.days[name] = one[0]
+            found.odd.extend(one[1])
+            found.left_out.add(one[2])
+    return found
+
+
+def _no_images(settings: Settings, day: date, days: dict[str, list[date]]) -> str:
+    """Whether the day, the store or the cameras are wrong: whoever reads it knows."""
+    told = f"There is no image of {day} in {settings.images}/images/, so nothing was inspected."
+    if not any(days.values()):
+        return (
+            f"{told} No category has images there. If the line writes elsewhere, name that store: --images URI, or "
+            f"images in categories.toml. Images lie in images/<category>/{day}/."
+        )
+    latest = max(max(found) for found in days.values() if found)
+    of = [name for name, found in days.items() if latest in found]
+    more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
+    return (
+        f"{told} The latest day there is {latest}, of {', '.join(of[:_MOST_NAMES])}{more}. Correct --run-date or "
+        "--images; if both are right, look at the cameras and at what copies their images. A category that is not "
+        "made every day has every_day = false in categories.toml."
+    )

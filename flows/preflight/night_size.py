@@ -1,0 +1,51 @@
+"""About how much there is to score of a night, told from a glance at the store: whether it is worth a cluster."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import partial
+from itertools import islice
+
+from flows.settings import Settings
+from storage.errors import StorageError
+from storage.models import models
+from storage.partitions.seals import read_seal
+from storage.pictures.images import list_images
+from storage.records import Partition
+from storage.stores.filesystem import open_store
+
+SECONDS_A_PIXEL = 0.04 / 256**2
+"""of one core, to read, score and write an image of that many pixels as the networks see it; default teacher"""
+WORTH_SECONDS = 6.0
+"""of one core: with less to do, a cluster of our own costs more than it saves. Its start takes five to six, of all
+cores together (docs/decisions/0028)"""
+_THREADS = 16
+"""requests at once"""
+
+
+def seconds_to_score(images: int, height: int, width: int) -> float:
+    """Of one core."""
+    return images * height * width * SECONDS_A_PIXEL
+
+
+def seconds_to_come(settings: Settings, day: date, categories: Sequence[str]) -> float:
+    """Of one core, for the images of `day`; no more than it takes to see that it is much.
+
+    A partition that is sealed counts as nothing to do: what came late is seldom much, and the plan will tell.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return sum(pool.map(partial(_seconds, settings, day), categories))
+
+
+def _seconds(settings: Settings, day: date, category: str) -> float:
+    height, width = settings.category(category).height_width
+    enough = int(WORTH_SECONDS / seconds_to_score(1, height, width)) + 1
+    store = open_store(settings.store, read_only=True)
+    try:
+        champion = models.read_champion(store, category)
+        if champion is None or read_seal(store, Partition(category, day, champion.version)):
+            return 0.0
+        images = list_images(open_store(settings.images, read_only=True), category, day)
+        return seconds_to_score(sum(1 for _ in islice(images, enough)), height, width)
+    except StorageError:  # the run tells what it is
+        return 0.0

@@ -1,0 +1,132 @@
+"""What each command is refused for before anything is started, beyond what `flows.preflight.checks` asks of all.
+
+Where a run can do something for some of its categories, it begins, and tells what it could not do for the others.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
+from flows.preflight.evaluation_choice import choose_evaluation
+from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.settings import Settings, SettingsError, nearest
+from rd_core.errors import TeacherUnavailable, UnknownTeacher
+from rd_core.features.backbone_spec import teacher_spec
+from rd_core.features.weight_source import refuse_unavailable
+from storage.errors import StorageError
+from storage.labels.labels import list_label_categories, normal_image_keys
+from storage.models import models
+from storage.stores.filesystem import open_store
+from tasks.worker.preprocessing import why_unusable
+
+DEMO_MARKER = "made-by-rd-inspect-demo"
+"""an object that says a folder is a demo's and may be made anew"""
+
+
+def refuse_training(settings: Settings, categories: Sequence[str] | None) -> None:
+    """Categories none of which has a label to train on, and teachers whose weights are not to be had."""
+    store = open_store(settings.store, read_only=True)
+    labelled = list_label_categories(store)
+    if not (categories or labelled):
+        raise SettingsError(
+            f"No category in {settings.store} has labels, so there is nothing to train on. "
+            "Label some normals: rd-inspect import FOLDER --category C --run-date DATE"
+        )
+    chosen = list(categories or labelled)
+    for name in chosen:
+        with suppress(StorageError):  # of labels that do not read the training tells
+            if normal_image_keys(store, name):
+                break
+            continue
+        break
+    else:
+        raise SettingsError(
+            f"No image of {', '.join(chosen)} is labelled normal for training in {settings.store}, so nothing was "
+            f"started. Label some: rd-inspect import FOLDER --category {chosen[0]} --run-date DATE"
+        )
+    _refuse_teachers(settings, chosen)
+
+
+def refuse_retraining(settings: Settings, categories: Sequence[str] | None) -> None:
+    """Categories without labels, and teachers whose weights are not to be had."""
+    known = list_label_categories(open_store(settings.store, read_only=True))
+    for name in categories or ():
+        if name not in known:
+            raise SettingsError(f"Category {name!r} has no labels{nearest(name, known)} Nothing was retrained.")
+    _refuse_teachers(settings, list(categories or known))
+
+
+def refuse_evaluation(
+    settings: Settings, first: date | None, last: date | None, categories: Sequence[str] | None
+) -> None:
+    """NothingToEvaluate; a StorageError if no labels can be read."""
+    choose_evaluation(open_store(settings.store, read_only=True), first, last, categories)
+
+
+def refuse_drift(
+    settings: Settings,
+    first: date | None,
+    last: date | None,
+    categories: Sequence[str] | None,
+    options: dict[str, Any] | None,
+) -> None:
+    """Days in the wrong order, categories without a sealed day, drift settings out of range."""
+    store = open_store(settings.store, read_only=True)
+    drift_settings({**settings.drift, **(options or {})}, models=1)
+    if window := drift_window(store, first, last):
+        sealed_models(store, *window, categories)
+
+
+def refuse_backfill(
+    settings: Settings, first: date | None, last: date | None, categories: Sequence[str] | None, model: str | None
+) -> None:
+    """Days in the wrong order, categories without images, model versions that are not there or score nothing."""
+    chosen = chosen_categories(settings, categories)
+    chosen_days(settings, chosen, first, last)
+    if model:
+        store = open_store(settings.store, read_only=True)
+        refuse_unknown_version(store, chosen, model)
+        for name in chosen:
+            if why := why_unusable(name, model, models.read_card(store, name, model)):
+                raise SettingsError(f"{why} Nothing was started.")
+
+
+def refuse_benchmark(folder: Path, teacher: str) -> None:
+    """A folder that is none, a teacher that there is not; the rest is told once the networks are imported."""
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{folder} is not a folder, so nothing was computed. Name one that holds <category>/train/good/*, "
+            "<category>/test/good/* and <category>/test/<kind>/*, or train/<class>/* and test/<class>/*."
+        )
+    try:
+        teacher_spec(teacher)
+    except UnknownTeacher as e:
+        raise SettingsError(f"{e} Nothing was computed.") from e
+
+
+def refuse_demo(store: str) -> None:
+    """A place that the demo may not make anew."""
+    if "://" in store:
+        raise SettingsError(f"--store {store}: the demo makes its store anew, so it takes a local folder only.")
+    folder = Path(store)
+    if folder.is_file():
+        raise SettingsError(f"{folder} is a file; nothing was touched. Name another folder with --store.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / DEMO_MARKER).exists():
+        raise SettingsError(
+            f"{folder} is there and no demo made it; nothing was touched. Name another folder with --store."
+        )
+
+
+def _refuse_teachers(settings: Settings, categories: Sequence[str]) -> None:
+    """On a cluster that is running the weights are its workers' business."""
+    if settings.plant.dask_address:
+        return
+    wanted = {(one.teacher, one.teacher_weights) for one in map(settings.category, categories)}
+    for name, file in sorted(wanted, key=str):
+        try:
+            refuse_unavailable(name, teacher_spec(name).source, file)
+        except TeacherUnavailable as e:
+            raise SettingsError(f"{str(e)[0].upper()}{str(e)[1:]} Nothing was started.") from e

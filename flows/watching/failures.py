@@ -1,0 +1,54 @@
+"""Which errors are wrong use and which a failed run; everything else is a bug and keeps its traceback."""
+
+from pydantic import ValidationError
+
+from flows.machinery.prefect_server import ServerNotStarted, ServerNotUsable
+from flows.settings import SettingsError
+from flows.watching.run_failed import RUN_FAILED, WRONG_USE, RunFailed
+from storage.errors import (
+    AccessDenied,
+    InvalidAddress,
+    InvalidKey,
+    NoConditionalWrites,
+    QueryError,
+    StorageError,
+    StoreNotFound,
+)
+
+_WRONG_USE = (
+    SettingsError,
+    InvalidAddress,
+    StoreNotFound,
+    AccessDenied,
+    InvalidKey,
+    NoConditionalWrites,
+    QueryError,
+    ValidationError,
+)
+
+
+OF_TASKS = {
+    "tasks.worker.preprocessing.OtherPreprocessing": RUN_FAILED,
+    "tasks.training.fit_model.NoNormals": WRONG_USE,
+    "tasks.importing.image_folder.NotAnImageFolder": WRONG_USE,
+    "tasks.importing.import_folder.ImportRefused": WRONG_USE,
+    "rd_core.errors.EngineUnavailable": RUN_FAILED,
+    "rd_core.errors.CheckpointError": RUN_FAILED,
+}
+"""exit codes of the errors of tasks, and of those of the core that a command meets"""
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """1 or 2 for errors whose message an operator can act on, None for a bug."""
+    if isinstance(error, _WRONG_USE):
+        return WRONG_USE
+    if isinstance(error, (StorageError, ServerNotStarted, ServerNotUsable, RunFailed)):
+        return RUN_FAILED
+    return _of_tasks(error)
+
+
+def _of_tasks(error: Exception) -> int | None:
+    """By name: these modules bring Prefect and the networks, seconds that most errors need not pay. Imported while an
+    error is handled, they also keep it, and all that its frames hold, until Python ends, where DuckDB complains."""
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return next((code for name, code in OF_TASKS.items() if name in names), None)

@@ -1,0 +1,131 @@
+"""What became of a retraining: by category, as the run's state, its event and its table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from prefect.events import emit_event
+
+from flows.watching.run_failed import PartlyDone
+from tasks.retraining.gather_normals import GatheredNormals
+from tasks.retraining.judge_candidate import JudgedCandidate
+from tasks.retraining.promote_candidate import Promotion
+from tasks.retraining.write_retraining_report import RetrainingFindings
+from tasks.training.fit_model import FittedModel
+
+EVENT = "model.promoted"
+NO_CHAMPION = "no champion"
+
+
+@dataclass(frozen=True)
+class CategoryRetraining:
+    """What became of one category."""
+
+    category: str
+    outcome: str
+    """promoted, champion stays, overtaken, left as it is, or no champion"""
+    words: str
+    """why"""
+    champion: str | None
+    """version in force when the run began"""
+    gathered: GatheredNormals | None = None
+    fitted: FittedModel | None = None
+    judged: JudgedCandidate | None = None
+    promotion: Promotion | None = None
+    report: str | None = None
+    """key of the HTML"""
+
+
+@dataclass(frozen=True)
+class RetrainingRun:
+    """What one run did."""
+
+    run_id: str
+    run_date: date
+    categories: tuple[CategoryRetraining, ...]
+    failed: tuple[tuple[str, str], ...]
+    """(category, why)"""
+
+    @property
+    def report(self) -> str | None:
+        """Key of the HTML report, where there is just one."""
+        keys = [one.report for one in self.categories if one.report]
+        return keys[0] if len(keys) == 1 else None
+
+
+class RetrainingFailed(PartlyDone):
+    """Some category could not be retrained. `run` says what was done all the same."""
+
+    def __init__(self, run: RetrainingRun) -> None:
+        super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
+
+
+def ended(found: RetrainingFindings, report: str | None) -> CategoryRetraining:
+    """A category that was looked at."""
+    return CategoryRetraining(
+        found.gathered.category,
+        found.outcome,
+        found.words,
+        found.gathered.champion,
+        found.gathered,
+        found.fitted,
+        found.judged,
+        found.promotion,
+        report,
+    )
+
+
+def unstarted(category: str) -> CategoryRetraining:
+    """One without a model in force."""
+    why = f"{category} has no champion to compare with. Train its first model: rd-inspect train --category {category}"
+    return CategoryRetraining(category, NO_CHAMPION, why, None)
+
+
+def state_of(categories: Iterable[CategoryRetraining]) -> str:
+    """Name of the run's final state."""
+    if any(one.promotion is not None and one.promotion.promoted for one in categories):
+        return "Promoted"
+    return "Completed" if any(one.judged for one in categories) else "NothingToDo"
+
+
+def message_of(run: RetrainingRun) -> str:
+    """Of that state."""
+    if not run.categories:
+        return "No category has labels, so there is nothing to retrain on."
+    return "; ".join(f"{one.category}: {one.outcome}" for one in run.categories)
+
+
+def emit_promoted(one: CategoryRetraining) -> None:
+    """`model.promoted`, if it was."""
+    if one.promotion is None or not one.promotion.promoted:
+        return
+    emit_event(
+        event=EVENT,
+        resource={
+            "prefect.resource.id": f"rd-inspect.category.{one.category}",
+            "prefect.resource.name": one.category,
+            "rd-inspect.category": one.category,
+        },
+        payload={
+            "category": one.category,
+            "version": one.promotion.version,
+            "previous": one.promotion.previous,
+            "words": one.words,
+            "report": one.report,
+        },
+    )
+
+
+def artifact_row(one: CategoryRetraining) -> dict[str, Any]:
+    """Of the table that a run leaves on the server."""
+    return {
+        "category": one.category,
+        "outcome": one.outcome,
+        "champion": one.champion,
+        "candidate": one.fitted.version if one.fitted else None,
+        "new normals": one.gathered.new if one.gathered else None,
+        "quarantined": one.gathered.counts.get("quarantined", 0) if one.gathered else None,
+        "why": one.words,
+        "report": one.report,
+    }

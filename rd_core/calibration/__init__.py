@@ -1,0 +1,1 @@
+"""From held-out normals to thresholds."""

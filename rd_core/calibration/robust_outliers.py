@@ -1,0 +1,53 @@
+"""How far values stand out among those of about the same days, told so that the outliers themselves hardly count."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rd_core.calibration.spread import is_none, scaled
+
+FEWEST = 8
+"""values a median and its spread are taken from, where there are so many"""
+_TO_SIGMA = 0.6745
+"""median absolute deviation over standard deviation, of normal values"""
+_MEAN_TO_SIGMA = 0.7979
+"""mean absolute deviation over standard deviation, of normal values"""
+
+
+def robust_z(values: ArrayLike, days: ArrayLike, *, fewest: int = FEWEST) -> NDArray[np.float64]:
+    """Finite values (n,) of days (n,), whole numbers -> 0.6745 (value - median) / MAD among its day's, float64 (n,).
+
+    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), who call what lies beyond 3.5 an outlier. A day
+    of fewer than `fewest` values is measured with the nearest days, whole ones, until there are so many: a lasting
+    change must not make outliers of the days after it. Where more than half of the values are equal, the mean
+    absolute deviation stands for the MAD; where all are, z is 0. Raises ValueError for values that are not finite.
+    """
+    x, when = np.asarray(values, np.float64).ravel(), np.asarray(days, np.int64).ravel()
+    if x.shape != when.shape:
+        raise ValueError(f"{len(x)} values but {len(when)} days: they cannot be matched. Give a day for each value.")
+    if not np.isfinite(x).all():
+        raise ValueError(
+            f"{np.count_nonzero(~np.isfinite(x))} of {len(x)} values are not finite, so no median is certain. "
+            "Leave out images that could not be scored."
+        )
+    (x,), _ = scaled(x)
+    z = np.zeros_like(x)
+    for day in np.unique(when):
+        own = when == day
+        z[own] = _standing_out(x[own], x[_near(when, int(day), fewest)])
+    return z
+
+
+def _near(when: NDArray[np.int64], day: int, fewest: int) -> NDArray[np.bool_]:
+    """Which values belong to `day` or, where those are too few, to the days around it."""
+    away = np.abs(when - day)
+    reach = np.sort(away)[min(fewest, len(away)) - 1]
+    return np.asarray(away <= reach)
+
+
+def _standing_out(own: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+    middle = np.median(among)
+    away = np.abs(among - middle)
+    for found in (np.median(away) / _TO_SIGMA, away.mean() / _MEAN_TO_SIGMA):
+        if not is_none(float(found), among):
+            return np.asarray((own - middle) / found)
+    return np.zeros_like(own)

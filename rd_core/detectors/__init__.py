@@ -1,0 +1,1 @@
+"""The methods, and the contract that all of them keep."""

@@ -1,0 +1,1 @@
+"""Reverse Distillation (Deng and Li, CVPR 2022)."""

@@ -1,0 +1,288 @@
+"""Gradient descent: the steps of a training, its schedule, its looks at held-out normals, and when it stops."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rd_core.detectors.reverse_distillation.loss import LOSSES
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import TrainingConfig
+from rd_core.errors import TrainingDiverged
+from rd_core.features.cache import FeatureSource
+from rd_core.files.training_state import TrainingState, optimiser_tensors, restore_optimiser
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where a training is."""
+
+    phase: Literal["features", "steps"]
+    """the teacher's pass over the images, or the steps of gradient descent"""
+    done: int
+    """images, or steps"""
+    total: int
+    """likewise"""
+    loss: float | None
+    """of the last step; None in the first phase"""
+    validation_loss: float | None
+    """of the last look at the early-stop normals; None before it"""
+    seconds: float
+    """since the phase began"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the early-stop normals."""
+
+    step: int
+    train_loss: float
+    """mean since the look before"""
+    validation_loss: float
+    seconds: float
+    """since the first step"""
+
+
+class Sources(NamedTuple):
+    """Features of the four sets of images; the marred ones are empty without pseudo-anomalies."""
+
+    train: FeatureSource
+    early_stop: FeatureSource
+    marred_train: FeatureSource
+    marred_early_stop: FeatureSource
+
+
+class Descent:
+    """The steps of one training, from the first, or a state's, to the weights that are kept."""
+
+    def __init__(
+        self,
+        model: ReverseDistillation,
+        config: TrainingConfig,
+        sources: Sources,
+        report: Callable[[TrainingProgress], None],
+        keep: Callable[["Descent"], None] = lambda _: None,
+    ) -> None:
+        """keep: called after every look, when `state` may be asked for."""
+        self.model = model
+        self.config = config
+        self.sources = sources
+        self.report = report
+        self.keep = keep
+        self._copies = np.random.default_rng(config.seed)
+        self.total = config.total_steps(len(sources.train))
+        self.history: list[Look] = []
+        self.step = 0
+        self.best_step = 0
+        self.stopped: Literal["steps", "patience", "seconds"] = "steps"
+        self._best_loss = math.inf
+        self._trained = (model.bottleneck, model.student, *model.discriminators)
+        self._best_weights: list[dict[str, Tensor]] = []
+        self._began = time.monotonic()
+
+    @cached_property
+    def _optimiser(self) -> torch.optim.Optimizer:
+        return optimiser_for(self.model, self.config)
+
+    def go(self) -> None:
+        """Train until the steps, the patience or the time is used up, then take the weights to keep."""
+        order = batches(len(self.sources.train), self.config.batch_size, self.config.seed)
+        for _ in range(self.step):  # of a training that this one goes on with
+            next(order)
+        recent: list[float] = []
+        self.model.train()
+        while self._goes_on():
+            rate = learning_rate_at(self._progress(), self.config)
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate * group["share"]
+            recent.append(self.descend(next(order)))
+            self.step += 1
+            if self.step % self.config.validate_every == 0 or self.step == self.total:
+                self._look(recent)
+                recent = []
+                self.keep(self)
+            self._tell(recent[-1] if recent else self.history[-1].train_loss)
+        if recent:
+            self._look(recent)
+        if self.config.keep == "best":
+            for part, weights in zip(self._trained, self._best_weights, strict=True):
+                part.load_state_dict(weights)
+        else:
+            self.best_step = self.step
+
+    def state(self, settings: dict[str, Any]) -> TrainingState:
+        """Right after a look: all that `restore` needs; `settings` say whose it is."""
+        progress = {
+            "step": self.step,
+            "best_step": self.best_step,
+            "best_loss": self._best_loss,
+            "history": [asdict(look) for look in self.history],
+            "seconds": time.monotonic() - self._began,
+            "copies": self._copies.bit_generator.state,
+        }
+        tensors = optimiser_tensors(self._optimiser)
+        for kind, parts in (("now", [part.state_dict() for part in self._trained]), ("best", self._best_weights)):
+            for number, weights in enumerate(parts):
+                tensors |= {f"{kind}.{number}.{name}": tensor for name, tensor in weights.items()}
+        return TrainingState(settings, progress, tensors)
+
+    def restore(self, state: TrainingState) -> None:
+        """Be where another descent of the same settings and sources was; `go` then gives what it would have given."""
+        progress = state.progress
+        self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
+        self.history = [Look(**look) for look in progress["history"]]
+        self._began = time.monotonic() - progress["seconds"]
+        self._copies.bit_generator.state = progress["copies"]
+        restore_optimiser(self._optimiser, state.tensors)
+        for number, part in enumerate(self._trained):
+            part.load_state_dict(_below(f"now.{number}.", state.tensors))
+        if self.config.keep == "best":
+            self._best_weights = [_below(f"best.{number}.", state.tensors) for number in range(len(self._trained))]
+
+    def _progress(self) -> float:
+        """The share of the budget that is used: of the steps, or of the time if that is nearer its end."""
+        share = self.step / self.total
+        if self.config.seconds is not None:
+            share = max(share, (time.monotonic() - self._began) / self.config.seconds)
+        return share
+
+    def _goes_on(self) -> bool:
+        if self.step and self.config.seconds is not None and time.monotonic() - self._began > self.config.seconds:
+            self.stopped = "seconds"
+            return False
+        looks_since_best = sum(look.step > self.best_step for look in self.history)
+        if self.config.patience is not None and looks_since_best >= self.config.patience:
+            self.stopped = "patience"
+            return False
+        return self.step < self.total
+
+    def descend(self, indices: np.ndarray) -> float:
+        """One step on the training images of these indices; the loss before it. The model is in training mode."""
+        normal = self._features(self.sources.train, indices)
+        shown = self._shown(normal, indices)
+        targets = self.model.standardisation(normal)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(targets, self.model(targets if shown is normal else self.model.standardisation(shown)))
+        value = self._finite(float(loss.detach()))
+        loss.backward()
+        drawn = self._random_numbers()
+        for discriminator in self.model.discriminators:
+            apart = discriminator.loss(normal, shown, drawn)
+            self._finite(float(apart.detach()))
+            apart.backward()
+        self._optimiser.step()
+        return value
+
+    def _shown(self, normal: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
+        """What the student is shown: some of the batch, drawn at random, as they are, of the others a marred copy."""
+        clean = math.ceil(self.config.clean_share * len(indices))
+        if not len(self.sources.marred_train) or clean == len(indices):
+            return normal
+        copies = len(self.sources.marred_train) // len(self.sources.train)
+        places = np.sort(self._copies.permutation(len(indices))[clean:])
+        marred = self._features(
+            self.sources.marred_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
+        )
+        shown = tuple(f.clone() for f in normal)
+        for whole, part in zip(shown, marred, strict=True):
+            whole[torch.from_numpy(places)] = part
+        return shown
+
+    def _random_numbers(self) -> torch.Generator:
+        """Of this step alone, so that a training that is resumed draws the same."""
+        seed = int(np.random.default_rng((self.config.seed, self.step)).integers(2**63))
+        return torch.Generator(self.model.device).manual_seed(seed)
+
+    def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
+        loss = LOSSES[self.config.loss](targets, found)
+        if self.config.magnitude_loss:
+            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, found, strict=True)]
+            loss = loss + self.config.magnitude_loss * torch.stack(distances).sum()
+        return loss
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss was {loss} near step {self.step}, so there is no model. "
+                f"Train with a learning rate below {self.config.learning_rate}."
+            )
+        return loss
+
+    def _features(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
+        return tuple(f.to(self.model.device) for f in source.batch(indices.tolist()))
+
+    def _look(self, recent: list[float]) -> None:
+        value = self._finite(self._validation_loss())
+        seconds = time.monotonic() - self._began
+        self.history.append(Look(self.step, float(np.mean(recent)), value, seconds))
+        if value < self._best_loss:
+            self._best_loss, self.best_step = value, self.step
+            if self.config.keep == "best":
+                self._best_weights = copy.deepcopy([part.state_dict() for part in self._trained])
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        self.model.eval()
+        total = 0.0
+        for start in range(0, len(self.sources.early_stop), self.config.batch_size):
+            indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
+            targets = self.model.standardisation(self._features(self.sources.early_stop, indices))
+            total += float(self._loss(targets, self.model(targets))) * len(indices)
+        self.model.train()
+        return total / len(self.sources.early_stop)
+
+    def _tell(self, loss: float) -> None:
+        validation = self.history[-1].validation_loss if self.history else None
+        seconds = time.monotonic() - self._began
+        self.report(TrainingProgress("steps", self.step, self.total, loss, validation, seconds))
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def learning_rate_at(progress: float, config: TrainingConfig) -> float:
+    """The rate at a share of the training in [0, 1]."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    if progress < config.warm_up:
+        share = progress / config.warm_up
+        return config.learning_rate * (0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2)
+    share = min(1.0, (progress - config.warm_up) / (1 - config.warm_up))
+    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+
+def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
+    """Endless batches of indices: every image once an epoch, in an order drawn from `seed`.
+
+    An epoch's rest below two images is left out: batch norm needs two.
+    """
+    order = np.random.default_rng(seed)
+    size = min(size, count)
+    while True:
+        shuffled = order.permutation(count)
+        for start in range(0, count, size):
+            indices = shuffled[start : start + size]
+            if len(indices) >= 2:
+                yield np.sort(indices)  # reads of the cache go forward
+
+
+def optimiser_for(model: ReverseDistillation, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Of all that is trained. A group's `share` is that of the schedule's rate it has."""
+    networks = [part.parameters() for part in (model.bottleneck, model.student)]
+    groups = [{"params": [p for own in networks for p in own if p.requires_grad], "share": 1.0}]
+    for discriminator in model.discriminators:
+        groups.append({"params": list(discriminator.parameters()), "share": config.discriminator_rate})
+    if config.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )

@@ -1,0 +1,1 @@
+"""What computes a detector: torch, a CUDA graph, OpenVINO."""

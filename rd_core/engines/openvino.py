@@ -1,0 +1,102 @@
+"""The detector computed by OpenVINO: on CPUs, in float32, from a graph that is made in memory."""
+
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, in_micro_batches
+from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.errors import EngineUnavailable
+from rd_core.maps.assembly import AnomalyMaps
+
+# OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python allows None, which makes an import fail; typeshed does not
+import openvino  # noqa: E402  # must follow the line above, or its telemetry is loaded and reports the import
+
+TOLERANCE = 1e-4
+"""largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""
+
+
+class GraphDetector:
+    """A detector from a graph of `graph_of`, as it is or changed. May be used by several threads."""
+
+    def __init__(self, graph: Any, config: ModelConfig, threads: int) -> None:
+        """`graph`: an openvino.Model. `threads`: cores that one call may use."""
+        self._config = config
+        self._lock = threading.Lock()
+        self._request = _compiled(graph, threads).create_infer_request()
+
+    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        """As `ReverseDistillation.score`."""
+        return in_micro_batches(images, self._config, self._detect)
+
+    def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        with self._lock:  # a request holds the tensors of one inference
+            found = self._request.infer({0: images})
+            return AnomalyMaps(*(np.array(found[index]) for index in range(3)))
+
+
+class OpenVinoDetector(GraphDetector):
+    """A model whose networks, normalisation, map and score are one OpenVINO graph."""
+
+    def __init__(self, model: ReverseDistillation, threads: int) -> None:
+        """`model`: ready for inference, on the CPU. `threads`: cores that one call may use.
+
+        Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
+        Raises EngineUnavailable if the two do not agree, or the model is one of bfloat16.
+        """
+        if model.config.precision != "float32":
+            raise EngineUnavailable(
+                f"The model computes in {model.config.precision}, OpenVINO in float32: the threshold would not hold, "
+                "so nothing was scored. Set engine = 'torch', or train a model with precision = 'float32'."
+            )
+        super().__init__(graph_of(model), model.config, threads)
+        _refuse_difference(model, self._detect)
+
+
+class _Graph(nn.Module):
+    def __init__(self, model: ReverseDistillation) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.model.detect(images)
+
+
+def graph_of(model: ReverseDistillation) -> Any:
+    """`model` as an openvino.Model: a micro-batch uint8 (B, H, W, 3) -> maps, scores and feature distances."""
+    shape = model.config.micro_batch_shape
+    with torch.no_grad():
+        program = torch.export.export(_Graph(model), (torch.zeros(shape, dtype=torch.uint8),))
+        graph = openvino.convert_model(program)
+    graph.reshape(shape)  # kernels are chosen by shape, and the faster ones for a shape that is known
+    return graph
+
+
+def _compiled(graph: Any, threads: int) -> Any:
+    """`graph` as an openvino.CompiledModel of the CPU."""
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
+        "EXECUTION_MODE_HINT": "ACCURACY",
+        "ENABLE_CPU_PINNING": False,  # else all worker processes of a machine sit on its first cores
+    }
+    return openvino.Core().compile_model(graph, "CPU", options)
+
+
+def _refuse_difference(model: ReverseDistillation, detect: Any) -> None:
+    """EngineUnavailable unless `detect` finds in noise what `model` does."""
+    noise = np.random.default_rng(0).integers(0, 256, model.config.micro_batch_shape, dtype=np.uint8)
+    for name, mine, torchs in zip(AnomalyMaps._fields, detect(noise), model.score(noise), strict=True):
+        difference = float(np.abs(mine - torchs).max() / np.abs(torchs).max())
+        if not difference <= TOLERANCE:
+            raise EngineUnavailable(
+                f"OpenVINO's {name} differ from torch's by {difference:.1e} of the largest, more than "
+                f"{TOLERANCE:.0e}: the threshold would not hold, so nothing was scored. Set engine = 'torch'."
+            )

@@ -1,0 +1,1 @@
+"""The frozen backbone, its weights, and what it gives of images."""

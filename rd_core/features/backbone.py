@@ -1,0 +1,114 @@
+"""The teacher: a frozen encoder whose first three stages are what the student learns to give back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from rd_core.features.backbone_spec import TeacherSpec, teacher_spec
+from rd_core.features.backbone_weights import load_weights
+from rd_core.features.efficientnet_lite import EfficientNetLite
+from rd_core.kernels.folding import fold_batch_norms
+from rd_core.kernels.fused_convolution import Chain
+
+STRIDES = (4, 8, 16)
+"""of the three feature maps, in pixels of the image"""
+
+
+class Frozen(nn.Module):
+    """Pretrained layers: no gradients, in eval mode whatever is asked, batch norms folded away."""
+
+    def __init__(self, stages: tuple[nn.Module, ...]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        fold_batch_norms(self)
+        self.requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # nn.Module.train's signature; frozen layers ignore the mode
+        """Stays in eval mode: frozen layers have no other."""
+        return super().train(False)
+
+
+class Teacher(Frozen):
+    """The first three stages of a pretrained encoder.
+
+    Nothing behind the third stage is here, so nothing is computed only to be thrown away.
+    """
+
+    def __init__(self, spec: TeacherSpec, stages: tuple[nn.Module, nn.Module, nn.Module]) -> None:
+        super().__init__(stages)
+        self.spec = spec
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """Of the three feature maps."""
+        return self.spec.channels
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """float32 (B, 3, H, W), normalised -> maps (B, C_k, H/s, W/s) at s = 4, 8, 16. No gradients."""
+        features = []
+        x = images
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return tuple(features)
+
+
+class FourthStage(Frozen):
+    """The encoder's stage behind the teacher: the baseline bottleneck of the paper's Table 5."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_3, H/16, W/16) -> (B, embedding channels, H/32, W/32)."""
+        (stage,) = self.stages
+        return cast(Tensor, stage(features))
+
+
+class Pretrained(NamedTuple):
+    """What a pretrained classifier gives."""
+
+    teacher: Teacher
+    fourth: FourthStage
+
+
+def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = True) -> Pretrained:
+    """The teacher of that name, and its fourth stage.
+
+    weights: a local .pth or .safetensors file of the whole classifier; else they come from the package, the
+    caches or a download. pretrained=False: random weights, for a checkpoint to overwrite.
+    Raises UnknownTeacher or TeacherUnavailable.
+    """
+    spec = teacher_spec(name)
+    build = _efficientnet if name.startswith("efficientnet") else _resnet_stages
+    stages = build(spec, load_weights(spec.name, spec.source, weights) if pretrained else None)
+    return Pretrained(Teacher(spec, stages[:3]), FourthStage(stages[3:]))
+
+
+Stages = tuple[nn.Module, nn.Module, nn.Module, nn.Module]
+Adopt = Callable[[nn.Module], None]
+
+
+def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
+    net = EfficientNetLite(int(spec.name[-1]))
+    if adopt:
+        adopt(net)
+    blocks = net.blocks
+    return (
+        Chain(net.conv_stem, net.bn1, blocks[0], blocks[1]),
+        blocks[2],
+        nn.Sequential(blocks[3], blocks[4]),
+        blocks[5],
+    )
+
+
+def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
+    import torchvision  # noqa: PLC0415  # takes two seconds to import, and only ResNet teachers need it
+
+    net: Any = getattr(torchvision.models, spec.name)(weights=None)
+    if adopt:
+        adopt(net)
+    stem = (net.conv1, net.bn1, net.relu, net.maxpool)
+    return Chain(*stem, net.layer1), net.layer2, net.layer3, net.layer4

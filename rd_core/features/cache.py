@@ -1,0 +1,133 @@
+"""The teacher's features of a set of images: computed once and kept on disk, or anew at every use."""
+
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.features.backbone import STRIDES
+from rd_core.pictures.images import Images
+from rd_core.pictures.preprocessing import resize
+
+AT_ONCE = 8
+"""images in one pass of a training. Any other number rounds otherwise, and so trains another model"""
+DECODERS = 2
+"""threads that decode ahead"""
+FLOAT16_MAX = 65504.0
+
+
+class FeatureSource(Protocol):
+    """Features by image index."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """Maps float32 (B, C_k, h_k, w_k) of these images, as the teacher gave them, fit to train on."""
+
+
+class CachedFeatures:
+    """Features in float16 in a temporary file; half the bytes, and far below the features' own noise."""
+
+    def __init__(self, model: ReverseDistillation, count: int) -> None:
+        self._shapes = feature_shapes(model)
+        self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves none of its gigabytes
+            self._rows = np.memmap(nameless, dtype=np.float16, mode="w+", shape=(count, sum(self._sizes)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        del self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def put(self, start: int, features: tuple[Tensor, ...]) -> None:
+        """Keep the features of images start, start + 1, ..."""
+        flat = torch.cat([f.permute(0, 2, 3, 1).flatten(1) for f in features], dim=1)
+        rows = flat.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy()
+        self._rows[start : start + len(rows)] = rows
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """See FeatureSource."""
+        parts = torch.from_numpy(self._rows[np.asarray(indices)]).split(self._sizes, dim=1)
+        return tuple(
+            # Rows are kept channels last: dense after float(), this view has the format the networks run in.
+            part.reshape(-1, height, width, channels).float().permute(0, 3, 1, 2)
+            for part, (channels, height, width) in zip(parts, self._shapes, strict=True)
+        )
+
+
+class StreamedFeatures:
+    """Features computed when asked for: no disk, but a decode and a teacher's pass at every step."""
+
+    def __init__(self, model: ReverseDistillation, images: Images) -> None:
+        self._model = model
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """See FeatureSource."""
+        decoded = np.stack(list(prefetched(self._images, indices, self._model)))
+        features = self._model.teacher_features(torch.from_numpy(decoded))
+        return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
+
+
+def feature_shapes(model: ReverseDistillation) -> list[tuple[int, int, int]]:
+    """(C_k, h_k, w_k) of the teacher's maps."""
+    config = model.config
+    return [
+        (channels, config.image_height // stride, config.image_width // stride)
+        for channels, stride in zip(model.teacher.channels, STRIDES, strict=True)
+    ]
+
+
+def feature_bytes(model: ReverseDistillation, count: int) -> int:
+    """Disk that CachedFeatures takes for that many images."""
+    return 2 * count * sum(int(np.prod(shape)) for shape in feature_shapes(model))
+
+
+def stream_features(model: ReverseDistillation, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+    """One pass of the teacher over the images: which they are, and their features, some at a time."""
+    waiting: list[NDArray[np.uint8]] = []
+    done = 0
+    for image in prefetched(images, range(len(images)), model):
+        waiting.append(image)
+        if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
+            yield range(done, done + len(waiting)), model.teacher_features(torch.from_numpy(np.stack(waiting)))
+            done += len(waiting)
+            waiting = []
+
+
+def prefetched(images: Images, indices: Sequence[int], model: ReverseDistillation) -> Iterator[NDArray[np.uint8]]:
+    """The images of these indices, in order, at the model's size; at most two passes' decoded ahead."""
+    height, width = model.config.image_height, model.config.image_width
+
+    def fetch(index: int) -> NDArray[np.uint8]:
+        return resize(np.asarray(images[index]), height, width)
+
+    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
+        ahead: deque[Future[NDArray[np.uint8]]] = deque()
+        try:
+            for index in indices:
+                ahead.append(pool.submit(fetch, index))
+                if len(ahead) >= 2 * AT_ONCE:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

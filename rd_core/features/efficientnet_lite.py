@@ -1,0 +1,144 @@
+"""EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze-and-excitation and with ReLU6), as TensorFlow trained it.
+
+Names and order of the parameters are timm's, so that its files fit. timm's own network takes three seconds to import,
+in every process that scores, and copies its largest tensors to pad them.
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from rd_core.kernels.fused_convolution import convolve
+
+_STRIDES = (1, 2, 2, 2, 1, 2, 1)
+_KERNELS = (3, 3, 5, 3, 5, 5, 3)
+_CHANNELS = (16, 24, 40, 80, 112, 192, 320)
+_BLOCKS = (1, 2, 2, 3, 3, 4, 1)
+_EXPANSION = 6
+_STEM, _HEAD = 32, 1280
+"""channels; neither grows with the width"""
+_CLASSES = 1000
+_TENSORFLOWS_EPSILON = 1e-3
+_SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
+"""of width and depth"""
+
+
+class EfficientNetLite(nn.Module):
+    """The whole classifier: its `blocks` are seven groups, whose outputs lie at strides 2, 4, 8, 16, 16, 32, 32."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        width, depth = _SCALES[number]
+        self.conv_stem = SamePaddedConv(3, _STEM, 3, stride=2)
+        self.bn1 = _NormReLU6(_STEM, dense=False)
+        self.blocks = nn.Sequential()
+        inputs = _STEM
+        for group, (stride, kernel, channels, blocks) in enumerate(
+            zip(_STRIDES, _KERNELS, _CHANNELS, _BLOCKS, strict=True)
+        ):
+            outputs = _in_eights(channels * width)
+            count = blocks if group in (0, len(_BLOCKS) - 1) else math.ceil(blocks * depth)
+            self.blocks.append(_group(count, inputs, outputs, kernel, stride, 1 if group == 0 else _EXPANSION))
+            inputs = outputs
+        self.conv_head = nn.Conv2d(inputs, _HEAD, 1, bias=False)
+        self.bn2 = _NormReLU6(_HEAD)
+        self.classifier = nn.Linear(_HEAD, _CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """float32 (B, 3, H, W), normalised -> float32 (B, 1000), one logit a class of ImageNet."""
+        features: Tensor = self.bn2(self.conv_head(self.blocks(self.bn1(self.conv_stem(images)))))
+        logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
+        return logits
+
+
+class SamePaddedConv(nn.Conv2d):
+    """A convolution without bias that is padded as TensorFlow pads: where the zeros are of an odd number, one more
+    goes below and to the right.
+
+    torch pads all sides alike. So that much is padded on each side that the wanted outputs are all but the first
+    row and column; what is returned is a view without these, and the input is not copied.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride=stride, groups=groups, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
+        padding, (rows, columns) = self.placed(x)
+        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return y[:, :, rows:, columns:]
+
+    def placed(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+        """See `rd_core.kernels.fused_convolution.Placed`."""
+        (down, rows), (across, columns) = (self._padding_of(size) for size in x.shape[2:])
+        return (down, across), (rows, columns)
+
+    def _padding_of(self, size: int) -> tuple[int, int]:
+        """(zeros on each side, outputs to leave out at the start)"""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        zeros = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+        return (zeros // 2 + stride, 1) if zeros % 2 else (zeros // 2, 0)
+
+
+class _NormReLU6(nn.BatchNorm2d):
+    """With an activation of its own, which stays when the norm is folded away. `dense` says that its input is a
+    whole tensor: of a view it makes one by writing elsewhere."""
+
+    def __init__(self, channels: int, *, dense: bool = True) -> None:
+        super().__init__(channels, eps=_TENSORFLOWS_EPSILON)
+        self.act = nn.ReLU6(inplace=dense)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.act(super().forward(x))
+        return activated
+
+
+class _SeparableConv(nn.Module):
+    """Depthwise, then pointwise: the first block, which does not expand."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv_dw = SamePaddedConv(inputs, inputs, kernel, stride=stride, groups=inputs)
+        self.bn1 = _NormReLU6(inputs, dense=stride == 1)
+        self.conv_pw = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs, eps=_TENSORFLOWS_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolve(self.conv_pw, convolve(self.conv_dw, x, self.bn1), self.bn2)
+
+
+class _InvertedResidual(nn.Module):
+    """Expand, depthwise, project; with a shortcut where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.conv_pw = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = _NormReLU6(inner)
+        self.conv_dw = SamePaddedConv(inner, inner, kernel, stride=stride, groups=inner)
+        self.bn2 = _NormReLU6(inner, dense=stride == 1)
+        self.conv_pwl = nn.Conv2d(inner, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs, eps=_TENSORFLOWS_EPSILON)
+        self.has_shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = convolve(self.conv_dw, convolve(self.conv_pw, x, self.bn1), self.bn2)
+        return convolve(self.conv_pwl, y, self.bn3, plus=x if self.has_shortcut else None)
+
+
+def _group(count: int, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:
+    """`count` blocks, of which the first changes stride and width."""
+    blocks = nn.Sequential()
+    for _ in range(count):
+        if expansion == 1:
+            blocks.append(_SeparableConv(inputs, outputs, kernel, stride))
+        else:
+            blocks.append(_InvertedResidual(inputs, outputs, kernel, stride, expansion))
+        inputs, stride = outputs, 1
+    return blocks
+
+
+def _in_eights(channels: float) -> int:
+    """The nearest multiple of eight that loses at most a tenth."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8

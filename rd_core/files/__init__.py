@@ -1,0 +1,1 @@
+"""Tensors and unfinished trainings as bytes."""

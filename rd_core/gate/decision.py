@@ -1,0 +1,261 @@
+"""The gate: whether a candidate may take the champion's place, by both models' scores of the same frozen images.
+
+Promotion needs two things. Not worse: every difference that matters stays above its margin with confidence, not just
+as measured (tests of non-inferiority; as all of them must pass, the whole is no weaker than its weakest part). And
+better in something beyond chance, for a change of model costs trust and begins a new baseline.
+
+Images of one part resemble each other, so whole parts are resampled, and parts are what is counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from rd_core.gate.evidence import Check, Cost, FrozenScores, GateDecision, GateSettings
+from rd_core.metrics.image_metrics import check_scores
+from rd_core.metrics.intervals import Interval, clopper_pearson
+from rd_core.metrics.paired_bootstrap import Difference, mean_difference, metric_difference
+from rd_core.metrics.ranking import auroc
+
+__all__ = ["Check", "Cost", "FrozenScores", "GateDecision", "GateSettings", "judge"]
+
+AUROC, AUPRO, RECALL, FALSE_ALARMS = "AUROC", "AUPRO", "recall", "false alarms"
+KINDS, SECONDS, WEIGHTS, GOLDEN = "defect kinds", "seconds an image", "size of the weights", "golden images"
+_MUST_TELL = (AUROC, RECALL, FALSE_ALARMS)
+"""checks without which nothing is proven: too few images for one of them is a refusal"""
+_KIND_IMAGES = 3
+"""fewer images of a kind say nothing of it"""
+
+
+def judge(
+    frozen: FrozenScores,
+    champion_cost: Cost,
+    candidate_cost: Cost,
+    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    settings: GateSettings | None = None,
+) -> GateDecision:
+    """Compare a candidate with the champion.
+
+    golden: (champion's, candidate's) scores (g,) of the golden normals; None if there are none. The same arguments
+    give the same decision. Raises ValueError for golden scores that are not finite or differ in number.
+    """
+    settings = settings or GateSettings()
+    checks = (
+        _auroc(frozen, settings),
+        _aupro(frozen, settings),
+        _recall(frozen, settings),
+        _false_alarms(frozen, settings),
+        _kinds(frozen, settings),
+        _seconds(champion_cost, candidate_cost, settings),
+        _weights(champion_cost, candidate_cost, settings),
+        _golden(golden, frozen, settings),
+    )
+    refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _MUST_TELL)]
+    gains = [c for c in checks if c.gained]
+    return GateDecision(bool(gains) and not refused, bool(gains), checks, _decision_words(refused, gains))
+
+
+def _decision_words(refused: Sequence[Check], gains: Sequence[Check]) -> str:
+    better = ", ".join(f"{c.name} ({c.words})" for c in gains)
+    if refused:
+        why = "; ".join(f"{c.name}: {c.words}" for c in refused)
+        return f"The champion stays, for the candidate is not proven to be as good. {why}."
+    if not gains:
+        return "The champion stays: the candidate is not worse, but it gains nothing beyond chance."
+    return f"The candidate is promoted: not worse in anything, and better in {better}."
+
+
+def _auroc(frozen: FrozenScores, settings: GateSettings) -> Check:
+    few = _too_few(frozen, settings, normals=True, defects=True)
+    if few:
+        return _untold(AUROC, settings.auroc_margin, few)
+    found = metric_difference(
+        auroc,
+        frozen.champion,
+        frozen.candidate,
+        frozen.is_anomalous,
+        frozen.parts,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    return _not_worse(AUROC, found, settings.auroc_margin)
+
+
+def _aupro(frozen: FrozenScores, settings: GateSettings) -> Check:
+    before, after, parts = frozen.champion_aupro, frozen.candidate_aupro, frozen.region_parts
+    if before is None or after is None or parts is None or not len(before):
+        return _untold(AUPRO, settings.aupro_margin, "no masks to compare the maps by")
+    if len(set(parts)) < settings.fewest_defects:
+        few = f"masks on {len(set(parts))} parts are too few to tell; draw them on {settings.fewest_defects}"
+        return _untold(AUPRO, settings.aupro_margin, few)
+    return _not_worse(AUPRO, _mean_difference(before, after, parts, settings), settings.aupro_margin)
+
+
+def _recall(frozen: FrozenScores, settings: GateSettings) -> Check:
+    few = _too_few(frozen, settings, defects=True)
+    if few:
+        return _untold(RECALL, settings.recall_margin, few)
+    before, after = (flagged[frozen.is_anomalous].astype(np.float64) for flagged in _flagged(frozen))
+    found = _mean_difference(before, after, _parts_of(frozen, frozen.is_anomalous), settings)
+    return _not_worse(RECALL, found, settings.recall_margin)
+
+
+def _false_alarms(frozen: FrozenScores, settings: GateSettings) -> Check:
+    few = _too_few(frozen, settings, normals=True)
+    if few:
+        return _untold(FALSE_ALARMS, frozen.alpha, few)
+    normal = ~frozen.is_anomalous
+    before, after = (flagged[normal] for flagged in _flagged(frozen))
+    fewer, more = _parts_that_changed(before, after, _parts_of(frozen, normal))
+    # McNemar's exact test; with parts for images where several show one part.
+    chance = float(binom.cdf(more, fewer + more, 0.5))
+    gained = fewer > more and chance <= 1 - settings.confidence
+    words = (
+        f"fewer on {fewer} parts, more on {more}; so many fewer by chance: {chance:.2g}"
+        if fewer + more
+        else "the same"
+    )
+    return _alarms_kept(FALSE_ALARMS, before, after, frozen.alpha, settings, words, gained)
+
+
+def _golden(
+    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None, frozen: FrozenScores, settings: GateSettings
+) -> Check:
+    if golden is None or not len(golden[0]):
+        return _untold(GOLDEN, frozen.alpha, "there are none")
+    scores = [check_scores(one, golden[0]) for one in golden]
+    before, after = scores[0] > frozen.champion_threshold, scores[1] > frozen.candidate_threshold
+    return _alarms_kept(GOLDEN, before, after, frozen.alpha, settings, f"{len(after)} golden normals", gained=False)
+
+
+def _alarms_kept(
+    name: str,
+    before: NDArray[np.bool_],
+    after: NDArray[np.bool_],
+    alpha: float,
+    settings: GateSettings,
+    words: str,
+    gained: bool,
+) -> Check:
+    """False alarms [n] of both: whether the candidate's are more than its threshold promises, beyond chance."""
+    rate = _one_sided(after, settings)
+    passed = rate.low <= alpha
+    verdict = "as promised" if passed else f"more than the {alpha:.2%} promised: recalibrate, or look at the labels"
+    said = f"{int(after.sum())} of {len(after)} normals alarm, {verdict}; {int(before.sum())} did before; {words}"
+    was = float(before.mean())
+    return Check(name, was, rate.value, rate.value - was, rate.low, rate.high, alpha, passed, said, gained)
+
+
+def _one_sided(flagged: NDArray[np.bool_], settings: GateSettings) -> Interval:
+    """The share of flagged and its exact bounds, each with the confidence asked for."""
+    return clopper_pearson(int(flagged.sum()), len(flagged), 2 * settings.confidence - 1)
+
+
+def _parts_that_changed(before: NDArray[np.bool_], after: NDArray[np.bool_], parts: Sequence[str]) -> tuple[int, int]:
+    """Parts with fewer flagged images than before, and with more."""
+    change: dict[str, int] = defaultdict(int)
+    for part, was, became in zip(parts, before.tolist(), after.tolist(), strict=True):
+        change[part] += became - was
+    return sum(c < 0 for c in change.values()), sum(c > 0 for c in change.values())
+
+
+def _kinds(frozen: FrozenScores, settings: GateSettings) -> Check:
+    """The kind that loses most, as measured."""
+    images = defaultdict(list)
+    for i, kind in enumerate(frozen.kinds):
+        if kind is not None and frozen.is_anomalous[i]:
+            images[kind].append(i)
+    before, after = _flagged(frozen)
+    recalls = {
+        kind: (float(before[chosen].mean()), float(after[chosen].mean()))
+        for kind, chosen in sorted(images.items())
+        if len(chosen) >= _KIND_IMAGES
+    }
+    if not recalls:
+        return _untold(KINDS, settings.kind_margin, f"no kind has {_KIND_IMAGES} labelled images")
+    kind, (was, became) = min(recalls.items(), key=lambda item: item[1][1] - item[1][0])
+    # The shares are of whole images: rounding must not turn a loss at the margin into one beyond it.
+    lost = [k for k, (a, b) in recalls.items() if round(b - a + settings.kind_margin, 9) < 0]
+    told = ", ".join(f"{k} {recalls[k][0]:.0%} to {recalls[k][1]:.0%}" for k in (lost or [kind]))
+    words = f"{'found less often' if lost else f'of {len(recalls)} kinds the one that changes worst'}: {told}"
+    return Check(KINDS, was, became, became - was, None, None, settings.kind_margin, not lost, words)
+
+
+def _seconds(champion: Cost, candidate: Cost, settings: GateSettings) -> Check:
+    return _no_dearer(SECONDS, champion.seconds_an_image, candidate.seconds_an_image, settings.slowdown)
+
+
+def _weights(champion: Cost, candidate: Cost, settings: GateSettings) -> Check:
+    return _no_dearer(WEIGHTS, champion.weights_bytes, candidate.weights_bytes, settings.growth)
+
+
+def _no_dearer(name: str, before: float, after: float, most: float) -> Check:
+    ratio = f"{after / before:.2f} times the champion's" if before else f"{after:g}, the champion's is 0"
+    words = f"{ratio}, {most:g} times is the most"
+    return Check(name, before, after, after - before, None, None, most, after <= most * before, words)
+
+
+def _not_worse(name: str, found: Difference, margin: float) -> Check:
+    passed = bool(found.low > -margin)  # False for NaN
+    worst = f"at worst {found.low:+.4f}, and {-margin:+.4f} is the most that may be lost"
+    words = f"{found.before:.4f} to {found.after:.4f}, {found.value:+.4f}; {worst}"
+    return Check(
+        name,
+        _number(found.before),
+        _number(found.after),
+        _number(found.value),
+        _number(found.low),
+        _number(found.high),
+        margin,
+        passed,
+        words,
+        gained=passed and found.low > 0,
+    )
+
+
+def _untold(name: str, margin: float, words: str) -> Check:
+    return Check(name, None, None, None, None, None, margin, None, words)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _mean_difference(
+    before: NDArray[np.float64], after: NDArray[np.float64], parts: Sequence[str], settings: GateSettings
+) -> Difference:
+    return mean_difference(
+        before,
+        after,
+        parts,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+
+
+def _parts_of(frozen: FrozenScores, chosen: NDArray[np.bool_]) -> list[str]:
+    return [frozen.parts[i] for i in np.flatnonzero(chosen).tolist()]
+
+
+def _flagged(frozen: FrozenScores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(champion's, candidate's) decisions, (n,) each."""
+    return frozen.champion > frozen.champion_threshold, frozen.candidate > frozen.candidate_threshold
+
+
+def _too_few(frozen: FrozenScores, settings: GateSettings, *, normals: bool = False, defects: bool = False) -> str:
+    """What is missing, or ''."""
+    wanted = (
+        (normals, False, settings.fewest_normals, "normal"),
+        (defects, True, settings.fewest_defects, "anomalous"),
+    )
+    missing = []
+    for asked, label, fewest, word in wanted:
+        count = len(set(_parts_of(frozen, frozen.is_anomalous == label)))
+        if asked and count < fewest:
+            missing.append(f"{count} {word} parts are too few to tell; label images of {fewest} for evaluation")
+    return " and ".join(missing)

@@ -1,0 +1,27 @@
+"""Networks in half the bits: torch's autocast to bfloat16, on GPUs and on CPUs that have it."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from rd_core.detectors.reverse_distillation.settings import Precision
+
+_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""of Linux: x86 processors with products of bfloat16, and ARM's"""
+
+
+def networks_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """The context in which a model's networks compute. What they give is to be cast to float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def is_quick(device: torch.device, cpu_information: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the device multiplies bfloat16 itself. Elsewhere products go through float32, and take longer."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    lines = cpu_information.read_text().splitlines() if cpu_information.exists() else []
+    named = (line.partition(":") for line in lines)
+    return any(name.strip() in ("flags", "Features") and _FLAGS & set(flags.split()) for name, _, flags in named)

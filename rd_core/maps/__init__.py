@@ -1,0 +1,1 @@
+"""From distances to anomaly maps, and from maps to regions."""

@@ -1,0 +1,107 @@
+"""From distances per stage to one anomaly map and one score.
+
+The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Its authors'
+code stretches a stage until its outer values lie on the image's edges; here each may stay in the middle of the pixels
+that it is of, which are up to half of a stride away. Both steps are linear and act on rows and columns apart, so the
+whole is
+
+    S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
+
+where U_k, V_k interpolate and G smooths. The small matrices are made once, in float64.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+
+from rd_core.features.backbone import STRIDES
+
+
+class AnomalyMaps(NamedTuple):
+    """Maps and scores of a batch of images."""
+
+    maps: NDArray[np.float32]
+    """(B, H, W), not negative"""
+    scores: NDArray[np.float32]
+    """(B,), raw and unbounded"""
+    feature_distances: NDArray[np.float32]
+    """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
+    channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
+
+
+def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> NDArray[np.float64]:
+    """(length, length / stride, rounded up): linear interpolation at all pixels of a side.
+
+    Either between points that are stretched until the first and the last lie on the ends, or between the middles of
+    the pixels that each is of, mirrored beyond the outermost. Were the map level there, smoothing would lower peaks
+    inside the image and not those at its edge, where normals have theirs.
+    """
+    pixels = np.arange(length, dtype=np.float64)
+    if align_corners:
+        points = np.linspace(0, length - 1, -(-length // stride))
+    else:
+        starts = pixels[::stride]
+        points = (starts + np.minimum(starts + stride, length) - 1) / 2
+        pixels = np.maximum(pixels, 2 * points[0] - pixels)
+        pixels = np.minimum(pixels, 2 * points[-1] - pixels)
+    return np.stack([np.interp(pixels, points, unit) for unit in np.eye(len(points))], axis=1)
+
+
+def smoothing_matrix(size: int, sigma: float) -> NDArray[np.float64]:
+    """(size, size): SciPy's Gaussian (cut at 4 sigma, "reflect" about the outer edge) as a matrix."""
+    identity = np.eye(size)
+    return identity if sigma == 0 else gaussian_filter1d(identity, sigma, axis=0)
+
+
+class MapAssembly(nn.Module):
+    """Sums, upsamples and smooths the distances of all stages in two matrix products."""
+
+    rows: Tensor
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        sigma: float,
+        strides: tuple[int, ...] = STRIDES,
+        *,
+        align_corners: bool = False,
+    ) -> None:
+        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image.
+        align_corners: see `interpolation_matrix`."""
+        super().__init__()
+        vertical, horizontal = (
+            [
+                smoothing_matrix(side, sigma) @ interpolation_matrix(side, s, align_corners=align_corners)
+                for s in strides
+            ]
+            for side in (height, width)
+        )
+        self._starts = [sum(matrix.shape[1] for matrix in vertical[:index]) for index in range(len(strides))]
+        self.register_buffer("rows", _single(np.concatenate(vertical, axis=1)), persistent=False)
+        for index, matrix in enumerate(horizontal):
+            self.register_buffer(f"columns_{index}", _single(matrix.T), persistent=False)
+
+    def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
+        """Distances float32 (B, H/stride_k, W/stride_k), rounded up, in the order of the strides -> map (B, H, W)."""
+        wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
+        return torch.matmul(self.rows, torch.cat(wide, dim=1))
+
+    def of_stage(self, index: int, distances: Tensor) -> Tensor:
+        """What stage number `index` adds to the map: distances (B, h, w) -> (B, H, W)."""
+        wide = distances @ self.get_buffer(f"columns_{index}")
+        start = self._starts[index]
+        return torch.matmul(self.rows[:, start : start + distances.shape[1]], wide)
+
+
+def score_of(maps: Tensor, kind: str) -> Tensor:
+    """(B, H, W) -> (B,): the map's "max", or its "sum" for one-class novelty."""
+    return maps.amax(dim=(1, 2)) if kind == "max" else maps.sum(dim=(1, 2))
+
+
+def _single(matrix: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

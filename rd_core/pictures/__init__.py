@@ -1,0 +1,1 @@
+"""Images as arrays: brought to size, described, compared, and marred on purpose."""

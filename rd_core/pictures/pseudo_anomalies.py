@@ -1,0 +1,216 @@
+"""Made-up defects for training: a normal image with something in it that does not belong.
+
+They teach the student to give back the normal features whatever it is shown (as the denoising students of DeSTSeg,
+CVPR 2023, and RD++, CVPR 2023), so that it cannot copy a defect it has never seen, and the discriminators what to
+look for. They need not look real. Seven ways, the first two after known work: a patch with the texture of another
+image inside a cloud of noise (DRAEM, ICCV 2021), a piece of the image pasted elsewhere (CutPaste, CVPR 2021), a cloud
+that darkens or lightens, a straight bar in a colour of the image or a foreign one, a wide faint stain, an area whose
+grain is flattened or stands out, and a thin line that wanders.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.special import expit
+
+from rd_core.pictures.images import Images
+from rd_core.pictures.preprocessing import resize
+
+Picture = NDArray[np.float32]
+"""(H, W, 3) in [0, 1]"""
+Generator = np.random.Generator
+Defect = Callable[[Picture, Picture, Generator], Picture]
+"""(picture, donor of the same size, random numbers) -> picture with a defect"""
+
+VISIBLE = 0.04
+"""change of a channel from which a pixel counts as changed; smaller ones drown in the camera's noise"""
+FEWEST_PIXELS = 6
+ATTEMPTS = 20
+SECOND_DEFECT = 0.35
+"""share of images with two defects"""
+REFERENCE_SIDE = 160
+"""pixels of the side for which the sizes below are meant"""
+
+
+def foreign_texture(picture: Picture, donor: Picture, rng: Generator) -> Picture:
+    """A cloud-shaped patch of the donor: shifted, turned by a right angle where it fits, its contrast changed."""
+    scale = _scale(picture)
+    cover = _cloud(rng, picture, cell=rng.uniform(2, 12) * scale, above=rng.uniform(0.3, 1.2))
+    cover = (cover * _window(rng, picture, rng.uniform(6, 40, 2) * scale))[..., None]
+    height, width = picture.shape[:2]
+    texture = np.roll(donor, (rng.integers(height), rng.integers(width)), axis=(0, 1))
+    turns = int(rng.integers(4)) if height == width else 2 * int(rng.integers(2))
+    texture = (np.rot90(texture, turns) - 0.5) * rng.uniform(0.6, 1.4) + 0.5 + rng.uniform(-0.25, 0.25)
+    return picture * (1 - cover) + np.clip(texture, 0, 1) * cover
+
+
+def pasted_piece(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A block or a scar of the picture, pasted elsewhere, a little lighter or darker."""
+    scale = _scale(picture)
+    sides = (rng.uniform(2, 5), rng.uniform(8, 28)) if rng.random() < 0.5 else tuple(rng.uniform(3, 14, 2))
+    height, width = rng.permutation([max(2, int(side * scale)) for side in sides])
+    (top, left), (row, column) = (
+        (rng.integers(picture.shape[0] - height), rng.integers(picture.shape[1] - width)) for _ in range(2)
+    )
+    piece = picture[top : top + height, left : left + width]
+    if rng.random() < 0.3:
+        piece = piece[::-1, ::-1]
+    marred = picture.copy()
+    marred[row : row + height, column : column + width] = piece + rng.uniform(-0.1, 0.1)
+    return marred
+
+
+def changed_light(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A cloud that darkens or lightens what lies below it."""
+    scale = _scale(picture)
+    cloud = np.minimum(2 * _cloud(rng, picture, cell=rng.uniform(2, 8) * scale, above=rng.uniform(0.3, 1.0)), 1)
+    cover = (cloud * _window(rng, picture, rng.uniform(5, 30, 2) * scale))[..., None]
+    return picture * (1 + rng.choice([-1, 1]) * rng.uniform(0.2, 0.8) * cover)
+
+
+def bar(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A straight bar, from a speck to a long scratch, in a colour found in the picture or away from its mean."""
+    scale = _scale(picture)
+    height, width = picture.shape[:2]
+    angle, centre = rng.uniform(0, np.pi), rng.uniform(0.1, 0.9, 2) * (height, width)
+    along, across = _turned(picture, centre, angle)
+    inside = (np.abs(along) < rng.uniform(1.5, 20) * scale) & (np.abs(across) < rng.uniform(0.4, 2) * scale)
+    cover = gaussian_filter(inside.astype(np.float32), rng.uniform(0, 0.8) * scale)[..., None]
+    found = picture[rng.integers(height), rng.integers(width)]
+    foreign = np.clip(picture.mean(axis=(0, 1)) + rng.uniform(-0.4, 0.4), 0, 1)
+    return picture * (1 - cover) + (found if rng.random() < 0.6 else foreign) * cover
+
+
+def stain(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A wide oval, a little darker or lighter than the picture, half of the time in another tint."""
+    scale = _scale(picture)
+    centre = rng.uniform(0, 1, 2) * picture.shape[:2]
+    along, across = _turned(picture, centre, rng.uniform(0, np.pi))
+    radii = rng.uniform(15, 60, 2) * scale
+    outside = np.hypot(along / radii[0], across / radii[1]) - 1
+    cover = expit(-outside / rng.uniform(0.05, 0.3)).astype(np.float32)[..., None]
+    tint = rng.normal(1, 0.15, 3).astype(np.float32) if rng.random() < 0.5 else np.float32(1)
+    return picture * (1 + np.float32(rng.choice([-1, 1]) * rng.uniform(0.05, 0.35)) * tint * cover)
+
+
+def other_finish(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """An oval or a box, about upright, in which the grain is flattened or stands out, mostly in other light."""
+    scale = _scale(picture)
+    centre = rng.uniform(0, 1, 2) * picture.shape[:2]
+    along, across = _turned(picture, centre, rng.choice([0, np.pi / 2]) + rng.normal(0, 0.3))
+    radii, power = rng.uniform(6, 45, 2) * scale, rng.choice([2, 2, 8])
+    outside = ((np.abs(along) / radii[0]) ** power + (np.abs(across) / radii[1]) ** power) ** (1 / power) - 1
+    cover = expit(-outside / rng.uniform(0.01, 0.15)).astype(np.float32)[..., None]
+    level = gaussian_filter(picture, rng.uniform(1, 5) * scale, axes=(0, 1))
+    contrast = rng.uniform(0, 0.6) if rng.random() < 0.5 else rng.uniform(1.6, 4)
+    light = 1 + rng.uniform(-0.35, 0.25) * (rng.random() < 0.7)
+    finish = level * np.float32(light) + (picture - level) * np.float32(contrast)
+    return picture * (1 - cover) + finish * cover
+
+
+def wandering_line(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
+    """A thin line that turns at random, darker, or half as often lighter, than what it runs over."""
+    scale = _scale(picture)
+    height, width = picture.shape[:2]
+    steps = int(rng.uniform(8, 60) * scale) + 2
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, rng.uniform(0.02, 0.35), steps))
+    path = np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
+    middle = rng.uniform(0, 1, (2, 1)) * [[height], [width]]
+    rows, columns = np.round(middle + path - path.mean(axis=1, keepdims=True)).astype(int)
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    line = np.zeros((height, width), np.float32)
+    line[rows[inside], columns[inside]] = 1
+    line = gaussian_filter(line, rng.uniform(0.3, 0.8) * scale)
+    cover = (line / (line.max() + 1e-9))[..., None]
+    return picture * (1 - cover * np.float32(rng.choice([1, 1, -1]) * rng.uniform(0.1, 0.7)))
+
+
+DEFECTS: tuple[Defect, ...] = (
+    foreign_texture,
+    pasted_piece,
+    changed_light,
+    bar,
+    stain,
+    other_finish,
+    wandering_line,
+)
+
+
+def with_pseudo_anomaly(
+    image: NDArray[np.uint8], donor: NDArray[np.uint8], rng: Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """(image with one or two defects, mask): uint8 (H, W, 3) of the donor's size -> the same shape, bool (H, W).
+
+    The mask holds the pixels that changed visibly. At least FEWEST_PIXELS do, unless ATTEMPTS draws all failed, as
+    on an image of one colour.
+    """
+    original, other = (np.divide(one, 255, dtype=np.float32) for one in (image, donor))
+    for _ in range(ATTEMPTS):
+        marred: Picture = original
+        for _ in range(1 + (rng.random() < SECOND_DEFECT)):
+            marred = DEFECTS[rng.integers(len(DEFECTS))](marred, other, rng)
+        marred = np.clip(marred, 0, 1)
+        mask = np.abs(marred - original).max(axis=-1) > VISIBLE
+        if np.count_nonzero(mask) >= FEWEST_PIXELS:
+            break
+    return np.round(255 * marred).astype(np.uint8), mask
+
+
+class MarredImages:
+    """`copies` marred versions of each image, at one size: number i * copies + j is the j-th of image i.
+
+    Made when asked for, the same every time: each from random numbers of its own, drawn from `seed`.
+    """
+
+    def __init__(self, images: Images, copies: int, height: int, width: int, seed: int) -> None:
+        self._images = images
+        self._copies = copies
+        self._size = height, width
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._images) * self._copies
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} marred images, none with the number {index}")
+        rng = np.random.default_rng((self._seed, index))
+        image, donor = (
+            resize(np.asarray(self._images[i]), *self._size)
+            for i in (index // self._copies, int(rng.integers(len(self._images))))
+        )
+        return with_pseudo_anomaly(image, donor, rng)[0]
+
+
+def _scale(picture: Picture) -> float:
+    return min(picture.shape[:2]) / REFERENCE_SIDE
+
+
+def _turned(
+    picture: Picture, centre: NDArray[np.float64], angle: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each pixel's distance from `centre` along a line at `angle` (radians) and across it, (H, W) pixels."""
+    rows, columns = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
+    down, right = rows - centre[0], columns - centre[1]
+    return down * np.cos(angle) + right * np.sin(angle), right * np.cos(angle) - down * np.sin(angle)
+
+
+def _cloud(rng: Generator, picture: Picture, cell: float, above: float) -> NDArray[np.float32]:
+    """Smooth noise of unit variance and grain `cell` (pixels), what is `above` it: (H, W) from 0."""
+    height, width = picture.shape[:2]
+    coarse = rng.normal(size=[max(2, round(side / max(cell, 1))) for side in (height, width)]).astype(np.float32)
+    noise = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    return np.maximum(noise / (noise.std() + 1e-6) - above, 0)
+
+
+def _window(rng: Generator, picture: Picture, sides: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(H, W): 1 inside a box of these sides (pixels) around any place, 0 outside, soft for a pixel."""
+    height, width = picture.shape[:2]
+    row, column = rng.uniform(0, height), rng.uniform(0, width)
+    box = np.zeros((height, width), np.float32)
+    top, left = int(max(0, row - sides[0] / 2)), int(max(0, column - sides[1] / 2))
+    box[top : int(row + sides[0] / 2) + 1, left : int(column + sides[1] / 2) + 1] = 1
+    return gaussian_filter(box, 1)

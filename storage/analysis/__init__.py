@@ -1,0 +1,1 @@
+"""What analysts ask: SQL over the scores, merged days, tables of benchmarks."""

@@ -1,0 +1,139 @@
+"""The results of a benchmark: one Parquet file, one row a measurement, added to as measurements finish."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
+from storage.stores import parquet
+from storage.stores.store import Store
+
+SCHEMA = pa.schema(
+    [
+        ("protocol", pa.string()),
+        ("dataset", pa.string()),
+        ("category", pa.string()),
+        ("variant", pa.string()),
+        ("seed", pa.int64()),
+        ("settings_digest", pa.string()),
+        ("teacher", pa.string()),
+        ("bottleneck", pa.string()),
+        ("map_stages", pa.string()),
+        ("image_height", pa.int64()),
+        ("image_width", pa.int64()),
+        ("image_auroc", pa.float64()),
+        ("pixel_auroc", pa.float64()),
+        ("aupro", pa.float64()),
+        ("paper_pro", pa.float64()),
+        ("train_images", pa.int64()),
+        ("normal_images", pa.int64()),
+        ("anomalous_images", pa.int64()),
+        ("masked_images", pa.int64()),
+        ("steps", pa.int64()),
+        ("training_seconds", pa.float64()),
+        ("images_per_second", pa.float64()),
+        ("model_bytes", pa.int64()),
+        ("settings", pa.string()),
+        ("software", pa.string()),
+        ("finished_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+RowKey = tuple[str, str, str, int, str]
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """One trained network, evaluated on one category with one choice of maps. Metrics are shares in [0, 1]."""
+
+    protocol: str
+    """paper or novelty"""
+    dataset: str
+    """name of the folder of all categories"""
+    category: str
+    """or the normal class of novelty"""
+    variant: str
+    """teacher, bottleneck and map stages in one word"""
+    seed: int
+    settings_digest: str
+    """SHA-256 over `settings`"""
+    teacher: str
+    bottleneck: str
+    map_stages: str
+    """such as 1,2,3"""
+    image_height: int
+    """pixels, as the networks see the images"""
+    image_width: int
+    image_auroc: float | None
+    """None, as all four, where there is nothing to tell apart"""
+    pixel_auroc: float | None
+    aupro: float | None
+    """dataset-wide, up to a false-positive rate of 0.3"""
+    paper_pro: float | None
+    """per image, as the authors compute it"""
+    train_images: int
+    normal_images: int
+    """of the test"""
+    anomalous_images: int
+    """of the test"""
+    masked_images: int
+    """anomalous images of the test that have a mask: the pixel metrics are of these"""
+    steps: int
+    training_seconds: float
+    """rows that differ in map stages alone share one training, and so this figure"""
+    images_per_second: float
+    """scored; decoding left out"""
+    model_bytes: int
+    """of the weights that scoring needs"""
+    settings: str
+    """JSON: model, training, digests of the images and of a weights file, preprocessing"""
+    software: str
+    """JSON: name -> version"""
+    finished_at: datetime
+    """UTC"""
+
+    @property
+    def key(self) -> RowKey:
+        """What makes two rows the same measurement."""
+        return self.protocol, self.category, self.variant, self.seed, self.settings_digest
+
+
+def read_rows(store: Store, key: str) -> list[BenchmarkRow]:
+    """Every row, in the order they were added; none if there is no file. CorruptObject if it is another file."""
+    return _read(store, key)[0]
+
+
+def add_row(store: Store, key: str, row: BenchmarkRow) -> None:
+    """Put `row` behind those that are there, or in place of its measurement's earlier one, in one step.
+
+    Two benchmarks may write to one file: a row that another added meanwhile is kept. CorruptObject, and nothing
+    written, if the file is another.
+    """
+    while True:
+        rows, etag = _read(store, key)
+        kept = [one for one in rows if one.key != row.key]
+        data = parquet.to_bytes(pa.Table.from_pylist([asdict(one) for one in (*kept, row)], schema=SCHEMA))
+        try:
+            if etag is None:
+                store.create(key, data)
+            else:
+                store.replace(key, data, etag)
+        except (AlreadyExists, Conflict):
+            continue
+        return
+
+
+def _read(store: Store, key: str) -> tuple[list[BenchmarkRow], str | None]:
+    try:
+        data, etag = store.read_with_etag(key)
+    except KeyNotFound:
+        return [], None
+    table = parquet.from_bytes(data, store.address(key))
+    if not table.schema.equals(SCHEMA):
+        odd = sorted(set(table.schema.names) ^ set(SCHEMA.names)) or ["types"]
+        raise CorruptObject(
+            f"{store.address(key)} is a Parquet file, but not of a benchmark of this version (it differs in "
+            f"{', '.join(odd[:3])}). It stays as it is and nothing was computed. Name another file."
+        )
+    return [BenchmarkRow(**row) for row in table.to_pylist()], etag

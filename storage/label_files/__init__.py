@@ -1,1 +1,0 @@
-"""Files of labels that people bring or keep: read, checked, and held against the images there are."""

@@ -1,0 +1,364 @@
+"""Files of labels that people bring: checked against the images there are, then kept below labels/<category>/."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from storage import layout
+from storage.errors import StorageError, UnreadableImage
+from storage.labels import labels
+from storage.labels.annotators import identity
+from storage.labels.known_images import KnownImages, Names, UnusableLabels
+from storage.labels.label_studio import Annotation, read_export
+from storage.labels.labels import Label
+from storage.labels.reading import TableReading
+from storage.labels.times import refuse_impossible
+from storage.pictures.images import decode_mask
+from storage.pictures.masks import mask_png
+from storage.stores.store import Store
+
+SUFFIXES = (".json", ".csv", ".tsv", ".parquet")
+_LONGEST_STEM = 60
+_LONGEST_NAME = 200
+"""bytes of an image's name that its masks' names repeat; file systems take 255"""
+_DIGEST = len("-01234567")
+"""ends the name of what a file became"""
+KeysOf = Callable[[Mapping[str, Any]], tuple[str, str | None] | None]
+"""(image key, mask key) of a row of a table"""
+_NEXT = timedelta(microseconds=1)
+_AS_IT_STANDS = TableReading()
+_OTHER_FILES = {
+    ".xlsx": "an Excel workbook: save the table as CSV UTF-8",
+    ".xls": "an Excel workbook: save the table as CSV UTF-8",
+    ".ods": "a workbook: save the table as CSV, in UTF-8",
+    ".jsonl": "one JSON record a line: export it from Label Studio as 'JSON'",
+    ".xml": "an export of CVAT or Pascal VOC: bring a table with the columns image_key and label",
+    ".txt": "text, such as YOLO's: bring a table with the columns image_key and label, as .csv",
+    ".zip": "an archive: unpack it, and bring in the export within",
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was brought in."""
+
+    words: Mapping[str, int]
+    """how many labels of each word the file has"""
+    new: int
+    """labels that were not in the store before; the others are left as they are"""
+    masks: int
+    """masks in the file"""
+    left_out: int
+    """annotations that were cancelled or empty"""
+    people: int
+    key: str | None
+    """the label file written; None if there was nothing new"""
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    """how many answers have no place in a label, by type"""
+    columns: Sequence[str] = ()
+    """of a table that are none of ours: nothing in them was read"""
+    outvoted: int = 0
+    """labels without a time that were said before, and against which a later word stands"""
+
+
+def import_labels(
+    store: Store,
+    images: Store,
+    category: str,
+    data: bytes,
+    file_name: str,
+    *,
+    now: datetime,
+    purpose: str | None = None,
+    choices: Mapping[str, str] | None = None,
+    image_tag: str | None = None,
+    table: TableReading = _AS_IT_STANDS,
+) -> Imported:
+    """Write what a file says of a category's images, and its masks; again changes nothing.
+
+    `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels.labels` reads it.
+    A label without a time counts as made `now`, unless it repeats the person's latest word on the image, or what an
+    earlier version of the file said of it: then it is no new one. `purpose` is that of labels whose file names none;
+    without it an image keeps the purpose it has, and a new one is for training. `choices` and `image_tag` as for
+    `read_export`; `table` is how to read a table. UnusableLabels and StorageError name what is wrong; then no label
+    was written.
+    """
+    suffix = refuse_other_file(file_name)
+    known = KnownImages(images, category)
+    if suffix != ".json":
+        if image_tag is not None:
+            raise UnusableLabels(f"{file_name} is a table, which has no Image tags. Leave --image-tag out.")
+        plan = plan_table(
+            store,
+            category,
+            data,
+            file_name,
+            now=now,
+            purpose=purpose,
+            table=table,
+            keys_of=lambda cells: (known.key_of(cells["image_key"]), cells["mask_key"]),
+        )
+        return write_plan(store, category, plan)
+    if table.is_told:
+        raise UnusableLabels(
+            f"{file_name} is Label Studio's JSON, which has no columns and no delimiter, so no label was read. Leave "
+            "--delimiter, --encoding and --column out."
+        )
+    history = labels.to_labels(labels.read_label_history(store, category))
+    purposes = {label.image_key: label.purpose for label in history}
+    masks: dict[str, bytes] = {}
+    name = _name(file_name, data, (choices, image_tag))
+    export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
+    found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
+    plan = _plan(store, category, name, _as_known(found, history), history)
+    done = write_plan(store, category, replace(plan, masks=masks))
+    left_out = export.cancelled + export.empty
+    return replace(done, left_out=left_out, elsewhere=export.elsewhere, unheard=export.unheard)
+
+
+def refuse_other_file(file_name: str) -> str:
+    """The suffix of the name, in lower case. UnusableLabels if it is none of SUFFIXES."""
+    suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
+    if suffix not in SUFFIXES:
+        what = f"is {_OTHER_FILES[suffix]}" if suffix in _OTHER_FILES else "is of a kind that is not known"
+        raise UnusableLabels(f"{file_name} {what}. Nothing was read. Files end in {', '.join(SUFFIXES)}.")
+    return suffix
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """What a file says, and what of it is to be written."""
+
+    name: str
+    """of the file to write"""
+    found: Sequence[Label]
+    """all that the file says"""
+    new: Sequence[Label]
+    beside: Sequence[Label] = ()
+    """what the file of that name says already"""
+    masks: Mapping[str, bytes] = field(default_factory=dict)
+    """PNGs, by key"""
+    columns: Sequence[str] = ()
+    outvoted: int = 0
+
+
+def plan_table(
+    store: Store,
+    category: str,
+    data: bytes,
+    file_name: str,
+    *,
+    keys_of: KeysOf,
+    masks_are_there: bool = True,
+    now: datetime,
+    purpose: str | None = None,
+    table: TableReading = _AS_IT_STANDS,
+) -> LabelPlan:
+    """What a table of labels says; writes nothing.
+
+    `keys_of`: the keys of the image and the mask that a row names; None if the row is to be passed over.
+    `masks_are_there`: in the store, where they are looked at; else they are written with the labels. Else as
+    `import_labels`.
+    """
+    name = _name(file_name, data, table if table.is_told else None)
+    history = labels.to_labels(labels.read_label_history(store, category))
+    before = _Before(_by_image(history), _earlier_versions(store, category, name), now, purpose)
+    found = []
+    try:
+        for where, cells in labels.said_in(data, file_name, table):
+            if keys := _located(keys_of, cells, where):
+                found.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
+    except UnusableLabels:
+        raise
+    except StorageError as e:
+        raise UnusableLabels(str(e)) from e
+    if masks_are_there:
+        found = _with_masks(store, category, found, {label.mask_key for label in history})
+    plan = _plan(store, category, name, found, history)
+    return replace(plan, columns=labels.other_columns(data, file_name, table), outvoted=before.outvoted)
+
+
+def _plan(store: Store, category: str, name: str, found: Sequence[Label], history: Sequence[Label]) -> LabelPlan:
+    """What of `found` is new. Of a file that was brought in before that is only what it says of images of which it
+    said nothing then, for they were not there: whatever was said of the others since stands."""
+    same = [info for info in labels.label_files(store, category) if info.key.endswith(name[-_DIGEST:] + ".parquet")]
+    beside = [label for info in same for label in labels.read_label_file(store, info)]
+    heard = {label.image_key for label in history} if same else set()
+    said = {_word(label) for label in history}
+    found = list(_after_other_readings(found, history))
+    new = [one for one in dict.fromkeys(found) if _word(one) not in said and one.image_key not in heard]
+    return LabelPlan(name, found, new, beside if any(info.key.endswith(f"/{name}.parquet") for info in same) else ())
+
+
+def _after_other_readings(found: Sequence[Label], history: Iterable[Label]) -> Iterator[Label]:
+    """A file that is read otherwise than before, with another --word, says another word of the same moment. It comes
+    just after that, so that it holds over the older reading, but over nothing that people said since."""
+    said = {_moment(label): label for label in history}
+    words = Counter(_moment(label) for label in dict.fromkeys(found))
+    for label in found:
+        latest, free = None, label
+        while words[_moment(label)] == 1 and (before := said.get(_moment(free))):
+            latest, free = before, replace(free, labelled_at=free.labelled_at + _NEXT)
+        again = replace(label, labelled_at=latest.labelled_at) if latest else label
+        yield again if latest is None or _word(again) == _word(latest) else free
+
+
+def _moment(label: Label) -> tuple[object, ...]:
+    return (identity(label.labelled_by), label.image_key, label.labelled_at)
+
+
+def write_plan(store: Store, category: str, plan: LabelPlan) -> Imported:
+    """Write what is new, masks first."""
+    if plan.new:
+        for mask_key, png in plan.masks.items():
+            store.write(mask_key, png)
+        labels.write_labels(store, category, [*plan.beside, *plan.new], plan.name)
+    return Imported(
+        words=Counter(label.label for label in plan.found),
+        new=len(plan.new),
+        masks=len(plan.masks),
+        left_out=0,
+        people=len({identity(label.labelled_by) for label in plan.found}),
+        key=layout.labels_key(category, f"{plan.name}.parquet") if plan.new else None,
+        columns=plan.columns,
+        outvoted=plan.outvoted,
+    )
+
+
+def _label(one: Annotation, category: str, masks: dict[str, bytes], purpose: str | None) -> Label:
+    mask_key = None
+    if one.mask is not None:
+        png = mask_png(one.mask)
+        day, name = one.image_key.removeprefix(layout.category_images_prefix(category)).split("/", 1)
+        # Named by its content: several people's masks of an image stand side by side, and none is replaced.
+        digest = hashlib.sha256(png).hexdigest()[:12]
+        folder, _, last = name.rpartition("/")
+        short = last.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        whole = f"{folder}/{short}" if folder else short
+        mask_key = layout.mask_key(category, date.fromisoformat(day), f"{whole}.{digest}.png")
+        masks[mask_key] = png
+    return Label(one.image_key, one.word, mask_key, one.annotator, one.time, one.kind, purpose or "training")
+
+
+def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
+    """The labels of an export, by people as an earlier export named them: the same word of the same microsecond is
+    the same person's, whether the export tells an address or a number."""
+    said: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
+    for label in history:
+        said[_word(label)[1:]].add(label.labelled_by)
+    names: dict[str | None, set[str | None]] = defaultdict(set)
+    for label in found:
+        names[label.labelled_by] |= said.get(_word(label)[1:], set())
+    one_name = {by: min(known, key=str) for by, known in names.items() if len(known) == 1}
+    return [replace(label, labelled_by=one_name.get(label.labelled_by, label.labelled_by)) for label in found]
+
+
+@dataclass
+class _Before:
+    """What was said before each row of a table, by image: in the store, in earlier versions of the table, above."""
+
+    of_image: dict[str, list[Label]]
+    earlier: Mapping[str, Sequence[Label]]
+    now: datetime
+    purpose: str | None
+    outvoted: int = 0
+    """of the labels so far"""
+    lines: dict[tuple[object, ...], tuple[str, Label]] = field(default_factory=dict)
+
+    def label(self, cells: dict[str, Any], where: str) -> Label:
+        """The row as a label. One without a time takes that of the word it repeats, of the person's latest on the
+        image and of what earlier versions of the file said; else a time after all that was said of the image."""
+        said = self.of_image[cells["image_key"]]
+        kept = said[-1].purpose if said else "training"
+        label = labels.to_label(cells, otherwise=self.now, purpose=self.purpose or kept)
+        refuse_impossible(label.labelled_at, self.now, where)
+        _refuse_two_words(label, where, self.lines)
+        if cells["labelled_at"] is None:
+            label = _said_now(label, said, self.earlier.get(label.image_key, ()), self.now)
+            self.outvoted += bool(said) and label.labelled_at < said[-1].labelled_at and label.label != said[-1].label
+        said.append(label)
+        return label
+
+
+def _by_image(said: Iterable[Label]) -> dict[str, list[Label]]:
+    found: dict[str, list[Label]] = defaultdict(list)
+    for label in said:
+        found[label.image_key].append(label)
+    return found
+
+
+def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[Label]]:
+    """What files of the same name as the one kept as `name` have said of each image, by time."""
+    versions = re.compile(rf"{re.escape(name[:-_DIGEST])}-[0-9a-f]{{{_DIGEST - 1}}}\.parquet")
+    infos = [info for info in labels.label_files(store, category) if versions.fullmatch(info.key.rpartition("/")[2])]
+    return _by_image(labels.in_time(label for info in infos for label in labels.read_label_file(store, info)))
+
+
+def _located(keys_of: KeysOf, cells: Mapping[str, Any], where: str) -> tuple[str, str | None] | None:
+    try:
+        return keys_of(cells)
+    except UnusableLabels as e:
+        raise UnusableLabels(f"{where}: {e}") from e
+
+
+def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, Label]]) -> None:
+    before, other = lines.setdefault(_moment(label), (where, label))
+    if _said(other) != _said(label):
+        raise UnusableLabels(
+            f"{where}: {label.image_key!r} is {_said(label)}, and in {before.rpartition(', ')[2]} it is "
+            f"{_said(other)}, by the same person at the same time: which holds cannot be told, so no label was read. "
+            "Give the image one row; several defects can be marked in one mask."
+        )
+
+
+def _said(label: Label) -> str:
+    return " ".join(filter(None, (label.label, label.kind and f"({label.kind})", label.mask_key)))
+
+
+def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], now: datetime) -> Label:
+    for said in (earlier, words):
+        mine = [one for one in said if identity(one.labelled_by) == identity(label.labelled_by)]
+        if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
+            return replace(label, labelled_at=mine[-1].labelled_at)
+    return replace(label, labelled_at=labels.moment_after(words, now))
+
+
+def _with_masks(store: Store, category: str, found: Sequence[Label], known: Collection[str | None]) -> list[Label]:
+    """The labels with the keys of their masks as the store has them; all but the `known` ones are read once."""
+    if not any(label.mask_key for label in found):
+        return list(found)
+    names = Names(info.key for info in store.list(layout.labels_prefix(category)))
+    there = {key: names.find(key) for key in {label.mask_key for label in found if label.mask_key}}
+    missing = [key for key, keys in there.items() if len(keys) != 1]
+    if missing:
+        raise UnusableLabels(
+            f"the mask {min(missing)!r} is not in the store ({len(missing)} are missing), so no label was written. "
+            f"Put masks below {layout.labels_prefix(category)}masks/ first, or leave mask_key empty."
+        )
+    for key in sorted({keys[0] for keys in there.values()}.difference(known)):
+        try:
+            decode_mask(store.read(key))
+        except UnreadableImage as e:
+            raise UnusableLabels(
+                f"the mask {key!r} cannot be read: {e}. No label was written. Correct it, or leave mask_key empty."
+            ) from e
+    return [replace(label, mask_key=there[label.mask_key][0]) if label.mask_key else label for label in found]
+
+
+def _word(label: Label) -> tuple[object, ...]:
+    """What makes two labels the same: the same person's same word of the same moment."""
+    who = identity(label.labelled_by)
+    return (who, label.image_key, label.label, label.mask_key, label.labelled_at, label.kind)
+
+
+def _name(file_name: str, data: bytes, told: object) -> str:
+    """By the file's content, and by how it was read: read otherwise it says something else."""
+    digest = hashlib.sha256(data + (repr(told).encode() if told else b""))
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file_name.rpartition("/")[2].rpartition(".")[0]).strip("-_")
+    return f"import-{stem[:_LONGEST_STEM]}-{digest.hexdigest()[: _DIGEST - 1]}"

@@ -1,0 +1,115 @@
+"""How a table of labels is read where it does not say so by itself: its delimiter, encoding, headings and words."""
+
+import codecs
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage.labels.cells import COLUMNS, WORDS
+from storage.labels.known_images import UnusableLabels
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+"""that are found without being told, by the name messages give them"""
+_SHORT = {"image": "image_key", "mask": "mask_key"}
+"""what people may call our columns"""
+_CALLED = {**{name: sign for sign, name in DELIMITERS.items()}, "\\t": "\t", "pipe": "|", "space": " "}
+
+
+def choice(text: object) -> str:
+    """A word of somebody's own as it is compared: 'OK ' is 'ok'; signs count, so that 1 and -1 are two."""
+    return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
+
+
+def delimiter_name(delimiter: str) -> str:
+    """For messages."""
+    return DELIMITERS.get(delimiter, repr(delimiter))
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """What a person says of a table. Raises UnusableLabels where it can fit no table."""
+
+    delimiter: str | None = None
+    """one character; None: that of DELIMITERS under which the header names our columns"""
+    encoding: str | None = None
+    """None: what the byte order mark says, else UTF-8"""
+    headings: Mapping[str, str] = field(default_factory=dict)
+    """the table's heading of a column of ours, where it is called otherwise"""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """the word of storage.labels.labels that a choice means, beside those words themselves"""
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None:
+            self._check_delimiter(self.delimiter)
+        if self.encoding is not None:
+            self._check_encoding(self.encoding)
+        twice = [one for one in self.headings.values() if list(self.headings.values()).count(one) > 1]
+        if twice:
+            raise UnusableLabels(
+                f"--column: the heading {twice[0]!r} is given for {len(twice)} columns, so no label was read. Give "
+                "each column a heading of its own."
+            )
+        for said, word in self.words.items():
+            if word not in WORDS:
+                raise UnusableLabels(
+                    f"--word {said}={word}: {word!r} is no word, so no label was read. Use {', '.join(WORDS)}."
+                )
+
+    def _check_delimiter(self, delimiter: str) -> None:
+        if len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'\r\n\0_-./\\":
+            raise UnusableLabels(
+                f"--delimiter {delimiter!r} cannot part cells, so no label was read. Give one sign, such as ';', or "
+                "its name: comma, semicolon, tab, bar."
+            )
+
+    def _check_encoding(self, encoding: str) -> None:
+        try:
+            if "a".encode(encoding).decode(encoding) == "a" and codecs.lookup(encoding).name != "unicode_escape":
+                return
+        except (LookupError, ValueError, TypeError):
+            pass
+        raise UnusableLabels(
+            f"--encoding {encoding!r} is no encoding of text, so no label was read. Use utf-8, cp1252 (of Windows), "
+            "latin-1, utf-16, shift_jis or another that Python knows."
+        )
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anything was said."""
+        return self != TableReading()
+
+    def word(self, label: str) -> str:
+        """The word that the table's `label` means, in lower case; what is none stays as it is."""
+        said = self.words.get(choice(label))
+        return said or (label.lower() if label.lower() in WORDS else label)
+
+    def refuse_unless_text(self, address: str) -> None:
+        """UnusableLabels if it speaks of text and the file is Parquet."""
+        for option, given in (("--delimiter", self.delimiter), ("--encoding", self.encoding)):
+            if given is not None:
+                raise UnusableLabels(
+                    f"{address} is Parquet, which has no {option[2:]}, so no label was read. Leave {option} out."
+                )
+
+
+def table_reading(
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
+) -> TableReading:
+    """A TableReading in people's words: a delimiter may be named, `columns` may be called image or mask."""
+    headings: dict[str, str] = {}
+    for called, heading in (columns or {}).items():
+        plain = called.strip().lower().replace("-", "_")
+        name = _SHORT.get(plain, plain)
+        if name not in COLUMNS:
+            raise UnusableLabels(
+                f"--column {called}={heading}: labels have no column {called!r}, so no label was read. There are: "
+                f"image, label, mask, {', '.join(one for one in COLUMNS[3:])}."
+            )
+        if name in headings:
+            raise UnusableLabels(f"--column {name} is given twice, so no label was read. Give it once.")
+        headings[name] = heading.strip()
+    sign = delimiter if delimiter is None else _CALLED.get(delimiter.strip().lower(), delimiter)
+    return TableReading(sign, encoding, headings, {choice(said): word for said, word in (words or {}).items()})

@@ -1,0 +1,37 @@
+"""What people call good and bad parts: one place for choices in a labelling tool and for names of folders."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+from storage.errors import StorageError
+
+CHOICES = {
+    "normal": "normal", "good": "normal", "ok": "normal", "okay": "normal", "pass": "normal", "passed": "normal",
+    "no defect": "normal", "defect free": "normal",
+    "anomalous": "anomalous", "anomaly": "anomalous", "abnormal": "anomalous", "defect": "anomalous",
+    "defective": "anomalous", "bad": "anomalous", "ng": "anomalous", "nok": "anomalous", "ko": "anomalous",
+    "not ok": "anomalous", "not good": "anomalous", "no good": "anomalous", "fail": "anomalous",
+    "failed": "anomalous",
+    "unsure": "unsure", "unclear": "unsure",
+}  # fmt: skip
+"""the word of storage.labels.labels that a choice means, in lower case, its words apart by a space"""
+
+
+def meanings_of(told: Mapping[str, str]) -> dict[str, str]:
+    """CHOICES, and what was told of others. StorageError if two that are written alike are told apart."""
+    found: dict[str, tuple[str, str]] = {}
+    for choice, word in told.items():
+        plain = plain_choice(choice) or choice.strip()  # of signs alone, such as a tick
+        other, said = found.setdefault(plain, (choice, word))
+        if said != word:
+            raise StorageError(
+                f"{other!r} and {choice!r} are one, for signs and case do not count: --word says {said} and {word} "
+                "of it, so nothing was read. Say one."
+            )
+    return {**CHOICES, **{plain: word for plain, (_, word) in found.items()}}
+
+
+def plain_choice(text: str) -> str:
+    """`text` as CHOICES writes it: 'Not-OK ' is 'not ok'."""
+    return " ".join(re.split(r"[\W_]+", unicodedata.normalize("NFKC", text).casefold())).strip()

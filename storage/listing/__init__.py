@@ -1,0 +1,1 @@
+"""What lies below a folder, and what of it is no image of the line."""

@@ -1,0 +1,1 @@
+"""Model versions, and the pointer to the one in force."""

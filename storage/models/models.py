@@ -1,0 +1,269 @@
+"""The registry: immutable model versions, what was decided on each, and the pointer to the one in force."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final
+
+from storage import layout
+from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
+from storage.records import Champion
+from storage.stores import checked_json
+from storage.stores.store import Store
+
+
+class _Anything(Enum):
+    CHAMPION = "whatever is in force"
+
+
+ANY_CHAMPION: Final = _Anything.CHAMPION
+"""promote() over whatever is in force"""
+
+
+def new_version(weights: bytes, now: datetime) -> str:
+    """Such as 20261122T020100Z-1a2b3c4d: the time in UTC, and the beginning of the weights' SHA-256."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(weights).hexdigest()[:8]}"
+
+
+def publish_model(store: Store, category: str, version: str, weights: bytes, card: Mapping[str, Any]) -> None:
+    """Publish a version, for good. The card comes last: a version without one is not there.
+
+    `card` is JSON; weights_sha256 and weights_bytes are added, and in the file the card's own digest. Publishing
+    again after a fault in between is taken up where it stopped. AlreadyExists if the version has a card, or other
+    weights.
+    """
+    card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
+    digest = hashlib.sha256(weights).hexdigest()
+    text = checked_json.to_bytes({**card, "weights_sha256": digest, "weights_bytes": len(weights)})
+    if store.info(card_key) is not None:
+        raise AlreadyExists(
+            f"model {version} of {category!r} is published in {store.uri} and never changes, since scores name "
+            "it. Publish under a new version: new_version()."
+        )
+    try:
+        store.create(weights_key, weights)
+    except AlreadyExists:
+        if hashlib.sha256(store.read(weights_key)).hexdigest() != digest:
+            raise
+    store.create(card_key, text)
+
+
+def read_card(store: Store, category: str, version: str) -> dict[str, Any]:
+    """The model card. KeyNotFound, CorruptObject, also if it is that of another model."""
+    key = layout.card_key(category, version)
+    card = checked_json.from_bytes(store.read(key), store.address(key), "a model card")
+    told = card.get("category", category), card.get("version", version)
+    if told != (category, version):
+        raise CorruptObject(
+            f"{store.address(key)} is the card of model {told[1]} of {told[0]!r}, so it says nothing of this one. "
+            "Put it back where it belongs, and restore this model's own from a copy."
+        )
+    return card
+
+
+def read_weights(store: Store, category: str, version: str) -> bytes:
+    """The weights, compared with the card. KeyNotFound, CorruptObject."""
+    card = read_card(store, category, version)
+    key = layout.weights_key(category, version)
+    weights = store.read(key)
+    digest = hashlib.sha256(weights).hexdigest()
+    if len(weights) != card.get("weights_bytes") or digest != card.get("weights_sha256"):
+        raise CorruptObject(
+            f"{store.address(key)} has {len(weights)} bytes with SHA-256 {digest}, and the card promises "
+            f"{card.get('weights_bytes')} with {card.get('weights_sha256')}: scores would not be this model's. "
+            "Restore the file, or promote another version."
+        )
+    return weights
+
+
+def publish_decision(store: Store, category: str, version: str, decision: Mapping[str, Any]) -> None:
+    """Keep what the gate decided on a published version, for good; the same decision again changes nothing.
+
+    `decision` is JSON. KeyNotFound if the version is not published, AlreadyExists if another decision is kept.
+    """
+    _refuse_unpublished(store, category, version, "nothing can be decided on it")
+    key, data = layout.decision_key(category, version), checked_json.to_bytes(decision)
+    try:
+        store.create(key, data)
+    except AlreadyExists as e:
+        if store.read(key) != data:
+            raise AlreadyExists(
+                f"{store.address(key)} keeps another decision on model {version} of {category!r}; it stays, since "
+                "the promotion that followed rests on it. Train a new version and have that judged."
+            ) from e
+
+
+def read_decision(store: Store, category: str, version: str) -> dict[str, Any] | None:
+    """What the gate decided on a version; None if it was never judged. CorruptObject."""
+    key = layout.decision_key(category, version)
+    try:
+        return checked_json.from_bytes(store.read(key), store.address(key), "a decision")
+    except KeyNotFound:
+        return None
+
+
+def list_versions(store: Store, category: str) -> list[str]:
+    """Published versions, sorted, which is oldest first."""
+    names = store.children(layout.models_prefix(category))
+    return [
+        name for name in names if layout.is_plain(name) and store.info(layout.card_key(category, name)) is not None
+    ]
+
+
+def list_model_categories(store: Store) -> list[str]:
+    """Categories that have models, sorted. Folders that are named like no category are none."""
+    return [name for name in store.children(layout.models_root()) if layout.is_plain(name)]
+
+
+def has_champion(store: Store, category: str) -> bool:
+    """Whether there is a pointer to a version in force, readable or not."""
+    return store.info(layout.champion_key(category)) is not None
+
+
+def read_champion(store: Store, category: str) -> Champion | None:
+    """The version in force, or None if none was ever promoted."""
+    return _read_pointer(store, category)[0]
+
+
+def promote(
+    store: Store,
+    category: str,
+    version: str,
+    *,
+    by: str,
+    now: datetime,
+    expected: str | _Anything | None = ANY_CHAMPION,
+) -> Champion:
+    """Put `version` in force; the one before becomes the first of its history. Again changes nothing.
+
+    expected: the version that must be in force, None for a category without a champion: a comparison with that
+    one says nothing of another. Raises KeyNotFound if the version is not published, CorruptObject if its weights
+    are not the card's. Conflict if another promotion came in between, or another champion than expected is in
+    force: who lost must look at what is in force now before trying again.
+    """
+    _refuse_unpublished(store, category, version, "it is not put in force")
+    current, etag = _read_pointer(store, category)
+    if current is not None and current.version == version:
+        return current
+    found = current.version if current else None
+    if expected is not ANY_CHAMPION and found != expected:
+        raise Conflict(
+            f"{_named(found)} of {category!r} is in force and not {_named(expected)}, with which {version} was "
+            f"compared, so {version} is not put in force. Compare it with the one in force now."
+        )
+    read_weights(store, category, version)
+    champion = Champion(version, now.astimezone(UTC), by, _history_after(current))
+    return _put_in_force(store, category, champion, etag)
+
+
+def rollback(store: Store, category: str, *, by: str, now: datetime, version: str | None = None) -> Champion:
+    """Put an earlier champion in force again: `version`, or the one before that in force.
+
+    Rolling back again goes one further back, never to a version that was rolled back from. KeyNotFound if there is
+    no earlier one or `version` was never in force; CorruptObject and Conflict as promote().
+    """
+    current, etag = _read_pointer(store, category)
+    if current is None:
+        raise KeyNotFound(
+            f"{category!r} has no champion in {store.uri}, so there is nothing to roll back. Promote a version: "
+            f"{', '.join(list_versions(store, category)) or 'none is published'}."
+        )
+    if version == current.version:
+        return current
+    earlier = dict.fromkeys(one.version for one in current.history if one.version != current.version)
+    if version is not None and version not in earlier:
+        raise KeyNotFound(
+            f"model {version} of {category!r} was never in force, so nothing was rolled back. Earlier champions: "
+            f"{', '.join(earlier) or 'none'}. A version that was never in force is promoted."
+        )
+    target = version or _version_before(current, category)
+    read_weights(store, category, target)
+    champion = Champion(target, now.astimezone(UTC), by, _history_after(current), rolled_back_from=current.version)
+    return _put_in_force(store, category, champion, etag)
+
+
+def version_before(store: Store, category: str) -> str | None:
+    """What `rollback` would put in force if no version were named; None if there is none."""
+    current = read_champion(store, category)
+    try:
+        return None if current is None else _version_before(current, category)
+    except KeyNotFound:
+        return None
+
+
+def _history_after(current: Champion | None) -> tuple[Champion, ...]:
+    return () if current is None else (replace(current, history=()), *current.history)
+
+
+def _version_before(current: Champion, category: str) -> str:
+    """The champion that the one in force took the place of, seen without what was rolled back."""
+    standing: list[str] = []
+    for one in reversed(_history_after(current)):
+        if one.rolled_back_from is not None and one.version in standing:
+            while standing.pop() != one.version:
+                pass
+        standing.append(one.version)
+    if len(standing) < 2:
+        raise KeyNotFound(
+            f"{current.version} is the first champion of {category!r} that was not rolled back, so there is none "
+            "before it and nothing was rolled back. Name an earlier champion, or promote another version."
+        )
+    return standing[-2]
+
+
+def _put_in_force(store: Store, category: str, champion: Champion, etag: str | None) -> Champion:
+    """Move the pointer if nobody has since it was read. Conflict."""
+    key, data = layout.champion_key(category), checked_json.to_bytes(_champion_to_json(champion))
+    try:
+        if etag is None:
+            store.create(key, data)
+        else:
+            store.replace(key, data, etag)
+    except (AlreadyExists, Conflict) as e:
+        raise Conflict(
+            f"another model of {category!r} was promoted while {champion.version} was about to be, so "
+            f"{champion.version} is not in force. Look at the champion and promote again if it should still be "
+            "replaced."
+        ) from e
+    return champion
+
+
+def _refuse_unpublished(store: Store, category: str, version: str, consequence: str) -> None:
+    if store.info(layout.card_key(category, version)) is None:
+        raise KeyNotFound(
+            f"model {version} of {category!r} has no card in {store.uri}, so it was never published and "
+            f"{consequence}. Published: {', '.join(list_versions(store, category)) or 'none'}."
+        )
+
+
+def _named(version: str | _Anything | None) -> str:
+    return f"model {version}" if version else "no model"
+
+
+def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | None]:
+    key = layout.champion_key(category)
+    try:
+        data, etag = store.read_with_etag(key)
+    except KeyNotFound:
+        return None, None
+    kept = checked_json.from_bytes(data, store.address(key), "a champion pointer")
+    try:
+        history = tuple(_champion(earlier) for earlier in kept["history"])
+        return replace(_champion(kept), history=history), etag
+    except (KeyError, ValueError, TypeError) as e:
+        raise CorruptObject(
+            f"{store.address(key)} names no champion ({e!r}), so nothing can be scored. Remove it and promote again."
+        ) from e
+
+
+def _champion(kept: dict[str, Any]) -> Champion:
+    since = datetime.fromisoformat(kept["since"])
+    return Champion(kept["version"], since, kept["by"], rolled_back_from=kept["rolled_back_from"])
+
+
+def _champion_to_json(champion: Champion) -> dict[str, Any]:
+    plain: dict[str, Any] = {"version": champion.version, "since": champion.since.isoformat(), "by": champion.by}
+    plain["rolled_back_from"] = champion.rolled_back_from
+    return {**plain, "history": [_champion_to_json(earlier) for earlier in champion.history]}

@@ -1,0 +1,269 @@
+"""Anomaly maps in zarr: float16 [images, H, W], one image a chunk, one batch a shard.
+
+Every map carries its CRC-32C, and so does a shard's index: whoever reads a map is told of a flipped bit. A shard is
+encoded in memory and written in one step, so that its digest is known, which its batch's part then keeps.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.errors import ArrayNotFoundError
+from zarr.storage import MemoryStore
+
+from storage import layout
+from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, StorageError
+from storage.records import Plan, Shard
+from storage.stores.faults import translated
+from storage.stores.store import Store
+
+_DESCRIPTION = "zarr.json"
+_UNREADABLE = (ValueError, TypeError, KeyError, RuntimeError, AttributeError, IndexError)
+"""what zarr and its codecs raise for bytes that are no array"""
+LARGEST = float(np.finfo(np.float16).max)
+"""what float16 can hold, 65504; a sum of cosine distances is at most 6"""
+_INFINITY = 0x7C00
+"""float16's, without its sign, as an integer"""
+_CHUNKS_AT_ONCE = 16
+"""that zarr hands to its compressor in one go; a call for each, as by default, takes longer than the compressing"""
+
+
+def create_maps(
+    store: Store,
+    key: str,
+    *,
+    images: int,
+    height: int,
+    width: int,
+    batch_size: int,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Make the array all batches write into; every map is NaN until it is written.
+
+    Making the same again does nothing. StorageError if one of another shape or batch size is there.
+    `attributes` (JSON values) stay those of the first.
+    """
+    wanted = describe_maps(images=images, height=height, width=width, batch_size=batch_size, attributes=attributes)
+    try:
+        store.create(description_key(key), wanted)
+    except AlreadyExists:
+        _refuse_other_grid(store, key, wanted, (images, height, width), (batch_size, height, width))
+
+
+def describe_maps(
+    *, images: int, height: int, width: int, batch_size: int, attributes: Mapping[str, Any] | None = None
+) -> bytes:
+    """The array's description, the bytes of its zarr.json."""
+    objects: dict[str, Buffer] = {}
+    zarr.create_array(
+        MemoryStore(objects),
+        shape=(images, height, width),
+        dtype="float16",
+        chunks=(1, height, width),
+        shards=(batch_size, height, width),
+        # NaN is no map's value: what no batch has written reads as such.
+        fill_value=np.nan,
+        # Level 1: a third of the time of level 5, 3 % larger.
+        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        zarr_format=3,
+        attributes=dict(attributes or {}),
+    )
+    return objects[_DESCRIPTION].to_bytes()
+
+
+def plan_attributes(plan: Plan, threshold: float) -> dict[str, Any]:
+    """What the description of a plan's maps tells people of them; `threshold` is the model's."""
+    return {
+        "category": plan.partition.category,
+        "run_date": plan.partition.run_date.isoformat(),
+        "model_version": plan.partition.model_version,
+        "manifest": plan.manifest,
+        "threshold": threshold,
+        "engine": plan.engine,
+        "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
+    }
+
+
+def description_key(key: str) -> str:
+    """Of the maps under `key`."""
+    return f"{key}/{_DESCRIPTION}"
+
+
+def shard_key(key: str, index: int) -> str:
+    """Of the maps of batch `index`."""
+    return f"{key}/{_shard_name(index)}"
+
+
+def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
+    """Why a description is not the `wanted` one, or None if it says the same."""
+    shall = json.loads(wanted)
+    try:
+        has = dict(json.loads(found))
+    except (ValueError, TypeError, RecursionError) as e:
+        return f"the array's description, zarr.json, does not read ({e!r})"
+    odd = sorted(name for name in shall.keys() | has.keys() if shall.get(name) != has.get(name))
+    if not odd:
+        return None
+    name = odd[0]
+    return f"the array's {name} is {has.get(name)}, and the plan and the model make it {shall.get(name)}"
+
+
+def write_batch_maps(store: Store, key: str, index: int, maps: np.ndarray) -> Shard:
+    """Write a batch's maps, float32 or float16 (B, H, W), as shard `index`, in one step: what was written.
+
+    B is the batch size, or what is left for the last shard. Rows of images without a map are NaN.
+    StorageError if the maps are not the whole shard, or hold values float16 cannot.
+    """
+    address = store.address(key)
+    objects = _buffers({_DESCRIPTION: _description(store, key)})
+    with _readable(store, key):
+        array = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
+    _refuse_partial_shard(array, address, index, maps)
+    halves = _as_float16(maps, address)
+    start = index * _batch_size(array)
+    with zarr.config.set({"codec_pipeline.batch_size": _CHUNKS_AT_ONCE}):
+        # Looking which maps are NaN all over, to leave them out, would take a third of the whole time.
+        array.with_config({"write_empty_chunks": True})[start : start + len(halves)] = halves
+    data = objects[_shard_name(index)].to_bytes()
+    store.write(shard_key(key, index), data)
+    return shard_of(data)
+
+
+def shard_of(data: bytes) -> Shard:
+    """What a shard's bytes are known by."""
+    return Shard(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: bytes) -> np.ndarray:
+    """The maps, float16 (B, H, W), in the bytes of shard `index` of an array of that description. CorruptObject."""
+    objects = _buffers({_DESCRIPTION: description, _shard_name(index): data})
+    with _readable(store, key):
+        array = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
+        start = index * _batch_size(array)
+        return np.asarray(array[start : start + _batch_size(array)])
+
+
+def read_map(store: Store, key: str, i: int) -> np.ndarray:
+    """The map of image `i`, float32 (H, W); NaN all over if none was written."""
+    return cast(np.ndarray, read_maps(store, key, [i])[0])
+
+
+def read_maps(store: Store, key: str, indices: Sequence[int]) -> np.ndarray:
+    """The maps of images `indices`, float32 (len(indices), H, W), in that order. KeyNotFound beyond the last."""
+    array = _opened(store, key)
+    for i in indices:
+        if not 0 <= i < array.shape[0]:
+            raise KeyNotFound(
+                f"map {i} of {store.address(key)} is not there: it holds 0 to {array.shape[0] - 1}. "
+                "Take the index from the score row."
+            )
+    with _readable(store, key), translated(f"cannot read maps of {store.address(key)}"):
+        found = array.oindex[np.asarray(indices, dtype=np.int64)]
+    return np.asarray(found, dtype=np.float32)
+
+
+def _opened(store: Store, key: str) -> zarr.Array[Any]:
+    with _readable(store, key), translated(f"cannot open the maps {store.address(key)}"):
+        try:
+            return zarr.open_array(store.zarr_store(key, read_only=True), mode="r", zarr_format=3)
+        except (FileNotFoundError, ArrayNotFoundError) as e:
+            raise _missing(store, key) from e
+
+
+def _description(store: Store, key: str) -> bytes:
+    try:
+        return store.read(description_key(key))
+    except KeyNotFound as e:
+        raise _missing(store, key) from e
+
+
+def _missing(store: Store, key: str) -> KeyNotFound:
+    return KeyNotFound(
+        f"{store.address(key)}: there are no maps, for their description, {_DESCRIPTION}, is not there. If they are "
+        f"of sealed scores, this makes it again: {_mend(key)}"
+    )
+
+
+def _buffers(objects: Mapping[str, bytes]) -> dict[str, Buffer]:
+    """What a MemoryStore holds."""
+    kind = default_buffer_prototype().buffer
+    return {name: kind.from_bytes(data) for name, data in objects.items()}
+
+
+def _shard_name(index: int) -> str:
+    return f"c/{index}/0/0"
+
+
+def _mend(key: str) -> str:
+    """The command that makes the maps under `key` again."""
+    found = layout.map_partition(description_key(key))
+    if found is None:
+        return "rd-inspect backfill --mend"
+    category, day, _ = found
+    version = key.split("/")[3]
+    return f"rd-inspect backfill --from {day} --to {day} --category {category} --model {version} --mend"
+
+
+@contextmanager
+def _readable(store: Store, key: str) -> Iterator[None]:
+    """What zarr raises for bytes that are no array, or not those that were written, as CorruptObject."""
+    try:
+        yield
+    except _UNREADABLE as e:
+        raise CorruptObject(
+            f"{store.address(key)} does not read as maps: {e}. These images have no heatmap and no pixel figure, "
+            f"their scores stay. Make the maps again: {_mend(key)}"
+        ) from e
+
+
+def _refuse_other_grid(store: Store, key: str, wanted: bytes, *grid: tuple[int, int, int]) -> None:
+    """StorageError if the array that is there is of another shape or shards; one that does not read is made anew."""
+    try:
+        found = _opened(store, key)
+    except CorruptObject:
+        store.write(description_key(key), wanted)
+        return
+    if (found.shape, found.shards) != grid:
+        raise StorageError(
+            f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not {grid[0]} in "
+            f"{grid[1]}: batches would land in each other's rows. Plan again, so that the maps get a store of their "
+            "own."
+        )
+
+
+def _refuse_partial_shard(array: zarr.Array[Any], address: str, index: int, maps: np.ndarray) -> None:
+    images, height, width = array.shape
+    batch_size = _batch_size(array)
+    wanted = (min(batch_size, images - index * batch_size), height, width)
+    if index < 0 or wanted[0] <= 0:
+        raise StorageError(
+            f"shard {index} of {address} does not exist: {images} images in shards of {batch_size} end at "
+            f"shard {-(-images // batch_size) - 1}. Use the batches of the plan."
+        )
+    if maps.shape != wanted:
+        raise StorageError(
+            f"maps of shape {maps.shape} are not the whole shard {index} of {address}, {wanted}: the rest would "
+            "be lost, and parallel writes would race. Write a batch's maps in one call."
+        )
+
+
+def _as_float16(maps: np.ndarray, address: str) -> np.ndarray:
+    # Halves are asked for their bits, in a quarter of the time that NumPy takes to compare them.
+    is_half = maps.dtype == np.float16
+    beyond = (maps.view(np.uint16) & 0x7FFF) == _INFINITY if is_half else np.abs(maps) > LARGEST
+    if beyond.any():
+        raise StorageError(
+            f"a map for {address} holds {maps[beyond].flat[0]}, and float16 ends at {LARGEST:.0f}: it would be "
+            "stored as infinity. Check the model's weights and the image's preprocessing."
+        )
+    return maps.astype(np.float16, copy=False)
+
+
+def _batch_size(array: zarr.Array[Any]) -> int:
+    return int((array.shards or array.chunks)[0])

@@ -1,0 +1,188 @@
+"""Manifests: which images a run is to score, fixed before the first one is."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from itertools import pairwise
+
+import pyarrow as pa
+
+from storage import layout
+from storage.errors import AlreadyExists, CorruptObject, StorageError
+from storage.records import TORCH, ObjectInfo, Partition, Plan
+from storage.stores import parquet
+from storage.stores.store import Store
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("modified", pa.timestamp("us", "UTC"), nullable=False),
+    ]
+)
+_PLAN = b"plan"
+# Small enough that reading one batch of a large night is quick, large enough that the footer stays small.
+_GROUP_ROWS = 4096
+
+
+def plan_digest(
+    images: Iterable[ObjectInfo],
+    model_version: str,
+    preprocessing: str,
+    batch_size: int,
+    engine: str = TORCH,
+    supersedes: str | None = None,
+) -> str:
+    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, of what is done with them, and of the
+    plan before: an image that is what it once was, and was another meanwhile, makes a plan of its own."""
+    done = [model_version, preprocessing, batch_size, engine, supersedes]
+    # One JSON text a line: no key can look like the border between two.
+    digest = hashlib.sha256(json.dumps(done).encode())
+    for image in images:
+        digest.update(f"\n{json.dumps([image.key, image.etag])}".encode())
+    return digest.hexdigest()[:16]
+
+
+def batch_digest(plan_digest: str, index: int) -> str:
+    """SHA-256 (hex, 16 characters) of the plan's digest and the batch's index."""
+    return hashlib.sha256(f"{plan_digest}/{index}".encode()).hexdigest()[:16]
+
+
+def publish_plan(
+    store: Store,
+    partition: Partition,
+    images: Sequence[ObjectInfo],
+    *,
+    preprocessing: str,
+    batch_size: int,
+    run_id: str,
+    planned_at: datetime,
+    engine: str = TORCH,
+    supersedes: str | None = None,
+) -> Plan:
+    """Fix what is to be scored, and return the plan in force. `supersedes` as in Plan.
+
+    The same images, model, preprocessing, batch size, engine and plan before have the same plan: if one is there, it
+    is returned, with the run id and time of the run that made it. StorageError if there are no images, or one twice.
+    """
+    ordered = sorted(images, key=lambda image: image.key)
+    for before, image in pairwise(ordered):
+        if before.key == image.key:
+            raise StorageError(f"image {image.key!r} is planned twice: it would be counted twice. Pass it once.")
+    if not ordered or batch_size < 1:
+        raise StorageError(
+            f"{len(ordered)} images in batches of {batch_size} make no plan. Plan only nights with images, "
+            "in batches of 1 or more."
+        )
+    category, run_date = partition.category, partition.run_date
+    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine, supersedes)
+    plan = Plan(
+        partition=partition,
+        digest=digest,
+        manifest=layout.manifest_key(category, run_date, digest),
+        map_store=layout.map_store_key(category, run_date, partition.model_version, digest),
+        images=len(ordered),
+        batch_size=batch_size,
+        run_id=run_id,
+        planned_at=planned_at,
+        engine=engine,
+        supersedes=supersedes,
+    )
+    return write_manifest(store, plan, ordered)
+
+
+def write_manifest(store: Store, plan: Plan, images: Sequence[ObjectInfo]) -> Plan:
+    """Create the manifest at `plan.manifest`; if one is there, it stays, and its plan is returned."""
+    columns = zip(*((i.key, i.etag, i.size, i.modified) for i in images), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    schema = SCHEMA.with_metadata({_PLAN: json.dumps(_plan_to_json(plan), sort_keys=True).encode()})
+    # Whole batches to a row group, so that a batch's images are read from one.
+    group = plan.batch_size * max(1, _GROUP_ROWS // plan.batch_size)
+    data = parquet.to_bytes(pa.Table.from_arrays(arrays, schema=schema), row_group_size=group, unique=True)
+    try:
+        store.create(plan.manifest, data)
+    except AlreadyExists:
+        return read_plan(store, plan.manifest)
+    return plan
+
+
+def read_plan(store: Store, key: str) -> Plan:
+    """The plan of the manifest at `key`. KeyNotFound, CorruptObject."""
+    with parquet.opened(store, key) as file:
+        return _plan_of(file.schema_arrow, key, store.address(key))
+
+
+def read_manifest(store: Store, key: str) -> list[ObjectInfo]:
+    """Every image of the manifest at `key`, in order."""
+    with parquet.opened(store, key) as file:
+        return _infos(file.read())
+
+
+def read_manifest_slice(store: Store, key: str, start: int, stop: int) -> list[ObjectInfo]:
+    """Images [start, stop) of the manifest at `key`; only the row groups that hold them are read."""
+    with parquet.opened(store, key) as file:
+        if not 0 <= start <= stop <= file.metadata.num_rows:
+            raise StorageError(
+                f"images {start} to {stop} are not in {store.address(key)}, which has {file.metadata.num_rows}. "
+                "Use the batches of the plan."
+            )
+        groups: list[int] = []
+        first, at = start, 0
+        for group in range(file.num_row_groups):
+            end = at + file.metadata.row_group(group).num_rows
+            if at < stop and start < end:
+                first = at if not groups else first
+                groups.append(group)
+            at = end
+        return _infos(file.read_row_groups(groups).slice(start - first, stop - start)) if groups else []
+
+
+def read_columns(store: Store, key: str, *names: str) -> Iterator[tuple]:
+    """These columns of the manifest at `key`, an image at a time, in order."""
+    with parquet.opened(store, key) as file:
+        table = file.read(columns=list(names))
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _infos(table: pa.Table) -> list[ObjectInfo]:
+    columns = [table[name].to_pylist() for name in SCHEMA.names]
+    return [ObjectInfo(*row) for row in zip(*columns, strict=True)]
+
+
+def _plan_to_json(plan: Plan) -> dict:
+    return {
+        "category": plan.partition.category,
+        "run_date": plan.partition.run_date.isoformat(),
+        "model_version": plan.partition.model_version,
+        "digest": plan.digest,
+        "map_store": plan.map_store,
+        "images": plan.images,
+        "batch_size": plan.batch_size,
+        "run_id": plan.run_id,
+        "planned_at": plan.planned_at.isoformat(),
+        "engine": plan.engine,
+        "supersedes": plan.supersedes,
+    }
+
+
+def _plan_of(schema: pa.Schema, key: str, address: str) -> Plan:
+    try:
+        kept = json.loads((schema.metadata or {})[_PLAN])
+        return Plan(
+            partition=Partition(kept["category"], date.fromisoformat(kept["run_date"]), kept["model_version"]),
+            digest=kept["digest"],
+            manifest=key,
+            map_store=kept["map_store"],
+            images=kept["images"],
+            batch_size=kept["batch_size"],
+            run_id=kept["run_id"],
+            planned_at=datetime.fromisoformat(kept["planned_at"]),
+            engine=kept["engine"],
+            supersedes=kept.get("supersedes"),
+        )
+    except (KeyError, ValueError, TypeError) as e:
+        raise CorruptObject(
+            f"{address} tells no plan ({e!r}), so its images cannot be scored. Remove it and plan again."
+        ) from e

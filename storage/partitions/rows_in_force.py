@@ -1,0 +1,38 @@
+"""Of each image the sealed row that holds: the last one sealed."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import pyarrow as pa
+
+from storage.partitions import scores
+from storage.partitions.seals import Seal, SealedPlan
+from storage.stores.store import Store
+
+
+def rows_in_force(
+    store: Store, sealed: Sequence[Seal], columns: Sequence[str] | None = None, *, version: str | None = None
+) -> Iterator[pa.Table]:
+    """The rows of these seals of a day that no plan sealed later has replaced, part by part: all of scores.SCHEMA, or
+    `columns`, with image_key. `version`: of that model version alone; those of others replace its rows all the same.
+
+    Of two plans sealed in the same instant the higher model version holds, as in the view `latest` of
+    storage.analysis.queries. A plan holds an image once: of the first one, which is most of a night, no key is kept.
+    """
+    plans = [(plan.sealed_at, seal.partition.model_version, plan) for seal in sealed for plan in seal.plans]
+    plans.sort(key=lambda one: one[:2])
+    replaced_by: dict[str, int] = {}
+    for number, (_, _, plan) in enumerate(plans[1:], 1):
+        replaced_by.update(dict.fromkeys(_keys(store, plan), number))
+    for number, (_, its_version, plan) in enumerate(plans):
+        for part in plan.parts if version in (None, its_version) else ():
+            table = scores.read_columns(store, part.key, columns) if columns else scores.read_part(store, part.key)
+            if replaced_by:
+                last = [replaced_by.get(key, number) == number for key in table["image_key"].to_pylist()]
+                table = table.filter(pa.array(last, pa.bool_()))
+            yield table
+
+
+def _keys(store: Store, plan: SealedPlan) -> Iterator[str]:
+    parts = (scores.read_columns(store, part.key, ["image_key"]) for part in plan.parts)
+    return chain.from_iterable(part["image_key"].to_pylist() for part in parts)

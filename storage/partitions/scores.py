@@ -1,0 +1,263 @@
+"""Score rows: one a planned image, good or bad, in Parquet parts of one batch each.
+
+A part also holds the columns its path names (run_date, category, model_version), so that a part alone tells
+where it belongs. DuckDB (hive_partitioning=true) and Polars take the column of the file's type. With pandas
+and pyarrow pass partitioning=None: they would read the same column from the path as text and refuse.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from storage.errors import CorruptObject
+from storage.records import Shard
+from storage.stores import parquet
+from storage.stores.store import Store
+
+SCHEMA_VERSION = 4
+"""2 added the image statistics; 3 the decision, its review band, and where the defects are; 4 where the edges lie"""
+_MAPS = b"maps"
+"""in a part's footer: the object with the batch's maps"""
+STATUSES = ("ok", "unreadable", "rejected")
+DECISIONS = ("accept", "review", "reject")
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """What a run found of one image. The optional fields are None if the image has no score."""
+
+    image_key: str
+    """path of the image below the root of the images' store"""
+    etag: str
+    """which version of the object was planned"""
+    content_digest: str | None
+    """SHA-256 (hex) of the bytes that were read; equal for copies; None if they could not be read"""
+    category: str
+    run_date: date
+    """the production day"""
+    captured_at: datetime
+    """UTC; when the object was last written"""
+    model_version: str
+    preprocessing: str
+    """version of what is done with pixels before the model"""
+    score: float | None
+    """S_AD as the model gives it, never clamped; larger is stranger"""
+    threshold: float | None
+    """in the unit of score"""
+    p_value: float | None
+    """conformal, (0, 1]: share of held-out normal images at least as strange"""
+    is_anomalous: bool | None
+    """score > threshold"""
+    status: str
+    """'ok', 'unreadable' (the bytes do not decode) or 'rejected' (not to be scored)"""
+    error: str | None
+    """why there is no score"""
+    map_store: str | None
+    """key of the zarr array of the anomaly maps"""
+    map_index: int | None
+    """row of the image in map_store"""
+    anomalous_area: float | None
+    """share of the map's pixels above the threshold, [0, 1]"""
+    image_height: int | None
+    """pixels, as decoded"""
+    image_width: int | None
+    """pixels, as decoded"""
+    scored_at: datetime
+    """UTC"""
+    run_id: str
+    brightness: float | None = None
+    """mean luma of the pixels the model saw, [0, 1]"""
+    contrast: float | None = None
+    """standard deviation of the luma, [0, 0.5]"""
+    sharpness: float | None = None
+    """mean absolute Laplacian of the luma over its mean absolute gradient"""
+    feature_distance: float | None = None
+    """how far the image's mean features lie from those of the training normals"""
+    decision: str | None = None
+    """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
+    defect_area: float | None = None
+    """share of the map's pixels above the pixel threshold, [0, 1]"""
+    defect_boxes: list[dict[str, float]] | None = None
+    """boxes around defects, strangest first: top, left, height, width in pixels of the image, and their peak value;
+    empty where the decision is 'accept'"""
+    edge_centre_x: float | None = None
+    """mean place of the luma's absolute differences, in shares of the width from the left, [0, 1]"""
+    edge_centre_y: float | None = None
+    """the same, in shares of the height from the top"""
+
+
+_TIME = pa.timestamp("us", "UTC")
+_BOX = pa.struct([*((side, pa.int32()) for side in ("top", "left", "height", "width")), ("peak", pa.float32())])
+# The order of ScoreRow's fields. Columns are only ever added, at the end and nullable; then SCHEMA_VERSION grows.
+_TYPES = {
+    "image_key": (pa.string(), False),
+    "etag": (pa.string(), False),
+    "content_digest": (pa.string(), True),
+    "category": (pa.string(), False),
+    "run_date": (pa.date32(), False),
+    "captured_at": (_TIME, False),
+    "model_version": (pa.string(), False),
+    "preprocessing": (pa.string(), False),
+    "score": (pa.float32(), True),
+    "threshold": (pa.float32(), True),
+    "p_value": (pa.float64(), True),
+    "is_anomalous": (pa.bool_(), True),
+    "status": (pa.string(), False),
+    "error": (pa.string(), True),
+    "map_store": (pa.string(), True),
+    "map_index": (pa.int32(), True),
+    "anomalous_area": (pa.float32(), True),
+    "image_height": (pa.int32(), True),
+    "image_width": (pa.int32(), True),
+    "scored_at": (_TIME, False),
+    "run_id": (pa.string(), False),
+    "brightness": (pa.float32(), True),
+    "contrast": (pa.float32(), True),
+    "sharpness": (pa.float32(), True),
+    "feature_distance": (pa.float32(), True),
+    "decision": (pa.string(), True),
+    "defect_area": (pa.float32(), True),
+    "defect_boxes": (pa.list_(_BOX), True),
+    "edge_centre_x": (pa.float32(), True),
+    "edge_centre_y": (pa.float32(), True),
+}
+SCHEMA = pa.schema(
+    [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
+    metadata={"schema_version": str(SCHEMA_VERSION)},
+)
+_SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
+_SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area", "edge_centre_x", "edge_centre_y")
+
+
+def write_part(store: Store, key: str, rows: Sequence[ScoreRow], maps: Shard | None = None) -> tuple[str, int]:
+    """Write a batch's rows as one Parquet file in one step; its footer names the batch's `maps`.
+
+    Returns SHA-256 (hex) of its bytes, the same for the same rows, and the number of rows. CorruptObject if a
+    row contradicts itself (see `validate`); then nothing is written.
+    """
+    table = to_table(rows)
+    validate(table)
+    data = part_bytes(table, maps)
+    store.write(key, data)
+    return hashlib.sha256(data).hexdigest(), len(rows)
+
+
+def part_bytes(table: pa.Table, maps: Shard | None) -> bytes:
+    """What `write_part` writes."""
+    if maps is not None:
+        table = table.replace_schema_metadata({**(SCHEMA.metadata or {}), _MAPS: json.dumps(asdict(maps)).encode()})
+    return parquet.to_bytes(table)
+
+
+def read_part(store: Store, key: str) -> pa.Table:
+    """The rows of a part with SCHEMA's columns: those it does not have yet are null, newer ones are left out."""
+    return part_of_bytes(store.read(key), store.address(key))
+
+
+def part_of_bytes(data: bytes, address: str) -> pa.Table:
+    """As `read_part`, of a part's bytes; `address` names it in messages."""
+    return part_with_maps(data, address)[0]
+
+
+def part_with_maps(data: bytes, address: str) -> tuple[pa.Table, Shard | None]:
+    """As `part_of_bytes`, and the maps that the part names."""
+    found = parquet.from_bytes(data, address)
+    with parquet.readable(address):
+        return _of_schema(found, SCHEMA, address), _maps_named(found.schema, address)
+
+
+def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:
+    """As `read_part`, of these columns alone: of a large part only they are fetched."""
+    return columns_with_maps(store, key, names)[0]
+
+
+def columns_with_maps(store: Store, key: str, names: Sequence[str]) -> tuple[pa.Table, Shard | None]:
+    """As `read_columns`, and the maps that the part names."""
+    wanted = pa.schema([SCHEMA.field(name) for name in names])
+    with parquet.opened(store, key) as file:
+        there = [name for name in names if name in file.schema_arrow.names]
+        address = store.address(key)
+        return _of_schema(file.read(columns=there), wanted, address), _maps_named(file.schema_arrow, address)
+
+
+def _maps_named(schema: pa.Schema, address: str) -> Shard | None:
+    kept = (schema.metadata or {}).get(_MAPS)
+    try:
+        return None if kept is None else Shard(**json.loads(kept))
+    except (ValueError, TypeError) as e:
+        raise CorruptObject(f"{address} names no maps that could be ({e}). Score the batch again.") from e
+
+
+def read_scores(store: Store, keys: Sequence[str]) -> pa.Table:
+    """The rows of all these parts, in order."""
+    return pa.concat_tables([SCHEMA.empty_table(), *(read_part(store, key) for key in keys)])
+
+
+def to_table(rows: Sequence[ScoreRow]) -> pa.Table:
+    """Rows as a table of SCHEMA."""
+    arrays = [pa.array([getattr(row, f.name) for row in rows], f.type) for f in SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
+    missing = [f.name for f in schema if f.name not in found.column_names and not f.nullable]
+    if missing:
+        raise CorruptObject(f"{address} has no column {', '.join(missing)}: it is no part. Score the batch again.")
+    columns = [
+        found[f.name].cast(f.type) if f.name in found.column_names else pa.nulls(len(found), f.type) for f in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def to_rows(table: pa.Table) -> list[ScoreRow]:
+    """A table of SCHEMA as rows; `score` and its like carry float32's precision."""
+    names = [field.name for field in fields(ScoreRow)]
+    return [ScoreRow(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
+
+
+def validate(table: pa.Table) -> None:
+    """CorruptObject unless `table` has SCHEMA's columns and every row is in itself consistent."""
+    if not table.schema.equals(SCHEMA):
+        raise CorruptObject(
+            f"the columns {table.schema.to_string(show_schema_metadata=False)!r} are not those of score rows, "
+            "so no reader could trust them. Build the table with to_table()."
+        )
+    for number, row in enumerate(table.to_pylist()):
+        why = _why_inconsistent(row)
+        if why is not None:
+            raise CorruptObject(
+                f"row {number} of image {row['image_key']!r}: {why}, so the table would mislead its readers. "
+                "Correct what makes the rows."
+            )
+
+
+def _why_inconsistent(row: dict) -> str | None:
+    for name, (_, nullable) in _TYPES.items():
+        if row[name] is None and not nullable:
+            return f"{name} is missing"
+    for name in _SHARES:
+        if row[name] is not None and not 0 <= row[name] <= 1:
+            return f"{name} is {row[name]}, outside [0, 1]"
+    if row["status"] == "ok":
+        return _why_not_scored(row)
+    if row["status"] not in STATUSES:
+        return f"status {row['status']!r} is none of {', '.join(STATUSES)}"
+    if row["score"] is not None or row["is_anomalous"] is not None or not row["error"]:
+        return f"status {row['status']!r} needs an error and no score"
+    return None
+
+
+def _why_not_scored(row: dict) -> str | None:
+    missing = [name for name in _SCORED if row[name] is None]
+    if missing:
+        return f"status 'ok' without {', '.join(missing)}"
+    if row["decision"] not in (None, *DECISIONS):
+        return f"decision {row['decision']!r} is none of {', '.join(DECISIONS)}"
+    if not math.isfinite(row["score"]):
+        return f"score is {row['score']}, no finite number"
+    return None

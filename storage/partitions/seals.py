@@ -1,0 +1,250 @@
+"""Seals: the marker, written last, that says which plans of a partition are completely scored."""
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any, cast, get_args, get_origin
+
+from storage import layout
+from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
+from storage.partitions.manifests import read_columns
+from storage.records import TORCH, Partition
+from storage.stores import checked_json
+from storage.stores.store import Store
+from storage.stores.swap import swap
+
+SCHEMA_VERSION = 1
+Unread = Callable[[str, StorageError], None]
+"""is told the key of a seal that does not read, and why"""
+
+
+@dataclass(frozen=True)
+class SealedPart:
+    """One Parquet part of a sealed plan."""
+
+    key: str
+    rows: int
+    digest: str
+    """SHA-256 (hex) of the part's bytes"""
+
+
+@dataclass(frozen=True)
+class SealedPlan:
+    """A plan all of whose images have a row."""
+
+    manifest: str
+    """key of the manifest"""
+    digest: str
+    """the plan's"""
+    map_store: str
+    """key of the zarr array"""
+    images: int
+    """ok + unreadable + rejected"""
+    ok: int
+    unreadable: int
+    rejected: int
+    anomalous: int
+    """of the ok ones"""
+    parts: tuple[SealedPart, ...]
+    run_id: str
+    """of the run that sealed it"""
+    sealed_at: datetime
+    """UTC"""
+    engine: str = TORCH
+    """the plan's"""
+    manifest_digest: str = ""
+    """SHA-256 (hex) of the manifest's bytes; '' if nobody took it"""
+    supersedes: str | None = None
+    """the plan's"""
+
+    @property
+    def library(self) -> str:
+        """The engine without its version."""
+        return self.engine.partition(" ")[0]
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The sealed plans of a partition. Images that arrive later make a further plan."""
+
+    schema_version: int
+    partition: Partition
+    sealed_at: datetime
+    """UTC; of the latest plan"""
+    run_id: str
+    """of the latest plan"""
+    plans: tuple[SealedPlan, ...]
+    """in the order they were sealed, `sealed_at` growing: of an image that several have the last one holds"""
+
+
+def read_seal(store: Store, partition: Partition) -> Seal | None:
+    """The partition's seal, or None if nothing of it is sealed."""
+    key = _key(partition)
+    try:
+        return from_bytes(store.read(key), store.address(key))
+    except KeyNotFound:
+        return None
+
+
+def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Seal:
+    """Seal one more plan and return the seal in force; sealing the same plan again changes nothing.
+
+    It is sealed later than the plans before it, whatever its clock says: the last word is the last seal's. Conflict
+    if another plan than the one it supersedes had some of its images last: they were sealed meanwhile, as they are or
+    as another picture. Conflict if it was scored by another library: a partition is scored by one.
+    """
+    key = _key(partition)
+    in_force: Seal | None = None
+    mine: set[str] = set()
+
+    def change(data: bytes | None) -> bytes | None:
+        nonlocal in_force, mine
+        if data is None:
+            in_force = _sealed(Seal(SCHEMA_VERSION, partition, sealed_plan.sealed_at, "", ()), sealed_plan)
+            return _to_bytes(in_force)
+        in_force = from_bytes(data, store.address(key))
+        if any(plan.digest == sealed_plan.digest for plan in in_force.plans):
+            return None
+        _refuse_other_library(in_force, sealed_plan)
+        mine = mine or _keys(store, sealed_plan)
+        _refuse_overlap(store, in_force, sealed_plan, mine)
+        in_force = _sealed(in_force, sealed_plan)
+        return _to_bytes(in_force)
+
+    unfinished = (
+        f"to seal plan {sealed_plan.digest}: it is scored but not complete. Find out who writes it, and run again; "
+        "nothing is scored twice."
+    )
+    swap(store, key, change, unfinished=unfinished)
+    assert in_force is not None  # `change` was asked
+    return in_force
+
+
+def images_in_force(store: Store, seal: Seal) -> dict[str, str]:
+    """Image key -> etag of every image the seal covers, in the version that was sealed last."""
+    found: dict[str, str] = {}
+    for plan in seal.plans:
+        found.update(read_columns(store, plan.manifest, "key", "etag"))
+    return found
+
+
+def last_plan_with(store: Store, seal: Seal | None, keys: Collection[str]) -> SealedPlan | None:
+    """The sealed plan that had one of these images last."""
+    wanted = set(keys)
+    plans = reversed(seal.plans if seal else ())
+    return next((plan for plan in plans if not wanted.isdisjoint(_keys(store, plan))), None)
+
+
+def list_seals(
+    store: Store, *, run_date: date | None = None, category: str | None = None, unread: Unread | None = None
+) -> Iterator[Seal]:
+    """Seals of that day and category, or of all, in the order of their keys: by day first. `unread` is told of those
+    that do not read; without it they raise."""
+    prefix = layout.seals_prefix(run_date, category)
+    for info in store.list(prefix):
+        of = layout.seal_partition(info.key)
+        if of is None or category not in (None, of[0]):
+            continue
+        try:
+            yield from_bytes(store.read(info.key), store.address(info.key))
+        except KeyNotFound:
+            continue  # removed since it was listed
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
+            if unread is None:
+                raise
+            unread(info.key, e)
+
+
+def _key(partition: Partition) -> str:
+    return layout.seal_key(partition.category, partition.run_date, partition.model_version)
+
+
+def _sealed(seal: Seal, plan: SealedPlan) -> Seal:
+    """Clocks of several machines differ, and readers go by the time."""
+    if seal.plans:
+        plan = replace(plan, sealed_at=max(plan.sealed_at, seal.plans[-1].sealed_at + timedelta(microseconds=1)))
+    return replace(seal, sealed_at=plan.sealed_at, run_id=plan.run_id, plans=(*seal.plans, plan))
+
+
+def _keys(store: Store, plan: SealedPlan) -> set[str]:
+    return {key for (key,) in read_columns(store, plan.manifest, "key")}
+
+
+def _refuse_other_library(seal: Seal, plan: SealedPlan) -> None:
+    for other in seal.plans:
+        if other.library != plan.library:
+            raise Conflict(
+                f"plan {plan.digest} was scored by {plan.engine}, and plan {other.digest} of the same partition by "
+                f"{other.engine}: their scores are not to be mixed, so it is not completed. Plan again; what is left "
+                f"is scored by {other.library}."
+            )
+
+
+def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[str]) -> None:
+    other = last_plan_with(store, seal, mine)
+    if other is not None and other.digest != plan.supersedes:
+        both = mine & _keys(store, other)
+        raise Conflict(
+            f"plan {plan.digest} has {len(both)} images, such as {min(both)!r}, that plan {other.digest} "
+            f"of run {other.run_id} has sealed meanwhile: they would count twice, so it is not completed. "
+            "Plan again; only images without a sealed row are left."
+        )
+
+
+def _to_bytes(seal: Seal) -> bytes:
+    return checked_json.to_bytes(json.loads(json.dumps(asdict(seal), default=_plain)))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date):  # datetimes are dates
+        return value.isoformat()
+    raise TypeError(f"a seal cannot keep {type(value).__name__}")
+
+
+def from_bytes(data: bytes, address: str) -> Seal:
+    """The seal in an object's bytes; `address`, where it was found, ends in its key. CorruptObject if they are none,
+    or one of another partition than its key says."""
+    content = checked_json.from_bytes(data, address, "a seal", known_format=SCHEMA_VERSION)
+    try:
+        seal: Seal = _record(Seal, content)
+        key = _key(seal.partition)
+    except (ValueError, TypeError, InvalidKey) as e:
+        raise CorruptObject(
+            f"{address} is not a seal ({e}), so it is unknown what is scored. Remove it and run the night again: "
+            "finished parts are kept."
+        ) from e
+    if address != key and not address.endswith(f"/{key}"):
+        raise CorruptObject(
+            f"{address} is the seal of {key}, so it says nothing of the partition whose name it has. Put it back "
+            "where it belongs, or remove it and run the night again: finished parts are kept."
+        )
+    return seal
+
+
+def _record(kind: type, kept: object) -> Any:
+    """A dataclass of a seal from its JSON; ValueError that names what is missing, unknown or no such value."""
+    if not isinstance(kept, dict):
+        raise ValueError(f"{kept!r} stands for a {kind.__name__}")
+    known = {field.name: field.type for field in fields(kind)}
+    if odd := sorted(kept.keys() ^ known.keys()):
+        raise ValueError(
+            f"{', '.join(odd)} of a {kind.__name__} {'is' if len(odd) == 1 else 'are'} missing or unknown"
+        )
+    return kind(**{name: _value(name, known[name], kept[name]) for name in known})
+
+
+def _value(name: str, kind: Any, kept: object) -> Any:
+    if is_dataclass(kind):
+        return _record(cast(type, kind), kept)
+    if get_origin(kind) is tuple and isinstance(kept, list):
+        return tuple(_value(name, get_args(kind)[0], one) for one in kept)
+    if kind is int and type(kept) is int and kept >= 0:
+        return kept
+    if (kind in (str, str | None) and isinstance(kept, str)) or (kind == str | None and kept is None):
+        return kept
+    if kind is date and isinstance(kept, str):
+        return date.fromisoformat(kept)
+    if kind is datetime and isinstance(kept, str) and (time := datetime.fromisoformat(kept)).tzinfo is not None:
+        return time
+    raise ValueError(f"{name} is {kept!r}")

@@ -1,0 +1,1 @@
+"""Stores: a local folder, S3, and what both do alike."""

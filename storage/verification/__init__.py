@@ -1,0 +1,1 @@
+"""A store held against itself, and what nobody needs in it."""

@@ -1,0 +1,159 @@
+"""What the seals of a day lay claim to, or could: what is removed must be beyond any doubt."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from storage import layout
+from storage.errors import OF_ONE_OBJECT
+from storage.partitions import manifests, scores, seals
+from storage.partitions.manifests import batch_digest
+from storage.partitions.seals import Seal
+from storage.records import Partition, Plan
+from storage.stores.store import Store
+from storage.verification.seal_promises import why_plan_is_wrong, why_seal_is_wrong
+
+_MENDED_AT_MOST = 20
+"""times that a batch may have been mended: each gives its part a name that follows from the one before"""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Of a category's day."""
+
+    named: frozenset[str]
+    """keys of manifests, map stores and parts that a seal names"""
+    unread: tuple[str, ...]
+    """why a seal does not read, a sentence each: what it means is not known"""
+    seals: tuple[Seal, ...]
+    """those that read"""
+
+
+@dataclass(frozen=True)
+class WholePlan:
+    """A plan that is scored to the last batch and that no seal names: its seal is lost, or its run ended right before
+    it."""
+
+    plan: Plan
+    parts: tuple[str, ...]
+    """their keys"""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset((self.plan.manifest, self.plan.map_store, *self.parts))
+
+
+def read_claims(store: Store, category: str, day: date) -> Claims:
+    """What every object among the day's seals names. A fault of the store is raised: what it names is not known."""
+    unread: list[str] = []
+    found: list[Seal] = []
+    for info in store.list(layout.seals_prefix(day, category)):
+        of = layout.seal_partition(info.key)
+        if of is None:
+            unread.append(f"{info.key} lies among its seals and has no seal's name")
+            continue
+        try:
+            seal = seals.read_seal(store, Partition(*of))
+            if seal is not None:
+                found.append(seal)
+        except OF_ONE_OBJECT as e:
+            unread.append(str(e))
+    named = {
+        key
+        for seal in found
+        for plan in seal.plans
+        for key in (plan.manifest, plan.map_store, *(part.key for part in plan.parts))
+    }
+    return Claims(frozenset(named), tuple(unread), tuple(found))
+
+
+def doubts(store: Store, claims: Claims) -> list[str]:
+    """Why a seal could mean more than it names: it does not read, says less than its manifest, or that does not tell.
+    Then nothing of the day may be removed."""
+    found = list(claims.unread)
+    for seal in claims.seals:
+        where = seal.partition
+        address = store.address(layout.seal_key(where.category, where.run_date, where.model_version))
+        found += [f"{address}: {why}" for why in _contradictions(store, seal)]
+    return found
+
+
+def _contradictions(store: Store, seal: Seal) -> Iterator[str]:
+    if why := why_seal_is_wrong(seal):
+        yield why
+    for sealed in seal.plans:
+        try:
+            plan = manifests.read_plan(store, sealed.manifest)
+            why = why_plan_is_wrong(sealed, plan, seal.partition)
+        except OF_ONE_OBJECT as e:
+            why = str(e)
+        if why:
+            yield why
+
+
+def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: Collection[str]) -> list[WholePlan]:
+    """Which of these manifests that no seal names are scored whole by these parts, and have an image that no seal of
+    their model version has in the same version: of the same etag, or the same bytes."""
+    sealed: defaultdict[Partition, set[tuple]] = defaultdict(set)
+    found = []
+    for key in sorted(unnamed):
+        try:
+            plan = manifests.read_plan(store, key)
+            images = set(manifests.read_columns(store, key, "key", "etag"))
+        except OF_ONE_OBJECT:
+            continue  # `rd-inspect verify` tells of it
+        theirs = _parts_of(plan, parts)
+        if theirs is None:
+            continue
+        if plan.partition not in sealed:
+            sealed[plan.partition] = _sealed_images(store, claims.seals, plan.partition)
+        if not images <= sealed[plan.partition] and not _is_sealed_as_the_same(store, claims.seals, plan, theirs):
+            found.append(WholePlan(plan, theirs))
+    return found
+
+
+def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
+    """Whether the last sealed rows of the plan's images are of the same bytes: in a copied store no etag is what it
+    was."""
+    plans = [one for seal in found if seal.partition == plan.partition for one in seal.plans]
+    try:
+        sealed = _pictures(store, [part.key for one in plans for part in one.parts]) if plans else {}
+        return bool(sealed) and _pictures(store, theirs).items() <= sealed.items()
+    except OF_ONE_OBJECT:  # `rd-inspect verify` tells of it
+        return False
+
+
+def _pictures(store: Store, parts: Sequence[str]) -> dict[str, str | None]:
+    """SHA-256 of each image's bytes, by key, as the last of these parts has it."""
+    tables = (scores.read_columns(store, part, ["image_key", "content_digest"]) for part in parts)
+    return {
+        key: digest for table in tables for key, digest in zip(*(c.to_pylist() for c in table.columns), strict=True)
+    }
+
+
+def _sealed_images(store: Store, found: Sequence[Seal], partition: Partition) -> set[tuple]:
+    plans = [plan for seal in found if seal.partition == partition for plan in seal.plans]
+    return {image for plan in plans for image in manifests.read_columns(store, plan.manifest, "key", "etag")}
+
+
+def _parts_of(plan: Plan, parts: Collection[str]) -> tuple[str, ...] | None:
+    """The plan's parts, if there is one for each of its batches."""
+    if type(plan.images) is not int or type(plan.batch_size) is not int or plan.batch_size < 1:
+        return None
+    found = []
+    for index in range(-(-plan.images // plan.batch_size)):
+        part = _part_of(plan, index, parts)
+        if part is None:
+            return None
+        found.append(part)
+    return tuple(found)
+
+
+def _part_of(plan: Plan, index: int, parts: Collection[str]) -> str | None:
+    where, name = plan.partition, plan.digest
+    for _ in range(_MENDED_AT_MOST):
+        name = layout.part_key(where.category, where.run_date, where.model_version, batch_digest(name, index))
+        if name in parts:
+            return name
+    return None

@@ -1,0 +1,92 @@
+"""Models held against what names them: sealed days, and champion pointers."""
+
+from collections.abc import Iterator, Mapping
+from shlex import quote
+
+from storage import layout
+from storage.errors import OF_ONE_OBJECT, KeyNotFound
+from storage.models import models
+from storage.stores.store import Store
+from storage.verification.findings import Finding
+
+
+def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, deep: bool) -> Iterator[Finding]:
+    """Whether every version of a category, published or named by seals, has its card and its weights, and the pointer
+    leads to one.
+
+    `in_use`: by version, how many sealed days name it. `deep` compares the weights' digest with the card's.
+    """
+    champion, finding = _champion(store, category)
+    if finding:
+        yield finding
+    versions = {*store.children(layout.models_prefix(category)), *in_use}
+    for version in sorted(versions | ({champion} if champion else set())):
+        days = in_use.get(version, 0)
+        yield from _version(store, category, version, days, in_force=version == champion, deep=deep)
+
+
+def _champion(store: Store, category: str) -> tuple[str | None, Finding | None]:
+    try:
+        champion = models.read_champion(store, category)
+    except OF_ONE_OBJECT as e:
+        known = models.list_versions(store, category)
+        cure = (
+            f"Remove it, then: rd-inspect promote --category {quote(category)} "
+            f"--version {known[-1] if known else 'VERSION'} --store {quote(store.uri)}"
+        )
+        where = layout.champion_key(category)
+        return None, Finding(f"champion pointer is damaged: {e}", where, "no night of it is scored", cure)
+    return (champion.version if champion else None), None
+
+
+def _version(
+    store: Store, category: str, version: str, days: int, *, in_force: bool, deep: bool
+) -> Iterator[Finding]:
+    named = f"{days} complete days name it" if days else "no complete day names it"
+    consequence = f"{named}; " + ("it is in force: no night of it is scored" if in_force else "it cannot score again")
+    until = f" Until then: {_instead(store, category)}" if in_force else ""
+    card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
+    try:
+        card = models.read_card(store, category, version)
+    except KeyNotFound:
+        if days or in_force:
+            yield Finding("model card is gone", card_key, consequence, f"Restore it from a copy.{until}")
+        else:
+            cure = "Train again; the folder may be removed."
+            yield Finding("weights without a card", weights_key, "their training ended too early", cure, wrong=False)
+        return
+    except OF_ONE_OBJECT as e:
+        yield Finding(f"model card is damaged: {e}", card_key, consequence, f"Restore it from a copy.{until}")
+        return
+    try:
+        models.read_decision(store, category, version)
+    except OF_ONE_OBJECT as e:
+        lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
+        where = layout.decision_key(category, version)
+        yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
+    why = _why_weights_are_wrong(store, category, version, card.get("weights_bytes"), deep=deep)
+    if why:
+        cure = f"Restore the file of SHA-256 {card.get('weights_sha256')} from a copy.{until}"
+        yield Finding(f"weights are damaged: {why}", weights_key, consequence, cure)
+
+
+def _instead(store: Store, category: str) -> str:
+    """The command that puts another version in force."""
+    where = f"--category {quote(category)} --store {quote(store.uri)}"
+    if models.version_before(store, category) is None:
+        return f"rd-inspect train --promote {where}"
+    return f"rd-inspect rollback {where}"
+
+
+def _why_weights_are_wrong(store: Store, category: str, version: str, promised: object, *, deep: bool) -> str | None:
+    found = store.info(layout.weights_key(category, version))
+    if found is None:
+        return "they are gone"
+    if found.size != promised:
+        return f"{found.size} bytes, and the card promises {promised}"
+    if deep:
+        try:
+            models.read_weights(store, category, version)
+        except OF_ONE_OBJECT as e:
+            return str(e)
+    return None

@@ -1,0 +1,58 @@
+"""Whether what a seal says of a plan is what the plan's manifest and parts say."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from storage.partitions.scores import STATUSES
+from storage.partitions.seals import Seal, SealedPlan
+from storage.records import Partition, Plan
+
+
+def why_seal_is_wrong(seal: Seal) -> str | None:
+    """What contradicts itself in a seal alone; None if nothing does."""
+    if not seal.plans:
+        return "it names no plan"
+    named = [plan.digest for plan in seal.plans] + [part.key for plan in seal.plans for part in plan.parts]
+    twice = [name for name, times in Counter(named).items() if times > 1]
+    if twice:
+        return f"it names {twice[0]} twice"
+    for plan in seal.plans:
+        counted = plan.ok + plan.unreadable + plan.rejected
+        if counted != plan.images or plan.anomalous > plan.ok:
+            return (
+                f"of plan {plan.digest} it counts {plan.images} images, but {plan.ok} ok, {plan.unreadable} "
+                f"unreadable and {plan.rejected} rejected, {plan.anomalous} of the ok ones anomalous"
+            )
+    return None
+
+
+def why_plan_is_wrong(sealed: SealedPlan, plan: Plan, partition: Partition) -> str | None:
+    """How a sealed plan is not that of its manifest, or not all of it; None if it is."""
+    if (plan.partition, plan.digest) != (partition, sealed.digest):
+        return f"plan {sealed.digest} is not the one in its manifest, {plan.digest} of {plan.partition}"
+    if (sealed.images, sealed.map_store) != (plan.images, plan.map_store):
+        return (
+            f"of plan {plan.digest} it names {sealed.images} images with maps in {sealed.map_store}, and the "
+            f"manifest has {plan.images} with maps in {plan.map_store}"
+        )
+    wanted = [min(plan.batch_size, plan.images - start) for start in range(0, plan.images, plan.batch_size)]
+    rows = [part.rows for part in sealed.parts]
+    if rows != wanted:
+        return f"of plan {plan.digest} it names parts with {rows} rows, and the manifest's batches have {wanted}"
+    return None
+
+
+def why_counts_are_wrong(sealed: SealedPlan, statuses: Mapping[str, int], anomalous: int) -> str | None:
+    """How a sealed plan's counts differ from those of its parts' rows; None if they are the same."""
+    promised = {"ok": sealed.ok, "unreadable": sealed.unreadable, "rejected": sealed.rejected}
+    found = {status: statuses.get(status, 0) for status in STATUSES}
+    if (promised, sealed.anomalous) == (found, anomalous):
+        return None
+    return (
+        f"of plan {sealed.digest} it counts {_words(promised, sealed.anomalous)}, and its parts have "
+        f"{_words(found, anomalous)}"
+    )
+
+
+def _words(statuses: Mapping[str, int], anomalous: int) -> str:
+    return ", ".join([*(f"{count} {status}" for status, count in statuses.items()), f"{anomalous} anomalous"])

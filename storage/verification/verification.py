@@ -1,0 +1,321 @@
+"""A store held against itself: seals, parts, rows, maps, models, labels, images."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from itertools import groupby
+from shlex import quote
+
+from storage import layout
+from storage.errors import (
+    OF_ONE_OBJECT,
+    CorruptObject,
+    InvalidKey,
+    KeyNotFound,
+    ObjectDenied,
+    StorageError,
+    StoreNotFound,
+    TransientFault,
+)
+from storage.labels.findings import label_findings
+from storage.listing.left_out import LeftOut
+from storage.models import models
+from storage.partitions import manifests, seals
+from storage.partitions.seals import Seal
+from storage.pictures.images import list_images
+from storage.pictures.same_images import compare
+from storage.records import Partition
+from storage.stores import parquet
+from storage.stores.store import Store
+from storage.verification.damage import (
+    Damage,
+    DamagedBatch,
+    DamagedDescription,
+    DamagedManifest,
+    WrongSeal,
+    partition_damage,
+)
+from storage.verification.findings import Finding
+from storage.verification.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
+from storage.verification.model_findings import model_findings
+
+_THREADS = 8
+"""partitions that are read at once"""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What to look at."""
+
+    first: date | None = None
+    last: date | None = None
+    """included"""
+    categories: tuple[str, ...] = ()
+    """() for all"""
+    deep: bool = False
+    """read every byte of parts, maps and weights"""
+
+    def covers(self, category: str, day: date) -> bool:
+        in_time = (self.first is None or self.first <= day) and (self.last is None or day <= self.last)
+        return in_time and self.covers_category(category)
+
+    def covers_category(self, category: str) -> bool:
+        return not self.categories or category in self.categories
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was looked at, and what was found."""
+
+    partitions: int
+    """sealed days by category and model version"""
+    images: int
+    """rows that their seals promise"""
+    findings: tuple[Finding, ...]
+    """wrong ones first, then by key"""
+
+    @property
+    def wrong(self) -> int:
+        return sum(one.wrong for one in self.findings)
+
+
+def verify(
+    store: Store, images: Store, scope: Scope, *, tell: Callable[[str], object] = lambda _: None
+) -> Verification:
+    """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
+    is left over. Nothing is written but what storage.pictures.same_images remembers of a copied store; `tell` as
+    there. What cannot be looked at is a finding, and the rest is looked at; a fault of the whole store (a time-out,
+    no access) is raised."""
+    sealed, findings = _read_seals(store, scope)
+    in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for seal in sealed:
+        in_use[seal.partition.category][seal.partition.model_version] += 1
+    champions = {category: _champion(store, category) for category in in_use}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for found in pool.map(lambda seal: _seal_findings(store, images, seal, champions, scope, tell), sealed):
+            findings += found
+    for category in filter(scope.covers_category, sorted({*models.list_model_categories(store), *in_use})):
+        of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
+        findings += _told((store,), layout.models_prefix(category), of_models)
+    findings += _told(
+        (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
+    )
+    if scope.deep:
+        findings += _told((store,), layout.MERGED_PREFIX, lambda: _copy_findings(store))
+    for root, find in (("", _temporary_findings), (layout.scores_root(), _leftover_findings)):
+        findings += _told((store,), root, partial(find, store, scope))
+    findings.sort(key=lambda one: (not one.wrong, one.where, one.what))
+    promised = sum(plan.images for seal in sealed for plan in seal.plans)
+    return Verification(len(sealed), promised, tuple(findings))
+
+
+def _told(stores: Iterable[Store], where: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `find` finds; a fault on the way is one more finding, unless one of the stores has it as a whole."""
+    found: list[Finding] = []
+    try:
+        found.extend(find())
+    except (StorageError, OSError) as e:
+        for store in stores:
+            store.check()
+        cure = "Make it readable, or try again: rd-inspect verify"
+        found.append(Finding(f"cannot be looked at: {e}", where, "what it holds is not known", cure))
+    return found
+
+
+def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
+    found, findings = [], []
+    for info in store.list(layout.seals_prefix()):
+        of = layout.seal_partition(info.key)
+        if of is None:
+            among = info.key.count("/") > layout.seals_prefix().count("/") + 1
+            lost = f"nothing is read of it{', and gc leaves all of that day of its category' if among else ''}"
+            findings.append(Finding("lies among the seals and is none", info.key, lost, "Move it away.", wrong=among))
+            continue
+        if not scope.covers(of[0], of[1]):
+            continue
+        partition = Partition(*of)
+        try:
+            seal = seals.read_seal(store, partition)
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
+            denied = isinstance(e, ObjectDenied)
+            cure = "Make it readable." if denied else f"Remove it, then: {_backfill(store, partition)}"
+            lost = "queries go without its rows, and no run can score the day"
+            findings.append(Finding(f"seal is damaged: {e}", info.key, lost, cure))
+            continue
+        if seal is not None:
+            found.append(seal)
+    return found, findings
+
+
+def _champion(store: Store, category: str) -> str | None:
+    try:
+        champion = models.read_champion(store, category)
+    except StorageError:  # a finding of its own
+        return None
+    return champion.version if champion else None
+
+
+def _seal_findings(
+    store: Store,
+    images: Store,
+    seal: Seal,
+    champions: Mapping[str, str | None],
+    scope: Scope,
+    tell: Callable[[str], object],
+) -> list[Finding]:
+    where, both = seal.partition, (store, images)
+    key = _seal_key(where)
+    damage: list[Damage] = []
+
+    def look_at_it() -> Iterator[Finding]:
+        for one in partition_damage(store, seal, deep=scope.deep):
+            damage.append(one)
+            yield _damage_finding(store, where, one)
+
+    found = _told(both, key, look_at_it)
+    if not any(isinstance(one, DamagedManifest) for one in damage):
+        found += _told(both, key, lambda: _double_rows(store, seal))
+        in_force = champions.get(where.category) == where.model_version
+        prefix = layout.images_prefix(where.category, where.run_date)
+        found += _told(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
+    return found
+
+
+def _damage_finding(store: Store, where: Partition, one: Damage) -> Finding:
+    score_again, late = _backfill(store, where), "no run can score late images of the day"
+    match one:
+        case WrongSeal():
+            cure = f"Remove it; finished parts are taken up again by: {score_again}"
+            return Finding(f"seal is wrong: {one.why}", one.where, "what it seals is counted or read wrongly", cure)
+        case DamagedManifest():
+            rebuild = f"remove {_seal_key(where)} and it, then: {score_again}"
+            cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
+            return Finding(f"manifest is damaged: {one.why}", one.where, late, cure)
+        case DamagedDescription():
+            lost = "none of its maps can be seen; they may be whole"
+            return Finding(f"maps are damaged: {one.why}", one.where, lost, f"{score_again} --mend")
+        case DamagedBatch():
+            kind = "part is damaged" if one.where == one.part.key else "maps are damaged"
+            lost = "its rows cannot be trusted" if one.where == one.part.key else "its scores have no picture"
+            return Finding(f"{kind}: {one.why}", one.where, lost, f"{score_again} --mend")
+
+
+def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
+    """An image may be sealed again once it was another picture; as the same one twice in a row it counts twice."""
+    known: dict[str, str] = {}
+    double = set[str]()
+    for plan in seal.plans:
+        images = dict(manifests.read_columns(store, plan.manifest, "key", "etag"))
+        double |= {key for key, etag in images.items() if known.get(key) == etag}
+        known |= images
+    if double:
+        cure = f"Remove it, then: {_backfill(store, seal.partition)}"
+        what = f"{len(double)} images are sealed twice, such as {min(double)!r}"
+        yield Finding(what, _seal_key(seal.partition), "they count twice", cure)
+
+
+def _image_findings(
+    store: Store, images: Store, seal: Seal, tell: Callable[[str], object], *, in_force: bool
+) -> Iterator[Finding]:
+    """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
+    where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
+    left_out = LeftOut()
+    try:
+        listed = list(list_images(images, where.category, where.run_date, left_out))
+    except (TransientFault, StoreNotFound):
+        raise
+    except StorageError as e:  # of this folder alone: the others are looked at
+        yield _closed(prefix, str(e))
+        return
+    yield from (_closed(folder, why) for folder, why in left_out.broken.items())
+    found = compare(store, images, seal, listed, tell=tell)
+    changed, late = ([image.key for image in some] for some in (found.changed, found.late))
+    gone = found.gone
+    version, cure = where.model_version, _backfill(store, where)
+    if changed:
+        what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"
+        yield Finding(what, prefix, "their rows are of earlier pictures", cure, wrong=in_force)
+    if late:
+        what = f"{len(late)} images came after {version} had scored the others, such as {late[0]!r}"
+        yield Finding(what, prefix, "they have no row", cure, wrong=in_force)
+    if gone:
+        what = f"{len(gone)} images are gone since {version} scored them, such as {gone[0]!r}"
+        lost = "they cannot be looked at or scored again; their rows stay"
+        yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
+
+
+def _closed(folder: str, why: str) -> Finding:
+    cure = "Mend the folder's owner or mode, or remove the link."
+    return Finding(f"images cannot be listed: {why}", folder, "whether its images are judged is not known", cure)
+
+
+def _copy_findings(store: Store) -> Iterator[Finding]:
+    """Copies of merged days whose bytes rotted: DuckDB, which reads those in a folder, does not check them."""
+    for info in store.list(layout.MERGED_PREFIX):
+        try:
+            parquet.from_bytes(store.read(info.key), store.address(info.key))
+        except KeyNotFound:
+            continue  # removed since it was listed
+        except (CorruptObject, ObjectDenied, InvalidKey) as e:
+            lost = "queries read what is wrong, or fail; the parts it was made of are not touched"
+            cure = "Remove it: queries read the parts, and rd-inspect compact makes it again."
+            yield Finding(f"copy of merged days is damaged: {e}", info.key, lost, cure)
+
+
+def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
+    found = look(store, scope.first, scope.last, scope.categories)
+    yield from (_whole_plan_finding(store, one) for one in found.kept if one.whole)
+    cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {quote(store.uri)}"
+    for (category, day), some in groupby(found.leftovers, lambda one: (one.category, one.run_date)):
+        left = list(some)
+        yield from _damaged_plans(store, left)
+        kinds = Counter(one.what for one in left)
+        what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        what += f" of {category} {day} that no seal names, {sum(one.size for one in left):,} bytes"
+        yield Finding(what, left[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False)
+
+
+def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noqa: ARG001  # of no day and category
+    cure = f"rd-inspect gc --older-than 7 --store {quote(store.uri)}"
+    for find in (find_old_temporaries, find_old_trainings):
+        old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
+        if old:
+            what = f"{len(old)} of the kind {old[0].what}, older than a day, {sum(one.size for one in old):,} bytes"
+            yield Finding(what, old[0].key, "they take space", cure, wrong=False)
+
+
+def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
+    assert kept.whole is not None
+    plan = kept.whole.plan
+    what = (
+        f"{plan.images} images of {kept.category} {kept.run_date} are scored and not complete: their seal is lost, "
+    )
+    what += "or their run ended right before it"
+    cure = f"Finished parts are taken up again by: {_backfill(store, plan.partition)}"
+    return Finding(what, plan.manifest, "no reader sees their scores", cure)
+
+
+def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:
+    for one in leftovers:
+        if one.what != MANIFEST:
+            continue
+        try:
+            manifests.read_plan(store, one.key)
+        except OF_ONE_OBJECT as e:
+            cure = f"rd-inspect gc --older-than 0 --yes --store {quote(store.uri)}"
+            yield Finding(f"unsealed manifest is damaged: {e}", one.key, "no run can score these images", cure)
+
+
+def _seal_key(partition: Partition) -> str:
+    return layout.seal_key(partition.category, partition.run_date, partition.model_version)
+
+
+def _backfill(store: Store, partition: Partition) -> str:
+    day = partition.run_date
+    return (
+        f"rd-inspect backfill --from {day} --to {day} --category {quote(partition.category)} "
+        f"--model {partition.model_version} --store {quote(store.uri)}"
+    )

@@ -1,0 +1,1 @@
+"""Folders as people publish them, brought into a store. No tasks."""

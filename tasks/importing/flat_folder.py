@@ -1,0 +1,180 @@
+"""A folder of images whose own folders do not say which are good: a table does.
+
+Images lie right in the folder, or in folders by day, class or camera. A row of the table names one by its place below
+the folder; a full path, and a bare name that one image alone has, will do too. Nothing else is guessed: a row that
+names none is told, and an image that no row names is taken without a word.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.importing.folder_files import Remark, list_files, shown
+from tasks.importing.folder_masks import MASKS_OF_NO_DEFECT
+from tasks.importing.image_folder import (
+    FolderImage,
+    ImageFolder,
+    NotAnImageFolder,
+    holds_no_pictures,
+    is_category_folder,
+    read_folder,
+    refuse_no_folder,
+    set_masks_apart,
+)
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_FROM_A_ROOT = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9]*://")
+"""how a full path begins, on this machine or another"""
+_NAMED = 3
+
+Row = Mapping[str, Any]
+"""as storage.labels.labels.said_in gives it"""
+
+
+@dataclass
+class FlatFolder:
+    """What lies in the folder, and which rows are of which image."""
+
+    found: ImageFolder = field(default_factory=ImageFolder)
+    """the images with the masks that the table names; what is left out of folder and table"""
+    noted: list[Remark] = field(default_factory=list)
+    place_of: dict[str, str] = field(default_factory=dict)
+    """of an image below the folder, by what the table calls it"""
+
+
+def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFolder:
+    """What lies in `folder`, by names and by the `rows` of the file `table`.
+
+    Raises NotAnImageFolder if it is no such folder, or if the table is of another one.
+    """
+    refuse_no_folder(folder)
+    if is_category_folder(folder) and read_folder(folder).images:
+        raise NotAnImageFolder(
+            f"{folder} has train/ or test/, whose folders say which images are good, so a table could say otherwise "
+            "and nothing was taken. Leave --table out, or name a folder within."
+        )
+    listing = list_files(folder)
+    files = {unicodedata.normalize("NFC", place): path for place, path in listing.files.items()}
+    files = {place: path for place, path in files.items() if not (table.exists() and path.samefile(table))}
+    flat = FlatFolder(ImageFolder(left_out=listing.left_out, litter=listing.litter))
+    masks = _Masks(_Names(folder, files), files)
+    taken = masks.places(rows)
+    _place_rows(flat, _Names(folder, [place for place in files if place not in taken]), rows)
+    _refuse_another_table(folder, table, flat, rows)
+    named = set(flat.place_of.values())
+    of_image: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        of_image[flat.place_of.get(row["image_key"], "")].append(row)
+    for place in sorted(set(files) - taken):
+        words = {row["label"] for row in of_image[place]}
+        flat.found.images.append(
+            FolderImage(
+                files[place],
+                place,
+                word=words.pop() if len(words) == 1 else None,
+                purpose="evaluation",
+                masks=masks.of(of_image[place], flat.found.left_out),
+                flat=True,
+            )
+        )
+    _leave_out_data(flat.found, named)
+    why = "in folders that are named like days, and all of --run-date: for days of their own import each folder"
+    flat.noted += [Remark(shown(one.name), why) for one in flat.found.images if _DAY.match(one.name)]
+    return flat
+
+
+def _leave_out_data(found: ImageFolder, named: Collection[str]) -> None:
+    """Masks and other data among the images that no row names."""
+    why = "in folders of masks or other data among the images"
+    data = {one.name for one in found.images if one.name not in named and holds_no_pictures(one.name.split("/")[:-1])}
+    found.left_out += [Remark(shown(name), why) for name in sorted(data)]
+    found.images = [one for one in found.images if one.name not in data]
+    set_masks_apart(found, named)
+
+
+def _place_rows(flat: FlatFolder, names: "_Names", rows: Iterable[Row]) -> None:
+    guessed: dict[str, str] = {}
+    for called in dict.fromkeys(row["image_key"] for row in rows):
+        places, by_name = names.find(called)
+        if len(places) == 1:
+            flat.place_of[called] = places[0]
+            if (other := guessed.setdefault(places[0], called) if by_name else called) != called:
+                raise NotAnImageFolder(
+                    f"the table's {other!r} and {called!r} would both be {places[0]}, so nothing was imported. Give "
+                    "names below the folder."
+                )
+        else:
+            what = "that may be of several images" if places else "without an image"
+            flat.found.left_out.append(Remark(shown(called), f"names in the table {what}"))
+
+
+def _refuse_another_table(folder: Path, table: Path, flat: FlatFolder, rows: Sequence[Row]) -> None:
+    if rows and not flat.place_of:
+        called = ", ".join(shown(row["image_key"]) for row in rows[:_NAMED])
+        raise NotAnImageFolder(
+            f"none of the {len(rows)} rows of {table} names an image of {folder} (they name: {called}), so nothing "
+            "was imported. Names are those below the folder: name another folder, or the right column by --column "
+            "image=HEADING."
+        )
+
+
+class _Masks:
+    """The masks that the table names."""
+
+    def __init__(self, names: "_Names", files: Mapping[str, Path]) -> None:
+        self._names = names
+        self._files = files
+
+    def places(self, rows: Iterable[Row]) -> set[str]:
+        """Where they lie, below the folder."""
+        return {place for row in rows if row["mask_key"] for place in self._names.find(row["mask_key"])[0]}
+
+    def of(self, rows: Iterable[Row], left_out: list[Remark]) -> tuple[Path, ...]:
+        """Those of the rows of one image; which cannot be used is added to `left_out`."""
+        found = {}
+        for row in rows:
+            called = row["mask_key"]
+            places = self._names.find(called)[0] if called else []
+            if called and row["label"] != "anomalous":
+                left_out.append(Remark(shown(called), MASKS_OF_NO_DEFECT))
+            elif called and len(places) != 1:
+                left_out.append(Remark(shown(called), "masks in the table that are not there, or several of them"))
+            elif called:
+                found[places[0]] = self._files[places[0]]
+        return tuple(found.values())
+
+
+class _Names:
+    """Files below a folder, by what a table calls them."""
+
+    def __init__(self, folder: Path, places: Iterable[str]) -> None:
+        self._above = [unicodedata.normalize("NFC", part) for part in folder.absolute().parts]
+        self._places = set(places)
+        self._any_case: dict[str, list[str]] = defaultdict(list)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for place in sorted(self._places):
+            self._any_case[place.casefold()].append(place)
+            self._by_name[place.rpartition("/")[2].casefold()].append(place)
+
+    def find(self, called: str) -> tuple[list[str], bool]:
+        """(the places it may be, whether they were found by the bare name alone)."""
+        path = unicodedata.normalize("NFC", called.strip()).replace("\\", "/")
+        segments = [part for part in path.split("/") if part not in ("", ".")]
+        inner = ["/".join(segments[start:]) for start in range(len(segments)) if self._is_above(segments[:start])]
+        for place in inner:
+            if place in self._places:
+                return [place], False
+        for place in inner:
+            if place.casefold() in self._any_case:
+                return self._any_case[place.casefold()], False
+        if segments and (len(segments) == 1 or _FROM_A_ROOT.match(path)):
+            return self._by_name.get(segments[-1].casefold(), []), True
+        return [], False
+
+    def _is_above(self, segments: Sequence[str]) -> bool:
+        """Whether these folders lead to ours."""
+        return not segments or self._above[-len(segments) :] == list(segments)

@@ -1,0 +1,40 @@
+"""Pictures that a folder holds twice: they count twice, and the words on them may differ."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from pathlib import Path
+
+from tasks.importing.folder_files import Remark, shown
+from tasks.importing.image_folder import FolderImage
+
+_BEGINNING = 65536
+"""bytes that tell nearly all pictures of one size apart, so that few are read whole"""
+
+
+def twins(images: Iterable[FolderImage]) -> list[Remark]:
+    """What is to be said of the images that hold the same bytes as another one. OSError."""
+    found = []
+    for same_size in _alike(images, lambda path: path.stat().st_size):
+        for same_beginning in _alike(same_size, _beginning):
+            for same in _alike(same_beginning, lambda path: hashlib.sha256(path.read_bytes()).digest()):
+                found += [Remark(shown(one.place), _why(same)) for one in same[1:]]
+    return found
+
+
+def _why(same: list[FolderImage]) -> str:
+    if len({one.word for one in same}) > 1:
+        return f"the same picture as {shown(same[0].place)}, with another word: one of them is wrong"
+    return "the same picture as another one, so that it counts twice"
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_BEGINNING)
+
+
+def _alike(images: Iterable[FolderImage], feature: Callable[[Path], Hashable]) -> Iterator[list[FolderImage]]:
+    groups: dict[Hashable, list[FolderImage]] = defaultdict(list)
+    for one in images:
+        groups[feature(one.path)].append(one)
+    return (group for group in groups.values() if len(group) > 1)

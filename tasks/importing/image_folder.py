@@ -1,0 +1,211 @@
+"""A folder of one category as people publish it: what each file is, told from its place.
+
+train/good/<name>                       normal, to train on
+test/good/<name>                        normal, to judge models by
+test/<kind>/<name>                      anomalous
+ground_truth/<kind>/<stem>_mask.png     where the defect of test/<kind>/<stem>.* is; others: folder_masks
+
+A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.labels.words), and upper
+and lower case are the same. A place that does not say whether its parts are good is named, never guessed.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from storage.labels.words import CHOICES, meanings_of, plain_choice
+from tasks.importing.folder_files import Remark, list_files, shown
+from tasks.importing.mask_names import marked_stems, without_suffix
+
+TRAIN, TEST, MASKS = "train", "test", "ground_truth"
+_TABLES = (".csv", ".tsv", ".parquet")
+_NORMAL = frozenset(choice for choice, word in CHOICES.items() if word == "normal")
+_ANOMALOUS = frozenset(choice for choice, word in CHOICES.items() if word == "anomalous")
+_NEGATIONS = frozenset({"no", "non", "not", "without", "free"})
+_NO_PICTURES = frozenset(
+    {"gt", "mask", "masks", "ground truth", "xyz", "depth", "label", "labels", "annotation", "annotations"}
+)
+_PERHAPS_GOOD = frozenset({
+    "bien", "bon", "bonne", "bueno", "buono", "clean", "conform", "conforme", "correct", "correcto", "flawless",
+    "goed", "golden", "gut", "gute", "gutteile", "healthy", "intact", "io", "perfect", "годен", "норма", "合格",
+    "正常", "良品", "양품", "정상",
+})  # fmt: skip
+_NO_KIND = _NO_PICTURES | _PERHAPS_GOOD | {
+    "all", "extra", "image", "images", "img", "imgs", "misc", "mixed", "neg", "negative", "new", "nio", "other",
+    "others", "pos", "positive", "reference", "rgb", "test", "todo", "train", "unclassified", "unknown", "unlabeled",
+    "unlabelled", "unsorted", "val", "valid", "validation",
+}  # fmt: skip
+"""names that are of no kind of defect; whether such a folder holds good parts only its owner knows"""
+_IN_ORDER = re.compile(r"\b(?:(n) )?i o\b")
+"""i.O. and n.i.O.: how German plants write good and bad"""
+
+
+class NotAnImageFolder(Exception):
+    """The folder holds nothing that could be taken as a category's images."""
+
+
+@dataclass(frozen=True)
+class FolderImage:
+    """A file that stands where images stand; what it holds was not looked at."""
+
+    path: Path
+    name: str
+    """'<kind>/<name>' below train/ or test/, with '/', in Unicode's composed form"""
+    word: str | None
+    """'normal', 'anomalous' or 'unsure', by its folder; None if nothing, or several things, are said of it"""
+    purpose: str
+    """'training' below train/, else 'evaluation': what a test folder holds must not be trained on"""
+    kind: str | None = None
+    """of defect"""
+    masks: tuple[Path, ...] = ()
+    """files whose marked pixels, together, are the defect"""
+    flat: bool = False
+    """whether its folder says nothing: `name` is below the folder itself, and people's words come with a table"""
+
+    @property
+    def place(self) -> str:
+        """Below the folder, as messages name it."""
+        return self.name if self.flat else f"{TRAIN if self.purpose == 'training' else TEST}/{self.name}"
+
+
+@dataclass
+class ImageFolder:
+    """All that lies in a folder."""
+
+    images: list[FolderImage] = field(default_factory=list)
+    """those of train/ first, each sorted by name; masks are given by tasks.importing.folder_masks"""
+    masks: dict[str, Path] = field(default_factory=dict)
+    """what lies below ground_truth/, by its place there"""
+    left_out: list[Remark] = field(default_factory=list)
+    litter: list[str] = field(default_factory=list)
+    """what systems leave behind (storage.listing.litter), by place"""
+
+
+def is_category_folder(folder: Path) -> bool:
+    """Whether the folder holds train/ or test/, in upper or lower case."""
+    return any(entry.name.lower() in {TRAIN, TEST} and entry.is_dir() for entry in folder.glob("*"))
+
+
+def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFolder:
+    """What lies in `folder`, by names alone. Raises NotAnImageFolder when there is neither train/ nor test/.
+
+    `words`: what further folders mean, such as {"ok_front": "normal"}.
+    """
+    refuse_no_folder(folder)
+    _require_category(folder)
+    known = meanings_of(words or {})
+    listing = list_files(folder)
+    found = ImageFolder(left_out=listing.left_out, litter=listing.litter)
+    mixed = {of for place in listing.files if (of := _mixed_folder(place, known))}
+    for place, file in listing.files.items():
+        part, _, name = place.partition("/")
+        why = None
+        if name and part.lower() in {TRAIN, TEST}:
+            image = _image(file, part.lower(), name, known, mixed)
+            if isinstance(image, FolderImage):
+                found.images.append(image)
+            else:
+                why = image
+        elif name and plain_choice(part) == "ground truth":
+            found.masks[unicodedata.normalize("NFC", name)] = file
+        else:
+            why = f"neither in {TRAIN}/ nor in {TEST}/"
+        if why:
+            found.left_out.append(Remark(shown(place), why))
+    set_masks_apart(found)
+    found.images.sort(key=lambda one: (one.purpose != "training", one.name))
+    return found
+
+
+def refuse_no_folder(folder: Path) -> None:
+    """NotAnImageFolder if it is not there, or no folder."""
+    if not folder.exists():
+        raise NotAnImageFolder(f"{folder}: there is no such folder. Check the name.")
+    if not folder.is_dir():
+        raise NotAnImageFolder(
+            f"{folder} is a file, not a folder. Unpack it if it is an archive, and name the folder."
+        )
+
+
+def _require_category(folder: Path) -> None:
+    try:
+        if is_category_folder(folder):
+            return
+        below = sorted(entry.name for entry in folder.glob("*") if entry.is_dir() and is_category_folder(entry))
+    except OSError as e:
+        raise NotAnImageFolder(f"{folder} cannot be read: {e.strerror}. Change its mode or owner.") from e
+    hint = f" It holds folders that have: {', '.join(below[:5])}; name one of them." if below else ""
+    table = next((one.name for one in sorted(folder.iterdir()) if one.suffix.lower() in _TABLES), "labels.csv")
+    raise NotAnImageFolder(
+        f"{folder} has neither {TRAIN}/good/ nor {TEST}/, so nothing was taken.{hint} Sort one category's images "
+        f"into {TRAIN}/good/, {TEST}/good/ and {TEST}/<kind>/ (masks: {MASKS}/<kind>/); or bring in what lies there "
+        f"with a table of names and labels: --table {folder / table}"
+    )
+
+
+def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: set[str]) -> FolderImage | str:
+    """The file as an image, or why it is none."""
+    name = unicodedata.normalize("NFC", name)
+    *folders, _ = name.split("/")
+    if not folders:
+        return f"directly in {part}/, where no folder says whether they are good: put them into {part}/good/ or such"
+    kind, *inner = folders
+    if holds_no_pictures(inner):
+        return "in folders of masks or other data among the images"
+    word = None if part == TEST and kind in mixed else _meaning(kind, known)
+    if word is None:
+        return (
+            f"{part}/{kind}/ does not say whether its parts are good: rename it, or import it with --word "
+            f"'{kind}=normal' (or anomalous)"
+        )
+    if any(known.get(plain_choice(one), word) != word for one in inner):
+        return "in folders that say both good and bad"
+    if part == TRAIN and word != "normal":
+        return f"{part}/{kind}/ is not named like good parts, and only those are trained on"
+    purpose = "training" if part == TRAIN else "evaluation"
+    return FolderImage(file, name, word, purpose, kind if word == "anomalous" else None)
+
+
+def holds_no_pictures(folders: Sequence[str]) -> bool:
+    """Whether one of them is named like folders of masks or other data."""
+    return any(plain_choice(one) in _NO_PICTURES for one in folders)
+
+
+def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
+    """Masks beside the images they are of must not become images: 000_gt.png beside 000.png. `images`: names of files
+    that are known to be none."""
+    stems = {without_suffix(one.place.casefold()) for one in found.images}
+    kept = []
+    for one in found.images:
+        folder, slash, stem = without_suffix(one.place.casefold()).rpartition("/")
+        if one.name not in images and any(
+            f"{folder}{slash}{other}" in stems for other in marked_stems(stem) if other != stem
+        ):
+            found.left_out.append(Remark(shown(one.place), f"masks among the images: move them to {MASKS}/<kind>/"))
+        else:
+            kept.append(one)
+    found.images = kept
+
+
+def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
+    """The word that a folder's name means; of a kind of defect 'anomalous', None where it cannot be told."""
+    plain = plain_choice(folder)
+    if plain in known:
+        return known[plain]
+    spelled = _IN_ORDER.sub(lambda found: f"{found[1] or ''}io", plain)
+    words = {word.rstrip("0123456789") for word in spelled.split()} - {""}
+    undone = bool(words & _NEGATIONS) and any(word in _ANOMALOUS or word.rstrip("s") in _ANOMALOUS for word in words)
+    if not words or words <= _NO_KIND or words & (_NORMAL | _PERHAPS_GOOD) or undone:
+        return None
+    return "anomalous"
+
+
+def _mixed_folder(place: str, known: Mapping[str, str]) -> str | None:
+    """The folder of test/ that is named as a kind of defect, but has good parts in a folder of its own."""
+    part, *folders = unicodedata.normalize("NFC", place).split("/")[:-1] or [""]
+    if part.lower() != TEST or not folders or plain_choice(folders[0]) in known:
+        return None
+    inner = {known.get(plain_choice(folder)) for folder in folders[1:]}
+    return folders[0] if inner & {"normal", "unsure"} else None

@@ -1,0 +1,345 @@
+"""A folder of one category (tasks.importing.image_folder) brought into a store: images, masks, and what their places
+say.
+
+All is looked at before the first write. What the store has stays as it is: the same picture is not written again,
+another picture under its key is refused, and of a word only what is new is said (tasks.importing.folder_words). So
+an import that was interrupted can be repeated, and a grown folder be brought in again.
+"""
+
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage import layout
+from storage.errors import AlreadyExists, StorageError, UnreadableImage
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.pictures.headers import displayed_size
+from storage.pictures.images import list_images
+from storage.pictures.masks import mask_png
+from storage.records import ObjectInfo
+from storage.stores.filesystem import Store
+from tasks.importing.folder_files import Remark, shown
+from tasks.importing.folder_masks import marked_by, with_masks
+from tasks.importing.folder_twins import twins
+from tasks.importing.folder_words import BY, verdict
+from tasks.importing.image_folder import MASKS, FolderImage, ImageFolder, NotAnImageFolder
+
+WRITERS = 8
+"""threads; each waits for the store most of the time"""
+_NAMED = 3
+"""examples in a message"""
+_PROPORTION = 0.02
+"""by which a mask's height to width may differ from its image's, for sizes that were rounded"""
+
+_BROUGHT_BY = {BY, None}
+"""who says what came with a folder: the folder itself, or a table without names beside it"""
+
+Progress = Callable[[Sequence[Any], str], Iterable[Any]]
+"""passes a sequence on, and shows how far it is"""
+
+
+class ImportRefused(Exception):
+    """The folder fits, but bringing it in would lose something; nothing was written."""
+
+
+class ImportStopped(StorageError):
+    """A file went away while the folder was brought in. Doing it again goes on from there."""
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What to bring in, and where to."""
+
+    folder: Path
+    category: str
+    run_date: date
+    """of test/"""
+    normals_date: date
+    """of train/"""
+    prefix: str = ""
+    """folders of the day to put them below, such as 'camera-b', so that equal names of two folders do not meet"""
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """One file to import."""
+
+    source: FolderImage
+    key: str
+    is_new: bool
+    """not in the store yet"""
+    mask_digest: str | None = None
+    """of the pixels its masks mark together; None if there is no mask that can be used"""
+
+    @property
+    def mask_key(self) -> str | None:
+        """Named by its content: a mask that labels name is never replaced by another."""
+        if self.mask_digest is None:
+            return None
+        _, category, day, name = self.key.split("/", 3)
+        return layout.mask_key(category, date.fromisoformat(day), f"{name}.{self.mask_digest}.png")
+
+
+@dataclass(frozen=True)
+class ImportPlan:
+    """All that one import is to write, and all it is not."""
+
+    request: ImportRequest
+    images: tuple[FoundImage, ...]
+    """that are taken, or were before"""
+    words: tuple[Label, ...]
+    """that are new"""
+    left_out: tuple[Remark, ...] = ()
+    noted: tuple[Remark, ...] = ()
+    """of what is taken; the path may be a key"""
+    litter: tuple[str, ...] = ()
+
+
+@dataclass
+class _Looked:
+    """What was seen of one file."""
+
+    image: FoundImage | None = None
+    clashes: bool = False
+    """another picture lies under its key"""
+    left_out: list[Remark] = field(default_factory=list)
+    noted: list[Remark] = field(default_factory=list)
+
+
+def plan_import(
+    store: Store, request: ImportRequest, found: ImageFolder, now: datetime, progress: Progress = lambda all_, _: all_
+) -> ImportPlan:
+    """Look at every file of the folder, and at what the store has of its days; writes nothing.
+
+    Raises NotAnImageFolder if there is nothing to import, ImportRefused if pictures would take others' places.
+    """
+    images, unused = with_masks(found)
+    keyed, twice = _keyed(images, request)
+    days = sorted({request.run_date, request.normals_date})
+    there = {info.key: info for day in days for info in list_images(store, request.category, day)}
+    composed = {unicodedata.normalize("NFC", key): key for key in there}  # a line may write its names otherwise
+    keyed = [one if one.key in there else replace(one, key=composed.get(one.key, one.key)) for one in keyed]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        work = pool.map(partial(_look, store, request.folder, there), keyed)
+        looked = [one for _, one in zip(progress(keyed, "look at"), work, strict=True)]
+    _refuse_clashes(store, [one for one in looked if one.clashes])
+    history: dict[str, list[Label]] = defaultdict(list)
+    for label in labels.to_labels(labels.read_label_history(store, request.category)):
+        history[label.image_key].append(label)
+    taken = _moved_back(store, request, [one.image for one in looked if one.image], there, history)
+    left_out = [*found.left_out, *unused, *twice, *(remark for one in looked for remark in one.left_out)]
+    noted = [
+        *(_bare(taken) if found.masks else ()),
+        *_alike(taken),
+        *_twins(taken),
+        *_on_other_days(store, taken, history),
+        *(remark for one in looked for remark in one.noted),
+    ]
+    if not taken:
+        raise NotAnImageFolder(_nothing(request.folder, left_out))
+    words = []
+    for one in (one for one in taken if not one.source.flat):
+        judged = verdict(_said(one, now), history[one.key])
+        words += [judged.word] if judged.word else []
+        noted += [Remark(one.key, judged.remark)] if judged.remark else []
+    return ImportPlan(request, tuple(taken), tuple(words), tuple(left_out), tuple(noted), tuple(found.litter))
+
+
+def import_images(store: Store, plan: ImportPlan, progress: Progress = lambda all_, _: all_) -> str | None:
+    """Write the new images and masks, then the new words: the key of their file, None if there was nothing to say."""
+    new = [one for one in plan.images if one.is_new or one.mask_key]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in zip(progress(new, "import"), pool.map(partial(_write, store), new), strict=True):
+            pass
+    if not plan.words:
+        return None
+    days = sorted({word.image_key.split("/")[2] for word in plan.words})
+    digest = hashlib.sha256(repr(plan.words).encode()).hexdigest()[:12]
+    return labels.write_labels(store, plan.request.category, plan.words, f"import-{'-'.join(days)}-{digest}")
+
+
+def _keyed(images: Sequence[FolderImage], request: ImportRequest) -> tuple[list[FoundImage], list[Remark]]:
+    """Images with their keys, and those whose key another file has."""
+    by_key: dict[str, FoundImage] = {}
+    twice = []
+    prefix = f"{request.prefix}/" if request.prefix else ""
+    for image in images:
+        day = request.normals_date if image.purpose == "training" else request.run_date
+        key = layout.image_key(request.category, day, prefix + image.name)
+        other = by_key.setdefault(key, FoundImage(image, key, is_new=True))
+        if other.source.purpose != image.purpose:
+            raise ImportRefused(
+                f"{other.source.place} and {image.place} would both be {key}, so nothing was imported. Give train/ a "
+                "day of its own by --normals-date."
+            )
+        if other.source is not image:
+            twice.append(Remark(shown(image.place), "names that another file has, but for how letters are written"))
+    return list(by_key.values()), twice
+
+
+def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], one: FoundImage) -> _Looked:
+    source = one.source
+    try:
+        with source.path.open("rb") as file:
+            size = displayed_size(file)
+        old = there.get(one.key)
+        same = old is None or (
+            old.size == source.path.stat().st_size and store.read(one.key) == source.path.read_bytes()
+        )
+    except UnreadableImage as e:
+        return _Looked(left_out=[Remark(shown(source.place), str(e))])
+    except OSError as e:
+        return _Looked(left_out=[Remark(shown(source.place), f"cannot be read ({e.strerror})")])
+    looked = _Looked(replace(one, is_new=old is None), clashes=not same)
+    if source.masks:
+        _look_at_masks(looked, folder, source.masks, size)
+    return looked
+
+
+def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: tuple[int, int]) -> None:
+    """Give the image the digest of its masks, or say why not."""
+    assert looked.image is not None
+    place = shown(masks[0].relative_to(folder).as_posix())
+    try:
+        marked = marked_by(masks)
+    except (UnreadableImage, OSError):
+        looked.left_out.append(Remark(place, "masks that cannot be read"))
+        return
+    if marked is None or abs(marked.shape[0] * size[1] / (marked.shape[1] * size[0]) - 1) > _PROPORTION:
+        looked.left_out.append(Remark(place, "masks of another size than their image"))
+    elif not marked.any():
+        looked.left_out.append(Remark(place, "masks that mark nothing"))
+    else:
+        if marked.shape != size:
+            looked.noted.append(Remark(place, "masks of another size than their image, but of its proportions"))
+        digest = hashlib.sha256(repr(marked.shape).encode() + np.packbits(marked).tobytes()).hexdigest()[:12]
+        looked.image = replace(looked.image, mask_digest=digest)
+
+
+def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
+    images = [one.image for one in clashes if one.image]
+    if images:
+        first = ", ".join(f"{one.source.place} ({one.key})" for one in images[:_NAMED])
+        more = ", ..." if len(images) > _NAMED else ""
+        raise ImportRefused(
+            f"{len(images)} pictures differ from those that lie in {store.uri} under the same keys: {first}{more}. "
+            "Nothing was imported and nothing replaced. Of another camera or batch? Put them into a folder of their "
+            "own: --prefix camera-b. Of another day? --run-date and --normals-date."
+        )
+
+
+def _moved_back(
+    store: Store,
+    request: ImportRequest,
+    images: Sequence[FoundImage],
+    there: Mapping[str, ObjectInfo],
+    history: Mapping[str, Sequence[Label]],
+) -> list[FoundImage]:
+    """The images, those that were moved to another kind's folder since the last import under the key they have.
+
+    The picture is the same and in the store once; only the word on it is another.
+    """
+    gone: dict[str, list[str]] = defaultdict(list)
+    claimed = {one.key for one in images}
+    for key in there:
+        if key not in claimed and any(label.labelled_by in _BROUGHT_BY for label in history.get(key, ())):
+            gone[_within_kind(key, request)].append(key)
+    return [_moved(store, one, gone[_within_kind(one.key, request)], there) if one.is_new else one for one in images]
+
+
+def _moved(store: Store, one: FoundImage, candidates: list[str], there: Mapping[str, ObjectInfo]) -> FoundImage:
+    for key in candidates:
+        if there[key].size == one.source.path.stat().st_size and store.read(key) == one.source.path.read_bytes():
+            candidates.remove(key)
+            return replace(one, key=key, is_new=False)
+    return one
+
+
+def _within_kind(key: str, request: ImportRequest) -> str:
+    """What of a key stays when its file is moved to another kind's folder: prefix and name, not the day."""
+    name = key.split("/", 3)[3]
+    inside = name.removeprefix(f"{request.prefix}/") if request.prefix else name
+    return f"{len(name) - len(inside)} {inside.partition('/')[2]}"
+
+
+def _bare(images: Sequence[FoundImage]) -> list[Remark]:
+    without = [one.source for one in images if one.source.word == "anomalous" and not one.source.masks]
+    return [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in without]
+
+
+def _alike(images: Sequence[FoundImage]) -> list[Remark]:
+    counts = Counter(one.key.casefold() for one in images)
+    why = "names that differ in upper and lower case only: a copy on Windows or macOS would lose one"
+    return [Remark(shown(one.source.place), why) for one in images if counts[one.key.casefold()] > 1]
+
+
+def _twins(images: Sequence[FoundImage]) -> list[Remark]:
+    try:
+        return twins(one.source for one in images)
+    except OSError as e:
+        raise ImportStopped(
+            f"{e.filename} went away while it was looked at: nothing was written. Do it again."
+        ) from e
+
+
+def _on_other_days(
+    store: Store, images: Sequence[FoundImage], history: Mapping[str, Sequence[Label]]
+) -> Iterator[Remark]:
+    """New images that an import brought in before, as of another day."""
+    days: dict[str, list[str]] = defaultdict(list)
+    for key, said in history.items():
+        if any(label.labelled_by in _BROUGHT_BY for label in said):
+            days[key.split("/", 3)[3]].append(key)
+    for one in images:
+        for key in days[one.key.split("/", 3)[3]] if one.is_new else ():
+            info = store.info(key)
+            if (
+                info
+                and info.size == one.source.path.stat().st_size
+                and store.read(key) == one.source.path.read_bytes()
+            ):
+                day = key.split("/")[2]
+                yield Remark(shown(one.source.place), f"in the store already, as of {day}, so that they count twice")
+                break
+
+
+def _said(one: FoundImage, now: datetime) -> Label:
+    source = one.source
+    assert source.word is not None
+    return Label(one.key, source.word, one.mask_key, BY, now, source.kind, source.purpose)
+
+
+def _nothing(folder: Path, left_out: Sequence[Remark]) -> str:
+    first = "; ".join(f"{one.path}: {one.why}" for one in left_out[:_NAMED])
+    return (
+        f"{folder} holds no image that could be imported, so nothing was written. "
+        f"{f'Left out: {first}' if first else 'It is empty'}{'; ...' if len(left_out) > _NAMED else ''}."
+    )
+
+
+def _write(store: Store, one: FoundImage) -> None:
+    try:
+        if one.is_new:
+            data = one.source.path.read_bytes()
+            try:
+                store.create(one.key, data)
+            except AlreadyExists:
+                if store.read(one.key) != data:
+                    raise
+        if one.mask_key and store.info(one.mask_key) is None and (mask := marked_by(one.source.masks)) is not None:
+            store.write(one.mask_key, mask_png(mask))
+    except (OSError, UnreadableImage) as e:
+        raise ImportStopped(
+            f"{one.source.path} or its mask changed while it was brought in ({e}): pictures before it are in the "
+            "store, no label is. Import the folder again."
+        ) from e

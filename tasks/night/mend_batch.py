@@ -1,0 +1,50 @@
+"""A sealed batch whose part or maps are damaged, scored anew and put in its place by one swap of the seal."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.errors import StorageError
+from storage.partitions import manifests
+from storage.partitions.mended_seals import replace_part
+from storage.partitions.seals import SealedPart
+from storage.pictures.same_images import changed_keys
+from storage.records import Batch
+from storage.stores.filesystem import Store, open_store
+from storage.verification.damage import DamagedBatch
+from tasks.night.score_batch import score_batch
+from tasks.worker.faults import ON_STORAGE_FAULT
+
+
+class ImagesChanged(StorageError):
+    """The images of a damaged batch are not those that were sealed, so that it cannot be scored again."""
+
+
+@task(
+    name="mend-batch",
+    task_run_name="mend {damaged.plan.partition.category} batch {damaged.index}",
+    cache_policy=NO_CACHE,
+    **ON_STORAGE_FAULT,
+)
+def mend_batch(store_uri: str, images_uri: str, damaged: DamagedBatch) -> int:
+    """Score the batch by its own model version and manifest, and seal the new part for the damaged one: its rows.
+
+    The maps are written in their place, the part under a name of its own; the damaged one stays, unsealed. May run
+    any number of times. ImagesChanged if an image is gone or another: its row would be lost, or tell of another one.
+    """
+    store, plan = open_store(store_uri), damaged.plan
+    batch = Batch(plan, damaged.index, manifests.batch_digest(damaged.part.key, damaged.index))
+    _refuse_changed(open_store(images_uri, read_only=True), store, batch, damaged.part)
+    receipt = score_batch.fn(store_uri, images_uri, batch)
+    replace_part(store, plan.partition, damaged.part, receipt)
+    return receipt.rows
+
+
+def _refuse_changed(images: Store, store: Store, batch: Batch, part: SealedPart) -> None:
+    planned = manifests.read_manifest_slice(store, batch.plan.manifest, batch.start, batch.stop)
+    changed = changed_keys(store, images, batch.plan.partition, part, planned)
+    if changed:
+        raise ImagesChanged(
+            f"{len(changed)} of the batch's {len(planned)} images are gone or another since they were scored, such "
+            f"as {changed[0]!r}, so the batch was not scored again. Restore them, or {batch.plan.map_store} and the "
+            "part, from a copy."
+        )

@@ -1,0 +1,63 @@
+"""Which model a run uses for a category: looked up once, at the run's start."""
+
+from dataclasses import dataclass
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.errors import KeyNotFound
+from storage.models import models
+from storage.stores.filesystem import open_store
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.preprocessing import check_preprocessing
+
+
+@dataclass(frozen=True)
+class PinnedModel:
+    """The version a run keeps, even when another is promoted meanwhile."""
+
+    category: str
+    version: str
+    preprocessing: str
+    height: int
+    """of its anomaly maps, pixels"""
+    width: int
+    threshold: float
+    alpha: float
+    threshold_is_extrapolated: bool
+
+
+@task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
+    """The champion of `category`, or None when there is none yet. OtherPreprocessing if it cannot score any more."""
+    store = open_store(store_uri, read_only=True)
+    champion = models.read_champion(store, category)
+    return None if champion is None else _pinned(store_uri, category, champion.version)
+
+
+@task(name="pin-version", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def pin_version(store_uri: str, category: str, version: str) -> PinnedModel:
+    """This version of `category`, whichever is in force. KeyNotFound if it has no card."""
+    return _pinned(store_uri, category, version)
+
+
+def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
+    try:
+        card = models.read_card(open_store(store_uri, read_only=True), category, version)
+    except KeyNotFound as e:
+        raise KeyNotFound(
+            f"{category} is to be scored by {version}, but its model card is gone from {store_uri}. Nothing of this "
+            "category was scored. Restore the card, or train and promote anew: "
+            f"rd-inspect train --category {category} --promote"
+        ) from e
+    check_preprocessing(category, version, card)
+    return PinnedModel(
+        category=category,
+        version=version,
+        preprocessing=card["preprocessing"],
+        height=card["model"]["image_height"],
+        width=card["model"]["image_width"],
+        threshold=card["threshold"]["value"],
+        alpha=card["threshold"]["alpha"],
+        threshold_is_extrapolated=card["threshold"]["extrapolated"],
+    )

@@ -1,0 +1,145 @@
+"""What is still to score of a partition, written down before anything is scored."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.engines.choice import TORCH, engine_here
+from storage.listing.left_out import LeftOut
+from storage.partitions import anomaly_maps, manifests, seals
+from storage.partitions.seals import Seal
+from storage.pictures import images
+from storage.pictures.same_images import compare
+from storage.records import Batch, ObjectInfo, Partition, Plan
+from storage.stores.filesystem import Store, open_store
+from tasks.night.pin_champion import PinnedModel
+from tasks.worker.faults import ON_STORAGE_FAULT
+
+SMALLEST_BATCH, LARGEST_BATCH = 32, 256
+"""images; below it a task is mostly orchestration, above it a shard of maps at 256 x 256 pixels passes 32 MiB"""
+FEWEST_TASKS, MOST_TASKS = 8, 400
+"""a night of one category: enough for the workers to share, few enough for the Prefect server"""
+
+
+@dataclass(frozen=True)
+class PartitionJob:
+    """One category's part of a run."""
+
+    store_uri: str
+    images_uri: str
+    run_date: date
+    model: PinnedModel
+    run_id: str
+    planned_at: datetime
+    """UTC; the run's start"""
+    batch_images: int | None = None
+    """images one task scores; None: chosen by their number"""
+    library: str = TORCH
+    """that is to compute the scores of a partition that has none yet"""
+    gpu_workers: bool = False
+    """whether machines with a GPU score, whatever the one that plans has"""
+
+    @property
+    def category(self) -> str:
+        return self.model.category
+
+    @property
+    def partition(self) -> Partition:
+        return Partition(self.model.category, self.run_date, self.model.version)
+
+
+@dataclass(frozen=True)
+class PartitionPlan:
+    """What a run found of one category's day."""
+
+    job: PartitionJob
+    listed: int
+    """images there now"""
+    sealed: int
+    """of these, how many a seal covers already"""
+    plan: Plan | None
+    """for the others; None when all are sealed"""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """what lies there and is not listed"""
+
+    @property
+    def batches(self) -> list[Batch]:
+        return [] if self.plan is None else batches_of(self.plan)
+
+
+@task(name="plan-batches", task_run_name="plan {job.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def plan_batches(job: PartitionJob) -> PartitionPlan:
+    """List the images of the job's category and day, leave out those whose last sealed row is of what they are now,
+    write the manifest and the empty map array for the rest. The same images make the same plan, whoever plans them.
+
+    Raises EngineUnavailable if there is something to score, and its library is not installed here.
+    """
+    store = open_store(job.store_uri)
+    left_out = LeftOut()
+    line = open_store(job.images_uri, read_only=True)
+    listed = list(images.list_images(line, job.category, job.run_date, left_out))
+    seal = seals.read_seal(store, job.partition)
+    found = compare(store, line, seal, listed, tell=get_run_logger().warning)
+    to_score = [*found.late, *found.changed]
+    plan = _publish(store, job, to_score, seal) if to_score else None
+    return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan, left_out=left_out)
+
+
+def batches_of(plan: Plan) -> list[Batch]:
+    """The batches of a plan, in order: a pure function, so that only the plan travels."""
+    count = -(-plan.images // plan.batch_size)
+    return [Batch(plan, index, manifests.batch_digest(plan.digest, index)) for index in range(count)]
+
+
+def batch_size_for(images_to_score: int) -> int:
+    """Images one task scores: whole micro-batches, for what is missing from one is computed all the same. Depends on
+    the number of images alone, never on the cluster: a plan must not change with the machine it is made on."""
+    shared_out = min(max(images_to_score // FEWEST_TASKS, SMALLEST_BATCH), LARGEST_BATCH)
+    at_least = -(-images_to_score // MOST_TASKS)
+    return max(shared_out // MICRO_BATCH, -(-at_least // MICRO_BATCH)) * MICRO_BATCH
+
+
+def _engine(job: PartitionJob, seal: Seal | None) -> str:
+    """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
+    from rd_core.detectors.reverse_distillation.model import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
+
+    begun = seal.plans[0].library if seal else None
+    library = begun or job.library
+    if begun is None and (job.gpu_workers or default_device().type != "cpu"):
+        library = TORCH
+    if library != job.library:
+        get_run_logger().warning(
+            "engine=%s instead of %s category=%s run_date=%s: %s",
+            library, job.library, job.category, job.run_date,
+            "its other images were scored so" if begun else "a GPU scores, and OpenVINO is used on CPUs alone",
+        )  # fmt: skip
+    return engine_here(library)
+
+
+def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], seal: Seal | None) -> Plan:
+    before = seals.last_plan_with(store, seal, [image.key for image in to_score])
+    plan = manifests.publish_plan(
+        store,
+        job.partition,
+        to_score,
+        preprocessing=job.model.preprocessing,
+        batch_size=min(job.batch_images or batch_size_for(len(to_score)), len(to_score)),
+        run_id=job.run_id,
+        planned_at=job.planned_at,
+        engine=_engine(job, seal),
+        supersedes=before.digest if before else None,
+    )
+    anomaly_maps.create_maps(
+        store,
+        plan.map_store,
+        images=plan.images,
+        height=job.model.height,
+        width=job.model.width,
+        batch_size=plan.batch_size,
+        attributes=anomaly_maps.plan_attributes(plan, job.model.threshold),
+    )
+    return plan

@@ -1,0 +1,22 @@
+"""A plan that an interrupted run left, taken up again: its manifest is made young, so that gc leaves it."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from storage.errors import Conflict
+from storage.stores.filesystem import open_store
+from tasks.worker.faults import ON_STORAGE_FAULT
+
+
+@task(name="renew-plan", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def renew_plan(store_uri: str, manifest: str) -> None:
+    """Write the manifest's own bytes once more: `rd-inspect gc` leaves days on which anything unsealed is young.
+
+    KeyNotFound if it has been removed meanwhile: plan again.
+    """
+    store = open_store(store_uri)
+    data, etag = store.read_with_etag(manifest)
+    try:
+        store.replace(manifest, data, etag)
+    except Conflict:
+        store.read_with_etag(manifest)  # another run has just renewed it; gone, it raises

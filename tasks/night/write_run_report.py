@@ -1,0 +1,252 @@
+"""The report of one inspection run, from what lies in the store."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from reports.run.advice import blank_in_words
+from reports.run.markdown import render_run_markdown
+from reports.run.records import CategoryRun, RunReport, ScoredImage
+from reports.run.report import render_run_report
+from storage.errors import StorageError, TransientFault
+from storage.labels import labels
+from storage.layout import report_key, scores_prefix
+from storage.models import models
+from storage.partitions import seals
+from storage.pictures.images import content_digest
+from storage.records import Partition
+from storage.stores.filesystem import Store, open_store
+from tasks.night.night_summary import NightSummary, summarise_night
+from tasks.reporting.kept_result import file_digest, inputs_digest, keep, kept, stated
+from tasks.reporting.partition_state import labels_state, scored_state
+from tasks.reporting.published_reports import INSPECTION, publish_again, publish_report
+from tasks.reporting.scored_picture import scored_images
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.software import software
+
+FIRST, WORST = 6, 6
+"""pictures a category: of what to look at first, and of the highest scores that are not among them"""
+MOST_ERRORS_LISTED = 50
+
+
+@dataclass(frozen=True)
+class CategoryOutcome:
+    """What a run did with one category, as far as the flow knows."""
+
+    category: str
+    state: str
+    """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images | ignored.
+    Partly sealed: some folder of that day could not be looked into; silent camera: no image, though a model is in
+    force and the category is made every day"""
+    model_version: str | None = None
+    images: int = 0
+    """there now; the counts below are of all that is sealed of the day once the report is written, of what this run
+    scored until then"""
+    ok: int = 0
+    unreadable: int = 0
+    rejected: int = 0
+    anomalous: int = 0
+    scored_now: int = 0
+    """images this run scored itself; the others were sealed before"""
+    seconds: float = 0.0
+    """wall clock from the first batch to the seal"""
+    seconds_by_stage: tuple[tuple[str, float], ...] = ()
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """Where the report lies, and the same in Markdown."""
+
+    key: str
+    markdown: str
+    outcome: str
+    """as told to the task; or 'completed with rejects', if anything sealed of the day has no score"""
+    blank: tuple[tuple[str, str], ...] = ()
+    """(category, in words) where images show nothing"""
+    counts: tuple[tuple[str, int, int, int, int], ...] = ()
+    """(category, ok, unreadable, rejected, anomalous) of all that is sealed of the day, whichever run scored it"""
+
+
+@task(name="write-run-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
+def write_run_report(
+    store_uri: str,
+    images_uri: str,
+    run_date: date,
+    *,
+    run_id: str,
+    outcome: str,
+    categories: Sequence[CategoryOutcome],
+    started_at: datetime,
+    finished_at: datetime,
+    litter: str = "",
+    review_url: str | None = None,
+) -> WrittenReport:
+    """Draw the run's report from its sealed scores, maps and images, and write it.
+
+    A category whose model, seal or labels cannot be read is told by its outcome and that problem alone. A run that
+    scored nothing leaves the report of the one before it, if that would show the very same: its key is returned.
+    """
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    inputs = inputs_digest(
+        [store_uri, images_uri, litter, review_url, outcome, [*_states(store, run_date, categories)]]
+    )
+    kept_key = report_key("inspection", run_date, f"{_of_categories(categories)}.inputs.json")
+    unchanged = kept(store, kept_key, inputs, images) if not any(one.scored_now for one in categories) else None
+    if unchanged is not None:
+        publish_again(store, INSPECTION, run_date, unchanged["key"])
+        rows = {name: tuple(tuple(row) for row in unchanged[name]) for name in ("blank", "counts")}
+        return WrittenReport(**{**unchanged, **rows})
+    seen: dict[str, str | None] = {}
+    runs = tuple(_category_run(store, images, run_date, one, seen) for one in categories)
+    if outcome == "completed" and any(one.unreadable + one.rejected for one in runs):
+        outcome = "completed with rejects"
+    report = RunReport(
+        run_id=run_id,
+        run_date=run_date,
+        store_uri=store_uri,
+        started_at=started_at,
+        finished_at=finished_at,
+        outcome=outcome,
+        categories=runs,
+        litter=litter,
+        review_url=review_url,
+        software=software(),
+    )
+    key = report_key("inspection", run_date, f"{run_id}.html")
+    page = render_run_report(report)
+    publish_report(store, INSPECTION, run_date, key, page)
+    blank = tuple((run.category, blank_in_words(run.blank, run.ok)) for run in report.categories if run.blank)
+    counts = tuple(
+        (run.category, run.ok, run.unreadable, run.rejected, run.anomalous) for run in runs if run.scores_key
+    )
+    written = WrittenReport(key, render_run_markdown(report), outcome, blank, counts)
+    keep(store, kept_key, inputs, written, {key: file_digest(key, page.encode("utf-8"))}, sorted(seen.items()))
+    return written
+
+
+def _of_categories(categories: Sequence[CategoryOutcome]) -> str:
+    """A name for reports of the same categories: runs of others must not displace what is kept of these."""
+    names = "\n".join(sorted(one.category for one in categories))
+    return content_digest(names.encode("utf-8", "surrogatepass"))[:16]
+
+
+def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome]) -> Iterator[Any]:
+    """All that a report shows of each category but what the run itself did: seconds, and how many it scored."""
+    for one in categories:
+        state = "already sealed" if one.state == "sealed" else one.state
+        yield [one.category, state, one.model_version, one.images, one.message]
+        if one.model_version is not None:
+            partition = Partition(one.category, run_date, one.model_version)
+            yield [*scored_state(store, partition), *_said(store, partition)]
+
+
+def _said(store: Store, partition: Partition) -> list[Any]:
+    """What the labels say, and why some or all of them do not read."""
+    unread: list[str] = []
+    try:
+        held = labels.read_labels(store, partition.category, unread=partial(_note, unread))
+    except TransientFault:
+        raise
+    except StorageError as e:
+        return [str(e)]
+    return [*labels_state(store, partition, held), unread]
+
+
+def _note(unread: list[str], key: str, error: StorageError) -> None:
+    unread.append(f"{key} {error}")
+
+
+def _category_run(
+    store: Store, images: Store, run_date: date, one: CategoryOutcome, seen: dict[str, str | None]
+) -> CategoryRun:
+    """What the report tells of it; `seen` takes the state of the images that are shown."""
+    run = CategoryRun(
+        category=one.category,
+        state=one.state,
+        model_version=one.model_version,
+        images=one.images,
+        seconds_by_stage=dict(one.seconds_by_stage),
+        images_per_second=one.scored_now / one.seconds if one.seconds else None,
+        message=one.message,
+    )
+    if one.model_version is None:
+        return run
+    try:
+        return _with_scores(store, images, run_date, run, one.model_version, seen)
+    except TransientFault:
+        raise
+    except (StorageError, KeyError, TypeError) as e:
+        get_run_logger().exception("no figures in the report category=%s", one.category)
+        why = str(e) if isinstance(e, StorageError) else "its model card is not whole"
+        return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {why}"))))
+
+
+def _with_scores(
+    store: Store, images: Store, run_date: date, run: CategoryRun, version: str, seen: dict[str, str | None]
+) -> CategoryRun:
+    """`run` with what its card and its sealed rows tell."""
+    card = models.read_card(store, run.category, version)
+    run = replace(
+        run,
+        threshold=card["threshold"]["value"],
+        alpha=card["threshold"]["alpha"],
+        threshold_extrapolated=card["threshold"]["extrapolated"],
+        calibration_scores=np.asarray(card["calibration_scores"], dtype=np.float32),
+    )
+    seal = seals.read_seal(store, Partition(run.category, run_date, version))
+    if seal is None:
+        return run
+    unread: list[str] = []
+    most = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
+    night = summarise_night(store, seal, alpha=card["threshold"]["alpha"], **most)
+    seen.update(stated(images, (key for one in (night.first, night.worst) for key in one["image_key"].to_pylist())))
+    first, worst = _pictured(store, images, run.category, night, card, unread)
+    return replace(
+        run,
+        ok=night.statuses["ok"],
+        unreadable=night.statuses["unreadable"],
+        rejected=night.statuses["rejected"],
+        anomalous=night.anomalous,
+        to_review=night.to_review,
+        blank=night.blank,
+        duplicates=night.duplicates,
+        scores=night.scores,
+        first=first,
+        worst=worst,
+        message=" ".join([*([run.message] if run.message else []), *unread]) or None,
+        unreadable_images=night.errors,
+        maps_key=", ".join(plan.map_store for plan in seal.plans),
+        scores_key=scores_prefix(run.category, run_date, version),
+    )
+
+
+def _pictured(
+    store: Store, images: Store, category: str, night: NightSummary, card: dict[str, Any], unread: list[str]
+) -> tuple[list[ScoredImage], list[ScoredImage]]:
+    """(what to look at first, the highest scores of the others) with what people said of them, as far as label files
+    read; `unread` takes what to say of those that do not."""
+
+    def tell(key: str, error: StorageError) -> None:
+        unread.append(f"{key} does not read, and nothing can be trained on or evaluated until it does. {error}")
+
+    held = labels.read_labels(store, category, unread=tell)
+    known = held.select(["image_key", "label", "kind"]).to_pylist()
+    label_of = {row["image_key"]: row for row in known}
+    first = night.first.to_pylist()
+    shown = {row["image_key"] for row in first}
+    others = [row for row in night.worst.to_pylist() if row["image_key"] not in shown][:WORST]
+    unlabelled = {"label": None, "kind": None}
+
+    def drawn(rows: list[dict[str, Any]]) -> list[ScoredImage]:
+        told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
+        return scored_images(store, images, told, card)
+
+    return drawn(first), drawn(others)

@@ -1,0 +1,162 @@
+"""Reports put into the store with links to those around them, which get links to the new one."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+
+from prefect.logging import get_run_logger
+
+from reports.around import Around, linked
+from storage.errors import Conflict, StorageError
+from storage.layout import INDEX_KEY, folder_day, folder_days, path_from_index, reports_prefix
+from storage.stores.filesystem import Store
+
+INSPECTION, EVALUATION, DRIFT, RETRAINING = "inspection", "evaluation", "drift", "retraining"
+KINDS = {INSPECTION: "run report", EVALUATION: "evaluation", DRIFT: "drift", RETRAINING: "retraining"}
+_FURTHEST = 8
+"""days of a kind that are looked at for the next report of the same categories"""
+_MOST_OF_A_DAY = 24
+"""reports of a kind that are linked: as many categories may be retrained on one day"""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A report's page in the store."""
+
+    kind: str
+    day: date
+    """the last one that it is of"""
+    days: int
+    """that it is of"""
+    of: str
+    """its categories as its folder names them; '' for the whole plant"""
+    key: str
+    modified: datetime
+
+    @property
+    def path(self) -> str:
+        return path_from_index(self.key)
+
+
+def publish_report(store: Store, kind: str, day: date, key: str, html: str) -> None:
+    """Write the page of a report that ends with `day`, then set the links of it and of those around it.
+
+    Of those one that cannot be read or that somebody writes just now keeps its links as they were. StorageError if
+    the page cannot be written.
+    """
+    store.write(key, html.encode("utf-8"))
+    link_day(store, day, kind)
+
+
+def publish_again(store: Store, kind: str, day: date, key: str) -> None:
+    """As `publish_report` of a report that is there and still holds: what was written last is what others lead to.
+
+    One that somebody else writes just now is theirs to publish. StorageError if the page cannot be written.
+    """
+    html, etag = store.read_with_etag(key)
+    with contextlib.suppress(Conflict):
+        store.replace(key, html, etag)
+    link_day(store, day, kind)
+
+
+def link_day(store: Store, day: date, kind: str | None = None) -> None:
+    """Set the links of the reports that end with `day`, and of those of `kind` (None: any) before and after them."""
+    try:
+        shelf = Shelf(store)
+        wanted = {one.key: one for name in KINDS for one in shelf.of_day(name, day)}
+        for one in tuple(wanted.values()):
+            if kind in (None, one.kind):
+                beside = [other.day for other in (shelf.before(one), shelf.after(one)) if other]
+                wanted |= {other.key: other for other_day in beside for other in shelf.of_day(one.kind, other_day)}
+        for one in sorted(wanted.values(), key=lambda one: one.modified):  # so that the newest stays the newest
+            _relink(store, one, shelf.around(one))
+    except StorageError as e:  # the report itself is there
+        get_run_logger().warning("links of reports not set day=%s: %s", day, e)
+
+
+def _relink(store: Store, one: Filed, around: Around) -> None:
+    try:
+        html, etag = store.read_with_etag(one.key)
+        found = linked(html, one.path, around)
+        if found != html:
+            store.replace(one.key, found, etag)
+    except StorageError as e:
+        get_run_logger().warning("links not set report=%s: %s", one.key, e)
+
+
+class Shelf:
+    """The reports of a store, found as they are asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.folders: Callable[[str], dict[date, list[str]]] = cache(self._folders)
+        self.of_day: Callable[[str, date], list[Filed]] = cache(self._of_day)
+        self._index = cache(lambda: path_from_index(INDEX_KEY) if store.info(INDEX_KEY) else "")
+
+    def newest(self, kind: str, day: date) -> list[Filed]:
+        """Of the reports of that kind and day one of each choice of categories, that of all first: the evaluation of
+        the day alone, drift of the longest window, and of the same days the last written."""
+        sign, last = 1 if kind == DRIFT else -1, {}
+        for one in sorted(self.of_day(kind, day), key=lambda one: (sign * one.days, one.modified)):
+            last[one.of] = one
+        return [last[of] for of in sorted(last)]
+
+    def before(self, one: Filed) -> Filed | None:
+        """The last report of the kind and categories of an earlier day."""
+        return self._nearest(one, sorted((day for day in self.folders(one.kind) if day < one.day), reverse=True))
+
+    def after(self, one: Filed) -> Filed | None:
+        """The first report of the kind and categories of a later day."""
+        return self._nearest(one, sorted(day for day in self.folders(one.kind) if day > one.day))
+
+    def around(self, one: Filed) -> Around:
+        previous, following = self.before(one), self.after(one)
+        return Around(
+            index=self._index(),
+            previous=(str(previous.day), previous.path) if previous else ("", ""),
+            next=(str(following.day), following.path) if following else ("", ""),
+            same_day=tuple(self.of_other_kinds(one.day, one.kind)),
+        )
+
+    def of_other_kinds(self, day: date, than: str) -> Iterator[tuple[str, str]]:
+        """(in words, path) of what the other kinds have of that day."""
+        for kind in KINDS:
+            if kind != than:
+                found = self.newest(kind, day)
+                whole = [one for one in found if not one.of]
+                yield from ((_words(one), one.path) for one in whole[:1] or found)
+
+    def _nearest(self, one: Filed, days: list[date]) -> Filed | None:
+        for day in days[:_FURTHEST]:
+            alike = [other for other in self.newest(one.kind, day) if other.of == one.of]
+            if alike:
+                return alike[0]
+        return None
+
+    def _folders(self, kind: str) -> dict[date, list[str]]:
+        """The folders of a kind's reports by their last day."""
+        found: dict[date, list[str]] = {}
+        for name in self._store.children(reports_prefix(kind)):
+            last = folder_day(name) if kind in (INSPECTION, RETRAINING) else (folder_days(name) or (None, None))[1]
+            if last:
+                found.setdefault(last, []).append(name)
+        return found
+
+    def _of_day(self, kind: str, day: date) -> list[Filed]:
+        """The newest of them: who starts a run again and again looks at the last."""
+        found: list[Filed] = []
+        for folder in self.folders(kind).get(day, ()):
+            prefix = reports_prefix(kind, folder)
+            days = folder_days(folder)
+            for info in self._store.list(prefix):
+                if info.key.endswith(".html"):
+                    of, _, _ = info.key.removeprefix(prefix).rpartition("/")
+                    length = (days[1] - days[0]).days + 1 if days else 1
+                    found.append(Filed(kind, day, length, of.partition("/")[0], info.key, info.modified))
+        return sorted(found, key=lambda one: one.modified, reverse=True)[:_MOST_OF_A_DAY]
+
+
+def _words(one: Filed) -> str:
+    return f"{KINDS[one.kind]} of {one.of.removeprefix('only-')}" if one.of else KINDS[one.kind]

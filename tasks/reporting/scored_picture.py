@@ -1,0 +1,79 @@
+"""A scored row as reports show it: with its picture, its map, and the drawn defect where there is one."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.boxes import boxes_in_shares
+from reports.evaluation.gallery import outlined
+from reports.overlay import shrunk
+from reports.run.records import ScoredImage
+from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
+from storage.partitions import anomaly_maps
+from storage.pictures.images import decode, decode_options
+from storage.stores.filesystem import Store
+from tasks.evaluation.labelled_pixels import Uncountable, read_mask
+
+PICTURE_SIDE = 448
+"""pixels of the longer side: no report draws them larger"""
+_READERS = 4
+"""threads"""
+
+
+def scored_images(
+    store: Store, images: Store, rows: Iterable[Mapping[str, Any]], card: Mapping[str, Any]
+) -> list[ScoredImage]:
+    """`scored_image` of each row, several at once: a store's time to answer and decoding are most of it."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="picture") as pool:
+        return list(pool.map(lambda row: scored_image(store, images, row, card), rows))
+
+
+def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mapping[str, Any]) -> ScoredImage:
+    """A row of the model of `card` with its picture, the drawn defect outlined, and its map.
+
+    What is not there any more is left out; a card that is gone is empty.
+    """
+    return ScoredImage(
+        image_key=row["image_key"],
+        score=row["score"],
+        threshold=row["threshold"],
+        is_anomalous=row["is_anomalous"],
+        p_value=row["p_value"],
+        anomalous_area=row["anomalous_area"],
+        label=row["label"],
+        kind=row["kind"],
+        pixel_threshold=(card.get("pixel_threshold") or {}).get("value"),
+        boxes=boxes_in_shares(row["defect_boxes"], row["image_height"], row["image_width"]),
+        picture=_picture(store, images, row, card.get("settings", {})),
+        anomaly_map=_map(store, row),
+    )
+
+
+def _picture(
+    store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]
+) -> NDArray[np.uint8] | None:
+    try:
+        picture = shrunk(decode(images.read(row["image_key"]), **decode_options(settings)), PICTURE_SIDE)
+    except TransientFault:
+        raise
+    except (StorageError, UnreadableImage):  # removed or changed since it was scored: row and map remain
+        return None
+    if row["mask_key"] is None:
+        return picture
+    try:
+        return outlined(picture, read_mask(store, row["mask_key"]))
+    except Uncountable:  # listed among the problems
+        return picture
+
+
+def _map(store: Store, row: Mapping[str, Any]) -> NDArray[np.floating] | None:
+    if row["map_store"] is None or row["map_index"] is None:
+        return None
+    try:
+        values = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
+    except (KeyNotFound, CorruptObject):
+        return None
+    return None if np.isnan(values).all() else values.astype(np.float16)

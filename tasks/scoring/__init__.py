@@ -1,0 +1,1 @@
+"""Scores of pictures, in a night and by hand. No tasks."""

@@ -1,0 +1,109 @@
+"""Scores of files of this machine, as a night would give them: no plan, nothing written to a store."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from storage.errors import StorageError
+from storage.partitions.scores import SCHEMA
+from storage.stores.local_store import LocalStore
+from tasks.scoring.local_pictures import LocalPicture, this_machine
+from tasks.scoring.picture_scores import (
+    LoadedPicture,
+    ScoredPicture,
+    columns_of,
+    load_ahead,
+    not_loaded,
+    read_picture,
+    score_pictures,
+)
+
+if TYPE_CHECKING:
+    from tasks.worker.scorer import Scorer
+
+_OF_A_NIGHT = {
+    *("image_key", "etag", "run_date", "captured_at", "map_store", "map_index", "scored_at", "run_id"),
+    *("category", "model_version"),
+}
+FILE_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        *(field for field in SCHEMA if field.name not in _OF_A_NIGHT),
+        pa.field("overlay", pa.string()),
+    ]
+)
+"""a row of a file: `path`, the columns of a score row that need no store, and `overlay`, the file with picture and
+map where one was drawn"""
+
+
+@dataclass(frozen=True)
+class ReadyModel:
+    """A version of a category's model, loaded."""
+
+    category: str
+    version: str
+    scorer: "Scorer"
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """One file's score, or why it has none."""
+
+    picture: LocalPicture
+    found: ScoredPicture
+    anomaly_map: NDArray[np.float16] | None
+    """(H, W) of the model's size; None without a score"""
+
+
+def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> Iterator[list[FileScore]]:
+    """Scores in order, a few at a time, the first one alone so that it is there at once; each round is scored whole
+    before the next is asked for."""
+    load = partial(load_file, this_machine(), scorer)
+    size = 1
+    for pictures in rounds:
+        loaded = load_ahead(load, pictures)
+        while chunk := list(islice(loaded, size)):
+            size = MICRO_BATCH
+            maps = np.full((len(chunk), scorer.height, scorer.width), np.nan, dtype=np.float16)
+            found = score_pictures(scorer, [picture for _, picture in chunk], maps)
+            yield [
+                FileScore(picture, one, None if one.score is None else anomaly_map)
+                for (picture, _), one, anomaly_map in zip(chunk, found, maps, strict=True)
+            ]
+
+
+def file_rows(
+    model: ReadyModel, paths: Sequence[str | None], scored: Sequence[ScoredPicture], overlays: Sequence[str | None]
+) -> pa.RecordBatch:
+    """Rows of FILE_SCHEMA."""
+    columns = [
+        {
+            "path": path,
+            "category": model.category,
+            "model_version": model.version,
+            "overlay": overlay,
+            **columns_of(one, model.scorer),
+        }
+        for path, one, overlay in zip(paths, scored, overlays, strict=True)
+    ]
+    arrays = [pa.array([row.get(field.name) for row in columns], field.type) for field in FILE_SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=FILE_SCHEMA)
+
+
+def load_file(machine: LocalStore, scorer: "Scorer", picture: LocalPicture) -> tuple[LocalPicture, LoadedPicture]:
+    """A file of this machine; every fault is a status."""
+    if picture.why is not None:
+        return picture, not_loaded("unreadable", picture.why)
+    try:
+        return picture, read_picture(machine, scorer, picture.key)
+    except StorageError as e:  # of a disk or a share; the next file may lie on another
+        return picture, not_loaded("unreadable", str(e))

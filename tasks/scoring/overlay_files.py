@@ -1,0 +1,90 @@
+"""Pictures with their anomaly maps laid over, as files of this machine."""
+
+import io
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from reports.boxes import boxes_in_shares
+from reports.overlay import overlay, shrunk
+from storage.errors import StorageError, UnreadableImage
+from storage.pictures.images import content_digest
+from storage.stores.local_store import LocalStore
+from tasks.scoring.file_scores import FileScore
+from tasks.scoring.local_pictures import this_machine
+from tasks.scoring.picture_scores import columns_of
+
+if TYPE_CHECKING:
+    from tasks.worker.scorer import Scorer
+
+LONGEST_SIDE = 1600
+"""pixels; a larger picture is drawn smaller"""
+ENDING = ".overlay.png"
+
+
+class OverlayNotWritten(StorageError):
+    """A folder or a file of it that cannot be written."""
+
+
+class OverlayFolder:
+    """Writes one file a picture, below one folder. No two pictures of a run share one, and no file is touched that
+    does not end in ENDING."""
+
+    def __init__(self, folder: Path, scorer: "Scorer") -> None:
+        self._folder = folder
+        self._scorer = scorer
+        self._machine: LocalStore = this_machine()
+        self._taken: set[str] = set()
+
+    def write(self, one: FileScore) -> str | None:
+        """Draw and write; the file's path, or None where there is no score, or the picture has changed since.
+
+        Raises OverlayNotWritten.
+        """
+        if one.anomaly_map is None:
+            return None
+        try:
+            data = self._machine.read(one.picture.key)
+            picture = self._scorer.decode(data)
+        except (StorageError, UnreadableImage):
+            return None
+        if content_digest(data) != one.found.loaded.digest:
+            return None
+        columns = columns_of(one.found, self._scorer)
+        boxes = boxes_in_shares(columns["defect_boxes"], *picture.shape[:2])
+        drawn = overlay(shrunk(picture, LONGEST_SIDE), one.anomaly_map, self._scorer.pixel_threshold, boxes)
+        path = self._free(one.picture.place)
+        out = io.BytesIO()
+        Image.fromarray(drawn).save(out, "PNG", compress_level=1)
+        _write(path, out.getvalue())
+        return str(path)
+
+    def _free(self, place: str) -> Path:
+        """A file's path of its own, of pictures in folders below folders of that name."""
+        safe = "/".join(part for part in place.split("/") if part not in ("", ".", ".."))
+        name, number = f"{safe}{ENDING}", 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{safe}-{number}{ENDING}"
+        self._taken.add(name.casefold())
+        return self._folder / name
+
+
+def _write(path: Path, data: bytes) -> None:
+    """In one step, so that nobody opens half a picture."""
+    beside = path.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)  # noqa: PTH105  # as Path.replace, which takes no longer name
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as e:
+        raise OverlayNotWritten(
+            f"{path} cannot be written ({e.strerror}), so no further picture was drawn or scored. Make room or "
+            "change the folder's rights, or name another with --overlays."
+        ) from e

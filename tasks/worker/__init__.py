@@ -1,0 +1,1 @@
+"""What a worker process is and keeps. No tasks."""

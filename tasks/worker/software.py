@@ -1,0 +1,52 @@
+"""Which software made a result: kept in model cards and reports."""
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("rd-inspect", "torch", "torchvision", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
+_BENEATH = ("scipy", "jinja2", "markupsafe")
+"""packages besides that a figure or a page may change with"""
+_OURS = ("rd_core", "reports", "storage", "tasks")
+"""beside each other; what lies in the others changes no figure"""
+_SOURCES = (".py", ".html", ".css")
+
+
+def software() -> dict[str, str]:
+    """Name -> version of Python and of the packages that can change a score or a file."""
+    return {"python": platform.python_version(), **_versions(PACKAGES)}
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+@cache
+def processor() -> str:
+    """This machine, its processor and what that can do: other instructions sum in another order."""
+    told = Path("/proc/cpuinfo")
+    lines = set(told.read_text(encoding="utf-8", errors="replace").splitlines()) if told.exists() else ()
+    known = sorted(line for line in lines if line.startswith(("model name", "flags", "Features")))
+    whole = [platform.node(), platform.machine(), *known]
+    return hashlib.sha256("\n".join(whole).encode()).hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 (hex) of the code that makes figures and reports, and of the versions of what it stands on."""
+    found = hashlib.sha256(repr([*sorted(software().items()), *sorted(_versions(_BENEATH).items())]).encode())
+    root = Path(__file__).resolve().parents[2]
+    for package in _OURS:
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in _SOURCES:
+                found.update(f"\n{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()
