@@ -1,43 +1,21 @@
 """Figures by day in their bands, and quantile shifts in theirs, as inline SVG."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
 from markupsafe import Markup
 
 from reports import number_format
-from reports.axis import drawable, length, round_values
 from reports.drift.records import DriftFigure
 from reports.drift.words import FigureWords
+from reports.svg import Axes, Scale, drawable, element, hit, length, line, picture, text
 
-_WIDTH, _HEIGHT = 520, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 22, 30
+_WIDTH, _HEIGHT, _RIGHT, _TOP = 520, 200, 14, 22
 _ROW = 34
 """height of a quantile"""
-_LABEL = 76
-"""width of a quantile's name"""
 _MOST_DAY_LABELS = 5
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Values in [low, high] to pixels."""
-
-    low: float
-    high: float
-    first: int
-    last: int
-    """ordinals of the days"""
-
-    def x(self, day: float) -> float:
-        return _LEFT + (day - self.first + 0.5) / (self.last - self.first + 1) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(self, value: float) -> float:
-        inside = min(max(value, self.low), self.high)
-        return _HEIGHT - _BOTTOM - (inside - self.low) / (self.high - self.low) * (_HEIGHT - _TOP - _BOTTOM)
 
 
 def chart_by_day(
@@ -52,13 +30,23 @@ def chart_by_day(
     if not segments:
         return Markup("")
     every = [figure for segment in segments for figure in segment]
-    scale = _scale(every, words)
-    drawn = [_y_axis(scale, words), *(_band(segment, scale) for segment in segments)]
-    drawn += [_line(segment, scale) for segment in segments]
-    drawn += [_point(figure, scale, words) for figure in every if hover_all or figure.outside]
-    drawn += [_change(before[-1], after[0], scale) for before, after in pairwise(segments)]
-    drawn.append(_x_axis(scale))
-    return _svg(_HEIGHT, title, _description(every, words), drawn)
+    axes = _axes(every, words)
+    return picture(
+        _WIDTH,
+        _HEIGHT,
+        title,
+        _description(every, words),
+        axes.upwards(axes.y.ticks(), lambda value: f"{100 * value:.3g}\u202f%" if words.is_share else f"{value:.3g}"),
+        *(_band(segment, axes) for segment in segments),
+        *(axes.polyline("series", [_day(f) for f in segment], [f.value for f in segment]) for segment in segments),
+        *(_point(figure, axes, words) for figure in every if hover_all or figure.outside),
+        *(
+            axes.upright("change", (_day(before[-1]) + _day(after[0])) / 2, "new model")
+            for before, after in pairwise(segments)
+        ),
+        axes.level("axis", axes.y.low),
+        axes.across(_labelled_days(every), lambda day: f"{date.fromordinal(int(day)):%d %b}"),
+    )
 
 
 def chart_of_shifts(figures: Sequence[DriftFigure], title: str) -> Markup:
@@ -66,69 +54,57 @@ def chart_of_shifts(figures: Sequence[DriftFigure], title: str) -> Markup:
     if not figures:
         return Markup("")
     ends = [end for f in figures for end in (f.value, f.band_low or 0.0, f.band_high)] + [0.0]
-    low, high = _padded(min(ends), max(ends))
     base = _TOP + _ROW * len(figures)
-
-    def x(value: float) -> float:
-        return _LABEL + (min(max(value, low), high) - low) / (high - low) * (_WIDTH - _LABEL - _RIGHT)
-
-    rows = [_shift(figure, _TOP + _ROW * (number + 0.5), x) for number, figure in enumerate(figures)]
-    ticks = [
-        Markup(
-            '<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{base}"/>'
-            '<text x="{x:.1f}" y="{label}" text-anchor="middle">{:.3g}</text>'
-        ).format(_TOP, value, x=x(value), base=base, label=base + 16)
-        for value in round_values(low, high)
-    ]
+    axes = Axes(_padded(min(ends), max(ends), 76, _WIDTH - _RIGHT), Scale(0, 1, base, _TOP))
     told = "; ".join(f"{_quantile(f)} {f.value:+.3g}{', outside' if f.outside else ''}" for f in figures)
-    return _svg(base + 24, title, f"Shifts in interquartile ranges: {told}.", [*ticks, *rows])
+    rows = [_shift(figure, _TOP + _ROW * (number + 0.5), axes.x) for number, figure in enumerate(figures)]
+    grid = axes.across(axes.x.ticks(), grid=True)
+    return picture(_WIDTH, base + 24, title, f"Shifts in interquartile ranges: {told}.", grid, *rows)
 
 
-def _svg(height: float, title: str, description: str, drawn: Sequence[Markup]) -> Markup:
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}</svg>'
-    ).format(_WIDTH, height, title, description, Markup("").join(drawn))
-
-
-def _scale(figures: Sequence[DriftFigure], words: FigureWords) -> _Scale:
+def _axes(figures: Sequence[DriftFigure], words: FigureWords) -> Axes:
     values = [end for f in figures for end in (f.value, f.band_low, f.band_high) if end is not None]
     if words.from_zero:
         values.append(0.0)
-    low, high = _padded(min(values), max(values))
-    days = [figure.last_day.toordinal() for figure in figures]
-    return _Scale(0.0 if words.from_zero and min(values) >= 0 else low, high, min(days), max(days))
+    y = _padded(min(values), max(values), _HEIGHT - 30, _TOP)
+    if words.from_zero and min(values) >= 0:
+        y = Scale(0.0, y.high, y.start, y.end)
+    days = [_day(figure) for figure in figures]
+    return Axes(Scale(min(days) - 0.5, max(days) + 0.5, 52, _WIDTH - _RIGHT), y)
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
-    low, high = (float(drawable(end)) for end in (low, high))
+def _padded(low: float, high: float, start: float, end: float) -> Scale:
+    low, high = (float(drawable(value)) for value in (low, high))
     margin = 0.06 * length(low, high)
-    return low - margin, high + margin
+    return Scale(low - margin, high + margin, start, end)
 
 
-def _band(segment: Sequence[DriftFigure], scale: _Scale) -> Markup:
+def _day(figure: DriftFigure) -> int:
+    return figure.last_day.toordinal()
+
+
+def _labelled_days(figures: Sequence[DriftFigure]) -> range:
+    days = [_day(figure) for figure in figures]
+    return range(min(days), max(days) + 1, max(1, math.ceil((max(days) - min(days)) / _MOST_DAY_LABELS)))
+
+
+def _band(segment: Sequence[DriftFigure], axes: Axes) -> Markup:
     """A step a day, so that a single day has a width and days without images leave no wrong slope."""
-    upper, lower = [], []
-    for figure in segment:
-        day = figure.last_day.toordinal()
-        low = scale.low if figure.band_low is None else figure.band_low
-        for edge in (day - 0.5, day + 0.5):
-            upper.append(f"{scale.x(edge):.1f},{scale.y(figure.band_high):.1f}")
-            lower.append(f"{scale.x(edge):.1f},{scale.y(low):.1f}")
-    return Markup('<polygon class="band" points="{}"/>').format(" ".join([*upper, *reversed(lower)]))
+    edges = [edge for figure in segment for edge in (_day(figure) - 0.5, _day(figure) + 0.5)]
+    upper = [figure.band_high for figure in segment for _ in range(2)]
+    lower = [axes.y.low if f.band_low is None else f.band_low for f in segment for _ in range(2)]
+    return element("polygon", class_="band", points=axes.points([*edges, *edges[::-1]], [*upper, *lower[::-1]]))
 
 
-def _line(segment: Sequence[DriftFigure], scale: _Scale) -> Markup:
-    points = " ".join(f"{scale.x(f.last_day.toordinal()):.1f},{scale.y(f.value):.1f}" for f in segment)
-    return Markup('<polyline class="series" points="{}"/>').format(points)
+def _point(figure: DriftFigure, axes: Axes, words: FigureWords) -> Markup:
+    x, y = axes.x(_day(figure)), axes.y(figure.value)
+    mark = _diamond(x, y, 5) if figure.outside else element("circle", class_="dot", cx=x, cy=y, r=2.2)
+    return hit(x, y, 9, _point_in_words(figure, words), mark)
 
 
-def _point(figure: DriftFigure, scale: _Scale, words: FigureWords) -> Markup:
-    """With a wide transparent ring, since a finger cannot meet a point."""
-    x, y = scale.x(figure.last_day.toordinal()), scale.y(figure.value)
-    mark = Markup('<path class="out" d="M{:.1f} {:.1f}l5 5l-5 5l-5-5z"/>').format(x, y - 5)
-    dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2.2"/>').format(x, y)
-    return Markup('<g><title>{}</title><circle class="hit" cx="{:.1f}" cy="{:.1f}" r="9"/>{}</g>').format(
-        _point_in_words(figure, words), x, y, mark if figure.outside else dot
+def _diamond(x: float, y: float, reach: int) -> Markup:
+    return element(
+        "path", class_="out", d=f"M{x:.1f} {y - reach:.1f}l{reach} {reach}l-{reach} {reach}l-{reach}-{reach}z"
     )
 
 
@@ -143,61 +119,25 @@ def _point_in_words(figure: DriftFigure, words: FigureWords) -> str:
     return told + ("; outside" if figure.outside else "")
 
 
-def _change(before: DriftFigure, after: DriftFigure, scale: _Scale) -> Markup:
-    x = scale.x((before.last_day.toordinal() + after.last_day.toordinal()) / 2)
-    anchor = "end" if x > _WIDTH * 0.7 else "start"
-    return Markup(
-        '<line class="change" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>'
-        '<text class="change" x="{:.1f}" y="13" text-anchor="{}">new model</text>'
-    ).format(_TOP - 6, _HEIGHT - _BOTTOM, x + (-4 if anchor == "end" else 4), anchor, x=x)
-
-
-def _shift(figure: DriftFigure, y: float, x: Callable[[float], float]) -> Markup:
-    low = 0.0 if figure.band_low is None else figure.band_low
+def _shift(figure: DriftFigure, y: float, x: Scale) -> Markup:
+    low, at = figure.band_low or 0.0, x(figure.value)
     told = (
         f"{_quantile(figure)}: moved by {figure.value:+.3g} interquartile ranges, chance gives {low:+.3g} to "
         f"{figure.band_high:+.3g}{'; outside' if figure.outside else ''}"
     )
-    bar = Markup('<rect class="band" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="16"/>').format(
-        x(low), y - 8, max(1.5, x(figure.band_high) - x(low))
-    )
-    at = x(figure.value)
-    shape = '<path class="out" d="M{:.1f} {:.1f}l6 6l-6 6l-6-6z"/>'
-    if not figure.outside:
-        shape = '<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>'
-    drawn = Markup(shape).format(at, y - (6 if figure.outside else 9), y + 9)
-    return Markup('<g><title>{}</title><text x="0" y="{:.1f}">{}</text>{}{}</g>').format(
-        told, y + 4, _quantile(figure), bar, drawn
+    wide = max(1.5, x(figure.band_high) - x(low))
+    return element(
+        "g",
+        element("title", told),
+        text(_quantile(figure), 0, y + 4),
+        element("rect", class_="band", x=x(low), y=y - 8, width=wide, height=16),
+        _diamond(at, y, 6) if figure.outside else line("mark", at, y - 9, at, y + 9),
     )
 
 
 def _quantile(figure: DriftFigure) -> str:
     level = figure.name.removeprefix("quantile_")
     return "median" if level == "0.5" else f"{100 * float(level):g} % quantile"
-
-
-def _y_axis(scale: _Scale, words: FigureWords) -> Markup:
-    return Markup("").join(
-        Markup(
-            '<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            '<text x="{}" y="{label:.1f}" text-anchor="end">{}</text>'
-        ).format(_LEFT, _WIDTH - _RIGHT, _LEFT - 5, _tick(value, words), y=scale.y(value), label=scale.y(value) + 4)
-        for value in round_values(scale.low, scale.high)
-    )
-
-
-def _x_axis(scale: _Scale) -> Markup:
-    base, days = _HEIGHT - _BOTTOM, scale.last - scale.first
-    step = max(1, math.ceil(days / _MOST_DAY_LABELS))
-    labels = Markup("").join(
-        Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            scale.x(day), base + 17, f"{date.fromordinal(day):%d %b}"
-        )
-        for day in range(scale.first, scale.last + 1, step)
-    )
-    return Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>{}').format(
-        _LEFT, _WIDTH - _RIGHT, base, base, labels
-    )
 
 
 def _description(figures: Sequence[DriftFigure], words: FigureWords) -> str:
@@ -211,7 +151,3 @@ def _description(figures: Sequence[DriftFigure], words: FigureWords) -> str:
 
 def _number(value: float, words: FigureWords) -> str:
     return number_format.percent(value) if words.is_share and value >= 0 else f"{value:.3g}"
-
-
-def _tick(value: float, words: FigureWords) -> str:
-    return f"{100 * value:.3g}\u202f%" if words.is_share else f"{value:.3g}"

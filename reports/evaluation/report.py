@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reports.card import Card, card_of, legend_ticks
-from reports.curve import Mark, curve_chart
 from reports.evaluation import words as evaluation_words
-from reports.evaluation.histogram import labelled_histogram
+from reports.evaluation.curve import Mark, curve_chart
 from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import WORDS, Words
 from reports.heat_scale import Tick, gradient_css
+from reports.histogram import Group, histogram
 from reports.page import page
 from reports.plain_text import shown
 from reports.run.records import ScoredImage
@@ -107,8 +107,12 @@ def _section(
         steps=evaluation_words.next_steps(one),
         figures=[_figure(measure) for measure in one.measures],
         glance=_glance(one.measures),
-        histogram=labelled_histogram(
-            one.normal_scores, one.anomalous_scores, one.threshold, f"Scores of {name} by label"
+        histogram=histogram(
+            Group("normal image", one.normal_scores, "bar normal"),
+            Group("anomalous image", one.anomalous_scores, "bar anomalous"),
+            one.threshold,
+            f"Scores of {name} by label",
+            mirrored=True,
         ),
         roc=_roc(one, name),
         pro=_pro(one, name),
@@ -139,7 +143,7 @@ def _roc(one: EvaluatedCategory, name: str) -> Markup:
         marks.append(Mark(alarms.value, recall.value, words))
     return curve_chart(
         one.roc.x, one.roc.y, x_end=1.0, x_name="false-alarm rate", y_name="recall",
-        title=f"ROC curve of {name}", marks=marks, diagonal=True,
+        title=f"ROC curve of {name}", marks=marks,
     )  # fmt: skip
 
 
@@ -148,7 +152,7 @@ def _pro(one: EvaluatedCategory, name: str) -> Markup:
         return Markup("")
     return curve_chart(
         one.pro.x, one.pro.y, x_end=float(one.pro.x[-1]), x_name="false-positive rate of pixels",
-        y_name="mean share of a defect", title=f"PRO curve of {name}", diagonal=True,
+        y_name="mean share of a defect", title=f"PRO curve of {name}",
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from markupsafe import Markup
 from reports.evaluation.records import ShareRow
 from reports.number_format import percent
 from reports.plain_text import shown
+from reports.svg import Axes, Scale, interval, picture, text
 
-_WIDTH, _ROW, _TOP, _BOTTOM = 520, 26, 8, 24
-_LEFT, _RIGHT = 150, 20
+_WIDTH, _ROW, _TOP = 520, 26, 8
 _LONGEST_NAME = 22
 
 
@@ -20,17 +20,11 @@ def share_chart(rows: Sequence[ShareRow], title: str) -> Markup:
     """
     if not rows:
         return Markup("")
-    height = _TOP + _ROW * len(rows) + _BOTTOM
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}{}</svg>'
-    ).format(
-        _WIDTH,
-        height,
-        title,
-        ". ".join(in_words(row) for row in rows) + ".",
-        _grid(height),
-        Markup("").join(_row(row, _TOP + _ROW * (place + 0.5)) for place, row in enumerate(rows)),
-    )
+    base = _TOP + _ROW * len(rows)
+    axes = Axes(Scale(0, 1, 150, _WIDTH - 20), Scale(0, 1, base, _TOP))
+    grid = axes.across((0.0, 0.25, 0.5, 0.75, 1.0), percent, grid=True)
+    drawn = [_row(row, axes.x, _TOP + _ROW * (place + 0.5)) for place, row in enumerate(rows)]
+    return picture(_WIDTH, base + 24, title, ". ".join(in_words(row) for row in rows) + ".", grid, *drawn)
 
 
 def in_words(row: ShareRow) -> str:
@@ -43,37 +37,10 @@ def in_words(row: ShareRow) -> str:
     )
 
 
-def _across(share: float) -> float:
-    return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _grid(height: int) -> Markup:
-    return Markup("").join(
-        Markup(
-            '<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>'
-            '<text x="{x:.1f}" y="{}" text-anchor="middle">{}</text>'
-        ).format(_TOP, height - _BOTTOM, height - 8, percent(share), x=_across(share))
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
-    )
-
-
-def _row(row: ShareRow, y: float) -> Markup:
+def _row(row: ShareRow, x: Scale, y: float) -> Markup:
     name = shown(row.name)
     short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    label = Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(_LEFT - 10, y + 4, short)
+    label = text(short, x.start - 10, y + 4, "end")
     if row.value is None:
-        return label + Markup('<text x="{:.1f}" y="{:.1f}">–</text>').format(_across(0) + 6, y + 4)
-    return label + Markup(
-        '<g class="share"><title>{}</title><rect class="touch" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}"/>'
-        '<line x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/><circle cx="{:.1f}" cy="{y:.1f}" r="5"/></g>'
-    ).format(
-        in_words(row),
-        _across(0),
-        y - _ROW / 2,
-        _across(1) - _across(0),
-        _ROW,
-        _across(row.low),
-        _across(row.high),
-        _across(row.value),
-        y=y,
-    )
+        return label + text("–", x.start + 6, y + 4)
+    return label + interval(x, y, _ROW, row.low, row.value, row.high, in_words(row))

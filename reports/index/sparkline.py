@@ -6,6 +6,7 @@ from datetime import date
 from markupsafe import Markup
 
 from reports import number_format
+from reports.svg import Axes, Scale, element, hit, picture
 
 _WIDTH, _HEIGHT, _MARGIN = 150, 30, 4
 _FULL_SCALE = 2.5
@@ -23,36 +24,22 @@ def sparkline(days: Sequence[date], shares: Sequence[float], reference: float | 
     if not days:
         return Markup("")
     top = max(*shares, _FULL_SCALE * (reference or 0.0), 1e-9)
-    first, span = days[0].toordinal(), max((days[-1] - days[0]).days, 1)
-    across = [_MARGIN + (day.toordinal() - first) / span * (_WIDTH - 2 * _MARGIN) for day in days]
-    if len(days) == 1:
-        across = [_WIDTH - _MARGIN]
-    points = [(x, _up(share, top)) for x, share in zip(across, shares, strict=True)]
-    line = Markup('<polyline class="series" points="{}"/>').format(" ".join(f"{x:.1f},{y:.1f}" for x, y in points))
-    dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2.6"/>').format(*points[-1])
-    return Markup(
-        '<svg class="spark" viewBox="0 0 {} {}" role="img"><title>{}</title><desc>{}</desc>{}{}{}{}</svg>'
-    ).format(
-        _WIDTH, _HEIGHT, title, _in_words(days, shares, reference), _reference(reference, top), line, dot,
-        Markup("").join(_hover(*at) for at in zip(points, days, shares, strict=True)),
-    )  # fmt: skip
-
-
-def _up(share: float, top: float) -> float:
-    return _HEIGHT - _MARGIN - share / top * (_HEIGHT - 2 * _MARGIN)
-
-
-def _reference(reference: float | None, top: float) -> Markup:
-    if reference is None:
-        return Markup("")
-    return Markup('<line class="threshold" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
-        _WIDTH, y=_up(reference, top)
-    )
-
-
-def _hover(point: tuple[float, float], day: date, share: float) -> Markup:
-    return Markup('<circle class="hit" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}</title></circle>').format(
-        *point, f"{day.isoformat()}: {number_format.percent(share)}"
+    numbers = [day.toordinal() for day in days]
+    first = min(numbers[0], numbers[-1] - 1)  # a single day stands at the right
+    axes = Axes(Scale(first, numbers[-1], _MARGIN, _WIDTH - _MARGIN), Scale(0, top, _HEIGHT - _MARGIN, _MARGIN))
+    return picture(
+        _WIDTH,
+        _HEIGHT,
+        title,
+        _in_words(days, shares, reference),
+        Markup("") if reference is None else axes.level("threshold", reference),
+        axes.polyline("series", numbers, shares),
+        element("circle", class_="dot", cx=axes.x(numbers[-1]), cy=axes.y(shares[-1]), r=2.6),
+        *(
+            hit(axes.x(day.toordinal()), axes.y(share), 6, f"{day.isoformat()}: {number_format.percent(share)}")
+            for day, share in zip(days, shares, strict=True)
+        ),
+        kind="spark",
     )
 
 

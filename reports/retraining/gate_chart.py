@@ -7,11 +7,11 @@ from markupsafe import Markup
 from reports.plain_text import shown
 from reports.retraining.records import GateCheck
 from reports.retraining.words import title_of
+from reports.svg import Axes, Scale, interval, joined, line, picture, text
 
 _DRAWN = ("AUROC", "AUPRO", "recall")
 """differences of shares: one scale fits all"""
-_WIDTH, _ROW, _TOP, _BOTTOM = 560, 34, 26, 26
-_LEFT, _RIGHT = 130, 24
+_WIDTH, _ROW, _TOP = 560, 34, 26
 
 
 def gate_chart(checks: Sequence[GateCheck]) -> Markup:
@@ -19,56 +19,31 @@ def gate_chart(checks: Sequence[GateCheck]) -> Markup:
 
     Empty where no difference is known.
     """
-    rows = [one for name in _DRAWN for one in checks if one.name == name and one.difference is not None]
+    rows = [check for name in _DRAWN for check in checks if check.name == name and check.difference is not None]
     if not rows:
         return Markup("")
-    ends = (abs(v) for one in rows for v in (one.difference, one.low, one.high, one.margin) if v is not None)
-    reach = 1.1 * (max(ends) or 1.0)  # nothing may be lost, and nothing is
-    height = _TOP + _ROW * len(rows) + _BOTTOM
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img"><title>Candidate less champion</title>'
-        "<desc>{}</desc>{}{}</svg>"
-    ).format(
+    ends = (abs(v) for row in rows for v in (row.difference, row.low, row.high, row.margin) if v is not None)
+    furthest = max(ends) or 1.0  # nothing may be lost, and nothing is
+    base = _TOP + _ROW * len(rows)
+    axes = Axes(Scale(-1.1 * furthest, 1.1 * furthest, 130, _WIDTH - 24), Scale(0, 1, base, _TOP))
+    words = {-furthest: "worse", 0.0: "the same", furthest: "better"}
+    return picture(
         _WIDTH,
-        height,
-        " ".join(f"{title_of(one)}: {shown(one.words)}." for one in rows),
-        _axis(reach, height),
-        Markup("").join(_row(one, _TOP + _ROW * (place + 0.5), reach) for place, one in enumerate(rows)),
+        base + 26,
+        "Candidate less champion",
+        " ".join(f"{title_of(row)}: {shown(row.words)}." for row in rows),
+        *(text(told, axes.x(value), _TOP - 12, "middle") for value, told in words.items()),
+        axes.across(words, "{:+.3f}".format),
+        line("axis", axes.x(0), base, axes.x(0), _TOP - 6),
+        *(_row(row, axes.x, _TOP + _ROW * (place + 0.5)) for place, row in enumerate(rows)),
     )
 
 
-def _across(value: float, reach: float) -> float:
-    return _LEFT + (value / reach + 1) / 2 * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _axis(reach: float, height: int) -> Markup:
-    ends = ((-reach / 1.1, "worse"), (0.0, "the same"), (reach / 1.1, "better"))
-    lines = Markup("").join(
-        Markup('<text x="{:.1f}" y="14" text-anchor="middle">{}</text>').format(_across(value, reach), word)
-        for value, word in ends
-    )
-    numbers = Markup("").join(
-        Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:+.3f}</text>').format(
-            _across(value, reach), height - 8, value
-        )
-        for value, _ in ends
-    )
-    middle = Markup('<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>').format(
-        _TOP - 6, height - _BOTTOM, x=_across(0, reach)
-    )
-    return lines + numbers + middle
-
-
-def _row(check: GateCheck, y: float, reach: float) -> Markup:
-    value = check.difference or 0.0
+def _row(check: GateCheck, x: Scale, y: float) -> Markup:
+    value, margin = check.difference or 0.0, x(-check.margin)
     low, high = (value if end is None else end for end in (check.low, check.high))
-    return Markup(
-        '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-        '<line class="limit" x1="{m:.1f}" x2="{m:.1f}" y1="{:.1f}" y2="{:.1f}"/>'
-        '<g class="share"><title>{}</title><rect class="touch" x="{}" y="{:.1f}" width="{}" height="{}"/>'
-        '<line x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/><circle cx="{:.1f}" cy="{y:.1f}" r="5"/></g>'
-    ).format(
-        _LEFT - 12, y + 4, title_of(check), y - 11, y + 11, shown(check.words),
-        _LEFT, y - _ROW / 2, _WIDTH - _LEFT - _RIGHT, _ROW,
-        _across(low, reach), _across(high, reach), _across(value, reach), y=y, m=_across(-check.margin, reach),
-    )  # fmt: skip
+    return joined(
+        text(title_of(check), x.start - 12, y + 4, "end"),
+        line("limit", margin, y - 11, margin, y + 11),
+        interval(x, y, _ROW, low, value, high, shown(check.words)),
+    )

@@ -9,11 +9,11 @@ from markupsafe import Markup
 from reports import number_format
 from reports.card import Card, card_of, legend_ticks
 from reports.heat_scale import Tick, gradient_css
+from reports.histogram import Group, histogram
 from reports.page import page
 from reports.plain_text import shown
 from reports.review_address import list_address
 from reports.run import advice
-from reports.run.histogram import score_histogram
 from reports.run.records import CategoryRun, RunReport
 from reports.thumbnails import Thumbnail, thumbnails
 
@@ -113,8 +113,11 @@ def _section(report: RunReport, run: CategoryRun, number: int, drawn: Iterator[T
         tone=tone(run),
         steps=advice.next_steps(run),
         figures=category_figures(run),
-        histogram=score_histogram(
-            run.scores, run.calibration_scores, run.threshold, shown(f"Scores of {run.category} in this run")
+        histogram=histogram(
+            Group("image", run.scores),
+            Group("held-out good image", run.calibration_scores, "normals"),
+            run.threshold,
+            shown(f"Scores of {run.category} in this run"),
         ),
         first=cards[: len(run.first)],
         cards=cards[len(run.first) :],

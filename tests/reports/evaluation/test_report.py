@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
@@ -13,15 +14,15 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from reports.curve import Mark, curve_chart
+from reports.evaluation.curve import Mark, curve_chart
 from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.gallery import outlined
-from reports.evaluation.histogram import labelled_histogram
 from reports.evaluation.markdown import render_evaluation_markdown
 from reports.evaluation.records import Curve, EvaluatedCategory, EvaluationReport, LabelCounts, Measure, ShareRow
 from reports.evaluation.report import MOST_BYTES, render_evaluation_report
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import DASH, WORDS, in_digits, next_steps
+from reports.histogram import Group, histogram
 from tests.reports.html_page import Page, words
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -222,7 +223,7 @@ def test_machines_get_the_same_figures(evaluation, evaluated):
 def test_a_curve_keeps_to_its_square_and_tells_its_points():
     svg = curve_chart(
         np.array([0, 0.1, 0.5, 1]), np.array([0, 0.8, 0.9, 1]), x_end=0.5, x_name="fpr", y_name="overlap <b>",
-        title="PRO", marks=[Mark(0.1, 0.8, "threshold: here"), Mark(0.9, 1, "beyond: not drawn")], diagonal=True,
+        title="PRO", marks=[Mark(0.1, 0.8, "threshold: here"), Mark(0.9, 1, "beyond: not drawn")],
     )  # fmt: skip
     points = [tuple(map(float, pair.split(","))) for pair in re.search(r'points="([^"]*)"', svg)[1].split()]
     assert len(points) == 3
@@ -236,14 +237,12 @@ def test_a_curve_keeps_to_its_square_and_tells_its_points():
 
 
 def test_histogram_puts_a_score_equal_to_the_threshold_below_it():
-    svg = labelled_histogram(np.array([0.1, 0.5, 0.9]), np.array([0.5, 0.8]), 0.5, "scores")
-    below = re.findall(r"<title>(\d+) (normal|anomalous) images? \([^)]*\) with scores [^<]*?, (not )?above", svg)
-    count = {(group, not no): 0 for group in ("normal", "anomalous") for no in ("", "not ")}
-    for number, group, no in below:
-        count[group, not no] += int(number)
+    groups = Group("normal image", np.array([0.1, 0.5, 0.9])), Group("anomalous image", np.array([0.5, 0.8]))
+    svg = histogram(*groups, 0.5, "scores", mirrored=True)
+    count = Counter()
+    for number, group, above in re.findall(r"<title>(\d+) (\w+) images? \([^)]*\) with [^<,]*(, above)?", svg):
+        count[group, bool(above)] += int(number)
     assert count == {("normal", True): 1, ("normal", False): 2, ("anomalous", True): 1, ("anomalous", False): 1}
-    assert labelled_histogram(np.array([]), np.array([]), 0.5, "scores") == ""
-    assert "1 normal image" in labelled_histogram(np.array([0.3]), np.array([]), None, "scores")
 
 
 def test_shares_show_dot_interval_and_dash():

@@ -6,11 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reports.evaluation.histogram import labelled_histogram
-from reports.run.histogram import score_histogram
+from reports.histogram import Group, histogram
 from tests.examples import FINITE, examples
 
 NONE = np.empty(0, np.float32)
+
+
+def score_histogram(scores, calibration, threshold, title, *, mirrored=False) -> str:
+    groups = Group("image", scores), Group("held-out good image", calibration, "normals")
+    return histogram(*groups, threshold, title, mirrored=mirrored)
 
 
 def drawn(scores, calibration=NONE, threshold=0.5, title="Scores") -> ElementTree.Element:
@@ -64,7 +68,7 @@ def test_any_finite_scores_stand_in_one_bar_on_the_right_side(scores, normals, t
     if threshold is not None and abs(threshold) < 1e300:
         alarms = sum(images for kind, images in bars(svg) if kind == "bar alarm")
         assert alarms == (scores > threshold).sum()
-    labelled = ElementTree.fromstring(labelled_histogram(scores, normals, threshold, "t"))
+    labelled = ElementTree.fromstring(score_histogram(scores, normals, threshold, "t", mirrored=True))
     for bar in [*svg.iter("rect"), *labelled.iter("rect")]:
         assert all(0 <= float(bar.attrib[name]) <= 520 for name in ("x", "y", "width", "height"))
 
@@ -108,6 +112,6 @@ def test_readers_without_eyes_get_the_figures_in_words():
     assert svg.attrib["role"] == "img"
     assert svg.findtext("title") == 'Scores of <b>"x"'
     assert svg.findtext("desc") == (
-        "3 images of this run with scores from 0.2 to 0.9, median 0.4; 2 held-out good images from 0.1 to 0.3, "
-        "median 0.2; threshold 0.5, 1 image above it."
+        "3 images with scores from 0.2 to 0.9, median 0.4, 1 above the threshold 0.5; "
+        "2 held-out good images with scores from 0.1 to 0.3, median 0.2, 0 above the threshold 0.5."
     )
