@@ -26,7 +26,7 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import named, sealed_window, window
-from reports.evaluation.records import Measure
+from reports.evaluation.measures import Measure
 from storage.errors import StorageError
 from storage.labels import labels
 from storage.partitions.seals import read_seal

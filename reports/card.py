@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from reports.heat_scale import Tick, ticks
 from reports.review_address import picture_address
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from reports.thumbnails import Thumbnail
 
 

@@ -1,4 +1,4 @@
-"""Anomaly maps laid over pictures, and pictures as text that can stand inside an HTML file."""
+"""Anomaly maps and defects laid over pictures, and pictures as text that can stand inside an HTML file."""
 
 import base64
 import io
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from reports.boxes import Box
 from reports.heat_scale import laid_over, multiples
+from reports.scored_image import Box
 
 _HIGHEST = float(np.finfo(np.float16).max)
 """of a stored map"""
 _RIM = np.array([0, 226, 255], np.uint8)
 _MARK, _HALO = (255, 255, 255), (0, 0, 0)
+_OUTLINE = np.array([64, 255, 96], np.uint8)
 _PIXELS_A_LINE = 220
 """of the longer side for each pixel that a line is wide, so that marks look alike at every size"""
 
@@ -47,6 +48,21 @@ def overlay(
     line = max(1, round(max(height, width) / _PIXELS_A_LINE))
     drawn[_rim(ratio > 1, line)] = _RIM
     return _marked(drawn, clean, boxes, line)
+
+
+def outlined(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`picture`, uint8 (H, W, 3), with a green line around the True pixels of `mask`, bool (h, w) of any size.
+
+    The line lies outside of the defect, black at its outer side, so that it shows on any ground and hides nothing.
+    """
+    height, width = picture.shape[:2]
+    scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
+    defect = np.asarray(scaled) > 0
+    near, far = _grown(defect), _grown(_grown(defect))
+    drawn = picture.copy()
+    drawn[far & ~near] = _HALO
+    drawn[near & ~defect] = _OUTLINE
+    return drawn
 
 
 def shrunk(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
@@ -104,3 +120,10 @@ def _rim(inside: NDArray[np.bool_], line: int) -> NDArray[np.bool_]:
         padded = np.pad(core, 1, mode="edge")
         core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core
+
+
+def _grown(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`area` and its neighbours, of eight."""
+    padded = np.pad(area, 1)
+    rows = padded[:-2] | padded[1:-1] | padded[2:]
+    return np.asarray(rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])

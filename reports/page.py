@@ -7,8 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import number_format
-from reports.operator_words import state_in_words
-from reports.plain_text import shown
+from reports.plain_text import shown, state_in_words
 from reports.run import advice
 
 

@@ -1,8 +1,17 @@
-"""Text from outside, made safe to show: no credentials, no characters that hide or turn round what stands there."""
+"""Text as people read it: their words for those of columns, settings and code (ARCHITECTURE.md says which), and text
+from outside without credentials and without characters that hide or turn round what stands there."""
 
 import re
 import unicodedata
 
+PROMISED = "promised false alarms"
+"""of `alpha`"""
+_STATES = {
+    "sealed": "complete",
+    "already sealed": "complete already",
+    "partly sealed": "partly complete",
+    "not sealed": "not complete",
+}
 _USER_IN_URI = re.compile(r"(?<=://)[^/\s@]+@")
 _NAMED_SECRET = re.compile(
     r"(?i)\b([\w-]*(?:secret|passw(?:or)?d|token|signature|credential|access_?key)[\w-]*[\"']?\s*[=:]\s*)"
@@ -11,6 +20,11 @@ _NAMED_SECRET = re.compile(
 _AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _HIDDEN = "[hidden]"
+
+
+def state_in_words(state: str) -> str:
+    """A state of a night's category as people read it; a state without other words stays."""
+    return _STATES.get(state, state)
 
 
 def shown(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from reports.overlay import data_uri, overlay, shrunk
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 
 _STEPS = ((448, 80), (320, 80), (224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
 """(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reports.boxes import boxes_in_shares
 from reports.overlay import overlay, shrunk
+from reports.scored_image import boxes_in_shares
 from review.sealed_rows import ReviewRow
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
 from storage.models import models

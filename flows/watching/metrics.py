@@ -25,7 +25,7 @@ _LAST_SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
 
 
 @dataclass(frozen=True)
-class CategoryNight:
+class CategoryFigures:
     """One category of a night: counts of all its sealed images, whichever run scored them."""
 
     category: str
@@ -46,7 +46,7 @@ class CategoryNight:
 
 
 @dataclass(frozen=True)
-class Night:
+class NightFigures:
     """One inspection run."""
 
     run_date: date
@@ -56,7 +56,7 @@ class Night:
     """of its wall clock, for batches and seals"""
     retries: int | None
     """further tries of tasks; None: the Prefect server did not tell"""
-    categories: Sequence[CategoryNight]
+    categories: Sequence[CategoryFigures]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def run_metrics(
     return [runs, last, success]
 
 
-def night_metrics(night: Night) -> list[Metric]:
+def night_metrics(night: NightFigures) -> list[Metric]:
     """Images, alarms, time and models of the last inspected night."""
     wall = (night.finished_at - night.started_at).total_seconds()
     midnight = datetime.combine(night.run_date, time(), tzinfo=night.started_at.tzinfo)
@@ -170,7 +170,7 @@ def backfill_metrics(*, scored: int, mended: int, undone: int) -> list[Metric]:
     ]
 
 
-def _counts(categories: Sequence[CategoryNight]) -> list[Metric]:
+def _counts(categories: Sequence[CategoryFigures]) -> list[Metric]:
     images = _gauge("night_images", "Sealed images of the night.", "category", "status")
     anomalous = _gauge("night_anomalous_images", "Of them, above the threshold.", "category")
     review = _gauge("night_review_images", "Of them, too near to the threshold to tell.", "category")
@@ -189,7 +189,7 @@ def _counts(categories: Sequence[CategoryNight]) -> list[Metric]:
     return [images, anomalous, review, rate, batches]
 
 
-def _times(night: Night) -> list[Metric]:
+def _times(night: NightFigures) -> list[Metric]:
     stages = _gauge("night_stage_seconds", "Time of this run by stage, over all workers.", "category", "stage")
     lag = _gauge("arrival_lag_seconds", "From the newest image's arrival to the run's start.", "category")
     for one in night.categories:
@@ -200,7 +200,7 @@ def _times(night: Night) -> list[Metric]:
     return [stages, lag]
 
 
-def _models(night: Night) -> list[Metric]:
+def _models(night: NightFigures) -> list[Metric]:
     since = _gauge(
         "champion_since_timestamp_seconds", "Since when the model is in force.", "category", "model_version"
     )

@@ -17,7 +17,15 @@ from prometheus_client import write_to_textfile
 from prometheus_client.core import Metric
 
 from flows.settings import Settings
-from flows.watching.metrics import CategoryNight, Night, RunHistory, history_in, night_metrics, registry, run_metrics
+from flows.watching.metrics import (
+    CategoryFigures,
+    NightFigures,
+    RunHistory,
+    history_in,
+    night_metrics,
+    registry,
+    run_metrics,
+)
 from storage.errors import StorageError
 from storage.models import models
 from storage.partitions import seals
@@ -44,7 +52,7 @@ def write_night_metrics(
     told = [one for one in categories if one.state != "ignored"]
     seen = category_nights(settings, day, told)
     finished_at, waiting = datetime.now(UTC), sum(one.seconds for one in told)
-    night = Night(day, started_at, finished_at, waiting, _retries(), seen)
+    night = NightFigures(day, started_at, finished_at, waiting, _retries(), seen)
     write_metrics(settings, "inspection", outcome, night_metrics(night), failed=failed)
 
 
@@ -73,7 +81,7 @@ def _history(path: Path, flow: str) -> RunHistory:
         return RunHistory()
 
 
-def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryNight]:
+def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryFigures]:
     """What is sealed of each; without counts where that does not read, which the log tells."""
     found = []
     for one in outcomes:
@@ -85,7 +93,7 @@ def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOu
     return found
 
 
-def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> CategoryNight:
+def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> CategoryFigures:
     """The sealed rows of the category, whichever run scored them."""
     version = outcome.model_version
     seal = seals.read_seal(store, Partition(outcome.category, day, version)) if version else None
@@ -94,7 +102,7 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
     columns = ("image_key", "status", "is_anomalous", "decision", "captured_at")
     rows = pa.concat_tables(rows_in_force(store, [seal], columns))
     champion = models.read_champion(store, outcome.category)
-    return CategoryNight(
+    return CategoryFigures(
         category=outcome.category,
         state=outcome.state,
         model_version=version,
@@ -108,8 +116,8 @@ def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> Catego
     )
 
 
-def _uncounted(outcome: CategoryOutcome) -> CategoryNight:
-    return CategoryNight(
+def _uncounted(outcome: CategoryOutcome) -> CategoryFigures:
+    return CategoryFigures(
         outcome.category, outcome.state, outcome.model_version, seconds_by_stage=outcome.seconds_by_stage
     )
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from reports import number_format
-from reports.drift.records import DriftFigure
+from reports.drift.verdicts import DriftFigure
 from reports.drift.words import FigureWords
 from reports.svg import Axes, Scale, drawable, element, hit, length, line, picture, text
 

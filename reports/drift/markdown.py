@@ -4,7 +4,7 @@ import re
 
 from reports import number_format
 from reports.drift import words as drift_words
-from reports.drift.records import HOLD, CategorySection, DriftReport
+from reports.drift.verdicts import HOLD, CategorySection, DriftReport
 from reports.plain_text import shown
 
 _MARKS = re.compile(r"([\\`*_\[\]#|~])")

@@ -9,7 +9,7 @@ from reports import number_format
 from reports.card import Card, card_of, legend_ticks
 from reports.drift import words as drift_words
 from reports.drift.charts import chart_by_day, chart_of_shifts
-from reports.drift.records import (
+from reports.drift.verdicts import (
     ACTIONS,
     HOLD,
     CategorySection,
@@ -22,7 +22,7 @@ from reports.drift.words import BY_DAY, EFFECT_SIZES, TONES, WINDOW_FIGURES
 from reports.heat_scale import Tick, gradient_css
 from reports.page import page
 from reports.plain_text import shown
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 5_000_000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports.drift.records import (
+from reports.drift.verdicts import (
     ACTIONS,
     HOLD,
     RECALIBRATE,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure, ShareRow
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure, ShareRow
 
 SCHEMA_VERSION = 1
 

@@ -2,7 +2,7 @@
 
 import re
 
-from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.words import GLANCE, WORDS, in_digits, interval_in_digits, next_steps
 from reports.number_format import count
 from reports.plain_text import shown

@@ -8,14 +8,14 @@ from markupsafe import Markup
 from reports.card import Card, card_of, legend_ticks
 from reports.evaluation import words as evaluation_words
 from reports.evaluation.curve import Mark, curve_chart
-from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import WORDS, Words
 from reports.heat_scale import Tick, gradient_css
 from reports.histogram import Group, histogram
 from reports.page import page
 from reports.plain_text import shown
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 4_900_000

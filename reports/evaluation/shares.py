@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from reports.evaluation.records import ShareRow
+from reports.evaluation.measures import ShareRow
 from reports.number_format import percent
 from reports.plain_text import shown
 from reports.svg import Axes, Scale, interval, picture, text

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reports.evaluation.records import EvaluatedCategory, Measure
+from reports.evaluation.measures import EvaluatedCategory, Measure
 from reports.number_format import counted, percent
 
 

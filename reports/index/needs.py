@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
 
-from reports.drift.records import RECALIBRATE, RETRAIN, STOP_THE_LINE
-from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night, PlantCategory, PlantIndex
+from reports.drift.verdicts import RECALIBRATE, RETRAIN, STOP_THE_LINE
+from reports.index.plant import DAMAGED, SEALED, UNSEALED, CategoryDay, PlantCategory, PlantDay, PlantIndex
 from reports.number_format import count, counted
 from reports.plain_text import shown
 
@@ -117,7 +117,7 @@ def _not_inspected(index: PlantIndex) -> Iterator[Need]:
         )
 
 
-def _damaged_seals(nights: Sequence[Night]) -> Iterator[Need]:
+def _damaged_seals(nights: Sequence[PlantDay]) -> Iterator[Need]:
     together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
     for night in reversed(nights):
         names = tuple(one.category for one in night.categories if one.state == DAMAGED)
@@ -142,12 +142,12 @@ def _without_model(index: PlantIndex) -> Iterator[Need]:
         yield Need("No model", shown(text), "warn", command=f"rd-inspect train --category {none[0]}")
 
 
-def _without_score(nights: Sequence[Night]) -> Iterator[Need]:
+def _without_score(nights: Sequence[PlantDay]) -> Iterator[Need]:
     """One line for the categories that miss scores on the same days, of the last days."""
     if not nights:
         return
     oldest = nights[0].day - timedelta(days=UNREADABLE_DAYS - 1)
-    lost: defaultdict[str, list[tuple[Night, CategoryNight]]] = defaultdict(list)
+    lost: defaultdict[str, list[tuple[PlantDay, CategoryDay]]] = defaultdict(list)
     for night in reversed(nights):
         for one in night.categories:
             if night.day >= oldest and one.state == SEALED and one.unscored > 0:

@@ -8,15 +8,15 @@ from markupsafe import Markup
 
 from reports import number_format
 from reports.drift import words as drift_words
-from reports.drift.records import STOP_THE_LINE
+from reports.drift.verdicts import STOP_THE_LINE
 from reports.evaluation.words import WORDS
 from reports.index.needs import Need, needs, of_earlier_model
-from reports.index.records import (
+from reports.index.plant import (
     DAMAGED,
     SEALED,
     UNSEALED,
-    Night,
     PlantCategory,
+    PlantDay,
     PlantIndex,
 )
 from reports.index.sparkline import sparkline
@@ -51,7 +51,7 @@ class _Category:
 class _Night:
     """One day, ready to show."""
 
-    night: Night
+    night: PlantDay
     is_open: bool
     sealed: int
     images: int
@@ -137,7 +137,7 @@ def _age(days: int) -> str:
     return "today" if not days else f"{number_format.counted(days, 'day')} ago"
 
 
-def _night(night: Night, *, is_open: bool) -> _Night:
+def _night(night: PlantDay, *, is_open: bool) -> _Night:
     ok = sum(one.ok for one in night.categories)
     anomalous = sum(one.anomalous for one in night.categories)
     states = [one.state for one in night.categories]
@@ -154,5 +154,5 @@ def _night(night: Night, *, is_open: bool) -> _Night:
     )
 
 
-def _is_sealed(night: Night) -> bool:
+def _is_sealed(night: PlantDay) -> bool:
     return any(one.state != UNSEALED for one in night.categories)

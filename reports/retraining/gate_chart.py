@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from reports.plain_text import shown
-from reports.retraining.records import GateCheck
+from reports.retraining.decision import GateCheck
 from reports.retraining.words import title_of
 from reports.svg import Axes, Scale, interval, joined, line, picture, text
 

@@ -10,8 +10,8 @@ from reports.card import card_of, legend_ticks
 from reports.heat_scale import gradient_css
 from reports.page import page
 from reports.retraining import words as retraining_words
+from reports.retraining.decision import GateCheck, LeftOutGroup, RetrainingReport
 from reports.retraining.gate_chart import gate_chart
-from reports.retraining.records import GateCheck, LeftOutGroup, RetrainingReport
 from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 4_900_000

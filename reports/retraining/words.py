@@ -1,7 +1,7 @@
 """What a retraining report says: titles, meanings, and what to do next."""
 
 from reports import number_format
-from reports.retraining.records import CHAMPION_STAYS, LEFT, OVERTAKEN, PROMOTED, GateCheck, RetrainingReport
+from reports.retraining.decision import CHAMPION_STAYS, LEFT, OVERTAKEN, PROMOTED, GateCheck, RetrainingReport
 
 _SHARES = ("recall", "false alarms", "defect kinds", "golden images")
 """checks of shares of images, told in per cent"""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from reports.number_format import count, counted, percent
-from reports.run.records import CategoryRun, RunReport
+from reports.run.outcome import CategoryRun, RunReport
 
 _ENOUGH_IMAGES = 20
 """below this a shift of the whole distribution is not worth a word"""

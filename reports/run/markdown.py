@@ -3,10 +3,9 @@
 import re
 
 from reports import number_format
-from reports.operator_words import state_in_words
-from reports.plain_text import shown
+from reports.plain_text import shown, state_in_words
 from reports.run import advice
-from reports.run.records import CategoryRun, RunReport
+from reports.run.outcome import CategoryRun, RunReport
 from reports.run.report import totals
 
 _MARKS = re.compile(r"([\\`*_\[\]#|~])")

@@ -14,7 +14,7 @@ from reports.page import page
 from reports.plain_text import shown
 from reports.review_address import list_address
 from reports.run import advice
-from reports.run.records import CategoryRun, RunReport
+from reports.run.outcome import CategoryRun, RunReport
 from reports.thumbnails import Thumbnail, thumbnails
 
 _MOST_PICTURE_BYTES = 4_000_000

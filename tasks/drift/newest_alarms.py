@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from storage.models import models
 from storage.stores.filesystem import Store
 from tasks.drift.assess_drift import ModelDrift

@@ -15,7 +15,8 @@ from rd_core.drift.control_charts import Chart
 from rd_core.drift.distances import Distance
 from rd_core.drift.settings import DriftSettings
 from reports.drift.markdown import render_drift_markdown
-from reports.drift.records import (
+from reports.drift.report import render_drift_report
+from reports.drift.verdicts import (
     AlarmFigures,
     CategorySection,
     DriftFigure,
@@ -24,7 +25,6 @@ from reports.drift.records import (
     ModelSection,
     NewThreshold,
 )
-from reports.drift.report import render_drift_report
 from reports.drift.words import worst_action
 from storage.layout import drift_prefix
 from storage.stores import parquet

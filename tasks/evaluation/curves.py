@@ -7,7 +7,7 @@ from rd_core.metrics.aupro import false_positive_rates
 from rd_core.metrics.image_metrics import image_ranking
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_weights import UNIT
-from reports.evaluation.records import Curve
+from reports.evaluation.measures import Curve
 
 PRO_LIMIT = 0.3
 MOST_POINTS = 160

@@ -17,7 +17,7 @@ from rd_core.metrics.intervals import Interval
 from rd_core.metrics.part_bootstrap import RankingMetric, part_bootstrap
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
-from reports.evaluation.records import EvaluatedCategory, LabelCounts, Measure, ShareRow
+from reports.evaluation.measures import EvaluatedCategory, LabelCounts, Measure, ShareRow
 from tasks.evaluation.curves import pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.measure import measure_of

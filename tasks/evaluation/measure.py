@@ -3,7 +3,7 @@
 import math
 
 from rd_core.metrics.intervals import Interval
-from reports.evaluation.records import Measure
+from reports.evaluation.measures import Measure
 
 
 def measure_of(name: str, found: Interval, n: int, cases: str = "images", why: str | None = None) -> Measure:

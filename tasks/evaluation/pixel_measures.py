@@ -11,7 +11,7 @@ from rd_core.metrics.aupro import aupro
 from rd_core.metrics.intervals import clopper_pearson
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
-from reports.evaluation.records import Measure
+from reports.evaluation.measures import Measure
 from tasks.evaluation.measure import measure_of
 
 AUPIMO_LEVELS = 300

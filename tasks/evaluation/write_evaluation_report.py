@@ -19,7 +19,7 @@ from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
 from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.markdown import render_evaluation_markdown
-from reports.evaluation.records import EvaluatedCategory, EvaluationReport, Measure
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.report import render_evaluation_report
 from storage.errors import KeyNotFound
 from storage.layout import evaluation_prefix

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
-from reports.drift.records import ACTIONS
-from reports.index.records import DriftInForce, LatestEvaluation
+from reports.drift.verdicts import ACTIONS
+from reports.index.plant import DriftInForce, LatestEvaluation
 from storage.errors import KeyNotFound, StorageError
 from storage.layout import folder_day, folder_days, path_from_index, reports_prefix
 from storage.stores.filesystem import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from reports.index.records import DAMAGED, SEALED, UNSEALED, CategoryNight, Night
+from reports.index.plant import DAMAGED, SEALED, UNSEALED, CategoryDay, PlantDay
 from storage.errors import CorruptObject, KeyNotFound
 from storage.layout import (
     card_key,
@@ -38,7 +38,7 @@ SEALED_DAYS = 31
 class PlantNights:
     """What was found of the last days."""
 
-    nights: tuple[Night, ...]
+    nights: tuple[PlantDay, ...]
     """newest first"""
     older_days: int
     """sealed days before the shown ones"""
@@ -67,13 +67,13 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
     alphas, bad_cards = _read_alphas(store, pool, {(one.category, one.model_version) for one in counts})
     rows = _rows(partitions, counts, alphas)
     for category, day in _unsealed(rows, image_days, now):
-        rows[day][category] = CategoryNight(category, UNSEALED)
+        rows[day][category] = CategoryDay(category, UNSEALED)
     days = sorted(rows, reverse=True)
     reports = pool.map(lambda day: _run_reports(store, day), days)
     shelf = Shelf(store)
     others = pool.map(lambda day: tuple(shelf.of_other_kinds(day, INSPECTION)), days)
     nights = tuple(
-        Night(day, tuple(rows[day][name] for name in sorted(rows[day])), paths, beside)
+        PlantDay(day, tuple(rows[day][name] for name in sorted(rows[day])), paths, beside)
         for day, paths, beside in zip(days, reports, others, strict=True)
     )
     return PlantNights(nights, len(sealed_days) - len(shown), damaged | bad_cards)
@@ -154,20 +154,20 @@ def _alpha(store: Store, category: str, version: str) -> float:
 
 def _rows(
     partitions: set[Partition], counts: Mapping[Partition, _Counts], alphas: Mapping[tuple[str, str], float]
-) -> defaultdict[date, dict[str, CategoryNight]]:
+) -> defaultdict[date, dict[str, CategoryDay]]:
     """By day and category. Where several versions sealed a night, the last one has scored all of it again."""
     of_night: defaultdict[tuple[date, str], list[Partition]] = defaultdict(list)
     for one in partitions:
         of_night[one.run_date, one.category].append(one)
-    rows: defaultdict[date, dict[str, CategoryNight]] = defaultdict(dict)
+    rows: defaultdict[date, dict[str, CategoryDay]] = defaultdict(dict)
     for (day, category), versions in of_night.items():
         whole = [one for one in versions if one in counts]
         if not whole:
-            rows[day][category] = CategoryNight(category, DAMAGED)
+            rows[day][category] = CategoryDay(category, DAMAGED)
             continue
         last = max(whole, key=lambda one: (counts[one].sealed_at, one.model_version))
         found = counts[last]
-        rows[day][category] = CategoryNight(
+        rows[day][category] = CategoryDay(
             category, SEALED, last.model_version, len(whole) - 1, found.images, found.ok, found.anomalous,
             alphas.get((category, last.model_version)),
         )  # fmt: skip
@@ -175,7 +175,7 @@ def _rows(
 
 
 def _unsealed(
-    rows: Mapping[date, Mapping[str, CategoryNight]], image_days: Mapping[str, Sequence[date]], now: datetime
+    rows: Mapping[date, Mapping[str, CategoryDay]], image_days: Mapping[str, Sequence[date]], now: datetime
 ) -> list[tuple[str, date]]:
     """Days with images but no seal, after the category's first sealed day: what came before was to learn from.
 

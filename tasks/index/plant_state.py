@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from datetime import UTC, date, datetime
 from functools import partial
 
-from reports.index.records import UNSEALED, InForce, Night, PlantCategory, PlantIndex
+from reports.index.plant import UNSEALED, InForce, PlantCategory, PlantDay, PlantIndex
 from storage.layout import category_images_prefix, champion_key
 from storage.models import models
 from storage.stores.filesystem import Store
@@ -68,7 +68,7 @@ def gather_plant(
 
 
 def _silent(
-    nights: Sequence[Night], image_days: Mapping[str, Sequence[date]], last: date | None, names: Sequence[str]
+    nights: Sequence[PlantDay], image_days: Mapping[str, Sequence[date]], last: date | None, names: Sequence[str]
 ) -> tuple[tuple[str, date | None], ...]:
     """(category, its last day with images) of those without an image on the `last` night."""
     if last is None or not any(image_days.values()):

@@ -13,8 +13,9 @@ from prefect.logging import get_run_logger
 
 from reports.run.advice import blank_in_words
 from reports.run.markdown import render_run_markdown
-from reports.run.records import CategoryRun, RunReport, ScoredImage
+from reports.run.outcome import CategoryRun, RunReport
 from reports.run.report import render_run_report
+from reports.scored_image import ScoredImage
 from storage.errors import StorageError, TransientFault
 from storage.labels import labels
 from storage.layout import report_key, scores_prefix

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.boxes import boxes_in_shares
-from reports.evaluation.gallery import outlined
-from reports.overlay import shrunk
-from reports.run.records import ScoredImage
+from reports.overlay import outlined, shrunk
+from reports.scored_image import ScoredImage, boxes_in_shares
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
 from storage.partitions import anomaly_maps
 from storage.pictures.images import decode, decode_options

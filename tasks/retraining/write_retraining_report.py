@@ -13,9 +13,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from rd_core.maps.defect_regions import defect_regions
-from reports.boxes import Box, boxes_in_shares
 from reports.overlay import shrunk
-from reports.retraining.records import (
+from reports.retraining.decision import (
     CHAMPION_STAYS,
     LEFT,
     OVERTAKEN,
@@ -29,7 +28,7 @@ from reports.retraining.records import (
     RetrainingReport,
 )
 from reports.retraining.report import render_retraining_report
-from reports.run.records import ScoredImage
+from reports.scored_image import Box, ScoredImage, boxes_in_shares
 from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.layout import retraining_prefix
 from storage.models import models

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from reports.boxes import boxes_in_shares
 from reports.overlay import overlay, shrunk
+from reports.scored_image import boxes_in_shares
 from storage.errors import StorageError, UnreadableImage
 from storage.pictures.images import content_digest
 from storage.stores.local_store import LocalStore

@@ -22,8 +22,8 @@ from flows.watching.metrics import (
     RETRAININGS,
     STATES,
     VERDICTS,
-    CategoryNight,
-    Night,
+    CategoryFigures,
+    NightFigures,
     RunHistory,
     backfill_metrics,
     history_in,
@@ -64,19 +64,19 @@ def value(found: dict[Sample, float], name: str, **labels: str) -> float | None:
     return found.get((name, tuple(sorted(labels.items()))))
 
 
-NIGHT = Night(
+NIGHT = NightFigures(
     date(2026, 3, 2),
     BEGAN,
     BEGAN + timedelta(seconds=100),
     60.0,
     3,
     [
-        CategoryNight(
+        CategoryFigures(
             "cloth", "sealed", "v1", {"ok": 8, "unreadable": 2, "rejected": 0}, 2, 1, 5,
             BEGAN - timedelta(hours=2), BEGAN - timedelta(days=10), (("read", 1.5), ("forward", 4.0)),
         ),
-        CategoryNight('me"tal\n', "no champion"),
-        CategoryNight("wood", "sealed", "v1", {"ok": 0, "unreadable": 1, "rejected": 0}),
+        CategoryFigures('me"tal\n', "no champion"),
+        CategoryFigures("wood", "sealed", "v1", {"ok": 0, "unreadable": 1, "rejected": 0}),
     ],
 )  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_what_is_not_known_is_left_out_and_not_zero() -> None:
     assert value(found, "night_anomalous_images", category='me"tal\n') is None
     assert value(found, "night_alarm_ratio", category="wood") is None
     assert value(found, "arrival_lag_seconds", category="wood") is None
-    without = Night(NIGHT.run_date, BEGAN, BEGAN, 0, None, [])
+    without = NightFigures(NIGHT.run_date, BEGAN, BEGAN, 0, None, [])
     assert value(samples(text_of(night_metrics(without))), "night_retries") is None
 
 

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
-from reports.run.records import CategoryRun, RunReport, ScoredImage
+from reports.run.outcome import CategoryRun, RunReport
+from reports.scored_image import ScoredImage
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from reports.drift.records import AlarmFigures, CategorySection, DriftFigure, DriftReport, ModelSection
+from reports.drift.verdicts import AlarmFigures, CategorySection, DriftFigure, DriftReport, ModelSection
 
 FIRST = date(2026, 3, 1)
 BY_DAY = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.drift.report import render_drift_report
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from tests.reports.drift_builders import figures, report, section
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reports.boxes import Box, boxes_in_shares
 from reports.heat_scale import laid_over, ticks
 from reports.overlay import data_uri, overlay, shrunk
+from reports.scored_image import Box, boxes_in_shares
 
 GREY = np.full((40, 60, 3), 128, np.uint8)
 

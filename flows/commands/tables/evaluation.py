@@ -2,7 +2,7 @@
 
 from flows.commands.tables.plain_table import PlainTable, plain_table
 from flows.evaluation import EvaluationRun
-from reports.evaluation.records import Measure
+from reports.evaluation.measures import Measure
 from reports.evaluation.words import in_digits
 from reports.plain_text import shown
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from flows.commands.tables.plain_table import PlainTable, plain_table
 from flows.settings import SettingsError, nearest
-from reports.operator_words import PROMISED, state_in_words
-from reports.plain_text import shown
+from reports.plain_text import PROMISED, shown, state_in_words
 from storage.errors import CorruptObject
 from storage.models import models
 from storage.records import Champion

@@ -9,10 +9,10 @@ import pytest
 
 from reports.drift import report as drift_report
 from reports.drift.markdown import render_drift_markdown
-from reports.drift.records import CategorySection, GoldenFigures, NewThreshold
 from reports.drift.report import MOST_BYTES, render_drift_report
+from reports.drift.verdicts import CategorySection, GoldenFigures, NewThreshold
 from reports.drift.words import worst_action
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from tests.reports.drift_builders import FIRST, figures, model, report, section
 
 EVIL = "<img src=x onerror=alert(1)>&\u202eevil\x00 aws_secret_access_key=abc"

@@ -16,13 +16,13 @@ import pytest
 
 from reports.evaluation.curve import Mark, curve_chart
 from reports.evaluation.export import figure_rows, figure_tree
-from reports.evaluation.gallery import outlined
 from reports.evaluation.markdown import render_evaluation_markdown
-from reports.evaluation.records import Curve, EvaluatedCategory, EvaluationReport, LabelCounts, Measure, ShareRow
+from reports.evaluation.measures import Curve, EvaluatedCategory, EvaluationReport, LabelCounts, Measure, ShareRow
 from reports.evaluation.report import MOST_BYTES, render_evaluation_report
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import DASH, WORDS, in_digits, next_steps
 from reports.histogram import Group, histogram
+from reports.overlay import outlined
 from tests.reports.html_page import Page, words
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

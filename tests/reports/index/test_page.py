@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from reports.index.needs import UNREADABLE_DAYS, day_ranges, needs
 from reports.index.page import MOST_LINKS, render_plant_index
-from reports.index.records import (
+from reports.index.plant import (
     DAMAGED,
     SEALED,
     UNSEALED,
-    CategoryNight,
+    CategoryDay,
     DriftInForce,
     InForce,
     LatestEvaluation,
-    Night,
     PlantCategory,
+    PlantDay,
     PlantIndex,
 )
 from reports.index.sparkline import sparkline
@@ -34,8 +34,8 @@ DRIFT = "drift/2026-02-10_2026-03-10/drift.html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-def row(category: str = "cloth", **fields: object) -> CategoryNight:
-    return CategoryNight(
+def row(category: str = "cloth", **fields: object) -> CategoryDay:
+    return CategoryDay(
         **{
             "category": category, "state": SEALED, "model_version": "v1", "images": 100, "ok": 100, "anomalous": 3,
             "alpha": 0.02, **fields,
@@ -43,8 +43,8 @@ def row(category: str = "cloth", **fields: object) -> CategoryNight:
     )  # fmt: skip
 
 
-def night(before: int = 0, *rows: CategoryNight, reports: tuple[str, ...] = ("inspection/day/run.html",)) -> Night:
-    return Night(DAY - timedelta(days=before), rows or (row(),), reports)
+def night(before: int = 0, *rows: CategoryDay, reports: tuple[str, ...] = ("inspection/day/run.html",)) -> PlantDay:
+    return PlantDay(DAY - timedelta(days=before), rows or (row(),), reports)
 
 
 def category(name: str = "cloth", action: str | None = "hold", **fields: object) -> PlantCategory:

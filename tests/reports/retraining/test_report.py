@@ -12,8 +12,7 @@ import pytest
 
 from reports.retraining import report as retraining_report
 from reports.retraining import words as retraining_words
-from reports.retraining.gate_chart import gate_chart
-from reports.retraining.records import (
+from reports.retraining.decision import (
     CHAMPION_STAYS,
     LEFT,
     OUTCOMES,
@@ -27,8 +26,9 @@ from reports.retraining.records import (
     NormalsOfDay,
     RetrainingReport,
 )
+from reports.retraining.gate_chart import gate_chart
 from reports.retraining.report import render_retraining_report
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 from tests.reports.html_page import Page, words
 
 DAY = date(2026, 3, 2)

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.pixel_tables import PixelTables
-from reports.evaluation.records import EvaluatedCategory, Measure
+from reports.evaluation.measures import EvaluatedCategory, Measure
 from storage.errors import StorageError
 from storage.layout import image_key, mask_key, seal_key
 from storage.records import Partition

@@ -13,7 +13,7 @@ from prefect.logging import disable_run_logger
 
 from rd_core.drift.settings import DriftSettings
 from reports.evaluation.export import figure_tree
-from reports.evaluation.records import EvaluatedCategory, EvaluationReport, LabelCounts, Measure
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, LabelCounts, Measure
 from storage.errors import StoreNotFound, TransientFault
 from storage.layout import seal_key
 from storage.models import models

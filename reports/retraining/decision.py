@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 
 PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT = "promoted", "champion stays", "overtaken", "left as it is"
 OUTCOMES = (PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT)

@@ -6,46 +6,7 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.boxes import Box
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredImage:
-    """One image as the report shows it."""
-
-    image_key: str
-    """path below the store's root; any text, escaped when drawn"""
-    score: float | None = None
-    """raw anomaly score; None if the image was not scored"""
-    threshold: float | None = None
-    """the threshold the decision was made with"""
-    is_anomalous: bool | None = None
-    """score above threshold; None if the image was not scored"""
-    p_value: float | None = None
-    """conformal: the share of calibration normals that score at least as high, in (0, 1]"""
-    status: str = "ok"
-    """ok | unreadable | rejected"""
-    error: str | None = None
-    """why the image has no score"""
-    anomalous_area: float | None = None
-    """share of the map's pixels above the threshold, in [0, 1]"""
-    label: str | None = None
-    """normal | anomalous, where somebody labelled it"""
-    kind: str | None = None
-    """kind of defect, where it is known"""
-    pixel_threshold: float | None = None
-    """what the colours of the map hang on; None: the threshold takes its place"""
-    boxes: tuple[Box, ...] = ()
-    """around defects, where the image was not accepted"""
-    picture: NDArray[np.uint8] | None = None
-    """(H, W, 3); any size"""
-    anomaly_map: NDArray[np.floating] | None = None
-    """(h, w); any size, in units of the score; NaN is drawn as nothing"""
-
-    @property
-    def level(self) -> float | None:
-        """What the colours of its map hang on."""
-        return self.pixel_threshold or self.threshold
+from reports.scored_image import ScoredImage
 
 
 @dataclass(frozen=True, eq=False)

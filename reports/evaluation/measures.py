@@ -6,7 +6,7 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from reports.run.records import ScoredImage
+from reports.scored_image import ScoredImage
 
 HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE = "hold", "recalibrate", "retrain", "stop the line"
 ACTIONS = (HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE)

@@ -8,7 +8,7 @@ SEALED, UNSEALED, DAMAGED = "sealed", "not sealed", "seal damaged"
 
 
 @dataclass(frozen=True)
-class CategoryNight:
+class CategoryDay:
     """One category on one production day. All counts are 0 unless `state` is sealed."""
 
     category: str
@@ -37,11 +37,11 @@ class CategoryNight:
 
 
 @dataclass(frozen=True)
-class Night:
+class PlantDay:
     """One production day."""
 
     day: date
-    categories: tuple[CategoryNight, ...]
+    categories: tuple[CategoryDay, ...]
     """by name"""
     reports: tuple[str, ...] = ()
     """inspection run reports, newest first. Here and below a report is its path from the index page, not quoted"""
@@ -112,7 +112,7 @@ class PlantIndex:
     """credentials in it are taken out when drawn"""
     made_at: datetime
     """UTC"""
-    nights: tuple[Night, ...]
+    nights: tuple[PlantDay, ...]
     """newest first: the last sealed days, and days between or after them that have images but no seal"""
     older_days: int = 0
     """sealed days before these"""
