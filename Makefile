@@ -51,26 +51,25 @@ audit: ## compare requirements.lock with the known security advisories (needs a 
 	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
-proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a full disk, the authors' largest network
+proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a full disk, months of drift, the authors' largest network
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
+	$(BIN)/python -m proofs.night_sizes --least 100000 --most 100000
+	$(BIN)/python -m proofs.drift_delay
 
 storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=100, and look for what was lost
-	$(BIN)/python -m benchmarks.storm --rounds $(ROUNDS)
+	$(BIN)/python -m proofs.storm --rounds $(ROUNDS)
 
 real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
 	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
 
 bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, training
 	$(BIN)/python -m benchmarks.cost
-	$(BIN)/python -m benchmarks.teacher_pass
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
-	test ! -d $(DATA)/pcb_77000 || $(BIN)/python -m benchmarks.time_to_quality $(DATA)/pcb_77000 --size 128
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
-	$(BIN)/python -m benchmarks.night_sizes
-	$(BIN)/python -m benchmarks.workers
+	$(BIN)/python -m proofs.night_sizes
 	$(BIN)/python -m benchmarks.year_of_scores
 
 bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engine.predict, in one run

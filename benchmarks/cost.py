@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.untrained import untrained
+from benchmarks.throughput import untrained
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
 from rd_core.kernels.one_by_one import layers_one_by_one

@@ -1,32 +1,32 @@
 """Rates of the engines on one core, taking turns, and how far apart their maps and decisions are.
 
-    python -m benchmarks.engines [--teacher NAME ...] [--precision bfloat16] [--size 256] [--rounds 5] [--int8]
+    python -m benchmarks.engines [--teacher NAME ...] [--precision bfloat16] [--size 256] [--rounds 5]
 
 A round scores one micro-batch by each engine in turn. Time is the process's own, so that other processes on the
 machine cost less than they would on the clock. The models are untrained, which costs what a trained one costs;
-decisions (accept, review, reject) are by torch's scores of drawn normals, on other normals and defects. Int8 needs
-NNCF.
+decisions (accept, review, reject) are by torch's scores of drawn normals, on other normals and defects.
 """
 
 import argparse
+import copy
 import statistics
 import time
 import warnings
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.multiplied_out import multiplied_out
-from benchmarks.quantised import QuantisedDetector
-from benchmarks.untrained import untrained
+from benchmarks.throughput import untrained
 from demo import woven_cloth
 from rd_core.calibration.threshold import calibrate, triage
 from rd_core.detectors.detector import Detector, detector
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig
 from rd_core.engines.choice import engine_here
+from rd_core.kernels.folding import fold_batch_norms
 from rd_core.kernels.one_by_one import layers_one_by_one
 from rd_core.maps.assembly import AnomalyMaps
 from tasks.worker.worker_process import prepare_worker_process
@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16: torch alone")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--int8", action="store_true")
     arguments = parser.parse_args()
     prepare_worker_process()
     images = np.stack([_drawn(seed, arguments.size) for seed in range(NORMALS + JUDGED)])
@@ -77,8 +76,6 @@ def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namesp
     if precision == "float32":
         make["torch, multiplied out"] = lambda: multiplied_out(drawn)
         make["openvino"] = lambda: detector(model, engine_here("openvino"))
-    if arguments.int8:
-        make["int8"] = lambda: QuantisedDetector(model, images[:NORMALS], threads=torch.get_num_threads())
     engines, made = {}, {}
     for name, build in make.items():
         began = time.process_time()
@@ -98,6 +95,12 @@ def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namesp
             f"| {apart:.1e} | {flips} of {JUDGED} |",
             flush=True,
         )
+
+
+def multiplied_out(model: ReverseDistillation) -> ReverseDistillation:
+    """A copy of an unprepared model, as `prepare_for_inference` makes it but for `rd_core.kernels.winograd`."""
+    ready = fold_batch_norms(copy.deepcopy(model)).requires_grad_(False)
+    return cast(ReverseDistillation, ready.to(memory_format=torch.channels_last))
 
 
 def _in_turns(engines: dict[str, Detector], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:

@@ -21,7 +21,6 @@ import torch
 from dask.system import cpu_count
 from PIL import Image
 
-from benchmarks.untrained import untrained
 from demo import woven_cloth
 from flows.inspection import inspect_images
 from flows.machinery.dask_cluster import dask_cluster
@@ -29,6 +28,7 @@ from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
+from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
 from rd_core.kernels.precision import networks_in
 from storage.layout import image_key, seal_key
@@ -129,6 +129,20 @@ def put_model(
     models.publish_model(store, category, VERSION, weights, card)
     models.promote(store, category, VERSION, by="benchmark", now=datetime.now(UTC))
     return weights
+
+
+def untrained(config: ModelConfig) -> ReverseDistillation:
+    """The same at every call, in eval mode, without a download.
+
+    Every kind of distance counts: of a weight of 0, which a model has as built, a compiler may leave out all that
+    leads to it.
+    """
+    torch.manual_seed(0)
+    model = build_model(config, pretrained=False).eval()
+    model.blend.magnitude.fill_(0.5)
+    for discriminator in model.discriminators:
+        discriminator.weight.fill_(1)
+    return model
 
 
 def put_pictures(store: Store, category: str, day: date, images: int, size: int) -> None:

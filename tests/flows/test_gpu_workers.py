@@ -10,9 +10,9 @@ import pytest
 from distributed import Client, Worker
 
 from flows.inspection import InspectionRun, inspect_images
+from proofs.stub_scorer import StubScorer, warm_stub
 from storage.stores.filesystem import Store
 from tests.factories import DAY, put_images, put_model, sealed_rows
-from tests.stub_scorer import StubScorer, warm_stub
 
 PATIENCE = 120
 """seconds for a line of the run's log"""

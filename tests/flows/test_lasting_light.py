@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lasting_light import ALPHA, CATEGORY, CHANGED, LATER, ORDINARY, Night, fill, tell
+from proofs.lasting_light import ALPHA, CATEGORY, CHANGED, LATER, ORDINARY, Night, fill, tell
 from rd_core.metrics.intervals import clopper_pearson
 from review.app import create_app
 from review.desk import Desk

@@ -247,11 +247,13 @@ def test_a_seal_that_names_no_plan_or_one_twice_is_wrong(local: LocalStore, nigh
     assert "seal is wrong: it names no plan" in [one.what for one in wrong(local, deep=False)]
 
 
-def test_no_flipped_bit_passes(local: LocalStore, night: Night) -> None:
-    """One place in each object of each kind, drawn once; `python -m benchmarks.flipped_bits` tries many."""
+@pytest.mark.parametrize("places", [1, pytest.param(60, marks=pytest.mark.slow)])
+def test_no_flipped_bit_passes(local: LocalStore, night: Night, places: int) -> None:
+    """In each object of each kind."""
     models.publish_decision(local, "cloth", "v1", {"promote": True})
     random = np.random.default_rng(0)
-    for key in [info.key for info in local.list("") if not info.key.startswith("images/")]:
+    keys = [info.key for info in local.list("") if not info.key.startswith("images/")]
+    for key in keys * places:
         whole = local.read(key)
         flipped = bytearray(whole)
         place = int(random.integers(8 * len(whole)))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from demo.broken_files import odd_files
+from proofs.stub_scorer import StubScorer
 from storage.layout import image_key
 from storage.listing.left_out import LeftOut
 from storage.partitions import scores
@@ -19,7 +20,6 @@ from tasks.scoring.overlay_files import OverlayFolder
 from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import DAY, NOW, SIZE, pinned, png, put_images, put_model
 from tests.photo_folders import write_files
-from tests.stub_scorer import StubScorer
 
 
 def scored(scorer: Scorer, *names: str) -> list[FileScore]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proofs.stub_scorer import StubScorer, warm_stub
 from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
 from storage.models import models
@@ -27,7 +28,6 @@ from tasks.night.renew_plan import renew_plan
 from tasks.night.score_batch import score_batch
 from tasks.night.seal_partition import seal_partition
 from tests.factories import DAY, NOW, SIZE, everything_below, pinned, png, put_images
-from tests.stub_scorer import StubScorer, warm_stub
 
 NIGHT = Partition("cloth", DAY, "v1")
 SEAL = layout.seal_key("cloth", DAY, "v1")

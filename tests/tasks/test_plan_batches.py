@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proofs.stub_scorer import warm_stub
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from storage.analysis.queries import run_query
 from storage.layout import image_key
@@ -28,7 +29,6 @@ from tasks.night.plan_batches import (
 from tasks.night.score_batch import score_batch
 from tasks.night.seal_partition import IncompletePartition, seal_partition
 from tests.factories import DAY, NOW, pinned, png, put_images
-from tests.stub_scorer import warm_stub
 
 
 def job(store: Store, run_id: str = "run-1", **changes: object) -> PartitionJob:

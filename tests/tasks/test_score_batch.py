@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from demo.broken_files import odd_files
+from proofs.stub_scorer import StubScorer, warm_stub
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
 from rd_core.pictures.image_statistics import image_statistics
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
@@ -37,7 +38,6 @@ from tests.factories import (
     put_model,
 )
 from tests.object_stores import Bucket
-from tests.stub_scorer import StubScorer, warm_stub
 
 
 def planned(store: Store, batch_images: int | None = None) -> PartitionPlan:

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.drift_delay import CHANGES, Change, Line, Simulation
-from benchmarks.drift_months import nights, outcome
+from proofs.drift_delay import CHANGES, Change, Line, Simulation, nights, outcome
 from rd_core.calibration.threshold import calibrate
 from rd_core.drift.assessment import assess
 from rd_core.drift.daily_medians import daily_medians

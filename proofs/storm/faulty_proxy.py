@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from benchmarks.storm.weather import CLEAR, Weather
+from proofs.storm.weather import CLEAR, Weather
 
 SLOW_SECONDS = 2.0
 OUTAGE_SECONDS = 4.0

@@ -6,7 +6,7 @@ against what an undisturbed one did.
 
 import numpy as np
 
-from benchmarks.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
+from proofs.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
 from rd_core.maps.assembly import AnomalyMaps
 from storage.pictures.images import decode
 from storage.stores.filesystem import Store

@@ -1,5 +1,6 @@
 """A scorer that computes nothing, loaded into Dask workers before they work: what is left is the pipeline itself."""
 
+import os
 import time
 from typing import Any
 
@@ -8,7 +9,11 @@ import numpy as np
 from rd_core.maps.assembly import AnomalyMaps
 from storage.stores.filesystem import Store
 from tasks.worker import scorer
-from tests.factories import SIZE
+
+SIZE = 64
+"""pixels a side, of its maps"""
+WAIT = "STUB_SCORER_SECONDS"
+"""environment variable: seconds an image that a worker waits, as long as a core would compute"""
 
 
 class _Model:
@@ -32,16 +37,20 @@ class StubScorer:
     pixel_threshold = 2.0
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        """A black picture, whatever the bytes are."""
         return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
+        """float64 [B], all the same."""
         return np.full(len(scores), 0.5)
 
 
 def warm_stub(store: Store, category: str, version: str, engine: str = "torch") -> Any:
+    """Stands for tasks.worker.scorer.warm_scorer."""
     return StubScorer()
 
 
 def dask_setup(_: object) -> None:
     """Dask calls this in each worker that has this module as a preload."""
-    scorer.warm_scorer = warm_stub
+    vars(scorer)["warm_scorer"] = warm_stub
+    StubScorer.model.seconds = float(os.environ.get(WAIT, "0"))

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from prefect.logging import disable_run_logger
 
-from benchmarks.storm import content_scorer, faulty_proxy
-from benchmarks.storm.examination import Losses, Reference, examine, read_reference
-from benchmarks.storm.faulty_proxy import FaultyProxy
-from benchmarks.storm.plant import BATCH_IMAGES, DAYS, IMAGES, NOW, SIZE, Line, furnish
-from benchmarks.storm.rounds import KINDS
-from benchmarks.storm.weather import CLEAR, FAULTS
+from proofs.storm import content_scorer, faulty_proxy
+from proofs.storm.examination import Losses, Reference, examine, read_reference
+from proofs.storm.faulty_proxy import FaultyProxy
+from proofs.storm.plant import BATCH_IMAGES, DAYS, IMAGES, NOW, SIZE, Line, furnish
+from proofs.storm.rounds import KINDS
+from proofs.storm.weather import CLEAR, FAULTS
 from storage.partitions import anomaly_maps, scores, seals
 from storage.records import Partition
 from storage.stores.filesystem import Store, open_store
@@ -174,7 +174,7 @@ def test_the_proxy_passes_all_on_in_clear_weather_and_fails_in_every_way_in_a_st
 def test_a_short_storm_loses_nothing_and_is_taken_up_again(tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind not in ("backfill and night", "promotion", "flow and its workers killed")]
     out = tmp_path / "storm.jsonl"
-    command = [sys.executable, "-m", "benchmarks.storm", "--rounds", str(len(kinds)), "--out", str(out)]
+    command = [sys.executable, "-m", "proofs.storm", "--rounds", str(len(kinds)), "--out", str(out)]
     command += [word for kind in kinds for word in ("--kind", kind)]
     done = subprocess.run([*command, "--folder", str(tmp_path / "site")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

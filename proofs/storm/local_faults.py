@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from zarr.storage import LocalStore as ZarrLocalStore
 
-from benchmarks.storm import weather
+from proofs.storm import weather
 from storage.errors import Conflict
 from storage.stores import local_store
 from storage.stores.faults import translated

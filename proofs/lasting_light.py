@@ -1,6 +1,6 @@
 """The loop closed on the generated factory: the light changes for good, and the plant learns to live with it.
 
-    python -m benchmarks.lasting_light [--store lasting-light-run] [--figure docs/lasting-light.svg]
+    python -m proofs.lasting_light [--store lasting-light-run] [--figure docs/lasting-light.svg]
 
 Four nights are ordinary; then a lamp is put up too low, and every later night is lit by it. False alarms rise, drift
 asks for a retraining, somebody labels what the page of flagged images shows, two nights' good parts are signed off in
@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.share_figure import draw_shares
 from demo import defects, lighting, woven_cloth
 from flows.drift import report_drift
 from flows.inspection import inspect_images
@@ -29,6 +28,7 @@ from flows.retraining import retrain
 from flows.settings import load_settings
 from flows.training import train_model
 from flows.watching.retraining_outcome import CategoryRetraining
+from proofs.share_figure import draw_shares
 from storage.analysis.queries import run_query
 from storage.labels import labels
 from storage.labels.labels import Label

@@ -1,6 +1,6 @@
 """Whether anything is lost when a night is killed, cut off, or run into by another.
 
-    python -m benchmarks.storm [--rounds 100] [--seed 0] [--out build/storm.jsonl]
+    python -m proofs.storm [--rounds 100] [--seed 0] [--out build/storm.jsonl]
 
 An undisturbed run comes first. Each round then disturbs a night or a backfill of a fresh store at a random moment,
 runs the same command until it says done, and compares every row, map and seal with the undisturbed run. Rounds that
@@ -15,9 +15,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.storm.rounds import KINDS, Played, play
-from benchmarks.storm.site import open_site
-from benchmarks.storm.table import table
+from proofs.storm.rounds import KINDS, Played, play, table
+from proofs.storm.site import open_site
 
 
 def main() -> None:

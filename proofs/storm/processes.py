@@ -27,7 +27,7 @@ from distributed.utils import get_mp_context
 from flows.cli import main
 
 _WARM = multiprocessing.get_context("forkserver")
-set_forkserver_preload(["benchmarks.storm.warm"])
+set_forkserver_preload(["proofs.storm.warm"])
 _WORKERS = 2
 
 Work = Callable[[str], Coroutine[Any, Any, None]]
@@ -133,7 +133,7 @@ async def _run_scheduler(address: str) -> None:
 async def _run_workers(address: str) -> None:
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     get_mp_context()  # sets a list of its own, once
-    set_forkserver_preload(["benchmarks.storm.warm"])
+    set_forkserver_preload(["proofs.storm.warm"])
     host, port = address.removeprefix("tcp://").split(":")
     while True:
         with contextlib.suppress(OSError, RuntimeError):  # no scheduler yet, or one that went while they started

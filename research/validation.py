@@ -1,10 +1,10 @@
 """How well a recipe does on validation parts with drawn defects: what settings are chosen by, without a test image.
 
-    python -m benchmarks.validation FOLDER_OF_FOLDERS [--category C]... [--seed 0] [--size 256]
+    python -m research.validation FOLDER_OF_FOLDERS [--category C]... [--seed 0] [--size 256]
         [--faintest 0.2] [--inset 0] [--model smoothing_sigma=4]... [--training steps=300]...
 
 Of each folder's train/good, 30 % of the parts are set apart. They are scored as they are, and with a defect drawn
-into each (see `benchmarks.drawn_defects`); the rest trains, as the product does. Prints, a line a category: steps,
+into each (see `research.drawn_defects`); the rest trains, as the product does. Prints, a line a category: steps,
 seconds, image AUROC, pixel AUROC of the drawn images, and image AUROC by kind of defect.
 """
 
@@ -17,20 +17,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw, faded
-from benchmarks.peers import PART_PATTERNS, pictures
 from rd_core.calibration import holdout
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
 from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, RECIPES, model_config, recipe
 from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.pictures.preprocessing import resize
+from research.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw, faded
 from tasks.importing.image_folder import is_category_folder, read_folder
 
 KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
 """by folder; others are boards"""
 HELD_OUT = 0.3
 """of the parts"""
+PART_PATTERNS = {"magnetic_tile": r"exp(?P<view>\d+)_num_(?P<serial>\d+)"}
+"""by folder; elsewhere each picture is a part"""
 SHUFFLE = 123
 """seed of which parts; not of the training, so that seeds are compared on the same ones"""
 PIXELS_APART = 2
@@ -97,7 +100,7 @@ def validation_parts(
     """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart; `faintest`: see
     `faded`; `inset`: see `Defect`."""
     paths = [one.path for one in read_folder(folder).images if one.purpose == "training"]
-    images = pictures(paths, size)
+    images = np.stack([resize(np.asarray(Image.open(path).convert("RGB")), size, size) for path in paths])
     names = [path.name for path in paths]
     parts = holdout.parts_of(names, PART_PATTERNS.get(folder.name))
     shuffled = sorted(set(parts))

@@ -14,7 +14,7 @@ import flows.inspection
 import flows.watching.failures
 import tasks.importing.import_folder
 import tasks.training.fit_model
-from benchmarks.storm import content_scorer, local_faults
+from proofs.storm import content_scorer, local_faults
 
 __all__ = ["distributed", "flows", "s3fs", "tasks"]
 

@@ -1,22 +1,29 @@
 """Days until a change is told, what it is taken for, and false alarms in quiet months, on simulated production.
 
-    python -m benchmarks.drift_delay [--months 50] [--quiet 200] [--calibrations 100 400] [--images 200]
+    python -m proofs.drift_delay [--months 50] [--quiet 200] [--calibrations 100 400] [--images 200]
                                     [--wobble 0.05] [--change-day 10]
 
 Scores of normal images are gamma distributed, 1 % of the parts are defective and score high, every day wobbles a
-little around its mean, lamps and focus included. A change comes with the images of day 10. `benchmarks.drift_months`
-says how a month is judged; `benchmarks.drift_pictures` is the same on drawn pictures and a trained model.
+little around its mean, lamps and focus included. A change comes with the images of day 10.
+
+Each month has 30 nights, and the month so far is assessed every night. The delay counts the nights from the change's
+own to the first verdict other than hold; verdict and cause are judged on that night and the two that follow, by their
+last. A quiet month has a false alarm if any of its nights ends in a verdict other than hold. Exit code 1 if a change
+was never told, or more than 5 % of the quiet months had a false alarm.
 """
 
 import argparse
+import statistics
+import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.drift_months import DAYS, Day, outcome, print_change, print_head, print_quiet
 from rd_core.calibration.threshold import calibrate
+from rd_core.drift.assessment import DriftAssessment, assess
 from rd_core.drift.causes import (
     BRIGHTNESS,
     CONTRAST,
@@ -34,10 +41,18 @@ from rd_core.drift.causes import (
 )
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.verdict import HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE
-from rd_core.drift.window import Baseline, baseline
+from rd_core.drift.window import Baseline, Window, baseline, window
 
 ALPHA = 0.01
 GOLDEN = 20
+DAYS = 30
+FIRST_DAY = 739_000
+NIGHTS_TO_JUDGE = 3
+MOST_FALSE = 0.05
+"""of the quiet months"""
+
+Day = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""scores (images,) and image statistics (images, 6), in the order of STATISTICS"""
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,87 @@ class Simulation:
         return before.golden + (self.change.golden if changed else 0.0)
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """Of one month."""
+
+    delay: int | None
+    """nights from the change to the first verdict other than hold; None if there was none"""
+    early: bool
+    """whether the night before the change had a verdict other than hold"""
+    verdict: str
+    """judged NIGHTS_TO_JUDGE nights on"""
+    cause: str | None
+    """the first of that night"""
+
+
+def outcome(line: Simulation, seed: int, settings: DriftSettings) -> Outcome:
+    """One month with a change."""
+    early, first, last = False, None, None
+    for day, found in nights(line, seed, settings, max(line.change_day - 1, 1)):
+        if day < line.change_day:
+            early = found.verdict.action != HOLD
+            continue
+        if first is None and found.verdict.action != HOLD:
+            first = day
+        last = found
+        if first is not None and day == first + NIGHTS_TO_JUDGE - 1:
+            break
+    assert last is not None
+    delay = None if first is None else first - line.change_day
+    return Outcome(delay, early, last.verdict.action, last.causes[0].name if last.causes else None)
+
+
+def first_alarm(line: Simulation, seed: int, settings: DriftSettings) -> DriftAssessment | None:
+    """The first night of a quiet month with a verdict other than hold."""
+    return next((a for _, a in nights(line, seed, settings) if a.verdict.action != HOLD), None)
+
+
+def nights(
+    line: Simulation, seed: int, settings: DriftSettings, first: int = 1
+) -> Iterator[tuple[int, DriftAssessment]]:
+    """(day, from `first` to 30; the month so far assessed that night)."""
+    random = np.random.default_rng(seed)
+    before = line.baseline(random)
+    month = [line.day(day >= line.change_day, random) for day in range(1, DAYS + 1)]
+    for day in range(first, DAYS + 1):
+        golden = line.golden(before, day >= line.change_day)
+        yield day, assess(_so_far(month[:day], golden), before, settings)
+
+
+def _so_far(month: list[Day], golden: NDArray[np.float64] | None) -> Window:
+    days = np.repeat(np.arange(len(month)) + FIRST_DAY, [len(scores) for scores, _ in month])
+    found = np.concatenate([values for _, values in month])
+    named = dict(zip(STATISTICS, found.T, strict=True))
+    return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
+
+
+def print_head(title: str) -> None:
+    print(f"\n{title:<24} missed  delay: median  90 %  verdict right  cause right")
+
+
+def print_change(name: str, outcomes: Sequence[Outcome], verdict: str, cause: str | None) -> None:
+    """A line of the table; `verdict` and `cause` are the right ones."""
+    delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
+    told = [o for o in outcomes if o.delay is not None]
+    middle = f"{statistics.median(delays):.1f}" if delays else "-"
+    late = f"{np.quantile(delays, 0.9):.1f}" if delays else "-"
+    verdicts = sum(o.verdict == verdict for o in told) / len(outcomes)
+    named = sum(o.cause == cause for o in told) / len(outcomes)
+    missed = len(outcomes) - len(told)
+    print(f"  {name:<22} {missed:>8} {middle:>14} {late:>5} {verdicts:>14.0%} {named:>12.0%}", flush=True)
+
+
+def print_quiet(line: Simulation, months: int, settings: DriftSettings) -> int:
+    """Months without a change: how many have a false alarm, and what it says."""
+    false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(months)) if a]
+    print(f"  quiet: {len(false)} of {months} months with a false alarm")
+    for verdict in sorted({a.verdict.action for a in false}):
+        print(f"    {sum(a.verdict.action == verdict for a in false)} x {verdict}")
+    return len(false)
+
+
+def main() -> int:
     """Print a line a change and the quiet months, for each size of the calibration."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--months", type=int, default=50)
@@ -131,7 +226,7 @@ def main() -> None:
     parser.add_argument("--change-day", type=int, default=Line.change_day)
     arguments = parser.parse_args()
     settings = DriftSettings(resamples=50)  # the null bands are no part of the verdict
-    started = time.process_time()
+    started, holds = time.process_time(), True
     print(f"{arguments}, {DAYS} days, alpha {ALPHA}")
     for calibration in arguments.calibrations:
         line = Line(arguments.images, calibration, arguments.wobble, arguments.change_day)
@@ -139,8 +234,10 @@ def main() -> None:
         for name, change in CHANGES.items():
             found = [outcome(Simulation(line, change), seed, settings) for seed in range(arguments.months)]
             print_change(name, found, change.verdict, change.cause)
-        print_quiet(Simulation(line), arguments.quiet, settings)
+            holds &= all(one.delay is not None for one in found)
+        holds &= print_quiet(Simulation(line), arguments.quiet, settings) <= MOST_FALSE * arguments.quiet
     print(f"\n{time.process_time() - started:.0f} s of processor time")
+    return int(not holds)
 
 
 def _normal_scores(count: int, random: np.random.Generator) -> NDArray[np.float64]:
@@ -149,4 +246,4 @@ def _normal_scores(count: int, random: np.random.Generator) -> NDArray[np.float6
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

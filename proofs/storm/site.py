@@ -9,15 +9,15 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.storm import examination, weather
-from benchmarks.storm.faulty_proxy import FaultyProxy
-from benchmarks.storm.plant import CATEGORIES, DAYS, Line, furnish
-from benchmarks.storm.processes import Cluster, Command, end_all
-from benchmarks.storm.weather import Weather, forecast
 from flows.machinery.prefect_server import prefect_server
+from proofs.seaweed import SEAWEED_BUCKET, aws_settings, running_seaweed
+from proofs.storm import examination, weather
+from proofs.storm.faulty_proxy import FaultyProxy
+from proofs.storm.plant import CATEGORIES, DAYS, Line, furnish
+from proofs.storm.processes import Cluster, Command, end_all
+from proofs.storm.weather import Weather, forecast
 from storage.partitions.scores import ScoreRow
 from storage.stores.filesystem import Store, open_store
-from tests.object_stores import SEAWEED_BUCKET, aws_settings, running_seaweed
 
 PATIENCE = 150
 """seconds that a command may take"""
@@ -128,7 +128,7 @@ def _environment(folder: Path, proxy: FaultyProxy, home: str) -> dict[str, str]:
         "PREFECT_HOME": str(folder / "client"),
         "PREFECT_LOGGING_COLORS": "false",
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
-        "DASK_DISTRIBUTED__WORKER__PRELOAD": '["benchmarks.storm.warm"]',
+        "DASK_DISTRIBUTED__WORKER__PRELOAD": '["proofs.storm.warm"]',
         "RD_INSPECT_WORKERS": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",  # what was killed has cleaned nothing up

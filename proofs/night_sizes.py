@@ -1,0 +1,228 @@
+"""Nights of 10^3 to 10^6 image records with a scorer that computes nothing: what the pipeline itself costs an image.
+
+    python -m proofs.night_sizes [--least 1000] [--most 1000000] [--workers 2] [--wait 0] [--folder FOLDER]
+
+Each night has a process, an embedded Prefect server, Dask workers and a store of its own. Its images are hard links
+to a few small PNGs, so that listing and reading are a file system's own. Seconds by stage are from the server's own
+times of the task runs; processor seconds are the kernel's, of the flow's process (with Dask's scheduler in it), of
+the server, and of the workers. Orchestration is the processor time of the first two: unlike wall time it hardly grows
+with the load of a shared machine. With `--wait` a worker waits so many seconds an image and takes no core, so that
+two cores show how nights spread over sixteen workers.
+
+Exit code 1 if a night lacks a row, the flow's process passed 1 GiB, or a flow run had more tasks than it may.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from distributed import LocalCluster
+from PIL import Image
+from prefect.client.orchestration import get_client
+
+from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
+from flows.machinery.prefect_server import home_folder, prefect_server
+from storage.analysis.queries import run_query
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+LINKS = 30_000
+"""names a file may have here; ext4 ends at 65,000"""
+MOST_MEMORY = 1 << 30
+"""bytes of the flow's process"""
+MOST_TASKS = TASKS_PER_FLOW_RUN + 50
+"""a flow run: batches, and what plans, pins and seals"""
+STAGES = ("start", "planning", "scoring", "sealing", "reporting")
+SIZE, WAIT = 64, "STUB_SCORER_SECONDS"
+"""of proofs.stub_scorer, whose import of torch would count as memory"""
+CATEGORY, DAY = "cloth", date(2026, 3, 2)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one night took."""
+
+    images: int
+    rows: int
+    """sealed"""
+    seconds: dict[str, float]
+    """wall time by STAGES"""
+    flow_cpu: float
+    """processor seconds of the flow's process and Dask's scheduler"""
+    server_cpu: float
+    """of the Prefect server, while the flow ran"""
+    worker_cpu: float
+    memory: int
+    """bytes, the flow process's peak"""
+    memory_before: int
+    """bytes, its peak before the flow began: imports, mostly"""
+    tasks: int
+    """most task runs of one flow run"""
+    load: float
+    """of the machine in the last minute, at the end"""
+
+    @property
+    def orchestration(self) -> float:
+        """processor milliseconds an image"""
+        return (self.flow_cpu + self.server_cpu) * 1000 / self.images
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is whole and kept within its bounds."""
+        return self.rows == self.images and self.memory < MOST_MEMORY and self.tasks < MOST_TASKS
+
+
+def main() -> int:
+    """Play the nights and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--least", type=int, default=SIZES[0])
+    parser.add_argument("--most", type=int, default=SIZES[-1])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds an image, of no core")
+    parser.add_argument("--folder", help="where the stores go, each removed after its night; default a temporary one")
+    parser.add_argument("--play", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.play:
+        print(json.dumps(asdict(_play(given.play, given.workers))))
+        return 0
+    nights = []
+    for images in SIZES:
+        if given.least <= images <= given.most:
+            nights.append(_night(images, given.workers, given.wait, given.folder))
+            print(nights[-1], flush=True)
+    print(_table(nights))
+    return int(not all(night.holds for night in nights))
+
+
+def _night(images: int, workers: int, wait: float, folder: str | None) -> Night:
+    """In a process of its own, whose imports are part of the measured memory."""
+    with tempfile.TemporaryDirectory(dir=folder) as place, tempfile.TemporaryDirectory(dir=folder) as home:
+        put_model(open_store(place))
+        put_links(place, images)
+        command = [sys.executable, "-m", "proofs.night_sizes", "--play", place, "--workers", str(workers)]
+        environment = {"PREFECT_LOGGING_LEVEL": "WARNING", "RD_INSPECT_HOME": home, WAIT: str(wait)}
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return Night(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def put_model(store: Store) -> None:
+    """A champion that nothing loads: the scorer is a stub."""
+    card = {
+        "category": CATEGORY,
+        "version": "v1",
+        "preprocessing": PREPROCESSING_VERSION,
+        "model": {"image_height": SIZE, "image_width": SIZE},
+        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "stub"},
+        "threshold": {"value": 2.0, "alpha": 0.05, "extrapolated": False},
+        "calibration_scores": [],
+        "data": {"train": []},
+    }
+    models.publish_model(store, CATEGORY, "v1", b"no weights", card)
+    models.promote(store, CATEGORY, "v1", by="proof", now=datetime.now(UTC))
+
+
+def put_links(place: str, images: int) -> None:
+    """So many images of the day: hard links to a few small PNGs."""
+    folder = Path(place) / "images" / CATEGORY / str(DAY)
+    folder.mkdir(parents=True)
+    for number in range(images):
+        if number % LINKS == 0:
+            source = folder / f"{number:07}.png"
+            source.write_bytes(_png(number))
+        else:
+            os.link(source, folder / f"{number:07}.png")
+
+
+def _png(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def _play(place: str, workers: int) -> Night:
+    with (
+        prefect_server(),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            preload=["proofs.stub_scorer"],
+        ) as cluster,
+    ):
+        server = psutil.Process(json.loads((home_folder() / "prefect-server.json").read_text())["pid"])
+        of_workers = [psutil.Process(worker.pid) for worker in cluster.workers.values()]
+        watched = ([psutil.Process()], [server, *server.children(recursive=True)], of_workers)
+        before, memory_before = [_cpu(some) for some in watched], _peak()
+        began = time.time()
+        run = inspect_images(place, DAY, dask_address=cluster.scheduler_address)
+        ended = time.time()
+        flow, serving, working = (_cpu(some) - of for some, of in zip(watched, before, strict=True))
+        memory = _peak()
+        assert run.outcome == "completed", run
+        with get_client(sync_client=True) as client:
+            tasks = [one for skip in range(0, 1000, 200) for one in client.read_task_runs(limit=200, offset=skip)]
+    rows = run_query(open_store(place), "SELECT count(*) AS n FROM latest")["n"].to_pylist()[0]
+    return Night(
+        images=run.categories[0].images, rows=rows, seconds=_stages(tasks, began, ended),
+        flow_cpu=flow, server_cpu=serving, worker_cpu=working, memory=memory, memory_before=memory_before,
+        tasks=max(Counter(one.flow_run_id for one in tasks).values()), load=os.getloadavg()[0],
+    )  # fmt: skip
+
+
+def _stages(tasks: list[Any], began: float, ended: float) -> dict[str, float]:
+    planned, scored, sealed = (
+        [one for one in tasks if one.name.startswith(prefix)] for prefix in ("plan ", "score ", "seal-partition")
+    )
+    first_plan = min(one.start_time.timestamp() for one in planned)
+    plan_end, score_end, seal_end = (
+        max(one.end_time.timestamp() for one in some) for some in (planned, scored, sealed)
+    )
+    marks = (began, first_plan, plan_end, score_end, seal_end, ended)
+    return {stage: after - before for stage, before, after in zip(STAGES, marks, marks[1:], strict=False)}
+
+
+def _cpu(processes: Iterable[Any]) -> float:
+    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
+
+
+def _peak() -> int:
+    """Bytes. Of this program alone: ru_maxrss would begin at the size of the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def _table(nights: list[Night]) -> str:
+    stages = " | ".join(f"{stage}, s" for stage in STAGES)
+    costs = "orchestration, ms an image | workers, ms an image | peak memory, MiB (before)"
+    lines = [f"| images | {stages} | {costs} | tasks | load |", "|---" * (len(STAGES) + 6) + "|"]
+    for night in nights:
+        seconds = " | ".join(f"{night.seconds[stage]:.1f}" for stage in STAGES)
+        memory = f"{night.memory >> 20} ({night.memory_before >> 20})"
+        worker = night.worker_cpu * 1000 / night.images
+        lines.append(
+            f"| {night.images:,} | {seconds} | {night.orchestration:.2f} | {worker:.2f} | {memory} | {night.tasks} "
+            f"| {night.load:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
