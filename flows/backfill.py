@@ -13,7 +13,6 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner
 
-from flows.commands.tables.grid import grid_rows
 from flows.inspection import flow_run_groups, plan_partitions
 from flows.machinery.settling import in_words, settle
 from flows.machinery.workplace import ALWAYS, workplace
@@ -21,13 +20,14 @@ from flows.mending import Mended, mend_partitions
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.preflight.night_size import seconds_to_score
+from flows.printing.grid import grid_rows
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.metrics import backfill_metrics
 from flows.watching.metrics_files import write_metrics
 from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import given_window, named
-from storage.partitions.grid import Cell, Grid, read_grid
+from storage.analysis.grid import Cell, Grid, read_grid
 from storage.records import Partition
 from storage.stores.filesystem import open_store
 from tasks.night.pin_champion import PinnedModel, pin_champion, pin_version

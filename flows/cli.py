@@ -24,11 +24,11 @@ from flows.commands.repair import gc, verify
 from flows.commands.retraining import retrain
 from flows.commands.review import serve_review
 from flows.commands.score import score
-from flows.commands.tables.pipe import OutputLost, quiet_pipe, standard_output
 from flows.commands.training import train
 from flows.commands.version import options_of_all
 from flows.commands.wrong_use import PlainlyTold
 from flows.machinery.interruption import run_guarded
+from flows.printing.pipe import OutputLost, quiet_pipe, standard_output
 from flows.watching.run_failed import RUN_FAILED
 
 app = typer.Typer(

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import track
 
 from demo.factory import BROKEN_NIGHT, LAMP_NIGHT, NIGHTS, Factory, FactoryImage
-from flows.commands.tables.plain_table import plain_table, print_table
 from flows.evaluation import evaluate
 from flows.inspection import inspect_images
 from flows.machinery.dask_cluster import dask_cluster
 from flows.preflight.refusals import DEMO_MARKER, refuse_demo
+from flows.printing.plain_table import plain_table, print_table
 from flows.settings import load_settings
 from flows.training import train_model
 from storage.analysis.queries import run_query

@@ -24,7 +24,7 @@ from flows.watching.night_events import tell_completed, tell_empty
 from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import named, night_day
 from storage.errors import StorageError
-from storage.listing.left_out import LeftOut
+from storage.stores.left_out import LeftOut
 from tasks.night.pin_champion import PinnedModel, pin_champion
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.renew_plan import renew_plan

@@ -24,12 +24,12 @@ from flows.commands.frame import (
     say,
     show_run,
 )
-from flows.commands.tables.pipe import print_text
-from flows.commands.tables.plain_table import PlainTable, print_table
+from flows.printing.pipe import print_text
+from flows.printing.plain_table import PlainTable, print_table
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from storage.partitions.grid import Grid
+    from storage.analysis.grid import Grid
 
 FromOption = Annotated[
     datetime | None,
@@ -75,8 +75,8 @@ def status(
     same. To score what is left: `rd-inspect backfill`.
     """
     with plain_errors():
-        from flows.commands.tables.grid import grid_json, grid_table
         from flows.preflight.checks import checked_settings
+        from flows.printing.grid import grid_json, grid_table
 
         days = (day_of(first_day), day_of(last_day))
         grid = _grid(checked_settings(store, category, images=images, days=days), days, category, model)
@@ -91,7 +91,7 @@ def _grid(
 ) -> "Grid":
     from flows.preflight.copied_store import told_once
     from flows.preflight.grid_choice import chosen_categories, chosen_days, versions_in_force
-    from storage.partitions.grid import read_grid
+    from storage.analysis.grid import read_grid
     from storage.stores.filesystem import open_store
 
     opened = open_store(settings.store, read_only=True)
@@ -108,7 +108,7 @@ def _dry_run(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> PlainTable:
     """What there is to do: no server and no worker is needed to look."""
-    from flows.commands.tables.grid import grid_table
+    from flows.printing.grid import grid_table
 
     grid = _grid(settings, days, category, model)
     table = grid_table(grid)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import CategoriesOption, plain_errors, say
-from flows.commands.tables.pipe import print_text
-from flows.commands.tables.plain_table import print_table
+from flows.printing.pipe import print_text
+from flows.printing.plain_table import print_table
 
 
 class BenchmarkProtocol(StrEnum):

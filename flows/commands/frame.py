@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 import typer
 from rich.console import Console
 
-from flows.commands.tables.plain_table import PlainTable, print_table
+from flows.printing.plain_table import PlainTable, print_table
 from flows.watching.run_failed import RUN_FAILED, PartlyDone
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def meanings(given: list[str]) -> dict[str, str]:
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""
-    from flows.watching.failures import exit_code_of
+    from flows.commands.failures import exit_code_of
 
     try:
         yield
@@ -192,7 +192,7 @@ class _OursOnce(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """All go on."""
-        from flows.watching.failures import exit_code_of
+        from flows.commands.failures import exit_code_of
 
         error, text = record.exc_info[1] if record.exc_info else None, record.getMessage()
         if isinstance(error, Exception) and exit_code_of(error) is not None:

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
-from flows.commands.tables.pipe import print_text
-from flows.commands.tables.plain_table import print_table
+from flows.printing.pipe import print_text
+from flows.printing.plain_table import print_table
 
 
 def models(

@@ -18,8 +18,8 @@ from flows.commands.frame import (
     resolved_store,
     say,
 )
-from flows.commands.tables.pipe import print_text
-from flows.commands.tables.plain_table import print_table
+from flows.printing.pipe import print_text
+from flows.printing.plain_table import print_table
 from flows.watching.run_failed import RUN_FAILED
 
 

@@ -17,7 +17,7 @@ from flows.commands.frame import (
     resolved_store,
     say,
 )
-from flows.commands.tables.plain_table import print_table
+from flows.printing.plain_table import print_table
 
 
 def train(

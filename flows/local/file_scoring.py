@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from flows.commands.frame import say
-from flows.commands.tables.result_file import refuse_unusable, write_file
-from flows.commands.tables.score import print_scores
 from flows.preflight.model_choice import chosen_version, ready_model
+from flows.printing.result_file import refuse_unusable, write_file
+from flows.printing.score import print_scores
 from flows.settings import SettingsError, load_settings
 from flows.watching.run_failed import RunFailed
-from storage.listing.left_out import LeftOut
 from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.stores.left_out import LeftOut
 from tasks.scoring.local_pictures import LocalPicture, names_as_they_come, pictures_named
 from tasks.worker.worker_process import prepare_worker_process
 

@@ -7,7 +7,7 @@ from threading import Lock
 
 @contextmanager
 def told_once(say: Callable[[str], object]) -> Iterator[Callable[[str], None]]:
-    """For `storage.pictures.same_images.compare`, which tells of each day of each category; from any thread."""
+    """For `storage.partitions.same_images.compare`, which tells of each day of each category; from any thread."""
     count, lock = 0, Lock()
 
     def tell(text: str) -> None:

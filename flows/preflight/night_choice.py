@@ -7,10 +7,10 @@ from datetime import date
 
 from flows.settings import Settings, SettingsError, nearest
 from storage.errors import StorageError
-from storage.listing.left_out import LeftOut
 from storage.models import models
 from storage.pictures.images import list_categories, list_run_dates, odd_folders
 from storage.stores.filesystem import Store, open_store
+from storage.stores.left_out import LeftOut
 
 _MOST_NAMES = 5
 _THREADS = 16

@@ -8,10 +8,10 @@ import s3fs
 
 import flows.backfill
 import flows.cli
+import flows.commands.failures
 import flows.commands.tables.backfill
 import flows.commands.tables.plant
 import flows.inspection
-import flows.watching.failures
 import tasks.importing.import_folder
 import tasks.training.fit_model
 from proofs.storm import content_scorer, local_faults

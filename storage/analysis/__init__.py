@@ -1,1 +1,1 @@
-"""What analysts ask: SQL over the scores, merged days, tables of benchmarks."""
+"""What a whole store tells: its grid of days, SQL over the scores, merged days, benchmarks."""

@@ -15,11 +15,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from storage import layout
 from storage.errors import UnreadableImage
-from storage.listing.left_out import LeftOut
 from storage.pictures import tiff_files
 from storage.pictures.file_kinds import not_taken
 from storage.pictures.grey_levels import LEAST_BRIGHT, GreyKind, GreyLevels, marked, scaled
 from storage.records import ObjectInfo
+from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
 
 DECODING_VERSION = "levels-1"

@@ -31,10 +31,10 @@ from storage.errors import (
     TransientFault,
 )
 from storage.layout import why_key_is_unsafe
-from storage.listing.folder_walk import FolderWalk
-from storage.listing.left_out import LeftOut
 from storage.records import ObjectInfo
 from storage.stores.faults import translated
+from storage.stores.folder_walk import FolderWalk
+from storage.stores.left_out import LeftOut
 from storage.stores.store import RESERVED, Store, refuse_unsafe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

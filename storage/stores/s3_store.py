@@ -11,11 +11,11 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.storage import FsspecStore
 
 from storage.errors import AlreadyExists, Conflict, InvalidKey, StorageError, TransientFault
-from storage.listing.left_out import LeftOut
-from storage.listing.litter import is_litter, litter_in
 from storage.records import ObjectInfo
 from storage.stores import s3_client
 from storage.stores.faults import translate, translated
+from storage.stores.left_out import LeftOut
+from storage.stores.litter import is_litter, litter_in
 from storage.stores.s3_conditions import require_conditions
 from storage.stores.store import RESERVED, Store, refuse_unsafe
 

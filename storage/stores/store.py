@@ -10,8 +10,8 @@ from zarr.abc.store import Store as ZarrStore
 
 from storage.errors import InvalidKey, StoreReadOnly
 from storage.layout import why_key_is_unsafe
-from storage.listing.left_out import LeftOut
 from storage.records import ObjectInfo
+from storage.stores.left_out import LeftOut
 
 RESERVED = ".rd-inspect-"
 """Names that begin so are temporary files and locks of a local store: never listed, never a key."""
@@ -83,7 +83,7 @@ class Store(ABC):
     def list(self, prefix: str, left_out: LeftOut | None = None) -> Iterator[ObjectInfo]:
         """Every object whose key begins with `prefix` ('' for all), sorted by key. Keys are shown as they are.
 
-        Litter is passed over (`storage.listing.litter`). A folder on the way to `prefix` that cannot be looked into
+        Litter is passed over (`storage.stores.litter`). A folder on the way to `prefix` that cannot be looked into
         is an error; one below it is, too, unless `left_out` is given: there it is noted, and the listing goes on.
         """
         self._refuse_prefix(prefix)

@@ -5,9 +5,9 @@ from shlex import quote
 
 from storage import layout
 from storage.errors import OF_ONE_OBJECT, KeyNotFound
+from storage.findings import Finding
 from storage.models import models
 from storage.stores.store import Store
-from storage.verification.findings import Finding
 
 
 def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, deep: bool) -> Iterator[Finding]:

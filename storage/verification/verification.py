@@ -20,15 +20,16 @@ from storage.errors import (
     StoreNotFound,
     TransientFault,
 )
+from storage.findings import Finding
 from storage.labels.findings import label_findings
-from storage.listing.left_out import LeftOut
 from storage.models import models
 from storage.partitions import manifests, seals
+from storage.partitions.same_images import compare
 from storage.partitions.seals import Seal
 from storage.pictures.images import list_images
-from storage.pictures.same_images import compare
 from storage.records import Partition
 from storage.stores import parquet
+from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
 from storage.verification.damage import (
     Damage,
@@ -38,7 +39,6 @@ from storage.verification.damage import (
     WrongSeal,
     partition_damage,
 )
-from storage.verification.findings import Finding
 from storage.verification.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
 from storage.verification.model_findings import model_findings
 
@@ -86,7 +86,7 @@ def verify(
     store: Store, images: Store, scope: Scope, *, tell: Callable[[str], object] = lambda _: None
 ) -> Verification:
     """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
-    is left over. Nothing is written but what storage.pictures.same_images remembers of a copied store; `tell` as
+    is left over. Nothing is written but what storage.partitions.same_images remembers of a copied store; `tell` as
     there. What cannot be looked at is a finding, and the rest is looked at; a fault of the whole store (a time-out,
     no access) is raised."""
     sealed, findings = _read_seals(store, scope)

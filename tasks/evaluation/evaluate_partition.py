@@ -27,9 +27,9 @@ from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
 from storage.stores.filesystem import Store, open_store
-from tasks.evaluation.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
 from tasks.reporting.kept_result import inputs_digest, keep, kept
+from tasks.reporting.labelled_pixels import LabelledPixels, labelled_pixels
 from tasks.reporting.partition_state import labels_of_day, labels_state, scored_state
 from tasks.worker.faults import ON_STORAGE_FAULT
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.listing.litter import is_litter
+from storage.stores.litter import is_litter
 from storage.stores.store import RESERVED
 
 
@@ -27,7 +27,7 @@ class Listing:
     left_out: list[Remark] = field(default_factory=list)
     """empty and unreadable files, links that lead nowhere, names no key of a store can have"""
     litter: list[str] = field(default_factory=list)
-    """places of what systems leave behind (storage.listing.litter), as text that can be printed"""
+    """places of what systems leave behind (storage.stores.litter), as text that can be printed"""
 
 
 def list_files(folder: Path) -> Listing:

@@ -80,7 +80,7 @@ class ImageFolder:
     """what lies below ground_truth/, by its place there"""
     left_out: list[Remark] = field(default_factory=list)
     litter: list[str] = field(default_factory=list)
-    """what systems leave behind (storage.listing.litter), by place"""
+    """what systems leave behind (storage.stores.litter), by place"""
 
 
 def is_category_folder(folder: Path) -> bool:

@@ -6,8 +6,8 @@ from prefect.cache_policies import NO_CACHE
 from storage.errors import StorageError
 from storage.partitions import manifests
 from storage.partitions.mended_seals import replace_part
+from storage.partitions.same_images import changed_keys
 from storage.partitions.seals import SealedPart
-from storage.pictures.same_images import changed_keys
 from storage.records import Batch
 from storage.stores.filesystem import Store, open_store
 from storage.verification.damage import DamagedBatch

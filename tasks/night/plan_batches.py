@@ -9,13 +9,13 @@ from prefect.logging import get_run_logger
 
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from rd_core.engines.choice import TORCH, engine_here
-from storage.listing.left_out import LeftOut
 from storage.partitions import anomaly_maps, manifests, seals
+from storage.partitions.same_images import compare
 from storage.partitions.seals import Seal
 from storage.pictures import images
-from storage.pictures.same_images import compare
 from storage.records import Batch, ObjectInfo, Partition, Plan
 from storage.stores.filesystem import Store, open_store
+from storage.stores.left_out import LeftOut
 from tasks.night.pin_champion import PinnedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
 

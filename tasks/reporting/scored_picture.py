@@ -13,7 +13,7 @@ from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFa
 from storage.partitions import anomaly_maps
 from storage.pictures.images import decode, decode_options
 from storage.stores.filesystem import Store
-from tasks.evaluation.labelled_pixels import Uncountable, read_mask
+from tasks.reporting.labelled_pixels import Uncountable, read_mask
 
 PICTURE_SIDE = 448
 """pixels of the longer side: no report draws them larger"""

@@ -11,7 +11,7 @@ from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
 from storage.stores.filesystem import Store
-from tasks.evaluation.labelled_pixels import Uncountable, read_mask
+from tasks.reporting.labelled_pixels import Uncountable, read_mask
 from tasks.retraining.frozen_set import FrozenImage
 
 MOST_MAPS = 400

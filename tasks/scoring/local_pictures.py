@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from storage.errors import StorageError
-from storage.listing.left_out import LeftOut
-from storage.listing.litter import is_litter
+from storage.stores.left_out import LeftOut
+from storage.stores.litter import is_litter
 from storage.stores.local_store import LocalStore
 
 _MAGIC = frozenset("*?[")
@@ -39,7 +39,7 @@ def this_machine() -> LocalStore:
 
 
 def pictures_named(names: Iterable[str], left_out: LeftOut, *, again: bool = False) -> Iterator[LocalPicture]:
-    """The pictures that each name stands for, in order, without the litter in folders (storage.listing.litter).
+    """The pictures that each name stands for, in order, without the litter in folders (storage.stores.litter).
 
     A file is one whatever it is called; a folder all files below it; a pattern (*, ?, [abc], and ** for folders at
     any depth) what it matches, for quotes keep the shell from that. What cannot be found or looked into is one, too,

@@ -14,10 +14,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.logging import disable_run_logger
 from prefect.states import Completed, Failed, Running
 
+from flows.deployment.automations import PutAutomations, main, put_automations
 from flows.drift import _emit
 from flows.inspection import inspect_images
 from flows.retraining import retrain
-from flows.watching.automations import PutAutomations, main, put_automations
 from flows.watching.night_events import tell_empty
 from rd_core.drift.settings import DriftSettings
 from storage.stores.filesystem import Store
@@ -190,6 +190,6 @@ def test_a_file_of_something_else_is_refused(
 def test_without_a_server_of_ones_own_nothing_is_put_anywhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.watching.automations.configured_url", lambda: None)
+    monkeypatch.setattr("flows.deployment.automations.configured_url", lambda: None)
     assert main([]) == 2
     assert "PREFECT_API_URL is not set" in capsys.readouterr().err

@@ -17,9 +17,9 @@ from flows.backfill import PRIORITY, BackfillIncomplete, BackfillRun, _days, bac
 from flows.cli import app
 from flows.night.partition_scoring import _submit
 from flows.settings import SettingsError
+from storage.analysis.grid import Cell, Grid
 from storage.layout import image_key, seal_key
 from storage.partitions import seals
-from storage.partitions.grid import Cell, Grid
 from storage.records import Partition, Plan
 from storage.stores.filesystem import Store, open_store
 from storage.verification.verification import Scope, Verification, verify

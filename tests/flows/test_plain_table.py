@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from flows.commands.tables.folding import fold
-from flows.commands.tables.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
 from flows.commands.tables.plant import inspection_table, models_table
 from flows.inspection import InspectionRun
 from flows.night.night_reports import NightReport
 from flows.night.partition_scoring import CategoryOutcome
+from flows.printing.folding import fold
+from flows.printing.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
 from storage.models import models as models_of_a_store
 from storage.stores.filesystem import open_store
 from tests.examples import examples
@@ -80,7 +80,7 @@ def test_folding_loses_no_word(pieces: list[str], width: int) -> None:
         ("no image: images/nut/2026-03-02/: see part 2.png", "images/nut/2026-03-02/:"),
         ("Undo it (rd-inspect import FOLDER --category nut).", "(rd-inspect import FOLDER --category nut)."),
         ("the folder '/data/hall 2' is closed", "'/data/hall 2'"),
-        ("do python -m flows.watching.automations then", "python -m flows.watching.automations"),
+        ("do python -m flows.deployment.automations then", "python -m flows.deployment.automations"),
     ],
 )
 def test_what_is_copied_stays_on_one_line(text: str, whole: str) -> None:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.commands.tables import result_file
 from flows.commands.tables.query import query_output
-from flows.commands.tables.result_file import FileNotWritten, refuse_unusable, write_file
+from flows.printing import result_file
+from flows.printing.result_file import FileNotWritten, refuse_unusable, write_file
 from flows.settings import SettingsError
 from storage.errors import QueryError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flows.machinery.deployment_addresses import refuse_unusable
+from flows.deployment.addresses import refuse_unusable
 from flows.settings import load_settings
 from flows.watching import artifacts, run_names
 from storage.stores.filesystem import Store

@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.commands.tables.pipe import standard_output
-from flows.commands.tables.score import print_scores
+from flows.printing.pipe import standard_output
+from flows.printing.score import print_scores
 from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.factories import everything_below, png, put_model
 from tests.photo_folders import write_files

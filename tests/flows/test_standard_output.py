@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.commands.tables.pipe import OutputLost, print_text, quiet_pipe, standard_output
-from flows.commands.tables.plain_table import PlainTable, print_table
+from flows.printing.pipe import OutputLost, print_text, quiet_pipe, standard_output
+from flows.printing.plain_table import PlainTable, print_table
 
 
 @pytest.fixture

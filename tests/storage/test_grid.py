@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import layout
+from storage.analysis.grid import Cell, read_grid
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.models import models
 from storage.partitions import manifests
-from storage.partitions.grid import Cell, read_grid
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan
 from storage.pictures.images import list_images
 from storage.records import Partition

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from storage.errors import AccessDenied, InvalidKey, StorageError, TransientFault
-from storage.listing.left_out import LeftOut
 from storage.stores.filesystem import LocalStore
+from storage.stores.left_out import LeftOut
 
 DAY = "images/bolt/2026-11-21/"
 

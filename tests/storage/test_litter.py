@@ -1,6 +1,6 @@
 import pytest
 
-from storage.listing.litter import is_litter, litter_in
+from storage.stores.litter import is_litter, litter_in
 
 DAY = "images/bolt/2026-11-21"
 

@@ -24,8 +24,7 @@ from storage.errors import (
     StoreNotFound,
     TransientFault,
 )
-from storage.listing import folder_walk
-from storage.stores import local_store
+from storage.stores import folder_walk, local_store
 from storage.stores.filesystem import LocalStore, open_store
 
 

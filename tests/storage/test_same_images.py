@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from storage import layout
+from storage.analysis.grid import read_grid
 from storage.errors import ObjectDenied
 from storage.partitions import scores
-from storage.partitions.grid import read_grid
+from storage.partitions.same_images import Comparison, compare
 from storage.partitions.seals import read_seal
 from storage.pictures.images import list_images
-from storage.pictures.same_images import Comparison, compare
 from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket

@@ -23,9 +23,9 @@ from storage.errors import (
     StoreNotFound,
     StoreReadOnly,
 )
-from storage.listing.left_out import LeftOut
 from storage.stores import s3_store
 from storage.stores.filesystem import Store, open_store
+from storage.stores.left_out import LeftOut
 from tests.object_stores import Bucket
 
 ODD = ["with space.png", "ümläut-検査.png", 'it\'s "quoted".png', "per%20cent+plus&and?#hash.png", "a=b;c,d.png"]

@@ -13,15 +13,15 @@ import pytest
 
 from storage import layout
 from storage.analysis.compaction import merge_days
+from storage.analysis.grid import read_grid
 from storage.analysis.queries import run_query
 from storage.errors import AccessDenied, ObjectDenied
+from storage.findings import Finding
 from storage.models import models
 from storage.partitions import anomaly_maps, manifests, scores, seals
-from storage.partitions.grid import read_grid
 from storage.stores import checked_json, parquet
 from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification import garbage, verification
-from storage.verification.findings import Finding
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.small_nights import DAY, NOW, SIZE, Night, put_images, put_model, put_night

@@ -40,7 +40,7 @@ WRITERS = {
     "flows/machinery/migrations.py": "the server's home folder",
     "flows/machinery/prefect_server.py": "the server's home folder",
     "flows/machinery/server_process.py": "likewise",
-    "flows/commands/tables/result_file.py": "the file that a query's rows are to go to",
+    "flows/printing/result_file.py": "the file that a query's rows are to go to",
     "rd_core/features/backbone_weights.py": "torch's own cache of downloads",
     "storage/stores/filesystem.py": "makes the root of a local store",
     "storage/stores/local_store.py": "the store itself",

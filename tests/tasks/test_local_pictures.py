@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.listing.left_out import LeftOut
+from storage.stores.left_out import LeftOut
 from tasks.scoring.local_pictures import LocalPicture, names_as_they_come, picture_at, pictures_named
 from tests.photo_folders import write_files
 

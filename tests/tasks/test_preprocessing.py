@@ -2,8 +2,8 @@
 
 import pytest
 
+from flows.commands.failures import exit_code_of
 from flows.commands.tables.plant import models_table
-from flows.watching.failures import exit_code_of
 from storage.pictures.images import DECODING_VERSION
 from storage.stores.filesystem import Store
 from tasks.night.pin_champion import pin_champion, pin_version

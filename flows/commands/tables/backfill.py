@@ -1,8 +1,8 @@
 """What `rd-inspect backfill` prints."""
 
 from flows.backfill import BackfillRun
-from flows.commands.tables.grid import grid_table
-from flows.commands.tables.plain_table import PlainTable
+from flows.printing.grid import grid_table
+from flows.printing.plain_table import PlainTable
 
 _MOST_LINES = 20
 """problems told one by one; the log has all"""

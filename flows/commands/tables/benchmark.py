@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
 from flows.paper import figures as paper
 from flows.paper.benchmark import PAPER_IMAGE_SIZE, BenchmarkRun, variant
+from flows.printing.plain_table import PlainTable, plain_table
 from rd_core.detectors.reverse_distillation.settings import ModelConfig
 from storage.analysis.benchmark_rows import BenchmarkRow
 

@@ -1,7 +1,7 @@
 """What `rd-inspect drift` prints."""
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
 from flows.drift import DriftRun
+from flows.printing.plain_table import PlainTable, plain_table
 
 
 def drift_table(run: DriftRun) -> PlainTable:

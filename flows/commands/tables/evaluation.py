@@ -1,7 +1,7 @@
 """What `rd-inspect evaluate` prints."""
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
 from flows.evaluation import EvaluationRun
+from flows.printing.plain_table import PlainTable, plain_table
 from reports.evaluation.measures import Measure
 from reports.evaluation.words import in_digits
 from reports.plain_text import shown

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
+from flows.printing.plain_table import PlainTable, plain_table
 from storage.verification.garbage import Leftover
 from storage.verification.verification import Verification
 

@@ -4,7 +4,7 @@ import json
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
+from flows.printing.plain_table import PlainTable, plain_table
 from flows.settings import SettingsError, nearest
 from reports.plain_text import PROMISED, shown, state_in_words
 from storage.errors import CorruptObject

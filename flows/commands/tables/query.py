@@ -10,11 +10,11 @@ import pyarrow as pa
 import typer
 
 from flows.commands.frame import say
-from flows.commands.tables.pipe import quiet_pipe
-from flows.commands.tables.plain_table import PlainTable, print_rows, print_table
 from flows.commands.tables.plant import opened
-from flows.commands.tables.result_file import refuse_unusable, write_file
-from flows.commands.tables.row_text import csv_cell, rows, write_csv, write_json
+from flows.printing.pipe import quiet_pipe
+from flows.printing.plain_table import PlainTable, print_rows, print_table
+from flows.printing.result_file import refuse_unusable, write_file
+from flows.printing.row_text import csv_cell, rows, write_csv, write_json
 from flows.watching.run_failed import RUN_FAILED
 from storage import layout
 from storage.analysis.queries import query_batches, run_query

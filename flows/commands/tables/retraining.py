@@ -1,6 +1,6 @@
 """What `rd-inspect retrain` prints."""
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
+from flows.printing.plain_table import PlainTable, plain_table
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
 from reports.plain_text import shown
 from tasks.retraining.considered_normals import USED

@@ -18,9 +18,9 @@ from storage.layout import image_key, mask_key
 from storage.records import Partition
 from storage.stores.filesystem import LocalStore, Store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
-from tasks.evaluation.labelled_pixels import IMAGES_AT_ONCE
 from tasks.evaluation.tables import read_pixels, read_rows
 from tasks.evaluation.write_evaluation_report import EvaluationContents, write_evaluation_report
+from tasks.reporting.labelled_pixels import IMAGES_AT_ONCE
 from tests.factories import DAY, NOW
 from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
 

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 from rich.cells import cell_len
 
-from flows.commands.tables.folding import fold
-from flows.commands.tables.pipe import quiet_pipe
+from flows.printing.folding import fold
+from flows.printing.pipe import quiet_pipe
 from reports.plain_text import without_controls
 
 _GAP = "  "

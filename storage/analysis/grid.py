@@ -11,11 +11,11 @@ from threading import Lock
 from storage import layout
 from storage.errors import OF_ONE_OBJECT, KeyNotFound, StorageError, StoreNotFound, TransientFault
 from storage.labels import labels
-from storage.listing.left_out import LeftOut
 from storage.models import models
 from storage.partitions import manifests, seals
-from storage.pictures.same_images import compare
+from storage.partitions.same_images import compare
 from storage.records import ObjectInfo, Partition
+from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
 
 DONE, PARTLY, FAILED, MISSING = "done", "partly", "failed", "missing"
@@ -135,7 +135,7 @@ def read_grid(
     tell: Callable[[str], object] = lambda _: None,
 ) -> Grid:
     """The grid of the days from `first` to `last`, both included, and of the categories of `versions`. `tell` as for
-    storage.pictures.same_images.compare, by which it is told what is done.
+    storage.partitions.same_images.compare, by which it is told what is done.
 
     Every prefix is listed once, whole months by one request. Of a cell with a seal the seal is read; its manifests
     only if the images there now do not make the sealed plan's digest, which covers each key and etag; the images

@@ -8,9 +8,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from storage.errors import StorageError, TransientFault
-from storage.listing.left_out import LeftOut
-from storage.listing.litter import is_litter
 from storage.stores.faults import translated
+from storage.stores.left_out import LeftOut
+from storage.stores.litter import is_litter
 from storage.stores.store import RESERVED
 
 _DEEPEST = 100

@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.commands.tables.row_text import write_csv, write_json
+from flows.printing.row_text import write_csv, write_json
 from flows.settings import SettingsError
 from flows.watching.run_failed import RunFailed
 from storage.errors import QueryError

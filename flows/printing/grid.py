@@ -5,8 +5,8 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from flows.commands.tables.plain_table import PlainTable, plain_table
-from storage.partitions.grid import NO_IMAGES, PARTLY, STATES, TO_DO, Cell, Grid
+from flows.printing.plain_table import PlainTable, plain_table
+from storage.analysis.grid import NO_IMAGES, PARTLY, STATES, TO_DO, Cell, Grid
 
 _MOST_COLUMNS = 8
 """categories side by side; more become a count a state"""

@@ -1,4 +1,4 @@
-"""What the Prefect server does by itself, from automations.yaml: `python -m flows.watching.automations [FILE]`."""
+"""What the Prefect server does by itself, from automations.yaml: `python -m flows.deployment.automations [FILE]`."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from flows.settings import SettingsError
 
 DEFAULT_FILE = Path("automations.yaml")
 USAGE = (
-    "python -m flows.watching.automations [FILE]: put the automations of FILE (automations.yaml) in force on the "
+    "python -m flows.deployment.automations [FILE]: put the automations of FILE (automations.yaml) in force on the "
     "Prefect server of PREFECT_API_URL; one of the same name is brought up to date. Before it: prefect deploy --all"
 )
 _CURES = {

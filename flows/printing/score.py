@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from flows.commands.tables.pipe import quiet_pipe
-from flows.commands.tables.plain_table import print_rows
-from flows.commands.tables.row_text import write_csv, write_json
+from flows.printing.pipe import quiet_pipe
+from flows.printing.plain_table import print_rows
+from flows.printing.row_text import write_csv, write_json
 
 _COLUMNS = ("picture", "decision", "score", "threshold", "p-value", "area above", "error")
 

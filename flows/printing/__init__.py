@@ -1,0 +1,1 @@
+"""What commands print with: tables, folded text, pipes, files of rows."""

@@ -1,1 +1,0 @@
-"""What lies below a folder, and what of it is no image of the line."""
