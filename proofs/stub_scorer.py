@@ -9,6 +9,7 @@ import numpy as np
 from rd_core.maps.assembly import AnomalyMaps
 from storage.stores.filesystem import Store
 from tasks.worker import scorer
+from tasks.worker.preprocessing import ImageFormat
 
 SIZE = 64
 """pixels a side, of its maps"""
@@ -26,19 +27,23 @@ class _Model:
         return AnomalyMaps(np.ones((len(images), SIZE, SIZE), np.float32), ones, ones)
 
 
+class _AnyBytes(ImageFormat):
+    """Takes whatever lies there for a black picture."""
+
+    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+        return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)
+
+
 class StubScorer:
     """Stands for tasks.worker.scorer.Scorer."""
 
     model = _Model()
-    height = width = SIZE
+    image_format = _AnyBytes(SIZE, SIZE)
+    map_size = (SIZE, SIZE)
     threshold = np.float32(2)
     preprocessing = "stub"
     review_band = (1.5, 2.5)
     pixel_threshold = 2.0
-
-    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        """A black picture, whatever the bytes are."""
-        return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float64 [B], all the same."""

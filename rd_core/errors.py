@@ -7,6 +7,7 @@
     +-- CheckpointError     the bytes are not a model this program wrote
     +-- TooFewNormals       not enough normal images to train, stop and calibrate
     +-- TrainingDiverged    the loss is no longer a number
+    +-- MapOutOfRange       an anomaly map holds what its stored form, float16, cannot
     +-- EngineUnavailable   the library that is to compute scores is not here, or does not compute what torch does
 
 Every message gives the value, the consequence and the cure.
@@ -39,6 +40,10 @@ class TooFewNormals(CoreError):
 
 class TrainingDiverged(CoreError):
     """The loss is no longer a number."""
+
+
+class MapOutOfRange(CoreError):
+    """An anomaly map holds what its stored form, float16, cannot."""
 
 
 class EngineUnavailable(CoreError):

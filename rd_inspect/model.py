@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tasks.scoring.file_scores import ReadyModel
-    from tasks.scoring.picture_scores import LoadedPicture
+    from tasks.worker.picture_reader import LoadedPicture
 
 Picture = str | Path | NDArray[np.uint8]
 """a file of this machine, or uint8 (H, W) grey or (H, W, 3) RGB in [0, 255]"""
@@ -76,13 +75,12 @@ class Model:
         """
         import pyarrow as pa  # noqa: PLC0415  # a quarter of a second, which who only detects is spared
 
-        from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH  # noqa: PLC0415  # with the model
         from tasks.scoring.file_scores import FILE_SCHEMA, file_rows  # noqa: PLC0415  # with the model
-        from tasks.scoring.picture_scores import load_ahead, score_pictures  # noqa: PLC0415  # with the model
+        from tasks.scoring.picture_scores import score_pictures  # noqa: PLC0415  # with the model
+        from tasks.worker.picture_reader import micro_batches  # noqa: PLC0415  # with the model
 
         batches = []
-        loaded = load_ahead(lambda one: (_path_of(one), self._loaded(one)), _each(pictures))
-        while chunk := list(islice(loaded, MICRO_BATCH)):
+        for chunk in micro_batches(lambda picture: (_path_of(picture), self._loaded(picture)), _each(pictures)):
             scored = score_pictures(self._ready.scorer, [picture for _, picture in chunk])
             batches.append(file_rows(self._ready, [path for path, _ in chunk], scored, [None] * len(chunk)))
         return pa.Table.from_batches(batches, schema=FILE_SCHEMA)
@@ -94,7 +92,7 @@ class Model:
         scorer, loaded = self._ready.scorer, self._loaded(picture)
         if loaded.size is None:
             raise UnreadableImage(f"{_path_of(picture)}: {loaded.error}")
-        maps = np.empty((1, scorer.height, scorer.width), np.float32)
+        maps = np.empty((1, *scorer.map_size), np.float32)
         (found,) = score_pictures(scorer, [loaded], maps)
         row = columns_of(found, scorer)
         return Detection(
@@ -112,11 +110,12 @@ class Model:
     def _loaded(self, picture: Picture) -> "LoadedPicture":
         from tasks.scoring.file_scores import load_file  # noqa: PLC0415  # with the model
         from tasks.scoring.local_pictures import picture_at, this_machine  # noqa: PLC0415  # with the model
-        from tasks.scoring.picture_scores import load_array  # noqa: PLC0415  # with the model
+        from tasks.worker.picture_reader import load_array  # noqa: PLC0415  # with the model
 
+        image_format = self._ready.scorer.image_format
         if isinstance(picture, np.ndarray):
-            return load_array(self._ready.scorer, _rgb(picture))
-        return load_file(this_machine(), self._ready.scorer, picture_at(os.fspath(picture)))[1]
+            return load_array(image_format, _rgb(picture))
+        return load_file(this_machine(), image_format, picture_at(os.fspath(picture)))[1]
 
 
 def _each(pictures: Iterable[Picture] | Picture) -> Iterable[Picture]:

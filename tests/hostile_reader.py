@@ -63,21 +63,10 @@ def _decode(data: bytes) -> np.ndarray:
 
 
 def _prepare() -> Callable[[bytes], np.ndarray]:
-    from tasks.worker.scorer import Scorer  # noqa: PLC0415  # brings torch, which the other reader does without
+    from tasks.worker.preprocessing import ImageFormat  # noqa: PLC0415  # brings torch, which the other reader does without
 
-    scorer = Scorer(
-        model=None,
-        height=64,
-        width=64,
-        white_level=65535,
-        max_pixels=MAX_PIXELS,
-        threshold=np.float32(0),
-        calibration_scores=np.zeros(0, np.float32),
-        preprocessing="",
-        review_band=(0, 0),
-        pixel_threshold=None,
-    )
-    return lambda data: scorer.prepare(data)[0]
+    image_format = ImageFormat(64, 64, 65535, MAX_PIXELS)
+    return lambda data: image_format.prepare(data)[0]
 
 
 def _limit_address_space() -> None:

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import Image
 
 from rd_core.maps.assembly import AnomalyMaps
 from storage.errors import UnreadableImage
-from storage.pictures.images import decode
+from tasks.worker.preprocessing import ImageFormat
 
 SIDE = 32
 _UNIT = 20
@@ -44,6 +45,15 @@ class _Model:
         return AnomalyMaps(1 - maps if self.inverted else maps, scores, scores)
 
 
+class _Unresized(ImageFormat):
+    """What is told would not outlive another size."""
+
+    def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if picture.shape[:2] != (SIDE, SIDE):
+            raise UnreadableImage(f"{picture.shape[:2]} is not the size of these tests")
+        return picture
+
+
 @dataclass(frozen=True)
 class ToldScorer:
     """Stands for tasks.worker.scorer.Scorer; `channel` 0 tells the first score of a picture, 1 the second."""
@@ -52,15 +62,9 @@ class ToldScorer:
     channel: int = 0
     inverted: bool = False
     """its maps are dark at defects and light elsewhere"""
-    height: int = SIDE
-    width: int = SIDE
+    image_format: ClassVar[ImageFormat] = _Unresized(SIDE, SIDE)
+    map_size: ClassVar[tuple[int, int]] = (SIDE, SIDE)
 
     @property
     def model(self) -> _Model:
         return _Model(self.channel, self.inverted)
-
-    def prepare(self, data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        picture = decode(data)
-        if picture.shape[:2] != (SIDE, SIDE):
-            raise UnreadableImage(f"{picture.shape[:2]} is not the size of these tests")
-        return picture, (SIDE, SIDE)

@@ -8,9 +8,9 @@ import numpy as np
 
 from proofs.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
 from rd_core.maps.assembly import AnomalyMaps
-from storage.pictures.images import decode
 from storage.stores.filesystem import Store
 from tasks.worker import scorer
+from tasks.worker.preprocessing import ImageFormat
 
 
 class _Brightness:
@@ -28,7 +28,8 @@ class _Brightness:
 class ContentScorer:
     """Stands for tasks.worker.scorer.Scorer."""
 
-    height = width = SIZE
+    image_format = ImageFormat(SIZE, SIZE)
+    map_size = (SIZE, SIZE)
     threshold = np.float32(THRESHOLD)
     preprocessing = "storm"
     review_band = REVIEW_BAND
@@ -36,11 +37,6 @@ class ContentScorer:
 
     def __init__(self, version: str) -> None:
         self.model = _Brightness(STRENGTH[version])
-
-    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        """As the real one, without resizing. Raises UnreadableImage."""
-        picture = decode(data)
-        return picture, picture.shape[:2]
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float32 [B] -> float64 [B]"""

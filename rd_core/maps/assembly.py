@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
+from rd_core.errors import MapOutOfRange
 from rd_core.features.backbone import STRIDES
+
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+"""65504"""
 
 
 class AnomalyMaps(NamedTuple):
@@ -31,6 +35,19 @@ class AnomalyMaps(NamedTuple):
     feature_distances: NDArray[np.float32]
     """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
     channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
+
+    def as_float16(self) -> NDArray[np.float16]:
+        """The maps as they are stored and counted: float16 (B, H, W), rounded to the nearest.
+
+        Raises MapOutOfRange for a value that is not finite there, so that none is ever stored as infinity.
+        """
+        if self.maps.size and not (self.maps.min() >= -FLOAT16_MAX and self.maps.max() <= FLOAT16_MAX):
+            worst = self.maps[~(np.abs(self.maps) <= FLOAT16_MAX)].flat[0]
+            raise MapOutOfRange(
+                f"an anomaly map holds {worst}, and float16, in which maps are stored, ends at {FLOAT16_MAX:.0f}, so "
+                "nothing was scored. Check the model's weights; a method of larger distances has to scale them."
+            )
+        return torch.from_numpy(self.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
 
 
 def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> NDArray[np.float64]:

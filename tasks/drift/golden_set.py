@@ -6,6 +6,7 @@ The first replay of a model version is its reference. Which images they are is w
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
-from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied, UnreadableImage
+from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from storage.models import models
 from storage.pictures.images import content_digest
@@ -24,7 +25,9 @@ from storage.stores import parquet
 from storage.stores.filesystem import Store, open_store
 from tasks.night.pin_champion import PinnedModel
 from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept, stated
+from tasks.scoring.picture_scores import ScoredPicture, score_pictures
 from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
 from tasks.worker.software import processor
 from tasks.worker.worker_process import prepare_worker_process
 
@@ -233,36 +236,24 @@ def _become_reference(store: Store, key: str, data: bytes) -> bool:
 
 def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.Table:
     """A row an image, in order."""
-    looks = [_look(images, scorer, one) for one in golden]
-    readable = [(i, pixels) for i, (_, pixels) in enumerate(looks) if pixels is not None]
-    found: list[float | None] = [None] * len(golden)
-    for start in range(0, len(readable), MICRO_BATCH):
-        part = readable[start : start + MICRO_BATCH]
-        batch = np.stack([pixels for _, pixels in part])
-        for (i, _), score in zip(part, scorer.model.score(batch).scores, strict=True):
-            found[i] = float(score)
+    keys = [image.key for image in golden]
+    scored: list[ScoredPicture] = []
+    for pictures in micro_batches(partial(read_picture, images, scorer.image_format), keys):
+        scored += score_pictures(scorer, pictures)
+    states = [_state(picture.loaded, image) for picture, image in zip(scored, golden, strict=True)]
     columns = [
-        [one.key for one in golden],
-        [one.content_digest for one in golden],
-        found,
-        [state for state, _ in looks],
+        keys,
+        [image.content_digest for image in golden],
+        [picture.score if state == "ok" else None for picture, state in zip(scored, states, strict=True)],
+        states,
     ]
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
     )
 
 
-def _look(images: Store, scorer: "Scorer", one: GoldenImage) -> tuple[str, np.ndarray | None]:
-    """(ok, unreadable, gone or replaced; pixels if ok)"""
-    try:
-        data = images.read(one.key)
-    except KeyNotFound:
-        return "gone", None
-    except ObjectDenied:
-        return "unreadable", None
-    if content_digest(data) != one.content_digest:
-        return "replaced", None
-    try:
-        return "ok", scorer.prepare(data)[0]
-    except UnreadableImage:
-        return "unreadable", None
+def _state(picture: LoadedPicture, chosen: GoldenImage) -> str:
+    """ok, unreadable, gone or replaced."""
+    if picture.digest is None:
+        return "gone"
+    return picture.status if picture.digest == chosen.content_digest else "replaced"

@@ -2,9 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +10,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from storage.errors import CorruptObject, KeyNotFound
 from storage.layout import part_key
 from storage.partitions import anomaly_maps, manifests, scores
@@ -20,15 +17,9 @@ from storage.partitions.scores import ScoreRow
 from storage.pictures.images import content_digest
 from storage.records import Batch, ObjectInfo, Receipt
 from storage.stores.filesystem import Store, open_store
-from tasks.scoring.picture_scores import (
-    LoadedPicture,
-    ScoredPicture,
-    columns_of,
-    load_ahead,
-    read_picture,
-    score_pictures,
-)
+from tasks.scoring.picture_scores import ScoredPicture, columns_of, score_pictures
 from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.picture_reader import micro_batches, read_picture
 from tasks.worker.progress import Scored, tell
 from tasks.worker.traces import describe_span
 from tasks.worker.worker_process import prepare_worker_process
@@ -101,12 +92,11 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     partition = batch.plan.partition
     scorer = warm_scorer(store, partition.category, partition.model_version, batch.plan.engine)
     infos = manifests.read_manifest_slice(store, batch.plan.manifest, batch.start, batch.stop)
-    maps = np.full((len(infos), scorer.height, scorer.width), np.nan, dtype=np.float16)
+    maps = np.full((len(infos), *scorer.map_size), np.nan, dtype=np.float16)
     seconds: defaultdict[str, float] = defaultdict(float)
     scored: list[ScoredPicture] = []
-    for chunk in _chunks(
-        load_ahead(partial(read_picture, images, scorer), [info.key for info in infos]), MICRO_BATCH
-    ):
+    read = partial(read_picture, images, scorer.image_format)
+    for chunk in micro_batches(read, [info.key for info in infos]):
         for loaded in chunk:
             for stage, spent in loaded.seconds.items():
                 seconds[stage] += spent
@@ -150,8 +140,3 @@ def _row(batch: Batch, scorer: "Scorer", map_index: int, image: ObjectInfo, one:
         run_id=plan.run_id,
         **columns_of(one, scorer),
     )
-
-
-def _chunks(items: Iterator[LoadedPicture], size: int) -> Iterator[list[LoadedPicture]]:
-    while chunk := list(islice(items, size)):
-        yield chunk

@@ -156,7 +156,7 @@ def _judge(
         scores.append(found.scores)
         if localised:
             masks = [defects(one, height, width) for one in part]
-            tables += PixelTables.of(found.maps.astype(np.float16), masks, [one.is_anomalous for one in part])
+            tables += PixelTables.of(found.as_float16(), masks, [one.is_anomalous for one in part])
             pros += [paper_pro(m, mask) for m, mask in zip(found.maps, masks, strict=True) if mask is not None]
         on_progress(BenchmarkProgress("scoring", start + len(part), len(test), None))
     return _Judged(np.concatenate(scores), tables, [pro for pro in pros if not math.isnan(pro)], seconds)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from rd_core.maps.assembly import AnomalyMaps
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
@@ -51,19 +51,20 @@ class MaskedMaps:
         self,
         images: Sequence[FrozenImage],
         sizes: Sequence[tuple[int, int]],
-        champion: NDArray[np.float32],
-        candidate: NDArray[np.float32],
+        champion: AnomalyMaps,
+        candidate: AnomalyMaps,
     ) -> None:
-        """Both models' maps float32 (b, H, W) of some images, whose own heights and widths are `sizes`."""
+        """What both models say of some images, whose own heights and widths are `sizes`."""
         if not self._wanted:
             return
-        masks = [self._mask(image, size, champion.shape[1:]) for image, size in zip(images, sizes, strict=True)]
+        grid = champion.maps.shape[1:]
+        masks = [self._mask(image, size, grid) for image, size in zip(images, sizes, strict=True)]
         anomalous = [image.is_anomalous for image in images]
         kept = [place for place, image in enumerate(images) if masks[place] is not None and image.key in self._wanted]
-        for number, values in enumerate((champion, candidate)):
-            halves = torch.from_numpy(values).half().numpy()
-            self._tables[number] += PixelTables.of(halves, masks, anomalous)
-            self._maps[number].extend(halves[place] for place in kept)
+        for number, scored in enumerate((champion, candidate)):
+            maps = scored.as_float16()
+            self._tables[number] += PixelTables.of(maps, masks, anomalous)
+            self._maps[number].extend(maps[place] for place in kept)
         self._masks += [mask for place in kept if (mask := masks[place]) is not None]
         self._parts += [images[place].part for place in kept]
 

@@ -1,22 +1,19 @@
 """What two models say of the same images, a few images in memory at a time."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.detectors.reverse_distillation.model import default_device
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
-from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.stores.filesystem import Store
 from tasks.retraining.frozen_regions import MaskedMaps, RegionPair
 from tasks.retraining.frozen_set import FrozenImage
+from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
 from tasks.worker.scorer import Scorer
 
-READERS = 4
 ROUNDS = 9
 """of timing, both models in turns; the fastest counts"""
 
@@ -40,15 +37,16 @@ class PairScores:
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
+class _ReadTwice:
     """One image as each model wants it."""
 
     key: str
-    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
-    """the champion's and the candidate's; None if it cannot be read"""
-    size: tuple[int, int] = (0, 0)
-    """own height and width"""
-    why: str | None = None
+    champion: LoadedPicture
+    candidate: LoadedPicture
+
+    @property
+    def error(self) -> str | None:
+        return self.champion.error or self.candidate.error
 
 
 def score_pair(
@@ -56,62 +54,61 @@ def score_pair(
 ) -> PairScores:
     """Score all that can be read with both models, and time them in turns on the first few."""
     by_key = {one.key: one for one in frozen}
-    maps = MaskedMaps(store, frozen, (champion.height, champion.width) == (candidate.height, candidate.width))
+    maps = MaskedMaps(store, frozen, champion.map_size == candidate.map_size)
     kept: list[FrozenImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
     seconds = (float("nan"), float("nan"))
-    for chunk in _read_ahead(images, list(by_key), champion, candidate):
-        left_out += [(one.key, one.why) for one in chunk if one.why is not None]
-        readable = [one for one in chunk if one.pixels is not None]
+    for batch in _read_for(images, list(by_key), champion, candidate):
+        left_out += [(one.key, one.error) for one in batch if one.error is not None]
+        readable = [one for one in batch if one.error is None]
         if not readable:
             continue
-        batches = _batches(readable)
-        found = [scorer.model.score(batch) for scorer, batch in zip((champion, candidate), batches, strict=True)]
+        pixels = _stacked(readable)
+        scored = [scorer.model.score(own) for scorer, own in zip((champion, candidate), pixels, strict=True)]
         if not kept:
-            seconds = _timed((champion, candidate), batches)
-        scores.append(np.stack([one.scores for one in found]))
+            seconds = _timed((champion, candidate), pixels)
+        scores.append(np.stack([one.scores for one in scored]))
         members = [by_key[one.key] for one in readable]
-        maps.add(members, [one.size for one in readable], found[0].maps, found[1].maps)
+        sizes = [one.champion.size for one in readable if one.champion.size is not None]
+        maps.add(members, sizes, *scored)
         kept += members
     both = np.concatenate(scores, axis=1) if scores else np.zeros((2, 0), np.float32)
     return PairScores(tuple(kept), both[0], both[1], maps.regions(), (*left_out, *maps.problems), seconds)
 
 
-def score_keys(
-    images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer
+def score_unchanged(
+    images: Store, digests: Mapping[str, str], champion: Scorer, candidate: Scorer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """(champion's, candidate's) scores (g,) of the images that can be read; None if none can."""
-    found: list[NDArray[np.float32]] = []
-    for chunk in _read_ahead(images, keys, champion, candidate):
-        readable = [one for one in chunk if one.pixels is not None]
+    """(champion's, candidate's) scores (g,) of the images, by key, whose bytes still have these digests; None if none
+    can be read."""
+    scores: list[NDArray[np.float32]] = []
+    for batch in _read_for(images, list(digests), champion, candidate):
+        readable = [one for one in batch if one.error is None and one.champion.digest == digests[one.key]]
         if readable:
-            pairs = zip((champion, candidate), _batches(readable), strict=True)
-            found.append(np.stack([scorer.model.score(batch).scores for scorer, batch in pairs]))
-    if not found:
+            pairs = zip((champion, candidate), _stacked(readable), strict=True)
+            scores.append(np.stack([scorer.model.score(own).scores for scorer, own in pairs]))
+    if not scores:
         return None
-    both = np.concatenate(found, axis=1)
+    both = np.concatenate(scores, axis=1)
     return both[0], both[1]
 
 
-def _read_ahead(images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer) -> Iterator[list[_Read]]:
-    def load(key: str) -> _Read:
-        try:
-            data = images.read(key)
-            (first, size), (second, _) = champion.prepare(data), candidate.prepare(data)
-        except (UnreadableImage, KeyNotFound, InvalidKey) as e:
-            return _Read(key, None, why=str(e))
-        return _Read(key, (first, second), size)
+def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer) -> Iterator[list[_ReadTwice]]:
+    """Read once for both models, unless they want other pixels."""
 
-    with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(keys), MICRO_BATCH):
-            yield list(pool.map(load, keys[start : start + MICRO_BATCH]))
+    def read(key: str) -> _ReadTwice:
+        first = read_picture(images, champion.image_format, key)
+        if candidate.image_format == champion.image_format:
+            return _ReadTwice(key, first, first)
+        return _ReadTwice(key, first, read_picture(images, candidate.image_format, key))
+
+    return micro_batches(read, keys)
 
 
-def _batches(readable: Sequence[_Read]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _stacked(readable: Sequence[_ReadTwice]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """uint8 (b, H, W, 3) for the champion, and for the candidate."""
-    pixels = [one.pixels for one in readable if one.pixels is not None]
-    return np.stack([one for one, _ in pixels]), np.stack([one for _, one in pixels])
+    return stacked([one.champion for one in readable]), stacked([one.candidate for one in readable])
 
 
 def _clock() -> Callable[[], float]:

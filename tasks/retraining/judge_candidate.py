@@ -21,8 +21,8 @@ from storage.labels import labels
 from storage.models import models
 from storage.stores import parquet
 from storage.stores.filesystem import Store, open_store
-from tasks.drift.golden_set import digest_of, read_golden_set
-from tasks.retraining.frozen_scores import PairScores, score_keys, score_pair
+from tasks.drift.golden_set import read_golden_set
+from tasks.retraining.frozen_scores import PairScores, score_pair, score_unchanged
 from tasks.retraining.frozen_set import FrozenSet, frozen_set
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.progress import tell_phase
@@ -168,9 +168,8 @@ def _golden(
     """Both models' scores of the golden images that are still the same files and that nobody calls anomalous."""
     table = labels.read_labels(store, category).to_pylist()
     bad = {row["image_key"] for row in table if row["label"] == "anomalous"}
-    golden = [one for one in read_golden_set(store, category) if one.key not in bad]
-    keys = [one.key for one in golden if digest_of(images, one.key) == one.content_digest]
-    return score_keys(images, keys, champion, candidate) if keys else None
+    digests = {image.key: image.content_digest for image in read_golden_set(store, category) if image.key not in bad}
+    return score_unchanged(images, digests, champion, candidate)
 
 
 def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:

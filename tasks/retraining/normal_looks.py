@@ -1,19 +1,16 @@
 """What new normals look like: how the champion scores them, and which of them show the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from rd_core.pictures.near_duplicates import near_duplicates, perceptual_hash
-from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.stores.filesystem import Store
+from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
 from tasks.worker.scorer import Scorer
-
-READERS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +27,23 @@ class Look:
 
 def look_at(images: Store, scorer: Scorer, keys: Sequence[str]) -> list[Look]:
     """Read, hash and score the images, in order, a few in memory at a time."""
-    found: list[Look] = []
-    for chunk in _read(images, scorer, keys):
-        pixels = [one for _, one, _ in chunk if one is not None]
-        scores = iter(scorer.model.score(np.stack(pixels)).scores) if pixels else iter(())
-        found += [
-            Look(key, why) if one is None else Look(key, None, perceptual_hash(one), float(next(scores)))
-            for key, one, why in chunk
+    looks: list[Look] = []
+    for batch in _read(images, scorer, keys):
+        pixels = stacked([picture for _, picture in batch])
+        scores = iter(scorer.model.score(pixels).scores if len(pixels) else ())
+        looks += [
+            Look(key, picture.error)
+            if picture.pixels is None
+            else Look(key, None, perceptual_hash(picture.pixels), float(next(scores)))
+            for key, picture in batch
         ]
-    return found
+    return looks
 
 
 def hashes_of(images: Store, scorer: Scorer, keys: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """The hashes of those that can be read."""
-    chunks = _read(images, scorer, keys)
-    return {key: perceptual_hash(pixels) for chunk in chunks for key, pixels, _ in chunk if pixels is not None}
+    read = chain.from_iterable(_read(images, scorer, keys))
+    return {key: perceptual_hash(picture.pixels) for key, picture in read if picture.pixels is not None}
 
 
 def find_twins(looks: Sequence[Look], known: Mapping[str, NDArray[np.bool_]], most_bits: int) -> dict[str, str]:
@@ -65,20 +64,8 @@ def log_scores(looks: Sequence[Look]) -> NDArray[np.float64]:
     return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
 
 
-def _read(
-    images: Store, scorer: Scorer, keys: Sequence[str]
-) -> Iterator[list[tuple[str, NDArray[np.uint8] | None, str | None]]]:
-    """(key, uint8 (height, width, 3) | None, why not), some at a time."""
-
-    def load(key: str) -> tuple[str, NDArray[np.uint8] | None, str | None]:
-        try:
-            return key, scorer.prepare(images.read(key))[0], None
-        except (UnreadableImage, KeyNotFound, InvalidKey) as e:
-            return key, None, str(e)
-
-    with ThreadPoolExecutor(READERS) as pool:
-        for start in range(0, len(keys), MICRO_BATCH):
-            yield list(pool.map(load, keys[start : start + MICRO_BATCH]))
+def _read(images: Store, scorer: Scorer, keys: Sequence[str]) -> Iterator[list[tuple[str, LoadedPicture]]]:
+    return micro_batches(lambda key: (key, read_picture(images, scorer.image_format, key)), keys)
 
 
 def _stacked(hashes: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_]:

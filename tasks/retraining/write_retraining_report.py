@@ -29,7 +29,6 @@ from reports.retraining.decision import (
 )
 from reports.retraining.report import render_retraining_report
 from reports.scored_image import Box, ScoredImage, boxes_in_shares
-from storage.errors import InvalidKey, KeyNotFound, UnreadableImage
 from storage.layout import retraining_prefix
 from storage.models import models
 from storage.stores.filesystem import Store, open_store
@@ -48,6 +47,7 @@ from tasks.retraining.judge_candidate import JudgedCandidate, plain
 from tasks.retraining.promote_candidate import Promotion
 from tasks.training.fit_model import FittedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.picture_reader import read_picture
 from tasks.worker.scorer import Scorer, warm_scorer
 from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
@@ -180,9 +180,8 @@ def _quarantined(
 
 def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredImage:
     threshold = float(scorer.threshold)
-    try:
-        pixels = scorer.prepare(images.read(row.image_key))[0]
-    except (UnreadableImage, KeyNotFound, InvalidKey):  # gone since it was gathered: its row remains
+    pixels = read_picture(images, scorer.image_format, row.image_key).pixels
+    if pixels is None:  # gone since it was gathered: its row remains
         return ScoredImage(row.image_key, row.score, threshold, True)
     anomaly_map = scorer.model.score(pixels[None]).maps[0]
     return ScoredImage(

@@ -11,19 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import StorageError
 from storage.partitions.scores import SCHEMA
 from storage.stores.local_store import LocalStore
 from tasks.scoring.local_pictures import LocalPicture, this_machine
-from tasks.scoring.picture_scores import (
-    LoadedPicture,
-    ScoredPicture,
-    columns_of,
-    load_ahead,
-    not_loaded,
-    read_picture,
-    score_pictures,
-)
+from tasks.scoring.picture_scores import ScoredPicture, columns_of, score_pictures
+from tasks.worker.picture_reader import LoadedPicture, not_loaded, read_picture
+from tasks.worker.preprocessing import ImageFormat
 
 if TYPE_CHECKING:
     from tasks.worker.scorer import Scorer
@@ -67,13 +62,13 @@ class FileScore:
 def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> Iterator[list[FileScore]]:
     """Scores in order, a few at a time, the first one alone so that it is there at once; each round is scored whole
     before the next is asked for."""
-    load = partial(load_file, this_machine(), scorer)
+    load = partial(load_file, this_machine(), scorer.image_format)
     size = 1
     for pictures in rounds:
-        loaded = load_ahead(load, pictures)
+        loaded = read_ahead(load, pictures)
         while chunk := list(islice(loaded, size)):
             size = MICRO_BATCH
-            maps = np.full((len(chunk), scorer.height, scorer.width), np.nan, dtype=np.float16)
+            maps = np.full((len(chunk), *scorer.map_size), np.nan, dtype=np.float16)
             found = score_pictures(scorer, [picture for _, picture in chunk], maps)
             yield [
                 FileScore(picture, one, None if one.score is None else anomaly_map)
@@ -99,11 +94,13 @@ def file_rows(
     return pa.RecordBatch.from_arrays(arrays, schema=FILE_SCHEMA)
 
 
-def load_file(machine: LocalStore, scorer: "Scorer", picture: LocalPicture) -> tuple[LocalPicture, LoadedPicture]:
+def load_file(
+    machine: LocalStore, image_format: ImageFormat, picture: LocalPicture
+) -> tuple[LocalPicture, LoadedPicture]:
     """A file of this machine; every fault is a status."""
     if picture.why is not None:
         return picture, not_loaded("unreadable", picture.why)
     try:
-        return picture, read_picture(machine, scorer, picture.key)
+        return picture, read_picture(machine, image_format, picture.key)
     except StorageError as e:  # of a disk or a share; the next file may lie on another
         return picture, not_loaded("unreadable", str(e))

@@ -48,7 +48,7 @@ class OverlayFolder:
             return None
         try:
             data = self._machine.read(one.picture.key)
-            picture = self._scorer.decode(data)
+            picture = self._scorer.image_format.decode(data)
         except (StorageError, UnreadableImage):
             return None
         if content_digest(data) != one.found.loaded.digest:

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from rd_core.calibration.pixel_threshold import PixelThreshold, calibrate_pixels
 from rd_core.calibration.threshold import Threshold, calibrate
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
 from rd_core.pictures.image_statistics import image_statistics
 from tasks.training.normal_images import PixelSource
+from tasks.worker.picture_reader import micro_batches
 
 FEWEST_NEW = 10
 """new normals that can have a threshold of their own"""
@@ -50,14 +50,13 @@ def calibrate_model(model: ReverseDistillation, pixels: PixelSource, alpha: floa
     distances: list[np.ndarray] = []
     statistics: list[dict[str, float]] = []
 
-    def maps() -> Iterator[np.ndarray]:
-        for start in range(0, len(pixels), MICRO_BATCH):
-            batch = [pixels[i] for i in range(start, min(start + MICRO_BATCH, len(pixels)))]
-            found = model.score(np.stack(batch))
-            scores.append(found.scores)
-            distances.append(found.feature_distances)
+    def maps() -> Iterator[NDArray[np.float16]]:
+        for batch in micro_batches(pixels.__getitem__, range(len(pixels))):
+            scored = model.score(np.stack(batch))
+            scores.append(scored.scores)
+            distances.append(scored.feature_distances)
             statistics.extend(asdict(image_statistics(picture)) for picture in batch)
-            yield from torch.from_numpy(found.maps).half().numpy()
+            yield from scored.as_float16()
 
     pixel_threshold = calibrate_pixels(maps())
     by_name = {name: np.array([one[name] for one in statistics]) for name in statistics[0]}

@@ -32,10 +32,10 @@ from storage.models import models
 from storage.stores.filesystem import Store, open_store
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
-from tasks.training.normal_images import ImageFormat, NormalImages, PixelSource, find_normal_images
+from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
-from tasks.worker.preprocessing import PREPROCESSING_VERSION
+from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process

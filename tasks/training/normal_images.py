@@ -2,33 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from rd_core.calibration import holdout
-from rd_core.pictures.preprocessing import resize
-from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
+from rd_core.pictures.read_ahead import read_ahead
 from storage.labels import labels
-from storage.pictures.images import content_digest, decode, decode_options
 from storage.stores.filesystem import Store
+from tasks.worker.picture_reader import read_picture
+from tasks.worker.preprocessing import ImageFormat
 
-READERS = 4
 _EXAMPLES = 3
 """of what is left out, told by name; the model card has all"""
-
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """How bytes become the networks' pixels."""
-
-    height: int
-    width: int
-    white_level: float | None
-    max_pixels: int
-    black_level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ class PixelSource:
         return PixelSource(self._images, [self._keys[index] for index in indices], self._format)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return _pixels(self._images.read(self._keys[index]), self._format)
+        return self._format.prepare(self._images.read(self._keys[index]))[0]
 
 
 def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
@@ -95,38 +83,25 @@ def find_normal_images(store: Store, images: Store, category: str, image_format:
 
 def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFormat) -> NormalImages:
     """The same of the given keys."""
-
-    def look(key: str) -> tuple[str | None, str | None]:
-        try:
-            data = images.read(key)
-            _pixels(data, image_format)
-        except KeyNotFound:
-            return None, "the file is not there"
-        except (UnreadableImage, InvalidKey, ObjectDenied) as e:
-            return None, str(e)
-        return content_digest(data), None
-
-    with ThreadPoolExecutor(READERS) as pool:
-        found = dict(zip(keys, pool.map(look, keys), strict=True))
-    kept: dict[str, str] = {}
-    for key, (digest, _) in found.items():
-        if digest is not None:
-            kept.setdefault(digest, key)
-    chosen = sorted(kept.values())
-    by_key = {key: digest for digest, key in kept.items()}
+    first: dict[str, str] = {}
+    duplicates: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    for key, picture in zip(keys, read_ahead(partial(read_picture, images, image_format), keys), strict=True):
+        if picture.error is not None or picture.digest is None:
+            unreadable.append((key, picture.error or picture.status))
+        elif first.setdefault(picture.digest, key) != key:
+            duplicates.append(key)
+    digests = {key: digest for digest, key in first.items()}
     return NormalImages(
-        keys=tuple(chosen),
-        data_digest=hashlib.sha256("\n".join(f"{key}\t{by_key[key]}" for key in chosen).encode()).hexdigest(),
-        duplicates=tuple(key for key, (digest, _) in found.items() if digest is not None and kept[digest] != key),
-        unreadable=tuple((key, why) for key, (_, why) in found.items() if why is not None),
+        keys=tuple(sorted(digests)),
+        data_digest=hashlib.sha256(
+            "\n".join(f"{key}\t{digests[key]}" for key in sorted(digests)).encode()
+        ).hexdigest(),
+        duplicates=tuple(duplicates),
+        unreadable=tuple(unreadable),
     )
 
 
 def _some(told: Sequence[str]) -> str:
     more = len(told) - _EXAMPLES
     return "; ".join([*told[:_EXAMPLES], *([f"and {more} more"] if more > 0 else [])])
-
-
-def _pixels(data: bytes, image_format: ImageFormat) -> np.ndarray:
-    picture = decode(data, **decode_options(vars(image_format)))
-    return resize(picture, image_format.height, image_format.width)

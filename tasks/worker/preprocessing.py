@@ -1,13 +1,44 @@
-"""The version of everything between an image's bytes and the networks: no model scores pixels made another way."""
+"""Everything between an image's bytes and the networks, and its version: no model scores pixels made another way."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rd_core.detectors.reverse_distillation.settings import RESIZING_VERSION
-from storage.pictures.images import DECODING_VERSION
+from storage.pictures.images import DECODING_VERSION, MAX_PIXELS, decode
 
 PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
 """in every model card and every score row"""
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """How the bytes of a file become the pixels that a model takes."""
+
+    height: int
+    width: int
+    white_level: float | None = None
+    """see `storage.pictures.images.decode`, as the next two"""
+    max_pixels: int = MAX_PIXELS
+    black_level: float | None = None
+
+    def decode(self, data: bytes) -> NDArray[np.uint8]:
+        """Bytes of an image -> uint8 (H, W, 3), of its own size. Raises UnreadableImage."""
+        return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
+
+    def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) -> uint8 (height, width, 3)"""
+        from rd_core.pictures.preprocessing import resize  # noqa: PLC0415  # brings torch, which plans and cards are spared
+
+        return resize(picture, self.height, self.width)
+
+    def prepare(self, data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
+        picture = self.decode(data)
+        return self.fit(picture), picture.shape[:2]
 
 
 class OtherPreprocessing(Exception):

@@ -13,11 +13,10 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import Detector, detector
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation, default_device, prepare_for_inference
 from rd_core.engines.choice import TORCH
-from rd_core.pictures.preprocessing import resize
 from storage.models import models
-from storage.pictures.images import decode
+from storage.pictures.images import decode_options
 from storage.stores.filesystem import Store
-from tasks.worker.preprocessing import check_preprocessing
+from tasks.worker.preprocessing import ImageFormat, check_preprocessing
 
 WARM_MODELS = 4
 """kept in one process: a worker that serves many categories must not keep them all"""
@@ -31,10 +30,7 @@ class Scorer:
     """One model version ready to score, with what its card says about images and threshold."""
 
     model: Detector
-    height: int
-    width: int
-    white_level: float | None
-    max_pixels: int
+    image_format: ImageFormat
     threshold: np.float32
     calibration_scores: np.ndarray
     """float32 [n], sorted: scores of held-out normals"""
@@ -43,29 +39,15 @@ class Scorer:
     """ends of the threshold's 95 % interval"""
     pixel_threshold: float | None
     """of the anomaly map; None for models that were trained before there was one"""
-    black_level: float | None = None
 
-    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
-        picture = self.decode(data)
-        return self.fitted(picture), picture.shape[:2]
-
-    def decode(self, data: bytes) -> np.ndarray:
-        """Bytes of an image -> uint8 (H, W, 3), of its own size. Raises UnreadableImage."""
-        return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
-
-    def fitted(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 (H, W, 3) -> uint8 (height, width, 3)"""
-        return resize(picture, self.height, self.width)
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Height and width of the maps."""
+        return self.image_format.height, self.image_format.width
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float32 [B] -> float64 [B]"""
         return conformal_p_values(scores, self.calibration_scores)
-
-
-def as_halves(maps: np.ndarray) -> np.ndarray:
-    """float32 -> float16, in a tenth of the time of NumPy's cast, the same values."""
-    return torch.from_numpy(maps).half().numpy()
 
 
 def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
@@ -97,14 +79,12 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     model = model_for_scoring(models.read_weights(store, category, version), device)
     return Scorer(
         model=detector(model, engine),
-        height=model.config.image_height,
-        width=model.config.image_width,
-        white_level=card["settings"]["white_level"],
-        max_pixels=card["settings"]["max_pixels"],
+        image_format=ImageFormat(
+            model.config.image_height, model.config.image_width, **decode_options(card["settings"])
+        ),
         threshold=np.float32(threshold["value"]),
         calibration_scores=np.sort(np.asarray(card["calibration_scores"], dtype=np.float32)),
         preprocessing=card["preprocessing"],
         review_band=(threshold["low"], threshold["high"]),
         pixel_threshold=pixels["value"] if pixels else None,
-        black_level=card["settings"].get("black_level"),
     )

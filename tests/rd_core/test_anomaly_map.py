@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from rd_core.maps.assembly import MapAssembly, interpolation_matrix, score_of
+from rd_core.errors import MapOutOfRange
+from rd_core.maps.assembly import AnomalyMaps, MapAssembly, interpolation_matrix, score_of
 from tests.rd_core.upsampling import in_the_middles, stretched
 
 
@@ -68,3 +69,15 @@ def test_the_score_is_the_maps_maximum_or_its_sum():
     maps = torch.tensor([[[1.0, 5.0], [2.0, 0.0]], [[3.0, 3.0], [3.0, 3.0]]])
     assert score_of(maps, "max").tolist() == [5, 3]
     assert score_of(maps, "sum").tolist() == [8, 12]
+
+
+def test_maps_are_stored_as_the_nearest_float16_and_never_as_infinity_or_nothing() -> None:
+    values = np.array([[[0.0, 1.0, 2 / 3, 65504.0]]], np.float32)
+    scores = np.zeros(1, np.float32)
+    halves = AnomalyMaps(values, scores, scores).as_float16()
+    assert halves.dtype == np.float16
+    np.testing.assert_array_equal(halves, values.astype(np.float16))
+    for odd in (65505.0, np.inf, -np.inf, np.nan):
+        with pytest.raises(MapOutOfRange, match=f"holds {odd}"):
+            AnomalyMaps(np.where(values == 1, np.float32(odd), values), scores, scores).as_float16()
+    assert AnomalyMaps(values[:0], scores, scores).as_float16().shape == (0, 1, 4)

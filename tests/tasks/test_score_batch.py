@@ -15,6 +15,7 @@ from demo.broken_files import odd_files
 from proofs.stub_scorer import StubScorer, warm_stub
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
 from rd_core.pictures.image_statistics import image_statistics
+from rd_core.pictures.read_ahead import READ_AHEAD
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.layout import image_key
 from storage.partitions import anomaly_maps, scores
@@ -23,7 +24,9 @@ from tasks.night import score_batch as score_batch_module
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.score_batch import score_batch
 from tasks.scoring import picture_scores
-from tasks.scoring.picture_scores import READ_AHEAD, LoadedPicture, ScoredPicture, columns_of
+from tasks.scoring.picture_scores import ScoredPicture, columns_of
+from tasks.worker.picture_reader import MICRO_BATCH, LoadedPicture
+from tasks.worker.preprocessing import ImageFormat
 from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import (
     CALIBRATION,
@@ -107,7 +110,7 @@ def test_a_row_keeps_light_focus_place_and_features_of_what_the_model_saw(store:
     store.write(image_key("cloth", DAY, "c.png"), b"no image")
     rows = rows_of(store, planned(store))
     scorer = warm_scorer(store, "cloth", "v1")
-    pixels = [scorer.prepare(store.read(key))[0] for key in keys]
+    pixels = [scorer.image_format.prepare(store.read(key))[0] for key in keys]
     distances = scorer.model.score(np.stack(pixels)).feature_distances
     for name, picture, distance in zip(("a.png", "b.png"), pixels, distances, strict=True):
         expected = image_statistics(picture)
@@ -206,10 +209,10 @@ def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pyte
     put_model(store, "cloth")
     put_images(store, "cloth", [f"{i:03}.png" for i in range(150)])
     taken, most = 0, 0
-    prepare = Scorer.prepare
+    prepare = ImageFormat.prepare
     forward = picture_scores.score_pictures
 
-    def counting(self: Scorer, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    def counting(self: ImageFormat, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         nonlocal taken, most
         taken += 1
         most = max(most, taken)
@@ -220,10 +223,10 @@ def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pyte
         taken -= len(chunk)
         return forward(scorer, chunk, maps)
 
-    monkeypatch.setattr(Scorer, "prepare", counting)
+    monkeypatch.setattr(ImageFormat, "prepare", counting)
     monkeypatch.setattr(score_batch_module, "score_pictures", giving_back)
     rows_of(store, planned(store, batch_images=150))
-    assert 1 < most <= READ_AHEAD + score_batch_module.MICRO_BATCH
+    assert 1 < most <= READ_AHEAD + MICRO_BATCH
 
 
 def test_scoring_again_writes_the_same_bytes(store: Store) -> None:
@@ -280,7 +283,7 @@ def test_a_score_at_the_threshold_is_no_alarm(store: Store, monkeypatch: pytest.
 def test_a_box_never_leaves_its_image() -> None:
     """225 / 224 * 224 is a little more than 225, and 29 / 224 * 224 than 29."""
     scorer = StubScorer()
-    scorer.height = scorer.width = 224
+    scorer.map_size = (224, 224)
     loaded = LoadedPicture(None, (225, 29), None, "ok", None)
     scored = ScoredPicture(loaded, regions=(DefectRegion(0, 0, 224, 224, 224**2, 2.0),))
     assert columns_of(scored, scorer)["defect_boxes"] == [

@@ -6,7 +6,8 @@ import pytest
 from rd_core.maps.assembly import AnomalyMaps
 from storage.stores.filesystem import Store
 from tasks.training.calibration import FEWEST_NEW, calibrate_model, calibrate_old_and_new
-from tasks.training.normal_images import ImageFormat, PixelSource
+from tasks.training.normal_images import PixelSource
+from tasks.worker.preprocessing import ImageFormat
 from tests.factories import SIZE, put_images
 
 ALPHA = 0.1

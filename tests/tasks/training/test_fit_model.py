@@ -83,8 +83,8 @@ def test_the_published_model_scores_its_calibration_images_as_the_card_says(
     card = models.read_card(store, "cloth", fitted.version)
     assert card["model"]["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
-    assert (scorer.white_level, scorer.black_level) == (4095, 64)
-    pixels = np.stack([scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
+    assert (scorer.image_format.white_level, scorer.image_format.black_level) == (4095, 64)
+    pixels = np.stack([scorer.image_format.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
     found = np.sort(scorer.model.score(pixels).scores)
     np.testing.assert_allclose(found, card["calibration_scores"], rtol=1e-5)
     assert (found > scorer.threshold * (1 + 1e-5)).mean() <= 0.2
@@ -97,7 +97,7 @@ def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_
     card = models.read_card(store, "cloth", fit(store).version)
     kept = card["calibration_statistics"]
     scorer = warm_scorer(store, "cloth", card["version"])
-    pixels = [scorer.prepare(store.read(key))[0] for key in card["data"]["calibration"]]
+    pixels = [scorer.image_format.prepare(store.read(key))[0] for key in card["data"]["calibration"]]
     found = scorer.model.score(np.stack(pixels))
     order = np.argsort(found.scores)
     seen = [asdict(image_statistics(pixels[i])) for i in order]

@@ -7,7 +7,8 @@ from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
 from storage.stores.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel
-from tasks.training.normal_images import ImageFormat, read_normal_images
+from tasks.training.normal_images import read_normal_images
+from tasks.worker.preprocessing import ImageFormat
 from tests.factories import DAY, SIZE, png, put_images
 
 FORMAT = ImageFormat(SIZE, SIZE, None, 1_000_000)
@@ -25,7 +26,7 @@ def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:
     assert found.keys == tuple(keys)
     said = found.left_out or ""
     assert said.startswith("5 of 10 labelled normals are not used: 4 unreadable (")
-    assert "gone.png: the file is not there; images" in said
+    assert "gone.png: the file is not there" in said
     assert "heic.png: HEIC is not supported" in said
     assert "x.png: the file is empty (0 bytes); the camera or the copy was cut off; and 1 more), 1 dup" in said
     assert f"1 duplicates of another one's bytes ({odd['copy.png']})." in said

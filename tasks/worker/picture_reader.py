@@ -1,0 +1,98 @@
+"""From a key, a file's bytes or an array to the pixels that a model takes, or the reason why there are none."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
+from rd_core.pictures.read_ahead import read_ahead
+from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
+from storage.layout import why_key_is_unsafe
+from storage.pictures.images import content_digest
+from storage.stores.store import Store
+from tasks.worker.preprocessing import ImageFormat
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedPicture:
+    """A picture after reading, decoding and resizing, or why there is none."""
+
+    pixels: NDArray[np.uint8] | None
+    """uint8 (height, width, 3), of the model's size"""
+    size: tuple[int, int] | None
+    """own height and width"""
+    digest: str | None
+    """SHA-256 (hex) of the bytes; None where none were read"""
+    status: str
+    """ok, unreadable, or rejected: of a key that is not opened"""
+    error: str | None
+    """why it is not ok"""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """by stage: read, decode"""
+    statistics: ImageStatistics | None = None
+
+
+def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPicture:
+    """Read and decode one picture. A fault of the store is raised, a fault of the picture becomes a status."""
+    unsafe = why_key_is_unsafe(key)
+    if unsafe:
+        return not_loaded("rejected", f"{unsafe}; it was not opened")
+    started = time.perf_counter()
+    try:
+        data = images.read(key)
+    except KeyNotFound:
+        why = "the file is not there: removed meanwhile, or never a file but a link that leads nowhere, a pipe"
+        return not_loaded("unreadable", why)
+    except ObjectDenied:
+        why = "may not be read by the account that scores; change the owner or mode of the file"
+        return not_loaded("unreadable", why)
+    except InvalidKey as e:
+        return not_loaded("rejected", str(e))
+    read = time.perf_counter() - started
+    loaded = load_picture(image_format, data)
+    return replace(loaded, seconds={"read": read, **loaded.seconds})
+
+
+def load_picture(image_format: ImageFormat, data: bytes) -> LoadedPicture:
+    """The bytes of a file, decoded and resized; what is no picture becomes 'unreadable', with the reason."""
+    started = time.perf_counter()
+    digest = content_digest(data)
+    try:
+        pixels, size = image_format.prepare(data)
+    except UnreadableImage as e:
+        return LoadedPicture(None, None, digest, "unreadable", str(e))
+    statistics = image_statistics(pixels)
+    return LoadedPicture(pixels, size, digest, "ok", None, {"decode": time.perf_counter() - started}, statistics)
+
+
+def load_array(image_format: ImageFormat, picture: NDArray[np.uint8]) -> LoadedPicture:
+    """uint8 (H, W, 3), RGB, resized."""
+    pixels = image_format.fit(picture)
+    return LoadedPicture(pixels, picture.shape[:2], None, "ok", None, statistics=image_statistics(pixels))
+
+
+def not_loaded(status: str, why: str) -> LoadedPicture:
+    """A picture of which no bytes were read."""
+    return LoadedPicture(None, None, None, status, why)
+
+
+def micro_batches(read: Callable[[T], R], items: Iterable[T], size: int = MICRO_BATCH) -> Iterator[list[R]]:
+    """`read` of each item, in order, read ahead, so many at a time."""
+    results = read_ahead(read, items)
+    while batch := list(islice(results, size)):
+        yield batch
+
+
+def stacked(pictures: Sequence[LoadedPicture]) -> NDArray[np.uint8]:
+    """uint8 (b, height, width, 3) of those that could be read, in order; b, height and width are 0 if none could."""
+    pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
+    return np.stack(pixels) if pixels else np.empty((0, 0, 0, 3), np.uint8)
