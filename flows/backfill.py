@@ -13,9 +13,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner
 
+from flows.errors import PartlyDone, in_words
 from flows.inspection import flow_run_groups, plan_partitions
-from flows.machinery.settling import in_words, settle
-from flows.machinery.workplace import ALWAYS, workplace
+from flows.machinery.workplace import ALWAYS, settle, workplace
 from flows.mending import Mended, mend_partitions
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
@@ -25,7 +25,6 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.metrics import backfill_metrics
 from flows.watching.metrics_files import write_metrics
-from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import given_window, named
 from storage.analysis.grid import Cell, Grid, read_grid
 from storage.records import Partition
@@ -128,7 +127,7 @@ def backfill(
     with workplace(settings) as place:
         runner = place.runner(ALWAYS if mend else _seconds(days, pinned), in_turn=True)
         if place.scheduler and not settings.plant.dask_address:
-            from flows.machinery.courtesy import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
+            from flows.machinery.dask_cluster import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
 
             let_others_go_first(place.scheduler)
         with place.bars("inspect", _images_to_do(days)):

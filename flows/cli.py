@@ -10,14 +10,12 @@ import typer
 from flows.commands.backfill import backfill, status
 from flows.commands.benchmark import benchmark
 from flows.commands.compaction import compact
-from flows.commands.demonstration import demo
 from flows.commands.drift import drift
 from flows.commands.evaluation import evaluate
-from flows.commands.frame import say
 from flows.commands.import_folder import import_folder
 from flows.commands.labels import import_label_file
 from flows.commands.models import models
-from flows.commands.night import inspect
+from flows.commands.night import demo, inspect
 from flows.commands.promotion import promote, rollback
 from flows.commands.query import query
 from flows.commands.repair import gc, verify
@@ -27,9 +25,9 @@ from flows.commands.score import score
 from flows.commands.training import train
 from flows.commands.version import options_of_all
 from flows.commands.wrong_use import PlainlyTold
+from flows.errors import RUN_FAILED
 from flows.machinery.interruption import run_guarded
-from flows.printing.pipe import OutputLost, quiet_pipe, standard_output
-from flows.watching.run_failed import RUN_FAILED
+from flows.printing.output import OutputLost, quiet_pipe, say, standard_output
 
 app = typer.Typer(
     name="rd-inspect",

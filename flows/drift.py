@@ -11,15 +11,14 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.machinery.settling import in_words, settle
-from flows.machinery.workplace import workplace
+from flows.errors import PartlyDone, in_words
+from flows.machinery.workplace import settle, workplace
 from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
 from flows.preflight.night_size import seconds_to_score
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.metrics import drift_metrics
 from flows.watching.metrics_files import write_metrics
-from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import named, of_categories, sealed_window, window
 from rd_core.drift.false_discovery import discoveries
 from rd_core.drift.verdict import HOLD

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.machinery.settling import in_words, settle
-from flows.machinery.workplace import Workplace, workplace
+from flows.errors import PartlyDone, in_words
+from flows.machinery.workplace import Workplace, settle, workplace
 from flows.preflight.evaluation_choice import (
     EvaluationChoice,
     NothingToEvaluate,
@@ -24,7 +24,6 @@ from flows.preflight.evaluation_choice import (
 from flows.preflight.night_size import WORTH_SECONDS
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
-from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import named, sealed_window, window
 from reports.evaluation.measures import Measure
 from storage.errors import StorageError

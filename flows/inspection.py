@@ -10,8 +10,8 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.machinery.settling import in_words, settle
-from flows.machinery.workplace import Workplace, workplace
+from flows.errors import PartlyDone, in_words
+from flows.machinery.workplace import Workplace, settle, workplace
 from flows.night.night_reports import FAILED, NightReport, report_night, report_silence
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
@@ -21,7 +21,6 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.metrics_files import write_night_metrics
 from flows.watching.night_events import tell_completed, tell_empty
-from flows.watching.run_failed import PartlyDone
 from flows.watching.run_names import named, night_day
 from storage.errors import StorageError
 from storage.stores.left_out import LeftOut

@@ -8,7 +8,8 @@ from typing import Any
 import dask
 from prefect import Task, flow, get_run_logger
 
-from flows.machinery.settling import in_words, settle
+from flows.errors import in_words
+from flows.machinery.workplace import settle
 from flows.settings import Settings
 from storage.errors import StorageError
 from storage.partitions.seals import read_seal

@@ -9,8 +9,9 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.errors import in_words
 from flows.machinery.dask_cluster import dask_cluster, dask_runner
-from flows.machinery.settling import in_words, settle
+from flows.machinery.workplace import settle
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.training import training_request

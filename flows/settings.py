@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
-from flows.value_errors import in_plain_words, sentence
+from flows.errors import in_plain_words, sentence
 from rd_core.detectors.reverse_distillation.settings import COARSEST_STRIDE, RECIPES, Precision
 from rd_core.drift.settings import DriftSettings
 from rd_core.features.backbone_spec import teacher_spec

@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from reports import number_format
 from reports.plain_text import shown, state_in_words
-from reports.run import advice
 
 
 def page(template: str, **contents: Any) -> str:
@@ -34,8 +33,6 @@ def _environment() -> Environment:
         p_value=number_format.p_value,
         duration=number_format.duration,
         counted=number_format.counted,
-        alarm_share=advice.alarm_share,
-        without_score=advice.without_score,
         breakable=breakable,
         state=state_in_words,
     )

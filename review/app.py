@@ -22,7 +22,7 @@ from reports.plain_text import shown
 from review.access import Guard
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
-from review.plain_days import day_in_words
+from review.plain_words import day_in_words
 from review.selection import LABELS, SHOWS, SORTS, Selection, WrongSelection
 from storage.errors import InvalidKey, KeyNotFound, StorageError, UnreadableImage
 

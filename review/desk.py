@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from reports import number_format
 from reports.plain_text import shown
-from review.history import in_plain_words
 from review.ledger import Ledger, NotSaid, purpose_of
 from review.pictures import ImageChanged, Pictures
+from review.plain_words import in_plain_words
 from review.sealed_rows import SAID, ReviewRow, SealedRows
 from review.selection import Selection
 from storage.errors import KeyNotFound

@@ -7,7 +7,7 @@ from datetime import date
 from urllib.parse import urlencode
 
 from reports.plain_text import shown
-from review.plain_days import day_in_words
+from review.plain_words import day_in_words
 
 TO_LABEL = "to-label"
 SHOWS = {

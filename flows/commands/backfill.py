@@ -21,16 +21,18 @@ from flows.commands.frame import (
     day_of,
     plain_errors,
     resolved_store,
-    say,
     show_run,
 )
-from flows.printing.pipe import print_text
+from flows.printing.output import print_text, say
 from flows.printing.plain_table import PlainTable, print_table
 
 if TYPE_CHECKING:
+    from flows.backfill import BackfillRun
     from flows.settings import Settings
     from storage.analysis.grid import Grid
 
+_MOST_LINES = 20
+"""problems told one by one; the log has all"""
 FromOption = Annotated[
     datetime | None,
     typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 30 days in all."),
@@ -89,7 +91,7 @@ def status(
 def _grid(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> "Grid":
-    from flows.preflight.copied_store import told_once
+    from flows.commands.frame import told_once
     from flows.preflight.grid_choice import chosen_categories, chosen_days, versions_in_force
     from storage.analysis.grid import read_grid
     from storage.stores.filesystem import open_store
@@ -150,7 +152,6 @@ def backfill(
             return
     with plain_errors(), command_server(verbose, flow="flows.backfill"):
         from flows.backfill import backfill as backfill_days
-        from flows.commands.tables.backfill import backfill_table
 
         uri = resolved_store(store)
         work = partial(
@@ -158,4 +159,15 @@ def backfill(
             model=model, oldest_first=oldest_first, at_once=at_once, mend=mend,
             images=images, dask_address=dask_address,
         )  # fmt: skip
-        show_run(work, backfill_table, uri)
+        show_run(work, _table, uri)
+
+
+def _table(run: "BackfillRun") -> PlainTable:
+    """The grid as the backfill left it, and what could not be done."""
+    from flows.printing.grid import grid_table
+
+    table = grid_table(run.after)
+    table.title = f"{run.outcome}, {run.scored} images scored, {run.mended} damages mended; {table.title}"
+    told = [f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems[:_MOST_LINES]]
+    table.notes = [*told, *table.notes]
+    return table

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.frame import CategoriesOption, plain_errors, say
-from flows.printing.pipe import print_text
+from flows.commands.frame import CategoriesOption, plain_errors
+from flows.printing.output import print_text, say
 from flows.printing.plain_table import print_table
 
 

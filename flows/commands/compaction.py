@@ -2,8 +2,9 @@
 
 import typer
 
-from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
-from flows.watching.run_failed import RUN_FAILED
+from flows.commands.frame import StoreOption, plain_errors, resolved_store
+from flows.errors import RUN_FAILED
+from flows.printing.output import say
 
 
 def compact(store: StoreOption = None) -> None:

@@ -2,9 +2,9 @@
 
 from pydantic import ValidationError
 
+from flows.errors import RUN_FAILED, WRONG_USE, RunFailed
 from flows.machinery.prefect_server import ServerNotStarted, ServerNotUsable
 from flows.settings import SettingsError
-from flows.watching.run_failed import RUN_FAILED, WRONG_USE, RunFailed
 from storage.errors import (
     AccessDenied,
     InvalidAddress,

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
-from rich.console import Console
 
+from flows.errors import RUN_FAILED, PartlyDone
+from flows.printing.output import say
 from flows.printing.plain_table import PlainTable, print_table
-from flows.watching.run_failed import RUN_FAILED, PartlyDone
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -115,11 +116,6 @@ def resolved_store(given: str | None) -> str:
     return answering(given)
 
 
-def say(text: str) -> None:
-    """A line for people, on standard error, so that what a command prints can be piped."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
-
-
 def meanings(given: list[str]) -> dict[str, str]:
     """What the options --word NAME=WORD say."""
     pairs = [one.rpartition("=") for one in given]
@@ -131,6 +127,25 @@ def meanings(given: list[str]) -> dict[str, str]:
         if found.setdefault(name, word.strip()) != word.strip():
             raise typer.BadParameter(f"--word {name!r} is said to mean {found[name]} and {word.strip()}. Say one.")
     return found
+
+
+@contextmanager
+def told_once(say: Callable[[str], object]) -> Iterator[Callable[[str], None]]:
+    """For `storage.partitions.same_images.compare`, which tells of each day of each category; from any thread."""
+    count, lock = 0, Lock()
+
+    def tell(text: str) -> None:
+        nonlocal count
+        with lock:
+            count += 1
+            first = count == 1
+        if first:
+            say(text)
+
+    yield tell
+    if count > 1:
+        others = count - 1
+        say(f"Likewise those of {others:,} more {'day' if others == 1 else 'days'}, counted by category.")
 
 
 @contextmanager

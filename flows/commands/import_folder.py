@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.frame import DATE_FORMATS, DAY, StoreOption, meanings, plain_errors, resolved_store, say
+from flows.commands.frame import DATE_FORMATS, DAY, StoreOption, meanings, plain_errors, resolved_store
 from flows.commands.labels import Purpose
 from flows.commands.table_options import (
     ColumnOption,
@@ -17,6 +17,7 @@ from flows.commands.table_options import (
     read_label_file,
     table_reading_of,
 )
+from flows.printing.output import say
 
 
 class Word(StrEnum):

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
-from flows.printing.pipe import print_text
+from flows.printing.output import print_text
 from flows.printing.plain_table import print_table
 
 

@@ -1,4 +1,4 @@
-"""The command of every night: rd-inspect inspect."""
+"""The commands that inspect: a night of the plant, or the nights of a generated factory."""
 
 from datetime import datetime
 from functools import partial
@@ -54,9 +54,9 @@ def inspect(
         large = checked_night(store, day_of(run_date), category, images=images, dask_address=dask_address)
     with plain_errors(), command_server(verbose, flow="flows.inspection", cluster=large and not dask_address):
         from flows.commands.tables.plant import inspection_table
+        from flows.errors import RunFailed
         from flows.inspection import inspect_images
         from flows.preflight.night_choice import NoImages
-        from flows.watching.run_failed import RunFailed
 
         uri, day = resolved_store(store), day_of(run_date)
 
@@ -67,3 +67,22 @@ def inspect(
             NoImages
         ) as e:  # of a night by the clock, which was begun to tell everybody that all cameras are silent
             raise RunFailed(str(e)) from e
+
+
+def demo(
+    store: Annotated[str, typer.Option("--store", metavar="URI", help="Made anew.")] = "rd-inspect-demo",
+    verbose: VerboseOption = False,
+) -> None:
+    """Generate a small factory, train, inspect five nights, show what was found.
+
+    Woven cloth, brushed metal and a printed part; a few defects of several kinds; a night with broken files, a night
+    on which a lamp fails. Takes a few minutes on two cores.
+    """
+    with plain_errors():
+        from flows.preflight.refusals import refuse_demo
+
+        refuse_demo(store)
+    with plain_errors(), command_server(verbose, flow="flows.demonstration", cluster=True):
+        from flows.demonstration import demonstrate
+
+        demonstrate(store)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.frame import StoreOption, plain_errors, resolved_store, say
+from flows.commands.frame import StoreOption, plain_errors, resolved_store
+from flows.printing.output import say
 
 if TYPE_CHECKING:
     from storage.records import Champion

@@ -16,11 +16,10 @@ from flows.commands.frame import (
     day_of,
     plain_errors,
     resolved_store,
-    say,
 )
-from flows.printing.pipe import print_text
+from flows.errors import RUN_FAILED
+from flows.printing.output import print_text, say
 from flows.printing.plain_table import print_table
-from flows.watching.run_failed import RUN_FAILED
 
 
 def verify(
@@ -45,9 +44,9 @@ def verify(
     if something is wrong; notes alone end with 0.
     """
     with plain_errors():
+        from flows.commands.frame import told_once
         from flows.commands.tables.findings import findings_json, findings_table
         from flows.preflight.checks import checked_settings, refuse_reversed
-        from flows.preflight.copied_store import told_once
         from storage.stores.filesystem import open_store
         from storage.verification.verification import Scope
         from storage.verification.verification import verify as hold_against_itself

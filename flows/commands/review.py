@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors, say
+from flows.commands.frame import CategoriesOption, ImagesOption, StoreOption, plain_errors
 from flows.machinery.interruption import asked_to_leave
+from flows.printing.output import say
 
 _SHORT_TOKEN = 16
 

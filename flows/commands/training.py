@@ -15,8 +15,8 @@ from flows.commands.frame import (
     command_server,
     plain_errors,
     resolved_store,
-    say,
 )
+from flows.printing.output import say
 from flows.printing.plain_table import print_table
 
 

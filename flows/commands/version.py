@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.printing.pipe import print_text
+from flows.printing.output import print_text
 
 _TOLD = ("torch", "prefect", "dask", "zarr", "pyarrow", "duckdb")
 """packages on whose versions answers and files depend"""

@@ -8,7 +8,7 @@ import typer
 from typer._click.exceptions import ClickException  # what typer raises, and gives no name of its own
 from typer.core import TyperGroup
 
-from flows.value_errors import in_plain_words, sentence
+from flows.errors import in_plain_words, sentence
 
 
 class PlainlyTold(TyperGroup):

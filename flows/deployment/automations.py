@@ -12,9 +12,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
-from flows.commands.frame import say
 from flows.machinery.configured_server import trouble_with_configured
 from flows.machinery.prefect_client import configured_url
+from flows.printing.output import say
 from flows.settings import SettingsError
 
 DEFAULT_FILE = Path("automations.yaml")

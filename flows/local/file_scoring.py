@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flows.commands.frame import say
+from flows.errors import RunFailed
 from flows.preflight.model_choice import chosen_version, ready_model
+from flows.printing.output import say
 from flows.printing.result_file import refuse_unusable, write_file
 from flows.printing.score import print_scores
 from flows.settings import SettingsError, load_settings
-from flows.watching.run_failed import RunFailed
 from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.stores.left_out import LeftOut
 from tasks.scoring.local_pictures import LocalPicture, names_as_they_come, pictures_named

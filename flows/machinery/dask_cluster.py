@@ -8,7 +8,7 @@ from typing import Any
 
 import dask
 import dask.system
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 from distributed.security import Security
 from prefect.context import SettingsContext, get_settings_context
 from prefect.task_runners import TaskRunner
@@ -22,6 +22,8 @@ from tasks.worker.traces import are_wanted
 WORKER_MEMORY_SHARE = 0.8
 """Of the machine's memory, shared out among the workers; past its share a worker is restarted, its task run again."""
 
+_NICENESS = 10
+"""of workers that let others go first"""
 _CALM = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
@@ -133,3 +135,19 @@ class _LightRunner(DaskTaskRunner):
 class _SettingsAsTheyAre(SettingsContext):
     def serialize(self, include_secrets: bool = True) -> dict[str, Any]:  # noqa: ARG002  # the base class's signature; whole objects keep their secrets anyway
         return {"profile": self.profile, "settings": self.settings}
+
+
+class _Courtesy(WorkerPlugin):
+    """A worker that is started again has it too."""
+
+    name = "rd-inspect-courtesy"
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002  # Dask calls WorkerPlugin.setup with worker as a keyword
+        os.nice(_NICENESS)
+
+
+def let_others_go_first(scheduler: str) -> None:
+    """From now on all workers of the cluster of our own at that address let the processes of others go first. On one
+    that is shared the batches' priority does it, and its workers are not ours to slow down."""
+    with Client(scheduler, set_as_default=False) as client:
+        client.register_plugin(_Courtesy())

@@ -30,9 +30,8 @@ from typing import IO
 import certifi
 
 from flows.machinery import interruption, server_process
-from flows.machinery.environment import environment
+from flows.machinery.environment import around_loopback, environment, is_loopback
 from flows.machinery.migrations import is_migrated, remember_migrated
-from flows.machinery.proxies import around_loopback, is_loopback
 
 START_SECONDS = 180
 """The first start builds the database, which took half a minute on two busy cores."""

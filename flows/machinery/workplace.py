@@ -1,11 +1,13 @@
-"""Where the tasks of a run are done: in this process while there is little to do, else on the Dask cluster."""
+"""Where the tasks of a run are done, in this process while there is little to do, else on the Dask cluster; and the
+wait for them."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import dask.system
+from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.preflight.night_size import WORTH_SECONDS
@@ -13,6 +15,8 @@ from flows.settings import Settings
 
 ALWAYS = float("inf")
 """seconds of work that is for a cluster however little it is: trainings, which keep a core for minutes"""
+
+R = TypeVar("R")
 
 _open: ContextVar["Workplace | None"] = ContextVar("workplace", default=None)
 
@@ -73,3 +77,18 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
             yield made
         finally:
             _open.reset(token)
+
+
+def settle(futures: Mapping[str, PrefectFuture[R]]) -> tuple[dict[str, R], dict[str, Exception]]:
+    """Wait for all, of which any may fail without costing the others: (results, what was raised instead) by name.
+
+    Each future is asked for its result: waiting alone hides a task whose worker was killed for good.
+    """
+    results: dict[str, R] = {}
+    problems: dict[str, Exception] = {}
+    for name, future in futures.items():
+        try:
+            results[name] = future.result()
+        except Exception as e:  # noqa: BLE001  # returned by name, and told by the caller; the others go on
+            problems[name] = e
+    return results, problems

@@ -7,11 +7,10 @@ from datetime import UTC, date, datetime
 from prefect import get_run_logger
 
 from flows.drift import report_drift
+from flows.errors import PartlyDone, in_words
 from flows.evaluation import evaluate_if_labelled
-from flows.machinery.settling import in_words
 from flows.preflight.drift_choice import last_inspected_day
 from flows.settings import Settings
-from flows.watching.run_failed import PartlyDone
 from reports.evaluation.words import WORDS, in_digits
 from storage.models.models import list_model_categories
 from storage.stores.filesystem import open_store

@@ -12,7 +12,8 @@ from prefect import flow, get_run_logger
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
-from flows.machinery.settling import in_words, settle
+from flows.errors import in_words
+from flows.machinery.workplace import settle
 from flows.watching.run_names import named, of_categories, window
 from storage.errors import Conflict
 from storage.records import Plan, Receipt

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from flows.errors import RunFailed
 from flows.paper.figures import MAP_STAGES, TEACHERS
 from flows.paper.progress import BenchmarkDisplay, benchmark_display
 from flows.settings import SettingsError
-from flows.watching.run_failed import RunFailed
 from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
 from rd_core.features.backbone_spec import TEACHERS as KNOWN_TEACHERS

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from flows.errors import RunFailed
 from flows.preflight.night_choice import NoImages, choose_night
 from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come
 from flows.preflight.reachable import answering, refused_by
@@ -17,7 +18,6 @@ from flows.settings import (
     load_settings,
     nearest,
 )
-from flows.watching.run_failed import RunFailed
 from storage.errors import StoreNotFound
 from storage.labels.labels import list_label_categories
 from storage.models.models import list_model_categories

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from rich.cells import cell_len
 
 from flows.printing.folding import fold
-from flows.printing.pipe import quiet_pipe
+from flows.printing.output import quiet_pipe
 from reports.plain_text import without_controls
 
 _GAP = "  "

@@ -11,9 +11,9 @@ from typing import BinaryIO, TextIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.errors import RunFailed
 from flows.printing.row_text import write_csv, write_json
 from flows.settings import SettingsError
-from flows.watching.run_failed import RunFailed
 from storage.errors import QueryError
 
 ENDINGS = (".csv", ".parquet", ".json")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from flows.printing.pipe import quiet_pipe
+from flows.printing.output import quiet_pipe
 from flows.printing.plain_table import print_rows
 from flows.printing.row_text import write_csv, write_json
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.events import emit_event
 
-from flows.watching.run_failed import PartlyDone
+from flows.errors import PartlyDone
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate
 from tasks.retraining.promote_candidate import Promotion

@@ -9,7 +9,6 @@ import s3fs
 import flows.backfill
 import flows.cli
 import flows.commands.failures
-import flows.commands.tables.backfill
 import flows.commands.tables.plant
 import flows.inspection
 import tasks.importing.import_folder

@@ -35,16 +35,6 @@ def outcome_in_words(report: RunReport) -> str:
     }.get(report.outcome, report.outcome)
 
 
-def alarm_share(run: CategoryRun) -> float | None:
-    """Share of scored images above the threshold; None if none was scored."""
-    return run.anomalous / run.ok if run.ok else None
-
-
-def without_score(run: CategoryRun) -> int:
-    """Images nobody has judged: unreadable, rejected, or not reached by this run."""
-    return max(run.images - run.ok, run.unreadable + run.rejected)
-
-
 def next_steps(run: CategoryRun) -> list[str]:
     """What somebody should look at or do about this category, the most urgent first; empty if nothing."""
     steps = [

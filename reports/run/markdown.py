@@ -37,9 +37,9 @@ def _table(report: RunReport) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for run in report.categories:
-        share = number_format.percent(advice.alarm_share(run))
+        share = number_format.percent(run.alarm_share)
         cells = [_text(run.category), _text(state_in_words(run.state)), number_format.count(run.images)]
-        cells += [number_format.count(run.anomalous), share, number_format.count(advice.without_score(run))]
+        cells += [number_format.count(run.anomalous), share, number_format.count(run.without_score)]
         rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none').replace('|', '')} |")
     if len(report.categories) > 1:
         every = totals(report)

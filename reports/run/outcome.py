@@ -55,6 +55,16 @@ class CategoryRun:
     scores_key: str | None = None
     """prefix of the Parquet parts"""
 
+    @property
+    def alarm_share(self) -> float | None:
+        """Of the scored images, in [0, 1]; None if none was scored."""
+        return self.anomalous / self.ok if self.ok else None
+
+    @property
+    def without_score(self) -> int:
+        """Images nobody has judged: unreadable, rejected, or not reached by this run."""
+        return max(self.images - self.ok, self.unreadable + self.rejected)
+
 
 @dataclass(frozen=True, eq=False)
 class RunReport:

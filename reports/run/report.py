@@ -83,7 +83,7 @@ def totals(report: RunReport) -> dict[str, Any]:
         "images": sum(run.images for run in report.categories),
         "ok": ok,
         "anomalous": anomalous,
-        "without_score": sum(advice.without_score(run) for run in report.categories),
+        "without_score": sum(run.without_score for run in report.categories),
         "share": anomalous / ok if ok else None,
     }
 
@@ -134,7 +134,7 @@ def _section(report: RunReport, run: CategoryRun, number: int, drawn: Iterator[T
 def _figures(run: CategoryRun) -> Iterator[Figure]:
     yield Figure("Images", number_format.count(run.images), "files of this category that day, readable or not")
     yield Figure("Scored", number_format.count(run.ok), "decoded and judged by the model")
-    missing = advice.without_score(run)
+    missing = run.without_score
     yield Figure(
         "Without a score", number_format.count(missing), _why_without_score(run) if missing else "none left out"
     )
@@ -142,7 +142,7 @@ def _figures(run: CategoryRun) -> Iterator[Figure]:
     if run.to_review:
         words = "score so near the threshold that few held-out normals leave the decision open: look at these first"
         yield Figure("To review", number_format.count(run.to_review), words)
-    share = advice.alarm_share(run)
+    share = run.alarm_share
     if share is not None:
         yield Figure(
             "Share of alarms",

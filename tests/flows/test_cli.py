@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.commands.frame import _import, _is_not_told_at_the_end, _OursOnce
+from flows.errors import RunFailed
 from flows.settings import SettingsError
-from flows.watching.run_failed import RunFailed
 from storage.stores.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model
 from tests.object_stores import SECRET_KEY, Bucket

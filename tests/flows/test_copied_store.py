@@ -1,6 +1,6 @@
 """A copied store is told of once, however many days it has."""
 
-from flows.preflight.copied_store import told_once
+from flows.commands.frame import told_once
 
 
 def test_the_first_day_is_told_and_the_others_are_counted() -> None:

@@ -6,7 +6,7 @@ from pydoc import locate
 import pytest
 
 from flows.commands.failures import OF_TASKS, exit_code_of
-from flows.watching.run_failed import RUN_FAILED, WRONG_USE
+from flows.errors import RUN_FAILED, WRONG_USE
 from storage.errors import QueryError, TransientFault
 
 

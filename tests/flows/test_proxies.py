@@ -5,8 +5,7 @@ import urllib.request
 import httpx
 import pytest
 
-from flows.machinery.environment import environment
-from flows.machinery.proxies import around_loopback, is_loopback
+from flows.machinery.environment import around_loopback, environment, is_loopback
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 

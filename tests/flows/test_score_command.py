@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.printing.pipe import standard_output
+from flows.printing.output import standard_output
 from flows.printing.score import print_scores
 from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.factories import everything_below, png, put_model

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows import cli
-from flows.printing.pipe import OutputLost, print_text, quiet_pipe, standard_output
+from flows.printing.output import OutputLost, print_text, quiet_pipe, standard_output
 from flows.printing.plain_table import PlainTable, print_table
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from review.history import in_plain_words
+from review.plain_words import in_plain_words
 from storage.labels.labels import Label
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -9,13 +9,12 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from flows.commands.frame import say
 from flows.commands.tables.plant import opened
-from flows.printing.pipe import quiet_pipe
+from flows.errors import RUN_FAILED
+from flows.printing.output import quiet_pipe, say
 from flows.printing.plain_table import PlainTable, print_rows, print_table
 from flows.printing.result_file import refuse_unusable, write_file
 from flows.printing.row_text import csv_cell, rows, write_csv, write_json
-from flows.watching.run_failed import RUN_FAILED
 from storage import layout
 from storage.analysis.queries import query_batches, run_query
 from storage.errors import StorageError

@@ -47,12 +47,12 @@ def test_the_callers_message_takes_the_place_of_ours(category_run):
     [({}, 2), ({"images": 120, "ok": 0, "unreadable": 0}, 120), ({"images": 0}, 2)],
 )
 def test_images_nobody_judged_are_counted_also_when_the_run_never_reached_them(category_run, fields, missing):
-    assert advice.without_score(category_run(**fields)) == missing
+    assert category_run(**fields).without_score == missing
 
 
 def test_no_share_without_scores(category_run):
-    assert advice.alarm_share(category_run(ok=0, anomalous=0)) is None
-    assert advice.alarm_share(category_run(ok=40, anomalous=10)) == 0.25
+    assert category_run(ok=0, anomalous=0).alarm_share is None
+    assert category_run(ok=40, anomalous=10).alarm_share == 0.25
 
 
 def test_images_that_show_nothing_are_told_before_anything_else(category_run):

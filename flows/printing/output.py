@@ -1,4 +1,5 @@
-"""Standard output that does not take what is printed: a pipe whose reader has enough, a full disk."""
+"""Standard error for people, and standard output that does not take what is printed: a pipe whose reader has enough,
+a full disk."""
 
 import errno
 import io
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from flows.watching.run_failed import RunFailed
+from rich.console import Console
+
+from flows.errors import RunFailed
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -68,3 +71,8 @@ def print_text(text: str) -> None:
     """As it is. Raises OutputLost."""
     with quiet_pipe():
         sys.stdout.write(text)
+
+
+def say(text: str) -> None:
+    """A line for people, on standard error, so that what a command prints can be piped."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)

@@ -1,11 +1,14 @@
-"""What people said of an image, in plain words."""
+"""What people said of an image, days and moments, in plain words."""
 
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 
 from reports.plain_text import shown
-from review.plain_days import moment_in_words
 from storage.labels.labels import Label
 
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 _SAID = {"normal": "said normal", "anomalous": "said defect", "unsure": "was unsure", "withdrawn": "took a word back"}
 
 
@@ -21,3 +24,15 @@ def in_plain_words(label: Label, *, file: str | None, now: datetime, zone: tzinf
     kind = f" ({shown(label.kind)})" if label.kind else ""
     purpose = f", for {label.purpose}" if label.label in ("normal", "anomalous") else ""
     return f"{who} {_SAID[label.label]}{kind} on {moment_in_words(label.labelled_at, now, zone)}{purpose}"
+
+
+def day_in_words(day: date, today: date | None = None) -> str:
+    """Such as '14 January 2026'; without the year if it is that of `today`."""
+    year = "" if today is not None and today.year == day.year else f" {day.year}"
+    return f"{day.day} {_MONTHS[day.month - 1]}{year}"
+
+
+def moment_in_words(moment: datetime, now: datetime, zone: tzinfo) -> str:
+    """Such as '21 November at 14:03', by the clock of `zone`; with the year if it is not that of `now`."""
+    there = moment.astimezone(zone)
+    return f"{day_in_words(there.date(), now.astimezone(zone).date())} at {there:%H:%M}"
