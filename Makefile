@@ -4,14 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
-REAL_STORE ?= real-run
 PEERS ?= .venv-peers
 AUDIT ?= .venv-audit
 MUTANTS ?= .venv-mutants
 WHAT ?=
 ROUNDS ?= 100
 
-.PHONY: help install demo test check fuzz mutants real bench scale bench-peers proofs storm audit clean
+.PHONY: help install demo test check fuzz mutants methods bench scale bench-peers parity proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,8 +58,8 @@ proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a fu
 storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=100, and look for what was lost
 	$(BIN)/python -m proofs.storm --rounds $(ROUNDS)
 
-real: $(INSTALLED) ## import, train and inspect the MVTec-layout folders below DATA=..., print AUROCs
-	$(BIN)/python -m benchmarks.real_images $(DATA) --store $(REAL_STORE)
+methods: $(INSTALLED) ## every method on the MVTec-layout folders below DATA=...: quality and cost; hours, and goes on where it stopped
+	$(BIN)/python -m benchmarks.methods $(DATA)
 
 bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, training
 	$(BIN)/python -m benchmarks.cost
@@ -75,10 +74,13 @@ scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, 
 bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engine.predict, in one run
 	$(BIN)/python -m benchmarks.prediction --peers-python $(PEERS)/bin/python
 
+parity: $(PEERS)/.installed ## PaDiM and PatchCore held against anomalib's modules on the same features
+	$(PEERS)/bin/python -m proofs.parity
+
 $(PEERS)/.installed: benchmarks/peers-requirements.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-requirements.txt
 	@touch $@
 
 clean: ## remove what the commands above made, but not .venv
-	rm -rf mutants rd-inspect-demo $(REAL_STORE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf mutants rd-inspect-demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

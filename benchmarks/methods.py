@@ -1,0 +1,277 @@
+"""Every method on the same folders: what it finds, what it costs, in one table.
+
+    python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--out build/methods]
+
+Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, one seed, one
+backbone. What test/ holds is split once, by whole parts, into a half that choices of settings may look at and a half
+that reports; the table is of the second. Each method and folder has a process of its own, for its peak memory, and
+half an hour; each leaves a JSON in --out with the command, the commit and the machine, and is not run again while
+that lies there. Seconds are of training, calibration included; images/s of scoring, decoding left out, by --threads.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from prefect.logging import disable_run_logger
+
+from flows.settings import load_settings
+from flows.training import training_request
+from rd_core.calibration.holdout import parts_of
+from rd_core.calibration.threshold import REVIEW, triage
+from rd_core.metrics.aupro import aupro
+from rd_core.metrics.decisions import decisions_at
+from rd_core.metrics.image_metrics import image_auroc, image_average_precision
+from rd_core.metrics.masks import mask_on_grid
+from rd_core.metrics.pixel_metrics import pixel_auroc
+from rd_core.metrics.pixel_tables import PixelTables
+from storage.layout import SETTINGS_KEY
+from storage.models import models
+from storage.stores.filesystem import Store, open_store
+from tasks.importing.folder_masks import marked_by, with_masks
+from tasks.importing.image_folder import FolderImage, is_category_folder, read_folder
+from tasks.importing.import_folder import ImportRequest, import_images, plan_import
+from tasks.training.fit_model import fit_model
+from tasks.worker.scorer import Scorer, warm_scorer
+
+METHODS = ("reverse_distillation",)
+DAY = date(2026, 1, 2)
+SECONDS = 1800
+"""that a method may take on a folder"""
+BATCH = 16
+"""images scored at once"""
+SIZES = {"kolektorsdd": (640, 256)}
+"""pixels, height and width; others 256 x 256"""
+PART_PATTERNS = {
+    # One tile is photographed under exposures 1 to 6 in turn: a new tile begins where the exposure does not rise.
+    "magnetic_tile": r"exp(?P<view>\d+)_num_(?P<serial>\d+)",
+    "kolektorsdd": r"(?P<part>kos\d+)_",
+    # A board's template and its tested picture have one number.
+    "pcb": r"(?P<part>\d+)\.",
+}
+"""by the folder's name, or what it begins with up to '_'; elsewhere each picture is a part"""
+COLUMNS = {
+    "image_auroc": "image AUROC", "average_precision": "AP", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO",
+    "recall": "recall", "false_alarms": "false alarms", "undecided": "undecided",
+    "train_seconds": "training, s", "train_cpu_seconds": "processor, s", "images_per_second": "images/s",
+    "train_peak_mib": "peak MiB, training", "score_peak_mib": "scoring", "weights_mib": "weights, MiB",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The reporting half of a folder's test/, and what the trained model says of it."""
+
+    images: Sequence[FolderImage]
+    scores: NDArray[np.float64]
+    maps: NDArray[np.float16]
+    seconds: float
+    """of scoring"""
+    cpu_seconds: float
+
+    @property
+    def is_anomalous(self) -> NDArray[np.bool_]:
+        """One an image."""
+        return np.array([one.word == "anomalous" for one in self.images])
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder whose folders have train/good and test/")
+    parser.add_argument("--method", action="append", help=f"only this one; may be given again; {', '.join(METHODS)}")
+    parser.add_argument("--category", action="append", help="only this one; may be given again")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--out", type=Path, default=Path("build/methods"))
+    parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.play:
+        given.play.write_text(json.dumps(_measure(given.data, given.method[0]), indent=1))
+        return
+    folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
+    given.out.mkdir(parents=True, exist_ok=True)
+    for folder in (one for one in folders if not given.category or one.name in given.category):
+        for method in given.method or METHODS:
+            out = given.out / f"{folder.name}-{method}.json"
+            if not out.exists():
+                _run(folder, method, given.threads, out)
+    print(_table([json.loads(file.read_text()) for file in sorted(given.out.glob("*.json"))]))
+
+
+def _run(folder: Path, method: str, threads: int, out: Path) -> None:
+    """In a process of its own; a failure is told and leaves no file, so that it is tried again."""
+    command = [sys.executable, "-m", "benchmarks.methods", str(folder), "--method", method]
+    began = {"command": " ".join(command[1:]), "commit": _commit(), "machine": _machine(threads)}
+    print(f"{folder.name}, {method}: since {datetime.now(UTC):%H:%M}", flush=True)
+    with tempfile.TemporaryDirectory() as place:
+        found = Path(place) / "figures.json"
+        environment = {**os.environ, "RD_INSPECT_TORCH_THREADS": str(threads)}
+        try:
+            subprocess.run([*command, "--play", str(found)], env=environment, check=True, timeout=SECONDS)
+            figures = json.loads(found.read_text())
+        except subprocess.TimeoutExpired:
+            figures = {"category": folder.name, "method": method, "stopped": f"after {SECONDS} s"}
+        except subprocess.CalledProcessError as e:
+            print(f"{folder.name}, {method}: failed with {e.returncode}; nothing is kept", flush=True)
+            return
+    out.write_text(json.dumps({**began, **figures}, indent=1) + "\n")
+
+
+def _measure(folder: Path, method: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as place, disable_run_logger():
+        store = open_store(place, create=True)
+        _import(store, folder, method)
+        wall, cpu, before = time.perf_counter(), time.process_time(), _peak(restart=True)
+        request = training_request(load_settings(store.uri), folder.name)
+        fitted = fit_model.fn(store.uri, store.uri, request, run_id="benchmark", now=datetime.now(UTC), promote=True)
+        trained = {
+            "train_seconds": time.perf_counter() - wall,
+            "train_cpu_seconds": time.process_time() - cpu,
+            "train_peak_mib": _peak(restart=True),
+            "memory_before_mib": before,
+        }
+        scorer = warm_scorer(store, folder.name, fitted.version)
+        judged = _judge(scorer, _reporting(folder))
+        return {
+            "category": folder.name,
+            "method": method,
+            "train": fitted.train,
+            "calibration": fitted.calibration,
+            **_quality(scorer, judged),
+            **trained,
+            "images_per_second": len(judged.images) / judged.seconds,
+            "images_per_cpu_second": len(judged.images) / judged.cpu_seconds,
+            "score_peak_mib": _peak(),
+            "weights_mib": len(models.read_weights(store, folder.name, fitted.version)) / 2**20,
+        }
+
+
+def _import(store: Store, folder: Path, method: str) -> None:
+    height, width = SIZES.get(folder.name, (256, 256))
+    pattern = _pattern(folder.name)
+    lines = ["[defaults]", f"image_size = [{height}, {width}]"]
+    lines += [f"part_pattern = '{pattern}'"] if pattern else []
+    lines += [f'method = "{method}"'] if method != METHODS[0] else []
+    store.write(SETTINGS_KEY, "\n".join(lines).encode())
+    request = ImportRequest(folder, folder.name, DAY, DAY - timedelta(days=1))
+    import_images(store, plan_import(store, request, read_folder(folder), datetime.now(UTC)))
+
+
+def _pattern(name: str) -> str | None:
+    return PART_PATTERNS.get(name, PART_PATTERNS.get(name.split("_", maxsplit=1)[0]))
+
+
+def _reporting(folder: Path) -> list[FolderImage]:
+    """The half that reports: by the parts' hashes, the same for every method and seed."""
+    images, _ = with_masks(read_folder(folder))
+    tested = [one for one in images if one.purpose == "evaluation" and one.word != "unsure"]
+    parts = parts_of([one.path.name for one in tested], _pattern(folder.name))
+    if _pattern(folder.name) is None:
+        parts = [one.name for one in tested]  # good/ and defect/ may count from one both
+    ranked = sorted(set(parts), key=lambda part: hashlib.sha256(part.encode()).digest())
+    reporting = set(ranked[len(ranked) // 2 :])
+    return [one for one, part in zip(tested, parts, strict=True) if part in reporting]
+
+
+def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
+    pictures = [scorer.image_format.prepare(one.path.read_bytes())[0] for one in images]
+    scorer.model.score(np.stack(pictures[:BATCH]))  # memory and kernels
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = [scorer.model.score(np.stack(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    scores = np.concatenate([one.scores for one in found]).astype(np.float64)
+    return Judged(images, scores, np.concatenate([one.as_float16() for one in found]), wall, cpu)
+
+
+def _quality(scorer: Scorer, judged: Judged) -> dict[str, Any]:
+    scores, anomalous = judged.scores, judged.is_anomalous
+    decided = decisions_at(float(scorer.threshold), scores, anomalous)
+    masks = [_mask(one.masks, judged.maps.shape[1:]) for one in judged.images]
+    tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous])
+    has_masks = any(mask is not None for mask in masks)
+    kinds = sorted({one.kind for one in judged.images if one.kind})
+    is_kind = {kind: np.array([one.kind == kind for one in judged.images]) for kind in kinds}
+    return {
+        "good": int((~anomalous).sum()),
+        "defective": int(anomalous.sum()),
+        "image_auroc": image_auroc(scores, anomalous),
+        "average_precision": image_average_precision(scores, anomalous),
+        "pixel_auroc": pixel_auroc(tables) if has_masks else None,
+        "aupro": aupro(tables) if has_masks else None,
+        "recall": decided.recall.value,
+        "false_alarms": decided.false_alarm_rate.value,
+        "undecided": float((triage(scores, *scorer.review_band) == REVIEW).mean()),
+        "image_auroc_by_kind": {
+            kind: image_auroc(scores[of | ~anomalous], anomalous[of | ~anomalous]) for kind, of in is_kind.items()
+        },
+    }
+
+
+def _mask(files: Sequence[Path], size: Sequence[int]) -> NDArray[np.bool_] | None:
+    mask = marked_by(files)
+    # An empty one does not say where the defect is.
+    return mask_on_grid(mask, size[0], size[1]) if mask is not None and mask.any() else None
+
+
+def _peak(*, restart: bool = False) -> float:
+    """MiB that this process had at most, since it began or since the last restart."""
+    status = Path("/proc/self/status").read_text()
+    if restart:
+        Path("/proc/self/clear_refs").write_text("5")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + (" and changes" if git("status", "--porcelain", "-uno") else "")
+
+
+def _machine(threads: int) -> dict[str, Any]:
+    cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    return {
+        "processor": cpu.partition(":")[2].strip(),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": threads,
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _table(found: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a line a folder and method."""
+    lines = [f"| folder | method | good, defective | {' | '.join(COLUMNS.values())} |"]
+    lines += ["|---" * (len(COLUMNS) + 3) + "|"]
+    for one in found:
+        if "stopped" in one:
+            cells = [f"stopped {one['stopped']}"]
+        else:
+            cells = [f"{one['good']}, {one['defective']}", *(_cell(one[name]) for name in COLUMNS)]
+        lines.append(f"| {one['category']} | {one['method']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if value <= 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+if __name__ == "__main__":
+    main()
