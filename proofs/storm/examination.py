@@ -152,7 +152,7 @@ def _examine_unsealed(store: Store, losses: Losses) -> None:
             if row.map_index is None or row.map_store is None:
                 continue
             try:
-                empty = np.isnan(anomaly_maps.read_map(store, row.map_store, row.map_index)).all()
+                empty = bool(np.isnan(anomaly_maps.read_map(store, row.map_store, row.map_index)).all())
             except (KeyNotFound, CorruptObject):
                 empty = True
             losses.count("rows_without_maps", int(empty), f"{row.image_key} of unsealed {row.map_store}")

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.errors import ArrayNotFoundError
@@ -26,8 +27,6 @@ from storage.stores.store import Store
 _DESCRIPTION = "zarr.json"
 _UNREADABLE = (ValueError, TypeError, KeyError, RuntimeError, AttributeError, IndexError)
 """what zarr and its codecs raise for bytes that are no array"""
-LARGEST = float(np.finfo(np.float16).max)
-"""what float16 can hold, 65504; a sum of cosine distances is at most 6"""
 _INFINITY = 0x7C00
 """float16's, without its sign, as an integer"""
 _CHUNKS_AT_ONCE = 16
@@ -114,22 +113,22 @@ def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
     return f"the array's {name} is {has.get(name)}, and the plan and the model make it {shall.get(name)}"
 
 
-def write_batch_maps(store: Store, key: str, index: int, maps: np.ndarray) -> Shard:
-    """Write a batch's maps, float32 or float16 (B, H, W), as shard `index`, in one step: what was written.
+def write_batch_maps(store: Store, key: str, index: int, maps: NDArray[np.float16]) -> Shard:
+    """Write a batch's maps, float16 (B, H, W), as shard `index`, in one step: what was written.
 
     B is the batch size, or what is left for the last shard. Rows of images without a map are NaN.
-    StorageError if the maps are not the whole shard, or hold values float16 cannot.
+    StorageError if the maps are not the whole shard, of another type, or infinite somewhere.
     """
     address = store.address(key)
     objects = _buffers({_DESCRIPTION: _description(store, key)})
     with _readable(store, key):
         array = zarr.open_array(MemoryStore(objects), mode="r+", zarr_format=3)
     _refuse_partial_shard(array, address, index, maps)
-    halves = _as_float16(maps, address)
+    _refuse_infinite(maps, address)
     start = index * _batch_size(array)
     with zarr.config.set({"codec_pipeline.batch_size": _CHUNKS_AT_ONCE}):
         # Looking which maps are NaN all over, to leave them out, would take a third of the whole time.
-        array.with_config({"write_empty_chunks": True})[start : start + len(halves)] = halves
+        array.with_config({"write_empty_chunks": True})[start : start + len(maps)] = maps
     data = objects[_shard_name(index)].to_bytes()
     store.write(shard_key(key, index), data)
     return shard_of(data)
@@ -140,7 +139,7 @@ def shard_of(data: bytes) -> Shard:
     return Shard(hashlib.sha256(data).hexdigest(), len(data))
 
 
-def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: bytes) -> np.ndarray:
+def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: bytes) -> NDArray[np.float16]:
     """The maps, float16 (B, H, W), in the bytes of shard `index` of an array of that description. CorruptObject."""
     objects = _buffers({_DESCRIPTION: description, _shard_name(index): data})
     with _readable(store, key):
@@ -149,13 +148,13 @@ def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: 
         return np.asarray(array[start : start + _batch_size(array)])
 
 
-def read_map(store: Store, key: str, i: int) -> np.ndarray:
-    """The map of image `i`, float32 (H, W); NaN all over if none was written."""
-    return cast(np.ndarray, read_maps(store, key, [i])[0])
+def read_map(store: Store, key: str, i: int) -> NDArray[np.float16]:
+    """The map of image `i`, (H, W); NaN all over if none was written."""
+    return cast(NDArray[np.float16], read_maps(store, key, [i])[0])
 
 
-def read_maps(store: Store, key: str, indices: Sequence[int]) -> np.ndarray:
-    """The maps of images `indices`, float32 (len(indices), H, W), in that order. KeyNotFound beyond the last."""
+def read_maps(store: Store, key: str, indices: Sequence[int]) -> NDArray[np.float16]:
+    """The maps of images `indices`, (len(indices), H, W), in that order. KeyNotFound beyond the last."""
     array = _opened(store, key)
     for i in indices:
         if not 0 <= i < array.shape[0]:
@@ -165,7 +164,7 @@ def read_maps(store: Store, key: str, indices: Sequence[int]) -> np.ndarray:
             )
     with _readable(store, key), translated(f"cannot read maps of {store.address(key)}"):
         found = array.oindex[np.asarray(indices, dtype=np.int64)]
-    return np.asarray(found, dtype=np.float32)
+    return np.asarray(found)
 
 
 def _opened(store: Store, key: str) -> zarr.Array[Any]:
@@ -253,16 +252,16 @@ def _refuse_partial_shard(array: zarr.Array[Any], address: str, index: int, maps
         )
 
 
-def _as_float16(maps: np.ndarray, address: str) -> np.ndarray:
-    # Halves are asked for their bits, in a quarter of the time that NumPy takes to compare them.
-    is_half = maps.dtype == np.float16
-    beyond = (maps.view(np.uint16) & 0x7FFF) == _INFINITY if is_half else np.abs(maps) > LARGEST
-    if beyond.any():
+def _refuse_infinite(maps: NDArray[np.float16], address: str) -> None:
+    if maps.dtype != np.float16:
+        raise StorageError(f"maps for {address} are of {maps.dtype}, and float16 is stored. Round them first.")
+    # Asked for their bits, in a quarter of the time that NumPy takes to compare halves.
+    infinite = (maps.view(np.uint16) & 0x7FFF) == _INFINITY
+    if infinite.any():
         raise StorageError(
-            f"a map for {address} holds {maps[beyond].flat[0]}, and float16 ends at {LARGEST:.0f}: it would be "
-            "stored as infinity. Check the model's weights and the image's preprocessing."
+            f"a map for {address} holds {maps[infinite].flat[0]}, which is no distance: nothing was written. Check "
+            "the model's weights and the image's preprocessing."
         )
-    return maps.astype(np.float16, copy=False)
 
 
 def _batch_size(array: zarr.Array[Any]) -> int:

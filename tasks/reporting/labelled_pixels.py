@@ -69,7 +69,7 @@ def _maps(store: Store, key: str | None, indices: list[int | None]) -> list[NDAr
     if key is None or len(known) < len(indices):
         return ["The row names no map." for _ in indices]
     try:
-        return list(anomaly_maps.read_maps(store, key, known).astype(np.float16))
+        return list(anomaly_maps.read_maps(store, key, known))
     except (KeyNotFound, CorruptObject) as e:
         if len(known) == 1:
             return [str(e)]

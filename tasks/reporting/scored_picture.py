@@ -74,4 +74,4 @@ def _map(store: Store, row: Mapping[str, Any]) -> NDArray[np.floating] | None:
         values = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
     except (KeyNotFound, CorruptObject):
         return None
-    return None if np.isnan(values).all() else values.astype(np.float16)
+    return None if np.isnan(values).all() else values

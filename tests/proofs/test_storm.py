@@ -102,7 +102,7 @@ def test_each_loss_is_seen_under_its_name(store: Store, line: Line, reference: R
     anomaly_maps.write_batch_maps(store, plan.map_store, 0, np.full_like(maps, np.nan))
     losses = seen(store, line, reference)
     assert losses.rows_without_maps == BATCH_IMAGES and losses.wrong
-    anomaly_maps.write_batch_maps(store, plan.map_store, 0, maps * np.float32(0.999))
+    anomaly_maps.write_batch_maps(store, plan.map_store, 0, maps * np.float16(0.999))
     assert seen(store, line, reference).changed
 
 

@@ -87,7 +87,7 @@ def _batch(store: Store, plan: Plan, index: int) -> SealedPart:
     for i, row in enumerate(rows):
         if row.status != "ok":
             maps[i] = np.nan
-    shard = anomaly_maps.write_batch_maps(store, plan.map_store, index, maps)
+    shard = anomaly_maps.write_batch_maps(store, plan.map_store, index, maps.astype(np.float16))
     where = plan.partition
     key = layout.part_key(where.category, where.run_date, where.model_version, batch_digest(plan.digest, index))
     digest, count = scores.write_part(store, key, rows, shard)

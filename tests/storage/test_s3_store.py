@@ -206,7 +206,7 @@ from storage.stores.filesystem import open_store
 store = open_store(sys.argv[1])
 store.filesystem.exists(store.duckdb_uri("x"))
 create_maps(store, "maps/a.zarr", images=2, height=8, width=8, batch_size=2)
-write_batch_maps(store, "maps/a.zarr", 0, np.ones((2, 8, 8), np.float32))
+write_batch_maps(store, "maps/a.zarr", 0, np.ones((2, 8, 8), np.float16))
 print(read_map(store, "maps/a.zarr", 1).sum())
 """
 

@@ -100,7 +100,7 @@ def twice(store: Store, night: Night) -> None:
 
 def other_maps(store: Store, night: Night) -> None:
     """Of a batch whose part and seal say that they are its own."""
-    shard = anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, np.full((2, SIZE, SIZE), 3, np.float32))
+    shard = anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, np.full((2, SIZE, SIZE), 3, np.float16))
     part = night.parts[1]
     digest, _ = scores.write_part(store, part.key, scores.to_rows(scores.read_part(store, part.key)), shard)
     reseal(store, lambda seal: seal["plans"][0]["parts"][1].update(digest=digest))
