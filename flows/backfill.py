@@ -73,7 +73,7 @@ class BackfillIncomplete(PartlyDone):
 
     def __init__(self, run: BackfillRun) -> None:
         left = f"{len(run.after.undone)} of {len(run.after.cells)} days by category are left undone"
-        why = (f"{one.category} {one.run_date or ''}: {one.why}" for one in run.problems)
+        why = (f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems)
         super().__init__(run, "; ".join([left, *why]) + ". Run the same backfill again: what is complete stays.")
 
 
@@ -145,7 +145,7 @@ def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[
         without: set[str] = set()
     else:
         found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
-        pinned = {name: one for name, one in found.items() if one is not None}
+        pinned = {name: model for name, model in found.items() if model is not None}
         without = found.keys() - pinned.keys()
     store = quote(settings.store)
     problems = [
@@ -171,7 +171,7 @@ def _grid(
 def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) -> dict[date, list[Cell]]:
     """What is to be scored, by day, in the order of work."""
     days: dict[date, list[Cell]] = {}
-    for cell in sorted(grid.undone, key=lambda one: one.run_date, reverse=not oldest_first):
+    for cell in sorted(grid.undone, key=lambda cell: cell.run_date, reverse=not oldest_first):
         if cell.category in pinned:
             days.setdefault(cell.run_date, []).append(cell)
     return days
@@ -229,10 +229,10 @@ def _score_day(
     plans, outcomes = plan(settings, day, chosen, str(flow_run.id), datetime.now(UTC), pinned)
     for group in flow_run_groups(plans):
         outcomes += score_partitions.with_options(task_runner=runner)(group, PRIORITY, gpu=settings.plant.gpu_workers)
-    for one in outcomes:
-        get_run_logger().info("backfilled day=%s category=%s state=%s", day, one.category, one.state)
-    problems = [Undone(one.category, day, one.message) for one in outcomes if one.message]
-    return sum(one.scored_now for one in outcomes), problems
+    for outcome in outcomes:
+        get_run_logger().info("backfilled day=%s category=%s state=%s", day, outcome.category, outcome.state)
+    problems = [Undone(outcome.category, day, outcome.message) for outcome in outcomes if outcome.message]
+    return sum(outcome.scored_now for outcome in outcomes), problems
 
 
 def _mend(settings: Settings, grid: Grid, runner: TaskRunner[Any]) -> Mended:
@@ -258,7 +258,7 @@ def _ended(
         str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.total,
         told,
     )  # fmt: skip
-    wrong = [(f"{one.category} {one.run_date or ''}".strip(), one.why) for one in told]
+    wrong = [(f"{problem.category} {problem.run_date or ''}".strip(), problem.why) for problem in told]
     leave_table(
         "backfill-grid", settings, grid_rows(after), f"{run.outcome}: {after.counts}", problems=wrong, column="day"
     )

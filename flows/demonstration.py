@@ -83,7 +83,7 @@ def demonstrate(store_uri: str) -> None:
             for night in range(NIGHTS)
         ]
         ordinary = evaluate(store_uri, _day(0), _day(LAMP_NIGHT - 1), dask_address=scheduler)
-    drift = next((one.report for one in runs[LAMP_NIGHT].reports if one.kind == "drift"), None)
+    drift = next((report.report for report in runs[LAMP_NIGHT].reports if report.kind == "drift"), None)
     _show(store_uri.rstrip("/"), Told(ordinary.report, runs[BROKEN_NIGHT].report, drift, _verdict(store, drift)))
 
 
@@ -92,8 +92,8 @@ def _verdict(store: Store, report: str | None) -> str:
     if report is None:
         return "nothing"
     found = json.loads(store.read(report.removesuffix(".html") + ".json"))
-    last = [one["models"][-1]["assessment"] for one in found["categories"] if one["models"]]
-    causes = Counter(one["causes"][0]["name"] for one in last if one["causes"])
+    last = [category["models"][-1]["assessment"] for category in found["categories"] if category["models"]]
+    causes = Counter(assessment["causes"][0]["name"] for assessment in last if assessment["causes"])
     return ": ".join([found["verdict"], *(name for name, _ in causes.most_common(1))])
 
 

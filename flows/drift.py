@@ -122,7 +122,7 @@ def report_drift(
 def _in_short(parameters: Mapping[str, Any]) -> str:
     jobs: list[DriftJob] = parameters["jobs"]
     return window(jobs[0].first_day, jobs[0].last_day) + of_categories(
-        list(dict.fromkeys(one.category for one in jobs))
+        list(dict.fromkeys(job.category for job in jobs))
     )
 
 
@@ -155,7 +155,7 @@ def replay_golden_sets(
         }
     )
     problems |= {**unchosen, **unplayed}
-    return [one for one in receipts.values() if one], _told(
+    return [receipt for receipt in receipts.values() if receipt], _told(
         {f"golden images of {name}": why for name, why in problems.items()}
     )
 
@@ -178,7 +178,7 @@ def _seconds_to_replay(settings: Settings) -> float:
 
 
 def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
-    return discoveries({name_of(one): one.assessment.p_value for one in found if one.assessment})
+    return discoveries({name_of(model): model.assessment.p_value for model in found if model.assessment})
 
 
 def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
@@ -193,11 +193,11 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
     )
     said = f"Drift, {window(findings.first_day, findings.last_day)}: {written.verdict or 'no verdict yet'}"
     leave_report("drift-report", settings, written.key, said, written.markdown)
-    rows = [_artifact_row(one) for one in findings.models]
+    rows = [_artifact_row(model) for model in findings.models]
     leave_table("drift-models", settings, rows, said, report=written.key, problems=findings.failed)
     in_force = _in_force(findings.models)
-    for one in in_force:
-        _emit(one, written.key)
+    for model in in_force:
+        _emit(model, written.key)
     run = DriftRun(
         run_id, findings.first_day, findings.last_day, written.verdict, findings.models, tuple(replays),
         findings.failed, written.key,
@@ -206,36 +206,36 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
     write_metrics(settings, "drift", run.verdict or "no verdict", found, failed=bool(run.failed))
     if run.failed:
         raise DriftFailed(run)
-    drifting = any(one.action not in (None, HOLD) for one in in_force)
+    drifting = any(model.action not in (None, HOLD) for model in in_force)
     return _ended("DriftFound" if drifting else "Completed", f"verdict {run.verdict}; report: {run.report}", run)
 
 
 def _in_force(models: Sequence[ModelDrift]) -> list[ModelDrift]:
     """Each category's last version: what became of an earlier one needs no action any more."""
     last: dict[str, ModelDrift] = {}
-    for one in sorted(models, key=lambda one: (one.last_day or "", one.first_day or "", one.model_version)):
-        last[one.category] = one
+    for model in sorted(models, key=lambda model: (model.last_day or "", model.first_day or "", model.model_version)):
+        last[model.category] = model
     return list(last.values())
 
 
-def _emit(one: ModelDrift, report: str) -> None:
+def _emit(model: ModelDrift, report: str) -> None:
     """Verdict and category also as labels of the resource: automations match those, and not a payload."""
-    if one.assessment is None or one.action in (None, HOLD):
+    if model.assessment is None or model.action in (None, HOLD):
         return
     emit_event(
         event=EVENT,
         resource={
-            "prefect.resource.id": f"rd-inspect.category.{one.category}",
-            "prefect.resource.name": one.category,
-            "rd-inspect.category": one.category,
-            "rd-inspect.verdict": str(one.action),
+            "prefect.resource.id": f"rd-inspect.category.{model.category}",
+            "prefect.resource.name": model.category,
+            "rd-inspect.category": model.category,
+            "rd-inspect.verdict": str(model.action),
         },
         payload={
-            "category": one.category,
-            "version": one.model_version,
-            "verdict": one.action,
-            "causes": [cause.name for cause in one.assessment.causes],
-            "since": one.assessment.changed_since,
+            "category": model.category,
+            "version": model.model_version,
+            "verdict": model.action,
+            "causes": [cause.name for cause in model.assessment.causes],
+            "since": model.assessment.changed_since,
             "report": report,
         },
     )
@@ -262,16 +262,16 @@ def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
     return [(name, in_words(why)) for name, why in problems.items()]
 
 
-def _artifact_row(one: ModelDrift) -> dict[str, Any]:
-    found = one.assessment
+def _artifact_row(model: ModelDrift) -> dict[str, Any]:
+    found = model.assessment
     return {
-        "category": one.category,
-        "model version": one.model_version,
-        "verdict": one.action,
+        "category": model.category,
+        "model version": model.model_version,
+        "verdict": model.action,
         "cause": found.causes[0].name if found and found.causes else None,
         "since": found.changed_since if found else None,
-        "images": one.images,
-        "no score": one.unreadable + one.rejected,
+        "images": model.images,
+        "no score": model.unreadable + model.rejected,
         "alarm rate": round(found.alarm_rate.rate, 4) if found else None,
-        "message": one.message,
+        "message": model.message,
     }

@@ -137,8 +137,8 @@ def evaluate_if_labelled(
 def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool) -> EvaluationRun:
     first, last = choice.first_day, choice.last_day
     partitions, labelled, unread = choice.partitions, choice.labelled, choice.unread
-    names = sorted({one.category for one in partitions})
-    days = {one.run_date for one in partitions}
+    names = sorted({partition.category for partition in partitions})
+    days = {partition.run_date for partition in partitions}
     with workplace(settings) as place:
         counted, failed = _count(settings, place, labelled, first, last)
         failed += unread.items()
@@ -147,7 +147,9 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
             last_day=last,
             folder="" if whole_plant else _folder(names),
             partitions=tuple(counted),
-            unlabelled=tuple(name for name in names if name not in {*unread, *(one.category for one in labelled)}),
+            unlabelled=tuple(
+                name for name in names if name not in {*unread, *(partition.category for partition in labelled)}
+            ),
             failed=tuple(failed),
             missing_days=tuple(day for day in _every_day(first, last) if day not in days),
         )
@@ -161,7 +163,7 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
         )
     said = f"How good the days {window(first, last)} were"
     leave_report("evaluation-report", settings, written.report, said, written.markdown)
-    rows = [_artifact_row(one) for one in written.categories]
+    rows = [_artifact_row(category) for category in written.categories]
     leave_table("evaluation-figures", settings, rows, said, report=written.report, problems=failed)
     run = EvaluationRun(
         str(flow_run.id), first, last, written.categories, written.means, written.report, written.figures_json,
@@ -175,10 +177,10 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
 def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
     """Of one core, to evaluate them, as far as their seals read; no more than it takes to see that it is much."""
     store, seconds = open_store(settings.store, read_only=True), 0.0
-    for one in partitions:
-        height, width = settings.category(one.category).height_width
+    for partition in partitions:
+        height, width = settings.category(partition.category).height_width
         with contextlib.suppress(StorageError):  # the partition's own task tells what it is
-            seal = read_seal(store, one)
+            seal = read_seal(store, partition)
             seconds += SECONDS_A_PIXEL * height * width * sum(plan.images for plan in seal.plans) if seal else 0.0
         if seconds > WORTH_SECONDS:
             break
@@ -191,8 +193,8 @@ def _count(
     """(what was counted, what failed), in as many flow runs as it takes."""
     store = settings.store
     counted = unchanged_partitions(open_store(store, read_only=True), partitions, first, last)
-    known = {one.partition for one in counted}
-    changed = [one for one in partitions if one not in known]
+    known = {evaluated.partition for evaluated in counted}
+    changed = [partition for partition in partitions if partition not in known]
     runner = place.runner(_seconds(settings, changed), tasks=len(changed))
     failed: list[tuple[str, str]] = []
     for group in _groups(changed):
@@ -207,15 +209,15 @@ def unchanged_partitions(
 ) -> list[EvaluatedPartition]:
     """What an evaluation of the same days has counted and would count again to the same bytes."""
 
-    def look(one: Partition) -> EvaluatedPartition | None:
+    def look(partition: Partition) -> EvaluatedPartition | None:
         try:
-            return unchanged_partition(store, one, first, last, held(one.category))
+            return unchanged_partition(store, partition, first, last, held(partition.category))
         except StorageError:  # whoever counts it says what is wrong, or tries again
             return None
 
     held = cache(lambda category: labels.read_labels(store, category))
     with ThreadPoolExecutor(_LOOKERS) as pool:
-        return [one for one in pool.map(look, partitions) if one]
+        return [evaluated for evaluated in pool.map(look, partitions) if evaluated]
 
 
 def _window(parameters: Mapping[str, Any]) -> str:
@@ -232,7 +234,9 @@ def evaluate_partitions(
     store: str, partitions: list[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
     """Count each partition on Dask: (what was counted, what failed and why)."""
-    found, problems = settle({_name(one): evaluate_partition.submit(store, one, first, last) for one in partitions})
+    found, problems = settle(
+        {_name(partition): evaluate_partition.submit(store, partition, first, last) for partition in partitions}
+    )
     return list(found.values()), _told(problems)
 
 
@@ -242,8 +246,8 @@ def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
     return [(name, in_words(why)) for name, why in problems.items()]
 
 
-def _name(one: Partition) -> str:
-    return f"{one.category} of {one.run_date} by {one.model_version}"
+def _name(partition: Partition) -> str:
+    return f"{partition.category} of {partition.run_date} by {partition.model_version}"
 
 
 def _every_day(first: date, last: date) -> list[date]:
@@ -258,11 +262,11 @@ def _folder(names: Sequence[str]) -> str:
     return f"only-{joined}/"
 
 
-def _artifact_row(one: CategoryFigures) -> dict[str, Any]:
+def _artifact_row(figures: CategoryFigures) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "category": one.category, "model version": one.model_version,
-        "normal": one.normal, "anomalous": one.anomalous,
+        "category": figures.category, "model version": figures.model_version,
+        "normal": figures.normal, "anomalous": figures.anomalous,
     }  # fmt: skip
     return row | {
-        measure.name: None if measure.value is None else round(measure.value, 4) for measure in one.measures
+        measure.name: None if measure.value is None else round(measure.value, 4) for measure in figures.measures
     }

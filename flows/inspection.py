@@ -54,9 +54,9 @@ class InspectionFailed(PartlyDone):
     """Some category was not scored whole or had no image, or a report was not written. `run` says what was done."""
 
     def __init__(self, run: InspectionRun) -> None:
-        problems = [f"{one.category}: {one.message}" for one in run.categories if one.message]
-        problems += [f"{one.kind} report: {one.message}" for one in run.reports if one.state == FAILED]
-        super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(one.rstrip(".") for one in problems) + ".")
+        problems = [f"{outcome.category}: {outcome.message}" for outcome in run.categories if outcome.message]
+        problems += [f"{report.kind} report: {report.message}" for report in run.reports if report.state == FAILED]
+        super().__init__(run, f"{_in_a_line(run)}. " + "; ".join(problem.rstrip(".") for problem in problems) + ".")
 
 
 @flow(name="inspect-images", flow_run_name=named("inspect", night_day))
@@ -107,7 +107,7 @@ def inspect_images(
             run = replace(run, reports=report_night(settings, day, categories))
     _leave_table(settings, run)
     tell_completed(day, run.outcome, {"report": run.report, "categories": [_artifact_row(c) for c in run.categories]})
-    failed = run.outcome in (FAILED, SILENT) or any(one.state == FAILED for one in run.reports)
+    failed = run.outcome in (FAILED, SILENT) or any(report.state == FAILED for report in run.reports)
     write_night_metrics(settings, day, run.outcome, run.categories, started_at, failed=failed)
     if failed:
         raise InspectionFailed(run)
@@ -174,25 +174,25 @@ def _inspect(
     seconds = seconds_to_come(settings, day, choice.there)
     plan = plan_partitions.with_options(task_runner=place.runner(seconds))
     plans, outcomes = plan(settings, day, list(choice.there), str(flow_run.id), started_at)
-    totals: dict[str, int | None] = {one.job.category: one.plan.images for one in plans if one.plan}
+    totals: dict[str, int | None] = {planned.job.category: planned.plan.images for planned in plans if planned.plan}
     runner = place.runner(seconds_of_plans(plans), in_turn=True)
     with place.bars("inspect", totals):
         for group in flow_run_groups(plans):
             outcomes += score_partitions.with_options(task_runner=runner)(group, gpu=settings.plant.gpu_workers)
     left_out = choice.left_out
-    for one in plans:
-        left_out.add(one.left_out)
-    return [_unless_empty(settings, day, one) for one in outcomes], left_out
+    for planned in plans:
+        left_out.add(planned.left_out)
+    return [_unless_empty(settings, day, outcome) for outcome in outcomes], left_out
 
 
-def _unless_empty(settings: Settings, day: date, one: CategoryOutcome) -> CategoryOutcome:
+def _unless_empty(settings: Settings, day: date, outcome: CategoryOutcome) -> CategoryOutcome:
     """In S3 a folder of litter looks like a day until it is listed."""
-    if one.images or one.state != "already sealed":
-        return one
-    if not settings.category(one.category).every_day:
-        return replace(one, state="no images", message=f"no images on {day}")
-    _tell_silent(day, [one.category])
-    return _silent(one.category, day)
+    if outcome.images or outcome.state != "already sealed":
+        return outcome
+    if not settings.category(outcome.category).every_day:
+        return replace(outcome, state="no images", message=f"no images on {day}")
+    _tell_silent(day, [outcome.category])
+    return _silent(outcome.category, day)
 
 
 @flow(name="plan-partitions", flow_run_name="plan {day}", validate_parameters=False)
@@ -228,13 +228,13 @@ def plan_partitions(
         if model is not None
     }
     plans, unplanned = settle({name: plan_batches.submit(job) for name, job in jobs.items()})
-    adopted = {name: one.plan.manifest for name, one in plans.items() if one.plan and one.plan.run_id != run_id}
+    adopted = {name: plan.plan.manifest for name, plan in plans.items() if plan.plan and plan.plan.run_id != run_id}
     _, lost = settle({name: renew_plan.submit(settings.store, manifest) for name, manifest in adopted.items()})
     unplanned |= lost
     outcomes += [
         CategoryOutcome(name, "failed", message=in_words(why)) for name, why in {**broken, **unplanned}.items()
     ]
-    return [one for name, one in plans.items() if name not in lost], outcomes
+    return [plan for name, plan in plans.items() if name not in lost], outcomes
 
 
 def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
@@ -247,7 +247,7 @@ def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
 
 def seconds_of_plans(plans: Sequence[PartitionPlan]) -> float:
     """Of one core, to score them."""
-    todo = ((one.plan.images, one.job.model) for one in plans if one.plan)
+    todo = ((plan.plan.images, plan.job.model) for plan in plans if plan.plan)
     return sum(seconds_to_score(images, model.height, model.width) for images, model in todo)
 
 
@@ -255,7 +255,7 @@ def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]
     """Plans in groups of at most TASKS_PER_FLOW_RUN batches (a single larger plan stands alone)."""
     group: list[PartitionPlan] = []
     for plan in plans:
-        if group and sum(len(one.batches) for one in [*group, plan]) > TASKS_PER_FLOW_RUN:
+        if group and sum(len(planned.batches) for planned in [*group, plan]) > TASKS_PER_FLOW_RUN:
             yield group
             group = []
         group.append(plan)
@@ -266,7 +266,7 @@ def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]
 def _report(
     settings: Settings, day: date, outcomes: list[CategoryOutcome], left_out: LeftOut, started_at: datetime
 ) -> InspectionRun:
-    outcomes = sorted(outcomes, key=lambda one: (one.state != "silent camera", one.category))
+    outcomes = sorted(outcomes, key=lambda outcome: (outcome.state != "silent camera", outcome.category))
     outcome = _outcome(outcomes)
     try:
         report = write_run_report(
@@ -285,27 +285,27 @@ def _report(
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
     leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {report.outcome}", report.markdown)
-    told = tuple(_as_reported(one, report) for one in outcomes)
+    told = tuple(_as_reported(outcome, report) for outcome in outcomes)
     return InspectionRun(str(flow_run.id), day, report.outcome, told, report.key)
 
 
-def _as_reported(one: CategoryOutcome, report: WrittenReport) -> CategoryOutcome:
+def _as_reported(outcome: CategoryOutcome, report: WrittenReport) -> CategoryOutcome:
     """With the counts of the whole day: of a night that was complete before, this run scored nothing."""
     for name, ok, unreadable, rejected, anomalous in report.counts:
-        if name == one.category:
-            one = replace(one, ok=ok, unreadable=unreadable, rejected=rejected, anomalous=anomalous)
-    return replace(one, message=one.message or dict(report.blank).get(one.category))
+        if name == outcome.category:
+            outcome = replace(outcome, ok=ok, unreadable=unreadable, rejected=rejected, anomalous=anomalous)
+    return replace(outcome, message=outcome.message or dict(report.blank).get(outcome.category))
 
 
 def _leave_table(settings: Settings, run: InspectionRun) -> None:
-    unwritten = [(f"{one.kind} report", one.message) for one in run.reports if one.state == FAILED]
+    unwritten = [(f"{report.kind} report", report.message) for report in run.reports if report.state == FAILED]
     said = f"Inspection of {run.run_date}: {run.outcome}"
-    rows = [_artifact_row(one) for one in run.categories]
+    rows = [_artifact_row(outcome) for outcome in run.categories]
     leave_table("inspection-categories", settings, rows, said, report=run.report, problems=unwritten)
 
 
 def _outcome(outcomes: list[CategoryOutcome]) -> str:
-    states = {one.state for one in outcomes}
+    states = {outcome.state for outcome in outcomes}
     if states & {"failed", "no champion", "partly sealed"}:
         return FAILED
     if "silent camera" in states:
@@ -319,19 +319,19 @@ def _ended(name: str, message: str, run: InspectionRun) -> InspectionRun:
 
 
 def _in_a_line(run: InspectionRun) -> str:
-    images = sum(one.images for one in run.categories)
-    anomalous = sum(one.anomalous for one in run.categories)
+    images = sum(outcome.images for outcome in run.categories)
+    anomalous = sum(outcome.anomalous for outcome in run.categories)
     return f"{images} images of {run.run_date}, {anomalous} anomalous; report: {run.report}"
 
 
-def _artifact_row(one: CategoryOutcome) -> dict[str, Any]:
+def _artifact_row(outcome: CategoryOutcome) -> dict[str, Any]:
     return {
-        "category": one.category,
-        "state": one.state,
-        "model version": one.model_version,
-        "images": one.images,
-        "anomalous": one.anomalous,
-        "unreadable": one.unreadable,
-        "rejected": one.rejected,
-        "message": one.message,
+        "category": outcome.category,
+        "state": outcome.state,
+        "model version": outcome.model_version,
+        "images": outcome.images,
+        "anomalous": outcome.anomalous,
+        "unreadable": outcome.unreadable,
+        "rejected": outcome.rejected,
+        "message": outcome.message,
     }

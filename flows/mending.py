@@ -44,13 +44,15 @@ def mend_partitions(settings: Settings, partitions: Sequence[Partition], priorit
     """Read every part and map of these partitions, as far as they are sealed, and score anew what is damaged."""
     with ThreadPoolExecutor(_THREADS) as pool:
         looks = list(pool.map(lambda partition: _look(settings, partition), partitions))
-    found = [one for some, _ in looks for one in some]
+    found = [damage for some, _ in looks for damage in some]
     # A batch's maps are written into an array that is described.
     described, undescribed = _settled(
         settings, mend_description, [o for o in found if isinstance(o, DamagedDescription)]
     )
     with dask.annotate(priority=priority):
-        batches, unscored = _settled(settings, mend_batch, [one for one in found if isinstance(one, DamagedBatch)])
+        batches, unscored = _settled(
+            settings, mend_batch, [damage for damage in found if isinstance(damage, DamagedBatch)]
+        )
     problems = [*(problem for _, some in looks for problem in some), *undescribed, *unscored]
     for partition, why in problems:
         get_run_logger().error("not mended category=%s day=%s: %s", partition.category, partition.run_date, why)
@@ -61,7 +63,9 @@ def _settled(
     settings: Settings, task: Task[Any, Any], damaged: Sequence[DamagedBatch | DamagedDescription]
 ) -> tuple[int, list[tuple[Partition, str]]]:
     """(how many were mended, why others were not)."""
-    futures = {str(number): task.submit(settings.store, settings.images, one) for number, one in enumerate(damaged)}
+    futures = {
+        str(number): task.submit(settings.store, settings.images, damage) for number, damage in enumerate(damaged)
+    }
     done, failed = settle(futures)
     return len(done), [(damaged[int(number)].plan.partition, in_words(why)) for number, why in failed.items()]
 
@@ -76,10 +80,10 @@ def _look(
         found = list(partition_damage(store, seal, deep=True)) if seal else []
     except StorageError as e:
         return [], [(partition, str(e))]
-    mendable = [one for one in found if isinstance(one, DamagedBatch | DamagedDescription)]
+    mendable = [damage for damage in found if isinstance(damage, DamagedBatch | DamagedDescription)]
     lost = [
-        (partition, f"{one.where}: {one.why}. Its cure is not this one: rd-inspect verify names it")
-        for one in found
-        if isinstance(one, DamagedManifest | WrongSeal)
+        (partition, f"{damage.where}: {damage.why}. Its cure is not this one: rd-inspect verify names it")
+        for damage in found
+        if isinstance(damage, DamagedManifest | WrongSeal)
     ]
     return mendable, lost

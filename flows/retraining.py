@@ -129,20 +129,22 @@ def retrain_categories(
     promoted = _settled(
         problems,
         {
-            name: promote_candidate.submit(plan.settings.store, one, run_id=plan.run_id, now=datetime.now(UTC))
-            for name, one in judged.items()
-            if one.decision.promote
+            name: promote_candidate.submit(plan.settings.store, judgement, run_id=plan.run_id, now=datetime.now(UTC))
+            for name, judgement in judged.items()
+            if judgement.decision.promote
         },
     )
     findings = {
-        name: RetrainingFindings(one, fitted.get(name), judged.get(name), promoted.get(name))
-        for name, one in gathered.items()
+        name: RetrainingFindings(normals, fitted.get(name), judged.get(name), promoted.get(name))
+        for name, normals in gathered.items()
         if name not in problems
     }
     reports = _report(plan, findings, problems)
     without = [name for name, model in pinned.items() if model is None]
-    found = [ended(one, reports.get(name)) for name, one in findings.items()] + [unstarted(name) for name in without]
-    return sorted(found, key=lambda one: one.category), sorted(problems.items())
+    found = [ended(finding, reports.get(name)) for name, finding in findings.items()] + [
+        unstarted(name) for name in without
+    ]
+    return sorted(found, key=lambda category: category.category), sorted(problems.items())
 
 
 def _planned(settings: Settings, from_scratch: bool, limits: Mapping[str, Any]) -> _Plan:
@@ -169,9 +171,9 @@ def _gather(plan: _Plan, champions: Mapping[str, str], problems: dict[str, str])
 
 def _refit(plan: _Plan, gathered: Mapping[str, GatheredNormals], problems: dict[str, str]) -> dict[str, FittedModel]:
     orders = [
-        RefitOrder(training_request(plan.settings, name), one, plan.from_scratch)
-        for name, one in gathered.items()
-        if one.message is None
+        RefitOrder(training_request(plan.settings, name), normals, plan.from_scratch)
+        for name, normals in gathered.items()
+        if normals.message is None
     ]
     return _settled(
         problems,
@@ -189,12 +191,12 @@ def _judge(
         JudgeOrder(
             name,
             champions[name],
-            one.version,
+            model.version,
             plan.settings.category(name).part_pattern,
             plan.key(name, "frozen.parquet"),
             plan.gate,
         )
-        for name, one in fitted.items()
+        for name, model in fitted.items()
     ]
     return _settled(
         problems,
@@ -211,13 +213,13 @@ def _report(plan: _Plan, findings: Mapping[str, RetrainingFindings], problems: d
         {
             name: write_retraining_report.submit(
                 *plan.stores,
-                one,
+                finding,
                 run_date=plan.run_date,
                 run_id=plan.run_id,
                 made_at=datetime.now(UTC),
                 review_url=plan.settings.plant.review_url,
             )
-            for name, one in findings.items()
+            for name, finding in findings.items()
         },
     )
 
@@ -232,13 +234,17 @@ def _settled(problems: dict[str, str], futures: Mapping[str, Any]) -> dict[str, 
 
 
 def _end(settings: Settings, run: RetrainingRun) -> RetrainingRun:
-    for one in run.categories:
-        get_run_logger().info("retraining category=%s outcome=%s: %s", one.category, one.outcome, one.words)
-        emit_promoted(one)
-    rows = [artifact_row(one) for one in run.categories]
+    for category in run.categories:
+        get_run_logger().info(
+            "retraining category=%s outcome=%s: %s", category.category, category.outcome, category.words
+        )
+        emit_promoted(category)
+    rows = [artifact_row(category) for category in run.categories]
     said = f"Retraining of {run.run_date}: {message_of(run)}"
     leave_table("retraining", settings, rows, said, report=run.report, problems=run.failed)
-    outcomes = {one.category: one.outcome for one in run.categories} | {name: "failed" for name, _ in run.failed}
+    outcomes = {category.category: category.outcome for category in run.categories} | {
+        name: "failed" for name, _ in run.failed
+    }
     outcome = "failed" if run.failed else state_of(run.categories)
     write_metrics(settings, "retraining", outcome, retraining_metrics(outcomes), failed=bool(run.failed))
     if run.failed:

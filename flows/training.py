@@ -80,7 +80,7 @@ def train_model(
 
 
 def _in_short(parameters: Mapping[str, Any]) -> str:
-    return of_categories([one.category for one in parameters["requests"]])
+    return of_categories([parameter.category for parameter in parameters["requests"]])
 
 
 @flow(name="fit-models", flow_run_name=named("fit", _in_short), validate_parameters=False)

@@ -74,7 +74,7 @@ class Desk:
     def people(self, category: str | None) -> list[str]:
         """Who has labelled something, sorted."""
         return sorted(
-            set[str]().union(*(self._ledger(one).people() for one in self._chosen(category))), key=str.casefold
+            set[str]().union(*(self._ledger(name).people() for name in self._chosen(category))), key=str.casefold
         )
 
     def page(
@@ -88,12 +88,12 @@ class Desk:
         """
         chosen, limit = self._chosen(selection.category), max(1, min(limit, MOST_ROWS))
         said = pa.concat_tables(
-            [SAID.empty_table(), *(self._ledger(one).said(reviewer, selection.by) for one in chosen)]
+            [SAID.empty_table(), *(self._ledger(name).said(reviewer, selection.by) for name in chosen)]
         )
         place = None if at is None else self._sealed.place(selection, chosen, said, at)
         offset = max(0, offset if place is None else place - limit // 2)
         rows, count = self._sealed.page(selection, chosen, said, limit, offset)
-        kinds = sorted(set[str]().union(*(self._ledger(one).kinds() for one in chosen)))
+        kinds = sorted(set[str]().union(*(self._ledger(name).kinds() for name in chosen)))
         return {
             "rows": [self._record(row, reviewer) for row in rows],
             "count": count,
@@ -158,17 +158,19 @@ class Desk:
 
     def trail(self, category: str | None, limit: int, offset: int) -> tuple[list[Spoken], int]:
         """Words `offset` to `offset + limit` of all, the newest first, and how many there are."""
-        every = [(one, label) for one in self._chosen(category) for label in self._ledger(one).all_words()]
+        every = [
+            (category, label) for category in self._chosen(category) for label in self._ledger(category).all_words()
+        ]
         newest = heapq.nlargest(offset + limit, every, key=lambda spoken: spoken[1].labelled_at)
-        return [Spoken(*one, self._ledger(one[0]).file_of(one[1])) for one in newest[offset:]], len(every)
+        return [Spoken(*spoken, self._ledger(spoken[0]).file_of(spoken[1])) for spoken in newest[offset:]], len(every)
 
     def contradictions(self, category: str | None) -> list[Contradiction]:
         """Images on which people differ."""
-        return [found for one in self._chosen(category) for found in self._ledger(one).contradictions()]
+        return [found for category in self._chosen(category) for found in self._ledger(category).contradictions()]
 
     def unread(self, category: str | None) -> list[str]:
         """Why seals and label files do not read, for people."""
-        found = [why for one in self._chosen(category) for why in self._ledger(one).unread()]
+        found = [why for category in self._chosen(category) for why in self._ledger(category).unread()]
         return [shown(why) for why in (*self._sealed.unread(), *found)]
 
     def _chosen(self, category: str | None) -> list[str]:

@@ -256,8 +256,10 @@ class SealedRows:
         new = sorted(versions - set(self._alpha_of))
         with ThreadPoolExecutor(_READERS) as pool:
             alphas = pool.map(self._alpha, new)
-            self._alpha_of.update((one, alpha) for one, alpha in zip(new, alphas, strict=True) if alpha is not None)
-        known = [(*one, alpha) for one, alpha in self._alpha_of.items()]
+            self._alpha_of.update(
+                (partition, alpha) for partition, alpha in zip(new, alphas, strict=True) if alpha is not None
+            )
+        known = [(*partition, alpha) for partition, alpha in self._alpha_of.items()]
         columns = list(zip(*known, strict=True)) or [()] * len(_ALPHAS)
         return pa.Table.from_arrays(
             [pa.array(c, f.type) for c, f in zip(columns, _ALPHAS, strict=True)], schema=_ALPHAS

@@ -125,7 +125,7 @@ class Selection:
 def _one_of(query: Mapping[str, str], name: str, known: Mapping[str, str], otherwise: str) -> str:
     value = query.get(name, "") or otherwise
     if value not in known:
-        offered = ", ".join(one for one in known if one)
+        offered = ", ".join(name for name in known if name)
         raise WrongSelection(f"the address says {name}={value!r}, so no list was made. Use one of: {offered}.")
     return value
 

@@ -118,8 +118,8 @@ def resolved_store(given: str | None) -> str:
 
 def meanings(given: list[str]) -> dict[str, str]:
     """What the options --word NAME=WORD say."""
-    pairs = [one.rpartition("=") for one in given]
-    wrong = [one for one, (name, found, _) in zip(given, pairs, strict=True) if not found or not name.strip()]
+    pairs = [pair.rpartition("=") for pair in given]
+    wrong = [pair for pair, (name, found, _) in zip(given, pairs, strict=True) if not found or not name.strip()]
     if wrong:
         raise typer.BadParameter(f"--word {wrong[0]!r} is not NAME=WORD, such as Kratzer=anomalous")
     found: dict[str, str] = {}
@@ -215,7 +215,7 @@ class _OursOnce(logging.Filter):
             if text.startswith("Encountered exception during execution"):
                 self._told.add(f"Flow run encountered an exception: {type(error).__name__}:")
                 record.is_told_at_the_end = True
-        elif any(one in text for one in self._told):  # the state that the run finished in
+        elif any(error_text in text for error_text in self._told):  # the state that the run finished in
             record.is_told_at_the_end = True
         return True
 
@@ -230,7 +230,7 @@ def _told_once() -> Iterator[None]:
     from prefect.logging.handlers import PrefectConsoleHandler
 
     log, once = logging.getLogger("prefect.flow_runs"), _OursOnce()
-    consoles = [one for one in logging.getLogger().handlers if isinstance(one, PrefectConsoleHandler)]
+    consoles = [handler for handler in logging.getLogger().handlers if isinstance(handler, PrefectConsoleHandler)]
     log.addFilter(once)
     for console in consoles:
         console.addFilter(_is_not_told_at_the_end)

@@ -111,8 +111,8 @@ def gc(
             found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
         removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found
         print_table(leftovers_table(removed, removed=yes))
-        for one in seen.kept:
-            stays = "It stays" if one.whole else "All of that day stays"
-            say(f"{one.category} {one.run_date}: {one.why}. {stays}; rd-inspect verify names the cure.")
+        for kept in seen.kept:
+            stays = "It stays" if kept.whole else "All of that day stays"
+            say(f"{kept.category} {kept.run_date}: {kept.why}. {stays}; rd-inspect verify names the cure.")
         if found and not yes:
             say("Nothing was removed. Give --yes to remove it.")

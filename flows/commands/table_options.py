@@ -39,10 +39,10 @@ def table_reading_of(
     from storage.labels.reading import table_reading
 
     headings: dict[str, str] = {}
-    for one in columns or ():
-        name, found, heading = one.partition("=")
+    for column in columns or ():
+        name, found, heading = column.partition("=")
         if not found or not name.strip() or not heading.strip():
-            raise typer.BadParameter(f"--column {one!r} is not NAME=HEADING, such as image=Datei")
+            raise typer.BadParameter(f"--column {column!r} is not NAME=HEADING, such as image=Datei")
         if headings.setdefault(name.strip(), heading) != heading:
             raise typer.BadParameter(
                 f"--column {name.strip()} is given twice, with different headings. Give it once."
@@ -74,6 +74,6 @@ def _near(file: Path) -> str:
 
     if not file.parent.is_dir():
         return f". There is no folder {file.parent} either"
-    there = [one.name for one in file.parent.iterdir() if one.is_file()]
+    there = [beside.name for beside in file.parent.iterdir() if beside.is_file()]
     near = difflib.get_close_matches(file.name, there, 1, 0.8)
     return f". The nearest name there is {near[0]}" if near else ""

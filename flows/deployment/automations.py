@@ -69,7 +69,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
     """Each with a name and a list of actions; the rest is Prefect's to judge."""
     try:
         described = yaml.safe_load(file.read_text("utf-8"))["automations"]
-        names = [(one["name"], [dict(action) for action in one["actions"]]) for one in described]
+        names = [(automation["name"], [dict(action) for action in automation["actions"]]) for automation in described]
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
         raise SettingsError(f"{file} cannot be read: {e}. No automation was created.") from e
     except (KeyError, TypeError, ValueError) as e:
@@ -86,7 +86,9 @@ def _resolved(client: SyncPrefectClient, described: dict[str, Any]) -> Automatio
     try:
         return AutomationCore.model_validate({**described, "actions": actions})
     except ValidationError as e:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in e.errors(include_url=False))
+        problems = "; ".join(
+            f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors(include_url=False)
+        )
         raise SettingsError(f"The automation {described['name']!r} is not one that Prefect takes: {problems}.") from e
 
 
@@ -110,7 +112,7 @@ def _id(client: SyncPrefectClient, kind: str, name: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry point: at most one argument, the file. Exit code 1 if some automation was left out, 2 for wrong use."""
-    if len(arguments) > 1 or any(one.startswith("-") for one in arguments):
+    if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
         say(USAGE)
         return 0 if {"-h", "--help"} & {*arguments} else 2
     if not configured_url():

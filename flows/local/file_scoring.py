@@ -156,8 +156,10 @@ def _rows(
 
     overlays = None if folder is None else OverlayFolder(folder, model.scorer)
     for scored in score_files(model.scorer, rounds):
-        drawn = [None if overlays is None else overlays.write(one) for one in scored]
-        batch = file_rows(model, [one.picture.path for one in scored], [one.found for one in scored], drawn)
+        drawn = [None if overlays is None else overlays.write(picture) for picture in scored]
+        batch = file_rows(
+            model, [picture.picture.path for picture in scored], [picture.found for picture in scored], drawn
+        )
         told.add(batch)
         yield batch
 

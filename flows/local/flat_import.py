@@ -76,7 +76,7 @@ def import_flat_folder(
 
 def _keys_of(flat: FlatFolder, images: ImportPlan) -> Any:
     """The keys of a row's image and mask; None for an image that is not taken."""
-    by_place = {one.source.name: one for one in images.images}
+    by_place = {image.source.name: image for image in images.images}
 
     def keys_of(cells: Mapping[str, Any]) -> tuple[str, str | None] | None:
         found = by_place.get(flat.place_of.get(cells["image_key"], ""))
@@ -90,9 +90,9 @@ def _imported(images: ImportPlan, flat: FlatFolder, words: LabelPlan, done: Impo
     labelled = {label.image_key for label in words.found}
     return FlatImported(
         images=len(images.images),
-        images_new=sum(one.is_new for one in images.images),
-        unlabelled=sum(one.key not in labelled for one in images.images),
-        masks=sum(one.mask_digest is not None for one in images.images),
+        images_new=sum(image.is_new for image in images.images),
+        unlabelled=sum(image.key not in labelled for image in images.images),
+        masks=sum(image.mask_digest is not None for image in images.images),
         labels=done,
         left_out=images.left_out,
         noted=(*images.noted, *flat.noted),

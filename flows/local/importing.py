@@ -65,7 +65,7 @@ def import_category(
 
 
 def _refuse_another_case(there: Sequence[str], category: str) -> None:
-    if category not in there and (near := [one for one in there if one.casefold() == category.casefold()]):
+    if category not in there and (near := [known for known in there if known.casefold() == category.casefold()]):
         raise ImportRefused(
             f"the store has a category {near[0]}, and {category} would be another one; nothing was imported. Use "
             f"--category {near[0]}, or a name that differs in more than upper and lower case."
@@ -108,14 +108,14 @@ def told_beside(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Seq
 
 
 def _imported(plan: ImportPlan) -> Imported:
-    test = [one for one in plan.images if one.source.purpose == "evaluation"]
+    test = [image for image in plan.images if image.source.purpose == "evaluation"]
     return Imported(
         normals=len(plan.images) - len(test),
         test=len(test),
-        anomalous=sum(one.source.word == "anomalous" for one in test),
-        unsure=sum(one.source.word == "unsure" for one in test),
-        masks=sum(one.mask_digest is not None for one in test),
-        images_new=sum(one.is_new for one in plan.images),
+        anomalous=sum(image.source.word == "anomalous" for image in test),
+        unsure=sum(image.source.word == "unsure" for image in test),
+        masks=sum(image.mask_digest is not None for image in test),
+        images_new=sum(image.is_new for image in plan.images),
         labels_new=len(plan.words),
         left_out=plan.left_out,
         noted=plan.noted,

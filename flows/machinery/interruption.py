@@ -90,10 +90,10 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
     For the main thread of a process of its own. Signals that are ignored, as under nohup, stay so.
     """
     _ending.sentence = sentence_of(arguments)
-    signals = {one for one in WORDS if signal.getsignal(one) is not signal.SIG_IGN}
+    signals = {number for number in WORDS if signal.getsignal(number) is not signal.SIG_IGN}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    for one in signals:
-        signal.signal(one, _hand_on)
+    for number in signals:
+        signal.signal(number, _hand_on)
     signal.signal(_NUDGE, _nudged)
     threading.Thread(target=_receive, args=(signals,), name="interruption", daemon=True).start()
     try:
@@ -103,14 +103,14 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
             _ending.unwound.set()
             time.sleep(MOST_SECONDS)  # the other thread ends this process
         # What Python still does at its end, no thread hears; a signal then ends it without a word, for all is done.
-        for one in signals:
-            signal.signal(one, signal.SIG_DFL)
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
 
 def sentence_of(arguments: list[str]) -> str:
     """What a person is told of the command that `arguments` name."""
-    return next((KEPT[one] for one in arguments if one in KEPT), _KEPT_BY_ALL)
+    return next((KEPT[argument] for argument in arguments if argument in KEPT), _KEPT_BY_ALL)
 
 
 @contextlib.contextmanager
@@ -257,7 +257,7 @@ def _descendants(process: int) -> Iterator[int]:
     for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208  # pathlib is one more import
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # which has just ended
             with open(f"/proc/{process}/task/{thread}/children") as file:  # noqa: PTH123  # likewise
-                children = [int(one) for one in file.read().split()]
+                children = [int(child) for child in file.read().split()]
             for child in children:
                 if child not in _ending.spared:
                     yield child

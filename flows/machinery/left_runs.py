@@ -47,5 +47,5 @@ def _outermost(client: SyncPrefectClient, run: UUID) -> UUID:
 def _unfinished_below(client: SyncPrefectClient, runs: list[UUID]) -> Iterator[UUID]:
     while runs:
         chosen = FlowRunFilter.model_validate({"parent_flow_run_id": {"any_": runs}, "state": _UNFINISHED})
-        runs = [one.id for one in client.read_flow_runs(flow_run_filter=chosen)]
+        runs = [run.id for run in client.read_flow_runs(flow_run_filter=chosen)]
         yield from runs

@@ -61,8 +61,8 @@ class _Tally:
 
 def _in_short(parameters: Mapping[str, Any]) -> str:
     plans: list[PartitionPlan] = parameters["plans"]
-    days = sorted({one.job.run_date for one in plans})
-    return window(days[0], days[-1]) + of_categories([one.job.category for one in plans])
+    days = sorted({plan.job.run_date for plan in plans})
+    return window(days[0], days[-1]) + of_categories([plan.job.category for plan in plans])
 
 
 @flow(name="score-partitions", flow_run_name=named("score", _in_short), validate_parameters=False)

@@ -146,10 +146,10 @@ def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
         wanted = list(_networks(settings, found))
     except BrokenImage as e:
         raise BenchmarkFailed(f"{e} Nothing was computed.") from e
-    todo = [one for one in (_without(each, rows) for each in wanted) if one.request.models]
+    todo = [run for run in (_without(each, rows) for each in wanted) if run.request.models]
     unavailable = _unavailable(settings, todo)
     problems = list(unavailable.values())
-    todo = [one for one in todo if one.teacher not in unavailable]
+    todo = [run for run in todo if run.teacher not in unavailable]
     before = len(rows)
     with benchmark_display(len(todo)) as display:
         display.say(f"{settings.out} has {before} rows; networks to train: {len(todo)}")
@@ -163,7 +163,7 @@ def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
             except (CoreError, BrokenImage) as e:
                 problems.append(f"{each.title}: {e}")
             display.end()
-    shown = tuple(rows[one] for each in wanted for one in each.keys if one in rows)
+    shown = tuple(rows[key] for each in wanted for key in each.keys if key in rows)
     return BenchmarkRun(settings, shown, len(rows) - before, tuple(problems))
 
 
@@ -246,7 +246,7 @@ def _unavailable(settings: BenchmarkSettings, todo: list[_Network]) -> dict[str,
     Raises BenchmarkFailed for the teacher of Tables 1 to 4, without which there is nothing to compare with.
     """
     problems = {}
-    for name in dict.fromkeys(one.teacher for one in todo):
+    for name in dict.fromkeys(run.teacher for run in todo):
         try:
             check_teacher(name, settings.teacher_weights.get(name))
         except TeacherUnavailable as e:
@@ -270,7 +270,7 @@ def _measured(network: _Network, display: BenchmarkDisplay) -> Iterator[Benchmar
 def _row(network: _Network, key: RowKey, described: str, measured: Measurement) -> BenchmarkRow:
     images, model = network.request.images, measured.model
     protocol, category, word, seed, digest = key
-    normal = sum(not one.is_anomalous for one in images.test)
+    normal = sum(not image.is_anomalous for image in images.test)
     return BenchmarkRow(
         protocol=protocol,
         dataset=images.root.resolve().name,

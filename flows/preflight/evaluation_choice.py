@@ -78,7 +78,7 @@ def _inspected_days(store: Store) -> list[date]:
 def _partitions(store: Store, first: date, last: date, categories: Sequence[str] | None) -> list[Partition]:
     """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
     days = [day for day in _inspected_days(store) if first <= day <= last]
-    found = [one for day in days for one in _sealed_partitions(store, day)]
+    found = [partition for day in days for partition in _sealed_partitions(store, day)]
     if not found:
         inspected = _inspected_days(store)
         known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
@@ -94,13 +94,13 @@ def _partitions(store: Store, first: date, last: date, categories: Sequence[str]
                 f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} "
                 f"--store {quote(store.uri)}"
             )
-    return [one for one in found if not categories or one.category in categories]
+    return [partition for partition in found if not categories or partition.category in categories]
 
 
 def _sealed_partitions(store: Store, day: date) -> list[Partition]:
     """By their names: a seal that does not read costs its own partition, where it is evaluated."""
     named = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
-    return [Partition(*one) for one in named if one]
+    return [Partition(*key) for key in named if key]
 
 
 def _span(first: date, last: date) -> str:
@@ -113,14 +113,14 @@ def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Parti
     An image's key tells its category and day. StorageError if no partition is left because labels do not read.
     """
     days, failed = set(), {}
-    for name in sorted({one.category for one in partitions}):
+    for name in sorted({partition.category for partition in partitions}):
         try:
             days |= {f"{'/'.join(key.split('/')[:3])}/" for key in _evaluation_keys(store, name)}
         except TransientFault:
             raise
         except StorageError as e:
             failed[name] = e
-    found = [one for one in partitions if images_prefix(one.category, one.run_date) in days]
+    found = [partition for partition in partitions if images_prefix(partition.category, partition.run_date) in days]
     if failed and not found:
         raise next(iter(failed.values()))
     return found, {name: str(why) for name, why in failed.items()}
@@ -132,7 +132,7 @@ def _evaluation_keys(store: Store, category: str) -> list[str]:
 
 
 def _no_labels(store: Store, partitions: Sequence[Partition], first: date, last: date) -> str:
-    names = sorted({one.category for one in partitions})
+    names = sorted({partition.category for partition in partitions})
     others = sum(len(_evaluation_keys(store, name)) for name in names)
     elsewhere = f" {others} images of other days have one." if others else ""
     return (

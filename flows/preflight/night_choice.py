@@ -102,13 +102,13 @@ def _look(images: Store, categories: Sequence[str]) -> _Folders:
             return str(e)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        for name, one in zip(categories, pool.map(look, categories), strict=True):
-            if isinstance(one, str):
-                found.broken[name] = one
+        for name, seen in zip(categories, pool.map(look, categories), strict=True):
+            if isinstance(seen, str):
+                found.broken[name] = seen
                 continue
-            found.days[name] = one[0]
-            found.odd.extend(one[1])
-            found.left_out.add(one[2])
+            found.days[name] = seen[0]
+            found.odd.extend(seen[1])
+            found.left_out.add(seen[2])
     return found
 
 

@@ -124,7 +124,7 @@ def _refuse_teachers(settings: Settings, categories: Sequence[str]) -> None:
     """On a cluster that is running the weights are its workers' business."""
     if settings.plant.dask_address:
         return
-    wanted = {(one.teacher, one.teacher_weights) for one in map(settings.category, categories)}
+    wanted = {(chosen.teacher, chosen.teacher_weights) for chosen in map(settings.category, categories)}
     for name, file in sorted(wanted, key=str):
         try:
             refuse_unavailable(name, teacher_spec(name).source, file)

@@ -95,7 +95,7 @@ def table_lines(table: PlainTable, width: int | None) -> Iterator[Line]:
 
 def _told(text: str, width: int | None) -> list[str]:
     lines = (without_controls(line) for line in text.split("\n"))
-    return [one for line in lines for one in fold(line, width)] if text else []
+    return [folded for line in lines for folded in fold(line, width)] if text else []
 
 
 def _shaped(table: PlainTable, width: int | None) -> Iterator[Line]:
@@ -172,7 +172,7 @@ def _beside(cells: Sequence[str], widths: Sequence[int], counts: Sequence[int]) 
 def _panels(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Line]:
     chosen = [0]
     for at in range(1, len(widths)):
-        if _total([widths[one] for one in (*chosen, at)]) > width:
+        if _total([widths[column] for column in (*chosen, at)]) > width:
             yield from _side_by_side(table, chosen, widths)
             yield Line("")
             chosen = [0]
@@ -185,7 +185,7 @@ def _fewer(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Lin
     first = [0, *(table.columns.index(name) for name in table.preferred if name in table.columns)]
     chosen = list[int]()
     for at in dict.fromkeys([*first, *range(len(widths))]):
-        if _total([widths[one] for one in (*chosen, at)]) <= width:
+        if _total([widths[column] for column in (*chosen, at)]) <= width:
             chosen.append(at)
     if 0 in chosen and len(chosen) > 1:
         yield from _side_by_side(table, sorted(chosen), widths)

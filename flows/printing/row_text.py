@@ -54,13 +54,13 @@ def as_json(value: Any, kind: pa.DataType | None = None) -> str:
     whole numbers as the numbers they are, digit by digit; NaN and infinity, which JSON has not, as null."""
     if isinstance(value, dict):
         kinds = {field.name: field.type for field in kind} if kind is not None and pa.types.is_struct(kind) else {}
-        return _object((name, as_json(one, kinds.get(name))) for name, one in value.items())
+        return _object((name, as_json(field, kinds.get(name))) for name, field in value.items())
     if isinstance(value, list):
         if kind is not None and pa.types.is_map(kind):
-            pairs = ((_map_key(key, kind.key_type), as_json(one, kind.item_type)) for key, one in value)
+            pairs = ((_map_key(key, kind.key_type), as_json(content, kind.item_type)) for key, content in value)
             return _object(pairs)
         inner = kind.value_type if kind is not None and _is_list(kind) else None
-        return f"[{', '.join(as_json(one, inner) for one in value)}]"
+        return f"[{', '.join(as_json(entry, inner) for entry in value)}]"
     if isinstance(value, float) and not math.isfinite(value):
         return "null"
     if isinstance(value, Decimal):

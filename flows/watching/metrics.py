@@ -88,8 +88,8 @@ def history_in(text: str, flow: str) -> RunHistory:
     """The history of a flow in a metrics file. ValueError if the text is none."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     of_flow = [sample for sample in samples if sample.labels.get("flow") == flow]
-    runs = {one.labels["outcome"]: one.value for one in of_flow if one.name == f"{_RUNS}_total"}
-    success = [one.value for one in of_flow if one.name == _LAST_SUCCESS]
+    runs = {sample.labels["outcome"]: sample.value for sample in of_flow if sample.name == f"{_RUNS}_total"}
+    success = [sample.value for sample in of_flow if sample.name == _LAST_SUCCESS]
     return RunHistory(runs, success[0] if success else None)
 
 
@@ -129,23 +129,25 @@ def night_metrics(night: NightFigures) -> list[Metric]:
     if night.retries is not None:
         plain.append(_value("night_retries", "Further tries of tasks in the run.", night.retries))
     states = _states("night_state", "What became of the category's images.", "category")
-    for one in night.categories:
-        states.add_metric([one.category], {state: state == one.state for state in STATES})
+    for category in night.categories:
+        states.add_metric([category.category], {state: state == category.state for state in STATES})
     return [*plain, states, *_counts(night.categories), *_times(night), *_models(night)]
 
 
 def drift_metrics(models: Sequence[ModelDrift], in_force: Sequence[ModelDrift]) -> list[Metric]:
     """Verdicts of the models in force, and what all assessed ones rest on."""
     verdicts = _states("drift_verdict", "Verdict on the category's last model.", "category", "model_version")
-    for one in in_force:
-        if one.action is not None:
-            verdicts.add_metric([one.category, one.model_version], {name: name == one.action for name in VERDICTS})
+    for model in in_force:
+        if model.action is not None:
+            verdicts.add_metric(
+                [model.category, model.model_version], {name: name == model.action for name in VERDICTS}
+            )
     images = _gauge("drift_images", "Scored images in the drift window.", "category", "model_version")
     alarms = _gauge("drift_alarm_ratio", "Share of them above the threshold.", "category", "model_version")
-    for one in models:
-        images.add_metric([one.category, one.model_version], one.images)
-        if one.assessment is not None:
-            alarms.add_metric([one.category, one.model_version], one.assessment.alarm_rate.rate)
+    for model in models:
+        images.add_metric([model.category, model.model_version], model.images)
+        if model.assessment is not None:
+            alarms.add_metric([model.category, model.model_version], model.assessment.alarm_rate.rate)
     return [verdicts, images, alarms]
 
 
@@ -176,27 +178,27 @@ def _counts(categories: Sequence[CategoryFigures]) -> list[Metric]:
     review = _gauge("night_review_images", "Of them, too near to the threshold to tell.", "category")
     rate = _gauge("night_alarm_ratio", "Anomalous among the readable.", "category")
     batches = _gauge("night_batches", "Sealed batches of the night.", "category")
-    for one in categories:
-        for status, count in one.images.items():
-            images.add_metric([one.category, status], count)
-        if not one.images:
+    for category in categories:
+        for status, count in category.images.items():
+            images.add_metric([category.category, status], count)
+        if not category.images:
             continue
-        anomalous.add_metric([one.category], one.anomalous)
-        review.add_metric([one.category], one.review)
-        batches.add_metric([one.category], one.batches)
-        if one.images.get("ok"):
-            rate.add_metric([one.category], one.anomalous / one.images["ok"])
+        anomalous.add_metric([category.category], category.anomalous)
+        review.add_metric([category.category], category.review)
+        batches.add_metric([category.category], category.batches)
+        if category.images.get("ok"):
+            rate.add_metric([category.category], category.anomalous / category.images["ok"])
     return [images, anomalous, review, rate, batches]
 
 
 def _times(night: NightFigures) -> list[Metric]:
     stages = _gauge("night_stage_seconds", "Time of this run by stage, over all workers.", "category", "stage")
     lag = _gauge("arrival_lag_seconds", "From the newest image's arrival to the run's start.", "category")
-    for one in night.categories:
-        for stage, seconds in one.seconds_by_stage:
-            stages.add_metric([one.category, stage], seconds)
-        if one.newest_arrival is not None:
-            lag.add_metric([one.category], (night.started_at - one.newest_arrival).total_seconds())
+    for category in night.categories:
+        for stage, seconds in category.seconds_by_stage:
+            stages.add_metric([category.category, stage], seconds)
+        if category.newest_arrival is not None:
+            lag.add_metric([category.category], (night.started_at - category.newest_arrival).total_seconds())
     return [stages, lag]
 
 
@@ -205,11 +207,11 @@ def _models(night: NightFigures) -> list[Metric]:
         "champion_since_timestamp_seconds", "Since when the model is in force.", "category", "model_version"
     )
     age = _gauge("model_age_seconds", "How long it was in force when the run began.", "category", "model_version")
-    for one in night.categories:
-        if one.champion_since is not None and one.model_version is not None:
-            labels = [one.category, one.model_version]
-            since.add_metric(labels, one.champion_since.timestamp())
-            age.add_metric(labels, (night.started_at - one.champion_since).total_seconds())
+    for category in night.categories:
+        if category.champion_since is not None and category.model_version is not None:
+            labels = [category.category, category.model_version]
+            since.add_metric(labels, category.champion_since.timestamp())
+            age.add_metric(labels, (night.started_at - category.champion_since).total_seconds())
     return [since, age]
 
 

@@ -49,9 +49,9 @@ def write_night_metrics(
     """What an inspection of `day` found, as far as the store can tell."""
     if settings.plant.metrics is None:
         return
-    told = [one for one in categories if one.state != "ignored"]
+    told = [category for category in categories if category.state != "ignored"]
     seen = category_nights(settings, day, told)
-    finished_at, waiting = datetime.now(UTC), sum(one.seconds for one in told)
+    finished_at, waiting = datetime.now(UTC), sum(wait.seconds for wait in told)
     night = NightFigures(day, started_at, finished_at, waiting, _retries(), seen)
     write_metrics(settings, "inspection", outcome, night_metrics(night), failed=failed)
 
@@ -84,12 +84,12 @@ def _history(path: Path, flow: str) -> RunHistory:
 def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryFigures]:
     """What is sealed of each; without counts where that does not read, which the log tells."""
     found = []
-    for one in outcomes:
+    for outcome in outcomes:
         try:
-            found.append(_category_night(open_store(settings.store, read_only=True), day, one))
+            found.append(_category_night(open_store(settings.store, read_only=True), day, outcome))
         except StorageError as e:
-            get_run_logger().error("the night's metrics are without counts of %s: %s", one.category, e)
-            found.append(_uncounted(one))
+            get_run_logger().error("the night's metrics are without counts of %s: %s", outcome.category, e)
+            found.append(_uncounted(outcome))
     return found
 
 
@@ -132,7 +132,7 @@ def _retries() -> int | None:
                 if seen < _PAGE:
                     break
                 page = client.read_task_runs(flow_run_filter=parents, limit=_PAGE, offset=start)
-                more, seen = more + sum(max(0, one.run_count - 1) for one in page), len(page)
+                more, seen = more + sum(max(0, run.run_count - 1) for run in page), len(page)
     except Exception as e:  # noqa: BLE001  # a metric must not fail a night, and Prefect's client raises errors of many libraries
         get_run_logger().warning("the retries are not known: %s", e)
         return None

@@ -50,7 +50,7 @@ class RetrainingRun:
     @property
     def report(self) -> str | None:
         """Key of the HTML report, where there is just one."""
-        keys = [one.report for one in self.categories if one.report]
+        keys = [category.report for category in self.categories if category.report]
         return keys[0] if len(keys) == 1 else None
 
 
@@ -84,48 +84,48 @@ def unstarted(category: str) -> CategoryRetraining:
 
 def state_of(categories: Iterable[CategoryRetraining]) -> str:
     """Name of the run's final state."""
-    if any(one.promotion is not None and one.promotion.promoted for one in categories):
+    if any(category.promotion is not None and category.promotion.promoted for category in categories):
         return "Promoted"
-    return "Completed" if any(one.judged for one in categories) else "NothingToDo"
+    return "Completed" if any(category.judged for category in categories) else "NothingToDo"
 
 
 def message_of(run: RetrainingRun) -> str:
     """Of that state."""
     if not run.categories:
         return "No category has labels, so there is nothing to retrain on."
-    return "; ".join(f"{one.category}: {one.outcome}" for one in run.categories)
+    return "; ".join(f"{category.category}: {category.outcome}" for category in run.categories)
 
 
-def emit_promoted(one: CategoryRetraining) -> None:
+def emit_promoted(retraining: CategoryRetraining) -> None:
     """`model.promoted`, if it was."""
-    if one.promotion is None or not one.promotion.promoted:
+    if retraining.promotion is None or not retraining.promotion.promoted:
         return
     emit_event(
         event=EVENT,
         resource={
-            "prefect.resource.id": f"rd-inspect.category.{one.category}",
-            "prefect.resource.name": one.category,
-            "rd-inspect.category": one.category,
+            "prefect.resource.id": f"rd-inspect.category.{retraining.category}",
+            "prefect.resource.name": retraining.category,
+            "rd-inspect.category": retraining.category,
         },
         payload={
-            "category": one.category,
-            "version": one.promotion.version,
-            "previous": one.promotion.previous,
-            "words": one.words,
-            "report": one.report,
+            "category": retraining.category,
+            "version": retraining.promotion.version,
+            "previous": retraining.promotion.previous,
+            "words": retraining.words,
+            "report": retraining.report,
         },
     )
 
 
-def artifact_row(one: CategoryRetraining) -> dict[str, Any]:
+def artifact_row(retraining: CategoryRetraining) -> dict[str, Any]:
     """Of the table that a run leaves on the server."""
     return {
-        "category": one.category,
-        "outcome": one.outcome,
-        "champion": one.champion,
-        "candidate": one.fitted.version if one.fitted else None,
-        "new normals": one.gathered.new if one.gathered else None,
-        "quarantined": one.gathered.counts.get("quarantined", 0) if one.gathered else None,
-        "why": one.words,
-        "report": one.report,
+        "category": retraining.category,
+        "outcome": retraining.outcome,
+        "champion": retraining.champion,
+        "candidate": retraining.fitted.version if retraining.fitted else None,
+        "new normals": retraining.gathered.new if retraining.gathered else None,
+        "quarantined": retraining.gathered.counts.get("quarantined", 0) if retraining.gathered else None,
+        "why": retraining.words,
+        "report": retraining.report,
     }

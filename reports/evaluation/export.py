@@ -17,9 +17,9 @@ def figure_rows(report: EvaluationReport) -> list[dict[str, Any]]:
     """
     days = {"first_day": report.first_day, "last_day": report.last_day}
     rows = [
-        {**days, "category": one.category, "model_version": one.model_version, **row}
-        for one in report.categories
-        for row in _rows(one)
+        {**days, "category": category.category, "model_version": category.model_version, **row}
+        for category in report.categories
+        for row in _rows(category)
     ]
     means = [_row(mean) for mean in report.means]
     return rows + [{**days, "category": None, "model_version": None, **row} for row in means]
@@ -35,37 +35,37 @@ def figure_tree(report: EvaluationReport) -> dict[str, Any]:
         "first_day": report.first_day.isoformat(),
         "last_day": report.last_day.isoformat(),
         "means": {mean.name: _measure(mean) for mean in report.means},
-        "categories": [_entry(one) for one in report.categories],
+        "categories": [_entry(category) for category in report.categories],
         "without_evaluation_labels": list(report.unlabelled),
         "failed": [{"partition": what, "why": why} for what, why in report.failed],
         "days_not_inspected": [day.isoformat() for day in report.missing_days],
     }
 
 
-def _entry(one: EvaluatedCategory) -> dict[str, Any]:
+def _entry(evaluated: EvaluatedCategory) -> dict[str, Any]:
     return {
-        "category": one.category,
-        "model_version": one.model_version,
-        "days": [day.isoformat() for day in one.days],
-        "in_mean": one.in_mean,
-        "threshold": one.threshold,
-        "alpha": one.alpha,
-        "counts": asdict(one.counts),
-        "figures": {measure.name: _measure(measure) for measure in one.measures},
-        "recall_by_kind": [asdict(row) for row in one.by_kind],
-        "defects_found_by_size": [asdict(row) for row in one.by_size],
-        "problems": [{"image_key": key, "what": what} for key, what in one.problems],
-        "problems_left_out": one.problems_left_out,
-        "notes": list(one.notes),
+        "category": evaluated.category,
+        "model_version": evaluated.model_version,
+        "days": [day.isoformat() for day in evaluated.days],
+        "in_mean": evaluated.in_mean,
+        "threshold": evaluated.threshold,
+        "alpha": evaluated.alpha,
+        "counts": asdict(evaluated.counts),
+        "figures": {measure.name: _measure(measure) for measure in evaluated.measures},
+        "recall_by_kind": [asdict(row) for row in evaluated.by_kind],
+        "defects_found_by_size": [asdict(row) for row in evaluated.by_size],
+        "problems": [{"image_key": key, "what": what} for key, what in evaluated.problems],
+        "problems_left_out": evaluated.problems_left_out,
+        "notes": list(evaluated.notes),
     }
 
 
-def _rows(one: EvaluatedCategory) -> Iterator[dict[str, Any]]:
-    for measure in one.measures:
+def _rows(evaluated: EvaluatedCategory) -> Iterator[dict[str, Any]]:
+    for measure in evaluated.measures:
         yield _row(measure)
     for name, cases, rows in (
-        ("recall_by_kind", "anomalous images", one.by_kind),
-        ("defects_found_by_size", "defects", one.by_size),
+        ("recall_by_kind", "anomalous images", evaluated.by_kind),
+        ("defects_found_by_size", "defects", evaluated.by_size),
     ):
         for row in rows:
             yield _share_row(name, cases, row)

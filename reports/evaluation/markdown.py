@@ -15,7 +15,7 @@ def render_evaluation_markdown(report: EvaluationReport) -> str:
     parts = [
         f"# Evaluation of {report.first_day.isoformat()} to {report.last_day.isoformat()}",
         _table(report),
-        *(_steps(one) for one in report.categories),
+        *(_steps(category) for category in report.categories),
         _not_in_it(report),
         f"Run {_text(report.run_id)}, store {_text(report.store_uri)}.",
     ]
@@ -28,9 +28,14 @@ def _table(report: EvaluationReport) -> str:
         f"| Category | Model | Normal | Anomalous | {' | '.join(titles)} |",
         f"| --- | --- | ---: | ---: |{' ---: |' * len(titles)}",
     ]
-    for one in report.categories:
-        cells = [_text(one.category), _text(one.model_version), count(one.counts.normal), count(one.counts.anomalous)]
-        cells += [_cell(one.measure(name)) for name in GLANCE]
+    for category in report.categories:
+        cells = [
+            _text(category.category),
+            _text(category.model_version),
+            count(category.counts.normal),
+            count(category.counts.anomalous),
+        ]
+        cells += [_cell(category.measure(name)) for name in GLANCE]
         rows.append(f"| {' | '.join(cells)} |")
     if report.means:
         means = {mean.name: mean for mean in report.means}
@@ -43,9 +48,9 @@ def _cell(measure: Measure) -> str:
     return in_digits(measure) + (f" ({interval})" if interval else "")
 
 
-def _steps(one: EvaluatedCategory) -> str:
-    lines = [f"- {_text(step)}" for step in next_steps(one)]
-    return f"## {_text(one.category)}, {_text(one.model_version)}\n\n" + "\n".join(lines) if lines else ""
+def _steps(evaluated: EvaluatedCategory) -> str:
+    lines = [f"- {_text(step)}" for step in next_steps(evaluated)]
+    return f"## {_text(evaluated.category)}, {_text(evaluated.model_version)}\n\n" + "\n".join(lines) if lines else ""
 
 
 def _not_in_it(report: EvaluationReport) -> str:

@@ -118,7 +118,7 @@ class EvaluatedCategory:
 
     def measure(self, name: str) -> Measure:
         """The figure of that name. KeyError."""
-        return {one.name: one for one in self.measures}[name]
+        return {measure.name: measure for measure in self.measures}[name]
 
 
 @dataclass(frozen=True, eq=False)

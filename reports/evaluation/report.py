@@ -47,7 +47,7 @@ class _Gallery:
 class _Section:
     """One category under one model version, ready to draw."""
 
-    one: EvaluatedCategory
+    evaluated: EvaluatedCategory
     anchor: str
     steps: list[str]
     figures: list[_Figure]
@@ -67,7 +67,7 @@ def render_evaluation_report(report: EvaluationReport) -> str:
     At most MOST_BYTES as long as the text alone is: pictures are made smaller to fit, and left out where even that
     is too much. Texts from outside are escaped, and credentials in them are taken out.
     """
-    images = [image for one in report.categories for image in _pictured(one)]
+    images = [image for category in report.categories for image in _pictured(category)]
     bare = _render(report, [EMPTY] * len(images))
     space = min(_MOST_PICTURE_BYTES, MOST_BYTES - len(bare.encode("utf-8")))
     drawn = thumbnails(images, space) if images and space > 0 else [None] * len(images)
@@ -79,7 +79,8 @@ def render_evaluation_report(report: EvaluationReport) -> str:
 def _render(report: EvaluationReport, drawn: Sequence[Thumbnail | None]) -> str:
     pictures = iter(drawn)
     sections = [
-        _section(one, number, pictures, report.review_url) for number, one in enumerate(report.categories, start=1)
+        _section(evaluated, number, pictures, report.review_url)
+        for number, evaluated in enumerate(report.categories, start=1)
     ]
     return page(
         "evaluation.html",
@@ -87,37 +88,37 @@ def _render(report: EvaluationReport, drawn: Sequence[Thumbnail | None]) -> str:
         sections=sections,
         titles=[WORDS[name].title for name in evaluation_words.GLANCE],
         means=_glance(report.means),
-        averaged=sum(one.in_mean for one in report.categories),
+        averaged=sum(category.in_mean for category in report.categories),
         colour_scale=Markup(gradient_css()),
         dash=evaluation_words.DASH,
     )
 
 
-def _pictured(one: EvaluatedCategory) -> tuple[ScoredImage, ...]:
-    return (*one.misses, *one.false_alarms, *one.borderline)
+def _pictured(evaluated: EvaluatedCategory) -> tuple[ScoredImage, ...]:
+    return (*evaluated.misses, *evaluated.false_alarms, *evaluated.borderline)
 
 
 def _section(
-    one: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None], review_url: str | None
+    evaluated: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None], review_url: str | None
 ) -> _Section:
-    name, galleries = shown(one.category), _galleries(one, pictures, review_url)
+    name, galleries = shown(evaluated.category), _galleries(evaluated, pictures, review_url)
     return _Section(
-        one=one,
+        evaluated=evaluated,
         anchor=f"category-{number}",
-        steps=evaluation_words.next_steps(one),
-        figures=[_figure(measure) for measure in one.measures],
-        glance=_glance(one.measures),
+        steps=evaluation_words.next_steps(evaluated),
+        figures=[_figure(measure) for measure in evaluated.measures],
+        glance=_glance(evaluated.measures),
         histogram=histogram(
-            Group("normal image", one.normal_scores, "bar normal"),
-            Group("anomalous image", one.anomalous_scores, "bar anomalous"),
-            one.threshold,
+            Group("normal image", evaluated.normal_scores, "bar normal"),
+            Group("anomalous image", evaluated.anomalous_scores, "bar anomalous"),
+            evaluated.threshold,
             f"Scores of {name} by label",
             mirrored=True,
         ),
-        roc=_roc(one, name),
-        pro=_pro(one, name),
-        by_kind=share_chart(one.by_kind, f"Recall of {name} by kind of defect"),
-        by_size=share_chart(one.by_size, f"Defects of {name} found, by size"),
+        roc=_roc(evaluated, name),
+        pro=_pro(evaluated, name),
+        by_kind=share_chart(evaluated.by_kind, f"Recall of {name} by kind of defect"),
+        by_size=share_chart(evaluated.by_size, f"Defects of {name} found, by size"),
         galleries=galleries,
         ticks=legend_ticks([card for gallery in galleries for card in gallery.cards]),
     )
@@ -133,39 +134,40 @@ def _glance(measures: Sequence[Measure]) -> list[_Figure]:
     return [_figure(by_name[name]) for name in evaluation_words.GLANCE if name in by_name]
 
 
-def _roc(one: EvaluatedCategory, name: str) -> Markup:
-    if one.roc is None:
+def _roc(evaluated: EvaluatedCategory, name: str) -> Markup:
+    if evaluated.roc is None:
         return Markup("")
-    recall, alarms = one.measure("recall"), one.measure("false_alarm_rate")
+    recall, alarms = evaluated.measure("recall"), evaluated.measure("false_alarm_rate")
     marks = []
     if recall.value is not None and alarms.value is not None:
         words = f"threshold in force: false-alarm rate {alarms.value:.4g}, recall {recall.value:.4g}"
         marks.append(Mark(alarms.value, recall.value, words))
     return curve_chart(
-        one.roc.x, one.roc.y, x_end=1.0, x_name="false-alarm rate", y_name="recall",
+        evaluated.roc.x, evaluated.roc.y, x_end=1.0, x_name="false-alarm rate", y_name="recall",
         title=f"ROC curve of {name}", marks=marks,
     )  # fmt: skip
 
 
-def _pro(one: EvaluatedCategory, name: str) -> Markup:
-    if one.pro is None:
+def _pro(evaluated: EvaluatedCategory, name: str) -> Markup:
+    if evaluated.pro is None:
         return Markup("")
     return curve_chart(
-        one.pro.x, one.pro.y, x_end=float(one.pro.x[-1]), x_name="false-positive rate of pixels",
+        evaluated.pro.x, evaluated.pro.y, x_end=float(evaluated.pro.x[-1]), x_name="false-positive rate of pixels",
         y_name="mean share of a defect", title=f"PRO curve of {name}",
     )  # fmt: skip
 
 
 def _galleries(
-    one: EvaluatedCategory, pictures: Iterator[Thumbnail | None], review_url: str | None
+    evaluated: EvaluatedCategory, pictures: Iterator[Thumbnail | None], review_url: str | None
 ) -> list[_Gallery]:
     wanted = (
         ("Worst misses", "Labelled anomalous, scored below the threshold; the lowest first. Is the label right? "
-         "Can the defect be seen at the model's image size at all?", "No defect was missed.", one.misses),
+         "Can the defect be seen at the model's image size at all?", "No defect was missed.", evaluated.misses),
         ("Worst false alarms", "Labelled normal, scored above the threshold; the highest first. Dirt, light or a new "
-         "batch of material: if such parts are good, label them for training.", "No false alarm.", one.false_alarms),
+         "batch of material: if such parts are good, label them for training.", "No false alarm.",
+         evaluated.false_alarms),
         ("Borderline", "Decided rightly, but nearest to the threshold: what the next change of light would turn.",
-         "None.", one.borderline),
+         "None.", evaluated.borderline),
     )  # fmt: skip
     return [
         _Gallery(title, meaning, empty, [card_of(image, next(pictures), review_url) for image in images])

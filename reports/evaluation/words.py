@@ -120,23 +120,23 @@ def _number(value: float | None, is_share: bool) -> str:
     return percent(value) if is_share else f"{value:.3f}"
 
 
-def next_steps(one: EvaluatedCategory) -> list[str]:
+def next_steps(evaluated: EvaluatedCategory) -> list[str]:
     """What somebody should do about this category, the most urgent first; empty if nothing stands out."""
     steps = [
-        _problems(one),
-        _alarms(one),
-        _recall(one),
-        _blind(one),
-        _few(one),
-        _masks(one),
-        _trained(one),
-        *one.notes,
+        _problems(evaluated),
+        _alarms(evaluated),
+        _recall(evaluated),
+        _blind(evaluated),
+        _few(evaluated),
+        _masks(evaluated),
+        _trained(evaluated),
+        *evaluated.notes,
     ]
     return [step for step in steps if step]
 
 
-def _problems(one: EvaluatedCategory) -> str | None:
-    left_out = one.counts.left_out + one.counts.unreadable
+def _problems(evaluated: EvaluatedCategory) -> str | None:
+    left_out = evaluated.counts.left_out + evaluated.counts.unreadable
     if not left_out:
         return None
     return (
@@ -144,19 +144,19 @@ def _problems(one: EvaluatedCategory) -> str | None:
     )
 
 
-def _alarms(one: EvaluatedCategory) -> str | None:
-    rate = one.measure("false_alarm_rate")
-    if one.alpha is None or rate.value is None or rate.low is None or rate.low <= one.alpha:
+def _alarms(evaluated: EvaluatedCategory) -> str | None:
+    rate = evaluated.measure("false_alarm_rate")
+    if evaluated.alpha is None or rate.value is None or rate.low is None or rate.low <= evaluated.alpha:
         return None
     return (
         f"More false alarms than promised: {percent(rate.value)} of {counted(rate.n, 'normal image')} "
-        f"({interval_in_digits(rate)}), set for {percent(one.alpha)}. Light, camera or material have changed. "
+        f"({interval_in_digits(rate)}), set for {percent(evaluated.alpha)}. Light, camera or material have changed. "
         "Look at the false alarms; if they are good parts, label them for training and train again."
     )
 
 
-def _recall(one: EvaluatedCategory) -> str | None:
-    recall, auroc = one.measure("recall"), one.measure("image_auroc")
+def _recall(evaluated: EvaluatedCategory) -> str | None:
+    recall, auroc = evaluated.measure("recall"), evaluated.measure("image_auroc")
     if recall.value is None or recall.value >= 0.9 or auroc.value is None:
         return None
     missed = recall.n - round(recall.value * recall.n)
@@ -166,15 +166,15 @@ def _recall(one: EvaluatedCategory) -> str | None:
     return f"{start} The ranking is weak too: another threshold will not do; look at the misses and train again."
 
 
-def _blind(one: EvaluatedCategory) -> str | None:
-    kinds = [row.name for row in one.by_kind if row.total and not row.hits]
+def _blind(evaluated: EvaluatedCategory) -> str | None:
+    kinds = [row.name for row in evaluated.by_kind if row.total and not row.hits]
     if not kinds:
         return None
     return f"Not one image was found of: {', '.join(kinds)}. Nobody should rely on the model for these."
 
 
-def _few(one: EvaluatedCategory) -> str | None:
-    few = {"normal": one.counts.normal, "anomalous": one.counts.anomalous}
+def _few(evaluated: EvaluatedCategory) -> str | None:
+    few = {"normal": evaluated.counts.normal, "anomalous": evaluated.counts.anomalous}
     words = [f"{n} {label}" for label, n in few.items() if n < _FEW]
     if not words:
         return None
@@ -184,19 +184,19 @@ def _few(one: EvaluatedCategory) -> str | None:
     )
 
 
-def _masks(one: EvaluatedCategory) -> str | None:
-    if not one.counts.unmasked:
+def _masks(evaluated: EvaluatedCategory) -> str | None:
+    if not evaluated.counts.unmasked:
         return None
     return (
-        f"{counted(one.counts.unmasked, 'anomalous image')} without a mask: in no figure of pixels, since a missing "
-        "mask is no mask of zeros. Draw masks for these, or read the pixel figures as of the others alone."
+        f"{counted(evaluated.counts.unmasked, 'anomalous image')} without a mask: in no figure of pixels, since a "
+        "missing mask is no mask of zeros. Draw masks for these, or read the pixel figures as of the others alone."
     )
 
 
-def _trained(one: EvaluatedCategory) -> str | None:
-    if not one.counts.trained_on:
+def _trained(evaluated: EvaluatedCategory) -> str | None:
+    if not evaluated.counts.trained_on:
         return None
     return (
-        f"{counted(one.counts.trained_on, 'image')} labelled for evaluation trained this very model, and would "
+        f"{counted(evaluated.counts.trained_on, 'image')} labelled for evaluation trained this very model, and would "
         "flatter it: left out of every figure."
     )

@@ -57,9 +57,9 @@ def needs(index: PlantIndex) -> tuple[Need, ...]:
     return tuple(found)
 
 
-def of_earlier_model(one: PlantCategory) -> bool:
+def of_earlier_model(category: PlantCategory) -> bool:
     """Whether the verdict is of a version that is not in force any more."""
-    return bool(one.drift and one.champion and one.drift.model_version != one.champion.version)
+    return bool(category.drift and category.champion and category.drift.model_version != category.champion.version)
 
 
 def day_ranges(days: Sequence[date]) -> str:
@@ -88,23 +88,27 @@ def _silent(index: PlantIndex) -> Iterator[Need]:
 
 
 def _drifting(index: PlantIndex, action: str) -> Iterator[Need]:
-    for one in index.categories:
-        if one.drift is None or one.drift.action != action:
+    for category in index.categories:
+        if category.drift is None or category.drift.action != action:
             continue
-        if action != STOP_THE_LINE and of_earlier_model(one):
+        if action != STOP_THE_LINE and of_earlier_model(category):
             continue  # a new model has come since, which the next drift report will judge
-        told = ", ".join(one.drift.causes) or "no cause found"
-        since = f", since {one.drift.since}" if one.drift.since else ""
-        text = shown(f"{one.category}: {told}{since}; {_DRIFT_ADVICE[action]}.")
-        yield Need(action.capitalize(), text, "bad" if action == STOP_THE_LINE else "warn", one.drift.report)
+        told = ", ".join(category.drift.causes) or "no cause found"
+        since = f", since {category.drift.since}" if category.drift.since else ""
+        text = shown(f"{category.category}: {told}{since}; {_DRIFT_ADVICE[action]}.")
+        yield Need(action.capitalize(), text, "bad" if action == STOP_THE_LINE else "warn", category.drift.report)
 
 
 def _not_inspected(index: PlantIndex) -> Iterator[Need]:
     """Days that miss the same categories in one line. Without a model a category has needs of its own."""
-    able = {one.category for one in index.categories if one.champion or one.champion_damaged}
+    able = {category.category for category in index.categories if category.champion or category.champion_damaged}
     together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
     for night in reversed(index.nights):
-        missing = tuple(one.category for one in night.categories if one.state == UNSEALED and one.category in able)
+        missing = tuple(
+            category.category
+            for category in night.categories
+            if category.state == UNSEALED and category.category in able
+        )
         if missing:
             together[missing].append(night.day)
     for categories, days in sorted(together.items(), key=lambda pair: pair[1][-1], reverse=True):
@@ -120,7 +124,7 @@ def _not_inspected(index: PlantIndex) -> Iterator[Need]:
 def _damaged_seals(nights: Sequence[PlantDay]) -> Iterator[Need]:
     together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
     for night in reversed(nights):
-        names = tuple(one.category for one in night.categories if one.state == DAMAGED)
+        names = tuple(category.category for category in night.categories if category.state == DAMAGED)
         if names:
             together[names].append(night.day)
     for names, days in together.items():
@@ -132,11 +136,15 @@ def _damaged_seals(nights: Sequence[PlantDay]) -> Iterator[Need]:
 
 
 def _without_model(index: PlantIndex) -> Iterator[Need]:
-    damaged = [one.category for one in index.categories if one.champion_damaged]
+    damaged = [category.category for category in index.categories if category.champion_damaged]
     if damaged:
         text = f"{_names(damaged)}: the pointer to the model in force cannot be read, so nothing can be scored."
         yield Need("Damaged champion", shown(text), "bad")
-    none = [one.category for one in index.categories if one.champion is None and not one.champion_damaged]
+    none = [
+        category.category
+        for category in index.categories
+        if category.champion is None and not category.champion_damaged
+    ]
     if none:
         text = f"{_names(none)}: images but no model in force. Train one:"
         yield Need("No model", shown(text), "warn", command=f"rd-inspect train --category {none[0]}")
@@ -149,16 +157,16 @@ def _without_score(nights: Sequence[PlantDay]) -> Iterator[Need]:
     oldest = nights[0].day - timedelta(days=UNREADABLE_DAYS - 1)
     lost: defaultdict[str, list[tuple[PlantDay, CategoryDay]]] = defaultdict(list)
     for night in reversed(nights):
-        for one in night.categories:
-            if night.day >= oldest and one.state == SEALED and one.unscored > 0:
-                lost[one.category].append((night, one))
+        for there in night.categories:
+            if night.day >= oldest and there.state == SEALED and there.unscored > 0:
+                lost[there.category].append((night, there))
     together: defaultdict[tuple[date, ...], list[str]] = defaultdict(list)
     for category in sorted(lost):
         together[tuple(night.day for night, _ in lost[category])].append(category)
     for days, names in sorted(together.items(), key=lambda pair: pair[0][-1], reverse=True):
         night = lost[names[0]][-1][0]
         newest = [lost[name][-1][1] for name in names]
-        missing, images = sum(one.unscored for one in newest), sum(one.images for one in newest)
+        missing, images = sum(there.unscored for there in newest), sum(there.images for there in newest)
         more = f"; also some of {day_ranges(days[:-1])}" if days[:-1] else ""
         text = (
             f"{_names(names)}: {count(missing)} of {counted(images, 'image')} of {night.day} have no score{more}. "

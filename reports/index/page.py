@@ -34,7 +34,7 @@ _TONES = {SEALED: "good", UNSEALED: "bad", DAMAGED: "bad"}
 class _Category:
     """One line of the table of categories, ready to show."""
 
-    one: PlantCategory
+    category: PlantCategory
     tone: str
     earlier_model: bool
     """the verdict is of a version that is no longer in force"""
@@ -74,7 +74,7 @@ def render_plant_index(index: PlantIndex) -> str:
         needs=found,
         tone="bad" if any(need.tone == "bad" for need in found) else "warn" if found else "good",
         headline=_headline(index, found),
-        categories=[_category(index, one) for one in index.categories],
+        categories=[_category(index, category) for category in index.categories],
         nights=[_night(night, is_open=number == 0) for number, night in enumerate(index.nights)],
         sealed_days=sum(_is_sealed(night) for night in index.nights),
         tones=_TONES,
@@ -92,31 +92,35 @@ def _link(path: str) -> str:
 
 def _headline(index: PlantIndex, found: Sequence[Need]) -> str:
     if found:
-        stopped = [one.category for one in index.categories if one.drift and one.drift.action == STOP_THE_LINE]
+        stopped = [
+            category.category
+            for category in index.categories
+            if category.drift and category.drift.action == STOP_THE_LINE
+        ]
         first = f"Stop the line: {', '.join(stopped)}. " if stopped else ""
         return first + f"{number_format.counted(len(found), 'thing')} to do, the gravest first."
     if not index.nights:
         return "No day is complete yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
-    if not any(one.drift for one in index.categories):
+    if not any(category.drift for category in index.categories):
         return "Nothing to do. Every night shown here is complete; drift has not been assessed yet."
     return "Nothing to do. Every night shown here is complete, and no verdict asks for anything."
 
 
-def _category(index: PlantIndex, one: PlantCategory) -> _Category:
+def _category(index: PlantIndex, category: PlantCategory) -> _Category:
     nights = [
         (night.day, row)
         for night in reversed(index.nights)
         for row in night.categories
-        if row.category == one.category and row.share is not None
+        if row.category == category.category and row.share is not None
     ]
     days, shares = [day for day, _ in nights], [row.share or 0.0 for _, row in nights]
     alpha = nights[-1][1].alpha if nights else None
-    figures = one.evaluation.figures if one.evaluation else {}
+    figures = category.evaluation.figures if category.evaluation else {}
     return _Category(
-        one=one,
-        tone=drift_words.TONES[one.drift.action if one.drift else None],
-        earlier_model=of_earlier_model(one),
-        alarms=sparkline(days, shares, alpha, shown(f"Share of alarms of {one.category}")),
+        category=category,
+        tone=drift_words.TONES[category.drift.action if category.drift else None],
+        earlier_model=of_earlier_model(category),
+        alarms=sparkline(days, shares, alpha, shown(f"Share of alarms of {category.category}")),
         last_share=shares[-1] if shares else None,
         alpha=alpha,
         figures=[
@@ -124,8 +128,8 @@ def _category(index: PlantIndex, one: PlantCategory) -> _Category:
             for name, short in _FIGURES.items()
             if name in figures
         ],
-        age=_age(max(0, (index.made_at - one.champion.since).days)) if one.champion else None,
-        retraining_left_out=max(0, len(one.retraining) - MOST_LINKS),
+        age=_age(max(0, (index.made_at - category.champion.since).days)) if category.champion else None,
+        retraining_left_out=max(0, len(category.retraining) - MOST_LINKS),
     )
 
 
@@ -138,21 +142,21 @@ def _age(days: int) -> str:
 
 
 def _night(night: PlantDay, *, is_open: bool) -> _Night:
-    ok = sum(one.ok for one in night.categories)
-    anomalous = sum(one.anomalous for one in night.categories)
-    states = [one.state for one in night.categories]
+    ok = sum(category.ok for category in night.categories)
+    anomalous = sum(category.anomalous for category in night.categories)
+    states = [category.state for category in night.categories]
     return _Night(
         night=night,
         is_open=is_open,
         sealed=states.count(SEALED),
-        images=sum(one.images for one in night.categories),
+        images=sum(category.images for category in night.categories),
         anomalous=anomalous,
         share=anomalous / ok if ok else None,
-        unscored=sum(one.unscored for one in night.categories),
+        unscored=sum(category.unscored for category in night.categories),
         unsealed=states.count(UNSEALED),
         damaged=states.count(DAMAGED),
     )
 
 
 def _is_sealed(night: PlantDay) -> bool:
-    return any(one.state != UNSEALED for one in night.categories)
+    return any(category.state != UNSEALED for category in night.categories)

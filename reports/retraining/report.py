@@ -64,17 +64,20 @@ def render_retraining_report(report: RetrainingReport) -> str:
 
 def _render(report: RetrainingReport, drawn: Sequence[Thumbnail | None]) -> str:
     checks = report.judgement.checks if report.judgement else ()
-    cards = [card_of(image, one, report.review_url) for image, one in zip(report.quarantined, drawn, strict=True)]
+    cards = [
+        card_of(image, thumbnail, report.review_url)
+        for image, thumbnail in zip(report.quarantined, drawn, strict=True)
+    ]
     return page(
         "retraining_report.html",
         report=report,
         tone=retraining_words.TONES[report.outcome],
         headline=retraining_words.headline(report),
         steps=retraining_words.steps(report),
-        checks=[_check(one) for one in checks],
+        checks=[_check(check) for check in checks],
         chart=gate_chart(checks),
         facts=_facts(report),
-        groups=[_group(one) for one in report.groups],
+        groups=[_group(group) for group in report.groups],
         cards=cards,
         ticks=legend_ticks(cards),
         colour_scale=Markup(gradient_css()),
@@ -98,7 +101,7 @@ def _group(group: LeftOutGroup) -> _Group:
 
 def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of what the candidate was made from."""
-    count, one = number_format.count, report.candidate
+    count, candidate = number_format.count, report.candidate
     found = [
         ("New normals", count(report.new), f"{count(report.above_threshold)} of them above the champion's threshold"),
         (
@@ -107,18 +110,27 @@ def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
             "that the champion was made with, used again so that it forgets nothing",
         ),
     ]
-    if one is None:
+    if candidate is None:
         return found
-    start = f"from the weights of {one.started_from}" if one.started_from else "from scratch"
+    start = f"from the weights of {candidate.started_from}" if candidate.started_from else "from scratch"
     return [
         *found,
-        ("Training", count(one.train), f"images; {one.steps} steps {start} in {number_format.duration(one.seconds)}"),
-        ("Early stop", count(one.early_stop), "images that told when to stop"),
-        ("Calibration", count(one.calibration), "images that set the threshold"),
-        ("Held out", count(one.test), "images that the candidate never saw; those of them that are new judge it"),
+        (
+            "Training",
+            count(candidate.train),
+            f"images; {candidate.steps} steps {start} in {number_format.duration(candidate.seconds)}",
+        ),
+        ("Early stop", count(candidate.early_stop), "images that told when to stop"),
+        ("Calibration", count(candidate.calibration), "images that set the threshold"),
+        (
+            "Held out",
+            count(candidate.test),
+            "images that the candidate never saw; those of them that are new judge it",
+        ),
         (
             "Threshold",
-            number_format.score(one.threshold),
-            f"the champion's is {number_format.score(one.champion_threshold)}; two models' scores cannot be compared",
+            number_format.score(candidate.threshold),
+            f"the champion's is {number_format.score(candidate.champion_threshold)}; scores of two models cannot be "
+            "compared",
         ),
     ]

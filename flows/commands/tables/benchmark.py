@@ -126,8 +126,8 @@ def _cost(rows: Sequence[BenchmarkRow]) -> PlainTable:
     table.title = "Images and time"
     for name in _names(rows):
         these = [row for row in rows if row.category == name]
-        one = these[0]
-        counts = (one.train_images, one.normal_images, one.anomalous_images, one.masked_images, one.steps)
+        row = these[0]
+        counts = (row.train_images, row.normal_images, row.anomalous_images, row.masked_images, row.steps)
         table.add_row(
             name, *map(str, counts),
             f"{fmean(row.training_seconds for row in these):.1f}",

@@ -15,8 +15,13 @@ def evaluation_table(run: EvaluationRun) -> PlainTable:
     table = plain_table("category", "model version", "images", *COLUMNS.values())
     days = str(run.first_day) if run.first_day == run.last_day else f"{run.first_day} to {run.last_day}"
     table.title = f"Evaluation of {days}"
-    for one in run.categories:
-        table.add_row(one.category, one.model_version, f"{one.normal}+{one.anomalous}", *_cells(one.measures))
+    for category in run.categories:
+        table.add_row(
+            category.category,
+            category.model_version,
+            f"{category.normal}+{category.anomalous}",
+            *_cells(category.measures),
+        )
     if len(run.categories) > 1:
         table.add_row("mean", "", "", *_cells(run.means))
     table.notes = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]

@@ -12,8 +12,10 @@ from storage.verification.verification import Verification
 def findings_table(found: Verification) -> PlainTable:
     """A finding a row, wrong ones first."""
     table = plain_table("finding", "where", "what", "consequence", "cure", prose=("what", "consequence", "cure"))
-    for one in found.findings:
-        table.add_row("wrong" if one.wrong else "note", one.where, one.what, one.consequence, one.cure)
+    for finding in found.findings:
+        table.add_row(
+            "wrong" if finding.wrong else "note", finding.where, finding.what, finding.consequence, finding.cure
+        )
     notes = len(found.findings) - found.wrong
     seen = f"{found.partitions} complete days with {found.images:,} rows looked at"
     table.title = f"{seen}: {found.wrong} wrong, {notes} to note" if found.findings else f"{seen}: nothing is wrong"
@@ -26,16 +28,16 @@ def findings_json(found: Verification) -> dict[str, Any]:
         "partitions": found.partitions,
         "images": found.images,
         "wrong": found.wrong,
-        "findings": [asdict(one) for one in found.findings],
+        "findings": [asdict(finding) for finding in found.findings],
     }
 
 
 def leftovers_table(leftovers: Sequence[Leftover], *, removed: bool) -> PlainTable:
     """What is or was removed, with its bytes."""
     table = plain_table("what", "key", "objects", "bytes", "last written")
-    for one in leftovers:
-        written = f"{one.modified:%Y-%m-%d %H:%M}"
-        table.add_row(one.what, one.key, str(one.objects), f"{one.size:,}", written)
-    total = f"{len(leftovers)} left-overs, {sum(one.size for one in leftovers):,} bytes"
+    for leftover in leftovers:
+        written = f"{leftover.modified:%Y-%m-%d %H:%M}"
+        table.add_row(leftover.what, leftover.key, str(leftover.objects), f"{leftover.size:,}", written)
+    total = f"{len(leftovers)} left-overs, {sum(leftover.size for leftover in leftovers):,} bytes"
     table.title = f"Removed: {total}" if removed else f"Would be removed by --yes: {total}"
     return table

@@ -35,7 +35,7 @@ def training_table(run: "TrainingRun") -> PlainTable:
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )
-    table.notes = [f"{one.category}: {shown(one.left_out)}" for one in run.models if one.left_out]
+    table.notes = [f"{model.category}: {shown(model.left_out)}" for model in run.models if model.left_out]
     return table
 
 
@@ -45,22 +45,22 @@ def inspection_table(run: "InspectionRun") -> PlainTable:
         "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
     )
     table.title = f"{run.run_date}: {run.outcome}"
-    for one in run.categories:
+    for outcome in run.categories:
         table.add_row(
-            one.category, state_in_words(one.state), one.model_version or "-",
-            *(str(n) for n in (one.images, one.scored_now, one.anomalous, one.unreadable, one.rejected)),
+            outcome.category, state_in_words(outcome.state), outcome.model_version or "-",
+            *map(str, (outcome.images, outcome.scored_now, outcome.anomalous, outcome.unreadable, outcome.rejected)),
         )  # fmt: skip
-    table.notes = [f"{one.category}: {one.message}" for one in run.categories if one.message]
-    table.notes += [_of_report(one) for one in run.reports]
+    table.notes = [f"{outcome.category}: {outcome.message}" for outcome in run.categories if outcome.message]
+    table.notes += [_of_report(report) for report in run.reports]
     return table
 
 
-def _of_report(one: "NightReport") -> str:
-    if one.kind != "index" or one.report is None:
-        return f"{one.kind}: {one.message}"
-    if one.message == "nothing to do":
-        return f"Nothing needs a person today. All reports: {one.report}"
-    return f"What needs a person today; {one.report} leads to it:\n{one.message}"
+def _of_report(report: "NightReport") -> str:
+    if report.kind != "index" or report.report is None:
+        return f"{report.kind}: {report.message}"
+    if report.message == "nothing to do":
+        return f"Nothing needs a person today. All reports: {report.report}"
+    return f"What needs a person today; {report.report} leads to it:\n{report.message}"
 
 
 def models_table(store_uri: str, category: str | None) -> PlainTable:
@@ -96,9 +96,9 @@ def history_table(store_uri: str, category: str | None) -> PlainTable:
     damaged = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, damaged)
-        for one in (champion, *champion.history) if champion else ():
-            how = f"rollback from {one.rolled_back_from}" if one.rolled_back_from else "promotion"
-            table.add_row(name, one.version, f"{one.since:%Y-%m-%d %H:%M}", one.by, how)
+        for reign in (champion, *champion.history) if champion else ():
+            how = f"rollback from {reign.rolled_back_from}" if reign.rolled_back_from else "promotion"
+            table.add_row(name, reign.version, f"{reign.since:%Y-%m-%d %H:%M}", reign.by, how)
     if not table.rows and not damaged:
         damaged.append(f"No model is in force. Train one: rd-inspect train --store {quote(store_uri)}")
     return table
