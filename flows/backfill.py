@@ -144,9 +144,9 @@ def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[
         pinned, broken = settle({name: pin_version.submit(settings.store, name, model) for name in chosen})
         without: set[str] = set()
     else:
-        found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
-        pinned = {name: model for name, model in found.items() if model is not None}
-        without = found.keys() - pinned.keys()
+        pins, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen})
+        pinned = {name: model for name, model in pins.items() if model is not None}
+        without = pins.keys() - pinned.keys()
     store = quote(settings.store)
     problems = [
         Undone(
@@ -208,10 +208,10 @@ def _score_days(
         }
         for day, future in work.items():
             try:
-                found, unscored = future.result()
+                images, unscored = future.result()
             except Exception as e:  # noqa: BLE001  # any failure becomes this day's outcome; the other days go on
-                found, unscored = 0, [Undone(cell.category, day, in_words(e)) for cell in days[day]]
-            scored, problems = scored + found, problems + unscored
+                images, unscored = 0, [Undone(cell.category, day, in_words(e)) for cell in days[day]]
+            scored, problems = scored + images, problems + unscored
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted backfill begins no further day
     return scored, problems

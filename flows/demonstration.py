@@ -91,10 +91,10 @@ def _verdict(store: Store, report: str | None) -> str:
     """'retrain: light or camera', as the drift report has it of most categories."""
     if report is None:
         return "nothing"
-    found = json.loads(store.read(report.removesuffix(".html") + ".json"))
-    last = [category["models"][-1]["assessment"] for category in found["categories"] if category["models"]]
+    report_json = json.loads(store.read(report.removesuffix(".html") + ".json"))
+    last = [category["models"][-1]["assessment"] for category in report_json["categories"] if category["models"]]
     causes = Counter(assessment["causes"][0]["name"] for assessment in last if assessment["causes"])
-    return ": ".join([found["verdict"], *(name for name, _ in causes.most_common(1))])
+    return ": ".join([report_json["verdict"], *(name for name, _ in causes.most_common(1))])
 
 
 def _fresh_store(store_uri: str) -> Store:

@@ -50,7 +50,7 @@ class DriftRun:
     """None where no day is sealed"""
     last_day: date | None
     verdict: str | None
-    """the gravest of those in force"""
+    """the most severe of those in force"""
     models: tuple[ModelDrift, ...]
     """a category's in the order of their days"""
     golden: tuple[GoldenReceipt, ...]
@@ -130,8 +130,8 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[str, str]]]:
     """The part of a run that goes on Dask: (what was found, what went wrong)."""
     futures = {f"{job.category} {job.model_version}": assess_drift.submit(job) for job in jobs}
-    found, problems = settle(futures)
-    return list(found.values()), _told(problems)
+    models, problems = settle(futures)
+    return list(models.values()), _told(problems)
 
 
 @flow(name="replay-golden-sets", flow_run_name="replay golden images {day}", validate_parameters=False)
@@ -164,21 +164,21 @@ def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str
     """By category the replays of the day that the champions would repeat: a night that is run again has nothing new
     to ask of them, unless images, model, software or machine are others."""
     store, images = (open_store(uri, read_only=True) for uri in (settings.store, settings.images))
-    found = {}
+    unchanged = {}
     for category in dict(models):
         with contextlib.suppress(StorageError):  # whoever replays them says what is wrong, or tries again
             champion = read_champion(store, category)
             if champion and (replay := unchanged_replay(store, images, day, category, champion.version)):
-                found[category] = replay
-    return found
+                unchanged[category] = replay
+    return unchanged
 
 
 def _seconds_to_replay(settings: Settings) -> float:
     return seconds_to_score(GOLDEN_IMAGES, *settings.defaults.height_width)
 
 
-def _discoveries(found: Sequence[ModelDrift]) -> dict[str, bool]:
-    return discoveries({name_of(model): model.assessment.p_value for model in found if model.assessment})
+def _discoveries(models: Sequence[ModelDrift]) -> dict[str, bool]:
+    return discoveries({name_of(model): model.assessment.p_value for model in models if model.assessment})
 
 
 def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenReceipt]) -> DriftRun:
@@ -202,8 +202,8 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
         run_id, findings.first_day, findings.last_day, written.verdict, findings.models, tuple(replays),
         findings.failed, written.key,
     )  # fmt: skip
-    found = drift_metrics(run.models, in_force)
-    write_metrics(settings, "drift", run.verdict or "no verdict", found, failed=bool(run.failed))
+    metrics = drift_metrics(run.models, in_force)
+    write_metrics(settings, "drift", run.verdict or "no verdict", metrics, failed=bool(run.failed))
     if run.failed:
         raise DriftFailed(run)
     drifting = any(model.action not in (None, HOLD) for model in in_force)
@@ -263,15 +263,15 @@ def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
 
 
 def _artifact_row(model: ModelDrift) -> dict[str, Any]:
-    found = model.assessment
+    assessment = model.assessment
     return {
         "category": model.category,
         "model version": model.model_version,
         "verdict": model.action,
-        "cause": found.causes[0].name if found and found.causes else None,
-        "since": found.changed_since if found else None,
+        "cause": assessment.causes[0].name if assessment and assessment.causes else None,
+        "since": assessment.changed_since if assessment else None,
         "images": model.images,
         "no score": model.unreadable + model.rejected,
-        "alarm rate": round(found.alarm_rate.rate, 4) if found else None,
+        "alarm rate": round(assessment.alarm_rate.rate, 4) if assessment else None,
         "message": model.message,
     }

@@ -234,10 +234,10 @@ def evaluate_partitions(
     store: str, partitions: list[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
     """Count each partition on Dask: (what was counted, what failed and why)."""
-    found, problems = settle(
+    evaluated, problems = settle(
         {_name(partition): evaluate_partition.submit(store, partition, first, last) for partition in partitions}
     )
-    return list(found.values()), _told(problems)
+    return list(evaluated.values()), _told(problems)
 
 
 def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:

@@ -209,8 +209,8 @@ def plan_partitions(
     `versions`: models that were pinned already, by category, for a run of many days that uses one throughout.
     """
     pinned: dict[str, PinnedModel | None] = {name: versions[name] for name in chosen if versions and name in versions}
-    found, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen if name not in pinned})
-    pinned |= found
+    pins, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen if name not in pinned})
+    pinned |= pins
     outcomes = [_no_champion(settings, name) for name, model in pinned.items() if model is None]
     jobs = {
         name: PartitionJob(

@@ -43,17 +43,17 @@ class Mended:
 def mend_partitions(settings: Settings, partitions: Sequence[Partition], priority: int) -> Mended:
     """Read every part and map of these partitions, as far as they are sealed, and score anew what is damaged."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        looks = list(pool.map(lambda partition: _look(settings, partition), partitions))
-    found = [damage for some, _ in looks for damage in some]
+        readings = list(pool.map(lambda partition: _look(settings, partition), partitions))
+    damages = [damage for some, _ in readings for damage in some]
     # A batch's maps are written into an array that is described.
     described, undescribed = _settled(
-        settings, mend_description, [o for o in found if isinstance(o, DamagedDescription)]
+        settings, mend_description, [damage for damage in damages if isinstance(damage, DamagedDescription)]
     )
     with dask.annotate(priority=priority):
         batches, unscored = _settled(
-            settings, mend_batch, [damage for damage in found if isinstance(damage, DamagedBatch)]
+            settings, mend_batch, [damage for damage in damages if isinstance(damage, DamagedBatch)]
         )
-    problems = [*(problem for _, some in looks for problem in some), *undescribed, *unscored]
+    problems = [*(problem for _, some in readings for problem in some), *undescribed, *unscored]
     for partition, why in problems:
         get_run_logger().error("not mended category=%s day=%s: %s", partition.category, partition.run_date, why)
     return Mended(batches, described, tuple(problems))
@@ -77,13 +77,13 @@ def _look(
     store = open_store(settings.store, read_only=True)
     try:
         seal = read_seal(store, partition)
-        found = list(partition_damage(store, seal, deep=True)) if seal else []
+        damages = list(partition_damage(store, seal, deep=True)) if seal else []
     except StorageError as e:
         return [], [(partition, str(e))]
-    mendable = [damage for damage in found if isinstance(damage, DamagedBatch | DamagedDescription)]
+    mendable = [damage for damage in damages if isinstance(damage, DamagedBatch | DamagedDescription)]
     lost = [
         (partition, f"{damage.where}: {damage.why}. Its cure is not this one: rd-inspect verify names it")
-        for damage in found
+        for damage in damages
         if isinstance(damage, DamagedManifest | WrongSeal)
     ]
     return mendable, lost

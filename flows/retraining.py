@@ -101,15 +101,15 @@ def retrain(
     )
     refuse_mistyped_tables(settings, known_categories(settings))
     plan, chosen = _planned(settings, from_scratch, limits or {}), _chosen(settings, categories)
-    found: list[CategoryRetraining] = []
+    outcomes: list[CategoryRetraining] = []
     failed: list[tuple[str, str]] = []
     if chosen:
         with (
             dask_cluster(settings, most_workers=len(chosen)) as scheduler,
             progress_bars(scheduler, "train", dict.fromkeys(chosen)),
         ):
-            found, failed = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
-    return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(found), tuple(failed)))
+            outcomes, failed = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
+    return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(outcomes), tuple(failed)))
 
 
 @flow(name="retrain-categories", flow_run_name=named("refit and judge", lambda _: ""), validate_parameters=False)
@@ -141,10 +141,10 @@ def retrain_categories(
     }
     reports = _report(plan, findings, problems)
     without = [name for name, model in pinned.items() if model is None]
-    found = [ended(finding, reports.get(name)) for name, finding in findings.items()] + [
+    ended_categories = [ended(finding, reports.get(name)) for name, finding in findings.items()] + [
         unstarted(name) for name in without
     ]
-    return sorted(found, key=lambda category: category.category), sorted(problems.items())
+    return sorted(ended_categories, key=lambda category: category.category), sorted(problems.items())
 
 
 def _planned(settings: Settings, from_scratch: bool, limits: Mapping[str, Any]) -> _Plan:

@@ -318,8 +318,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _is_from_kubernetes(name: str, text: str) -> bool:
     """Kubernetes tells each container of each service, so of one that is called rd-inspect, too."""
-    found = _OF_A_SERVICE.search(name)
-    return found is not None and (found["link"] is None or "://" in text)
+    service = _OF_A_SERVICE.search(name)
+    return service is not None and (service["link"] is None or "://" in text)
 
 
 def _height_and_width(text: str) -> str | list[str]:
@@ -367,11 +367,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def store_uri(given: str | None, environment: Mapping[str, str] | None = None) -> str:
     """`given`, else `RD_INSPECT_STORE`. SettingsError when neither is there, InvalidAddress if it can be of no store:
     a key in an address must be refused before Prefect keeps it among the parameters of a flow run."""
-    found = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
-    if not found:
+    uri = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
+    if not uri:
         raise SettingsError(
             "No store is named, so nothing was started. Give --store URI or set RD_INSPECT_STORE, "
             "for example ./plant or s3://bucket/plant."
         )
-    open_store(found, read_only=True)
-    return found
+    open_store(uri, read_only=True)
+    return uri

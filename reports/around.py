@@ -36,16 +36,16 @@ def linked(html: bytes, path: str, around: Around) -> bytes:
 
 
 def _links(path: str, around: Around) -> Markup:
-    found = [_link(path, around.index, "All reports")] if around.index else []
+    links = [_link(path, around.index, "All reports")] if around.index else []
     (before, previous), (after, following) = around.previous, around.next
     if previous:
-        found.append(_link(path, previous, f"← {before}", "prev"))
+        links.append(_link(path, previous, f"← {before}", "prev"))
     if following:
-        found.append(_link(path, following, f"{after} →", "next"))
+        links.append(_link(path, following, f"{after} →", "next"))
     if around.same_day:
         same = Markup(", ").join(_link(path, other, kind) for kind, other in around.same_day)
-        found.append(Markup("<span>same day: {}</span>").format(same))
-    return Markup(" ").join(found)
+        links.append(Markup("<span>same day: {}</span>").format(same))
+    return Markup(" ").join(links)
 
 
 def _link(path: str, target: str, words: str, rel: str = "") -> Markup:

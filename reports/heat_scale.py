@@ -62,10 +62,10 @@ def gradient_css() -> str:
 
 def ticks(level: float | None, threshold: float | None) -> list[Tick]:
     """What stands below the colours: multiples of the pixel threshold, and where the image's threshold lies."""
-    found = [Tick(_place(value), label) for value, label in ((0.25, "¼"), (1, "1"), (4, "4"), (16, "16 ×"))]
+    marks = [Tick(_place(value), label) for value, label in ((0.25, "¼"), (1, "1"), (4, "4"), (16, "16 ×"))]
     if level and threshold and level > 0 and threshold > 0:
-        found.append(Tick(_place(threshold / level), "threshold"))
-    return found
+        marks.append(Tick(_place(threshold / level), "threshold"))
+    return marks
 
 
 def _octaves(ratio: NDArray[np.float32] | float) -> NDArray[np.floating]:

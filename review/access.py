@@ -98,8 +98,8 @@ def _without_token(request: HTTPConnection) -> Response:
 
 def _is_same_origin(request: HTTPConnection) -> bool:
     """By the Origin header, which every browser sends with a POST and no page can forge."""
-    scheme, found, host = request.headers.get("origin", "").partition("://")
-    return bool(found) and scheme in ("http", "https") and host == request.headers.get("host")
+    scheme, separator, host = request.headers.get("origin", "").partition("://")
+    return bool(separator) and scheme in ("http", "https") and host == request.headers.get("host")
 
 
 def _ticket(token: str) -> str:

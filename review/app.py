@@ -112,7 +112,7 @@ def _list(request: Request) -> Response:
     if any(value == "" for value in request.query_params.values()):
         # Of a form all fields come, filled in or not; a link that is passed on shall say what is meant alone.
         return RedirectResponse(f"/list{address}", 303)
-    found = desk.page(selection, _reviewer(request) or "", _LIST_PAGE, (number - 1) * _LIST_PAGE)
+    page = desk.page(selection, _reviewer(request) or "", _LIST_PAGE, (number - 1) * _LIST_PAGE)
     days = desk.days(selection.category)  # the latest first
     of = selection.day
     return _html(
@@ -127,9 +127,9 @@ def _list(request: Request) -> Response:
         later=next((day for day in reversed(days) if of and day > of), None),
         people=desk.people(selection.category),
         page=number,
-        pages=max(1, -(-found["count"] // _LIST_PAGE)),
+        pages=max(1, -(-page["count"] // _LIST_PAGE)),
         before=(number - 1) * _LIST_PAGE,
-        **found,
+        **page,
     )
 
 
@@ -156,8 +156,8 @@ def _rows(request: Request) -> Response:
     desk, selection = request.app.state.desk, Selection.from_address(request.query_params)
     limit, offset = _whole_number(request, "limit", _PAGE), _whole_number(request, "offset", 0)
     at = request.query_params.get("at") or None
-    found = desk.page(selection, _reviewer(request) or "", limit, offset, at=at)
-    return JSONResponse({**found, "counts_down": selection.counts_down})
+    page = desk.page(selection, _reviewer(request) or "", limit, offset, at=at)
+    return JSONResponse({**page, "counts_down": selection.counts_down})
 
 
 def _row(request: Request) -> Response:

@@ -166,12 +166,16 @@ class Desk:
 
     def contradictions(self, category: str | None) -> list[Contradiction]:
         """Images on which people differ."""
-        return [found for category in self._chosen(category) for found in self._ledger(category).contradictions()]
+        return [
+            contradiction
+            for category in self._chosen(category)
+            for contradiction in self._ledger(category).contradictions()
+        ]
 
     def unread(self, category: str | None) -> list[str]:
         """Why seals and label files do not read, for people."""
-        found = [why for category in self._chosen(category) for why in self._ledger(category).unread()]
-        return [shown(why) for why in (*self._sealed.unread(), *found)]
+        reasons = [why for category in self._chosen(category) for why in self._ledger(category).unread()]
+        return [shown(why) for why in (*self._sealed.unread(), *reasons)]
 
     def _chosen(self, category: str | None) -> list[str]:
         known = self.categories()

@@ -137,8 +137,8 @@ class Pictures:
         keys = [*data.get("calibration", ()), *data.get("train", ())]
         chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_NORMALS).astype(int))] if keys else []
         with ThreadPoolExecutor(_READERS) as pool:
-            found = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))
-        there = [(key, thumbnail) for key, thumbnail in zip(chosen, found, strict=True) if thumbnail is not None]
+            thumbnails = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))
+        there = [(key, thumbnail) for key, thumbnail in zip(chosen, thumbnails, strict=True) if thumbnail is not None]
         stacked = np.array([thumbnail for _, thumbnail in there], np.float32).reshape(len(there), _THUMBNAIL**2)
         return _Normals(tuple(key for key, _ in there), stacked)
 

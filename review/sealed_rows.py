@@ -164,11 +164,11 @@ class SealedRows:
         """The latest sealed row of an image, whatever it says. KeyNotFound."""
         day = layout.production_day(image_key)
         with self._lock:
-            found = self._of_key("candidates", image_key)
-            if not found and day is not None:
-                found = self._of_key(self._day(day), image_key)
-        if found:
-            return ReviewRow(*found[0])
+            candidates = self._of_key("candidates", image_key)
+            if not candidates and day is not None:
+                candidates = self._of_key(self._day(day), image_key)
+        if candidates:
+            return ReviewRow(*candidates[0])
         raise KeyNotFound(
             f"the image {image_key!r} has no sealed score, so it can be neither shown nor labelled here. Inspect its "
             "day first."
@@ -234,25 +234,25 @@ class SealedRows:
         now = time.monotonic()
         if self._connection is not None and now - self._looked < _LOOK_AGAIN_SECONDS:
             return self._connection
-        found = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
-        if self._connection is None or found != self._seen:
+        seals = frozenset((info.key, info.etag) for info in self._store.list(layout.seals_prefix()))
+        if self._connection is None or seals != self._seen:
             unread: list[str] = []
             connection = connect(
                 self._store,
                 with_labels=False,
                 unread=lambda key, e: unread.append(f"{key} does not read, so its images are missing here. {e}"),
             )
-            connection.register("alphas", self._alphas(key for key, _ in found))
+            connection.register("alphas", self._alphas(key for key, _ in seals))
             connection.keep("candidates", _CANDIDATES)
             if self._connection is not None:
                 self._connection.close()
-            self._connection, self._seen, self._unread, self._days = connection, found, unread, []
+            self._connection, self._seen, self._unread, self._days = connection, seals, unread, []
         self._looked = now
         return self._connection
 
     def _alphas(self, seals: Iterable[str]) -> pa.Table:
         """The alarm rate that each sealed model version promised: cards never change, so each is read once."""
-        versions = {(found[0], found[2]) for found in map(layout.seal_partition, seals) if found}
+        versions = {(seal[0], seal[2]) for seal in map(layout.seal_partition, seals) if seal}
         new = sorted(versions - set(self._alpha_of))
         with ThreadPoolExecutor(_READERS) as pool:
             alphas = pool.map(self._alpha, new)

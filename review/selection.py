@@ -99,8 +99,8 @@ class Selection:
             "by": self.by or "",
             "sort": "" if self.sort == "first" else self.sort,
         }
-        found = {name: value for name, value in (given | more).items() if value != ""}
-        return f"?{urlencode(found)}" if found else ""
+        parameters = {name: value for name, value in (given | more).items() if value != ""}
+        return f"?{urlencode(parameters)}" if parameters else ""
 
     def but(self, **changes: object) -> "Selection":
         """The same with other values of some fields."""

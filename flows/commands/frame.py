@@ -119,14 +119,14 @@ def resolved_store(given: str | None) -> str:
 def meanings(given: list[str]) -> dict[str, str]:
     """What the options --word NAME=WORD say."""
     pairs = [pair.rpartition("=") for pair in given]
-    wrong = [pair for pair, (name, found, _) in zip(given, pairs, strict=True) if not found or not name.strip()]
+    wrong = [pair for pair, (name, said, _) in zip(given, pairs, strict=True) if not said or not name.strip()]
     if wrong:
         raise typer.BadParameter(f"--word {wrong[0]!r} is not NAME=WORD, such as Kratzer=anomalous")
-    found: dict[str, str] = {}
+    said: dict[str, str] = {}
     for name, _, word in pairs:
-        if found.setdefault(name, word.strip()) != word.strip():
-            raise typer.BadParameter(f"--word {name!r} is said to mean {found[name]} and {word.strip()}. Say one.")
-    return found
+        if said.setdefault(name, word.strip()) != word.strip():
+            raise typer.BadParameter(f"--word {name!r} is said to mean {said[name]} and {word.strip()}. Say one.")
+    return said
 
 
 @contextmanager

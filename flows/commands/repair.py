@@ -57,12 +57,12 @@ def verify(
         line = open_store(settings.images, read_only=True)
         scope = Scope(*days, tuple(category or ()), deep)
         with told_once(say) as tell:
-            found = hold_against_itself(open_store(settings.store), line, scope, tell=tell)
+            verification = hold_against_itself(open_store(settings.store), line, scope, tell=tell)
         if output_format is GridFormat.JSON:
-            print_text(json.dumps(findings_json(found), indent=2) + "\n")
+            print_text(json.dumps(findings_json(verification), indent=2) + "\n")
         else:
-            print_table(findings_table(found))
-        if found.wrong:
+            print_table(findings_table(verification))
+        if verification.wrong:
             raise typer.Exit(RUN_FAILED)
 
 
@@ -104,15 +104,15 @@ def gc(
         opened.check()
         age = timedelta(days=older_than)
         seen = look(opened)
-        found = removable(seen.leftovers, now=now, older_than=age)
-        found += find_old_temporaries(opened, now=now, older_than=age)
-        found += find_old_trainings(opened, now=now, older_than=age)
+        leftovers = removable(seen.leftovers, now=now, older_than=age)
+        leftovers += find_old_temporaries(opened, now=now, older_than=age)
+        leftovers += find_old_trainings(opened, now=now, older_than=age)
         if maps_older_than is not None:
-            found += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
-        removed = remove_leftovers(opened, found, now=now, older_than=age) if yes else found
+            leftovers += find_expired_maps(opened, before=(now - timedelta(days=maps_older_than)).date())
+        removed = remove_leftovers(opened, leftovers, now=now, older_than=age) if yes else leftovers
         print_table(leftovers_table(removed, removed=yes))
         for kept in seen.kept:
             stays = "It stays" if kept.whole else "All of that day stays"
             say(f"{kept.category} {kept.run_date}: {kept.why}. {stays}; rd-inspect verify names the cure.")
-        if found and not yes:
+        if leftovers and not yes:
             say("Nothing was removed. Give --yes to remove it.")

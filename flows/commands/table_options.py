@@ -40,8 +40,8 @@ def table_reading_of(
 
     headings: dict[str, str] = {}
     for column in columns or ():
-        name, found, heading = column.partition("=")
-        if not found or not name.strip() or not heading.strip():
+        name, equals, heading = column.partition("=")
+        if not equals or not name.strip() or not heading.strip():
             raise typer.BadParameter(f"--column {column!r} is not NAME=HEADING, such as image=Datei")
         if headings.setdefault(name.strip(), heading) != heading:
             raise typer.BadParameter(

@@ -79,9 +79,9 @@ def _keys_of(flat: FlatFolder, images: ImportPlan) -> Any:
     by_place = {image.source.name: image for image in images.images}
 
     def keys_of(cells: Mapping[str, Any]) -> tuple[str, str | None] | None:
-        found = by_place.get(flat.place_of.get(cells["image_key"], ""))
+        image = by_place.get(flat.place_of.get(cells["image_key"], ""))
         has_mask = cells["mask_key"] and cells["label"] == "anomalous"
-        return (found.key, found.mask_key if has_mask else None) if found else None
+        return (image.key, image.mask_key if has_mask else None) if image else None
 
     return keys_of
 

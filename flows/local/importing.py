@@ -56,10 +56,10 @@ def import_category(
     `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside those of
     storage.labels.words.
     """
-    found = read_folder(folder, words)
+    contents = read_folder(folder, words)
     opened = opened_for(store, category, prefix)
     request = ImportRequest(folder, category, run_date, normals_date, prefix)
-    plan = plan_import(opened, request, found, datetime.now(UTC), with_bar)
+    plan = plan_import(opened, request, contents, datetime.now(UTC), with_bar)
     import_images(opened, plan, with_bar)
     return _imported(plan)
 

@@ -286,9 +286,9 @@ def _shared(home: _Home, owner: IO[str]) -> _Server | None:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return None
         with contextlib.suppress(OSError, ValueError, KeyError):
-            found = json.loads(home.address.read_text())
-            if _is_healthy(found["url"]):
-                return _Server(found["url"], found["secret"])
+            address = json.loads(home.address.read_text())
+            if _is_healthy(address["url"]):
+                return _Server(address["url"], address["secret"])
         time.sleep(0.2)
     raise ServerNotStarted(
         f"Another command holds {home.folder}/owner.lock, but its Prefect server does not answer. "

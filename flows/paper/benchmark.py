@@ -139,11 +139,11 @@ def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
     BenchmarkFailed when an image or the teacher of all is not to be had. Other problems are told in the run.
     """
     find = novelty_classes if settings.protocol == "novelty" else mvtec_categories
-    found = find(settings.folder, settings.categories)
+    categories = find(settings.folder, settings.categories)
     store, key = _result_file(settings.out)
     rows = {row.key: row for row in read_rows(store, key)}
     try:
-        wanted = list(_networks(settings, found))
+        wanted = list(_networks(settings, categories))
     except BrokenImage as e:
         raise BenchmarkFailed(f"{e} Nothing was computed.") from e
     todo = [run for run in (_without(each, rows) for each in wanted) if run.request.models]
@@ -188,9 +188,9 @@ class _Network:
         return f"{self.request.images.category} {model.teacher} {model.bottleneck} seed {self.request.training.seed}"
 
 
-def _networks(settings: BenchmarkSettings, found: Iterable[BenchmarkImages]) -> Iterator[_Network]:
+def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]) -> Iterator[_Network]:
     """Every network of the settings, the most wanted first."""
-    digests = [(images, images.digest()) for images in found]
+    digests = [(images, images.digest()) for images in categories]
     for models in settings.networks():
         weights = settings.teacher_weights.get(models[0].teacher)
         weights_digest = file_digest(weights) if weights is not None and weights.is_file() else None

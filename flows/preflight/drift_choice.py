@@ -38,7 +38,7 @@ def sealed_models(store: Store, first: date, last: date, categories: Sequence[st
     tasks to read."""
     days = (first + timedelta(days=i) for i in range((last - first).days + 1))
     keys = (info.key for day in days for info in store.list(seals_prefix(day)))
-    sealed = {(found[0], found[2]) for found in map(seal_partition, keys) if found}
+    sealed = {(seal[0], seal[2]) for seal in map(seal_partition, keys) if seal}
     known = {category for category, _ in sealed}
     for name in categories or []:
         if name not in known:

@@ -78,15 +78,15 @@ def _inspected_days(store: Store) -> list[date]:
 def _partitions(store: Store, first: date, last: date, categories: Sequence[str] | None) -> list[Partition]:
     """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
     days = [day for day in _inspected_days(store) if first <= day <= last]
-    found = [partition for day in days for partition in _sealed_partitions(store, day)]
-    if not found:
+    partitions = [partition for day in days for partition in _sealed_partitions(store, day)]
+    if not partitions:
         inspected = _inspected_days(store)
         known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
         raise NothingToEvaluate(
             f"{_span(first, last)} was not inspected in {store.uri}: no category is complete, so there is nothing to "
             f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {quote(store.uri)}"
         )
-    names = sorted({partition.category for partition in found})
+    names = sorted({partition.category for partition in partitions})
     for name in categories or []:
         if name not in names:
             raise NothingToEvaluate(
@@ -94,7 +94,7 @@ def _partitions(store: Store, first: date, last: date, categories: Sequence[str]
                 f"evaluated. Inspect it: rd-inspect inspect --run-date {last} --category {name} "
                 f"--store {quote(store.uri)}"
             )
-    return [partition for partition in found if not categories or partition.category in categories]
+    return [partition for partition in partitions if not categories or partition.category in categories]
 
 
 def _sealed_partitions(store: Store, day: date) -> list[Partition]:
@@ -120,10 +120,12 @@ def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Parti
             raise
         except StorageError as e:
             failed[name] = e
-    found = [partition for partition in partitions if images_prefix(partition.category, partition.run_date) in days]
-    if failed and not found:
+    labelled = [
+        partition for partition in partitions if images_prefix(partition.category, partition.run_date) in days
+    ]
+    if failed and not labelled:
         raise next(iter(failed.values()))
-    return found, {name: str(why) for name, why in failed.items()}
+    return labelled, {name: str(why) for name, why in failed.items()}
 
 
 def _evaluation_keys(store: Store, category: str) -> list[str]:

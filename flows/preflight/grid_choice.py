@@ -31,7 +31,7 @@ def chosen_days(
     """(first, last), both included: those given, else the 30 days up to the last one with images."""
     if last is None:
         images = open_store(settings.images, read_only=True)
-        days = [max(found) for name in categories if (found := _days(images, name))]
+        days = [max(dated) for name in categories if (dated := _days(images, name))]
         last = max(days, default=settings.yesterday(datetime.now(UTC)))
     first = first or last - timedelta(days=WINDOW_DAYS - 1)
     if first > last:

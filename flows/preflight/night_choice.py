@@ -92,7 +92,7 @@ def choose_night(settings: Settings, day: date, categories: Sequence[str] | None
 
 
 def _look(images: Store, categories: Sequence[str]) -> _Folders:
-    found = _Folders()
+    folders = _Folders()
 
     def look(name: str) -> tuple[list[date], list[str], LeftOut] | str:
         left_out = LeftOut()
@@ -104,12 +104,12 @@ def _look(images: Store, categories: Sequence[str]) -> _Folders:
     with ThreadPoolExecutor(_THREADS) as pool:
         for name, seen in zip(categories, pool.map(look, categories), strict=True):
             if isinstance(seen, str):
-                found.broken[name] = seen
+                folders.broken[name] = seen
                 continue
-            found.days[name] = seen[0]
-            found.odd.extend(seen[1])
-            found.left_out.add(seen[2])
-    return found
+            folders.days[name] = seen[0]
+            folders.odd.extend(seen[1])
+            folders.left_out.add(seen[2])
+    return folders
 
 
 def _no_images(settings: Settings, day: date, days: dict[str, list[date]]) -> str:
@@ -120,8 +120,8 @@ def _no_images(settings: Settings, day: date, days: dict[str, list[date]]) -> st
             f"{told} No category has images there. If the line writes elsewhere, name that store: --images URI, or "
             f"images in categories.toml. Images lie in images/<category>/{day}/."
         )
-    latest = max(max(found) for found in days.values() if found)
-    of = [name for name, found in days.items() if latest in found]
+    latest = max(max(dated) for dated in days.values() if dated)
+    of = [name for name, dated in days.items() if latest in dated]
     more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
     return (
         f"{told} The latest day there is {latest}, of {', '.join(of[:_MOST_NAMES])}{more}. Correct --run-date or "

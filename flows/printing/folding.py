@@ -23,8 +23,8 @@ def fold(text: str, width: int | None, first: int | None = None) -> list[str]:
     paragraphs = text.splitlines() or [""]
     if width is None:
         return paragraphs
-    found = _folded(paragraphs[0], width, width if first is None else first)
-    return found + [line for paragraph in paragraphs[1:] for line in _folded(paragraph, width, width)]
+    lines = _folded(paragraphs[0], width, width if first is None else first)
+    return lines + [line for paragraph in paragraphs[1:] for line in _folded(paragraph, width, width)]
 
 
 def _folded(paragraph: str, width: int, room: int) -> list[str]:

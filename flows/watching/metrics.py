@@ -79,9 +79,9 @@ class _Families(Collector):
 
 def registry(families: Iterable[Metric]) -> CollectorRegistry:
     """What `prometheus_client` writes out."""
-    found = CollectorRegistry()
-    found.register(_Families(families))
-    return found
+    collected = CollectorRegistry()
+    collected.register(_Families(families))
+    return collected
 
 
 def history_in(text: str, flow: str) -> RunHistory:

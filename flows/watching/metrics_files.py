@@ -83,14 +83,14 @@ def _history(path: Path, flow: str) -> RunHistory:
 
 def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryFigures]:
     """What is sealed of each; without counts where that does not read, which the log tells."""
-    found = []
+    figures = []
     for outcome in outcomes:
         try:
-            found.append(_category_night(open_store(settings.store, read_only=True), day, outcome))
+            figures.append(_category_night(open_store(settings.store, read_only=True), day, outcome))
         except StorageError as e:
             get_run_logger().error("the night's metrics are without counts of %s: %s", outcome.category, e)
-            found.append(_uncounted(outcome))
-    return found
+            figures.append(_uncounted(outcome))
+    return figures
 
 
 def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> CategoryFigures:

@@ -61,17 +61,17 @@ class RetrainingFailed(PartlyDone):
         super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
 
 
-def ended(found: RetrainingFindings, report: str | None) -> CategoryRetraining:
+def ended(findings: RetrainingFindings, report: str | None) -> CategoryRetraining:
     """A category that was looked at."""
     return CategoryRetraining(
-        found.gathered.category,
-        found.outcome,
-        found.words,
-        found.gathered.champion,
-        found.gathered,
-        found.fitted,
-        found.judged,
-        found.promotion,
+        findings.gathered.category,
+        findings.outcome,
+        findings.words,
+        findings.gathered.champion,
+        findings.gathered,
+        findings.fitted,
+        findings.judged,
+        findings.promotion,
         report,
     )
 

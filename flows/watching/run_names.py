@@ -67,8 +67,8 @@ def sealed_window(
     """The days that an evaluation or a drift report is about, by the flow's own rule for those that are not given."""
     first, last = parameters.get("first_day"), parameters.get("last_day")
     if first is None or last is None:
-        found = days(open_store(_settings(parameters).store, read_only=True), first, last)
-        first, last = found or (first, last)
+        window_days = days(open_store(_settings(parameters).store, read_only=True), first, last)
+        first, last = window_days or (first, last)
     return window(first, last)
 
 

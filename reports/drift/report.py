@@ -69,7 +69,7 @@ def render_drift_report(report: DriftReport) -> str:
     left, and left out where even that is too much. Texts from outside are escaped, and credentials
     in them are taken out.
     """
-    images = [image for section in _by_gravity(report) for _, image in _alarms(section)]
+    images = [image for section in _by_severity(report) for _, image in _alarms(section)]
     for detail in (_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING):
         bare = _render(report, detail, [EMPTY] * len(images))
         space = MOST_BYTES - len(bare.encode("utf-8"))
@@ -91,7 +91,7 @@ def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None])
     tested = sum(model.p_value is not None for section in report.categories for model in section.models)
     sections = [
         _section(section, number, tested, detail, pictures, report.review_url)
-        for number, section in enumerate(_by_gravity(report), start=1)
+        for number, section in enumerate(_by_severity(report), start=1)
     ]
     worst = drift_words.worst_action(report)
     return page(
@@ -106,7 +106,7 @@ def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None])
     )
 
 
-def _by_gravity(report: DriftReport) -> list[CategorySection]:
+def _by_severity(report: DriftReport) -> list[CategorySection]:
     """What has to be acted on first."""
     order = {action: -rank for rank, action in enumerate(ACTIONS)}
     return sorted(report.categories, key=lambda s: (order.get(s.current.action or "", -0.5), s.category))
@@ -161,13 +161,13 @@ def _drawing(title: str, svg: Markup, figures: list[DriftFigure], name: str) -> 
 
 def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
     count, score = number_format.count, number_format.score
-    found = [
+    facts = [
         ("Images", count(model.images), "of these days, judged last by this version"),
         ("Without a score", count(model.unscored), "unreadable or rejected: nobody has judged these parts"),
     ]
     if model.alarms:
         alarms = model.alarms
-        found += [
+        facts += [
             ("Alarms", count(alarms.alarms), drift_words.shares(model)),
             (
                 "Alarms that are no news",
@@ -176,22 +176,22 @@ def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
             ),
         ]
     if model.changed_since:
-        found.append(("Changed since", model.changed_since, "most likely first day of the change"))
+        facts.append(("Changed since", model.changed_since, "most likely first day of the change"))
     if model.p_value is not None:
         p_value = number_format.p_value(model.p_value)
-        found.append(("Difference", f"p {p_value}", drift_words.discovery(model, tested)))
+        facts.append(("Difference", f"p {p_value}", drift_words.discovery(model, tested)))
     if model.new_threshold:
         new = model.new_threshold
         flips = (
             f"{count(new.to_normal)} alarms would be none, {number_format.counted(new.to_anomalous, 'image')} more"
         )
-        found.append(
+        facts.append(
             ("Threshold", score(model.threshold), f"these days alone would give {score(new.value)}: {flips}")
         )
     if model.golden:
-        found.append(_golden(model.golden))
-    found.append(("Held-out images", count(model.calibration_images), "good ones, which all this is compared with"))
-    return found
+        facts.append(_golden(model.golden))
+    facts.append(("Held-out images", count(model.calibration_images), "good ones, which all this is compared with"))
+    return facts
 
 
 def _golden(golden: GoldenFigures) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from reports.scored_image import ScoredImage
 
 HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE = "hold", "recalibrate", "retrain", "stop the line"
 ACTIONS = (HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE)
-"""verdicts, from the mildest to the gravest"""
+"""verdicts, from the mildest to the most severe"""
 
 
 @dataclass(frozen=True)

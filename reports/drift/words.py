@@ -115,13 +115,13 @@ BY_DAY = {
 
 
 def worst_action(report: DriftReport) -> str | None:
-    """The gravest verdict in force, or None if no category has one."""
-    found = [section.current.action for section in report.categories if section.current.action]
-    return max(found, key=ACTIONS.index, default=None)
+    """The most severe verdict in force, or None if no category has one."""
+    actions = [section.current.action for section in report.categories if section.current.action]
+    return max(actions, key=ACTIONS.index, default=None)
 
 
 def headline(report: DriftReport) -> str:
-    """The verdicts in a sentence or two, the gravest first."""
+    """The verdicts in a sentence or two, the most severe first."""
     if not report.categories and not report.failed:
         return "No category has a complete day in this window, so there is nothing to judge."
     parts = []
@@ -145,13 +145,13 @@ def steps(section: CategorySection) -> list[str]:
     current = section.current
     if current.action is None:
         return [current.message or "Nothing can be said."]
-    found = [WHAT_TO_DO[current.action], *current.reasons]
+    told = [WHAT_TO_DO[current.action], *current.reasons]
     if current.unscored:
-        found.append(
+        told.append(
             f"{count(current.unscored)} of {counted(current.images, 'image')} could not be scored and stand outside "
             "of all figures here: nobody has judged these parts."
         )
-    return found
+    return told
 
 
 def model_change(section: CategorySection) -> list[str]:
@@ -211,10 +211,10 @@ def _days_of_model(model: ModelSection) -> str:
 
 def shares(model: ModelSection) -> str:
     """Alarms against what was promised."""
-    found = model.alarms
-    if found is None:
+    alarms = model.alarms
+    if alarms is None:
         return ""
     return (
-        f"{count(found.alarms)} of {count(found.images)}: {percent(found.rate)} ({percent(found.low)} to "
-        f"{percent(found.high)} with 95 % confidence)"
+        f"{count(alarms.alarms)} of {count(alarms.images)}: {percent(alarms.rate)} ({percent(alarms.low)} to "
+        f"{percent(alarms.high)} with 95 % confidence)"
     )

@@ -1,4 +1,4 @@
-"""What somebody must do about the plant today, in plain words, the gravest first."""
+"""What somebody must do about the plant today, in plain words, the most urgent first."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Need:
 
 def needs(index: PlantIndex) -> tuple[Need, ...]:
     """Silent cameras, verdicts to act on, missing nights, categories without a model or a score, what failed."""
-    found = chain(
+    every = chain(
         _silent(index),
         *(_drifting(index, action) for action in (STOP_THE_LINE, RETRAIN, RECALIBRATE)),
         _not_inspected(index),
@@ -54,7 +54,7 @@ def needs(index: PlantIndex) -> tuple[Need, ...]:
         _not_assessed(index),
         _unreadable(index),
     )
-    return tuple(found)
+    return tuple(every)
 
 
 def of_earlier_model(category: PlantCategory) -> bool:

@@ -67,13 +67,13 @@ def render_plant_index(index: PlantIndex) -> str:
 
     Links are relative to the page. Texts from outside are escaped, and credentials in them are taken out.
     """
-    found = needs(index)
+    open_needs = needs(index)
     return page(
         "plant_index.html",
         index=index,
-        needs=found,
-        tone="bad" if any(need.tone == "bad" for need in found) else "warn" if found else "good",
-        headline=_headline(index, found),
+        needs=open_needs,
+        tone="bad" if any(need.tone == "bad" for need in open_needs) else "warn" if open_needs else "good",
+        headline=_headline(index, open_needs),
         categories=[_category(index, category) for category in index.categories],
         nights=[_night(night, is_open=number == 0) for number, night in enumerate(index.nights)],
         sealed_days=sum(_is_sealed(night) for night in index.nights),
@@ -90,15 +90,15 @@ def _link(path: str) -> str:
     return quote(path, safe="/", errors="replace")
 
 
-def _headline(index: PlantIndex, found: Sequence[Need]) -> str:
-    if found:
+def _headline(index: PlantIndex, open_needs: Sequence[Need]) -> str:
+    if open_needs:
         stopped = [
             category.category
             for category in index.categories
             if category.drift and category.drift.action == STOP_THE_LINE
         ]
         first = f"Stop the line: {', '.join(stopped)}. " if stopped else ""
-        return first + f"{number_format.counted(len(found), 'thing')} to do, the gravest first."
+        return first + f"{number_format.counted(len(open_needs), 'thing')} to do, the most urgent first."
     if not index.nights:
         return "No day is complete yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
     if not any(category.drift for category in index.categories):

@@ -102,7 +102,7 @@ def _group(group: LeftOutGroup) -> _Group:
 def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of what the candidate was made from."""
     count, candidate = number_format.count, report.candidate
-    found = [
+    facts = [
         ("New normals", count(report.new), f"{count(report.above_threshold)} of them above the champion's threshold"),
         (
             "Old normals",
@@ -111,10 +111,10 @@ def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
         ),
     ]
     if candidate is None:
-        return found
+        return facts
     start = f"from the weights of {candidate.started_from}" if candidate.started_from else "from scratch"
     return [
-        *found,
+        *facts,
         (
             "Training",
             count(candidate.train),

@@ -153,7 +153,7 @@ def headline(report: RetrainingReport) -> str:
 def steps(report: RetrainingReport) -> list[str]:
     """What to do next, the most urgent first."""
     counts = {group.state: group.count for group in report.groups}
-    found = {
+    told = {
         PROMOTED: [
             "Nothing has to be done. From its first night on drift is told against the good images held out for it.",
             f"To go back: rd-inspect rollback --category {report.category}",
@@ -167,24 +167,24 @@ def steps(report: RetrainingReport) -> list[str]:
     }[report.outcome]
     if counts.get("quarantined"):
         noun = number_format.counted(counts["quarantined"], "quarantined image")
-        found.append(f"Look at the {noun} below and correct wrong labels.")
+        told.append(f"Look at the {noun} below and correct wrong labels.")
     if counts.get("contradiction"):
-        found.append(f"Settle {number_format.counted(counts['contradiction'], 'image')} that people disagree on.")
-    return found
+        told.append(f"Settle {number_format.counted(counts['contradiction'], 'image')} that people disagree on.")
+    return told
 
 
 def _how_to_prove(report: RetrainingReport) -> list[str]:
     checks = report.judgement.checks if report.judgement else ()
-    found = []
+    ways = []
     if any(check.passed is None and check.name in ("AUROC", "recall", "false alarms") for check in checks):
-        found.append(
+        ways.append(
             "Too few images judge: label more for evaluation (purpose evaluation), good and defective ones of the "
             "last days, and retrain."
         )
     failed = [title_of(check) for check in checks if check.passed is False]
     if failed:
-        found.append(
+        ways.append(
             f"Look at what failed ({', '.join(failed)}); {report.candidate.version if report.candidate else 'it'} is "
             "kept and can be looked into, but should not be promoted by hand."
         )
-    return found or ["Nothing has to be done: the champion is as good as what these new normals teach."]
+    return ways or ["Nothing has to be done: the champion is as good as what these new normals teach."]

@@ -77,7 +77,7 @@ class WrittenDriftReport:
     key: str
     """of the HTML; drift.json and drift.parquet lie beside it"""
     verdict: str | None
-    """the gravest"""
+    """the most severe"""
     markdown: str
 
 

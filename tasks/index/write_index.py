@@ -26,7 +26,7 @@ class WrittenIndex:
 
     key: str
     needs: tuple[str, ...]
-    """sentences, the gravest first; empty when there is nothing to do"""
+    """sentences, the most urgent first; empty when there is nothing to do"""
 
 
 @task(name="write-index", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)

@@ -154,14 +154,14 @@ def _of(run: BenchmarkRun, model: ModelConfig) -> list[BenchmarkRow]:
 
 def _names(rows: Iterable[BenchmarkRow]) -> list[str]:
     """Categories in the paper's order, then the others by name."""
-    found = {row.category for row in rows}
-    return [name for name in paper.CATEGORIES if name in found] + sorted(found - set(paper.CATEGORIES))
+    categories = {row.category for row in rows}
+    return [name for name in paper.CATEGORIES if name in categories] + sorted(categories - set(paper.CATEGORIES))
 
 
 def _compared(rows: Sequence[BenchmarkRow]) -> set[str]:
     """What means are over: MVTec's categories, or all where there is none of them."""
-    found = {row.category for row in rows}
-    return found & set(paper.CATEGORIES) or found
+    measured = {row.category for row in rows}
+    return measured & set(paper.CATEGORIES) or measured
 
 
 def _averaged_over(rows: Sequence[BenchmarkRow]) -> str:
@@ -171,15 +171,15 @@ def _averaged_over(rows: Sequence[BenchmarkRow]) -> str:
 
 def _groups(rows: Sequence[BenchmarkRow], means: tuple[P, P, P]) -> list[tuple[str, set[str], P | None]]:
     """Title, categories and the paper's printed mean of each group that has any; None where some are missing."""
-    found = {row.category for row in rows}
+    categories = {row.category for row in rows}
     groups: list[tuple[str, set[str], P | None]] = []
     parts = (("textures", paper.TEXTURES), ("objects", paper.OBJECTS), ("all", paper.CATEGORIES))
     for (title, names), mean in zip(parts, means, strict=True):
-        here = found & set(names)
+        here = categories & set(names)
         if here:
             whole = len(here) == len(names)
             groups.append((f"mean, {title} ({len(here)} of {len(names)})", here, mean if whole else None))
-    others = found - set(paper.CATEGORIES)
+    others = categories - set(paper.CATEGORIES)
     return [*groups, (f"mean, others ({len(others)})", others, None)] if len(others) > 1 else groups
 
 

@@ -8,15 +8,15 @@ def drift_table(run: DriftRun) -> PlainTable:
     """A model version a row, with its verdict and the strongest cause."""
     table = plain_table("category", "verdict", "cause", "since", "images", "no score", "alarms", "model version")
     for model in run.models:
-        found = model.assessment
+        assessment = model.assessment
         table.add_row(
             model.category,
             model.action or "none",
-            found.causes[0].name if found and found.causes else "-",
-            (found.changed_since if found else None) or "-",
+            assessment.causes[0].name if assessment and assessment.causes else "-",
+            (assessment.changed_since if assessment else None) or "-",
             str(model.images),
             str(model.unreadable + model.rejected),
-            f"{found.alarm_rate.rate:.2%}" if found else "-",
+            f"{assessment.alarm_rate.rate:.2%}" if assessment else "-",
             model.model_version,
         )
     days = f"{run.first_day} to {run.last_day}" if run.first_day else "no day is complete"

@@ -9,26 +9,30 @@ from storage.verification.garbage import Leftover
 from storage.verification.verification import Verification
 
 
-def findings_table(found: Verification) -> PlainTable:
+def findings_table(verification: Verification) -> PlainTable:
     """A finding a row, wrong ones first."""
     table = plain_table("finding", "where", "what", "consequence", "cure", prose=("what", "consequence", "cure"))
-    for finding in found.findings:
+    for finding in verification.findings:
         table.add_row(
             "wrong" if finding.wrong else "note", finding.where, finding.what, finding.consequence, finding.cure
         )
-    notes = len(found.findings) - found.wrong
-    seen = f"{found.partitions} complete days with {found.images:,} rows looked at"
-    table.title = f"{seen}: {found.wrong} wrong, {notes} to note" if found.findings else f"{seen}: nothing is wrong"
+    notes = len(verification.findings) - verification.wrong
+    seen = f"{verification.partitions} complete days with {verification.images:,} rows looked at"
+    table.title = (
+        f"{seen}: {verification.wrong} wrong, {notes} to note"
+        if verification.findings
+        else f"{seen}: nothing is wrong"
+    )
     return table
 
 
-def findings_json(found: Verification) -> dict[str, Any]:
+def findings_json(verification: Verification) -> dict[str, Any]:
     """The same as JSON values."""
     return {
-        "partitions": found.partitions,
-        "images": found.images,
-        "wrong": found.wrong,
-        "findings": [asdict(finding) for finding in found.findings],
+        "partitions": verification.partitions,
+        "images": verification.images,
+        "wrong": verification.wrong,
+        "findings": [asdict(finding) for finding in verification.findings],
     }
 
 

@@ -47,39 +47,39 @@ def query_output(store_uri: str, sql: str, output_format: str, out: Path | None 
             written = write_file(out, schema, batches)
         say(f"{written:,} rows of {len(schema)} columns: {out}")
     else:
-        found = run_query(opened(store_uri), sql, unread=tell)
+        answer = run_query(opened(store_uri), sql, unread=tell)
         with quiet_pipe():
-            _print(found, output_format)
+            _print(answer, output_format)
     if any(key.startswith(layout.seals_prefix()) for key in without):
         raise typer.Exit(RUN_FAILED)
 
 
-def _print(found: pa.Table, output_format: str) -> None:
-    batches = found.to_batches(_ROWS_AT_ONCE)
+def _print(answer: pa.Table, output_format: str) -> None:
+    batches = answer.to_batches(_ROWS_AT_ONCE)
     if output_format == "csv":
-        write_csv(sys.stdout, found.schema, batches)
+        write_csv(sys.stdout, answer.schema, batches)
     elif output_format == "json":
-        write_json(sys.stdout, found.schema, batches)
-    elif found.column_names == _EXPLANATION:  # a drawing, whose lines are not to be told as one
-        sys.stdout.writelines(f"{drawing}\n" for drawing in found.column(1).to_pylist())
+        write_json(sys.stdout, answer.schema, batches)
+    elif answer.column_names == _EXPLANATION:  # a drawing, whose lines are not to be told as one
+        sys.stdout.writelines(f"{drawing}\n" for drawing in answer.column(1).to_pylist())
     elif sys.stdout.isatty():
-        print_table(result_table(found))
+        print_table(result_table(answer))
     else:
-        print_rows(found.column_names, (list(_cells(batch)) for batch in batches))
+        print_rows(answer.column_names, (list(_cells(batch)) for batch in batches))
 
 
-def result_table(found: pa.Table) -> PlainTable:
+def result_table(answer: pa.Table) -> PlainTable:
     """The first rows, for a terminal."""
-    table = PlainTable(tuple(found.column_names), narrow="fewer", preferred=_LOOKED_AT_FIRST)
-    for batch in found.slice(0, ROWS_SHOWN).to_batches():
+    table = PlainTable(tuple(answer.column_names), narrow="fewer", preferred=_LOOKED_AT_FIRST)
+    for batch in answer.slice(0, ROWS_SHOWN).to_batches():
         for cells in _cells(batch):
             table.add_row(*cells)
-    if found.num_rows > ROWS_SHOWN:
+    if answer.num_rows > ROWS_SHOWN:
         table.notes.append(
-            f"{ROWS_SHOWN} of {found.num_rows} rows; --format csv, --format json or --out FILE gives all."
+            f"{ROWS_SHOWN} of {answer.num_rows} rows; --format csv, --format json or --out FILE gives all."
         )
-    if not found.num_rows:
-        table.notes.append(f"No rows of {', '.join(found.column_names)}.")
+    if not answer.num_rows:
+        table.notes.append(f"No rows of {', '.join(answer.column_names)}.")
     return table
 
 

@@ -45,7 +45,7 @@ DRIFTING = {
 }
 
 
-def test_the_verdict_comes_first_and_the_gravest_category_before_the_others() -> None:
+def test_the_verdict_comes_first_and_the_most_severe_category_before_the_others() -> None:
     page = render_drift_report(
         report(section("calm"), section("light", **DRIFTING), section("bad", action="stop the line"))
     )

@@ -75,7 +75,7 @@ def test_an_empty_store_and_one_without_drift_reports_say_so() -> None:
     assert "drift has not been assessed yet" in words(render_plant_index(index(categories=(category(drift=None),))))
 
 
-def test_the_gravest_comes_first() -> None:
+def test_the_most_urgent_comes_first() -> None:
     lost = night(0, row("a", ok=90), row("b", state=UNSEALED), row("c", state=DAMAGED))
     named = zip("abcd", ("recalibrate", "retrain", "stop the line", "hold"), strict=True)
     plant = index(
