@@ -1,1 +1,1 @@
-"""Prefect tasks, one a file: where storage, the RD core and the reports meet."""
+"""Prefect tasks, one a file of its name, and what helps them: where storage, rd_core and the reports meet."""

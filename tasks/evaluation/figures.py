@@ -20,8 +20,7 @@ from rd_core.metrics.region_recall import RegionRecall
 from reports.evaluation.measures import EvaluatedCategory, LabelCounts, Measure, ShareRow
 from tasks.evaluation.curves import pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
-from tasks.evaluation.measure import measure_of
-from tasks.evaluation.pixel_measures import pixel_measures
+from tasks.evaluation.measures import measure_of, pixel_measures
 
 NO_KIND = "no kind given"
 _PROBLEMS_LISTED = 100

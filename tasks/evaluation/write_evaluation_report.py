@@ -29,7 +29,6 @@ from storage.stores import parquet
 from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
-from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows
 from tasks.reporting.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
 from tasks.reporting.partition_state import masks_state, scored_state
@@ -199,7 +198,7 @@ def _category(
         aupimo=_aupimo(store, partitions, tables, made),
         card=_card(store, partition.category, partition.model_version),
     )
-    picked = pick(gathered.judged, most)
+    picked = rows_to_show(gathered.judged, most)
     made.drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
     misses, alarms, borderline = (tuple(scored_images(store, images, chosen, gathered.card)) for chosen in picked)
     return replace(category_figures(gathered), misses=misses, false_alarms=alarms, borderline=borderline)
@@ -265,3 +264,19 @@ def _write(
         means=report.means,
     )
     return written, {key: file_digest(key, data) for key, data in files.items()}
+
+
+def rows_to_show(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], ...]:
+    """(worst misses, worst false alarms, borderline) of judged rows, at most `most` of each."""
+
+    def margin(row: dict[str, Any]) -> float:
+        return float(row["score"]) - float(row["threshold"])
+
+    misses = [row for row in rows if row["label"] == "anomalous" and margin(row) <= 0]
+    alarms = [row for row in rows if row["label"] == "normal" and margin(row) > 0]
+    right = [row for row in rows if (row["label"] == "anomalous") == (margin(row) > 0)]
+    return (
+        sorted(misses, key=margin)[:most],
+        sorted(alarms, key=margin, reverse=True)[:most],
+        sorted(right, key=lambda row: abs(margin(row)))[:most],
+    )

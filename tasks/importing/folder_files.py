@@ -1,11 +1,17 @@
-"""Files below a folder of this machine, as people and systems left them there."""
+"""Files below a folder of this machine, as people and systems left them there, and what their names tell."""
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.stores.litter import is_litter
 from storage.stores.store import RESERVED
+
+_MASK = r"(?:mask|gt|ground[ _-]?truth|label|seg(?:mentation)?|anno(?:tation)?)s?"
+_MASK_BEHIND = re.compile(rf"(.+?)[ _.-]+{_MASK}(?:[ _.-]?\d+)?")
+_MASK_BEFORE = re.compile(rf"{_MASK}[ _.-]+(.+)")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,22 @@ def shown(name: str) -> str:
     """A path as text that every terminal and log can take."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def marked_stems(stem: str) -> Iterator[str]:
+    """Stems of the images that a mask of this stem may be of, the likeliest first: the same, or one with a word for
+    mask before or behind it. All in lower case."""
+    yield stem
+    for form in (_MASK_BEHIND, _MASK_BEFORE):
+        if named := form.fullmatch(stem):
+            yield named[1]
+
+
+def without_suffix(name: str) -> str:
+    """A path with '/' without its last suffix."""
+    folder, slash, file = name.rpartition("/")
+    stem, dot, _ = file.rpartition(".")
+    return f"{folder}{slash}{stem}" if dot and stem else name
 
 
 def _walk(folder: Path, at: str, above: tuple[str, ...], found: Listing) -> None:

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from storage.pictures.images import decode_mask
-from tasks.importing.folder_files import Remark, shown
+from tasks.importing.folder_files import Remark, marked_stems, shown, without_suffix
 from tasks.importing.image_folder import MASKS, FolderImage, ImageFolder
-from tasks.importing.mask_names import marked_stems, without_suffix
 
 MASKS_OF_NO_DEFECT = "masks of images that are no defects"
 

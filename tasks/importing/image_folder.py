@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.labels.words import CHOICES, meanings_of, plain_choice
-from tasks.importing.folder_files import Remark, list_files, shown
-from tasks.importing.mask_names import marked_stems, without_suffix
+from tasks.importing.folder_files import Remark, list_files, marked_stems, shown, without_suffix
 
 TRAIN, TEST, MASKS = "train", "test", "ground_truth"
 _TABLES = (".csv", ".tsv", ".parquet")

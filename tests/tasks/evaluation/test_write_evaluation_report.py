@@ -25,12 +25,12 @@ from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import evaluate_partition
 from tasks.evaluation.figures import mark_latest
-from tasks.evaluation.gallery import pick
 from tasks.evaluation.tables import IMAGES, read_rows
 from tasks.evaluation.write_evaluation_report import (
     FIGURES,
     EvaluationContents,
     WrittenEvaluation,
+    rows_to_show,
     write_evaluation_report,
 )
 from tasks.reporting.published_reports import link_day
@@ -306,9 +306,9 @@ def test_galleries_begin_with_the_worst() -> None:
         row("worst alarm", "normal", 3.0), row("sure", "normal", 0.2), row("narrow", "anomalous", 1.05),
         row("equal is no alarm", "normal", 1.0),
     ]  # fmt: skip
-    names = [[one["image_key"] for one in chosen] for chosen in pick(rows, 2)]
+    names = [[one["image_key"] for one in chosen] for chosen in rows_to_show(rows, 2)]
     assert names == [["worst miss", "miss"], ["worst alarm", "alarm"], ["equal is no alarm", "narrow"]]
-    assert [len(chosen) for chosen in pick(rows, 1)] == [1, 1, 1]
+    assert [len(chosen) for chosen in rows_to_show(rows, 1)] == [1, 1, 1]
 
 
 FOLDER = f"reports/evaluation/{DAY}_{NEXT}"

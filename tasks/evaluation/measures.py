@@ -1,5 +1,6 @@
-"""The figures of pixels and regions, and why one of them is missing."""
+"""From what rd_core finds to the figures of a report, those of pixels and regions, and why one of them is missing."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,14 +9,23 @@ from numpy.typing import NDArray
 from rd_core.metrics import pixel_metrics
 from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.aupro import aupro
-from rd_core.metrics.intervals import clopper_pearson
+from rd_core.metrics.intervals import Interval, clopper_pearson
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from reports.evaluation.measures import Measure
-from tasks.evaluation.measure import measure_of
 
 AUPIMO_LEVELS = 300
 """fewer false-positive rates within AUPIMO's bounds make it inaccurate, as its authors say"""
+
+
+def measure_of(name: str, found: Interval, n: int, cases: str = "images", why: str | None = None) -> Measure:
+    """NaN becomes None: as the value with `why` it is missing, as an end of the interval without."""
+    value, low, high = (
+        None if math.isnan(number) else float(number) for number in (found.value, found.low, found.high)
+    )
+    if value is None:
+        return Measure(name, None, n=n, cases=cases, why=why)
+    return Measure(name, value, low, high, n, cases)
 
 
 def pixel_measures(
