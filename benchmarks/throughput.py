@@ -33,6 +33,18 @@ from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISI
 from rd_core.kernels.precision import networks_in
 from storage.layout import image_key, seal_key
 from storage.models import models
+from storage.models.card import (
+    Calibration,
+    Fit,
+    ImageSets,
+    ImageThreshold,
+    Maps,
+    Method,
+    ModelCard,
+    PixelThreshold,
+    Preprocessing,
+    WeightsFile,
+)
 from storage.stores.filesystem import Store, open_store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tasks.worker.scorer import model_for_scoring
@@ -117,16 +129,26 @@ def put_model(
     model = untrained(config)
     found = model.score(np.stack([np.asarray(_picture(seed, size)) for seed in range(PICTURES)]))
     scores = np.repeat(found.scores, PICTURES).astype(np.float64)
-    card = {
-        "preprocessing": PREPROCESSING_VERSION,
-        "model": config.to_dict(),
-        "settings": {"white_level": 65535, "max_pixels": 100_000_000},
-        "threshold": asdict(calibrate(scores, 0.1)),
-        "pixel_threshold": {"value": float(np.quantile(found.maps, 0.999)), "alpha": 0.001, "images": PICTURES},
-        "calibration_scores": scores.tolist(),
-    }
     weights = checkpoint.to_bytes(model)
-    models.publish_model(store, category, VERSION, weights, card)
+    card = ModelCard(
+        category=category,
+        version=VERSION,
+        created_at=datetime.now(UTC),
+        run_id="benchmark",
+        method=Method("reverse_distillation", config.to_dict(), teacher_weights=None),
+        fit=Fit("none", {}, 0.0),
+        preprocessing=Preprocessing(PREPROCESSING_VERSION, size, size, 65535, None, 100_000_000),
+        maps=Maps(size, size, "of no meaning", maximum_is_score=True),
+        threshold=ImageThreshold(**asdict(calibrate(scores, 0.1))),
+        pixel_threshold=PixelThreshold(float(np.quantile(found.maps, 0.999)), 0.001, PICTURES),
+        calibration=Calibration(tuple(scores.tolist()), {}),
+        images=ImageSets("", None, (), (), (), (), (), {}),
+        retraining=None,
+        engine=None,
+        weights=WeightsFile.of(weights),
+        software={},
+    )
+    models.publish_model(store, card, weights)
     models.promote(store, category, VERSION, by="benchmark", now=datetime.now(UTC))
     return weights
 

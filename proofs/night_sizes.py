@@ -35,6 +35,7 @@ from prefect.client.orchestration import get_client
 
 from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
 from flows.machinery.prefect_server import home_folder, prefect_server
+from proofs.model_cards import publish_made_up
 from storage.analysis.queries import run_query
 from storage.models import models
 from storage.stores.filesystem import Store, open_store
@@ -124,17 +125,8 @@ def _night(images: int, workers: int, wait: float, folder: str | None) -> Night:
 
 def put_model(store: Store) -> None:
     """A champion that nothing loads: the scorer is a stub."""
-    card = {
-        "category": CATEGORY,
-        "version": "v1",
-        "preprocessing": PREPROCESSING_VERSION,
-        "model": {"image_height": SIZE, "image_width": SIZE},
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "stub"},
-        "threshold": {"value": 2.0, "alpha": 0.05, "extrapolated": False},
-        "calibration_scores": [],
-        "data": {"train": []},
-    }
-    models.publish_model(store, CATEGORY, "v1", b"no weights", card)
+    preprocessing = {"version": PREPROCESSING_VERSION}
+    publish_made_up(store, CATEGORY, side=SIZE, preprocessing=preprocessing)
     models.promote(store, CATEGORY, "v1", by="proof", now=datetime.now(UTC))
 
 

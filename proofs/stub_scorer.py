@@ -43,7 +43,8 @@ class StubScorer:
     threshold = np.float32(2)
     preprocessing = "stub"
     review_band = (1.5, 2.5)
-    pixel_threshold = 2.0
+    pixel_threshold = map_threshold = 2.0
+    defect_peak = review_band[0]
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float64 [B], all the same."""

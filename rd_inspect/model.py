@@ -15,6 +15,7 @@ from storage.errors import UnreadableImage
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from storage.models.card import ModelCard
     from tasks.scoring.file_scores import ReadyModel
     from tasks.worker.picture_reader import LoadedPicture
 
@@ -29,7 +30,7 @@ class Detection:
     score: float
     """raw float32, never clamped; larger is stranger"""
     threshold: float
-    """in the unit of the score and of the map"""
+    """in the unit of the score"""
     p_value: float
     """conformal, (0, 1]: share of held-out normal images at least as strange"""
     is_anomalous: bool
@@ -37,10 +38,10 @@ class Detection:
     decision: str
     """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
     anomaly_map: NDArray[np.float32]
-    """float32 (H, W) of the model's size, not negative; its maximum is the score"""
-    boxes: Sequence[Mapping[str, float]] | None
+    """float32 (H, W) of the model's size, not negative; `Model.card` tells what its values are"""
+    boxes: Sequence[Mapping[str, float]]
     """around defects, strangest first: top, left, height, width in pixels of the picture, and their peak; none are
-    looked for where the decision is 'accept', and None is a model that knows no pixel threshold"""
+    looked for where the decision is 'accept'"""
     height: int
     """of the picture itself, pixels"""
     width: int
@@ -54,17 +55,17 @@ class Detection:
 class Model:
     """One version of a category's model, from `InspectionStore.model`. May be used by one thread at a time."""
 
-    def __init__(self, ready: "ReadyModel", card: Mapping[str, Any]) -> None:
+    def __init__(self, ready: "ReadyModel", card: "ModelCard") -> None:
         self._ready = ready
         self.category: str = ready.category
         self.version: str = ready.version
-        self.card: Mapping[str, Any] = card
-        """the model card: data, settings, threshold, versions of software"""
+        self.card: ModelCard = card
+        """all that is known of the version: method and settings, images, threshold, versions of software"""
         self.threshold: float = float(ready.scorer.threshold)
         """an image is anomalous when its score is above"""
         self.review_band: tuple[float, float] = ready.scorer.review_band
         """scores in between are to be looked at: the 95 % interval of the threshold"""
-        self.alpha: float = float(card["threshold"]["alpha"])
+        self.alpha: float = card.threshold.alpha
         """the promised share of false alarms among normal images"""
 
     def score(self, pictures: Iterable[Picture] | Picture) -> "pa.Table":

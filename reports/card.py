@@ -42,4 +42,4 @@ def card_of(image: ScoredImage, thumbnail: Thumbnail | None, review_url: str | N
 def legend_ticks(cards: Sequence[Card]) -> list[Tick]:
     """What stands at the colours of these cards, which are of one model; empty if none has a map."""
     drawn = [card.image for card in cards if card.overlay is not None]
-    return ticks(drawn[0].level, drawn[0].threshold) if drawn else []
+    return ticks(drawn[0].pixel_threshold, drawn[0].map_threshold) if drawn else []

@@ -38,9 +38,9 @@ class Tick:
     label: str
 
 
-def multiples(values: NDArray[np.float32], level: float | None) -> NDArray[np.float32]:
-    """Map values in multiples of the pixel threshold `level`; without one above 0 the map's own maximum is 16."""
-    if level is not None and level > 0:
+def multiples(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """Map values in multiples of the pixel threshold `level`; if that is 0, the map's own maximum is 16."""
+    if level > 0:
         return values / np.float32(np.clip(level, *_LEVELS))
     return values * np.float32(2**_LAST / max(float(values.max()), 1e-12))
 
@@ -61,9 +61,10 @@ def gradient_css() -> str:
 
 
 def ticks(level: float | None, threshold: float | None) -> list[Tick]:
-    """What stands below the colours: multiples of the pixel threshold, and where the image's threshold lies."""
+    """What stands below the colours: multiples of the pixel threshold `level`, and where the map's `threshold` lies
+    if that is another."""
     marks = [Tick(_place(value), label) for value, label in ((0.25, "¼"), (1, "1"), (4, "4"), (16, "16 ×"))]
-    if level and threshold and level > 0 and threshold > 0:
+    if level and threshold and threshold != level:
         marks.append(Tick(_place(threshold / level), "threshold"))
     return marks
 

@@ -23,7 +23,7 @@ _PIXELS_A_LINE = 220
 def overlay(
     picture: NDArray[np.uint8],
     anomaly_map: NDArray[np.floating],
-    pixel_threshold: float | None,
+    pixel_threshold: float,
     boxes: Sequence[Box] = (),
     marks: bool = True,
 ) -> NDArray[np.uint8]:

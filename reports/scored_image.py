@@ -36,24 +36,21 @@ class ScoredImage:
     error: str | None = None
     """why the image has no score"""
     anomalous_area: float | None = None
-    """share of the map's pixels above the threshold, in [0, 1]"""
+    """share of the map's pixels above `map_threshold`, in [0, 1]"""
     label: str | None = None
     """normal | anomalous, where somebody labelled it"""
     kind: str | None = None
     """kind of defect, where it is known"""
     pixel_threshold: float | None = None
-    """what the colours of the map hang on; None: the threshold takes its place"""
+    """what the colours of the map hang on; None: no map is drawn, for nobody knows what its values mean"""
+    map_threshold: float | None = None
+    """above it a map's pixel is anomalous"""
     boxes: tuple[Box, ...] = ()
     """around defects, where the image was not accepted"""
     picture: NDArray[np.uint8] | None = None
     """(H, W, 3); any size"""
     anomaly_map: NDArray[np.floating] | None = None
-    """(h, w); any size, in units of the score; NaN is drawn as nothing"""
-
-    @property
-    def level(self) -> float | None:
-        """What the colours of its map hang on."""
-        return self.pixel_threshold or self.threshold
+    """(h, w); any size; NaN is drawn as nothing"""
 
 
 def boxes_in_shares(

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from reports.scored_image import boxes_in_shares
 from review.sealed_rows import ReviewRow
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
-from storage.pictures.images import content_digest, decode, decode_options
+from storage.pictures.images import content_digest, decode
 from storage.stores.store import Store
 
 LONGEST_SIDE = 2048
@@ -106,9 +106,9 @@ class Pictures:
         if row.map_store is None or row.map_index is None:
             raise KeyNotFound(f"the image {row.image_key!r} has no anomaly map.")
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
-        level = (self._card(row.category, row.model_version).get("pixel_threshold") or {}).get("value")
+        level = self._card(row.category, row.model_version).pixel_threshold.value
         boxes = boxes_in_shares(row.defect_boxes, row.image_height, row.image_width)
-        return overlay(pixels, anomaly_map, level or row.threshold, boxes)
+        return overlay(pixels, anomaly_map, level, boxes)
 
     def nearest_picture(self, row: ReviewRow) -> bytes | None:
         """The nearest normal image as WebP; None if there is none. Errors as of `picture`."""
@@ -133,8 +133,8 @@ class Pictures:
 
     def _read_normals(self, category: str, version: str) -> _Normals:
         """Up to MOST_NORMALS of the images the model was calibrated and trained with, evenly chosen."""
-        data = self._card(category, version).get("data", {})
-        keys = [*data.get("calibration", ()), *data.get("train", ())]
+        made_with = self._card(category, version).images
+        keys = [*made_with.calibration, *made_with.train]
         chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_NORMALS).astype(int))] if keys else []
         with ThreadPoolExecutor(_READERS) as pool:
             thumbnails = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))
@@ -171,12 +171,12 @@ class Pictures:
     def _decoded(self, data: bytes, row: ReviewRow) -> NDArray[np.uint8]:
         return _decode(data, self._card(row.category, row.model_version))
 
-    def _read_card(self, category: str, version: str) -> dict[str, Any]:
+    def _read_card(self, category: str, version: str) -> ModelCard:
         return models.read_card(self._store, category, version)
 
 
-def _decode(data: bytes, card: dict[str, Any]) -> NDArray[np.uint8]:
-    return decode(data, **decode_options(card["settings"]))
+def _decode(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
+    return decode(data, **card.preprocessing.decoding)
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -266,8 +266,8 @@ class SealedRows:
         )
 
     def _alpha(self, version: tuple[str, str]) -> float | None:
-        with suppress(CorruptObject, KeyNotFound, KeyError):  # of this model: the images of others are reviewed
-            return float(models.read_card(self._store, *version)["threshold"]["alpha"])
+        with suppress(CorruptObject, KeyNotFound):  # of this model: the images of others are reviewed
+            return models.read_card(self._store, *version).threshold.alpha
         return None
 
 

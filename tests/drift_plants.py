@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
+from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
 from storage.layout import image_key, part_key
 from storage.models import models
 from storage.partitions import manifests, scores, seals
@@ -56,19 +56,17 @@ def put_calibrated_model(
     """Publish a version that can score nothing but has a card as training makes it; the version."""
     random = np.random.default_rng(1)
     held = np.sort(random.normal(level, 0.2, normals).astype(np.float32))
-    drawn = {name: random.normal(*law, normals).tolist() for name, law in DRAWN.items()}
-    card = {
-        "category": category,
-        "version": version,
-        "preprocessing": PREPROCESSING_VERSION,
-        "model": ModelConfig(image_height=SIZE, image_width=SIZE).to_dict(),
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust"},
-        "threshold": asdict(calibrate(held, 0.02)),
-        "calibration_scores": held.tolist(),
-        "data": {"train": [], "calibration": []},
-        **({"calibration_statistics": drawn} if statistics else {}),
-    }
-    models.publish_model(store, category, version, version.encode(), card)
+    drawn = {name: tuple(random.normal(*law, normals).tolist()) for name, law in DRAWN.items()}
+    publish_made_up(
+        store,
+        category,
+        version,
+        version.encode(),
+        side=SIZE,
+        preprocessing={"version": PREPROCESSING_VERSION},
+        threshold=asdict(calibrate(held, 0.02)),
+        calibration={"scores": tuple(held.tolist()), "statistics": drawn if statistics else {}},
+    )
     models.promote(store, category, version, by="test", now=datetime.now(UTC))
     return version
 
@@ -101,7 +99,7 @@ def put_day(
         planned_at=planned_at,
         supersedes=before.digest if before else None,
     )
-    threshold = models.read_card(store, category, version)["threshold"]["value"]
+    threshold = models.read_card(store, category, version).threshold.value
     rows = [_row(plan.map_store, plan.run_id, planned_at, version, key, etag, threshold) for key in sorted(keys)]
     rows = [_seen(row, random, day, number, level) for number, row in enumerate(rows)]
     part = part_key(category, when, version, manifests.batch_digest(plan.digest, 0))

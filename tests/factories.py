@@ -7,10 +7,12 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from proofs.model_cards import made_up_card, publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.model import build_model
@@ -77,20 +79,20 @@ def put_model(
     *,
     champion: bool = True,
     preprocessing: str = PREPROCESSING_VERSION,
+    **changes: Any,
 ) -> str:
     """Publish the quick model; the version."""
-    card = {
-        "category": category,
-        "version": version,
-        "preprocessing": preprocessing,
-        "model": ModelConfig(image_height=SIZE, image_width=SIZE).to_dict(),
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust"},
-        "threshold": asdict(calibrate(np.array(CALIBRATION), 0.05)),
-        "pixel_threshold": {"value": PIXEL_THRESHOLD, "alpha": 0.001, "images": len(CALIBRATION)},
-        "calibration_scores": CALIBRATION,
-        "data": {"train": []},
-    }
-    models.publish_model(store, category, version, quick_weights(), card)
+    weights = quick_weights()
+    publish_made_up(
+        store,
+        category,
+        version,
+        weights,
+        side=SIZE,
+        preprocessing={"version": preprocessing},
+        threshold=asdict(calibrate(np.array(CALIBRATION), 0.05)),
+        **{"pixel_threshold": {"value": PIXEL_THRESHOLD}, "calibration": {"scores": tuple(CALIBRATION)}, **changes},
+    )
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
     return version
@@ -98,8 +100,8 @@ def put_model(
 
 def pinned(category: str, version: str = "v1") -> PinnedModel:
     """What `pin_champion` finds of `put_model`'s version."""
-    threshold = calibrate(np.array(CALIBRATION), 0.05)
-    return PinnedModel(category, version, PREPROCESSING_VERSION, SIZE, SIZE, threshold.value, 0.05, False)
+    threshold, maps = calibrate(np.array(CALIBRATION), 0.05).value, made_up_card(side=SIZE).maps
+    return PinnedModel(category, version, PREPROCESSING_VERSION, maps, threshold, threshold, 0.05, False)
 
 
 def sealed_rows(store: Store, category: str, day: date = DAY, version: str = "v1") -> list[dict]:

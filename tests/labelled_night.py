@@ -4,19 +4,21 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from proofs.model_cards import made_up_card
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import card_key, image_key, mask_key, part_key
+from storage.models import card
 from storage.partitions import scores, seals
-from storage.partitions.anomaly_maps import create_maps, write_batch_maps
+from storage.partitions.anomaly_maps import MapArray, create_maps, write_batch_maps
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import ScoreRow
 from storage.records import ObjectInfo, Partition, Plan
-from storage.stores import checked_json
 from storage.stores.filesystem import Store
 from tests.factories import DAY, NOW, png
 
@@ -78,7 +80,7 @@ def put_night(
         store, partition, infos, preprocessing="p1", batch_size=8, run_id=name, planned_at=NOW,
         supersedes=before.digest if before else None,
     )  # fmt: skip
-    create_maps(store, plan.map_store, images=len(shots), height=SIDE, width=SIDE, batch_size=8)
+    create_maps(store, plan.map_store, MapArray(len(shots), SIDE, SIDE, batch_size=8))
     parts = []
     for index in range(0, len(shots), 8):
         some = shots[index : index + 8]
@@ -103,8 +105,8 @@ def put_night(
 
 def put_card(store: Store, category: str, version: str = "v1", **fields: object) -> None:
     """A model card alone, in place of an earlier one: evaluations load no weights."""
-    card = {"settings": {"part_pattern": None}, "threshold": {"value": THRESHOLD, "alpha": 0.05}, "data": {}}
-    store.write(card_key(category, version), checked_json.to_bytes({**card, **fields}))
+    changes: dict[str, Any] = {"threshold": {"value": THRESHOLD}, **fields}
+    store.write(card_key(category, version), card.to_bytes(made_up_card(category, version, side=SIDE, **changes)))
 
 
 def _noise(random: np.random.Generator, top: float) -> np.ndarray:

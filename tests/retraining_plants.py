@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation
@@ -55,17 +56,18 @@ def put_champion(
     found = asdict(calibrate(np.array(scores), ALPHA))
     if threshold is not None:
         found |= {"value": threshold, "low": threshold, "high": threshold}
-    card = {
-        "category": category,
-        "version": version,
-        "preprocessing": PREPROCESSING_VERSION,
-        "model": trained().config.to_dict(),
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "robust", "alpha": ALPHA},
-        "threshold": found,
-        "calibration_scores": sorted(scores),
-        "data": {"train": keys[:10], "early_stop": keys[10:12], "calibration": keys[12:], "duplicates": []},
-    }
-    models.publish_model(store, category, version, weights, card)
+    publish_made_up(
+        store,
+        category,
+        version,
+        weights,
+        side=trained().config.image_height,
+        method={"settings": trained().config.to_dict()},
+        preprocessing={"version": PREPROCESSING_VERSION},
+        threshold=found,
+        calibration={"scores": tuple(sorted(scores))},
+        images={"train": tuple(keys[:10]), "early_stop": tuple(keys[10:12]), "calibration": tuple(keys[12:])},
+    )
     put_labels(store, category, "old", keys, labelled_at=NOW - timedelta(days=9))
     if champion:
         models.promote(store, category, version, by="test", now=NOW)

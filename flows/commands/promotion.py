@@ -105,7 +105,7 @@ def _refuse_other_preprocessing(store: "Store", category: str, version: str) -> 
     from tasks.worker.preprocessing import OtherPreprocessing, check_preprocessing
 
     try:
-        check_preprocessing(category, version, read_card(store, category, version))
+        check_preprocessing(read_card(store, category, version))
     except OtherPreprocessing as e:
         raise typer.BadParameter(f"{e} Nothing was changed.") from e
 

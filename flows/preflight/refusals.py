@@ -90,7 +90,7 @@ def refuse_backfill(
         store = open_store(settings.store, read_only=True)
         refuse_unknown_version(store, chosen, model)
         for name in chosen:
-            if why := why_unusable(name, model, models.read_card(store, name, model)):
+            if why := why_unusable(models.read_card(store, name, model)):
                 raise SettingsError(f"{why} Nothing was started.")
 
 

@@ -33,7 +33,8 @@ class ContentScorer:
     threshold = np.float32(THRESHOLD)
     preprocessing = "storm"
     review_band = REVIEW_BAND
-    pixel_threshold = PIXEL_LEVEL
+    map_threshold = THRESHOLD
+    pixel_threshold, defect_peak = PIXEL_LEVEL, REVIEW_BAND[0]
 
     def __init__(self, version: str) -> None:
         self.model = _Brightness(STRENGTH[version])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from proofs.model_cards import publish_made_up
 from storage.layout import SETTINGS_KEY, image_key
 from storage.models import models
 from storage.stores.filesystem import LocalStore, Store
@@ -80,18 +81,18 @@ class Line:
 def furnish(store: Store) -> None:
     """Settings and two model versions of each category, the first in force."""
     store.write(SETTINGS_KEY, f"[plant]\nbatch_images = {BATCH_IMAGES}\n".encode())
-    card = {
-        "preprocessing": PREPROCESSING_VERSION,
-        "model": {"image_height": SIZE, "image_width": SIZE},
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000, "recipe": "storm"},
-        "threshold": {"value": THRESHOLD, "alpha": 0.05, "extrapolated": False},
-        "calibration_scores": [],
-    }
     for category in CATEGORIES:
         for version in STRENGTH:
             weights = f"{category} {version}".encode()
-            models.publish_model(
-                store, category, version, weights, {**card, "category": category, "version": version}
+            publish_made_up(
+                store,
+                category,
+                version,
+                weights,
+                side=SIZE,
+                preprocessing={"version": PREPROCESSING_VERSION},
+                threshold={"value": THRESHOLD, "low": REVIEW_BAND[0], "high": REVIEW_BAND[1]},
+                pixel_threshold={"value": PIXEL_LEVEL},
             )
         promote(store, category, "v1")
 

@@ -22,8 +22,6 @@ DONE, PARTLY, FAILED, MISSING = "done", "partly", "failed", "missing"
 TRAINING, NO_IMAGES = "training", "no images"
 STATES = (DONE, PARTLY, FAILED, MISSING, TRAINING, NO_IMAGES)
 TO_DO = (PARTLY, FAILED, MISSING)
-_MADE_WITH = ("train", "early_stop", "calibration", "test", "duplicates", "unreadable")
-"""of a model card's data: lists of keys"""
 _THREADS = 16
 """requests at once; a listing is mostly waiting"""
 
@@ -113,9 +111,8 @@ class _ToTrainOn:
     def _of_model(self, category: str) -> frozenset[str]:
         version = self._versions[category]
         try:
-            data = models.read_card(self._store, category, version)["data"] if version else {}
-            return frozenset(key for name in _MADE_WITH for key in data.get(name, ()))
-        except (KeyError, TypeError, AttributeError, *OF_ONE_OBJECT):
+            return frozenset(models.read_card(self._store, category, version).images.named if version else ())
+        except OF_ONE_OBJECT:
             return frozenset()  # a damaged card is told elsewhere
 
     def _labelled(self, category: str) -> frozenset[str]:
@@ -185,8 +182,8 @@ def _manifests(store: Store, first: date, last: date, pool: ThreadPoolExecutor) 
 
 def _preprocessing(store: Store, category: str, version: str | None) -> str | None:
     try:
-        return None if version is None else str(models.read_card(store, category, version)["preprocessing"])
-    except (KeyError, *OF_ONE_OBJECT):
+        return None if version is None else models.read_card(store, category, version).preprocessing.version
+    except OF_ONE_OBJECT:
         return None
 
 

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from storage import layout
 from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
+from storage.models import card as cards
+from storage.models.card import ModelCard, WeightsFile
 from storage.records import Champion
-from storage.stores import checked_json
+from storage.stores import checked_json, json_records
 from storage.stores.store import Store
 
 
@@ -27,53 +29,52 @@ def new_version(weights: bytes, now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(weights).hexdigest()[:8]}"
 
 
-def publish_model(store: Store, category: str, version: str, weights: bytes, card: Mapping[str, Any]) -> None:
-    """Publish a version, for good. The card comes last: a version without one is not there.
+def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
+    """Publish the card's version, for good. The card comes last: a version without one is not there.
 
-    `card` is JSON; weights_sha256 and weights_bytes are added, and in the file the card's own digest. Publishing
-    again after a fault in between is taken up where it stopped. AlreadyExists if the version has a card, or other
-    weights.
+    Publishing again after a fault in between is taken up where it stopped. AlreadyExists if the version has a card,
+    or other weights; ValueError if the card tells of other weights.
     """
-    card_key, weights_key = layout.card_key(category, version), layout.weights_key(category, version)
-    digest = hashlib.sha256(weights).hexdigest()
-    text = checked_json.to_bytes({**card, "weights_sha256": digest, "weights_bytes": len(weights)})
+    if WeightsFile.of(weights) != card.weights:
+        raise ValueError(f"the card of {card.version} tells of other weights. Make it with WeightsFile.of(weights).")
+    card_key, weights_key = (key(card.category, card.version) for key in (layout.card_key, layout.weights_key))
+    text = cards.to_bytes(card)
     if store.info(card_key) is not None:
         raise AlreadyExists(
-            f"model {version} of {category!r} is published in {store.uri} and never changes, since scores name "
-            "it. Publish under a new version: new_version()."
+            f"model {card.version} of {card.category!r} is published in {store.uri} and never changes, since scores "
+            "name it. Publish under a new version: new_version()."
         )
     try:
         store.create(weights_key, weights)
     except AlreadyExists:
-        if hashlib.sha256(store.read(weights_key)).hexdigest() != digest:
+        if WeightsFile.of(store.read(weights_key)) != card.weights:
             raise
     store.create(card_key, text)
 
 
-def read_card(store: Store, category: str, version: str) -> dict[str, Any]:
+def read_card(store: Store, category: str, version: str) -> ModelCard:
     """The model card. KeyNotFound, CorruptObject, also if it is that of another model."""
     key = layout.card_key(category, version)
-    card = checked_json.from_bytes(store.read(key), store.address(key), "a model card")
-    told = card.get("category", category), card.get("version", version)
-    if told != (category, version):
+    card = cards.from_bytes(store.read(key), store.address(key))
+    if (card.category, card.version) != (category, version):
         raise CorruptObject(
-            f"{store.address(key)} is the card of model {told[1]} of {told[0]!r}, so it says nothing of this one. "
-            "Put it back where it belongs, and restore this model's own from a copy."
+            f"{store.address(key)} is the card of model {card.version} of {card.category!r}, so it says nothing of "
+            "this one. Put it back where it belongs, and restore this model's own from a copy."
         )
     return card
 
 
 def read_weights(store: Store, category: str, version: str) -> bytes:
     """The weights, compared with the card. KeyNotFound, CorruptObject."""
-    card = read_card(store, category, version)
+    promised = read_card(store, category, version).weights
     key = layout.weights_key(category, version)
     weights = store.read(key)
-    digest = hashlib.sha256(weights).hexdigest()
-    if len(weights) != card.get("weights_bytes") or digest != card.get("weights_sha256"):
+    found = WeightsFile.of(weights)
+    if found != promised:
         raise CorruptObject(
-            f"{store.address(key)} has {len(weights)} bytes with SHA-256 {digest}, and the card promises "
-            f"{card.get('weights_bytes')} with {card.get('weights_sha256')}: scores would not be this model's. "
-            "Restore the file, or promote another version."
+            f"{store.address(key)} has {found.size} bytes with SHA-256 {found.sha256}, and the card promises "
+            f"{promised.size} with {promised.sha256}: scores would not be this model's. Restore the file, or promote "
+            "another version."
         )
     return weights
 
@@ -215,7 +216,7 @@ def _version_before(current: Champion, category: str) -> str:
 
 def _put_in_force(store: Store, category: str, champion: Champion, etag: str | None) -> Champion:
     """Move the pointer if nobody has since it was read. Conflict."""
-    key, data = layout.champion_key(category), checked_json.to_bytes(_champion_to_json(champion))
+    key, data = layout.champion_key(category), checked_json.to_bytes(json_records.to_json(champion))
     try:
         if etag is None:
             store.create(key, data)
@@ -250,20 +251,8 @@ def _read_pointer(store: Store, category: str) -> tuple[Champion | None, str | N
         return None, None
     kept = checked_json.from_bytes(data, store.address(key), "a champion pointer")
     try:
-        history = tuple(_champion(earlier) for earlier in kept["history"])
-        return replace(_champion(kept), history=history), etag
-    except (KeyError, ValueError, TypeError) as e:
+        return json_records.from_json(Champion, kept), etag
+    except ValueError as e:
         raise CorruptObject(
-            f"{store.address(key)} names no champion ({e!r}), so nothing can be scored. Remove it and promote again."
+            f"{store.address(key)} names no champion ({e}), so nothing can be scored. Remove it and promote again."
         ) from e
-
-
-def _champion(kept: dict[str, Any]) -> Champion:
-    since = datetime.fromisoformat(kept["since"])
-    return Champion(kept["version"], since, kept["by"], rolled_back_from=kept["rolled_back_from"])
-
-
-def _champion_to_json(champion: Champion) -> dict[str, Any]:
-    plain: dict[str, Any] = {"version": champion.version, "since": champion.since.isoformat(), "by": champion.by}
-    plain["rolled_back_from"] = champion.rolled_back_from
-    return {**plain, "history": [_champion_to_json(earlier) for earlier in champion.history]}

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ from zarr.storage import MemoryStore
 
 from storage import layout
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, StorageError
+from storage.models.card import Maps
 from storage.records import Plan, Shard
 from storage.stores.faults import translated
 from storage.stores.store import Store
@@ -33,60 +35,70 @@ _CHUNKS_AT_ONCE = 16
 """that zarr hands to its compressor in one go; a call for each, as by default, takes longer than the compressing"""
 
 
-def create_maps(
-    store: Store,
-    key: str,
-    *,
-    images: int,
-    height: int,
-    width: int,
-    batch_size: int,
-    attributes: Mapping[str, Any] | None = None,
-) -> None:
+@dataclass(frozen=True)
+class MapArray:
+    """An array of maps, before there are any."""
+
+    images: int
+    height: int
+    width: int
+    batch_size: int
+    """images a shard"""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """JSON, what people are told of it"""
+
+    @classmethod
+    def of(cls, plan: Plan, maps: Maps, threshold: float) -> "MapArray":
+        """That of a plan; `maps` and their threshold are the model card's."""
+        told = {
+            "category": plan.partition.category,
+            "run_date": plan.partition.run_date.isoformat(),
+            "model_version": plan.partition.model_version,
+            "manifest": plan.manifest,
+            "threshold": threshold,
+            "engine": plan.engine,
+            "values": f"{maps.values}; NaN where an image was not scored",
+        }
+        return cls(plan.images, maps.height, maps.width, plan.batch_size, told)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.images, self.height, self.width
+
+    @property
+    def shards(self) -> tuple[int, int, int]:
+        return self.batch_size, self.height, self.width
+
+    def describe(self) -> bytes:
+        """The bytes of its zarr.json."""
+        objects: dict[str, Buffer] = {}
+        zarr.create_array(
+            MemoryStore(objects),
+            shape=self.shape,
+            dtype="float16",
+            chunks=(1, self.height, self.width),
+            shards=self.shards,
+            # NaN is no map's value: what no batch has written reads as such.
+            fill_value=np.nan,
+            # Level 1: a third of the time of level 5, 3 % larger.
+            compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+            zarr_format=3,
+            attributes=dict(self.attributes),
+        )
+        return objects[_DESCRIPTION].to_bytes()
+
+
+def create_maps(store: Store, key: str, array: MapArray) -> None:
     """Make the array all batches write into; every map is NaN until it is written.
 
-    Making the same again does nothing. StorageError if one of another shape or batch size is there.
-    `attributes` (JSON values) stay those of the first.
+    Making the same again does nothing, and the attributes stay those of the first. StorageError if one of another
+    shape or batch size is there.
     """
-    wanted = describe_maps(images=images, height=height, width=width, batch_size=batch_size, attributes=attributes)
+    wanted = array.describe()
     try:
         store.create(description_key(key), wanted)
     except AlreadyExists:
-        _refuse_other_grid(store, key, wanted, (images, height, width), (batch_size, height, width))
-
-
-def describe_maps(
-    *, images: int, height: int, width: int, batch_size: int, attributes: Mapping[str, Any] | None = None
-) -> bytes:
-    """The array's description, the bytes of its zarr.json."""
-    objects: dict[str, Buffer] = {}
-    zarr.create_array(
-        MemoryStore(objects),
-        shape=(images, height, width),
-        dtype="float16",
-        chunks=(1, height, width),
-        shards=(batch_size, height, width),
-        # NaN is no map's value: what no batch has written reads as such.
-        fill_value=np.nan,
-        # Level 1: a third of the time of level 5, 3 % larger.
-        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
-        zarr_format=3,
-        attributes=dict(attributes or {}),
-    )
-    return objects[_DESCRIPTION].to_bytes()
-
-
-def plan_attributes(plan: Plan, threshold: float) -> dict[str, Any]:
-    """What the description of a plan's maps tells people of them; `threshold` is the model's."""
-    return {
-        "category": plan.partition.category,
-        "run_date": plan.partition.run_date.isoformat(),
-        "model_version": plan.partition.model_version,
-        "manifest": plan.manifest,
-        "threshold": threshold,
-        "engine": plan.engine,
-        "values": "S_AL: sum of 1 - cosine over the stages, smoothed; NaN where an image was not scored",
-    }
+        _refuse_other_grid(store, key, wanted, array)
 
 
 def description_key(key: str) -> str:
@@ -221,18 +233,18 @@ def _readable(store: Store, key: str) -> Iterator[None]:
         ) from e
 
 
-def _refuse_other_grid(store: Store, key: str, wanted: bytes, *grid: tuple[int, int, int]) -> None:
+def _refuse_other_grid(store: Store, key: str, wanted: bytes, array: MapArray) -> None:
     """StorageError if the array that is there is of another shape or shards; one that does not read is made anew."""
     try:
         found = _opened(store, key)
     except CorruptObject:
         store.write(description_key(key), wanted)
         return
-    if (found.shape, found.shards) != grid:
+    if (found.shape, found.shards) != (array.shape, array.shards):
         raise StorageError(
-            f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not {grid[0]} in "
-            f"{grid[1]}: batches would land in each other's rows. Plan again, so that the maps get a store of their "
-            "own."
+            f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not {array.shape} "
+            f"in {array.shards}: batches would land in each other's rows. Plan again, so that the maps get a store "
+            "of their own."
         )
 
 

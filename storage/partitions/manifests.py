@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow as pa
 from storage import layout
 from storage.errors import AlreadyExists, CorruptObject, StorageError
 from storage.records import TORCH, ObjectInfo, Partition, Plan
-from storage.stores import parquet
+from storage.stores import json_records, parquet
 from storage.stores.store import Store
 
 SCHEMA = pa.schema(
@@ -97,7 +98,7 @@ def write_manifest(store: Store, plan: Plan, images: Sequence[ObjectInfo]) -> Pl
     """Create the manifest at `plan.manifest`; if one is there, it stays, and its plan is returned."""
     columns = zip(*((i.key, i.etag, i.size, i.modified) for i in images), strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    schema = SCHEMA.with_metadata({_PLAN: json.dumps(_plan_to_json(plan), sort_keys=True).encode()})
+    schema = SCHEMA.with_metadata({_PLAN: json.dumps(json_records.to_json(plan), sort_keys=True).encode()})
     # Whole batches to a row group, so that a batch's images are read from one.
     group = plan.batch_size * max(1, _GROUP_ROWS // plan.batch_size)
     data = parquet.to_bytes(pa.Table.from_arrays(arrays, schema=schema), row_group_size=group, unique=True)
@@ -151,38 +152,10 @@ def _infos(table: pa.Table) -> list[ObjectInfo]:
     return [ObjectInfo(*row) for row in zip(*columns, strict=True)]
 
 
-def _plan_to_json(plan: Plan) -> dict:
-    return {
-        "category": plan.partition.category,
-        "run_date": plan.partition.run_date.isoformat(),
-        "model_version": plan.partition.model_version,
-        "digest": plan.digest,
-        "map_store": plan.map_store,
-        "images": plan.images,
-        "batch_size": plan.batch_size,
-        "run_id": plan.run_id,
-        "planned_at": plan.planned_at.isoformat(),
-        "engine": plan.engine,
-        "supersedes": plan.supersedes,
-    }
-
-
 def _plan_of(schema: pa.Schema, key: str, address: str) -> Plan:
     try:
-        kept = json.loads((schema.metadata or {})[_PLAN])
-        return Plan(
-            partition=Partition(kept["category"], date.fromisoformat(kept["run_date"]), kept["model_version"]),
-            digest=kept["digest"],
-            manifest=key,
-            map_store=kept["map_store"],
-            images=kept["images"],
-            batch_size=kept["batch_size"],
-            run_id=kept["run_id"],
-            planned_at=datetime.fromisoformat(kept["planned_at"]),
-            engine=kept["engine"],
-            supersedes=kept.get("supersedes"),
-        )
-    except (KeyError, ValueError, TypeError) as e:
+        return replace(json_records.from_json(Plan, json.loads((schema.metadata or {})[_PLAN])), manifest=key)
+    except (KeyError, ValueError) as e:
         raise CorruptObject(
-            f"{address} tells no plan ({e!r}), so its images cannot be scored. Remove it and plan again."
+            f"{address} tells no plan ({e}), so its images cannot be scored. Remove it and plan again."
         ) from e

@@ -1,16 +1,14 @@
 """Seals: the marker, written last, that says which plans of a partition are completely scored."""
 
-import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, cast, get_args, get_origin
 
 from storage import layout
 from storage.errors import Conflict, CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
 from storage.partitions.manifests import read_columns
 from storage.records import TORCH, Partition
-from storage.stores import checked_json
+from storage.stores import checked_json, json_records
 from storage.stores.store import Store
 from storage.stores.swap import swap
 
@@ -193,13 +191,7 @@ def _refuse_overlap(store: Store, seal: Seal, plan: SealedPlan, mine: set[str]) 
 
 
 def _to_bytes(seal: Seal) -> bytes:
-    return checked_json.to_bytes(json.loads(json.dumps(asdict(seal), default=_plain)))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, date):  # datetimes are dates
-        return value.isoformat()
-    raise TypeError(f"a seal cannot keep {type(value).__name__}")
+    return checked_json.to_bytes(json_records.to_json(seal))
 
 
 def from_bytes(data: bytes, address: str) -> Seal:
@@ -207,9 +199,9 @@ def from_bytes(data: bytes, address: str) -> Seal:
     or one of another partition than its key says."""
     content = checked_json.from_bytes(data, address, "a seal", known_format=SCHEMA_VERSION)
     try:
-        seal: Seal = _record(Seal, content)
+        seal = json_records.from_json(Seal, content)
         key = _key(seal.partition)
-    except (ValueError, TypeError, InvalidKey) as e:
+    except (ValueError, InvalidKey) as e:
         raise CorruptObject(
             f"{address} is not a seal ({e}), so it is unknown what is scored. Remove it and run the night again: "
             "finished parts are kept."
@@ -220,31 +212,3 @@ def from_bytes(data: bytes, address: str) -> Seal:
             "where it belongs, or remove it and run the night again: finished parts are kept."
         )
     return seal
-
-
-def _record(kind: type, kept: object) -> Any:
-    """A dataclass of a seal from its JSON; ValueError that names what is missing, unknown or no such value."""
-    if not isinstance(kept, dict):
-        raise ValueError(f"{kept!r} stands for a {kind.__name__}")
-    known = {field.name: field.type for field in fields(kind)}
-    if odd := sorted(kept.keys() ^ known.keys()):
-        raise ValueError(
-            f"{', '.join(odd)} of a {kind.__name__} {'is' if len(odd) == 1 else 'are'} missing or unknown"
-        )
-    return kind(**{name: _value(name, known[name], kept[name]) for name in known})
-
-
-def _value(name: str, kind: Any, kept: object) -> Any:
-    if is_dataclass(kind):
-        return _record(cast(type, kind), kept)
-    if get_origin(kind) is tuple and isinstance(kept, list):
-        return tuple(_value(name, get_args(kind)[0], one) for one in kept)
-    if kind is int and type(kept) is int and kept >= 0:
-        return kept
-    if (kind in (str, str | None) and isinstance(kept, str)) or (kind == str | None and kept is None):
-        return kept
-    if kind is date and isinstance(kept, str):
-        return date.fromisoformat(kept)
-    if kind is datetime and isinstance(kept, str) and (time := datetime.fromisoformat(kept)).tzinfo is not None:
-        return time
-    raise ValueError(f"{name} is {kept!r}")

@@ -4,7 +4,7 @@ import hashlib
 import io
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -128,11 +128,6 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool
     Of a JPEG, which smears edges, and of a lossy WebP: where it is brighter than half of its brightest.
     """
     return _in_plain_words(data, lambda: _marked(_load(data, max_pixels)))
-
-
-def decode_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `decode` that the settings of a model card name."""
-    return {name: settings[name] for name in ("white_level", "black_level", "max_pixels") if name in settings}
 
 
 def _in_plain_words(data: bytes, work: Callable[[], T]) -> T:

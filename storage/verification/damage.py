@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from storage import layout
-from storage.errors import OF_ONE_OBJECT, CorruptObject, KeyNotFound, StorageError
+from storage.errors import OF_ONE_OBJECT, CorruptObject, KeyNotFound
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps, manifests, scores
 from storage.partitions.seals import Seal, SealedPart, SealedPlan
 from storage.records import ObjectInfo, Partition, Plan, Shard
@@ -75,15 +76,6 @@ Damage = DamagedBatch | DamagedDescription | DamagedManifest | WrongSeal
 
 
 @dataclass(frozen=True)
-class _Model:
-    """What a model's card says of its maps and rows."""
-
-    height: int
-    width: int
-    threshold: float
-
-
-@dataclass(frozen=True)
 class _Maps:
     """What a look at a map store tells."""
 
@@ -91,6 +83,8 @@ class _Maps:
     """to read maps by"""
     shards: Mapping[int, int]
     """size in bytes of those whose object is there"""
+    of_score: bool
+    """whether a map's maximum is its row's score"""
     expired: bool = False
     """removed on purpose: none is expected"""
 
@@ -102,11 +96,11 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
     image of its batch, in the manifest's version and by the model's threshold; the map array is described as the plan
     and the model have it, and a batch's maps are there, of the size that its part names. `deep` reads all bytes: each
     part and manifest has the seal's digest, each shard of maps its part's, and each map's maximum is its row's score,
-    both in float16.
+    both in float16, where the model card says so.
     """
     where = seal.partition
     key = layout.seal_key(where.category, where.run_date, where.model_version)
-    model = _model(store, where)
+    card = _card(store, where)
     if why := why_seal_is_wrong(seal):
         yield WrongSeal(where, key, why)
     for sealed in seal.plans:
@@ -118,7 +112,7 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
         if why := why_plan_is_wrong(sealed, plan, where):
             yield WrongSeal(where, key, why)
             continue
-        yield from _plan_damage(store, sealed, plan, planned, model, deep=deep)
+        yield from _plan_damage(store, sealed, plan, planned, card, deep=deep)
 
 
 def _planned(store: Store, sealed: SealedPlan, *, deep: bool) -> tuple[Plan, list[ObjectInfo]]:
@@ -126,7 +120,7 @@ def _planned(store: Store, sealed: SealedPlan, *, deep: bool) -> tuple[Plan, lis
     if deep and sealed.manifest_digest:
         _refuse_other_bytes(store.read(sealed.manifest), sealed.manifest_digest)
     plan, planned = manifests.read_plan(store, sealed.manifest), manifests.read_manifest(store, sealed.manifest)
-    if plan.images != len(planned) or type(plan.batch_size) is not int or plan.batch_size < 1:
+    if plan.images != len(planned) or plan.batch_size < 1:
         raise CorruptObject(
             f"it names {plan.images!r} images in batches of {plan.batch_size!r}, and has {len(planned)}"
         )
@@ -134,9 +128,9 @@ def _planned(store: Store, sealed: SealedPlan, *, deep: bool) -> tuple[Plan, lis
 
 
 def _plan_damage(
-    store: Store, sealed: SealedPlan, plan: Plan, planned: Sequence[ObjectInfo], model: _Model | None, *, deep: bool
+    store: Store, sealed: SealedPlan, plan: Plan, planned: Sequence[ObjectInfo], card: ModelCard | None, *, deep: bool
 ) -> Iterator[Damage]:
-    maps, damage = _look_at_maps(store, plan, model)
+    maps, damage = _look_at_maps(store, plan, card)
     if damage:
         yield damage
     statuses: Counter[str] = Counter()
@@ -144,7 +138,7 @@ def _plan_damage(
     for index, part in enumerate(sealed.parts):
         images = planned[index * plan.batch_size : (index + 1) * plan.batch_size]
         try:
-            rows, shard = _rows(store, part, images, plan.partition, model, deep=deep)
+            rows, shard = _rows(store, part, images, plan.partition, card, deep=deep)
         except OF_ONE_OBJECT as e:
             whole = False
             yield DamagedBatch(plan, index, part, part.key, str(e))
@@ -164,7 +158,7 @@ def _rows(
     part: SealedPart,
     images: Sequence[ObjectInfo],
     partition: Partition,
-    model: _Model | None,
+    card: ModelCard | None,
     *,
     deep: bool,
 ) -> tuple[list[dict[str, Any]], Shard | None]:
@@ -189,18 +183,18 @@ def _rows(
             f"its rows are not those of the manifest's images, once each: {len(odd)} differ, such as {odd[0]!r}"
         )
     for row in rows:
-        if why := _why_row_is_wrong(row, partition, model):
+        if why := _why_row_is_wrong(row, partition, card):
             raise CorruptObject(f"the row of {row['image_key']!r} {why}")
     return rows, shard
 
 
-def _why_row_is_wrong(row: Mapping[str, Any], partition: Partition, model: _Model | None) -> str | None:
+def _why_row_is_wrong(row: Mapping[str, Any], partition: Partition, card: ModelCard | None) -> str | None:
     named = Partition(*(row[name] for name in _OF_PARTITION))
     if named != partition:
         return f"is of {named}"
     score, threshold = row["score"], row["threshold"]
-    if model and (threshold is None or np.float32(threshold) != np.float32(model.threshold)):
-        return f"was judged by the threshold {threshold}, and the model card has {model.threshold}"
+    if card and (threshold is None or np.float32(threshold) != np.float32(card.threshold.value)):
+        return f"was judged by the threshold {threshold}, and the model card has {card.threshold.value}"
     if row["status"] != "ok":
         return None
     if score is None or threshold is None or row["is_anomalous"] != (score > threshold):
@@ -214,20 +208,18 @@ def _refuse_other_bytes(data: bytes, promised: str) -> None:
         raise CorruptObject(f"its SHA-256 is {digest}, and the seal promises {promised}")
 
 
-def _model(store: Store, partition: Partition) -> _Model | None:
-    """None if the card does not tell, which is a finding of its own."""
+def _card(store: Store, partition: Partition) -> ModelCard | None:
+    """None if it does not read, which is a finding of its own."""
     try:
-        card = models.read_card(store, partition.category, partition.model_version)
-        size = card["model"]
-        return _Model(size["image_height"], size["image_width"], float(card["threshold"]["value"]))
-    except (StorageError, KeyError, TypeError, ValueError):
+        return models.read_card(store, partition.category, partition.model_version)
+    except OF_ONE_OBJECT:
         return None
 
 
-def _look_at_maps(store: Store, plan: Plan, model: _Model | None) -> tuple[_Maps, DamagedDescription | None]:
+def _look_at_maps(store: Store, plan: Plan, card: ModelCard | None) -> tuple[_Maps, DamagedDescription | None]:
     key = plan.map_store
     if store.info(layout.expired_maps_key(key)) is not None:
-        return _Maps(None, {}, expired=True), None
+        return _Maps(None, {}, False, expired=True), None
     prefix = f"{key}/c/"
     shards = {
         int(name): info.size
@@ -235,27 +227,18 @@ def _look_at_maps(store: Store, plan: Plan, model: _Model | None) -> tuple[_Maps
         if (name := info.key.removeprefix(prefix).split("/")[0]).isdecimal()
         and info.key == anomaly_maps.shard_key(key, int(name))
     }
-    wanted = _wanted_description(plan, model) if model else None
+    of_score = card is not None and card.maps.maximum_is_score
+    wanted = anomaly_maps.MapArray.of(plan, card.maps, card.map_threshold).describe() if card else None
     try:
         found = store.read(anomaly_maps.description_key(key))
     except KeyNotFound:
         why = "the array's description, zarr.json, is gone"
-        return _Maps(wanted, shards), DamagedDescription(plan, key, why, wanted)
+        return _Maps(wanted, shards, of_score), DamagedDescription(plan, key, why, wanted)
     except OF_ONE_OBJECT as e:
-        return _Maps(wanted, shards), DamagedDescription(plan, key, str(e), wanted)
+        return _Maps(wanted, shards, of_score), DamagedDescription(plan, key, str(e), wanted)
     wrong = anomaly_maps.why_description_is_wrong(found, wanted or found)
     damage = DamagedDescription(plan, key, wrong, wanted) if wrong else None
-    return _Maps(wanted or (None if wrong else found), shards), damage
-
-
-def _wanted_description(plan: Plan, model: _Model) -> bytes:
-    return anomaly_maps.describe_maps(
-        images=plan.images,
-        height=model.height,
-        width=model.width,
-        batch_size=plan.batch_size,
-        attributes=anomaly_maps.plan_attributes(plan, model.threshold),
-    )
+    return _Maps(wanted or (None if wrong else found), shards, of_score), damage
 
 
 def _why_maps_are_damaged(
@@ -278,7 +261,7 @@ def _why_maps_are_damaged(
         return f"shard {index} is gone, with the maps of {len(scored)} scored images" if scored or shard else None
     if shard and maps.shards[index] != shard.size:
         return f"shard {index} has {maps.shards[index]} bytes, and its part names {shard.size}"
-    return _why_shard_is_wrong(store, plan, index, scored, shard, maps.description) if deep else None
+    return _why_shard_is_wrong(store, plan, index, scored, shard, maps) if deep else None
 
 
 def _why_shard_is_wrong(
@@ -287,25 +270,30 @@ def _why_shard_is_wrong(
     index: int,
     scored: Sequence[tuple[int, dict[str, Any]]],
     shard: Shard | None,
-    description: bytes | None,
+    maps: _Maps,
 ) -> str | None:
     try:
         data = store.read(anomaly_maps.shard_key(plan.map_store, index))
         found = anomaly_maps.shard_of(data)
         if shard and found != shard:
             return f"shard {index} has the SHA-256 {found.digest}, and its part names {shard.digest}"
-        if not scored or description is None:
+        if not scored or maps.description is None:
             return None
-        values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, description)
+        values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, maps.description)
         if len(values) <= scored[-1][0]:
             return f"shard {index} has {len(values)} maps, too few for its part's rows"
     except OF_ONE_OBJECT as e:
         return str(e)
-    return _why_values_are_wrong(values, index * plan.batch_size, scored)
+    return _why_values_are_wrong(values, index * plan.batch_size, scored, maps.of_score)
 
 
-def _why_values_are_wrong(maps: np.ndarray, first: int, scored: Sequence[tuple[int, dict[str, Any]]]) -> str | None:
+def _why_values_are_wrong(
+    maps: np.ndarray, first: int, scored: Sequence[tuple[int, dict[str, Any]]], of_score: bool
+) -> str | None:
     highest = maps[[i for i, _ in scored]].max(axis=(1, 2))  # NaN where a map has one
+    if not of_score:
+        without = [row["image_key"] for (_, row), value in zip(scored, highest, strict=True) if np.isnan(value)]
+        return f"{len(without)} maps of scored images have no values, such as {without[0]!r}'s" if without else None
     wanted = np.array([row["score"] for _, row in scored], np.float32).astype(np.float16)
     wrong = np.flatnonzero(highest != wanted)
     if not len(wrong):

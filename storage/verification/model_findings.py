@@ -7,6 +7,7 @@ from storage import layout
 from storage.errors import OF_ONE_OBJECT, KeyNotFound
 from storage.findings import Finding
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.stores.store import Store
 
 
@@ -64,9 +65,9 @@ def _version(
         lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
         where = layout.decision_key(category, version)
         yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
-    why = _why_weights_are_wrong(store, category, version, card.get("weights_bytes"), deep=deep)
+    why = _why_weights_are_wrong(store, card, deep=deep)
     if why:
-        cure = f"Restore the file of SHA-256 {card.get('weights_sha256')} from a copy.{until}"
+        cure = f"Restore the file of SHA-256 {card.weights.sha256} from a copy.{until}"
         yield Finding(f"weights are damaged: {why}", weights_key, consequence, cure)
 
 
@@ -78,15 +79,15 @@ def _instead(store: Store, category: str) -> str:
     return f"rd-inspect rollback {where}"
 
 
-def _why_weights_are_wrong(store: Store, category: str, version: str, promised: object, *, deep: bool) -> str | None:
-    found = store.info(layout.weights_key(category, version))
+def _why_weights_are_wrong(store: Store, card: ModelCard, *, deep: bool) -> str | None:
+    found = store.info(layout.weights_key(card.category, card.version))
     if found is None:
         return "they are gone"
-    if found.size != promised:
-        return f"{found.size} bytes, and the card promises {promised}"
+    if found.size != card.weights.size:
+        return f"{found.size} bytes, and the card promises {card.weights.size}"
     if deep:
         try:
-            models.read_weights(store, category, version)
+            models.read_weights(store, card.category, card.version)
         except OF_ONE_OBJECT as e:
             return str(e)
     return None

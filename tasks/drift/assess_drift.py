@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 from prefect import task
@@ -15,6 +14,7 @@ from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, baseline, window
 from rd_core.errors import TooFewNormals
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.stores.filesystem import open_store
 from tasks.drift.drift_window import WindowScores, read_window
 from tasks.drift.golden_set import golden_pair
@@ -105,15 +105,11 @@ def assess_drift(job: DriftJob) -> ModelDrift:
     return _drift(job, card, found, None, assessment, daily_medians(days, held, job.settings))
 
 
-def _baseline(card: dict[str, Any], golden: np.ndarray | None) -> Baseline:
+def _baseline(card: ModelCard, golden: np.ndarray | None) -> Baseline:
     """The threshold in float32, as decisions were made with it."""
-    threshold = card["threshold"]
+    held = card.calibration
     return baseline(
-        card["calibration_scores"],
-        threshold["alpha"],
-        float(np.float32(threshold["value"])),
-        card.get("calibration_statistics", {}),
-        golden,
+        held.scores, card.threshold.alpha, float(np.float32(card.threshold.value)), held.statistics, golden
     )
 
 
@@ -128,13 +124,13 @@ def _why_nothing(found: WindowScores) -> str:
 
 def _drift(
     job: DriftJob,
-    card: dict[str, Any],
+    card: ModelCard,
     found: WindowScores,
     message: str | None,
     assessment: DriftAssessment | None = None,
     medians: tuple[DailyMedian, ...] = (),
 ) -> ModelDrift:
-    threshold = float(np.float32(card["threshold"]["value"]))
+    threshold = float(np.float32(card.threshold.value))
     days = [day.isoformat() for day in found.sealed_days]
     return ModelDrift(
         category=job.category,
@@ -145,7 +141,7 @@ def _drift(
         unreadable=found.unreadable,
         rejected=found.rejected,
         threshold=threshold,
-        calibration_images=len(card["calibration_scores"]),
+        calibration_images=len(card.calibration.scores),
         assessment=assessment,
         daily_medians=medians,
         newest_alarms=_newest_alarms(found, threshold),

@@ -118,7 +118,7 @@ def choose_golden_set(store_uri: str, images_uri: str, category: str, version: s
     known = read_golden_set(store, category)
     if known:
         return len(known)
-    held_out = models.read_card(store, category, version)["data"].get("calibration", [])
+    held_out = models.read_card(store, category, version).images.calibration
     step = max(1, -(-len(held_out) // GOLDEN_IMAGES))
     digests = {key: digest_of(images, key) for key in held_out[::step]}
     chosen = [GoldenImage(key, digest) for key, digest in digests.items() if digest is not None]

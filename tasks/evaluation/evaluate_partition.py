@@ -23,6 +23,7 @@ from storage.errors import KeyNotFound
 from storage.labels import labels
 from storage.layout import evaluation_partition_prefix
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
@@ -87,7 +88,7 @@ def evaluate_partition(store_uri: str, partition: Partition, first_day: date, la
     card = _card(store, partition)
     rows, receipt = _labelled_rows(store, partition, card, held)
     judged = [row for row in rows if row["status"] == "ok"]
-    pixels, verdicts, defects = _count(store, judged, of_maximum=card.get("model", {}).get("score", "max") == "max")
+    pixels, verdicts, defects = _count(store, judged, card)
     for row in judged:
         row["pixels"], row["problem"] = verdicts[row["image_key"]]
     counted = replace(
@@ -133,23 +134,22 @@ def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
     return inputs_digest([store.uri, *scored_state(store, partition), *labels_state(store, partition, held)])
 
 
-def _card(store: Store, partition: Partition) -> dict[str, Any]:
-    """The model card, empty if it is gone: scores can be judged without it."""
+def _card(store: Store, partition: Partition) -> ModelCard | None:
+    """None if it is gone: scores can be judged without it."""
     try:
         return models.read_card(store, partition.category, partition.model_version)
     except KeyNotFound:
-        return {}
+        return None
 
 
 def _labelled_rows(
-    store: Store, partition: Partition, card: dict[str, Any], held: pa.Table
+    store: Store, partition: Partition, card: ModelCard | None, held: pa.Table
 ) -> tuple[list[dict[str, Any]], EvaluatedPartition]:
     """(rows of IMAGES of what is labelled for evaluation, how many images each other case has)."""
     scored = _latest_rows(store, partition)
     parts, notes = _parts(list(scored), card, partition.run_date)
     known = {label["image_key"]: label for label in labels_of_day(partition, held)}
-    data = card.get("data", {})
-    trained = {key for name in ("train", "early_stop", "calibration") for key in data.get(name, ())}
+    trained = set(card.images.seen if card else ())
     case_of = {key: _case(row, known.get(key), trained) for key, row in scored.items()}
     rows = [
         _row(scored[key], known[key], parts[key]) for key, case in case_of.items() if case in ("judged", "unreadable")
@@ -194,9 +194,9 @@ def _case(row: dict[str, Any], label: dict[str, Any] | None, trained: set[str]) 
     return "judged" if row["status"] == "ok" else "unreadable"
 
 
-def _parts(keys: Sequence[str], card: dict[str, Any], day: date) -> tuple[dict[str, str], tuple[str, ...]]:
+def _parts(keys: Sequence[str], card: ModelCard | None, day: date) -> tuple[dict[str, str], tuple[str, ...]]:
     """(the part of each image, notes). Told from the file's name as in training; without a pattern its key."""
-    pattern = card.get("settings", {}).get("part_pattern")
+    pattern = card.images.part_pattern if card else None
     if pattern is None:
         return dict(zip(keys, keys, strict=True)), ()
     try:
@@ -216,14 +216,13 @@ def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, 
 
 
 def _count(
-    store: Store, judged: list[dict[str, Any]], *, of_maximum: bool
+    store: Store, judged: list[dict[str, Any]], card: ModelCard | None
 ) -> tuple[PixelCounts, dict[str, tuple[str, str | None]], dict[str, NDArray[np.uint16]]]:
     """(pixel counts, (counted | no mask | left out, why) of each image, bins of masked defects' pixels). One pass
     over maps and masks."""
     tables, recall = PixelTables.empty(), None
     defects: dict[str, NDArray[np.uint16]] = {}
     verdicts: dict[str, tuple[str, str | None]] = {}
-    threshold = judged[-1]["threshold"] if judged else 0.0
     for chunk in labelled_pixels(store, judged):
         verdicts |= {one.row["image_key"]: _verdict(one) for one in chunk}
         usable = [one for one in chunk if one.values is not None]
@@ -231,15 +230,15 @@ def _count(
         masks = [one.mask for one in usable]
         anomalous = [one.row["label"] == "anomalous" for one in usable]
         tables += PixelTables.of(maps, masks, anomalous)
-        found = RegionRecall.of(maps, masks, anomalous, threshold)
-        recall = found if recall is None else recall + found
+        if card is not None:  # which tells what a map's values can be held against
+            found = RegionRecall.of(maps, masks, anomalous, card.map_threshold)
+            recall = found if recall is None else recall + found
         defects |= {
             one.row["image_key"]: bins(one.values[one.mask])
             for one in usable
             if one.values is not None and one.mask is not None and one.row["label"] == "anomalous"
         }
-    # The sum of a map is no value that one of its pixels could be compared with.
-    return PixelCounts(tables, recall if of_maximum else None), verdicts, defects
+    return PixelCounts(tables, recall), verdicts, defects
 
 
 def _verdict(one: LabelledPixels) -> tuple[str, str | None]:

@@ -18,6 +18,7 @@ from rd_core.metrics.part_bootstrap import RankingMetric, part_bootstrap
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from reports.evaluation.measures import EvaluatedCategory, LabelCounts, Measure, ShareRow
+from storage.models.card import ModelCard
 from tasks.evaluation.curves import pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.measures import measure_of, pixel_measures
@@ -43,8 +44,8 @@ class Gathered:
     """of the partitions that have one"""
     aupimo: NDArray[np.float64]
     """[masked defects]"""
-    card: dict[str, Any]
-    """the model card; empty if it is gone"""
+    card: ModelCard | None
+    """None if it is gone"""
 
     @property
     def judged(self) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
             *pixel_measures(gathered.tables, gathered.recalls, gathered.aupimo, counts.anomalous),
         ),
         threshold=judged[-1]["threshold"] if judged else None,
-        alpha=gathered.card.get("threshold", {}).get("alpha"),
+        alpha=gathered.card.threshold.alpha if gathered.card else None,
         by_kind=_by_kind(margins[anomalous], [row["kind"] for row in judged if row["label"] == "anomalous"]),
         by_size=_by_size(gathered.recalls),
         normal_scores=scores[~anomalous],
@@ -202,8 +203,7 @@ def _by_kind(margins: NDArray[np.float64], kinds: list[str | None]) -> tuple[Sha
 def _by_size(recalls: Sequence[RegionRecall]) -> tuple[ShareRow, ...]:
     if not recalls:
         return ()
-    # Each day was measured at its own threshold; what was found adds up all the same.
-    merged = reduce(add, (replace(one, threshold=recalls[0].threshold) for one in recalls))
+    merged = reduce(add, recalls)
     return tuple(
         _share(f"{_percent(row.above)} to {_percent(row.up_to)}", row.found, row.total, row.recall)
         for row in merged.by_size()
@@ -220,13 +220,7 @@ def _share(name: str, hits: int, total: int, interval: Interval) -> ShareRow:
 
 def _notes(gathered: Gathered) -> tuple[str, ...]:
     notes = [note for one in gathered.partitions for note in one.notes]
-    thresholds = sorted({row["threshold"] for row in gathered.judged})
-    if len(thresholds) > 1:
-        notes.append(
-            f"The threshold changed within these days ({', '.join(f'{value:.4g}' for value in thresholds)}); each "
-            "image is judged by the one it was scored with."
-        )
-    if not gathered.card:
+    if gathered.card is None:
         notes.append(
             f"The model card of {gathered.model_version} is gone: which images trained it, which belong to one part "
             "and which false-alarm rate was promised is unknown. Restore the card and evaluate again."

@@ -80,7 +80,7 @@ def _why_no_aupimo(tables: PixelTables, levels: int, scores: int) -> str | None:
 
 def _defect_recall(recalls: Sequence[RegionRecall], why: str | None) -> Measure:
     if why is None and not recalls:
-        why = "the score is the sum of the map, so its threshold is none for pixels"
+        why = "the model card is gone, which tells from which value on a pixel of a map is anomalous"
     found, total = (
         sum(sum(counts) for counts in many) for many in ([r.found for r in recalls], [r.total for r in recalls])
     )

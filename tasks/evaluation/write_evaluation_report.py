@@ -24,6 +24,7 @@ from reports.evaluation.report import render_evaluation_report
 from storage.errors import KeyNotFound
 from storage.layout import evaluation_prefix
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import seals
 from storage.stores import parquet
 from storage.stores.filesystem import Store, open_store
@@ -222,11 +223,11 @@ def _aupimo(
     return np.array(found, np.float64)
 
 
-def _card(store: Store, category: str, version: str) -> dict[str, Any]:
+def _card(store: Store, category: str, version: str) -> ModelCard | None:
     try:
         return models.read_card(store, category, version)
     except KeyNotFound:
-        return {}
+        return None
 
 
 def _sealed_at(store: Store, one: EvaluatedPartition) -> datetime:

@@ -27,7 +27,7 @@ from storage.partitions.rows_in_force import rows_in_force
 from storage.partitions.seals import Seal
 from storage.records import Partition
 from storage.stores.filesystem import Store
-from tasks.index.tolerant_reads import number, read_all, whole_number
+from tasks.index.tolerant_reads import read_all, whole_number
 from tasks.reporting.published_reports import INSPECTION, Shelf
 
 SEALED_DAYS = 31
@@ -146,10 +146,7 @@ def _read_alphas(
 
 
 def _alpha(store: Store, category: str, version: str) -> float:
-    alpha = number(models.read_card(store, category, version)["threshold"]["alpha"])
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha {alpha} is no share")
-    return alpha
+    return models.read_card(store, category, version).threshold.alpha
 
 
 def _rows(

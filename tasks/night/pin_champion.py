@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from storage.errors import KeyNotFound
 from storage.models import models
+from storage.models.card import Maps
 from storage.stores.filesystem import open_store
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import check_preprocessing
@@ -19,9 +20,8 @@ class PinnedModel:
     category: str
     version: str
     preprocessing: str
-    height: int
-    """of its anomaly maps, pixels"""
-    width: int
+    maps: Maps
+    map_threshold: float
     threshold: float
     alpha: float
     threshold_is_extrapolated: bool
@@ -50,14 +50,14 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
             "category was scored. Restore the card, or train and promote anew: "
             f"rd-inspect train --category {category} --promote"
         ) from e
-    check_preprocessing(category, version, card)
+    check_preprocessing(card)
     return PinnedModel(
         category=category,
         version=version,
-        preprocessing=card["preprocessing"],
-        height=card["model"]["image_height"],
-        width=card["model"]["image_width"],
-        threshold=card["threshold"]["value"],
-        alpha=card["threshold"]["alpha"],
-        threshold_is_extrapolated=card["threshold"]["extrapolated"],
+        preprocessing=card.preprocessing.version,
+        maps=card.maps,
+        map_threshold=card.map_threshold,
+        threshold=card.threshold.value,
+        alpha=card.threshold.alpha,
+        threshold_is_extrapolated=card.threshold.extrapolated,
     )

@@ -133,13 +133,6 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], seal: 
         engine=_engine(job, seal),
         supersedes=before.digest if before else None,
     )
-    anomaly_maps.create_maps(
-        store,
-        plan.map_store,
-        images=plan.images,
-        height=job.model.height,
-        width=job.model.width,
-        batch_size=plan.batch_size,
-        attributes=anomaly_maps.plan_attributes(plan, job.model.threshold),
-    )
+    array = anomaly_maps.MapArray.of(plan, job.model.maps, job.model.map_threshold)
+    anomaly_maps.create_maps(store, plan.map_store, array)
     return plan

@@ -20,6 +20,7 @@ from storage.errors import StorageError, TransientFault
 from storage.labels import labels
 from storage.layout import report_key, scores_prefix
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import seals
 from storage.pictures.images import content_digest
 from storage.records import Partition
@@ -184,10 +185,9 @@ def _category_run(
         return _with_scores(store, images, run_date, run, one.model_version, seen)
     except TransientFault:
         raise
-    except (StorageError, KeyError, TypeError) as e:
+    except StorageError as e:
         get_run_logger().exception("no figures in the report category=%s", one.category)
-        why = str(e) if isinstance(e, StorageError) else "its model card is not whole"
-        return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {why}"))))
+        return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {e}"))))
 
 
 def _with_scores(
@@ -197,17 +197,17 @@ def _with_scores(
     card = models.read_card(store, run.category, version)
     run = replace(
         run,
-        threshold=card["threshold"]["value"],
-        alpha=card["threshold"]["alpha"],
-        threshold_extrapolated=card["threshold"]["extrapolated"],
-        calibration_scores=np.asarray(card["calibration_scores"], dtype=np.float32),
+        threshold=card.threshold.value,
+        alpha=card.threshold.alpha,
+        threshold_extrapolated=card.threshold.extrapolated,
+        calibration_scores=np.asarray(card.calibration.scores, dtype=np.float32),
     )
     seal = seals.read_seal(store, Partition(run.category, run_date, version))
     if seal is None:
         return run
     unread: list[str] = []
     most = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
-    night = summarise_night(store, seal, alpha=card["threshold"]["alpha"], **most)
+    night = summarise_night(store, seal, alpha=card.threshold.alpha, **most)
     seen.update(stated(images, (key for one in (night.first, night.worst) for key in one["image_key"].to_pylist())))
     first, worst = _pictured(store, images, run.category, night, card, unread)
     return replace(
@@ -230,7 +230,7 @@ def _with_scores(
 
 
 def _pictured(
-    store: Store, images: Store, category: str, night: NightSummary, card: dict[str, Any], unread: list[str]
+    store: Store, images: Store, category: str, night: NightSummary, card: ModelCard, unread: list[str]
 ) -> tuple[list[ScoredImage], list[ScoredImage]]:
     """(what to look at first, the highest scores of the others) with what people said of them, as far as label files
     read; `unread` takes what to say of those that do not."""

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from reports.overlay import outlined, shrunk
 from reports.scored_image import ScoredImage, boxes_in_shares
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
+from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
-from storage.pictures.images import decode, decode_options
+from storage.pictures.images import decode
 from storage.stores.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 
@@ -22,17 +23,17 @@ _READERS = 4
 
 
 def scored_images(
-    store: Store, images: Store, rows: Iterable[Mapping[str, Any]], card: Mapping[str, Any]
+    store: Store, images: Store, rows: Iterable[Mapping[str, Any]], card: ModelCard | None
 ) -> list[ScoredImage]:
     """`scored_image` of each row, several at once: a store's time to answer and decoding are most of it."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="picture") as pool:
         return list(pool.map(lambda row: scored_image(store, images, row, card), rows))
 
 
-def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mapping[str, Any]) -> ScoredImage:
+def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: ModelCard | None) -> ScoredImage:
     """A row of the model of `card` with its picture, the drawn defect outlined, and its map.
 
-    What is not there any more is left out; a card that is gone is empty.
+    What is not there any more is left out; None stands for a card that is gone.
     """
     return ScoredImage(
         image_key=row["image_key"],
@@ -43,18 +44,19 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mapp
         anomalous_area=row["anomalous_area"],
         label=row["label"],
         kind=row["kind"],
-        pixel_threshold=(card.get("pixel_threshold") or {}).get("value"),
+        pixel_threshold=card.pixel_threshold.value if card else None,
+        map_threshold=card.map_threshold if card else None,
         boxes=boxes_in_shares(row["defect_boxes"], row["image_height"], row["image_width"]),
-        picture=_picture(store, images, row, card.get("settings", {})),
-        anomaly_map=_map(store, row),
+        picture=_picture(store, images, row, card.preprocessing.decoding if card else {}),
+        anomaly_map=_map(store, row) if card else None,
     )
 
 
 def _picture(
-    store: Store, images: Store, row: Mapping[str, Any], settings: Mapping[str, Any]
+    store: Store, images: Store, row: Mapping[str, Any], decoding: Mapping[str, Any]
 ) -> NDArray[np.uint8] | None:
     try:
-        picture = shrunk(decode(images.read(row["image_key"]), **decode_options(settings)), PICTURE_SIDE)
+        picture = shrunk(decode(images.read(row["image_key"]), **decoding), PICTURE_SIDE)
     except TransientFault:
         raise
     except (StorageError, UnreadableImage):  # removed or changed since it was scored: row and map remain

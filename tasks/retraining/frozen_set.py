@@ -1,6 +1,6 @@
 """The images that judge a candidate against the champion: neither was trained, stopped or calibrated on one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 from rd_core.calibration.holdout import parts_of
 from rd_core.errors import ConfigError
 from storage.labels import labels
+from storage.models.card import ModelCard
 from storage.stores.filesystem import Store
 
 EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
-_SEEN = ("train", "early_stop", "calibration")
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class FrozenSet:
 
 
 def frozen_set(
-    store: Store, category: str, champion: Mapping[str, Any], candidate: Mapping[str, Any], part_pattern: str | None
+    store: Store, category: str, champion: ModelCard, candidate: ModelCard, part_pattern: str | None
 ) -> FrozenSet:
     """Images labelled for evaluation, anomalous ones of any purpose, and the held-out normals of the candidate's card
     that are new to the champion. The same labels and cards give the same set."""
-    seen = {key for card in (champion, candidate) for key in _seen_by(card)}
-    new = set(candidate.get("data", {}).get("test", ())) - {*champion.get("data", {}).get("duplicates", ())}
+    seen = {*champion.images.seen, *candidate.images.seen}
+    new = {*candidate.images.test} - {*champion.images.duplicates}
     disputed = {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
     chosen: list[tuple[Mapping[str, Any], str]] = []
     left_out: list[tuple[str, str]] = []
@@ -61,10 +61,6 @@ def frozen_set(
     return FrozenSet(
         tuple(_image(row, source, part) for (row, source), part in zip(chosen, parts, strict=True)), tuple(left_out)
     )
-
-
-def _seen_by(card: Mapping[str, Any]) -> Iterable[str]:
-    return (key for name in _SEEN for key in card.get("data", {}).get(name, ()))
 
 
 def _source(row: Mapping[str, Any], new: set[str]) -> str | None:

@@ -20,6 +20,7 @@ from rd_core.pictures.near_duplicates import MOST_BITS
 from storage.labels import labels
 from storage.layout import production_day
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import (
     CONTRADICTION,
@@ -42,9 +43,6 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import warm_scorer
 from tasks.worker.worker_process import prepare_worker_process
-
-OWN_SETS = ("train", "early_stop", "calibration", "test")
-"""of a model card's data: what a model was made with"""
 
 
 @dataclass(frozen=True)
@@ -149,16 +147,11 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
     return GatheredNormals(order.category, order.champion, order.key, dict(counts), above, message, digest)
 
 
-def used_of_card(card: Mapping[str, Any]) -> list[str]:
-    """The images a model was made with, whatever for."""
-    return [key for name in OWN_SETS for key in card.get("data", {}).get(name, ())]
-
-
-def _labelled(store: Store, order: GatherOrder, card: Mapping[str, Any]) -> dict[str, ConsideredNormal]:
+def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, ConsideredNormal]:
     """New normals, and the old ones: by key, as if all were used."""
     table = {row["image_key"]: row for row in labels.read_labels(store, order.category).to_pylist()}
-    known = used_of_card(card)
-    aside = {*known, *card.get("data", {}).get("duplicates", ())}
+    known = card.images.used
+    aside = {*known, *card.images.duplicates}
     may_train = {key for key, row in table.items() if (row["label"], row["purpose"]) == ("normal", "training")}
     chosen = sorted(may_train - aside) + sorted(known)
     pattern = order.part_pattern
@@ -206,7 +199,7 @@ def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
 
 
 def _look_at_new(
-    store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, card: Mapping[str, Any]
+    store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, card: ModelCard
 ) -> float:
     """Read, compare and score the new ones with the champion; its threshold."""
     keys = [row.image_key for row in _new(rows)]
@@ -222,10 +215,10 @@ def _look_at_new(
     return threshold
 
 
-def _known(store: Store, order: GatherOrder, card: Mapping[str, Any]) -> list[str]:
+def _known(store: Store, order: GatherOrder, card: ModelCard) -> list[str]:
     """What a new normal must not be a copy of: the champion's own images, and those that judge it."""
     table = labels.read_labels(store, order.category).to_pylist()
-    return sorted({*used_of_card(card), *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
+    return sorted({*card.images.used, *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
 
 
 def _leave_twins(
@@ -307,7 +300,8 @@ def _judged_before(store: Store, order: GatherOrder, digest: str) -> str | None:
     versions = models.list_versions(store, order.category)
     if not versions or models.read_decision(store, order.category, versions[-1]) is None:
         return None
-    if models.read_card(store, order.category, versions[-1]).get("retraining", {}).get("digest") != digest:
+    retraining = models.read_card(store, order.category, versions[-1]).retraining
+    if retraining is None or retraining.digest != digest:
         return None
     return (
         f"Candidate {versions[-1]} of {order.category} was made from the same normals and judged by the same images, "

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,6 +12,7 @@ from rd_core.calibration import holdout
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation
 from storage.models import models
+from storage.models.card import Origin, Retraining
 from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
@@ -57,32 +57,33 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     )
     start = None if order.from_scratch else _start(store, gathered.champion, request)
     started_from = None if start is None else gathered.champion
-    card = {"run_id": run_id, "retraining": _retraining(gathered, started_from), "provenance": provenance(used)}
-    fitted = fit_and_publish(store, images, request, normals, split, now=now, card=card, start=start, new=new)
+    fitted = fit_and_publish(
+        store,
+        images,
+        request,
+        normals,
+        split,
+        now=now,
+        run_id=run_id,
+        retraining=_retraining(gathered, started_from, used),
+        start=start,
+        new=new,
+    )
     return replace(fitted, started_from=started_from)
 
 
-def provenance(rows: Sequence[ConsideredNormal]) -> dict[str, dict[str, Any]]:
-    """Who called each image normal and when, the day it is from, and whether it is new to the model, by key."""
-    return {
-        row.image_key: {
-            "labelled_by": row.labelled_by,
-            "labelled_at": row.labelled_at.isoformat() if row.labelled_at else None,
-            "day": row.day.isoformat(),
-            "new": row.is_new,
-        }
-        for row in sorted(rows, key=lambda row: row.image_key)
-    }
-
-
-def _retraining(gathered: GatheredNormals, started_from: str | None) -> dict[str, Any]:
-    return {
-        "champion": gathered.champion,
-        "started_from": started_from,
-        "considered": gathered.counts,
-        "normals": gathered.key,
-        "digest": gathered.digest,
-    }
+def _retraining(gathered: GatheredNormals, started_from: str | None, used: Sequence[ConsideredNormal]) -> Retraining:
+    return Retraining(
+        champion=gathered.champion,
+        started_from=started_from,
+        considered=gathered.counts,
+        normals=gathered.key,
+        digest=gathered.digest,
+        provenance={
+            row.image_key: Origin(row.labelled_by, row.labelled_at, row.day, row.is_new)
+            for row in sorted(used, key=lambda row: row.image_key)
+        },
+    )
 
 
 def _start(store: Store, champion: str, request: TrainingRequest) -> ReverseDistillation | None:

@@ -189,8 +189,9 @@ def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredIma
         score=row.score,
         threshold=threshold,
         is_anomalous=True,
-        anomalous_area=float(np.mean(anomaly_map > scorer.threshold)),
+        anomalous_area=float(np.mean(anomaly_map > scorer.map_threshold)),
         pixel_threshold=scorer.pixel_threshold,
+        map_threshold=scorer.map_threshold,
         boxes=_boxes(anomaly_map, scorer),
         label="normal",
         picture=shrunk(pixels, PICTURE_SIDE),
@@ -200,9 +201,7 @@ def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredIma
 
 def _boxes(anomaly_map: NDArray[np.float32], scorer: Scorer) -> tuple[Box, ...]:
     """Around the defects of a map, as a night finds them."""
-    if scorer.pixel_threshold is None:
-        return ()
-    regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.review_band[0])
+    regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.defect_peak)
     return boxes_in_shares(map(asdict, regions), *anomaly_map.shape)
 
 
@@ -213,7 +212,7 @@ def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures |
     card = models.read_card(store, gathered.category, gathered.champion)
     names = ("version", "started_from", "train", "early_stop", "calibration", "test", "steps", "seconds", "threshold")
     return CandidateFigures(
-        **{name: getattr(fitted, name) for name in names}, champion_threshold=card["threshold"]["value"]
+        **{name: getattr(fitted, name) for name in names}, champion_threshold=card.threshold.value
     )
 
 

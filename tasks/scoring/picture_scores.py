@@ -41,7 +41,7 @@ def score_pictures(
         return results
     scored = scorer.model.score(pixels)
     p_values = scorer.p_values(scored.scores)
-    areas = np.count_nonzero(scored.maps > scorer.threshold, axis=(1, 2)) / scored.maps[0].size
+    areas = np.count_nonzero(scored.maps > scorer.map_threshold, axis=(1, 2)) / scored.maps[0].size
     decisions = triage(scored.scores, *scorer.review_band)
     readable = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
     if maps is not None:
@@ -82,14 +82,10 @@ def columns_of(one: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
     }
 
 
-def _extent(
-    scorer: "Scorer", anomaly_map: np.ndarray, decision: str
-) -> tuple[float | None, tuple[DefectRegion, ...] | None]:
+def _extent(scorer: "Scorer", anomaly_map: np.ndarray, decision: str) -> tuple[float, tuple[DefectRegion, ...]]:
     """(share of the map above the pixel threshold, regions of defects): none are looked for in an accepted image."""
     level = scorer.pixel_threshold
-    if level is None:
-        return None, None
-    regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, scorer.review_band[0])
+    regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, scorer.defect_peak)
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -29,6 +28,7 @@ from rd_core.kernels.precision import is_quick
 from storage import layout
 from storage.labels import labels
 from storage.models import models
+from storage.models.card import Retraining, WeightsFile
 from storage.stores.filesystem import Store, open_store
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
@@ -142,7 +142,7 @@ def fit_model(
         split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
     except TooFewNormals as e:
         raise TooFewNormals(" ".join(filter(None, (str(e), normals.left_out)))) from e
-    fitted = fit_and_publish(store, images, request, normals, split, now=now, card={"run_id": run_id})
+    fitted = fit_and_publish(store, images, request, normals, split, now=now, run_id=run_id)
     if not promote and models.read_champion(store, request.category) is not None:
         return fitted
     models.promote(store, request.category, fitted.version, by=f"training run {run_id}", now=now)
@@ -158,11 +158,12 @@ def fit_and_publish(
     split: holdout.Split,
     *,
     now: datetime,
-    card: dict[str, Any],
+    run_id: str,
+    retraining: Retraining | None = None,
     start: ReverseDistillation | None = None,
     new: Collection[str] = (),
 ) -> FittedModel:
-    """Train on `split` of `normals`, calibrate and publish, with `card` added to the model card; nothing is promoted.
+    """Train on `split` of `normals`, calibrate and publish, with the card that tells of both; nothing is promoted.
 
     `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
     keeps its promise for them alone too. A training that was interrupted is gone on with.
@@ -183,9 +184,19 @@ def fit_and_publish(
     )
     threshold = calibration.threshold
     model_version = models.new_version(weights, now)
-    whole = {**model_card(request, normals, split, fitted, calibration), **card}
-    whole |= {"version": model_version, "created_at": now.isoformat()}
-    models.publish_model(store, request.category, model_version, weights, whole)
+    card = model_card(
+        request,
+        normals,
+        split,
+        fitted,
+        calibration,
+        version=model_version,
+        created_at=now,
+        run_id=run_id,
+        retraining=retraining,
+        weights=WeightsFile.of(weights),
+    )
+    models.publish_model(store, card, weights)
     unfinished.discard()
     tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(

@@ -1,18 +1,18 @@
-"""The model card: everything one must know to trust, repeat or question a model version."""
+"""The card of a model that was just fitted and calibrated."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from rd_core.calibration.holdout import Split
 from rd_core.detectors.reverse_distillation.training import FitResult
+from storage.models import card
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tasks.worker.software import software
-
-CARD_VERSION = 1
 
 
 def model_card(
@@ -21,44 +21,70 @@ def model_card(
     split: Split,
     fitted: FitResult,
     calibration: Calibration,
-) -> dict[str, Any]:
-    """JSON values. `request` is the TrainingRequest; the card keeps what was calibrated by ascending score."""
-    order = np.argsort(calibration.scores, kind="stable")
+    *,
+    version: str,
+    created_at: datetime,
+    run_id: str,
+    retraining: card.Retraining | None,
+    weights: card.WeightsFile,
+) -> card.ModelCard:
+    """`request` is the TrainingRequest; the card keeps what was calibrated by ascending score."""
+    height, width = request.image_height, request.image_width
+    config = fitted.model.config
+    return card.ModelCard(
+        category=request.category,
+        version=version,
+        created_at=created_at,
+        run_id=run_id,
+        method=card.Method(
+            "reverse_distillation",
+            {**config.to_dict(), "training": request.training_config.to_dict()},
+            teacher_weights=str(request.teacher_weights) if request.teacher_weights else None,
+        ),
+        fit=card.Fit(f"{fitted.best_step} steps", _figures(fitted), fitted.seconds),
+        preprocessing=card.Preprocessing(
+            PREPROCESSING_VERSION, height, width, request.white_level, request.black_level, request.max_pixels
+        ),
+        maps=card.Maps(height, width, "how far the student's features are from the teacher's", config.score == "max"),
+        threshold=card.ImageThreshold(**asdict(calibration.threshold)),
+        pixel_threshold=card.PixelThreshold(**asdict(calibration.pixel_threshold)),
+        calibration=_calibration(calibration),
+        images=_images(request.part_pattern, normals, split),
+        retraining=retraining,
+        engine=None,
+        weights=weights,
+        software=software(),
+    )
+
+
+def _figures(fitted: FitResult) -> dict[str, Any]:
     return {
-        "card_version": CARD_VERSION,
-        "category": request.category,
-        "preprocessing": PREPROCESSING_VERSION,
-        "settings": {
-            "white_level": request.white_level,
-            "black_level": request.black_level,
-            "max_pixels": request.max_pixels,
-            "part_pattern": request.part_pattern,
-            "alpha": request.alpha,
-            "recipe": request.recipe,
-            "teacher_weights": str(request.teacher_weights) if request.teacher_weights else None,
-        },
-        "model": fitted.model.config.to_dict(),
-        "training": request.training_config.to_dict(),
-        "data": {
-            "digest": normals.data_digest,
-            "train": [normals.keys[i] for i in split.train],
-            "early_stop": [normals.keys[i] for i in split.early_stop],
-            "calibration": [normals.keys[i] for i in split.calibration],
-            "test": [normals.keys[i] for i in split.test],
-            "mirrored": fitted.mirrored,
-            "duplicates": list(normals.duplicates),
-            "unreadable": dict(normals.unreadable),
-        },
-        "figures": {
-            "training_seconds": fitted.seconds,
-            "steps": fitted.steps,
-            "best_step": fitted.best_step,
-            "stopped_by": fitted.stopped,
-            "history": [asdict(look) for look in fitted.history],
-        },
-        "threshold": asdict(calibration.threshold),
-        "pixel_threshold": asdict(calibration.pixel_threshold),
-        "calibration_scores": calibration.scores[order].tolist(),
-        "calibration_statistics": {name: values[order].tolist() for name, values in calibration.statistics.items()},
-        "software": software(),
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        "stopped_by": fitted.stopped,
+        "mirrored": fitted.mirrored,
+        "history": [asdict(look) for look in fitted.history],
     }
+
+
+def _calibration(calibration: Calibration) -> card.Calibration:
+    order = np.argsort(calibration.scores, kind="stable")
+    statistics = {name: tuple(values[order].tolist()) for name, values in calibration.statistics.items()}
+    return card.Calibration(tuple(calibration.scores[order].tolist()), statistics)
+
+
+def _images(part_pattern: str | None, normals: NormalImages, split: Split) -> card.ImageSets:
+    train, early_stop, calibration, test = (
+        tuple(normals.keys[i] for i in chosen)
+        for chosen in (split.train, split.early_stop, split.calibration, split.test)
+    )
+    return card.ImageSets(
+        normals.data_digest,
+        part_pattern,
+        train,
+        early_stop,
+        calibration,
+        test,
+        duplicates=tuple(normals.duplicates),
+        unreadable=dict(normals.unreadable),
+    )

@@ -1,13 +1,13 @@
 """Everything between an image's bytes and the networks, and its version: no model scores pixels made another way."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.detectors.reverse_distillation.settings import RESIZING_VERSION
+from storage.models.card import ModelCard, Preprocessing
 from storage.pictures.images import DECODING_VERSION, MAX_PIXELS, decode
 
 PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
@@ -24,6 +24,11 @@ class ImageFormat:
     """see `storage.pictures.images.decode`, as the next two"""
     max_pixels: int = MAX_PIXELS
     black_level: float | None = None
+
+    @classmethod
+    def of(cls, kept: Preprocessing) -> Self:
+        """That of a model card."""
+        return cls(kept.height, kept.width, kept.white_level, kept.max_pixels, kept.black_level)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Bytes of an image -> uint8 (H, W, 3), of its own size. Raises UnreadableImage."""
@@ -45,19 +50,19 @@ class OtherPreprocessing(Exception):
     """A model that learnt from pixels which this release would make differently."""
 
 
-def check_preprocessing(category: str, version: str, card: Mapping[str, Any]) -> None:
+def check_preprocessing(card: ModelCard) -> None:
     """OtherPreprocessing unless the model of that card was made with the preprocessing of this release."""
-    if why := why_unusable(category, version, card):
+    if why := why_unusable(card):
         raise OtherPreprocessing(why)
 
 
-def why_unusable(category: str, version: str, card: Mapping[str, Any]) -> str | None:
+def why_unusable(card: ModelCard) -> str | None:
     """Why the model of that card scores nothing any more, and the cure; None if it does."""
-    made_with = card.get("preprocessing")
+    made_with = card.preprocessing.version
     if made_with == PREPROCESSING_VERSION:
         return None
     return (
-        f"Model {version} of {category} was made with the preprocessing {made_with!r}, and this release makes "
-        f"pixels by {PREPROCESSING_VERSION!r}: its threshold would not hold for them, so it scores nothing. "
-        f"Train again: rd-inspect train --category {category} --promote"
+        f"Model {card.version} of {card.category} was made with the preprocessing {made_with!r}, and this release "
+        f"makes pixels by {PREPROCESSING_VERSION!r}: its threshold would not hold for them, so it scores nothing. "
+        f"Train again: rd-inspect train --category {card.category} --promote"
     )

@@ -3,7 +3,6 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from rd_core.detectors.detector import Detector, detector
 from rd_core.detectors.reverse_distillation.model import ReverseDistillation, default_device, prepare_for_inference
 from rd_core.engines.choice import TORCH
 from storage.models import models
-from storage.pictures.images import decode_options
+from storage.models.card import ModelCard
 from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import ImageFormat, check_preprocessing
 
@@ -31,19 +30,40 @@ class Scorer:
 
     model: Detector
     image_format: ImageFormat
-    threshold: np.float32
+    card: ModelCard
     calibration_scores: np.ndarray
     """float32 [n], sorted: scores of held-out normals"""
-    preprocessing: str
-    review_band: tuple[float, float]
-    """ends of the threshold's 95 % interval"""
-    pixel_threshold: float | None
-    """of the anomaly map; None for models that were trained before there was one"""
 
     @property
     def map_size(self) -> tuple[int, int]:
         """Height and width of the maps."""
-        return self.image_format.height, self.image_format.width
+        return self.card.maps.height, self.card.maps.width
+
+    @property
+    def preprocessing(self) -> str:
+        return self.card.preprocessing.version
+
+    @property
+    def threshold(self) -> np.float32:
+        """Of the score."""
+        return np.float32(self.card.threshold.value)
+
+    @property
+    def review_band(self) -> tuple[float, float]:
+        """Ends of the threshold's 95 % interval."""
+        return self.card.threshold.low, self.card.threshold.high
+
+    @property
+    def pixel_threshold(self) -> float:
+        return self.card.pixel_threshold.value
+
+    @property
+    def map_threshold(self) -> float:
+        return self.card.map_threshold
+
+    @property
+    def defect_peak(self) -> float:
+        return self.card.defect_peak
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """float32 [B] -> float64 [B]"""
@@ -71,20 +91,10 @@ def model_for_scoring(weights: bytes, device: torch.device | None = None) -> Rev
 
 
 def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
-    card: dict[str, Any] = models.read_card(store, category, version)
-    check_preprocessing(category, version, card)
-    threshold, pixels = card["threshold"], card.get("pixel_threshold")
+    card = models.read_card(store, category, version)
+    check_preprocessing(card)
     # A plan of OpenVINO is one of the CPU, whatever else this machine has.
     device = default_device() if engine == TORCH else torch.device("cpu")
     model = model_for_scoring(models.read_weights(store, category, version), device)
-    return Scorer(
-        model=detector(model, engine),
-        image_format=ImageFormat(
-            model.config.image_height, model.config.image_width, **decode_options(card["settings"])
-        ),
-        threshold=np.float32(threshold["value"]),
-        calibration_scores=np.sort(np.asarray(card["calibration_scores"], dtype=np.float32)),
-        preprocessing=card["preprocessing"],
-        review_band=(threshold["low"], threshold["high"]),
-        pixel_threshold=pixels["value"] if pixels else None,
-    )
+    held_out = np.sort(np.asarray(card.calibration.scores, dtype=np.float32))
+    return Scorer(detector(model, engine), ImageFormat.of(card.preprocessing), card, held_out)

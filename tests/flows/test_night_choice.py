@@ -11,6 +11,7 @@ from flows.preflight import checks as preflight
 from flows.preflight.checks import checked_night, checked_settings, refuse_future_import
 from flows.preflight.night_choice import NoImages, choose_night
 from flows.settings import Settings, SettingsError, load_settings
+from proofs.model_cards import publish_made_up
 from storage.errors import StoreNotFound
 from storage.models import models
 from storage.stores.filesystem import Store
@@ -24,7 +25,7 @@ def put_image(store: Store, category: str, day: date = DAY, name: str = "a.png")
 
 
 def put_champion(store: Store, category: str) -> None:
-    models.publish_model(store, category, "v1", b"weights", {})
+    publish_made_up(store, category)
     models.promote(store, category, "v1", by="test", now=datetime(2026, 11, 1, tzinfo=UTC))
 
 
@@ -59,7 +60,7 @@ def test_what_is_not_made_every_day_or_has_no_model_is_not_silent(plant: Store) 
 
 def test_a_model_in_force_without_a_folder_of_images_is_silent(plant: Store) -> None:
     put_champion(plant, "screw")
-    models.publish_model(plant, "plate", "v1", b"weights", {})  # never promoted
+    publish_made_up(plant, "plate")  # never promoted
     plant.write("models/gear/champion.json", b"{")  # whose pointer is damaged
     assert choose_night(settings_of(plant), DAY, None).silent == ("gear", "screw")
 

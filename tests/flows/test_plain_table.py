@@ -17,7 +17,7 @@ from flows.night.night_reports import NightReport
 from flows.night.partition_scoring import CategoryOutcome
 from flows.printing.folding import fold
 from flows.printing.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
-from storage.models import models as models_of_a_store
+from proofs.model_cards import publish_made_up
 from storage.stores.filesystem import open_store
 from tests.examples import examples
 
@@ -256,11 +256,6 @@ def test_what_operators_read_of_a_night_and_a_model(tmp_path: Path) -> None:
         "What needs a person today; reports/index.html leads to it:\nStop the line: nut\nRetrain: bolt"
     ]
     assert [row[1] for row in night.rows] == ["complete", "complete already", "partly complete", "failed"]
-    card = {
-        "threshold": {"value": 1.25, "alpha": 0.0125},
-        "model": {"image_height": 64, "image_width": 32},
-        "data": {"train": ["a"]},
-    }
-    models_of_a_store.publish_model(open_store(tmp_path), "nut", "v1", b"w", card)
+    publish_made_up(open_store(tmp_path), "nut", threshold={"alpha": 0.0125})
     listed = models_table(str(tmp_path), None)
     assert dict(zip(listed.columns, listed.rows[0], strict=True))["promised false alarms"] == "1.25%"

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from proofs.model_cards import publish_made_up
 from storage.layout import champion_key
 from storage.models import models
 from storage.stores.filesystem import Store
@@ -24,7 +25,7 @@ def put_model(
     champion: bool = True,
     preprocessing: str = PREPROCESSING_VERSION,
 ) -> None:
-    models.publish_model(store, category, version, b"weights", {"preprocessing": preprocessing})
+    publish_made_up(store, category, version, preprocessing={"version": preprocessing})
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
 

@@ -17,6 +17,7 @@ from flows.retraining import _limits, retrain
 from flows.settings import SettingsError
 from flows.watching.retraining_outcome import EVENT, CategoryRetraining, RetrainingFailed, RetrainingRun
 from storage.models import models
+from storage.models.card import Origin
 from storage.stores.filesystem import Store, open_store
 from tests.factories import DAY, NOW, put_model, write_settings
 from tests.prefect_events import events_since
@@ -118,16 +119,13 @@ def test_a_better_candidate_is_in_force_with_its_decision_and_history(retrained:
     recall = next(check for check in decision["checks"] if check["name"] == "recall")
     assert recall["champion"] == 0 and recall["gained"]
     card = models.read_card(retrained.store, "better", champion.version)
-    data = card["data"]
-    used = [key for name in ("train", "early_stop", "calibration", "test") for key in data[name]]
+    used = card.images.used
     assert len(used) == len(set(used)) == 16 + NEW
-    assert set(card["provenance"]) == set(used)
-    new = [key for key, origin in card["provenance"].items() if origin["new"]]
+    assert set(card.retraining.provenance) == set(used)
+    new = [key for key, origin in card.retraining.provenance.items() if origin.new]
     assert len(new) == NEW
-    assert card["provenance"][new[0]] == {
-        "labelled_by": "ada", "labelled_at": NOW.isoformat(), "day": DAY.isoformat(), "new": True,
-    }  # fmt: skip
-    assert card["retraining"]["champion"] == card["retraining"]["started_from"] == "v1"
+    assert card.retraining.provenance[new[0]] == Origin("ada", NOW, DAY, new=True)
+    assert card.retraining.champion == card.retraining.started_from == "v1"
 
 
 def test_a_candidate_that_gains_nothing_stays_out_and_says_so(retrained: Retrained) -> None:
@@ -142,7 +140,7 @@ def test_wrong_labels_are_quarantined_shown_and_not_trained_on(retrained: Retrai
     left = retrained.document("poisoned")["normals"]["left_out"]
     assert sorted(row["image_key"] for row in left if row["state"] == "quarantined") == retrained.wrong
     card = models.read_card(retrained.store, "poisoned", retrained.of("poisoned").fitted.version)
-    assert not set(retrained.wrong) & set(card["provenance"])
+    assert not set(retrained.wrong) & set(card.retraining.provenance)
     page = retrained.store.read(retrained.of("poisoned").report).decode()
     assert page.count("data:image/webp") == 2 * len(retrained.wrong)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from prefect.logging import disable_run_logger
 
+from proofs.model_cards import made_up_card
 from proofs.storm import content_scorer, faulty_proxy
 from proofs.storm.examination import Losses, Reference, examine, read_reference
 from proofs.storm.faulty_proxy import FaultyProxy
@@ -56,7 +57,7 @@ def reference(store: Store) -> Reference:
 def scored(folder: Path, line: Line, run_id: str = "run") -> Store:
     store = open_store(folder, create=True)
     furnish(store)
-    model = PinnedModel("cloth", "v1", "storm", SIZE, SIZE, 2.0, 0.05, False)
+    model = PinnedModel("cloth", "v1", "storm", made_up_card(side=SIZE).maps, 2.0, 2.0, 0.05, False)
     job = PartitionJob(store.uri, line.images.uri, DAY, model, run_id, NOW, BATCH_IMAGES)
     with disable_run_logger():
         planned = plan_batches.fn(job)

@@ -54,7 +54,7 @@ def test_one_picture_has_its_map_and_its_decision(store: Store, tmp_path: Path) 
     large = found.map_of_picture()
     assert (large.dtype, large.shape) == (np.float32, (2 * SIZE, 3 * SIZE))
     assert large.mean() == pytest.approx(found.anomaly_map.mean(), rel=1e-3)
-    assert model.alpha == 0.05 and model.card["calibration_scores"] == CALIBRATION
+    assert model.alpha == 0.05 and model.card.calibration.scores == tuple(CALIBRATION)
 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])

@@ -18,6 +18,8 @@ def scored_image() -> Callable[..., ScoredImage]:
             "image_key": "images/cloth/2026-11-21/hole/003.png",
             "score": 0.9,
             "threshold": 0.5,
+            "pixel_threshold": 0.25,
+            "map_threshold": 0.5,
             "is_anomalous": True,
             "p_value": 0.0123,
             "anomalous_area": 0.034,

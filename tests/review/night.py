@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from proofs.model_cards import publish_made_up
 from storage.layout import image_key, part_key
 from storage.models import models
 from storage.partitions import scores, seals
-from storage.partitions.anomaly_maps import create_maps, write_batch_maps
+from storage.partitions.anomaly_maps import MapArray, create_maps, write_batch_maps
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import STATUSES, ScoreRow
 from storage.pictures.images import content_digest
@@ -79,7 +80,7 @@ def put_night(
         infos.append(images.info(key))
     partition = Partition(category, day, version)
     plan = publish_plan(store, partition, infos, preprocessing="p", batch_size=64, run_id="r", planned_at=NOW)
-    create_maps(store, plan.map_store, images=len(infos), height=SIDE, width=SIDE, batch_size=64)
+    create_maps(store, plan.map_store, MapArray(len(infos), SIDE, SIDE, batch_size=64))
     rows, maps = [], []
     for index, (info, one) in enumerate(zip(infos, found.values(), strict=True)):
         anomaly_map = np.zeros((SIDE, SIDE), np.float16)
@@ -114,10 +115,12 @@ def _put_champion(store: Store, images: Store, category: str, version: str) -> N
     normals = [image_key(category, date(2026, 3, 1), f"{name}.png") for name in ("gone", "like-far", "other")]
     images.write(normals[1], png(0))
     images.write(normals[2], png(99))
-    card = {
-        "settings": {"white_level": 65535, "max_pixels": 1_000_000},
-        "threshold": {"value": THRESHOLD, "alpha": 0.05},
-        "data": {"calibration": normals[:1], "train": normals[1:]},
-    }
-    models.publish_model(store, category, version, b"no weights are loaded here", card)
+    publish_made_up(
+        store,
+        category,
+        version,
+        side=SIDE,
+        threshold={"value": THRESHOLD},
+        images={"calibration": normals[:1], "train": normals[1:]},
+    )
     models.promote(store, category, version, by="test", now=NOW)

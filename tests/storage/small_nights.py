@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
+from proofs.model_cards import made_up_card
 from storage import layout
 from storage.errors import KeyNotFound
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps, manifests, scores
 from storage.partitions.manifests import batch_digest, publish_plan
 from storage.partitions.scores import ScoreRow
@@ -32,10 +34,13 @@ class Night:
     parts: tuple[SealedPart, ...]
 
 
+def card_of(category: str, version: str, weights: bytes = b"") -> ModelCard:
+    return made_up_card(category, version, weights, side=SIZE, threshold={"value": THRESHOLD})
+
+
 def put_model(store: Store, category: str = "cloth", version: str = "v1", *, champion: bool = True) -> None:
-    size = {"image_height": SIZE, "image_width": SIZE}
-    card = {"preprocessing": "p1", "model": size, "threshold": {"value": THRESHOLD}}
-    models.publish_model(store, category, version, f"weights of {version}".encode(), card)
+    weights = f"weights of {version}".encode()
+    models.publish_model(store, card_of(category, version, weights), weights)
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
 
@@ -57,10 +62,9 @@ def put_night(
         store, partition, there, preprocessing="p1", batch_size=BATCH, run_id="run-1", planned_at=NOW,
         supersedes=before.digest if before else None,
     )  # fmt: skip
-    anomaly_maps.create_maps(
-        store, plan.map_store, images=plan.images, height=SIZE, width=SIZE, batch_size=BATCH,
-        attributes=anomaly_maps.plan_attributes(plan, THRESHOLD),
-    )  # fmt: skip
+    card = card_of(category, version)
+    array = anomaly_maps.MapArray.of(plan, card.maps, card.map_threshold)
+    anomaly_maps.create_maps(store, plan.map_store, array)
     count = -(-plan.images // BATCH)
     parts = tuple(_batch(store, plan, index) for index in range(count if batches is None else batches))
     if seal:

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from storage.errors import CorruptObject, KeyNotFound, StorageError
-from storage.partitions.anomaly_maps import create_maps, read_map, read_maps, write_batch_maps
+from storage.partitions.anomaly_maps import MapArray, create_maps, read_map, read_maps, write_batch_maps
 from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
@@ -16,9 +16,7 @@ MAPS = (np.random.default_rng(0).random((10, 6, 8)) * 6).astype(np.float16)
 
 
 def make(store: Store, images: int = 10, batch_size: int = 4) -> None:
-    create_maps(
-        store, KEY, images=images, height=6, width=8, batch_size=batch_size, attributes={"model_version": "v1"}
-    )
+    create_maps(store, KEY, MapArray(images, 6, 8, batch_size, {"model_version": "v1"}))
 
 
 @pytest.mark.parametrize("kind", ["local", "moto_s3"])

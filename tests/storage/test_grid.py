@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proofs.model_cards import publish_made_up
 from storage import layout
 from storage.analysis.grid import Cell, read_grid
 from storage.labels import labels
 from storage.labels.labels import Label
-from storage.models import models
 from storage.partitions import manifests
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan
 from storage.pictures.images import list_images
@@ -61,7 +61,7 @@ def run(
 
 
 def publish(store: Store, category: str = "cloth", version: str = "v1") -> None:
-    models.publish_model(store, category, version, b"w", {"preprocessing": "p1"})
+    publish_made_up(store, category, version)
 
 
 def cells(store: Store, version: str | None = "v1", **more: object) -> dict[str, Cell]:
@@ -111,8 +111,7 @@ def test_a_day_whose_images_are_all_to_train_on_is_no_missing_one(local: LocalSt
     labels.write_labels(
         local, "cloth", [Label(key, word, None, "Eva", NOW, None, purpose) for key, word, purpose in said], "n"
     )
-    data = {"train": [keys[days[4]][0]], "calibration": [keys[days[4]][1]], "mirrored": True}
-    models.publish_model(local, "cloth", "v1", b"w", {"preprocessing": "p1", "data": data})
+    publish_made_up(local, images={"train": [keys[days[4]][0]], "calibration": [keys[days[4]][1]]})
     run(local, days[3], version="v2")  # somebody inspected it
     run(local, days[5], sealed=False)
     found = list(cells(local).values())

@@ -1,11 +1,11 @@
 """The registry: immutable versions, one champion, honest losers."""
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from proofs.model_cards import made_up_card, publish_made_up
 from storage.errors import AlreadyExists, Conflict, CorruptObject, InvalidKey, KeyNotFound
 from storage.models import models
 from storage.models.models import (
@@ -24,7 +24,6 @@ from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 11, 22, 2, 1, tzinfo=UTC)
-CARD = {"threshold": 1.25, "settings": {"steps": 300}, "name": "Ü"}
 
 
 @pytest.fixture(params=["local", "seaweed_s3"])
@@ -40,21 +39,21 @@ def test_a_version_tells_time_and_weights() -> None:
 
 
 def test_a_model_is_read_as_published(store: Store) -> None:
-    publish_model(store, "cloth", "v1", b"weights", CARD)
-    digest = hashlib.sha256(b"weights").hexdigest()
-    assert read_card(store, "cloth", "v1") == {**CARD, "weights_bytes": 7, "weights_sha256": digest}
+    card = made_up_card(run_id="Ü")
+    publish_model(store, card, b"weights")
+    assert read_card(store, "cloth", "v1") == card
     assert read_weights(store, "cloth", "v1") == b"weights"
     assert models.list_versions(store, "cloth") == ["v1"]
     assert models.list_model_categories(store) == ["cloth"]
 
 
 def test_a_published_version_never_changes(store: Store) -> None:
-    publish_model(store, "cloth", "v1", b"weights", CARD)
-    for weights, card in ((b"weights", CARD), (b"others", CARD), (b"weights", {})):
+    publish_made_up(store)
+    for weights, run in ((b"weights", "run-0"), (b"others", "run-0"), (b"weights", "run-1")):
         with pytest.raises(AlreadyExists, match="new_version"):
-            publish_model(store, "cloth", "v1", weights, card)
+            publish_made_up(store, weights=weights, run_id=run)
     assert read_weights(store, "cloth", "v1") == b"weights"
-    assert read_card(store, "cloth", "v1")["threshold"] == 1.25
+    assert read_card(store, "cloth", "v1").run_id == "run-0"
 
 
 def test_weights_without_a_card_are_no_version(local: LocalStore) -> None:
@@ -65,20 +64,20 @@ def test_weights_without_a_card_are_no_version(local: LocalStore) -> None:
     with pytest.raises(KeyNotFound):
         read_weights(local, "cloth", "v1")
     with pytest.raises(AlreadyExists):
-        publish_model(local, "cloth", "v1", b"of another training", CARD)
+        publish_made_up(local, weights=b"of another training")
     assert local.info("models/cloth/v1/card.json") is None
 
 
 @pytest.mark.parametrize("data", [b"", b"weightz", b"weights and more"])
 def test_weights_that_are_not_the_cards(local: LocalStore, data: bytes) -> None:
-    publish_model(local, "cloth", "v1", b"weights", CARD)
+    publish_made_up(local)
     local.write("models/cloth/v1/weights.safetensors", data)
     with pytest.raises(CorruptObject, match=f"has {len(data)} bytes"):
         read_weights(local, "cloth", "v1")
 
 
 def test_broken_cards_and_pointers(local: LocalStore) -> None:
-    publish_model(local, "cloth", "v1", b"weights", CARD)
+    publish_made_up(local)
     local.write("models/cloth/champion.json", checked_json.to_bytes({"version": "v1"}))
     with pytest.raises(CorruptObject, match="names no champion"):
         read_champion(local, "cloth")
@@ -89,20 +88,22 @@ def test_broken_cards_and_pointers(local: LocalStore) -> None:
 
 
 def test_a_card_that_is_no_json_publishes_nothing(local: LocalStore) -> None:
-    for card in ({"threshold": float("nan")}, {"when": NOW}):
+    for settings in ({"rate": float("nan")}, {"when": {NOW}}):
         with pytest.raises((ValueError, TypeError)):
-            publish_model(local, "cloth", "v1", b"weights", card)
+            publish_made_up(local, method={"settings": settings})
+    with pytest.raises(ValueError, match="other weights"):
+        publish_model(local, made_up_card(), b"of another")
     assert list(local.list("")) == []
 
 
 def test_names_that_are_no_versions(local: LocalStore) -> None:
     with pytest.raises(InvalidKey):
-        publish_model(local, "cloth", "../v1", b"weights", CARD)
+        publish_made_up(local, version="../v1")
 
 
 def test_the_champion_and_its_history(store: Store) -> None:
     for version in ("v1", "v2", "v3"):
-        publish_model(store, "cloth", version, b"weights", CARD)
+        publish_made_up(store, version=version)
     assert read_champion(store, "cloth") is None
     times = [NOW + timedelta(days=day) for day in range(3)]
     for version, when in zip(("v1", "v2", "v3"), times, strict=True):
@@ -117,7 +118,7 @@ def test_the_champion_and_its_history(store: Store) -> None:
 
 
 def test_promoting_the_champion_changes_nothing(local: LocalStore) -> None:
-    publish_model(local, "cloth", "v1", b"weights", CARD)
+    publish_made_up(local)
     first = promote(local, "cloth", "v1", by="op", now=NOW)
     before = local.read_with_etag("models/cloth/champion.json")
     assert promote(local, "cloth", "v1", by="other", now=NOW + timedelta(days=1)) == first
@@ -126,7 +127,7 @@ def test_promoting_the_champion_changes_nothing(local: LocalStore) -> None:
 
 def test_who_loses_a_promotion_is_told(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in ("v1", "v2", "v3"):
-        publish_model(local, "cloth", version, b"weights", CARD)
+        publish_made_up(local, version=version)
     found = models._read_pointer
 
     def overtaken(store: Store, category: str) -> tuple[Champion | None, str | None]:
@@ -147,7 +148,7 @@ def test_who_loses_a_promotion_is_told(local: LocalStore, monkeypatch: pytest.Mo
 def test_of_many_promotions_at_once_each_is_in_force_or_told(local: LocalStore) -> None:
     versions = [f"v{i}" for i in range(6)]
     for version in versions:
-        publish_model(local, "cloth", version, b"weights", CARD)
+        publish_made_up(local, version=version)
 
     def try_it(version: str) -> bool:
         try:
@@ -173,7 +174,7 @@ def test_of_a_hundred_races_each_has_one_winner_and_the_others_are_told(
     store = open_store(where.uri) if isinstance(where, Bucket) else where
     versions = ["v0", "v1", "v2"]
     for version in versions:
-        publish_model(store, "cloth", version, b"weights", CARD)
+        publish_made_up(store, version=version)
 
     def compete(version: str, against: str | None) -> Champion | None:
         try:
@@ -197,7 +198,7 @@ def test_of_a_hundred_races_each_has_one_winner_and_the_others_are_told(
 
 def test_a_candidate_that_was_compared_with_another_champion_is_refused(local: LocalStore) -> None:
     for version in ("v1", "v2", "v3"):
-        publish_model(local, "cloth", version, b"weights", CARD)
+        publish_made_up(local, version=version)
     with pytest.raises(Conflict, match="no model of 'cloth' is in force and not model v1"):
         promote(local, "cloth", "v2", by="gate", now=NOW, expected="v1")
     promote(local, "cloth", "v1", by="gate", now=NOW, expected=None)
@@ -212,7 +213,7 @@ def test_a_candidate_that_was_compared_with_another_champion_is_refused(local: L
 def promoted(store: Store, *versions: str) -> None:
     for version in versions:
         if store.info(f"models/cloth/{version}/card.json") is None:
-            publish_model(store, "cloth", version, b"weights", CARD)
+            publish_made_up(store, version=version)
         promote(store, "cloth", version, by="op", now=NOW)
 
 
@@ -251,7 +252,7 @@ def test_a_version_that_came_back_by_promotion_has_the_champion_before_it(local:
 
 def test_a_rollback_to_a_named_champion(local: LocalStore) -> None:
     promoted(local, "v1", "v2", "v3")
-    publish_model(local, "cloth", "v4", b"weights", CARD)
+    publish_made_up(local, version="v4")
     with pytest.raises(KeyNotFound, match=r"v4 .* was never in force.*Earlier champions: v2, v1\."):
         rollback(local, "cloth", by="op", now=NOW, version="v4")
     first = rollback(local, "cloth", by="op", now=NOW, version="v1")
@@ -273,7 +274,7 @@ def test_without_an_earlier_champion_there_is_nothing_to_roll_back(local: LocalS
 
 def test_who_loses_a_rollback_is_told(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     promoted(local, "v1", "v2")
-    publish_model(local, "cloth", "v3", b"weights", CARD)
+    publish_made_up(local, version="v3")
     found = models._read_pointer
 
     def overtaken(store: Store, category: str) -> tuple[Champion | None, str | None]:
@@ -291,7 +292,7 @@ def test_who_loses_a_rollback_is_told(local: LocalStore, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("data", [b"", b"weightz", None])
 def test_damaged_weights_never_come_into_force(local: LocalStore, data: bytes | None) -> None:
     promoted(local, "v1", "v2")
-    publish_model(local, "cloth", "v3", b"weights", CARD)
+    publish_made_up(local, version="v3")
     for version in ("v1", "v3"):
         key = f"models/cloth/{version}/weights.safetensors"
         if data is None:
@@ -306,7 +307,7 @@ def test_damaged_weights_never_come_into_force(local: LocalStore, data: bytes | 
 
 
 def test_a_decision_is_kept_once(store: Store) -> None:
-    publish_model(store, "cloth", "v1", b"weights", CARD)
+    publish_made_up(store)
     assert read_decision(store, "cloth", "v1") is None
     decision = {"promote": False, "champion": "v0", "checks": [{"name": "AUROC", "low": None}]}
     publish_decision(store, "cloth", "v1", decision)
@@ -321,7 +322,7 @@ def test_a_decision_is_kept_once(store: Store) -> None:
 def test_nothing_is_decided_on_a_version_that_is_not_published(local: LocalStore) -> None:
     with pytest.raises(KeyNotFound, match="nothing can be decided on it"):
         publish_decision(local, "cloth", "v1", {"promote": True})
-    publish_model(local, "cloth", "v1", b"weights", CARD)
+    publish_made_up(local)
     with pytest.raises(ValueError, match="not JSON compliant"):
         publish_decision(local, "cloth", "v1", {"low": float("nan")})
     local.write("models/cloth/v1/decision.json", b"{")

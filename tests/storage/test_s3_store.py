@@ -201,11 +201,11 @@ def test_a_night_of_100_000_objects_is_listed_in_bounded_memory(
 _MAPS = """
 import sys
 import numpy as np
-from storage.partitions.anomaly_maps import create_maps, read_map, write_batch_maps
+from storage.partitions.anomaly_maps import MapArray, create_maps, read_map, write_batch_maps
 from storage.stores.filesystem import open_store
 store = open_store(sys.argv[1])
 store.filesystem.exists(store.duckdb_uri("x"))
-create_maps(store, "maps/a.zarr", images=2, height=8, width=8, batch_size=2)
+create_maps(store, "maps/a.zarr", MapArray(2, 8, 8, batch_size=2))
 write_batch_maps(store, "maps/a.zarr", 0, np.ones((2, 8, 8), np.float16))
 print(read_map(store, "maps/a.zarr", 1).sum())
 """

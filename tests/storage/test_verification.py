@@ -11,12 +11,14 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
+from proofs.model_cards import made_up_card
 from storage import layout
 from storage.analysis.compaction import merge_days
 from storage.analysis.grid import read_grid
 from storage.analysis.queries import run_query
 from storage.errors import AccessDenied, ObjectDenied
 from storage.findings import Finding
+from storage.models import card as cards
 from storage.models import models
 from storage.partitions import anomaly_maps, manifests, scores, seals
 from storage.stores import checked_json, parquet
@@ -24,7 +26,7 @@ from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification import garbage, verification
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
-from tests.storage.small_nights import DAY, NOW, SIZE, Night, put_images, put_model, put_night
+from tests.storage.small_nights import DAY, NOW, SIZE, THRESHOLD, Night, put_images, put_model, put_night
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -98,9 +100,9 @@ def twice(store: Store, night: Night) -> None:
     store.write(night.parts[0].key, parquet.to_bytes(table.take([0, 0])))
 
 
-def other_maps(store: Store, night: Night) -> None:
+def other_maps(store: Store, night: Night, value: float = 3) -> None:
     """Of a batch whose part and seal say that they are its own."""
-    shard = anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, np.full((2, SIZE, SIZE), 3, np.float16))
+    shard = anomaly_maps.write_batch_maps(store, night.plan.map_store, 1, np.full((2, SIZE, SIZE), value, np.float16))
     part = night.parts[1]
     digest, _ = scores.write_part(store, part.key, scores.to_rows(scores.read_part(store, part.key)), shard)
     reseal(store, lambda seal: seal["plans"][0]["parts"][1].update(digest=digest))
@@ -276,6 +278,18 @@ def test_a_card_written_anew_with_another_threshold_is_seen_by_its_rows(local: L
     assert len([what for what in told if "threshold 2.0, and the model card has 2.5" in what]) == 3
 
 
+def test_maps_on_a_scale_of_their_own_are_not_held_against_scores(local: LocalStore, night: Night) -> None:
+    def own_scale(card: dict) -> None:
+        card["maps"]["maximum_is_score"] = False
+        card["pixel_threshold"]["value"] = THRESHOLD  # which the description keeps
+
+    rewritten(local, layout.card_key("cloth", "v1"), own_scale)
+    other_maps(local, night)
+    assert not wrong(local)
+    other_maps(local, night, np.nan)
+    assert ["2 maps of scored images have no values" in one.what for one in wrong(local)] == [True]
+
+
 def test_a_rotten_copy_of_merged_days_is_told(local: LocalStore, night: Night) -> None:
     merge_days(local, now=NOW)
     copy = next(info.key for info in local.list("merged/") if "index" not in info.key)
@@ -436,8 +450,7 @@ def test_what_lies_beside_a_shard_is_no_shard(local: LocalStore, night: Night) -
 
 
 def test_the_card_of_another_model_is_damage_and_no_measure_of_maps(local: LocalStore, night: Night) -> None:
-    other = {"category": "tile", "version": "v2", "model": {"image_height": 4, "image_width": 4}}
-    local.write(layout.card_key("cloth", "v1"), checked_json.to_bytes(other))
+    local.write(layout.card_key("cloth", "v1"), cards.to_bytes(made_up_card("tile", "v2", side=4)))
     assert ["card of model v2 of 'tile'" in one.what for one in wrong(local)] == [True]
 
 

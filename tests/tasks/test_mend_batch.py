@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from proofs.model_cards import publish_made_up
 from proofs.stub_scorer import StubScorer, warm_stub
 from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
-from storage.models import models
 from storage.partitions import manifests, scores, seals
 from storage.partitions.mended_seals import replace_part
 from storage.partitions.seals import SealedPart, SealedPlan
@@ -37,9 +37,7 @@ SEAL = layout.seal_key("cloth", DAY, "v1")
 def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A night of three batches; the images' keys."""
     monkeypatch.setattr("tasks.worker.scorer.warm_scorer", warm_stub)
-    size = {"image_height": SIZE, "image_width": SIZE}
-    card = {"preprocessing": "stub", "model": size, "threshold": {"value": float(StubScorer.threshold)}}
-    models.publish_model(store, "cloth", "v1", b"weights", card)
+    publish_made_up(store, side=SIZE, preprocessing={"version": "stub"})
     keys = put_images(store, "cloth", [f"{i}.png" for i in range(5)])
     inspect(store)
     return keys
@@ -47,7 +45,8 @@ def sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def inspect(store: Store) -> None:
     """What a night, and a backfill of its day, does."""
-    model = replace(pinned("cloth"), threshold=float(StubScorer.threshold))
+    level = float(StubScorer.threshold)
+    model = replace(pinned("cloth"), threshold=level, map_threshold=level)
     planned = plan_batches.fn(PartitionJob(store.uri, store.uri, DAY, model, "run-1", NOW, 2))
     receipts = [score_batch.fn(store.uri, store.uri, batch) for batch in planned.batches]
     assert planned.plan is not None

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -89,19 +89,23 @@ def test_a_row_has_the_decision_and_boxes_around_the_defects_in_the_pixels_of_th
         assert (box["height"], box["width"]) == (2 * region.height, 3 * region.width)
 
 
-def test_an_accepted_image_has_no_boxes_and_a_model_without_a_pixel_threshold_says_nothing_of_them(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_model(store, "cloth")
+def test_an_accepted_image_has_no_boxes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = StubScorer()
+    scorer.review_band, scorer.pixel_threshold = (1.5, 2.0), 0.5
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_: scorer)
     put_images(store, "cloth", ["a.png"])
-    scorer = warm_scorer(store, "cloth", "v1")
-    for changed, boxes in (({"review_band": (1e6, 1e7)}, []), ({"pixel_threshold": None}, None)):
-        monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_, changed=changed: replace(scorer, **changed))
-        shutil.rmtree(Path(store.uri) / "scores", ignore_errors=True)
-        row = rows_of(store, planned(store))["a.png"]
-        assert row["defect_boxes"] == boxes
-        assert (row["decision"] == "accept") == ("review_band" in changed)
-        assert (row["defect_area"] is None) == ("pixel_threshold" in changed)
+    row = rows_of(store, planned(store))["a.png"]
+    assert (row["decision"], row["defect_boxes"], row["defect_area"]) == ("accept", [], 1.0)
+
+
+def test_maps_on_a_scale_of_their_own_are_held_against_their_own_threshold(store: Store) -> None:
+    """The model's scores stay; its card says that they are not the maxima of its maps."""
+    put_model(store, "cloth", maps={"maximum_is_score": False}, pixel_threshold={"value": 1e-3})
+    put_images(store, "cloth", ["a.png"])
+    row = rows_of(store, planned(store))["a.png"]
+    anomaly_map = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
+    assert row["anomalous_area"] == row["defect_area"] == pytest.approx(np.mean(anomaly_map > 1e-3), abs=2e-3)
+    assert len(row["defect_boxes"]) == len(defect_regions(anomaly_map, 1e-3, 1e-3)) > 0
 
 
 def test_a_row_keeps_light_focus_place_and_features_of_what_the_model_saw(store: Store) -> None:
@@ -268,14 +272,16 @@ def test_a_part_of_other_rows_than_planned_is_scored_again(store: Store, monkeyp
 def test_a_score_at_the_threshold_is_no_alarm(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is a pixel at its own: the promised rate is that of scores above."""
     scorer = StubScorer()
-    scorer.threshold, scorer.pixel_threshold = np.float32(1), 1.0
+    scorer.threshold = scorer.map_threshold = np.float32(1)
+    scorer.pixel_threshold = 1.0
     monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_: scorer)
     put_images(store, "cloth", ["a.png"])
     row = rows_of(store, planned(store))["a.png"]
     assert row["score"] == row["threshold"] == 1.0
     assert (row["is_anomalous"], row["anomalous_area"], row["defect_area"]) == (False, 0.0, 0.0)
     store.remove_tree("scores/")
-    scorer.threshold, scorer.pixel_threshold = np.nextafter(np.float32(1), np.float32(0)), 0.999
+    scorer.threshold = scorer.map_threshold = np.nextafter(np.float32(1), np.float32(0))
+    scorer.pixel_threshold = 0.999
     row = rows_of(store, planned(store))["a.png"]
     assert (row["is_anomalous"], row["anomalous_area"], row["defect_area"]) == (True, 1.0, 1.0)
 

@@ -18,7 +18,7 @@ from tasks.reporting.published_reports import link_day
 from tests.factories import DAY, NOW, png
 from tests.labelled_night import THRESHOLD, night, put_card, put_night
 
-CARD = {"threshold": {"value": 1.0, "alpha": 0.05, "extrapolated": False}, "calibration_scores": [0.5, 0.9]}
+CARD = {"calibration": {"scores": (0.5, 0.9)}}
 
 
 def test_a_label_file_that_does_not_read_is_named_and_the_report_is_written(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ CHANGES: dict[str, Callable[[Store], object]] = {
     "no image": lambda store: store.remove(image_key("cloth", DAY, "good/000.png")),
     "label": later_label,
     "bad labels": lambda store: store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n"),
-    "card": lambda store: put_card(store, "cloth", **CARD | {"calibration_scores": [0.5, 0.8]}),
+    "card": lambda store: put_card(store, "cloth", calibration={"scores": (0.5, 0.8)}),
     "seal": lambda store: rewrite(store, seal_key("cloth", DAY, "v1")),
     "maps": lambda store: [rewrite(store, info.key) for info in store.list(version_maps_prefix("cloth", DAY, "v1"))],
     "page": lambda store: rewrite(store, f"reports/inspection/{DAY}/scored.html"),

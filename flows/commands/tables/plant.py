@@ -11,6 +11,7 @@ from storage.errors import CorruptObject
 from storage.models import models
 from storage.records import Champion
 from storage.stores.filesystem import Store, open_store
+from storage.stores.json_records import to_json
 from tasks.worker.preprocessing import why_unusable
 
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
@@ -74,14 +75,14 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
             in_force = bool(champion and champion.version == version)
             try:
                 card = models.read_card(store, name, version)
-                model, threshold = card["model"], card["threshold"]
-                size, normals = f"{model['image_height']}x{model['image_width']}", str(len(card["data"]["train"]))
-                figures = f"{threshold['value']:.4f}", f"{100 * threshold['alpha']:.6g}%", normals
-            except (CorruptObject, KeyError, TypeError) as e:
+                size = f"{card.preprocessing.height}x{card.preprocessing.width}"
+                promised, normals = f"{100 * card.threshold.alpha:.6g}%", str(len(card.images.train))
+                figures = f"{card.threshold.value:.4f}", promised, normals
+            except CorruptObject as e:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
                 size, figures = "damaged", ("", "", "")
             else:
-                if in_force and (why := why_unusable(name, version, card)):
+                if in_force and (why := why_unusable(card)):
                     problems.append(why)
             table.add_row(name, version, "yes" if in_force else "", size, *figures)
     if not table.rows and not problems:
@@ -133,7 +134,7 @@ def model_card_json(store_uri: str, category: str, version: str) -> str:
             f"There is no model {version!r} of {category!r} in {store.uri}{nearest(version, known)} "
             f"See: rd-inspect models --category {category}"
         )
-    return json.dumps(models.read_card(store, category, version), indent=2)
+    return json.dumps(to_json(models.read_card(store, category, version)), indent=2)
 
 
 def opened(store_uri: str) -> Store:

@@ -59,7 +59,8 @@ def group(state: str, count: int = 2, key: str = "images/cloth/2026-03-02/a.png"
 def suspect(number: int = 0, **fields: object) -> ScoredImage:
     picture = np.random.default_rng(number).integers(0, 255, (80, 80, 3), dtype=np.uint8)
     given = {"image_key": f"images/cloth/{number}.png", "score": 9.0, "threshold": 3.0, "picture": picture}
-    return ScoredImage(**{**given, "anomaly_map": np.random.default_rng(number).random((20, 20)), **fields})
+    drawn = {"anomaly_map": np.random.default_rng(number).random((20, 20)), "pixel_threshold": 3.0}
+    return ScoredImage(**{**given, **drawn, **fields})
 
 
 def report(**fields: object) -> RetrainingReport:

@@ -84,7 +84,7 @@ def test_a_worst_image_stands_with_its_map_and_its_figures(run_report):
     alts = [image["alt"] for image in Page(card).all("img")]
     assert alts == [
         "Image images/cloth/2026-11-21/hole/003.png",
-        "Anomaly map over images/cloth/2026-11-21/hole/003.png, 3.4\u202f% of it above the threshold",
+        "Anomaly map over images/cloth/2026-11-21/hole/003.png, 3.4\u202f% of it above its threshold",
     ]
 
 

@@ -109,7 +109,7 @@ def test_the_threshold_is_the_one_decisions_were_made_with(store: Store, monkeyp
     real: Callable = module.assess
     monkeypatch.setattr(module, "assess", lambda w, b, s: seen.append(b) or real(w, b, s))
     assessed(store, [QUIET], normals=20)
-    value = models.read_card(store, "cloth", "v1")["threshold"]["value"]
+    value = models.read_card(store, "cloth", "v1").threshold.value
     assert seen[0].threshold == float(np.float32(value)) != value
     assert seen[0].alpha == 0.02 and len(seen[0].scores) == 20
     assert set(seen[0].statistics) == set(DRAWN)

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from proofs.model_cards import publish_made_up
 from storage.errors import CorruptObject
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
-from storage.models import models
 from storage.stores import parquet
 from storage.stores.filesystem import Store
 from tasks.drift.golden_set import (
@@ -25,7 +25,7 @@ from tasks.drift.golden_set import (
     unchanged_replay,
     write_golden_set,
 )
-from tests.factories import DAY, NOW, pinned, png, put_images, put_model, quick_weights
+from tests.factories import DAY, NOW, pinned, png, put_images, put_model
 
 NEXT = DAY + timedelta(days=1)
 
@@ -98,8 +98,7 @@ def test_a_golden_set_is_written_once(store: Store) -> None:
 
 def test_where_nobody_has_chosen_calibration_images_are_taken_over_the_whole_list(store: Store) -> None:
     keys = put_images(store, "cloth", [f"{i:03}.png" for i in range(60)])
-    card = {"data": {"calibration": [*keys, "images/cloth/2026-03-02/gone.png"]}}
-    models.publish_model(store, "cloth", "v1", quick_weights(), card)
+    publish_made_up(store, images={"calibration": [*keys, "images/cloth/2026-03-02/gone.png"]})
     count = choose_golden_set.fn(store.uri, store.uri, "cloth", "v1")
     chosen = read_golden_set(store, "cloth")
     assert len(chosen) == count <= GOLDEN_IMAGES

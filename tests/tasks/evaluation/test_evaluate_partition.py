@@ -49,6 +49,7 @@ def defect(rows: int = 2, columns: int = 3) -> np.ndarray:
 
 def test_tables_and_regions_are_those_of_the_very_arrays(store: Store) -> None:
     shots = night(normal=IMAGES_AT_ONCE + 3)
+    put_card(store, "cloth")
     found = evaluated(store, put_night(store, "cloth", shots))
     masks = [None if shot.mask is None else shot.mask[::2, ::2] for shot in shots]
     maps, anomalous = [shot.values for shot in shots], [shot.label == "anomalous" for shot in shots]
@@ -93,7 +94,7 @@ def test_every_image_is_counted_once_for_what_it_is(store: Store) -> None:
 def test_what_trained_the_model_does_not_judge_it(store: Store) -> None:
     partition = put_night(store, "cloth", [Shot(f"{i}.png", flat(), "normal") for i in range(4)])
     keys = [image_key("cloth", DAY, f"{i}.png") for i in range(3)]
-    put_card(store, "cloth", data={"train": keys[:1], "early_stop": keys[1:2], "calibration": keys[2:]})
+    put_card(store, "cloth", images={"train": keys[:1], "early_stop": keys[1:2], "calibration": keys[2:]})
     found = evaluated(store, partition)
     assert (found.judged, found.trained_on) == (1, 3)
     assert set(rows(store, found)) == {"3.png"}
@@ -193,27 +194,29 @@ def test_maps_whose_whole_array_is_gone(store: Store) -> None:
     assert [row["pixels"] for row in rows(store, found).values()] == ["left out"] * 2
 
 
-def test_a_score_that_sums_the_map_gives_no_threshold_of_pixels(store: Store) -> None:
+def test_defects_are_found_at_the_threshold_that_the_card_has_for_maps(store: Store) -> None:
     partition = put_night(store, "cloth", [Shot("a.png", flat(0.5, 2.0), "anomalous", defect())])
-    put_card(store, "cloth", model={"score": "sum"})
-    assert read_pixels(store, evaluated(store, partition).pixels).recall is None
+    assert read_pixels(store, evaluated(store, partition).pixels).recall is None, "there is no card"
+    for maximum_is_score, found in ((True, 0), (False, 1)):
+        put_card(store, "cloth", maps={"maximum_is_score": maximum_is_score}, pixel_threshold={"value": 0.4})
+        assert sum(read_pixels(store, evaluated(store, partition).pixels).recall.found) == found
 
 
 def test_parts_are_told_from_names_as_in_training(store: Store) -> None:
     names = ["good/exp1_num_4.png", "good/exp2_num_5.png", "good/exp1_num_6.png", "odd.png"]
     partition = put_night(store, "cloth", [Shot(name, flat(), "normal") for name in names])
-    put_card(store, "cloth", settings={"part_pattern": r"exp(?P<view>\d+)_num_(?P<serial>\d+)"})
+    put_card(store, "cloth", images={"part_pattern": r"exp(?P<view>\d+)_num_(?P<serial>\d+)"})
     parts = {name: row["part"] for name, row in rows(store, evaluated(store, partition)).items()}
     assert parts[names[0]] == parts[names[1]] == f"{DAY}/part-4"
     assert len(set(parts.values())) == 3
-    put_card(store, "cloth", settings={"part_pattern": r"num_(?P<part>\d)"})
+    put_card(store, "cloth", images={"part_pattern": r"num_(?P<part>\d)"})
     parts = {name: row["part"] for name, row in rows(store, evaluated(store, partition)).items()}
     assert parts[names[2]] == "6"
 
 
 def test_a_pattern_that_matches_nothing_is_noted(store: Store) -> None:
     partition = put_night(store, "cloth", [Shot("a.png", flat(), "normal")])
-    put_card(store, "cloth", settings={"part_pattern": r"tile(?P<part>\d+)"})
+    put_card(store, "cloth", images={"part_pattern": r"tile(?P<part>\d+)"})
     (note,) = evaluated(store, partition).notes
     assert "matches none" in note and "too narrow" in note
 

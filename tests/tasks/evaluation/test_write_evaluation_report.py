@@ -35,7 +35,7 @@ from tasks.evaluation.write_evaluation_report import (
 )
 from tasks.reporting.published_reports import link_day
 from tests.factories import DAY, NOW, png
-from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night, twice
+from tests.labelled_night import SIDE, THRESHOLD, Shot, night, put_card, put_night
 
 NEXT = DAY + timedelta(days=1)
 
@@ -244,29 +244,12 @@ def test_a_tie_of_days_goes_to_the_later_seal() -> None:
 
 def test_one_part_gives_a_value_without_interval(tmp_path: Path) -> None:
     store = open_store(tmp_path / "plant", create=True)
-    put_card(store, "cloth", settings={"part_pattern": r"^(?P<part>.)"})
+    put_card(store, "cloth", images={"part_pattern": r"^(?P<part>.)"})
     shots = [replace(shot, name=f"{shot.kind or 'good'}/0{i}.png") for i, shot in enumerate(night(1, 4, 4))]
     found = figures(write(store, [put_night(store, "cloth", shots)]), "cloth")["image_auroc"]
     assert found.value is not None
     assert found.low is None
     assert "one part" in found.why
-
-
-def test_a_threshold_that_changed_judges_each_image_by_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = open_store(tmp_path / "plant", create=True)
-    mask = np.zeros((SIDE, SIDE), np.bool_)
-    mask[2:4, 2:4] = True
-    values = np.where(mask, np.float16(1.5), np.float16(0.25)).astype(np.float16)
-    shot = Shot("a.png", values, "anomalous", twice(mask), "hole")
-    first = put_night(store, "cloth", [shot])
-    monkeypatch.setattr("tests.labelled_night.THRESHOLD", 2.0)
-    second = put_night(store, "cloth", [shot], NEXT)
-    written = write(store, [first, second])
-    found = figures(written, "cloth")
-    assert (found["recall"].value, found["defect_recall"].value) == (0.5, 0.5)
-    assert "The threshold changed within these days (1, 2)" in store.read(written.report).decode()
 
 
 def test_problems_are_listed_with_their_cure(tmp_path: Path) -> None:

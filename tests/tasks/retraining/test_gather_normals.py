@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from proofs.model_cards import publish_made_up
 from rd_core.errors import ConfigError
 from storage.labels import labels
 from storage.layout import image_key
 from storage.models import models
+from storage.models.card import Retraining
 from storage.stores.filesystem import Store
 from tasks.retraining import gather_normals as module
 from tasks.retraining.considered_normals import (
@@ -63,8 +65,7 @@ def old(store: Store) -> list[str]:
     """The champion's own images, in every set that a card has."""
     keys = [put(store, f"old{i}.png", i, day=TRAINED) for i in range(12)]
     data = {"train": keys[:6], "early_stop": keys[6:8], "calibration": keys[8:10], "test": keys[10:11]}
-    card = {"data": {**data, "duplicates": keys[11:]}}
-    models.publish_model(store, "cloth", "v1", b"weights", card)
+    publish_made_up(store, images={**data, "duplicates": keys[11:]})
     put_labels(store, "cloth", "old", keys, labelled_at=NOW - timedelta(days=19))
     return keys
 
@@ -226,8 +227,7 @@ def test_the_same_candidate_is_not_made_again_and_again(store: Store, old: list[
     put_many(store, 12)
     first = gather(store)
     assert first.message is None
-    publish = {"data": {}, "retraining": {"digest": first.digest}}
-    models.publish_model(store, "cloth", "v2", b"weights", publish)
+    publish_made_up(store, version="v2", retraining=Retraining("v1", None, {}, "", first.digest, {}))
     assert gather(store).message is None, "it was never judged: a run was cut short"
     models.publish_decision(store, "cloth", "v2", {"promote": False})
     found = gather(store)

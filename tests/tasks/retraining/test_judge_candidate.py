@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from proofs.model_cards import CARD, made_up_card, publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
 from storage.errors import Conflict
@@ -46,8 +47,7 @@ def put(store: Store, name: str, seed: int, *scores: float, mask: np.ndarray | N
 
 
 def publish(store: Store, version: str, **sets: list[str]) -> None:
-    card = {"threshold": asdict(calibrate(np.arange(40.0), 0.1)), "data": sets}
-    models.publish_model(store, "cloth", version, b"weights", card)
+    publish_made_up(store, version=version, threshold=asdict(calibrate(np.arange(40.0), 0.1)), images=sets)
 
 
 def put_plant(store: Store, found: tuple[float, float] = (2.0, 9.0), good: tuple[float, float] = (1.0, 1.0)) -> None:
@@ -96,7 +96,7 @@ def test_a_candidate_that_gains_nothing_stays_out_and_the_words_say_so(store: St
     put_plant(store, found=(9.0, 9.0))
     again = replace(ORDER, candidate="v3")
     publish(store, "v3")
-    models.publish_model(store, "cloth", "v0", b"weights", {"threshold": {"alpha": 0.1}, "data": {}})
+    publish(store, "v0")
     found = judge(store, replace(again, champion="v0"))  # all but v1 score and map alike
     assert not found.decision.promote and not found.decision.gained
     assert "gains nothing" in found.decision.words
@@ -142,9 +142,9 @@ def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> Non
     others = [keys["old-test"], keys["copy"], put(store, "other.png", 99, 1, 1)]
     put_labels(store, "cloth", "training", [keys["held-out"], *others])
     of_champion = {"early_stop": [keys["stop"]], "calibration": [keys["calibrated"]], "duplicates": [keys["copy"]]}
-    champion = {"data": {"train": [keys["train"]], **of_champion}}
+    champion = made_up_card(images={"train": [keys["train"]], **of_champion})
     test = [keys["held-out"], keys["train"], keys["copy"], "images/x"]
-    candidate = {"data": {"train": [keys["cand-train"]], "test": test, "duplicates": [keys["held-out"]]}}
+    candidate = made_up_card(images={"train": [keys["cand-train"]], "test": test, "duplicates": [keys["held-out"]]})
     found = frozen_set(store, "cloth", champion, candidate, None)
     assert {one.key: one.source for one in found.images} == {
         keys["plain"]: "evaluation", keys["line-defect"]: "defect", keys["held-out"]: "held out",
@@ -156,9 +156,9 @@ def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> Non
 def test_parts_are_told_as_in_training(store: Store) -> None:
     keys = [put(store, f"p{i // 2}_{i}.png", i, 1, 1) for i in range(6)]
     put_labels(store, "cloth", "e", keys, purpose="evaluation")
-    found = frozen_set(store, "cloth", {}, {}, r"(?P<part>p\d)_")
+    found = frozen_set(store, "cloth", CARD, CARD, r"(?P<part>p\d)_")
     assert [one.part for one in found.images] == ["p0", "p0", "p1", "p1", "p2", "p2"]
-    assert [one.part for one in frozen_set(store, "cloth", {}, {}, r"(?P<part>q\d)_").images] == keys
+    assert [one.part for one in frozen_set(store, "cloth", CARD, CARD, r"(?P<part>q\d)_").images] == keys
 
 
 def test_unreadable_images_and_masks_that_do_not_fit_are_counted_and_told(store: Store) -> None:

@@ -52,18 +52,18 @@ def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: objec
 def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -> None:
     fitted = fit(store)
     card = models.read_card(store, "cloth", fitted.version)
-    sets = [card["data"][name] for name in ("train", "early_stop", "calibration")]
+    sets = [card.images.train, card.images.early_stop, card.images.calibration]
     assert sorted(key for keys in sets for key in keys) == sorted(normals)
     parts = [{key.split("part")[1][:2] for key in keys} for keys in sets]
     assert parts[0].isdisjoint(parts[1]) and parts[0].isdisjoint(parts[2]) and parts[1].isdisjoint(parts[2])
-    assert card["data"]["duplicates"] == ["images/cloth/2026-03-02/part90_x.png"]
-    assert list(card["data"]["unreadable"]) == ["images/cloth/2026-03-02/part91_x.png"]
-    assert len(card["calibration_scores"]) == fitted.calibration == len(sets[2])
-    assert card["threshold"]["alpha"] == 0.2
-    assert card["training"]["steps"] == 2
-    assert card["model"]["teacher"] == "efficientnet_lite0"
-    assert len(card["data"]["digest"]) == 64
-    assert card["software"]["torch"]
+    assert card.images.duplicates == ("images/cloth/2026-03-02/part90_x.png",)
+    assert list(card.images.unreadable) == ["images/cloth/2026-03-02/part91_x.png"]
+    assert len(card.calibration.scores) == fitted.calibration == len(sets[2])
+    assert card.threshold.alpha == 0.2
+    assert card.method.settings["training"]["steps"] == 2
+    assert card.method.settings["teacher"] == "efficientnet_lite0"
+    assert len(card.images.digest) == 64
+    assert card.software["torch"]
 
 
 @pytest.mark.parametrize("may", [True, False])
@@ -71,8 +71,8 @@ def test_normals_are_mirrored_where_they_look_alike_and_the_settings_do_not_forb
     store: Store, normals: list[str], may: bool
 ) -> None:
     card = models.read_card(store, "cloth", fit(store, mirrored_normals=may).version)  # of noise
-    assert card["data"]["mirrored"] is may
-    assert (card["training"]["mirrored_below"] > 0) is may
+    assert card.fit.figures["mirrored"] is may
+    assert (card.method.settings["training"]["mirrored_below"] > 0) is may
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -81,12 +81,12 @@ def test_the_published_model_scores_its_calibration_images_as_the_card_says(
 ) -> None:
     fitted = fit(store, precision=precision, white_level=4095.0, black_level=64.0)
     card = models.read_card(store, "cloth", fitted.version)
-    assert card["model"]["precision"] == precision
+    assert card.method.settings["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
     assert (scorer.image_format.white_level, scorer.image_format.black_level) == (4095, 64)
-    pixels = np.stack([scorer.image_format.prepare(store.read(key))[0] for key in card["data"]["calibration"]])
+    pixels = np.stack([scorer.image_format.prepare(store.read(key))[0] for key in card.images.calibration])
     found = np.sort(scorer.model.score(pixels).scores)
-    np.testing.assert_allclose(found, card["calibration_scores"], rtol=1e-5)
+    np.testing.assert_allclose(found, card.calibration.scores, rtol=1e-5)
     assert (found > scorer.threshold * (1 + 1e-5)).mean() <= 0.2
     assert conformal_p_values(found, scorer.calibration_scores).max() == pytest.approx(1.0)
 
@@ -95,9 +95,9 @@ def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_
     store: Store, normals: list[str]
 ) -> None:
     card = models.read_card(store, "cloth", fit(store).version)
-    kept = card["calibration_statistics"]
-    scorer = warm_scorer(store, "cloth", card["version"])
-    pixels = [scorer.image_format.prepare(store.read(key))[0] for key in card["data"]["calibration"]]
+    kept = card.calibration.statistics
+    scorer = warm_scorer(store, "cloth", card.version)
+    pixels = [scorer.image_format.prepare(store.read(key))[0] for key in card.images.calibration]
     found = scorer.model.score(np.stack(pixels))
     order = np.argsort(found.scores)
     seen = [asdict(image_statistics(pixels[i])) for i in order]
@@ -271,10 +271,10 @@ def test_a_refit_takes_the_chosen_normals_alone_and_holds_whole_parts_out(
     assert used.keys == tuple(normals[:20])
     sets = [{used.names[i][:6] for i in chosen} for chosen in (split.train, split.calibration, split.test)]
     assert split.test and not sets[2] & (sets[0] | sets[1])
-    card = gathered["card"]
-    assert set(card["provenance"]) == set(used.keys)
-    assert card["provenance"][normals[0]]["labelled_by"] == "ada"
-    assert card["retraining"]["considered"] == {NEW: 20, QUARANTINED: 4}
+    retraining = gathered["retraining"]
+    assert set(retraining.provenance) == set(used.keys)
+    assert retraining.provenance[normals[0]].labelled_by == "ada"
+    assert retraining.considered == {NEW: 20, QUARANTINED: 4}
     assert not fitted.champion and models.read_champion(store, "cloth").version == "v1"
 
 
@@ -285,4 +285,4 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     assert gathered["start"].config == QUICK_TRAINING.model_config
     assert refit(store, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
-    assert gathered["card"]["retraining"]["started_from"] is None
+    assert gathered["retraining"].started_from is None
