@@ -30,6 +30,7 @@ from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.score_batch import score_batch
 from tasks.night.seal_partition import seal_partition
 
+pytestmark = pytest.mark.slow  # of a tool that is slow itself
 DAY = DAYS[0]
 FIRST_PART = 0
 
@@ -154,7 +155,6 @@ def put(proxy: FaultyProxy, body: bytes) -> tuple[int, bytes]:
         connection.close()
 
 
-@pytest.mark.slow  # of a tool of the storm, which is slow itself
 def test_the_proxy_passes_all_on_in_clear_weather_and_fails_in_every_way_in_a_storm(
     proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,6 @@ def test_the_proxy_passes_all_on_in_clear_weather_and_fails_in_every_way_in_a_st
     assert put(proxy, b"x") == (200, b"x")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_short_storm_loses_nothing_and_is_taken_up_again(tmp_path: Path) -> None:
     kinds = [kind for kind in KINDS if kind not in ("backfill and night", "promotion", "flow and its workers killed")]
