@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.throughput import untrained
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.kernels.one_by_one import layers_one_by_one
 from tasks.worker.worker_process import prepare_worker_process
 
@@ -43,8 +44,8 @@ def main() -> None:
 
 
 def _report(teacher: str, size: int, rounds: int) -> None:
-    config = ModelConfig(teacher=teacher, image_height=size, image_width=size)
-    model = prepare_for_inference(untrained(config))
+    config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size)
+    model = untrained(config).ready()
     images = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)
     print(f"{teacher}, {size} x {size}, an image:")
     print("| part | GFLOP | MB moved | FLOP a byte |")

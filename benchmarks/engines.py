@@ -22,13 +22,15 @@ from numpy.typing import NDArray
 from benchmarks.throughput import untrained
 from demo import woven_cloth
 from rd_core.calibration.threshold import calibrate, triage
-from rd_core.detectors.detector import Detector, detector
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines.choice import engine_here
+from rd_core.engines.engine import Engine, computed_by
 from rd_core.kernels.folding import fold_batch_norms
 from rd_core.kernels.one_by_one import layers_one_by_one
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.settings import PRECISIONS
 from tasks.worker.worker_process import prepare_worker_process
 
 TEACHERS = ("efficientnet_lite0", "resnet18", "wide_resnet50_2")
@@ -59,23 +61,23 @@ class OneByOne:
         self.model = model
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """See Detector."""
+        """See Engine."""
         with layers_one_by_one():
             return self.model.score(images)
 
 
 def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
     size, precision = arguments.size, arguments.precision
-    config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)
+    config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size, precision=precision)
     drawn = untrained(config)
-    model = prepare_for_inference(drawn)
-    make: dict[str, Callable[[], Detector]] = {
+    model = drawn.ready()
+    make: dict[str, Callable[[], Engine]] = {
         "torch": lambda: model,
         "torch, one by one": lambda: OneByOne(model),
     }
     if precision == "float32":
         make["torch, multiplied out"] = lambda: multiplied_out(drawn)
-        make["openvino"] = lambda: detector(model, engine_here("openvino"))
+        make["openvino"] = lambda: computed_by(engine_here("openvino"), model)
     engines, made = {}, {}
     for name, build in make.items():
         began = time.process_time()
@@ -103,7 +105,7 @@ def multiplied_out(model: ReverseDistillation) -> ReverseDistillation:
     return cast(ReverseDistillation, ready.to(memory_format=torch.channels_last))
 
 
-def _in_turns(engines: dict[str, Detector], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:
+def _in_turns(engines: dict[str, Engine], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {name: [] for name in engines}
     for turn in range(rounds + 1):
         for name, engine in engines.items():

@@ -22,7 +22,7 @@ from benchmarks.throughput import night, put_model, put_pictures
 from flows.machinery.dask_cluster import dask_cluster
 from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
-from rd_core.detectors.reverse_distillation.settings import PRECISIONS
+from rd_core.settings import PRECISIONS
 from storage.layout import images_prefix
 from storage.stores.filesystem import open_store
 

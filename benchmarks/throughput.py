@@ -28,9 +28,11 @@ from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, PRECISIONS, ModelConfig, Precision
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.kernels.precision import networks_in
+from rd_core.settings import PRECISIONS, Precision
 from storage.layout import image_key, seal_key
 from storage.models import models
 from storage.models.card import (
@@ -125,7 +127,7 @@ def put_model(
     precision: Precision = "float32",
 ) -> bytes:
     """An untrained model costs what a trained one costs, if it flags no more: one of the sixteen pictures here."""
-    config = ModelConfig(teacher=teacher, image_height=size, image_width=size, precision=precision)
+    config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size, precision=precision)
     model = untrained(config)
     found = model.score(np.stack([np.asarray(_picture(seed, size)) for seed in range(PICTURES)]))
     scores = np.repeat(found.scores, PICTURES).astype(np.float64)
@@ -153,14 +155,14 @@ def put_model(
     return weights
 
 
-def untrained(config: ModelConfig) -> ReverseDistillation:
+def untrained(config: ReverseDistillationSettings) -> ReverseDistillation:
     """The same at every call, in eval mode, without a download.
 
     Every kind of distance counts: of a weight of 0, which a model has as built, a compiler may leave out all that
     leads to it.
     """
     torch.manual_seed(0)
-    model = build_model(config, pretrained=False).eval()
+    model = ReverseDistillation.build(config, pretrained=False).eval()
     model.blend.magnitude.fill_(0.5)
     for discriminator in model.discriminators:
         discriminator.weight.fill_(1)
@@ -213,11 +215,12 @@ def _keep_barrier(barrier: object) -> None:
 def _one_process(weights: bytes, size: int, seconds: float) -> tuple[float, float]:
     prepare_worker_process()
     model = model_for_scoring(weights)
+    assert isinstance(model, ReverseDistillation)
     images = np.random.default_rng(0).integers(0, 256, (MICRO_BATCH, size, size, 3), dtype=np.uint8)
     normalised = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)
 
     def forward() -> None:
-        with torch.inference_mode(), networks_in(model.config.precision, model.device):
+        with torch.inference_mode(), networks_in(model.settings.precision, model.device):
             model(model.teacher(normalised))
 
     return _rate(forward, seconds), _rate(lambda: model.score(images), seconds)

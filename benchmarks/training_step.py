@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.loss import flattened
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import PRECISIONS, model_config, recipe
+from rd_core.detectors.reverse_distillation.settings import recipe
 from rd_core.features.cache import CachedFeatures, StreamedFeatures, stream_features
+from rd_core.settings import PRECISIONS
 
 EPOCHS = 200
 """of the paper's recipe, over which our one pass of the teacher is shared out"""
@@ -68,7 +69,7 @@ class AuthorsLoop:
         self.model = model.to(memory_format=torch.contiguous_format)
         self._teacher = teacher
         self._trained = nn.ModuleList([model.bottleneck, model.student])
-        settings = recipe("paper")
+        settings = recipe("paper").training
         rate, betas = settings.learning_rate, settings.betas
         self._optimiser = torch.optim.Adam(
             self._trained.parameters(), lr=rate, betas=betas, fused=False, foreach=True
@@ -89,8 +90,8 @@ class AuthorsLoop:
 
 
 def _their_step(teacher: str, images: np.ndarray, steps: int) -> float:
-    config = model_config("paper", teacher=teacher, image_height=images.shape[1], image_width=images.shape[2])
-    model = build_model(config, pretrained=False)
+    config = recipe("paper", teacher=teacher, image_height=images.shape[1], image_width=images.shape[2])
+    model = ReverseDistillation.build(config, pretrained=False)
     encoder = getattr(torchvision.models, teacher)(weights=None).eval()
     loop = AuthorsLoop(model, partial(_their_features, encoder))
     batch = loop.normalised(images)
@@ -109,9 +110,9 @@ def _their_features(encoder: ResNet, batch: Tensor) -> tuple[Tensor, ...]:
 def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> tuple[float, float]:
     """Seconds of a step, and of the teacher's pass over a batch."""
     height, width = images.shape[1:3]
-    config = model_config("paper", teacher=teacher, image_height=height, image_width=width, precision=precision)
+    config = recipe("paper", teacher=teacher, image_height=height, image_width=width, precision=precision)
     settings = recipe("paper", batch_size=len(images), loss="flattened")
-    model = build_model(config, pretrained=False)
+    model = ReverseDistillation.build(config, pretrained=False)
     with CachedFeatures(model, len(images)) as cache:
         began = time.perf_counter()
         for indices, features in stream_features(model, list(images)):

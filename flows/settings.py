@@ -29,9 +29,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from flows.errors import in_plain_words, sentence
-from rd_core.detectors.reverse_distillation.settings import COARSEST_STRIDE, RECIPES, Precision
+from rd_core.detectors.reverse_distillation.settings import RECIPES
+from rd_core.detectors.settings import COARSEST_STRIDE
 from rd_core.drift.settings import DriftSettings
 from rd_core.features.backbone_spec import teacher_spec
+from rd_core.settings import Precision
 from storage.errors import KeyNotFound
 from storage.layout import SETTINGS_KEY
 from storage.stores.filesystem import Store, open_store

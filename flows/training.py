@@ -16,6 +16,7 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.progress import progress_bars
 from flows.watching.run_names import named, of_categories, today
+from rd_core.detectors.reverse_distillation.settings import recipe
 from storage.labels.labels import list_label_categories
 from storage.stores.filesystem import open_store
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
@@ -104,22 +105,26 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
     """What to train, as the settings say."""
     chosen = settings.category(category)
     height, width = chosen.height_width
+    length = {} if chosen.steps is None else {"steps": chosen.steps}
+    unmirrored = {} if chosen.mirrored_normals else {"mirrored_below": 0}
     return TrainingRequest(
         category=category,
-        image_height=height,
-        image_width=width,
-        teacher=chosen.teacher,
+        settings=recipe(
+            chosen.recipe,
+            teacher=chosen.teacher,
+            image_height=height,
+            image_width=width,
+            precision=chosen.precision,
+            seed=chosen.seed,
+            **length,
+            **unmirrored,
+        ),
         teacher_weights=chosen.teacher_weights,
-        recipe=chosen.recipe,
-        precision=chosen.precision,
-        steps=chosen.steps,
-        mirrored_normals=chosen.mirrored_normals,
         alpha=chosen.alpha,
         part_pattern=chosen.part_pattern,
         white_level=chosen.white_level,
         black_level=chosen.black_level,
         max_pixels=chosen.max_pixels,
-        seed=chosen.seed,
     )
 
 

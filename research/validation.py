@@ -21,9 +21,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from rd_core.calibration import holdout
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, RECIPES, model_config, recipe
-from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.detectors.detector import Detector, Normals
+from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, RECIPES, recipe
+from rd_core.detectors.training import train
 from rd_core.pictures.preprocessing import resize
 from research.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw, faded
 from tasks.importing.image_folder import is_category_folder, read_folder
@@ -79,17 +79,18 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     size = arguments.size
-    config = model_config(arguments.recipe, **{"image_height": size, "image_width": size, **dict(arguments.model)})
-    settings = recipe(arguments.recipe, **{"seed": arguments.seed, **dict(arguments.training)})
+    sides = {"image_height": size, "image_width": size}
+    chosen = {**sides, "seed": arguments.seed, **dict(arguments.model), **dict(arguments.training)}
+    settings = recipe(arguments.recipe, **chosen)
     for folder in sorted(path for path in arguments.data.iterdir() if is_category_folder(path)):
         if not arguments.category or folder.name in arguments.category:
             parts = validation_parts(folder, size, settings.seed, arguments.faintest, arguments.inset)
-            fitted = fit(config, settings, parts.train, parts.early_stop)
-            found = quality(prepare_for_inference(fitted.model), parts)
+            fitted = train(settings.method, settings, Normals(parts.train, parts.early_stop))
+            found = quality(fitted.detector.ready(), parts)
             kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in found.by_kind.items())
             print(
-                f"{folder.name}: {fitted.steps} steps, {fitted.seconds:.0f} s, image AUROC {found.image_auroc:.3f}, "
-                f"pixel AUROC {found.pixel_auroc:.3f} ({kinds})",
+                f"{folder.name}: {fitted.report.summary}, {fitted.report.seconds:.0f} s, "
+                f"image AUROC {found.image_auroc:.3f}, pixel AUROC {found.pixel_auroc:.3f} ({kinds})",
                 flush=True,
             )
 
@@ -115,9 +116,9 @@ def validation_parts(
     return ValidationParts(train, early_stop, unmarred, drawn)
 
 
-def quality(model: ReverseDistillation, parts: ValidationParts) -> Quality:
-    """Of a model in eval mode."""
-    usual, odd = model.score(parts.unmarred), model.score(parts.drawn.images)
+def quality(detector: Detector, parts: ValidationParts) -> Quality:
+    """Of a detector in eval mode."""
+    usual, odd = detector.score(parts.unmarred), detector.score(parts.drawn.images)
     kinds = np.array(parts.drawn.kinds)
     some = np.s_[:, ::PIXELS_APART, ::PIXELS_APART]
     return Quality(

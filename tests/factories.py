@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,8 @@ from PIL import Image
 from proofs.model_cards import made_up_card, publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.model import build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
 from storage.layout import image_key
 from storage.models import models
 from storage.partitions import scores, seals
@@ -32,21 +32,22 @@ NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 SIZE = 64
 CALIBRATION = [0.5 + i / 20 for i in range(40)]
 PIXEL_THRESHOLD = 0.45
-QUICK_TRAINING = TrainingRequest(
-    category="cloth",
-    image_height=SIZE,
-    image_width=SIZE,
-    teacher="efficientnet_lite0",
-    teacher_weights=None,
-    recipe="robust",
-    steps=2,
-    alpha=0.2,
-    part_pattern=r"(?P<part>part\d+)_",
-    white_level=65535,
-    max_pixels=1_000_000,
-    seed=0,
-    mirrored_normals=False,
-)
+
+
+def quick_request(**changes: Any) -> TrainingRequest:
+    """To train two steps; `changes` are fields of the request, or settings of Reverse Distillation."""
+    own = [field.name for field in fields(TrainingRequest)]
+    settings = {name: value for name, value in changes.items() if name not in own}
+    request = TrainingRequest(
+        category="cloth",
+        settings=recipe(**{"image_height": SIZE, "image_width": SIZE, "steps": 2, "mirrored_below": 0, **settings}),
+        teacher_weights=None,
+        alpha=0.2,
+        part_pattern=r"(?P<part>part\d+)_",
+        white_level=65535,
+        max_pixels=1_000_000,
+    )
+    return replace(request, **{name: value for name, value in changes.items() if name in own})
 
 
 def png(seed: int, size: tuple[int, int] = (SIZE, SIZE)) -> bytes:
@@ -69,7 +70,9 @@ def put_images(store: Store, category: str, names: Iterable[str], day: date = DA
 @cache
 def quick_weights() -> bytes:
     """A model with the real teacher and an untrained student: it scores, if not well."""
-    return checkpoint.to_bytes(build_model(ModelConfig(image_height=SIZE, image_width=SIZE)))
+    return checkpoint.to_bytes(
+        ReverseDistillation.build(ReverseDistillationSettings(image_height=SIZE, image_width=SIZE))
+    )
 
 
 def put_model(

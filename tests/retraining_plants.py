@@ -14,9 +14,7 @@ from PIL import Image
 from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
-from rd_core.detectors.reverse_distillation.settings import model_config, recipe
-from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import image_key, mask_key
@@ -24,6 +22,7 @@ from storage.models import models
 from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import DAY, NOW
+from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 TRAINED = DAY - timedelta(days=10)
@@ -35,10 +34,9 @@ _STEPS = 30
 @cache
 def trained() -> ReverseDistillation:
     """Knows the stripes of `textured`; not to be changed."""
-    config = model_config(image_height=SIZE, image_width=SIZE)
-    settings = recipe(steps=_STEPS, batch_size=8, validate_every=_STEPS)
+    settings = small(steps=_STEPS, batch_size=8, validate_every=_STEPS)
     # As many as a candidate will know: what few normals teach differs.
-    return fit(config, settings, textured(56), textured(8, seed=1)).model
+    return fit(settings, textured(56), textured(8, seed=1)).detector
 
 
 @cache

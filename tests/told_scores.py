@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.maps.micro_batch import AnomalyMaps
 from storage.errors import UnreadableImage
 from tasks.worker.preprocessing import ImageFormat
 

@@ -16,7 +16,7 @@ from flows.errors import RunFailed
 from flows.paper.figures import MAP_STAGES, TEACHERS
 from flows.paper.progress import BenchmarkDisplay, benchmark_display
 from flows.settings import SettingsError
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
 from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
 from rd_core.features.backbone_spec import TEACHERS as KNOWN_TEACHERS
 from rd_core.features.backbone_spec import teacher_spec
@@ -74,22 +74,18 @@ class BenchmarkSettings:
             for name in (self.teacher, *self.teacher_weights):
                 teacher_spec(name)
             self.model()
-            self.training(0)
         except ConfigError as e:
             raise SettingsError(f"{e} Nothing was computed.") from e
 
-    def model(self, **changes: Any) -> ModelConfig:
-        """The model of Tables 1 to 4, or with `changes` one of the ablations."""
+    def model(self, **changes: Any) -> ReverseDistillationSettings:
+        """What Tables 1 to 4 are of, or with `changes` one of the ablations: the paper's recipe, cut to the epochs or
+        steps that were asked for."""
         kind = {"score": "sum"} if self.protocol == "novelty" else {}
         sides = {"image_height": self.image_size, "image_width": self.image_size}
-        return model_config("paper", **{"teacher": self.teacher, **sides, **kind, **changes})
-
-    def training(self, seed: int) -> TrainingConfig:
-        """The paper's recipe, cut to the epochs or steps that were asked for."""
         length = {name: value for name in ("epochs", "steps") if (value := getattr(self, name)) is not None}
-        return recipe("paper", seed=seed, **length)
+        return recipe("paper", **{"teacher": self.teacher, **sides, **kind, **length, **changes})
 
-    def networks(self) -> list[tuple[ModelConfig, ...]]:
+    def networks(self) -> list[tuple[ReverseDistillationSettings, ...]]:
         """What is trained, the main network first; each entry lists the models that one training serves."""
         if not self.ablations:
             return [(self.model(),)]
@@ -185,39 +181,38 @@ class _Network:
     @property
     def title(self) -> str:
         model = self.request.models[0]
-        return f"{self.request.images.category} {model.teacher} {model.bottleneck} seed {self.request.training.seed}"
+        return f"{self.request.images.category} {model.teacher} {model.bottleneck} seed {model.seed}"
 
 
 def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]) -> Iterator[_Network]:
     """Every network of the settings, the most wanted first."""
     digests = [(images, images.digest()) for images in categories]
-    for models in settings.networks():
-        weights = settings.teacher_weights.get(models[0].teacher)
+    for network in settings.networks():
+        weights = settings.teacher_weights.get(network[0].teacher)
         weights_digest = file_digest(weights) if weights is not None and weights.is_file() else None
         for seed in range(settings.seeds):
-            training = settings.training(seed)
+            models = tuple(replace(model, seed=seed) for model in network)
             for images, digest in digests:
                 described = tuple(
-                    _described(model, training, images=digest, teacher_weights=weights_digest) for model in models
+                    _described(model, images=digest, teacher_weights=weights_digest) for model in models
                 )
                 keys = tuple(
                     (settings.protocol, images.category, variant(model), seed, _digest(text))
                     for model, text in zip(models, described, strict=True)
                 )
-                yield _Network(settings, BenchmarkRequest(images, models, training, weights), keys, described)
+                yield _Network(settings, BenchmarkRequest(images, models, weights), keys, described)
 
 
-def variant(model: ModelConfig) -> str:
+def variant(model: ReverseDistillationSettings) -> str:
     """One word for what the ablations vary, such as wide_resnet50_2-mff_oce-M123."""
     return f"{model.teacher}-{model.bottleneck}-M{''.join(map(str, model.map_stages))}"
 
 
-def _described(model: ModelConfig, training: TrainingConfig, **digests: str | None) -> str:
+def _described(model: ReverseDistillationSettings, **digests: str | None) -> str:
     """All that a figure depends on but the software."""
     return json.dumps(
         {
             "model": model.to_dict(),
-            "training": training.to_dict(),
             "digests": digests,
             "preprocessing": PREPROCESSING_VERSION,
         },

@@ -104,14 +104,14 @@ BOTTLENECKS = {
     "oce": Ablation(97.9, 97.4, 92.4),
     "mff_oce": Ablation(98.5, 97.8, 93.9),
 }
-"""Table 5, by ModelConfig.bottleneck: Pre, Pre+OCE, Pre+OCE+MFF"""
+"""Table 5, by ReverseDistillationSettings.bottleneck: Pre, Pre+OCE, Pre+OCE+MFF"""
 
 TEACHERS = {
     "resnet18": Ablation(97.9, 97.1, 91.2),
     "resnet50": Ablation(98.4, 97.7, 93.1),
     "wide_resnet50_2": Ablation(98.5, 97.8, 93.9),
 }
-"""Table 6, by ModelConfig.teacher"""
+"""Table 6, by ReverseDistillationSettings.teacher"""
 
 MAP_STAGES: dict[tuple[int, ...], Ablation] = {
     (1,): Ablation(90.1, 94.0, 88.6),
@@ -120,7 +120,7 @@ MAP_STAGES: dict[tuple[int, ...], Ablation] = {
     (2, 3): Ablation(98.0, 97.6, 93.2),
     (1, 2, 3): Ablation(98.5, 97.8, 93.9),
 }
-"""Table 7, by ModelConfig.map_stages"""
+"""Table 7, by ReverseDistillationSettings.map_stages"""
 
 
 def novelty_dataset(folder_name: str, classes: int) -> str | None:

@@ -17,6 +17,7 @@ _WORDS: dict[Phase, str] = {
     "reading": "reading",
     "gathered": "images gathered",
     "features": "features",
+    "memory": "memory",
     "steps": "steps",
     "threshold": "threshold",
     "trained": "trained",
@@ -24,7 +25,7 @@ _WORDS: dict[Phase, str] = {
     "judged": "judged",
 }
 """of a training's phases, in their order"""
-_UNITS: dict[Phase, str] = {"features": "images", "steps": "steps"}
+_UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": "steps"}
 
 
 class _Counted(ProgressColumn):

@@ -7,7 +7,7 @@ against what an undisturbed one did.
 import numpy as np
 
 from proofs.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.maps.micro_batch import AnomalyMaps
 from storage.stores.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.preprocessing import ImageFormat

@@ -1,27 +1,31 @@
-"""A model as bytes, complete in itself: its settings, and the teacher's weights too, so that scoring never looks for
-them elsewhere (see `rd_core.files.tensor_file`)."""
+"""A detector of any method as bytes, complete in itself: its settings, and the teacher's weights too, so that scoring
+never looks for them elsewhere (see `rd_core.files.tensor_file`)."""
 
 import copy
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.detector import Detector
+from rd_core.detectors.registry import build, settings_of
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import CheckpointError, ConfigError
 from rd_core.files.tensor_file import CURE, header_of, pack, tensors_of
 
 FORMAT = 1
 
 
-def to_bytes(model: ReverseDistillation) -> bytes:
-    """The model, not folded. The same model gives the same bytes."""
-    return pack({"format": FORMAT, "model": model.config.to_dict()}, model.state_dict())
+def to_bytes(detector: Detector[Any]) -> bytes:
+    """The detector, not folded. The same detector gives the same bytes."""
+    header = {"format": FORMAT, "method": detector.name, "settings": detector.settings.to_dict()}
+    return pack(header, detector.state_dict())
 
 
-def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistillation:
-    """The model that `to_bytes` wrote, in eval mode, on `device`.
+def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]:
+    """The detector that `to_bytes` wrote, in eval mode, on `device`.
 
     Raises CheckpointError, before any network is built, when the bytes are cut, changed, of another kind or
     of another format, and before any weight is loaded when a tensor is missing, unknown, of another shape or type,
@@ -35,20 +39,30 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> ReverseDistil
         )
     tensors = tensors_of(data)
     try:
-        config = ModelConfig.from_dict(header["model"])
-        model = copy.deepcopy(_blank(config))
+        detector = copy.deepcopy(_blank(settings_of(header["method"], header["settings"])))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
-    _check_tensors(model.state_dict(), tensors)
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().to(memory_format=torch.channels_last).to(device)
+    _make_room(detector, tensors)
+    _check_tensors(detector.state_dict(), tensors)
+    detector.load_state_dict(tensors, assign=True)
+    return detector.eval().to(memory_format=torch.channels_last).to(device)
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds
-def _blank(config: ModelConfig) -> ReverseDistillation:
-    """A model without memory and without random numbers: every tensor is to come from a file."""
+def _blank(settings: DetectorSettings) -> Detector[Any]:
+    """A detector without memory and without random numbers: every tensor is to come from a file."""
     with torch.device("meta"):
-        return build_model(config, pretrained=False)
+        return build(settings.method, settings, pretrained=False)
+
+
+def _make_room(detector: Detector[Any], tensors: Mapping[str, Tensor]) -> None:
+    """Buffers of which only a fit knows the first dimension are to be as long as the file's."""
+    for name in detector.sized_by_fit:
+        if name in tensors:
+            place, _, own = name.rpartition(".")
+            whole = detector.get_buffer(name)
+            given = tensors[name].shape
+            setattr(detector.get_submodule(place), own, whole.new_empty((*given[:1], *whole.shape[1:])))
 
 
 def _check_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:

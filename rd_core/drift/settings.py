@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rd_core.ranges import check_ranges
+from rd_core.settings import check_ranges
 
 
 @dataclass(frozen=True)

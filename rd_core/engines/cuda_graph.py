@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, in_micro_batches
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.detectors.detector import Detector
+from rd_core.maps.micro_batch import AnomalyMaps, in_micro_batches
 
 WARM_UPS = 3
 """passes before the capture, in which libraries choose kernels and take their workspaces, as they may not in one"""
@@ -67,23 +67,23 @@ class _SideStream:
 
 
 class GraphedDetector:
-    """A model whose `detect` was captured once. May be used by several threads."""
+    """A detector whose `detect` was captured once. May be used by several threads."""
 
-    def __init__(self, model: ReverseDistillation, graph: Graph) -> None:
-        """`model`: ready for inference, on the device of `graph`. Raises RuntimeError if it cannot be captured."""
-        self._config = model.config
+    def __init__(self, detector: Detector, graph: Graph) -> None:
+        """`detector`: ready for inference, on the device of `graph`. Raises RuntimeError if it cannot be captured."""
+        self._shape = detector.settings.micro_batch_shape
         self._lock = threading.Lock()
         self._graph = graph
-        self._images = torch.zeros(model.config.micro_batch_shape, dtype=torch.uint8, device=model.device)
+        self._images = torch.zeros(self._shape, dtype=torch.uint8, device=detector.device)
         with graph.warming_up():
             for _ in range(WARM_UPS):
-                model.detect(self._images)
+                detector.detect(self._images)
         with graph.capturing():
-            self._found = model.detect(self._images)
+            self._found = detector.detect(self._images)
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """As `ReverseDistillation.score`."""
-        return in_micro_batches(images, self._config, self._detect)
+        """As `Detector.score`."""
+        return in_micro_batches(images, self._shape, self._detect)
 
     def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         with self._lock:  # the graph has one set of tensors
@@ -93,16 +93,16 @@ class GraphedDetector:
             return AnomalyMaps(*(found.to("cpu", copy=True).numpy() for found in self._found))
 
 
-def graphed(model: ReverseDistillation, graph: Graph) -> ReverseDistillation | GraphedDetector:
-    """`model` as a graph; or as it is, with a warning, where it cannot be captured or gives other scores."""
-    images = np.random.default_rng(0).integers(0, 256, model.config.micro_batch_shape, dtype=np.uint8)
+def graphed(detector: Detector, graph: Graph) -> Detector | GraphedDetector:
+    """`detector` as a graph; or as it is, with a warning, where it cannot be captured or gives other scores."""
+    images = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
     try:
-        found = GraphedDetector(model, graph)
-        same = all(np.array_equal(*pair) for pair in zip(found.score(images), model.score(images), strict=True))
+        found = GraphedDetector(detector, graph)
+        same = all(np.array_equal(*pair) for pair in zip(found.score(images), detector.score(images), strict=True))
         reason = "" if same else "its scores are not those of the kernels one by one"
     except RuntimeError as e:
         reason = str(e)
     if reason:
         _log.warning("no CUDA graph, so scoring launches its kernels one by one, the same but slower: %s", reason)
-        return model
+        return detector
     return found

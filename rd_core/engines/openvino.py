@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, in_micro_batches
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.detector import Detector
 from rd_core.errors import EngineUnavailable
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.maps.micro_batch import AnomalyMaps, in_micro_batches
 
 # OpenVINO tells its makers of every import and conversion, unasked. Where this package is missing it tells nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python allows None, which makes an import fail; typeshed does not
@@ -25,15 +24,16 @@ TOLERANCE = 1e-4
 class GraphDetector:
     """A detector from a graph of `graph_of`, as it is or changed. May be used by several threads."""
 
-    def __init__(self, graph: Any, config: ModelConfig, threads: int) -> None:
-        """`graph`: an openvino.Model. `threads`: cores that one call may use."""
-        self._config = config
+    def __init__(self, graph: Any, shape: tuple[int, int, int, int], threads: int) -> None:
+        """`graph`: an openvino.Model. `shape`: (B, H, W, 3) of its micro-batches. `threads`: cores that one call may
+        use."""
+        self._shape = shape
         self._lock = threading.Lock()
         self._request = _compiled(graph, threads).create_infer_request()
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """As `ReverseDistillation.score`."""
-        return in_micro_batches(images, self._config, self._detect)
+        """As `Detector.score`."""
+        return in_micro_batches(images, self._shape, self._detect)
 
     def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         with self._lock:  # a request holds the tensors of one inference
@@ -42,37 +42,43 @@ class GraphDetector:
 
 
 class OpenVinoDetector(GraphDetector):
-    """A model whose networks, normalisation, map and score are one OpenVINO graph."""
+    """A detector whose networks, normalisation, map and score are one OpenVINO graph."""
 
-    def __init__(self, model: ReverseDistillation, threads: int) -> None:
-        """`model`: ready for inference, on the CPU. `threads`: cores that one call may use.
+    def __init__(self, detector: Detector, threads: int) -> None:
+        """`detector`: ready for inference, on the CPU. `threads`: cores that one call may use.
 
         Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
-        Raises EngineUnavailable if the two do not agree, or the model is one of bfloat16.
+        Raises EngineUnavailable if the two do not agree, the detector is one of bfloat16, or its method cannot be
+        exported.
         """
-        if model.config.precision != "float32":
+        if not detector.exportable:
             raise EngineUnavailable(
-                f"The model computes in {model.config.precision}, OpenVINO in float32: the threshold would not hold, "
-                "so nothing was scored. Set engine = 'torch', or train a model with precision = 'float32'."
+                f"OpenVINO cannot compute a model of {detector.name}, so nothing was scored. Set engine = 'torch'."
             )
-        super().__init__(graph_of(model), model.config, threads)
-        _refuse_difference(model, self._detect)
+        if detector.settings.precision != "float32":
+            raise EngineUnavailable(
+                f"The model computes in {detector.settings.precision}, OpenVINO in float32: the threshold would not "
+                "hold, so nothing was scored. Set engine = 'torch', or train a model with precision = 'float32'."
+            )
+        super().__init__(graph_of(detector), detector.settings.micro_batch_shape, threads)
+        _refuse_difference(detector, self._detect)
 
 
 class _Graph(nn.Module):
-    def __init__(self, model: ReverseDistillation) -> None:
+    def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.model = model
+        self.detector = detector
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model.detect(images)
+        maps, scores, distances = self.detector.detect(images)
+        return maps, scores, distances
 
 
-def graph_of(model: ReverseDistillation) -> Any:
-    """`model` as an openvino.Model: a micro-batch uint8 (B, H, W, 3) -> maps, scores and feature distances."""
-    shape = model.config.micro_batch_shape
+def graph_of(detector: Detector) -> Any:
+    """`detector` as an openvino.Model: a micro-batch uint8 (B, H, W, 3) -> maps, scores and feature distances."""
+    shape = detector.settings.micro_batch_shape
     with torch.no_grad():
-        program = torch.export.export(_Graph(model), (torch.zeros(shape, dtype=torch.uint8),))
+        program = torch.export.export(_Graph(detector), (torch.zeros(shape, dtype=torch.uint8),))
         graph = openvino.convert_model(program)
     graph.reshape(shape)  # kernels are chosen by shape, and the faster ones for a shape that is known
     return graph
@@ -90,10 +96,10 @@ def _compiled(graph: Any, threads: int) -> Any:
     return openvino.Core().compile_model(graph, "CPU", options)
 
 
-def _refuse_difference(model: ReverseDistillation, detect: Any) -> None:
-    """EngineUnavailable unless `detect` finds in noise what `model` does."""
-    noise = np.random.default_rng(0).integers(0, 256, model.config.micro_batch_shape, dtype=np.uint8)
-    for name, mine, torchs in zip(AnomalyMaps._fields, detect(noise), model.score(noise), strict=True):
+def _refuse_difference(detector: Detector, detect: Any) -> None:
+    """EngineUnavailable unless `detect` finds in noise what `detector` does."""
+    noise = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
+    for name, mine, torchs in zip(AnomalyMaps._fields, detect(noise), detector.score(noise), strict=True):
         difference = float(np.abs(mine - torchs).max() / np.abs(torchs).max())
         if not difference <= TOLERANCE:
             raise EngineUnavailable(

@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
-from rd_core.features.backbone import STRIDES
 from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import resize
 
@@ -22,6 +20,21 @@ AT_ONCE = 8
 DECODERS = 2
 """threads that decode ahead"""
 FLOAT16_MAX = 65504.0
+
+
+class FeatureMaker(Protocol):
+    """What computes features: a detector on a frozen teacher."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels"""
+
+    @property
+    def feature_shapes(self) -> list[tuple[int, int, int]]:
+        """(C_k, h_k, w_k) of each map"""
+
+    def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (B, H, W, 3) -> raw maps float32 (B, C_k, h_k, w_k)"""
 
 
 class FeatureSource(Protocol):
@@ -36,8 +49,8 @@ class FeatureSource(Protocol):
 class CachedFeatures:
     """Features in float16 in a temporary file; half the bytes, and far below the features' own noise."""
 
-    def __init__(self, model: ReverseDistillation, count: int) -> None:
-        self._shapes = feature_shapes(model)
+    def __init__(self, maker: FeatureMaker, count: int) -> None:
+        self._shapes = maker.feature_shapes
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves none of its gigabytes
             self._rows = np.memmap(nameless, dtype=np.float16, mode="w+", shape=(count, sum(self._sizes)))
@@ -72,8 +85,8 @@ class CachedFeatures:
 class StreamedFeatures:
     """Features computed when asked for: no disk, but a decode and a teacher's pass at every step."""
 
-    def __init__(self, model: ReverseDistillation, images: Images) -> None:
-        self._model = model
+    def __init__(self, maker: FeatureMaker, images: Images) -> None:
+        self._maker = maker
         self._images = images
 
     def __len__(self) -> int:
@@ -81,40 +94,31 @@ class StreamedFeatures:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See FeatureSource."""
-        decoded = np.stack(list(prefetched(self._images, indices, self._model)))
-        features = self._model.teacher_features(torch.from_numpy(decoded))
+        decoded = np.stack(list(prefetched(self._images, indices, self._maker)))
+        features = self._maker.teacher_features(torch.from_numpy(decoded))
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
 
 
-def feature_shapes(model: ReverseDistillation) -> list[tuple[int, int, int]]:
-    """(C_k, h_k, w_k) of the teacher's maps."""
-    config = model.config
-    return [
-        (channels, config.image_height // stride, config.image_width // stride)
-        for channels, stride in zip(model.teacher.channels, STRIDES, strict=True)
-    ]
-
-
-def feature_bytes(model: ReverseDistillation, count: int) -> int:
+def feature_bytes(maker: FeatureMaker, count: int) -> int:
     """Disk that CachedFeatures takes for that many images."""
-    return 2 * count * sum(int(np.prod(shape)) for shape in feature_shapes(model))
+    return 2 * count * sum(int(np.prod(shape)) for shape in maker.feature_shapes)
 
 
-def stream_features(model: ReverseDistillation, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
     """One pass of the teacher over the images: which they are, and their features, some at a time."""
     waiting: list[NDArray[np.uint8]] = []
     done = 0
-    for image in prefetched(images, range(len(images)), model):
+    for image in prefetched(images, range(len(images)), maker):
         waiting.append(image)
         if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
-            yield range(done, done + len(waiting)), model.teacher_features(torch.from_numpy(np.stack(waiting)))
+            yield range(done, done + len(waiting)), maker.teacher_features(torch.from_numpy(np.stack(waiting)))
             done += len(waiting)
             waiting = []
 
 
-def prefetched(images: Images, indices: Sequence[int], model: ReverseDistillation) -> Iterator[NDArray[np.uint8]]:
-    """The images of these indices, in order, at the model's size; at most two passes' decoded ahead."""
-    height, width = model.config.image_height, model.config.image_width
+def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:
+    """The images of these indices, in order, at the maker's size; at most two passes' decoded ahead."""
+    height, width = maker.image_size
 
     def fetch(index: int) -> NDArray[np.uint8]:
         return resize(np.asarray(images[index]), height, width)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig
 from rd_core.errors import CheckpointError
 from rd_core.files.tensor_file import header_of, pack, tensors_of
+from rd_core.settings import Record
 
 FORMAT = 1
 APART = 120.0
@@ -55,11 +55,11 @@ class TrainingState:
         return cls(settings, header["progress"], tensors_of(data))
 
 
-def settings_of(model: ModelConfig, training: TrainingConfig, train: int, early_stop: int) -> dict[str, Any]:
+def settings_of(method: str, settings: Record, train: int, early_stop: int) -> dict[str, Any]:
     """What two trainings must share for one to go on with the other's state, as JSON values; the counts of images
     among them, but not the images."""
     images = {"train": train, "early_stop": early_stop}
-    return {"format": FORMAT, "model": model.to_dict(), "training": training.to_dict(), "images": images}
+    return {"format": FORMAT, "method": method, "settings": settings.to_dict(), "images": images}
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rd_core.errors import ConfigError
 from rd_core.metrics.decisions import check_threshold
 from rd_core.metrics.image_metrics import check_images, check_scores
-from rd_core.ranges import check_ranges
+from rd_core.settings import check_ranges
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
-"""Networks in half the bits: torch's autocast to bfloat16, on GPUs and on CPUs that have it."""
+"""Where networks compute, and in what: torch's autocast to bfloat16, on GPUs and on CPUs that have it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
-from rd_core.detectors.reverse_distillation.settings import Precision
+from rd_core.settings import Precision
 
 _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """of Linux: x86 processors with products of bfloat16, and ARM's"""
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def networks_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

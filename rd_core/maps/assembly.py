@@ -10,44 +10,11 @@ whole is
 where U_k, V_k interpolate and G smooths. The small matrices are made once, in float64.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
-
-from rd_core.errors import MapOutOfRange
-from rd_core.features.backbone import STRIDES
-
-FLOAT16_MAX = float(np.finfo(np.float16).max)
-"""65504"""
-
-
-class AnomalyMaps(NamedTuple):
-    """Maps and scores of a batch of images."""
-
-    maps: NDArray[np.float32]
-    """(B, H, W), not negative"""
-    scores: NDArray[np.float32]
-    """(B,), raw and unbounded"""
-    feature_distances: NDArray[np.float32]
-    """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
-    channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
-
-    def as_float16(self) -> NDArray[np.float16]:
-        """The maps as they are stored and counted: float16 (B, H, W), rounded to the nearest.
-
-        Raises MapOutOfRange for a value that is not finite there, so that none is ever stored as infinity.
-        """
-        if self.maps.size and not (self.maps.min() >= -FLOAT16_MAX and self.maps.max() <= FLOAT16_MAX):
-            worst = self.maps[~(np.abs(self.maps) <= FLOAT16_MAX)].flat[0]
-            raise MapOutOfRange(
-                f"an anomaly map holds {worst}, and float16, in which maps are stored, ends at {FLOAT16_MAX:.0f}, so "
-                "nothing was scored. Check the model's weights; a method of larger distances has to scale them."
-            )
-        return torch.from_numpy(self.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
 
 
 def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> NDArray[np.float64]:
@@ -84,7 +51,7 @@ class MapAssembly(nn.Module):
         height: int,
         width: int,
         sigma: float,
-        strides: tuple[int, ...] = STRIDES,
+        strides: tuple[int, ...],
         *,
         align_corners: bool = False,
     ) -> None:
@@ -113,11 +80,6 @@ class MapAssembly(nn.Module):
         wide = distances @ self.get_buffer(f"columns_{index}")
         start = self._starts[index]
         return torch.matmul(self.rows[:, start : start + distances.shape[1]], wide)
-
-
-def score_of(maps: Tensor, kind: str) -> Tensor:
-    """(B, H, W) -> (B,): the map's "max", or its "sum" for one-class novelty."""
-    return maps.amax(dim=(1, 2)) if kind == "max" else maps.sum(dim=(1, 2))
 
 
 def _single(matrix: NDArray[np.float64]) -> Tensor:

@@ -5,6 +5,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+RESIZING_VERSION = "bilinear-antialias-1"
+"""of `rd_core.pictures.preprocessing.resize`; changes whenever the same picture would give other pixels"""
+
 
 class Images(Protocol):
     """Decoded images, uint8 (H, W, 3) of any size, fetched (and decoded) when indexed. A list of arrays is one."""

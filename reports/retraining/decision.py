@@ -78,7 +78,8 @@ class CandidateFigures:
     early_stop: int
     calibration: int
     test: int
-    steps: int
+    fit: str
+    """in a few words: how many steps, or vectors"""
     seconds: float
     threshold: float
     champion_threshold: float

@@ -118,7 +118,7 @@ def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
         (
             "Training",
             count(candidate.train),
-            f"images; {candidate.steps} steps {start} in {number_format.duration(candidate.seconds)}",
+            f"images; {candidate.fit} {start} in {number_format.duration(candidate.seconds)}",
         ),
         ("Early stop", count(candidate.early_stop), "images that told when to stop"),
         ("Calibration", count(candidate.calibration), "images that set the threshold"),

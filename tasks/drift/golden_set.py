@@ -16,7 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from storage.models import models

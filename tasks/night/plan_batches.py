@@ -7,7 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines.choice import TORCH, engine_here
 from storage.partitions import anomaly_maps, manifests, seals
 from storage.partitions.same_images import compare
@@ -105,7 +105,7 @@ def batch_size_for(images_to_score: int) -> int:
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:
     """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
-    from rd_core.detectors.reverse_distillation.model import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
+    from rd_core.kernels.precision import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
 
     begun = seal.plans[0].library if seal else None
     library = begun or job.library

@@ -10,9 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation import training
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig, TrainingConfig
+from rd_core.detectors.detector import FitRun, Normals
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
+from rd_core.detectors.training import train
 from rd_core.features.backbone import build_teacher
 from rd_core.features.cache import prefetched
 from rd_core.metrics.aupro import aupro
@@ -32,8 +34,8 @@ NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
 class BenchmarkProgress:
     """How far the work on one network is."""
 
-    stage: Literal["features", "steps", "scoring"]
-    """the teacher's pass over the training images, the training, the test images"""
+    stage: Literal["features", "memory", "steps", "scoring"]
+    """as of a fit (see `rd_core.detectors.detector.FitProgress`), then the test images"""
     done: int
     """images or steps"""
     total: int
@@ -46,9 +48,8 @@ class BenchmarkRequest:
     """What to train, and which maps of it to judge."""
 
     images: BenchmarkImages
-    models: tuple[ModelConfig, ...]
+    models: tuple[ReverseDistillationSettings, ...]
     """they differ in map_stages alone, so one training serves them all"""
-    training: TrainingConfig
     teacher_weights: Path | None
     """a local file; None: the package, the cache or a download"""
 
@@ -57,7 +58,7 @@ class BenchmarkRequest:
 class Measurement:
     """Figures of one model. Metrics are shares in [0, 1], None where there is nothing to tell apart."""
 
-    model: ModelConfig
+    model: ReverseDistillationSettings
     image_auroc: float | None
     pixel_auroc: float | None
     aupro: float | None
@@ -81,29 +82,29 @@ def benchmark_category(
 
     Raises TeacherUnavailable, TooFewNormals, TrainingDiverged, BrokenImage.
     """
-    train = request.images.train
-    fitted = training.fit(
+    images = request.images.train
+    # The paper trains on all normals for a fixed time and keeps the last weights, as this recipe does. What a fit
+    # calls early-stop images decides nothing then, so a few of the training images do to watch the loss on.
+    fitted = train(
+        ReverseDistillation.name,
         request.models[0],
-        request.training,
-        DecodedImages(train),
-        # The paper trains on all normals for a fixed time and keeps the last weights, as this recipe does. What fit()
-        # calls early-stop images decides nothing then, so a few of the training images do to watch the loss on.
-        DecodedImages(train[:MONITORED]),
-        on_step=lambda step: on_progress(BenchmarkProgress(step.phase, step.done, step.total, step.loss)),
+        Normals(DecodedImages(images), DecodedImages(images[:MONITORED])),
+        FitRun(lambda at: on_progress(BenchmarkProgress(at.phase, at.done, at.total, at.loss))),
         teacher_weights=request.teacher_weights,
     )
-    for config in request.models:
-        model = prepare_for_inference(with_maps(fitted.model, config))
+    assert isinstance(fitted.detector, ReverseDistillation)
+    for settings in request.models:
+        model = with_maps(fitted.detector, settings).ready()
         judged = _judge(model, request.images.test, on_progress)
         yield Measurement(
-            model=config,
+            model=settings,
             image_auroc=_known(image_auroc(judged.scores, [one.is_anomalous for one in request.images.test])),
             pixel_auroc=_known(pixel_auroc(judged.tables)),
             aupro=_known(aupro(judged.tables)),
             paper_pro=_known(float(np.mean(judged.pros)) if judged.pros else math.nan),
             masked_images=judged.tables.anomalous_images,
-            steps=fitted.steps,
-            training_seconds=fitted.seconds,
+            steps=fitted.report.figures["steps"],
+            training_seconds=fitted.report.seconds,
             images_per_second=len(judged.scores) / judged.seconds,
             model_bytes=sum(t.numel() * t.element_size() for t in model.state_dict().values()),
         )
@@ -114,11 +115,11 @@ def check_teacher(name: str, weights: Path | None) -> None:
     build_teacher(name, weights=weights)
 
 
-def with_maps(model: ReverseDistillation, config: ModelConfig) -> ReverseDistillation:
+def with_maps(model: ReverseDistillation, settings: ReverseDistillationSettings) -> ReverseDistillation:
     """The same networks under a configuration that differs in map_stages alone; the map's own parts are made anew."""
-    if config == model.config:
+    if settings == model.settings:
         return model
-    other = build_model(config, pretrained=False)
+    other = ReverseDistillation.build(settings, pretrained=False)
     for part in NETWORKS:
         other.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
     return other.to(model.device).eval()
@@ -138,7 +139,7 @@ class _Judged:
 def _judge(
     model: ReverseDistillation, test: tuple[JudgedImage, ...], on_progress: Callable[[BenchmarkProgress], None]
 ) -> _Judged:
-    height, width = model.config.image_height, model.config.image_width
+    height, width = model.settings.image_height, model.settings.image_width
     # The first pass sets up kernels and memory, which is no part of the rate.
     model.score(np.zeros((1, height, width, 3), dtype=np.uint8))
     localised = any(one.masks for one in test)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.maps.assembly import AnomalyMaps
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.model import default_device
+from rd_core.kernels.precision import default_device
 from storage.stores.filesystem import Store
 from tasks.retraining.frozen_regions import MaskedMaps, RegionPair
 from tasks.retraining.frozen_set import FrozenImage

@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.detector import Detector
 from storage.models import models
 from storage.models.card import Origin, Retraining
 from storage.stores.filesystem import Store, open_store
@@ -53,7 +53,7 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
         normals.parts(request.part_pattern),
         [key in new for key in normals.keys],
         test=TEST_SHARE,
-        seed=request.seed,
+        seed=request.settings.seed,
     )
     start = None if order.from_scratch else _start(store, gathered.champion, request)
     started_from = None if start is None else gathered.champion
@@ -86,12 +86,13 @@ def _retraining(gathered: GatheredNormals, started_from: str | None, used: Seque
     )
 
 
-def _start(store: Store, champion: str, request: TrainingRequest) -> ReverseDistillation | None:
+def _start(store: Store, champion: str, request: TrainingRequest) -> Detector | None:
     model = checkpoint.from_bytes(models.read_weights(store, request.category, champion))
-    if model.config == request.model_config:
+    if model.continues and model.settings.of_weights() == request.settings.of_weights():
         return model
     get_run_logger().warning(
-        "retraining category=%s from scratch: the champion %s has other model settings than are in force now",
+        "retraining category=%s from scratch: the champion %s has other settings than are in force now, or a method "
+        "that does not go on from weights",
         request.category, champion,
     )  # fmt: skip
     return None

@@ -210,7 +210,7 @@ def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures |
     if fitted is None:
         return None
     card = models.read_card(store, gathered.category, gathered.champion)
-    names = ("version", "started_from", "train", "early_stop", "calibration", "test", "steps", "seconds", "threshold")
+    names = ("version", "started_from", "train", "early_stop", "calibration", "test", "fit", "seconds", "threshold")
     return CandidateFigures(
         **{name: getattr(fitted, name) for name in names}, champion_threshold=card.threshold.value
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import StorageError
 from storage.partitions.scores import SCHEMA

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rd_core.calibration.pixel_threshold import PixelThreshold, calibrate_pixels
 from rd_core.calibration.threshold import Threshold, calibrate
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.engines.engine import Engine
 from rd_core.pictures.image_statistics import image_statistics
 from tasks.training.normal_images import PixelSource
 from tasks.worker.picture_reader import micro_batches
@@ -29,9 +29,7 @@ class Calibration:
     pixel_threshold: PixelThreshold
 
 
-def calibrate_old_and_new(
-    model: ReverseDistillation, pixels: PixelSource, new: Sequence[int], alpha: float
-) -> Calibration:
+def calibrate_old_and_new(model: Engine, pixels: PixelSource, new: Sequence[int], alpha: float) -> Calibration:
     """The stricter of two calibrations: on all held-out normals, and on the new ones alone (their positions).
 
     After a change of light the old normals say little of the coming nights: a threshold from all keeps its promise on
@@ -44,7 +42,7 @@ def calibrate_old_and_new(
     return max((everything, lately), key=lambda one: one.threshold.value)
 
 
-def calibrate_model(model: ReverseDistillation, pixels: PixelSource, alpha: float) -> Calibration:
+def calibrate_model(model: Engine, pixels: PixelSource, alpha: float) -> Calibration:
     """Score the held-out normals as the nights will, a bounded number of images at a time. Raises TooFewNormals."""
     scores: list[np.ndarray] = []
     distances: list[np.ndarray] = []

@@ -12,19 +12,12 @@ from prefect.logging import get_run_logger
 from rd_core.calibration import holdout
 from rd_core.calibration.threshold import Threshold
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation import training
-from rd_core.detectors.reverse_distillation.descent import TrainingProgress
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, default_device
-from rd_core.detectors.reverse_distillation.settings import (
-    ModelConfig,
-    Precision,
-    TrainingConfig,
-    model_config,
-    recipe,
-)
+from rd_core.detectors.detector import Detector, FitProgress, FitRun, Normals
+from rd_core.detectors.settings import DetectorSettings
+from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
-from rd_core.kernels.precision import is_quick
+from rd_core.kernels.precision import default_device, is_quick
 from storage import layout
 from storage.labels import labels
 from storage.models import models
@@ -50,42 +43,20 @@ class TrainingRequest:
     """What to train, as the settings say."""
 
     category: str
-    image_height: int
-    image_width: int
-    teacher: str
+    settings: DetectorSettings
+    """of the method, which they name"""
     teacher_weights: Path | None
-    recipe: str
-    steps: int | None
-    """None takes the recipe's"""
     alpha: float
     part_pattern: str | None
     white_level: float | None
     max_pixels: int
-    seed: int
     black_level: float | None = None
-    mirrored_normals: bool = True
-    """False: never"""
-    precision: Precision = "float32"
-
-    @property
-    def training_config(self) -> TrainingConfig:
-        length = {} if self.steps is None else {"steps": self.steps}
-        unmirrored = {} if self.mirrored_normals else {"mirrored_below": 0}
-        return recipe(self.recipe, seed=self.seed, **length, **unmirrored)
-
-    @property
-    def model_config(self) -> ModelConfig:
-        return model_config(
-            self.recipe,
-            teacher=self.teacher,
-            image_height=self.image_height,
-            image_width=self.image_width,
-            precision=self.precision,
-        )
 
     @property
     def image_format(self) -> ImageFormat:
-        return ImageFormat(self.image_height, self.image_width, self.white_level, self.max_pixels, self.black_level)
+        return ImageFormat(
+            self.settings.image_height, self.settings.image_width, self.white_level, self.max_pixels, self.black_level
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +71,8 @@ class FittedModel:
     calibration: int
     duplicates: int
     unreadable: int
-    steps: int
+    fit: str
+    """in a few words, see `rd_core.detectors.detector.FitReport`"""
     seconds: float
     threshold: float
     threshold_is_extrapolated: bool
@@ -139,7 +111,7 @@ def fit_model(
             f"--category {request.category} --run-date DATE"
         )
     try:
-        split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.seed)
+        split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.settings.seed)
     except TooFewNormals as e:
         raise TooFewNormals(" ".join(filter(None, (str(e), normals.left_out)))) from e
     fitted = fit_and_publish(store, images, request, normals, split, now=now, run_id=run_id)
@@ -160,7 +132,7 @@ def fit_and_publish(
     now: datetime,
     run_id: str,
     retraining: Retraining | None = None,
-    start: ReverseDistillation | None = None,
+    start: Detector | None = None,
     new: Collection[str] = (),
 ) -> FittedModel:
     """Train on `split` of `normals`, calibrate and publish, with the card that tells of both; nothing is promoted.
@@ -174,7 +146,7 @@ def fit_and_publish(
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     fitted = _fit(images, normals, split, request, start, unfinished)
     tell_phase(request.category, "threshold")
-    weights = checkpoint.to_bytes(fitted.model)
+    weights = checkpoint.to_bytes(fitted.detector)
     keys = _of(normals, split.calibration)
     calibration = calibrate_old_and_new(
         model_for_scoring(weights),
@@ -200,19 +172,19 @@ def fit_and_publish(
     unfinished.discard()
     tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(
-        "model trained category=%s model=%s normals=%d mirrored=%s seconds=%.1f threshold=%.4f",
-        request.category, model_version, len(split.train), "too" if fitted.mirrored else "not",
-        fitted.seconds, threshold.value,
+        "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f",
+        request.category, model_version, fitted.detector.name, len(split.train),
+        fitted.report.seconds, threshold.value,
     )  # fmt: skip
     return _receipt(request.category, model_version, normals, split, fitted, threshold)
 
 
 def _warn_of_slow_precision(request: TrainingRequest) -> None:
-    if request.precision != "float32" and not is_quick(default_device()):
+    if request.settings.precision != "float32" and not is_quick(default_device()):
         get_run_logger().warning(
             "precision=%s category=%s: this processor does not multiply %s itself, so training takes longer than in "
             "float32, as scoring will on workers like this one",
-            request.precision, request.category, request.precision,
+            request.settings.precision, request.category, request.settings.precision,
         )  # fmt: skip
 
 
@@ -221,7 +193,7 @@ def _receipt(
     version: str,
     normals: NormalImages,
     split: holdout.Split,
-    fitted: training.FitResult,
+    fitted: Fitted,
     threshold: Threshold,
 ) -> FittedModel:
     return FittedModel(
@@ -232,8 +204,8 @@ def _receipt(
         calibration=len(split.calibration),
         duplicates=len(normals.duplicates),
         unreadable=len(normals.unreadable),
-        steps=fitted.best_step,
-        seconds=fitted.seconds,
+        fit=fitted.report.summary,
+        seconds=fitted.report.seconds,
         threshold=threshold.value,
         threshold_is_extrapolated=threshold.extrapolated,
         champion=False,
@@ -242,13 +214,11 @@ def _receipt(
     )
 
 
-def _digest(
-    request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: ReverseDistillation | None
-) -> str:
+def _digest(request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: Detector | None) -> str:
     train, early_stop = _of(normals, split.train), _of(normals, split.early_stop)
     pixels = {"preprocessing": PREPROCESSING_VERSION, "white": request.white_level, "black": request.black_level}
     return training_digest(
-        request.model_config, request.training_config, normals.data_digest, train, early_stop, start, pixels
+        request.settings.method, request.settings, normals.data_digest, train, early_stop, start, pixels
     )
 
 
@@ -257,24 +227,23 @@ def _fit(
     normals: NormalImages,
     split: holdout.Split,
     request: TrainingRequest,
-    start: ReverseDistillation | None,
+    start: Detector | None,
     unfinished: UnfinishedTraining,
-) -> training.FitResult:
-    def tell_step(progress: TrainingProgress) -> None:
+) -> Fitted:
+    def tell_step(progress: FitProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)
-        if progress.phase == "features" and progress.done == progress.total:
-            tell_phase(request.category, "steps")  # which do not begin before what is fitted to the features
 
-    def fit(resumption: Resumption) -> training.FitResult:
-        return training.fit(
-            request.model_config,
-            request.training_config,
-            PixelSource(images, _of(normals, split.train), request.image_format),
-            PixelSource(images, _of(normals, split.early_stop), request.image_format),
+    def fit(resumption: Resumption) -> Fitted:
+        return train(
+            request.settings.method,
+            request.settings,
+            Normals(
+                PixelSource(images, _of(normals, split.train), request.image_format),
+                PixelSource(images, _of(normals, split.early_stop), request.image_format),
+            ),
+            FitRun(tell_step, resumption),
             start=start,
-            resumption=resumption,
             teacher_weights=request.teacher_weights,
-            on_step=tell_step,
         )
 
     found = unfinished.resumption()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rd_core.calibration.holdout import Split
-from rd_core.detectors.reverse_distillation.training import FitResult
+from rd_core.detectors.training import Fitted
 from storage.models import card
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
@@ -19,7 +19,7 @@ def model_card(
     request: Any,
     normals: NormalImages,
     split: Split,
-    fitted: FitResult,
+    fitted: Fitted,
     calibration: Calibration,
     *,
     version: str,
@@ -29,23 +29,23 @@ def model_card(
     weights: card.WeightsFile,
 ) -> card.ModelCard:
     """`request` is the TrainingRequest; the card keeps what was calibrated by ascending score."""
-    height, width = request.image_height, request.image_width
-    config = fitted.model.config
+    detector, report = fitted.detector, fitted.report
+    height, width = detector.settings.image_height, detector.settings.image_width
     return card.ModelCard(
         category=request.category,
         version=version,
         created_at=created_at,
         run_id=run_id,
         method=card.Method(
-            "reverse_distillation",
-            {**config.to_dict(), "training": request.training_config.to_dict()},
+            detector.name,
+            detector.settings.to_dict(),
             teacher_weights=str(request.teacher_weights) if request.teacher_weights else None,
         ),
-        fit=card.Fit(f"{fitted.best_step} steps", _figures(fitted), fitted.seconds),
+        fit=card.Fit(report.summary, report.figures, report.seconds),
         preprocessing=card.Preprocessing(
             PREPROCESSING_VERSION, height, width, request.white_level, request.black_level, request.max_pixels
         ),
-        maps=card.Maps(height, width, "how far the student's features are from the teacher's", config.score == "max"),
+        maps=card.Maps(height, width, detector.map_values, detector.score_is_map_maximum),
         threshold=card.ImageThreshold(**asdict(calibration.threshold)),
         pixel_threshold=card.PixelThreshold(**asdict(calibration.pixel_threshold)),
         calibration=_calibration(calibration),
@@ -55,16 +55,6 @@ def model_card(
         weights=weights,
         software=software(),
     )
-
-
-def _figures(fitted: FitResult) -> dict[str, Any]:
-    return {
-        "steps": fitted.steps,
-        "best_step": fitted.best_step,
-        "stopped_by": fitted.stopped,
-        "mirrored": fitted.mirrored,
-        "history": [asdict(look) for look in fitted.history],
-    }
 
 
 def _calibration(calibration: Calibration) -> card.Calibration:

@@ -8,8 +8,8 @@ from typing import Any
 from prefect.logging import get_run_logger
 
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig
+from rd_core.detectors.detector import Detector
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.files import training_state
 from rd_core.files.training_state import Resumption
 from storage import layout
@@ -55,19 +55,19 @@ class UnfinishedTraining:
 
 
 def training_digest(
-    model: ModelConfig,
-    training: TrainingConfig,
+    method: str,
+    settings: DetectorSettings,
     data_digest: str,
     train: Sequence[str],
     early_stop: Sequence[str],
-    start: ReverseDistillation | None,
+    start: Detector | None,
     pixels: Mapping[str, Any],
 ) -> str:
     """SHA-256 (hex) over settings, images, the model it starts from and how its images become pixels: equal trainings
     end in equal weights."""
     said = {
-        "model": model.to_dict(),
-        "training": training.to_dict(),
+        "method": method,
+        "settings": settings.to_dict(),
         "data": data_digest,
         "train": list(train),
         "early_stop": list(early_stop),

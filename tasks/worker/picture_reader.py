@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.reverse_distillation.settings import RESIZING_VERSION
+from rd_core.pictures.images import RESIZING_VERSION
 from storage.models.card import ModelCard, Preprocessing
 from storage.pictures.images import DECODING_VERSION, MAX_PIXELS, decode
 

@@ -4,9 +4,9 @@ import sys
 from typing import Literal, TypedDict
 
 TOPIC = "rd-inspect-progress"
-Phase = Literal["reading", "gathered", "features", "steps", "threshold", "trained", "judging", "judged"]
-"""of a training: its images, the teacher's pass over them, gradient descent, calibration, its end. A retraining
-starts with images "gathered" and ends with the comparison with the champion"""
+Phase = Literal["reading", "gathered", "features", "memory", "steps", "threshold", "trained", "judging", "judged"]
+"""of a training: its images, the teacher's pass over them, what is kept of them, gradient descent, calibration, its
+end. A retraining starts with images "gathered" and ends with the comparison with the champion"""
 
 
 class Scored(TypedDict):
@@ -25,7 +25,7 @@ class Trained(TypedDict):
     category: str
     phase: Phase
     done: int
-    """images of "features", steps of "steps", 1 of what is over"""
+    """images of "features", vectors of "memory", steps of "steps", 1 of what is over"""
     total: int | None
     """None where nobody can tell"""
 

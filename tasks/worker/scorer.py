@@ -9,9 +9,10 @@ import torch
 
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.detectors import checkpoint
-from rd_core.detectors.detector import Detector, detector
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, default_device, prepare_for_inference
+from rd_core.detectors.detector import Detector
 from rd_core.engines.choice import TORCH
+from rd_core.engines.engine import Engine, computed_by
+from rd_core.kernels.precision import default_device
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.stores.filesystem import Store
@@ -28,7 +29,7 @@ _warm: OrderedDict[tuple[str, str, str, str, str], "Scorer"] = OrderedDict()
 class Scorer:
     """One model version ready to score, with what its card says about images and threshold."""
 
-    model: Detector
+    model: Engine
     image_format: ImageFormat
     card: ModelCard
     calibration_scores: np.ndarray
@@ -85,9 +86,9 @@ def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) 
         return _warm[key]
 
 
-def model_for_scoring(weights: bytes, device: torch.device | None = None) -> ReverseDistillation:
-    """The model of a checkpoint, batch norms folded, on the GPU where there is one. Raises CheckpointError."""
-    return prepare_for_inference(checkpoint.from_bytes(weights, device=device or default_device()))
+def model_for_scoring(weights: bytes, device: torch.device | None = None) -> Detector:
+    """The detector of a checkpoint, batch norms folded, on the GPU where there is one. Raises CheckpointError."""
+    return checkpoint.from_bytes(weights, device=device or default_device()).ready()
 
 
 def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
@@ -97,4 +98,4 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     device = default_device() if engine == TORCH else torch.device("cpu")
     model = model_for_scoring(models.read_weights(store, category, version), device)
     held_out = np.sort(np.asarray(card.calibration.scores, dtype=np.float32))
-    return Scorer(detector(model, engine), ImageFormat.of(card.preprocessing), card, held_out)
+    return Scorer(computed_by(engine, model), ImageFormat.of(card.preprocessing), card, held_out)

@@ -143,7 +143,7 @@ def test_from_folder_to_rows_and_tables_and_a_second_run_computes_nothing(
     assert {row.variant for row in found} == {"efficientnet_lite0-mff_oce-M123"}
     assert all(row.image_auroc is not None and row.steps == 2 and row.train_images == 6 for row in found)
     assert [row.aupro is None for row in found] == [False, True]
-    assert json.loads(found[0].settings)["training"]["recipe"] == "paper"
+    assert json.loads(found[0].settings)["model"]["recipe"] == "paper"
     assert f"Rows: {out} (2 new, 2 of these settings)" in said
     assert re.search(r"carpet [\d.]+ 98\.9 casting [\d.]+ - mean, textures \(1 of 5\)", said)
     assert re.search(r"carpet [\d.]+ [\d.]+ [\d.]+ 98\.9/97\.0 casting - - - -", said)

@@ -26,10 +26,10 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         """
     )
     request = training_request(load_settings(str(tmp_path), environment={}), "cloth")
-    model, training = request.model_config, request.training_config
+    model, training = request.settings, request.settings.training
     assert (model.image_height, model.image_width) == (96, 160)
     assert (model.teacher, model.precision, model.smoothing_sigma) == ("resnet18", "bfloat16", 2.5)
-    assert (training.recipe, training.steps, training.seed, training.mirrored_below) == ("robust", 7, 3, 0)
+    assert (model.recipe, training.steps, model.seed, training.mirrored_below) == ("robust", 7, 3, 0)
     assert request.teacher_weights == Path("weights.pth")
     assert (request.alpha, request.part_pattern) == (0.05, "(?P<part>a)")
     pixels = request.image_format
@@ -40,5 +40,5 @@ def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing
     (tmp_path / "categories.toml").write_text('[categories.paper]\nrecipe = "paper"\n[categories.cloth]')
     settings = load_settings(str(tmp_path), environment={})
     paper, cloth = (training_request(settings, name) for name in ("paper", "cloth"))
-    assert (paper.training_config.recipe, paper.model_config.smoothing_sigma) == ("paper", 4.0)
-    assert paper.training_config.mirrored_below == 0 < cloth.training_config.mirrored_below
+    assert (paper.settings.recipe, paper.settings.smoothing_sigma) == ("paper", 4.0)
+    assert paper.settings.training.mirrored_below == 0 < cloth.settings.training.mirrored_below

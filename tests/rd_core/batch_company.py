@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.detectors.detector import Detector
+from rd_core.engines.engine import Engine
 
 
-def assert_company_does_not_count(model: Detector, images: NDArray[np.uint8]) -> None:
+def assert_company_does_not_count(model: Engine, images: NDArray[np.uint8]) -> None:
     """Bit for bit: all of them at once, and each alone."""
     together = model.score(images)
     for i in range(len(images)):

@@ -5,22 +5,23 @@ import copy
 import pytest
 import torch
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, model_config, recipe
-from rd_core.detectors.reverse_distillation.training import FitResult, fit
-from tests.rd_core.striped_images import SIZE, textured
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.training import Fitted
+from tests.rd_core.small_trainings import fit, small
+from tests.rd_core.striped_images import textured
 
 
 @pytest.fixture(scope="session")
-def small_config() -> ModelConfig:
-    return model_config(image_height=SIZE, image_width=SIZE)
+def small_config() -> ReverseDistillationSettings:
+    return small()
 
 
 @pytest.fixture(scope="session")
-def fitted(small_config: ModelConfig) -> FitResult:
+def fitted(small_config: ReverseDistillationSettings) -> Fitted:
     """Trained for a few steps on stripes; not to be changed."""
-    settings = recipe(steps=45, batch_size=8, validate_every=15, pseudo_anomalies_in_all=0)
-    return fit(small_config, settings, textured(24), textured(6, seed=1))
+    settings = small(steps=45, batch_size=8, validate_every=15, pseudo_anomalies_in_all=0)
+    return fit(settings, textured(24), textured(6, seed=1))
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def random_model(_random_model: ReverseDistillation) -> ReverseDistillation:
 
 
 @pytest.fixture(scope="session")
-def _random_model(small_config: ModelConfig) -> ReverseDistillation:
+def _random_model(small_config: ReverseDistillationSettings) -> ReverseDistillation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        return unsettled(build_model(small_config, pretrained=False))
+        return unsettled(ReverseDistillation.build(small_config, pretrained=False))
 
 
 def unsettled(model: ReverseDistillation) -> ReverseDistillation:

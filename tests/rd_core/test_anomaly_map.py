@@ -4,7 +4,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from rd_core.errors import MapOutOfRange
-from rd_core.maps.assembly import AnomalyMaps, MapAssembly, interpolation_matrix, score_of
+from rd_core.features.backbone import STRIDES
+from rd_core.maps.assembly import MapAssembly, interpolation_matrix
+from rd_core.maps.micro_batch import AnomalyMaps
 from tests.rd_core.upsampling import in_the_middles, stretched
 
 
@@ -26,7 +28,7 @@ def reference(parts, height, width, sigma, *, upsample=in_the_middles):
 )
 def test_the_fused_map_equals_upsampling_adding_and_filtering(height, width, sigma, align_corners):
     parts = distances(height, width)
-    found = MapAssembly(height, width, sigma, align_corners=align_corners)(parts).numpy()
+    found = MapAssembly(height, width, sigma, STRIDES, align_corners=align_corners)(parts).numpy()
     upsample = stretched if align_corners else in_the_middles
     np.testing.assert_allclose(found, reference(parts, height, width, sigma, upsample=upsample), atol=1e-5)
 
@@ -63,12 +65,6 @@ def test_interpolation_rows_are_weights(length, stride, align_corners):
     assert matrix.shape == (length, -(-length // stride))
     assert (matrix >= 0).all()
     np.testing.assert_allclose(matrix.sum(axis=1), 1)
-
-
-def test_the_score_is_the_maps_maximum_or_its_sum():
-    maps = torch.tensor([[[1.0, 5.0], [2.0, 0.0]], [[3.0, 3.0], [3.0, 3.0]]])
-    assert score_of(maps, "max").tolist() == [5, 3]
-    assert score_of(maps, "sum").tolist() == [8, 12]
 
 
 def test_maps_are_stored_as_the_nearest_float16_and_never_as_infinity_or_nothing() -> None:

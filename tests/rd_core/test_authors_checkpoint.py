@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_config, load_authors_checkpoint
+from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_settings, load_authors_checkpoint
 from rd_core.errors import CheckpointError
 from rd_core.features.backbone import build_teacher
 
@@ -118,7 +118,7 @@ def saved(path, nets):
 def test_their_checkpoint_computes_what_their_networks_compute(tmp_path, teacher):
     nets = theirs(teacher)
     model = load_authors_checkpoint(
-        saved(tmp_path / "their.pth", nets), authors_config(teacher, 64), pretrained=False
+        saved(tmp_path / "their.pth", nets), authors_settings(teacher, 64), pretrained=False
     )
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     features = tuple(f.clone() for f in build_teacher(teacher, pretrained=False).teacher(images))
@@ -132,14 +132,14 @@ def test_their_checkpoint_computes_what_their_networks_compute(tmp_path, teacher
 def test_another_teachers_checkpoint_is_refused_with_the_first_difference(tmp_path):
     file = saved(tmp_path / "their.pth", theirs("resnet18"))
     with pytest.raises(CheckpointError, match=r"does not fit efficientnet_lite0: .*No model was loaded"):
-        load_authors_checkpoint(file, authors_config("efficientnet_lite0", 64), pretrained=False)
+        load_authors_checkpoint(file, authors_settings("efficientnet_lite0", 64), pretrained=False)
 
 
 @pytest.mark.parametrize("content", [{"bn": {}}, {"state_dict": {}}, []])
 def test_a_file_without_their_tables_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match='no tables "bn" and "decoder"'):
-        load_authors_checkpoint(tmp_path / "other.pth", authors_config("resnet18", 64), pretrained=False)
+        load_authors_checkpoint(tmp_path / "other.pth", authors_settings("resnet18", 64), pretrained=False)
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
@@ -149,4 +149,4 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
 
     torch.save({"bn": Evil(), "decoder": {}}, tmp_path / "evil.pth")
     with pytest.raises(CheckpointError, match="cannot be read as tables of tensors"):
-        load_authors_checkpoint(tmp_path / "evil.pth", authors_config("resnet18", 64), pretrained=False)
+        load_authors_checkpoint(tmp_path / "evil.pth", authors_settings("resnet18", 64), pretrained=False)

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from rd_core.detectors.reverse_distillation.blend_fitting import LEAST_ODDS, share_of_student
-from rd_core.detectors.reverse_distillation.settings import model_config, recipe
-from rd_core.detectors.reverse_distillation.training import fit
-from tests.rd_core.striped_images import SIZE, textured
+from tests.rd_core.small_trainings import fit, small
+from tests.rd_core.striped_images import textured
 
 
 def parts_of_the_map(model, images):
@@ -31,8 +30,8 @@ def test_the_student_gives_way_by_twice_its_floor_and_never_whole():
 def test_student_and_finest_cells_count_alike_but_for_twice_the_floor_of_the_students_map(fitted):
     images = np.stack(list(textured(6, seed=1)))  # the early-stop normals
     with torch.inference_mode():
-        parts = parts_of_the_map(fitted.model, images)
-        assert torch.allclose(sum(parts), fitted.model.detect(torch.from_numpy(images))[0], atol=1e-5)
+        parts = parts_of_the_map(fitted.detector, images)
+        assert torch.allclose(sum(parts), fitted.detector.detect(torch.from_numpy(images))[0], atol=1e-5)
     student, finest, coarser, coarsest = (float(part.amax(dim=(1, 2)).mean()) for part in parts)
     floor = np.quantile(parts[0].numpy()[:, 2::4, 2::4], 0.1, axis=(1, 2)).mean() / student
     assert 0.1 < floor < 0.9
@@ -45,9 +44,10 @@ def test_student_and_finest_cells_count_alike_but_for_twice_the_floor_of_the_stu
 
 @pytest.mark.parametrize("cells", [(16,), (32,), (64,)])
 def test_one_discriminator_alone_shares_with_the_student(cells):
-    config = model_config(image_height=SIZE, image_width=SIZE, discriminator_cells=cells)
     held = textured(4, seed=1)
-    model = fit(config, recipe(steps=1, batch_size=4, pseudo_anomalies=0), textured(8), held).model
+    model = fit(
+        small(discriminator_cells=cells, steps=1, batch_size=4, pseudo_anomalies=0), textured(8), held
+    ).detector
     with torch.inference_mode():
         student, cells_map = parts_of_the_map(model, np.stack(list(held)))
     peaks = [float(part.amax(dim=(1, 2)).mean()) for part in (student, cells_map)]
@@ -60,8 +60,8 @@ def test_one_discriminator_alone_shares_with_the_student(cells):
 
 
 def test_nine_tenths_of_the_early_stop_normals_cells_lie_above_the_level(fitted):
-    features = fitted.model.teacher_features(torch.from_numpy(np.stack(list(textured(6, seed=1)))))
-    for discriminator in fitted.model.discriminators:
+    features = fitted.detector.teacher_features(torch.from_numpy(np.stack(list(textured(6, seed=1)))))
+    for discriminator in fitted.detector.discriminators:
         with torch.inference_mode():
             above = discriminator.logits(features) > discriminator.level
         expected = 1 - (1 + int(0.1 * (above.numel() - 1))) / above.numel()

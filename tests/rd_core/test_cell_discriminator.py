@@ -13,8 +13,8 @@ from rd_core.detectors.reverse_distillation.cell_discriminator import (
     NOISE_SPREAD,
     CellDiscriminator,
 )
-from rd_core.detectors.reverse_distillation.model import build_model
-from rd_core.detectors.reverse_distillation.settings import model_config
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import recipe
 from rd_core.features.cells import CellMoments, cell_means
 from tests.rd_core.drawn_stages import CHANNELS, WIDTH, stages
 
@@ -92,8 +92,12 @@ def test_cells_are_whitened_by_all_cells_of_the_normals(side, ridge):
 
 
 def test_a_models_discriminators_have_the_ridge_of_its_settings():
-    config = model_config(image_height=64, image_width=64, whitening_ridge=0.5)
-    assert [one.ridge for one in build_model(config, pretrained=False).discriminators] == [0.5, 0.5, 0.5]
+    config = recipe(image_height=64, image_width=64, whitening_ridge=0.5)
+    assert [one.ridge for one in ReverseDistillation.build(config, pretrained=False).discriminators] == [
+        0.5,
+        0.5,
+        0.5,
+    ]
 
 
 def test_it_learns_a_bent_line_that_a_covariance_does_not_know(trained):

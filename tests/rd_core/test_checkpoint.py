@@ -31,7 +31,7 @@ def rewritten(data, *, header=None, tensors=None):
 def test_a_model_survives_bytes(random_model, data):
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     found = from_bytes(data)
-    assert found.config == random_model.config
+    assert found.settings == random_model.settings
     assert np.array_equal(found.score(images).maps, random_model.score(images).maps)
 
 
@@ -88,14 +88,14 @@ def test_headers_that_are_none_are_refused(start):
 
 def test_a_picture_that_no_memory_holds_is_refused(data):
     with pytest.raises(CheckpointError, match="make no model"):
-        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(image_height=3_200_000)))
+        from_bytes(rewritten(data, header=lambda entry: entry["settings"].update(image_height=3_200_000)))
 
 
 def test_nothing_is_built_of_bytes_that_are_not_a_model(data, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("built a network")
 
-    monkeypatch.setattr("rd_core.detectors.checkpoint.build_model", refuse)
+    monkeypatch.setattr("rd_core.detectors.checkpoint.build", refuse)
     tampered = rewritten(data, tensors=lambda table: table.pop("standardisation.mean_0"))
     for wrong in (b"", data[:-1], data + b"x", tampered, pickle.dumps({"a": 1}), save({"a": torch.zeros(2)})):
         with pytest.raises(CheckpointError, match=r"No model was loaded|Nothing was read"):
@@ -109,12 +109,12 @@ def test_another_format_is_refused(data):
 
 def test_an_unknown_setting_is_refused(data):
     with pytest.raises(CheckpointError, match="no setting 'colour'"):
-        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(colour="red")))
+        from_bytes(rewritten(data, header=lambda entry: entry["settings"].update(colour="red")))
 
 
 def test_an_unknown_teacher_is_refused(data):
     with pytest.raises(CheckpointError, match="no teacher 'vgg'"):
-        from_bytes(rewritten(data, header=lambda entry: entry["model"].update(teacher="vgg")))
+        from_bytes(rewritten(data, header=lambda entry: entry["settings"].update(teacher="vgg")))
 
 
 @pytest.mark.parametrize(

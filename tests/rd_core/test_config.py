@@ -2,14 +2,16 @@ import json
 
 import pytest
 
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
 from rd_core.errors import ConfigError
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        ModelConfig(teacher="resnet18", image_height=96, image_width=320, standardise=False, score="sum"),
+        ReverseDistillationSettings(
+            teacher="resnet18", image_height=96, image_width=320, standardise=False, score="sum"
+        ),
         recipe("paper", seed=7),
         recipe("robust", seconds=30.0, patience=None),
     ],
@@ -19,24 +21,36 @@ def test_a_record_survives_json(record):
 
 
 def test_a_missing_field_takes_its_default():
-    assert ModelConfig.from_dict({"image_height": 128}) == ModelConfig(image_height=128)
+    assert ReverseDistillationSettings.from_dict({"image_height": 128}) == ReverseDistillationSettings(
+        image_height=128
+    )
 
 
 def test_an_unknown_field_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"image_hight.*Did you mean 'image_height'"):
-        ModelConfig.from_dict({"image_hight": 128})
+        ReverseDistillationSettings.from_dict({"image_hight": 128})
 
 
-@pytest.mark.parametrize("values", [{"score": "mean"}, {"image_height": "tall"}, {"standardise": None}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"score": "mean"},
+        {"image_height": "tall"},
+        {"standardise": None},
+        {"image_width": True},
+        {"map_stages": 1},
+        {"training": {"betas": [0.5]}},
+    ],
+)
 def test_a_value_of_the_wrong_kind_is_refused(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
-        ModelConfig.from_dict(values)
+        ReverseDistillationSettings.from_dict(values)
 
 
 @pytest.mark.parametrize(("side", "near"), [(100, "96 or 128"), (31, "Use 32:"), (0, "Use 32:"), (257, "256 or 288")])
 def test_a_side_off_the_grid_is_refused_with_the_nearest_legal_ones(side, near):
     with pytest.raises(ConfigError, match=near):
-        ModelConfig(image_width=side)
+        ReverseDistillationSettings(image_width=side)
 
 
 @pytest.mark.parametrize(
@@ -47,35 +61,36 @@ def test_a_side_off_the_grid_is_refused_with_the_nearest_legal_ones(side, near):
     ],
 )
 def test_large_images_are_scored_together_in_halves_and_quarters_as_memory_allows(height, width, together):
-    config = ModelConfig(image_height=height, image_width=width)
+    config = ReverseDistillationSettings(image_height=height, image_width=width)
     assert config.micro_batch == together
     assert config.micro_batch_shape == (together, height, width, 3)
 
 
 def test_the_papers_recipe_is_the_papers():
-    settings = recipe("paper")
+    settings = recipe("paper").training
     assert (settings.optimiser, settings.betas, settings.learning_rate) == ("adam", (0.5, 0.999), 0.005)
     assert (settings.batch_size, settings.epochs, settings.schedule) == (16, 200, "constant")
     assert settings.loss == "per_position"
     assert settings.keep == "last"
-    model = model_config("paper")
+    model = recipe("paper")
     assert not (model.standardise or model.magnitude or model.discriminator_cells)
     assert model.smoothing_sigma == 4.0
     assert model.align_corners
 
 
 def test_the_default_recipe_standardises():
-    assert model_config().standardise
-    assert recipe() == TrainingConfig()
+    assert recipe().standardise
+    assert recipe() == ReverseDistillationSettings()
 
 
 def test_steps_take_the_place_of_epochs_and_the_other_way_round():
-    assert (recipe("paper", steps=5).epochs, recipe("paper", steps=5).steps) == (None, 5)
-    assert (recipe("robust", epochs=2).epochs, recipe("robust", epochs=2).steps) == (2, None)
+    for name, length, expected in (("paper", {"steps": 5}, (None, 5)), ("robust", {"epochs": 2}, (2, None))):
+        training = recipe(name, **length).training
+        assert (training.epochs, training.steps) == expected
 
 
 def test_epochs_count_the_last_short_batch():
-    assert recipe("robust", epochs=3, batch_size=16).total_steps(33) == 9
+    assert recipe("robust", epochs=3, batch_size=16).training.total_steps(33) == 9
 
 
 def test_unknown_recipes_and_overrides_name_the_nearest():
@@ -96,12 +111,12 @@ def test_settings_that_train_nothing_are_refused(bad):
 @pytest.mark.parametrize("stages", [(), (2, 1), (1, 1)])
 def test_stages_that_make_no_map_are_refused(stages):
     with pytest.raises(ConfigError, match="Give some of 1, 2, 3 in rising order"):
-        ModelConfig(map_stages=stages)
+        ReverseDistillationSettings(map_stages=stages)
 
 
 def test_the_pretrained_bottleneck_refuses_standardised_features():
     with pytest.raises(ConfigError, match="Set standardise to false"):
-        ModelConfig(bottleneck="pretrained")
+        ReverseDistillationSettings(bottleneck="pretrained")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +137,8 @@ def test_the_pretrained_bottleneck_refuses_standardised_features():
     ],
 )
 def test_few_normals_have_more_marred_copies_each_but_none_that_is_never_shown(normals, settings, copies):
-    assert recipe(**settings).marred_copies(normals) == copies
-    assert recipe("paper").marred_copies(normals) == 0
+    assert recipe(**settings).training.marred_copies(normals) == copies
+    assert recipe("paper").training.marred_copies(normals) == 0
 
 
 @pytest.mark.parametrize("name", ["magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"])
@@ -135,15 +150,15 @@ def test_a_negative_weight_or_number_of_copies_is_refused(name):
 @pytest.mark.parametrize("cells", [(32, 16), (16, 16), (32, 32)])
 def test_cells_out_of_order_or_twice_are_refused(cells):
     with pytest.raises(ConfigError, match=r"discriminator_cells .*rising order"):
-        ModelConfig(discriminator_cells=cells)
+        ReverseDistillationSettings(discriminator_cells=cells)
 
 
 @pytest.mark.parametrize("ridge", [0, -1, 1e5, float("nan")])
 def test_a_ridge_that_whitens_nothing_or_rounding_is_refused(ridge):
     with pytest.raises(ConfigError, match=r"whitening_ridge .* is not in \[0.0001, 10000\]"):
-        ModelConfig(whitening_ridge=ridge)
+        ReverseDistillationSettings(whitening_ridge=ridge)
 
 
 def test_other_cells_than_the_stages_allow_are_refused():
     with pytest.raises(ConfigError, match="discriminator_cells"):
-        ModelConfig.from_dict({"discriminator_cells": [8]})
+        ReverseDistillationSettings.from_dict({"discriminator_cells": [8]})

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from rd_core.calibration.threshold import triage
-from rd_core.detectors.detector import Detector, detector
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines import choice as engines
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here, library_of
+from rd_core.engines.engine import Engine, computed_by
 from rd_core.errors import EngineUnavailable
 from tests.rd_core.batch_company import assert_company_does_not_count
 
@@ -26,8 +27,8 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="the e
 def model_of(teacher: str, **settings: object) -> ReverseDistillation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        config = ModelConfig(teacher=teacher, image_height=HEIGHT, image_width=WIDTH, **settings)
-        model = build_model(config, pretrained=False)
+        config = ReverseDistillationSettings(teacher=teacher, image_height=HEIGHT, image_width=WIDTH, **settings)
+        model = ReverseDistillation.build(config, pretrained=False)
         for name, buffer in model.standardisation.named_buffers():
             torch.nn.init.uniform_(buffer, 0.5, 1.5) if name.startswith("std") else buffer.normal_(0, 0.1)
         model.blend.magnitude.copy_(torch.linspace(0.2, 0.6, len(model.blend.magnitude)))
@@ -35,14 +36,14 @@ def model_of(teacher: str, **settings: object) -> ReverseDistillation:
             discriminator.whitening.normal_(0, 0.1)
             discriminator.level.fill_(-0.1)
             discriminator.weight.fill_(0.5)
-    return prepare_for_inference(model.eval())
+    return model.eval().ready()
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[ReverseDistillation, Detector]:
+def pair() -> tuple[ReverseDistillation, Engine]:
     """The default teacher by both engines; making one takes seconds."""
     model = model_of("efficientnet_lite0")
-    return model, detector(model, engine_here(OPENVINO))
+    return model, computed_by(engine_here(OPENVINO), model)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def assert_the_same(model: ReverseDistillation, other: Detector, images: np.ndarray) -> None:
+def assert_the_same(model: ReverseDistillation, other: Engine, images: np.ndarray) -> None:
     expected, found = model.score(images), other.score(images)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32
@@ -76,7 +77,7 @@ def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
     teacher, settings, images, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = model_of(teacher, **settings)
-    assert_the_same(model, detector(model, engine_here(OPENVINO)), images)
+    assert_the_same(model, computed_by(engine_here(OPENVINO), model), images)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -84,7 +85,7 @@ def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
 def test_a_model_of_bfloat16_is_refused() -> None:
     model = model_of("efficientnet_lite0", precision="bfloat16")
     with pytest.raises(EngineUnavailable, match=r"bfloat16.*engine = 'torch'"):
-        detector(model, engine_here(OPENVINO))
+        computed_by(engine_here(OPENVINO), model)
 
 
 @needs_openvino
@@ -142,7 +143,7 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
 
 def test_torch_is_the_model_itself() -> None:
     model = model_of("efficientnet_lite0")
-    assert detector(model, TORCH) is model
+    assert computed_by(TORCH, model) is model
     assert engine_here(TORCH) == TORCH
 
 
@@ -165,7 +166,7 @@ def test_without_the_extra_the_message_names_the_cure(monkeypatch: pytest.Monkey
 def test_a_plan_of_another_version_is_refused_with_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "version", lambda _: "2027.1.0")
     with pytest.raises(EngineUnavailable, match=r"nothing was scored.*pip install openvino==2026\.4\.1"):
-        detector(model_of("efficientnet_lite0"), "openvino 2026.4.1")
+        computed_by("openvino 2026.4.1", model_of("efficientnet_lite0"))
 
 
 @needs_openvino

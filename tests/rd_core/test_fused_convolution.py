@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.residual_block import BasicBlock, BottleneckBlock, LinearBlock
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.features.efficientnet_lite import SamePaddedConv
 from rd_core.kernels import fused_convolution
 from rd_core.kernels.folding import fold_batch_norms
@@ -124,8 +124,8 @@ def test_folded_blocks_are_the_same_and_fuse_all_they_can(block, wanted, fused):
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0)])
 def test_a_models_maps_are_those_of_layers_one_by_one(precision, tolerance, fused):
     torch.manual_seed(0)
-    config = ModelConfig(image_height=64, image_width=64, precision=precision)
-    model = prepare_for_inference(build_model(config, pretrained=False))
+    config = ReverseDistillationSettings(image_height=64, image_width=64, precision=precision)
+    model = ReverseDistillation.build(config, pretrained=False).ready()
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     found = model.detect(images)[0]
     if precision == "float32" or fused_convolution._has_bfloat16():

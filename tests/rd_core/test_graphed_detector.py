@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.detectors import detector as detectors
-from rd_core.detectors.detector import detector
-from rd_core.detectors.reverse_distillation.model import prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
+from rd_core.engines import engine
 from rd_core.engines.choice import TORCH
 from rd_core.engines.cuda_graph import WARM_UPS, GraphedDetector, graphed
+from rd_core.engines.engine import computed_by
 
 
 class Replayed:
@@ -64,7 +63,7 @@ def _tensors(result):
 
 @pytest.fixture
 def model(random_model):
-    return prepare_for_inference(random_model)
+    return random_model.ready()
 
 
 @pytest.fixture
@@ -129,8 +128,8 @@ def test_a_graph_that_agrees_is_taken(model, caplog) -> None:
 
 
 def test_on_a_cpu_there_is_no_graph(model, monkeypatch) -> None:
-    monkeypatch.setattr(detectors, "CudaGraph", lambda: pytest.fail("asked for a CUDA graph"))
-    assert detector(model, TORCH) is model
+    monkeypatch.setattr(engine, "CudaGraph", lambda: pytest.fail("asked for a CUDA graph"))
+    assert computed_by(TORCH, model) is model
 
 
 def test_a_model_neither_makes_constants_nor_asks_for_a_value_while_it_detects(model, images) -> None:

@@ -5,23 +5,24 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from rd_core.detectors.checkpoint import to_bytes
 from rd_core.detectors.reverse_distillation import training
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.mirroring import WAYS, WithMirrored, may_be_mirrored
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, model_config, recipe
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.pseudo_anomalies import MarredImages
+from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured
 
 Change = Callable[[NDArray[np.uint8]], None]
 
 
 @pytest.fixture(scope="module")
-def untrained(small_config: ModelConfig) -> ReverseDistillation:
-    return build_model(small_config).eval()
+def untrained(small_config: ReverseDistillationSettings) -> ReverseDistillation:
+    return ReverseDistillation.build(small_config).eval()
 
 
 def noise(count: int, seed: int, side: int = SIZE) -> NDArray[np.uint8]:
@@ -84,7 +85,7 @@ def a_third_as_bright_to_the_left_and_odd_in_the_middle(images: NDArray[np.uint8
 @pytest.mark.parametrize("change", [marked_in_a_corner, a_third_as_bright_to_the_left_and_odd_in_the_middle])
 def test_one_cell_and_the_mean_of_all_each_tell_it_alone(change: Change) -> None:
     side = 160  # a mark in one of a hundred cells is hardly seen in their mean
-    model = build_model(model_config(image_height=side, image_width=side)).eval()
+    model = ReverseDistillation.build(small(image_height=side, image_width=side)).eval()
     train, held_out = noise(16, 1, side), noise(6, 2, side)
     assert may_be_mirrored(model, train, held_out, seed=0)
     for images in (train, held_out):
@@ -111,28 +112,34 @@ class Watched(MarredImages):
     ("most", "change", "mirrored"), [(17, None, True), (16, None, False), (17, darker_above, False)]
 )
 def test_few_normals_are_trained_on_mirrored_if_they_may_be(
-    small_config: ModelConfig, monkeypatch: pytest.MonkeyPatch, most: int, change: Change | None, mirrored: bool
+    small_config: ReverseDistillationSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    change: Change | None,
+    mirrored: bool,
 ) -> None:
     monkeypatch.setattr(Watched, "made", [], raising=False)
     monkeypatch.setattr(training, "MarredImages", Watched)
     train, held_out = noise(16, seed=1), noise(6, seed=2)
     for images in (train, held_out) if change else ():
         change(images)
-    settings = recipe(steps=4, batch_size=8, mirrored_below=most, pseudo_anomalies_in_all=0)
-    found = training.fit(small_config, settings, train, held_out)
-    assert found.mirrored is mirrored
+    settings = small(steps=4, batch_size=8, mirrored_below=most, pseudo_anomalies_in_all=0)
+    found = fit(settings, train, held_out)
+    assert found.report.figures["mirrored"] is mirrored
     (images, copies), (early_stop, _) = Watched.made
     assert images == (32 if mirrored else 16)
     assert early_stop == 6
-    assert copies == settings.marred_copies(16) * 16  # in all, mirrored or not
+    assert copies == settings.training.marred_copies(16) * 16  # in all, mirrored or not
 
 
-def test_to_look_whether_normals_may_be_mirrored_changes_no_training(small_config: ModelConfig) -> None:
+def test_to_look_whether_normals_may_be_mirrored_changes_no_training(
+    small_config: ReverseDistillationSettings,
+) -> None:
     train, held_out = noise(16, seed=1), noise(6, seed=2)
     for images in (train, held_out):
         darker_above(images)
-    models = [
-        training.fit(small_config, recipe(steps=2, batch_size=8, mirrored_below=most), train, held_out).model
+    one, other = (
+        fit(small(steps=2, batch_size=8, mirrored_below=most), train, held_out).detector.state_dict()
         for most in (0, 17)
-    ]
-    assert to_bytes(models[0]) == to_bytes(models[1])
+    )
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())

@@ -3,8 +3,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.features.backbone_spec import TEACHERS
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
@@ -21,8 +22,8 @@ def images():
     [("resnet18", False, False), ("resnet18", True, True), ("efficientnet_lite0", False, True)],
 )
 def test_the_student_gives_negative_values_where_its_targets_have_them(teacher, standardise, signed):
-    config = ModelConfig(teacher=teacher, image_height=64, image_width=64, standardise=standardise)
-    model = build_model(config, pretrained=False)
+    config = ReverseDistillationSettings(teacher=teacher, image_height=64, image_width=64, standardise=standardise)
+    model = ReverseDistillation.build(config, pretrained=False)
     targets = model.teacher_features(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8))
     with torch.no_grad():
         outputs = model(tuple(t - t.mean() if standardise else t for t in targets))
@@ -76,14 +77,14 @@ def discriminator_by_numpy(discriminator, n, features):
     return np.maximum(logits - state["level"], 0)
 
 
-@pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
+@pytest.mark.parametrize("prepare", [lambda model: model.ready(), lambda model: model])
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, prepare):
     assert_company_does_not_count(prepare(random_model), images)
 
 
 def test_large_images_are_scored_together_in_fewer(random_model, images, monkeypatch):
     together = random_model.score(images)
-    monkeypatch.setattr("rd_core.detectors.reverse_distillation.settings.MICRO_BATCH_PIXELS", 4 * 64 * 64)
+    monkeypatch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * 64 * 64)
     seen = []
     detect = random_model.detect
     monkeypatch.setattr(random_model, "detect", lambda batch: seen.append(len(batch)) or detect(batch))
@@ -93,7 +94,7 @@ def test_large_images_are_scored_together_in_fewer(random_model, images, monkeyp
 
 
 def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
-    ready = prepare_for_inference(random_model)
+    ready = random_model.ready()
     kinds = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
     for kind in kinds:
         assert any(isinstance(module, kind) for module in random_model.modules())
@@ -104,8 +105,8 @@ def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
 
 
 def test_the_sum_is_the_score_of_one_class_novelty(images):
-    config = ModelConfig(image_height=64, image_width=64, score="sum")
-    found = build_model(config, pretrained=False).eval().score(images[:2])
+    config = ReverseDistillationSettings(image_height=64, image_width=64, score="sum")
+    found = ReverseDistillation.build(config, pretrained=False).eval().score(images[:2])
     np.testing.assert_allclose(found.scores, found.maps.sum(axis=(1, 2)), rtol=1e-5)
 
 
@@ -134,7 +135,7 @@ def test_scoring_in_training_mode_is_refused(random_model):
 def test_feature_distances_are_small_for_normals_and_grow_with_a_changed_scene(fitted):
     normal = textured(8, seed=5)
     darker = (normal * 0.6).astype(np.uint8)
-    found, moved = fitted.model.score(normal).feature_distances, fitted.model.score(darker).feature_distances
+    found, moved = fitted.detector.score(normal).feature_distances, fitted.detector.score(darker).feature_distances
     assert found.max() < 0.5
     assert moved.min() > 1.5 * found.max()
 
@@ -156,9 +157,9 @@ KINDS_OF_BLOCK = ("resnet18", "resnet50", "efficientnet_lite0")
 )
 def test_the_student_gives_back_the_teachers_shapes_from_every_bottleneck_of_the_paper(teacher, variant):
     settings = {"standardise": False, **VARIANTS[variant]}
-    config = ModelConfig(teacher=teacher, image_height=64, image_width=96, **settings)
+    config = ReverseDistillationSettings(teacher=teacher, image_height=64, image_width=96, **settings)
     with torch.device("meta"), torch.no_grad():
-        model = build_model(config, pretrained=False)
+        model = ReverseDistillation.build(config, pretrained=False)
         features = model.teacher(torch.zeros(1, 3, 64, 96))
         assert [f.shape for f in model(features)] == [f.shape for f in features]
         trained = any(p.requires_grad for p in model.bottleneck.parameters())
@@ -166,8 +167,8 @@ def test_the_student_gives_back_the_teachers_shapes_from_every_bottleneck_of_the
 
 
 def test_a_bottleneck_without_fusion_sees_the_last_stage_alone(images):
-    config = ModelConfig(image_height=64, image_width=64, bottleneck="oce")
-    model = build_model(config, pretrained=False).eval()
+    config = ReverseDistillationSettings(image_height=64, image_width=64, bottleneck="oce")
+    model = ReverseDistillation.build(config, pretrained=False).eval()
     features = model.teacher_features(torch.from_numpy(images[:2]))
     without_the_finer = (torch.zeros_like(features[0]), torch.zeros_like(features[1]), features[2])
     with torch.no_grad():
@@ -175,13 +176,13 @@ def test_a_bottleneck_without_fusion_sees_the_last_stage_alone(images):
 
 
 def test_the_pretrained_bottleneck_is_the_teachers_fourth_stage(images):
-    config = ModelConfig(
+    config = ReverseDistillationSettings(
         teacher="resnet18", image_height=64, image_width=64, bottleneck="pretrained", standardise=False
     )
     torch.manual_seed(3)
-    model = build_model(config, pretrained=False).train()
+    model = ReverseDistillation.build(config, pretrained=False).train()
     torch.manual_seed(3)
-    expected = build_model(config, pretrained=False).bottleneck.fourth
+    expected = ReverseDistillation.build(config, pretrained=False).bottleneck.fourth
     features = tuple(f.clone() for f in model.teacher_features(torch.from_numpy(images[:2])))
     assert torch.equal(model.bottleneck(features), expected(features[-1]))
     assert not model.bottleneck.fourth.training
@@ -193,8 +194,8 @@ def test_maps_of_chosen_stages_sum_to_the_map_of_all(images, stages):
 
     def scored(chosen):
         torch.manual_seed(0)
-        config = ModelConfig(image_height=64, image_width=64, map_stages=chosen)
-        return build_model(config, pretrained=False).eval().score(images[:2]).maps
+        config = ReverseDistillationSettings(image_height=64, image_width=64, map_stages=chosen)
+        return ReverseDistillation.build(config, pretrained=False).eval().score(images[:2]).maps
 
     others = tuple(stage for stage in (1, 2, 3) if stage not in stages)
     np.testing.assert_allclose(scored(stages) + scored(others), scored((1, 2, 3)), atol=1e-5)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH, ModelConfig, model_config, recipe
-from rd_core.detectors.reverse_distillation.training import fit
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.kernels.precision import is_quick
 from tests.rd_core.batch_company import assert_company_does_not_count
+from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import textured
 
 SIDE = 64
@@ -20,8 +21,8 @@ CPU = torch.device("cpu")
 def model_in(precision: str) -> ReverseDistillation:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        config = ModelConfig(image_height=SIDE, image_width=SIDE, precision=precision)
-        model = build_model(config, pretrained=False).eval()
+        config = ReverseDistillationSettings(image_height=SIDE, image_width=SIDE, precision=precision)
+        model = ReverseDistillation.build(config, pretrained=False).eval()
     for discriminator in model.discriminators:
         discriminator.weight.fill_(0.3)
     return model
@@ -32,7 +33,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("prepare", [prepare_for_inference, lambda model: model])
+@pytest.mark.parametrize("prepare", [lambda model: model.ready(), lambda model: model])
 def test_maps_are_float32_and_a_little_apart(prepare, images) -> None:
     found, exact = prepare(model_in("bfloat16")).score(images), model_in("float32").score(images)
     assert {one.dtype for one in found} == {np.dtype(np.float32)}
@@ -42,11 +43,11 @@ def test_maps_are_float32_and_a_little_apart(prepare, images) -> None:
 
 
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(images) -> None:
-    assert_company_does_not_count(prepare_for_inference(model_in("bfloat16")), images)
+    assert_company_does_not_count(model_in("bfloat16").ready(), images)
 
 
 def test_networks_ready_for_inference_hold_half_the_bytes() -> None:
-    ready = prepare_for_inference(model_in("bfloat16"))
+    ready = model_in("bfloat16").ready()
     networks = [*ready.teacher.parameters(), *ready.bottleneck.parameters(), *ready.student.parameters()]
     of_cells = [discriminator.layers for discriminator in ready.discriminators]
     networks += [weight for layers in of_cells for weight in layers[:-1].parameters()]
@@ -56,7 +57,7 @@ def test_networks_ready_for_inference_hold_half_the_bytes() -> None:
 
 
 def test_odds_in_bfloat16_are_float32_and_a_little_apart(images) -> None:
-    found, exact = (prepare_for_inference(model_in(precision)) for precision in ("bfloat16", "float32"))
+    found, exact = (model_in(precision).ready() for precision in ("bfloat16", "float32"))
     with torch.inference_mode():
         features = exact.teacher_features(torch.from_numpy(images))
         for one, other in zip(found.discriminators, exact.discriminators, strict=True):
@@ -66,13 +67,13 @@ def test_odds_in_bfloat16_are_float32_and_a_little_apart(images) -> None:
 
 
 def test_a_training_in_bfloat16_learns_and_its_weights_are_float32() -> None:
-    config = model_config(image_height=SIDE, image_width=SIDE, precision="bfloat16")
-    settings = recipe(steps=15, validate_every=5, batch_size=4, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
-    fitted = fit(config, settings, textured(12), textured(4, seed=1))
-    losses = [look.validation_loss for look in fitted.history]
+    length = {"steps": 15, "validate_every": 5, "batch_size": 4}
+    settings = small(precision="bfloat16", pseudo_anomalies=1, pseudo_anomalies_in_all=0, **length)
+    fitted = fit(settings, textured(12), textured(4, seed=1))
+    losses = [look["validation_loss"] for look in fitted.report.figures["history"]]
     assert losses[-1] < 0.9 * losses[0]
-    assert {one.dtype for one in fitted.model.student.parameters()} == {torch.float32}
-    assert np.isfinite(fitted.model.score(textured(2, seed=2)).maps).all()
+    assert {one.dtype for one in fitted.detector.student.parameters()} == {torch.float32}
+    assert np.isfinite(fitted.detector.score(textured(2, seed=2)).maps).all()
 
 
 @pytest.mark.parametrize(

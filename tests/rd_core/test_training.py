@@ -10,12 +10,11 @@ from sklearn.metrics import roc_auc_score
 from rd_core.detectors.checkpoint import from_bytes, to_bytes
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources, batches, learning_rate_at
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.loss import LOSSES
-from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import model_config, recipe
-from rd_core.detectors.reverse_distillation.training import fit
 from rd_core.errors import ConfigError, TooFewNormals, TrainingDiverged
 from rd_core.features.cache import AT_ONCE, CachedFeatures, StreamedFeatures, feature_bytes, stream_features
+from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -52,31 +51,31 @@ class Counted:
 
 def test_a_few_steps_tell_marred_images_from_normal_ones(fitted):
     normal = textured(12, seed=5)
-    scores = np.r_[fitted.model.score(normal).scores, fitted.model.score(with_blot(normal)).scores]
+    scores = np.r_[fitted.detector.score(normal).scores, fitted.detector.score(with_blot(normal)).scores]
     assert roc_auc_score(np.repeat([0, 1], 12), scores) > 0.95
 
 
 def test_the_map_is_highest_where_the_blot_is(fitted):
-    maps = fitted.model.score(with_blot(textured(6, seed=6))).maps
+    maps = fitted.detector.score(with_blot(textured(6, seed=6))).maps
     peaks = [np.unravel_index(m.argmax(), m.shape) for m in maps]
     near = range(20 - FINE // 2, 36 + FINE // 2)  # on stripes as unquiet as these the finest cells decide
     assert np.mean([y in near and x in near for y, x in peaks]) > 0.8
 
 
 def test_training_lowers_the_held_out_loss_and_keeps_the_best_look(fitted):
-    losses = {look.step: look.validation_loss for look in fitted.history}
+    losses = {look["step"]: look["validation_loss"] for look in fitted.report.figures["history"]}
     assert list(losses) == [15, 30, 45]
     assert losses[45] < 0.9 * losses[15]
-    assert losses[fitted.best_step] == min(losses.values())
-    assert not fitted.model.training
+    assert losses[fitted.report.figures["best_step"]] == min(losses.values())
+    assert not fitted.detector.training
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_state(small_config):
-    settings = recipe(steps=3, batch_size=4)
+    settings = small(steps=3, batch_size=4)
     torch.manual_seed(11)
     state = torch.get_rng_state()
     first, second, other = (
-        to_bytes(fit(small_config, recipe(steps=3, batch_size=4, seed=seed), textured(8), textured(2, seed=1)).model)
+        to_bytes(fit(small(steps=3, batch_size=4, seed=seed), textured(8), textured(2, seed=1)).detector)
         for seed in (0, 0, 1)
     )
     assert first == second != other
@@ -86,9 +85,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_stat
 
 def test_cached_images_are_decoded_once_and_never_held_together(small_config):
     images = Counted(textured(60))
-    fit(
-        small_config, recipe(steps=2, batch_size=4, pseudo_anomalies=0, mirrored_below=0), images, textured(2, seed=1)
-    )
+    fit(small(steps=2, batch_size=4, pseudo_anomalies=0, mirrored_below=0), images, textured(2, seed=1))
     assert (images.fetched == 1).all()
     assert images.most_alive <= 3 * AT_ONCE + 2  # two waiting, one in the teacher
 
@@ -98,22 +95,24 @@ def test_without_room_for_a_cache_features_are_computed_from_the_source_again(sm
         raise AssertionError("cached in spite of the budget")
 
     plain = {"pseudo_anomalies": 0, "magnitude_loss": 0.0, "mirrored_below": 0}
-    cached = fit(small_config, recipe(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
-    monkeypatch.setattr("rd_core.detectors.reverse_distillation.training.CachedFeatures", refuse)
+    cached = fit(small(steps=4, batch_size=4, **plain), textured(12), textured(3, seed=1))
+    monkeypatch.setattr("rd_core.detectors.feature_detector.CachedFeatures", refuse)
     images = Counted(textured(12))
-    settings = recipe(steps=4, batch_size=4, **plain, feature_cache_bytes=1000)
-    streamed = fit(small_config, settings, images, textured(3, seed=1))
-    assert cached.cached
-    assert not streamed.cached
+    settings = small(steps=4, batch_size=4, **plain, feature_cache_bytes=1000)
+    streamed = fit(settings, images, textured(3, seed=1))
+    assert cached.report.figures["cached"]
+    assert not streamed.report.figures["cached"]
     assert images.fetched.sum() == 12 + 4 * 4  # once for the standardisation, then at every step
-    assert streamed.history[-1].validation_loss == pytest.approx(cached.history[-1].validation_loss, rel=0.02)
+    assert streamed.report.figures["history"][-1]["validation_loss"] == pytest.approx(
+        cached.report.figures["history"][-1]["validation_loss"], rel=0.02
+    )
 
 
 def test_the_cache_gives_back_the_features_and_the_bytes_it_says_and_no_kill_leaves_them_on_the_disk(
     small_config, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    model = build_model(small_config, pretrained=False)
+    model = ReverseDistillation.build(small_config, pretrained=False)
     images = textured(AT_ONCE + 2)
     with CachedFeatures(model, len(images)) as cache:
         for indices, features in stream_features(model, images):
@@ -129,48 +128,47 @@ def test_the_cache_gives_back_the_features_and_the_bytes_it_says_and_no_kill_lea
 
 def test_the_standardisation_is_of_the_training_images_alone(small_config):
     bright = np.full((4, SIZE, SIZE, 3), 255, np.uint8)
-    settings = recipe(steps=1, batch_size=4)
-    one, other = (fit(small_config, settings, textured(8), held).model for held in (textured(4, seed=1), bright))
+    settings = small(steps=1, batch_size=4)
+    one, other = (fit(settings, textured(8), held).detector for held in (textured(4, seed=1), bright))
     assert torch.equal(one.standardisation.mean_0, other.standardisation.mean_0)
 
 
 def test_the_papers_recipe_leaves_features_as_they_are():
-    config = model_config("paper", image_height=SIZE, image_width=SIZE)
-    found = fit(config, recipe("paper", steps=2, batch_size=4), textured(8), textured(2, seed=1))
-    assert (found.model.standardisation.mean_0 == 0).all()
-    assert (found.model.standardisation.std_2 == 1).all()
-    assert found.best_step == 2
+    found = fit(small("paper", steps=2, batch_size=4), textured(8), textured(2, seed=1))
+    assert (found.detector.standardisation.mean_0 == 0).all()
+    assert (found.detector.standardisation.std_2 == 1).all()
+    assert found.report.figures["best_step"] == 2
 
 
 def test_images_of_any_size_are_resized_to_the_models(small_config):
     mixed = [*textured(4), *textured(4, 100, 80)]
-    found = fit(small_config, recipe(steps=1, batch_size=4), mixed, textured(2, 30, 200))
-    assert found.steps == 1
+    found = fit(small(steps=1, batch_size=4), mixed, textured(2, 30, 200))
+    assert found.report.figures["steps"] == 1
 
 
 def test_patience_ends_a_training_that_no_longer_improves(small_config):
-    settings = recipe(steps=40, batch_size=4, validate_every=1, patience=2, learning_rate=1e-12, warm_up=0.0)
-    found = fit(small_config, settings, textured(8), textured(2, seed=1))
-    assert found.stopped == "patience"
-    assert found.steps < 40
+    settings = small(steps=40, batch_size=4, validate_every=1, patience=2, learning_rate=1e-12, warm_up=0.0)
+    found = fit(settings, textured(8), textured(2, seed=1))
+    assert found.report.figures["stopped_by"] == "patience"
+    assert found.report.figures["steps"] < 40
 
 
 def test_a_budget_of_seconds_ends_the_training(small_config):
-    settings = recipe(steps=100_000, batch_size=4, seconds=0.5, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
-    found = fit(small_config, settings, textured(8), textured(2, seed=1))
-    assert found.stopped == "seconds"
-    assert 0 < found.steps < 1000
-    assert found.history[-1].step == found.steps
+    settings = small(steps=100_000, batch_size=4, seconds=0.5, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
+    found = fit(settings, textured(8), textured(2, seed=1))
+    assert found.report.figures["stopped_by"] == "seconds"
+    assert 0 < found.report.figures["steps"] < 1000
+    assert found.report.figures["history"][-1]["step"] == found.report.figures["steps"]
 
 
 def test_progress_tells_both_phases_to_their_end(small_config):
     told = []
-    settings = recipe(steps=3, batch_size=4, validate_every=2)
-    found = fit(small_config, settings, textured(10), textured(3, seed=1), on_step=told.append)
+    settings = small(steps=3, batch_size=4, validate_every=2)
+    found = fit(settings, textured(10), textured(3, seed=1), on_step=told.append)
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    everything = (20 + 3) * (1 + settings.marred_copies(10))
-    assert found.mirrored  # so there are 20 to train on
+    everything = (20 + 3) * (1 + settings.training.marred_copies(10))
+    assert found.report.figures["mirrored"]  # so there are 20 to train on
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
@@ -186,7 +184,7 @@ def test_what_the_listener_raises_ends_the_training(small_config):
         raise Enough
 
     with pytest.raises(Enough):
-        fit(small_config, recipe(steps=3), textured(8), textured(2), on_step=stop)
+        fit(small(steps=3), textured(8), textured(2), on_step=stop)
 
 
 def test_a_fault_of_the_source_comes_through(small_config):
@@ -197,18 +195,18 @@ def test_a_fault_of_the_source_comes_through(small_config):
             return super().__getitem__(index)
 
     with pytest.raises(OSError, match="gone"):
-        fit(small_config, recipe(steps=3), Broken(textured(8)), textured(2))
+        fit(small(steps=3), Broken(textured(8)), textured(2))
 
 
 def test_a_diverging_loss_is_an_error_and_no_model(small_config, monkeypatch):
     monkeypatch.setitem(LOSSES, "per_position", lambda t, s: s[0].sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="learning rate below"):
-        fit(small_config, recipe(steps=3, batch_size=4), textured(8), textured(2))
+        fit(small(steps=3, batch_size=4), textured(8), textured(2))
 
 
 def test_too_few_images_are_refused(small_config):
     with pytest.raises(TooFewNormals):
-        fit(small_config, recipe(), textured(1), textured(1))
+        fit(small(), textured(1), textured(1))
 
 
 def test_an_epoch_shows_every_image_once_in_an_order_of_the_seed():
@@ -224,11 +222,11 @@ def test_a_batch_of_one_is_left_out():
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
-    settings = recipe(learning_rate=1.0, warm_up=0.25)
+    settings = small(learning_rate=1.0, warm_up=0.25).training
     rates = [learning_rate_at(p, settings) for p in (0, 0.1, 0.25, 0.6, 1.0)]
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0)
-    assert learning_rate_at(0.7, recipe("paper")) == 0.005
+    assert learning_rate_at(0.7, small("paper").training) == 0.005
 
 
 def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_are():
@@ -249,7 +247,7 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
         bottleneck = student = None
         discriminators = ()
 
-    settings = recipe(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
+    settings = small(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
     run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
     normal = run._features(run.sources.train, indices)
@@ -265,8 +263,13 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
 
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
-    run_settings = recipe(steps=1, batch_size=4, pseudo_anomalies=0)
-    run = Descent(build_model(small_config, pretrained=False), run_settings, Sources([], [], [], []), lambda _: None)
+    run_settings = small(steps=1, batch_size=4, pseudo_anomalies=0)
+    run = Descent(
+        ReverseDistillation.build(small_config, pretrained=False),
+        run_settings,
+        Sources([], [], [], []),
+        lambda _: None,
+    )
     normal = (torch.ones(4, 1, 1, 1),)
     assert run._shown(normal, np.arange(4)) is normal
 
@@ -275,8 +278,13 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
     target, found = (torch.randn(2, 3, 4, 4) for _ in range(2))
     losses = []
     for weight in (0.0, 1.0, 3.0):
-        settings = recipe(steps=1, magnitude_loss=weight)
-        run = Descent(build_model(small_config, pretrained=False), settings, Sources([], [], [], []), lambda _: None)
+        settings = small(steps=1, magnitude_loss=weight)
+        run = Descent(
+            ReverseDistillation.build(small_config, pretrained=False),
+            settings,
+            Sources([], [], [], []),
+            lambda _: None,
+        )
         losses.append(float(run._loss((target,), (found,))))
     expected = float(torch.nn.functional.smooth_l1_loss(found, target))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
@@ -284,8 +292,8 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
 
 
 def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
-    scores = fitted.model.score(textured(12, seed=5)).scores
-    assert fitted.model.blend.magnitude.min() > 0
+    scores = fitted.detector.score(textured(12, seed=5)).scores
+    assert fitted.detector.blend.magnitude.min() > 0
     assert 0.5 < scores.mean() < 1.3
 
 
@@ -301,8 +309,8 @@ def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
                 return loss(self, normal, shown, generator)
 
             patch.setattr(CellDiscriminator, "loss", watched)
-            settings = recipe(steps=3, batch_size=4, pseudo_anomalies=copies, pseudo_anomalies_in_all=0)
-            fit(small_config, settings, textured(8), textured(2, seed=1))
+            settings = small(steps=3, batch_size=4, pseudo_anomalies=copies, pseudo_anomalies_in_all=0)
+            fit(settings, textured(8), textured(2, seed=1))
         assert len(seen) == 3 * len(small_config.discriminator_cells)
         assert sum(change > 0 for change in seen) >= least
         assert copies or max(seen) == 0
@@ -310,16 +318,16 @@ def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
 
 def test_normals_that_are_all_one_cell_give_a_model_that_can_be_kept():
     one = np.repeat(textured(1, 32, 32), 12, axis=0)
-    settings = recipe(steps=2, batch_size=4, feature_cache_bytes=0)  # as computed: float16 would make them differ
-    model = fit(model_config(image_height=32, image_width=32), settings, one, one[:2]).model
+    # As computed: float16 would make them differ.
+    settings = small(image_height=32, image_width=32, steps=2, batch_size=4, feature_cache_bytes=0)
+    model = fit(settings, one, one[:2]).detector
     found = from_bytes(to_bytes(model)).score(one[:1])
     assert np.isfinite(found.maps).all()
     assert all(one.weight <= 1 for one in model.discriminators)  # rounding is not what the normals vary by
 
 
 def test_the_papers_recipe_maps_directions_alone():
-    config = model_config("paper", image_height=SIZE, image_width=SIZE)
-    model = fit(config, recipe("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).model
+    model = fit(small("paper", steps=1, batch_size=4), textured(8), textured(2, seed=1)).detector
     assert (model.blend.direction == 1).all()
     assert (model.blend.magnitude == 0).all()
     assert len(model.discriminators) == 0
@@ -327,42 +335,44 @@ def test_the_papers_recipe_maps_directions_alone():
 
 def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it_trains_on(small_config, fitted):
     """It needs no teacher's weights but those inside, and a lasting change of light is ordinary afterwards."""
-    before = to_bytes(fitted.model)
-    settings = recipe(steps=1, batch_size=4, learning_rate=1e-9, pseudo_anomalies=0)
+    before = to_bytes(fitted.detector)
+    settings = small(steps=1, batch_size=4, learning_rate=1e-9, pseudo_anomalies=0)
     dim, held = textured(12, seed=8) // 2, textured(4, seed=9) // 2
     start = from_bytes(before)
-    warm = fit(small_config, settings, dim, held, start=start, teacher_weights=Path("nowhere.pth"))
-    cold = fit(small_config, settings, dim, held)
-    assert warm.history[0].validation_loss < 0.5 * cold.history[0].validation_loss
+    warm = fit(settings, dim, held, start=start, teacher_weights=Path("nowhere.pth"))
+    cold = fit(settings, dim, held)
+    assert (
+        warm.report.figures["history"][0]["validation_loss"]
+        < 0.5 * cold.report.figures["history"][0]["validation_loss"]
+    )
     for name, weights in start.student.named_parameters():
-        torch.testing.assert_close(warm.model.student.get_parameter(name), weights, rtol=1e-4, atol=1e-5)
-    found, anew = warm.model.standardisation, cold.model.standardisation
+        torch.testing.assert_close(warm.detector.student.get_parameter(name), weights, rtol=1e-4, atol=1e-5)
+    found, anew = warm.detector.standardisation, cold.detector.standardisation
     assert torch.equal(found.mean_0, anew.mean_0)
     assert torch.equal(found.std_2, anew.std_2)
-    assert to_bytes(fitted.model) == to_bytes(start) == before
+    assert to_bytes(fitted.detector) == to_bytes(start) == before
 
 
 def test_a_warm_start_learns_and_is_the_same_every_time(small_config, fitted):
-    settings = recipe(steps=3, batch_size=4, pseudo_anomalies=0)
-    one, two = (fit(small_config, settings, textured(8), textured(2, seed=1), start=fitted.model) for _ in range(2))
-    assert to_bytes(one.model) == to_bytes(two.model)
-    drift = one.model.student.heads[0].weight - fitted.model.student.heads[0].weight
+    settings = small(steps=3, batch_size=4, pseudo_anomalies=0)
+    one, two = (fit(settings, textured(8), textured(2, seed=1), start=fitted.detector) for _ in range(2))
+    assert to_bytes(one.detector) == to_bytes(two.detector)
+    drift = one.detector.student.heads[0].weight - fitted.detector.student.heads[0].weight
     assert drift.abs().max() > 1e-4
 
 
 def test_a_start_that_does_not_fit_is_refused(small_config, fitted):
-    other = model_config(image_height=2 * SIZE, image_width=SIZE)
     with pytest.raises(ConfigError, match="Train from scratch"):
-        fit(other, recipe(steps=1), textured(8), textured(2), start=fitted.model)
+        fit(small(image_height=2 * SIZE, steps=1), textured(8), textured(2), start=fitted.detector)
     with pytest.raises(ConfigError, match="folded away"):
-        fit(small_config, recipe(steps=1), textured(8), textured(2), start=prepare_for_inference(fitted.model))
+        fit(small(steps=1), textured(8), textured(2), start=fitted.detector.ready())
 
 
 def descent(config, keep=lambda _: None, **settings):
     """Over streamed features, not begun."""
-    model = build_model(config, pretrained=False)
+    model = ReverseDistillation.build(config, pretrained=False)
     sources = Sources(StreamedFeatures(model, textured(8)), StreamedFeatures(model, textured(2, seed=1)), [], [])
-    return Descent(model, recipe(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None, keep)
+    return Descent(model, small(pseudo_anomalies=0, batch_size=4, **settings), sources, lambda _: None, keep)
 
 
 def test_discriminators_learn_at_a_share_of_the_students_rate(small_config):

@@ -6,16 +6,21 @@ import pytest
 
 from rd_core.detectors.checkpoint import to_bytes
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
-from rd_core.detectors.reverse_distillation.model import build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, recipe
-from rd_core.detectors.reverse_distillation.training import FitResult, fit
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
+from rd_core.detectors.training import Fitted
 from rd_core.errors import CheckpointError
 from rd_core.files.tensor_file import header_of
 from rd_core.files.training_state import Resumption, TrainingState
+from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import textured
 
-SETTINGS = recipe(steps=8, batch_size=4, validate_every=2, mirrored_below=0)
+SETTINGS = small(steps=8, batch_size=4, validate_every=2, mirrored_below=0)
 TRAIN, EARLY_STOP = textured(8), textured(2, seed=1)
+
+
+def with_training(**changes: object) -> ReverseDistillationSettings:
+    return replace(SETTINGS, training=replace(SETTINGS.training, **changes))
 
 
 class Killed(Exception):
@@ -23,35 +28,37 @@ class Killed(Exception):
 
 
 def trained(
-    config: ModelConfig, settings: TrainingConfig = SETTINGS, resumption: Resumption | None = None, stop: int = 99
-) -> FitResult:
+    settings: ReverseDistillationSettings = SETTINGS,
+    resumption: Resumption | None = None,
+    stop: int = 99,
+) -> Fitted:
     """Killed before step `stop`."""
 
     def on_step(progress) -> None:
         if progress.phase == "steps" and progress.done >= stop:
             raise Killed
 
-    return fit(config, settings, TRAIN, EARLY_STOP, resumption=resumption, on_step=on_step)
+    return fit(settings, TRAIN, EARLY_STOP, resumption=resumption, on_step=on_step)
 
 
-def states_of(config: ModelConfig, settings: TrainingConfig = SETTINGS, *, apart: float = 0, stop: int = 99) -> list:
+def states_of(settings: ReverseDistillationSettings = SETTINGS, *, apart: float = 0, stop: int = 99) -> list:
     kept: list[bytes] = []
     if stop < 99:
         with pytest.raises(Killed):
-            trained(config, settings, Resumption(None, kept.append, apart), stop)
+            trained(settings, Resumption(None, kept.append, apart), stop)
     else:
-        trained(config, settings, Resumption(None, kept.append, apart))
+        trained(settings, Resumption(None, kept.append, apart))
     return kept
 
 
 @pytest.fixture(scope="module")
-def state(small_config: ModelConfig) -> bytes:
+def state() -> bytes:
     """What a training left that was killed before its third step."""
-    return states_of(small_config, stop=3)[-1]
+    return states_of(stop=3)[-1]
 
 
-def looks(result: FitResult) -> list[tuple]:
-    return [(look.step, look.train_loss, look.validation_loss) for look in result.history]
+def looks(result: Fitted) -> list[tuple]:
+    return [(look["step"], look["train_loss"], look["validation_loss"]) for look in result.report.figures["history"]]
 
 
 @pytest.mark.parametrize(
@@ -63,22 +70,25 @@ def looks(result: FitResult) -> list[tuple]:
     ],
     ids=["mirrored", "like the paper's", "patience"],
 )
-def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(small_config, changes, stops) -> None:
-    settings = replace(SETTINGS, **changes)
-    whole = trained(small_config, settings)
+def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(changes, stops) -> None:
+    settings = with_training(**changes)
+    whole = trained(settings)
     for stop in stops:
-        states = states_of(small_config, settings, stop=stop)
-        again = trained(small_config, settings, Resumption(states[-1], lambda _: None))
-        assert to_bytes(again.model) == to_bytes(whole.model)
+        states = states_of(settings, stop=stop)
+        again = trained(settings, Resumption(states[-1], lambda _: None))
+        assert to_bytes(again.detector) == to_bytes(whole.detector)
         assert looks(again) == looks(whole)
-        assert (again.steps, again.best_step, again.stopped) == (whole.steps, whole.best_step, whole.stopped)
+        assert (
+            again.report.figures["steps"],
+            again.report.figures["best_step"],
+            again.report.figures["stopped_by"],
+        ) == (whole.report.figures["steps"], whole.report.figures["best_step"], whole.report.figures["stopped_by"])
 
 
-def test_it_goes_on_from_the_last_state_and_not_from_the_first_step(small_config) -> None:
-    state = states_of(small_config, stop=5)[-1]
+def test_it_goes_on_from_the_last_state_and_not_from_the_first_step() -> None:
+    state = states_of(stop=5)[-1]
     seen: list[int] = []
     fit(
-        small_config,
         SETTINGS,
         TRAIN,
         EARLY_STOP,
@@ -88,24 +98,24 @@ def test_it_goes_on_from_the_last_state_and_not_from_the_first_step(small_config
     assert seen == [5, 6, 7, 8]
 
 
-def test_the_state_after_the_last_step_is_enough(small_config) -> None:
+def test_the_state_after_the_last_step_is_enough() -> None:
     states: list[bytes] = []
-    whole = trained(small_config, resumption=Resumption(None, states.append, 0))
+    whole = trained(resumption=Resumption(None, states.append, 0))
     assert len(states) == 4  # one a look
-    again = trained(small_config, resumption=Resumption(states[-1], lambda _: None))
-    assert to_bytes(again.model) == to_bytes(whole.model)
+    again = trained(resumption=Resumption(states[-1], lambda _: None))
+    assert to_bytes(again.detector) == to_bytes(whole.detector)
 
 
-def test_time_that_was_spent_counts(small_config, state) -> None:
-    settings = replace(SETTINGS, seconds=1000.0)
+def test_time_that_was_spent_counts(state) -> None:
+    settings = with_training(seconds=1000.0)
     with pytest.raises(CheckpointError, match="other settings"):  # a budget is a setting
-        trained(small_config, settings, Resumption(state, lambda _: None))
-    spent = trained(small_config, resumption=Resumption(state, lambda _: None)).history
-    assert [look.seconds for look in spent] == sorted(look.seconds for look in spent)
+        trained(settings, Resumption(state, lambda _: None))
+    spent = trained(resumption=Resumption(state, lambda _: None)).report.figures["history"]
+    assert [look["seconds"] for look in spent] == sorted(look["seconds"] for look in spent)
 
 
-def test_states_lie_apart(small_config) -> None:
-    assert states_of(small_config, apart=3600) == []
+def test_states_lie_apart() -> None:
+    assert states_of(apart=3600) == []
 
 
 @pytest.mark.parametrize(
@@ -117,25 +127,27 @@ def test_states_lie_apart(small_config) -> None:
     ],
     ids=["cut off", "a bit changed", "something else"],
 )
-def test_a_damaged_state_is_refused_before_any_work(small_config, state, damage, words) -> None:
+def test_a_damaged_state_is_refused_before_any_work(state, damage, words) -> None:
     damaged = Resumption(damage(state), lambda _: None)
     with pytest.raises(CheckpointError, match=words):
-        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=damaged, on_step=_never)
+        fit(SETTINGS, TRAIN, EARLY_STOP, resumption=damaged, on_step=_never)
 
 
 def test_the_state_of_another_training_is_refused_before_any_work(small_config, state) -> None:
     other = Resumption(state, lambda _: None)
     for settings, train in ((replace(SETTINGS, seed=1), TRAIN), (SETTINGS, textured(9))):
         with pytest.raises(CheckpointError, match="other settings or images"):
-            fit(small_config, settings, train, EARLY_STOP, resumption=other, on_step=_never)
-    model = build_model(small_config, pretrained=False)
+            fit(settings, train, EARLY_STOP, resumption=other, on_step=_never)
+    model = ReverseDistillation.build(small_config, pretrained=False)
     with pytest.raises(CheckpointError, match="other settings or images"):
-        fit(small_config, SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(to_bytes(model), lambda _: None))
+        fit(SETTINGS, TRAIN, EARLY_STOP, resumption=Resumption(to_bytes(model), lambda _: None))
 
 
 def test_moments_get_their_weights_memory_layout_back(small_config, state) -> None:
     """Fused steps go through memory, whatever the strides say."""
-    run = Descent(build_model(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None)
+    run = Descent(
+        ReverseDistillation.build(small_config, pretrained=False), SETTINGS, Sources([], [], [], []), lambda _: None
+    )
     run.restore(TrainingState.from_bytes(state, header_of(state)["training"]))
     moments = {weight: kept["exp_avg"] for weight, kept in run._optimiser.state.items()}
     assert {weight: kept.stride() for weight, kept in moments.items()} == {w: w.stride() for w in moments}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rd_core.detectors.reverse_distillation.model import build_model, prepare_for_inference
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.kernels.folding import fold_batch_norms
 from rd_core.kernels.fused_convolution import convolve
 from rd_core.kernels.one_by_one import layers_one_by_one
@@ -167,9 +167,9 @@ def test_weights_are_shared_and_stored_once():
 @pytest.mark.parametrize(("teacher", "layers"), [("efficientnet_lite0", 7), ("resnet18", 15)])
 def test_a_models_maps_are_those_of_every_multiplication(teacher, layers):
     torch.manual_seed(0)
-    config = ModelConfig(teacher=teacher, image_height=64, image_width=96)
-    model = build_model(config, pretrained=False).eval()
-    ready, plain = prepare_for_inference(model), fold_batch_norms(copy.deepcopy(model))
+    config = ReverseDistillationSettings(teacher=teacher, image_height=64, image_width=96)
+    model = ReverseDistillation.build(config, pretrained=False).eval()
+    ready, plain = model.ready(), fold_batch_norms(copy.deepcopy(model))
     fast = [layer for layer in ready.modules() if isinstance(layer, WinogradConvolution)]
     assert len(fast) == layers
     images = torch.randint(0, 256, (16, 64, 96, 3), dtype=torch.uint8).numpy()
@@ -179,5 +179,5 @@ def test_a_models_maps_are_those_of_every_multiplication(teacher, layers):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_half_the_bits_are_multiplied_out(precision):
-    model = prepare_for_inference(build_model(ModelConfig(precision=precision), pretrained=False))
+    model = ReverseDistillation.build(ReverseDistillationSettings(precision=precision), pretrained=False).ready()
     assert any(isinstance(layer, WinogradConvolution) for layer in model.modules()) == (precision == "float32")

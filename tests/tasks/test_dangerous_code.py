@@ -16,7 +16,7 @@ import torch
 
 import storage
 from rd_core.detectors import checkpoint
-from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_config, load_authors_checkpoint
+from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_settings, load_authors_checkpoint
 from rd_core.errors import CheckpointError
 from storage.errors import CorruptObject
 from storage.stores.filesystem import Store
@@ -179,7 +179,7 @@ def test_pickles_in_place_of_weights_and_tables_are_refused_and_not_run(tmp_path
             checkpoint.from_bytes(data)
         foreign.write_bytes(data)
         with pytest.raises(CheckpointError):
-            load_authors_checkpoint(foreign, authors_config("resnet18"))
+            load_authors_checkpoint(foreign, authors_settings("resnet18"))
         store.write("reports/evaluation/pixels.npz", data)
         with pytest.raises((CorruptObject, AttributeError)):
             read_pixels(store, "reports/evaluation/pixels.npz")

@@ -112,9 +112,7 @@ def test_with_a_gpu_torch_is_kept_and_said(
 ) -> None:
     put_images(store, "cloth", ["a.png"])
     if where == "here":
-        monkeypatch.setattr(
-            "rd_core.detectors.reverse_distillation.model.default_device", lambda: torch.device("cuda")
-        )
+        monkeypatch.setattr("rd_core.kernels.precision.default_device", lambda: torch.device("cuda"))
     assert plan(store, gpu_workers=where == "workers").plan.engine == "torch"
     assert len(warned) == 1 and "engine=torch instead of openvino" in warned[0] and "GPU" in warned[0]
     assert plan(store, TORCH, gpu_workers=where == "workers").plan.engine == "torch"
@@ -127,7 +125,7 @@ def test_late_images_of_openvino_stay_with_it_where_a_gpu_is(
     put_images(store, "cloth", ["a.png"])
     seal(store, plan(store))
     store.write(image_key("cloth", DAY, "late.png"), png(9))
-    monkeypatch.setattr("rd_core.detectors.reverse_distillation.model.default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr("rd_core.kernels.precision.default_device", lambda: torch.device("cuda"))
     assert plan(store).plan.engine == "openvino 2026.4.1"
 
 

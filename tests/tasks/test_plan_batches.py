@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofs.stub_scorer import warm_stub
-from rd_core.detectors.reverse_distillation.settings import MICRO_BATCH
+from rd_core.detectors.settings import MICRO_BATCH
 from storage.analysis.queries import run_query
 from storage.layout import image_key
 from storage.partitions import manifests

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from flows.paper import figures as paper
 from flows.paper.benchmark import PAPER_IMAGE_SIZE, BenchmarkRun, variant
 from flows.printing.plain_table import PlainTable, plain_table
-from rd_core.detectors.reverse_distillation.settings import ModelConfig
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from storage.analysis.benchmark_rows import BenchmarkRow
 
 NONE = "-"
@@ -110,7 +110,11 @@ def _map_stages(run: BenchmarkRun) -> PlainTable:
 
 
 def _ablation(
-    run: BenchmarkRun, title: str, varied: str, models: dict[str, ModelConfig], printed: dict[str, paper.Ablation]
+    run: BenchmarkRun,
+    title: str,
+    varied: str,
+    models: dict[str, ReverseDistillationSettings],
+    printed: dict[str, paper.Ablation],
 ) -> PlainTable:
     table = plain_table(varied, "image AUROC", "pixel AUROC", "PRO", "AUPRO 0.3", "paper: image/pixel/PRO")
     table.title = f"{title} (ours: {_averaged_over(_of(run, run.settings.model()))})"
@@ -138,7 +142,7 @@ def _cost(rows: Sequence[BenchmarkRow]) -> PlainTable:
 
 def _conditions(run: BenchmarkRun) -> str:
     settings = run.settings
-    training = settings.training(0)
+    training = settings.model().training
     length = f"{training.steps} steps" if training.steps is not None else f"{training.epochs} epochs"
     seeds = f"{settings.seeds} seeds, ± their standard deviation" if settings.seeds > 1 else "1 seed"
     return (
@@ -147,7 +151,7 @@ def _conditions(run: BenchmarkRun) -> str:
     )
 
 
-def _of(run: BenchmarkRun, model: ModelConfig) -> list[BenchmarkRow]:
+def _of(run: BenchmarkRun, model: ReverseDistillationSettings) -> list[BenchmarkRow]:
     word = variant(model)
     return [row for row in run.rows if row.variant == word]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
 def training_table(run: "TrainingRun") -> PlainTable:
     """New versions, their data and their thresholds."""
     table = plain_table(
-        "category", "version", "champion", "trained on", "calibrated on", "steps", "threshold", "seconds"
+        "category", "version", "champion", "trained on", "calibrated on", "fit", "threshold", "seconds"
     )
     for model in run.models:
         table.add_row(
@@ -32,7 +32,7 @@ def training_table(run: "TrainingRun") -> PlainTable:
             "yes" if model.champion else "no",
             str(model.train),
             str(model.calibration),
-            str(model.steps),
+            model.fit,
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )

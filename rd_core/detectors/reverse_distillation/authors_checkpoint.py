@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation, build_model
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, model_config
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
 from rd_core.errors import CheckpointError
 
 CURE = "Give a .pth file of the authors for the same teacher, as wres50_<category>.pth for wide_resnet50_2."
@@ -22,21 +22,27 @@ _FUSION = {"conv1": "0.0.0", "bn1": "0.0.1", "conv2": "0.1.0", "bn2": "0.1.1", "
 _UNUSED = re.compile(r"(conv4|bn4)\.")
 
 
-def authors_config(teacher: str = "wide_resnet50_2", side: int = 256) -> ModelConfig:
+def authors_settings(teacher: str = "wide_resnet50_2", side: int = 256) -> ReverseDistillationSettings:
     """The model their code builds: features as they are, stages joined without compression. side: pixels."""
-    return model_config("paper", teacher=teacher, image_height=side, image_width=side, fusion="concatenated")
+    return recipe("paper", teacher=teacher, image_height=side, image_width=side, fusion="concatenated")
 
 
 def load_authors_checkpoint(
-    file: Path, config: ModelConfig | None = None, *, teacher_weights: Path | None = None, pretrained: bool = True
+    file: Path,
+    settings: ReverseDistillationSettings | None = None,
+    *,
+    teacher_weights: Path | None = None,
+    pretrained: bool = True,
 ) -> ReverseDistillation:
-    """The model of a checkpoint of theirs, in eval mode; config: default `authors_config()`.
+    """The model of a checkpoint of theirs, in eval mode; settings: default `authors_settings()`.
 
     Raises CheckpointError when the file is not readable (only tensors are: nothing in it is run), lacks a tensor or
-    has one too many or of another shape; TeacherUnavailable as `build_model` does.
+    has one too many or of another shape; TeacherUnavailable as `build_teacher` does.
     """
     tables = _read(file)
-    model = build_model(config or authors_config(), teacher_weights=teacher_weights, pretrained=pretrained)
+    model = ReverseDistillation.build(
+        settings or authors_settings(), teacher_weights=teacher_weights, pretrained=pretrained
+    )
     tensors = {f"bottleneck.{_bottleneck_name(n)}": t for n, t in tables["bn"].items() if not _UNUSED.match(n)}
     tensors |= {f"student.{_student_name(name)}": tensor for name, tensor in tables["decoder"].items()}
     _check(model, tensors, file)
@@ -77,6 +83,6 @@ def _check(model: ReverseDistillation, tensors: dict[str, Tensor], file: Path) -
     ]
     if faults:
         raise CheckpointError(
-            f"{file} does not fit {model.config.teacher}: {faults[0]}, and {len(faults) - 1} more differences. "
+            f"{file} does not fit {model.settings.teacher}: {faults[0]}, and {len(faults) - 1} more differences. "
             f"No model was loaded. {CURE}"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from rd_core.detectors.reverse_distillation.blend import best_share, squared_distance
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE
 from rd_core.detectors.reverse_distillation.loss import cosine_distance
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import AT_ONCE, FeatureSource
 
 EVEN_SHARE = 0.5
@@ -26,19 +26,19 @@ LEAST_ODDS = 1.0
 
 
 @torch.no_grad()
-def fit_blend(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
+def fit_blend(model: TeacherAndStudent, normal: FeatureSource, marred: FeatureSource) -> None:
     """Weigh the kinds of distance that the settings ask for, by the early-stop normals and their marred copies.
 
     A normal image's map then peaks near 1, or below.
     """
     model.eval()
-    if model.config.magnitude:
+    if model.settings.magnitude:
         _fit_magnitude(model, normal, marred)
     if model.discriminators:
         _fit_discriminators(model, normal)
 
 
-def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: FeatureSource) -> None:
+def _fit_magnitude(model: TeacherAndStudent, normal: FeatureSource, marred: FeatureSource) -> None:
     """Magnitude beside direction (see `rd_core.detectors.reverse_distillation.blend`), half way between an even
     share and the one that best tells marred images from normal ones: made-up defects are a sample, and the student
     was trained on their like. Without marred copies the share is even.
@@ -51,7 +51,7 @@ def _fit_magnitude(model: ReverseDistillation, normal: FeatureSource, marred: Fe
     model.blend.set(share, peaks[0].float(), peaks[1].float())
 
 
-def _fit_discriminators(model: ReverseDistillation, normal: FeatureSource) -> None:
+def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None:
     """Each map by its usual peak on normals, and the student's and that of the finest cells alike. A discriminator's
     zero is what nearly all cells of normals pass.
 
@@ -79,9 +79,9 @@ def share_of_student(unrest: float) -> float:
     return max(LEAST_OF_STUDENT, 1 - 2 * unrest)
 
 
-def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
+def _part_maps(model: TeacherAndStudent, source: FeatureSource) -> Tensor:
     """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4): every fourth pixel will do."""
-    assembly, stages = model.assembly, len(model.config.map_stages)
+    assembly, stages = model.assembly, len(model.settings.map_stages)
     found = []
     for features in _in_turn(model, source):
         raw = model.standardisation(features)
@@ -92,10 +92,10 @@ def _part_maps(model: ReverseDistillation, source: FeatureSource) -> Tensor:
     return torch.cat(found)
 
 
-def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, list[float]]:
+def _levels(model: TeacherAndStudent, source: FeatureSource) -> tuple[float, list[float]]:
     """Means over the images: the floor of the map that the student gives, and the peaks of that and of each
     discriminator's, unweighed."""
-    assembly, stages = model.assembly, len(model.config.map_stages)
+    assembly, stages = model.assembly, len(model.settings.map_stages)
     floors, peaks = [], []
     for features in _in_turn(model, source):
         targets = model.standardisation(features)
@@ -110,7 +110,7 @@ def _levels(model: ReverseDistillation, source: FeatureSource) -> tuple[float, l
     return float(torch.cat(floors).mean()), found.tolist()
 
 
-def _in_turn(model: ReverseDistillation, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
+def _in_turn(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
     """The teacher's raw features of all images, some at a time."""
     for start in range(0, len(source), AT_ONCE):
         indices = range(start, min(start + AT_ONCE, len(source)))

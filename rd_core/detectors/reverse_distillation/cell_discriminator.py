@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rd_core.detectors.reverse_distillation.settings import Precision
 from rd_core.features.cells import CellMoments, cell_means
 from rd_core.features.standardisation import divisors
 from rd_core.kernels.precision import networks_in
+from rd_core.settings import Precision
 
 FINE = 16
 """pixels a side of the finest cells: the teacher's coarsest stride"""

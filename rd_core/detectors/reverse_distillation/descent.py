@@ -13,30 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rd_core.detectors.detector import FitProgress
 from rd_core.detectors.reverse_distillation.loss import LOSSES
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
-from rd_core.detectors.reverse_distillation.settings import TrainingConfig
+from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, TrainingSettings
 from rd_core.errors import TrainingDiverged
 from rd_core.features.cache import FeatureSource
 from rd_core.files.training_state import TrainingState, optimiser_tensors, restore_optimiser
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a training is."""
-
-    phase: Literal["features", "steps"]
-    """the teacher's pass over the images, or the steps of gradient descent"""
-    done: int
-    """images, or steps"""
-    total: int
-    """likewise"""
-    loss: float | None
-    """of the last step; None in the first phase"""
-    validation_loss: float | None
-    """of the last look at the early-stop normals; None before it"""
-    seconds: float
-    """since the phase began"""
 
 
 @dataclass(frozen=True)
@@ -65,20 +48,21 @@ class Descent:
 
     def __init__(
         self,
-        model: ReverseDistillation,
-        config: TrainingConfig,
+        model: TeacherAndStudent,
+        settings: ReverseDistillationSettings,
         sources: Sources,
-        report: Callable[[TrainingProgress], None],
+        report: Callable[[FitProgress], None],
         keep: Callable[["Descent"], None] = lambda _: None,
     ) -> None:
         """keep: called after every look, when `state` may be asked for."""
         self.model = model
-        self.config = config
+        self.config = settings.training
+        self.seed = settings.seed
         self.sources = sources
         self.report = report
         self.keep = keep
-        self._copies = np.random.default_rng(config.seed)
-        self.total = config.total_steps(len(sources.train))
+        self._copies = np.random.default_rng(settings.seed)
+        self.total = self.config.total_steps(len(sources.train))
         self.history: list[Look] = []
         self.step = 0
         self.best_step = 0
@@ -94,7 +78,7 @@ class Descent:
 
     def go(self) -> None:
         """Train until the steps, the patience or the time is used up, then take the weights to keep."""
-        order = batches(len(self.sources.train), self.config.batch_size, self.config.seed)
+        order = batches(len(self.sources.train), self.config.batch_size, self.seed)
         for _ in range(self.step):  # of a training that this one goes on with
             next(order)
         recent: list[float] = []
@@ -198,7 +182,7 @@ class Descent:
 
     def _random_numbers(self) -> torch.Generator:
         """Of this step alone, so that a training that is resumed draws the same."""
-        seed = int(np.random.default_rng((self.config.seed, self.step)).integers(2**63))
+        seed = int(np.random.default_rng((self.seed, self.step)).integers(2**63))
         return torch.Generator(self.model.device).manual_seed(seed)
 
     def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
@@ -242,14 +226,14 @@ class Descent:
     def _tell(self, loss: float) -> None:
         validation = self.history[-1].validation_loss if self.history else None
         seconds = time.monotonic() - self._began
-        self.report(TrainingProgress("steps", self.step, self.total, loss, validation, seconds))
+        self.report(FitProgress("steps", self.step, self.total, loss, validation, seconds))
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def learning_rate_at(progress: float, config: TrainingConfig) -> float:
+def learning_rate_at(progress: float, config: TrainingSettings) -> float:
     """The rate at a share of the training in [0, 1]."""
     if config.schedule == "constant":
         return config.learning_rate
@@ -275,7 +259,7 @@ def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
                 yield np.sort(indices)  # reads of the cache go forward
 
 
-def optimiser_for(model: ReverseDistillation, config: TrainingConfig) -> torch.optim.Optimizer:
+def optimiser_for(model: TeacherAndStudent, config: TrainingSettings) -> torch.optim.Optimizer:
     """Of all that is trained. A group's `share` is that of the schedule's rate it has."""
     networks = [part.parameters() for part in (model.bottleneck, model.student)]
     groups = [{"params": [p for own in networks for p in own if p.requires_grad], "share": 1.0}]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
-from rd_core.detectors.reverse_distillation.model import ReverseDistillation
+from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import stream_features
 from rd_core.features.cells import CellMoments
 from rd_core.pictures.images import Images
@@ -53,14 +53,14 @@ class WithMirrored:
         return np.ascontiguousarray(way(np.asarray(self.images[index - there])))  # torch takes no backward strides
 
 
-def may_be_mirrored(model: ReverseDistillation, train: Images, held_out: Images, seed: int) -> bool:
+def may_be_mirrored(model: TeacherAndStudent, train: Images, held_out: Images, seed: int) -> bool:
     """Whether held-out normals lie as near to the training normals mirrored as they do unmirrored.
 
     A few images of each tell; what it costs is the teacher's pass over a hundred and fifty or so. The model need not
     be trained. Raises what fetching an image raises.
     """
     known, looked_at = (_some(images, model, seed) for images in (train, held_out))
-    space = CellDiscriminator(model.teacher.channels, FINE, model.config.whitening_ridge).to(model.device)
+    space = CellDiscriminator(model.teacher.channels, FINE, model.settings.whitening_ridge).to(model.device)
     moments = CellMoments(FINE)
     features = list(_features(model, known))
     for some in features:
@@ -79,15 +79,15 @@ def may_be_mirrored(model: ReverseDistillation, train: Images, held_out: Images,
     return all(bool((distances([way(one) for one in looked_at]) <= FARTHER * usual).all()) for way in WAYS)
 
 
-def _some(images: Images, model: ReverseDistillation, seed: int) -> list[Picture]:
+def _some(images: Images, model: TeacherAndStudent, seed: int) -> list[Picture]:
     """Drawn, for images of one part often follow each other; at the model's size."""
-    height, width = model.config.image_height, model.config.image_width
+    height, width = model.settings.image_height, model.settings.image_width
     count = min(max(2, CELLS * FINE**2 // (height * width)), IMAGES)
     drawn = np.random.default_rng(seed).permutation(len(images))[:count]
     return [resize(np.asarray(images[int(i)]), height, width) for i in np.sort(drawn)]
 
 
-def _features(model: ReverseDistillation, images: Images) -> Iterator[tuple[Tensor, ...]]:
+def _features(model: TeacherAndStudent, images: Images) -> Iterator[tuple[Tensor, ...]]:
     return (features for _, features in stream_features(model, images))
 
 

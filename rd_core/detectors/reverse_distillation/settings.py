@@ -1,150 +1,22 @@
-"""Every setting of a model and of its training, each with its default in this one place."""
+"""Every setting of Reverse Distillation and of its training, each with its default in this one place."""
 
 import difflib
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import TypeAdapter, ValidationError
-
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError
+from rd_core.settings import Record, refuse_unknown
 
-COARSEST_STRIDE = 32
-MICRO_BATCH = 16
-"""small images that are scored together. With fewer each takes longer, with more hardly less (docs/decisions/0020)"""
-MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
-"""of all images that are scored together, at most: memory grows with them, and they fill the processor"""
-RESIZING_VERSION = "bilinear-antialias-1"
-"""of `rd_core.pictures.preprocessing.resize`; changes whenever the same picture would give other pixels"""
 RECIPES = ("robust", "paper")
 DEFAULT_RECIPE = "robust"
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
-class _Record:
-    """JSON round trip for the frozen dataclasses below."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that `json.dumps` takes; `from_dict` gives the same record back."""
-        plain = asdict(self)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The record of `values`; a missing field takes its default.
-
-        Raises ConfigError for an unknown field (it names the nearest known one) or a value of the wrong type.
-        """
-        known = [field.name for field in fields(cls)]
-        refuse_unknown(values, known, cls.__name__)
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as e:
-            first = e.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(
-                f"{cls.__name__}.{place} = {first['input']!r}: {first['msg']}. Nothing was built from it; "
-                "correct the value."
-            ) from e
-
-
-def refuse_unknown(values: dict[str, Any], known: list[str], what: str) -> None:
-    """Raise ConfigError for the first key of `values` that is not in `known`."""
-    for name in values:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-            raise ConfigError(f"{what} has no setting {name!r}; it would have been ignored. {hint}")
-
-
-@dataclass(frozen=True)
-class ModelConfig(_Record):
-    """What the networks are and how an image becomes a score."""
-
-    teacher: str = "efficientnet_lite0"
-    """name of the frozen encoder, see `rd_core.features.backbone.TEACHERS`"""
-    image_height: int = 256
-    """pixels, a multiple of 32"""
-    image_width: int = 256
-    """pixels, a multiple of 32"""
-    bottleneck: Literal["mff_oce", "oce", "pretrained"] = "mff_oce"
-    """Table 5 of the paper: fusion and embedding, embedding alone, or the teacher's own frozen fourth stage"""
-    fusion: Literal["compressed", "concatenated"] = "compressed"
-    """of mff_oce: stages joined with a 1x1 convolution (the paper's text) or without one (the authors' code)"""
-    map_stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
-    """the stages whose distances make the map (Table 7), in rising order"""
-    standardise: bool = True
-    """teacher features per channel to mean 0 and deviation 1 over the training normals"""
-    magnitude: bool = True
-    """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
-    paper's map of directions alone"""
-    discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
-    """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
-    from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
-    whitening_ridge: float = 0.3
-    """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
-    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
-    smoothing_sigma: float = 2.5
-    """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
-    align_corners: bool = False
-    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
-    False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
-    score: Literal["max", "sum"] = "max"
-    """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
-    precision: Precision = "float32"
-    """what the networks compute in, to train and to score. Half the bits are quicker where
-    `rd_core.kernels.precision.is_quick` says so; map and score are float32 with either"""
-
-    def __post_init__(self) -> None:
-        for name in ("image_height", "image_width"):
-            _check_side(name, getattr(self, name))
-        if not self.map_stages or list(self.map_stages) != sorted(set(self.map_stages)):
-            raise ConfigError(
-                f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
-                "twice. Give some of 1, 2, 3 in rising order."
-            )
-        cells = self.discriminator_cells
-        if list(cells) != sorted(set(cells)):
-            raise ConfigError(
-                f"discriminator_cells {cells} are not in rising order, or one is there twice: its share would count "
-                "twice. Give each side once, in rising order, or none."
-            )
-        if self.bottleneck == "pretrained" and self.standardise:
-            raise ConfigError(
-                'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
-                'embedding would mean nothing. Set standardise to false (the recipe "paper" does).'
-            )
-        if not 1e-4 <= self.whitening_ridge <= 1e4:
-            raise ConfigError(
-                f"whitening_ridge {self.whitening_ridge} is not in [0.0001, 10000]; rounding would fill the map, or "
-                "cells would not be whitened at all. The default is 0.3."
-            )
-        if not 0 <= self.smoothing_sigma <= 64:
-            raise ConfigError(
-                f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The paper uses 4."
-            )
-
-    @property
-    def micro_batch(self) -> int:
-        """Images that are scored together, always, as kernels choose their summation order by shape: the largest
-        power of two up to MICRO_BATCH that has no more than MICRO_BATCH_PIXELS, or one."""
-        fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
-        return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
-
-    @property
-    def micro_batch_shape(self) -> tuple[int, int, int, int]:
-        """(B, H, W, 3) of the uint8 images that are scored together."""
-        return self.micro_batch, self.image_height, self.image_width, 3
-
-
-@dataclass(frozen=True)
-class TrainingConfig(_Record):
+class TrainingSettings(Record):
     """How bottleneck and student are trained. The defaults are the recipe "robust"."""
 
-    recipe: str = DEFAULT_RECIPE
-    """the recipe these settings began as"""
     steps: int | None = 600
     """optimiser steps; or None when `epochs` counts"""
     epochs: int | None = None
@@ -189,10 +61,6 @@ class TrainingConfig(_Record):
     """looks without a new best before training stops; None: never stops early"""
     keep: Literal["best", "last"] = "best"
     """which weights become the model: those of the best look, or those of the last step"""
-    seed: int = 0
-    """of the initial weights and of the order of images"""
-    feature_cache_bytes: int = 4 * 1024**3
-    """disk for the teacher's features in float16; above it they are computed anew at every step"""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -225,8 +93,6 @@ class TrainingConfig(_Record):
                     f"{name} {getattr(self, name)} must not be negative: the student would learn the opposite, or "
                     "nothing. Give 0 to leave it out."
                 )
-        if self.feature_cache_bytes < 0:
-            raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")
 
     def total_steps(self, normals: int) -> int:
         """Steps for that many training normals."""
@@ -245,26 +111,84 @@ class TrainingConfig(_Record):
         return max(1, min(wanted, math.ceil(shown / normals)))
 
 
-def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> TrainingConfig:
-    """The training settings of a recipe; `overrides` are fields of TrainingConfig.
+@dataclass(frozen=True)
+class ReverseDistillationSettings(DetectorSettings):
+    """What the networks are, how they are trained, and how an image becomes a score."""
+
+    method: ClassVar[str] = "reverse_distillation"
+
+    bottleneck: Literal["mff_oce", "oce", "pretrained"] = "mff_oce"
+    """Table 5 of the paper: fusion and embedding, embedding alone, or the teacher's own frozen fourth stage"""
+    fusion: Literal["compressed", "concatenated"] = "compressed"
+    """of mff_oce: stages joined with a 1x1 convolution (the paper's text) or without one (the authors' code)"""
+    map_stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
+    """the stages whose distances make the map (Table 7), in rising order"""
+    standardise: bool = True
+    """teacher features per channel to mean 0 and deviation 1 over the training normals"""
+    magnitude: bool = True
+    """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
+    paper's map of directions alone"""
+    discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
+    """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
+    from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
+    whitening_ridge: float = 0.3
+    """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
+    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
+    smoothing_sigma: float = 2.5
+    """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
+    align_corners: bool = False
+    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
+    False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
+    score: Literal["max", "sum"] = "max"
+    """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
+    training: TrainingSettings = TrainingSettings()
+    """how bottleneck and student learn"""
+    recipe: str = DEFAULT_RECIPE
+    """what these settings began as"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.map_stages or list(self.map_stages) != sorted(set(self.map_stages)):
+            raise ConfigError(
+                f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
+                "twice. Give some of 1, 2, 3 in rising order."
+            )
+        cells = self.discriminator_cells
+        if list(cells) != sorted(set(cells)):
+            raise ConfigError(
+                f"discriminator_cells {cells} are not in rising order, or one is there twice: its share would count "
+                "twice. Give each side once, in rising order, or none."
+            )
+        if self.bottleneck == "pretrained" and self.standardise:
+            raise ConfigError(
+                'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
+                'embedding would mean nothing. Set standardise to false (the recipe "paper" does).'
+            )
+        if not 1e-4 <= self.whitening_ridge <= 1e4:
+            raise ConfigError(
+                f"whitening_ridge {self.whitening_ridge} is not in [0.0001, 10000]; rounding would fill the map, or "
+                "cells would not be whitened at all. The default is 0.3."
+            )
+
+    def of_weights(self) -> Self:
+        """See `DetectorSettings.of_weights`."""
+        return replace(super().of_weights(), training=TrainingSettings(), recipe=DEFAULT_RECIPE)
+
+
+def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> ReverseDistillationSettings:
+    """The settings of a recipe; `overrides` are fields of ReverseDistillationSettings and of TrainingSettings.
 
     `steps` overrides a recipe's epochs and the other way round. Raises ConfigError for unknown names.
     """
     check_recipe(name)
-    settings = TrainingConfig() if name == "robust" else _PAPER_TRAINING
-    refuse_unknown(overrides, [field.name for field in fields(TrainingConfig)], f"recipe {name!r}")
-    if "steps" in overrides and "epochs" not in overrides:
-        overrides["epochs"] = None
-    if "epochs" in overrides and "steps" not in overrides:
-        overrides["steps"] = None
-    return replace(settings, **overrides)
-
-
-def model_config(recipe_name: str = DEFAULT_RECIPE, **overrides: Any) -> ModelConfig:
-    """The model settings that belong to a recipe; `overrides` are fields of ModelConfig."""
-    check_recipe(recipe_name)
-    refuse_unknown(overrides, [field.name for field in fields(ModelConfig)], "ModelConfig")
-    return ModelConfig(**{**(_PAPER_MODEL if recipe_name == "paper" else {}), **overrides})
+    own = [field.name for field in fields(ReverseDistillationSettings) if field.name not in ("training", "recipe")]
+    of_training = [field.name for field in fields(TrainingSettings)]
+    refuse_unknown(overrides, [*own, *of_training], f"recipe {name!r}")
+    length = {other: None for one, other in (("steps", "epochs"), ("epochs", "steps")) if one in overrides}
+    training = {**length, **{key: value for key, value in overrides.items() if key in of_training}}
+    settings = _PAPER if name == "paper" else ReverseDistillationSettings()
+    changes = {key: value for key, value in overrides.items() if key in own}
+    return replace(settings, training=replace(settings.training, **training), **changes)
 
 
 def check_recipe(name: str) -> None:
@@ -277,36 +201,26 @@ def check_recipe(name: str) -> None:
         )
 
 
-def _check_side(name: str, value: int) -> None:
-    if value < COARSEST_STRIDE or value % COARSEST_STRIDE:
-        below = max(COARSEST_STRIDE, value // COARSEST_STRIDE * COARSEST_STRIDE)
-        near = sorted({below, max(value, 0) // COARSEST_STRIDE * COARSEST_STRIDE + COARSEST_STRIDE})
-        raise ConfigError(
-            f"{name} {value} is not a multiple of {COARSEST_STRIDE}; the student could not mirror "
-            f"the teacher's grids. Use {' or '.join(map(str, near))}: images are resized to it."
-        )
-
-
-_PAPER_MODEL: dict[str, Any] = {
-    "standardise": False,
-    "magnitude": False,
-    "discriminator_cells": (),
-    "smoothing_sigma": 4.0,
-    "align_corners": True,
-}
-_PAPER_TRAINING = TrainingConfig(
+_PAPER = ReverseDistillationSettings(
     recipe="paper",
-    steps=None,
-    epochs=200,
-    batch_size=16,
-    learning_rate=5e-3,
-    optimiser="adam",
-    betas=(0.5, 0.999),
-    weight_decay=0.0,
-    schedule="constant",
-    magnitude_loss=0.0,
-    pseudo_anomalies=0,
-    mirrored_below=0,
-    patience=None,
-    keep="last",
+    standardise=False,
+    magnitude=False,
+    discriminator_cells=(),
+    smoothing_sigma=4.0,
+    align_corners=True,
+    training=TrainingSettings(
+        steps=None,
+        epochs=200,
+        batch_size=16,
+        learning_rate=5e-3,
+        optimiser="adam",
+        betas=(0.5, 0.999),
+        weight_decay=0.0,
+        schedule="constant",
+        magnitude_loss=0.0,
+        pseudo_anomalies=0,
+        mirrored_below=0,
+        patience=None,
+        keep="last",
+    ),
 )

@@ -1,7 +1,7 @@
 """One network of a benchmark: what it is trained on, and that its figures are those of its scores."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,16 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from rd_core.detectors.reverse_distillation import training
-from rd_core.detectors.reverse_distillation.settings import ModelConfig, TrainingConfig, model_config, recipe
-from rd_core.detectors.reverse_distillation.training import FitResult, fit
+from rd_core.detectors.detector import Normals
+from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
+from rd_core.detectors.training import Fitted, train
 from rd_core.errors import TooFewNormals
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.paper_pro import paper_pro
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.pictures.preprocessing import resize
 from tasks.importing.import_folder import NotAnImageFolder
+from tasks.paper import benchmark_category as benchmark_category_module
 from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement, benchmark_category
 from tasks.paper.benchmark_folder import (
     BenchmarkImages,
@@ -32,9 +33,8 @@ from tasks.paper.benchmark_folder import (
 from tests.rd_core.striped_images import textured, with_blot
 
 SIZE = 64
-MODEL = model_config("paper", teacher="efficientnet_lite0", image_height=SIZE, image_width=SIZE)
-MIDDLE = model_config("paper", teacher=MODEL.teacher, image_height=SIZE, image_width=SIZE, map_stages=(2,))
-TRAINING = recipe("paper", steps=2)
+MODEL = recipe("paper", teacher="efficientnet_lite0", image_height=SIZE, image_width=SIZE, steps=2)
+MIDDLE = replace(MODEL, map_stages=(2,))
 
 
 def save(folder: Path, images: np.ndarray) -> None:
@@ -73,8 +73,8 @@ def folder(shared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shared, tmp_path / "mvtec"))
 
 
-def measure(images: BenchmarkImages, *models: ModelConfig) -> list[Measurement]:
-    request = BenchmarkRequest(images, models or (MODEL,), TRAINING, None)
+def measure(images: BenchmarkImages, *models: ReverseDistillationSettings) -> list[Measurement]:
+    request = BenchmarkRequest(images, models or (MODEL,), None)
     return list(benchmark_category(request, lambda _: None))
 
 
@@ -193,8 +193,8 @@ class Watched:
     """One run on cloth, from the outside."""
 
     found: list[Measurement]
-    fitted: list[FitResult]
-    asked: list[tuple[ModelConfig, TrainingConfig, list[bytes], list[bytes]]]
+    fitted: list[Fitted]
+    asked: list[tuple[ReverseDistillationSettings, list[bytes], list[bytes]]]
     told: list[BenchmarkProgress]
 
 
@@ -202,20 +202,20 @@ class Watched:
 def watched(shared: Path) -> Watched:
     run = Watched([], [], [], [])
 
-    def watch(model, settings, train, early_stop, **more):
-        run.asked.append((model, settings, [i.tobytes() for i in train], [i.tobytes() for i in early_stop]))
-        run.fitted.append(fit(model, settings, train, early_stop, **more))
+    def watch(method, settings, normals, *others, **more):
+        run.asked.append((settings, *([i.tobytes() for i in some] for some in (normals.train, normals.early_stop))))
+        run.fitted.append(train(method, settings, normals, *others, **more))
         return run.fitted[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "fit", watch)
-        request = BenchmarkRequest(cloth(shared), (MODEL, MIDDLE), TRAINING, None)
+        patch.setattr(benchmark_category_module, "train", watch)
+        request = BenchmarkRequest(cloth(shared), (MODEL, MIDDLE), None)
         run.found += benchmark_category(request, run.told.append)
     return run
 
 
 def test_the_figures_are_those_of_the_scores(shared: Path, watched: Watched) -> None:
-    found, model, test = watched.found[0], watched.fitted[0].model, cloth(shared).test
+    found, model, test = watched.found[0], watched.fitted[0].detector, cloth(shared).test
     truth = [one.is_anomalous for one in test]
     scored = model.score(np.stack([resize(np.asarray(Image.open(one.path)), SIZE, SIZE) for one in test]))
     assert found.image_auroc == pytest.approx(roc_auc_score(truth, scored.scores), abs=1e-9)
@@ -229,15 +229,16 @@ def test_the_figures_are_those_of_the_scores(shared: Path, watched: Watched) -> 
     assert found.paper_pro == pytest.approx(np.mean(pros), abs=1e-3)
     assert (found.masked_images, found.steps) == (6, 2)
     assert found.images_per_second > 0
-    assert found.training_seconds == watched.fitted[0].seconds
+    assert found.training_seconds == watched.fitted[0].report.seconds
     weights = sum(p.numel() for p in model.parameters())
     assert found.model_bytes == pytest.approx(4 * weights, rel=0.02)  # batch norms are folded
 
 
 def test_all_normals_train_to_the_last_step_as_the_paper_says(watched: Watched) -> None:
-    ((_, settings, train, monitored),) = watched.asked
-    assert len(set(train)) == 10
-    assert monitored == train[:8]
+    ((asked, images, monitored),) = watched.asked
+    settings = asked.training
+    assert len(set(images)) == 10
+    assert monitored == images[:8]
     assert (settings.keep, settings.patience, settings.schedule) == ("last", None, "constant")
     assert (settings.optimiser, settings.learning_rate, settings.betas) == ("adam", 5e-3, (0.5, 0.999))
     assert (settings.batch_size, settings.loss) == (16, "per_position")
@@ -245,8 +246,9 @@ def test_all_normals_train_to_the_last_step_as_the_paper_says(watched: Watched) 
 
 def test_what_is_watched_changes_no_weight(shared: Path, watched: Watched) -> None:
     paths = cloth(shared).train
-    other = fit(MODEL, TRAINING, DecodedImages(paths), DecodedImages(paths[9:])).model.state_dict()
-    assert all(torch.equal(tensor, other[name]) for name, tensor in watched.fitted[0].model.state_dict().items())
+    normals = Normals(DecodedImages(paths), DecodedImages(paths[9:]))
+    other = train(MODEL.method, MODEL, normals).detector.state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in watched.fitted[0].detector.state_dict().items())
 
 
 def test_other_maps_are_judged_on_the_same_network(shared: Path, watched: Watched) -> None:
@@ -265,10 +267,7 @@ def test_the_work_is_followed_to_its_end(watched: Watched) -> None:
 
 @pytest.mark.parametrize("kind", ["oce", "pretrained"])
 def test_every_bottleneck_of_table_5_trains(shared: Path, kind: str) -> None:
-    config = model_config(
-        "paper", teacher=MODEL.teacher, image_height=SIZE, image_width=SIZE, bottleneck=kind, map_stages=(1, 3)
-    )
-    (found,) = measure(cloth(shared), config)
+    (found,) = measure(cloth(shared), replace(MODEL, bottleneck=kind, map_stages=(1, 3)))
     assert found.model.bottleneck == kind
     assert found.image_auroc is not None
 

@@ -1,7 +1,7 @@
 """Training as a task: what ends up in the store and in the card."""
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
 
 import numpy as np
@@ -23,7 +23,7 @@ from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 from tasks.training.normal_images import NormalImages
 from tasks.worker.scorer import warm_scorer
-from tests.factories import DAY, NOW, QUICK_TRAINING, SIZE, png, put_images, put_model
+from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: objec
     return fit_model.fn(
         store.uri,
         store.uri,
-        replace(QUICK_TRAINING, **changes),
+        quick_request(**changes),
         run_id="run-1",
         now=NOW + timedelta(seconds=later),
         promote=promote,
@@ -70,9 +70,8 @@ def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -
 def test_normals_are_mirrored_where_they_look_alike_and_the_settings_do_not_forbid_it(
     store: Store, normals: list[str], may: bool
 ) -> None:
-    card = models.read_card(store, "cloth", fit(store, mirrored_normals=may).version)  # of noise
+    card = models.read_card(store, "cloth", fit(store, mirrored_below=150 if may else 0).version)  # of noise
     assert card.fit.figures["mirrored"] is may
-    assert (card.method.settings["training"]["mirrored_below"] > 0) is may
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -146,7 +145,7 @@ def test_a_processor_that_lacks_the_precision_is_told_of(
     store: Store, normals: list[str], log, monkeypatch: pytest.MonkeyPatch, precision: str, quick: bool, warned: int
 ) -> None:
     monkeypatch.setattr(fit_module, "is_quick", lambda _device: quick)
-    monkeypatch.setattr(fit_module.training, "fit", _killed)  # before the first step of what may take long
+    monkeypatch.setattr(fit_module, "train", _killed)  # before the first step of what may take long
     with pytest.raises(KeyboardInterrupt):
         fit(store, precision=precision)
     told = [one for one in log.records if one.levelno == logging.WARNING and "precision=bfloat16" in one.getMessage()]
@@ -197,7 +196,7 @@ def test_a_training_of_other_settings_or_images_begins_with_its_first_step(
 def test_a_training_of_other_pixels_never_goes_on_from_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
     def digest(**changes: object) -> str:
         normals = NormalImages(("a",), "d", (), ())
-        return fit_module._digest(replace(QUICK_TRAINING, **changes), normals, Split((0,), (), ()), None)
+        return fit_module._digest(quick_request(**changes), normals, Split((0,), (), ()), None)
 
     found = [digest(), digest(white_level=4095.0), digest(black_level=5.0)]
     monkeypatch.setattr(fit_module, "PREPROCESSING_VERSION", "another")
@@ -251,7 +250,7 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
 
     def keep(_store: Store, _images: Store, request: TrainingRequest, images: object, split: object, **more: object):
         handed.update(request=request, normals=images, split=split, **more)
-        return FittedModel("cloth", "v2", 1, 1, 1, 0, 0, 1, 0.1, 1.0, False, False)
+        return FittedModel("cloth", "v2", 1, 1, 1, 0, 0, "1 step", 0.1, 1.0, False, False)
 
     monkeypatch.setattr(refit_module, "fit_and_publish", keep)
     return handed
@@ -259,7 +258,7 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
 
 def refit(store: Store, *, from_scratch: bool = False, **changes: object) -> FittedModel:
     found = GatheredNormals("cloth", "v1", "considered.parquet", {NEW: 20, QUARANTINED: 4}, 0, None)
-    order = RefitOrder(replace(QUICK_TRAINING, **changes), found, from_scratch)
+    order = RefitOrder(quick_request(**changes), found, from_scratch)
     return refit_model.fn(store.uri, store.uri, order, run_id="run-2", now=NOW)
 
 
@@ -282,7 +281,7 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     store: Store, gathered: dict
 ) -> None:
     assert refit(store).started_from == "v1"
-    assert gathered["start"].config == QUICK_TRAINING.model_config
+    assert gathered["start"].settings.of_weights() == quick_request().settings.of_weights()
     assert refit(store, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["retraining"].started_from is None

@@ -1,0 +1,77 @@
+"""A detector of any method from normal images."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rd_core.detectors.detector import Detector, FitReport, FitRun, Normals
+from rd_core.detectors.registry import build
+from rd_core.detectors.settings import DetectorSettings
+from rd_core.errors import ConfigError, TooFewNormals
+from rd_core.kernels.precision import default_device
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gives."""
+
+    detector: Detector[Any]
+    """in eval mode, on the device it was fitted on"""
+    report: FitReport
+
+
+def train(
+    name: str,
+    settings: DetectorSettings,
+    normals: Normals,
+    run: FitRun = FitRun(),
+    *,
+    start: Detector[Any] | None = None,
+    teacher_weights: Path | None = None,
+    device: torch.device | None = None,
+) -> Fitted:
+    """Fit a detector of the method `name` to normal images.
+
+    normals: decoded images, uint8 (H, W, 3) of any size, fetched by index from two threads at once and never all
+    held. The same seed, threads and images give the same detector. start: a detector of the same method and settings,
+    but for what decides only how a fit goes, as `checkpoint.from_bytes` gives it, from whose weights the fit goes on;
+    it is left as it is. Its teacher is taken too, so `teacher_weights` is not read.
+    Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, and as `Detector.fit`.
+    """
+    if len(normals.train) < 2 or len(normals.early_stop) < 1:
+        raise TooFewNormals(
+            f"{len(normals.train)} images to train and {len(normals.early_stop)} to stop early are too few. Give at "
+            "least 2 and 1."
+        )
+    began = time.monotonic()
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        torch.manual_seed(settings.seed)
+        detector = _beginning(name, settings, start, teacher_weights).to(device or default_device())
+        report = detector.fit(normals, run)
+    return Fitted(detector.eval(), replace(report, seconds=time.monotonic() - began))
+
+
+def _beginning(
+    name: str, settings: DetectorSettings, start: Detector[Any] | None, teacher_weights: Path | None
+) -> Detector[Any]:
+    """The detector before its fit."""
+    if start is None:
+        return build(name, settings, teacher_weights=teacher_weights)
+    if not start.continues or start.settings.of_weights() != settings.of_weights():
+        raise ConfigError(
+            f"the model to start from is of {start.name} with the settings {start.settings}, the one to train of "
+            f"{name} with {settings}: its weights would not fit, mean something else, or be of no use. Train from "
+            "scratch, or with its settings."
+        )
+    detector = build(name, settings, pretrained=False)
+    try:
+        detector.load_state_dict(start.state_dict())
+    except RuntimeError as e:
+        raise ConfigError(
+            "the model to start from is one made ready for scoring, whose batch norms are folded away, so it cannot "
+            "be trained. Give the one that checkpoint.from_bytes() read."
+        ) from e
+    return detector

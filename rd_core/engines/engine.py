@@ -1,0 +1,42 @@
+"""A detector at work: what scores images, by whichever library."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rd_core.detectors.detector import Detector
+from rd_core.engines.choice import TORCH, engine_here, library_of
+from rd_core.engines.cuda_graph import CudaGraph, graphed
+from rd_core.errors import EngineUnavailable
+from rd_core.maps.micro_batch import AnomalyMaps
+
+
+class Engine(Protocol):
+    """A detector, computed by some library."""
+
+    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        """See `rd_core.detectors.detector.Detector.score`."""
+
+
+def computed_by(engine: str, detector: Detector) -> Engine:
+    """`detector`, ready for inference, computed by `engine`; torch on a GPU as one CUDA graph, where the method can
+    be exported. OpenVINO takes as many threads as torch has.
+
+    Raises EngineUnavailable if the engine is not here in that version, does not compute what torch does, or cannot
+    compute the method.
+    """
+    if engine == TORCH:
+        on_gpu = detector.device.type == "cuda"
+        return graphed(detector, CudaGraph()) if on_gpu and detector.exportable else detector
+    here = engine_here(library_of(engine))
+    if here != engine:
+        raise EngineUnavailable(
+            f"The plan is to be scored by {engine!r}, and this process has {here!r}: its scores would not be those "
+            "of the plan's other batches, so nothing was scored. Install the same here: pip install "
+            f"{engine.replace(' ', '==')}"
+        )
+    from rd_core.engines.openvino import OpenVinoDetector  # noqa: PLC0415  # OpenVINO is an optional extra
+
+    return OpenVinoDetector(detector, threads=torch.get_num_threads())

@@ -1,0 +1,67 @@
+"""Images that are scored together, always so many of one size, and what is found in them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rd_core.errors import MapOutOfRange
+
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+"""65504"""
+
+
+class AnomalyMaps(NamedTuple):
+    """Maps and scores of a batch of images."""
+
+    maps: NDArray[np.float32]
+    """(B, H, W), not negative"""
+    scores: NDArray[np.float32]
+    """(B,), raw and unbounded"""
+    feature_distances: NDArray[np.float32]
+    """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
+    channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
+
+    def as_float16(self) -> NDArray[np.float16]:
+        """The maps as they are stored and counted: float16 (B, H, W), rounded to the nearest.
+
+        Raises MapOutOfRange for a value that is not finite there, so that none is ever stored as infinity.
+        """
+        if self.maps.size and not (self.maps.min() >= -FLOAT16_MAX and self.maps.max() <= FLOAT16_MAX):
+            worst = self.maps[~(np.abs(self.maps) <= FLOAT16_MAX)].flat[0]
+            raise MapOutOfRange(
+                f"an anomaly map holds {worst}, and float16, in which maps are stored, ends at {FLOAT16_MAX:.0f}, so "
+                "nothing was scored. Check the model's weights; a method of larger distances has to scale them."
+            )
+        return torch.from_numpy(self.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
+
+
+def in_micro_batches(
+    images: NDArray[np.uint8],
+    shape: tuple[int, int, int, int],
+    detect: Callable[[NDArray[np.uint8]], AnomalyMaps],
+) -> AnomalyMaps:
+    """`detect` of all images uint8 (N, H, W, 3), which it is given in micro-batches of `shape` (B, H, W, 3), the last
+    filled up.
+
+    Raises ValueError for images that are not of that size.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape[1:]:
+        raise ValueError(
+            f"images of shape {images.shape} and type {images.dtype} do not fit a model of uint8 (B, "
+            f"{shape[1]}, {shape[2]}, 3); its scores would mean nothing. Resize them with "
+            "rd_core.pictures.preprocessing.resize()."
+        )
+    count = len(images)
+    maps = np.empty(images.shape[:3], dtype=np.float32)
+    scores, distances = np.empty((2, count), dtype=np.float32)
+    for start in range(0, count, shape[0]):
+        some = images[start : start + shape[0]]
+        filled = np.zeros(shape, dtype=np.uint8)
+        filled[: len(some)] = some
+        stop = start + len(some)
+        for whole, found in zip((maps, scores, distances), detect(filled), strict=True):
+            whole[start:stop] = found[: len(some)]
+    return AnomalyMaps(maps, scores, distances)

@@ -1,0 +1,105 @@
+"""Settings as frozen dataclasses: to JSON and back, unknown names and values that cannot be refused in a sentence."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from rd_core.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+R = TypeVar("R")
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """JSON round trip for frozen dataclasses of numbers, texts, choices, tuples and records of their own."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `json.dumps` takes; `from_dict` gives the same record back."""
+        plain: dict[str, Any] = _with_lists(asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The record of `values`; a missing field takes its default.
+
+        Raises ConfigError for an unknown field (it names the nearest known one) or a value of the wrong type.
+        """
+        return _record(cls, values, cls.__name__)
+
+
+def refuse_unknown(values: Iterable[str], known: Collection[str], what: str) -> None:
+    """Raise ConfigError for the first of `values` that is not in `known`."""
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+            raise ConfigError(f"{what} has no setting {name!r}; it would have been ignored. {hint}")
+
+
+def check_ranges(record: object, ranges: Iterable[tuple[str, float, float]], consequence: str) -> None:
+    """ConfigError unless each named field of `record` is a number from its low to its high, both included.
+
+    `consequence`: what would be beyond, as "where the gate would let everything pass".
+    """
+    for name, low, high in ranges:
+        value = getattr(record, name)
+        if not low <= value <= high:
+            raise ConfigError(
+                f"{name} = {value} lies outside {low:g} to {high:g}, {consequence}. Give a value between them."
+            )
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_lists(one) for name, one in value.items()}
+    return [_with_lists(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _record(kind: type[R], values: Any, where: str) -> R:
+    if not isinstance(values, Mapping):
+        raise _refusal(where, values, "it is to be a table of settings")
+    hints = get_type_hints(kind)
+    refuse_unknown(values, [field.name for field in fields(kind)], where)  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    """`value`, as JSON or TOML has it, as a value of the type `kind`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if not any(value == one and type(value) is type(one) for one in arguments):
+            raise _refusal(where, value, f"it is to be one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin in (Union, UnionType):
+        (wanted,) = (one for one in arguments if one is not NoneType)
+        return None if value is None else _value(wanted, value, where)
+    if origin is tuple:
+        return _items(arguments, value, where)
+    if is_dataclass(kind):
+        return _record(kind, value, where)  # type: ignore[arg-type]  # a class, not one of its records
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _refusal(where, value, f"it is to be {_NAMES[kind]}")
+    return value
+
+
+def _items(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(values, list | tuple):
+        raise _refusal(where, values, "it is to be a list")
+    wanted = kinds[:1] * len(values) if kinds[1:] == (...,) else kinds
+    if len(wanted) != len(values):
+        raise _refusal(where, values, f"it is to have {len(wanted)} values")
+    return tuple(
+        _value(kind, value, f"{where}.{n}") for n, (kind, value) in enumerate(zip(wanted, values, strict=True))
+    )
+
+
+def _refusal(where: str, value: Any, why: str) -> ConfigError:
+    return ConfigError(f"{where} = {value!r}: {why}. Nothing was built from it; correct the value.")
