@@ -26,13 +26,8 @@ from storage.errors import StorageError
 from storage.models.models import read_champion
 from storage.stores.filesystem import open_store
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
-from tasks.drift.golden_set import (
-    GOLDEN_IMAGES,
-    GoldenReceipt,
-    choose_golden_set,
-    replay_golden_set,
-    unchanged_replay,
-)
+from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
+from tasks.drift.replay_golden_set import GoldenReceipt, replay_golden_set, unchanged_replay
 from tasks.drift.write_drift_report import DriftFindings, name_of, write_drift_report
 from tasks.night.pin_champion import PinnedModel, pin_champion
 

@@ -17,7 +17,7 @@ from storage.models import models
 from storage.models.card import ModelCard
 from storage.stores.filesystem import open_store
 from tasks.drift.drift_window import WindowScores, read_window
-from tasks.drift.golden_set import golden_pair
+from tasks.drift.replay_golden_set import golden_pair
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 NEWEST_ALARMS = 12

@@ -1,51 +1,16 @@
 """The golden images of a category: the same files, scored again and again, so that a change of software shows.
 
-The first replay of a model version is its reference. Which images they are is written once and never changed.
+Which images they are is written once and never changed.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
-
-from rd_core.detectors.settings import MICRO_BATCH
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied
-from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
-from storage.models import models
+from storage.layout import golden_set_key
 from storage.pictures.images import content_digest
-from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
-from tasks.night.pin_champion import PinnedModel
-from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept, stated
-from tasks.scoring.picture_scores import ScoredPicture, score_pictures
-from tasks.worker.faults import ON_STORAGE_FAULT
-from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
-from tasks.worker.software import processor
-from tasks.worker.worker_process import prepare_worker_process
-
-if TYPE_CHECKING:
-    from tasks.worker.scorer import Scorer
-
-GOLDEN_IMAGES = MICRO_BATCH
-"""chosen where nobody has: enough to show a change, and one pass of the networks; one more would be two"""
-SAME_FILE = ("ok", "unreadable")
-"""states of a golden image whose file is the one that was chosen"""
-_SCHEMA = pa.schema(
-    [
-        pa.field("image_key", pa.string(), nullable=False),
-        pa.field("content_digest", pa.string(), nullable=False),
-        pa.field("score", pa.float32()),
-        pa.field("status", pa.string(), nullable=False),
-    ]
-)
+from storage.stores.filesystem import Store
 
 
 @dataclass(frozen=True)
@@ -55,22 +20,6 @@ class GoldenImage:
     key: str
     content_digest: str
     """SHA-256 (hex) of its bytes: a copied store has other etags"""
-
-
-@dataclass(frozen=True)
-class GoldenReceipt:
-    """What a replay reports of itself."""
-
-    category: str
-    model_version: str
-    key: str
-    """of the scores"""
-    images: int
-    scored: int
-    left_out: int
-    """files that are gone or were replaced since they were chosen: they can say nothing of the software"""
-    is_reference: bool
-    """the first replay of this version"""
 
 
 def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, now: datetime) -> list[GoldenImage]:
@@ -108,152 +57,3 @@ def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
             f"{store.address(key)} lists no golden images ({e!r}), so a change of software would go unseen. Restore "
             "it from a copy, or remove it to have new ones chosen."
         ) from e
-
-
-@task(name="choose-golden-set", task_run_name="choose {category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
-def choose_golden_set(store_uri: str, images_uri: str, category: str, version: str) -> int:
-    """How many golden images `category` has; where it has none, some calibration images of `version` become them,
-    evenly spread over its list."""
-    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
-    known = read_golden_set(store, category)
-    if known:
-        return len(known)
-    held_out = models.read_card(store, category, version).images.calibration
-    step = max(1, -(-len(held_out) // GOLDEN_IMAGES))
-    digests = {key: digest_of(images, key) for key in held_out[::step]}
-    chosen = [GoldenImage(key, digest) for key, digest in digests.items() if digest is not None]
-    return len(write_golden_set(store, category, chosen, now=datetime.now(UTC))) if chosen else 0
-
-
-@task(name="replay-golden-set", task_run_name="replay {model.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
-def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
-    """Score the golden images with the pinned model and keep the scores under the day; None if there are none.
-
-    May run any number of times a day: the last replay counts. The first of a version also becomes its reference.
-    `unchanged_replay` finds it as long as it would be the same.
-    """
-    store = open_store(store_uri)
-    inputs = _inputs(store, open_store(images_uri, read_only=True), model.category, model.version)
-    golden = read_golden_set(store, model.category)
-    if not golden:
-        return None
-    from tasks.worker.scorer import warm_scorer  # noqa: PLC0415  # brings torch: 250 MiB that flow processes are spared
-
-    prepare_worker_process()
-    scorer = warm_scorer(store, model.category, model.version)
-    table = _replayed(open_store(images_uri, read_only=True), scorer, golden)
-    data, key = parquet.to_bytes(table), golden_scores_key(run_date, model.category, model.version)
-    store.write(key, data)
-    is_reference = _become_reference(store, golden_reference_key(model.category, model.version), data)
-    states = table["status"].to_pylist()
-    left_out = sum(state not in SAME_FILE for state in states)
-    get_run_logger().info(
-        "golden images replayed category=%s model=%s images=%d left_out=%d reference=%s",
-        model.category, model.version, len(golden), left_out, is_reference,
-    )  # fmt: skip
-    receipt = GoldenReceipt(
-        model.category, model.version, key, len(golden), states.count("ok"), left_out, is_reference
-    )
-    keep(store, _kept_key(key), inputs, receipt, {key: content_digest(data)})
-    return receipt
-
-
-def unchanged_replay(
-    store: Store, images: Store, run_date: date, category: str, version: str
-) -> GoldenReceipt | None:
-    """What the day's replay found, if the same images, model, software and machine would replay the same now."""
-    key = golden_scores_key(run_date, category, version)
-    reference = golden_reference_key(category, version)
-    if store.info(_kept_key(key)) is None or store.info(reference) is None:
-        return None
-    found = kept(store, _kept_key(key), _inputs(store, images, category, version))
-    return found and replace(GoldenReceipt(**found), is_reference=False)
-
-
-def _kept_key(scores_key: str) -> str:
-    return scores_key.replace(".parquet", ".inputs.json")
-
-
-def _inputs(store: Store, images: Store, category: str, version: str) -> str:
-    """A digest of all that a replay says something of: a change of any of them is what it is made to show."""
-    own = (golden_set_key(category), card_key(category, version))
-    return inputs_digest(
-        [
-            [bytes_there(store, key) for key in own],
-            stated(store, [weights_key(category, version)]),
-            stated(images, (one.key for one in read_golden_set(store, category))),
-            processor(),
-        ]
-    )
-
-
-def golden_pair(
-    store: Store, category: str, version: str, first_day: date, last_day: date
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """(reference, latest replay of the window), scores (g,) of the same files in the same order; NaN where a file
-    can no longer be scored. None without a replay in the window, or if no file is left to compare."""
-    latest = _latest_replay(store, category, version, first_day, last_day)
-    try:
-        reference = _rows(store, golden_reference_key(category, version))
-    except KeyNotFound:
-        return None
-    before = {_file(row): row["score"] for row in reference if row["score"] is not None}
-    pairs = [
-        (before[_file(row)], np.nan if row["score"] is None else row["score"])
-        for row in latest or []
-        if row["status"] in SAME_FILE and _file(row) in before
-    ]
-    if not pairs:
-        return None
-    then, now = (np.array(values, dtype=np.float64) for values in zip(*pairs, strict=True))
-    return then, now
-
-
-def _file(row: dict) -> tuple[str, str]:
-    return row["image_key"], row["content_digest"]
-
-
-def _latest_replay(store: Store, category: str, version: str, first_day: date, last_day: date) -> list[dict] | None:
-    for back in range((last_day - first_day).days + 1):
-        try:
-            return _rows(store, golden_scores_key(last_day - timedelta(days=back), category, version))
-        except KeyNotFound:
-            continue
-    return None
-
-
-def _rows(store: Store, key: str) -> list[dict]:
-    return parquet.from_bytes(store.read(key), store.address(key)).to_pylist()
-
-
-def _become_reference(store: Store, key: str, data: bytes) -> bool:
-    try:
-        store.create(key, data)
-    except AlreadyExists:
-        return False
-    return True
-
-
-def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.Table:
-    """A row an image, in order."""
-    keys = [image.key for image in golden]
-    scored: list[ScoredPicture] = []
-    for pictures in micro_batches(partial(read_picture, images, scorer.image_format), keys):
-        scored += score_pictures(scorer, pictures)
-    states = [_state(picture.loaded, image) for picture, image in zip(scored, golden, strict=True)]
-    columns = [
-        keys,
-        [image.content_digest for image in golden],
-        [picture.score if state == "ok" else None for picture, state in zip(scored, states, strict=True)],
-        states,
-    ]
-    return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
-    )
-
-
-def _state(picture: LoadedPicture, chosen: GoldenImage) -> str:
-    """ok, unreadable, gone or replaced."""
-    if picture.digest is None:
-        return "gone"
-    return picture.status if picture.digest == chosen.content_digest else "replaced"

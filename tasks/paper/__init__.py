@@ -1,1 +1,1 @@
-"""The paper's measurements."""
+"""The paper's measurements. No tasks."""

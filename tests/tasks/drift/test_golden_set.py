@@ -14,17 +14,9 @@ from storage.errors import CorruptObject
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from storage.stores import parquet
 from storage.stores.filesystem import Store
-from tasks.drift.golden_set import (
-    GOLDEN_IMAGES,
-    GoldenImage,
-    choose_golden_set,
-    digest_of,
-    golden_pair,
-    read_golden_set,
-    replay_golden_set,
-    unchanged_replay,
-    write_golden_set,
-)
+from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
+from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, write_golden_set
+from tasks.drift.replay_golden_set import golden_pair, replay_golden_set, unchanged_replay
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model
 
 NEXT = DAY + timedelta(days=1)
@@ -146,7 +138,7 @@ def test_a_replay_that_would_be_the_same_is_not_played_again(store: Store, monke
     assert _again(store) == replace(first, is_reference=False)
     assert _again(store, NEXT) is None
     with monkeypatch.context() as patched:
-        patched.setattr("tasks.drift.golden_set.processor", lambda: "another machine")
+        patched.setattr("tasks.drift.replay_golden_set.processor", lambda: "another machine")
         assert _again(store) is None
     with monkeypatch.context() as patched:
         patched.setattr("tasks.reporting.kept_result.code_digest", lambda: "mended code, or another torch")
