@@ -49,8 +49,7 @@ def judge(
         _recall(frozen, settings),
         _false_alarms(frozen, settings),
         _kinds(frozen, settings),
-        _seconds(champion_cost, candidate_cost, settings),
-        _weights(champion_cost, candidate_cost, settings),
+        *_costs(champion_cost, candidate_cost, settings),
         _golden(golden, frozen, settings),
     )
     refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _MUST_TELL)]
@@ -185,18 +184,20 @@ def _kinds(frozen: FrozenScores, settings: GateSettings) -> Check:
     return Check(KINDS, was, became, became - was, None, None, settings.kind_margin, not lost, words)
 
 
-def _seconds(champion: Cost, candidate: Cost, settings: GateSettings) -> Check:
-    return _no_dearer(SECONDS, champion.seconds_an_image, candidate.seconds_an_image, settings.slowdown)
+def _costs(champion: Cost, candidate: Cost, settings: GateSettings) -> tuple[Check, Check]:
+    """Of time and of size."""
+    methods = None if champion.method == candidate.method else f"from {champion.method} to {candidate.method}"
+    return (
+        _no_dearer(SECONDS, champion.seconds_an_image, candidate.seconds_an_image, settings.slowdown, methods),
+        _no_dearer(WEIGHTS, champion.weights_bytes, candidate.weights_bytes, settings.growth, methods),
+    )
 
 
-def _weights(champion: Cost, candidate: Cost, settings: GateSettings) -> Check:
-    return _no_dearer(WEIGHTS, champion.weights_bytes, candidate.weights_bytes, settings.growth)
-
-
-def _no_dearer(name: str, before: float, after: float, most: float) -> Check:
+def _no_dearer(name: str, before: float, after: float, most: float, methods: str | None) -> Check:
     ratio = f"{after / before:.2f} times the champion's" if before else f"{after:g}, the champion's is 0"
-    words = f"{ratio}, {most:g} times is the most"
-    return Check(name, before, after, after - before, None, None, most, after <= most * before, words)
+    words = f"{ratio}, {most:g} times is the most" if methods is None else f"{ratio}, which does not count {methods}"
+    passed = after <= most * before if methods is None else None
+    return Check(name, before, after, after - before, None, None, most, passed, words)
 
 
 def _not_worse(name: str, found: Difference, margin: float) -> Check:

@@ -30,9 +30,9 @@ class GateSettings:
     resamples: int = 2000
     """of the bootstrap"""
     slowdown: float = 1.25
-    """largest ratio of the times an image"""
+    """largest ratio of the times an image, where both models are of one method"""
     growth: float = 1.10
-    """largest ratio of the sizes of the weights"""
+    """largest ratio of the sizes of the weights, likewise"""
     fewest_normals: int = 20
     """parts with a normal image, fewer tell nothing"""
     fewest_defects: int = 30
@@ -118,6 +118,9 @@ class Cost:
     seconds_an_image: float
     """both models timed in turns on one machine"""
     weights_bytes: int
+    method: str
+    """as settings and cards name it: between two of them time and size are told and not limited, for whoever chooses
+    another method has chosen its cost"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Check:
     margin: float
     """largest loss; for false alarms the promised rate, for time and size the largest ratio"""
     passed: bool | None
-    """None: too few images to tell, or nothing to compare"""
+    """None: too few images to tell, nothing to compare, or told for information alone"""
     words: str
     """what the numbers mean"""
     gained: bool = False

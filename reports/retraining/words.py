@@ -32,8 +32,11 @@ CHECKS = {
         "Worst kind of defect",
         "The kind whose recall falls most. As measured, for single kinds have too few images to be sure of.",
     ),
-    "seconds an image": ("Time an image", "Both timed in turns on one machine; the ratio must stay below the limit."),
-    "size of the weights": ("Weights", "The ratio must stay below the limit."),
+    "seconds an image": (
+        "Time an image",
+        "Both timed in turns on one machine; the ratio must stay below the limit, unless the methods differ.",
+    ),
+    "size of the weights": ("Weights", "The ratio must stay below the limit, unless the methods differ."),
     "golden images": (
         "Golden images",
         "False alarms on images that are known to be good; not above what the threshold promises beyond chance.",
@@ -80,7 +83,7 @@ def meaning_of(check: GateCheck) -> str:
 def verdict_of(check: GateCheck) -> tuple[str, str]:
     """(word, tone)"""
     if check.passed is None:
-        return "cannot be told", "plain"
+        return "cannot be told" if check.candidate is None else "for information", "plain"
     if not check.passed:
         return "failed", "bad"
     return ("better", "good") if check.gained else ("passed", "good")
@@ -123,7 +126,7 @@ def margin(check: GateCheck) -> str:
     if check.name in ("false alarms", "golden images"):
         return f"{number_format.percent(check.margin)} promised"
     if check.name in ("seconds an image", "size of the weights"):
-        return f"up to ×{check.margin:.2f}"
+        return "no limit" if check.passed is None else f"up to ×{check.margin:.2f}"
     return f"loss up to {_points(check, check.margin)}"
 
 

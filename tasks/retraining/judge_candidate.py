@@ -99,7 +99,9 @@ def judge_candidate(
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
     frozen = frozen_set(store, order.category, cards[0], cards[1], order.part_pattern)
     pair = score_pair(store, images, frozen.images, champion, candidate)
-    before, after = (Cost(took, card.weights.size) for took, card in zip(pair.seconds, cards, strict=True))
+    before, after = (
+        Cost(took, card.weights.size, card.method.name) for took, card in zip(pair.seconds, cards, strict=True)
+    )
     golden = _golden(store, images, order.category, champion, candidate)
     alpha = cards[1].threshold.alpha
     decision = judge(_scores(pair, champion, candidate, alpha), before, after, golden, order.settings)

@@ -26,7 +26,8 @@ from rd_core.gate.decision import (
 from rd_core.metrics.paired_bootstrap import Difference
 from tests.examples import examples
 
-COST = Cost(0.1, 1000)
+METHOD = "padim"
+COST = Cost(0.1, 1000, METHOD)
 QUICK = GateSettings(resamples=200)
 
 
@@ -224,9 +225,18 @@ def test_a_loss_of_just_the_margin_is_no_more_than_the_margin():
 
 def test_a_slower_or_larger_model_is_a_refusal():
     frozen = better()
-    assert decide(frozen, Cost(0.1, 1000), Cost(0.124, 1099)).promote
-    assert refusals(decide(frozen, Cost(0.1, 1000), Cost(0.126, 1000))) == [SECONDS]
-    assert refusals(decide(frozen, Cost(0.1, 1000), Cost(0.1, 1101))) == [WEIGHTS]
+    assert decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.124, 1099, METHOD)).promote
+    assert refusals(decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.126, 1000, METHOD))) == [SECONDS]
+    assert refusals(decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.1, 1101, METHOD))) == [WEIGHTS]
+
+
+def test_between_two_methods_time_and_size_are_told_and_refuse_nothing():
+    decision = decide(better(), Cost(0.1, 1000, METHOD), Cost(10.0, 10**6, "patchcore"))
+    assert decision.promote
+    for name, ratio in ((SECONDS, "100.00"), (WEIGHTS, "1000.00")):
+        told = check(decision, name)
+        assert told.passed is None
+        assert told.words == f"{ratio} times the champion's, which does not count from padim to patchcore"
 
 
 def test_golden_normals_that_alarm_are_a_refusal():
@@ -330,7 +340,7 @@ def test_settings_that_let_everything_or_nothing_pass_are_refused(wrong):
 
 
 def test_a_champion_that_cost_nothing_has_no_times():
-    free, same = Cost(0.0, 1000), decide(scores(0), Cost(0.0, 1000), Cost(0.0, 1000))
+    free, same = Cost(0.0, 1000, METHOD), decide(scores(0), Cost(0.0, 1000, METHOD), Cost(0.0, 1000, METHOD))
     assert check(same, SECONDS).passed
     dearer = check(decide(scores(0), free, COST), SECONDS)
     assert dearer.passed is False

@@ -109,6 +109,11 @@ def test_every_check_has_its_numbers_its_verdict_and_its_meaning() -> None:
 
 
 def test_the_verdict_of_a_check() -> None:
+    dearer = GateCheck("seconds an image", 0.02, 2.0, 1.98, None, None, 1.25, None, "100 times", False)
+    assert (retraining_words.verdict_of(dearer)[0], retraining_words.margin(dearer)) == (
+        "for information",
+        "no limit",
+    )
     said = [retraining_words.verdict_of(check)[0] for check in CHECKS]
     assert said == ["better", "failed", *["passed"] * 5, "cannot be told"]
 
