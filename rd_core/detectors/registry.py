@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import DetectorSettings
+from rd_core.detectors.spade.settings import SpadeSettings
 from rd_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ class Method(NamedTuple):
 _DETECTORS = "rd_core.detectors."
 METHODS: dict[str, Method] = {
     one.settings.method: one
-    for one in (Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),)
+    for one in (
+        Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),
+        Method(SpadeSettings, "spade.detector:Spade"),
+    )
 }
 """by name"""
 

@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "reverse_distillation": {
         "training": {"steps": 4, "batch_size": 4, "validate_every": 2, "mirrored_below": 0, "pseudo_anomalies": 0}
     },
+    "spade": {"nearest": 5},
 }
 """settings of a fit that is over in a second, by method"""
 

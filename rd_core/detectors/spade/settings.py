@@ -1,0 +1,45 @@
+"""Every setting of SPADE, each with its default in this one place."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+from rd_core.detectors.settings import DetectorSettings
+from rd_core.errors import ConfigError
+from rd_core.features.backbone_spec import teacher_spec
+from rd_core.settings import check_ranges
+
+
+@dataclass(frozen=True)
+class SpadeSettings(DetectorSettings):
+    """What is kept of the normals, and what an image is compared with. The defaults are the paper's."""
+
+    method: ClassVar[str] = "spade"
+
+    nearest: int = 50
+    """normals that an image is compared with: the nearest by their averaged features; of fewer, all"""
+    counterparts: int = 1
+    """of each position of the image, the nearest in the gallery whose distances are averaged; the paper's kappa"""
+    gallery_stride: Literal[4, 8, 16] = 4
+    """pixels from one position of the gallery to the next: with 8 a quarter of the work, with 16 a sixteenth"""
+    gallery_bytes: int = 1024**3
+    """of the weights, for the normals' features in float16: of more normals than it holds, as many are drawn"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, (("nearest", 1, 10_000), ("counterparts", 1, 1_000)), "where nothing would be compared")
+        if self.gallery_bytes < self.bytes_a_normal:
+            raise ConfigError(
+                f"gallery_bytes {self.gallery_bytes} hold no normal, of {self.bytes_a_normal} bytes each; "
+                "nothing would be there to compare with. Give more, or take smaller images."
+            )
+
+    @property
+    def bytes_a_normal(self) -> int:
+        """Of the three stages' features in float16."""
+        pixels = self.image_height * self.image_width
+        strides = (4, 8, 16)
+        return sum(2 * c * pixels // s**2 for c, s in zip(teacher_spec(self.teacher).channels, strides, strict=True))
+
+    def of_weights(self) -> Self:
+        """See `DetectorSettings.of_weights`."""
+        return replace(super().of_weights(), gallery_bytes=SpadeSettings.gallery_bytes)
