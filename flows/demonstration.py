@@ -35,8 +35,9 @@ SETTINGS = f"""\
 # Settings of the demo's plant. `rd-inspect train --help` lists what can be set.
 [defaults]
 image_size = {IMAGE_SIZE}
-steps = 130         # a shorter training than the recipe's, so that the demo stays below a few minutes
 alpha = {ALPHA}        # one false alarm in twenty: what the demo's few normals can promise
+[defaults.reverse_distillation]
+steps = 130         # a shorter training than the recipe's, so that the demo stays below a few minutes
 [drift]
 defect_share = 0.07 # of the parts on this line; up to it, defects are no drift
 """

@@ -87,7 +87,8 @@ def retrain(
         images: URI of the images' own store, if they do not lie in `store`.
         from_scratch: draw the networks anew in place of going on from the champion's weights.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: category settings by name, such as {"steps": 500}; they win over every other source.
+        options: settings of a category or of its method by name, such as {"steps": 500}; they win over every other
+            source.
         limits: of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings by name, such
         as
             {"fewest_new": 30, "recall_margin": 0.02}.

@@ -8,8 +8,12 @@ the options of a command. An unknown name is refused with the nearest known one.
     time_zone = "Europe/Vienna"
     [defaults]                  # every category
     image_size = 256
+    [defaults.padim]            # of every category whose method that is
+    dimensions = 100
     [categories.cloth]          # this one only
-    alpha = 0.02
+    method = "padim"
+    [categories.cloth.padim]
+    dimensions = 50
     [drift]                     # see rd_core.drift.settings
     defect_share = 0.05
 """
@@ -22,18 +26,18 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from flows.category_settings import CategorySettings
 from flows.errors import in_plain_words, sentence
-from rd_core.detectors.reverse_distillation.settings import RECIPES
-from rd_core.detectors.settings import COARSEST_STRIDE
+from rd_core.detectors.registry import METHODS, settings_class
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.drift.settings import DriftSettings
-from rd_core.features.backbone_spec import teacher_spec
-from rd_core.settings import Precision
+from rd_core.errors import ConfigError
 from storage.errors import KeyNotFound
 from storage.layout import SETTINGS_KEY
 from storage.stores.filesystem import Store, open_store
@@ -51,94 +55,6 @@ T = TypeVar("T")
 
 class SettingsError(Exception):
     """A setting that is unknown or has no sensible value."""
-
-
-class CategorySettings(BaseModel):
-    """What may differ from category to category."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    image_size: int | tuple[int, int] = 256
-    """pixels, one number or [height, width]; what the networks see and the anomaly maps have"""
-    teacher: str = "efficientnet_lite0"
-    teacher_weights: Path | None = None
-    """a local file of teacher weights; without it the package, the cache or a download is used"""
-    recipe: str = "robust"
-    steps: Annotated[int, Field(ge=1)] | None = None
-    """training steps; None takes the recipe's"""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """promised share of false alarms among normal images"""
-    part_pattern: str | None = None
-    """regular expression over image names with a group `part`, or groups `view` and `serial`; see
-    rd_core.calibration.holdout"""
-    white_level: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    """the grey value that is white in images of more than 8 bits; 4095 for a 12-bit camera in 16-bit files. None: the
-    highest value of the file, and signed, 32-bit and floating-point ones are refused"""
-    black_level: Annotated[float | None, Field(allow_inf_nan=False, validate_default=True)] = None
-    """the grey value that is black in them; None: 0, and an image with values below is refused"""
-    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
-    """an image with more is not decoded"""
-    engine: Literal["torch", "openvino"] = "torch"
-    """what computes scores on CPUs: `openvino`, often faster, needs the extra of that name; a GPU has torch alone"""
-    mirrored_normals: bool = True
-    """few normals are trained on mirrored, too, if mirrored ones turn out to be as normal; false where a mirrored
-    part is a defect"""
-    every_day: bool = True
-    """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
-    made on some days only"""
-    precision: Precision = "float32"
-    """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
-    seed: int = 0
-
-    @field_validator("image_size")
-    @classmethod
-    def _mirrored(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
-        for side in value if isinstance(value, tuple) else (value,):
-            if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
-                near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)
-                raise ValueError(
-                    f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
-                )
-        return value
-
-    @field_validator("teacher")
-    @classmethod
-    def _known_teacher(cls, value: str) -> str:
-        return teacher_spec(value).name
-
-    @field_validator("recipe")
-    @classmethod
-    def _known_recipe(cls, value: str) -> str:
-        if value not in RECIPES:
-            raise ValueError(f"{value!r} is no recipe; known: {', '.join(RECIPES)}")
-        return value
-
-    @field_validator("part_pattern")
-    @classmethod
-    def _has_groups(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            groups = set(re.compile(value).groupindex)
-        except re.error as e:
-            raise ValueError(f"not a regular expression: {e}") from e
-        if "part" not in groups and not {"view", "serial"} <= groups:
-            raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
-        return value
-
-    @field_validator("black_level")
-    @classmethod
-    def _below_white(cls, value: float | None, info: ValidationInfo) -> float | None:
-        white = info.data.get("white_level")
-        if white is not None and white <= (value or 0):
-            raise ValueError(
-                f"white_level {white:g} is not above {value or 0:g}: every pixel would be white or black"
-            )
-        return value
-
-    @property
-    def height_width(self) -> tuple[int, int]:
-        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
 
 class PlantSettings(BaseModel):
@@ -211,6 +127,8 @@ class Settings(BaseModel):
     categories: dict[str, CategorySettings]
     drift: dict[str, Any] = Field(default_factory=dict)
     """settings of the drift statistics by name, checked; what is not named keeps its default there"""
+    own: dict[str, Any] = Field(default_factory=dict)
+    """settings of a method that were given by hand: they win over those of its table"""
 
     @property
     def images(self) -> str:
@@ -218,6 +136,22 @@ class Settings(BaseModel):
 
     def category(self, name: str) -> CategorySettings:
         return self.categories.get(name, self.defaults)
+
+    def detector(self, category: str) -> DetectorSettings:
+        """What the category's next model is trained with. SettingsError for a setting that its method has not."""
+        chosen = self.category(category)
+        known = settings_class(chosen.method).table_names()
+        for name, value in self.own.items():
+            if name not in known:
+                raise SettingsError(
+                    f"{name} {value}: the method of {category!r} is {chosen.method}, which has no such setting"
+                    f"{nearest(name, known)} Nothing was started. Leave it out, or name the categories of another "
+                    "method with --category."
+                )
+        try:
+            return chosen.of_method(chosen.method, **self.own)
+        except ConfigError as e:
+            raise SettingsError(f"{e} Nothing was started.") from e
 
     def today(self, now: datetime) -> date:
         """The production day at `now` (aware), in the plant's time zone."""
@@ -241,26 +175,50 @@ def load_settings(
     file = _read_file(store)
     environment_values = _from_environment(os.environ if environment is None else environment)
     given = {key: value for key, value in (options or {}).items() if value is not None}
-    _refuse_unknown(given, _KNOWN, "option")
+    own = {key: value for key, value in given.items() if key not in _KNOWN}
+    _refuse_unknown(
+        own, {*_KNOWN, *(name for method in METHODS for name in settings_class(method).table_names())}, "option"
+    )
     overrides = {**environment_values, **given}
     variables = environment_values.keys() - given.keys()
     plant = {**file.get("plant", {}), **_only(overrides, PlantSettings)}
     everywhere = _only(overrides, CategorySettings)
     defaults = file.get("defaults", {})
-    categories = {
-        name: _validated(CategorySettings, {**defaults, **table, **everywhere}, f"categories.{name}", variables)
-        for name, table in file.get("categories", {}).items()
-    }
     return Settings(
         store=store_uri,
         plant=_validated(PlantSettings, plant, "plant", variables),
-        defaults=_validated(CategorySettings, {**defaults, **everywhere}, "defaults", variables),
-        categories=categories,
+        defaults=_category(defaults, {}, everywhere, "defaults", variables),
+        categories={
+            name: _category(defaults, table, everywhere, f"categories.{name}", variables)
+            for name, table in file.get("categories", {}).items()
+        },
         drift=_record_table(file, "drift", DriftSettings),
+        own=own,
     )
 
 
-_KNOWN = {*PlantSettings.model_fields, *CategorySettings.model_fields}
+_SHARED = CategorySettings.model_fields.keys() - {"tables"}
+_KNOWN = {*PlantSettings.model_fields, *_SHARED}
+
+
+def _category(
+    defaults: Mapping[str, Any],
+    table: Mapping[str, Any],
+    everywhere: Mapping[str, Any],
+    where: str,
+    variables: Collection[str],
+) -> CategorySettings:
+    """A category's settings; of a method's own table each key that the category does not name is the defaults'."""
+    values = {key: value for key, value in {**defaults, **table, **everywhere}.items() if key not in METHODS}
+    tables = {name: {**defaults.get(name, {}), **table.get(name, {})} for name in METHODS}
+    found = _validated(CategorySettings, {**values, "tables": tables}, where, variables)
+    for name, own in tables.items():
+        if own or name == found.method:
+            try:
+                found.of_method(name)
+            except ConfigError as e:
+                raise SettingsError(f"{SETTINGS_KEY} [{where}.{name}]: {e} Nothing was started.") from e
+    return found
 
 
 def _read_file(store: Store) -> dict[str, Any]:
@@ -282,11 +240,29 @@ def _read_file(store: Store) -> dict[str, Any]:
     for name, table in tables.items():
         _refuse_no_table(table, name)
     _refuse_unknown(tables.get("plant", {}), PlantSettings.model_fields, f"{SETTINGS_KEY} [plant] key")
-    _refuse_unknown(tables.get("defaults", {}), CategorySettings.model_fields, f"{SETTINGS_KEY} [defaults] key")
+    _refuse_misplaced(tables.get("defaults", {}), "defaults")
     for name, table in tables.get("categories", {}).items():
         _refuse_no_table(table, f"categories.{name}")
-        _refuse_unknown(table, CategorySettings.model_fields, f"{SETTINGS_KEY} [categories.{name}] key")
+        _refuse_misplaced(table, f"categories.{name}")
     return tables
+
+
+def _refuse_misplaced(table: Mapping[str, Any], place: str) -> None:
+    """Keys that [defaults] or a category has not, and settings of all methods in the table of one, or the reverse."""
+    for key, value in table.items():
+        if key in METHODS:
+            _refuse_no_table(value, f"{place}.{key}")
+            for own in value.keys() & _SHARED:
+                raise SettingsError(
+                    f"{SETTINGS_KEY} [{place}.{key}]: {own!r} is a setting of every method. Write it in [{place}]; "
+                    "nothing was started."
+                )
+        elif owners := [name for name in METHODS if key not in _SHARED and key in settings_class(name).table_names()]:
+            raise SettingsError(
+                f"{SETTINGS_KEY} [{place}]: {key!r} is a setting of {' and '.join(owners)} alone. Write it in "
+                f"[{place}.{owners[0]}]; nothing was started."
+            )
+    _refuse_unknown(table, {*_SHARED, *METHODS}, f"{SETTINGS_KEY} [{place}] key")
 
 
 def _refuse_no_table(value: object, name: str) -> None:

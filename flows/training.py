@@ -16,7 +16,6 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.progress import progress_bars
 from flows.watching.run_names import named, of_categories, today
-from rd_core.detectors.reverse_distillation.settings import recipe
 from storage.labels.labels import list_label_categories
 from storage.stores.filesystem import open_store
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
@@ -52,7 +51,8 @@ def train_model(
         images: URI of the images' own store, if they do not lie in `store`.
         promote: make the new versions champions even where there is one; a first version always becomes champion.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: category settings by name, such as {"steps": 500}; they win over every other source.
+        options: settings of a category or of its method by name, such as {"steps": 500}; they win over every other
+            source.
 
     Raises TrainingFailed when a category could not be trained; the others are, all the same.
     """
@@ -102,23 +102,11 @@ def fit_models(
 
 
 def training_request(settings: Settings, category: str) -> TrainingRequest:
-    """What to train, as the settings say."""
+    """What to train, as the settings say. SettingsError for one that the category's method has not."""
     chosen = settings.category(category)
-    height, width = chosen.height_width
-    length = {} if chosen.steps is None else {"steps": chosen.steps}
-    unmirrored = {} if chosen.mirrored_normals else {"mirrored_below": 0}
     return TrainingRequest(
         category=category,
-        settings=recipe(
-            chosen.recipe,
-            teacher=chosen.teacher,
-            image_height=height,
-            image_width=width,
-            precision=chosen.precision,
-            seed=chosen.seed,
-            **length,
-            **unmirrored,
-        ),
+        settings=settings.detector(category),
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
         part_pattern=chosen.part_pattern,

@@ -29,7 +29,7 @@ def retrain(
     fewest_new: Annotated[
         int | None, typer.Option(min=8, help="New normals without which a category is left as it is; default 16.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of reverse_distillation; default: its recipe's.")] = None,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,

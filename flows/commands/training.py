@@ -24,12 +24,15 @@ def train(
     store: StoreOption = None,
     category: CategoriesOption = None,
     images: ImagesOption = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="How normals are learned; default reverse_distillation.", metavar="NAME")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side that the networks see.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Promised share of false alarms, such as 0.01.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="robust (default) or paper.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Frozen encoder; default efficientnet_lite0.")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 (default) or bfloat16, quicker where it is.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of reverse_distillation; default: its recipe's.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Of reverse_distillation: robust (default) or paper.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put it in force even where a champion is.")] = False,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -40,8 +43,8 @@ def train(
     first version of a category becomes its champion; later ones are candidates unless `--promote` is given.
     """
     options = {
-        "steps": steps, "image_size": image_size, "alpha": alpha, "recipe": recipe, "teacher": teacher,
-        "precision": precision,
+        "method": method, "image_size": image_size, "alpha": alpha, "teacher": teacher, "precision": precision,
+        "steps": steps, "recipe": recipe,
     }  # fmt: skip
     settings = check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors():

@@ -6,12 +6,12 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from flows.category_settings import CategorySettings
 from flows.errors import RunFailed
 from flows.preflight.night_choice import NoImages, choose_night
 from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come
 from flows.preflight.reachable import answering, refused_by
 from flows.settings import (
-    CategorySettings,
     PlantSettings,
     Settings,
     SettingsError,

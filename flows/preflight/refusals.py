@@ -27,7 +27,8 @@ DEMO_MARKER = "made-by-rd-inspect-demo"
 
 
 def refuse_training(settings: Settings, categories: Sequence[str] | None) -> None:
-    """Categories none of which has a label to train on, and teachers whose weights are not to be had."""
+    """Categories none of which has a label to train on, settings that a category's method has not, and teachers whose
+    weights are not to be had."""
     store = open_store(settings.store, read_only=True)
     labelled = list_label_categories(store)
     if not (categories or labelled):
@@ -47,16 +48,17 @@ def refuse_training(settings: Settings, categories: Sequence[str] | None) -> Non
             f"No image of {', '.join(chosen)} is labelled normal for training in {settings.store}, so nothing was "
             f"started. Label some: rd-inspect import FOLDER --category {chosen[0]} --run-date DATE"
         )
-    _refuse_teachers(settings, chosen)
+    _refuse_methods(settings, chosen)
 
 
 def refuse_retraining(settings: Settings, categories: Sequence[str] | None) -> None:
-    """Categories without labels, and teachers whose weights are not to be had."""
+    """Categories without labels, settings that a category's method has not, and teachers whose weights are not to be
+    had."""
     known = list_label_categories(open_store(settings.store, read_only=True))
     for name in categories or ():
         if name not in known:
             raise SettingsError(f"Category {name!r} has no labels{nearest(name, known)} Nothing was retrained.")
-    _refuse_teachers(settings, list(categories or known))
+    _refuse_methods(settings, list(categories or known))
 
 
 def refuse_evaluation(
@@ -120,8 +122,10 @@ def refuse_demo(store: str) -> None:
         )
 
 
-def _refuse_teachers(settings: Settings, categories: Sequence[str]) -> None:
-    """On a cluster that is running the weights are its workers' business."""
+def _refuse_methods(settings: Settings, categories: Sequence[str]) -> None:
+    """On a cluster that is running the teachers' weights are its workers' business."""
+    for name in categories:
+        settings.detector(name)
     if settings.plant.dask_address:
         return
     wanted = {(chosen.teacher, chosen.teacher_weights) for chosen in map(settings.category, categories)}

@@ -1,7 +1,8 @@
 """What every method is told: the settings that all of them share, known without torch."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 from rd_core.errors import ConfigError
 from rd_core.settings import Precision, Record
@@ -11,6 +12,8 @@ MICRO_BATCH = 16
 """small images that are scored together. With fewer each takes longer, with more hardly less (docs/decisions/0020)"""
 MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
 """of all images that are scored together, at most: memory grows with them, and they fill the processor"""
+OF_EVERY_METHOD = ("teacher", "image_height", "image_width", "precision", "seed")
+"""what a category has, whatever its method: not in the method's own table of settings"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,16 @@ class DetectorSettings(Record):
     def micro_batch_shape(self) -> tuple[int, int, int, int]:
         """(B, H, W, 3) of the uint8 images that are scored together."""
         return self.micro_batch, self.image_height, self.image_width, 3
+
+    @classmethod
+    def table_names(cls) -> list[str]:
+        """What the method's own table of a category's settings may name."""
+        return [field.name for field in fields(cls) if field.name not in OF_EVERY_METHOD]
+
+    @classmethod
+    def from_table(cls, values: Mapping[str, Any]) -> Self:
+        """The settings of such a table and of OF_EVERY_METHOD; what is missing takes its default. ConfigError."""
+        return cls.from_dict(values)
 
     def of_weights(self) -> Self:
         """These settings, with all at its default that only decides how a fit goes: detectors that agree in the rest

@@ -111,12 +111,12 @@ class Questions:
 
     def _found(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
         """(what `sql` finds as it travels, the types it has in DuckDB)."""
-        relation = self._connection.sql(self._question(sql))
-        if relation is None:
+        found = self._connection.sql(self._question(sql))
+        if found is None:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
-        names = distinct_names(relation.columns)
-        columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, relation)]
-        return relation.project(", ".join(columns)), relation.types
+        names = distinct_names(found.columns)
+        columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, found)]
+        return found.project(", ".join(columns)), found.types
 
     def _question(self, sql: str) -> str:
         """`sql` as it may be carried out. duckdb.Error if it is no question."""
@@ -145,7 +145,7 @@ class Questions:
         for end in ends:  # those within the last comment first: with what is before them nothing is cut off yet
             wrapped = f"SELECT * FROM ({text[:end]}\n)"
             try:
-                if [statement for statement, _ in self._statements(wrapped)] == [kind]:
+                if [one for one, _ in self._statements(wrapped)] == [kind]:
                     return wrapped
             except duckdb.Error as e:
                 refused = refused or e
@@ -154,7 +154,7 @@ class Questions:
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
         """(kind, text) of each."""
         try:
-            return [(statement.type, str(statement.query)) for statement in self._connection.extract_statements(sql)]
+            return [(one.type, str(one.query)) for one in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
             raise duckdb.Error("it is no question, and questions alone are answered") from e
 
@@ -177,14 +177,14 @@ def _has_keyword(sql: str, word: bytes) -> bool:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Each name once: a second `x` is `x_1`, or the next that no column has."""
-    taken, distinct = set(names), list[str]()
+    taken, found = set(names), list[str]()
     for name in names:
         new, number = name, 0
-        while new in distinct or (number and new in taken):
+        while new in found or (number and new in taken):
             number += 1
             new = f"{name}_{number}"
-        distinct.append(new)
-    return distinct
+        found.append(new)
+    return found
 
 
 def _numbered(names: Sequence[str], found: duckdb.DuckDBPyRelation) -> Any:

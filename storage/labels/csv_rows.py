@@ -46,10 +46,10 @@ def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple
         where = f"{address}, line {line}"
         _refuse_shape(cells, header, delimiter, where)
         _refuse_broken_cells(cells, columns, delimiter, where)
-        row = {name: cells[index].strip() for name, index in columns.items()}
-        if delimiter != "," and _DECIMAL_COMMA.fullmatch(row.get("score", "")):
-            row["score"] = row["score"].replace(",", ".")
-        yield where, row
+        found = {name: cells[index].strip() for name, index in columns.items()}
+        if delimiter != "," and _DECIMAL_COMMA.fullmatch(found.get("score", "")):
+            found["score"] = found["score"].replace(",", ".")
+        yield where, found
 
 
 def csv_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
@@ -147,12 +147,10 @@ def _delimiter(text: str, address: str, reading: TableReading) -> tuple[bool, st
         return True, hint[1]
     if reading.delimiter:
         return False, reading.delimiter
-    headings = {
-        delimiter: {column_name(heading) for heading in _parted(first, delimiter)} for delimiter in DELIMITERS
-    }
+    headings = {one: {column_name(heading) for heading in _parted(first, one)} for one in DELIMITERS}
     needed = {column_name(reading.headings.get(name, name)) for name in REQUIRED}
-    fitting = [delimiter for delimiter in DELIMITERS if needed <= headings[delimiter]]
-    return False, (fitting or sorted(DELIMITERS, key=lambda delimiter: -len(headings[delimiter])))[0]
+    fitting = [one for one in DELIMITERS if needed <= headings[one]]
+    return False, (fitting or sorted(DELIMITERS, key=lambda one: -len(headings[one])))[0]
 
 
 def _parted(line: str, delimiter: str) -> list[str]:

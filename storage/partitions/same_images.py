@@ -145,8 +145,8 @@ def _changed(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="same") as pool:
         while some := list(islice(waiting, _AT_ONCE)):
             same = []
-            digests = pool.map(lambda image: _known_or_read(images, memory, image), some)
-            for image, (digest, etag) in zip(some, digests, strict=True):
+            found = pool.map(lambda image: _known_or_read(images, memory, image), some)
+            for image, (digest, etag) in zip(some, found, strict=True):
                 before = sealed[image.key]
                 if before.is_of(image, digest):
                     if before.has_row and etag == image.etag:
@@ -203,7 +203,7 @@ def _read_memory(store: Store, partition: Partition) -> _Memory:
         return _Memory()
     version, keys, etags, sealed, digests = (table[name].to_pylist() for name in SCHEMA.names)
     objects = list(zip(keys, etags, strict=True))
-    own = (name == partition.model_version for name in version)
+    own = (one == partition.model_version for one in version)
     settled = {of: etag for of, etag, mine in zip(objects, sealed, own, strict=True) if mine}
     return _Memory(settled, dict(zip(objects, digests, strict=True)))
 

@@ -71,12 +71,12 @@ def read_claims(store: Store, category: str, day: date) -> Claims:
 def doubts(store: Store, claims: Claims) -> list[str]:
     """Why a seal could mean more than it names: it does not read, says less than its manifest, or that does not tell.
     Then nothing of the day may be removed."""
-    reasons = list(claims.unread)
+    found = list(claims.unread)
     for seal in claims.seals:
         where = seal.partition
         address = store.address(layout.seal_key(where.category, where.run_date, where.model_version))
-        reasons += [f"{address}: {why}" for why in _contradictions(store, seal)]
-    return reasons
+        found += [f"{address}: {why}" for why in _contradictions(store, seal)]
+    return found
 
 
 def _contradictions(store: Store, seal: Seal) -> Iterator[str]:
@@ -96,7 +96,7 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
     """Which of these manifests that no seal names are scored whole by these parts, and have an image that no seal of
     their model version has in the same version: of the same etag, or the same bytes."""
     sealed: defaultdict[Partition, set[tuple]] = defaultdict(set)
-    whole = []
+    found = []
     for key in sorted(unnamed):
         try:
             plan = manifests.read_plan(store, key)
@@ -109,16 +109,16 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
         if plan.partition not in sealed:
             sealed[plan.partition] = _sealed_images(store, claims.seals, plan.partition)
         if not images <= sealed[plan.partition] and not _is_sealed_as_the_same(store, claims.seals, plan, theirs):
-            whole.append(WholePlan(plan, theirs))
-    return whole
+            found.append(WholePlan(plan, theirs))
+    return found
 
 
 def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
     """Whether the last sealed rows of the plan's images are of the same bytes: in a copied store no etag is what it
     was."""
-    plans = [sealed_plan for seal in found if seal.partition == plan.partition for sealed_plan in seal.plans]
+    plans = [one for seal in found if seal.partition == plan.partition for one in seal.plans]
     try:
-        sealed = _pictures(store, [part.key for sealed_plan in plans for part in sealed_plan.parts]) if plans else {}
+        sealed = _pictures(store, [part.key for one in plans for part in one.parts]) if plans else {}
         return bool(sealed) and _pictures(store, theirs).items() <= sealed.items()
     except OF_ONE_OBJECT:  # `rd-inspect verify` tells of it
         return False
@@ -139,15 +139,15 @@ def _sealed_images(store: Store, found: Sequence[Seal], partition: Partition) ->
 
 def _parts_of(plan: Plan, parts: Collection[str]) -> tuple[str, ...] | None:
     """The plan's parts, if there is one for each of its batches."""
-    if plan.batch_size < 1:
+    if type(plan.images) is not int or type(plan.batch_size) is not int or plan.batch_size < 1:
         return None
-    complete = []
+    found = []
     for index in range(-(-plan.images // plan.batch_size)):
         part = _part_of(plan, index, parts)
         if part is None:
             return None
-        complete.append(part)
-    return tuple(complete)
+        found.append(part)
+    return tuple(found)
 
 
 def _part_of(plan: Plan, index: int, parts: Collection[str]) -> str | None:

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
-from flows.settings import CategorySettings, PlantSettings
+from flows.category_settings import CategorySettings
+from flows.settings import PlantSettings
 from tests.deployment_files import DEPLOY, INSTALLED, ROOT, composed, environment_file, unit, unit_command
 
 UNITS = sorted(path.name for path in (DEPLOY / "systemd").glob("*.service"))

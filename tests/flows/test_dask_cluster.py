@@ -21,8 +21,9 @@ from prefect import flow, task
 from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temporary_settings
 
+from flows.category_settings import CategorySettings
 from flows.machinery.dask_cluster import dask_cluster, dask_runner
-from flows.settings import CategorySettings, PlantSettings, Settings
+from flows.settings import PlantSettings, Settings
 from tasks.worker.worker_process import prepare_worker_process
 
 LISTENS = "LISTEN"

@@ -4,8 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from flows.category_settings import CategorySettings
 from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come, seconds_to_score
-from flows.settings import CategorySettings, PlantSettings, Settings
+from flows.settings import PlantSettings, Settings
 from storage.layout import champion_key, image_key
 from storage.partitions import seals
 from storage.records import Partition

@@ -13,9 +13,14 @@ time_zone = "America/New_York"
 [defaults]
 image_size = 128
 alpha = 0.02
+[defaults.reverse_distillation]
+steps = 70
+batch_size = 4
 [categories.cloth]
 alpha = 0.05
 image_size = [96, 160]
+[categories.cloth.reverse_distillation]
+steps = 30
 """
 
 
@@ -40,12 +45,22 @@ def test_a_category_wins_over_defaults_and_others_keep_them(store: str) -> None:
     assert settings.category("metal").height_width == (128, 128)
 
 
+def test_of_a_methods_table_a_category_wins_key_by_key(store: str) -> None:
+    settings = load_settings(store, environment={})
+    lengths = {name: settings.detector(name).training for name in ("cloth", "metal")}
+    assert {name: (one.steps, one.batch_size) for name, one in lengths.items()} == {
+        "cloth": (30, 4),
+        "metal": (70, 4),
+    }
+    assert (settings.detector("cloth").image_height, settings.detector("metal").image_height) == (96, 128)
+
+
 def test_environment_wins_over_the_file_and_options_over_both(store: str) -> None:
     environment = {"RD_INSPECT_ALPHA": "0.2", "RD_INSPECT_IMAGE_SIZE": "64x96", "RD_INSPECT_STORE": "elsewhere"}
-    settings = load_settings(store, options={"alpha": 0.3, "steps": None}, environment=environment)
+    settings = load_settings(store, options={"alpha": 0.3, "steps": 9}, environment=environment)
     assert settings.category("cloth").alpha == 0.3
     assert settings.category("cloth").height_width == (64, 96)
-    assert settings.category("cloth").steps is None
+    assert [settings.detector(name).training.steps for name in ("cloth", "metal")] == [9, 9]
     assert load_settings(store, environment=environment).category("cloth").alpha == 0.2
 
 
@@ -60,7 +75,20 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nalpha = 1.5", ["defaults.alpha", "1.5"]),
         ("[defaults]\nimage_size = 8", ["image_size = 8", "multiple of 32"]),
         ("[categories.cloth]\nimage_size = [256, 250]", ["categories.cloth.image_size", "250 pixels", "256 is"]),
-        ("[defaults]\nrecipe = 'robbust'", ["defaults.recipe", "robust, paper"]),
+        (
+            "[defaults]\nmethod = 'reverse_destillation'",
+            ["defaults.method = 'reverse_destillation'", "'reverse_distillation'"],
+        ),
+        ("[defaults.reverse_distillation]\nrecipe = 'robbust'", ["[defaults.reverse_distillation]", "robust, paper"]),
+        ("[categories.cloth.reverse_distillation]\nstep = 3", ["[categories.cloth.reverse", "'step'", "'steps'"]),
+        ("[defaults.reverse_distillation]\nsteps = 0", ["[defaults.reverse_distillation]", "steps 0", "above 0"]),
+        (
+            "[defaults.reverse_distillation]\nsteps = 'few'",
+            ["[defaults.reverse_distillation]", "'few'", "whole number"],
+        ),
+        ("[defaults.reverse_distillation]\nseed = 1", ["'seed'", "every method", "Write it in [defaults]"]),
+        ("[defaults]\nsteps = 5", ["'steps'", "Write it in [defaults.reverse_distillation]"]),
+        ("[defaults]\nreverse_distillation = 5", ["write [defaults.reverse_distillation]"]),
         ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),
         ("[defaults]\npart_pattern = 'tile(\\\\d+)'", ["part_pattern", "`part`"]),
         ("[defaults]\npart_pattern = '('", ["part_pattern"]),

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from flows.settings import load_settings
+import pytest
+
+from flows.settings import SettingsError, load_settings
 from flows.training import training_request
+from rd_core.detectors.spade.settings import SpadeSettings
 
 
 def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
@@ -13,16 +16,16 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         image_size = [96, 160]
         teacher = "resnet18"
         teacher_weights = "weights.pth"
-        recipe = "robust"
-        steps = 7
         alpha = 0.05
         part_pattern = "(?P<part>a)"
         white_level = 4095
         black_level = 64
         max_pixels = 1000
         seed = 3
-        mirrored_normals = false
         precision = "bfloat16"
+        [categories.cloth.reverse_distillation]
+        steps = 7
+        mirrored_below = 0
         """
     )
     request = training_request(load_settings(str(tmp_path), environment={}), "cloth")
@@ -37,8 +40,20 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
 
 
 def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing_forbids_it(tmp_path: Path) -> None:
-    (tmp_path / "categories.toml").write_text('[categories.paper]\nrecipe = "paper"\n[categories.cloth]')
+    (tmp_path / "categories.toml").write_text(
+        '[categories.paper.reverse_distillation]\nrecipe = "paper"\n[categories.cloth]'
+    )
     settings = load_settings(str(tmp_path), environment={})
     paper, cloth = (training_request(settings, name) for name in ("paper", "cloth"))
     assert (paper.settings.recipe, paper.settings.smoothing_sigma) == ("paper", 4.0)
     assert paper.settings.training.mirrored_below == 0 < cloth.settings.training.mirrored_below
+
+
+def test_an_option_that_the_method_has_not_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "categories.toml").write_text('[categories.cloth]\nmethod = "spade"\n')
+    settings = load_settings(str(tmp_path), options={"steps": 2}, environment={})
+    assert training_request(settings, "metal").settings.training.steps == 2
+    with pytest.raises(SettingsError, match=r"^steps 2: the method of 'cloth' is spade, which has no such .*Nothing"):
+        training_request(settings, "cloth")
+    everywhere = load_settings(str(tmp_path), environment={"RD_INSPECT_METHOD": "spade"})
+    assert training_request(everywhere, "metal").settings == SpadeSettings()

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.category_settings import CategorySettings
 from flows.machinery import dask_cluster
 from flows.machinery.workplace import ALWAYS, WORTH_SECONDS, workplace
-from flows.settings import CategorySettings, PlantSettings, Settings
+from flows.settings import PlantSettings, Settings
 
 ADDRESS = "tcp://10.0.0.1:8786"
 

@@ -2,10 +2,11 @@
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
-from rd_core.detectors.settings import DetectorSettings
+from rd_core.detectors.settings import OF_EVERY_METHOD, DetectorSettings
 from rd_core.errors import ConfigError
 from rd_core.settings import Record, refuse_unknown
 
@@ -111,6 +112,9 @@ class TrainingSettings(Record):
         return max(1, min(wanted, math.ceil(shown / normals)))
 
 
+_OF_TRAINING = [field.name for field in fields(TrainingSettings)]
+
+
 @dataclass(frozen=True)
 class ReverseDistillationSettings(DetectorSettings):
     """What the networks are, how they are trained, and how an image becomes a score."""
@@ -170,25 +174,33 @@ class ReverseDistillationSettings(DetectorSettings):
                 "cells would not be whitened at all. The default is 0.3."
             )
 
+    @classmethod
+    def table_names(cls) -> list[str]:
+        """See `DetectorSettings.table_names`; those of the training stand beside the networks'."""
+        return [name for name in super().table_names() if name != "training"] + _OF_TRAINING
+
+    @classmethod
+    def from_table(cls, values: Mapping[str, Any]) -> Self:
+        """Of the recipe that is named, changed by all else; `steps` override its epochs and the other way round."""
+        refuse_unknown(values, [*cls.table_names(), *OF_EVERY_METHOD], cls.method)
+        name = values.get("recipe", DEFAULT_RECIPE)
+        check_recipe(name)
+        begun = _PAPER if name == "paper" else ReverseDistillationSettings()
+        length = {other: None for one, other in (("steps", "epochs"), ("epochs", "steps")) if one in values}
+        training = {key: value for key, value in values.items() if key in _OF_TRAINING}
+        own = {key: value for key, value in values.items() if key not in _OF_TRAINING}
+        return cls.from_dict(
+            {**begun.to_dict(), **own, "training": {**begun.training.to_dict(), **length, **training}}
+        )
+
     def of_weights(self) -> Self:
         """See `DetectorSettings.of_weights`."""
         return replace(super().of_weights(), training=TrainingSettings(), recipe=DEFAULT_RECIPE)
 
 
 def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> ReverseDistillationSettings:
-    """The settings of a recipe; `overrides` are fields of ReverseDistillationSettings and of TrainingSettings.
-
-    `steps` overrides a recipe's epochs and the other way round. Raises ConfigError for unknown names.
-    """
-    check_recipe(name)
-    own = [field.name for field in fields(ReverseDistillationSettings) if field.name not in ("training", "recipe")]
-    of_training = [field.name for field in fields(TrainingSettings)]
-    refuse_unknown(overrides, [*own, *of_training], f"recipe {name!r}")
-    length = {other: None for one, other in (("steps", "epochs"), ("epochs", "steps")) if one in overrides}
-    training = {**length, **{key: value for key, value in overrides.items() if key in of_training}}
-    settings = _PAPER if name == "paper" else ReverseDistillationSettings()
-    changes = {key: value for key, value in overrides.items() if key in own}
-    return replace(settings, training=replace(settings.training, **training), **changes)
+    """The settings of a recipe; `overrides` are fields of ReverseDistillationSettings and of TrainingSettings."""
+    return ReverseDistillationSettings.from_table({"recipe": name, **overrides})
 
 
 def check_recipe(name: str) -> None:

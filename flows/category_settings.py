@@ -1,0 +1,103 @@
+"""The settings of a category, and those of its method's models that follow from them."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from rd_core.detectors.registry import settings_class
+from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
+from rd_core.features.backbone_spec import teacher_spec
+from rd_core.settings import Precision
+
+
+class CategorySettings(BaseModel):
+    """What may differ from category to category."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = "reverse_distillation"
+    """how a model is made, see rd_core.detectors.registry; its own settings stand in a table of its name"""
+    image_size: int | tuple[int, int] = 256
+    """pixels, one number or [height, width]; what the networks see and the anomaly maps have"""
+    teacher: str = "efficientnet_lite0"
+    teacher_weights: Path | None = None
+    """a local file of teacher weights; without it the package, the cache or a download is used"""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """promised share of false alarms among normal images"""
+    part_pattern: str | None = None
+    """regular expression over image names with a group `part`, or groups `view` and `serial`; see
+    rd_core.calibration.holdout"""
+    white_level: Annotated[float | None, Field(allow_inf_nan=False)] = None
+    """the grey value that is white in images of more than 8 bits; 4095 for a 12-bit camera in 16-bit files. None: the
+    highest value of the file, and signed, 32-bit and floating-point ones are refused"""
+    black_level: Annotated[float | None, Field(allow_inf_nan=False, validate_default=True)] = None
+    """the grey value that is black in them; None: 0, and an image with values below is refused"""
+    max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    """an image with more is not decoded"""
+    engine: Literal["torch", "openvino"] = "torch"
+    """what computes scores on CPUs: `openvino`, often faster, needs the extra of that name; a GPU has torch alone"""
+    every_day: bool = True
+    """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
+    made on some days only"""
+    precision: Precision = "float32"
+    """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
+    seed: int = 0
+    tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """by method, what its own table says"""
+
+    @field_validator("image_size")
+    @classmethod
+    def _mirrored(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        for side in value if isinstance(value, tuple) else (value,):
+            if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
+                near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)
+                raise ValueError(
+                    f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
+                )
+        return value
+
+    @field_validator("teacher")
+    @classmethod
+    def _known_teacher(cls, value: str) -> str:
+        return teacher_spec(value).name
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, value: str) -> str:
+        return settings_class(value).method
+
+    @field_validator("part_pattern")
+    @classmethod
+    def _has_groups(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            groups = set(re.compile(value).groupindex)
+        except re.error as e:
+            raise ValueError(f"not a regular expression: {e}") from e
+        if "part" not in groups and not {"view", "serial"} <= groups:
+            raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
+        return value
+
+    @field_validator("black_level")
+    @classmethod
+    def _below_white(cls, value: float | None, info: ValidationInfo) -> float | None:
+        white = info.data.get("white_level")
+        if white is not None and white <= (value or 0):
+            raise ValueError(
+                f"white_level {white:g} is not above {value or 0:g}: every pixel would be white or black"
+            )
+        return value
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+    def of_method(self, name: str, **own: Any) -> DetectorSettings:
+        """The settings of a method's models; `own` wins over its table. ConfigError."""
+        height, width = self.height_width
+        shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
+        shared |= {"precision": self.precision, "seed": self.seed}
+        return settings_class(name).from_table({**self.tables.get(name, {}), **own, **shared})

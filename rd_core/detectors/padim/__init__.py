@@ -1,1 +1,0 @@
-"""PaDiM (Defard et al., ICPR 2021)."""

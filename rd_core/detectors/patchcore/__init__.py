@@ -1,1 +1,0 @@
-"""PatchCore (Roth et al., CVPR 2022)."""
