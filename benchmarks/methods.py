@@ -36,6 +36,7 @@ from flows.settings import load_settings
 from flows.training import training_request
 from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.threshold import REVIEW, triage
+from rd_core.detectors.registry import METHODS
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision
@@ -51,7 +52,6 @@ from tasks.importing.import_folder import ImportRequest, import_images, plan_imp
 from tasks.training.fit_model import fit_model
 from tasks.worker.scorer import Scorer, warm_scorer
 
-METHODS = ("reverse_distillation",)
 DAY = date(2026, 1, 2)
 SECONDS = 1800
 """of a processor, that a method may take on a folder: unlike the clock's they bear a busy machine"""
@@ -96,7 +96,7 @@ def main() -> None:
     """Run what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder whose folders have train/good and test/")
-    parser.add_argument("--method", action="append", help=f"only this one; may be given again; {', '.join(METHODS)}")
+    parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one; may be given again")
     parser.add_argument("--category", action="append", help="only this one; may be given again")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--out", type=Path, default=Path("build/methods"))
@@ -167,7 +167,7 @@ def _import(store: Store, folder: Path, method: str) -> None:
     pattern = _pattern(folder.name)
     lines = ["[defaults]", f"image_size = [{height}, {width}]"]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
-    lines += [f'method = "{method}"'] if method != METHODS[0] else []
+    lines += [f'method = "{method}"'] if method != next(iter(METHODS)) else []
     store.write(SETTINGS_KEY, "\n".join(lines).encode())
     request = ImportRequest(folder, folder.name, DAY, DAY - timedelta(days=1))
     import_images(store, plan_import(store, request, read_folder(folder), datetime.now(UTC)))

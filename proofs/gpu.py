@@ -1,0 +1,391 @@
+"""What a card computes, how fast, and whether it is what the CPU computes: one JSON, in at most five minutes.
+
+    python -m proofs.gpu [--out gpu.json] [--seconds 290] [--method NAME]... [--precision NAME]...
+
+Needs rd_core beside it, torch, numpy, scipy, safetensors and Pillow, and nothing else: backbone weights are random,
+pictures drawn. Every method of the registry is fitted on the CPU and on the card; what the CPU fitted is scored by
+both, in each precision, with CUDA graphs and without. Rates by batch size stand beside the card's own limits: a
+matrix product and a copy. Without a card the same runs small on the CPU, and the JSON says so. What does not fit into
+the time is named, not run.
+
+Exit code 1 if a section failed, if in float32 a decision flipped or maps lie further apart than TOLERANCE, if a graph
+gives other bits than kernels one by one, or if a model scores otherwise beside another.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from rd_core.calibration.threshold import Threshold, calibrate, triage
+from rd_core.detectors import checkpoint
+from rd_core.detectors.detector import Detector, FitReport, FitRun, Normals
+from rd_core.detectors.registry import METHODS, build, settings_class
+from rd_core.detectors.settings import DetectorSettings
+from rd_core.engines.choice import TORCH
+from rd_core.engines.cuda_graph import CudaGraph
+from rd_core.engines.engine import Engine, computed_by
+from rd_core.kernels.precision import default_device
+from rd_core.settings import PRECISIONS, Precision
+
+TOLERANCE = 1e-3
+"""of the largest value of the CPU's maps, in float32; cuDNN's TF32 has ten bits of it"""
+ALPHA = 0.1
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DEVICE = default_device()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large all is."""
+
+    side: int
+    """pixels of the images"""
+    train: int
+    early_stop: int
+    calibration: int
+    judged: int
+    """every second with a defect"""
+    steps: int
+    """of methods that are trained by steps"""
+    batches: tuple[int, ...]
+    product: int
+    """rows and columns of the matrices of the limit"""
+    copied: int
+    """bytes"""
+    seconds: float
+    """of each rate"""
+    burst: int
+    """what is launched between two waits, for a rate: of single ones the waiting would count too"""
+
+
+ON_CARD = Plan(256, 32, 8, 32, 32, 100, (1, 4, 16, 64, 256), 8192, 1 << 30, 0.5, 4)
+ON_CPU = Plan(32, 4, 2, 4, 4, 2, (1, 2), 128, 1 << 20, 0.001, 1)
+PLAN = ON_CARD if DEVICE.type == "cuda" else ON_CPU
+
+
+class Traffic(TorchDispatchMode):
+    """Bytes that the kernels within read and write, as if no cache kept anything between two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.bytes += sum(one.nbytes for one in [*_tensors(args), *_tensors(found)])
+        return found
+
+
+class Sections:
+    """What is found, written after every section, so that a script that dies leaves what came before."""
+
+    def __init__(self, out: Path, seconds: float) -> None:
+        self.failed: list[str] = []
+        self.found: dict[str, Any] = {}
+        self._out = out
+        self._began = time.monotonic()
+        self._seconds = seconds
+
+    def add(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Keep what `work` gives under `name`; or its error, or that there was no time for it."""
+        began = time.monotonic()
+        left = self._seconds - (began - self._began)
+        print(f"{name}: {left:.0f} s left", flush=True)
+        try:
+            found = work() if left > 0 else None
+            told = {"left_out": "no time"} if found is None else {**found, "seconds": time.monotonic() - began}
+        except Exception:  # noqa: BLE001  # a method that fails on this card must not cost the other figures
+            found, told = None, {"error": traceback.format_exc()}
+            self.failed.append(name)
+        self.found[name] = told
+        self._out.write_text(json.dumps({**self.found, "failed": self.failed}, indent=1) + "\n")
+        return found
+
+
+def main() -> int:
+    """Run all sections."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--seconds", type=float, default=290)
+    parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one; may be given again")
+    parser.add_argument("--precision", action="append", choices=PRECISIONS, help="likewise")
+    given = parser.parse_args()
+    sections = Sections(given.out, given.seconds)
+    sections.add("machine", _machine)
+    limits = sections.add("limits", _limits)
+    fitted: dict[tuple[str, str], bytes] = {}
+    for method in given.method or METHODS:
+        for precision in given.precision or PRECISIONS:
+            trained = sections.add(f"{method} {precision} fit", partial(_fits, method, precision, fitted))
+            if trained is None:
+                continue
+            weights = fitted[method, precision]
+            sections.add(f"{method} {precision} beside the CPU", partial(_beside_cpu, weights))
+            sections.add(f"{method} {precision} rates", partial(_rates, weights, limits or {}))
+    sections.add("two categories in turn", lambda: _in_turn(fitted))
+    print(f"{len(sections.failed)} of {len(sections.found)} sections failed: {', '.join(sections.failed) or 'none'}")
+    return int(bool(sections.failed))
+
+
+def _machine() -> dict[str, Any]:
+    cuda = DEVICE.type == "cuda"
+    if not cuda:
+        print("No card here: the same, small, on the CPU. The figures say nothing of a GPU.")
+        torch.set_num_threads(1)  # more would mostly wait for each other
+    return {
+        "card": torch.cuda.get_device_name() if cuda else None,
+        "memory_bytes": torch.cuda.get_device_properties(DEVICE).total_memory if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "plan": asdict(PLAN),
+    }
+
+
+def _limits() -> dict[str, Any]:
+    """The most that this machine does of a thing that is known: FLOP/s of a product, bytes/s of copies."""
+    side, count = PLAN.product, PLAN.copied
+    found = {}
+    for name, dtype in DTYPES.items():
+        one, other = (torch.randn(side, side, dtype=dtype, device=DEVICE) for _ in range(2))
+        found[f"{name}_flops"] = 2 * side**3 * _rate(partial(torch.matmul, one, other))
+    source, target = (torch.zeros(count, dtype=torch.uint8, device=DEVICE) for _ in range(2))
+    found["copy_bytes"] = 2 * count * _rate(lambda: target.copy_(source))
+    upload = torch.zeros(count // 4, dtype=torch.uint8)
+    found["upload_bytes"] = count // 4 * _rate(lambda: target[: count // 4].copy_(upload))
+    return found
+
+
+def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
+    """The same training by the CPU and by the card; the CPU's model is what all else is asked of."""
+    found: dict[str, Any] = {}
+    for device in dict.fromkeys((torch.device("cpu"), DEVICE)):
+        began = time.perf_counter()
+        with _memory(device) as memory:
+            detector, report = _fit(_settings(method, precision), device)
+        scores = detector.score(_judged()).scores
+        found[device.type] = {
+            "seconds": time.perf_counter() - began,
+            "memory_bytes": memory[0],
+            "report": report.summary,
+            "figures": report.figures,
+            "scores": scores.tolist(),
+        }
+        if device.type == "cpu":
+            fitted[method, precision] = checkpoint.to_bytes(detector)
+    return found
+
+
+def _settings(method: str, precision: Precision) -> DetectorSettings:
+    settings: Any = settings_class(method)(image_height=PLAN.side, image_width=PLAN.side, precision=precision)
+    if hasattr(settings, "training"):  # of methods that are trained by steps
+        return replace(settings, training=replace(settings.training, steps=PLAN.steps, pseudo_anomalies_in_all=1))
+    return settings
+
+
+def _fit(settings: DetectorSettings, device: torch.device) -> tuple[Detector[Any], FitReport]:
+    torch.manual_seed(settings.seed)
+    detector = build(settings.method, settings, pretrained=False).to(device)
+    normals = _drawn(0, PLAN.train + PLAN.early_stop)
+    report = detector.fit(Normals(normals[: PLAN.train], normals[PLAN.train :]), FitRun())
+    return detector.eval(), report
+
+
+def _beside_cpu(weights: bytes) -> dict[str, Any]:
+    """Maps, scores and decisions of one model by the card and by the CPU."""
+    judged = _judged()
+    cpu = _ready(weights, torch.device("cpu"))
+    threshold = calibrate(cpu.score(_calibrating()).scores, ALPHA)
+    expected = cpu.score(judged)
+    found = {}
+    for name, tf32 in {"as it is": torch.backends.cudnn.allow_tf32, "without TF32": False}.items():
+        with torch.backends.cudnn.flags(allow_tf32=tf32):
+            here = _ready(weights, DEVICE)
+            maps, scores, distances = here.score(judged)
+        found[name] = {
+            "maps_apart": _apart(maps, expected.maps),
+            "scores_apart": _apart(scores, expected.scores),
+            "feature_distances_apart": _apart(distances, expected.feature_distances),
+            "decisions_flipped": int((_decisions(scores, threshold) != _decisions(expected.scores, threshold)).sum()),
+            "images": len(judged),
+        }
+    graph = computed_by(TORCH, here)
+    found["graph"] = {"used": graph is not here}
+    if graph is not here:
+        pairs = zip(graph.score(judged), here.score(judged), strict=True)
+        found["graph"]["same_bits"] = all(np.array_equal(*pair) for pair in pairs)
+        assert found["graph"]["same_bits"], f"a CUDA graph gives other values: {found}"
+    exact = found["as it is"]
+    if here.settings.precision == "float32":
+        assert exact["maps_apart"] < TOLERANCE and not exact["decisions_flipped"], f"not what the CPU finds: {found}"
+    return found
+
+
+def _rates(weights: bytes, limits: dict[str, Any]) -> dict[str, Any]:
+    """Images a second by batch size, kernels one by one and as a graph, and what share of the limits that is."""
+    detector = _ready(weights, DEVICE)
+    found: dict[str, Any] = {}
+    for batch in PLAN.batches:
+        images = torch.from_numpy(_drawn(0, min(batch, 16)).repeat(-(-batch // 16), axis=0)[:batch]).to(DEVICE)
+        try:
+            with _memory(DEVICE) as memory:
+                rate = _rate(partial(detector.detect, images))
+        except torch.cuda.OutOfMemoryError as e:
+            found[str(batch)] = {"out_of_memory": str(e)}
+            break
+        flops, traffic = _work(detector, images)
+        one: dict[str, Any] = {"images_per_second": batch * rate, "memory_bytes": memory[0]}
+        if DEVICE.type == "cuda" and detector.exportable:
+            one["images_per_second_as_graph"] = batch * _rate(_captured(detector, images))
+        best = max(value for name, value in one.items() if name.startswith("images")) / batch
+        one |= {"gflop_an_image": flops / batch / 1e9, "mbytes_an_image": traffic / batch / 1e6}
+        if limits:
+            one["of_matrix_product"] = flops * best / limits[f"{detector.settings.precision}_flops"]
+            one["of_copy"] = traffic * best / limits["copy_bytes"]
+        found[str(batch)] = one
+    engine, pictures = computed_by(TORCH, detector), _drawn(0, detector.settings.micro_batch)
+    found["images_per_second_from_host_to_host"] = len(pictures) * _rate(lambda: engine.score(pictures))
+    return found
+
+
+def _work(detector: Detector[Any], images: Tensor) -> tuple[float, float]:
+    """(FLOP, bytes) of a batch."""
+    with FlopCounterMode(display=False) as flops:
+        detector.detect(images)
+    with Traffic() as traffic:
+        detector.detect(images)
+    return flops.get_total_flops(), traffic.bytes
+
+
+def _captured(detector: Detector[Any], images: Tensor) -> Callable[[], object]:
+    graph = CudaGraph()
+    with graph.warming_up():
+        for _ in range(3):
+            detector.detect(images)
+    with graph.capturing():
+        detector.detect(images)
+    return graph.replay
+
+
+def _in_turn(fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
+    """Two models in one process, as a worker that serves two categories keeps them, each as if it were alone."""
+    if not fitted:
+        raise RuntimeError("no method was fitted, so there are no two models")
+    chosen = [*fitted.values(), *fitted.values()][:2]
+    judged = _judged()
+    alone = [computed_by(TORCH, _ready(weights, DEVICE)).score(judged) for weights in chosen]
+    with _memory(DEVICE) as memory:
+        both = [computed_by(TORCH, _ready(weights, DEVICE)) for weights in chosen]
+        rounds = [[one.score(judged) for one in both] for _ in range(3)]
+    for found in rounds:
+        for mine, own in zip(found, alone, strict=True):
+            assert all(np.array_equal(*pair) for pair in zip(mine, own, strict=True)), "a model scores otherwise"
+    single, turns = (_rate(partial(_score_by, some, judged)) for some in (both[:1], both))
+    return {
+        "models": [" ".join(key) for key in (list(fitted) * 2)[:2]],
+        "images_per_second_alone": len(judged) * single,
+        "images_per_second_in_turn": 2 * len(judged) * turns,
+        "memory_bytes": memory[0],
+    }
+
+
+def _score_by(engines: Sequence[Engine], images: NDArray[np.uint8]) -> None:
+    for one in engines:
+        one.score(images)
+
+
+def _ready(weights: bytes, device: torch.device) -> Detector[Any]:
+    return checkpoint.from_bytes(weights, device=device).ready()
+
+
+def _decisions(scores: NDArray[np.float32], threshold: Threshold) -> NDArray[np.str_]:
+    return triage(scores, threshold.low, threshold.high)
+
+
+def _apart(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """The largest difference, of the largest value."""
+    return float(np.abs(mine - theirs).max() / np.abs(theirs).max())
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Times a second."""
+    for _ in range(PLAN.burst):
+        work()
+    _wait()
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < PLAN.seconds:
+        for _ in range(PLAN.burst):
+            work()
+        _wait()
+        done += PLAN.burst
+    return done / (time.perf_counter() - began)
+
+
+def _wait() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def _memory(device: torch.device) -> Iterator[list[int | None]]:
+    """What torch's tensors took at most within, on the card; None on the CPU."""
+    found: list[int | None] = [None]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    yield found
+    if device.type == "cuda":
+        found[0] = torch.cuda.max_memory_allocated()
+
+
+def _calibrating() -> NDArray[np.uint8]:
+    return _drawn(1000, PLAN.calibration)
+
+
+def _judged() -> NDArray[np.uint8]:
+    images = _drawn(2000, PLAN.judged)
+    third = PLAN.side // 3
+    images[1::2, third : third + PLAN.side // 8, third : 2 * third] //= 2
+    return images
+
+
+def _drawn(first: int, count: int) -> NDArray[np.uint8]:
+    """Brushed grey, lighter on one side: uint8 (count, side, side, 3), each its own."""
+    side = PLAN.side
+    noise = np.stack([np.random.default_rng(first + n).normal(size=(side, side)) for n in range(count)])
+    brushed = gaussian_filter(noise, (0, 0.5, 4)) * 60 + np.linspace(90, 160, side)
+    return brushed.clip(0, 255).astype(np.uint8)[..., None].repeat(3, axis=3)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, Sequence) and not isinstance(values, str):
+        for one in values:
+            yield from _tensors(one)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
