@@ -7,7 +7,6 @@ from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.features.backbone_spec import TEACHERS
-from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import textured
 from tests.rd_core.upsampling import in_the_middles
 
@@ -77,11 +76,6 @@ def discriminator_by_numpy(discriminator, n, features):
     return np.maximum(logits - state["level"], 0)
 
 
-@pytest.mark.parametrize("prepare", [lambda model: model.ready(), lambda model: model])
-def test_a_score_does_not_depend_on_the_rest_of_its_batch(random_model, images, prepare):
-    assert_company_does_not_count(prepare(random_model), images)
-
-
 def test_large_images_are_scored_together_in_fewer(random_model, images, monkeypatch):
     together = random_model.score(images)
     monkeypatch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * 64 * 64)
@@ -114,12 +108,6 @@ def test_no_images_give_no_scores(random_model):
     found = random_model.score(np.zeros((0, 64, 64, 3), np.uint8))
     assert found.maps.shape == (0, 64, 64)
     assert found.scores.shape == (0,)
-
-
-@pytest.mark.parametrize("shape", [(2, 32, 64, 3), (64, 64, 3), (2, 64, 64, 1)])
-def test_images_of_another_shape_are_refused(random_model, shape):
-    with pytest.raises(ValueError, match="Resize them"):
-        random_model.score(np.zeros(shape, np.uint8))
 
 
 def test_floats_are_refused(random_model):
