@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rd_core.detectors.padim.settings import PaDiMSettings
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.spade.settings import SpadeSettings
@@ -29,6 +30,7 @@ METHODS: dict[str, Method] = {
     for one in (
         Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),
         Method(SpadeSettings, "spade.detector:Spade"),
+        Method(PaDiMSettings, "padim.detector:PaDiM"),
     )
 }
 """by name"""

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "training": {"steps": 4, "batch_size": 4, "validate_every": 2, "mirrored_below": 0, "pseudo_anomalies": 0}
     },
     "spade": {"nearest": 5},
+    "padim": {"dimensions": 20},
 }
 """settings of a fit that is over in a second, by method"""
 

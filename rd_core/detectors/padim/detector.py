@@ -1,0 +1,92 @@
+"""PaDiM as a method among others."""
+
+import time
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
+from rd_core.detectors.feature_detector import FeatureDetector, Features
+from rd_core.detectors.padim.gaussians import PositionMoments, mahalanobis
+from rd_core.detectors.padim.settings import STRIDE, PaDiMSettings
+from rd_core.features.backbone import Pretrained
+from rd_core.features.standardisation import Moments
+
+
+class PaDiM(FeatureDetector[PaDiMSettings]):
+    """A Gaussian of the normals' features for every position, after Defard et al. (ICPR 2021).
+
+    Memory: H/4 W/4 d^2 float32 on disk and to score (164 MB at 256 x 256 and d = 100), twice that more while it is
+    fitted, in one pass over the normals whatever their number. Scoring: 2 H/4 W/4 d^2 FLOPs an image.
+    """
+
+    Settings = PaDiMSettings
+    name = Settings.method
+    map_values = "Mahalanobis distance of a position's features from the Gaussian of the normals' there"
+    sized_by_fit = ("means", "whitening")
+    means: Tensor
+    """(positions, d)"""
+    whitening: Tensor
+    """(positions, d, d), see `PositionMoments.gaussians`"""
+    drawn: Tensor
+    """(d,) numbers of channels, of all stages one after the other"""
+
+    def __init__(self, settings: PaDiMSettings, pretrained: Pretrained) -> None:
+        super().__init__(settings, pretrained)
+        dimensions = settings.dimensions
+        self.register_buffer("drawn", torch.zeros(dimensions, dtype=torch.int64))
+        self.register_buffer("means", torch.zeros(0, dimensions))
+        self.register_buffer("whitening", torch.zeros(0, dimensions, dimensions))
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """See `FeatureDetector.strides`."""
+        return (STRIDE,)
+
+    def fit(self, normals: Normals, run: FitRun) -> FitReport:
+        """See `Detector.fit`."""
+        count, dimensions = len(normals.train), self.settings.dimensions
+        self.drawn.copy_(torch.randperm(sum(self.teacher.channels))[:dimensions].sort().values)
+        gathered = _Gathered(self)
+        self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit), (gathered, lambda _: None)])
+        began, positions = time.monotonic(), self.settings.grid[0] * self.settings.grid[1]
+        self.means, self.whitening = gathered.moments.gaussians(
+            self._ridge(),
+            lambda done: run.report(FitProgress("memory", done, positions, seconds=time.monotonic() - began)),
+        )
+        self.fit_map_scale(normals.early_stop)
+        few = ", fewer than the dimensions: the ridge decides" if count <= dimensions else ""
+        return FitReport(
+            f"{positions:,} Gaussians of {dimensions} dimensions from {count:,} images{few}",
+            {"images": count, "positions": positions, "gaussian_bytes": self.settings.needed_bytes},
+        )
+
+    def distances(self, features: Features) -> tuple[Tensor, ...]:
+        """See `FeatureDetector.distances`."""
+        found = mahalanobis(self.embeddings(features.raw), self.means, self.whitening)
+        return (found.reshape(-1, *self.settings.grid),)
+
+    def embeddings(self, raw: tuple[Tensor, ...]) -> Tensor:
+        """The teacher's maps (B, C_k, h_k, w_k) -> the drawn channels at every position, (B, P, d): each takes over
+        what the coarser stages have where it lies."""
+        fine = [F.interpolate(one, size=self.settings.grid, mode="nearest") for one in raw]
+        return torch.cat(fine, dim=1).index_select(1, self.drawn).flatten(2).transpose(1, 2)
+
+    def _ridge(self) -> Tensor:
+        """(d,) for the diagonal. Added to raw features as a share of their variance, it does what it would do, as it
+        is, to features of variance 1."""
+        if not self.settings.standardise:
+            return torch.full((self.settings.dimensions,), self.settings.ridge, device=self.device)
+        deviations = torch.cat([self.standardisation.get_buffer(f"std_{stage}") for stage in range(3)])
+        return self.settings.ridge * deviations[self.drawn].square()
+
+
+class _Gathered:
+    def __init__(self, detector: PaDiM) -> None:
+        self._detector = detector
+        rows, columns = detector.settings.grid
+        self.moments = PositionMoments(rows * columns, detector.settings.dimensions, detector.device)
+
+    def add(self, features: tuple[Tensor, ...]) -> None:
+        self.moments.add(self._detector.embeddings(features))

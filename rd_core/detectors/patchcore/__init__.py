@@ -1,0 +1,1 @@
+"""PatchCore (Roth et al., CVPR 2022)."""

@@ -1,0 +1,47 @@
+"""Exact nearest neighbours in a memory, by matrix products in blocks: queries x memory is never held.
+
+|q - m|^2 = |q|^2 + |m|^2 - 2 q m loses the digits of what the vectors have in common: both are to be centred before.
+"""
+
+import torch
+from torch import Tensor
+
+QUERIES = 1024
+MEMORY = 4096
+"""vectors in one block, of either: 16 MiB of products"""
+
+
+def nearest(queries: Tensor, memory: Tensor) -> Tensor:
+    """Distances float32 (Q,) of queries (Q, D) from the nearest of memory (M, D): 2 Q M D FLOPs."""
+    lengths = memory.square().sum(dim=1)
+    found = [
+        torch.stack(
+            [
+                torch.addmm(length, some, vectors.T, alpha=-2).amin(dim=1)
+                for vectors, length in zip(memory.split(MEMORY), lengths.split(MEMORY), strict=True)
+            ]
+        ).amin(dim=0)
+        for some in queries.split(QUERIES)
+    ]
+    return (torch.cat(found) + queries.square().sum(dim=1)).clamp_min(0).sqrt()
+
+
+def reweighted(queries: Tensor, memory: Tensor, neighbours: int) -> Tensor:
+    """Scores float32 (B,) of the patches that lie farthest from the memory, queries (B, D): Eq. 6 and 7 of the paper.
+
+    The distance from the nearest vector m, less if m itself is rare: times 1 - its share in the softmax over the
+    distances from the `neighbours` vectors of the memory next to m, m among them. Of a single one: the distance.
+    """
+    nearest_ones = memory[_distances(queries, memory).argmin(dim=1)]
+    farthest = (queries - nearest_ones).norm(dim=1)
+    neighbours = min(neighbours, len(memory))
+    if neighbours < 2:  # the softmax of one is 1: nothing would be left of any distance
+        return farthest
+    around = _distances(nearest_ones, memory).topk(neighbours, dim=1, largest=False).indices
+    others = (queries[:, None] - memory[around]).norm(dim=2)
+    return farthest * (1 - torch.exp(farthest - others.logsumexp(dim=1)))
+
+
+def _distances(queries: Tensor, memory: Tensor) -> Tensor:
+    """Squared (B, M), less what is the same along a row."""
+    return torch.addmm(memory.square().sum(dim=1), queries, memory.T, alpha=-2)

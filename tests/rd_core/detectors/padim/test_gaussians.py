@@ -1,0 +1,62 @@
+"""PaDiM's Gaussians against NumPy in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from rd_core.detectors.padim.gaussians import AT_ONCE, PositionMoments, mahalanobis
+
+RIDGE = 0.01
+POSITIONS, DIMENSIONS = AT_ONCE + 9, 7
+
+
+def _images(count, offset=0.0, seed=0):
+    """(count, P, d), with every position's channels mixed in the same way."""
+    rng = np.random.default_rng((seed, count))
+    mixed = rng.normal(size=(count, POSITIONS, DIMENSIONS)) @ np.random.default_rng(1).normal(size=(DIMENSIONS,) * 2)
+    return torch.from_numpy((mixed + offset).astype(np.float32))
+
+
+def _gaussians(*some):
+    moments = PositionMoments(POSITIONS, DIMENSIONS, torch.device("cpu"))
+    for embeddings in some:
+        moments.add(embeddings)
+    return moments.gaussians(torch.full((DIMENSIONS,), RIDGE))
+
+
+def _reference(normals, queries):
+    """The paper's Eq. 1 and 2, position by position."""
+    distances = np.empty(queries.shape[:2])
+    for position in range(POSITIONS):
+        seen = normals[:, position].double().numpy()
+        inverse = np.linalg.inv(np.cov(seen, rowvar=False) + RIDGE * np.eye(DIMENSIONS))
+        apart = queries[:, position].double().numpy() - seen.mean(axis=0)
+        distances[:, position] = np.sqrt(np.einsum("bi,ij,bj->b", apart, inverse, apart))
+    return distances
+
+
+@pytest.mark.parametrize("count", [40, 2])
+@pytest.mark.parametrize("offset", [0, 100])
+def test_distances_are_those_of_numpy(count, offset):
+    normals, queries = _images(count, offset), _images(9, offset, seed=1)
+    found = mahalanobis(queries, *_gaussians(*normals.split(8)))
+    np.testing.assert_allclose(found.numpy(), _reference(normals, queries), rtol=1e-4)
+
+
+def test_the_order_of_the_normals_does_not_matter_but_for_rounding():
+    normals = _images(30, offset=100)
+    for one, other in zip(_gaussians(*normals.split(8)), _gaussians(*normals.flip(0).split(7)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_copies_of_one_normal_and_a_constant_channel_leave_the_ridge_alone():
+    normal = _images(1).expand(5, -1, -1)
+    means, whitening = _gaussians(normal)
+    np.testing.assert_allclose(means, normal[0], rtol=1e-6)
+    np.testing.assert_allclose(whitening, torch.eye(DIMENSIONS).expand_as(whitening) / RIDGE**0.5, rtol=1e-5)
+    varied = _images(20)
+    varied[..., 3] = 5.0
+    queries = varied.clone()
+    queries[..., 3] += 1
+    squares, others = (mahalanobis(some, *_gaussians(varied)).square() for some in (queries, varied))
+    np.testing.assert_allclose(squares, others + 1 / RIDGE, rtol=1e-4)
