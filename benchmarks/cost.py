@@ -3,11 +3,9 @@
     python -m benchmarks.cost [--teacher efficientnet_lite0 --teacher resnet18] [--size 256] [--rounds 5]
 
 Floating-point operations are torch's count (a multiply and an add are two), of the networks as they score: no unused
-stage, batch norms folded, but every multiplication of each convolution. A forward pass that takes fewer
-(rd_core.kernels.winograd) has the higher rate for it, and may pass the ceiling. Bytes are what each layer reads and
-writes, weights included, as if no cache kept anything between two layers, and none were computed together with the
-one before it. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one core, so
-that a drifting machine touches both.
+stage, batch norms folded. Bytes are what each layer reads and writes, weights included, as if no cache kept anything
+between two layers. The ceiling is the rate of a large matrix product; ceiling and forward pass take turns on one
+core, so that a drifting machine touches both.
 """
 
 import argparse
@@ -23,7 +21,6 @@ from benchmarks.throughput import untrained
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import MICRO_BATCH
-from rd_core.kernels.one_by_one import layers_one_by_one
 from tasks.worker.worker_process import prepare_worker_process
 
 SIDE = 2048
@@ -99,7 +96,7 @@ def _cost(network: nn.Module, given: Tensor | tuple[Tensor, ...]) -> tuple[float
 
     leaves = [layer for layer in network.modules() if not list(layer.children())]
     handles = [layer.register_forward_hook(count) for layer in leaves]
-    with FlopCounterMode(display=False) as counter, layers_one_by_one():
+    with FlopCounterMode(display=False) as counter:
         network(given)
     for handle in handles:
         handle.remove()

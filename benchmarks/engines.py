@@ -8,28 +8,21 @@ decisions (accept, review, reject) are by torch's scores of drawn normals, on ot
 """
 
 import argparse
-import copy
 import statistics
 import time
 import warnings
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.throughput import untrained
 from demo import woven_cloth
 from rd_core.calibration.threshold import calibrate, triage
-from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines.choice import engine_here
 from rd_core.engines.engine import Engine, computed_by
-from rd_core.kernels.folding import fold_batch_norms
-from rd_core.kernels.one_by_one import layers_one_by_one
-from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.settings import PRECISIONS
 from tasks.worker.worker_process import prepare_worker_process
 
@@ -54,29 +47,12 @@ def main() -> None:
         _measure(teacher, images, arguments)
 
 
-class OneByOne:
-    """A model by torch, activations and sums apart from the convolutions before them."""
-
-    def __init__(self, model: ReverseDistillation) -> None:
-        self.model = model
-
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """See Engine."""
-        with layers_one_by_one():
-            return self.model.score(images)
-
-
 def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
     size, precision = arguments.size, arguments.precision
     config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size, precision=precision)
-    drawn = untrained(config)
-    model = drawn.ready()
-    make: dict[str, Callable[[], Engine]] = {
-        "torch": lambda: model,
-        "torch, one by one": lambda: OneByOne(model),
-    }
+    model = untrained(config).ready()
+    make: dict[str, Callable[[], Engine]] = {"torch": lambda: model}
     if precision == "float32":
-        make["torch, multiplied out"] = lambda: multiplied_out(drawn)
         make["openvino"] = lambda: computed_by(engine_here("openvino"), model)
     engines, made = {}, {}
     for name, build in make.items():
@@ -97,12 +73,6 @@ def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namesp
             f"| {apart:.1e} | {flips} of {JUDGED} |",
             flush=True,
         )
-
-
-def multiplied_out(model: ReverseDistillation) -> ReverseDistillation:
-    """A copy of an unprepared model, as `prepare_for_inference` makes it but for `rd_core.kernels.winograd`."""
-    ready = fold_batch_norms(copy.deepcopy(model)).requires_grad_(False)
-    return cast(ReverseDistillation, ready.to(memory_format=torch.channels_last))
 
 
 def _in_turns(engines: dict[str, Engine], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.folding import fold_batch_norms
-from rd_core.kernels.winograd import with_fewer_multiplications
 from rd_core.maps.micro_batch import FLOAT16_MAX, AnomalyMaps, in_micro_batches
 from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import resize
@@ -174,8 +173,6 @@ class Detector(nn.Module, ABC, Generic[S]):
         memories = {id(memory): memory for memory in map(self.get_buffer, self.sized_by_fit)}
         ready = copy.deepcopy(self, memories)
         fold_batch_norms(ready)
-        if self.settings.precision == "float32" and self.device.type == "cpu":
-            with_fewer_multiplications(ready)
         if self.settings.precision == "bfloat16":
             for network in ready.networks():  # once, not at every batch
                 network.to(torch.bfloat16)

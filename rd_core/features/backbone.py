@@ -11,7 +11,6 @@ from rd_core.features.backbone_spec import TeacherSpec, teacher_spec
 from rd_core.features.backbone_weights import load_weights
 from rd_core.features.efficientnet_lite import EfficientNetLite
 from rd_core.kernels.folding import fold_batch_norms
-from rd_core.kernels.fused_convolution import Chain
 
 STRIDES = (4, 8, 16)
 """of the three feature maps, in pixels of the image"""
@@ -97,7 +96,7 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
         adopt(net)
     blocks = net.blocks
     return (
-        Chain(net.conv_stem, net.bn1, blocks[0], blocks[1]),
+        nn.Sequential(net.conv_stem, net.bn1, blocks[0], blocks[1]),
         blocks[2],
         nn.Sequential(blocks[3], blocks[4]),
         blocks[5],
@@ -111,4 +110,4 @@ def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
     if adopt:
         adopt(net)
     stem = (net.conv1, net.bn1, net.relu, net.maxpool)
-    return Chain(*stem, net.layer1), net.layer2, net.layer3, net.layer4
+    return nn.Sequential(*stem, net.layer1), net.layer2, net.layer3, net.layer4

@@ -5,10 +5,9 @@ in every process that scores, and copies its largest tensors to pad them.
 """
 
 import math
+from typing import cast
 
 from torch import Tensor, nn
-
-from rd_core.kernels.fused_convolution import convolve
 
 _STRIDES = (1, 2, 2, 2, 1, 2, 1)
 _KERNELS = (3, 3, 5, 3, 5, 5, 3)
@@ -64,14 +63,9 @@ class SamePaddedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        padding, (rows, columns) = self.placed(x)
-        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-        return y[:, :, rows:, columns:]
-
-    def placed(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
-        """See `rd_core.kernels.fused_convolution.Placed`."""
         (down, rows), (across, columns) = (self._padding_of(size) for size in x.shape[2:])
-        return (down, across), (rows, columns)
+        y = nn.functional.conv2d(x, self.weight, self.bias, self.stride, (down, across), self.dilation, self.groups)
+        return y[:, :, rows:, columns:]
 
     def _padding_of(self, size: int) -> tuple[int, int]:
         """(zeros on each side, outputs to leave out at the start)"""
@@ -104,7 +98,7 @@ class _SeparableConv(nn.Module):
         self.bn2 = nn.BatchNorm2d(outputs, eps=_TENSORFLOWS_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(self.conv_pw, convolve(self.conv_dw, x, self.bn1), self.bn2)
+        return cast(Tensor, self.bn2(self.conv_pw(self.bn1(self.conv_dw(x)))))
 
 
 class _InvertedResidual(nn.Module):
@@ -122,8 +116,9 @@ class _InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = convolve(self.conv_dw, convolve(self.conv_pw, x, self.bn1), self.bn2)
-        return convolve(self.conv_pwl, y, self.bn3, plus=x if self.has_shortcut else None)
+        y = self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))
+        y = self.bn3(self.conv_pwl(y))
+        return cast(Tensor, y + x if self.has_shortcut else y)
 
 
 def _group(count: int, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:

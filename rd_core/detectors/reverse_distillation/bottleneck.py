@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from rd_core.detectors.reverse_distillation.residual_block import initialise, residual_stage
 from rd_core.features.backbone import FourthStage
 from rd_core.features.backbone_spec import TeacherSpec
-from rd_core.kernels.fused_convolution import Chain
 
 Fusion = Literal["compressed", "concatenated", "none"]
 
@@ -80,13 +79,13 @@ class PretrainedBottleneck(nn.Module):
 
 
 def _compression(inputs: int, outputs: int) -> nn.Sequential:
-    return Chain(
+    return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
     )
 
 
 def _halving(inputs: int, outputs: int) -> nn.Sequential:
-    return Chain(
+    return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),

@@ -1,10 +1,8 @@
 """Residual blocks that keep, halve or double the grid: the stuff of bottleneck and student."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
-
-from rd_core.kernels.fused_convolution import convolve
 
 Resample = Literal["none", "down", "up"]
 
@@ -43,8 +41,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, inputs, h, w) -> (B, outputs, h', w'), not negative."""
-        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
-        return convolve(self.conv2, y, self.bn2, plus=self.shortcut(x), activation=self.relu)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return cast(Tensor, self.relu(y + self.shortcut(x)))
 
 
 class BottleneckBlock(nn.Module):
@@ -63,9 +62,10 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, inputs, h, w) -> (B, outputs, h', w'), not negative."""
-        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
-        y = convolve(self.conv2, y, self.bn2, activation=self.relu)
-        return convolve(self.conv3, y, self.bn3, plus=self.shortcut(x), activation=self.relu)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return cast(Tensor, self.relu(y + self.shortcut(x)))
 
 
 class LinearBlock(nn.Module):
@@ -81,8 +81,8 @@ class LinearBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 (B, width, h, w) -> the same shape."""
-        y = convolve(self.conv1, x, self.bn1, activation=self.relu)
-        return convolve(self.conv2, y, self.bn2, plus=x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        return cast(Tensor, x + self.bn2(self.conv2(y)))
 
 
 def linear_upsampling_stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
