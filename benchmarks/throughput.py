@@ -37,6 +37,7 @@ from storage.layout import image_key, seal_key
 from storage.models import models
 from storage.models.card import (
     Calibration,
+    Engine,
     Fit,
     ImageSets,
     ImageThreshold,
@@ -146,7 +147,7 @@ def put_model(
         calibration=Calibration(tuple(scores.tolist()), {}),
         images=ImageSets("", None, (), (), (), (), (), {}),
         retraining=None,
-        engine=None,
+        engine=Engine("torch", "of no meaning", {}),
         weights=WeightsFile.of(weights),
         software={},
     )

@@ -36,8 +36,10 @@ class CategorySettings(BaseModel):
     """the grey value that is black in them; None: 0, and an image with values below is refused"""
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """an image with more is not decoded"""
-    engine: Literal["torch", "openvino"] = "torch"
-    """what computes scores on CPUs: `openvino`, often faster, needs the extra of that name; a GPU has torch alone"""
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    """what computes scores on CPUs. `auto`: what each training, a retraining too, measured as faster where it ran, as
+    the model card says. `torch`, or `openvino`, which needs the extra of that name on every worker: that, from the
+    next partition on, whatever a card says. A GPU has torch alone"""
     every_day: bool = True
     """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
     made on some days only"""

@@ -36,6 +36,7 @@ SETTINGS = f"""\
 [defaults]
 image_size = {IMAGE_SIZE}
 alpha = {ALPHA}        # one false alarm in twenty: what the demo's few normals can promise
+engine = "torch"    # OpenVINO's graphs would take longer to make than the demo's few images to score
 [defaults.reverse_distillation]
 steps = 130         # a shorter training than the recipe's, so that the demo stays below a few minutes
 [drift]

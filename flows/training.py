@@ -113,6 +113,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         white_level=chosen.white_level,
         black_level=chosen.black_level,
         max_pixels=chosen.max_pixels,
+        engine=chosen.engine,
     )
 
 

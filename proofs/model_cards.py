@@ -7,6 +7,7 @@ from typing import Any
 from storage.models import models
 from storage.models.card import (
     Calibration,
+    Engine,
     Fit,
     ImageSets,
     ImageThreshold,
@@ -33,7 +34,7 @@ CARD = ModelCard(
     calibration=Calibration((), {}),
     images=ImageSets("0" * 64, None, (), (), (), (), (), {}),
     retraining=None,
-    engine=None,
+    engine=Engine("torch", "of no meaning", {}),
     weights=WeightsFile.of(b"weights"),
     software={},
 )

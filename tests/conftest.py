@@ -21,6 +21,8 @@ __all__ = ["moto_endpoint", "moto_s3", "seaweed_endpoint", "seaweed_s3"]
 
 # Before torch is imported: threads of one process would wait for each other where several share the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Trainings of the tests measure no engines, which would take longer than they do: tests/tasks/training does it once.
+os.environ["RD_INSPECT_ENGINE"] = "torch"
 
 # Time says nothing on a shared machine. The same examples every time: a red run must be one that anybody can repeat.
 settings.register_profile("same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
@@ -74,8 +76,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileS
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The developer's own settings must not change what a test sees."""
+    kept = ("RD_INSPECT_HOME", "RD_INSPECT_TORCH_THREADS", "RD_INSPECT_ENGINE")
     for name in list(os.environ):
-        if name.startswith("RD_INSPECT_") and name not in ("RD_INSPECT_HOME", "RD_INSPECT_TORCH_THREADS"):
+        if name.startswith("RD_INSPECT_") and name not in kept:
             monkeypatch.delenv(name)
 
 

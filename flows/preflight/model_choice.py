@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from flows.settings import Settings, SettingsError, nearest
-from rd_core.engines.choice import TORCH, engine_here
+from rd_core.engines.choice import AUTO, TORCH, engine_here
 from storage.errors import KeyNotFound
 from storage.models import models
 from storage.stores.filesystem import Store
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ready_model(store: Store, settings: Settings, category: str, version: str) -> "ReadyModel":
-    """`version` of `category`, loaded, on the engine of the settings, as a night begins with it.
+    """`version` of `category`, loaded, on the engine of the settings, or else of its card, as a night begins with it.
 
     Raises the errors of `tasks.worker.scorer.warm_scorer`.
     """
@@ -22,6 +22,8 @@ def ready_model(store: Store, settings: Settings, category: str, version: str) -
     from tasks.worker.scorer import warm_scorer  # noqa: PLC0415  # likewise
 
     library = settings.category(category).engine if default_device().type == "cpu" else TORCH
+    if library == AUTO:
+        library = models.read_card(store, category, version).engine.library
     return ReadyModel(category, version, warm_scorer(store, category, version, engine_here(library)))
 
 

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from rd_core.errors import EngineUnavailable
 
 TORCH, OPENVINO = "torch", "openvino"
+AUTO = "auto"
+"""the one that a model's training measured as faster; see `rd_core.engines.measurement`"""
 
 
 def library_of(engine: str) -> str:

@@ -173,6 +173,16 @@ class Retraining:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """The library that is to compute the model's scores on CPUs, unless the settings name one."""
+
+    library: str
+    why: str
+    images_per_second: Mapping[str, float]
+    """by library, where the model was made; empty: nothing was measured"""
+
+
+@dataclass(frozen=True)
 class WeightsFile:
     """What the weights' bytes are known by."""
 
@@ -205,8 +215,7 @@ class ModelCard:
     images: ImageSets
     retraining: Retraining | None
     """None: a training from labels alone"""
-    engine: str | None
-    """library that scored fastest where the model was made; None: nobody measured"""
+    engine: Engine
     weights: WeightsFile
     software: Mapping[str, str]
     """version by name"""

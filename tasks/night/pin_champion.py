@@ -25,6 +25,8 @@ class PinnedModel:
     threshold: float
     alpha: float
     threshold_is_extrapolated: bool
+    library: str
+    """that its card says is to score on CPUs"""
 
 
 @task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -60,4 +62,5 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
         threshold=card.threshold.value,
         alpha=card.threshold.alpha,
         threshold_is_extrapolated=card.threshold.extrapolated,
+        library=card.engine.library,
     )

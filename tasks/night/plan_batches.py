@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.detectors.settings import MICRO_BATCH
-from rd_core.engines.choice import TORCH, engine_here
+from rd_core.engines.choice import AUTO, TORCH, engine_here
 from storage.partitions import anomaly_maps, manifests, seals
 from storage.partitions.same_images import compare
 from storage.partitions.seals import Seal
@@ -38,8 +38,8 @@ class PartitionJob:
     """UTC; the run's start"""
     batch_images: int | None = None
     """images one task scores; None: chosen by their number"""
-    library: str = TORCH
-    """that is to compute the scores of a partition that has none yet"""
+    library: str = AUTO
+    """that is to compute the scores of a partition that has none yet; "auto": the one of the model's card"""
     gpu_workers: bool = False
     """whether machines with a GPU score, whatever the one that plans has"""
 
@@ -108,13 +108,14 @@ def _engine(job: PartitionJob, seal: Seal | None) -> str:
     from rd_core.kernels.precision import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
 
     begun = seal.plans[0].library if seal else None
-    library = begun or job.library
+    wanted = job.model.library if job.library == AUTO else job.library
+    library = begun or wanted
     if begun is None and (job.gpu_workers or default_device().type != "cpu"):
         library = TORCH
-    if library != job.library:
+    if library != wanted and (begun or job.library != AUTO):  # a GPU is no news to who left the choice
         get_run_logger().warning(
             "engine=%s instead of %s category=%s run_date=%s: %s",
-            library, job.library, job.category, job.run_date,
+            library, wanted, job.category, job.run_date,
             "its other images were scored so" if begun else "a GPU scores, and OpenVINO is used on CPUs alone",
         )  # fmt: skip
     return engine_here(library)

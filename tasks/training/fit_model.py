@@ -15,6 +15,8 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
+from rd_core.engines.choice import AUTO, TORCH
+from rd_core.engines.measurement import EngineChoice, choose_engine
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
@@ -51,6 +53,8 @@ class TrainingRequest:
     white_level: float | None
     max_pixels: int
     black_level: float | None = None
+    engine: str = TORCH
+    """the library that the card is to name; "auto": the one that is measured as faster"""
 
     @property
     def image_format(self) -> ImageFormat:
@@ -148,13 +152,15 @@ def fit_and_publish(
     tell_phase(request.category, "threshold")
     weights = checkpoint.to_bytes(fitted.detector)
     keys = _of(normals, split.calibration)
+    ready = model_for_scoring(weights)
     calibration = calibrate_old_and_new(
-        model_for_scoring(weights),
+        ready,
         PixelSource(images, keys, request.image_format),
         [index for index, key in enumerate(keys) if key in new],
         request.alpha,
     )
     threshold = calibration.threshold
+    engine = choose_engine(ready) if request.engine == AUTO else EngineChoice(request.engine, "the settings said so")
     model_version = models.new_version(weights, now)
     card = model_card(
         request,
@@ -162,6 +168,7 @@ def fit_and_publish(
         split,
         fitted,
         calibration,
+        engine,
         version=model_version,
         created_at=now,
         run_id=run_id,
@@ -172,9 +179,9 @@ def fit_and_publish(
     unfinished.discard()
     tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(
-        "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f",
+        "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f engine=%s (%s)",
         request.category, model_version, fitted.detector.name, len(split.train),
-        fitted.report.seconds, threshold.value,
+        fitted.report.seconds, threshold.value, engine.library, engine.why,
     )  # fmt: skip
     return _receipt(request.category, model_version, normals, split, fitted, threshold)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from rd_core.calibration.holdout import Split
 from rd_core.detectors.training import Fitted
+from rd_core.engines.measurement import EngineChoice
 from storage.models import card
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
@@ -21,6 +22,7 @@ def model_card(
     split: Split,
     fitted: Fitted,
     calibration: Calibration,
+    engine: EngineChoice,
     *,
     version: str,
     created_at: datetime,
@@ -51,7 +53,7 @@ def model_card(
         calibration=_calibration(calibration),
         images=_images(request.part_pattern, normals, split),
         retraining=retraining,
-        engine=None,
+        engine=card.Engine(**asdict(engine)),
         weights=weights,
         software=software(),
     )

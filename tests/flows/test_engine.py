@@ -31,12 +31,11 @@ def test_a_setting_that_changes_leaves_what_is_sealed_and_holds_for_what_comes(s
         put_model(store, category)
     put_images(store, "cloth", ["a.png", "b.png"])
     inspect_images(store.uri, DAY, reports=False, dask_address=scheduler)
-    store.write("categories.toml", b"[defaults]\nengine = 'openvino'\n")
     grid = read_grid(store, store, DAY, DAY, {"cloth": "v1"})
     assert [cell.state for cell in grid.cells] == ["done"]
     store.write(image_key("cloth", DAY, "late.png"), png(9))
     put_images(store, "metal", ["a.png", "b.png"])
-    run = inspect_images(store.uri, DAY, reports=False, dask_address=scheduler)
+    run = inspect_images(store.uri, DAY, reports=False, dask_address=scheduler, options={"engine": "openvino"})
     assert run.outcome == "completed"
     assert engines(store) == ["torch", "torch"]
     assert engines(store, Partition("metal", DAY, "v1")) == [engine_here(OPENVINO)]

@@ -95,7 +95,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nwhite_level = 0", ["black_level", "white_level 0 is not above 0"]),
         ("[defaults]\nwhite_level = 64\nblack_level = 64", ["black_level", "white_level 64 is not above 64"]),
         ("[defaults]\nwhite_level = nan", ["defaults.white_level", "finite"]),
-        ("[defaults]\nengine = 'openvno'", ["defaults.engine", "openvno", "'torch' or 'openvino'"]),
+        ("[defaults]\nengine = 'openvno'", ["defaults.engine", "openvno", "'auto', 'torch' or 'openvino'"]),
         ("[plant]\ngpu_workers = true", ["plant.gpu_workers", "dask_address"]),
         ("[plant]\ngpu_workers = 'cuda'", ["plant.gpu_workers", "cuda"]),
         ("[drift]\ndefekt_share = 0.1", ["defekt_share", "'defect_share'", "[drift]"]),

@@ -15,6 +15,7 @@ from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines import choice as engines
+from rd_core.engines import measurement
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here, library_of
 from rd_core.engines.engine import Engine, computed_by
 from rd_core.errors import EngineUnavailable
@@ -139,6 +140,15 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
                     _refuse_difference(model, detect)
             else:
                 _refuse_difference(model, detect)
+
+
+@needs_openvino
+def test_what_is_here_is_measured(pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, openvino = pair
+    monkeypatch.setattr(measurement, "computed_by", lambda *_: openvino)  # made anew it would take seconds
+    found = measurement.choose_engine(model)
+    assert found.images_per_second.keys() == {TORCH, OPENVINO} >= {found.library}
+    assert all(rate > 0 for rate in found.images_per_second.values())
 
 
 def test_torch_is_the_model_itself() -> None:

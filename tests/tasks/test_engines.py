@@ -10,7 +10,7 @@ import torch
 import zarr
 
 from rd_core.engines import choice as engines
-from rd_core.engines.choice import OPENVINO, TORCH
+from rd_core.engines.choice import AUTO, OPENVINO, TORCH
 from rd_core.errors import EngineUnavailable
 from storage.errors import Conflict
 from storage.layout import image_key
@@ -46,9 +46,10 @@ def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def plan(store: Store, library: str = OPENVINO, **more: object) -> PartitionPlan:
+def plan(store: Store, library: str = OPENVINO, cards: str = TORCH, **more: object) -> PartitionPlan:
+    """library: of the settings. cards: of the model's card."""
     return plan_batches.fn(
-        PartitionJob(store.uri, store.uri, DAY, pinned("cloth"), "run-1", NOW, library=library, **more)
+        PartitionJob(store.uri, store.uri, DAY, pinned("cloth", library=cards), "run-1", NOW, library=library, **more)
     )
 
 
@@ -104,6 +105,17 @@ def test_of_two_runs_with_two_libraries_the_second_plans_again_with_the_first_on
     seal(store, plan(store))
     found = seals.read_seal(store, second.plan.partition)
     assert [one.engine for one in found.plans] == ["torch", "torch"]
+
+
+@pytest.mark.parametrize("cards", [TORCH, OPENVINO])
+def test_by_itself_a_night_takes_the_engine_of_the_card_and_torch_quietly_on_a_gpu(
+    store: Store, installed: dict[str, str], warned: list[str], cards: str
+) -> None:
+    put_images(store, "cloth", ["a.png"])
+    assert plan(store, AUTO, cards, gpu_workers=True).plan.engine == TORCH
+    assert plan(store, AUTO, cards).plan.engine == ("torch" if cards == TORCH else "openvino 2026.4.1")
+    assert plan(store, TORCH, cards).plan.engine == TORCH  # the settings' word is the last
+    assert not warned
 
 
 @pytest.mark.parametrize("where", ["here", "workers"])

@@ -74,12 +74,16 @@ def test_normals_are_mirrored_where_they_look_alike_and_the_settings_do_not_forb
     assert card.fit.figures["mirrored"] is may
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("precision", "setting", "engine", "why"),
+    [("float32", "openvino", "openvino", "the settings"), ("bfloat16", "auto", "torch", "bfloat16")],
+)
 def test_the_published_model_scores_its_calibration_images_as_the_card_says(
-    store: Store, normals: list[str], precision: str
+    store: Store, normals: list[str], precision: str, setting: str, engine: str, why: str
 ) -> None:
-    fitted = fit(store, precision=precision, white_level=4095.0, black_level=64.0)
+    fitted = fit(store, precision=precision, white_level=4095.0, black_level=64.0, engine=setting)
     card = models.read_card(store, "cloth", fitted.version)
+    assert (card.engine.library, card.engine.images_per_second) == (engine, {}) and why in card.engine.why
     assert card.method.settings["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
     assert (scorer.image_format.white_level, scorer.image_format.black_level) == (4095, 64)

@@ -1,0 +1,84 @@
+"""Which library computes a detector fastest where it was trained."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.detectors.detector import Detector
+from rd_core.engines.choice import OPENVINO, TORCH, engine_here
+from rd_core.engines.engine import Engine, computed_by
+from rd_core.errors import EngineUnavailable
+
+IMAGES = 5_000
+"""within which OpenVINO has to make up for the seconds that its graph takes to make, in each process that scores"""
+ROUNDS, SECONDS = 5, 10.0
+"""of micro-batches by each in turn; a round is the last if these seconds are over"""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The library that is to compute a model's scores, and why."""
+
+    library: str
+    why: str
+    """"OpenVINO is not installed where the model was trained" """
+    images_per_second: Mapping[str, float] = field(default_factory=dict)
+    """by library, with the threads that torch has; empty where nothing was measured"""
+
+
+def choose_engine(detector: Detector) -> EngineChoice:
+    """What computes `detector`, ready for inference, fastest here. OpenVINO has to agree with torch to rounding."""
+    if reason := _torch_alone(detector):
+        return EngineChoice(TORCH, reason)
+    began = time.perf_counter()
+    try:
+        other = computed_by(engine_here(OPENVINO), detector)
+    except EngineUnavailable as e:
+        return EngineChoice(TORCH, str(e))
+    made = time.perf_counter() - began
+    images = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
+    rounds = _in_turns({TORCH: detector, OPENVINO: other}, images)
+    rates = {
+        library: len(images) / statistics.median(seconds[library] for seconds in rounds)
+        for library in (TORCH, OPENVINO)
+    }
+    gained = 1 / rates[TORCH] - 1 / rates[OPENVINO]
+    if gained * IMAGES < made:
+        return EngineChoice(TORCH, f"OpenVINO's graph, made in {made:.0f} s, gains less in {IMAGES:,} images", rates)
+    return EngineChoice(
+        OPENVINO, f"its graph, made in {made:.0f} s, gains as much in {made / gained:,.0f} images", rates
+    )
+
+
+def _torch_alone(detector: Detector) -> str:
+    """Why there is no choice; empty if there is one."""
+    if detector.device.type != "cpu":
+        return "a GPU has torch alone"
+    if not detector.exportable:
+        return f"{detector.name} has torch alone"
+    if detector.settings.precision != "float32":
+        return f"{detector.settings.precision} has torch alone"
+    return "" if find_spec(OPENVINO) else "OpenVINO is not installed where the model was trained"
+
+
+def _in_turns(engines: Mapping[str, Engine], images: NDArray[np.uint8]) -> list[dict[str, float]]:
+    """Seconds of one micro-batch by each, a round at a time, so that a machine that changes its speed does it to
+    all."""
+    for engine in engines.values():
+        engine.score(images)  # the first is for memory
+    rounds: list[dict[str, float]] = []
+    began = time.perf_counter()
+    while not rounds or (len(rounds) < ROUNDS and time.perf_counter() - began < SECONDS):
+        rounds.append({library: _seconds(engine, images) for library, engine in engines.items()})
+    return rounds
+
+
+def _seconds(engine: Engine, images: NDArray[np.uint8]) -> float:
+    began = time.perf_counter()
+    engine.score(images)
+    return time.perf_counter() - began
