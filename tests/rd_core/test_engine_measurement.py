@@ -101,9 +101,13 @@ def test_without_openvino_torch_is_taken(clock: Clock, monkeypatch: pytest.Monke
     )
 
 
-def test_an_engine_that_computes_something_else_is_not_chosen(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [EngineUnavailable("its maps differ"), RuntimeError("its maps differ\nmore")])
+def test_a_model_that_openvino_cannot_compute_or_computes_otherwise_stays_with_torch(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def computed_by(engine: str, detector: Timed) -> Timed:
-        raise EngineUnavailable("OpenVINO's maps differ")
+        raise error
 
     monkeypatch.setattr(measurement, "computed_by", computed_by)
-    assert choose_engine(Timed(clock, 1.0)) == EngineChoice(TORCH, "OpenVINO's maps differ")
+    expected = EngineChoice(TORCH, "OpenVINO does not compute it: its maps differ")
+    assert choose_engine(Timed(clock, 1.0)) == expected
