@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from demo.broken_files import odd_files
+from proofs.model_cards import made_up_card
 from proofs.stub_scorer import StubScorer, warm_stub
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import image_statistics
 from rd_core.pictures.read_ahead import READ_AHEAD
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
@@ -98,14 +101,20 @@ def test_an_accepted_image_has_no_boxes(store: Store, monkeypatch: pytest.Monkey
     assert (row["decision"], row["defect_boxes"], row["defect_area"]) == ("accept", [], 1.0)
 
 
-def test_maps_on_a_scale_of_their_own_are_held_against_their_own_threshold(store: Store) -> None:
-    """The model's scores stay; its card says that they are not the maxima of its maps."""
-    put_model(store, "cloth", maps={"maximum_is_score": False}, pixel_threshold={"value": 1e-3})
+def test_maps_on_a_scale_of_their_own_are_held_against_their_own_threshold(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ones everywhere, of an image that scores 10: far below the image's threshold, above the pixel threshold."""
+    ones = np.ones((1, SIZE, SIZE), np.float32)
+    model = SimpleNamespace(score=lambda _: AnomalyMaps(ones, np.float32([10]), np.float32([1])))
+    levels = {"threshold": {"value": 15.0, "low": 5.0, "high": 20.0}, "pixel_threshold": {"value": 0.5}}
+    card = made_up_card(side=SIZE, maps={"maximum_is_score": False}, **levels)
+    scorer = Scorer(model, ImageFormat.of(card.preprocessing), card, np.zeros(0, np.float32))
+    monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_: scorer)
     put_images(store, "cloth", ["a.png"])
     row = rows_of(store, planned(store))["a.png"]
-    anomaly_map = anomaly_maps.read_map(store, row["map_store"], row["map_index"])
-    assert row["anomalous_area"] == row["defect_area"] == pytest.approx(np.mean(anomaly_map > 1e-3), abs=2e-3)
-    assert len(row["defect_boxes"]) == len(defect_regions(anomaly_map, 1e-3, 1e-3)) > 0
+    assert (row["decision"], row["anomalous_area"], row["defect_area"]) == ("review", 1.0, 1.0)
+    assert row["defect_boxes"] == [{"top": 0, "left": 0, "height": SIZE, "width": SIZE, "peak": 1.0}]
 
 
 def test_a_row_keeps_light_focus_place_and_features_of_what_the_model_saw(store: Store) -> None:
