@@ -82,7 +82,6 @@ def put_model(
     *,
     champion: bool = True,
     preprocessing: str = PREPROCESSING_VERSION,
-    **changes: Any,
 ) -> str:
     """Publish the quick model; the version."""
     weights = quick_weights()
@@ -94,7 +93,8 @@ def put_model(
         side=SIZE,
         preprocessing={"version": preprocessing},
         threshold=asdict(calibrate(np.array(CALIBRATION), 0.05)),
-        **{"pixel_threshold": {"value": PIXEL_THRESHOLD}, "calibration": {"scores": tuple(CALIBRATION)}, **changes},
+        pixel_threshold={"value": PIXEL_THRESHOLD},
+        calibration={"scores": tuple(CALIBRATION)},
     )
     if champion:
         models.promote(store, category, version, by="test", now=NOW)

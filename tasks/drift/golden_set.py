@@ -49,7 +49,7 @@ def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
     key = golden_set_key(category)
     try:
         found = json.loads(store.read(key))["images"]
-        return [GoldenImage(str(one["key"]), str(one["content_digest"])) for one in found]
+        return [GoldenImage(str(image["key"]), str(image["content_digest"])) for image in found]
     except KeyNotFound:
         return []
     except (KeyError, TypeError, ValueError) as e:

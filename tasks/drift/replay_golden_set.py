@@ -113,7 +113,7 @@ def _inputs(store: Store, images: Store, category: str, version: str) -> str:
         [
             [bytes_there(store, key) for key in own],
             stated(store, [weights_key(category, version)]),
-            stated(images, (one.key for one in read_golden_set(store, category))),
+            stated(images, (image.key for image in read_golden_set(store, category))),
             processor(),
         ]
     )

@@ -177,10 +177,11 @@ def _figures(drift: ModelDrift, found: DriftAssessment) -> Iterator[DriftFigure]
     window = date.fromisoformat(found.first_day), date.fromisoformat(found.last_day)
     for distance in found.distances:
         yield _of_distance(distance, *window, found.images)
-    for one in drift.daily_medians:
-        day = date.fromisoformat(one.day)
-        band = one.band_low, one.band_high
-        yield DriftFigure(one.name, day, day, one.median, *band, one.low, one.high, one.images, one.outside)
+    for median in drift.daily_medians:
+        day = date.fromisoformat(median.day)
+        band = median.band_low, median.band_high
+        interval = median.low, median.high
+        yield DriftFigure(median.name, day, day, median.median, *band, *interval, median.images, median.outside)
 
 
 def _of_chart(chart: Chart) -> Iterator[DriftFigure]:

@@ -224,25 +224,25 @@ def _count(
     defects: dict[str, NDArray[np.uint16]] = {}
     verdicts: dict[str, tuple[str, str | None]] = {}
     for chunk in labelled_pixels(store, judged):
-        verdicts |= {one.row["image_key"]: _verdict(one) for one in chunk}
-        usable = [one for one in chunk if one.values is not None]
-        maps = [one.values for one in usable if one.values is not None]
-        masks = [one.mask for one in usable]
-        anomalous = [one.row["label"] == "anomalous" for one in usable]
+        verdicts |= {image.row["image_key"]: _verdict(image) for image in chunk}
+        usable = [image for image in chunk if image.values is not None]
+        maps = [image.values for image in usable if image.values is not None]
+        masks = [image.mask for image in usable]
+        anomalous = [image.row["label"] == "anomalous" for image in usable]
         tables += PixelTables.of(maps, masks, anomalous)
         if card is not None:  # which tells what a map's values can be held against
             found = RegionRecall.of(maps, masks, anomalous, card.map_threshold)
             recall = found if recall is None else recall + found
         defects |= {
-            one.row["image_key"]: bins(one.values[one.mask])
-            for one in usable
-            if one.values is not None and one.mask is not None and one.row["label"] == "anomalous"
+            image.row["image_key"]: bins(image.values[image.mask])
+            for image in usable
+            if image.values is not None and image.mask is not None and image.row["label"] == "anomalous"
         }
     return PixelCounts(tables, recall), verdicts, defects
 
 
-def _verdict(one: LabelledPixels) -> tuple[str, str | None]:
-    if one.problem is not None:
-        return "left out", one.problem
-    unmasked = one.row["label"] == "anomalous" and one.mask is None
+def _verdict(image: LabelledPixels) -> tuple[str, str | None]:
+    if image.problem is not None:
+        return "left out", image.problem
+    unmasked = image.row["label"] == "anomalous" and image.mask is None
     return ("no mask" if unmasked else "counted"), None

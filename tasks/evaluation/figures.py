@@ -63,7 +63,7 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
     return EvaluatedCategory(
         category=gathered.category,
         model_version=gathered.model_version,
-        days=tuple(sorted(one.partition.run_date for one in gathered.partitions)),
+        days=tuple(sorted(evaluated.partition.run_date for evaluated in gathered.partitions)),
         in_mean=True,
         counts=counts,
         measures=(
@@ -93,20 +93,20 @@ def mark_latest(
     `sealed_on`: time of the latest seal by (category, model version).
     """
 
-    def age(one: EvaluatedCategory) -> tuple[date, Any]:
-        return one.days[-1], sealed_on[one.category, one.model_version]
+    def age(category: EvaluatedCategory) -> tuple[date, Any]:
+        return category.days[-1], sealed_on[category.category, category.model_version]
 
     newest = {
         name: max((c for c in categories if c.category == name), key=age) for name in {c.category for c in categories}
     }
-    return [replace(one, in_mean=newest[one.category] is one) for one in categories]
+    return [replace(category, in_mean=newest[category.category] is category) for category in categories]
 
 
 def macro_means(categories: Sequence[EvaluatedCategory]) -> tuple[Measure, ...]:
     """The mean of each figure over the categories where it is defined, one version a category."""
-    chosen = [one for one in categories if one.in_mean]
+    chosen = [category for category in categories if category.in_mean]
     names = [measure.name for measure in chosen[0].measures] if chosen else []
-    return tuple(_macro_mean(name, [one.measure(name).value for one in chosen]) for name in names)
+    return tuple(_macro_mean(name, [category.measure(name).value for category in chosen]) for name in names)
 
 
 def _macro_mean(name: str, values: Sequence[float | None]) -> Measure:
@@ -128,7 +128,7 @@ def _margin(row: dict[str, Any]) -> float:
 def _label_counts(gathered: Gathered) -> LabelCounts:
     judged = gathered.judged
     sums = {
-        name: sum(getattr(one, name) for one in gathered.partitions)
+        name: sum(getattr(evaluated, name) for evaluated in gathered.partitions)
         for name in ("unlabelled", "for_training", "trained_on", "unreadable", "not_scored")
     }
     return LabelCounts(
@@ -219,7 +219,7 @@ def _share(name: str, hits: int, total: int, interval: Interval) -> ShareRow:
 
 
 def _notes(gathered: Gathered) -> tuple[str, ...]:
-    notes = [note for one in gathered.partitions for note in one.notes]
+    notes = [note for evaluated in gathered.partitions for note in evaluated.notes]
     if gathered.card is None:
         notes.append(
             f"The model card of {gathered.model_version} is gone: which images trained it, which belong to one part "

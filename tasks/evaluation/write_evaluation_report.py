@@ -131,14 +131,14 @@ def write_evaluation_report(
         publish_again(store, EVALUATION, contents.last_day, unchanged["report"])
         return _restored(unchanged)
     by_model: defaultdict[tuple[str, str], list[EvaluatedPartition]] = defaultdict(list)
-    for one in sorted(contents.partitions, key=lambda one: one.partition.run_date):
-        by_model[one.partition.category, one.partition.model_version].append(one)
+    for counted in sorted(contents.partitions, key=lambda counted: counted.partition.run_date):
+        by_model[counted.partition.category, counted.partition.model_version].append(counted)
     most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
     made = _Made()
     evaluated = [
         _category(store, images, by_model[name], most, made)
         for name in sorted(by_model)
-        if any(one.judged + one.unreadable + one.not_scored + one.trained_on for one in by_model[name])
+        if any(of.judged + of.unreadable + of.not_scored + of.trained_on for of in by_model[name])
     ]
     categories = mark_latest(evaluated, {name: _sealed_at(store, many[-1]) for name, many in by_model.items()})
     report = EvaluationReport(
@@ -162,18 +162,18 @@ def write_evaluation_report(
 
 def _states(store: Store, contents: EvaluationContents) -> Iterator[Any]:
     """Of each partition what its figures, pictures and AUPIMO are made from."""
-    for one in contents.partitions:
-        yield [bytes_there(store, key) for key in (one.images, one.pixels, one.defects)]
-        yield scored_state(store, one.partition)
-        yield masks_state(store, read_rows(store, one.images))
+    for evaluated in contents.partitions:
+        yield [bytes_there(store, key) for key in (evaluated.images, evaluated.pixels, evaluated.defects)]
+        yield scored_state(store, evaluated.partition)
+        yield masks_state(store, read_rows(store, evaluated.images))
 
 
 def _restored(kept_result: dict[str, Any]) -> WrittenEvaluation:
     def measures(many: list[dict[str, Any]]) -> tuple[Measure, ...]:
-        return tuple(Measure(**one) for one in many)
+        return tuple(Measure(**measure) for measure in many)
 
     categories = tuple(
-        CategoryFigures(**{**one, "measures": measures(one["measures"])}) for one in kept_result["categories"]
+        CategoryFigures(**{**told, "measures": measures(told["measures"])}) for told in kept_result["categories"]
     )
     return WrittenEvaluation(**{**kept_result, "categories": categories, "means": measures(kept_result["means"])})
 
@@ -186,16 +186,16 @@ def _category(
     made: _Made,
 ) -> EvaluatedCategory:
     partition = partitions[0].partition
-    pixels = [read_pixels(store, one.pixels) for one in partitions]
-    rows = [row for one in partitions for row in read_rows(store, one.images)]
-    tables = reduce(add, (one.tables for one in pixels), PixelTables.empty())
+    pixels = [read_pixels(store, evaluated.pixels) for evaluated in partitions]
+    rows = [row for evaluated in partitions for row in read_rows(store, evaluated.images)]
+    tables = reduce(add, (counts.tables for counts in pixels), PixelTables.empty())
     gathered = Gathered(
         category=partition.category,
         model_version=partition.model_version,
         partitions=tuple(partitions),
         rows=tuple(rows),
         tables=tables,
-        recalls=tuple(one.recall for one in pixels if one.recall is not None),
+        recalls=tuple(counts.recall for counts in pixels if counts.recall is not None),
         aupimo=_aupimo(store, partitions, tables, made),
         card=_card(store, partition.category, partition.model_version),
     )
@@ -211,13 +211,13 @@ def _aupimo(
     """AUPIMO of each masked defect [k], which is also written beside its partition's counts: the false-positive rate
     that all share is that of the normal images of all days, so it comes after all counts."""
     shared, found = Aupimo.of(tables), []
-    for one in partitions:
-        if one.masked_defects:
+    for evaluated in partitions:
+        if evaluated.masked_defects:
             rows = [
                 {"image_key": name, "aupimo": shared.of_defects(bins)}
-                for name, bins in read_defects(store, one.defects)
+                for name, bins in read_defects(store, evaluated.defects)
             ]
-            key = one.defects.replace("defects.parquet", "aupimo.parquet")
+            key = evaluated.defects.replace("defects.parquet", "aupimo.parquet")
             made.files[key] = write_rows(store, key, rows, AUPIMO)
             found += [row["aupimo"] for row in rows]
     return np.array(found, np.float64)
@@ -230,12 +230,13 @@ def _card(store: Store, category: str, version: str) -> ModelCard | None:
         return None
 
 
-def _sealed_at(store: Store, one: EvaluatedPartition) -> datetime:
-    seal = seals.read_seal(store, one.partition)
+def _sealed_at(store: Store, evaluated: EvaluatedPartition) -> datetime:
+    where = evaluated.partition
+    seal = seals.read_seal(store, where)
     if seal is None:
         raise KeyNotFound(
-            f"The seal of {one.partition.category} of {one.partition.run_date} was removed while it was evaluated, "
-            "so its figures are of nothing that holds. Evaluate again."
+            f"The seal of {where.category} of {where.run_date} was removed while it was evaluated, so its figures "
+            "are of nothing that holds. Evaluate again."
         )
     return seal.sealed_at
 
@@ -259,8 +260,8 @@ def _write(
         figures_parquet=f"{prefix}figures.parquet",
         markdown=render_evaluation_markdown(report),
         categories=tuple(
-            CategoryFigures(one.category, one.model_version, one.counts.normal, one.counts.anomalous, one.measures)
-            for one in report.categories
+            CategoryFigures(of.category, of.model_version, of.counts.normal, of.counts.anomalous, of.measures)
+            for of in report.categories
         ),
         means=report.means,
     )

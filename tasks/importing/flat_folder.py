@@ -83,16 +83,17 @@ def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFold
         )
     _leave_out_data(flat.found, named)
     why = "in folders that are named like days, and all of --run-date: for days of their own import each folder"
-    flat.noted += [Remark(shown(one.name), why) for one in flat.found.images if _DAY.match(one.name)]
+    flat.noted += [Remark(shown(image.name), why) for image in flat.found.images if _DAY.match(image.name)]
     return flat
 
 
 def _leave_out_data(found: ImageFolder, named: Collection[str]) -> None:
     """Masks and other data among the images that no row names."""
     why = "in folders of masks or other data among the images"
-    data = {one.name for one in found.images if one.name not in named and holds_no_pictures(one.name.split("/")[:-1])}
+    unnamed = (image.name for image in found.images if image.name not in named)
+    data = {name for name in unnamed if holds_no_pictures(name.split("/")[:-1])}
     found.left_out += [Remark(shown(name), why) for name in sorted(data)]
-    found.images = [one for one in found.images if one.name not in data]
+    found.images = [image for image in found.images if image.name not in data]
     set_masks_apart(found, named)
 
 

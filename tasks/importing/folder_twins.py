@@ -18,12 +18,12 @@ def twins(images: Iterable[FolderImage]) -> list[Remark]:
     for same_size in _alike(images, lambda path: path.stat().st_size):
         for same_beginning in _alike(same_size, _beginning):
             for same in _alike(same_beginning, lambda path: hashlib.sha256(path.read_bytes()).digest()):
-                found += [Remark(shown(one.place), _why(same)) for one in same[1:]]
+                found += [Remark(shown(image.place), _why(same)) for image in same[1:]]
     return found
 
 
 def _why(same: list[FolderImage]) -> str:
-    if len({one.word for one in same}) > 1:
+    if len({image.word for image in same}) > 1:
         return f"the same picture as {shown(same[0].place)}, with another word: one of them is wrong"
     return "the same picture as another one, so that it counts twice"
 
@@ -35,6 +35,6 @@ def _beginning(path: Path) -> bytes:
 
 def _alike(images: Iterable[FolderImage], feature: Callable[[Path], Hashable]) -> Iterator[list[FolderImage]]:
     groups: dict[Hashable, list[FolderImage]] = defaultdict(list)
-    for one in images:
-        groups[feature(one.path)].append(one)
+    for image in images:
+        groups[feature(image.path)].append(image)
     return (group for group in groups.values() if len(group) > 1)

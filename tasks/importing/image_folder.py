@@ -114,7 +114,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
         if why:
             found.left_out.append(Remark(shown(place), why))
     set_masks_apart(found)
-    found.images.sort(key=lambda one: (one.purpose != "training", one.name))
+    found.images.sort(key=lambda image: (image.purpose != "training", image.name))
     return found
 
 
@@ -136,7 +136,7 @@ def _require_category(folder: Path) -> None:
     except OSError as e:
         raise NotAnImageFolder(f"{folder} cannot be read: {e.strerror}. Change its mode or owner.") from e
     hint = f" It holds folders that have: {', '.join(below[:5])}; name one of them." if below else ""
-    table = next((one.name for one in sorted(folder.iterdir()) if one.suffix.lower() in _TABLES), "labels.csv")
+    table = next((file.name for file in sorted(folder.iterdir()) if file.suffix.lower() in _TABLES), "labels.csv")
     raise NotAnImageFolder(
         f"{folder} has neither {TRAIN}/good/ nor {TEST}/, so nothing was taken.{hint} Sort one category's images "
         f"into {TRAIN}/good/, {TEST}/good/ and {TEST}/<kind>/ (masks: {MASKS}/<kind>/); or bring in what lies there "
@@ -159,7 +159,7 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
             f"{part}/{kind}/ does not say whether its parts are good: rename it, or import it with --word "
             f"'{kind}=normal' (or anomalous)"
         )
-    if any(known.get(plain_choice(one), word) != word for one in inner):
+    if any(known.get(plain_choice(folder), word) != word for folder in inner):
         return "in folders that say both good and bad"
     if part == TRAIN and word != "normal":
         return f"{part}/{kind}/ is not named like good parts, and only those are trained on"
@@ -169,22 +169,22 @@ def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: se
 
 def holds_no_pictures(folders: Sequence[str]) -> bool:
     """Whether one of them is named like folders of masks or other data."""
-    return any(plain_choice(one) in _NO_PICTURES for one in folders)
+    return any(plain_choice(folder) in _NO_PICTURES for folder in folders)
 
 
 def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
     """Masks beside the images they are of must not become images: 000_gt.png beside 000.png. `images`: names of files
     that are known to be none."""
-    stems = {without_suffix(one.place.casefold()) for one in found.images}
+    stems = {without_suffix(image.place.casefold()) for image in found.images}
     kept = []
-    for one in found.images:
-        folder, slash, stem = without_suffix(one.place.casefold()).rpartition("/")
-        if one.name not in images and any(
+    for image in found.images:
+        folder, slash, stem = without_suffix(image.place.casefold()).rpartition("/")
+        if image.name not in images and any(
             f"{folder}{slash}{other}" in stems for other in marked_stems(stem) if other != stem
         ):
-            found.left_out.append(Remark(shown(one.place), f"masks among the images: move them to {MASKS}/<kind>/"))
+            found.left_out.append(Remark(shown(image.place), f"masks among the images: move them to {MASKS}/<kind>/"))
         else:
-            kept.append(one)
+            kept.append(image)
     found.images = kept
 
 

@@ -128,36 +128,38 @@ def plan_import(
     days = sorted({request.run_date, request.normals_date})
     there = {info.key: info for day in days for info in list_images(store, request.category, day)}
     composed = {unicodedata.normalize("NFC", key): key for key in there}  # a line may write its names otherwise
-    keyed = [one if one.key in there else replace(one, key=composed.get(one.key, one.key)) for one in keyed]
+    keyed = [
+        image if image.key in there else replace(image, key=composed.get(image.key, image.key)) for image in keyed
+    ]
     with ThreadPoolExecutor(WRITERS) as pool:
         work = pool.map(partial(_look, store, request.folder, there), keyed)
-        looked = [one for _, one in zip(progress(keyed, "look at"), work, strict=True)]
-    _refuse_clashes(store, [one for one in looked if one.clashes])
+        looked = [seen for _, seen in zip(progress(keyed, "look at"), work, strict=True)]
+    _refuse_clashes(store, [seen for seen in looked if seen.clashes])
     history: dict[str, list[Label]] = defaultdict(list)
     for label in labels.to_labels(labels.read_label_history(store, request.category)):
         history[label.image_key].append(label)
-    taken = _moved_back(store, request, [one.image for one in looked if one.image], there, history)
-    left_out = [*found.left_out, *unused, *twice, *(remark for one in looked for remark in one.left_out)]
+    taken = _moved_back(store, request, [seen.image for seen in looked if seen.image], there, history)
+    left_out = [*found.left_out, *unused, *twice, *(remark for seen in looked for remark in seen.left_out)]
     noted = [
         *(_bare(taken) if found.masks else ()),
         *_alike(taken),
         *_twins(taken),
         *_on_other_days(store, taken, history),
-        *(remark for one in looked for remark in one.noted),
+        *(remark for seen in looked for remark in seen.noted),
     ]
     if not taken:
         raise NotAnImageFolder(_nothing(request.folder, left_out))
     words = []
-    for one in (one for one in taken if not one.source.flat):
-        judged = verdict(_said(one, now), history[one.key])
+    for image in (image for image in taken if not image.source.flat):
+        judged = verdict(_said(image, now), history[image.key])
         words += [judged.word] if judged.word else []
-        noted += [Remark(one.key, judged.remark)] if judged.remark else []
+        noted += [Remark(image.key, judged.remark)] if judged.remark else []
     return ImportPlan(request, tuple(taken), tuple(words), tuple(left_out), tuple(noted), tuple(found.litter))
 
 
 def import_images(store: Store, plan: ImportPlan, progress: Progress = lambda all_, _: all_) -> str | None:
     """Write the new images and masks, then the new words: the key of their file, None if there was nothing to say."""
-    new = [one for one in plan.images if one.is_new or one.mask_key]
+    new = [image for image in plan.images if image.is_new or image.mask_key]
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in zip(progress(new, "import"), pool.map(partial(_write, store), new), strict=True):
             pass
@@ -187,20 +189,20 @@ def _keyed(images: Sequence[FolderImage], request: ImportRequest) -> tuple[list[
     return list(by_key.values()), twice
 
 
-def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], one: FoundImage) -> _Looked:
-    source = one.source
+def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], image: FoundImage) -> _Looked:
+    source = image.source
     try:
         with source.path.open("rb") as file:
             size = displayed_size(file)
-        old = there.get(one.key)
+        old = there.get(image.key)
         same = old is None or (
-            old.size == source.path.stat().st_size and store.read(one.key) == source.path.read_bytes()
+            old.size == source.path.stat().st_size and store.read(image.key) == source.path.read_bytes()
         )
     except UnreadableImage as e:
         return _Looked(left_out=[Remark(shown(source.place), str(e))])
     except OSError as e:
         return _Looked(left_out=[Remark(shown(source.place), f"cannot be read ({e.strerror})")])
-    looked = _Looked(replace(one, is_new=old is None), clashes=not same)
+    looked = _Looked(replace(image, is_new=old is None), clashes=not same)
     if source.masks:
         _look_at_masks(looked, folder, source.masks, size)
     return looked
@@ -227,9 +229,9 @@ def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: t
 
 
 def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
-    images = [one.image for one in clashes if one.image]
+    images = [clash.image for clash in clashes if clash.image]
     if images:
-        first = ", ".join(f"{one.source.place} ({one.key})" for one in images[:_NAMED])
+        first = ", ".join(f"{image.source.place} ({image.key})" for image in images[:_NAMED])
         more = ", ..." if len(images) > _NAMED else ""
         raise ImportRefused(
             f"{len(images)} pictures differ from those that lie in {store.uri} under the same keys: {first}{more}. "
@@ -250,19 +252,22 @@ def _moved_back(
     The picture is the same and in the store once; only the word on it is another.
     """
     gone: dict[str, list[str]] = defaultdict(list)
-    claimed = {one.key for one in images}
+    claimed = {image.key for image in images}
     for key in there:
         if key not in claimed and any(label.labelled_by in _BROUGHT_BY for label in history.get(key, ())):
             gone[_within_kind(key, request)].append(key)
-    return [_moved(store, one, gone[_within_kind(one.key, request)], there) if one.is_new else one for one in images]
+    return [
+        _moved(store, image, gone[_within_kind(image.key, request)], there) if image.is_new else image
+        for image in images
+    ]
 
 
-def _moved(store: Store, one: FoundImage, candidates: list[str], there: Mapping[str, ObjectInfo]) -> FoundImage:
+def _moved(store: Store, image: FoundImage, candidates: list[str], there: Mapping[str, ObjectInfo]) -> FoundImage:
     for key in candidates:
-        if there[key].size == one.source.path.stat().st_size and store.read(key) == one.source.path.read_bytes():
+        if there[key].size == image.source.path.stat().st_size and store.read(key) == image.source.path.read_bytes():
             candidates.remove(key)
-            return replace(one, key=key, is_new=False)
-    return one
+            return replace(image, key=key, is_new=False)
+    return image
 
 
 def _within_kind(key: str, request: ImportRequest) -> str:
@@ -273,19 +278,19 @@ def _within_kind(key: str, request: ImportRequest) -> str:
 
 
 def _bare(images: Sequence[FoundImage]) -> list[Remark]:
-    without = [one.source for one in images if one.source.word == "anomalous" and not one.source.masks]
-    return [Remark(shown(one.place), f"defects without a mask in {MASKS}/") for one in without]
+    without = [image.source for image in images if image.source.word == "anomalous" and not image.source.masks]
+    return [Remark(shown(image.place), f"defects without a mask in {MASKS}/") for image in without]
 
 
 def _alike(images: Sequence[FoundImage]) -> list[Remark]:
-    counts = Counter(one.key.casefold() for one in images)
+    counts = Counter(image.key.casefold() for image in images)
     why = "names that differ in upper and lower case only: a copy on Windows or macOS would lose one"
-    return [Remark(shown(one.source.place), why) for one in images if counts[one.key.casefold()] > 1]
+    return [Remark(shown(image.source.place), why) for image in images if counts[image.key.casefold()] > 1]
 
 
 def _twins(images: Sequence[FoundImage]) -> list[Remark]:
     try:
-        return twins(one.source for one in images)
+        return twins(image.source for image in images)
     except OSError as e:
         raise ImportStopped(
             f"{e.filename} went away while it was looked at: nothing was written. Do it again."
@@ -300,46 +305,52 @@ def _on_other_days(
     for key, said in history.items():
         if any(label.labelled_by in _BROUGHT_BY for label in said):
             days[key.split("/", 3)[3]].append(key)
-    for one in images:
-        for key in days[one.key.split("/", 3)[3]] if one.is_new else ():
+    for image in images:
+        for key in days[image.key.split("/", 3)[3]] if image.is_new else ():
             info = store.info(key)
             if (
                 info
-                and info.size == one.source.path.stat().st_size
-                and store.read(key) == one.source.path.read_bytes()
+                and info.size == image.source.path.stat().st_size
+                and store.read(key) == image.source.path.read_bytes()
             ):
                 day = key.split("/")[2]
-                yield Remark(shown(one.source.place), f"in the store already, as of {day}, so that they count twice")
+                yield Remark(
+                    shown(image.source.place), f"in the store already, as of {day}, so that they count twice"
+                )
                 break
 
 
-def _said(one: FoundImage, now: datetime) -> Label:
-    source = one.source
+def _said(image: FoundImage, now: datetime) -> Label:
+    source = image.source
     assert source.word is not None
-    return Label(one.key, source.word, one.mask_key, BY, now, source.kind, source.purpose)
+    return Label(image.key, source.word, image.mask_key, BY, now, source.kind, source.purpose)
 
 
 def _nothing(folder: Path, left_out: Sequence[Remark]) -> str:
-    first = "; ".join(f"{one.path}: {one.why}" for one in left_out[:_NAMED])
+    first = "; ".join(f"{remark.path}: {remark.why}" for remark in left_out[:_NAMED])
     return (
         f"{folder} holds no image that could be imported, so nothing was written. "
         f"{f'Left out: {first}' if first else 'It is empty'}{'; ...' if len(left_out) > _NAMED else ''}."
     )
 
 
-def _write(store: Store, one: FoundImage) -> None:
+def _write(store: Store, image: FoundImage) -> None:
     try:
-        if one.is_new:
-            data = one.source.path.read_bytes()
+        if image.is_new:
+            data = image.source.path.read_bytes()
             try:
-                store.create(one.key, data)
+                store.create(image.key, data)
             except AlreadyExists:
-                if store.read(one.key) != data:
+                if store.read(image.key) != data:
                     raise
-        if one.mask_key and store.info(one.mask_key) is None and (mask := marked_by(one.source.masks)) is not None:
-            store.write(one.mask_key, mask_png(mask))
+        if (
+            image.mask_key
+            and store.info(image.mask_key) is None
+            and (mask := marked_by(image.source.masks)) is not None
+        ):
+            store.write(image.mask_key, mask_png(mask))
     except (OSError, UnreadableImage) as e:
         raise ImportStopped(
-            f"{one.source.path} or its mask changed while it was brought in ({e}): pictures before it are in the "
+            f"{image.source.path} or its mask changed while it was brought in ({e}): pictures before it are in the "
             "store, no label is. Import the folder again."
         ) from e

@@ -72,7 +72,7 @@ def read_retraining(store: Store, pool: Executor) -> dict[str, tuple[tuple[date,
     found: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
     for prefix, infos in zip(prefixes, listed, strict=True):
         day = date.fromisoformat(prefix.rstrip("/").rpartition("/")[2])
-        for info in sorted(infos, key=lambda one: one.modified, reverse=True):
+        for info in sorted(infos, key=lambda info: info.modified, reverse=True):
             category, _, below = info.key.removeprefix(prefix).partition("/")
             if below.endswith(".html"):
                 found[category].append((day, path_from_index(info.key)))
@@ -106,7 +106,7 @@ def _documents(
         for (prefix, name), info in zip(prefixes, infos, strict=True)
         if info
     ]
-    return sorted(documents, key=lambda one: (known_until(one.last_day), one.modified), reverse=True)
+    return sorted(documents, key=lambda document: (known_until(document.last_day), document.modified), reverse=True)
 
 
 def _newest(
@@ -127,7 +127,7 @@ def _newest(
         try:
             tree = json.loads(store.read(document.key))
             entries = list(tree["categories"])
-            told = tuple((document.report, text(one[what]), text(one[why])) for one in tree["failed"])
+            told = tuple((document.report, text(failure[what]), text(failure[why])) for failure in tree["failed"])
         except KeyNotFound:
             continue
         except StorageError as e:
@@ -166,7 +166,7 @@ def _verdict(document: _Document, entry: dict[str, Any]) -> DriftInForce:
     action, version = text_or_none(entry["verdict"]), text(entry["model_version"])
     if action is not None and action not in ACTIONS:
         raise ValueError(f"verdict {action!r} is not known")
-    model = {text(one["model_version"]): one for one in entry["models"]}[version]
+    model = {text(model["model_version"]): model for model in entry["models"]}[version]
     assessment = model["assessment"]
     return DriftInForce(
         report=document.report,

@@ -62,9 +62,9 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
     known = (folder_day(name) for name in store.children(seals_prefix()))
     sealed_days = sorted({day for day in known if day is not None})
     shown = sealed_days[-SEALED_DAYS:]
-    partitions = {one for found in pool.map(lambda day: _sealed(store, day), shown) for one in found}
+    partitions = {partition for found in pool.map(lambda day: _sealed(store, day), shown) for partition in found}
     counts, damaged = _read_seals(store, pool, partitions)
-    alphas, bad_cards = _read_alphas(store, pool, {(one.category, one.model_version) for one in counts})
+    alphas, bad_cards = _read_alphas(store, pool, {(where.category, where.model_version) for where in counts})
     rows = _rows(partitions, counts, alphas)
     for category, day in _unsealed(rows, image_days, now):
         rows[day][category] = CategoryDay(category, UNSEALED)
@@ -96,14 +96,14 @@ def read_image_days(images: Store, pool: Executor) -> tuple[dict[str, tuple[date
 def _sealed(store: Store, day: date) -> list[Partition]:
     """By the seals' keys alone. Objects of other names are nobody's night."""
     found = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
-    return [Partition(*one) for one in found if one and is_plain(one[0]) and is_plain(one[2])]
+    return [Partition(*parts) for parts in found if parts and is_plain(parts[0]) and is_plain(parts[2])]
 
 
 def _read_seals(
     store: Store, pool: Executor, partitions: set[Partition]
 ) -> tuple[dict[Partition, _Counts], dict[str, str]]:
-    keys = {seal_key(one.category, one.run_date, one.model_version): one for one in partitions}
-    read, unreadable = read_all(pool, {key: partial(_counts, store, one) for key, one in keys.items()})
+    keys = {seal_key(where.category, where.run_date, where.model_version): where for where in partitions}
+    read, unreadable = read_all(pool, {key: partial(_counts, store, partition) for key, partition in keys.items()})
     return {keys[key]: counts for key, counts in read.items() if counts is not None}, unreadable
 
 
@@ -141,7 +141,7 @@ def _read_alphas(
     store: Store, pool: Executor, versions: set[tuple[str, str]]
 ) -> tuple[dict[tuple[str, str], float], dict[str, str]]:
     keys = {card_key(*version): version for version in versions}
-    read, unreadable = read_all(pool, {key: partial(_alpha, store, *one) for key, one in keys.items()})
+    read, unreadable = read_all(pool, {key: partial(_alpha, store, *version) for key, version in keys.items()})
     return {keys[key]: alpha for key, alpha in read.items()}, unreadable
 
 
@@ -154,15 +154,15 @@ def _rows(
 ) -> defaultdict[date, dict[str, CategoryDay]]:
     """By day and category. Where several versions sealed a night, the last one has scored all of it again."""
     of_night: defaultdict[tuple[date, str], list[Partition]] = defaultdict(list)
-    for one in partitions:
-        of_night[one.run_date, one.category].append(one)
+    for partition in partitions:
+        of_night[partition.run_date, partition.category].append(partition)
     rows: defaultdict[date, dict[str, CategoryDay]] = defaultdict(dict)
     for (day, category), versions in of_night.items():
-        whole = [one for one in versions if one in counts]
+        whole = [version for version in versions if version in counts]
         if not whole:
             rows[day][category] = CategoryDay(category, DAMAGED)
             continue
-        last = max(whole, key=lambda one: (counts[one].sealed_at, one.model_version))
+        last = max(whole, key=lambda version: (counts[version].sealed_at, version.model_version))
         found = counts[last]
         rows[day][category] = CategoryDay(
             category, SEALED, last.model_version, len(whole) - 1, found.images, found.ok, found.anomalous,
@@ -192,4 +192,6 @@ def _unsealed(
 
 def _run_reports(store: Store, day: date) -> tuple[str, ...]:
     found = [info for info in store.list(report_key("inspection", day, "")) if info.key.endswith(".html")]
-    return tuple(path_from_index(info.key) for info in sorted(found, key=lambda one: one.modified, reverse=True))
+    return tuple(
+        path_from_index(info.key) for info in sorted(found, key=lambda report: report.modified, reverse=True)
+    )

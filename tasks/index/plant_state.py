@@ -27,17 +27,17 @@ def gather_plant(
     StorageError if the store cannot be listed."""
     image_days, closed = read_image_days(images, pool)
     found = read_nights(store, pool, image_days, now)
-    inspected = {one.category for night in found.nights for one in night.categories}
+    inspected = {category.category for night in found.nights for category in night.categories}
     with_models = set(models.list_model_categories(store))
     names = sorted({*inspected, *with_models, *(name for name, days in image_days.items() if days)})
     champions, bad_champions = _champions(store, pool, names)
-    sealed = (night.day for night in found.nights if any(one.state != UNSEALED for one in night.categories))
+    sealed = (night.day for night in found.nights if any(category.state != UNSEALED for category in night.categories))
     last_night = max(sealed, default=None)
     drift = read_drift(store, pool, names, last_night)
     evaluations = read_evaluations(store, pool, names, last_night)
     retraining = read_retraining(store, pool)
-    last = max((*(one.day for one in found.nights[:1]), *((night,) if night else ())), default=None)
-    able = [one for one in champions if made_every_day is None or one in made_every_day]
+    last = max((*(newest.day for newest in found.nights[:1]), *((night,) if night else ())), default=None)
+    able = [champion for champion in champions if made_every_day is None or champion in made_every_day]
     return PlantIndex(
         store_uri=store.uri,
         made_at=now.astimezone(UTC),
@@ -73,7 +73,7 @@ def _silent(
     """(category, its last day with images) of those without an image on the `last` night."""
     if last is None or not any(image_days.values()):
         return ()
-    came = {one.category for night in nights if night.day == last for one in night.categories}
+    came = {category.category for night in nights if night.day == last for category in night.categories}
     days = {name: image_days.get(name, ()) for name in names}
     return tuple(
         (name, max(days[name], default=None)) for name in names if name not in came and last not in days[name]

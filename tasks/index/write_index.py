@@ -51,6 +51,6 @@ def write_index(
     is_first = store.info(INDEX_KEY) is None
     store.write(INDEX_KEY, render_plant_index(index).encode("utf-8"))
     if is_first:  # the reports before it could not lead to it
-        for one in index.nights:
-            link_day(store, one.day)
+        for shown in index.nights:
+            link_day(store, shown.day)
     return WrittenIndex(INDEX_KEY, tuple(str(need) for need in needs(index)))

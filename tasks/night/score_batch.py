@@ -107,8 +107,8 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     started = time.perf_counter()
     shard = anomaly_maps.write_batch_maps(store, batch.plan.map_store, batch.index, maps)
     rows = [
-        _row(batch, scorer, batch.start + i, info, one)
-        for i, (info, one) in enumerate(zip(infos, scored, strict=True))
+        _row(batch, scorer, batch.start + i, info, picture)
+        for i, (info, picture) in enumerate(zip(infos, scored, strict=True))
     ]
     digest, count = scores.write_part(store, key, rows, shard)
     seconds["write"] += time.perf_counter() - started
@@ -125,7 +125,7 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     )
 
 
-def _row(batch: Batch, scorer: "Scorer", map_index: int, image: ObjectInfo, one: ScoredPicture) -> ScoreRow:
+def _row(batch: Batch, scorer: "Scorer", map_index: int, image: ObjectInfo, picture: ScoredPicture) -> ScoreRow:
     plan = batch.plan
     return ScoreRow(
         image_key=image.key,
@@ -135,8 +135,8 @@ def _row(batch: Batch, scorer: "Scorer", map_index: int, image: ObjectInfo, one:
         captured_at=image.modified,
         model_version=plan.partition.model_version,
         map_store=plan.map_store,
-        map_index=map_index if one.score is not None else None,
+        map_index=map_index if picture.score is not None else None,
         scored_at=plan.planned_at,
         run_id=plan.run_id,
-        **columns_of(one, scorer),
+        **columns_of(picture, scorer),
     )

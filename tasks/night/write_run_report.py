@@ -101,14 +101,16 @@ def write_run_report(
         [store_uri, images_uri, litter, review_url, outcome, [*_states(store, run_date, categories)]]
     )
     kept_key = report_key("inspection", run_date, f"{_of_categories(categories)}.inputs.json")
-    unchanged = kept(store, kept_key, inputs, images) if not any(one.scored_now for one in categories) else None
+    unchanged = (
+        kept(store, kept_key, inputs, images) if not any(category.scored_now for category in categories) else None
+    )
     if unchanged is not None:
         publish_again(store, INSPECTION, run_date, unchanged["key"])
         rows = {name: tuple(tuple(row) for row in unchanged[name]) for name in ("blank", "counts")}
         return WrittenReport(**{**unchanged, **rows})
     seen: dict[str, str | None] = {}
-    runs = tuple(_category_run(store, images, run_date, one, seen) for one in categories)
-    if outcome == "completed" and any(one.unreadable + one.rejected for one in runs):
+    runs = tuple(_category_run(store, images, run_date, category, seen) for category in categories)
+    if outcome == "completed" and any(run.unreadable + run.rejected for run in runs):
         outcome = "completed with rejects"
     report = RunReport(
         run_id=run_id,
@@ -136,17 +138,17 @@ def write_run_report(
 
 def _of_categories(categories: Sequence[CategoryOutcome]) -> str:
     """A name for reports of the same categories: runs of others must not displace what is kept of these."""
-    names = "\n".join(sorted(one.category for one in categories))
+    names = "\n".join(sorted(category.category for category in categories))
     return content_digest(names.encode("utf-8", "surrogatepass"))[:16]
 
 
 def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome]) -> Iterator[Any]:
     """All that a report shows of each category but what the run itself did: seconds, and how many it scored."""
-    for one in categories:
-        state = "already sealed" if one.state == "sealed" else one.state
-        yield [one.category, state, one.model_version, one.images, one.message]
-        if one.model_version is not None:
-            partition = Partition(one.category, run_date, one.model_version)
+    for category in categories:
+        state = "already sealed" if category.state == "sealed" else category.state
+        yield [category.category, state, category.model_version, category.images, category.message]
+        if category.model_version is not None:
+            partition = Partition(category.category, run_date, category.model_version)
             yield [*scored_state(store, partition), *_said(store, partition)]
 
 
@@ -167,27 +169,27 @@ def _note(unread: list[str], key: str, error: StorageError) -> None:
 
 
 def _category_run(
-    store: Store, images: Store, run_date: date, one: CategoryOutcome, seen: dict[str, str | None]
+    store: Store, images: Store, run_date: date, outcome: CategoryOutcome, seen: dict[str, str | None]
 ) -> CategoryRun:
     """What the report tells of it; `seen` takes the state of the images that are shown."""
     run = CategoryRun(
-        category=one.category,
-        state=one.state,
-        model_version=one.model_version,
-        images=one.images,
-        seconds_by_stage=dict(one.seconds_by_stage),
-        images_per_second=one.scored_now / one.seconds if one.seconds else None,
-        message=one.message,
+        category=outcome.category,
+        state=outcome.state,
+        model_version=outcome.model_version,
+        images=outcome.images,
+        seconds_by_stage=dict(outcome.seconds_by_stage),
+        images_per_second=outcome.scored_now / outcome.seconds if outcome.seconds else None,
+        message=outcome.message,
     )
-    if one.model_version is None:
+    if outcome.model_version is None:
         return run
     try:
-        return _with_scores(store, images, run_date, run, one.model_version, seen)
+        return _with_scores(store, images, run_date, run, outcome.model_version, seen)
     except TransientFault:
         raise
     except StorageError as e:
-        get_run_logger().exception("no figures in the report category=%s", one.category)
-        return replace(run, message=" ".join(filter(None, (one.message, f"No figures are shown: {e}"))))
+        get_run_logger().exception("no figures in the report category=%s", outcome.category)
+        return replace(run, message=" ".join(filter(None, (outcome.message, f"No figures are shown: {e}"))))
 
 
 def _with_scores(
@@ -208,7 +210,9 @@ def _with_scores(
     unread: list[str] = []
     most = {"worst": WORST + FIRST, "first": FIRST, "errors": MOST_ERRORS_LISTED}
     night = summarise_night(store, seal, alpha=card.threshold.alpha, **most)
-    seen.update(stated(images, (key for one in (night.first, night.worst) for key in one["image_key"].to_pylist())))
+    seen.update(
+        stated(images, (key for table in (night.first, night.worst) for key in table["image_key"].to_pylist()))
+    )
     first, worst = _pictured(store, images, run.category, night, card, unread)
     return replace(
         run,

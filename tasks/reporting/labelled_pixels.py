@@ -73,7 +73,7 @@ def _maps(store: Store, key: str | None, indices: list[int | None]) -> list[NDAr
     except (KeyNotFound, CorruptObject) as e:
         if len(known) == 1:
             return [str(e)]
-        return [one for index in known for one in _maps(store, key, [index])]
+        return [anomaly_map for index in known for anomaly_map in _maps(store, key, [index])]
 
 
 def _pixels(store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | str) -> LabelledPixels:

@@ -65,25 +65,27 @@ def link_day(store: Store, day: date, kind: str | None = None) -> None:
     """Set the links of the reports that end with `day`, and of those of `kind` (None: any) before and after them."""
     try:
         shelf = Shelf(store)
-        wanted = {one.key: one for name in KINDS for one in shelf.of_day(name, day)}
-        for one in tuple(wanted.values()):
-            if kind in (None, one.kind):
-                beside = [other.day for other in (shelf.before(one), shelf.after(one)) if other]
-                wanted |= {other.key: other for other_day in beside for other in shelf.of_day(one.kind, other_day)}
-        for one in sorted(wanted.values(), key=lambda one: one.modified):  # so that the newest stays the newest
-            _relink(store, one, shelf.around(one))
+        wanted = {report.key: report for name in KINDS for report in shelf.of_day(name, day)}
+        for report in tuple(wanted.values()):
+            if kind in (None, report.kind):
+                beside = [other.day for other in (shelf.before(report), shelf.after(report)) if other]
+                wanted |= {other.key: other for other_day in beside for other in shelf.of_day(report.kind, other_day)}
+        for report in sorted(
+            wanted.values(), key=lambda report: report.modified
+        ):  # so that the newest stays the newest
+            _relink(store, report, shelf.around(report))
     except StorageError as e:  # the report itself is there
         get_run_logger().warning("links of reports not set day=%s: %s", day, e)
 
 
-def _relink(store: Store, one: Filed, around: Around) -> None:
+def _relink(store: Store, report: Filed, around: Around) -> None:
     try:
-        html, etag = store.read_with_etag(one.key)
-        found = linked(html, one.path, around)
+        html, etag = store.read_with_etag(report.key)
+        found = linked(html, report.path, around)
         if found != html:
-            store.replace(one.key, found, etag)
+            store.replace(report.key, found, etag)
     except StorageError as e:
-        get_run_logger().warning("links not set report=%s: %s", one.key, e)
+        get_run_logger().warning("links not set report=%s: %s", report.key, e)
 
 
 class Shelf:
@@ -99,25 +101,27 @@ class Shelf:
         """Of the reports of that kind and day one of each choice of categories, that of all first: the evaluation of
         the day alone, drift of the longest window, and of the same days the last written."""
         sign, last = 1 if kind == DRIFT else -1, {}
-        for one in sorted(self.of_day(kind, day), key=lambda one: (sign * one.days, one.modified)):
-            last[one.of] = one
+        for report in sorted(self.of_day(kind, day), key=lambda report: (sign * report.days, report.modified)):
+            last[report.of] = report
         return [last[of] for of in sorted(last)]
 
-    def before(self, one: Filed) -> Filed | None:
+    def before(self, report: Filed) -> Filed | None:
         """The last report of the kind and categories of an earlier day."""
-        return self._nearest(one, sorted((day for day in self.folders(one.kind) if day < one.day), reverse=True))
+        return self._nearest(
+            report, sorted((day for day in self.folders(report.kind) if day < report.day), reverse=True)
+        )
 
-    def after(self, one: Filed) -> Filed | None:
+    def after(self, report: Filed) -> Filed | None:
         """The first report of the kind and categories of a later day."""
-        return self._nearest(one, sorted(day for day in self.folders(one.kind) if day > one.day))
+        return self._nearest(report, sorted(day for day in self.folders(report.kind) if day > report.day))
 
-    def around(self, one: Filed) -> Around:
-        previous, following = self.before(one), self.after(one)
+    def around(self, report: Filed) -> Around:
+        previous, following = self.before(report), self.after(report)
         return Around(
             index=self._index(),
             previous=(str(previous.day), previous.path) if previous else ("", ""),
             next=(str(following.day), following.path) if following else ("", ""),
-            same_day=tuple(self.of_other_kinds(one.day, one.kind)),
+            same_day=tuple(self.of_other_kinds(report.day, report.kind)),
         )
 
     def of_other_kinds(self, day: date, than: str) -> Iterator[tuple[str, str]]:
@@ -125,12 +129,12 @@ class Shelf:
         for kind in KINDS:
             if kind != than:
                 found = self.newest(kind, day)
-                whole = [one for one in found if not one.of]
-                yield from ((_words(one), one.path) for one in whole[:1] or found)
+                whole = [report for report in found if not report.of]
+                yield from ((_words(report), report.path) for report in whole[:1] or found)
 
-    def _nearest(self, one: Filed, days: list[date]) -> Filed | None:
+    def _nearest(self, report: Filed, days: list[date]) -> Filed | None:
         for day in days[:_FURTHEST]:
-            alike = [other for other in self.newest(one.kind, day) if other.of == one.of]
+            alike = [other for other in self.newest(report.kind, day) if other.of == report.of]
             if alike:
                 return alike[0]
         return None
@@ -155,8 +159,8 @@ class Shelf:
                     of, _, _ = info.key.removeprefix(prefix).rpartition("/")
                     length = (days[1] - days[0]).days + 1 if days else 1
                     found.append(Filed(kind, day, length, of.partition("/")[0], info.key, info.modified))
-        return sorted(found, key=lambda one: one.modified, reverse=True)[:_MOST_OF_A_DAY]
+        return sorted(found, key=lambda report: report.modified, reverse=True)[:_MOST_OF_A_DAY]
 
 
-def _words(one: Filed) -> str:
-    return f"{KINDS[one.kind]} of {one.of.removeprefix('only-')}" if one.of else KINDS[one.kind]
+def _words(report: Filed) -> str:
+    return f"{KINDS[report.kind]} of {report.of.removeprefix('only-')}" if report.of else KINDS[report.kind]

@@ -71,8 +71,8 @@ def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> I
             maps = np.full((len(chunk), *scorer.map_size), np.nan, dtype=np.float16)
             found = score_pictures(scorer, [picture for _, picture in chunk], maps)
             yield [
-                FileScore(picture, one, None if one.score is None else anomaly_map)
-                for (picture, _), one, anomaly_map in zip(chunk, found, maps, strict=True)
+                FileScore(picture, scored_picture, None if scored_picture.score is None else anomaly_map)
+                for (picture, _), scored_picture, anomaly_map in zip(chunk, found, maps, strict=True)
             ]
 
 
@@ -86,9 +86,9 @@ def file_rows(
             "category": model.category,
             "model_version": model.version,
             "overlay": overlay,
-            **columns_of(one, model.scorer),
+            **columns_of(scored_picture, model.scorer),
         }
-        for path, one, overlay in zip(paths, scored, overlays, strict=True)
+        for path, scored_picture, overlay in zip(paths, scored, overlays, strict=True)
     ]
     arrays = [pa.array([row.get(field.name) for row in columns], field.type) for field in FILE_SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=FILE_SCHEMA)

@@ -130,8 +130,8 @@ def _matching(pattern: str, left_out: LeftOut) -> Iterator[LocalPicture]:
         if is_litter(f"{below}/" if is_folder else below):
             left_out.add_litter(below)
         elif is_folder:
-            for one in _in_folder(path, left_out):
-                yield LocalPicture(one.path, one.key, os.path.join(below, one.place), one.why)
+            for picture in _in_folder(path, left_out):
+                yield LocalPicture(picture.path, picture.key, os.path.join(below, picture.place), picture.why)
         else:
             yield _file(path, fixed)
     if not count:

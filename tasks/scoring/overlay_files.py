@@ -39,24 +39,24 @@ class OverlayFolder:
         self._machine: LocalStore = this_machine()
         self._taken: set[str] = set()
 
-    def write(self, one: FileScore) -> str | None:
+    def write(self, scored: FileScore) -> str | None:
         """Draw and write; the file's path, or None where there is no score, or the picture has changed since.
 
         Raises OverlayNotWritten.
         """
-        if one.anomaly_map is None:
+        if scored.anomaly_map is None:
             return None
         try:
-            data = self._machine.read(one.picture.key)
+            data = self._machine.read(scored.picture.key)
             picture = self._scorer.image_format.decode(data)
         except (StorageError, UnreadableImage):
             return None
-        if content_digest(data) != one.found.loaded.digest:
+        if content_digest(data) != scored.found.loaded.digest:
             return None
-        columns = columns_of(one.found, self._scorer)
+        columns = columns_of(scored.found, self._scorer)
         boxes = boxes_in_shares(columns["defect_boxes"], *picture.shape[:2])
-        drawn = overlay(shrunk(picture, LONGEST_SIDE), one.anomaly_map, self._scorer.pixel_threshold, boxes)
-        path = self._free(one.picture.place)
+        drawn = overlay(shrunk(picture, LONGEST_SIDE), scored.anomaly_map, self._scorer.pixel_threshold, boxes)
+        path = self._free(scored.picture.place)
         out = io.BytesIO()
         Image.fromarray(drawn).save(out, "PNG", compress_level=1)
         _write(path, out.getvalue())

@@ -59,25 +59,25 @@ def score_pictures(
     return results
 
 
-def columns_of(one: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
+def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
     """The columns of a score row that follow from picture and model alone, wherever the picture lies."""
-    loaded = one.loaded
+    loaded = picture.loaded
     return {
         "content_digest": loaded.digest,
         "preprocessing": scorer.preprocessing,
-        "score": None if one.score is None else float(one.score),
+        "score": None if picture.score is None else float(picture.score),
         "threshold": float(scorer.threshold),
-        "p_value": one.p_value,
-        "is_anomalous": None if one.score is None else bool(one.score > scorer.threshold),
+        "p_value": picture.p_value,
+        "is_anomalous": None if picture.score is None else bool(picture.score > scorer.threshold),
         "status": loaded.status,
         "error": loaded.error,
-        "anomalous_area": one.anomalous_area,
+        "anomalous_area": picture.anomalous_area,
         "image_height": loaded.size[0] if loaded.size else None,
         "image_width": loaded.size[1] if loaded.size else None,
-        "feature_distance": one.feature_distance,
-        "decision": one.decision,
-        "defect_area": one.defect_area,
-        "defect_boxes": _boxes(one, scorer),
+        "feature_distance": picture.feature_distance,
+        "decision": picture.decision,
+        "defect_area": picture.defect_area,
+        "defect_boxes": _boxes(picture, scorer),
         **(asdict(loaded.statistics) if loaded.statistics else {}),
     }
 
@@ -89,15 +89,15 @@ def _extent(scorer: "Scorer", anomaly_map: np.ndarray, decision: str) -> tuple[f
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
-def _boxes(one: ScoredPicture, scorer: "Scorer") -> list[dict[str, float]] | None:
+def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, float]] | None:
     """Regions of the map as boxes in the image's own pixels, whole pixels outwards."""
-    size = one.loaded.size
-    if one.regions is None or size is None:
+    size = picture.loaded.size
+    if picture.regions is None or size is None:
         return None
     height, width = scorer.map_size
     down, across = size[0] / height, size[1] / width
     boxes = []
-    for region in one.regions:
+    for region in picture.regions:
         top, left = math.floor(region.top * down), math.floor(region.left * across)
         bottom = min(math.ceil((region.top + region.height) * down), size[0])
         right = min(math.ceil((region.left + region.width) * across), size[1])
