@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rd_core.detectors.padim.settings import PaDiMSettings
+from rd_core.detectors.patchcore.settings import PatchCoreSettings
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.spade.settings import SpadeSettings
@@ -31,6 +32,7 @@ METHODS: dict[str, Method] = {
         Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),
         Method(SpadeSettings, "spade.detector:Spade"),
         Method(PaDiMSettings, "padim.detector:PaDiM"),
+        Method(PatchCoreSettings, "patchcore.detector:PatchCore"),
     )
 }
 """by name"""

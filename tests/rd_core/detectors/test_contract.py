@@ -26,6 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "spade": {"nearest": 5},
     "padim": {"dimensions": 20},
+    "patchcore": {"coreset_share": 0.25},
 }
 """settings of a fit that is over in a second, by method"""
 
