@@ -1,9 +1,7 @@
 """The teacher's features of a set of images: computed once and kept on disk, or anew at every use."""
 
 import tempfile
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,11 +12,10 @@ from torch import Tensor
 
 from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import resize
+from rd_core.pictures.read_ahead import read_ahead
 
 AT_ONCE = 8
 """images in one pass of a training. Any other number rounds otherwise, and so trains another model"""
-DECODERS = 2
-"""threads that decode ahead"""
 FLOAT16_MAX = 65504.0
 
 
@@ -117,21 +114,6 @@ def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range
 
 
 def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:
-    """The images of these indices, in order, at the maker's size; at most two passes' decoded ahead."""
+    """The images of these indices, in order, at the maker's size, read ahead."""
     height, width = maker.image_size
-
-    def fetch(index: int) -> NDArray[np.uint8]:
-        return resize(np.asarray(images[index]), height, width)
-
-    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
-        ahead: deque[Future[NDArray[np.uint8]]] = deque()
-        try:
-            for index in indices:
-                ahead.append(pool.submit(fetch, index))
-                if len(ahead) >= 2 * AT_ONCE:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+    return read_ahead(lambda index: resize(np.asarray(images[index]), height, width), indices)
