@@ -82,30 +82,24 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     assert told["metal"] in page
 
 
-def test_a_second_run_finds_everything_sealed_and_writes_no_score(store: Store, scheduler: str) -> None:
-    put_model(store, "cloth")
-    put_images(store, "cloth", ["a.png", "b.png"])
-    inspect(store, scheduler)
-    before = everything_below(Path(store.uri), "scores", "maps", "seals", "manifests")
-    run = inspect(store, scheduler)
-    assert outcomes(run) == {"cloth": "already sealed"}
-    assert (run.categories[0].scored_now, run.categories[0].ok) == (0, 2), "the counts are of the day"
-    assert everything_below(Path(store.uri), "scores", "maps", "seals", "manifests") == before
-
-
-def test_late_and_changed_images_are_scored_and_the_others_kept(store: Store, scheduler: str) -> None:
+def test_a_second_run_writes_no_score_and_a_third_what_is_late_or_changed(store: Store, scheduler: str) -> None:
     put_model(store, "cloth")
     put_images(store, "cloth", ["a.png", "b.png"])
     first = inspect(store, scheduler)
+    before = everything_below(Path(store.uri), "scores", "maps", "seals", "manifests")
+    again = inspect(store, scheduler)
+    assert outcomes(again) == {"cloth": "already sealed"}
+    assert (again.categories[0].scored_now, again.categories[0].ok) == (0, 2), "the counts are of the day"
+    assert everything_below(Path(store.uri), "scores", "maps", "seals", "manifests") == before
     store.write(image_key("cloth", DAY, "b.png"), png(50))
     store.write(image_key("cloth", DAY, "c.png"), png(51))
-    second = inspect(store, scheduler)
-    assert second.categories[0].scored_now == 2
+    third = inspect(store, scheduler)
+    assert third.categories[0].scored_now == 2
     latest = run_query(store, "SELECT image_key, run_id, score FROM latest ORDER BY image_key").to_pylist()
     assert [(Path(row["image_key"]).name, row["run_id"]) for row in latest] == [
         ("a.png", first.run_id),
-        ("b.png", second.run_id),
-        ("c.png", second.run_id),
+        ("b.png", third.run_id),
+        ("c.png", third.run_id),
     ]
     assert run_query(store, "SELECT count(*) AS n FROM scores").to_pylist() == [{"n": 4}]
 
@@ -124,27 +118,18 @@ def test_bad_files_end_in_completed_with_rejects(store: Store, scheduler: str) -
     assert "<script>alert" not in store.read(run.report).decode()
 
 
-def test_a_category_without_champion_fails_the_run_and_the_others_are_sealed(store: Store, scheduler: str) -> None:
+def test_a_damaged_model_or_none_fails_the_run_and_the_others_are_sealed(store: Store, scheduler: str) -> None:
+    keys = {category: put_images(store, category, ["a.png"]) for category in ("cloth", "metal", "wood")}
     put_model(store, "cloth")
-    keys = put_images(store, "cloth", ["a.png"])
-    put_images(store, "metal", ["a.png"])
-    with pytest.raises(InspectionFailed, match="rd-inspect train --category metal") as failed:
-        inspect(store, scheduler)
-    assert outcomes(failed.value.run) == {"cloth": "sealed", "metal": "no champion"}
-    assert flow_run_state(failed.value.run.run_id) == "Failed"
-    assert_night_is_whole(store, "cloth", keys)
-
-
-def test_a_category_whose_model_is_damaged_is_not_sealed_and_the_others_are(store: Store, scheduler: str) -> None:
-    for category in ("cloth", "metal"):
-        put_model(store, category)
-        put_images(store, category, ["a.png"])
-    weights = Path(store.uri) / "models" / "metal" / "v1" / "weights.safetensors"
+    put_model(store, "wood")
+    weights = Path(store.uri) / "models" / "wood" / "v1" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(InspectionFailed, match="batches failed") as failed:
+    with pytest.raises(InspectionFailed, match=r"rd-inspect train --category metal.*batches failed") as failed:
         inspect(store, scheduler)
-    assert outcomes(failed.value.run) == {"cloth": "sealed", "metal": "failed"}
-    assert seals.read_seal(store, Partition("metal", DAY, "v1")) is None
+    assert outcomes(failed.value.run) == {"cloth": "sealed", "metal": "no champion", "wood": "failed"}
+    assert flow_run_state(failed.value.run.run_id) == "Failed"
+    assert_night_is_whole(store, "cloth", keys["cloth"])
+    assert seals.read_seal(store, Partition("wood", DAY, "v1")) is None
 
 
 def test_a_night_on_which_nothing_came_is_told_to_everybody_and_fails(store: Store, scheduler: str) -> None:
@@ -207,26 +192,20 @@ def test_a_store_that_does_not_exist_is_told(tmp_path: Path, scheduler: str) -> 
         inspect_images(str(tmp_path / "nowhere"), DAY, dask_address=scheduler)
 
 
-def test_without_a_date_it_is_yesterday_at_the_plant(store: Store, scheduler: str) -> None:
+def test_without_a_date_it_is_yesterday_at_the_plant_and_the_images_store_is_never_written(
+    store: Store, scheduler: str, tmp_path: Path
+) -> None:
     store.write("categories.toml", b'[plant]\ntime_zone = "Pacific/Kiritimati"\n')
+    line = open_store(tmp_path / "line", create=True)
     put_model(store, "cloth")
     now = datetime.now(ZoneInfo("Pacific/Kiritimati"))
     yesterday: date = now.date() - timedelta(days=1)
-    put_images(store, "cloth", ["a.png"], yesterday)
-    run = inspect_images(store.uri, reports=False, dask_address=scheduler)
-    assert run.run_date in (yesterday, yesterday + timedelta(days=1))  # the second, should midnight pass just now
-    assert run.outcome == "completed"
-
-
-def test_images_may_lie_in_another_store_that_is_never_written(store: Store, scheduler: str, tmp_path: Path) -> None:
-    line = open_store(tmp_path / "line", create=True)
-    put_model(store, "cloth")
-    keys = put_images(line, "cloth", ["a.png", "b.png"])
+    keys = {day: put_images(line, "cloth", ["a.png", "b.png"], day) for day in (yesterday, now.date())}
     (tmp_path / "line").chmod(0o555)
     before = everything_below(tmp_path / "line", "")
-    run = inspect(store, scheduler, images=line.uri)
+    run = inspect_images(store.uri, reports=False, images=line.uri, dask_address=scheduler)
     assert run.outcome == "completed"
-    assert_night_is_whole(store, "cloth", keys)
+    assert_night_is_whole(store, "cloth", keys[run.run_date], run.run_date)  # today's, should midnight pass just now
     assert everything_below(tmp_path / "line", "") == before
     assert not (Path(store.uri) / "images").exists()
 
@@ -234,7 +213,7 @@ def test_images_may_lie_in_another_store_that_is_never_written(store: Store, sch
 def test_two_runs_of_one_night_at_once_leave_each_image_once(store: Store, scheduler: str) -> None:
     store.write("categories.toml", b"[plant]\nbatch_images = 4\n")
     put_model(store, "cloth")
-    keys = put_images(store, "cloth", [f"{i:02}.png" for i in range(24)])
+    keys = put_images(store, "cloth", [f"{i:02}.png" for i in range(12)])
     runs: list[InspectionRun] = []
 
     def one_run() -> None:

@@ -1,8 +1,6 @@
 """Retraining from new labels to the champion's pointer, on a real Prefect server and real Dask workers."""
 
 import json
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +30,7 @@ NEW = 100
 """enough to calibrate by: a threshold from a dozen or two alarms too often by chance, and the gate refuses it"""
 LIMITS = {"most_age_days": 10_000, "resamples": 200, "slowdown": 10.0, "aupro_margin": 0.1}
 """the images are of a fixed day, the tests share the machine, and one step of training moves the map's edges"""
-CATEGORIES = ["better", "few", "overtaken", "poisoned", "unstarted"]
+CATEGORIES = ["better", "few", "poisoned", "unstarted"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,10 @@ class Retrained:
 def put_plant(store: Store) -> list[str]:
     """Categories that end each in another way; the wrong labels among them."""
     write_settings(store, image_size=64, steps=1, alpha=ALPHA, max_pixels=1_000_000, mirrored_normals=False)
-    for category in ("better", "overtaken"):
-        put_champion(store, category, threshold=TOO_HIGH)
-    put_champion(store, "overtaken", "v9", champion=False)
+    put_champion(store, "better", threshold=TOO_HIGH)
     put_champion(store, "poisoned", threshold=RIGHT)
     put_champion(store, "few")
-    for category in ("better", "overtaken", "poisoned"):
+    for category in ("better", "poisoned"):
         # Without masks the edges of the map, which one step of training moves, are no reason to promote.
         put_judges(store, category, masks=category != "poisoned")
         put_new_normals(store, category, NEW)
@@ -71,35 +67,18 @@ def put_plant(store: Store) -> list[str]:
     return wrong
 
 
-def overtake(store: Store, stop: threading.Event) -> None:
-    """Put v9 of `overtaken` in force as soon as another candidate is there, which is then judged against v1."""
-    while not stop.is_set():
-        if set(models.list_versions(store, "overtaken")) - {"v1", "v9"}:
-            models.promote(store, "overtaken", "v9", by="somebody else", now=NOW)
-            return
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def retrained(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     store = open_store(tmp_path_factory.mktemp("retraining") / "plant", create=True)
     wrong = put_plant(store)
-    stop = threading.Event()
-    other = threading.Thread(target=overtake, args=(store, stop))
     started_at = datetime.now(UTC)
-    other.start()
-    try:
-        run = retrain(store.uri, dask_address=scheduler, limits=LIMITS)
-    finally:
-        stop.set()
-        other.join()
+    run = retrain(store.uri, dask_address=scheduler, limits=LIMITS)
     return Retrained(store, run, started_at, wrong)
 
 
 def test_each_category_ends_in_its_own_way(retrained: Retrained) -> None:
     assert {one.category: one.outcome for one in retrained.run.categories} == {
-        "better": "promoted", "few": "left as it is", "overtaken": "overtaken", "poisoned": "champion stays",
-        "unstarted": "no champion",
+        "better": "promoted", "few": "left as it is", "poisoned": "champion stays", "unstarted": "no champion",
     }  # fmt: skip
     assert retrained.run.failed == ()
     with get_client(sync_client=True) as client:
@@ -151,15 +130,6 @@ def test_too_few_normals_are_told_and_nothing_is_trained(retrained: Retrained) -
     assert one.fitted is None and models.list_versions(retrained.store, "few") == ["v1"]
     assert retrained.document("few")["outcome"] == "left as it is"
     assert "rd-inspect train --category unstarted" in retrained.of("unstarted").words
-
-
-def test_a_promotion_that_loses_the_race_is_told(retrained: Retrained) -> None:
-    one = retrained.of("overtaken")
-    assert one.judged.decision.promote and not one.promotion.promoted
-    assert models.read_champion(retrained.store, "overtaken").version == "v9"
-    assert "model v9" in one.words and f"{one.fitted.version} is not put in force" in one.words
-    page = retrained.store.read(one.report).decode()
-    assert "another model came into force meanwhile" in page
 
 
 def test_the_server_sees_an_event_of_the_promotion_and_of_no_other(retrained: Retrained) -> None:

@@ -10,6 +10,7 @@ import pytest
 from proofs.model_cards import CARD, made_up_card, publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
+from reports.retraining.decision import OVERTAKEN
 from storage.errors import Conflict
 from storage.labels import labels
 from storage.labels.labels import Label
@@ -21,6 +22,7 @@ from tasks.retraining import judge_candidate as module
 from tasks.retraining.frozen_set import frozen_set
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
 from tasks.retraining.promote_candidate import promote_candidate
+from tasks.retraining.write_retraining_report import RetrainingFindings
 from tests.factories import DAY, NOW
 from tests.retraining_plants import put_labels
 from tests.told_scores import SIDE, ToldScorer, png_of, told_picture
@@ -210,5 +212,7 @@ def test_a_promotion_moves_the_pointer_once_and_one_that_is_overtaken_is_told(st
     models.promote(store, "cloth", "v9", by="somebody", now=NOW)
     late = promote_candidate.fn(store.uri, judged, run_id="run-2", now=NOW)
     assert not late.promoted
-    assert "v9" in late.overtaken and "v2" in late.overtaken
+    assert "v9" in late.overtaken and "v2 is not put in force" in late.overtaken
+    findings = RetrainingFindings(gathered=None, judged=judged, promotion=late)
+    assert findings.outcome == OVERTAKEN and late.overtaken in findings.words
     assert models.read_champion(store, "cloth").version == "v9"
