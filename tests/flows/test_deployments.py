@@ -1,6 +1,7 @@
 """prefect.yaml on a real Prefect server with a real worker: deploy, run, see it complete."""
 
 import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.context import refresh_global_settings_context
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectAlreadyExists
 
+from flows.machinery import worker_start
 from storage.stores.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 
@@ -22,18 +25,23 @@ ROOT = Path(__file__).resolve().parents[2]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 
 
-def prefect(environment: dict[str, str], *arguments: str, timeout: float = 180) -> str:
-    done = subprocess.run(
-        [*PREFECT, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def deploy_all(environment: dict[str, str]) -> None:
+    """`prefect deploy --all` in a process like a worker's, which has imported Prefect and the flows."""
+    worker_start.begin_imports()
+    process = multiprocessing.get_context("forkserver").Process(target=_deploy_all, args=(environment,))
+    process.start()
+    process.join(timeout=180)
+    assert process.exitcode == 0
+
+
+def _deploy_all(environment: dict[str, str]) -> None:
+    from prefect.cli import app  # noqa: PLC0415  # half a second that only this process pays
+
+    os.environ.update(environment)
+    refresh_global_settings_context()
+    os.chdir(ROOT)
+    sys.argv = ["prefect", "--no-prompt", "deploy", "--all"]
+    app()
 
 
 @pytest.fixture
@@ -42,7 +50,7 @@ def deployed(store: Store, command_environment: Callable[..., dict[str, str]]) -
     environment = command_environment(RD_INSPECT_STORE=store.uri, RD_INSPECT_CODE=str(ROOT))
     with get_client(sync_client=True) as client, contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(WorkPoolCreate(name="inspection", type="process"))
-    prefect(environment, "deploy", "--all")
+    deploy_all(environment)
     return environment
 
 
