@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
+from reports.evaluation.measures import Curve, EvaluatedCategory, EvaluationReport, LabelCounts, Measure, ShareRow
+from reports.evaluation.words import WORDS
 from reports.run.outcome import CategoryRun, RunReport
 from reports.scored_image import ScoredImage
 
@@ -78,5 +80,57 @@ def run_report(category_run) -> Callable[..., RunReport]:
             "software": {"python": "3.11.9"},
         }
         return RunReport(**{**defaults, **fields})
+
+    return build
+
+
+@pytest.fixture
+def evaluated(scored_image) -> Callable[..., EvaluatedCategory]:
+    """A builder of categories."""
+
+    def build(**more) -> EvaluatedCategory:
+        random = np.random.default_rng(0)
+        defaults = {
+            "category": "cloth",
+            "model_version": "v1-abc",
+            "days": (date(2026, 11, 20), date(2026, 11, 21)),
+            "in_mean": True,
+            "counts": LabelCounts(normal=50, anomalous=40, masked=38, unmasked=2),
+            "measures": tuple(Measure(name, 0.9, 0.8, 0.95, 40) for name in WORDS),
+            "threshold": 0.5,
+            "alpha": 0.01,
+            "by_kind": (ShareRow("hole", 3, 4, 0.75, 0.194, 0.994), ShareRow("stain", 0, 2, 0.0, 0.0, 0.842)),
+            "by_size": (
+                ShareRow("0 % to 1 %", 0, 0, None, 0.0, 1.0),
+                ShareRow("1 % to 10 %", 5, 6, 5 / 6, 0.36, 0.99),
+            ),
+            "normal_scores": random.normal(0.3, 0.1, 50),
+            "anomalous_scores": random.normal(0.7, 0.1, 40),
+            "roc": Curve(np.linspace(0, 1, 50), np.sqrt(np.linspace(0, 1, 50))),
+            "pro": Curve(np.linspace(0, 0.3, 50), np.linspace(0, 0.9, 50)),
+            "misses": (scored_image(score=0.2, is_anomalous=False, label="anomalous", kind="hole"),),
+            "false_alarms": (scored_image(label="normal"),),
+            "borderline": (scored_image(label="normal"),),
+            "problems": (("images/cloth/d/a.png", "its mask is black. Draw the defect."),),
+        }
+        return EvaluatedCategory(**{**defaults, **more})
+
+    return build
+
+
+@pytest.fixture
+def evaluation(evaluated) -> Callable[..., EvaluationReport]:
+    def build(**more) -> EvaluationReport:
+        defaults = {
+            "first_day": date(2026, 11, 20),
+            "last_day": date(2026, 11, 21),
+            "store_uri": "s3://plant-7/inspect",
+            "run_id": "run-7f3a",
+            "evaluated_at": datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC),
+            "categories": (evaluated(),),
+            "means": tuple(Measure(name, 0.9, n=1, cases="categories") for name in WORDS),
+            "software": {"python": "3.11.9"},
+        }
+        return EvaluationReport(**{**defaults, **more})
 
     return build

@@ -3,12 +3,9 @@
 import itertools
 import json
 import re
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import fields, replace
-from datetime import UTC, date, datetime
+from dataclasses import fields
+from datetime import date
 from importlib.resources import files
 
 import numpy as np
@@ -17,7 +14,7 @@ import pytest
 from reports.evaluation.curve import Mark, curve_chart
 from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.markdown import render_evaluation_markdown
-from reports.evaluation.measures import Curve, EvaluatedCategory, EvaluationReport, LabelCounts, Measure, ShareRow
+from reports.evaluation.measures import LabelCounts, Measure, ShareRow
 from reports.evaluation.report import MOST_BYTES, render_evaluation_report
 from reports.evaluation.shares import share_chart
 from reports.evaluation.words import DASH, WORDS, in_digits, next_steps
@@ -25,60 +22,7 @@ from reports.histogram import Group, histogram
 from reports.overlay import outlined
 from tests.reports.html_page import Page, words
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
-
-
-@pytest.fixture
-def evaluated(scored_image) -> Callable[..., EvaluatedCategory]:
-    """A builder of categories."""
-
-    def build(**more) -> EvaluatedCategory:
-        random = np.random.default_rng(0)
-        defaults = {
-            "category": "cloth",
-            "model_version": "v1-abc",
-            "days": (date(2026, 11, 20), date(2026, 11, 21)),
-            "in_mean": True,
-            "counts": LabelCounts(normal=50, anomalous=40, masked=38, unmasked=2),
-            "measures": tuple(Measure(name, 0.9, 0.8, 0.95, 40) for name in WORDS),
-            "threshold": 0.5,
-            "alpha": 0.01,
-            "by_kind": (ShareRow("hole", 3, 4, 0.75, 0.194, 0.994), ShareRow("stain", 0, 2, 0.0, 0.0, 0.842)),
-            "by_size": (
-                ShareRow("0 % to 1 %", 0, 0, None, 0.0, 1.0),
-                ShareRow("1 % to 10 %", 5, 6, 5 / 6, 0.36, 0.99),
-            ),
-            "normal_scores": random.normal(0.3, 0.1, 50),
-            "anomalous_scores": random.normal(0.7, 0.1, 40),
-            "roc": Curve(np.linspace(0, 1, 50), np.sqrt(np.linspace(0, 1, 50))),
-            "pro": Curve(np.linspace(0, 0.3, 50), np.linspace(0, 0.9, 50)),
-            "misses": (scored_image(score=0.2, is_anomalous=False, label="anomalous", kind="hole"),),
-            "false_alarms": (scored_image(label="normal"),),
-            "borderline": (scored_image(label="normal"),),
-            "problems": (("images/cloth/d/a.png", "its mask is black. Draw the defect."),),
-        }
-        return EvaluatedCategory(**{**defaults, **more})
-
-    return build
-
-
-@pytest.fixture
-def evaluation(evaluated) -> Callable[..., EvaluationReport]:
-    def build(**more) -> EvaluationReport:
-        defaults = {
-            "first_day": date(2026, 11, 20),
-            "last_day": date(2026, 11, 21),
-            "store_uri": "s3://plant-7/inspect",
-            "run_id": "run-7f3a",
-            "evaluated_at": datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC),
-            "categories": (evaluated(),),
-            "means": tuple(Measure(name, 0.9, n=1, cases="categories") for name in WORDS),
-            "software": {"python": "3.11.9"},
-        }
-        return EvaluationReport(**{**defaults, **more})
-
-    return build
 
 
 def undefined(why: str = "no judged image is labelled normal") -> tuple[Measure, ...]:
@@ -278,34 +222,3 @@ def test_no_new_colours_are_defined():
     """Contrast of the palette is tested with the run report's style; this one may only use it."""
     css = files("reports.templates").joinpath("evaluation.css").read_text()
     assert not re.findall(r"#[0-9a-fA-F]{3,6}\b|rgb\(", css)
-
-
-_PROBE = """<!doctype html><iframe id="page" src="page.html" style="width:{width}px;height:900px;border:0"></iframe>
-<script>
-  document.getElementById("page").onload = event => {{
-    const page = event.target.contentDocument.documentElement;
-    document.title = [page.scrollWidth, event.target.contentDocument.images.length].join(" ");
-  }};
-</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page's layout is not checked")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_its_window(width, tmp_path, evaluation, evaluated, scored_image):
-    name = "images/cloth/2026-11-21/" + "a_very_long_name_without_any_place_to_break_" * 4 + ".png"
-    one = evaluated(
-        category="category_" * 8, model_version="v20261121-" + "0123456789abcdef" * 2, problems=((name, name),),
-        by_kind=(ShareRow(name, 1, 2, 0.5, 0.1, 0.9),), misses=(scored_image(image_key=name, label="anomalous"),) * 3,
-    )  # fmt: skip
-    report = replace(evaluation(categories=(one, evaluated())), failed=((name, name),), unlabelled=(name,))
-    (tmp_path / "page.html").write_text(render_evaluation_report(report), "utf-8")
-    (tmp_path / "probe.html").write_text(_PROBE.format(width=width), "utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
-    shown = subprocess.run(
-        [CHROMIUM, *flags, (tmp_path / "probe.html").as_uri()], capture_output=True, text=True, timeout=90, check=True
-    )
-    needed, pictures = map(int, re.search(r"<title>(\d+) (\d+)</title>", shown.stdout).groups())
-    assert needed <= width
-    assert pictures == 16

@@ -1,10 +1,7 @@
-"""The index page: what it asks for, what it shows, where it leads, and how a browser lays it out."""
+"""The index page: what it asks for, what it shows and where it leads."""
 
 import re
-import shutil
-import subprocess
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -31,7 +28,6 @@ from tests.reports.html_page import Page, words
 DAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 11, 6, 0, tzinfo=UTC)
 DRIFT = "drift/2026-02-10_2026-03-10/drift.html"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def row(category: str = "cloth", **fields: object) -> CategoryDay:
@@ -264,34 +260,3 @@ def test_a_sparkline_without_days_is_empty_and_uneven_ones_are_refused() -> None
     assert sparkline([], [], 0.02, "t") == ""
     with pytest.raises(ValueError, match="1 days and 2 shares"):
         sparkline([DAY], [0.1, 0.2], None, "t")
-
-
-_PROBE = """<!doctype html>{frames}<script>
-  addEventListener("load", () => {{ document.title = [...document.querySelectorAll("iframe")].map(frame =>
-    frame.contentDocument.documentElement.scrollWidth).join(" ") }});
-</script>"""
-WIDTHS = (360, 800, 1280)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page's layout is not checked")
-def test_the_page_fits_its_window(tmp_path: Path) -> None:
-    long = "a_very_long_name_without_any_place_to_break_" * 4
-    drift = DriftInForce(DRIFT, DAY, long, "retrain", (long,), "2026-03-04")
-    figures = {"image_auroc": 0.9, "recall": 0.9, "false_alarm_rate": 0.01, "aupro_30": 0.8}
-    evaluation = LatestEvaluation("e.html", DAY - timedelta(days=30), DAY, long, figures)
-    one = category(long, drift=drift, evaluation=evaluation, champion=InForce(long, NOW, long))
-    plant = index(
-        nights=tuple(night(n, row(long, images=10**7, ok=10**7 - 1), row("b", state=UNSEALED)) for n in range(5)),
-        categories=(one, category("b")), unreadable=((long, long),), not_assessed=(("r.html", long, long),),
-    )  # fmt: skip
-    (tmp_path / "index.html").write_text(render_plant_index(plant).replace("<details", "<details open"), "utf-8")
-    frames = "".join(f'<iframe src="index.html" style="width:{w}px;height:900px;border:0"></iframe>' for w in WIDTHS)
-    (tmp_path / "probe.html").write_text(_PROBE.format(frames=frames), "utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
-    drawn = subprocess.run(
-        [CHROMIUM, *flags, (tmp_path / "probe.html").as_uri()], capture_output=True, text=True, timeout=90, check=True
-    )
-    needed = [int(n) for n in re.search(r"<title>([\d ]+)</title>", drawn.stdout).group(1).split()]
-    assert all(n <= width for n, width in zip(needed, WIDTHS, strict=True)), needed

@@ -1,11 +1,8 @@
 """The retraining report: decision first, every check with its meaning, every text escaped, complete in itself."""
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +31,6 @@ from tests.reports.html_page import Page, words
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 5, tzinfo=UTC)
 EVIL = "<img src=x onerror=alert(1)>&\u202eevil\x00 aws_secret_access_key=abc"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CHECKS = (
     GateCheck("AUROC", 0.95, 0.97, 0.02, 0.004, 0.036, 0.01, True, "better by far", True),
     GateCheck("AUPRO", 0.85, 0.84, -0.01, -0.03, 0.01, 0.02, False, "at worst -0.03", False),
@@ -192,30 +188,6 @@ def test_however_many_there_are_the_file_stays_small(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(retraining_report, "MOST_BYTES", bare + 8_000)
     assert len(render_retraining_report(many)) < bare + 24_000
     assert "data:image" not in render_retraining_report(many)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: the page's layout is not checked")
-def test_the_page_fits_its_window(tmp_path: Path) -> None:
-    long = "a_very_long_name_without_any_place_to_break_" * 4
-    page = render_retraining_report(
-        report(category=long[:60], champion=long, groups=(group("quarantined", key=long),), words=long)
-    )
-    (tmp_path / "report.html").write_text(page, "utf-8")
-    widths = (360, 1280)
-    frames = "".join(f'<iframe src="report.html" style="width:{w}px;height:900px;border:0"></iframe>' for w in widths)
-    script = (
-        'addEventListener("load", () => { document.title = [...document.querySelectorAll("iframe")].map('
-        'frame => frame.contentDocument.documentElement.scrollWidth).join(" ") })'
-    )
-    (tmp_path / "probe.html").write_text(f"<!doctype html>{frames}<script>{script}</script>", "utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    flags += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
-    shown = subprocess.run(
-        [CHROMIUM, *flags, (tmp_path / "probe.html").as_uri()], capture_output=True, text=True, timeout=90, check=True
-    )
-    needed = [int(n) for n in re.search(r"<title>([\d ]+)</title>", shown.stdout).group(1).split()]
-    assert all(n <= width for n, width in zip(needed, widths, strict=True)), needed
 
 
 def test_a_chart_of_no_difference_at_all_is_drawn_too() -> None:
