@@ -177,8 +177,8 @@ def _refuse_broken_cells(cells: Sequence[str], columns: Mapping[str, int], delim
         lines = cell.splitlines()
         if len(lines) < 2:
             continue
-        parts = {part.strip(' "').casefold() for line in lines for part in line.split(delimiter)}
-        if index in ours or parts & set(WORDS):
+        pieces = {piece.strip(' "').casefold() for line in lines for piece in line.split(delimiter)}
+        if index in ours or pieces & set(WORDS):
             named = repr(ours[index]) if index in ours else f"number {index + 1}"
             raise StorageError(
                 f"{where}: a quote opens here and closes {len(lines) - 1} lines below, so that the cell {named} "

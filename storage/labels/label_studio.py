@@ -283,7 +283,7 @@ def _people(tasks: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _name_in(by: dict[str, Any]) -> str:
-    name = " ".join(str(by[part]) for part in ("first_name", "last_name") if by.get(part))
+    name = " ".join(str(by[name]) for name in ("first_name", "last_name") if by.get(name))
     return str(by.get("email") or name or by.get("username") or "")
 
 

@@ -164,7 +164,7 @@ class _Names:
     def find(self, called: str) -> tuple[list[str], bool]:
         """(the places it may be, whether they were found by the bare name alone)."""
         path = unicodedata.normalize("NFC", called.strip()).replace("\\", "/")
-        segments = [part for part in path.split("/") if part not in ("", ".")]
+        segments = [segment for segment in path.split("/") if segment not in ("", ".")]
         inner = ["/".join(segments[start:]) for start in range(len(segments)) if self._is_above(segments[:start])]
         for place in inner:
             if place in self._places:

@@ -99,15 +99,15 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
     found = ImageFolder(left_out=listing.left_out, litter=listing.litter)
     mixed = {of for place in listing.files if (of := _mixed_folder(place, known))}
     for place, file in listing.files.items():
-        part, _, name = place.partition("/")
+        split, _, name = place.partition("/")
         why = None
-        if name and part.lower() in {TRAIN, TEST}:
-            image = _image(file, part.lower(), name, known, mixed)
+        if name and split.lower() in {TRAIN, TEST}:
+            image = _image(file, split.lower(), name, known, mixed)
             if isinstance(image, FolderImage):
                 found.images.append(image)
             else:
                 why = image
-        elif name and plain_choice(part) == "ground truth":
+        elif name and plain_choice(split) == "ground truth":
             found.masks[unicodedata.normalize("NFC", name)] = file
         else:
             why = f"neither in {TRAIN}/ nor in {TEST}/"
@@ -144,26 +144,26 @@ def _require_category(folder: Path) -> None:
     )
 
 
-def _image(file: Path, part: str, name: str, known: Mapping[str, str], mixed: set[str]) -> FolderImage | str:
+def _image(file: Path, split: str, name: str, known: Mapping[str, str], mixed: set[str]) -> FolderImage | str:
     """The file as an image, or why it is none."""
     name = unicodedata.normalize("NFC", name)
     *folders, _ = name.split("/")
     if not folders:
-        return f"directly in {part}/, where no folder says whether they are good: put them into {part}/good/ or such"
+        return f"directly in {split}/, where no folder says if they are good: put them into {split}/good/ or such"
     kind, *inner = folders
     if holds_no_pictures(inner):
         return "in folders of masks or other data among the images"
-    word = None if part == TEST and kind in mixed else _meaning(kind, known)
+    word = None if split == TEST and kind in mixed else _meaning(kind, known)
     if word is None:
         return (
-            f"{part}/{kind}/ does not say whether its parts are good: rename it, or import it with --word "
+            f"{split}/{kind}/ does not say whether its parts are good: rename it, or import it with --word "
             f"'{kind}=normal' (or anomalous)"
         )
     if any(known.get(plain_choice(folder), word) != word for folder in inner):
         return "in folders that say both good and bad"
-    if part == TRAIN and word != "normal":
-        return f"{part}/{kind}/ is not named like good parts, and only those are trained on"
-    purpose = "training" if part == TRAIN else "evaluation"
+    if split == TRAIN and word != "normal":
+        return f"{split}/{kind}/ is not named like good parts, and only those are trained on"
+    purpose = "training" if split == TRAIN else "evaluation"
     return FolderImage(file, name, word, purpose, kind if word == "anomalous" else None)
 
 
@@ -203,8 +203,8 @@ def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
 
 def _mixed_folder(place: str, known: Mapping[str, str]) -> str | None:
     """The folder of test/ that is named as a kind of defect, but has good parts in a folder of its own."""
-    part, *folders = unicodedata.normalize("NFC", place).split("/")[:-1] or [""]
-    if part.lower() != TEST or not folders or plain_choice(folders[0]) in known:
+    split, *folders = unicodedata.normalize("NFC", place).split("/")[:-1] or [""]
+    if split.lower() != TEST or not folders or plain_choice(folders[0]) in known:
         return None
     inner = {known.get(plain_choice(folder)) for folder in folders[1:]}
     return folders[0] if inner & {"normal", "unsure"} else None

@@ -120,8 +120,8 @@ def with_maps(model: ReverseDistillation, settings: ReverseDistillationSettings)
     if settings == model.settings:
         return model
     other = ReverseDistillation.build(settings, pretrained=False)
-    for part in NETWORKS:
-        other.get_submodule(part).load_state_dict(model.get_submodule(part).state_dict())
+    for network in NETWORKS:
+        other.get_submodule(network).load_state_dict(model.get_submodule(network).state_dict())
     return other.to(model.device).eval()
 
 
@@ -149,17 +149,17 @@ def _judge(
     seconds = 0.0
     pixels = prefetched(DecodedImages([one.path for one in test]), range(len(test)), model)
     for start in range(0, len(test), MICRO_BATCH):
-        part = test[start : start + MICRO_BATCH]
-        batch = np.stack([next(pixels) for _ in part])
+        images = test[start : start + MICRO_BATCH]
+        batch = np.stack([next(pixels) for _ in images])
         began = perf_counter()
         found = model.score(batch)
         seconds += perf_counter() - began
         scores.append(found.scores)
         if localised:
-            masks = [defects(one, height, width) for one in part]
-            tables += PixelTables.of(found.as_float16(), masks, [one.is_anomalous for one in part])
+            masks = [defects(one, height, width) for one in images]
+            tables += PixelTables.of(found.as_float16(), masks, [one.is_anomalous for one in images])
             pros += [paper_pro(m, mask) for m, mask in zip(found.maps, masks, strict=True) if mask is not None]
-        on_progress(BenchmarkProgress("scoring", start + len(part), len(test), None))
+        on_progress(BenchmarkProgress("scoring", start + len(images), len(test), None))
     return _Judged(np.concatenate(scores), tables, [pro for pro in pros if not math.isnan(pro)], seconds)
 
 

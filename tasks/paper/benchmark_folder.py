@@ -105,8 +105,8 @@ def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[Benchmar
     Raises NotAnImageFolder when the classes of train/ and test/ are not the same two or more.
     """
     _require_folder(folder, NOVELTY_LAYOUT)
-    by_part = {part: {path.name: _files(path) for path in _folders(folder / part)} for part in ("train", "test")}
-    trained, tested = ([name for name, files in by_part[part].items() if files] for part in ("train", "test"))
+    by_split = {split: {path.name: _files(path) for path in _folders(folder / split)} for split in ("train", "test")}
+    trained, tested = ([name for name, files in by_split[split].items() if files] for split in ("train", "test"))
     if trained != tested or len(trained) < 2:
         raise NotAnImageFolder(
             f"{folder} has the classes {', '.join(trained) or 'none'} to train and {', '.join(tested) or 'none'} "
@@ -116,8 +116,8 @@ def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[Benchmar
         BenchmarkImages(
             name,
             folder,
-            train=tuple(by_part["train"][name]),
-            test=tuple(JudgedImage(path, kind != name) for kind in tested for path in by_part["test"][kind]),
+            train=tuple(by_split["train"][name]),
+            test=tuple(JudgedImage(path, kind != name) for kind in tested for path in by_split["test"][kind]),
         )
         for name in _chosen(trained, chosen, folder)
     ]

@@ -64,7 +64,7 @@ class OverlayFolder:
 
     def _free(self, place: str) -> Path:
         """A file's path of its own, of pictures in folders below folders of that name."""
-        safe = "/".join(part for part in place.split("/") if part not in ("", ".", ".."))
+        safe = "/".join(segment for segment in place.split("/") if segment not in ("", ".", ".."))
         name, number = f"{safe}{ENDING}", 1
         while name.casefold() in self._taken:
             number += 1
