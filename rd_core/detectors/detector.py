@@ -165,12 +165,12 @@ class Detector(nn.Module, ABC, Generic[S]):
         return ()
 
     def ready(self) -> Self:
-        """A copy that scores faster and the same: eval mode, every batch norm folded, nothing to train. Memories are
-        shared with this one, not copied.
+        """A copy that scores faster and the same: eval mode, every batch norm folded, nothing to train. It shares its
+        own buffers, such as a memory, with this one.
 
         Keep the original for training and for checkpoints.
         """
-        memories = {id(memory): memory for memory in map(self.get_buffer, self.sized_by_fit)}
+        memories = {id(memory): memory for memory in self.buffers(recurse=False)}
         ready = copy.deepcopy(self, memories)
         fold_batch_norms(ready)
         if self.settings.precision == "bfloat16":

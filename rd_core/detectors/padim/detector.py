@@ -24,7 +24,6 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
     Settings = PaDiMSettings
     name = Settings.method
     map_values = "Mahalanobis distance of a position's features from the Gaussian of the normals' there"
-    sized_by_fit = ("means", "whitening")
     means: Tensor
     """(positions, d)"""
     whitening: Tensor
@@ -34,10 +33,10 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
 
     def __init__(self, settings: PaDiMSettings, pretrained: Pretrained) -> None:
         super().__init__(settings, pretrained)
-        dimensions = settings.dimensions
+        positions, dimensions = settings.grid[0] * settings.grid[1], settings.dimensions
         self.register_buffer("drawn", torch.zeros(dimensions, dtype=torch.int64))
-        self.register_buffer("means", torch.zeros(0, dimensions))
-        self.register_buffer("whitening", torch.zeros(0, dimensions, dimensions))
+        self.register_buffer("means", torch.zeros(positions, dimensions))
+        self.register_buffer("whitening", torch.zeros(positions, dimensions, dimensions))
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -121,6 +121,8 @@ def test_a_detector_made_ready_finds_the_same_and_the_original_stays(sample: Sma
     for found, expected in zip(ready.score(images), before, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     assert not any(weight.requires_grad for weight in ready.parameters())
+    for name in sample.detector.sized_by_fit:  # which may be a gigabyte
+        assert ready.get_buffer(name).data_ptr() == sample.detector.get_buffer(name).data_ptr()
     assert checkpoint.to_bytes(sample.detector) == sample.data
 
 
