@@ -203,6 +203,7 @@ class Desk:
             "category": row.category,
             "day": row.run_date.isoformat(),
             "model": row.model_version,
+            "method": self._sealed.method_of(row),
             "score": number_format.score(row.score),
             "threshold": number_format.score(row.threshold),
             "p_value": number_format.p_value(row.p_value),

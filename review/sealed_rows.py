@@ -111,7 +111,8 @@ class SealedRows:
         self._looked = -_LOOK_AGAIN_SECONDS
         self._connection: Questions | None = None
         self._days: list[date] = []
-        self._alpha_of: dict[tuple[str, str], float] = {}
+        self._promises: dict[tuple[str, str], tuple[float, str]] = {}
+        """(alarm rate, method) by category and model version"""
         self._unread: list[str] = []
 
     def close(self) -> None:
@@ -253,22 +254,26 @@ class SealedRows:
     def _alphas(self, seals: Iterable[str]) -> pa.Table:
         """The alarm rate that each sealed model version promised: cards never change, so each is read once."""
         versions = {(seal[0], seal[2]) for seal in map(layout.seal_partition, seals) if seal}
-        new = sorted(versions - set(self._alpha_of))
+        new = sorted(versions - set(self._promises))
         with ThreadPoolExecutor(_READERS) as pool:
-            alphas = pool.map(self._alpha, new)
-            self._alpha_of.update(
-                (partition, alpha) for partition, alpha in zip(new, alphas, strict=True) if alpha is not None
-            )
-        known = [(*partition, alpha) for partition, alpha in self._alpha_of.items()]
+            promises = pool.map(self._promise, new)
+            self._promises.update((model, one) for model, one in zip(new, promises, strict=True) if one is not None)
+        known = [(*model, alpha) for model, (alpha, _) in self._promises.items()]
         columns = list(zip(*known, strict=True)) or [()] * len(_ALPHAS)
         return pa.Table.from_arrays(
             [pa.array(c, f.type) for c, f in zip(columns, _ALPHAS, strict=True)], schema=_ALPHAS
         )
 
-    def _alpha(self, version: tuple[str, str]) -> float | None:
+    def _promise(self, version: tuple[str, str]) -> tuple[float, str] | None:
         with suppress(CorruptObject, KeyNotFound):  # of this model: the images of others are reviewed
-            return models.read_card(self._store, *version).threshold.alpha
+            card = models.read_card(self._store, *version)
+            return card.threshold.alpha, card.method.name
         return None
+
+    def method_of(self, row: ReviewRow) -> str | None:
+        """What made the row's model; None if its card does not read."""
+        with self._lock:
+            return self._promises.get((row.category, row.model_version), (0.0, None))[1]
 
 
 def _order(selection: Selection) -> str:

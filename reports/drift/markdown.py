@@ -30,7 +30,12 @@ def _table(report: DriftReport) -> str:
         model = section.current
         rate = number_format.percent(model.alarms.rate) if model.alarms else "none"
         cells = [section.category, model.action or "none", ", ".join(model.causes), model.changed_since or ""]
-        cells += [number_format.count(model.images), rate, number_format.count(model.unscored), model.model_version]
+        cells += [
+            number_format.count(model.images),
+            rate,
+            number_format.count(model.unscored),
+            f"{model.model_version} {model.method}",
+        ]
         rows.append(f"| {' | '.join(map(_text, cells))} |")
     return "\n".join(rows)
 

@@ -74,6 +74,7 @@ class ModelSection:
     """One model version's days."""
 
     model_version: str
+    method: str
     first_day: date | None
     last_day: date | None
     images: int

@@ -204,7 +204,7 @@ def _days_of_model(model: ModelSection) -> str:
     if model.first_day is None or model.last_day is None:
         return f"{model.model_version}: {verdict}"
     return (
-        f"{model.first_day.isoformat()} to {model.last_day.isoformat()}: {model.model_version}, "
+        f"{model.first_day.isoformat()} to {model.last_day.isoformat()}: {model.model_version} ({model.method}), "
         f"{counted(model.images, 'image')}, {verdict}. It has a baseline of its own."
     )
 

@@ -46,6 +46,7 @@ def _entry(evaluated: EvaluatedCategory) -> dict[str, Any]:
     return {
         "category": evaluated.category,
         "model_version": evaluated.model_version,
+        "method": evaluated.method,
         "days": [day.isoformat() for day in evaluated.days],
         "in_mean": evaluated.in_mean,
         "threshold": evaluated.threshold,

@@ -31,7 +31,7 @@ def _table(report: EvaluationReport) -> str:
     for category in report.categories:
         cells = [
             _text(category.category),
-            _text(category.model_version),
+            " ".join(map(_text, filter(None, (category.model_version, category.method)))),
             count(category.counts.normal),
             count(category.counts.anomalous),
         ]

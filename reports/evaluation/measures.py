@@ -95,6 +95,8 @@ class EvaluatedCategory:
     """in force on the latest day"""
     alpha: float | None = None
     """the false-alarm rate it was set for; None if the model card is gone"""
+    method: str | None = None
+    """of the model; likewise"""
     by_kind: tuple[ShareRow, ...] = ()
     """anomalous images flagged, by kind of defect"""
     by_size: tuple[ShareRow, ...] = ()

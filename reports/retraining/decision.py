@@ -71,6 +71,7 @@ class CandidateFigures:
     """How the candidate was made."""
 
     version: str
+    method: str
     started_from: str | None
     """version whose weights it went on from; None: from scratch"""
     train: int
@@ -83,6 +84,7 @@ class CandidateFigures:
     seconds: float
     threshold: float
     champion_threshold: float
+    champion_method: str
 
 
 @dataclass(frozen=True)

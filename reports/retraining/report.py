@@ -112,15 +112,22 @@ def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
     ]
     if candidate is None:
         return facts
+    method = candidate.method
+    if method != candidate.champion_method:
+        method += f" in place of {candidate.champion_method}"
     start = f"from the weights of {candidate.started_from}" if candidate.started_from else "from scratch"
     return [
         *facts,
         (
             "Training",
             count(candidate.train),
-            f"images; {candidate.fit} {start} in {number_format.duration(candidate.seconds)}",
+            f"images; {method}: {candidate.fit}, {start} in {number_format.duration(candidate.seconds)}",
         ),
-        ("Early stop", count(candidate.early_stop), "images that told when to stop"),
+        (
+            "Early stop",
+            count(candidate.early_stop),
+            "images that the fit looked at and did not learn, as to know when to stop",
+        ),
         ("Calibration", count(candidate.calibration), "images that set the threshold"),
         (
             "Held out",

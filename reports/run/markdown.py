@@ -40,7 +40,8 @@ def _table(report: RunReport) -> str:
         share = number_format.percent(run.alarm_share)
         cells = [_text(run.category), _text(state_in_words(run.state)), number_format.count(run.images)]
         cells += [number_format.count(run.anomalous), share, number_format.count(run.without_score)]
-        rows.append(f"| {' | '.join(cells)} | {_code(run.model_version or 'none').replace('|', '')} |")
+        model = _code(run.model_version or "none").replace("|", "") + (f" {_text(run.method)}" if run.method else "")
+        rows.append(f"| {' | '.join(cells)} | {model} |")
     if len(report.categories) > 1:
         every = totals(report)
         cells = [number_format.count(every["images"]), number_format.count(every["anomalous"])]

@@ -18,6 +18,8 @@ class CategoryRun:
     """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images, or any other"""
     model_version: str | None = None
     """the champion pinned at the run's start; None if there is none"""
+    method: str | None = None
+    """of that model; None if its card does not tell"""
     threshold: float | None = None
     alpha: float | None = None
     """the false-alarm rate the threshold was set for, in (0, 1)"""

@@ -234,7 +234,7 @@ function showFacts(item) {
   const facts = [
     ["Score", item.score, item.flagged ? "bad" : ""], ["Threshold", item.threshold, ""], ["p-value", item.p_value, ""],
     ["Area above", item.area, ""], ["Day", item.day, ""], ["Category", item.category, ""],
-    ["Size", item.width ? `${item.width} × ${item.height}` : "unknown", ""], ["Model", item.model, ""],
+    ["Size", item.width ? `${item.width} × ${item.height}` : "unknown", ""], ["Model", [item.model, item.method].filter(Boolean).join(", "), ""],
   ];
   $("facts").replaceChildren(...facts.map(([name, value, mark]) => {
     const box = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");

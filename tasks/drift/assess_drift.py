@@ -52,6 +52,7 @@ class ModelDrift:
 
     category: str
     model_version: str
+    method: str
     first_day: str | None
     """ISO date of the first sealed day whose images this version judged last; None if there is none"""
     last_day: str | None
@@ -135,6 +136,7 @@ def _drift(
     return ModelDrift(
         category=job.category,
         model_version=job.model_version,
+        method=card.method.name,
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
         images=found.images,

@@ -133,6 +133,7 @@ def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:
     found = drift.assessment
     section = ModelSection(
         model_version=drift.model_version,
+        method=drift.method,
         first_day=_day(drift.first_day),
         last_day=_day(drift.last_day),
         images=drift.images,

@@ -63,6 +63,7 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
     return EvaluatedCategory(
         category=gathered.category,
         model_version=gathered.model_version,
+        method=gathered.card.method.name if gathered.card else None,
         days=tuple(sorted(evaluated.partition.run_date for evaluated in gathered.partitions)),
         in_mean=True,
         counts=counts,

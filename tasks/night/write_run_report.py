@@ -199,6 +199,7 @@ def _with_scores(
     card = models.read_card(store, run.category, version)
     run = replace(
         run,
+        method=card.method.name,
         threshold=card.threshold.value,
         alpha=card.threshold.alpha,
         threshold_extrapolated=card.threshold.extrapolated,

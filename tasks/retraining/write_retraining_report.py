@@ -210,9 +210,12 @@ def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures |
     if fitted is None:
         return None
     card = models.read_card(store, gathered.category, gathered.champion)
-    names = ("version", "started_from", "train", "early_stop", "calibration", "test", "fit", "seconds", "threshold")
+    names = ("version", "method", "started_from", "train", "early_stop", "calibration", "test", "fit", "seconds")
     return CandidateFigures(
-        **{name: getattr(fitted, name) for name in names}, champion_threshold=card.threshold.value
+        **{name: getattr(fitted, name) for name in names},
+        threshold=fitted.threshold,
+        champion_threshold=card.threshold.value,
+        champion_method=card.method.name,
     )
 
 

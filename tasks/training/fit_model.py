@@ -69,6 +69,7 @@ class FittedModel:
 
     category: str
     version: str
+    method: str
     train: int
     """images"""
     early_stop: int
@@ -206,6 +207,7 @@ def _receipt(
     return FittedModel(
         category=category,
         version=version,
+        method=fitted.detector.name,
         train=len(split.train),
         early_stop=len(split.early_stop),
         calibration=len(split.calibration),

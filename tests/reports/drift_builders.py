@@ -49,8 +49,9 @@ def figures(days: int = 10, outside: tuple[int, ...] = (), start: int = 0) -> tu
 def model(**fields: object) -> ModelSection:
     return ModelSection(
         **{
-            "model_version": "v1-abc", "first_day": FIRST, "last_day": FIRST + timedelta(days=9), "images": 800,
-            "unscored": 0, "threshold": 3.4, "calibration_images": 300, "action": "hold",
+            "model_version": "v1-abc", "method": "padim", "first_day": FIRST,
+            "last_day": FIRST + timedelta(days=9), "images": 800, "unscored": 0,
+            "threshold": 3.4, "calibration_images": 300, "action": "hold",
             "reasons": ("Alarms and scores are within what chance and ordinary defects bring.",),
             "alarms": AlarmFigures(800, 16, 0.02, 0.011, 0.032, 0.02, 2, 60), "p_value": 0.4, "stands": False,
             "figures": figures(), **fields,

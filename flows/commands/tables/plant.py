@@ -32,7 +32,7 @@ def training_table(run: "TrainingRun") -> PlainTable:
             "yes" if model.champion else "no",
             str(model.train),
             str(model.calibration),
-            model.fit,
+            f"{model.method}: {model.fit}",
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )
@@ -67,7 +67,7 @@ def _of_report(report: "NightReport") -> str:
 def models_table(store_uri: str, category: str | None) -> PlainTable:
     """Every version of one category or of all, newest first."""
     store = opened(store_uri)
-    table = plain_table("category", "version", "in force", "size", "threshold", PROMISED, "normals")
+    table = plain_table("category", "version", "in force", "method", "size", "threshold", PROMISED, "normals")
     problems = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, problems)
@@ -75,16 +75,16 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
             in_force = bool(champion and champion.version == version)
             try:
                 card = models.read_card(store, name, version)
-                size = f"{card.preprocessing.height}x{card.preprocessing.width}"
+                method, size = card.method.name, f"{card.preprocessing.height}x{card.preprocessing.width}"
                 promised, normals = f"{100 * card.threshold.alpha:.6g}%", str(len(card.images.train))
                 figures = f"{card.threshold.value:.4f}", promised, normals
             except CorruptObject as e:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
-                size, figures = "damaged", ("", "", "")
+                method, size, figures = "", "damaged", ("", "", "")
             else:
                 if in_force and (why := why_unusable(card)):
                     problems.append(why)
-            table.add_row(name, version, "yes" if in_force else "", size, *figures)
+            table.add_row(name, version, "yes" if in_force else "", method, size, *figures)
     if not table.rows and not problems:
         problems.append(f"No model yet. Train one: rd-inspect train --store {quote(store_uri)}")
     return table

@@ -118,7 +118,7 @@ def test_a_model_change_is_told_and_drawn() -> None:
     later = {"first_day": FIRST + timedelta(days=10), "last_day": FIRST + timedelta(days=19)}
     two = CategorySection("cloth", (model(**DRIFTING), model(model_version="v2", figures=figures(start=10), **later)))
     page = render_drift_report(report(two))
-    assert "2026-03-01 to 2026-03-10: v1-abc, 800 images, verdict retrain" in page
+    assert "2026-03-01 to 2026-03-10: v1-abc (padim), 800 images, verdict retrain" in page
     assert page.count(">new model</text>") == 10
     assert worst_action(report(two)) == "hold"
 
@@ -179,7 +179,7 @@ def test_a_month_of_twenty_categories_stays_below_five_megabytes_whole() -> None
 
 def test_markdown_has_table_reasons_and_failures() -> None:
     text = render_drift_markdown(report(section("light", **DRIFTING), section("a|b"), failed=(("x v1", "gone"),)))
-    assert "| light | retrain | light or camera | 2026-03-06 | 800 | 2\u202f% | 0 | v1-abc |" in text
+    assert "| light | retrain | light or camera | 2026-03-06 | 800 | 2\u202f% | 0 | v1-abc padim |" in text
     assert "a\\|b" in text
     assert "- The scores have gone up." in text and "## a" not in text
     assert "- x v1: gone" in text

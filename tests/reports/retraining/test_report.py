@@ -60,7 +60,9 @@ def suspect(number: int = 0, **fields: object) -> ScoredImage:
 
 
 def report(**fields: object) -> RetrainingReport:
-    candidate = CandidateFigures("v2-def", "v1-abc", 60, 8, 20, 10, "300 steps", 65.0, 3.4, 3.1)
+    candidate = CandidateFigures(
+        "v2-def", "padim", "v1-abc", 60, 8, 20, 10, "300 steps", 65.0, 3.4, 3.1, "reverse_distillation"
+    )
     return RetrainingReport(
         **{
             "category": "cloth", "run_date": DAY, "run_id": "run-1", "store_uri": "s3://plant", "made_at": NOW,

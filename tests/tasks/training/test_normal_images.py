@@ -34,7 +34,20 @@ def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:
 
 def test_train_prints_what_was_left_out() -> None:
     model = FittedModel(
-        "cloth", "v1", 20, 2, 5, 1, 0, "7 steps", 1.0, 2.0, False, True, left_out="1 of 28 [b]normals[/b] ..."
+        "cloth",
+        "v1",
+        "padim",
+        20,
+        2,
+        5,
+        1,
+        0,
+        "7 steps",
+        1.0,
+        2.0,
+        False,
+        True,
+        left_out="1 of 28 [b]normals[/b] ...",
     )
     assert training_table(TrainingRun("run", (model,))).notes == ["cloth: 1 of 28 [b]normals[/b] ..."]
 
