@@ -165,9 +165,8 @@ def _measure(folder: Path, method: str) -> dict[str, Any]:
 def _import(store: Store, folder: Path, method: str) -> None:
     height, width = SIZES.get(folder.name, (256, 256))
     pattern = _pattern(folder.name)
-    lines = ["[defaults]", f"image_size = [{height}, {width}]"]
+    lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]"]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
-    lines += [f'method = "{method}"'] if method != next(iter(METHODS)) else []
     store.write(SETTINGS_KEY, "\n".join(lines).encode())
     request = ImportRequest(folder, folder.name, DAY, DAY - timedelta(days=1))
     import_images(store, plan_import(store, request, read_folder(folder), datetime.now(UTC)))
