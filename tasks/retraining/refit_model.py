@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
-from rd_core.detectors import checkpoint
+from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import Detector
 from storage.models import models
 from storage.models.card import Origin, Retraining
@@ -87,12 +87,15 @@ def _retraining(gathered: GatheredNormals, started_from: str | None, used: Seque
 
 
 def _start(store: Store, champion: str, request: TrainingRequest) -> Detector | None:
-    model = checkpoint.from_bytes(models.read_weights(store, request.category, champion))
-    if model.continues and model.settings.of_weights() == request.settings.of_weights():
-        return model
+    if not registry.method(request.settings.method).continues:
+        return None
+    if models.read_card(store, request.category, champion).method.name == request.settings.method:
+        model = checkpoint.from_bytes(models.read_weights(store, request.category, champion))
+        if model.settings.of_weights() == request.settings.of_weights():
+            return model
     get_run_logger().warning(
-        "retraining category=%s from scratch: the champion %s has other settings than are in force now, or a method "
-        "that does not go on from weights",
+        "retraining category=%s from scratch: the champion %s has another method or other settings than are in "
+        "force now",
         request.category, champion,
     )  # fmt: skip
     return None
