@@ -27,13 +27,13 @@ def engines(store: Store, partition: Partition = NIGHT) -> list[str]:
 @pytest.mark.slow  # tests/tasks/test_engines.py shows the same without a server
 @pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
 def test_a_setting_that_changes_leaves_what_is_sealed_and_holds_for_what_comes(store: Store, scheduler: str) -> None:
-    for category in ("cloth", "metal"):
-        put_model(store, category)
+    put_model(store, "cloth")
     put_images(store, "cloth", ["a.png", "b.png"])
     inspect_images(store.uri, DAY, reports=False, dask_address=scheduler)
     grid = read_grid(store, store, DAY, DAY, {"cloth": "v1"})
     assert [cell.state for cell in grid.cells] == ["done"]
     store.write(image_key("cloth", DAY, "late.png"), png(9))
+    put_model(store, "metal")
     put_images(store, "metal", ["a.png", "b.png"])
     run = inspect_images(store.uri, DAY, reports=False, dask_address=scheduler, options={"engine": "openvino"})
     assert run.outcome == "completed"

@@ -43,7 +43,9 @@ class Timed:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(measurement, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(
+        measurement, "time", SimpleNamespace(perf_counter=lambda: clock.now, process_time=lambda: clock.now)
+    )
     monkeypatch.setattr(measurement, "find_spec", lambda _: object())
     monkeypatch.setattr(measurement, "engine_here", lambda library: f"{library} 1.0")
     return clock
