@@ -1,11 +1,14 @@
 """Training as a task: what ends up in the store and in the card."""
 
 import logging
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from prefect.logging import disable_run_logger
 
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
@@ -14,7 +17,7 @@ from storage.errors import StoreFull
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.models import models
-from storage.stores.filesystem import Store
+from storage.stores.filesystem import Store, open_store
 from tasks.retraining import refit_model as refit_module
 from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNormal, write_considered
 from tasks.retraining.gather_normals import GatheredNormals
@@ -26,8 +29,16 @@ from tasks.worker.scorer import warm_scorer
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request
 
 
-@pytest.fixture
-def normals(store: Store) -> list[str]:
+@dataclass(frozen=True)
+class Trained:
+    """A plant after a training; nobody writes into it."""
+
+    store: Store
+    normals: list[str]
+    fitted: FittedModel
+
+
+def put_normals(store: Store) -> list[str]:
     """24 normals of 12 parts, one more that is a copy, and one that does not decode."""
     keys = put_images(store, "cloth", [f"part{i // 2:02}_view{i % 2}.png" for i in range(24)])
     copy, broken = (f"images/cloth/2026-03-02/part9{i}_x.png" for i in range(2))
@@ -36,6 +47,21 @@ def normals(store: Store) -> list[str]:
     everything = [*keys, copy, broken]
     labels.write_labels(store, "cloth", [Label(key, "normal", None, "me", NOW) for key in everything], "normals")
     return keys
+
+
+@pytest.fixture
+def normals(store: Store) -> list[str]:
+    return put_normals(store)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One training for all who only look at what it left."""
+    store = open_store(tmp_path_factory.mktemp("trained") / "plant", create=True)
+    with disable_run_logger():
+        normals = put_normals(store)
+        fitted = fit(store)
+    return Trained(store, normals, fitted)
 
 
 def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: object):
@@ -49,9 +75,9 @@ def fit(store: Store, *, promote: bool = False, later: int = 0, **changes: objec
     )
 
 
-def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -> None:
-    fitted = fit(store)
-    card = models.read_card(store, "cloth", fitted.version)
+def test_the_card_says_what_was_seen_and_set(trained: Trained) -> None:
+    normals, fitted = trained.normals, trained.fitted
+    card = models.read_card(trained.store, "cloth", fitted.version)
     sets = [card.images.train, card.images.early_stop, card.images.calibration]
     assert sorted(key for keys in sets for key in keys) == sorted(normals)
     parts = [{key.split("part")[1][:2] for key in keys} for keys in sets]
@@ -66,23 +92,17 @@ def test_the_card_says_what_was_seen_and_set(store: Store, normals: list[str]) -
     assert card.software["torch"]
 
 
-@pytest.mark.parametrize("may", [True, False])
-def test_normals_are_mirrored_where_they_look_alike_and_the_settings_do_not_forbid_it(
-    store: Store, normals: list[str], may: bool
-) -> None:
-    card = models.read_card(store, "cloth", fit(store, mirrored_below=150 if may else 0).version)  # of noise
-    assert card.fit.figures["mirrored"] is may
-
-
 @pytest.mark.parametrize(
-    ("precision", "setting", "engine", "why"),
-    [("float32", "openvino", "openvino", "the settings"), ("bfloat16", "auto", "torch", "bfloat16")],
+    ("precision", "setting", "engine", "why", "may_mirror"),
+    [("float32", "openvino", "openvino", "the settings", False), ("bfloat16", "auto", "torch", "bfloat16", True)],
 )
 def test_the_published_model_scores_its_calibration_images_as_the_card_says(
-    store: Store, normals: list[str], precision: str, setting: str, engine: str, why: str
+    store: Store, normals: list[str], precision: str, setting: str, engine: str, why: str, may_mirror: bool
 ) -> None:
-    fitted = fit(store, precision=precision, white_level=4095.0, black_level=64.0, engine=setting)
+    levels = {"white_level": 4095.0, "black_level": 64.0}
+    fitted = fit(store, precision=precision, engine=setting, mirrored_below=150 if may_mirror else 0, **levels)
     card = models.read_card(store, "cloth", fitted.version)
+    assert card.fit.figures["mirrored"] is may_mirror  # noise looks alike in a mirror
     assert (card.engine.library, card.engine.images_per_second) == (engine, {}) and why in card.engine.why
     assert card.method.settings["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
@@ -94,13 +114,11 @@ def test_the_published_model_scores_its_calibration_images_as_the_card_says(
     assert conformal_p_values(found, scorer.calibration_scores).max() == pytest.approx(1.0)
 
 
-def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_scores(
-    store: Store, normals: list[str]
-) -> None:
-    card = models.read_card(store, "cloth", fit(store).version)
+def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_scores(trained: Trained) -> None:
+    card = models.read_card(trained.store, "cloth", trained.fitted.version)
     kept = card.calibration.statistics
-    scorer = warm_scorer(store, "cloth", card.version)
-    pixels = [scorer.image_format.prepare(store.read(key))[0] for key in card.images.calibration]
+    scorer = warm_scorer(trained.store, "cloth", card.version)
+    pixels = [scorer.image_format.prepare(trained.store.read(key))[0] for key in card.images.calibration]
     found = scorer.model.score(np.stack(pixels))
     order = np.argsort(found.scores)
     seen = [asdict(image_statistics(pixels[i])) for i in order]
@@ -110,26 +128,44 @@ def test_the_card_keeps_the_calibration_images_statistics_in_the_order_of_their_
     assert len(set(kept["sharpness"])) == len(pixels) > 1
 
 
-def test_the_first_version_is_champion_and_the_next_a_candidate(store: Store, normals: list[str]) -> None:
-    first = fit(store)
-    assert first.champion
-    second = fit(store, later=1, seed=1)
-    assert not second.champion
-    assert models.read_champion(store, "cloth").version == first.version
-    third = fit(store, later=2, seed=2, promote=True)
+def test_the_first_version_is_champion_and_the_next_a_candidate(
+    trained: Trained, store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trained.fitted.champion
+    assert models.read_champion(trained.store, "cloth").version == trained.fitted.version
+    versions = iter(("v1", "v2", "v3"))
+
+    def published(*_: object, **__: object) -> FittedModel:
+        version = put_model(store, "cloth", next(versions), champion=False)
+        return replace(trained.fitted, version=version, champion=False)
+
+    monkeypatch.setattr(fit_module, "fit_and_publish", published)
+    assert [fit(store).champion, fit(store).champion] == [True, False]
+    assert models.read_champion(store, "cloth").version == "v1"
+    assert fit(store, promote=True).champion
     champion = models.read_champion(store, "cloth")
-    assert champion.version == third.version
-    assert [earlier.version for earlier in champion.history] == [first.version]
+    assert champion.version == "v3"
+    assert [earlier.version for earlier in champion.history] == ["v1"]
 
 
-@pytest.fixture
-def killed(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """A training that kept its state after the last step and was killed before its model was published; the key."""
-    monkeypatch.setattr("tasks.training.unfinished_training.APART", 0.0)
-    with monkeypatch.context() as patch:
+@pytest.fixture(scope="module")
+def killed_plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a training that kept its state after the last step and was killed before its model was published."""
+    store = open_store(tmp_path_factory.mktemp("killed") / "plant", create=True)
+    put_normals(store)
+    with pytest.MonkeyPatch.context() as patch, disable_run_logger():
+        patch.setattr("tasks.training.unfinished_training.APART", 0.0)
         patch.setattr(fit_module, "calibrate_old_and_new", _killed)
         with pytest.raises(KeyboardInterrupt):
             fit(store)
+    return Path(store.uri)
+
+
+@pytest.fixture
+def killed(store: Store, killed_plant: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The state that it left, in a store of the test's own; the key."""
+    shutil.copytree(killed_plant, store.uri, dirs_exist_ok=True)
+    monkeypatch.setattr("tasks.training.unfinished_training.APART", 0.0)
     (state,) = store.list("trainings/cloth/")
     return state.key
 
@@ -172,16 +208,14 @@ def steps_told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_killed_training_goes_on_and_publishes_the_same_weights(
-    store: Store, killed: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, killed: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = steps_told(monkeypatch)
     again = fit(store)
     assert steps == []  # they were made already
     assert list(store.list("trainings/")) == []
-    other = fit(store, later=1)
-    assert steps == [1, 2]
-    first, second = (models.read_weights(store, "cloth", one.version) for one in (again, other))
-    assert first == second
+    undisturbed = models.read_weights(trained.store, "cloth", trained.fitted.version)
+    assert models.read_weights(store, "cloth", again.version) == undisturbed
 
 
 def test_a_training_of_other_settings_or_images_begins_with_its_first_step(
