@@ -212,7 +212,7 @@ def every_damage_is_found_and_its_cure_works(plant: Plant) -> None:
     assert "nothing is wrong" in plant.call("verify", "--store", store.uri)
 
 
-def test_what_cannot_be_done_is_told_and_the_rest_is(plant: Plant, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_told_and_the_rest_is(scheduler: str, tmp_path: Path) -> None:
     store = open_store(tmp_path / "other", create=True)
     put_model(store, "cloth")
     put_images(store, "cloth", ["a.png"])
@@ -220,7 +220,7 @@ def test_what_cannot_be_done_is_told_and_the_rest_is(plant: Plant, tmp_path: Pat
     store.write(seal_key("cloth", FIRST + timedelta(days=1), "v1"), b"{}")
     put_images(store, "cloth", ["a.png"], FIRST + timedelta(days=1))
     with pytest.raises(BackfillIncomplete, match="2 of 4 days by category are left undone") as failed:
-        backfill(store.uri, FIRST, FIRST + timedelta(days=1), dask_address=plant.scheduler)
+        backfill(store.uri, FIRST, FIRST + timedelta(days=1), dask_address=scheduler)
     run = failed.value.run
     assert states(run.after)["cloth", "02"] == "done"
     assert [(one.category, one.run_date) for one in run.problems] == [("paint", None), ("cloth", DAYS[1])]

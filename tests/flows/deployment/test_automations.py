@@ -26,7 +26,7 @@ from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
 from tests.posts import Posts, posts
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # which Prefect's blocks come with
-FILE = Path(__file__).resolve().parents[2] / "automations.yaml"
+FILE = Path(__file__).resolve().parents[3] / "automations.yaml"
 NAMES = [
     *("train-on-drift", "notify-stop-the-line", "notify-night-overdue", "notify-night-failed", "notify-empty-night"),
 ]

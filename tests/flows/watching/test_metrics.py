@@ -166,7 +166,7 @@ def test_any_history_is_read_back_as_it_was_written(outcomes: list[str], seconds
 def test_names_follow_the_conventions() -> None:
     families = [*night_metrics(NIGHT), *backfill_metrics(scored=1, mended=2, undone=3), *retraining_metrics({})]
     families += run_metrics("backfill", "completed", succeeded=True, finished_at=NOW, before=RunHistory())
-    listed = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
+    listed = (Path(__file__).parents[3] / "docs" / "watching.md").read_text()
     for family in families:
         assert family.name.startswith("rd_inspect_")
         assert not family.name.endswith(("_minutes", "_ms", "_percent", "_count"))

@@ -21,7 +21,7 @@ from flows.machinery import worker_start
 from storage.stores.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 
 
