@@ -88,7 +88,7 @@ def _bins(values: NDArray[np.float64], threshold: float | None) -> _Bins:
     end = reach if overflow else high
     span = length(low, end)
     # Freedman and Diaconis' width, within what a chart of this size can show.
-    width = float(np.clip(2 * (upper - lower) / len(values) ** (1 / 3), span / _MOST_BINS, span / 12))
+    width = float(np.clip(2 * (upper - lower) / len(values) ** (1 / 3), span / _MOST_BINS, span / 20))
     anchor = low if threshold is None else threshold
     # One bin before the threshold at least: a score equal to it needs a place that is no alarm.
     before = max(1, int(np.ceil((anchor - low) / width - 1e-9)))
