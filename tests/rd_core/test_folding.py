@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rd_core.detectors.reverse_distillation.residual_block import BasicBlock, BottleneckBlock, LinearBlock
+from rd_core.features.efficientnet_lite import EfficientNetLite
 from rd_core.kernels.folding import fold_batch_norms
 
 
@@ -17,6 +18,7 @@ from rd_core.kernels.folding import fold_batch_norms
         BottleneckBlock(8, 12, 4, "down"),
         BottleneckBlock(8, 12, 4, "up"),
         LinearBlock(8),
+        EfficientNetLite(0).blocks[1],
     ],
 )
 @torch.no_grad()
@@ -26,7 +28,10 @@ def test_folded_blocks_compute_the_same_without_a_norm(block: nn.Module) -> None
         if isinstance(norm, nn.BatchNorm2d):
             for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
                 values.uniform_(0.5, 1.5, generator=generator)
-    x = torch.randn(2, 8, 12, 12, generator=generator)
+    channels = next(
+        layer.in_channels for layer in block.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    )
+    x = torch.randn(2, channels, 12, 12, generator=generator)
     expected = block.eval()(x)
     folded = fold_batch_norms(block)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
