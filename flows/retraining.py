@@ -194,7 +194,7 @@ def _judge(
             champions[name],
             model.version,
             plan.settings.category(name).part_pattern,
-            plan.key(name, "frozen.parquet"),
+            plan.key(name, "gate.parquet"),
             plan.gate,
         )
         for name, model in fitted.items()

@@ -1,4 +1,4 @@
-"""The gate: whether a candidate may take the champion's place, by both models' scores of the same frozen images.
+"""The gate: whether a candidate may take the champion's place, by both models' scores of the same images of the gate.
 
 Promotion needs two things. Not worse: every difference that matters stays above its margin with confidence, not just
 as measured (tests of non-inferiority; as all of them must pass, the whole is no weaker than its weakest part). And
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from rd_core.gate.evidence import Check, Cost, FrozenScores, GateDecision, GateSettings
+from rd_core.gate.evidence import Check, Cost, GateDecision, GateScores, GateSettings
 from rd_core.metrics.image_metrics import check_scores
 from rd_core.metrics.intervals import Interval, clopper_pearson
 from rd_core.metrics.paired_bootstrap import Difference, mean_difference, metric_difference
 from rd_core.metrics.ranking import auroc
 
-__all__ = ["Check", "Cost", "FrozenScores", "GateDecision", "GateSettings", "judge"]
+__all__ = ["Check", "Cost", "GateDecision", "GateScores", "GateSettings", "judge"]
 
 AUROC, AUPRO, RECALL, FALSE_ALARMS = "AUROC", "AUPRO", "recall", "false alarms"
 KINDS, SECONDS, WEIGHTS, GOLDEN = "defect kinds", "seconds an image", "size of the weights", "golden images"
@@ -31,7 +31,7 @@ _KIND_IMAGES = 3
 
 
 def judge(
-    frozen: FrozenScores,
+    paired: GateScores,
     champion_cost: Cost,
     candidate_cost: Cost,
     golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
@@ -44,13 +44,13 @@ def judge(
     """
     settings = settings or GateSettings()
     checks = (
-        _auroc(frozen, settings),
-        _aupro(frozen, settings),
-        _recall(frozen, settings),
-        _false_alarms(frozen, settings),
-        _kinds(frozen, settings),
+        _auroc(paired, settings),
+        _aupro(paired, settings),
+        _recall(paired, settings),
+        _false_alarms(paired, settings),
+        _kinds(paired, settings),
         *_costs(champion_cost, candidate_cost, settings),
-        _golden(golden, frozen, settings),
+        _golden(golden, paired, settings),
     )
     refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _MUST_TELL)]
     gains = [c for c in checks if c.gained]
@@ -67,16 +67,16 @@ def _decision_words(refused: Sequence[Check], gains: Sequence[Check]) -> str:
     return f"The candidate is promoted: not worse in anything, and better in {better}."
 
 
-def _auroc(frozen: FrozenScores, settings: GateSettings) -> Check:
-    few = _too_few(frozen, settings, normals=True, defects=True)
+def _auroc(paired: GateScores, settings: GateSettings) -> Check:
+    few = _too_few(paired, settings, normals=True, defects=True)
     if few:
         return _untold(AUROC, settings.auroc_margin, few)
     found = metric_difference(
         auroc,
-        frozen.champion,
-        frozen.candidate,
-        frozen.is_anomalous,
-        frozen.parts,
+        paired.champion,
+        paired.candidate,
+        paired.is_anomalous,
+        paired.parts,
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=settings.seed,
@@ -84,8 +84,8 @@ def _auroc(frozen: FrozenScores, settings: GateSettings) -> Check:
     return _not_worse(AUROC, found, settings.auroc_margin)
 
 
-def _aupro(frozen: FrozenScores, settings: GateSettings) -> Check:
-    before, after, parts = frozen.champion_aupro, frozen.candidate_aupro, frozen.region_parts
+def _aupro(paired: GateScores, settings: GateSettings) -> Check:
+    before, after, parts = paired.champion_aupro, paired.candidate_aupro, paired.region_parts
     if before is None or after is None or parts is None or not len(before):
         return _untold(AUPRO, settings.aupro_margin, "no masks to compare the maps by")
     if len(set(parts)) < settings.fewest_defects:
@@ -94,22 +94,22 @@ def _aupro(frozen: FrozenScores, settings: GateSettings) -> Check:
     return _not_worse(AUPRO, _mean_difference(before, after, parts, settings), settings.aupro_margin)
 
 
-def _recall(frozen: FrozenScores, settings: GateSettings) -> Check:
-    few = _too_few(frozen, settings, defects=True)
+def _recall(paired: GateScores, settings: GateSettings) -> Check:
+    few = _too_few(paired, settings, defects=True)
     if few:
         return _untold(RECALL, settings.recall_margin, few)
-    before, after = (flagged[frozen.is_anomalous].astype(np.float64) for flagged in _flagged(frozen))
-    found = _mean_difference(before, after, _parts_of(frozen, frozen.is_anomalous), settings)
+    before, after = (flagged[paired.is_anomalous].astype(np.float64) for flagged in _flagged(paired))
+    found = _mean_difference(before, after, _parts_of(paired, paired.is_anomalous), settings)
     return _not_worse(RECALL, found, settings.recall_margin)
 
 
-def _false_alarms(frozen: FrozenScores, settings: GateSettings) -> Check:
-    few = _too_few(frozen, settings, normals=True)
+def _false_alarms(paired: GateScores, settings: GateSettings) -> Check:
+    few = _too_few(paired, settings, normals=True)
     if few:
-        return _untold(FALSE_ALARMS, frozen.alpha, few)
-    normal = ~frozen.is_anomalous
-    before, after = (flagged[normal] for flagged in _flagged(frozen))
-    fewer, more = _parts_that_changed(before, after, _parts_of(frozen, normal))
+        return _untold(FALSE_ALARMS, paired.alpha, few)
+    normal = ~paired.is_anomalous
+    before, after = (flagged[normal] for flagged in _flagged(paired))
+    fewer, more = _parts_that_changed(before, after, _parts_of(paired, normal))
     # McNemar's exact test; with parts for images where several show one part.
     chance = float(binom.cdf(more, fewer + more, 0.5))
     gained = fewer > more and chance <= 1 - settings.confidence
@@ -118,17 +118,17 @@ def _false_alarms(frozen: FrozenScores, settings: GateSettings) -> Check:
         if fewer + more
         else "the same"
     )
-    return _alarms_kept(FALSE_ALARMS, before, after, frozen.alpha, settings, words, gained)
+    return _alarms_kept(FALSE_ALARMS, before, after, paired.alpha, settings, words, gained)
 
 
 def _golden(
-    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None, frozen: FrozenScores, settings: GateSettings
+    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None, paired: GateScores, settings: GateSettings
 ) -> Check:
     if golden is None or not len(golden[0]):
-        return _untold(GOLDEN, frozen.alpha, "there are none")
+        return _untold(GOLDEN, paired.alpha, "there are none")
     scores = [check_scores(one, golden[0]) for one in golden]
-    before, after = scores[0] > frozen.champion_threshold, scores[1] > frozen.candidate_threshold
-    return _alarms_kept(GOLDEN, before, after, frozen.alpha, settings, f"{len(after)} golden normals", gained=False)
+    before, after = scores[0] > paired.champion_threshold, scores[1] > paired.candidate_threshold
+    return _alarms_kept(GOLDEN, before, after, paired.alpha, settings, f"{len(after)} golden normals", gained=False)
 
 
 def _alarms_kept(
@@ -162,13 +162,13 @@ def _parts_that_changed(before: NDArray[np.bool_], after: NDArray[np.bool_], par
     return sum(c < 0 for c in change.values()), sum(c > 0 for c in change.values())
 
 
-def _kinds(frozen: FrozenScores, settings: GateSettings) -> Check:
+def _kinds(paired: GateScores, settings: GateSettings) -> Check:
     """The kind that loses most, as measured."""
     images = defaultdict(list)
-    for i, kind in enumerate(frozen.kinds):
-        if kind is not None and frozen.is_anomalous[i]:
+    for i, kind in enumerate(paired.kinds):
+        if kind is not None and paired.is_anomalous[i]:
             images[kind].append(i)
-    before, after = _flagged(frozen)
+    before, after = _flagged(paired)
     recalls = {
         kind: (float(before[chosen].mean()), float(after[chosen].mean()))
         for kind, chosen in sorted(images.items())
@@ -239,16 +239,16 @@ def _mean_difference(
     )
 
 
-def _parts_of(frozen: FrozenScores, chosen: NDArray[np.bool_]) -> list[str]:
-    return [frozen.parts[i] for i in np.flatnonzero(chosen).tolist()]
+def _parts_of(paired: GateScores, chosen: NDArray[np.bool_]) -> list[str]:
+    return [paired.parts[i] for i in np.flatnonzero(chosen).tolist()]
 
 
-def _flagged(frozen: FrozenScores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _flagged(paired: GateScores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(champion's, candidate's) decisions, (n,) each."""
-    return frozen.champion > frozen.champion_threshold, frozen.candidate > frozen.candidate_threshold
+    return paired.champion > paired.champion_threshold, paired.candidate > paired.candidate_threshold
 
 
-def _too_few(frozen: FrozenScores, settings: GateSettings, *, normals: bool = False, defects: bool = False) -> str:
+def _too_few(paired: GateScores, settings: GateSettings, *, normals: bool = False, defects: bool = False) -> str:
     """What is missing, or ''."""
     wanted = (
         (normals, False, settings.fewest_normals, "normal"),
@@ -256,7 +256,7 @@ def _too_few(frozen: FrozenScores, settings: GateSettings, *, normals: bool = Fa
     )
     missing = []
     for asked, label, fewest, word in wanted:
-        count = len(set(_parts_of(frozen, frozen.is_anomalous == label)))
+        count = len(set(_parts_of(paired, paired.is_anomalous == label)))
         if asked and count < fewest:
             missing.append(f"{count} {word} parts are too few to tell; label images of {fewest} for evaluation")
     return " and ".join(missing)

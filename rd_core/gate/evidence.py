@@ -60,7 +60,7 @@ _RANGES = (
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenScores:
+class GateScores:
     """Both models' scores of the same n labelled images, which neither was trained, stopped or calibrated on.
 
     Raises ValueError for lengths that differ, scores that are not finite or labels that are not bool.

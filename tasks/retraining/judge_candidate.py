@@ -15,15 +15,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.gate.decision import Check, Cost, FrozenScores, GateDecision, GateSettings, judge
+from rd_core.gate.decision import Check, Cost, GateDecision, GateScores, GateSettings, judge
 from storage.errors import Conflict
 from storage.labels import labels
 from storage.models import models
 from storage.stores import parquet
 from storage.stores.filesystem import Store, open_store
 from tasks.drift.golden_set import read_golden_set
-from tasks.retraining.frozen_scores import PairScores, score_pair, score_unchanged
-from tasks.retraining.frozen_set import FrozenSet, frozen_set
+from tasks.retraining.gate_scores import PairScores, score_pair, score_unchanged
+from tasks.retraining.gate_set import GateSet, gate_set
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import Scorer, warm_scorer
@@ -32,7 +32,7 @@ from tasks.worker.worker_process import prepare_worker_process
 SCHEMA_VERSION = 1
 _LISTED = 100
 """images of which the decision says why they judge nothing; the count is of all"""
-_FROZEN = pa.schema(
+_ROWS = pa.schema(
     [
         pa.field("image_key", pa.string(), nullable=False),
         pa.field("part", pa.string(), nullable=False),
@@ -45,7 +45,7 @@ _FROZEN = pa.schema(
         pa.field("candidate_flagged", pa.bool_(), nullable=False),
     ]
 )
-"""of frozen.parquet: one row an image, what both models say of it"""
+"""of gate.parquet: one row an image, what both models say of it"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class JudgedCandidate:
     kinds: dict[str, int]
     """anomalous images by kind of defect"""
     sources: dict[str, int]
-    """images by why they judge; see tasks.retraining.frozen_set"""
+    """images by why they judge; see tasks.retraining.gate_set"""
     left_out: tuple[tuple[str, str], ...]
     """(key, why), the first of them"""
     scores: str
@@ -85,7 +85,7 @@ class JudgedCandidate:
 def judge_candidate(
     store_uri: str, images_uri: str, order: JudgeOrder, *, run_id: str, now: datetime
 ) -> JudgedCandidate:
-    """Score the frozen images with both models and let the gate decide. Again, it gives what was decided.
+    """Score the images of the gate with both models and let the gate decide. Again, it gives what was decided.
 
     Raises Conflict when the candidate was judged against another champion already: a decision is for good.
     """
@@ -97,8 +97,8 @@ def judge_candidate(
     tell_phase(order.category, "judging")
     cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
-    frozen = frozen_set(store, order.category, cards[0], cards[1], order.part_pattern)
-    pair = score_pair(store, images, frozen.images, champion, candidate)
+    judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern)
+    pair = score_pair(store, images, judging.images, champion, candidate)
     before, after = (
         Cost(took, card.weights.size, card.method.name) for took, card in zip(pair.seconds, cards, strict=True)
     )
@@ -115,7 +115,7 @@ def judge_candidate(
         "run_id": run_id,
         **decision.to_dict(),
         "settings": asdict(order.settings),
-        **_what_with(frozen, pair, golden, order.key),
+        **_what_with(judging, pair, golden, order.key),
     }
     models.publish_decision(store, order.category, order.candidate, plain(found))
     tell_phase(order.category, "judged", done=1, total=1)
@@ -147,9 +147,9 @@ def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any
     return known
 
 
-def _scores(pair: PairScores, champion: Scorer, candidate: Scorer, alpha: float) -> FrozenScores:
+def _scores(pair: PairScores, champion: Scorer, candidate: Scorer, alpha: float) -> GateScores:
     regions = pair.regions
-    return FrozenScores(
+    return GateScores(
         is_anomalous=np.array([one.is_anomalous for one in pair.images], np.bool_),
         parts=[one.part for one in pair.images],
         kinds=[one.kind for one in pair.images],
@@ -186,13 +186,13 @@ def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:
         pair.champion > champion.threshold,
         pair.candidate > candidate.threshold,
     ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _FROZEN, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_FROZEN)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _ROWS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_ROWS)
 
 
-def _what_with(frozen: FrozenSet, pair: PairScores, golden: tuple[Any, Any] | None, key: str) -> dict[str, Any]:
+def _what_with(judging: GateSet, pair: PairScores, golden: tuple[Any, Any] | None, key: str) -> dict[str, Any]:
     """Which images decided: as counts, their digest, and those that could not."""
-    left_out = [*frozen.left_out, *pair.left_out]
+    left_out = [*judging.left_out, *pair.left_out]
     anomalous = [one for one in pair.images if one.is_anomalous]
     return {
         "images": {

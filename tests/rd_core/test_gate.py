@@ -18,7 +18,7 @@ from rd_core.gate.decision import (
     SECONDS,
     WEIGHTS,
     Cost,
-    FrozenScores,
+    GateScores,
     GateSettings,
     _not_worse,
     judge,
@@ -50,24 +50,24 @@ def scores(seed, normals=80, defects=40, alarms=(0.05, 0.05), recalls=(0.9, 0.9)
     (champion, before), (candidate, after) = models
     kinds = [f"kind{i % 4}" if label else None for i, label in enumerate(labels)]
     names = [f"part {p}" for p in parts]
-    return FrozenScores(labels, names, kinds, champion, candidate, float(before), float(after), alpha)
+    return GateScores(labels, names, kinds, champion, candidate, float(before), float(after), alpha)
 
 
-def decide(frozen, champion=COST, candidate=COST, golden=None, limits=QUICK):
-    return judge(frozen, champion, candidate, golden, limits)
+def decide(paired, champion=COST, candidate=COST, golden=None, limits=QUICK):
+    return judge(paired, champion, candidate, golden, limits)
 
 
 def check(decision, name):
     return next(one for one in decision.checks if one.name == name)
 
 
-def swapped(frozen):
+def swapped(paired):
     return replace(
-        frozen,
-        champion=frozen.candidate,
-        candidate=frozen.champion,
-        champion_threshold=frozen.candidate_threshold,
-        candidate_threshold=frozen.champion_threshold,
+        paired,
+        champion=paired.candidate,
+        candidate=paired.champion,
+        champion_threshold=paired.candidate_threshold,
+        candidate_threshold=paired.champion_threshold,
     )
 
 
@@ -84,11 +84,11 @@ def test_a_better_candidate_is_promoted_and_the_words_say_why():
 @given(st.integers(0, 2**32), st.floats(0.1, 10), st.floats(-5, 5))
 def test_a_model_that_decides_the_same_is_never_promoted(seed, factor, offset):
     """Whatever its scale."""
-    frozen = scores(seed, alarms=(0.05, 0.05))
+    paired = scores(seed, alarms=(0.05, 0.05))
     same = replace(
-        frozen,
-        candidate=frozen.champion * factor + offset,
-        candidate_threshold=frozen.champion_threshold * factor + offset,
+        paired,
+        candidate=paired.champion * factor + offset,
+        candidate_threshold=paired.champion_threshold * factor + offset,
     )
     decision = decide(same)
     assert not decision.promote
@@ -100,8 +100,8 @@ def test_a_model_that_decides_the_same_is_never_promoted(seed, factor, offset):
 @examples(25)
 @given(st.integers(0, 2**32), st.floats(0.02, 0.4), st.floats(0.5, 0.99))
 def test_of_two_models_at_most_one_takes_the_others_place(seed, alarm, recall):
-    frozen = scores(seed, alarms=(alarm, 0.05), recalls=(0.9, recall))
-    assert not (decide(frozen).promote and decide(swapped(frozen)).promote)
+    paired = scores(seed, alarms=(alarm, 0.05), recalls=(0.9, recall))
+    assert not (decide(paired).promote and decide(swapped(paired)).promote)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_several_images_of_a_part_are_no_further_evidence():
     labels = np.repeat([False, True], [200, 200])
     parts = [f"part {i // 5}" for i in range(400)]
     champion = random.normal(size=400) + 6 * labels
-    frozen = FrozenScores(labels, parts, [None] * 400, champion, champion, 3.0, 3.0, 0.05)
-    flagged = replace(frozen, champion=np.where(np.arange(400) < 10, 5.0, champion))
+    paired = GateScores(labels, parts, [None] * 400, champion, champion, 3.0, 3.0, 0.05)
+    flagged = replace(paired, champion=np.where(np.arange(400) < 10, 5.0, champion))
     assert not check(decide(flagged), FALSE_ALARMS).gained  # 2 parts by chance: 1 in 4
     alone = replace(flagged, parts=[str(i) for i in range(400)])
     assert check(decide(alone), FALSE_ALARMS).gained  # 10 images by chance: 1 in 1024
@@ -134,12 +134,12 @@ def test_several_images_of_a_part_are_no_further_evidence():
 @examples(30)
 @given(st.integers(0, 2**32), st.floats(0.02, 0.3))
 def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
-    frozen = scores(seed, alarms=(alarm, 0.05), own_noise=0.7)
-    normal = ~frozen.is_anomalous
-    before, after = frozen.champion > frozen.champion_threshold, frozen.candidate > frozen.candidate_threshold
+    paired = scores(seed, alarms=(alarm, 0.05), own_noise=0.7)
+    normal = ~paired.is_anomalous
+    before, after = paired.champion > paired.champion_threshold, paired.candidate > paired.candidate_threshold
     lost, won = int((before & ~after & normal).sum()), int((after & ~before & normal).sum())
     expected = lost + won > 0 and binomtest(won, lost + won, 0.5, alternative="less").pvalue <= 0.05
-    found = check(decide(frozen), FALSE_ALARMS)
+    found = check(decide(paired), FALSE_ALARMS)
     assert found.gained == expected  # whether or not it is now down to what was promised
     assert found.candidate == pytest.approx(after[normal].mean())
     exact = binomtest(int(after[normal].sum()), int(normal.sum()), 0.05, alternative="greater").pvalue
@@ -149,17 +149,17 @@ def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
 @examples(20)
 @given(st.integers(0, 2**32))
 def test_the_order_of_the_images_does_not_matter(seed):
-    frozen = scores(seed, each=2, alarms=(0.2, 0.05))
-    order = np.random.default_rng(seed).permutation(len(frozen.parts))
+    paired = scores(seed, each=2, alarms=(0.2, 0.05))
+    order = np.random.default_rng(seed).permutation(len(paired.parts))
     other = replace(
-        frozen,
-        is_anomalous=frozen.is_anomalous[order],
-        parts=[frozen.parts[i] for i in order],
-        kinds=[frozen.kinds[i] for i in order],
-        champion=frozen.champion[order],
-        candidate=frozen.candidate[order],
+        paired,
+        is_anomalous=paired.is_anomalous[order],
+        parts=[paired.parts[i] for i in order],
+        kinds=[paired.kinds[i] for i in order],
+        champion=paired.champion[order],
+        candidate=paired.candidate[order],
     )
-    one, two = decide(frozen), decide(other)
+    one, two = decide(paired), decide(other)
     assert one.promote == two.promote
     assert [c.low for c in one.checks] == pytest.approx([c.low for c in two.checks])
 
@@ -167,9 +167,9 @@ def test_the_order_of_the_images_does_not_matter(seed):
 def test_where_labels_mean_nothing_nothing_is_gained_but_by_chance():
     gains = []
     for seed in range(60):
-        frozen = scores(seed)
-        shuffled = np.random.default_rng(seed).permutation(frozen.is_anomalous)
-        gains.append(check(decide(replace(frozen, is_anomalous=shuffled)), AUROC).gained)
+        paired = scores(seed)
+        shuffled = np.random.default_rng(seed).permutation(paired.is_anomalous)
+        gains.append(check(decide(replace(paired, is_anomalous=shuffled)), AUROC).gained)
     assert np.mean(gains) <= 0.13
 
 
@@ -197,11 +197,11 @@ def refusals(decision):
 
 
 def test_a_kind_of_defect_that_is_found_less_often_is_a_refusal():
-    frozen = better()
-    kinds = list(frozen.kinds)
-    shown = np.flatnonzero(frozen.is_anomalous)
-    found = (frozen.champion > frozen.champion_threshold)[shown]
-    candidate = frozen.candidate.copy()
+    paired = better()
+    kinds = list(paired.kinds)
+    shown = np.flatnonzero(paired.is_anomalous)
+    found = (paired.champion > paired.champion_threshold)[shown]
+    candidate = paired.candidate.copy()
     for i in shown[found][:4]:
         kinds[i] = "hairline"
     candidate[shown[found][0]] = -5.0
@@ -213,21 +213,21 @@ def test_a_kind_of_defect_that_is_found_less_often_is_a_refusal():
 
 
 def test_a_loss_of_just_the_margin_is_no_more_than_the_margin():
-    frozen = better(kinds=["one" if label else None for label in scores(0).is_anomalous])
-    flagged = np.where(frozen.is_anomalous, 9.0, frozen.candidate)
+    paired = better(kinds=["one" if label else None for label in scores(0).is_anomalous])
+    flagged = np.where(paired.is_anomalous, 9.0, paired.candidate)
     missed = flagged.copy()
-    missed[np.flatnonzero(frozen.is_anomalous)[:12]] = -9.0  # 40 images: 1.0 to 0.7
+    missed[np.flatnonzero(paired.is_anomalous)[:12]] = -9.0  # 40 images: 1.0 to 0.7
     limits = replace(QUICK, kind_margin=0.3, recall_margin=1.0, auroc_margin=1.0)
-    pair = replace(frozen, champion=np.where(frozen.is_anomalous, 9.0, frozen.champion), candidate=missed)
+    pair = replace(paired, champion=np.where(paired.is_anomalous, 9.0, paired.champion), candidate=missed)
     assert check(decide(pair, limits=limits), KINDS).passed
     assert not check(decide(pair, limits=replace(limits, kind_margin=0.29)), KINDS).passed
 
 
 def test_a_slower_or_larger_model_is_a_refusal():
-    frozen = better()
-    assert decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.124, 1099, METHOD)).promote
-    assert refusals(decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.126, 1000, METHOD))) == [SECONDS]
-    assert refusals(decide(frozen, Cost(0.1, 1000, METHOD), Cost(0.1, 1101, METHOD))) == [WEIGHTS]
+    paired = better()
+    assert decide(paired, Cost(0.1, 1000, METHOD), Cost(0.124, 1099, METHOD)).promote
+    assert refusals(decide(paired, Cost(0.1, 1000, METHOD), Cost(0.126, 1000, METHOD))) == [SECONDS]
+    assert refusals(decide(paired, Cost(0.1, 1000, METHOD), Cost(0.1, 1101, METHOD))) == [WEIGHTS]
 
 
 def test_between_two_methods_time_and_size_are_told_and_refuse_nothing():
@@ -240,29 +240,29 @@ def test_between_two_methods_time_and_size_are_told_and_refuse_nothing():
 
 
 def test_golden_normals_that_alarm_are_a_refusal():
-    frozen, calm = better(), np.full(24, -3.0)
-    assert decide(frozen, golden=(calm, calm)).promote
+    paired, calm = better(), np.full(24, -3.0)
+    assert decide(paired, golden=(calm, calm)).promote
     loud = np.where(np.arange(24) < 4, 9.0, calm)  # one or two of 24 are to be expected
-    assert refusals(decide(frozen, golden=(calm, loud))) == [GOLDEN]
-    assert decide(frozen, golden=(loud, calm)).promote
+    assert refusals(decide(paired, golden=(calm, loud))) == [GOLDEN]
+    assert decide(paired, golden=(loud, calm)).promote
     two = np.where(np.arange(24) < 2, 9.0, calm)  # more than promised, but not beyond chance
-    assert decide(frozen, golden=(calm, two)).promote
-    assert decide(frozen, golden=(calm[:0], calm[:0])).promote
+    assert decide(paired, golden=(calm, two)).promote
+    assert decide(paired, golden=(calm[:0], calm[:0])).promote
     with pytest.raises(ValueError, match="not finite"):
-        decide(frozen, golden=(calm, np.full(24, np.nan)))
+        decide(paired, golden=(calm, np.full(24, np.nan)))
     with pytest.raises(ValueError, match="do not match"):
-        decide(frozen, golden=(calm, calm[1:]))
+        decide(paired, golden=(calm, calm[1:]))
 
 
 def test_golden_normals_alarm_by_each_models_own_threshold():
-    frozen = better(champion_threshold=1.0, candidate_threshold=2.0)
+    paired = better(champion_threshold=1.0, candidate_threshold=2.0)
     between, at_its_own = np.full(24, 1.5), np.full(24, 2.0)
-    found = check(decide(frozen, golden=(between, at_its_own)), GOLDEN)
+    found = check(decide(paired, golden=(between, at_its_own)), GOLDEN)
     assert (found.champion, found.candidate, found.passed) == (1.0, 0.0, True)  # one equal to it is no alarm
-    assert found.margin == frozen.alpha
+    assert found.margin == paired.alpha
     assert not found.gained
     assert found.words == "0 of 24 normals alarm, as promised; 24 did before; 24 golden normals"
-    above = check(decide(frozen, golden=(between - 1, at_its_own + 0.01)), GOLDEN)
+    above = check(decide(paired, golden=(between - 1, at_its_own + 0.01)), GOLDEN)
     assert (above.champion, above.candidate, above.passed) == (0.0, 1.0, False)
 
 
@@ -315,9 +315,9 @@ def test_the_decision_can_be_kept():
 
 
 def test_scores_that_cannot_be_compared_are_refused():
-    frozen = better()
+    paired = better()
     for changes, says in (
-        ({"candidate": frozen.candidate[1:]}, "do not match"),
+        ({"candidate": paired.candidate[1:]}, "do not match"),
         ({"champion": np.full(120, np.nan)}, "not finite"),
         ({"is_anomalous": np.ones(120)}, "bool"),
         ({"parts": ["a"]}, "1 parts or kinds"),
@@ -328,7 +328,7 @@ def test_scores_that_cannot_be_compared_are_refused():
         ({"champion_aupro": np.ones(2), "candidate_aupro": np.ones(2), "region_parts": ["a"]}, "do not match"),
     ):
         with pytest.raises(ValueError, match=says):
-            replace(frozen, **changes)
+            replace(paired, **changes)
 
 
 @pytest.mark.parametrize(

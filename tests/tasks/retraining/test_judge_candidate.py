@@ -19,7 +19,7 @@ from storage.models import models
 from storage.stores.filesystem import Store
 from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
 from tasks.retraining import judge_candidate as module
-from tasks.retraining.frozen_set import frozen_set
+from tasks.retraining.gate_set import gate_set
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
 from tasks.retraining.promote_candidate import promote_candidate
 from tasks.retraining.write_retraining_report import RetrainingFindings
@@ -27,7 +27,7 @@ from tests.factories import DAY, NOW
 from tests.retraining_plants import put_labels
 from tests.told_scores import SIDE, ToldScorer, png_of, told_picture
 
-KEY = "reports/retraining/2026-03-02/cloth/run/frozen.parquet"
+KEY = "reports/retraining/2026-03-02/cloth/run/gate.parquet"
 ORDER = JudgeOrder("cloth", "v1", "v2", None, KEY, GateSettings(fewest_defects=5, resamples=200, slowdown=100.0))
 THRESHOLD = 5.0
 
@@ -122,7 +122,7 @@ def test_judging_again_gives_what_was_decided_whatever_was_labelled_since(store:
         judge(store, replace(ORDER, champion="v0"))
 
 
-def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> None:
+def test_the_gate_set_holds_nothing_that_a_model_has_seen(store: Store) -> None:
     names = [
         "train",
         "stop",
@@ -147,7 +147,7 @@ def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> Non
     champion = made_up_card(images={"train": [keys["train"]], **of_champion})
     test = [keys["held-out"], keys["train"], keys["copy"], "images/x"]
     candidate = made_up_card(images={"train": [keys["cand-train"]], "test": test, "duplicates": [keys["held-out"]]})
-    found = frozen_set(store, "cloth", champion, candidate, None)
+    found = gate_set(store, "cloth", champion, candidate, None)
     assert {one.key: one.source for one in found.images} == {
         keys["plain"]: "evaluation", keys["line-defect"]: "defect", keys["held-out"]: "held out",
     }  # fmt: skip
@@ -158,9 +158,9 @@ def test_the_frozen_set_holds_nothing_that_a_model_has_seen(store: Store) -> Non
 def test_parts_are_told_as_in_training(store: Store) -> None:
     keys = [put(store, f"p{i // 2}_{i}.png", i, 1, 1) for i in range(6)]
     put_labels(store, "cloth", "e", keys, purpose="evaluation")
-    found = frozen_set(store, "cloth", CARD, CARD, r"(?P<part>p\d)_")
+    found = gate_set(store, "cloth", CARD, CARD, r"(?P<part>p\d)_")
     assert [one.part for one in found.images] == ["p0", "p0", "p1", "p1", "p2", "p2"]
-    assert [one.part for one in frozen_set(store, "cloth", CARD, CARD, r"(?P<part>q\d)_").images] == keys
+    assert [one.part for one in gate_set(store, "cloth", CARD, CARD, r"(?P<part>q\d)_").images] == keys
 
 
 def test_unreadable_images_and_masks_that_do_not_fit_are_counted_and_told(store: Store) -> None:

@@ -12,7 +12,7 @@ from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
 from storage.stores.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
-from tasks.retraining.frozen_set import FrozenImage
+from tasks.retraining.gate_set import GateImage
 
 MOST_MAPS = 400
 """of masked defects, kept as float16: about 50 MB a model at 256 pixels a side"""
@@ -35,9 +35,9 @@ class RegionPair:
 class MaskedMaps:
     """Counts the pixels of both models' maps and keeps those of masked defects; nothing where no mask was drawn."""
 
-    def __init__(self, store: Store, frozen: Sequence[FrozenImage], comparable: bool) -> None:
+    def __init__(self, store: Store, judging: Sequence[GateImage], comparable: bool) -> None:
         """comparable: both models' maps have one size, so that they have the same regions."""
-        masked = [one.key for one in frozen if one.mask_key is not None] if comparable else []
+        masked = [one.key for one in judging if one.mask_key is not None] if comparable else []
         self.problems: list[tuple[str, str]] = []
         """(key, why a mask cannot be counted)"""
         self._store = store
@@ -49,7 +49,7 @@ class MaskedMaps:
 
     def add(
         self,
-        images: Sequence[FrozenImage],
+        images: Sequence[GateImage],
         sizes: Sequence[tuple[int, int]],
         champion: AnomalyMaps,
         candidate: AnomalyMaps,
@@ -79,7 +79,7 @@ class MaskedMaps:
             return None
         return RegionPair(champion, candidate, tuple(self._parts[i] for i in place.tolist()))
 
-    def _mask(self, image: FrozenImage, size: tuple[int, int], grid: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def _mask(self, image: GateImage, size: tuple[int, int], grid: tuple[int, ...]) -> NDArray[np.bool_] | None:
         """bool `grid`; None where there is none that counts."""
         if image.mask_key is None:
             return None

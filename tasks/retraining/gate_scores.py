@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rd_core.kernels.precision import default_device
 from storage.stores.filesystem import Store
-from tasks.retraining.frozen_regions import MaskedMaps, RegionPair
-from tasks.retraining.frozen_set import FrozenImage
+from tasks.retraining.gate_regions import MaskedMaps, RegionPair
+from tasks.retraining.gate_set import GateImage
 from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
 from tasks.worker.scorer import Scorer
 
@@ -22,7 +22,7 @@ ROUNDS = 9
 class PairScores:
     """Both models' scores of the n images that could be read."""
 
-    images: tuple[FrozenImage, ...]
+    images: tuple[GateImage, ...]
     """(n,)"""
     champion: NDArray[np.float32]
     """(n,)"""
@@ -50,12 +50,12 @@ class _ReadTwice:
 
 
 def score_pair(
-    store: Store, images: Store, frozen: Sequence[FrozenImage], champion: Scorer, candidate: Scorer
+    store: Store, images: Store, judging: Sequence[GateImage], champion: Scorer, candidate: Scorer
 ) -> PairScores:
     """Score all that can be read with both models, and time them in turns on the first few."""
-    by_key = {one.key: one for one in frozen}
-    maps = MaskedMaps(store, frozen, champion.map_size == candidate.map_size)
-    kept: list[FrozenImage] = []
+    by_key = {one.key: one for one in judging}
+    maps = MaskedMaps(store, judging, champion.map_size == candidate.map_size)
+    kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
     seconds = (float("nan"), float("nan"))

@@ -15,7 +15,7 @@ EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 
 
 @dataclass(frozen=True)
-class FrozenImage:
+class GateImage:
     """One of them."""
 
     key: str
@@ -28,18 +28,18 @@ class FrozenImage:
 
 
 @dataclass(frozen=True)
-class FrozenSet:
+class GateSet:
     """All of them, and which labelled images are none."""
 
-    images: tuple[FrozenImage, ...]
+    images: tuple[GateImage, ...]
     """sorted by key"""
     left_out: tuple[tuple[str, str], ...]
     """(key, why)"""
 
 
-def frozen_set(
+def gate_set(
     store: Store, category: str, champion: ModelCard, candidate: ModelCard, part_pattern: str | None
-) -> FrozenSet:
+) -> GateSet:
     """Images labelled for evaluation, anomalous ones of any purpose, and the held-out normals of the candidate's card
     that are new to the champion. The same labels and cards give the same set."""
     seen = {*champion.images.seen, *candidate.images.seen}
@@ -58,7 +58,7 @@ def frozen_set(
         else:
             chosen.append((row, source))
     parts = _parts([row["image_key"] for row, _ in chosen], part_pattern)
-    return FrozenSet(
+    return GateSet(
         tuple(_image(row, source, part) for (row, source), part in zip(chosen, parts, strict=True)), tuple(left_out)
     )
 
@@ -71,10 +71,10 @@ def _source(row: Mapping[str, Any], new: set[str]) -> str | None:
     return HELD_OUT if row["image_key"] in new else None
 
 
-def _image(row: Mapping[str, Any], source: str, part: str) -> FrozenImage:
+def _image(row: Mapping[str, Any], source: str, part: str) -> GateImage:
     anomalous = row["label"] == "anomalous"
     kind = row["kind"] if anomalous else None
-    return FrozenImage(row["image_key"], part, anomalous, kind, row["mask_key"] if anomalous else None, source)
+    return GateImage(row["image_key"], part, anomalous, kind, row["mask_key"] if anomalous else None, source)
 
 
 def _parts(keys: Sequence[str], pattern: str | None) -> list[str]:
