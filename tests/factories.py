@@ -134,6 +134,10 @@ def everything_below(root: Path, *folders: str) -> dict[str, bytes]:
 
 
 def write_settings(store: Store, **defaults: object) -> None:
-    """A categories.toml with these defaults."""
-    lines = [f"{name} = {json.dumps(value)}" for name, value in defaults.items()]
-    store.write("categories.toml", "\n".join(["[defaults]", *lines]).encode())
+    """A categories.toml with these defaults; a dict is the table of a method's own."""
+    lines = ["[defaults]"]
+    for name, value in sorted(defaults.items(), key=lambda item: isinstance(item[1], dict)):
+        own = value if isinstance(value, dict) else {}
+        lines += [f"[defaults.{name}]" if own else f"{name} = {json.dumps(value)}"]
+        lines += [f"{field} = {json.dumps(of_method)}" for field, of_method in own.items()]
+    store.write("categories.toml", "\n".join(lines).encode())

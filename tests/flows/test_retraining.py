@@ -52,7 +52,8 @@ class Retrained:
 
 def put_plant(store: Store) -> list[str]:
     """Categories that end each in another way; the wrong labels among them."""
-    write_settings(store, image_size=64, steps=1, alpha=ALPHA, max_pixels=1_000_000, mirrored_normals=False)
+    own = {"steps": 1, "mirrored_below": 0}
+    write_settings(store, image_size=64, alpha=ALPHA, max_pixels=1_000_000, reverse_distillation=own)
     put_champion(store, "better", threshold=TOO_HIGH)
     put_champion(store, "poisoned", threshold=RIGHT)
     put_champion(store, "few")
