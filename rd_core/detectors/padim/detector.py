@@ -69,8 +69,9 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
     def embeddings(self, raw: tuple[Tensor, ...]) -> Tensor:
         """The teacher's maps (B, C_k, h_k, w_k) -> the drawn channels at every position, (B, P, d): each takes over
         what the coarser stages have where it lies."""
-        fine = [F.interpolate(one, size=self.settings.grid, mode="nearest") for one in raw]
-        return torch.cat(fine, dim=1).index_select(1, self.drawn).flatten(2).transpose(1, 2)
+        fine = [F.interpolate(one, size=self.settings.grid, mode="nearest").permute(0, 2, 3, 1) for one in raw]
+        # Channels last from here on, as the teacher has them: any other order is copied, for twice the time.
+        return torch.cat(fine, dim=3).flatten(1, 2)[:, :, self.drawn]
 
     def _ridge(self) -> Tensor:
         """(d,) for the diagonal. Added to raw features as a share of their variance, it does what it would do, as it

@@ -47,4 +47,4 @@ def mahalanobis(embeddings: Tensor, means: Tensor, whitening: Tensor) -> Tensor:
     """Distances float32 (B, P) of embeddings (B, P, d) from their positions' Gaussians, as `gaussians` gives them:
     one batched product of 2 P d^2 FLOPs an image."""
     whitened = torch.bmm((embeddings - means).transpose(0, 1), whitening.mT)
-    return whitened.square().sum(dim=2).sqrt().T
+    return torch.linalg.vector_norm(whitened, dim=2).T
