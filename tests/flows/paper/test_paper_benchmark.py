@@ -74,7 +74,7 @@ class Stub:
             if not self.rows_left:
                 raise KeyboardInterrupt
             self.rows_left -= 1
-            auroc = STUB_AUROC[request.images.category][request.training.seed]
+            auroc = STUB_AUROC[request.images.category][request.models[0].seed]
             yield Measurement(model, auroc, 0.875, 0.75, 0.625, 3, 2, 1.5, 10.0, 4_000_000)
 
 
@@ -208,7 +208,7 @@ def test_the_ablations_are_those_of_tables_5_to_7(mvtec: Path, out: Path, stub: 
         [("resnet50", "mff_oce", (1, 2, 3))],
     ]
     for request in stub.requests:
-        assert (request.training.epochs, request.training.batch_size) == (200, 16)
+        assert (request.models[0].training.epochs, request.models[0].training.batch_size) == (200, 16)
         assert {(m.image_height, m.image_width, m.standardise) for m in request.models} == {(256, 256, False)}
     for row in ("pretrained 50.0 87.5 62.5 75.0 96.0/96.9/91.2", "resnet18 50.0 87.5 62.5 75.0 97.9/97.1/91.2",
                 "M2,3 50.0 87.5 62.5 75.0 98.0/97.6/93.2"):  # fmt: skip
@@ -253,7 +253,7 @@ def test_one_network_that_fails_costs_no_other_and_no_mean(
         make_category(tmp_path / "data" / name, masks=False)
 
     def fails(request: BenchmarkRequest, on_progress) -> Iterator[Measurement]:
-        if (request.images.category, request.training.seed) == ("carpet", 1):
+        if (request.images.category, request.models[0].seed) == ("carpet", 1):
             raise TrainingDiverged("the loss was nan")
         return stub.measure(request, on_progress)
 
