@@ -51,8 +51,9 @@ AGE = 36_500
 SETTINGS = """\
 [defaults]
 image_size = 96
-steps = 120
 alpha = {alpha}
+[defaults.reverse_distillation]
+steps = 120
 [drift]
 defect_share = 0.2      # this factory's ordinary nights have 8 defects in 40 parts
 """
