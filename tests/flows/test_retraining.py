@@ -11,13 +11,16 @@ from prefect.client.orchestration import get_client
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.inspection import inspect_images
 from flows.retraining import _limits, retrain
 from flows.settings import SettingsError
 from flows.watching.retraining_outcome import EVENT, CategoryRetraining, RetrainingFailed, RetrainingRun
 from storage.models import models
 from storage.models.card import Origin
+from storage.partitions.anomaly_maps import read_map
 from storage.stores.filesystem import Store, open_store
-from tests.factories import DAY, NOW, put_model, write_settings
+from storage.verification.verification import Scope, verify
+from tests.factories import DAY, NOW, put_model, sealed_rows, write_settings
 from tests.prefect_events import events_since
 from tests.rd_core.striped_images import textured, with_blot
 from tests.retraining_plants import ALPHA, put_champion, put_judges, put_labels, put_new_normals, put_pictures
@@ -30,7 +33,13 @@ NEW = 100
 """enough to calibrate by: a threshold from a dozen or two alarms too often by chance, and the gate refuses it"""
 LIMITS = {"most_age_days": 10_000, "resamples": 200, "slowdown": 10.0, "aupro_margin": 0.1}
 """the images are of a fixed day, the tests share the machine, and one step of training moves the map's edges"""
-CATEGORIES = ["better", "few", "poisoned", "unstarted"]
+OTHER = b"""
+[categories.other]
+method = "spade"
+[categories.other.spade]
+nearest = 5
+"""
+CATEGORIES = ["better", "few", "other", "poisoned", "unstarted"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,12 @@ def put_plant(store: Store) -> list[str]:
     """Categories that end each in another way; the wrong labels among them."""
     own = {"steps": 1, "mirrored_below": 0}
     write_settings(store, image_size=64, alpha=ALPHA, max_pixels=1_000_000, reverse_distillation=own)
-    put_champion(store, "better", threshold=TOO_HIGH)
+    store.write("categories.toml", store.read("categories.toml") + OTHER)
+    for category in ("better", "other"):
+        put_champion(store, category, threshold=TOO_HIGH)
     put_champion(store, "poisoned", threshold=RIGHT)
     put_champion(store, "few")
-    for category in ("better", "poisoned"):
+    for category in ("better", "other", "poisoned"):
         # Without masks the edges of the map, which one step of training moves, are no reason to promote.
         put_judges(store, category, masks=category != "poisoned")
         put_new_normals(store, category, NEW)
@@ -79,7 +90,8 @@ def retrained(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Retra
 
 def test_each_category_ends_in_its_own_way(retrained: Retrained) -> None:
     assert {one.category: one.outcome for one in retrained.run.categories} == {
-        "better": "promoted", "few": "left as it is", "poisoned": "champion stays", "unstarted": "no champion",
+        "better": "promoted", "few": "left as it is", "other": "promoted", "poisoned": "champion stays",
+        "unstarted": "no champion",
     }  # fmt: skip
     assert retrained.run.failed == ()
     with get_client(sync_client=True) as client:
@@ -137,10 +149,38 @@ def test_the_server_sees_an_event_of_the_promotion_and_of_no_other(retrained: Re
     one = retrained.of("better")
     found = events_since(retrained.started_at, EVENT, lambda event: event.payload["category"] == "better")
     ours = [event for event in found if event.payload["category"] in CATEGORIES]
-    assert [event.payload["category"] for event in ours] == ["better"]
+    assert sorted(event.payload["category"] for event in ours) == ["better", "other"]
+    ours.sort(key=lambda event: event.payload["category"])
     assert ours[0].resource.id == "rd-inspect.category.better"
     assert (ours[0].payload["version"], ours[0].payload["previous"]) == (one.fitted.version, "v1")
     assert ours[0].payload["report"] == one.report
+
+
+def test_a_candidate_of_another_method_is_promoted_at_whatever_cost_and_named(retrained: Retrained) -> None:
+    one = retrained.of("other")
+    checks = {check["name"]: check for check in retrained.document("other")["decision"]["checks"]}
+    assert all(checks[name]["passed"] is None for name in ("seconds an image", "size of the weights"))
+    card = models.read_card(retrained.store, "other", one.fitted.version)
+    assert (card.method.name, card.retraining.started_from, card.maps.maximum_is_score) == ("spade", None, False)
+    assert "spade in place of reverse_distillation" in retrained.store.read(one.report).decode()
+
+
+def test_a_night_scores_each_category_by_its_champions_method(retrained: Retrained, scheduler: str) -> None:
+    store, categories = retrained.store, ["better", "other"]
+    run = inspect_images(store.uri, DAY, categories=categories, dask_address=scheduler)
+    assert {one.kind: one.state for one in run.reports} == {
+        "evaluation": "written", "drift": "written", "index": "written",
+    }  # fmt: skip
+    for key in (run.report, *(one.report for one in run.reports[:2])):
+        page = store.read(key).decode()
+        assert "reverse_distillation" in page and "spade" in page
+    rows = sealed_rows(store, "other", version=retrained.of("other").fitted.version)
+    bad = [row for row in rows if "judge-bad" in row["image_key"]]
+    assert all(row["is_anomalous"] and row["defect_boxes"] for row in bad)
+    assert all(row["feature_distance"] > 0 and row["p_value"] > 0 for row in rows)
+    row = bad[0]
+    assert read_map(store, row["map_store"], row["map_index"]).max() > 1.2 * row["score"]  # scales of their own
+    assert verify(store, store, Scope(categories=tuple(categories), deep=True)).wrong == 0
 
 
 def test_one_category_that_fails_does_not_keep_another(store: Store, scheduler: str) -> None:
