@@ -1,6 +1,6 @@
 """Every method on the same folders: what it finds, what it costs, in one table.
 
-    python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--out build/methods]
+    python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--set NAME=VALUE]...
 
 Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, one seed, one
 backbone. What test/ holds is split once, by whole parts, into a half that choices of settings may look at and a half
@@ -70,7 +70,7 @@ PART_PATTERNS = {
 COLUMNS = {
     "image_auroc": "image AUROC", "average_precision": "AP", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO",
     "recall": "recall", "false_alarms": "false alarms", "undecided": "undecided",
-    "train_seconds": "training, s", "train_cpu_seconds": "processor, s", "images_per_second": "images/s",
+    "train_seconds": "training, s", "train_cpu_seconds": "processor, s", "images_per_cpu_second": "images/processor s",
     "train_peak_mib": "peak MiB, training", "score_peak_mib": "scoring", "weights_mib": "weights, MiB",
 }  # fmt: skip
 
@@ -98,27 +98,29 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder whose folders have train/good and test/")
     parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one; may be given again")
     parser.add_argument("--category", action="append", help="only this one; may be given again")
+    parser.add_argument("--set", action="append", default=[], help="of the method's settings, as TOML: nearest=5")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--out", type=Path, default=Path("build/methods"))
     parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.play:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, resource.RLIM_INFINITY))
-        given.play.write_text(json.dumps(_measure(given.data, given.method[0]), indent=1))
+        given.play.write_text(json.dumps(_measure(given.data, given.method[0], given.set), indent=1))
         return
     folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
     given.out.mkdir(parents=True, exist_ok=True)
     for folder in (one for one in folders if not given.category or one.name in given.category):
         for method in given.method or METHODS:
-            out = given.out / f"{folder.name}-{method}.json"
+            out = given.out / f"{'-'.join((folder.name, method, *given.set))}.json"
             if not out.exists():
-                _run(folder, method, given.threads, out)
+                _run(folder, method, given.set, given.threads, out)
     print(_table([json.loads(file.read_text()) for file in sorted(given.out.glob("*.json"))]))
 
 
-def _run(folder: Path, method: str, threads: int, out: Path) -> None:
+def _run(folder: Path, method: str, settings: Sequence[str], threads: int, out: Path) -> None:
     """In a process of its own; a failure is told and leaves no file, so that it is tried again."""
     command = [sys.executable, "-m", "benchmarks.methods", str(folder), "--method", method]
+    command += [word for setting in settings for word in ("--set", setting)]
     began = {"command": " ".join(command[1:]), "commit": _commit(), "machine": _machine(threads)}
     print(f"{folder.name}, {method}: since {datetime.now(UTC):%H:%M}", flush=True)
     with tempfile.TemporaryDirectory() as place:
@@ -130,13 +132,13 @@ def _run(folder: Path, method: str, threads: int, out: Path) -> None:
             return
         stopped = {"category": folder.name, "method": method, "stopped": f"after {SECONDS} s of a processor"}
         figures = stopped if code else json.loads(found.read_text())
-    out.write_text(json.dumps({**began, **figures}, indent=1) + "\n")
+    out.write_text(json.dumps({**began, **figures, "set": list(settings)}, indent=1) + "\n")
 
 
-def _measure(folder: Path, method: str) -> dict[str, Any]:
+def _measure(folder: Path, method: str, settings: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
-        _import(store, folder, method)
+        _import(store, folder, method, settings)
         wall, cpu, before = time.perf_counter(), time.process_time(), _peak(restart=True)
         request = training_request(load_settings(store.uri), folder.name)
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="benchmark", now=datetime.now(UTC), promote=True)
@@ -162,11 +164,12 @@ def _measure(folder: Path, method: str) -> dict[str, Any]:
         }
 
 
-def _import(store: Store, folder: Path, method: str) -> None:
+def _import(store: Store, folder: Path, method: str, settings: Sequence[str]) -> None:
     height, width = SIZES.get(folder.name, (256, 256))
     pattern = _pattern(folder.name)
     lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]"]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
+    lines += [f"[defaults.{method}]", *settings]
     store.write(SETTINGS_KEY, "\n".join(lines).encode())
     request = ImportRequest(folder, folder.name, DAY, DAY - timedelta(days=1))
     import_images(store, plan_import(store, request, read_folder(folder), datetime.now(UTC)))
@@ -264,7 +267,7 @@ def _table(found: Sequence[dict[str, Any]]) -> str:
             cells = [f"stopped {one['stopped']}"]
         else:
             cells = [f"{one['good']}, {one['defective']}", *(_cell(one[name]) for name in COLUMNS)]
-        lines.append(f"| {one['category']} | {one['method']} | {' | '.join(cells)} |")
+        lines.append(f"| {one['category']} | {' '.join((one['method'], *one['set']))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
