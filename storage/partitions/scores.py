@@ -19,8 +19,8 @@ from storage.records import Shard
 from storage.stores import parquet
 from storage.stores.store import Store
 
-SCHEMA_VERSION = 4
-"""2 added the image statistics; 3 the decision, its review band, and where the defects are; 4 where the edges lie"""
+SCHEMA_VERSION = 1
+_VERSION, _VERSION_HERE = b"schema_version", str(SCHEMA_VERSION).encode()
 _MAPS = b"maps"
 """in a part's footer: the object with the batch's maps"""
 STATUSES = ("ok", "unreadable", "rejected")
@@ -46,7 +46,7 @@ class ScoreRow:
     preprocessing: str
     """version of what is done with pixels before the model"""
     score: float | None
-    """S_AD as the model gives it, never clamped; larger is stranger"""
+    """as the model gives it, never clamped; larger is stranger"""
     threshold: float | None
     """in the unit of score"""
     p_value: float | None
@@ -62,7 +62,7 @@ class ScoreRow:
     map_index: int | None
     """row of the image in map_store"""
     anomalous_area: float | None
-    """share of the map's pixels above the threshold, [0, 1]"""
+    """share of the map's pixels above `ModelCard.map_threshold`, [0, 1]"""
     image_height: int | None
     """pixels, as decoded"""
     image_width: int | None
@@ -93,7 +93,7 @@ class ScoreRow:
 
 _TIME = pa.timestamp("us", "UTC")
 _BOX = pa.struct([*((side, pa.int32()) for side in ("top", "left", "height", "width")), ("peak", pa.float32())])
-# The order of ScoreRow's fields. Columns are only ever added, at the end and nullable; then SCHEMA_VERSION grows.
+# The order of ScoreRow's fields. Columns are only ever added, at the end; then SCHEMA_VERSION grows.
 _TYPES = {
     "image_key": (pa.string(), False),
     "etag": (pa.string(), False),
@@ -128,7 +128,7 @@ _TYPES = {
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],
-    metadata={"schema_version": str(SCHEMA_VERSION)},
+    metadata={_VERSION: _VERSION_HERE},
 )
 _SCORED = ("content_digest", "score", "threshold", "p_value", "is_anomalous", "image_height", "image_width")
 _SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area", "edge_centre_x", "edge_centre_y")
@@ -155,7 +155,7 @@ def part_bytes(table: pa.Table, maps: Shard | None) -> bytes:
 
 
 def read_part(store: Store, key: str) -> pa.Table:
-    """The rows of a part with SCHEMA's columns: those it does not have yet are null, newer ones are left out."""
+    """The rows of a part. KeyNotFound, CorruptObject."""
     return part_of_bytes(store.read(key), store.address(key))
 
 
@@ -180,9 +180,8 @@ def columns_with_maps(store: Store, key: str, names: Sequence[str]) -> tuple[pa.
     """As `read_columns`, and the maps that the part names."""
     wanted = pa.schema([SCHEMA.field(name) for name in names])
     with parquet.opened(store, key) as file:
-        there = [name for name in names if name in file.schema_arrow.names]
         address = store.address(key)
-        return _of_schema(file.read(columns=there), wanted, address), _maps_named(file.schema_arrow, address)
+        return _of_schema(file.read(columns=list(names)), wanted, address), _maps_named(file.schema_arrow, address)
 
 
 def _maps_named(schema: pa.Schema, address: str) -> Shard | None:
@@ -205,13 +204,16 @@ def to_table(rows: Sequence[ScoreRow]) -> pa.Table:
 
 
 def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
-    missing = [f.name for f in schema if f.name not in found.column_names and not f.nullable]
-    if missing:
-        raise CorruptObject(f"{address} has no column {', '.join(missing)}: it is no part. Score the batch again.")
-    columns = [
-        found[f.name].cast(f.type) if f.name in found.column_names else pa.nulls(len(found), f.type) for f in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    missing = [name for name in schema.names if name not in found.column_names]
+    version = (found.schema.metadata or {}).get(_VERSION)
+    if missing or version != _VERSION_HERE:
+        why = (
+            f"has no column {', '.join(missing)}"
+            if missing
+            else f"names schema version {version!r}, not {SCHEMA_VERSION}"
+        )
+        raise CorruptObject(f"{address} {why}: it is no part of this release. Score the batch again.")
+    return pa.Table.from_arrays([found[f.name].cast(f.type) for f in schema], schema=schema)
 
 
 def to_rows(table: pa.Table) -> list[ScoreRow]:

@@ -52,7 +52,7 @@ class SealedPlan:
     engine: str = TORCH
     """the plan's"""
     manifest_digest: str = ""
-    """SHA-256 (hex) of the manifest's bytes; '' if nobody took it"""
+    """SHA-256 (hex) of the manifest's bytes"""
     supersedes: str | None = None
     """the plan's"""
 

@@ -117,7 +117,7 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
 
 def _planned(store: Store, sealed: SealedPlan, *, deep: bool) -> tuple[Plan, list[ObjectInfo]]:
     """The plan in a sealed manifest, and its images. CorruptObject unless they belong together."""
-    if deep and sealed.manifest_digest:
+    if deep:
         _refuse_other_bytes(store.read(sealed.manifest), sealed.manifest_digest)
     plan, planned = manifests.read_plan(store, sealed.manifest), manifests.read_manifest(store, sealed.manifest)
     if plan.images != len(planned) or plan.batch_size < 1:
