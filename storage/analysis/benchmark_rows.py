@@ -112,8 +112,8 @@ def add_row(store: Store, key: str, row: BenchmarkRow) -> None:
     """
     while True:
         rows, etag = _read(store, key)
-        kept = [one for one in rows if one.key != row.key]
-        data = parquet.to_bytes(pa.Table.from_pylist([asdict(one) for one in (*kept, row)], schema=SCHEMA))
+        kept = [other for other in rows if other.key != row.key]
+        data = parquet.to_bytes(pa.Table.from_pylist([asdict(row) for row in (*kept, row)], schema=SCHEMA))
         try:
             if etag is None:
                 store.create(key, data)

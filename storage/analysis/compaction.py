@@ -91,7 +91,7 @@ def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = la
     gone = set(read_index(store)["run_date"].to_pylist()) - sealed_now.keys()
     if waiting or gone:
         put_into_index(store, waiting, gone)
-    rows, parts = (sum(one) for one in zip(*done, strict=True)) if done else (0, 0)
+    rows, parts = (sum(counts) for counts in zip(*done, strict=True)) if done else (0, 0)
     return Merging(len(done), rows, parts, known, tuple(changing), tuple(damaged), _remove_forgotten(store, now))
 
 

@@ -150,8 +150,8 @@ def read_grid(
             for category in versions
             for prefix in layout.days_below(layout.category_images_prefix(category), first, last)
         ]
-        found.update({(cell.run_date, cell.category): cell for one in work for cell in one.result()[0]})
-        closed = {category: why for one in work for category, why in one.result()[1].items()}
+        found.update({(cell.run_date, cell.category): cell for listing in work for cell in listing.result()[0]})
+        closed = {category: why for listing in work for category, why in listing.result()[1].items()}
     for day in (first + timedelta(days=i) for i in range((last - first).days + 1)):
         for category in versions:
             if (day, category) not in found:

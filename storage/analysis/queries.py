@@ -171,5 +171,5 @@ def _all_labels(store: Store, unread: labels.Unread | None) -> pa.Table:
     found = pa.concat_tables(tables)
     people = found["labelled_by"].to_pylist()
     spelled = spellings(people)
-    named = pa.array([spelled[one] for one in people], pa.string())
+    named = pa.array([spelled[person] for person in people], pa.string())
     return found.set_column(found.column_names.index("labelled_by"), _LABELS.field("labelled_by"), named)

@@ -145,7 +145,7 @@ class Questions:
         for end in ends:  # those within the last comment first: with what is before them nothing is cut off yet
             wrapped = f"SELECT * FROM ({text[:end]}\n)"
             try:
-                if [one for one, _ in self._statements(wrapped)] == [kind]:
+                if [statement for statement, _ in self._statements(wrapped)] == [kind]:
                     return wrapped
             except duckdb.Error as e:
                 refused = refused or e
@@ -154,7 +154,7 @@ class Questions:
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
         """(kind, text) of each."""
         try:
-            return [(one.type, str(one.query)) for one in self._connection.extract_statements(sql)]
+            return [(statement.type, str(statement.query)) for statement in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
             raise duckdb.Error("it is no question, and questions alone are answered") from e
 

@@ -65,8 +65,8 @@ def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delim
     names = [column_name(heading) for heading in headings]
     names = [f"{name} of another" if name in told else name for name in names]
     for name, heading in told.items():
-        exact = [index for index, one in enumerate(headings) if one.strip('\ufeff" \t\r\n') == heading]
-        found = exact or [i for i, one in enumerate(headings) if column_name(one) == column_name(heading)]
+        exact = [index for index, name in enumerate(headings) if name.strip('\ufeff" \t\r\n') == heading]
+        found = exact or [i for i, name in enumerate(headings) if column_name(name) == column_name(heading)]
         if len(found) != 1:
             what = f"{len(found)} headings {heading!r}" if found else f"no heading {heading!r}"
             asked = f"--column {name.removesuffix('_key')}={heading}"

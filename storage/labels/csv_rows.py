@@ -147,10 +147,12 @@ def _delimiter(text: str, address: str, reading: TableReading) -> tuple[bool, st
         return True, hint[1]
     if reading.delimiter:
         return False, reading.delimiter
-    headings = {one: {column_name(heading) for heading in _parted(first, one)} for one in DELIMITERS}
+    headings = {
+        delimiter: {column_name(heading) for heading in _parted(first, delimiter)} for delimiter in DELIMITERS
+    }
     needed = {column_name(reading.headings.get(name, name)) for name in REQUIRED}
-    fitting = [one for one in DELIMITERS if needed <= headings[one]]
-    return False, (fitting or sorted(DELIMITERS, key=lambda one: -len(headings[one])))[0]
+    fitting = [delimiter for delimiter in DELIMITERS if needed <= headings[delimiter]]
+    return False, (fitting or sorted(DELIMITERS, key=lambda delimiter: -len(headings[delimiter])))[0]
 
 
 def _parted(line: str, delimiter: str) -> list[str]:

@@ -115,7 +115,10 @@ def import_labels(
     masks: dict[str, bytes] = {}
     name = _name(file_name, data, (choices, image_tag))
     export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
-    found = [_label(one, category, masks, purpose or purposes.get(one.image_key)) for one in export.annotations]
+    found = [
+        _label(annotation, category, masks, purpose or purposes.get(annotation.image_key))
+        for annotation in export.annotations
+    ]
     plan = _plan(store, category, name, _as_known(found, history), history)
     done = write_plan(store, category, replace(plan, masks=masks))
     left_out = export.cancelled + export.empty
@@ -192,7 +195,7 @@ def _plan(store: Store, category: str, name: str, found: Sequence[Label], histor
     heard = {label.image_key for label in history} if same else set()
     said = {_word(label) for label in history}
     found = list(_after_other_readings(found, history))
-    new = [one for one in dict.fromkeys(found) if _word(one) not in said and one.image_key not in heard]
+    new = [label for label in dict.fromkeys(found) if _word(label) not in said and label.image_key not in heard]
     return LabelPlan(name, found, new, beside if any(info.key.endswith(f"/{name}.parquet") for info in same) else ())
 
 
@@ -231,11 +234,11 @@ def write_plan(store: Store, category: str, plan: LabelPlan) -> Imported:
     )
 
 
-def _label(one: Annotation, category: str, masks: dict[str, bytes], purpose: str | None) -> Label:
+def _label(annotation: Annotation, category: str, masks: dict[str, bytes], purpose: str | None) -> Label:
     mask_key = None
-    if one.mask is not None:
-        png = mask_png(one.mask)
-        day, name = one.image_key.removeprefix(layout.category_images_prefix(category)).split("/", 1)
+    if annotation.mask is not None:
+        png = mask_png(annotation.mask)
+        day, name = annotation.image_key.removeprefix(layout.category_images_prefix(category)).split("/", 1)
         # Named by its content: several people's masks of an image stand side by side, and none is replaced.
         digest = hashlib.sha256(png).hexdigest()[:12]
         folder, _, last = name.rpartition("/")
@@ -243,7 +246,15 @@ def _label(one: Annotation, category: str, masks: dict[str, bytes], purpose: str
         whole = f"{folder}/{short}" if folder else short
         mask_key = layout.mask_key(category, date.fromisoformat(day), f"{whole}.{digest}.png")
         masks[mask_key] = png
-    return Label(one.image_key, one.word, mask_key, one.annotator, one.time, one.kind, purpose or "training")
+    return Label(
+        annotation.image_key,
+        annotation.word,
+        mask_key,
+        annotation.annotator,
+        annotation.time,
+        annotation.kind,
+        purpose or "training",
+    )
 
 
 def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
@@ -323,7 +334,7 @@ def _said(label: Label) -> str:
 
 def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], now: datetime) -> Label:
     for said in (earlier, words):
-        mine = [one for one in said if identity(one.labelled_by) == identity(label.labelled_by)]
+        mine = [word for word in said if identity(word.labelled_by) == identity(label.labelled_by)]
         if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
             return replace(label, labelled_at=mine[-1].labelled_at)
     return replace(label, labelled_at=labels.moment_after(words, now))

@@ -67,7 +67,7 @@ class KnownImages:
         for path in paths:
             name = _composed(path.rpartition("/")[2])
             keys = self._by_name.get(name) or self._by_name.get(_UPLOADED.sub("", name)) or []
-            days = {one for one in path.split("/") if _DAY.fullmatch(one)}
+            days = {folder for folder in path.split("/") if _DAY.fullmatch(folder)}
             found = found or [key for key in keys if not days or key.split("/")[2] in days]
         if len(found) == 1:
             return found[0]

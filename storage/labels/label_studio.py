@@ -111,17 +111,19 @@ def read_export(
     elsewhere, unheard = Counter[str](), Counter[str]()
     for task in tasks:
         where = _where(task)
-        drawn = [one for one in _list_of(task, "annotations", where) if not one.get("was_cancelled")]
+        drawn = [
+            annotation for annotation in _list_of(task, "annotations", where) if not annotation.get("was_cancelled")
+        ]
         cancelled += len(task["annotations"] or ()) - len(drawn)
-        for one in drawn:
-            results = _results(one, where, reading)
+        for annotation in drawn:
+            results = _results(annotation, where, reading)
             elsewhere.update(results.elsewhere)
             unheard.update(results.unheard)
             if not results.regions and not results.choices:
                 empty += 1
                 continue
             key = image_key_of(_image_of(task, where))
-            found.append(_annotation(one, results, key, where, reading))
+            found.append(_annotation(annotation, results, key, where, reading))
     return Export(tuple(found), cancelled, empty, elsewhere, unheard)
 
 
@@ -161,7 +163,7 @@ def _where(task: dict[str, Any]) -> str:
 
 def _list_of(record: dict[str, Any], name: str, where: str) -> list[dict[str, Any]]:
     value = record.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(element, dict) for element in value):
         raise NotAnExport(
             f"{where}: {name!r} is no list of records, so no label was read. Export it again as 'JSON'."
         )
@@ -172,14 +174,16 @@ def _texts_of(task: dict[str, Any]) -> dict[str, str]:
     fields = task.get("data")
     if not isinstance(fields, dict):
         return {}
-    shown = {name: one[0] if isinstance(one, list) and len(one) == 1 else one for name, one in fields.items()}
-    return {name: one for name, one in shown.items() if isinstance(one, str)}
+    shown = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in fields.items()
+    }
+    return {name: value for name, value in shown.items() if isinstance(value, str)}
 
 
 def _pictures_of(task: dict[str, Any]) -> dict[str, str]:
     """What looks like the address of a picture, by field."""
     texts = _texts_of(task).items()
-    return {name: one for name, one in texts if _PICTURE.search(one)}
+    return {name: text for name, text in texts if _PICTURE.search(text)}
 
 
 def _image_of(task: dict[str, Any], where: str) -> str:
@@ -198,8 +202,10 @@ def _image_of(task: dict[str, Any], where: str) -> str:
 
 def _image_tag(tasks: Sequence[dict[str, Any]], given: str | None) -> str | None:
     """The tag that shows the image. NotAnExport if tasks show several pictures and it cannot be told."""
-    annotations = (one for task in tasks for one in _list_of(task, "annotations", _where(task)))
-    tags = objects_of(result for one in annotations for result in _list_of(one, "result", "an annotation"))
+    annotations = (annotation for task in tasks for annotation in _list_of(task, "annotations", _where(task)))
+    tags = objects_of(
+        result for annotation in annotations for result in _list_of(annotation, "result", "an annotation")
+    )
     if given is not None:
         if given not in tags:
             raise NotAnExport(
@@ -228,12 +234,12 @@ def _understood(read: Callable[[], T], where: str) -> T:
         ) from e
 
 
-def _results(one: dict[str, Any], where: str, reading: _Reading) -> Results:
-    return _understood(lambda: sorted_results(_list_of(one, "result", where), reading.image, where), where)
+def _results(annotation: dict[str, Any], where: str, reading: _Reading) -> Results:
+    return _understood(lambda: sorted_results(_list_of(annotation, "result", where), reading.image, where), where)
 
 
-def _annotation(one: dict[str, Any], results: Results, key: str, where: str, reading: _Reading) -> Annotation:
-    where = f"{where}, annotation {one.get('id', '(without a number)')} of {key!r}"
+def _annotation(annotation: dict[str, Any], results: Results, key: str, where: str, reading: _Reading) -> Annotation:
+    where = f"{where}, annotation {annotation.get('id', '(without a number)')} of {key!r}"
     word, others = _word(results, where, reading.meanings)
     mask = None
     if results.regions and word == "anomalous":
@@ -241,8 +247,13 @@ def _annotation(one: dict[str, Any], results: Results, key: str, where: str, rea
     named = [kind for kind in results.kinds if _plain(kind) not in reading.meanings] + others
     kind = named[0] if named and word == "anomalous" else None
     try:
-        kind, annotator = text_of(kind, "the kind", where), text_of(_annotator(one, reading), "the annotator", where)
-        return Annotation(key, word, kind, mask, annotator or "annotator unknown", _time(one, where, reading.now))
+        kind, annotator = (
+            text_of(kind, "the kind", where),
+            text_of(_annotator(annotation, reading), "the annotator", where),
+        )
+        return Annotation(
+            key, word, kind, mask, annotator or "annotator unknown", _time(annotation, where, reading.now)
+        )
     except StorageError as e:
         raise NotAnExport(str(e)) from e
 
@@ -275,8 +286,8 @@ def _people(tasks: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Names by number: an export may tell somebody's name in one place and only the number in another."""
     found: dict[str, str] = {}
     for task in tasks:
-        for one in _list_of(task, "annotations", _where(task)):
-            by = one.get("completed_by")
+        for annotation in _list_of(task, "annotations", _where(task)):
+            by = annotation.get("completed_by")
             if isinstance(by, dict) and by.get("id") is not None and (name := _name_in(by)):
                 found.setdefault(str(annotators.as_kept(str(by["id"]))), name)
     return found
@@ -287,8 +298,8 @@ def _name_in(by: dict[str, Any]) -> str:
     return str(by.get("email") or name or by.get("username") or "")
 
 
-def _annotator(one: dict[str, Any], reading: _Reading) -> str:
-    by = one.get("completed_by")
+def _annotator(annotation: dict[str, Any], reading: _Reading) -> str:
+    by = annotation.get("completed_by")
     number = by.get("id") if isinstance(by, dict) else by
     if number is None or number == "":
         return (_name_in(by) if isinstance(by, dict) else "") or "annotator unknown"
@@ -298,8 +309,8 @@ def _annotator(one: dict[str, Any], reading: _Reading) -> str:
     return f"annotator {kept}" if kept.isdigit() else kept
 
 
-def _time(one: dict[str, Any], where: str, now: datetime) -> datetime:
-    when = time_of(one.get("updated_at") or one.get("created_at"), where)
+def _time(annotation: dict[str, Any], where: str, now: datetime) -> datetime:
+    when = time_of(annotation.get("updated_at") or annotation.get("created_at"), where)
     if when is None:
         raise NotAnExport(
             f"{where} has no time: which label is the latest is unknown, so no label was read. Export it as 'JSON'."

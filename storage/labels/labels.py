@@ -189,7 +189,7 @@ def contradictions(history: pa.Table) -> list[Contradiction]:
         of_image[who] = (row["labelled_by"], row["label"], row["labelled_at"])
     found = []
     for key in sorted(said):
-        words = tuple(one for one in said[key].values() if one[1] in DECIDED)
+        words = tuple(word for word in said[key].values() if word[1] in DECIDED)
         if len({word for _, word, _ in words}) > 1:
             found.append(Contradiction(key, words))
     return found
@@ -289,7 +289,7 @@ def other_columns(data: bytes, address: str, reading: TableReading = _AS_IT_STAN
     """The headings of a file's columns that are none of ours: nothing in them is read. Else as for `said_in`."""
     read = parquet_headings if address.lower().endswith(".parquet") else csv_headings
     headings, ours = read(data, address, reading)
-    return [one for index, one in enumerate(headings) if one and index not in ours.values()]
+    return [heading for index, heading in enumerate(headings) if heading and index not in ours.values()]
 
 
 def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:

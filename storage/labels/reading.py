@@ -43,7 +43,7 @@ class TableReading:
             self._check_delimiter(self.delimiter)
         if self.encoding is not None:
             self._check_encoding(self.encoding)
-        twice = [one for one in self.headings.values() if list(self.headings.values()).count(one) > 1]
+        twice = [heading for heading in self.headings.values() if list(self.headings.values()).count(heading) > 1]
         if twice:
             raise UnusableLabels(
                 f"--column: the heading {twice[0]!r} is given for {len(twice)} columns, so no label was read. Give "
@@ -106,7 +106,7 @@ def table_reading(
         if name not in COLUMNS:
             raise UnusableLabels(
                 f"--column {called}={heading}: labels have no column {called!r}, so no label was read. There are: "
-                f"image, label, mask, {', '.join(one for one in COLUMNS[3:])}."
+                f"image, label, mask, {', '.join(column for column in COLUMNS[3:])}."
             )
         if name in headings:
             raise UnusableLabels(f"--column {name} is given twice, so no label was read. Give it once.")

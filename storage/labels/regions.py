@@ -73,9 +73,11 @@ def sorted_results(results: Sequence[dict[str, Any]], image: str | None, where: 
     drawn = {region.get("id") for region in regions}
     beside = [result for result in about if result.get("type") == "labels" and result.get("id") in drawn]
     kinds = Counter(
-        name for one in (*regions, *beside) for name in _texts(one, str(one["type"]), where) if name.strip()
+        name for region in (*regions, *beside) for name in _texts(region, str(region["type"]), where) if name.strip()
     )
-    unheard = Counter(str(one["type"]) for one in about if one not in regions and one.get("type") not in _HEARD)
+    unheard = Counter(
+        str(region["type"]) for region in about if region not in regions and region.get("type") not in _HEARD
+    )
     return Results(tuple(regions), tuple(choices), tuple(kind for kind, _ in kinds.most_common()), elsewhere, unheard)
 
 

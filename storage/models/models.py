@@ -173,7 +173,7 @@ def rollback(store: Store, category: str, *, by: str, now: datetime, version: st
         )
     if version == current.version:
         return current
-    earlier = dict.fromkeys(one.version for one in current.history if one.version != current.version)
+    earlier = dict.fromkeys(champion.version for champion in current.history if champion.version != current.version)
     if version is not None and version not in earlier:
         raise KeyNotFound(
             f"model {version} of {category!r} was never in force, so nothing was rolled back. Earlier champions: "
@@ -201,11 +201,11 @@ def _history_after(current: Champion | None) -> tuple[Champion, ...]:
 def _version_before(current: Champion, category: str) -> str:
     """The champion that the one in force took the place of, seen without what was rolled back."""
     standing: list[str] = []
-    for one in reversed(_history_after(current)):
-        if one.rolled_back_from is not None and one.version in standing:
-            while standing.pop() != one.version:
+    for champion in reversed(_history_after(current)):
+        if champion.rolled_back_from is not None and champion.version in standing:
+            while standing.pop() != champion.version:
                 pass
-        standing.append(one.version)
+        standing.append(champion.version)
     if len(standing) < 2:
         raise KeyNotFound(
             f"{current.version} is the first champion of {category!r} that was not rolled back, so there is none "

@@ -20,7 +20,7 @@ def rows_in_force(
     storage.analysis.queries. A plan holds an image once: of the first one, which is most of a night, no key is kept.
     """
     plans = [(plan.sealed_at, seal.partition.model_version, plan) for seal in sealed for plan in seal.plans]
-    plans.sort(key=lambda one: one[:2])
+    plans.sort(key=lambda plan: plan[:2])
     replaced_by: dict[str, int] = {}
     for number, (_, _, plan) in enumerate(plans[1:], 1):
         replaced_by.update(dict.fromkeys(_keys(store, plan), number))

@@ -203,7 +203,7 @@ def _read_memory(store: Store, partition: Partition) -> _Memory:
         return _Memory()
     version, keys, etags, sealed, digests = (table[name].to_pylist() for name in SCHEMA.names)
     objects = list(zip(keys, etags, strict=True))
-    own = (one == partition.model_version for one in version)
+    own = (name == partition.model_version for name in version)
     settled = {of: etag for of, etag, mine in zip(objects, sealed, own, strict=True) if mine}
     return _Memory(settled, dict(zip(objects, digests, strict=True)))
 

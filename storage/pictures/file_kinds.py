@@ -132,7 +132,7 @@ def _text(data: bytes) -> str | None:
         text = sample.decode(encoding, errors="strict" if len(data) <= _SAMPLE else "ignore")
     except UnicodeDecodeError:
         return None
-    if not text or not all(one.isprintable() or one in "\t\r\n\f\ufeff" for one in text):
+    if not text or not all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text):
         return None
     head = text.lstrip("\ufeff \t\r\n").lower()
     for mark, kind in _MARKUP:

@@ -30,9 +30,9 @@ def from_json(kind: type[T], kept: object) -> T:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(name): _to_json(one) for name, one in value.items()}
+        return {str(name): _to_json(element) for name, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_to_json(one) for one in value]
+        return [_to_json(element) for element in value]
     if isinstance(value, date):  # datetimes are dates
         return value.isoformat()
     if value is None or isinstance(value, (str, int, float)):
@@ -48,10 +48,10 @@ def _from_json(kind: Any, kept: object, name: str) -> Any:
         return None if kept is None else _from_json(get_args(kind)[0], kept, name)
     if origin is tuple and isinstance(kept, list):
         of = get_args(kind)[0]
-        return tuple(_from_json(of, one, f"{name}[{i}]") for i, one in enumerate(kept))
+        return tuple(_from_json(of, element, f"{name}[{i}]") for i, element in enumerate(kept))
     if origin is Mapping and isinstance(kept, dict):
         of = get_args(kind)[1]
-        return {key: _from_json(of, one, f"{name}[{key!r}]") for key, one in kept.items()}
+        return {key: _from_json(of, element, f"{name}[{key!r}]") for key, element in kept.items()}
     return kept if kind is Any else _plain(kind, kept, name)
 
 

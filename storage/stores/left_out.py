@@ -52,7 +52,7 @@ class LeftOut:
         """Such as '3 files and folders: .DS_Store (2), @eaDir/'; empty where there is none."""
         if not self.litter:
             return ""
-        told = sorted(self.names.items(), key=lambda one: (-one[1], one[0]))[:_MOST_TOLD]
+        told = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TOLD]
         names = ", ".join(name if times == 1 else f"{name} ({times})" for name, times in told)
         left = self.litter - sum(times for _, times in told)
         kind = "file or folder" if self.litter == 1 else "files and folders"

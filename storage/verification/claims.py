@@ -116,9 +116,9 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
 def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
     """Whether the last sealed rows of the plan's images are of the same bytes: in a copied store no etag is what it
     was."""
-    plans = [one for seal in found if seal.partition == plan.partition for one in seal.plans]
+    plans = [sealed_plan for seal in found if seal.partition == plan.partition for sealed_plan in seal.plans]
     try:
-        sealed = _pictures(store, [part.key for one in plans for part in one.parts]) if plans else {}
+        sealed = _pictures(store, [part.key for sealed_plan in plans for part in sealed_plan.parts]) if plans else {}
         return bool(sealed) and _pictures(store, theirs).items() <= sealed.items()
     except OF_ONE_OBJECT:  # `rd-inspect verify` tells of it
         return False

@@ -72,17 +72,17 @@ def look(
         if (first is None or first <= day) and (last is None or day <= last)
     ]
     return Look(
-        tuple(one for some in looks for one in some.leftovers), tuple(one for some in looks for one in some.kept)
+        tuple(item for some in looks for item in some.leftovers), tuple(item for some in looks for item in some.kept)
     )
 
 
 def removable(leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta) -> list[Leftover]:
     """Those of days on which nothing unsealed is younger than `older_than`: a run may be at work on all of it."""
     youngest: dict[tuple[str | None, date | None], datetime] = {}
-    for one in leftovers:
-        where = (one.category, one.run_date)
-        youngest[where] = max(youngest.get(where, one.modified), one.modified)
-    return [one for one in leftovers if now - youngest[one.category, one.run_date] >= older_than]
+    for leftover in leftovers:
+        where = (leftover.category, leftover.run_date)
+        youngest[where] = max(youngest.get(where, leftover.modified), leftover.modified)
+    return [leftover for leftover in leftovers if now - youngest[leftover.category, leftover.run_date] >= older_than]
 
 
 def find_old_temporaries(store: Store, *, now: datetime, older_than: timedelta) -> list[Leftover]:
@@ -128,38 +128,40 @@ def remove_leftovers(
     """
     done: list[Leftover] = []
     days: defaultdict[tuple[str | None, date | None], list[Leftover]] = defaultdict(list)
-    for one in leftovers:
-        days[one.category, one.run_date].append(one)
+    for leftover in leftovers:
+        days[leftover.category, leftover.run_date].append(leftover)
     for (category, day), some in days.items():
-        alone = [one for one in some if one.what in (PAST, TEMPORARY, TRAINING)]
-        keys = {one.key for one in some} - {one.key for one in alone}
-        still = [one for one in alone if one.what != TRAINING or _is_old(store, one, now - older_than)]
+        alone = [leftover for leftover in some if leftover.what in (PAST, TEMPORARY, TRAINING)]
+        keys = {leftover.key for leftover in some} - {leftover.key for leftover in alone}
+        still = [
+            leftover for leftover in alone if leftover.what != TRAINING or _is_old(store, leftover, now - older_than)
+        ]
         if keys and category is not None and day is not None:
             fresh = removable(_of_day(store, category, day).leftovers, now=now, older_than=older_than)
-            still += [one for one in fresh if one.key in keys]
-        for one in sorted(still, key=lambda one: (_ORDER.index(one.what), one.key)):
-            _remove(store, one, now)
-            done.append(one)
+            still += [leftover for leftover in fresh if leftover.key in keys]
+        for leftover in sorted(still, key=lambda leftover: (_ORDER.index(leftover.what), leftover.key)):
+            _remove(store, leftover, now)
+            done.append(leftover)
     return done
 
 
-def _is_old(store: Store, one: Leftover, before: datetime) -> bool:
+def _is_old(store: Store, leftover: Leftover, before: datetime) -> bool:
     """Whether nobody has gone on with a training since it was looked at."""
-    info = store.info(one.key)
+    info = store.info(leftover.key)
     return info is not None and info.modified <= before
 
 
-def _remove(store: Store, one: Leftover, now: datetime) -> None:
-    if one.what == TEMPORARY:
-        store.remove_temporary(one.key)
-    elif one.what in (MAPS, PAST):
-        if one.what == PAST:
+def _remove(store: Store, leftover: Leftover, now: datetime) -> None:
+    if leftover.what == TEMPORARY:
+        store.remove_temporary(leftover.key)
+    elif leftover.what in (MAPS, PAST):
+        if leftover.what == PAST:
             # Written first: whoever misses the maps finds the reason.
-            word = {"expired_at": now.isoformat(), "objects": one.objects, "bytes": one.size}
-            store.write(layout.expired_maps_key(one.key), (json.dumps(word, sort_keys=True) + "\n").encode())
-        store.remove_tree(f"{one.key}/")
+            word = {"expired_at": now.isoformat(), "objects": leftover.objects, "bytes": leftover.size}
+            store.write(layout.expired_maps_key(leftover.key), (json.dumps(word, sort_keys=True) + "\n").encode())
+        store.remove_tree(f"{leftover.key}/")
     else:
-        store.remove(one.key)
+        store.remove(leftover.key)
 
 
 def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[str, date]]:
@@ -193,7 +195,7 @@ def _of_day(store: Store, category: str, day: date) -> Look:
     claims = read_claims(store, category, day)
     unnamed = {(what, key): infos for (what, key), infos in groups.items() if key not in claims.named}
     if unnamed and (why := doubts(store, claims)):
-        return Look((), tuple(Kept(category, day, one) for one in why))
+        return Look((), tuple(Kept(category, day, reason) for reason in why))
     whole = whole_plans(
         store,
         claims,
@@ -203,7 +205,9 @@ def _of_day(store: Store, category: str, day: date) -> Look:
     kept = {key for plan in whole for key in plan.keys}
     return Look(
         tuple(_leftover(what, key, category, day, some) for (what, key), some in unnamed.items() if key not in kept),
-        tuple(Kept(category, day, f"plan {one.plan.digest} is scored whole and not complete", one) for one in whole),
+        tuple(
+            Kept(category, day, f"plan {plan.plan.digest} is scored whole and not complete", plan) for plan in whole
+        ),
     )
 
 

@@ -79,7 +79,7 @@ class Verification:
 
     @property
     def wrong(self) -> int:
-        return sum(one.wrong for one in self.findings)
+        return sum(finding.wrong for finding in self.findings)
 
 
 def verify(
@@ -107,7 +107,7 @@ def verify(
         findings += _told((store,), layout.MERGED_PREFIX, lambda: _copy_findings(store))
     for root, find in (("", _temporary_findings), (layout.scores_root(), _leftover_findings)):
         findings += _told((store,), root, partial(find, store, scope))
-    findings.sort(key=lambda one: (not one.wrong, one.where, one.what))
+    findings.sort(key=lambda finding: (not finding.wrong, finding.where, finding.what))
     promised = sum(plan.images for seal in sealed for plan in seal.plans)
     return Verification(len(sealed), promised, tuple(findings))
 
@@ -171,12 +171,12 @@ def _seal_findings(
     damage: list[Damage] = []
 
     def look_at_it() -> Iterator[Finding]:
-        for one in partition_damage(store, seal, deep=scope.deep):
-            damage.append(one)
-            yield _damage_finding(store, where, one)
+        for damaged in partition_damage(store, seal, deep=scope.deep):
+            damage.append(damaged)
+            yield _damage_finding(store, where, damaged)
 
     found = _told(both, key, look_at_it)
-    if not any(isinstance(one, DamagedManifest) for one in damage):
+    if not any(isinstance(damaged, DamagedManifest) for damaged in damage):
         found += _told(both, key, lambda: _double_rows(store, seal))
         in_force = champions.get(where.category) == where.model_version
         prefix = layout.images_prefix(where.category, where.run_date)
@@ -184,23 +184,25 @@ def _seal_findings(
     return found
 
 
-def _damage_finding(store: Store, where: Partition, one: Damage) -> Finding:
+def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
     score_again, late = _backfill(store, where), "no run can score late images of the day"
-    match one:
+    match damage:
         case WrongSeal():
             cure = f"Remove it; finished parts are taken up again by: {score_again}"
-            return Finding(f"seal is wrong: {one.why}", one.where, "what it seals is counted or read wrongly", cure)
+            return Finding(
+                f"seal is wrong: {damage.why}", damage.where, "what it seals is counted or read wrongly", cure
+            )
         case DamagedManifest():
             rebuild = f"remove {_seal_key(where)} and it, then: {score_again}"
             cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
-            return Finding(f"manifest is damaged: {one.why}", one.where, late, cure)
+            return Finding(f"manifest is damaged: {damage.why}", damage.where, late, cure)
         case DamagedDescription():
             lost = "none of its maps can be seen; they may be whole"
-            return Finding(f"maps are damaged: {one.why}", one.where, lost, f"{score_again} --mend")
+            return Finding(f"maps are damaged: {damage.why}", damage.where, lost, f"{score_again} --mend")
         case DamagedBatch():
-            kind = "part is damaged" if one.where == one.part.key else "maps are damaged"
-            lost = "its rows cannot be trusted" if one.where == one.part.key else "its scores have no picture"
-            return Finding(f"{kind}: {one.why}", one.where, lost, f"{score_again} --mend")
+            kind = "part is damaged" if damage.where == damage.part.key else "maps are damaged"
+            lost = "its rows cannot be trusted" if damage.where == damage.part.key else "its scores have no picture"
+            return Finding(f"{kind}: {damage.why}", damage.where, lost, f"{score_again} --mend")
 
 
 def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
@@ -267,14 +269,14 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
     found = look(store, scope.first, scope.last, scope.categories)
-    yield from (_whole_plan_finding(store, one) for one in found.kept if one.whole)
+    yield from (_whole_plan_finding(store, kept) for kept in found.kept if kept.whole)
     cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {quote(store.uri)}"
-    for (category, day), some in groupby(found.leftovers, lambda one: (one.category, one.run_date)):
+    for (category, day), some in groupby(found.leftovers, lambda leftover: (leftover.category, leftover.run_date)):
         left = list(some)
         yield from _damaged_plans(store, left)
-        kinds = Counter(one.what for one in left)
+        kinds = Counter(leftover.what for leftover in left)
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        what += f" of {category} {day} that no seal names, {sum(one.size for one in left):,} bytes"
+        what += f" of {category} {day} that no seal names, {sum(leftover.size for leftover in left):,} bytes"
         yield Finding(what, left[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False)
 
 
@@ -283,7 +285,8 @@ def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noq
     for find in (find_old_temporaries, find_old_trainings):
         old = find(store, now=datetime.now(UTC), older_than=timedelta(days=1))
         if old:
-            what = f"{len(old)} of the kind {old[0].what}, older than a day, {sum(one.size for one in old):,} bytes"
+            size = sum(leftover.size for leftover in old)
+            what = f"{len(old)} of the kind {old[0].what}, older than a day, {size:,} bytes"
             yield Finding(what, old[0].key, "they take space", cure, wrong=False)
 
 
@@ -299,14 +302,14 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
 
 
 def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:
-    for one in leftovers:
-        if one.what != MANIFEST:
+    for leftover in leftovers:
+        if leftover.what != MANIFEST:
             continue
         try:
-            manifests.read_plan(store, one.key)
+            manifests.read_plan(store, leftover.key)
         except OF_ONE_OBJECT as e:
             cure = f"rd-inspect gc --older-than 0 --yes --store {quote(store.uri)}"
-            yield Finding(f"unsealed manifest is damaged: {e}", one.key, "no run can score these images", cure)
+            yield Finding(f"unsealed manifest is damaged: {e}", leftover.key, "no run can score these images", cure)
 
 
 def _seal_key(partition: Partition) -> str:
