@@ -249,9 +249,9 @@ def seal_partition(key: str) -> tuple[str, date, str] | None:
 
 def production_day(key: str) -> date | None:
     """The day that the image of this key was taken on; None if it is no image's key."""
-    found = _IMAGE.match(key)
+    match = _IMAGE.match(key)
     try:
-        return date.fromisoformat(found["day"]) if found else None
+        return date.fromisoformat(match["day"]) if match else None
     except ValueError:
         return None
 

@@ -168,8 +168,8 @@ def _all_labels(store: Store, unread: labels.Unread | None) -> pa.Table:
     for category in labels.list_label_categories(store):
         table = labels.read_labels(store, category, unread=unread)
         tables.append(table.add_column(0, _LABELS.field("category"), pa.repeat(category, len(table))))
-    found = pa.concat_tables(tables)
-    people = found["labelled_by"].to_pylist()
+    whole = pa.concat_tables(tables)
+    people = whole["labelled_by"].to_pylist()
     spelled = spellings(people)
     named = pa.array([spelled[person] for person in people], pa.string())
-    return found.set_column(found.column_names.index("labelled_by"), _LABELS.field("labelled_by"), named)
+    return whole.set_column(whole.column_names.index("labelled_by"), _LABELS.field("labelled_by"), named)

@@ -111,12 +111,12 @@ class Questions:
 
     def _found(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
         """(what `sql` finds as it travels, the types it has in DuckDB)."""
-        found = self._connection.sql(self._question(sql))
-        if found is None:
+        relation = self._connection.sql(self._question(sql))
+        if relation is None:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
-        names = distinct_names(found.columns)
-        columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, found)]
-        return found.project(", ".join(columns)), found.types
+        names = distinct_names(relation.columns)
+        columns = [f"{_carried(f'#{at}', kind)} AS {_name(name)}" for at, (name, kind) in _numbered(names, relation)]
+        return relation.project(", ".join(columns)), relation.types
 
     def _question(self, sql: str) -> str:
         """`sql` as it may be carried out. duckdb.Error if it is no question."""
@@ -177,14 +177,14 @@ def _has_keyword(sql: str, word: bytes) -> bool:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Each name once: a second `x` is `x_1`, or the next that no column has."""
-    taken, found = set(names), list[str]()
+    taken, distinct = set(names), list[str]()
     for name in names:
         new, number = name, 0
-        while new in found or (number and new in taken):
+        while new in distinct or (number and new in taken):
             number += 1
             new = f"{name}_{number}"
-        found.append(new)
-    return found
+        distinct.append(new)
+    return distinct
 
 
 def _numbered(names: Sequence[str], found: duckdb.DuckDBPyRelation) -> Any:

@@ -46,10 +46,10 @@ def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple
         where = f"{address}, line {line}"
         _refuse_shape(cells, header, delimiter, where)
         _refuse_broken_cells(cells, columns, delimiter, where)
-        found = {name: cells[index].strip() for name, index in columns.items()}
-        if delimiter != "," and _DECIMAL_COMMA.fullmatch(found.get("score", "")):
-            found["score"] = found["score"].replace(",", ".")
-        yield where, found
+        row = {name: cells[index].strip() for name, index in columns.items()}
+        if delimiter != "," and _DECIMAL_COMMA.fullmatch(row.get("score", "")):
+            row["score"] = row["score"].replace(",", ".")
+        yield where, row
 
 
 def csv_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:

@@ -172,18 +172,18 @@ def plan_table(
     name = _name(file_name, data, table if table.is_told else None)
     history = labels.to_labels(labels.read_label_history(store, category))
     before = _Before(_by_image(history), _earlier_versions(store, category, name), now, purpose)
-    found = []
+    said = []
     try:
         for where, cells in labels.said_in(data, file_name, table):
             if keys := _located(keys_of, cells, where):
-                found.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
+                said.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
     except UnusableLabels:
         raise
     except StorageError as e:
         raise UnusableLabels(str(e)) from e
     if masks_are_there:
-        found = _with_masks(store, category, found, {label.mask_key for label in history})
-    plan = _plan(store, category, name, found, history)
+        said = _with_masks(store, category, said, {label.mask_key for label in history})
+    plan = _plan(store, category, name, said, history)
     return replace(plan, columns=labels.other_columns(data, file_name, table), outvoted=before.outvoted)
 
 

@@ -56,22 +56,22 @@ class KnownImages:
         be composed or not. UnusableLabels with the nearest keys otherwise.
         """
         paths = list(dict.fromkeys(_paths_of(called)))
-        found: list[str] = []
+        fitting: list[str] = []
         if any(self._is_of_another(path.split("/")) for path in paths):
-            raise UnusableLabels(self._unknown(called, paths[-1], found))
+            raise UnusableLabels(self._unknown(called, paths[-1], fitting))
         for path in paths:
             segments = path.split("/")
             for start in range(len(segments)):
                 rest = "/".join(segments[start:])
-                found = found or self._names.find(rest) or self._names.find(self._prefix + rest)
+                fitting = fitting or self._names.find(rest) or self._names.find(self._prefix + rest)
         for path in paths:
             name = _composed(path.rpartition("/")[2])
             keys = self._by_name.get(name) or self._by_name.get(_UPLOADED.sub("", name)) or []
             days = {folder for folder in path.split("/") if _DAY.fullmatch(folder)}
-            found = found or [key for key in keys if not days or key.split("/")[2] in days]
-        if len(found) == 1:
-            return found[0]
-        raise UnusableLabels(self._unknown(called, paths[-1], found))
+            fitting = fitting or [key for key in keys if not days or key.split("/")[2] in days]
+        if len(fitting) == 1:
+            return fitting[0]
+        raise UnusableLabels(self._unknown(called, paths[-1], fitting))
 
     def _is_of_another(self, segments: Sequence[str]) -> bool:
         """Whether the path names a day of another category."""

@@ -187,12 +187,12 @@ def contradictions(history: pa.Table) -> list[Contradiction]:
         of_image, who = said.setdefault(row["image_key"], {}), annotators.identity(row["labelled_by"])
         of_image.pop(who, None)  # so that the order is that of the latest words
         of_image[who] = (row["labelled_by"], row["label"], row["labelled_at"])
-    found = []
+    disputed = []
     for key in sorted(said):
         words = tuple(word for word in said[key].values() if word[1] in DECIDED)
         if len({word for _, word, _ in words}) > 1:
-            found.append(Contradiction(key, words))
-    return found
+            disputed.append(Contradiction(key, words))
+    return disputed
 
 
 def normal_image_keys(store: Store, category: str) -> list[str]:
@@ -211,14 +211,14 @@ def unread_label_keys(store: Store) -> list[str]:
     """Keys below labels/ that look like somebody's labels and that nobody reads, sorted: of another kind of file, or
     not right below a category's folder."""
     root = layout.labels_root()
-    found = []
+    unread = []
     for info in store.list(root):
         segments = info.key.removeprefix(root).split("/")
         read = len(segments) == 2 and layout.is_plain(segments[0]) and _is_label_file(segments[1])
         mask = len(segments) > 2 and segments[1] == "masks"
         if not read and not mask:
-            found.append(info.key)
-    return found
+            unread.append(info.key)
+    return unread
 
 
 def label_files(store: Store, category: str) -> list[ObjectInfo]:
@@ -239,8 +239,8 @@ def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
     and so does one whose time cannot be true (storage.labels.times): one from the future would outvote every
     correction.
     """
-    found = sorted(_stated(store, info), key=lambda label: label.labelled_at)
-    return [label if _is_possible_in(info, label) else replace(label, labelled_at=info.modified) for label in found]
+    stated = sorted(_stated(store, info), key=lambda label: label.labelled_at)
+    return [label if _is_possible_in(info, label) else replace(label, labelled_at=info.modified) for label in stated]
 
 
 def impossible_times(store: Store, info: ObjectInfo) -> list[Label]:
@@ -318,12 +318,12 @@ def in_time(labels: Iterable[Label]) -> list[Label]:
 
     Everybody is named as in their first word, however they are spelled later.
     """
-    found = sorted(labels, key=lambda label: label.labelled_at)
-    spelled = annotators.spellings(label.labelled_by for label in found)
+    ordered = sorted(labels, key=lambda label: label.labelled_at)
+    spelled = annotators.spellings(label.labelled_by for label in ordered)
     return [
         label if label.labelled_by == spelled[label.labelled_by] else
         replace(label, labelled_by=spelled[label.labelled_by])
-        for label in found
+        for label in ordered
     ]  # fmt: skip
 
 

@@ -213,10 +213,10 @@ def _shard_name(index: int) -> str:
 
 def _mend(key: str) -> str:
     """The command that makes the maps under `key` again."""
-    found = layout.map_partition(description_key(key))
-    if found is None:
+    partition = layout.map_partition(description_key(key))
+    if partition is None:
         return "rd-inspect backfill --mend"
-    category, day, _ = found
+    category, day, _ = partition
     version = key.split("/")[3]
     return f"rd-inspect backfill --from {day} --to {day} --category {category} --model {version} --mend"
 

@@ -39,13 +39,14 @@ def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: R
     named = [(plan, part) for plan in kept["plans"] for part in plan["parts"]]
     if any((part["key"], part["digest"]) == (mended.part, mended.digest) for _, part in named):
         return None
-    found = [(plan, part) for plan, part in named if (part["key"], part["digest"]) == (damaged.key, damaged.digest)]
-    if len(found) != 1 or mended.rows != damaged.rows:
+    wanted = (damaged.key, damaged.digest)
+    matching = [(plan, part) for plan, part in named if (part["key"], part["digest"]) == wanted]
+    if len(matching) != 1 or mended.rows != damaged.rows:
         raise Conflict(
             f"{store.address(key)} does not name {damaged.key} with {mended.rows} rows any more, so nothing was "
             "mended. Verify the store again; somebody else may have mended it."
         )
-    plan, part = found[0]
+    plan, part = matching[0]
     part |= {"key": mended.part, "digest": mended.digest}
     plan |= _counts(store, plan)
     return checked_json.to_bytes(kept)

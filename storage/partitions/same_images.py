@@ -145,8 +145,8 @@ def _changed(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="same") as pool:
         while some := list(islice(waiting, _AT_ONCE)):
             same = []
-            found = pool.map(lambda image: _known_or_read(images, memory, image), some)
-            for image, (digest, etag) in zip(some, found, strict=True):
+            digests = pool.map(lambda image: _known_or_read(images, memory, image), some)
+            for image, (digest, etag) in zip(some, digests, strict=True):
                 before = sealed[image.key]
                 if before.is_of(image, digest):
                     if before.has_row and etag == image.etag:

@@ -47,15 +47,15 @@ class FolderWalk:
     def folders(self, folder: str) -> list[str]:
         """Names of the folders right below the real `folder`, whose key is the prefix, that hold a file or cannot be
         looked into, sorted. OSError if it cannot be looked into itself."""
-        found = []
+        folders = []
         for name, entry in _scan(folder):
             if is_litter(name):
                 self._note_litter(self.prefix + name)
             elif name.endswith("/"):
-                found.append((name, entry))
+                folders.append((name, entry))
             elif self.left_out is not None:
                 self.left_out.add_stray(self.prefix, name)
-        return sorted(name[:-1] for name, entry in found if self._is_filled(name, entry))
+        return sorted(name[:-1] for name, entry in folders if self._is_filled(name, entry))
 
     def _note_litter(self, key: str) -> None:
         if self.left_out is not None and key.startswith(self.prefix):

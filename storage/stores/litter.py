@@ -76,7 +76,7 @@ def is_litter(key: str) -> bool:
 
 def litter_in(key: str) -> str | None:
     """The key up to its first litter, a folder's with a "/" behind: what a report names; None where there is none."""
-    found = _LITTER.search(key)
-    if found is None:
+    litter = _LITTER.search(key)
+    if litter is None:
         return None
-    return key[: found.end()] + ("/" if found.end() < len(key) else "")
+    return key[: litter.end()] + ("/" if litter.end() < len(key) else "")

@@ -107,13 +107,13 @@ class LocalStore(Store):
         path = self._inside(self.root / key, key)
         with translated(f"cannot look at {self.address(key)}"):
             try:
-                found = path.stat()
+                status = path.stat()
             except OSError as e:
                 if e.errno not in _NOTHING_THERE:
                     raise
                 self._require_root()
                 return None
-        return _info(key, found) if stat.S_ISREG(found.st_mode) else None
+        return _info(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def check(self) -> None:
         self._require_root()
@@ -172,10 +172,10 @@ class LocalStore(Store):
             _temporary(target, data) as temp,
             self._lock(),
         ):
-            found = self.info(key)
-            if found is None or found.etag != etag:
+            there = self.info(key)
+            if there is None or there.etag != etag:
                 raise Conflict(
-                    f"{self.address(key)} is {'gone' if found is None else 'another'} since it was read, so "
+                    f"{self.address(key)} is {'gone' if there is None else 'another'} since it was read, so "
                     "nothing was written. Read it again and decide."
                 )
             _take_place(temp, target)

@@ -151,15 +151,15 @@ class S3Store(Store):
 
     def _everything(self, prefix: str) -> list[ObjectInfo]:
         """Litter, too."""
-        found = []
+        infos = []
         with translated(f"cannot list {self.address(prefix)}"):
             for page in self._pages(prefix):
-                found += [self._listed(entry) for entry in page.get("Contents", [])]
-        found = [info for info in found if info.key != _PROBE]
+                infos += [self._listed(entry) for entry in page.get("Contents", [])]
+        infos = [info for info in infos if info.key != _PROBE]
         # AWS sorts by key, but servers that keep folders (SeaweedFS) put "a/b" before "a-b". Sorting what is
         # sorted takes one pass.
-        found.sort(key=lambda info: info.key)
-        return found
+        infos.sort(key=lambda info: info.key)
+        return infos
 
     def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):

@@ -71,12 +71,12 @@ def read_claims(store: Store, category: str, day: date) -> Claims:
 def doubts(store: Store, claims: Claims) -> list[str]:
     """Why a seal could mean more than it names: it does not read, says less than its manifest, or that does not tell.
     Then nothing of the day may be removed."""
-    found = list(claims.unread)
+    reasons = list(claims.unread)
     for seal in claims.seals:
         where = seal.partition
         address = store.address(layout.seal_key(where.category, where.run_date, where.model_version))
-        found += [f"{address}: {why}" for why in _contradictions(store, seal)]
-    return found
+        reasons += [f"{address}: {why}" for why in _contradictions(store, seal)]
+    return reasons
 
 
 def _contradictions(store: Store, seal: Seal) -> Iterator[str]:
@@ -96,7 +96,7 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
     """Which of these manifests that no seal names are scored whole by these parts, and have an image that no seal of
     their model version has in the same version: of the same etag, or the same bytes."""
     sealed: defaultdict[Partition, set[tuple]] = defaultdict(set)
-    found = []
+    whole = []
     for key in sorted(unnamed):
         try:
             plan = manifests.read_plan(store, key)
@@ -109,8 +109,8 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
         if plan.partition not in sealed:
             sealed[plan.partition] = _sealed_images(store, claims.seals, plan.partition)
         if not images <= sealed[plan.partition] and not _is_sealed_as_the_same(store, claims.seals, plan, theirs):
-            found.append(WholePlan(plan, theirs))
-    return found
+            whole.append(WholePlan(plan, theirs))
+    return whole
 
 
 def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
@@ -139,15 +139,15 @@ def _sealed_images(store: Store, found: Sequence[Seal], partition: Partition) ->
 
 def _parts_of(plan: Plan, parts: Collection[str]) -> tuple[str, ...] | None:
     """The plan's parts, if there is one for each of its batches."""
-    if type(plan.images) is not int or type(plan.batch_size) is not int or plan.batch_size < 1:
+    if plan.batch_size < 1:
         return None
-    found = []
+    complete = []
     for index in range(-(-plan.images // plan.batch_size)):
         part = _part_of(plan, index, parts)
         if part is None:
             return None
-        found.append(part)
-    return tuple(found)
+        complete.append(part)
+    return tuple(complete)
 
 
 def _part_of(plan: Plan, index: int, parts: Collection[str]) -> str | None:

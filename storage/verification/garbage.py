@@ -105,7 +105,7 @@ def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) ->
 
 def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
     """Sealed map stores of production days before this one, as far as they are still there."""
-    found = []
+    expired = []
     for seal in _readable_seals(store):
         where = seal.partition
         if where.run_date >= before:
@@ -114,8 +114,8 @@ def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
             infos = list(store.list(f"{plan.map_store}/"))
             inside = layout.map_partition(f"{plan.map_store}/zarr.json")
             if infos and inside == (where.category, where.run_date, plan.map_store):
-                found.append(_leftover(PAST, plan.map_store, where.category, where.run_date, infos))
-    return found
+                expired.append(_leftover(PAST, plan.map_store, where.category, where.run_date, infos))
+    return expired
 
 
 def remove_leftovers(
@@ -166,16 +166,16 @@ def _remove(store: Store, leftover: Leftover, now: datetime) -> None:
 
 def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[str, date]]:
     """Every (category, day) something was written of, by folders alone."""
-    found = set()
+    partitions = set()
     for root in (layout.manifests_root(), layout.scores_root()):
         for in_day in store.children(root):
             day = layout.day_named(in_day.removeprefix("run_date="))
             for name in store.children(f"{root}{in_day}/") if day else ():
-                found.add((name.removeprefix("category="), day))
+                partitions.add((name.removeprefix("category="), day))
     for category in store.children(layout.maps_root()):
         days = map(layout.day_named, store.children(f"{layout.maps_root()}{category}/"))
-        found.update((category, day) for day in days)
-    return sorted((name, day) for name, day in found if day and (not categories or name in categories))
+        partitions.update((category, day) for day in days)
+    return sorted((name, day) for name, day in partitions if day and (not categories or name in categories))
 
 
 def _of_day(store: Store, category: str, day: date) -> Look:

@@ -175,13 +175,13 @@ def _seal_findings(
             damage.append(damaged)
             yield _damage_finding(store, where, damaged)
 
-    found = _told(both, key, look_at_it)
+    findings = _told(both, key, look_at_it)
     if not any(isinstance(damaged, DamagedManifest) for damaged in damage):
-        found += _told(both, key, lambda: _double_rows(store, seal))
+        findings += _told(both, key, lambda: _double_rows(store, seal))
         in_force = champions.get(where.category) == where.model_version
         prefix = layout.images_prefix(where.category, where.run_date)
-        found += _told(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
-    return found
+        findings += _told(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
+    return findings
 
 
 def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
@@ -233,9 +233,9 @@ def _image_findings(
         yield _closed(prefix, str(e))
         return
     yield from (_closed(folder, why) for folder, why in left_out.broken.items())
-    found = compare(store, images, seal, listed, tell=tell)
-    changed, late = ([image.key for image in some] for some in (found.changed, found.late))
-    gone = found.gone
+    compared = compare(store, images, seal, listed, tell=tell)
+    changed, late = ([image.key for image in some] for some in (compared.changed, compared.late))
+    gone = compared.gone
     version, cure = where.model_version, _backfill(store, where)
     if changed:
         what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"
@@ -268,10 +268,10 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
-    found = look(store, scope.first, scope.last, scope.categories)
-    yield from (_whole_plan_finding(store, kept) for kept in found.kept if kept.whole)
+    looked = look(store, scope.first, scope.last, scope.categories)
+    yield from (_whole_plan_finding(store, kept) for kept in looked.kept if kept.whole)
     cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {quote(store.uri)}"
-    for (category, day), some in groupby(found.leftovers, lambda leftover: (leftover.category, leftover.run_date)):
+    for (category, day), some in groupby(looked.leftovers, lambda leftover: (leftover.category, leftover.run_date)):
         left = list(some)
         yield from _damaged_plans(store, left)
         kinds = Counter(leftover.what for leftover in left)
