@@ -70,7 +70,8 @@ PART_PATTERNS = {
 COLUMNS = {
     "image_auroc": "image AUROC", "average_precision": "AP", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO",
     "recall": "recall", "false_alarms": "false alarms", "undecided": "undecided",
-    "train_seconds": "training, s", "train_cpu_seconds": "processor, s", "images_per_cpu_second": "images/processor s",
+    "train_seconds": "training, s", "train_cpu_seconds": "processor, s",
+    "images_per_cpu_second": "images/processor s",
     "train_peak_mib": "peak MiB, training", "score_peak_mib": "scoring", "weights_mib": "weights, MiB",
 }  # fmt: skip
 
