@@ -218,12 +218,12 @@ def test_a_gpu_has_one_process_with_one_thread() -> None:
 
 
 def test_the_image_gets_every_package_and_nothing_else() -> None:
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     taken = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert "*" in lines
     files = {"pyproject.toml", "requirements.lock", "README.md", "prefect.yaml", "automations.yaml"}
-    assert taken == {package.split(".")[0] for package in packages} | files
+    assert taken == {package.removesuffix("*") for package in setuptools["packages"]["find"]["include"]} | files
 
 
 def test_the_image_is_the_project_version() -> None:

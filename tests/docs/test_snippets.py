@@ -192,7 +192,7 @@ def test_tables_of_labels_are_read(snippet: Snippet) -> None:
 
 
 def test_every_language_has_its_test() -> None:
-    known = {"", "indented", "inline", "help", "python", "sql", "toml", "xml", "yaml", "bash", "sh"}
+    known = {"", "indented", "inline", "help", "python", "sql", "text", "toml", "xml", "yaml", "bash", "sh"}
     assert {one.kind for one in ALL} <= known
 
 
