@@ -51,7 +51,7 @@ class CategorySettings(BaseModel):
 
     @field_validator("image_size")
     @classmethod
-    def _mirrored(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+    def _multiple_of_the_stride(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
         for side in value if isinstance(value, tuple) else (value,):
             if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
                 near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)

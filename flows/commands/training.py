@@ -25,7 +25,8 @@ def train(
     category: CategoriesOption = None,
     images: ImagesOption = None,
     method: Annotated[
-        str | None, typer.Option(help="How normals are learned; default reverse_distillation.", metavar="NAME")
+        str | None,
+        typer.Option(help="How normals are learned (docs/methods.md); default reverse_distillation.", metavar="NAME"),
     ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side that the networks see.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Promised share of false alarms, such as 0.01.")] = None,

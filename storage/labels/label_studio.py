@@ -46,7 +46,7 @@ class Annotation:
 
     image_key: str
     word: str
-    """one of storage.labels.labels.WORDS, but never 'withdrawn'"""
+    """one of storage.labels.cells.WORDS, but never 'withdrawn'"""
     kind: str | None
     """of defect: the label of most regions, or the choice that is no word"""
     mask: NDArray[np.bool_] | None

@@ -65,7 +65,10 @@ NOT_RUN = {
     "node_exporter": "a program of somebody else's",
 }
 """first words of commands that cannot run here, and why"""
-LISTINGS = {"images/<category>/<run_date>/", "list images -> manifest", "labels (page, files, Label Studio) ->"}
+LISTINGS = {
+    "rd_inspect/  what people", "images/<category>/<run_date>/", "list images -> manifest",
+    "labels (page, files, Label Studio) ->",
+}  # fmt: skip
 """beginnings of blocks that show a layout or a way, and nothing to type"""
 
 
