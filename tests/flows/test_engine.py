@@ -24,7 +24,7 @@ def engines(store: Store, partition: Partition = NIGHT) -> list[str]:
     return [plan.engine for plan in seal.plans] if seal else []
 
 
-@pytest.mark.slow  # tests/tasks/test_engines.py shows the same without a server
+@pytest.mark.slow  # tests/tasks/worker/test_engines.py shows the same without a server
 @pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
 def test_a_setting_that_changes_leaves_what_is_sealed_and_holds_for_what_comes(store: Store, scheduler: str) -> None:
     put_model(store, "cloth")

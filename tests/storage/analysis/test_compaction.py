@@ -22,8 +22,8 @@ from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage import small_nights
+from tests.storage.analysis.test_queries import score_night
 from tests.storage.faulty_store import objects
-from tests.storage.test_queries import score_night
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(days=2)

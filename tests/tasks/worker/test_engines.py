@@ -160,7 +160,7 @@ def test_a_batch_is_not_scored_by_another_version_than_its_plans(store: Store, i
     assert not list(store.list("scores/"))
 
 
-@pytest.mark.slow  # converts a model twice; tests/rd_core/test_engine.py holds maps and decisions against torch's
+@pytest.mark.slow  # converts a model twice; tests/rd_core/engines has maps and decisions beside torch's
 @pytest.mark.skipif(find_spec("openvino") is None, reason="the extra is not installed")
 def test_a_night_by_openvino_decides_as_by_torch_and_writes_the_same_bytes_again(store: Store) -> None:
     put_model(store, "cloth")
