@@ -43,9 +43,9 @@ from rd_core.metrics.image_metrics import image_auroc, image_average_precision
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
+from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
 from storage.models import models
-from storage.stores.filesystem import Store, open_store
 from tasks.importing.folder_masks import marked_by, with_masks
 from tasks.importing.image_folder import FolderImage, is_category_folder, read_folder
 from tasks.importing.import_folder import ImportRequest, import_images, plan_import

@@ -19,12 +19,12 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks.throughput import night, put_model, put_pictures
-from flows.machinery.dask_cluster import dask_cluster
+from flows.dask_cluster import dask_cluster
 from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.settings import PRECISIONS
+from storage.filesystem import open_store
 from storage.layout import images_prefix
-from storage.stores.filesystem import open_store
 
 SAME, DEFAULT = "resnet18", "efficientnet_lite0"
 

@@ -14,7 +14,7 @@ import time
 import psutil
 from prefect import flow, task
 
-from flows.machinery.dask_cluster import dask_cluster, dask_runner
+from flows.dask_cluster import dask_cluster, dask_runner
 from flows.machinery.prefect_server import home_folder, prefect_server
 from flows.settings import load_settings
 

@@ -22,8 +22,8 @@ from dask.system import cpu_count
 from PIL import Image
 
 from demo import woven_cloth
+from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
-from flows.machinery.dask_cluster import dask_cluster
 from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
@@ -33,6 +33,7 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.kernels.precision import networks_in
 from rd_core.settings import PRECISIONS, Precision
+from storage.filesystem import Store, open_store
 from storage.layout import image_key, seal_key
 from storage.models import models
 from storage.models.card import (
@@ -48,7 +49,6 @@ from storage.models.card import (
     Preprocessing,
     WeightsFile,
 )
-from storage.stores.filesystem import Store, open_store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process

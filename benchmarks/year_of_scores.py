@@ -25,7 +25,7 @@ import pyarrow as pa
 from benchmarks.year_store import Year, write_year
 from storage import layout
 from storage.analysis.queries import connect, run_query
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 
 QUESTIONS = {
     "false alarms by week": """

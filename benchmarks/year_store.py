@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from storage import layout
 from storage.analysis.compaction import write_copy
 from storage.analysis.merged_days import put_into_index, read_index, seals_by_day
+from storage.filesystem import Store
 from storage.labels.labels import Label, write_labels
 from storage.partitions import scores, seals
 from storage.partitions.manifests import batch_digest
 from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import Partition
 from storage.stores import parquet
-from storage.stores.filesystem import Store
 from tasks.night.plan_batches import batch_size_for
 
 FIRST_DAY = date(2025, 1, 1)

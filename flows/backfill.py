@@ -15,7 +15,6 @@ from prefect.task_runners import TaskRunner
 
 from flows.errors import PartlyDone, in_words
 from flows.inspection import flow_run_groups, plan_partitions
-from flows.machinery.workplace import ALWAYS, settle, workplace
 from flows.mending import Mended, mend_partitions
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
@@ -26,9 +25,10 @@ from flows.watching.artifacts import leave_table
 from flows.watching.metrics import backfill_metrics
 from flows.watching.metrics_files import write_metrics
 from flows.watching.run_names import given_window, named
+from flows.workplace import ALWAYS, settle, workplace
 from storage.analysis.grid import Cell, Grid, read_grid
+from storage.filesystem import open_store
 from storage.records import Partition
-from storage.stores.filesystem import open_store
 from tasks.night.pin_champion import PinnedModel, pin_champion, pin_version
 
 PRIORITY = -1_000_000
@@ -127,7 +127,7 @@ def backfill(
     with workplace(settings) as place:
         runner = place.runner(ALWAYS if mend else _seconds(days, pinned), in_turn=True)
         if place.scheduler and not settings.plant.dask_address:
-            from flows.machinery.dask_cluster import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
+            from flows.dask_cluster import let_others_go_first  # noqa: PLC0415  # brings Dask, which a small backfill does without
 
             let_others_go_first(place.scheduler)
         with place.bars("inspect", _images_to_do(days)):

@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.progress import track
 
 from demo.factory import BROKEN_NIGHT, LAMP_NIGHT, NIGHTS, Factory, FactoryImage
+from flows.dask_cluster import dask_cluster
 from flows.evaluation import evaluate
 from flows.inspection import inspect_images
-from flows.machinery.dask_cluster import dask_cluster
 from flows.preflight.refusals import DEMO_MARKER, refuse_demo
 from flows.printing.plain_table import plain_table, print_table
 from flows.settings import load_settings
 from flows.training import train_model
 from storage.analysis.queries import run_query
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import INDEX_KEY, SETTINGS_KEY, image_key, mask_key
-from storage.stores.filesystem import Store, open_store
 
 FIRST_NIGHT = date(2026, 1, 12)
 ALPHA, IMAGE_SIZE = 0.05, 128

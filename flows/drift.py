@@ -12,7 +12,6 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.errors import PartlyDone, in_words
-from flows.machinery.workplace import settle, workplace
 from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
 from flows.preflight.night_size import seconds_to_score
 from flows.settings import Settings, load_settings, store_uri
@@ -20,11 +19,12 @@ from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.metrics import drift_metrics
 from flows.watching.metrics_files import write_metrics
 from flows.watching.run_names import named, of_categories, sealed_window, window
+from flows.workplace import settle, workplace
 from rd_core.drift.false_discovery import discoveries
 from rd_core.drift.verdict import HOLD
 from storage.errors import StorageError
+from storage.filesystem import open_store
 from storage.models.models import read_champion
-from storage.stores.filesystem import open_store
 from tasks.drift.assess_drift import DriftJob, ModelDrift, assess_drift
 from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
 from tasks.drift.replay_golden_set import GoldenReceipt, replay_golden_set, unchanged_replay

@@ -13,7 +13,6 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows.errors import PartlyDone, in_words
-from flows.machinery.workplace import Workplace, settle, workplace
 from flows.preflight.evaluation_choice import (
     EvaluationChoice,
     NothingToEvaluate,
@@ -25,12 +24,13 @@ from flows.preflight.night_size import WORTH_SECONDS
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.run_names import named, sealed_window, window
+from flows.workplace import Workplace, settle, workplace
 from reports.evaluation.measures import Measure
 from storage.errors import StorageError
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.partitions.seals import read_seal
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
 from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 

@@ -11,7 +11,6 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.errors import PartlyDone, in_words
-from flows.machinery.workplace import Workplace, settle, workplace
 from flows.night.night_reports import FAILED, NightReport, report_night, report_silence
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
@@ -22,6 +21,7 @@ from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.metrics_files import write_night_metrics
 from flows.watching.night_events import tell_completed, tell_empty
 from flows.watching.run_names import named, night_day
+from flows.workplace import Workplace, settle, workplace
 from storage.errors import StorageError
 from storage.stores.left_out import LeftOut
 from tasks.night.pin_champion import PinnedModel, pin_champion

@@ -9,12 +9,12 @@ import dask
 from prefect import Task, flow, get_run_logger
 
 from flows.errors import in_words
-from flows.machinery.workplace import settle
 from flows.settings import Settings
+from flows.workplace import settle
 from storage.errors import StorageError
+from storage.filesystem import open_store
 from storage.partitions.seals import read_seal
 from storage.records import Partition
-from storage.stores.filesystem import open_store
 from storage.verification.damage import DamagedBatch, DamagedDescription, DamagedManifest, WrongSeal, partition_damage
 from tasks.night.mend_batch import mend_batch
 from tasks.night.mend_description import mend_description

@@ -9,9 +9,8 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import in_words
-from flows.machinery.dask_cluster import dask_cluster, dask_runner
-from flows.machinery.workplace import settle
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.training import training_request
@@ -31,11 +30,12 @@ from flows.watching.retraining_outcome import (
     unstarted,
 )
 from flows.watching.run_names import named, today
+from flows.workplace import settle
 from rd_core.errors import ConfigError
 from rd_core.gate.decision import GateSettings
+from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from storage.layout import retraining_prefix
-from storage.stores.filesystem import open_store
 from tasks.night.pin_champion import pin_champion
 from tasks.retraining.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate

@@ -39,8 +39,8 @@ from rd_core.detectors.settings import DetectorSettings
 from rd_core.drift.settings import DriftSettings
 from rd_core.errors import ConfigError
 from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
 from storage.layout import SETTINGS_KEY
-from storage.stores.filesystem import Store, open_store
 
 ENVIRONMENT_PREFIX = "RD_INSPECT_"
 _ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}

@@ -8,16 +8,16 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
+from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import RunFailed, in_words
-from flows.machinery.dask_cluster import dask_cluster, dask_runner
-from flows.machinery.workplace import settle
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.progress import progress_bars
 from flows.watching.run_names import named, of_categories, today
+from flows.workplace import settle
+from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
-from storage.stores.filesystem import open_store
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
 
 

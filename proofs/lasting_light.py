@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from demo import defects, lighting, woven_cloth
+from flows.dask_cluster import dask_cluster
 from flows.drift import report_drift
 from flows.inspection import inspect_images
-from flows.machinery.dask_cluster import dask_cluster
 from flows.machinery.prefect_server import prefect_server
 from flows.retraining import retrain
 from flows.settings import load_settings
@@ -30,10 +30,10 @@ from flows.training import train_model
 from flows.watching.retraining_outcome import CategoryRetraining
 from proofs.share_figure import draw_shares
 from storage.analysis.queries import run_query
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import SETTINGS_KEY, image_key
-from storage.stores.filesystem import Store, open_store
 
 CATEGORY = "woven_cloth"
 FIRST = date(2026, 2, 2)

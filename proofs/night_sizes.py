@@ -37,8 +37,8 @@ from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
 from flows.machinery.prefect_server import home_folder, prefect_server
 from proofs.model_cards import publish_made_up
 from storage.analysis.queries import run_query
+from storage.filesystem import Store, open_store
 from storage.models import models
-from storage.stores.filesystem import Store, open_store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rd_core.maps.micro_batch import AnomalyMaps
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.preprocessing import ImageFormat
 

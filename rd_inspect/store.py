@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_inspect.model import Model
+from storage import filesystem
 from storage.errors import StorageError
 from storage.models import models
-from storage.stores import filesystem
 
 if TYPE_CHECKING:
     import pyarrow as pa

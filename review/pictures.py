@@ -15,10 +15,10 @@ from reports.overlay import overlay, shrunk
 from reports.scored_image import boxes_in_shares
 from review.sealed_rows import ReviewRow
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
+from storage.images import content_digest, decode
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
-from storage.pictures.images import content_digest, decode
 from storage.stores.store import Store
 
 LONGEST_SIDE = 2048

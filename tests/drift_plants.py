@@ -8,13 +8,13 @@ import numpy as np
 
 from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
+from storage.filesystem import Store
 from storage.layout import image_key, part_key
 from storage.models import models
 from storage.partitions import manifests, scores, seals
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import ObjectInfo, Partition
-from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import SIZE
 

@@ -17,12 +17,12 @@ from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
+from storage.filesystem import Store
 from storage.layout import image_key
 from storage.models import models
 from storage.partitions import scores, seals
 from storage.partitions.anomaly_maps import read_map
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tasks.night.pin_champion import PinnedModel
 from tasks.training.fit_model import TrainingRequest
 from tasks.worker.preprocessing import PREPROCESSING_VERSION

@@ -59,7 +59,7 @@ def hostile_file(number: int) -> tuple[str, bytes]:
 
 @cache
 def valid_files() -> list[tuple[str, bytes]]:
-    """A small picture in every format and kind that `storage.pictures.images.decode` takes."""
+    """A small picture in every format and kind that `storage.images.decode` takes."""
     draw = np.random.default_rng(7)
     colours = draw.integers(0, 256, (20, 24, 3), dtype=np.uint8)
     ramp = draw.integers(0, 65536, (20, 24), dtype=np.uint16)

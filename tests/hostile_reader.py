@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from storage.errors import UnreadableImage
-from storage.pictures.images import decode
+from storage.images import decode
 from tests.hostile_images import hostile_file, valid_files
 from tests.image_bombs import bombs
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from proofs.model_cards import made_up_card
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import card_key, image_key, mask_key, part_key
@@ -19,7 +20,6 @@ from storage.partitions.anomaly_maps import MapArray, create_maps, write_batch_m
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import ScoreRow
 from storage.records import ObjectInfo, Partition, Plan
-from storage.stores.filesystem import Store
 from tests.factories import DAY, NOW, png
 
 SIDE = 24

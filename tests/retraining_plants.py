@@ -15,11 +15,11 @@ from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import image_key, mask_key
 from storage.models import models
-from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import DAY, NOW
 from tests.rd_core.small_trainings import fit, small

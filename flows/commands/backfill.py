@@ -94,7 +94,7 @@ def _grid(
     from flows.commands.frame import told_once
     from flows.preflight.grid_choice import chosen_categories, chosen_days, versions_in_force
     from storage.analysis.grid import read_grid
-    from storage.stores.filesystem import open_store
+    from storage.filesystem import open_store
 
     opened = open_store(settings.store, read_only=True)
     opened.check()

@@ -22,7 +22,7 @@ def compact(store: StoreOption = None) -> None:
         from datetime import UTC, datetime
 
         from storage.analysis.compaction import merge_days
-        from storage.stores.filesystem import open_store
+        from storage.filesystem import open_store
 
         opened = open_store(resolved_store(store))
         opened.check()

@@ -83,10 +83,10 @@ def import_label_file(
         from flows.settings import SettingsError
 
         data = read_label_file(file)
+        from storage.filesystem import open_store
         from storage.labels.imports import import_labels
         from storage.labels.known_images import UnusableLabels
         from storage.labels.regions import NotAnExport
-        from storage.stores.filesystem import open_store
 
         uri = resolved_store(store)
         is_table = file.suffix.lower() != ".json"

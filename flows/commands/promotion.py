@@ -75,7 +75,7 @@ def rollback(
 
 
 def _opened(store: str | None) -> "Store":
-    from storage.stores.filesystem import open_store
+    from storage.filesystem import open_store
 
     opened = open_store(resolved_store(store))
     opened.check()

@@ -47,7 +47,7 @@ def verify(
         from flows.commands.frame import told_once
         from flows.commands.tables.findings import findings_json, findings_table
         from flows.preflight.checks import checked_settings, refuse_reversed
-        from storage.stores.filesystem import open_store
+        from storage.filesystem import open_store
         from storage.verification.verification import Scope
         from storage.verification.verification import verify as hold_against_itself
 
@@ -90,7 +90,7 @@ def gc(
     """
     with plain_errors():
         from flows.commands.tables.findings import leftovers_table
-        from storage.stores.filesystem import open_store
+        from storage.filesystem import open_store
         from storage.verification.garbage import (
             find_expired_maps,
             find_old_temporaries,

@@ -51,7 +51,7 @@ def serve_review(
         from review.access import is_loopback
         from review.app import create_app
         from review.desk import Desk, WrongRequest, reviewer_name
-        from storage.stores.filesystem import open_store
+        from storage.filesystem import open_store
 
         if not is_loopback(host) and not token:
             raise SettingsError(

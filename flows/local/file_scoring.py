@@ -17,7 +17,7 @@ from flows.printing.output import say
 from flows.printing.result_file import refuse_unusable, write_file
 from flows.printing.score import print_scores
 from flows.settings import SettingsError, load_settings
-from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.filesystem import LocalStore, Store, open_store
 from storage.stores.left_out import LeftOut
 from tasks.scoring.local_pictures import LocalPicture, names_as_they_come, pictures_named
 from tasks.worker.worker_process import prepare_worker_process

@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from storage.filesystem import Store, open_store
+from storage.images import list_categories
 from storage.layout import check_segment
-from storage.pictures.images import list_categories
-from storage.stores.filesystem import Store, open_store
 from tasks.importing.folder_files import Remark
 from tasks.importing.image_folder import read_folder
 from tasks.importing.import_folder import ImportPlan, ImportRefused, ImportRequest, import_images, plan_import

@@ -12,8 +12,8 @@ from flows.evaluation import evaluate_if_labelled
 from flows.preflight.drift_choice import last_inspected_day
 from flows.settings import Settings
 from reports.evaluation.words import WORDS, in_digits
+from storage.filesystem import open_store
 from storage.models.models import list_model_categories
-from storage.stores.filesystem import open_store
 from tasks.index.write_index import write_index
 
 WRITTEN, NOTHING, FAILED = "written", "nothing to report", "failed"

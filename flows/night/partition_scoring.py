@@ -13,8 +13,8 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
 
 from flows.errors import in_words
-from flows.machinery.workplace import settle
 from flows.watching.run_names import named, of_categories, window
+from flows.workplace import settle
 from storage.errors import Conflict
 from storage.records import Plan, Receipt
 from tasks.night.plan_batches import PartitionPlan, plan_batches

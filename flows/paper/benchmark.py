@@ -21,7 +21,7 @@ from rd_core.errors import ConfigError, CoreError, TeacherUnavailable
 from rd_core.features.backbone_spec import TEACHERS as KNOWN_TEACHERS
 from rd_core.features.backbone_spec import teacher_spec
 from storage.analysis.benchmark_rows import BenchmarkRow, RowKey, add_row, read_rows
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 from tasks.paper.benchmark_category import BenchmarkRequest, Measurement, benchmark_category, check_teacher
 from tasks.paper.benchmark_folder import BenchmarkImages, BrokenImage, file_digest, mvtec_categories, novelty_classes
 from tasks.worker.preprocessing import PREPROCESSING_VERSION

@@ -19,10 +19,10 @@ from flows.settings import (
     nearest,
 )
 from storage.errors import StoreNotFound
+from storage.filesystem import open_store
+from storage.images import list_categories
 from storage.labels.labels import list_label_categories
 from storage.models.models import list_model_categories
-from storage.pictures.images import list_categories
-from storage.stores.filesystem import open_store
 
 _ALIKE = 0.6
 """of difflib, from which on a name is taken for a mistyped one"""

@@ -8,8 +8,8 @@ from typing import Any
 from flows.settings import SettingsError, nearest
 from rd_core.drift.settings import DriftSettings
 from rd_core.errors import ConfigError
+from storage.filesystem import Store
 from storage.layout import folder_day, seal_partition, seals_prefix
-from storage.stores.filesystem import Store
 
 WINDOW_DAYS = 30
 # A model's p-value can be no smaller than 1 / (resamples + 1), and must pass a limit that falls with their number.

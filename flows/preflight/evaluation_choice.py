@@ -7,10 +7,10 @@ from shlex import quote
 
 from flows.settings import SettingsError, nearest
 from storage.errors import StorageError, TransientFault
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.layout import folder_day, images_prefix, seal_partition, seals_prefix
 from storage.records import Partition
-from storage.stores.filesystem import Store
 
 
 class NothingToEvaluate(SettingsError):

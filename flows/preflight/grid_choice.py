@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from flows.settings import Settings, SettingsError, nearest
 from storage.errors import AccessDenied, CorruptObject
+from storage.filesystem import Store, open_store
+from storage.images import list_categories, list_run_dates
 from storage.models import models
-from storage.pictures.images import list_categories, list_run_dates
-from storage.stores.filesystem import Store, open_store
 
 WINDOW_DAYS = 30
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from flows.settings import Settings, SettingsError, nearest
 from rd_core.engines.choice import AUTO, TORCH, engine_here
 from storage.errors import KeyNotFound
+from storage.filesystem import Store
 from storage.models import models
-from storage.stores.filesystem import Store
 
 if TYPE_CHECKING:
     from tasks.scoring.file_scores import ReadyModel

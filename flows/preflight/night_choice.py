@@ -7,9 +7,9 @@ from datetime import date
 
 from flows.settings import Settings, SettingsError, nearest
 from storage.errors import StorageError
+from storage.filesystem import Store, open_store
+from storage.images import list_categories, list_run_dates, odd_folders
 from storage.models import models
-from storage.pictures.images import list_categories, list_run_dates, odd_folders
-from storage.stores.filesystem import Store, open_store
 from storage.stores.left_out import LeftOut
 
 _MOST_NAMES = 5

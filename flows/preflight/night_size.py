@@ -8,11 +8,11 @@ from itertools import islice
 
 from flows.settings import Settings
 from storage.errors import StorageError
+from storage.filesystem import open_store
+from storage.images import list_images
 from storage.models import models
 from storage.partitions.seals import read_seal
-from storage.pictures.images import list_images
 from storage.records import Partition
-from storage.stores.filesystem import open_store
 
 SECONDS_A_PIXEL = 0.04 / 256**2
 """of one core, to read, score and write an image of that many pixels as the networks see it; default teacher"""

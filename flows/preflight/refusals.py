@@ -17,9 +17,9 @@ from rd_core.errors import TeacherUnavailable, UnknownTeacher
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.features.weight_source import refuse_unavailable
 from storage.errors import StorageError
+from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories, normal_image_keys
 from storage.models import models
-from storage.stores.filesystem import open_store
 from tasks.worker.preprocessing import why_unusable
 
 DEMO_MARKER = "made-by-rd-inspect-demo"

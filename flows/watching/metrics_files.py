@@ -27,11 +27,11 @@ from flows.watching.metrics import (
     run_metrics,
 )
 from storage.errors import StorageError
+from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.night.write_run_report import CategoryOutcome
 
 _PAGE = 200

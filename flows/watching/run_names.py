@@ -7,7 +7,7 @@ from typing import Any
 from prefect.context import FlowRunContext
 
 from flows.settings import Settings, load_settings, store_uri
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 
 MOST_NAMES = 3
 """categories in a name; the run's parameters have all"""

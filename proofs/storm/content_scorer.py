@@ -8,7 +8,7 @@ import numpy as np
 
 from proofs.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
 from rd_core.maps.micro_batch import AnomalyMaps
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.preprocessing import ImageFormat
 

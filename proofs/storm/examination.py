@@ -9,13 +9,13 @@ import numpy as np
 
 from storage import layout
 from storage.errors import CorruptObject, KeyNotFound
+from storage.filesystem import Store
+from storage.images import list_images
 from storage.models import models
 from storage.partitions import anomaly_maps, manifests, scores, seals
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import Seal, SealedPlan
-from storage.pictures.images import list_images
 from storage.records import ObjectInfo, Plan
-from storage.stores.filesystem import Store
 from storage.verification.verification import Scope, verify
 
 Reference = Mapping[tuple[str, str], tuple[ScoreRow, bytes | None]]

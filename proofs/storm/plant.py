@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from proofs.model_cards import publish_made_up
+from storage.filesystem import LocalStore, Store
 from storage.layout import SETTINGS_KEY, image_key
 from storage.models import models
-from storage.stores.filesystem import LocalStore, Store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 CATEGORIES = ("cloth", "metal", "wood")

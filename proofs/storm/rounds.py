@@ -16,7 +16,7 @@ from proofs.storm.examination import examine
 from proofs.storm.plant import CATEGORIES, DAYS, furnish, promote
 from proofs.storm.processes import Command, kill_server, server_is_up
 from proofs.storm.site import PATIENCE, Site, backfill, night
-from storage.stores.filesystem import LocalStore, Store
+from storage.filesystem import LocalStore, Store
 
 KINDS = (
     "flow killed", "worker killed", "storage faults", "two nights at once", "scheduler killed", "backfill and night",

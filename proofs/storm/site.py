@@ -16,8 +16,8 @@ from proofs.storm.faulty_proxy import FaultyProxy
 from proofs.storm.plant import CATEGORIES, DAYS, Line, furnish
 from proofs.storm.processes import Cluster, Command, end_all
 from proofs.storm.weather import Weather, forecast
+from storage.filesystem import Store, open_store
 from storage.partitions.scores import ScoreRow
-from storage.stores.filesystem import Store, open_store
 
 PATIENCE = 150
 """seconds that a command may take"""

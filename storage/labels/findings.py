@@ -7,10 +7,10 @@ from datetime import date
 from storage import layout
 from storage.errors import AccessDenied, StorageError, StoreNotFound, TransientFault
 from storage.findings import Finding
+from storage.images import list_images
 from storage.labels import labels
 from storage.labels.known_images import Names
 from storage.labels.labels import Label
-from storage.pictures.images import list_images
 from storage.records import ObjectInfo
 from storage.stores.store import Store
 

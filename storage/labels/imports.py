@@ -10,6 +10,7 @@ from typing import Any
 
 from storage import layout
 from storage.errors import StorageError, UnreadableImage
+from storage.images import decode_mask
 from storage.labels import labels
 from storage.labels.annotators import identity
 from storage.labels.known_images import KnownImages, Names, UnusableLabels
@@ -17,7 +18,6 @@ from storage.labels.label_studio import Annotation, read_export
 from storage.labels.labels import Label
 from storage.labels.reading import TableReading
 from storage.labels.times import refuse_impossible
-from storage.pictures.images import decode_mask
 from storage.pictures.masks import mask_png
 from storage.stores.store import Store
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage import layout
 from storage.errors import StorageError
-from storage.pictures.images import list_categories, list_images, list_run_dates
+from storage.images import list_categories, list_images, list_run_dates
 from storage.stores.store import Store
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")

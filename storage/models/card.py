@@ -53,7 +53,7 @@ class Preprocessing:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """The arguments of storage.pictures.images.decode."""
+        """The arguments of storage.images.decode."""
         return {name: getattr(self, name) for name in ("white_level", "black_level", "max_pixels")}
 
 

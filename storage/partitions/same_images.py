@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from storage import layout
 from storage.errors import OF_ONE_OBJECT, CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, StorageError
+from storage.images import content_digest
 from storage.partitions import manifests, scores, seals
 from storage.partitions.seals import Seal, SealedPart
-from storage.pictures.images import content_digest
 from storage.records import ObjectInfo, Partition
 from storage.stores import parquet
 from storage.stores.store import Store

@@ -6,6 +6,9 @@ as often as not, so that only the bytes count.
 
 import re
 
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+"""that pictures are taken in, as Pillow calls them"""
+
 _SAMPLE = 4096
 """bytes that text is looked for in"""
 _STARTS: tuple[tuple[bytes, str], ...] = (

@@ -5,8 +5,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from storage.errors import UnreadableImage
-from storage.pictures.file_kinds import kind_of
-from storage.pictures.images import FORMATS
+from storage.pictures.file_kinds import FORMATS, kind_of
 
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that exchange height and width"""

@@ -1,4 +1,4 @@
-"""Masks of defects as the PNG we write; `storage.pictures.images.decode_mask` reads any."""
+"""Masks of defects as the PNG we write; `storage.images.decode_mask` reads any."""
 
 import io
 

@@ -21,12 +21,12 @@ from storage.errors import (
     TransientFault,
 )
 from storage.findings import Finding
+from storage.images import list_images
 from storage.labels.findings import label_findings
 from storage.models import models
 from storage.partitions import manifests, seals
 from storage.partitions.same_images import compare
 from storage.partitions.seals import Seal
-from storage.pictures.images import list_images
 from storage.records import Partition
 from storage.stores import parquet
 from storage.stores.left_out import LeftOut

@@ -13,9 +13,9 @@ from rd_core.drift.daily_medians import DailyMedian, daily_medians
 from rd_core.drift.settings import DriftSettings
 from rd_core.drift.window import Baseline, baseline, window
 from rd_core.errors import TooFewNormals
+from storage.filesystem import open_store
 from storage.models import models
 from storage.models.card import ModelCard
-from storage.stores.filesystem import open_store
 from tasks.drift.drift_window import WindowScores, read_window
 from tasks.drift.replay_golden_set import golden_pair
 from tasks.worker.faults import ON_STORAGE_FAULT

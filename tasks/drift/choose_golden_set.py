@@ -6,8 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from rd_core.detectors.settings import MICRO_BATCH
+from storage.filesystem import open_store
 from storage.models import models
-from storage.stores.filesystem import open_store
 from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, write_golden_set
 from tasks.worker.faults import ON_STORAGE_FAULT
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rd_core.drift.causes import STATISTICS
+from storage.filesystem import Store
 from storage.partitions import scores, seals
 from storage.partitions.rows_in_force import rows_in_force
-from storage.stores.filesystem import Store
 
 _COLUMNS = ("image_key", "score", "status", *STATISTICS)
 _READERS = 8

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from storage.errors import AlreadyExists, CorruptObject, KeyNotFound, ObjectDenied
+from storage.filesystem import Store
+from storage.images import content_digest
 from storage.layout import golden_set_key
-from storage.pictures.images import content_digest
-from storage.stores.filesystem import Store
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from datetime import date
 from typing import Any
 
 from reports.scored_image import ScoredImage
+from storage.filesystem import Store
 from storage.models import models
-from storage.stores.filesystem import Store
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.drift_window import rows_of_day
 from tasks.reporting.scored_picture import scored_image

@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from storage.errors import AlreadyExists, KeyNotFound
+from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
-from storage.pictures.images import content_digest
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.golden_set import GoldenImage, read_golden_set
 from tasks.night.pin_champion import PinnedModel
 from tasks.reporting.kept_result import bytes_there, inputs_digest, keep, kept, stated

@@ -26,9 +26,9 @@ from reports.drift.verdicts import (
     NewThreshold,
 )
 from reports.drift.words import worst_action
+from storage.filesystem import Store, open_store
 from storage.layout import drift_prefix
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.assess_drift import ModelDrift
 from tasks.drift.newest_alarms import pictured_alarms
 from tasks.reporting.published_reports import DRIFT, publish_report

@@ -20,6 +20,7 @@ from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.layout import evaluation_partition_prefix
 from storage.models import models
@@ -27,7 +28,6 @@ from storage.models.card import ModelCard
 from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.tables import IMAGES, PixelCounts, write_defects, write_pixels, write_rows
 from tasks.reporting.kept_result import inputs_digest, keep, kept
 from tasks.reporting.labelled_pixels import LabelledPixels, labelled_pixels

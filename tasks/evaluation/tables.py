@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from storage.errors import CorruptObject
+from storage.filesystem import Store
+from storage.images import content_digest
 from storage.partitions.scores import SCHEMA
-from storage.pictures.images import content_digest
 from storage.stores import parquet
-from storage.stores.filesystem import Store
 
 IMAGES = pa.schema(
     [

@@ -22,12 +22,12 @@ from reports.evaluation.markdown import render_evaluation_markdown
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.report import render_evaluation_report
 from storage.errors import KeyNotFound
+from storage.filesystem import Store, open_store
 from storage.layout import evaluation_prefix
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import seals
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
 from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows

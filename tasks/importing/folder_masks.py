@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.pictures.images import decode_mask
+from storage.images import decode_mask
 from tasks.importing.folder_files import Remark, marked_stems, shown, without_suffix
 from tasks.importing.image_folder import MASKS, FolderImage, ImageFolder
 

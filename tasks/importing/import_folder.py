@@ -21,13 +21,13 @@ import numpy as np
 
 from storage import layout
 from storage.errors import AlreadyExists, StorageError, UnreadableImage
+from storage.filesystem import Store
+from storage.images import list_images
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.pictures.headers import displayed_size
-from storage.pictures.images import list_images
 from storage.pictures.masks import mask_png
 from storage.records import ObjectInfo
-from storage.stores.filesystem import Store
 from tasks.importing.folder_files import Remark, shown
 from tasks.importing.folder_masks import marked_by, with_masks
 from tasks.importing.folder_twins import twins

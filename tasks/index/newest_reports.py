@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 from reports.drift.verdicts import ACTIONS
 from reports.index.plant import DriftInForce, LatestEvaluation
 from storage.errors import KeyNotFound, StorageError
+from storage.filesystem import Store
 from storage.layout import folder_day, folder_days, path_from_index, reports_prefix
-from storage.stores.filesystem import Store
 from tasks.index.tolerant_reads import FOREIGN, foreign, number, text, text_or_none
 
 NEWEST_FOLDERS = 8

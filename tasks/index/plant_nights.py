@@ -9,6 +9,7 @@ from functools import partial
 
 from reports.index.plant import DAMAGED, SEALED, UNSEALED, CategoryDay, PlantDay
 from storage.errors import CorruptObject, KeyNotFound
+from storage.filesystem import Store
 from storage.layout import (
     card_key,
     category_images_prefix,
@@ -26,7 +27,6 @@ from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 from storage.partitions.seals import Seal
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tasks.index.tolerant_reads import read_all, whole_number
 from tasks.reporting.published_reports import INSPECTION, Shelf
 

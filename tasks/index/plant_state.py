@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from functools import partial
 
 from reports.index.plant import UNSEALED, InForce, PlantCategory, PlantDay, PlantIndex
+from storage.filesystem import Store
 from storage.layout import category_images_prefix, champion_key
 from storage.models import models
-from storage.stores.filesystem import Store
 from tasks.index.newest_reports import read_drift, read_evaluations, read_retraining
 from tasks.index.plant_nights import read_image_days, read_nights
 from tasks.index.tolerant_reads import read_all

@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from reports.index.needs import needs
 from reports.index.page import render_plant_index
+from storage.filesystem import open_store
 from storage.layout import INDEX_KEY
-from storage.stores.filesystem import open_store
 from tasks.index.plant_state import gather_plant
 from tasks.reporting.published_reports import link_day
 from tasks.worker.faults import ON_STORAGE_FAULT

@@ -4,12 +4,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import StorageError
+from storage.filesystem import Store, open_store
 from storage.partitions import manifests
 from storage.partitions.mended_seals import replace_part
 from storage.partitions.same_images import changed_keys
 from storage.partitions.seals import SealedPart
 from storage.records import Batch
-from storage.stores.filesystem import Store, open_store
 from storage.verification.damage import DamagedBatch
 from tasks.night.score_batch import score_batch
 from tasks.worker.faults import ON_STORAGE_FAULT

@@ -4,8 +4,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import CorruptObject
+from storage.filesystem import open_store
 from storage.partitions.anomaly_maps import description_key
-from storage.stores.filesystem import open_store
 from storage.verification.damage import DamagedDescription
 from tasks.worker.faults import ON_STORAGE_FAULT
 

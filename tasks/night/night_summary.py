@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from storage.filesystem import Store
 from storage.partitions import scores
 from storage.partitions.first_looks import first_looks
 from storage.partitions.rows_in_force import rows_in_force
 from storage.partitions.seals import Seal
-from storage.stores.filesystem import Store
 
 _BLANK = 0.001
 """of contrast: a quarter of a grey level, below any camera's noise"""

@@ -6,9 +6,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import KeyNotFound
+from storage.filesystem import open_store
 from storage.models import models
 from storage.models.card import Maps
-from storage.stores.filesystem import open_store
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import check_preprocessing
 

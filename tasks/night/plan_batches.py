@@ -9,12 +9,12 @@ from prefect.logging import get_run_logger
 
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines.choice import AUTO, TORCH, engine_here
+from storage import images
+from storage.filesystem import Store, open_store
 from storage.partitions import anomaly_maps, manifests, seals
 from storage.partitions.same_images import compare
 from storage.partitions.seals import Seal
-from storage.pictures import images
 from storage.records import Batch, ObjectInfo, Partition, Plan
-from storage.stores.filesystem import Store, open_store
 from storage.stores.left_out import LeftOut
 from tasks.night.pin_champion import PinnedModel
 from tasks.worker.faults import ON_STORAGE_FAULT

@@ -4,7 +4,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from storage.errors import Conflict
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 

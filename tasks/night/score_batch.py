@@ -11,12 +11,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from storage.errors import CorruptObject, KeyNotFound
+from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.layout import part_key
 from storage.partitions import anomaly_maps, manifests, scores
 from storage.partitions.scores import ScoreRow
-from storage.pictures.images import content_digest
 from storage.records import Batch, ObjectInfo, Receipt
-from storage.stores.filesystem import Store, open_store
 from tasks.scoring.picture_scores import ScoredPicture, columns_of, score_pictures
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.picture_reader import micro_batches, read_picture

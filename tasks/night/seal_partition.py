@@ -5,11 +5,11 @@ from datetime import datetime
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from storage.filesystem import open_store
+from storage.images import content_digest
 from storage.partitions import seals
 from storage.partitions.seals import SealedPart, SealedPlan
-from storage.pictures.images import content_digest
 from storage.records import Plan, Receipt
-from storage.stores.filesystem import open_store
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 

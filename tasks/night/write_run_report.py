@@ -17,14 +17,14 @@ from reports.run.outcome import CategoryRun, RunReport
 from reports.run.report import render_run_report
 from reports.scored_image import ScoredImage
 from storage.errors import StorageError, TransientFault
+from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.labels import labels
 from storage.layout import report_key, scores_prefix
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import seals
-from storage.pictures.images import content_digest
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.night.night_summary import NightSummary, summarise_night
 from tasks.reporting.kept_result import file_digest, inputs_digest, keep, kept, stated
 from tasks.reporting.partition_state import labels_state, scored_state

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.masks import mask_on_grid
 from storage.errors import UnreadableImage
-from storage.pictures.images import decode
+from storage.images import decode
 from storage.stores.litter import is_litter
 from tasks.importing.folder_files import Remark, list_files
 from tasks.importing.folder_masks import MASKS_OF_NO_DEFECT, marked_by, with_masks

@@ -17,10 +17,10 @@ from typing import Any
 
 from reports.around import Around, linked
 from storage.errors import CorruptObject, KeyNotFound, ObjectDenied, StorageError, TransientFault
+from storage.filesystem import Store
+from storage.images import content_digest
 from storage.layout import path_from_index
-from storage.pictures.images import content_digest
 from storage.stores import checked_json
-from storage.stores.filesystem import Store
 from tasks.worker.software import code_digest
 
 FORMAT = 1

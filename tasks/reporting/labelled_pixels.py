@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.masks import mask_on_grid
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
+from storage.filesystem import Store
+from storage.images import decode_mask
 from storage.partitions import anomaly_maps
-from storage.pictures.images import decode_mask
-from storage.stores.filesystem import Store
 
 IMAGES_AT_ONCE = 16
 """maps in memory together: some MB, and few enough requests"""

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.filesystem import Store
 from storage.layout import card_key, images_prefix, scores_prefix, seal_key, version_maps_prefix
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tasks.reporting.kept_result import bytes_there, listed, stated
 
 

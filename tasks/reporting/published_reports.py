@@ -10,8 +10,8 @@ from prefect.logging import get_run_logger
 
 from reports.around import Around, linked
 from storage.errors import Conflict, StorageError
+from storage.filesystem import Store
 from storage.layout import INDEX_KEY, folder_day, folder_days, path_from_index, reports_prefix
-from storage.stores.filesystem import Store
 
 INSPECTION, EVALUATION, DRIFT, RETRAINING = "inspection", "evaluation", "drift", "retraining"
 KINDS = {INSPECTION: "run report", EVALUATION: "evaluation", DRIFT: "drift", RETRAINING: "retraining"}

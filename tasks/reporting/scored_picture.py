@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from reports.overlay import outlined, shrunk
 from reports.scored_image import ScoredImage, boxes_in_shares
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
+from storage.filesystem import Store
+from storage.images import decode
 from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
-from storage.pictures.images import decode
-from storage.stores.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 
 PICTURE_SIDE = 448

@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
+from storage.filesystem import Store
 from storage.stores import parquet
-from storage.stores.filesystem import Store
 
 NEW, REPLAYED = "new", "replayed"
 USED = (NEW, REPLAYED)

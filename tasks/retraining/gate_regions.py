@@ -10,7 +10,7 @@ from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 from tasks.retraining.gate_set import GateImage
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.kernels.precision import default_device
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.retraining.gate_regions import MaskedMaps, RegionPair
 from tasks.retraining.gate_set import GateImage
 from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked

@@ -7,9 +7,9 @@ from typing import Any
 
 from rd_core.calibration.holdout import parts_of
 from rd_core.errors import ConfigError
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.models.card import ModelCard
-from storage.stores.filesystem import Store
 
 EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 

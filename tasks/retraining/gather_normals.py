@@ -17,11 +17,11 @@ from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.robust_outliers import robust_z
 from rd_core.errors import ConfigError
 from rd_core.pictures.near_duplicates import MOST_BITS
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.layout import production_day
 from storage.models import models
 from storage.models.card import ModelCard
-from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import (
     CONTRADICTION,
     DAY_IS_FULL,

@@ -17,10 +17,10 @@ from prefect.logging import get_run_logger
 
 from rd_core.gate.decision import Check, Cost, GateDecision, GateScores, GateSettings, judge
 from storage.errors import Conflict
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.models import models
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.golden_set import read_golden_set
 from tasks.retraining.gate_scores import PairScores, score_pair, score_unchanged
 from tasks.retraining.gate_set import GateSet, gate_set

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.pictures.near_duplicates import near_duplicates, perceptual_hash
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
 from tasks.worker.scorer import Scorer
 

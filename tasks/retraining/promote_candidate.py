@@ -8,8 +8,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from storage.errors import Conflict
+from storage.filesystem import open_store
 from storage.models import models
-from storage.stores.filesystem import open_store
 from tasks.retraining.judge_candidate import JudgedCandidate
 from tasks.worker.faults import ON_STORAGE_FAULT
 

@@ -11,9 +11,9 @@ from prefect.logging import get_run_logger
 from rd_core.calibration import holdout
 from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import Detector
+from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.models.card import Origin, Retraining
-from storage.stores.filesystem import Store, open_store
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel, TrainingRequest, fit_and_publish

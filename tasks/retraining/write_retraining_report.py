@@ -29,9 +29,9 @@ from reports.retraining.decision import (
 )
 from reports.retraining.report import render_retraining_report
 from reports.scored_image import Box, ScoredImage, boxes_in_shares
+from storage.filesystem import Store, open_store
 from storage.layout import retraining_prefix
 from storage.models import models
-from storage.stores.filesystem import Store, open_store
 from tasks.reporting.published_reports import RETRAINING, publish_report
 from tasks.reporting.scored_picture import PICTURE_SIDE
 from tasks.retraining.considered_normals import (

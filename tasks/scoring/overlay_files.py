@@ -11,7 +11,7 @@ from PIL import Image
 from reports.overlay import overlay, shrunk
 from reports.scored_image import boxes_in_shares
 from storage.errors import StorageError, UnreadableImage
-from storage.pictures.images import content_digest
+from storage.images import content_digest
 from storage.stores.local_store import LocalStore
 from tasks.scoring.file_scores import FileScore
 from tasks.scoring.local_pictures import this_machine

@@ -21,10 +21,10 @@ from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
 from storage import layout
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.models import models
 from storage.models.card import Retraining, WeightsFile
-from storage.stores.filesystem import Store, open_store
 from tasks.training.calibration import calibrate_old_and_new
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images

@@ -10,8 +10,8 @@ import numpy as np
 
 from rd_core.calibration import holdout
 from rd_core.pictures.read_ahead import read_ahead
+from storage.filesystem import Store
 from storage.labels import labels
-from storage.stores.filesystem import Store
 from tasks.worker.picture_reader import read_picture
 from tasks.worker.preprocessing import ImageFormat
 

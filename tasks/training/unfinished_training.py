@@ -14,7 +14,7 @@ from rd_core.files import training_state
 from rd_core.files.training_state import Resumption
 from storage import layout
 from storage.errors import KeyNotFound, StorageError
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 
 APART = training_state.APART
 

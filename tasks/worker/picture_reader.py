@@ -13,8 +13,8 @@ from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
+from storage.images import content_digest
 from storage.layout import why_key_is_unsafe
-from storage.pictures.images import content_digest
 from storage.stores.store import Store
 from tasks.worker.preprocessing import ImageFormat
 

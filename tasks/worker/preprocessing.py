@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.pictures.images import RESIZING_VERSION
+from storage.images import DECODING_VERSION, MAX_PIXELS, decode
 from storage.models.card import ModelCard, Preprocessing
-from storage.pictures.images import DECODING_VERSION, MAX_PIXELS, decode
 
 PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
 """in every model card and every score row"""
@@ -21,7 +21,7 @@ class ImageFormat:
     height: int
     width: int
     white_level: float | None = None
-    """see `storage.pictures.images.decode`, as the next two"""
+    """see `storage.images.decode`, as the next two"""
     max_pixels: int = MAX_PIXELS
     black_level: float | None = None
 

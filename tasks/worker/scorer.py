@@ -13,9 +13,9 @@ from rd_core.detectors.detector import Detector
 from rd_core.engines.choice import TORCH
 from rd_core.engines.engine import Engine, computed_by
 from rd_core.kernels.precision import default_device
+from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import ModelCard
-from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import ImageFormat, check_preprocessing
 
 WARM_MODELS = 4

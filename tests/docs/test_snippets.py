@@ -32,9 +32,9 @@ import flows.machinery.prefect_server
 from flows.cli import app
 from flows.settings import load_settings
 from storage.analysis import benchmark_rows
+from storage.filesystem import Store, open_store
 from storage.labels.labels import said_in
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.write_drift_report import SCHEMA as DRIFT
 from tasks.evaluation.write_evaluation_report import FIGURES
 from tests.documents import CLI, ROOT, Snippet, snippets

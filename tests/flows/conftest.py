@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 from tests.flows.worker_environment import aws_settings_on_workers
 from tests.object_stores import Bucket
 

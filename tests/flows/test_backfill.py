@@ -18,10 +18,10 @@ from flows.cli import app
 from flows.night.partition_scoring import _submit
 from flows.settings import SettingsError
 from storage.analysis.grid import Cell, Grid
+from storage.filesystem import Store, open_store
 from storage.layout import image_key, seal_key
 from storage.partitions import seals
 from storage.records import Partition, Plan
-from storage.stores.filesystem import Store, open_store
 from storage.verification.verification import Scope, Verification, verify
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.score_batch import score_batch

@@ -7,7 +7,7 @@ from demo.factory import Factory
 from flows.demonstration import FIRST_NIGHT, FOUND_SQL, SETTINGS, Told, _verdict, story
 from flows.settings import load_settings
 from storage.analysis.queries import run_query
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tests.labelled_night import Shot, night, put_night
 
 

@@ -15,9 +15,9 @@ from flows.drift import DriftFailed, DriftRun, report_drift
 from flows.preflight.drift_choice import drift_settings
 from flows.settings import SettingsError
 from rd_core.drift.false_discovery import discoveries
+from storage.filesystem import Store, open_store
 from storage.layout import seal_key
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_days
 from tests.factories import DAY, NOW, put_images, put_model

@@ -10,10 +10,10 @@ import rd_core.engines.choice
 from flows.inspection import InspectionFailed, inspect_images
 from rd_core.engines.choice import OPENVINO, engine_here
 from storage.analysis.grid import read_grid
+from storage.filesystem import Store
 from storage.layout import image_key
 from storage.partitions import seals
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model, sealed_rows
 
 NIGHT = Partition("cloth", DAY, "v1")

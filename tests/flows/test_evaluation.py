@@ -15,8 +15,8 @@ from flows.cli import app
 from flows.evaluation import EvaluationFailed, evaluate, evaluate_if_labelled
 from flows.preflight.evaluation_choice import NothingToEvaluate
 from storage.errors import StorageError
+from storage.filesystem import Store
 from storage.layout import seal_key
-from storage.stores.filesystem import Store
 from tests.factories import DAY
 from tests.labelled_night import Shot, night, put_card, put_night
 

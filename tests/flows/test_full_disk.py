@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.inspection import InspectionFailed, inspect_images
+from storage.filesystem import Store, open_store
 from storage.partitions import seals
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 
 IMAGES = [f"{i:02}.png" for i in range(24)]

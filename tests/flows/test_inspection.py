@@ -16,10 +16,10 @@ from flows.preflight.night_choice import NoImages
 from flows.settings import SettingsError
 from storage.analysis.queries import run_query
 from storage.errors import StoreNotFound
+from storage.filesystem import Store, open_store
 from storage.layout import image_key, report_key
 from storage.partitions import seals
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tests.factories import (
     DAY,
     SIZE,

@@ -15,9 +15,9 @@ from prefect.client.schemas.filters import FlowRunFilter
 
 from flows.inspection import InspectionRun, inspect_images
 from flows.machinery.interruption import KEPT
+from storage.filesystem import Store
 from storage.partitions import seals
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, everything_below, put_images, put_model, sealed_rows
 
 IMAGES = [f"{i:02}.png" for i in range(12)]

@@ -9,9 +9,9 @@ from proofs.lasting_light import ALPHA, CATEGORY, CHANGED, LATER, ORDINARY, Nigh
 from rd_core.metrics.intervals import clopper_pearson
 from review.app import create_app
 from review.desk import Desk
+from storage.filesystem import Store
 from storage.labels.labels import read_label_history
 from storage.models import models
-from storage.stores.filesystem import Store
 from tests.review.chromium import CHROMIUM, Tab, chromium
 from tests.review.serving import served
 

@@ -15,7 +15,7 @@ from flows.cli import app
 from flows.inspection import inspect_images
 from flows.settings import store_uri
 from storage.errors import InvalidAddress
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 from tests.factories import DAY, put_images, put_model, write_settings
 from tests.flows.worker_environment import aws_settings_on_workers
 from tests.object_stores import Bucket

@@ -15,10 +15,10 @@ from flows.inspection import inspect_images
 from flows.retraining import _limits, retrain
 from flows.settings import SettingsError
 from flows.watching.retraining_outcome import EVENT, CategoryRetraining, RetrainingFailed, RetrainingRun
+from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.models.card import Origin
 from storage.partitions.anomaly_maps import read_map
-from storage.stores.filesystem import Store, open_store
 from storage.verification.verification import Scope, verify
 from tests.factories import DAY, NOW, put_model, sealed_rows, write_settings
 from tests.prefect_events import events_since

@@ -22,9 +22,9 @@ from proofs.storm.faulty_proxy import FaultyProxy
 from proofs.storm.plant import BATCH_IMAGES, DAYS, IMAGES, NOW, SIZE, Line, furnish
 from proofs.storm.rounds import KINDS
 from proofs.storm.weather import CLEAR, FAULTS
+from storage.filesystem import Store, open_store
 from storage.partitions import anomaly_maps, scores, seals
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.night.pin_champion import PinnedModel
 from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.score_batch import score_batch

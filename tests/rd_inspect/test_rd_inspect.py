@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import rd_inspect
+from storage.filesystem import Store, open_store
 from storage.labels.labels import Label, write_labels
-from storage.stores.filesystem import Store, open_store
 from tests.factories import CALIBRATION, DAY, NOW, SIZE, png, put_model, write_settings
 from tests.photo_folders import write_files
 from tests.storage import small_nights

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from review.desk import Desk
-from storage.stores.filesystem import LocalStore, Store
+from storage.filesystem import LocalStore, Store
 from tests.review.night import put_night
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from proofs.model_cards import publish_made_up
+from storage.images import content_digest
 from storage.layout import image_key, part_key
 from storage.models import models
 from storage.partitions import scores, seals
 from storage.partitions.anomaly_maps import MapArray, create_maps, write_batch_maps
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import STATUSES, ScoreRow
-from storage.pictures.images import content_digest
 from storage.records import Partition
 from storage.stores.store import Store
 

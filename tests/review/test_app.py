@@ -18,9 +18,9 @@ from review.access import Guard, is_loopback
 from review.app import create_app
 from review.desk import Desk
 from storage.errors import StorageError
+from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label, append_label, read_label_history
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 from tests.review.night import NOW, Scored, png, put_night
 from tests.storage.faulty_store import FaultyStore

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from storage.stores.filesystem import LocalStore
+from storage.filesystem import LocalStore
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "plant.example"])

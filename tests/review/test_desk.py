@@ -15,10 +15,10 @@ from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
 from review.selection import Selection
 from storage.errors import KeyNotFound, TransientFault
+from storage.filesystem import LocalStore
 from storage.labels import labels
 from storage.labels.labels import Label, append_label, read_label_history, read_labels, write_labels
 from storage.layout import seal_key
-from storage.stores.filesystem import LocalStore
 from tests.review.night import NOW, Scored, png, put_night
 from tests.storage.faulty_store import FaultyStore
 

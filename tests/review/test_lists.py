@@ -10,10 +10,10 @@ from review import sealed_rows
 from review.desk import Desk, WrongRequest
 from review.selection import Selection
 from storage.errors import KeyNotFound, UnreadableImage
+from storage.filesystem import LocalStore
 from storage.labels.labels import Label, append_label, read_label_history, to_labels, write_labels
 from storage.partitions import scores
 from storage.partitions.first_looks import first_looks
-from storage.stores.filesystem import LocalStore
 from tests.review.night import DAY, NOW, Scored, put_night
 
 CUT = f"images/cloth/{DAY}/cut.png"

@@ -7,9 +7,9 @@ import pytest
 from review.app import create_app
 from review.desk import Desk
 from storage.errors import TransientFault
+from storage.filesystem import LocalStore, Store
 from storage.labels import labels
 from storage.labels.labels import Label, read_label_history
-from storage.stores.filesystem import LocalStore, Store
 from tests.review.chromium import CHROMIUM, Tab, chromium
 from tests.review.night import Scored, put_night
 from tests.review.serving import served

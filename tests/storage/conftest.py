@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.filesystem import LocalStore
 from storage.partitions.scores import ScoreRow
 from storage.records import ObjectInfo, Partition
-from storage.stores.filesystem import LocalStore
 
 DAY = date(2026, 3, 2)
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

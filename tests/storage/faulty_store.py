@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage.errors import TransientFault
-from storage.stores.filesystem import LocalStore, Store
+from storage.filesystem import LocalStore, Store
 
 
 class FaultyStore(LocalStore):

@@ -8,13 +8,13 @@ import numpy as np
 from proofs.model_cards import made_up_card
 from storage import layout
 from storage.errors import KeyNotFound
+from storage.images import content_digest, list_images
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps, manifests, scores
 from storage.partitions.manifests import batch_digest, publish_plan
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
-from storage.pictures.images import content_digest, list_images
 from storage.records import ObjectInfo, Partition, Plan
 from storage.stores.store import Store
 

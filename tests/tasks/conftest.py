@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.authors_checkpoint import authors_settings, load_authors_checkpoint
 from rd_core.errors import CheckpointError
 from storage.errors import CorruptObject
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.evaluation.tables import read_pixels
 
 ROOT = Path(storage.__file__).parents[1]
@@ -42,7 +42,7 @@ WRITERS = {
     "flows/machinery/server_process.py": "likewise",
     "flows/printing/result_file.py": "the file that a query's rows are to go to",
     "rd_core/features/backbone_weights.py": "torch's own cache of downloads",
-    "storage/stores/filesystem.py": "makes the root of a local store",
+    "storage/filesystem.py": "makes the root of a local store",
     "storage/stores/local_store.py": "the store itself",
     "storage/analysis/questions.py": "where a query may spill to",
     "storage/stores/s3_conditions.py": "one object, to try the server with",

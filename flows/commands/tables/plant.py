@@ -8,9 +8,9 @@ from flows.printing.plain_table import PlainTable, plain_table
 from flows.settings import SettingsError, nearest
 from reports.plain_text import PROMISED, shown, state_in_words
 from storage.errors import CorruptObject
+from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.records import Champion
-from storage.stores.filesystem import Store, open_store
 from storage.stores.json_records import to_json
 from tasks.worker.preprocessing import why_unusable
 

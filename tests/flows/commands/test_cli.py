@@ -15,7 +15,7 @@ from flows.commands.frame import _import, _is_not_told_at_the_end, _OursOnce
 from flows.errors import RunFailed
 from flows.settings import SettingsError
 from proofs.seaweed import SECRET_KEY
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tests.factories import DAY, png, put_images, put_model
 from tests.object_stores import Bucket
 from tests.photo_folders import write_files

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 from tests.storage.small_nights import put_images, put_model, put_night
 
 

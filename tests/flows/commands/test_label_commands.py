@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
+from storage.filesystem import Store
+from storage.images import decode_mask
 from storage.labels.labels import Label, append_label
-from storage.pictures.images import decode_mask
-from storage.stores.filesystem import Store
 from tests.factories import DAY, everything_below, put_images
 from tests.photo_folders import mask, picture, write_files
 

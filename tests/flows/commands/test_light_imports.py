@@ -8,7 +8,7 @@ CODE = """
 import json, sys
 import typer
 import flows.cli  # of every command, also of --help and --version
-early = {"storage.stores.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)
+early = {"storage.filesystem", "pyarrow", "zarr", "prefect", "pydantic", "numpy"} & set(sys.modules)
 import rd_inspect
 early |= {"torch", "prefect", "distributed", "duckdb", "pyarrow", "pydantic"} & set(sys.modules)
 from flows.commands.frame import plain_errors

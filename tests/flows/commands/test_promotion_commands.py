@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from proofs.model_cards import publish_made_up
+from storage.filesystem import Store
 from storage.layout import champion_key
 from storage.models import models
-from storage.stores.filesystem import Store
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ import typer
 from flows.commands.tables.query import query_output, result_table
 from storage.analysis.queries import run_query
 from storage.errors import QueryError
+from storage.filesystem import open_store
 from storage.layout import seal_key
-from storage.stores.filesystem import open_store
 
 _MOMENT = "2026-03-02 01:02:03"
 VALUES: list[tuple[str, Any, str]] = [

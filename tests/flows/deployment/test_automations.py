@@ -20,7 +20,7 @@ from flows.inspection import inspect_images
 from flows.retraining import retrain
 from flows.watching.night_events import tell_empty
 from rd_core.drift.settings import DriftSettings
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.drift.assess_drift import DriftJob, assess_drift
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
 from tests.posts import Posts, posts

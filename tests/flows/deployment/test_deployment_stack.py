@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 from tests.deployment_files import DEPLOY, INSTALLED, ROOT, environment_file, unit_command
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 

@@ -18,7 +18,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectAlreadyExists
 
 from flows.machinery import worker_start
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tests.factories import DAY, assert_night_is_whole, put_images, put_model
 
 ROOT = Path(__file__).resolve().parents[3]

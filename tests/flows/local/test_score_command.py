@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.printing.output import standard_output
 from flows.printing.score import print_scores
-from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.filesystem import LocalStore, Store, open_store
 from tests.factories import everything_below, png, put_model
 from tests.photo_folders import write_files
 

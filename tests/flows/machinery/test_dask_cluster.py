@@ -22,7 +22,7 @@ from prefect.context import SettingsContext
 from prefect.settings import PREFECT_API_URL, PREFECT_TASK_DEFAULT_RETRIES, temporary_settings
 
 from flows.category_settings import CategorySettings
-from flows.machinery.dask_cluster import dask_cluster, dask_runner
+from flows.dask_cluster import dask_cluster, dask_runner
 from flows.settings import PlantSettings, Settings
 from tasks.worker.worker_process import prepare_worker_process
 
@@ -63,7 +63,7 @@ def test_spare_cores_become_threads_of_the_workers_and_without_a_setting_those_c
         asked.update(options)
         raise Refused
 
-    monkeypatch.setattr("flows.machinery.dask_cluster.LocalCluster", cluster)
+    monkeypatch.setattr("flows.dask_cluster.LocalCluster", cluster)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     with pytest.raises(Refused), dask_cluster(settings(workers=cores), most_workers=tasks):
         pass

@@ -11,7 +11,7 @@ from distributed import Client, Worker
 
 from flows.inspection import InspectionRun, inspect_images
 from proofs.stub_scorer import StubScorer, warm_stub
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tests.factories import DAY, put_images, put_model, sealed_rows
 
 PATIENCE = 120

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import dask_cluster
 from flows.category_settings import CategorySettings
-from flows.machinery import dask_cluster
-from flows.machinery.workplace import ALWAYS, WORTH_SECONDS, workplace
 from flows.settings import PlantSettings, Settings
+from flows.workplace import ALWAYS, WORTH_SECONDS, workplace
 
 ADDRESS = "tcp://10.0.0.1:8786"
 

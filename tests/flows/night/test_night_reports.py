@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flows.inspection import InspectionFailed, InspectionRun, inspect_images
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
-from storage.stores.filesystem import Store
 from tests.factories import DAY, NOW, assert_night_is_whole, put_images, put_model
 from tests.prefect_events import events_since
 

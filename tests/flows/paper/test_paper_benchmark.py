@@ -22,7 +22,7 @@ from flows.paper.progress import BenchmarkDisplay
 from flows.settings import SettingsError
 from rd_core.errors import TeacherUnavailable, TrainingDiverged
 from storage.analysis.benchmark_rows import BenchmarkRow, read_rows
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 from tasks.paper.benchmark_category import BenchmarkProgress, BenchmarkRequest, Measurement
 from tests.rd_core.striped_images import textured, with_blot
 

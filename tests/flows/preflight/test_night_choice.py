@@ -13,8 +13,8 @@ from flows.preflight.night_choice import NoImages, choose_night
 from flows.settings import Settings, SettingsError, load_settings
 from proofs.model_cards import publish_made_up
 from storage.errors import StoreNotFound
+from storage.filesystem import Store
 from storage.models import models
-from storage.stores.filesystem import Store
 
 DAY = date(2026, 11, 20)
 NEXT = DAY + timedelta(days=1)

@@ -7,10 +7,10 @@ import pytest
 from flows.category_settings import CategorySettings
 from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come, seconds_to_score
 from flows.settings import PlantSettings, Settings
+from storage.filesystem import Store
 from storage.layout import champion_key, image_key
 from storage.partitions import seals
 from storage.records import Partition
-from storage.stores.filesystem import Store
 from tests.factories import put_model
 
 DAY = date(2026, 11, 21)

@@ -14,9 +14,9 @@ from flows.machinery import prefect_server as prefect_server_module
 from rd_core.errors import TeacherUnavailable
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.features.weight_source import refuse_unavailable
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
-from storage.stores.filesystem import Store
 from tests.factories import DAY, put_images, put_model
 from tests.labelled_night import SIDE, Shot, put_night
 

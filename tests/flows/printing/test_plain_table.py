@@ -18,7 +18,7 @@ from flows.night.partition_scoring import CategoryOutcome
 from flows.printing.folding import fold
 from flows.printing.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
 from proofs.model_cards import publish_made_up
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 from tests.examples import examples
 
 WIDTHS = st.sampled_from([1, 20, 40, 60, 80, 120, 200])

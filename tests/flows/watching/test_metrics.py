@@ -33,8 +33,8 @@ from flows.watching.metrics import (
     run_metrics,
 )
 from flows.watching.metrics_files import category_nights
+from storage.filesystem import Store
 from storage.layout import image_key, seal_key
-from storage.stores.filesystem import Store
 from tasks.night.write_run_report import CategoryOutcome
 from tests.factories import DAY, NOW, put_images, put_model, sealed_rows
 from tests.storage import small_nights

@@ -9,7 +9,7 @@ import pytest
 from flows.deployment.addresses import refuse_unusable
 from flows.settings import load_settings
 from flows.watching import artifacts, run_names
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 
 
 @pytest.fixture

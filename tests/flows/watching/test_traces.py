@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.worker import traces
 from tests.factories import DAY, put_images, put_model
 from tests.posts import Posts, posts

@@ -10,7 +10,7 @@ import pytest
 
 from storage.analysis.benchmark_rows import SCHEMA, BenchmarkRow, add_row, read_rows
 from storage.errors import CorruptObject
-from storage.stores.filesystem import Store, open_store
+from storage.filesystem import Store, open_store
 
 ROW = BenchmarkRow(
     protocol="paper", dataset="mvtec", category="cable", variant="resnet18-oce-M123", seed=0, settings_digest="d",

@@ -13,12 +13,12 @@ from storage.analysis import merged_days
 from storage.analysis.compaction import merge_days
 from storage.analysis.merged_days import read_merged_days
 from storage.analysis.queries import run_query
+from storage.filesystem import LocalStore, Store, open_store
 from storage.partitions import scores
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan, from_bytes
 from storage.records import Partition
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage import small_nights

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from proofs.model_cards import publish_made_up
 from storage import layout
 from storage.analysis.grid import Cell, read_grid
+from storage.filesystem import LocalStore, Store, open_store
+from storage.images import list_images
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.partitions import manifests
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan
-from storage.pictures.images import list_images
 from storage.records import Partition
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.examples import examples
 from tests.object_stores import Bucket
 

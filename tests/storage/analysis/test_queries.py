@@ -14,13 +14,13 @@ from storage.analysis.compaction import merge_days
 from storage.analysis.queries import connect, run_query
 from storage.analysis.questions import remove_spilled
 from storage.errors import QueryError, StorageError
+from storage.filesystem import LocalStore, Store, open_store
 from storage.labels.labels import Label, write_labels
 from storage.partitions import scores
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import ScoreRow, write_part
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan, last_plan_with, read_seal
 from storage.records import ObjectInfo, Partition
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

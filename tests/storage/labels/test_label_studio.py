@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from storage.errors import StorageError
+from storage.filesystem import LocalStore
 from storage.labels import labels
 from storage.labels.imports import Imported, import_labels
 from storage.labels.known_images import KnownImages, UnusableLabels
@@ -24,7 +25,6 @@ from storage.labels.reading import table_reading
 from storage.labels.regions import NotAnExport
 from storage.pictures import rasters
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 KEY = "images/c/2026-03-02/good/1.png"

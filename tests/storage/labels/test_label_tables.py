@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import StorageError
+from storage.filesystem import LocalStore
 from storage.labels import annotators, labels
 from storage.labels.findings import label_findings
 from storage.labels.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
 from storage.labels.parquet_rows import _cells
 from storage.labels.reading import table_reading
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)
 HEADER = "image_key,label,kind\n"

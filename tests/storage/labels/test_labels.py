@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from storage import layout
 from storage.errors import CorruptObject, InvalidKey, StorageError, TransientFault
+from storage.filesystem import LocalStore, Store, open_store
 from storage.labels import labels
 from storage.labels.labels import (
     Label,
@@ -24,7 +25,6 @@ from storage.labels.labels import (
     write_labels,
 )
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 from tests.storage.faulty_store import FaultyStore
 

@@ -7,6 +7,7 @@ import pytest
 
 from proofs.model_cards import made_up_card, publish_made_up
 from storage.errors import AlreadyExists, Conflict, CorruptObject, InvalidKey, KeyNotFound
+from storage.filesystem import LocalStore, Store, open_store
 from storage.models import models
 from storage.models.models import (
     promote,
@@ -20,7 +21,6 @@ from storage.models.models import (
 )
 from storage.records import Champion
 from storage.stores import checked_json
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 11, 22, 2, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 import zarr
 
 from storage.errors import CorruptObject, KeyNotFound, StorageError
+from storage.filesystem import LocalStore, Store, open_store
 from storage.partitions.anomaly_maps import MapArray, create_maps, read_map, read_maps, write_batch_maps
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 KEY = "maps/cloth/2026-03-02/v1/abc.zarr"

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.errors import CorruptObject, KeyNotFound, StorageError
+from storage.filesystem import LocalStore, Store, open_store
 from storage.partitions import manifests
 from storage.partitions.manifests import (
     batch_digest,
@@ -19,7 +20,6 @@ from storage.partitions.manifests import (
 )
 from storage.records import ObjectInfo, Partition, Plan
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, 0, 123456, tzinfo=UTC)

@@ -11,11 +11,11 @@ import pytest
 from storage import layout
 from storage.analysis.grid import read_grid
 from storage.errors import ObjectDenied
+from storage.filesystem import LocalStore, Store, open_store
+from storage.images import list_images
 from storage.partitions import scores
 from storage.partitions.same_images import Comparison, compare
 from storage.partitions.seals import read_seal
-from storage.pictures.images import list_images
-from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
 from tests.storage.small_nights import DAY, Night, put_images, put_model, put_night

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from storage import layout
 from storage.errors import CorruptObject
+from storage.filesystem import LocalStore, open_store
 from storage.partitions.scores import (
     SCHEMA,
     ScoreRow,
@@ -30,7 +31,6 @@ from storage.partitions.scores import (
     write_part,
 )
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore, open_store
 from tests.object_stores import Bucket
 
 COLUMNS = [

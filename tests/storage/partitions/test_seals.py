@@ -10,11 +10,11 @@ import pytest
 
 from storage import layout
 from storage.errors import Conflict, CorruptObject
+from storage.filesystem import LocalStore, Store, open_store
 from storage.partitions.manifests import publish_plan
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan, images_in_force, list_seals, read_seal
 from storage.records import ObjectInfo, Partition, Plan
 from storage.stores import checked_json
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tests.object_stores import Bucket
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

@@ -5,8 +5,8 @@ import struct
 import pytest
 
 from storage.errors import UnreadableImage
+from storage.images import decode
 from storage.pictures.file_kinds import kind_of
-from storage.pictures.images import decode
 from tests.picture_files import box
 
 PAGE = b"\r\n<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from storage.errors import UnreadableImage
-from storage.pictures.images import FORMATS, decode
+from storage.images import FORMATS, decode
 from tests.hostile_images import hostile_file, valid_files
 from tests.image_bombs import bombs, jpeg_of_scans, tiff, tiff_tile_bomb
 

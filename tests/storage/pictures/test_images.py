@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from storage import images
 from storage.errors import UnreadableImage
-from storage.pictures import images
-from storage.pictures.images import decode
-from storage.stores.filesystem import LocalStore, open_store
+from storage.filesystem import LocalStore, open_store
+from storage.images import decode
 from tests.object_stores import Bucket
 
 RNG = np.random.default_rng(0)
@@ -232,7 +232,7 @@ def test_bent_metadata_neither_warns_nor_spoils_the_image() -> None:
 
 
 def test_nothing_is_printed_in_a_plain_process() -> None:
-    code = "import sys; from storage.pictures.images import decode; decode(sys.stdin.buffer.read())"
+    code = "import sys; from storage.images import decode; decode(sys.stdin.buffer.read())"
     done = subprocess.run([sys.executable, "-c", code], input=WARNS, capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 

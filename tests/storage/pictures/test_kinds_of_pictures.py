@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms, ImageFile
 
 from storage.errors import UnreadableImage
-from storage.pictures.images import decode, decode_mask
+from storage.images import decode, decode_mask
 from tests.picture_files import (
     bmp_with_alpha,
     directory,

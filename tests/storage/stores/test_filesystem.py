@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageError, StoreNotFound
-from storage.stores.filesystem import LocalStore, open_store
+from storage.filesystem import LocalStore, open_store
 from storage.stores.s3_store import S3Store
 from tests.object_stores import Bucket
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import AccessDenied, InvalidKey, StorageError, TransientFault
-from storage.stores.filesystem import LocalStore
+from storage.filesystem import LocalStore
 from storage.stores.left_out import LeftOut
 
 DAY = "images/bolt/2026-11-21/"

@@ -24,8 +24,8 @@ from storage.errors import (
     StoreNotFound,
     TransientFault,
 )
+from storage.filesystem import LocalStore, open_store
 from storage.stores import folder_walk, local_store
-from storage.stores.filesystem import LocalStore, open_store
 
 
 def test_a_link_out_of_the_store_is_not_followed(local: LocalStore, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 _WRITE_FOREVER = """
 import sys
 from pathlib import Path
-from storage.stores.filesystem import LocalStore
+from storage.filesystem import LocalStore
 store, i = LocalStore(Path(sys.argv[1])), 0
 print("ready", flush=True)
 while True:

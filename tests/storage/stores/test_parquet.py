@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from storage.errors import CorruptObject
+from storage.filesystem import LocalStore
 from storage.stores import parquet
-from storage.stores.filesystem import LocalStore
 
 TABLE = pa.table({"value": np.random.default_rng(0).random(20_000)})
 

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from storage.errors import AccessDenied, AlreadyExists, Conflict, NoConditionalWrites, TransientFault
+from storage.filesystem import open_store
 from storage.stores import s3_client, s3_conditions
-from storage.stores.filesystem import open_store
 from storage.stores.s3_store import S3Store
 from tests.object_stores import FORGETFUL, HALF_FORGETFUL, UNABLE, Bucket, aws_settings
 
@@ -202,7 +202,7 @@ _MAPS = """
 import sys
 import numpy as np
 from storage.partitions.anomaly_maps import MapArray, create_maps, read_map, write_batch_maps
-from storage.stores.filesystem import open_store
+from storage.filesystem import open_store
 store = open_store(sys.argv[1])
 store.filesystem.exists(store.duckdb_uri("x"))
 create_maps(store, "maps/a.zarr", MapArray(2, 8, 8, batch_size=2))

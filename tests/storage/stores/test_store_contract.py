@@ -23,8 +23,8 @@ from storage.errors import (
     StoreNotFound,
     StoreReadOnly,
 )
+from storage.filesystem import Store, open_store
 from storage.stores import s3_store
-from storage.stores.filesystem import Store, open_store
 from storage.stores.left_out import LeftOut
 from tests.object_stores import Bucket
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import InvalidKey, StoreReadOnly
-from storage.stores.filesystem import LocalStore, Store, open_store
+from storage.filesystem import LocalStore, Store, open_store
 from storage.stores.store import RESERVED
 from tests.object_stores import Bucket
 

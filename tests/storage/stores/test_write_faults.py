@@ -9,12 +9,12 @@ import pytest
 
 from proofs.model_cards import publish_made_up
 from storage.errors import AlreadyExists, TransientFault
+from storage.filesystem import LocalStore, Store
 from storage.models.models import promote
 from storage.partitions.manifests import publish_plan
 from storage.partitions.scores import ScoreRow, write_part
 from storage.partitions.seals import SealedPart, SealedPlan, add_plan
 from storage.records import ObjectInfo, Partition
-from storage.stores.filesystem import LocalStore, Store
 from tests.storage.faulty_store import FaultyStore, objects
 
 NOW = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)

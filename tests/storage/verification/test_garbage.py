@@ -10,11 +10,11 @@ import pytest
 
 from storage import layout
 from storage.errors import AccessDenied
+from storage.filesystem import LocalStore, Store, open_store
 from storage.partitions.manifests import batch_digest
 from storage.partitions.seals import SealedPlan, add_plan, read_seal
 from storage.records import ObjectInfo, Partition
 from storage.stores import checked_json
-from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification import garbage
 from storage.verification.garbage import (
     find_expired_maps,

@@ -17,12 +17,12 @@ from storage.analysis.compaction import merge_days
 from storage.analysis.grid import read_grid
 from storage.analysis.queries import run_query
 from storage.errors import AccessDenied, ObjectDenied
+from storage.filesystem import LocalStore, Store, open_store
 from storage.findings import Finding
 from storage.models import card as cards
 from storage.models import models
 from storage.partitions import anomaly_maps, manifests, scores, seals
 from storage.stores import checked_json, parquet
-from storage.stores.filesystem import LocalStore, Store, open_store
 from storage.verification import garbage, verification
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket

@@ -11,10 +11,10 @@ import pytest
 
 from rd_core.drift.settings import DriftSettings
 from storage.errors import KeyNotFound
+from storage.filesystem import Store
 from storage.layout import golden_reference_key, golden_scores_key
 from storage.models import models
 from storage.stores import parquet
-from storage.stores.filesystem import Store
 from tasks.drift import assess_drift as module
 from tasks.drift.assess_drift import NEWEST_ALARMS, DriftJob, ModelDrift, assess_drift
 from tests.drift_plants import DRAWN, FIRST, Day, put_calibrated_model, put_day, put_days

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from rd_core.drift.causes import STATISTICS
 from storage.analysis.queries import run_query
+from storage.filesystem import Store, open_store
 from storage.partitions import scores
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.drift.drift_window import read_window
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 from tests.examples import examples

@@ -11,9 +11,9 @@ import pytest
 
 from proofs.model_cards import publish_made_up
 from storage.errors import CorruptObject
+from storage.filesystem import Store
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
 from storage.stores import parquet
-from storage.stores.filesystem import Store
 from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
 from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, write_golden_set
 from tasks.drift.replay_golden_set import golden_pair, replay_golden_set, unchanged_replay

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from rd_core.drift.settings import DriftSettings
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.drift.assess_drift import DriftJob, assess_drift
 from tasks.drift.newest_alarms import pictured_alarms
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day

@@ -12,11 +12,11 @@ from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
 from storage.errors import KeyNotFound, TransientFault
+from storage.filesystem import LocalStore, Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import image_key, mask_key
 from storage.records import Partition
-from storage.stores.filesystem import LocalStore, Store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition
 from tasks.evaluation.tables import read_pixels, read_rows
 from tasks.evaluation.write_evaluation_report import EvaluationContents, write_evaluation_report

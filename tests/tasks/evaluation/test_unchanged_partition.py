@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import card_key, image_key, mask_key, scores_prefix, seal_key, version_maps_prefix
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
 from tasks.reporting import kept_result
 from tests.factories import DAY, NOW, png

@@ -18,10 +18,10 @@ from rd_core.metrics.aupro import aupro
 from rd_core.metrics.pixel_tables import PixelTables
 from reports.evaluation.measures import EvaluatedCategory, Measure
 from storage.errors import StorageError
+from storage.filesystem import Store, open_store
 from storage.layout import image_key, mask_key, seal_key
 from storage.records import Partition
 from storage.stores import parquet
-from storage.stores.filesystem import Store, open_store
 from tasks.evaluation.curves import MOST_POINTS, PRO_LIMIT, pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import evaluate_partition
 from tasks.evaluation.figures import mark_latest

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.filesystem import Store
+from storage.images import decode_mask
 from storage.labels import labels
 from storage.labels.labels import Label
-from storage.pictures.images import decode_mask
-from storage.stores.filesystem import Store
 from tasks.importing.image_folder import NotAnImageFolder, read_folder
 from tasks.importing.import_folder import ImportPlan, ImportRefused, ImportRequest, import_images, plan_import
 from tests.factories import DAY, NOW, everything_below

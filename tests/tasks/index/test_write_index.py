@@ -16,13 +16,13 @@ from rd_core.drift.settings import DriftSettings
 from reports.evaluation.export import figure_tree
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, LabelCounts, Measure
 from storage.errors import StoreNotFound, TransientFault
+from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import seal_key
 from storage.models import models
 from storage.partitions import seals
 from storage.partitions.seals import SealedPlan
 from storage.records import Partition
 from storage.stores import checked_json
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tasks.drift.assess_drift import DriftJob, assess_drift
 from tasks.drift.write_drift_report import DriftFindings, write_drift_report
 from tasks.index import write_index as module

@@ -13,12 +13,12 @@ from proofs.model_cards import publish_made_up
 from proofs.stub_scorer import StubScorer, warm_stub
 from storage import layout
 from storage.errors import Conflict, CorruptObject, KeyNotFound
+from storage.filesystem import Store, open_store
 from storage.partitions import manifests, scores, seals
 from storage.partitions.mended_seals import replace_part
 from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import Partition, Receipt
 from storage.stores import checked_json
-from storage.stores.filesystem import Store, open_store
 from storage.verification.damage import Damage, DamagedBatch, DamagedDescription, partition_damage
 from storage.verification.verification import Scope, verify
 from tasks.night.mend_batch import ImagesChanged, mend_batch

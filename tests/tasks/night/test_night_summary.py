@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.filesystem import Store, open_store
 from storage.partitions import scores, seals
 from storage.partitions.first_looks import first_looks
 from storage.partitions.scores import ScoreRow, to_table
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.night.night_summary import NightSummary, summarise_night
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from proofs.stub_scorer import warm_stub
 from rd_core.detectors.settings import MICRO_BATCH
 from storage.analysis.queries import run_query
+from storage.filesystem import Store, open_store
+from storage.images import content_digest
 from storage.layout import image_key
 from storage.partitions import manifests
-from storage.pictures.images import content_digest
 from storage.records import Receipt
-from storage.stores.filesystem import Store, open_store
 from tasks.night.plan_batches import (
     FEWEST_TASKS,
     LARGEST_BATCH,

@@ -20,9 +20,9 @@ from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import image_statistics
 from rd_core.pictures.read_ahead import READ_AHEAD
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
+from storage.filesystem import LocalStore, Store, open_store
 from storage.layout import image_key
 from storage.partitions import anomaly_maps, scores
-from storage.stores.filesystem import LocalStore, Store, open_store
 from tasks.night import score_batch as score_batch_module
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.score_batch import score_batch

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
+from storage.filesystem import LocalStore, Store
 from storage.labels.labels import Label, write_labels
 from storage.layout import image_key, seal_key, version_maps_prefix
-from storage.stores.filesystem import LocalStore, Store
 from tasks.night.night_summary import NightSummary
 from tasks.night.write_run_report import CategoryOutcome, WrittenReport, _pictured, write_run_report
 from tasks.reporting import kept_result

@@ -10,11 +10,11 @@ import pytest
 from prefect.logging import disable_run_logger
 
 from reports.around import Around, linked
+from storage.filesystem import Store, open_store
 from storage.layout import INDEX_KEY, drift_prefix, evaluation_prefix, report_key, retraining_prefix
 from storage.partitions import seals
 from storage.partitions.seals import SealedPlan
 from storage.records import Partition
-from storage.stores.filesystem import Store, open_store
 from tasks.index.write_index import write_index
 from tasks.reporting.published_reports import (
     DRIFT,

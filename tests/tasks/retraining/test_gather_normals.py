@@ -9,11 +9,11 @@ from PIL import Image
 
 from proofs.model_cards import publish_made_up
 from rd_core.errors import ConfigError
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.layout import image_key
 from storage.models import models
 from storage.models.card import Retraining
-from storage.stores.filesystem import Store
 from tasks.retraining import gather_normals as module
 from tasks.retraining.considered_normals import (
     CONTRADICTION,

@@ -12,11 +12,11 @@ from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
 from reports.retraining.decision import OVERTAKEN
 from storage.errors import Conflict
+from storage.filesystem import Store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.layout import decision_key, image_key, mask_key
 from storage.models import models
-from storage.stores.filesystem import Store
 from tasks.drift.golden_set import GoldenImage, digest_of, write_golden_set
 from tasks.retraining import judge_candidate as module
 from tasks.retraining.gate_set import gate_set

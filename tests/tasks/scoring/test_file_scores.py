@@ -8,9 +8,9 @@ from PIL import Image
 
 from demo.broken_files import odd_files
 from proofs.stub_scorer import StubScorer
+from storage.filesystem import Store
 from storage.layout import image_key
 from storage.partitions import scores
-from storage.stores.filesystem import Store
 from storage.stores.left_out import LeftOut
 from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.score_batch import score_batch

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rd_core.maps.micro_batch import AnomalyMaps
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.training.calibration import FEWEST_NEW, calibrate_model, calibrate_old_and_new
 from tasks.training.normal_images import PixelSource
 from tasks.worker.preprocessing import ImageFormat

@@ -14,10 +14,10 @@ from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.pictures.image_statistics import image_statistics
 from storage.errors import StoreFull
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.models import models
-from storage.stores.filesystem import Store, open_store
 from tasks.retraining import refit_model as refit_module
 from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNormal, write_considered
 from tasks.retraining.gather_normals import GatheredNormals

@@ -4,7 +4,7 @@ from flows.commands.tables.plant import training_table
 from flows.commands.tables.retraining import retraining_table
 from flows.training import TrainingRun
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel
 from tasks.training.normal_images import read_normal_images

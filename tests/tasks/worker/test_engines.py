@@ -13,11 +13,11 @@ from rd_core.engines import choice as engines
 from rd_core.engines.choice import AUTO, OPENVINO, TORCH
 from rd_core.errors import EngineUnavailable
 from storage.errors import Conflict
+from storage.filesystem import Store
 from storage.layout import image_key
 from storage.partitions import manifests, seals
 from storage.partitions.scores import read_scores
 from storage.records import Receipt
-from storage.stores.filesystem import Store
 from tasks.night import plan_batches as planning
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.score_batch import score_batch

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, TransientFault
-from storage.pictures.images import content_digest
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
+from storage.images import content_digest
 from tasks.worker.picture_reader import load_array, micro_batches, read_picture, stacked
 from tasks.worker.preprocessing import ImageFormat
 from tests.factories import png

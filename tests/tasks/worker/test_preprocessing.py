@@ -4,8 +4,8 @@ import pytest
 
 from flows.commands.failures import exit_code_of
 from flows.commands.tables.plant import models_table
-from storage.pictures.images import DECODING_VERSION
-from storage.stores.filesystem import Store
+from storage.filesystem import Store
+from storage.images import DECODING_VERSION
 from tasks.night.pin_champion import pin_champion, pin_version
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, OtherPreprocessing
 from tasks.worker.scorer import warm_scorer

@@ -42,12 +42,12 @@ class Workplace:
         if self.scheduler is None:
             cores = self._settings.plant.workers or dask.system.cpu_count()
             return ThreadPoolTaskRunner(max_workers=1 if in_turn else cores)
-        from flows.machinery.dask_cluster import dask_runner  # noqa: PLC0415  # brings Dask, half a second that small runs are spared
+        from flows.dask_cluster import dask_runner  # noqa: PLC0415  # brings Dask, half a second that small runs are spared
 
         return dask_runner(self.scheduler)
 
     def _start(self, tasks: int | None) -> None:
-        from flows.machinery.dask_cluster import dask_cluster  # noqa: PLC0415  # as above
+        from flows.dask_cluster import dask_cluster  # noqa: PLC0415  # as above
 
         self.scheduler = self._exits.enter_context(dask_cluster(self._settings, most_workers=tasks))
 

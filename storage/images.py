@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from storage import layout
 from storage.errors import UnreadableImage
 from storage.pictures import tiff_files
-from storage.pictures.file_kinds import not_taken
+from storage.pictures.file_kinds import FORMATS, not_taken
 from storage.pictures.grey_levels import LEAST_BRIGHT, GreyKind, GreyLevels, marked, scaled
 from storage.records import ObjectInfo
 from storage.stores.left_out import LeftOut
@@ -25,7 +25,6 @@ from storage.stores.store import Store
 DECODING_VERSION = "levels-1"
 """changes whenever the same bytes would give other pixels"""
 MAX_PIXELS = 100_000_000
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _NAMES = "PNG, JPEG, BMP, TIFF or WebP"
 _STARTS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 _STARTS |= {b"II+\0": "TIFF", b"MM\0+": "TIFF", b"RIFF": "WebP"}
