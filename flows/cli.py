@@ -37,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Nightly visual inspection with Reverse Distillation.
+    help="""Nightly visual inspection by anomaly detection.
 
     Images of production days lie in a store, a local folder or S3. A model a category is trained on images labelled
     normal; every night's images are scored by it: anomaly maps in zarr, scores in Parquet, a report in HTML.
