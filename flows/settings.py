@@ -213,11 +213,13 @@ def _category(
     tables = {name: {**defaults.get(name, {}), **table.get(name, {})} for name in METHODS}
     found = _validated(CategorySettings, {**values, "tables": tables}, where, variables)
     for name, own in tables.items():
-        if own or name == found.method:
-            try:
-                found.of_method(name)
-            except ConfigError as e:
-                raise SettingsError(f"{SETTINGS_KEY} [{where}.{name}]: {e} Nothing was started.") from e
+        _refuse_unknown(own, settings_class(name).table_names(), f"{SETTINGS_KEY} [{where}.{name}] key")
+        if name != found.method:  # its values may be meant for other sizes and teachers than these
+            continue
+        try:
+            found.of_method(name)
+        except ConfigError as e:
+            raise SettingsError(f"{SETTINGS_KEY} [{where}.{name}]: {e} Nothing was started.") from e
     return found
 
 
@@ -258,9 +260,10 @@ def _refuse_misplaced(table: Mapping[str, Any], place: str) -> None:
                     "nothing was started."
                 )
         elif owners := [name for name in METHODS if key not in _SHARED and key in settings_class(name).table_names()]:
+            tables = " or ".join(f"[{place}.{name}]" for name in owners)
             raise SettingsError(
                 f"{SETTINGS_KEY} [{place}]: {key!r} is a setting of {' and '.join(owners)} alone. Write it in "
-                f"[{place}.{owners[0]}]; nothing was started."
+                f"{tables}; nothing was started."
             )
     _refuse_unknown(table, {*_SHARED, *METHODS}, f"{SETTINGS_KEY} [{place}] key")
 

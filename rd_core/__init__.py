@@ -1,1 +1,1 @@
-"""Reverse Distillation (Deng & Li, CVPR 2022): pure computing, arrays in and arrays out."""
+"""Anomaly detection methods and what is computed from their scores and maps: arrays in, arrays out."""

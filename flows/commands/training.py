@@ -1,7 +1,8 @@
 """The command that trains: rd-inspect train."""
 
+from collections.abc import Sequence
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,9 @@ from flows.commands.frame import (
 )
 from flows.printing.output import say
 from flows.printing.plain_table import print_table
+
+if TYPE_CHECKING:
+    from tasks.training.fit_model import FittedModel
 
 
 def train(
@@ -66,4 +70,12 @@ def train(
         from flows.commands.tables.plant import training_table
 
         print_table(training_table(run))
-        say(f"Next: rd-inspect inspect --run-date DATE --store {quote(resolved_store(store))}")
+        say(f"Next: {next_command(run.models)} --store {quote(resolved_store(store))}")
+
+
+def next_command(models: "Sequence[FittedModel]") -> str:
+    """A candidate scores no night until it is in force: its scores are asked for by its name."""
+    candidate = next((model for model in models if not model.champion), None)
+    if candidate is None:
+        return "rd-inspect inspect --run-date DATE"
+    return f"rd-inspect backfill --from DATE --to DATE --category {candidate.category} --model {candidate.version}"

@@ -84,7 +84,7 @@ def score_now(asked: ScoringRequest) -> None:
     model = ready_model(store, settings, asked.category, version)
     left_out, told = LeftOut(), _Told()
     batches = _rows(model, _rounds(asked.names, left_out), asked.overlays, told)
-    from tasks.scoring.file_scores import FILE_SCHEMA  # noqa: PLC0415  # brings Arrow and SciPy, once there is a model
+    from tasks.scoring.file_scores import FILE_SCHEMA  # noqa: PLC0415  # brings Arrow and SciPy, a second that a refused command does not wait
 
     if asked.out is None:
         print_scores(batches, FILE_SCHEMA, asked.output_format)
@@ -107,7 +107,7 @@ def _refuse(asked: ScoringRequest, store: Store) -> None:
     if asked.overlays is not None:
         _refuse_within("--overlays", asked.overlays, store)
         for name in asked.names:
-            if os.path.isdir(name) and _is_within(asked.overlays, name):  # noqa: PTH112  # as it was named
+            if os.path.isdir(name) and _is_within(asked.overlays, name):  # noqa: PTH112  # False for a name too long for any file, where Path.is_dir raises
                 raise SettingsError(
                     f"--overlays {asked.overlays} lies within {name}, so the next time its pictures would be scored "
                     "too. Nothing was started; name a folder elsewhere."
@@ -151,8 +151,8 @@ def _rounds(names: Sequence[str], left_out: LeftOut) -> Iterator[Iterable[LocalP
 def _rows(
     model: "ReadyModel", rounds: Iterable[Iterable[LocalPicture]], folder: Path | None, told: _Told
 ) -> Iterator[pa.RecordBatch]:
-    from tasks.scoring.file_scores import file_rows, score_files  # noqa: PLC0415  # as above
-    from tasks.scoring.overlay_files import OverlayFolder  # noqa: PLC0415  # as above
+    from tasks.scoring.file_scores import file_rows, score_files  # noqa: PLC0415  # brings torch, which a refused command does not wait for
+    from tasks.scoring.overlay_files import OverlayFolder  # noqa: PLC0415  # brings Pillow and zarr, which a refused command does not wait for
 
     overlays = None if folder is None else OverlayFolder(folder, model.scorer)
     for scored in score_files(model.scorer, rounds):

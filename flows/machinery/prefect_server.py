@@ -162,13 +162,13 @@ def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[st
 
     configured = prefect_client.configured_url()
     if configured:
-        from flows.machinery.configured_server import trouble_with_configured  # noqa: PLC0415  # likewise
+        from flows.machinery.configured_server import trouble_with_configured  # noqa: PLC0415  # imports Prefect, which an embedded server does not wait for
 
         with environment(around_loopback() if is_loopback(configured) else {}):
             if trouble := trouble_with_configured():
                 raise ServerNotUsable(trouble)
             os.environ["PREFECT_API_URL"] = configured
-            from flows.machinery.left_runs import close_left_runs  # noqa: PLC0415  # likewise
+            from flows.machinery.left_runs import close_left_runs  # noqa: PLC0415  # imports Prefect, which an embedded server does not wait for
 
             with interruption.before_exit(close_left_runs):
                 yield configured

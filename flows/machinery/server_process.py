@@ -102,8 +102,8 @@ async def _answer(
 def serve(port: int) -> None:
     """On 127.0.0.1, until SIGTERM or SIGINT. Settings come from the environment."""
     gc.disable()  # a heap that only grows, searched for garbage again and again: a fifth of the imports
-    import uvicorn  # noqa: PLC0415  # after the line above
-    from prefect.server.api.server import create_app  # noqa: PLC0415  # likewise
+    import uvicorn  # noqa: PLC0415  # imported while no garbage is looked for
+    from prefect.server.api.server import create_app  # noqa: PLC0415  # imported while no garbage is looked for
 
     app = create_app(final=True)
     gc.freeze()

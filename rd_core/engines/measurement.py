@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.detectors.detector import Detector
+from rd_core.detectors.settings import DetectorSettings
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here
 from rd_core.engines.engine import Engine, computed_by
+from rd_core.errors import EngineUnavailable
+from rd_core.kernels.precision import default_device
 
 IMAGES = 5_000
 """within which OpenVINO has to make up for the seconds that its graph takes to make, in each process that scores"""
@@ -54,15 +57,30 @@ def choose_engine(detector: Detector) -> EngineChoice:
     )
 
 
+def refuse_impossible(engine: str, method: type[Detector], settings: DetectorSettings) -> None:
+    """EngineUnavailable if on a CPU `engine` cannot compute what a fit of `method` by `settings` gives: asked before
+    one, for afterwards every night would be refused."""
+    reason = _of_torch_alone(method, settings)
+    if engine == OPENVINO and reason and default_device().type == "cpu":
+        raise EngineUnavailable(
+            f"The engine is to be {engine!r}, and {reason}: no night could be scored by the model, so nothing was "
+            "trained. Set engine = 'torch', or 'auto', which takes what is possible."
+        )
+
+
 def _torch_alone(detector: Detector) -> str:
     """Why there is no choice; empty if there is one."""
     if detector.device.type != "cpu":
         return "a GPU has torch alone"
-    if not detector.exportable:
-        return f"{detector.name} has torch alone"
-    if detector.settings.precision != "float32":
-        return f"{detector.settings.precision} has torch alone"
+    if reason := _of_torch_alone(detector, detector.settings):
+        return reason
     return "" if find_spec(OPENVINO) else "OpenVINO is not installed where the model was trained"
+
+
+def _of_torch_alone(method: type[Detector] | Detector, settings: DetectorSettings) -> str:
+    if not method.exportable:
+        return f"{method.name} has torch alone"
+    return "" if settings.precision == "float32" else f"{settings.precision} has torch alone"
 
 
 def _in_turns(engines: Mapping[str, Engine], images: NDArray[np.uint8]) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""The teacher: a frozen encoder whose first three stages are what the student learns to give back."""
+"""The teacher: a frozen encoder, whose first three stages are the features that methods compare."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -11,12 +11,12 @@ from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
 from rd_core.calibration.threshold import Threshold
-from rd_core.detectors import checkpoint
+from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.engines.choice import AUTO, TORCH
-from rd_core.engines.measurement import EngineChoice, choose_engine
+from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impossible
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
@@ -144,7 +144,9 @@ def fit_and_publish(
 
     `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
     keeps its promise for them alone too. A training that was interrupted is gone on with.
+    Raises EngineUnavailable, before the fit, for an engine that cannot compute such a model.
     """
+    refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
     _warn_of_slow_precision(request)
     if normals.left_out:
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)

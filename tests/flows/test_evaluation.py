@@ -9,6 +9,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
+from prefect.client.schemas.sorting import ArtifactSort
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -67,9 +68,10 @@ def test_an_evaluation_from_seals_to_report(plant: Store, scheduler: str) -> Non
 
 
 def artifact(key: str) -> Artifact:
+    """The newest: other tests' runs left some of this name on the same server."""
+    named = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return found[0]
+        return client.read_artifacts(artifact_filter=named, sort=ArtifactSort.CREATED_DESC)[0]
 
 
 def test_a_partition_or_a_label_file_that_breaks_costs_no_other(plant: Store, scheduler: str) -> None:

@@ -55,6 +55,17 @@ def test_of_a_methods_table_a_category_wins_key_by_key(store: str) -> None:
     assert (settings.detector("cloth").image_height, settings.detector("metal").image_height) == (96, 128)
 
 
+def test_values_of_a_methods_table_are_held_against_the_categories_that_have_the_method(tmp_path: Path) -> None:
+    """A Gaussian for each position of 1024 pixels would be too large, and none of these is wanted."""
+    text = "[defaults]\nimage_size = 1024\n[defaults.padim]\nridge = 0.02\n"
+    small = '[categories.cloth]\nmethod = "padim"\nimage_size = 256\n'
+    (tmp_path / "categories.toml").write_text(text + small)
+    assert load_settings(str(tmp_path), environment={}).detector("cloth").ridge == 0.02
+    (tmp_path / "categories.toml").write_text(text + small.replace("256", "1024"))
+    with pytest.raises(SettingsError, match=r"\[categories\.cloth\.padim\].*gaussian_bytes"):
+        load_settings(str(tmp_path), environment={})
+
+
 def test_environment_wins_over_the_file_and_options_over_both(store: str) -> None:
     environment = {"RD_INSPECT_ALPHA": "0.2", "RD_INSPECT_IMAGE_SIZE": "64x96", "RD_INSPECT_STORE": "elsewhere"}
     settings = load_settings(store, options={"alpha": 0.3, "steps": 9}, environment=environment)
@@ -87,6 +98,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
             ["[defaults.reverse_distillation]", "'few'", "whole number"],
         ),
         ("[defaults.reverse_distillation]\nseed = 1", ["'seed'", "every method", "Write it in [defaults]"]),
+        ("[defaults.padim]\nrigde = 0.02", ["[defaults.padim]", "'rigde'", "'ridge'"]),
         ("[defaults]\nsteps = 5", ["'steps'", "Write it in [defaults.reverse_distillation]"]),
         ("[defaults]\nreverse_distillation = 5", ["write [defaults.reverse_distillation]"]),
         ("[plant]\ntime_zone = 'Europe/Viena'", ["Europe/Viena", "Europe/Vienna"]),

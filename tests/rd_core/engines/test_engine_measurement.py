@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from rd_core.detectors import registry
 from rd_core.engines import measurement
-from rd_core.engines.choice import OPENVINO, TORCH
-from rd_core.engines.measurement import IMAGES, ROUNDS, SECONDS, EngineChoice, choose_engine
+from rd_core.engines.choice import AUTO, OPENVINO, TORCH
+from rd_core.engines.measurement import IMAGES, ROUNDS, SECONDS, EngineChoice, choose_engine, refuse_impossible
 from rd_core.errors import EngineUnavailable
 
 BATCH = 16
@@ -113,3 +114,20 @@ def test_a_model_that_openvino_cannot_compute_or_computes_otherwise_stays_with_t
     monkeypatch.setattr(measurement, "computed_by", computed_by)
     expected = EngineChoice(TORCH, "OpenVINO does not compute it: its maps differ")
     assert choose_engine(Timed(clock, 1.0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "reason"),
+    [("spade", "float32", "spade"), ("padim", "bfloat16", "bfloat16"), ("padim", "float32", None)],
+)
+def test_an_engine_that_cannot_compute_a_model_is_refused_before_its_fit(
+    monkeypatch: pytest.MonkeyPatch, name: str, precision: str, reason: str | None
+) -> None:
+    what = registry.method(name), registry.settings_of(name, {"precision": precision})
+    for engine in (TORCH, AUTO, *(() if reason else (OPENVINO,))):
+        refuse_impossible(engine, *what)
+    if reason:
+        with pytest.raises(EngineUnavailable, match=f"'openvino', and {reason} has torch alone.*nothing was trained"):
+            refuse_impossible(OPENVINO, *what)
+    monkeypatch.setattr(measurement, "default_device", lambda: torch.device("cuda"))
+    refuse_impossible(OPENVINO, *what)  # a GPU scores by torch, whatever the engine

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,6 @@ from rd_core.drift.causes import STATISTICS
 from storage.analysis.queries import run_query
 from storage.filesystem import Store, open_store
 from storage.partitions import scores
-from storage.stores import parquet
 from tasks.drift.drift_window import read_window
 from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
 from tests.examples import examples
@@ -62,18 +60,6 @@ def test_unscored_images_are_counted_and_other_days_and_categories_are_not(store
     assert found.sealed_days == (FIRST + timedelta(days=1), LAST)
     assert found.days.tolist() == [LAST.toordinal() - 1] * 4 + [LAST.toordinal()] * 3
     assert all(key.startswith("images/cloth/") for key in found.keys.to_pylist())
-
-
-def test_parts_from_before_the_image_statistics_have_none(store: Store) -> None:
-    put_calibrated_model(store, "cloth")
-    put_day(store, "cloth", FIRST, Day(images=3))
-    put_day(store, "cloth", LAST, Day(images=2))
-    old = next(info.key for info in store.list(f"scores/run_date={FIRST}"))
-    store.write(old, parquet.to_bytes(scores.read_part(store, old).drop_columns(list(STATISTICS))))
-    found = read_window(store, "cloth", "v1", FIRST, LAST)
-    assert len(found.scores) == 5
-    for name in STATISTICS:
-        assert np.isnan(found.statistics[name]).tolist() == [True] * 3 + [False] * 2
 
 
 def test_only_the_columns_that_are_needed_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from prefect.logging import disable_run_logger
 
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
+from rd_core.errors import EngineUnavailable
 from rd_core.pictures.image_statistics import image_statistics
 from storage.errors import StoreFull
 from storage.filesystem import Store, open_store
@@ -266,6 +267,12 @@ def test_a_state_that_cannot_be_kept_costs_no_training(
     monkeypatch.setattr(type(store), "write", full)
     assert fit(store).champion
     assert "training state not kept category=cloth: the disk is full." in log.text
+
+
+def test_a_model_that_no_night_could_score_is_not_trained(store: Store, normals: list[str]) -> None:
+    with pytest.raises(EngineUnavailable, match="nothing was trained"):
+        fit(store, engine="openvino", precision="bfloat16")
+    assert models.list_versions(store, "cloth") == []
 
 
 def test_no_normals_is_told_with_the_cure(store: Store) -> None:
