@@ -139,7 +139,7 @@ def a_backfill_does_what_is_left_and_nothing_else(plant: Plant) -> None:
     interrupted = list(plant.store.list(f"scores/run_date={DAYS[1]}/category=cloth/"))
     run = plant.backfill()
     assert (run.outcome, state_of(run), run.problems) == ("completed", "Completed", ())
-    assert run.after.counts == {"done": 5, "partly": 0, "failed": 0, "missing": 0, "no images": 1}
+    assert run.after.counts == {"done": 5, "partly": 0, "failed": 0, "missing": 0, "training": 0, "no images": 1}
     assert run.versions == {"cloth": "v1", "metal": "v1"}
     assert run.scored == 2 + 3 * 4  # the part of the interrupted day is taken as it is, its rows counted as done now
     for info in interrupted:
