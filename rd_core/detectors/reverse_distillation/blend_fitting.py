@@ -58,7 +58,7 @@ def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None
     Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
     on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
     count by that ratio less. The student gives way by twice the ratio: the floor hides what is faint, and is itself
-    no news (docs/decisions/0018).
+    no news (docs/decisions/0034).
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):

@@ -137,12 +137,12 @@ class ReverseDistillationSettings(DetectorSettings):
     from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
     whitening_ridge: float = 0.3
     """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
-    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0015)"""
+    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0034)"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     align_corners: bool = False
     """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
-    False: each lies in the middle of the pixels that it is of (docs/decisions/0021)"""
+    False: each lies in the middle of the pixels that it is of (docs/decisions/0034)"""
     score: Literal["max", "sum"] = "max"
     """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     training: TrainingSettings = TrainingSettings()
