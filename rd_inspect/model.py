@@ -28,7 +28,7 @@ class Detection:
     """What a model says of one picture."""
 
     score: float
-    """raw float32, never clamped; larger is stranger"""
+    """raw float32, never clamped; higher is more anomalous"""
     threshold: float
     """in the unit of the score"""
     p_value: float

@@ -1,11 +1,11 @@
-"""How well a recipe does on validation parts with drawn defects: what settings are chosen by, without a test image.
+"""Quality of a recipe on validation parts with synthetic defects: settings are chosen by it, without test images.
 
     python -m research.validation FOLDER_OF_FOLDERS [--category C]... [--seed 0] [--size 256]
         [--faintest 0.2] [--inset 0] [--model smoothing_sigma=4]... [--training steps=300]...
 
-Of each folder's train/good, 30 % of the parts are set apart. They are scored as they are, and with a defect drawn
-into each (see `research.drawn_defects`); the rest trains, as the product does. Prints, a line a category: steps,
-seconds, image AUROC, pixel AUROC of the drawn images, and image AUROC by kind of defect.
+30 % of the parts in each folder's train/good are set apart. They are scored as they are and with a synthetic defect
+each (see `research.validation_defects`); the product trains on the rest. Prints a line a category: steps, seconds,
+image AUROC, pixel AUROC of the defective images, and image AUROC by kind of defect.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from rd_core.detectors.detector import Detector, Normals
 from rd_core.detectors.reverse_distillation.settings import DEFAULT_RECIPE, RECIPES, recipe
 from rd_core.detectors.training import train
 from rd_core.pictures.preprocessing import resize
-from research.drawn_defects import BOARD, CASTING, TEXTURE, Drawn, draw, faded
+from research.validation_defects import BOARD, CASTING, TEXTURE, SyntheticDefects, draw, faded
 from tasks.importing.image_folder import is_category_folder, read_folder
 
 KINDS = {"magnetic_tile": TEXTURE, "casting": CASTING}
@@ -42,23 +42,23 @@ PIXELS_APART = 2
 
 @dataclass(frozen=True)
 class ValidationParts:
-    """One folder's normals, some of them set apart."""
+    """One folder's normal images, uint8 (N, S, S, 3)."""
 
     train: NDArray[np.uint8]
     early_stop: NDArray[np.uint8]
-    unmarred: NDArray[np.uint8]
+    normal: NDArray[np.uint8]
     """the parts set apart, as they are"""
-    drawn: Drawn
+    defective: SyntheticDefects
     """the same with a defect each"""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well they are told apart."""
+    """How well a detector separates the two."""
 
     image_auroc: float
     pixel_auroc: float
-    """of the drawn images alone"""
+    """of the defective images alone"""
     by_kind: dict[str, float]
     """image AUROC"""
 
@@ -86,11 +86,11 @@ def main() -> None:
         if not arguments.category or folder.name in arguments.category:
             parts = validation_parts(folder, size, settings.seed, arguments.faintest, arguments.inset)
             fitted = train(settings.method, settings, Normals(parts.train, parts.early_stop))
-            found = quality(fitted.detector.ready(), parts)
-            kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in found.by_kind.items())
+            figures = quality(fitted.detector.ready(), parts)
+            kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in figures.by_kind.items())
             print(
                 f"{folder.name}: {fitted.report.summary}, {fitted.report.seconds:.0f} s, "
-                f"image AUROC {found.image_auroc:.3f}, pixel AUROC {found.pixel_auroc:.3f} ({kinds})",
+                f"image AUROC {figures.image_auroc:.3f}, pixel AUROC {figures.pixel_auroc:.3f} ({kinds})",
                 flush=True,
             )
 
@@ -98,9 +98,9 @@ def main() -> None:
 def validation_parts(
     folder: Path, size: int, seed: int, faintest: float = 1.0, inset: float = 1.0
 ) -> ValidationParts:
-    """The folder's train/good, decoded and resized. `seed`: of the split of what is not set apart; `faintest`: see
-    `faded`; `inset`: see `Defect`."""
-    paths = [one.path for one in read_folder(folder).images if one.purpose == "training"]
+    """Decode, resize and split the folder's train/good. `seed`: of the split into training and early-stop images;
+    `faintest`: see `faded`; `inset`: see `Defect`."""
+    paths = [image.path for image in read_folder(folder).images if image.purpose == "training"]
     images = np.stack([resize(np.asarray(Image.open(path).convert("RGB")), size, size) for path in paths])
     names = [path.name for path in paths]
     parts = holdout.parts_of(names, PART_PATTERNS.get(folder.name))
@@ -111,25 +111,28 @@ def validation_parts(
     kept = [i for i, held in enumerate(is_apart) if not held]
     split = holdout.split([names[i] for i in kept], [parts[i] for i in kept], seed=seed)
     train, early_stop = (images[[kept[i] for i in some]] for some in (split.train, split.early_stop))
-    unmarred = images[is_apart]
-    drawn = faded(unmarred, draw(unmarred, KINDS.get(folder.name, BOARD), inset=inset), faintest)
-    return ValidationParts(train, early_stop, unmarred, drawn)
+    normal = images[is_apart]
+    defective = faded(normal, draw(normal, KINDS.get(folder.name, BOARD), inset=inset), faintest)
+    return ValidationParts(train, early_stop, normal, defective)
 
 
 def quality(detector: Detector, parts: ValidationParts) -> Quality:
-    """Of a detector in eval mode."""
-    usual, odd = detector.score(parts.unmarred), detector.score(parts.drawn.images)
-    kinds = np.array(parts.drawn.kinds)
+    """Score `parts` with a detector in eval mode."""
+    normal, anomalous = detector.score(parts.normal), detector.score(parts.defective.images)
+    kinds = np.array(parts.defective.kinds)
     some = np.s_[:, ::PIXELS_APART, ::PIXELS_APART]
     return Quality(
-        image_auroc=_auroc(usual.scores, odd.scores),
-        pixel_auroc=float(roc_auc_score(parts.drawn.masks[some].ravel(), odd.maps[some].ravel())),
-        by_kind={kind: _auroc(usual.scores, odd.scores[kinds == kind]) for kind in dict.fromkeys(parts.drawn.kinds)},
+        image_auroc=_auroc(normal.scores, anomalous.scores),
+        pixel_auroc=float(roc_auc_score(parts.defective.masks[some].ravel(), anomalous.maps[some].ravel())),
+        by_kind={
+            kind: _auroc(normal.scores, anomalous.scores[kinds == kind])
+            for kind in dict.fromkeys(parts.defective.kinds)
+        },
     )
 
 
-def _auroc(usual: NDArray[np.float32], odd: NDArray[np.float32]) -> float:
-    return float(roc_auc_score(np.repeat([0, 1], [len(usual), len(odd)]), np.concatenate([usual, odd])))
+def _auroc(normal: NDArray[np.float32], anomalous: NDArray[np.float32]) -> float:
+    return float(roc_auc_score(np.repeat([0, 1], [len(normal), len(anomalous)]), np.concatenate([normal, anomalous])))
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -31,7 +31,7 @@ class Detection(NamedTuple):
     maps: Tensor
     """(B, H, W), from 0"""
     scores: Tensor
-    """(B,), raw and unbounded; higher is stranger"""
+    """(B,), raw and unbounded; higher is more anomalous"""
     feature_distances: Tensor
     """(B,), see `rd_core.maps.micro_batch.AnomalyMaps`"""
 

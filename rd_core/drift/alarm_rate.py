@@ -39,9 +39,9 @@ class AlarmRate:
     alpha: float
     """promised share of normal images"""
     in_control_low: int
-    """fewest alarms that are no news"""
+    """fewest alarms within the expected range"""
     in_control_high: int
-    """most alarms that are no news, with ordinary defects on top of false alarms"""
+    """most alarms within the expected range: false alarms and the ordinary share of defects"""
     verdict: str
     """of this figure alone: below, within or above what is in control"""
 

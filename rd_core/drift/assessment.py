@@ -110,8 +110,8 @@ def _alarm_signs(rate: AlarmRate, charts: tuple[Chart, ...]) -> list[Reason]:
             Reason(
                 "alarm rate",
                 f"{rate.alarms} of {rate.images} images raised an alarm, {rate.rate:.2%} where {rate.alpha:.2%} of "
-                f"good parts were promised: {rate.verdict} the {rate.in_control_low} to {rate.in_control_high} "
-                "that are no news.",
+                f"good parts were promised: {rate.verdict} the expected range of {rate.in_control_low} to "
+                f"{rate.in_control_high} alarms.",
             )
         )
     since = next((c.out_since for c in charts if c.name == ALARM_SUM), None)

@@ -1,4 +1,4 @@
-"""An image statistic day by day, with the band in which a day's median is no news."""
+"""An image statistic day by day, with the expected range of a day's median."""
 
 import math
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class DailyMedian:
     """upper quartile of them"""
     calibration_median: float
     band_low: float
-    """no news from here: the smallest shift that matters, and what chance adds with so few images"""
+    """lower end of the expected range: the smallest shift that matters plus chance with so few images"""
     band_high: float
-    """no news up to here"""
+    """upper end of it"""
 
     @property
     def outside(self) -> bool:

@@ -59,10 +59,10 @@ def distances(window: Window, baseline: Baseline, settings: DriftSettings) -> tu
     edges = np.quantile(held, np.arange(1, _BINS) / _BINS)
     observed = _effect_sizes(support[order], from_held, 1 - from_held, edges, unit)[0]
     clean = _null(held, scores, 0, edges, unit, settings)
-    marred = _null(held, scores, int(settings.defect_share * len(scores)), edges, unit, settings)
-    bands = [np.quantile(null, [(1 - BAND) / 2, (1 + BAND) / 2], axis=0) for null in (clean, marred)]
+    defective = _null(held, scores, int(settings.defect_share * len(scores)), edges, unit, settings)
+    bands = [np.quantile(null, [(1 - BAND) / 2, (1 + BAND) / 2], axis=0) for null in (clean, defective)]
     low, high = np.minimum(bands[0][0], bands[1][0]), np.maximum(bands[0][1], bands[1][1])
-    as_far = np.maximum((clean >= observed).sum(axis=0), (marred >= observed).sum(axis=0))
+    as_far = np.maximum((clean >= observed).sum(axis=0), (defective >= observed).sum(axis=0))
     p_values = (1 + as_far) / (settings.resamples + 1)
     p_values[: len(QUANTILES)] = [_quantile_p_value(held, scores, q, settings.defect_share) for q in QUANTILES]
     return tuple(

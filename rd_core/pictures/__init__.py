@@ -1,1 +1,1 @@
-"""Images as arrays: brought to size, described, compared, and marred on purpose."""
+"""Images as arrays: brought to size, described, compared, and given synthetic defects."""

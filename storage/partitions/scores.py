@@ -46,7 +46,7 @@ class ScoreRow:
     preprocessing: str
     """version of what is done with pixels before the model"""
     score: float | None
-    """as the model gives it, never clamped; larger is stranger"""
+    """as the model gives it, never clamped; higher is more anomalous"""
     threshold: float | None
     """in the unit of score"""
     p_value: float | None

@@ -17,6 +17,6 @@ def textured(count: int, height: int = SIZE, width: int = SIZE, seed: int = 0) -
 
 def with_blot(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The images with a dark square, rows and columns 20 to 36."""
-    marred = images.copy()
-    marred[:, 20:36, 20:36] = 10
-    return marred
+    defective = images.copy()
+    defective[:, 20:36, 20:36] = 10
+    return defective

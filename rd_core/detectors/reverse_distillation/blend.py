@@ -59,22 +59,22 @@ class Blend(nn.Module):
         self.magnitude.mul_(factor)
 
 
-def best_share(normal: Tensor, marred: Tensor) -> float:
-    """The share of magnitude that best tells marred images from normal ones.
+def best_share(normal: Tensor, defective: Tensor) -> float:
+    """Choose the share of magnitude that best separates defective images from normal ones.
 
-    normal, marred: float32 (N, 2, h, w), (M, 2, h, w), the smoothed maps of direction and of magnitude, each already
-    weighed by its peaks. Judged by how far a marred image's log peak lies above the normals' mean, in their
-    deviations, squashed by tanh so that plain defects do not outvote faint ones; unlike the area under the ROC curve
-    that still tells shares apart when all marred images are found.
+    normal, defective: float32 (N, 2, h, w) and (M, 2, h, w), smoothed maps of direction and of magnitude, each
+    weighted by its peaks. The criterion is the mean over defective images of tanh(z / 2), where z is the log peak
+    standardised by that of the normals: tanh keeps plain defects from outvoting faint ones, and unlike AUROC the
+    criterion still orders shares when every defective image is separated.
     """
-    return max(SHARES, key=lambda share: _separation(normal, marred, share))
+    return max(SHARES, key=lambda share: _separation(normal, defective, share))
 
 
-def _separation(normal: Tensor, marred: Tensor, share: float) -> float:
+def _separation(normal: Tensor, defective: Tensor, share: float) -> float:
     weights = torch.tensor([1 - share, share], device=normal.device)
     usual, odd = (
         torch.einsum("nkhw,k->nhw", maps, weights).amax(dim=(1, 2)).clamp_min(1e-12).log()
-        for maps in (normal, marred)
+        for maps in (normal, defective)
     )
     spread = usual.std(correction=0).clamp_min(1e-6)
     return float(torch.tanh((odd - usual.mean()) / (2 * spread)).mean())

@@ -1,4 +1,4 @@
-"""The shares of direction, magnitude and cells in the map, by early-stop normals and made-up defects."""
+"""The shares of direction, magnitude and cells in the map, by early-stop normals and synthetic defects."""
 
 import math
 from collections.abc import Iterator
@@ -22,28 +22,27 @@ SMALLEST_PEAK = 1e-3
 LEAST_OF_STUDENT = 0.1
 """share beside 1 for the finest cells: however unquiet, it alone sees what is smaller than a cell"""
 LEAST_ODDS = 1.0
-"""of a discriminator's map, as a logarithm: less than that is no news"""
+"""log odds that normalise a discriminator's map at least: a smaller peak on normals is noise"""
 
 
 @torch.no_grad()
-def fit_blend(model: TeacherAndStudent, normal: FeatureSource, marred: FeatureSource) -> None:
-    """Weigh the kinds of distance that the settings ask for, by the early-stop normals and their marred copies.
+def fit_blend(model: TeacherAndStudent, normal: FeatureSource, defective: FeatureSource) -> None:
+    """Weigh the kinds of distance that the settings ask for, by early-stop normals and copies with synthetic defects.
 
     A normal image's map then peaks near 1, or below.
     """
     model.eval()
     if model.settings.magnitude:
-        _fit_magnitude(model, normal, marred)
+        _fit_magnitude(model, normal, defective)
     if model.discriminators:
         _fit_discriminators(model, normal)
 
 
-def _fit_magnitude(model: TeacherAndStudent, normal: FeatureSource, marred: FeatureSource) -> None:
-    """Magnitude beside direction (see `rd_core.detectors.reverse_distillation.blend`), half way between an even
-    share and the one that best tells marred images from normal ones: made-up defects are a sample, and the student
-    was trained on their like. Without marred copies the share is even.
+def _fit_magnitude(model: TeacherAndStudent, normal: FeatureSource, defective: FeatureSource) -> None:
+    """Set magnitude's share half way between an even one and `best_share`, which synthetic defects like those of
+    training determine. Without defective copies the share is even.
     """
-    parts = [_part_maps(model, source) for source in (normal, marred) if len(source)]
+    parts = [_part_maps(model, source) for source in (normal, defective) if len(source)]
     peaks = parts[0].amax(dim=(3, 4)).mean(dim=0)  # (kinds, stages)
     stages = peaks.shape[1]
     weighed = [(maps / (stages * peaks[:, :, None, None])).sum(dim=2) for maps in parts]
@@ -58,7 +57,7 @@ def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None
     Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
     on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
     count by that ratio less. The student gives way by twice the ratio: the floor hides what is faint, and is itself
-    no news (docs/decisions/0034).
+    uninformative (docs/decisions/0034).
     """
     logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):

@@ -4,7 +4,7 @@ The student's differences are fine, and on textures as large as those that a fai
 that noise is gone. What is normal there is learned by contrast: a small network tells cells of normal images from the
 same cells moved at random, and so learns how dense the normals lie around each (noise-contrastive estimation, Gutmann
 and Hyvärinen, AISTATS 2010; to detect defects, SimpleNet, CVPR 2023). Features are whitened first, so that noise is
-alike in all directions, and a cell that a made-up defect changes is moved some way towards what it becomes.
+alike in all directions, and a cell that a synthetic defect changes is moved some way towards what it becomes.
 """
 
 import math
@@ -30,9 +30,9 @@ LITTLE = 0.15
 """deviations of a whitened channel by which cells that count as normal move, too: without it the network learns the
 training normals themselves, and others lie beside them"""
 CHANGED = 0.3
-"""deviations a channel, in the mean, from which a made-up defect has changed a cell"""
+"""deviations a channel, in the mean, from which a synthetic defect has changed a cell"""
 NEAREST = 0.3
-"""share of the way to the marred cell, at least: fainter defects than those made up are to be found, too"""
+"""share of the way to the defective cell, at least: fainter defects than synthetic ones are to be detected, too"""
 
 
 class CellDiscriminator(nn.Module):
@@ -82,8 +82,8 @@ class CellDiscriminator(nn.Module):
         this device.
         """
         still = self.whitened(normal).flatten(0, 2)
-        marred = still if shown is normal else self.whitened(shown).flatten(0, 2)
-        moved = self._moved(still, marred, generator)
+        defective = still if shown is normal else self.whitened(shown).flatten(0, 2)
+        moved = self._moved(still, defective, generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
         found = self._odds(torch.cat([still, moved]))
         return F.softplus(found[: len(still)]).mean() + F.softplus(-found[len(still) :]).mean()
@@ -97,13 +97,13 @@ class CellDiscriminator(nn.Module):
         return self.layers[-1](hidden.float())[:, 0]
 
     @staticmethod
-    def _moved(still: Tensor, marred: Tensor, generator: torch.Generator) -> Tensor:
+    def _moved(still: Tensor, defective: Tensor, generator: torch.Generator) -> Tensor:
         """Of whitened cells (N, C): those that a defect changed, some way towards it; the others by noise."""
         way, size = torch.empty(2, len(still), 1, device=still.device)
         way.uniform_(NEAREST, 1, generator=generator)
         size.log_normal_(math.log(NOISE), NOISE_SPREAD, generator=generator)
         noise = size * torch.empty_like(still).normal_(generator=generator)
-        change = marred - still
+        change = defective - still
         is_changed = change.square().mean(dim=1, keepdim=True).sqrt() > CHANGED
         return still + torch.where(is_changed, way * change, noise)
 

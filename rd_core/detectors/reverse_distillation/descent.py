@@ -1,4 +1,4 @@
-"""Gradient descent: the steps of a training, its schedule, its looks at held-out normals, and when it stops."""
+"""Gradient descent: the steps of a training, its schedule, its validations on held-out normals, and when it stops."""
 
 import copy
 import math
@@ -23,24 +23,24 @@ from rd_core.files.training_state import TrainingState, optimiser_tensors, resto
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at the early-stop normals."""
+class Validation:
+    """One validation on the early-stop normals."""
 
     step: int
     train_loss: float
-    """mean since the look before"""
+    """mean since the previous validation"""
     validation_loss: float
     seconds: float
     """since the first step"""
 
 
 class Sources(NamedTuple):
-    """Features of the four sets of images; the marred ones are empty without pseudo-anomalies."""
+    """Features of the four sets of images; those with synthetic defects may be empty."""
 
     train: FeatureSource
     early_stop: FeatureSource
-    marred_train: FeatureSource
-    marred_early_stop: FeatureSource
+    synthetic_train: FeatureSource
+    synthetic_early_stop: FeatureSource
 
 
 class Descent:
@@ -54,7 +54,7 @@ class Descent:
         report: Callable[[FitProgress], None],
         keep: Callable[["Descent"], None] = lambda _: None,
     ) -> None:
-        """keep: called after every look, when `state` may be asked for."""
+        """keep: called after every validation, when `state` may be asked for."""
         self.model = model
         self.config = settings.training
         self.seed = settings.seed
@@ -63,7 +63,7 @@ class Descent:
         self.keep = keep
         self._copies = np.random.default_rng(settings.seed)
         self.total = self.config.total_steps(len(sources.train))
-        self.history: list[Look] = []
+        self.history: list[Validation] = []
         self.step = 0
         self.best_step = 0
         self.stopped: Literal["steps", "patience", "seconds"] = "steps"
@@ -90,12 +90,12 @@ class Descent:
             recent.append(self.descend(next(order)))
             self.step += 1
             if self.step % self.config.validate_every == 0 or self.step == self.total:
-                self._look(recent)
+                self._validate(recent)
                 recent = []
                 self.keep(self)
             self._tell(recent[-1] if recent else self.history[-1].train_loss)
         if recent:
-            self._look(recent)
+            self._validate(recent)
         if self.config.keep == "best":
             for part, weights in zip(self._trained, self._best_weights, strict=True):
                 part.load_state_dict(weights)
@@ -103,12 +103,12 @@ class Descent:
             self.best_step = self.step
 
     def state(self, settings: dict[str, Any]) -> TrainingState:
-        """Right after a look: all that `restore` needs; `settings` say whose it is."""
+        """Right after a validation: all that `restore` needs; `settings` say whose it is."""
         progress = {
             "step": self.step,
             "best_step": self.best_step,
             "best_loss": self._best_loss,
-            "history": [asdict(look) for look in self.history],
+            "history": [asdict(validation) for validation in self.history],
             "seconds": time.monotonic() - self._began,
             "copies": self._copies.bit_generator.state,
         }
@@ -122,7 +122,7 @@ class Descent:
         """Be where another descent of the same settings and sources was; `go` then gives what it would have given."""
         progress = state.progress
         self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
-        self.history = [Look(**look) for look in progress["history"]]
+        self.history = [Validation(**validation) for validation in progress["history"]]
         self._began = time.monotonic() - progress["seconds"]
         self._copies.bit_generator.state = progress["copies"]
         restore_optimiser(self._optimiser, state.tensors)
@@ -142,8 +142,8 @@ class Descent:
         if self.step and self.config.seconds is not None and time.monotonic() - self._began > self.config.seconds:
             self.stopped = "seconds"
             return False
-        looks_since_best = sum(look.step > self.best_step for look in self.history)
-        if self.config.patience is not None and looks_since_best >= self.config.patience:
+        validations_since_best = sum(validation.step > self.best_step for validation in self.history)
+        if self.config.patience is not None and validations_since_best >= self.config.patience:
             self.stopped = "patience"
             return False
         return self.step < self.total
@@ -166,17 +166,17 @@ class Descent:
         return value
 
     def _shown(self, normal: tuple[Tensor, ...], indices: np.ndarray) -> tuple[Tensor, ...]:
-        """What the student is shown: some of the batch, drawn at random, as they are, of the others a marred copy."""
+        """Replace all but a random `clean_share` of the batch by copies with synthetic defects."""
         clean = math.ceil(self.config.clean_share * len(indices))
-        if not len(self.sources.marred_train) or clean == len(indices):
+        if not len(self.sources.synthetic_train) or clean == len(indices):
             return normal
-        copies = len(self.sources.marred_train) // len(self.sources.train)
+        copies = len(self.sources.synthetic_train) // len(self.sources.train)
         places = np.sort(self._copies.permutation(len(indices))[clean:])
-        marred = self._features(
-            self.sources.marred_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
+        defective = self._features(
+            self.sources.synthetic_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
         )
         shown = tuple(f.clone() for f in normal)
-        for whole, part in zip(shown, marred, strict=True):
+        for whole, part in zip(shown, defective, strict=True):
             whole[torch.from_numpy(places)] = part
         return shown
 
@@ -203,10 +203,10 @@ class Descent:
     def _features(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
         return tuple(f.to(self.model.device) for f in source.batch(indices.tolist()))
 
-    def _look(self, recent: list[float]) -> None:
+    def _validate(self, recent: list[float]) -> None:
         value = self._finite(self._validation_loss())
         seconds = time.monotonic() - self._began
-        self.history.append(Look(self.step, float(np.mean(recent)), value, seconds))
+        self.history.append(Validation(self.step, float(np.mean(recent)), value, seconds))
         if value < self._best_loss:
             self._best_loss, self.best_step = value, self.step
             if self.config.keep == "best":

@@ -45,23 +45,23 @@ class TrainingSettings(Record):
     magnitude_loss: float = 1.0
     """weight of the smooth L1 distance beside `loss`, so that the student learns the features' magnitude too"""
     pseudo_anomalies: int = 4
-    """marred copies of every training image, as far as they will be shown; shown one of them, the student is to give
-    back the unmarred image's features. 0: it sees normal images alone, as in the paper"""
+    """copies of each training image with synthetic defects, at most as many as are shown; a copy's target is the
+    normal image's features. 0: normal images only, as in the paper"""
     pseudo_anomalies_in_all: int = 1000
-    """at least so many marred copies, or as many as the student is shown: few normals have more copies each, or it
-    would see the same few defects again and again"""
+    """least number of such copies in all, or as many as are shown: with few normals each has more copies, so that the
+    student does not see the same few defects again and again"""
     clean_share: float = 0.25
-    """of a batch, shown unmarred all the same"""
+    """share of a batch that is shown without synthetic defects"""
     mirrored_below: int = 150
     """with fewer training normals, each is trained on mirrored, too, if held-out ones show that mirrored images are
     as normal (see `rd_core.detectors.reverse_distillation.mirroring`). 0: never, as where a mirrored part is a
     defect"""
     validate_every: int = 50
-    """steps between two looks at the early-stop normals"""
+    """steps between two validations on the early-stop normals"""
     patience: int | None = 5
-    """looks without a new best before training stops; None: never stops early"""
+    """validations without a new best before training stops; None: no early stop"""
     keep: Literal["best", "last"] = "best"
-    """which weights become the model: those of the best look, or those of the last step"""
+    """which weights become the model: those of the best validation, or those of the last step"""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
@@ -102,7 +102,7 @@ class TrainingSettings(Record):
         assert self.epochs is not None  # __post_init__ holds that one of both is set
         return self.epochs * -(-normals // self.batch_size)
 
-    def marred_copies(self, normals: int) -> int:
+    def synthetic_copies(self, normals: int) -> int:
         """Of each of that many training normals: no more than the student will be shown, for each costs the teacher
         a pass."""
         if not self.pseudo_anomalies:
@@ -130,7 +130,7 @@ class ReverseDistillationSettings(DetectorSettings):
     standardise: bool = True
     """teacher features per channel to mean 0 and deviation 1 over the training normals"""
     magnitude: bool = True
-    """the map blends the difference's magnitude with its direction, in shares fitted on made-up defects; False: the
+    """the map blends the difference's magnitude with its direction, in shares fitted on synthetic defects; False: the
     paper's map of directions alone"""
     discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
     """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them

@@ -19,7 +19,7 @@ from rd_core.features.cells import CellMoments
 from rd_core.features.standardisation import Moments
 from rd_core.files.training_state import Resumption, TrainingState, settings_of
 from rd_core.pictures.images import Images
-from rd_core.pictures.pseudo_anomalies import MarredImages
+from rd_core.pictures.synthetic_defects import SyntheticDefectImages
 
 
 def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
@@ -43,14 +43,14 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
         if state:
             descent.restore(state)
         descent.go()
-        fit_blend(model, sources.early_stop, sources.marred_early_stop)
+        fit_blend(model, sources.early_stop, sources.synthetic_early_stop)
     figures = {
         "steps": descent.step,
         "best_step": descent.best_step,
         "stopped_by": descent.stopped,
         "mirrored": mirrored,
         "cached": isinstance(sources.train, CachedFeatures),
-        "history": [asdict(look) for look in descent.history],
+        "history": [asdict(validation) for validation in descent.history],
     }
     return FitReport(f"{descent.best_step} steps", figures)
 
@@ -71,17 +71,17 @@ def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable
 
 
 def _image_sets(settings: ReverseDistillationSettings, normals: Normals, *, mirrored: bool) -> list[Images]:
-    """Training images, early-stop images, and the marred copies of both (none without pseudo-anomalies). Mirrored
-    images share the training images' copies with them."""
+    """Training and early-stop images, and copies of both with synthetic defects (none where the settings want none).
+    Mirrored images share the training images' copies with them."""
     train, early_stop, seed = normals.train, normals.early_stop, settings.seed
     height, width = settings.image_height, settings.image_width
-    copies = settings.training.marred_copies(len(train))
+    copies = settings.training.synthetic_copies(len(train))
     shown = WithMirrored(train, seed) if mirrored else train
-    marred = [
-        MarredImages(shown, math.ceil(copies * len(train) / len(shown)), height, width, seed),
-        MarredImages(early_stop, copies, height, width, seed + 1),
+    defective = [
+        SyntheticDefectImages(shown, math.ceil(copies * len(train) / len(shown)), height, width, seed),
+        SyntheticDefectImages(early_stop, copies, height, width, seed + 1),
     ]
-    return [shown, early_stop, *marred]
+    return [shown, early_stop, *defective]
 
 
 def _gatherings(model: TeacherAndStudent) -> list[Gathering]:

@@ -28,9 +28,9 @@ def test_defects_in_the_window_do_not_raise_the_threshold(defects):
     random = np.random.default_rng(1)
     rates, naive = [], []
     for _ in range(30):
-        before, marred = held(random), int(defects * 2000)
+        before, defective = held(random), int(defects * 2000)
         normals = 3 + 1.3 * random.gamma(4, size=2000)
-        scores = np.r_[normals[marred:], np.full(marred, 60.0)]
+        scores = np.r_[normals[defective:], np.full(defective, 60.0)]
         found = recalibrate(window(np.ones(2000), scores), before, SETTINGS)
         rates.append(np.mean(3 + 1.3 * random.gamma(4, size=20_000) > found.threshold.value))
         naive.append(np.mean(3 + 1.3 * random.gamma(4, size=20_000) > calibrate(scores, 0.05).value))

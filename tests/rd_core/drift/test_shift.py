@@ -35,8 +35,8 @@ def test_the_interval_covers_no_shift_when_there_is_none(law):
 
 def test_defects_among_the_images_hardly_move_it():
     values = np.random.default_rng(4).normal(size=2000)
-    marred = np.r_[values, np.full(40, 1e6)]
-    assert median_shift("score", marred, values, 0, 0.01).shift == pytest.approx(0, abs=0.05)
+    defective = np.r_[values, np.full(40, 1e6)]
+    assert median_shift("score", defective, values, 0, 0.01).shift == pytest.approx(0, abs=0.05)
 
 
 def test_unknown_values_are_left_out():

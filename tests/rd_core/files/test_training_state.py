@@ -57,8 +57,11 @@ def state() -> bytes:
     return states_of(stop=3)[-1]
 
 
-def looks(result: Fitted) -> list[tuple]:
-    return [(look["step"], look["train_loss"], look["validation_loss"]) for look in result.report.figures["history"]]
+def validations(result: Fitted) -> list[tuple]:
+    return [
+        (validation["step"], validation["train_loss"], validation["validation_loss"])
+        for validation in result.report.figures["history"]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_whenever_it_is_killed_the_weights_are_those_of_a_training_that_was_not(
         states = states_of(settings, stop=stop)
         again = trained(settings, Resumption(states[-1], lambda _: None))
         assert to_bytes(again.detector) == to_bytes(whole.detector)
-        assert looks(again) == looks(whole)
+        assert validations(again) == validations(whole)
         assert (
             again.report.figures["steps"],
             again.report.figures["best_step"],
@@ -101,7 +104,7 @@ def test_it_goes_on_from_the_last_state_and_not_from_the_first_step() -> None:
 def test_the_state_after_the_last_step_is_enough() -> None:
     states: list[bytes] = []
     whole = trained(resumption=Resumption(None, states.append, 0))
-    assert len(states) == 4  # one a look
+    assert len(states) == 4  # one a validation
     again = trained(resumption=Resumption(states[-1], lambda _: None))
     assert to_bytes(again.detector) == to_bytes(whole.detector)
 
@@ -111,7 +114,7 @@ def test_time_that_was_spent_counts(state) -> None:
     with pytest.raises(CheckpointError, match="other settings"):  # a budget is a setting
         trained(settings, Resumption(state, lambda _: None))
     spent = trained(resumption=Resumption(state, lambda _: None)).report.figures["history"]
-    assert [look["seconds"] for look in spent] == sorted(look["seconds"] for look in spent)
+    assert [validation["seconds"] for validation in spent] == sorted(validation["seconds"] for validation in spent)
 
 
 def test_states_lie_apart() -> None:

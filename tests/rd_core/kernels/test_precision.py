@@ -70,7 +70,7 @@ def test_a_training_in_bfloat16_learns_and_its_weights_are_float32() -> None:
     length = {"steps": 15, "validate_every": 5, "batch_size": 4}
     settings = small(precision="bfloat16", pseudo_anomalies=1, pseudo_anomalies_in_all=0, **length)
     fitted = fit(settings, textured(12), textured(4, seed=1))
-    losses = [look["validation_loss"] for look in fitted.report.figures["history"]]
+    losses = [validation["validation_loss"] for validation in fitted.report.figures["history"]]
     assert losses[-1] < 0.9 * losses[0]
     assert {one.dtype for one in fitted.detector.student.parameters()} == {torch.float32}
     assert np.isfinite(fitted.detector.score(textured(2, seed=2)).maps).all()

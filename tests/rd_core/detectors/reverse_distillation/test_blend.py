@@ -50,15 +50,15 @@ def test_a_set_blend_weighs_each_kind_by_its_share_and_its_usual_peak(share):
 def test_the_best_share_is_that_of_the_kind_that_tells(telling, share):
     generator = torch.Generator().manual_seed(0)
     normal = 1 + 0.1 * torch.rand(20, 2, 6, 6, generator=generator)
-    marred = 1 + 0.1 * torch.rand(40, 2, 6, 6, generator=generator)
-    marred[:, telling, 2, 3] += 0.15
-    assert best_share(normal, marred) == share
+    defective = 1 + 0.1 * torch.rand(40, 2, 6, 6, generator=generator)
+    defective[:, telling, 2, 3] += 0.15
+    assert best_share(normal, defective) == share
 
 
 def test_two_kinds_that_tell_different_defects_are_both_used():
     generator = torch.Generator().manual_seed(0)
     normal = 1 + 0.1 * torch.rand(20, 2, 6, 6, generator=generator)
-    marred = 1 + 0.1 * torch.rand(40, 2, 6, 6, generator=generator)
-    marred[:20, 0, 2, 3] += 0.4
-    marred[20:, 1, 2, 3] += 0.4
-    assert 0.2 <= best_share(normal, marred) <= 0.8
+    defective = 1 + 0.1 * torch.rand(40, 2, 6, 6, generator=generator)
+    defective[:20, 0, 2, 3] += 0.4
+    defective[20:, 1, 2, 3] += 0.4
+    assert 0.2 <= best_share(normal, defective) <= 0.8

@@ -119,10 +119,10 @@ def test_it_learns_a_bent_line_that_a_covariance_does_not_know(trained):
 
 def test_unchanged_cells_move_by_noise_and_changed_ones_towards_what_they_become():
     still = torch.randn(4000, 50, generator=random_numbers(1))
-    marred = still.clone()
-    marred[:1000] += 2 * CHANGED
-    marred[1000:2000] += 0.9 * CHANGED  # not enough
-    moves = CellDiscriminator._moved(still, marred, random_numbers(2)) - still
+    defective = still.clone()
+    defective[:1000] += 2 * CHANGED
+    defective[1000:2000] += 0.9 * CHANGED  # not enough
+    moves = CellDiscriminator._moved(still, defective, random_numbers(2)) - still
     ways = moves[:1000] / (2 * CHANGED)
     assert (ways.amax(dim=1) - ways.amin(dim=1)).max() < 1e-4  # along a line
     assert NEAREST - 1e-4 <= ways.min() < NEAREST + 0.02 and 0.98 < ways.max() <= 1 + 1e-4
@@ -140,9 +140,9 @@ def test_its_loss_is_the_cross_entropy_of_both_kinds():
         f[:3] *= 1.5
     with torch.no_grad():
         found = discriminator.loss(normals, shown, random_numbers(5))
-        still, marred = (discriminator.whitened(f).flatten(0, 2) for f in (normals, shown))
+        still, defective = (discriminator.whitened(f).flatten(0, 2) for f in (normals, shown))
         drawn = random_numbers(5)
-        moved = discriminator._moved(still, marred, drawn)
+        moved = discriminator._moved(still, defective, drawn)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=drawn)
         logits = discriminator._odds(torch.cat([still, moved])).double().numpy()
     still, moved = np.split(logits, 2)
@@ -151,7 +151,7 @@ def test_its_loss_is_the_cross_entropy_of_both_kinds():
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
-def test_cells_of_every_size_learn_from_marred_copies(side):
+def test_cells_of_every_size_learn_from_synthetic_copies(side):
     normals, shown = stages(1), tuple(2 * f for f in stages(1))
     discriminator = fitted(normals, side=side).eval()
     with torch.no_grad():

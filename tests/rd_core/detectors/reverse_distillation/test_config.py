@@ -136,9 +136,9 @@ def test_the_pretrained_bottleneck_refuses_standardised_features():
         (35, {"pseudo_anomalies_in_all": 0, "pseudo_anomalies": 3}, 3),
     ],
 )
-def test_few_normals_have_more_marred_copies_each_but_none_that_is_never_shown(normals, settings, copies):
-    assert recipe(**settings).training.marred_copies(normals) == copies
-    assert recipe("paper").training.marred_copies(normals) == 0
+def test_few_normals_have_more_synthetic_copies_each_but_none_that_is_never_shown(normals, settings, copies):
+    assert recipe(**settings).training.synthetic_copies(normals) == copies
+    assert recipe("paper").training.synthetic_copies(normals) == 0
 
 
 @pytest.mark.parametrize("name", ["magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all"])

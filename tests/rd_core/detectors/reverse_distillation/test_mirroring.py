@@ -13,7 +13,7 @@ from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.mirroring import WAYS, WithMirrored, may_be_mirrored
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.pictures.preprocessing import resize
-from rd_core.pictures.pseudo_anomalies import MarredImages
+from rd_core.pictures.synthetic_defects import SyntheticDefectImages
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured
 
@@ -98,8 +98,8 @@ def test_images_of_any_size_are_looked_at_at_the_models(untrained: ReverseDistil
     assert may_be_mirrored(untrained, mixed, textured(6, 80, 100, seed=1), seed=0)
 
 
-class Watched(MarredImages):
-    """Marred copies that are counted."""
+class Watched(SyntheticDefectImages):
+    """Defective copies that are counted."""
 
     made: list[tuple[int, int]]
 
@@ -119,7 +119,7 @@ def test_few_normals_are_trained_on_mirrored_if_they_may_be(
     mirrored: bool,
 ) -> None:
     monkeypatch.setattr(Watched, "made", [], raising=False)
-    monkeypatch.setattr(training, "MarredImages", Watched)
+    monkeypatch.setattr(training, "SyntheticDefectImages", Watched)
     train, held_out = noise(16, seed=1), noise(6, seed=2)
     for images in (train, held_out) if change else ():
         change(images)
@@ -129,7 +129,7 @@ def test_few_normals_are_trained_on_mirrored_if_they_may_be(
     (images, copies), (early_stop, _) = Watched.made
     assert images == (32 if mirrored else 16)
     assert early_stop == 6
-    assert copies == settings.training.marred_copies(16) * 16  # in all, mirrored or not
+    assert copies == settings.training.synthetic_copies(16) * 16  # in all, mirrored or not
 
 
 def test_to_look_whether_normals_may_be_mirrored_changes_no_training(

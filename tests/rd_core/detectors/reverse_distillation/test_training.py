@@ -50,7 +50,7 @@ class Counted:
         return image
 
 
-def test_a_few_steps_tell_marred_images_from_normal_ones(fitted):
+def test_a_few_steps_separate_defective_images_from_normal_ones(fitted):
     normal = textured(12, seed=5)
     scores = np.r_[fitted.detector.score(normal).scores, fitted.detector.score(with_blot(normal)).scores]
     assert roc_auc_score(np.repeat([0, 1], 12), scores) > 0.95
@@ -63,8 +63,8 @@ def test_the_map_is_highest_where_the_blot_is(fitted):
     assert np.mean([y in near and x in near for y, x in peaks]) > 0.8
 
 
-def test_training_lowers_the_held_out_loss_and_keeps_the_best_look(fitted):
-    losses = {look["step"]: look["validation_loss"] for look in fitted.report.figures["history"]}
+def test_training_lowers_the_held_out_loss_and_keeps_the_best_validation(fitted):
+    losses = {validation["step"]: validation["validation_loss"] for validation in fitted.report.figures["history"]}
     assert list(losses) == [15, 30, 45]
     assert losses[45] < 0.9 * losses[15]
     assert losses[fitted.report.figures["best_step"]] == min(losses.values())
@@ -155,7 +155,7 @@ def test_progress_tells_both_phases_to_their_end(small_config):
     found = fit(settings, textured(10), textured(3, seed=1), on_step=told.append)
     features = [p for p in told if p.phase == "features"]
     steps = [p for p in told if p.phase == "steps"]
-    everything = (20 + 3) * (1 + settings.training.marred_copies(10))
+    everything = (20 + 3) * (1 + settings.training.synthetic_copies(10))
     assert found.report.figures["mirrored"]  # so there are 20 to train on
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
@@ -206,7 +206,7 @@ def test_one_cycle_rises_to_the_peak_and_falls_to_zero():
     assert learning_rate_at(0.7, small("paper").training) == 0.005
 
 
-def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_are():
+def test_the_student_is_shown_synthetic_copies_of_the_same_images_and_some_as_they_are():
     """Features are the images' own numbers here, so that it shows where each came from."""
 
     class Numbered:
@@ -233,9 +233,9 @@ def test_the_student_is_shown_marred_copies_of_the_same_images_and_some_as_they_
     clean = shown == own
     assert (clean.sum(dim=1) == 2).all()
     assert clean.any(dim=0).all()  # not always the same images
-    marred = torch.where(clean, 3 * own, shown)
-    assert (marred // 3 == own).all()
-    assert set((marred % 3)[~clean].tolist()) == {0, 1, 2}
+    defective = torch.where(clean, 3 * own, shown)
+    assert (defective // 3 == own).all()
+    assert set((defective % 3)[~clean].tolist()) == {0, 1, 2}
     assert (normal[0].flatten() == own).all()  # which are what the loss compares with
 
 
@@ -275,7 +275,7 @@ def test_a_fitted_blend_puts_normal_peaks_at_about_one(fitted):
 
 
 def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
-    """Cells of the marred copies stand for what is not normal; without copies there is noise alone."""
+    """Cells of the defective copies stand for what is not normal; without copies there is noise alone."""
     for copies, least in ((4, 1), (0, 0)):
         seen = []
         with pytest.MonkeyPatch.context() as patch:
@@ -353,14 +353,14 @@ def test_discriminators_learn_at_a_share_of_the_students_rate(small_config):
 def test_the_discriminators_of_the_best_look_are_kept_with_its_student(small_config, monkeypatch):
     losses = iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(Descent, "_validation_loss", lambda _: next(losses))
-    looks = []
+    validations = []
 
     def keep(run):
-        looks.append(copy.deepcopy(run.model.discriminators.state_dict()))
+        validations.append(copy.deepcopy(run.model.discriminators.state_dict()))
 
     run = descent(small_config, keep, steps=3, validate_every=1, patience=None)
     run.go()
     assert run.best_step == 1
     for name, tensor in run.model.discriminators.state_dict().items():
-        assert torch.equal(tensor, looks[0][name])
-    assert not torch.equal(looks[0]["0.layers.0.weight"], looks[2]["0.layers.0.weight"])
+        assert torch.equal(tensor, validations[0][name])
+    assert not torch.equal(validations[0]["0.layers.0.weight"], validations[2]["0.layers.0.weight"])

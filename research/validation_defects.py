@@ -1,9 +1,8 @@
-"""Defects drawn into normal images, to choose settings by, of another kind than those that training makes up.
+"""Synthetic defects to choose settings by, drawn by other rules than those of training.
 
-The student is trained on the marred copies of `rd_core.pictures.pseudo_anomalies`; settings judged by the like would
-be judged too well. These are drawn by other rules, and after what the three kinds of product here suffer from:
-spots, cracks, stains, broken, smeared, covered and badly ground patches, chipped borders, missing pieces, and
-bridges of copper.
+Training shows the student the defects of `rd_core.pictures.synthetic_defects`; settings judged by the same ones would
+be judged too well. These follow the defects of three kinds of product: spots, cracks, stains, broken, smeared,
+covered and badly ground patches, chipped borders, missing pieces, and bridges of copper.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,21 +20,21 @@ Generator = np.random.Generator
 Range = tuple[float, float]
 """(lowest, highest)"""
 Defect = Callable[[Picture, Generator, float], tuple[Picture, NDArray[np.bool_]]]
-"""(picture, random numbers, inset) -> (the same with a defect, where it is). inset: 1 if its middle is to lie well
-inside the picture, 0 anywhere, or between"""
+"""(picture, random numbers, inset) -> (picture with a defect, its mask (S, S)). inset, in [0, 1]: how far from the
+border the defect's centre lies; 0: anywhere"""
 
 PRESENT = 0.3
-"""of a cover, from which its place counts as defective"""
+"""cover from which a pixel counts as defective"""
 VISIBLE, FEWEST_PIXELS = 8, 8
-"""grey values by which so many pixels must change, or the defect is drawn again"""
+"""a defect is drawn again unless this many pixels (FEWEST_PIXELS) change by more than VISIBLE grey values"""
 FOREIGN = 40
-"""grey values between a pixel and a colour that does not belong there"""
+"""least difference, in grey values, between a pixel and the colour of a defect over it"""
 ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Images with a defect each."""
+class SyntheticDefects:
+    """Images with a synthetic defect each."""
 
     images: NDArray[np.uint8]
     """(N, S, S, 3)"""
@@ -45,30 +44,30 @@ class Drawn:
     """(N,)"""
 
 
-def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7, inset: float = 1) -> Drawn:
-    """One defect in each of the square images (N, S, S, 3), the kinds in turn. The same seed draws the same."""
+def draw(images: NDArray[np.uint8], kinds: Sequence[Defect], seed: int = 7, inset: float = 1) -> SyntheticDefects:
+    """Draw one defect into each of the square images uint8 (N, S, S, 3), the kinds in turn. Deterministic by seed."""
     rng = np.random.default_rng(seed)
-    found, masks = [], []
+    defective_images, masks = [], []
     for number, image in enumerate(images):
         for _ in range(ATTEMPTS):
-            marred, mask = kinds[number % len(kinds)](image.astype(np.float32), rng, inset)
-            rounded = np.clip(marred, 0, 255).round().astype(np.uint8)
+            defective, mask = kinds[number % len(kinds)](image.astype(np.float32), rng, inset)
+            rounded = np.clip(defective, 0, 255).round().astype(np.uint8)
             change = np.abs(rounded.astype(int) - image).max(axis=-1)
             if np.count_nonzero(change > VISIBLE) >= FEWEST_PIXELS and mask.any():
                 break
-        found.append(rounded)
+        defective_images.append(rounded)
         masks.append(mask)
     names = tuple(kinds[number % len(kinds)].__name__ for number in range(len(images)))
-    return Drawn(np.stack(found), np.stack(masks), names)
+    return SyntheticDefects(np.stack(defective_images), np.stack(masks), names)
 
 
-def faded(images: NDArray[np.uint8], drawn: Drawn, faintest: float, seed: int = 7) -> Drawn:
-    """The defects drawn into `images` at a strength of their own each, from `faintest` in (0, 1] to 1, the logarithm
-    evenly: whoever finds all that are drawn in full learns nothing from them."""
+def faded(images: NDArray[np.uint8], drawn: SyntheticDefects, faintest: float, seed: int = 7) -> SyntheticDefects:
+    """Fade each defect to a random strength, log-uniform from `faintest` in (0, 1] to 1: detectors that find every
+    defect at full strength cannot be compared by them."""
     strength = np.exp(np.random.default_rng(1000 + seed).uniform(np.log(faintest), 0, len(images)))
     share = strength.astype(np.float32)[:, None, None, None]
-    marred = images * (1 - share) + drawn.images * share
-    return replace(drawn, images=marred.round().clip(0, 255).astype(np.uint8))
+    defective = images * (1 - share) + drawn.images * share
+    return replace(drawn, images=defective.round().clip(0, 255).astype(np.uint8))
 
 
 def spot(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
@@ -148,7 +147,7 @@ def residue(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, ND
 
 
 def uneven(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
-    """A box whose grain is coarse, as where grinding did not reach: streaks along the picture's own direction."""
+    """A box with coarse grain, as where grinding did not reach: streaks along the picture's own direction."""
     side = len(picture)
     middle, sides = rng.uniform(0.2 * inset * side, (1 - 0.2 * inset) * side, 2), rng.uniform(0.15, 0.5, 2) * side
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
@@ -157,16 +156,16 @@ def uneven(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDA
     cover = gaussian_filter(cover, rng.uniform(0.5, 3))
     long, short, thin = 0.04 * side, 0.03 * side, 0.003 * side
     along = [
-        gaussian_filter(picture, one) - gaussian_filter(picture, other)
-        for one, other in (((long, thin, 0), (long, short, 0)), ((thin, long, 0), (short, long, 0)))
+        gaussian_filter(picture, fine) - gaussian_filter(picture, coarse)
+        for fine, coarse in (((long, thin, 0), (long, short, 0)), ((thin, long, 0), (short, long, 0)))
     ]
     streaks = max(along, key=lambda grain: float(grain.std()))
-    marred = picture * rng.uniform(0.95, 1.2) + streaks * rng.uniform(0.7, 2.5)
-    return _laid_over(picture, marred, cover), cover > PRESENT
+    defective = picture * rng.uniform(0.95, 1.2) + streaks * rng.uniform(0.7, 2.5)
+    return _laid_over(picture, defective, cover), cover > PRESENT
 
 
 def hairline(picture: Picture, rng: Generator, inset: float) -> tuple[Picture, NDArray[np.bool_]]:
-    """A crack that is hardly darker than what is beside it."""
+    """A crack hardly darker than its surroundings."""
     return _cracked(picture, rng, inset, lengths=(0.1, 0.4), widths=(0.4, 0.8), strengths=(0.12, 0.4))
 
 
@@ -190,7 +189,7 @@ BOARD: tuple[Defect, ...] = (spot, missing, bridge, bridge, missing)
 def _cracked(
     picture: Picture, rng: Generator, inset: float, lengths: Range, widths: Range, strengths: Range
 ) -> tuple[Picture, NDArray[np.bool_]]:
-    """lengths: in sides. widths: in pixels of a picture of 200. strengths: shares of the light that is gone."""
+    """lengths: in sides. widths: in pixels of a picture of 200 pixels. strengths: shares of light lost."""
     side = len(picture)
     cover = _path(rng, side, rng.uniform(*lengths), rng.uniform(*widths) * side / 200, inset)
     return picture * (1 - cover[..., None] * rng.uniform(*strengths)), cover > PRESENT
@@ -216,8 +215,8 @@ def _differs(picture: Picture, colour: Picture, cover: Cover) -> bool:
 
 def _noise(rng: Generator, side: int, grain: float) -> NDArray[np.float32]:
     """Smooth noise of unit variance, (side, side)."""
-    found = gaussian_filter(rng.normal(size=(side, side)).astype(np.float32), grain)
-    return found / (found.std() + 1e-9)
+    noise = gaussian_filter(rng.normal(size=(side, side)).astype(np.float32), grain)
+    return noise / (noise.std() + 1e-9)
 
 
 def _blot(rng: Generator, side: int, radius: float, inset: float) -> Cover:
@@ -232,8 +231,8 @@ def _blot(rng: Generator, side: int, radius: float, inset: float) -> Cover:
 
 
 def _path(rng: Generator, side: int, length: float, width: float, inset: float) -> Cover:
-    """A walk of so many sides that hardly turns, `width` pixels wide, its peak 1."""
-    found = np.zeros((side, side), np.float32)
+    """A nearly straight random walk, `length` sides long and `width` pixels wide, its peak 1."""
+    path = np.zeros((side, side), np.float32)
     place, heading = rng.uniform(0.2 * inset * side, (1 - 0.2 * inset) * side, 2), rng.uniform(0, 2 * np.pi)
     for _ in range(int(length * side)):
         heading += rng.normal() * 0.25
@@ -241,13 +240,13 @@ def _path(rng: Generator, side: int, length: float, width: float, inset: float) 
         row, column = np.round(place).astype(int)
         if min(row, column) < 1 or max(row, column) >= side - 1:
             break
-        found[row, column] = 1
-    found = gaussian_filter(found, width)
-    return found / (found.max() + 1e-9)
+        path[row, column] = 1
+    path = gaussian_filter(path, width)
+    return path / (path.max() + 1e-9)
 
 
 def _turned(
     rows: NDArray[np.float32], columns: NDArray[np.float32], angle: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(along, across) axes that are turned by so many radians."""
+    """Coordinates (along, across) in axes turned by `angle` radians."""
     return rows * np.cos(angle) + columns * np.sin(angle), columns * np.cos(angle) - rows * np.sin(angle)

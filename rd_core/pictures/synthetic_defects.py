@@ -58,9 +58,9 @@ def pasted_piece(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
     piece = picture[top : top + height, left : left + width]
     if rng.random() < 0.3:
         piece = piece[::-1, ::-1]
-    marred = picture.copy()
-    marred[row : row + height, column : column + width] = piece + rng.uniform(-0.1, 0.1)
-    return marred
+    defective = picture.copy()
+    defective[row : row + height, column : column + width] = piece + rng.uniform(-0.1, 0.1)
+    return defective
 
 
 def changed_light(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
@@ -139,7 +139,7 @@ DEFECTS: tuple[Defect, ...] = (
 )
 
 
-def with_pseudo_anomaly(
+def with_synthetic_defect(
     image: NDArray[np.uint8], donor: NDArray[np.uint8], rng: Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """(image with one or two defects, mask): uint8 (H, W, 3) of the donor's size -> the same shape, bool (H, W).
@@ -149,18 +149,18 @@ def with_pseudo_anomaly(
     """
     original, other = (np.divide(one, 255, dtype=np.float32) for one in (image, donor))
     for _ in range(ATTEMPTS):
-        marred: Picture = original
+        defective: Picture = original
         for _ in range(1 + (rng.random() < SECOND_DEFECT)):
-            marred = DEFECTS[rng.integers(len(DEFECTS))](marred, other, rng)
-        marred = np.clip(marred, 0, 1)
-        mask = np.abs(marred - original).max(axis=-1) > VISIBLE
+            defective = DEFECTS[rng.integers(len(DEFECTS))](defective, other, rng)
+        defective = np.clip(defective, 0, 1)
+        mask = np.abs(defective - original).max(axis=-1) > VISIBLE
         if np.count_nonzero(mask) >= FEWEST_PIXELS:
             break
-    return np.round(255 * marred).astype(np.uint8), mask
+    return np.round(255 * defective).astype(np.uint8), mask
 
 
-class MarredImages:
-    """`copies` marred versions of each image, at one size: number i * copies + j is the j-th of image i.
+class SyntheticDefectImages:
+    """`copies` defective versions of each image, at one size: number i * copies + j is the j-th of image i.
 
     Made when asked for, the same every time: each from random numbers of its own, drawn from `seed`.
     """
@@ -176,13 +176,13 @@ class MarredImages:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} marred images, none with the number {index}")
+            raise IndexError(f"there are {len(self)} defective images, none with the number {index}")
         rng = np.random.default_rng((self._seed, index))
         image, donor = (
             resize(np.asarray(self._images[i]), *self._size)
             for i in (index // self._copies, int(rng.integers(len(self._images))))
         )
-        return with_pseudo_anomaly(image, donor, rng)[0]
+        return with_synthetic_defect(image, donor, rng)[0]
 
 
 def _scale(picture: Picture) -> float:

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
-from rd_core.pictures.pseudo_anomalies import (
+from rd_core.pictures.synthetic_defects import (
     DEFECTS,
     FEWEST_PIXELS,
     VISIBLE,
-    MarredImages,
+    SyntheticDefectImages,
     other_finish,
     wandering_line,
-    with_pseudo_anomaly,
+    with_synthetic_defect,
 )
 from tests.examples import examples
 from tests.rd_core.striped_images import textured
@@ -24,9 +24,9 @@ def test_a_defect_changes_a_part_of_the_picture_and_not_the_picture_given(defect
     before = picture.copy()
     shares = []
     for seed in range(30):
-        marred = defect(picture, donor, np.random.default_rng(seed))
-        assert marred.shape == picture.shape
-        shares.append(np.mean(np.abs(np.clip(marred, 0, 1) - picture).max(axis=-1) > VISIBLE))
+        defective = defect(picture, donor, np.random.default_rng(seed))
+        assert defective.shape == picture.shape
+        shares.append(np.mean(np.abs(np.clip(defective, 0, 1) - picture).max(axis=-1) > VISIBLE))
     assert np.array_equal(picture, before)
     assert 0 < np.median(shares) < 0.2
     assert max(shares) < 0.6
@@ -36,10 +36,10 @@ def test_another_finish_flattens_the_grain_or_raises_it_and_leaves_the_rest():
     picture = np.random.default_rng(0).uniform(0.4, 0.6, (96, 96, 3)).astype(np.float32)
     ratios = []
     for seed in range(40):
-        marred = other_finish(picture, picture, np.random.default_rng(seed))
-        changed = np.abs(marred - picture).max(axis=-1) > 0.02
-        ratios.append(marred[changed].std() / picture[changed].std())
-        assert np.abs(marred - picture)[~changed].max() <= 0.02
+        defective = other_finish(picture, picture, np.random.default_rng(seed))
+        changed = np.abs(defective - picture).max(axis=-1) > 0.02
+        ratios.append(defective[changed].std() / picture[changed].std())
+        assert np.abs(defective - picture)[~changed].max() <= 0.02
     assert np.quantile(ratios, 0.2) < 0.7
     assert np.quantile(ratios, 0.8) > 1.4
 
@@ -58,9 +58,9 @@ def test_a_wandering_line_is_thin_and_mostly_dark():
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_mask_holds_what_changed_visibly(seed):
     image, donor = textured(2, seed=3)
-    marred, mask = with_pseudo_anomaly(image, donor, np.random.default_rng(seed))
-    change = np.abs(marred.astype(int) - image).max(axis=-1)
-    assert marred.dtype == np.uint8
+    defective, mask = with_synthetic_defect(image, donor, np.random.default_rng(seed))
+    change = np.abs(defective.astype(int) - image).max(axis=-1)
+    assert defective.dtype == np.uint8
     assert np.count_nonzero(mask) >= FEWEST_PIXELS
     assert change[mask].min() >= VISIBLE * 255 - 1
     assert change[~mask].max() <= VISIBLE * 255 + 1
@@ -68,28 +68,30 @@ def test_the_mask_holds_what_changed_visibly(seed):
 
 def test_an_image_of_one_colour_ends_the_search_for_a_visible_defect():
     black = np.zeros((32, 32, 3), np.uint8)
-    marred, mask = with_pseudo_anomaly(black, black, np.random.default_rng(0))
-    assert marred.shape == black.shape
+    defective, mask = with_synthetic_defect(black, black, np.random.default_rng(0))
+    assert defective.shape == black.shape
     assert mask.shape == (32, 32)
 
 
-def test_marred_images_are_copies_of_their_image_the_same_every_time():
+def test_defective_images_are_copies_of_their_image_the_same_every_time():
     images = list(textured(3, 80, 100))
-    marred = MarredImages(images, copies=4, height=64, width=96, seed=5)
-    assert len(marred) == 12
-    first, again = (np.stack([one[i] for i in range(12)]) for one in (marred, MarredImages(images, 4, 64, 96, 5)))
+    defective = SyntheticDefectImages(images, copies=4, height=64, width=96, seed=5)
+    assert len(defective) == 12
+    first, again = (
+        np.stack([one[i] for i in range(12)]) for one in (defective, SyntheticDefectImages(images, 4, 64, 96, 5))
+    )
     assert np.array_equal(first, again)
     assert len({one.tobytes() for one in first}) == 12
-    assert not np.array_equal(first, np.stack(list(MarredImages(images, 4, 64, 96, 6))))
+    assert not np.array_equal(first, np.stack(list(SyntheticDefectImages(images, 4, 64, 96, 6))))
 
 
-def test_a_marred_image_looks_like_the_one_it_was_made_of():
+def test_a_defective_image_looks_like_the_one_it_was_made_of():
     dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 200, np.uint8)
-    marred = MarredImages([dark, bright], copies=6, height=64, width=64, seed=0)
-    middles = np.array([np.median(one) for one in marred])
+    defective = SyntheticDefectImages([dark, bright], copies=6, height=64, width=64, seed=0)
+    middles = np.array([np.median(one) for one in defective])
     assert np.array_equal(abs(middles - 40) < abs(middles - 200), [True] * 6 + [False] * 6)
 
 
 def test_a_number_beyond_the_last_is_an_index_error():
-    with pytest.raises(IndexError, match="there are 4 marred images, none with the number 4"):
-        MarredImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
+    with pytest.raises(IndexError, match="there are 4 defective images, none with the number 4"):
+        SyntheticDefectImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
