@@ -22,7 +22,7 @@ from rd_core.settings import Precision
 FINE = 16
 """pixels a side of the finest cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
-"""widths. One layer alone tells far less, layers of twice the width no more (docs/decisions/0034)"""
+"""widths. One layer alone tells far less, layers of twice the width no more (research/LOG.md)"""
 NOISE, NOISE_SPREAD = 1.0, 0.7
 """deviations of a whitened channel that noise has in the middle, and the deviation of the logarithm of its size: from
 small beside the normals' own spread to far outside of it, or what is farther out than all noise may pass as normal"""

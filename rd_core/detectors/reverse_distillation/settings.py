@@ -137,7 +137,7 @@ class ReverseDistillationSettings(DetectorSettings):
     from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
     whitening_ridge: float = 0.3
     """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
-    which few normals do not vary would count without limit, and with little its noise does (docs/decisions/0034)"""
+    which few normals do not vary would count without limit, and with little its noise does (research/LOG.md)"""
     smoothing_sigma: float = 2.5
     """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
     align_corners: bool = False
