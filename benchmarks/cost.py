@@ -9,7 +9,6 @@ core, so that a drifting machine touches both.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.record import Measured, Record, add_results_option
 from benchmarks.throughput import untrained
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
@@ -28,51 +28,48 @@ SIDE = 2048
 
 
 def main() -> None:
-    """Print a table of costs and one of distances."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", action="append", help="may be given again")
     parser.add_argument("--size", type=int, default=256, help="pixels a side")
     parser.add_argument("--rounds", type=int, default=5)
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("cost", threads=1)
     prepare_worker_process()
     torch.set_num_threads(1)
-    for teacher in arguments.teacher or ["efficientnet_lite0", "resnet18"]:
-        _report(teacher, arguments.size, arguments.rounds)
+    teachers = arguments.teacher or ["efficientnet_lite0", "resnet18"]
+    rows = {teacher: _figures(teacher, arguments.size, arguments.rounds) for teacher in teachers}
+    record.write(arguments.results / "cost.json", rows, {"size": arguments.size})
 
 
-def _report(teacher: str, size: int, rounds: int) -> None:
+def _figures(teacher: str, size: int, rounds: int) -> dict[str, Measured]:
     config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size)
     model = untrained(config).ready()
     images = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)
-    print(f"{teacher}, {size} x {size}, an image:")
-    print("| part | GFLOP | MB moved | FLOP a byte |")
-    print("|---|---|---|---|")
-    total = 0.0
     with torch.inference_mode():
         features = model.teacher(images)
         embedding = model.bottleneck(features)
-        parts = {
-            "teacher": (model.teacher, images), "bottleneck": (model.bottleneck, features),
-            "student": (model.student, embedding),
-        }  # fmt: skip
-        for name, (network, given) in parts.items():
-            flop, moved = _cost(network, given)
-            total += flop
-            print(f"| {name} | {flop / 1e9:.2f} | {moved / 1e6:.0f} | {flop / moved:.0f} |")
-        _print_distance(model, images, total, rounds)
+        parts = ((model.teacher, images), (model.bottleneck, features), (model.student, embedding))
+        flops, moved = zip(*(_cost(network, given) for network, given in parts), strict=True)
+        ceilings, forwards = _rates(model, images, sum(flops), rounds)
+    return {
+        "gflop an image": sum(flops) / 1e9,
+        "mb moved an image": sum(moved) / 1e6,
+        "matrix product gflop/s": [rate / 1e9 for rate in ceilings],
+        "forward pass gflop/s": [rate / 1e9 for rate in forwards],
+        "share of matrix product": [rate / best for best, rate in zip(ceilings, forwards, strict=True)],
+    }
 
 
-def _print_distance(model: ReverseDistillation, images: Tensor, flop: float, rounds: int) -> None:
+def _rates(model: ReverseDistillation, images: Tensor, flop: float, rounds: int) -> tuple[list[float], list[float]]:
+    """FLOP/s of a matrix product and of the forward pass, one of each a round."""
     left = torch.randn(SIDE, SIDE)
-    pairs = []
+    ceilings, forwards = [], []
     for _ in range(rounds):
-        ceiling = 2 * SIDE**3 / _seconds(lambda: left @ left, 2)
-        forward = flop * MICRO_BATCH / _seconds(lambda: model(model.teacher(images)), 4)
-        pairs.append((ceiling, forward))
-    ceiling, forward = (statistics.median(one) for one in zip(*pairs, strict=True))
-    shares = sorted(reached / best for best, reached in pairs)
-    print(f"matrix product {ceiling / 1e9:.0f} GFLOP/s on one core, forward pass {forward / 1e9:.0f}:", end=" ")
-    print(f"{statistics.median(shares):.2f} of it (from {shares[0]:.2f} to {shares[-1]:.2f} in {rounds} rounds)\n")
+        ceilings.append(2 * SIDE**3 / _seconds(lambda: left @ left, 2))
+        forwards.append(flop * MICRO_BATCH / _seconds(lambda: model(model.teacher(images)), 4))
+    return ceilings, forwards
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:

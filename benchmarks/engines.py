@@ -8,7 +8,6 @@ decisions (accept, review, reject) are by torch's scores of drawn normals, on ot
 """
 
 import argparse
-import statistics
 import time
 import warnings
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.record import Measured, Record, add_results_option
 from benchmarks.throughput import untrained
 from demo import woven_cloth
 from rd_core.calibration.threshold import calibrate, triage
@@ -32,22 +32,26 @@ ALPHA = 0.1
 
 
 def main() -> None:
-    """Print a line a teacher and engine."""
+    """Measure and record, a row a teacher and engine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", action="append", choices=TEACHERS, help="default: all three")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="bfloat16: torch alone")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("engines", threads=1)
     prepare_worker_process()
     images = np.stack([_drawn(seed, arguments.size) for seed in range(NORMALS + JUDGED)])
-    print("| teacher | engine | made in, s | ms an image | images/s | to torch | map apart | flips |")
-    print("|---|---|---|---|---|---|---|---|")
+    rows: dict[str, dict[str, Measured]] = {}
     for teacher in arguments.teacher or TEACHERS:
-        _measure(teacher, images, arguments)
+        rows |= _rows(teacher, images, arguments)
+    about = {"size": arguments.size, "precision": arguments.precision}
+    name = "engines" if arguments.precision == "float32" else f"engines-{arguments.precision}"
+    record.write(arguments.results / f"{name}.json", rows, about)
 
 
-def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> None:
+def _rows(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> dict[str, dict[str, Measured]]:
     size, precision = arguments.size, arguments.precision
     config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size, precision=precision)
     model = untrained(config).ready()
@@ -60,19 +64,23 @@ def _measure(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namesp
         engines[name] = build()
         made[name] = time.process_time() - began
     spent = _in_turns(engines, images[:MICRO_BATCH], arguments.rounds)
-    found = {name: engine.score(images) for name, engine in engines.items()}
-    threshold = calibrate(found["torch"].scores[:NORMALS], ALPHA)
-    decisions = {name: triage(one.scores[NORMALS:], threshold.low, threshold.high) for name, one in found.items()}
-    for name, seconds in spent.items():
-        apart = np.abs(found[name].maps - found["torch"].maps).max() / found["torch"].maps.max()
-        gain = statistics.median(before / after for before, after in zip(spent["torch"], seconds, strict=True))
-        flips = int((decisions[name] != decisions["torch"]).sum())
-        took = statistics.median(seconds) / MICRO_BATCH
-        print(
-            f"| {teacher} | {name} | {made[name]:.1f} | {1e3 * took:.1f} | {1 / took:.1f} | {gain:.2f} "
-            f"| {apart:.1e} | {flips} of {JUDGED} |",
-            flush=True,
-        )
+    detections = {name: engine.score(images) for name, engine in engines.items()}
+    theirs = detections["torch"]
+    threshold = calibrate(theirs.scores[:NORMALS], ALPHA)
+    decisions = {
+        name: triage(one.scores[NORMALS:], threshold.low, threshold.high) for name, one in detections.items()
+    }
+    return {
+        f"{teacher}, {name}": {
+            "graph processor s": made[name],
+            "ms an image": [1e3 * seconds / MICRO_BATCH for seconds in spent[name]],
+            "times torch": [before / after for before, after in zip(spent["torch"], spent[name], strict=True)],
+            "map apart": float(np.abs(detections[name].maps - theirs.maps).max() / theirs.maps.max()),
+            "other decisions": int((decisions[name] != decisions["torch"]).sum()),
+            "images decided": JUDGED,
+        }
+        for name in engines
+    }
 
 
 def _in_turns(engines: dict[str, Engine], images: NDArray[np.uint8], rounds: int) -> dict[str, list[float]]:

@@ -1,20 +1,19 @@
-"""Every method on the same folders: what it finds, what it costs, in one table.
+"""Every method on the same folders: what it finds, and what it costs.
 
-    python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--set NAME=VALUE]...
+    python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--seed N]...
+        [--set NAME=VALUE]...
 
-Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, one seed, one
+Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, with one
 backbone. What test/ holds is split once, by whole parts, into a half that choices of settings may look at and a half
-that reports; the table is of the second. Each method and folder has a process of its own, for its peak memory, and
-half an hour of a processor; each leaves a JSON in --out with the command, the commit and the machine, and is not run
-again while that lies there. Seconds are of training, calibration included; images/s of scoring, decoding left out, by
---threads.
+that reports; the figures are of the second. Each method, folder and seed has a process of its own, for its peak
+memory, and half an hour of a processor; each leaves a record, and is not run again while that lies there. Seconds are
+of training, calibration included; images/s of scoring, decoding left out, by --threads.
 """
 
 import argparse
 import hashlib
 import json
 import os
-import platform
 import resource
 import signal
 import subprocess
@@ -25,13 +24,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from prefect.logging import disable_run_logger
 
+from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
 from flows.training import training_request
 from rd_core.calibration.holdout import parts_of
@@ -67,13 +65,6 @@ PART_PATTERNS = {
     "pcb": r"(?P<part>\d+)\.",
 }
 """by the folder's name, or what it begins with up to '_'; elsewhere each picture is a part"""
-COLUMNS = {
-    "image_auroc": "image AUROC", "average_precision": "AP", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO",
-    "recall": "recall", "false_alarms": "false alarms", "undecided": "undecided",
-    "train_seconds": "training, s", "train_cpu_seconds": "processor, s",
-    "images_per_cpu_second": "images/processor s",
-    "train_peak_mib": "peak MiB, training", "score_peak_mib": "scoring", "weights_mib": "weights, MiB",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,81 +85,85 @@ class Judged:
 
 
 def main() -> None:
-    """Run what is missing, and print the table."""
+    """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder whose folders have train/good and test/")
     parser.add_argument("--method", action="append", choices=list(METHODS), help="only this one; may be given again")
     parser.add_argument("--category", action="append", help="only this one; may be given again")
+    parser.add_argument("--seed", action="append", type=int, help="of the training; may be given again; default 0")
     parser.add_argument("--set", action="append", default=[], help="of the method's settings, as TOML: nearest=5")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
-    parser.add_argument("--out", type=Path, default=Path("build/methods"))
     parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
+    add_results_option(parser)
     given = parser.parse_args()
     if given.play:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, resource.RLIM_INFINITY))
-        given.play.write_text(json.dumps(_measure(given.data, given.method[0], given.set), indent=1))
+        given.play.write_text(json.dumps(_measure(given.data, given.method[0], given.seed[0], given.set)))
         return
     folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
-    given.out.mkdir(parents=True, exist_ok=True)
-    for folder in (one for one in folders if not given.category or one.name in given.category):
-        for method in given.method or METHODS:
-            out = given.out / f"{'-'.join((folder.name, method, *given.set))}.json"
-            if not out.exists():
-                _run(folder, method, given.set, given.threads, out)
-    print(_table([json.loads(file.read_text()) for file in sorted(given.out.glob("*.json"))]))
+    for seed in given.seed or [0]:
+        for folder in (one for one in folders if not given.category or one.name in given.category):
+            for method in given.method or METHODS:
+                name = "-".join((folder.name, method, *given.set, f"seed={seed}"))
+                out = given.results / "methods" / f"{name}.json"
+                if not out.exists():
+                    _run(folder, method, seed, given.set, given.threads, out)
 
 
-def _run(folder: Path, method: str, settings: Sequence[str], threads: int, out: Path) -> None:
+def _run(folder: Path, method: str, seed: int, settings: Sequence[str], threads: int, out: Path) -> None:
     """In a process of its own; a failure is told and leaves no file, so that it is tried again."""
-    command = [sys.executable, "-m", "benchmarks.methods", str(folder), "--method", method]
-    command += [word for setting in settings for word in ("--set", setting)]
-    began = {"command": " ".join(command[1:]), "commit": _commit(), "machine": _machine(threads)}
-    print(f"{folder.name}, {method}: since {datetime.now(UTC):%H:%M}", flush=True)
+    options = ["--method", method, "--seed", str(seed), *(word for one in settings for word in ("--set", one))]
+    data = f"python -m benchmarks.methods {folder.parent.name} --category {folder.name}"
+    record = Record.begin("methods", " ".join((data, *options)), threads=threads)
+    about = {"category": folder.name, "method": method, "set": list(settings), "seed": seed}
+    print(f"{folder.name}, {method}, seed {seed}: since {datetime.now(UTC):%H:%M}", flush=True)
     with tempfile.TemporaryDirectory() as place:
-        found = Path(place) / "figures.json"
+        play = Path(place) / "figures.json"
+        command = [sys.executable, "-m", "benchmarks.methods", str(folder), *options, "--play", str(play)]
         environment = {**os.environ, "RD_INSPECT_TORCH_THREADS": str(threads)}
-        code = subprocess.run([*command, "--play", str(found)], env=environment, check=False).returncode
-        if code not in (0, -signal.SIGXCPU):
+        code = subprocess.run(command, env=environment, check=False).returncode
+        if code == -signal.SIGXCPU:
+            record.write(out, {}, {**about, "stopped": f"after {SECONDS} s of a processor"})
+        elif code:
             print(f"{folder.name}, {method}: failed with {code}; nothing is kept", flush=True)
-            return
-        stopped = {"category": folder.name, "method": method, "stopped": f"after {SECONDS} s of a processor"}
-        figures = stopped if code else json.loads(found.read_text())
-    out.write_text(json.dumps({**began, **figures, "set": list(settings)}, indent=1) + "\n")
+        else:
+            record.write(out, json.loads(play.read_text()), about)
 
 
-def _measure(folder: Path, method: str, settings: Sequence[str]) -> dict[str, Any]:
+def _measure(folder: Path, method: str, seed: int, settings: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The rows of a record."""
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
-        _import(store, folder, method, settings)
+        _import(store, folder, method, seed, settings)
         wall, cpu, before = time.perf_counter(), time.process_time(), _peak(restart=True)
         request = training_request(load_settings(store.uri), folder.name)
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="benchmark", now=datetime.now(UTC), promote=True)
         trained = {
-            "train_seconds": time.perf_counter() - wall,
-            "train_cpu_seconds": time.process_time() - cpu,
-            "train_peak_mib": _peak(restart=True),
-            "memory_before_mib": before,
+            "training s": time.perf_counter() - wall,
+            "training processor s": time.process_time() - cpu,
+            "training peak mib": _peak(restart=True),
+            "memory before mib": before,
         }
         scorer = warm_scorer(store, folder.name, fitted.version)
         judged = _judge(scorer, _reporting(folder))
-        return {
-            "category": folder.name,
-            "method": method,
-            "train": fitted.train,
-            "calibration": fitted.calibration,
-            **_quality(scorer, judged),
+        quality, by_kind = _quality(scorer, judged)
+        whole = {
+            "normals trained on": fitted.train,
+            "normals that calibrate": fitted.calibration,
+            **quality,
             **trained,
-            "images_per_second": len(judged.images) / judged.seconds,
-            "images_per_cpu_second": len(judged.images) / judged.cpu_seconds,
-            "score_peak_mib": _peak(),
-            "weights_mib": len(models.read_weights(store, folder.name, fitted.version)) / 2**20,
+            "images/s": len(judged.images) / judged.seconds,
+            "images/processor s": len(judged.images) / judged.cpu_seconds,
+            "scoring peak mib": _peak(),
+            "weights mib": len(models.read_weights(store, folder.name, fitted.version)) / 2**20,
         }
+        return {"test": whole, **by_kind}
 
 
-def _import(store: Store, folder: Path, method: str, settings: Sequence[str]) -> None:
+def _import(store: Store, folder: Path, method: str, seed: int, settings: Sequence[str]) -> None:
     height, width = SIZES.get(folder.name, (256, 256))
     pattern = _pattern(folder.name)
-    lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]"]
+    lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]", f"seed = {seed}"]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
     lines += [f"[defaults.{method}]", *settings]
     store.write(SETTINGS_KEY, "\n".join(lines).encode())
@@ -202,7 +197,8 @@ def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
     return Judged(images, scores, np.concatenate([one.as_float16() for one in found]), wall, cpu)
 
 
-def _quality(scorer: Scorer, judged: Judged) -> dict[str, Any]:
+def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Figures of all images, and of each kind of defect beside all normals."""
     scores, anomalous = judged.scores, judged.is_anomalous
     decided = decisions_at(float(scorer.threshold), scores, anomalous)
     masks = [_mask(one.masks, judged.maps.shape[1:]) for one in judged.images]
@@ -210,20 +206,20 @@ def _quality(scorer: Scorer, judged: Judged) -> dict[str, Any]:
     has_masks = any(mask is not None for mask in masks)
     kinds = sorted({one.kind for one in judged.images if one.kind})
     is_kind = {kind: np.array([one.kind == kind for one in judged.images]) for kind in kinds}
-    return {
+    by_kind = {
+        f"kind {kind}": {"image auroc": image_auroc(scores[of | ~anomalous], anomalous[of | ~anomalous])}
+        for kind, of in is_kind.items()
+    }
+    whole = {
         "good": int((~anomalous).sum()),
         "defective": int(anomalous.sum()),
-        "image_auroc": image_auroc(scores, anomalous),
-        "average_precision": image_average_precision(scores, anomalous),
-        "pixel_auroc": pixel_auroc(tables) if has_masks else None,
-        "aupro": aupro(tables) if has_masks else None,
+        "image auroc": image_auroc(scores, anomalous),
+        "average precision": image_average_precision(scores, anomalous),
         "recall": decided.recall.value,
-        "false_alarms": decided.false_alarm_rate.value,
+        "false alarms": decided.false_alarm_rate.value,
         "undecided": float((triage(scores, *scorer.review_band) == REVIEW).mean()),
-        "image_auroc_by_kind": {
-            kind: image_auroc(scores[of | ~anomalous], anomalous[of | ~anomalous]) for kind, of in is_kind.items()
-        },
     }
+    return whole | ({"pixel auroc": pixel_auroc(tables), "aupro": aupro(tables)} if has_masks else {}), by_kind
 
 
 def _mask(files: Sequence[Path], size: Sequence[int]) -> NDArray[np.bool_] | None:
@@ -238,44 +234,6 @@ def _peak(*, restart: bool = False) -> float:
     if restart:
         Path("/proc/self/clear_refs").write_text("5")
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
-
-
-def _commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
-
-    return git("rev-parse", "--short", "HEAD") + (" and changes" if git("status", "--porcelain", "-uno") else "")
-
-
-def _machine(threads: int) -> dict[str, Any]:
-    cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    return {
-        "processor": cpu.partition(":")[2].strip(),
-        "cores": len(os.sched_getaffinity(0)),
-        "threads": threads,
-        "load": round(os.getloadavg()[0], 1),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
-def _table(found: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a folder and method."""
-    lines = [f"| folder | method | good, defective | {' | '.join(COLUMNS.values())} |"]
-    lines += ["|---" * (len(COLUMNS) + 3) + "|"]
-    for one in found:
-        if "stopped" in one:
-            cells = [f"stopped {one['stopped']}"]
-        else:
-            cells = [f"{one['good']}, {one['defective']}", *(_cell(one[name]) for name in COLUMNS)]
-        lines.append(f"| {one['category']} | {' '.join((one['method'], *one['set']))} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if value <= 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
 if __name__ == "__main__":

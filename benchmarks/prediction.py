@@ -10,15 +10,14 @@ ratio is of one round.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from benchmarks.throughput import night, put_model, put_pictures
+from benchmarks.record import Record, add_results_option
+from benchmarks.throughput import night, put_model, put_pictures, result_name
 from flows.dask_cluster import dask_cluster
 from flows.machinery.prefect_server import prefect_server
 from flows.settings import load_settings
@@ -30,7 +29,7 @@ SAME, DEFAULT = "resnet18", "efficientnet_lite0"
 
 
 def main() -> None:
-    """Print a line a round and the ratios."""
+    """Measure and record, a row a teacher."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers-python", required=True, help="of an environment with peers-requirements.txt")
     parser.add_argument("--images", type=int, default=512)
@@ -38,7 +37,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch", help="of ours")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("prediction")
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
         for teacher in (SAME, DEFAULT):
@@ -57,8 +58,18 @@ def main() -> None:
                 theirs = _theirs(arguments, Path(folder) / images_prefix(SAME, day))
                 print(f"round {number}: ours {ours}, anomalib {theirs}", flush=True)
                 rounds.append((ours, theirs))
-    for teacher in (SAME, DEFAULT):
-        _print(f"{teacher}, store to sealed", [ours[teacher] / theirs["engine"] for ours, theirs in rounds])
+    rows = {
+        teacher: {
+            "ours images/s": [ours[teacher] for ours, _ in rounds],
+            "Engine.predict images/s": [theirs["engine"] for _, theirs in rounds],
+            "bare network images/s": [theirs["bare"] for _, theirs in rounds],
+            "times Engine.predict": [ours[teacher] / theirs["engine"] for ours, theirs in rounds],
+        }
+        for teacher in (SAME, DEFAULT)
+    }
+    about = {name: getattr(arguments, name) for name in ("images", "size", "engine", "precision")}
+    file = result_name("prediction", arguments.engine, arguments.precision)
+    record.write(arguments.results / file, rows, about)
 
 
 def _theirs(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
@@ -69,13 +80,8 @@ def _theirs(arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
     )  # fmt: skip
     if done.returncode:
         sys.exit(f"anomalib could not be measured: {done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def _print(what: str, ratios: Sequence[float]) -> None:
-    median = statistics.median(ratios)
-    print(f"{what} / Engine.predict: {median:.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+    rates: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return rates
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 import psutil
 from prefect import flow, task
 
+from benchmarks.record import Record, add_results_option
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.machinery.prefect_server import home_folder, prefect_server
 from flows.settings import load_settings
@@ -26,21 +27,21 @@ def nothing() -> int:
 
 
 @flow
-def fan_out(tasks: int, rounds: int) -> None:
-    """Print a line a round."""
+def fan_out(tasks: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds a task, one of each a round."""
     server = json.loads((home_folder() / "prefect-server.json").read_text())["pid"]
     processes = [os.getpid(), server, *_workers_of(8)]
-    for number in range(rounds):
+    milliseconds: dict[str, list[float]] = {name: [] for name in ("flow", "workers", "server", "wall")}
+    for _ in range(rounds):
         before, began = list(map(_seconds, processes)), time.perf_counter()
         _workers_of(tasks)
         wall = time.perf_counter() - began
         spent = [_seconds(pid) - earlier for pid, earlier in zip(processes, before, strict=True)]
         own, of_server, *of_workers = [seconds * 1000 / tasks for seconds in spent]
-        print(
-            f"round {number}: flow {own:.0f} ms a task, workers {sum(of_workers):.0f}, server {of_server:.0f}; "
-            f"wall {wall * 1000 / tasks:.0f}",
-            flush=True,
-        )
+        figures = (own, sum(of_workers), of_server, wall * 1000 / tasks)
+        for values, figure in zip(milliseconds.values(), figures, strict=True):
+            values.append(figure)
+    return milliseconds
 
 
 def _workers_of(tasks: int) -> set[int]:
@@ -60,14 +61,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("task_cost")
     os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
     with (
         tempfile.TemporaryDirectory() as folder,
         prefect_server(),
         dask_cluster(load_settings(folder)) as scheduler,
     ):
-        fan_out.with_options(task_runner=dask_runner(scheduler))(arguments.tasks, arguments.rounds)
+        measure = fan_out.with_options(task_runner=dask_runner(scheduler))
+        milliseconds = measure(arguments.tasks, arguments.rounds)
+    rows = {"a task that does nothing": {f"{name} ms": values for name, values in milliseconds.items()}}
+    record.write(arguments.results / "task_cost.json", rows, {"tasks": arguments.tasks})
 
 
 if __name__ == "__main__":

@@ -10,10 +10,9 @@ The bare networks are torch's whichever engine the night has, in its precision.
 import argparse
 import io
 import multiprocessing
-import statistics
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from dask.system import cpu_count
 from PIL import Image
 
+from benchmarks.record import Measured, Record, add_results_option
 from demo import woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
@@ -72,15 +72,20 @@ class Round:
     """until the run's report is written too"""
 
 
+RATES = tuple(field.name for field in fields(Round))
+
+
 def main() -> None:
-    """Print a line a round and the medians."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", choices=("torch", "openvino"), default="torch")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("throughput")
     with tempfile.TemporaryDirectory() as folder, prefect_server():
         store = open_store(folder)
         weights = put_model(store, CATEGORY, arguments.size, precision=arguments.precision)
@@ -90,23 +95,19 @@ def main() -> None:
                 store, scheduler, CATEGORY, date(2026, 1, 1), arguments.engine
             )  # imports and the model, once a worker
             rounds = [_round(store, scheduler, weights, day, arguments) for day in range(arguments.rounds)]
-    forward, score, sealed, reported = (
-        statistics.median(getattr(r, name) for r in rounds) for name in ("forward", "score", "sealed", "reported")
+    rates: dict[str, Measured] = {name: [getattr(one, name) for one in rounds] for name in RATES}
+    for name in ("sealed", "reported"):
+        rates[f"{name} to forward"] = [getattr(one, name) / one.forward for one in rounds]
+    about = {name: getattr(arguments, name) for name in ("images", "size", "engine", "precision")}
+    file = result_name("throughput", arguments.engine, arguments.precision)
+    record.write(arguments.results / file, {"images/s": rates}, about)
+
+
+def result_name(benchmark: str, engine: str, precision: str) -> str:
+    """Of the file of results: what is not the default has one of its own."""
+    return (
+        "-".join([benchmark, *(word for word in (engine, precision) if word not in ("torch", "float32"))]) + ".json"
     )
-    how = f"{arguments.engine} in {arguments.precision}"
-    print(f"{arguments.size} pixels, {cpu_count()} cores, nights of {arguments.images} by {how}")
-    print(f"bare forward pass          {forward:7.1f} images/s")
-    print(f"score (with map, smoothing){score:7.1f} images/s")
-    print(f"store to sealed partition  {sealed:7.1f} images/s")
-    print(f"with the run's report      {reported:7.1f} images/s")
-    _print_ratio("sealed", rounds)
-    _print_ratio("reported", rounds)
-
-
-def _print_ratio(name: str, rounds: list[Round]) -> None:
-    ratios = sorted(getattr(r, name) / r.forward for r in rounds)
-    median = statistics.median(ratios)
-    print(f"ratio {name:8} / forward   {median:7.3f}  (from {ratios[0]:.3f} to {ratios[-1]:.3f})")
 
 
 def _round(store: Store, scheduler: str, weights: bytes, day: int, arguments: argparse.Namespace) -> Round:

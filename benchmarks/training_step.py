@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models import ResNet
 
+from benchmarks.record import Record, add_results_option
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.loss import flattened
@@ -33,7 +34,7 @@ EPOCHS = 200
 
 
 def main() -> None:
-    """Print a line a round, and the medians."""
+    """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="resnet18", choices=["resnet18", "resnet50", "wide_resnet50_2"])
     parser.add_argument("--size", type=int, default=256)
@@ -41,21 +42,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of ours")
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("training_step")
     images = np.random.default_rng(0).integers(0, 256, (arguments.batch, arguments.size, arguments.size, 3), np.uint8)
-    ratios, seconds = [], []
+    theirs, ours = [], []
     for number in range(arguments.rounds):
-        theirs = _their_step(arguments.teacher, images, arguments.steps)
+        theirs.append(_their_step(arguments.teacher, images, arguments.steps))
         step, pass_of_teacher = _our_step(arguments.teacher, arguments.precision, images, arguments.steps)
-        ours = step + pass_of_teacher / EPOCHS
-        print(f"round {number}: theirs {theirs:.2f} s, ours {step:.2f} s, the teacher's pass {pass_of_teacher:.2f} s")
-        ratios.append(theirs / ours)
-        seconds.append((theirs, ours))
-    theirs, ours = (statistics.median(one) for one in zip(*seconds, strict=True))
-    how = f"{torch.get_num_threads()} threads, ours in {arguments.precision}"
-    print(f"{arguments.teacher}, {arguments.size} pixels, batch {arguments.batch}, {how}")
-    print(f"their step {theirs:.2f} s, ours {ours:.2f} s: {statistics.median(ratios):.2f} times as fast")
-    print(f"(from {min(ratios):.2f} to {max(ratios):.2f} in {arguments.rounds} rounds)")
+        ours.append(step + pass_of_teacher / EPOCHS)
+        print(f"round {number}: theirs {theirs[-1]:.2f} s, ours {ours[-1]:.2f} s", flush=True)
+    times = [one / other for one, other in zip(theirs, ours, strict=True)]
+    rows = {arguments.teacher: {"their step s": theirs, "our step s": ours, "times theirs": times}}
+    name = "training_step" if arguments.precision == "float32" else f"training_step-{arguments.precision}"
+    about = {"size": arguments.size, "batch": arguments.batch, "precision": arguments.precision}
+    record.write(arguments.results / f"{name}.json", rows, about)
 
 
 class AuthorsLoop:

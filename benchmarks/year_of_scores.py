@@ -12,7 +12,6 @@ what the wall time could be on two idle cores: no less than half of them.
 import argparse
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from unittest import mock
 
 import pyarrow as pa
 
+from benchmarks.record import Measured, Record, add_results_option
 from benchmarks.year_store import Year, write_year
 from storage import layout
 from storage.analysis.queries import connect, run_query
@@ -54,7 +54,7 @@ ROUNDS = 3
 
 
 def main() -> None:
-    """Generate, ask, print."""
+    """Generate, ask, record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--categories", type=int, default=50)
@@ -63,50 +63,49 @@ def main() -> None:
     parser.add_argument(
         "--folder", help="of the store; kept, and gone on with if it is there; default a temporary one"
     )
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("year_of_scores")
     with tempfile.TemporaryDirectory() as temporary:
         store = open_store(arguments.folder or temporary, create=True)
         with mock.patch.object(os, "fsync", lambda _: None):  # 40,000 flushes, of a store for an hour
             write_year(store, Year(arguments.rows, arguments.categories, arguments.days, arguments.parts))
-        for question, sql in QUESTIONS.items():
-            print(f"{question}:{sql}\n")
-        _print_sizes(store)
-        _print_times("with the copies of merged days", store)
+        rows = _sizes(store) | _times(store)
         if arguments.parts:
             with tempfile.TemporaryDirectory(dir=Path(store.uri).parent) as aside:
                 shutil.move(Path(store.uri) / layout.MERGED_PREFIX, aside)
-                _print_times("without them", store)
+                rows |= {f"{question}, without copies": of for question, of in _times(store).items()}
                 shutil.move(Path(aside) / layout.MERGED_PREFIX, store.uri)
+    about = {name: getattr(arguments, name) for name in ("rows", "categories", "days")}
+    record.write(arguments.results / "year_of_scores.json", rows, about)
 
 
-def _print_sizes(store: Store) -> None:
+def _sizes(store: Store) -> dict[str, dict[str, Measured]]:
+    rows: dict[str, dict[str, Measured]] = {}
     for name in (layout.MERGED_PREFIX, f"{layout.SCORES}/", f"{layout.SEALS}/"):
         sizes = [info.size for info in store.list(name)]
-        print(f"{name:8} {len(sizes):8,} files {sum(sizes) / 1e6:9,.0f} MB")
+        rows[name] = {"files": len(sizes), "mb": sum(sizes) / 1e6}
+    return rows
 
 
-def _print_times(how: str, store: Store) -> None:
-    print(f"\n{how}; load {os.getloadavg()[0]:.1f}\n")
-    print("| question | asked of an open connection, s (processor s) | by run_query, s (processor s) | rows |")
-    print("|---|---|---|---|")
-    empty, _ = _measured(lambda: run_query(store, "SELECT 1"))
-    print(f"| none: finding what is sealed | | {empty} | |")
+def _times(store: Store) -> dict[str, dict[str, Measured]]:
+    """By question, asked by `run_query` and of a connection that is held open."""
+    rows = {"none": _seconds(lambda: run_query(store, "SELECT 1"), "query")}
     for question, sql in QUESTIONS.items():
         with connect(store) as questions:
-            held, _ = _measured(partial(questions.table, sql))
-        whole, rows = _measured(partial(run_query, store, sql))
-        print(f"| {question} | {held} | {whole} | {rows:,} |", flush=True)
+            rows[question] = _seconds(partial(questions.table, sql), "held")
+        rows[question] |= _seconds(partial(run_query, store, sql), "query")
+    return rows
 
 
-def _measured(work: Callable[[], pa.Table]) -> tuple[str, int]:
-    """(median seconds with median processor seconds, rows)."""
-    times = []
+def _seconds(work: Callable[[], pa.Table], how: str) -> dict[str, Measured]:
+    walls, cpus = [], []
     for _ in range(ROUNDS):
         wall, cpu = time.perf_counter(), sum(os.times()[:2])
-        found = work()
-        times.append((time.perf_counter() - wall, sum(os.times()[:2]) - cpu))
-    walls, cpus = zip(*times, strict=True)
-    return f"{statistics.median(walls):.2f} ({statistics.median(cpus):.2f})", len(found)
+        table = work()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(sum(os.times()[:2]) - cpu)
+    return {f"{how} s": walls, f"{how} processor s": cpus, "rows": len(table)}
 
 
 if __name__ == "__main__":

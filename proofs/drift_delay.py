@@ -13,15 +13,15 @@ was never told, or more than 5 % of the quiet months had a false alarm.
 """
 
 import argparse
-import statistics
 import sys
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.record import Measured, Record, add_results_option
 from rd_core.calibration.threshold import calibrate
 from rd_core.drift.assessment import DriftAssessment, assess
 from rd_core.drift.causes import (
@@ -190,33 +190,29 @@ def _so_far(month: list[Day], golden: NDArray[np.float64] | None) -> Window:
     return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
 
 
-def print_head(title: str) -> None:
-    print(f"\n{title:<24} missed  delay: median  90 %  verdict right  cause right")
-
-
-def print_change(name: str, outcomes: Sequence[Outcome], verdict: str, cause: str | None) -> None:
-    """A line of the table; `verdict` and `cause` are the right ones."""
+def change_figures(outcomes: Sequence[Outcome], change: Change) -> dict[str, Measured]:
+    """Of the months with one change. Delays are of those that had no alarm before it."""
     delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
     told = [o for o in outcomes if o.delay is not None]
-    middle = f"{statistics.median(delays):.1f}" if delays else "-"
-    late = f"{np.quantile(delays, 0.9):.1f}" if delays else "-"
-    verdicts = sum(o.verdict == verdict for o in told) / len(outcomes)
-    named = sum(o.cause == cause for o in told) / len(outcomes)
-    missed = len(outcomes) - len(told)
-    print(f"  {name:<22} {missed:>8} {middle:>14} {late:>5} {verdicts:>14.0%} {named:>12.0%}", flush=True)
+    figures: dict[str, Measured] = {"delay nights": delays, "delay nights 90 %": float(np.quantile(delays, 0.9))}
+    return (figures if delays else {}) | {
+        "months": len(outcomes),
+        "missed": len(outcomes) - len(told),
+        "verdict right": sum(o.verdict == change.verdict for o in told) / len(outcomes),
+        "cause right": sum(o.cause == change.cause for o in told) / len(outcomes),
+    }
 
 
-def print_quiet(line: Simulation, months: int, settings: DriftSettings) -> int:
-    """Months without a change: how many have a false alarm, and what it says."""
+def quiet_figures(line: Simulation, months: int, settings: DriftSettings) -> dict[str, Measured]:
+    """Of months without a change: how many have a false alarm, by its verdict too."""
     false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(months)) if a]
-    print(f"  quiet: {len(false)} of {months} months with a false alarm")
-    for verdict in sorted({a.verdict.action for a in false}):
-        print(f"    {sum(a.verdict.action == verdict for a in false)} x {verdict}")
-    return len(false)
+    by_verdict = Counter(a.verdict.action for a in false)
+    figures: dict[str, Measured] = {"months": months, "false alarm": len(false)}
+    return figures | {f"false alarm: {verdict}": count for verdict, count in by_verdict.items()}
 
 
 def main() -> int:
-    """Print a line a change and the quiet months, for each size of the calibration."""
+    """Record each change and the quiet months, for each size of the calibration."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--months", type=int, default=50)
     parser.add_argument("--quiet", type=int, default=200)
@@ -224,19 +220,22 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--wobble", type=float, default=Line.wobble)
     parser.add_argument("--change-day", type=int, default=Line.change_day)
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record, rows = Record.begin("drift_delay"), dict[str, dict[str, Measured]]()
     settings = DriftSettings(resamples=50)  # the null bands are no part of the verdict
-    started, holds = time.process_time(), True
-    print(f"{arguments}, {DAYS} days, alpha {ALPHA}")
+    holds = True
     for calibration in arguments.calibrations:
         line = Line(arguments.images, calibration, arguments.wobble, arguments.change_day)
-        print_head(f"{calibration} calibration images")
         for name, change in CHANGES.items():
-            found = [outcome(Simulation(line, change), seed, settings) for seed in range(arguments.months)]
-            print_change(name, found, change.verdict, change.cause)
-            holds &= all(one.delay is not None for one in found)
-        holds &= print_quiet(Simulation(line), arguments.quiet, settings) <= MOST_FALSE * arguments.quiet
-    print(f"\n{time.process_time() - started:.0f} s of processor time")
+            outcomes = [outcome(Simulation(line, change), seed, settings) for seed in range(arguments.months)]
+            rows[f"{name}, {calibration} normals"] = change_figures(outcomes, change)
+            holds &= all(one.delay is not None for one in outcomes)
+        quiet = quiet_figures(Simulation(line), arguments.quiet, settings)
+        rows[f"none, {calibration} normals"] = quiet
+        holds &= float(np.max(quiet["false alarm"])) <= MOST_FALSE * arguments.quiet
+    names = ("calibrations", "images", "wobble", "change_day")
+    record.write(arguments.results / "drift_delay.json", rows, {name: getattr(arguments, name) for name in names})
     return int(not holds)
 
 

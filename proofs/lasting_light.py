@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.record import Measured, Record, add_results_option
 from demo import defects, lighting, woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.drift import report_drift
@@ -41,6 +42,7 @@ NORMALS, GOOD, DEFECTIVE = 100, 32, 8
 """pictures to train on; good and defective ones a night"""
 ORDINARY, CHANGED, LATER = range(4), range(4, 8), range(8, 11)
 """nights before the light changes, after it, and after the retraining"""
+STAGES = {"ordinary": ORDINARY, "after the light changed": CHANGED, "after the retraining": LATER}
 EVALUATED = (0, 1, 4, 5)
 """nights whose truth is labelled, for evaluation"""
 STRENGTH = 0.7
@@ -91,22 +93,22 @@ class Story:
 
 
 def main() -> None:
-    """Tell the story and draw it."""
+    """Play the nights, record and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", default="lasting-light-run", help="folder to write to")
     parser.add_argument("--figure", type=Path, help="SVG to write")
+    add_results_option(parser)
     arguments = parser.parse_args()
+    record = Record.begin("lasting_light")
     store = open_store(arguments.store, create=True)
     fill(store)
     with prefect_server(), dask_cluster(load_settings(arguments.store)) as scheduler:
         story = tell(store, scheduler, say_the_truth)
     print(f"drift after the ordinary nights: {story.before}; after the changed ones: {story.verdict}")
     print(f"retraining: {story.retraining.outcome}. {story.retraining.words}")
-    print("| night | model | good | false alarms | defective | found |")
-    print("|---|---|---|---|---|---|")
-    for one in story.nights:
-        counts = f"{one.good} | {one.false_alarms} | {one.defective} | {one.found}"
-        print(f"| {one.day} | {one.model_version[-8:]} | {counts} |")
+    about = {"drift before": story.before, "drift after": story.verdict, "retraining": story.retraining.outcome}
+    rows = {words: _figures([story.nights[index] for index in some]) for words, some in STAGES.items()}
+    record.write(arguments.results / "lasting_light.json", rows, about)
     if arguments.figure:
         arguments.figure.write_text(_figure(story.nights))
 
@@ -188,6 +190,13 @@ def _figure(nights: Sequence[Night]) -> str:
         },
         {CHANGED[0]: "the light changes", LATER[0]: "labelled, retrained, promoted"},
     )
+
+
+def _figures(nights: Sequence[Night]) -> dict[str, Measured]:
+    """Sums over the nights."""
+    names = ("good", "false_alarms", "defective", "found")
+    sums: dict[str, Measured] = {name: sum(getattr(one, name) for one in nights) for name in names}
+    return {"nights": len(nights)} | sums
 
 
 def _good(night: int, count: int, strength: float) -> Iterator[tuple[str, np.ndarray]]:

@@ -33,6 +33,7 @@ from distributed import LocalCluster
 from PIL import Image
 from prefect.client.orchestration import get_client
 
+from benchmarks.record import Measured, Record, add_results_option
 from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
 from flows.machinery.prefect_server import home_folder, prefect_server
 from proofs.model_cards import publish_made_up
@@ -89,7 +90,7 @@ class Night:
 
 
 def main() -> int:
-    """Play the nights and print the table."""
+    """Play the nights and record them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--least", type=int, default=SIZES[0])
     parser.add_argument("--most", type=int, default=SIZES[-1])
@@ -97,16 +98,18 @@ def main() -> int:
     parser.add_argument("--wait", type=float, default=0.0, help="seconds an image, of no core")
     parser.add_argument("--folder", help="where the stores go, each removed after its night; default a temporary one")
     parser.add_argument("--play", help=argparse.SUPPRESS)
+    add_results_option(parser)
     given = parser.parse_args()
     if given.play:
         print(json.dumps(asdict(_play(given.play, given.workers))))
         return 0
-    nights = []
+    record, nights = Record.begin("night_sizes"), []
     for images in SIZES:
         if given.least <= images <= given.most:
             nights.append(_night(images, given.workers, given.wait, given.folder))
             print(nights[-1], flush=True)
-    print(_table(nights))
+    about = {"workers": given.workers, "wait": given.wait}
+    record.write(given.results / "night_sizes.json", {f"{one.images:,}": _figures(one) for one in nights}, about)
     return int(not all(night.holds for night in nights))
 
 
@@ -201,19 +204,18 @@ def _peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def _table(nights: list[Night]) -> str:
-    stages = " | ".join(f"{stage}, s" for stage in STAGES)
-    costs = "orchestration, ms an image | workers, ms an image | peak memory, MiB (before)"
-    lines = [f"| images | {stages} | {costs} | tasks | load |", "|---" * (len(STAGES) + 6) + "|"]
-    for night in nights:
-        seconds = " | ".join(f"{night.seconds[stage]:.1f}" for stage in STAGES)
-        memory = f"{night.memory >> 20} ({night.memory_before >> 20})"
-        worker = night.worker_cpu * 1000 / night.images
-        lines.append(
-            f"| {night.images:,} | {seconds} | {night.orchestration:.2f} | {worker:.2f} | {memory} | {night.tasks} "
-            f"| {night.load:.1f} |"
-        )
-    return "\n".join(lines)
+def _figures(night: Night) -> dict[str, Measured]:
+    return {
+        "images": night.images,
+        "images missing": night.images - night.rows,
+        **{f"{stage} s": night.seconds[stage] for stage in STAGES},
+        "orchestration processor ms an image": night.orchestration,
+        "workers processor ms an image": night.worker_cpu * 1000 / night.images,
+        "peak mib": night.memory / 2**20,
+        "peak before mib": night.memory_before / 2**20,
+        "tasks of a flow run": night.tasks,
+        "load": night.load,
+    }
 
 
 if __name__ == "__main__":

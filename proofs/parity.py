@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from benchmarks.record import Record, add_results_option
 from rd_core.detectors.detector import Normals
 from rd_core.detectors.feature_detector import FeatureDetector, Features
 from rd_core.detectors.patchcore.coreset import greedy_coreset
@@ -47,13 +48,14 @@ def main() -> None:
     """Print how far the two are apart in everything that is compared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="efficientnet_lite0")
-    teacher = parser.parse_args().teacher
+    add_results_option(parser)
+    arguments = parser.parse_args()
+    record, teacher = Record.begin("parity"), arguments.teacher
     normals = _images(NORMALS, seed=0)
     queries = _images(AT_ONCE, seed=2)
     queries[:4, 40:60, 50:90] = np.random.default_rng(0).integers(0, 256, (4, 20, 40, 3), dtype=np.uint8)
     apart = dict([*_padim(teacher, normals, queries), *_patchcore(teacher, normals, queries)])
-    for what, difference in apart.items():
-        print(f"{what:60} {difference:.1e}")
+    record.write(arguments.results / "parity.json", {what: {"apart": value} for what, value in apart.items()})
     if beyond := [
         what for what, difference in apart.items() if not difference <= TOLERANCE and "float32" not in what
     ]:

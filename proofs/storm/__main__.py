@@ -15,19 +15,22 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from proofs.storm.rounds import KINDS, Played, play, table
+from benchmarks.record import Record, add_results_option
+from proofs.storm.rounds import KINDS, Played, figures, play
 from proofs.storm.site import open_site
 
 
 def main() -> None:
-    """Play the rounds that are left, and print the table of all."""
+    """Play the rounds that are left, and record all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/storm.jsonl"), help="one line a round")
     parser.add_argument("--kind", action="append", choices=KINDS, help="only these; may be given again")
     parser.add_argument("--folder", type=Path, help="for logs and stores, new or empty; default a temporary one")
+    add_results_option(parser)
     given = parser.parse_args()
+    record = Record.begin("storm")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without ending the servers
     played = _read(given.out, given.seed)
     left = [number for number in range(given.rounds) if number not in {one.number for one in played}]
@@ -35,7 +38,7 @@ def main() -> None:
         folder = given.folder or Path(tempfile.mkdtemp(prefix="storm-"))
         folder.mkdir(parents=True, exist_ok=True)
         played += _play(left, given.kind or list(KINDS), given.seed, folder, given.out)
-    print(table(played))
+    record.write(given.results / "storm.json", figures(played), {"seed": given.seed})
     if any(one.losses for one in played):
         sys.exit(1)
 

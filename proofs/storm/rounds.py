@@ -4,13 +4,13 @@ import os
 import random
 import shutil
 import signal
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from benchmarks.record import Measured
 from proofs.storm import weather
 from proofs.storm.examination import examine
 from proofs.storm.plant import CATEGORIES, DAYS, furnish, promote
@@ -192,24 +192,21 @@ def _strike(one: _Round, command: Command, others: list[Command], day: date, wor
         others.append(one.start(night(one.site, one.where, one.store, day)))
 
 
-_LOSSES = ("lost", "twice", "maps_without_rows", "rows_without_maps", "changed", "wrong", "hung")
-
-
-def table(played: Sequence[Played]) -> str:
-    """Markdown: a line for each kind of fault and store, and one for all."""
-    heads = ["fault", "store", "rounds", "in time", "re-runs, median", "most", "not done"]
-    heads += ["rows lost", "rows twice", "maps without rows", "rows without maps", "bytes changed", "verify", "hung"]
-    heads += ["seconds, median", "most"]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+def figures(played: Sequence[Played]) -> dict[str, dict[str, Measured]]:
+    """By kind of fault and store, and of all."""
+    rows = {}
     for kind, store in sorted({(one.kind, one.store) for one in played}):
-        lines.append(_line(kind, store, [one for one in played if (one.kind, one.store) == (kind, store)]))
-    return "\n".join([*lines, _line("all", "", played)] if played else lines)
+        rows[f"{kind}, {store}"] = _figures([one for one in played if (one.kind, one.store) == (kind, store)])
+    return rows | ({"all": _figures(played)} if played else {})
 
 
-def _line(kind: str, store: str, some: Sequence[Played]) -> str:
-    reruns, seconds = [one.reruns for one in some], [one.seconds for one in some]
-    cells = [kind, store, len(some), sum(one.hit for one in some), f"{statistics.median(reruns):g}", max(reruns)]
-    cells += [sum(not one.done for one in some)]
-    cells += [sum(getattr(one, name) for one in some) for name in _LOSSES]
-    cells += [f"{statistics.median(seconds):.1f}", f"{max(seconds):.1f}"]
-    return f"| {' | '.join(map(str, cells))} |"
+def _figures(some: Sequence[Played]) -> dict[str, Measured]:
+    sums = ("lost", "twice", "maps_without_rows", "rows_without_maps", "changed", "wrong", "hung", "losses")
+    return {
+        "rounds": len(some),
+        "hit": sum(one.hit for one in some),
+        "reruns": [one.reruns for one in some],
+        "not done": sum(not one.done for one in some),
+        **{name: sum(getattr(one, name) for one in some) for name in sums},
+        "seconds": [one.seconds for one in some],
+    }
