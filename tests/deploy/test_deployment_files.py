@@ -222,7 +222,7 @@ def test_the_image_gets_every_package_and_nothing_else() -> None:
     lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     taken = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert "*" in lines
-    files = {"pyproject.toml", "requirements.lock", "README.md", "prefect.yaml", "automations.yaml"}
+    files = {"pyproject.toml", "requirements.lock", "README.md", "LICENSE", "prefect.yaml", "automations.yaml"}
     assert taken == {package.removesuffix("*") for package in setuptools["packages"]["find"]["include"]} | files
 
 
