@@ -37,22 +37,22 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Nightly visual inspection by anomaly detection.
+    help="""Find defects in photographs of parts, with models that have learned from good parts.
 
-    Images of production days lie in a store, a local folder or S3. A model a category is trained on images labelled
-    normal; every night's images are scored by it: anomaly maps in zarr, scores in Parquet, a report in HTML.
+    Every night, each product's model scores the images of the production day and decides: accept, review or reject.
+    Images, models, scores, anomaly maps and HTML reports lie in one store: a local folder or an S3 prefix.
 
-    A first day, by hand:
+    A first day:
 
     * `export RD_INSPECT_STORE=./plant`
-    * `rd-inspect import photos/cloth --category cloth --run-date 2026-11-21`
+    * `rd-inspect import photos --category cloth --run-date 2026-11-21`
     * `rd-inspect train`
     * `rd-inspect inspect --run-date 2026-11-21`
-    * `rd-inspect score photos/odd.png --category cloth`
-    * `rd-inspect evaluate --from 2026-11-21`
     * `rd-inspect query "SELECT * FROM latest WHERE is_anomalous"`
 
-    Or all of it on a generated factory: `rd-inspect demo`.
+    Without images of your own: `rd-inspect demo`.
+
+    A category is a product, or a view of it, with a model of its own. Its champion is the model version in force.
 
     Exit codes: 0 done; 1 something is missing or wrong, named in the last line, the rest is done; 2 wrong use, and
     nothing was started.
@@ -76,23 +76,18 @@ def command_line() -> None:
         raise SystemExit(RUN_FAILED) from e
 
 
-app.command("import")(import_folder)
-app.command("train")(train)
-app.command("inspect")(inspect)
-app.command("score")(score)
-app.command("evaluate")(evaluate)
-app.command("drift")(drift)
-app.command("models")(models)
-app.command("query")(query)
-app.command("benchmark")(benchmark)
-app.command("demo")(demo)
-app.command("labels")(import_label_file)
-app.command("review")(serve_review)
-app.command("retrain")(retrain)
-app.command("promote")(promote)
-app.command("rollback")(rollback)
-app.command("status")(status)
-app.command("backfill")(backfill)
-app.command("verify")(verify)
-app.command("gc")(gc)
-app.command("compact")(compact)
+_COMMANDS = {
+    "Set up": {"demo": demo, "import": import_folder, "train": train},
+    "Every day": {
+        "inspect": inspect, "score": score, "status": status, "backfill": backfill, "query": query,
+        "review": serve_review, "labels": import_label_file, "evaluate": evaluate, "drift": drift,
+    },
+    "Models": {
+        "models": models, "retrain": retrain, "promote": promote, "rollback": rollback, "benchmark": benchmark,
+    },
+    "Store": {"verify": verify, "compact": compact, "gc": gc},
+}  # fmt: skip
+"""panels of the help, in the order in which a user meets them"""
+for _panel, _commands in _COMMANDS.items():
+    for _name, _function in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(_function)

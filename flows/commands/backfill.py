@@ -35,17 +35,17 @@ _MOST_LINES = 20
 """problems told one by one; the log has all"""
 FromOption = Annotated[
     datetime | None,
-    typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 30 days in all."),
+    typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 29 days before the last."),
 ]
 ToOption = Annotated[
     datetime | None,
     typer.Option(
-        "--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last with images."
+        "--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last day with images."
     ),
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="V", help="A model version of the category; default: the champion."),
+    typer.Option("--model", metavar="V", help="Model version of the one --category; default: the champion."),
 ]
 
 
@@ -56,7 +56,7 @@ class GridFormat(StrEnum):
     JSON = "json"
 
 
-FormatOption = Annotated[GridFormat, typer.Option("--format", help="How to print.")]
+FormatOption = Annotated[GridFormat, typer.Option("--format", help="Format of the output.")]
 
 
 def status(
@@ -68,13 +68,19 @@ def status(
     images: ImagesOption = None,
     output_format: FormatOption = GridFormat.TABLE,
 ) -> None:
-    """Show which days are scored: day by category.
+    """Show which production days of each category are scored.
 
-    `done`: complete, every image has a row. `partly 7/9`: it was, but images came late or changed since. `failed`: a
-    run began and never came to its end. `missing`: no run of this model version began. `training`: all of its images
-    are to train on, so nothing is to do. `-`: no images. The store alone decides; nothing of it is changed, and no
-    server is needed. In a copied or restored store the images of these days are read once, to see that they are the
-    same. To score what is left: `rd-inspect backfill`.
+    `done`: complete, every image has a row. `partly 7/9`: it was complete, but images came late or changed since.
+    `failed`: a run began and did not finish. `missing`: no run of this model version began. `training`: all images
+    are to train on, so there is nothing to score. `-`: no images. Only the store is read: it is not changed, and
+    no server is needed. In a copied or restored store, the images of these days are read once to see that they are
+    the same.
+
+    Example:
+
+    * `rd-inspect status --from 2026-11-01`
+
+    Next: `rd-inspect backfill` scores what is left.
     """
     with plain_errors():
         from flows.preflight.checks import checked_settings
@@ -124,22 +130,36 @@ def backfill(
     store: StoreOption = None,
     category: CategoriesOption = None,
     model: ModelOption = None,
-    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Default: newest day first.")] = False,
-    at_once: Annotated[int, typer.Option("--at-once", min=1, metavar="N", help="Days in flight.")] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is to do.")] = False,
+    oldest_first: Annotated[
+        bool, typer.Option("--oldest-first", help="Begin with the oldest day; default: the newest.")
+    ] = False,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, metavar="N", help="Days that are scored at the same time.")
+    ] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which days would be scored.")] = False,
     mend: Annotated[
-        bool, typer.Option("--mend", help="Read all parts and maps of complete days too; score damaged batches anew.")
+        bool,
+        typer.Option(
+            "--mend", help="Also read the score files and maps of complete days, and score damaged batches anew."
+        ),
     ] = False,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Score the days of a window that are missing, partly scored or were interrupted.
+    """Score every production day of a period that is not complete.
 
-    Each category keeps the model that was in force at the start, however long it takes. What is complete is left
-    alone, so that the same command goes on after any interruption, and does nothing once all is done. Another
-    `--model` adds its own partitions to old days and removes none. A nightly run on the same Dask cluster overtakes.
-    Exit code 1 if something is left undone.
+    All days of a category are scored by the model that was champion at the start. Complete days are left alone, so
+    the same command continues after any interruption, and does nothing when all is done. Another `--model` adds
+    its own scores to old days and removes none. A nightly run on the same Dask cluster goes first. Exit code 1 if
+    something is left undone.
+
+    Examples:
+
+    * `rd-inspect backfill --from 2026-11-01 --to 2026-11-21 --dry-run`
+    * `rd-inspect backfill --from 2026-11-01 --to 2026-11-21`
+
+    Next: `rd-inspect status` shows the same days.
     """
     days = (day_of(first_day), day_of(last_day))
     settings = check(store, category, images=images, days=days, dask_address=dask_address)

@@ -19,42 +19,52 @@ class BenchmarkProtocol(StrEnum):
 
 
 def benchmark(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="All categories, or train/ and test/ of classes.")],
-    out: Annotated[str, typer.Option("--out", metavar="FILE.parquet", help="Where the rows go; kept and added to.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of the categories, or with train/ and test/ of classes.")
+    ],
+    out: Annotated[
+        str, typer.Option("--out", metavar="FILE.parquet", help="File for the rows; an existing one is added to.")
+    ],
     protocol: Annotated[
-        BenchmarkProtocol, typer.Option("--protocol", help="Defects (section 4.1) or one-class novelty (4.2).")
+        BenchmarkProtocol,
+        typer.Option("--protocol", help="paper: defects (section 4.1); novelty: one-class novelty (4.2)."),
     ] = BenchmarkProtocol.PAPER,
     ablations: Annotated[
-        bool, typer.Option("--ablations", help="Tables 5 to 7 too: five trainings for one.")
+        bool, typer.Option("--ablations", help="Also measure tables 5 to 7: five times the trainings.")
     ] = False,
-    teacher: Annotated[str, typer.Option(help="Frozen encoder.")] = "wide_resnet50_2",
+    teacher: Annotated[str, typer.Option(help="Pretrained network that gives the features.")] = "wide_resnet50_2",
     teacher_weights: Annotated[
         list[str] | None,
         typer.Option(
             "--teacher-weights",
             metavar="FILE",
-            help="Its ImageNet weights (.pth, .safetensors); NAME=FILE for a teacher of Table 6; may be given again.",
+            help="Its ImageNet weights (.pth, .safetensors); NAME=FILE for a teacher of table 6; may be repeated.",
         ),
     ] = None,
-    image_size: Annotated[int, typer.Option(min=32, help="Pixels a side that the networks see.")] = 256,
+    image_size: Annotated[int, typer.Option(min=32, help="Side of the model's square input, pixels.")] = 256,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the normals; default: the paper's 200.")
+        int | None, typer.Option(min=1, help="Passes over the normal images; default: 200, as the paper.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, in place of epochs.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each, for the spread.")] = 1,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of --epochs.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model, for the spread.")] = 1,
     category: CategoriesOption = None,
 ) -> None:
-    """Measure as the Reverse Distillation paper does, and print its tables with the paper's figures beside ours.
+    """Measure on a data set as the Reverse Distillation paper does, and print its tables.
 
-    `--protocol paper`: FOLDER holds a folder a category in the MVTec layout (`train/good`, `test/good`,
-    `test/<kind>`, `ground_truth/<kind>/<name>_mask.png`), as MVTec AD comes. `--protocol novelty`: FOLDER holds
-    `train/<class>` and `test/<class>`; each class in turn is the normal one.
+    The paper's figures stand beside ours. `--protocol paper`: FOLDER has a folder for each category in the layout
+    of MVTec AD (`train/good`, `test/good`, `test/<kind>`, `ground_truth/<kind>/<name>_mask.png`).
+    `--protocol novelty`: FOLDER has `train/<class>` and `test/<class>`; each class in turn is the normal one.
 
-    Every figure is a row of FILE.parquet as soon as it is there. The same command goes on where it stopped; rows of
-    other settings or images stay beside. Nothing of a plant's store is read or written.
+    Every figure becomes a row of the `--out` file at once. The same command continues where it stopped; rows of
+    other settings or images stay. No store is read or written. The paper's settings take hours on a GPU and days
+    on a CPU.
 
-    The paper's own setting takes hours on a GPU and days on a CPU. To try it: `rd-inspect benchmark mvtec --category
-    bottle --teacher efficientnet_lite0 --image-size 128 --steps 100 --out try.parquet`
+    Examples:
+
+    * `rd-inspect benchmark mvtec --out mvtec.parquet`
+    * `rd-inspect benchmark mvtec --category bottle --steps 100 --out a.parquet`
+
+    Next: `rd-inspect train` trains on your own images.
     """
     with plain_errors():
         from flows.preflight.refusals import refuse_benchmark

@@ -8,15 +8,18 @@ from flows.printing.output import say
 
 
 def compact(store: StoreOption = None) -> None:
-    """Copy each complete day's rows into one large file, which queries then read in place of hundreds of small parts.
+    """Copy each complete day's scores into one large file, so that queries over many days are fast.
 
-    Seals and parts stay as they are and stay the truth; every part is checked against its seal's digest before it is
-    copied. A day that changes later is read from its parts until the next time, so run this after the nights, as
-    often as you like: only days without a copy that holds are copied. It may be interrupted at any point, and the
-    folder `merged/` may be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be
-    copied.
+    The original files stay the source of truth, and each is checked against its digest before it is copied. Run it
+    after the nights, as often as you like: only days without an up-to-date copy are copied, and a day that changes
+    later is read from its original files until then. It may be interrupted at any point. The folder `merged/` may
+    be removed at any time: answers stay the same, only slower. Exit code 1 if a day cannot be copied.
 
-    Example: `rd-inspect compact --store ./plant`
+    Example:
+
+    * `rd-inspect compact`
+
+    Next: `rd-inspect query "SELECT run_date, count(*) FROM latest GROUP BY 1"` reads the copies.
     """
     with plain_errors():
         from datetime import UTC, datetime

@@ -26,29 +26,44 @@ from flows.commands.frame import (
 def drift(
     first_day: Annotated[
         datetime | None,
-        typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 30 days in all."),
+        typer.Option(
+            "--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 29 days before the last."
+        ),
     ] = None,
     last_day: Annotated[
         datetime | None,
-        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day; default: the last inspected."),
+        typer.Option(
+            "--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last scored day."
+        ),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,
     golden: Annotated[
-        bool, typer.Option("--golden", help="Replay the golden images first; where there are none, choose some.")
+        bool,
+        typer.Option(
+            "--golden", help="First score the golden (reference) images again; choose some if there are none."
+        ),
     ] = False,
     defect_share: Annotated[
-        float | None, typer.Option(help="Largest share of true defects on ordinary days; default 0.02.")
+        float | None, typer.Option(help="Largest share of defects on ordinary days, 0 to 1; default: 0.02.")
     ] = None,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Tell whether light, focus, parts or model have drifted, and what to do: hold, recalibrate, retrain or stop.
+    """Test whether light, focus, parts or model have drifted, and say what to do.
 
-    Compares the scores of complete days with the images that calibrated their model; a new model version begins a new
-    baseline. Nothing is scored again, but for `--golden`. Writes `reports/drift/<first>_<last>/`: an HTML report, and
-    the same figures as JSON and Parquet.
+    Each category gets a verdict: hold, recalibrate, retrain or stop. The scores of complete days are compared with
+    the images that calibrated their model; a new model version begins a new baseline. Nothing is scored again,
+    except with `--golden`. It writes an HTML report, and the same figures as JSON and Parquet, below
+    `reports/drift/<first>_<last>/`.
+
+    Examples:
+
+    * `rd-inspect drift`
+    * `rd-inspect drift --from 2026-11-01 --to 2026-11-21 --golden`
+
+    Next: `rd-inspect retrain --category cloth` where the verdict is retrain.
     """
     days = (day_of(first_day), day_of(last_day))
     options = None if defect_share is None else {"defect_share": defect_share}

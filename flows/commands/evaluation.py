@@ -26,11 +26,11 @@ from flows.commands.frame import (
 def evaluate(
     first_day: Annotated[
         datetime | None,
-        typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: the last inspected."),
+        typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: the last scored day."),
     ] = None,
     last_day: Annotated[
         datetime | None,
-        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the first."),
+        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the first day."),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,
@@ -38,11 +38,17 @@ def evaluate(
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Tell how good the nights were, wherever images are labelled for evaluation.
+    """Measure how well the models did on production days that have labelled images.
 
-    Reads scores and maps of complete days, the labels and the masks; no model is loaded and nothing is scored again,
-    so it can be repeated whenever somebody has labelled more. Writes `reports/evaluation/<first>_<last>/`: an HTML
-    report, and the same figures as JSON and Parquet.
+    It compares the scores and anomaly maps of complete days with the labels and masks that are kept for
+    evaluation. No model is loaded and nothing is scored again, so repeat it whenever more images are labelled. It
+    writes an HTML report, and the same figures as JSON and Parquet, below `reports/evaluation/<first>_<last>/`.
+
+    Example:
+
+    * `rd-inspect evaluate --from 2026-11-15 --to 2026-11-21`
+
+    Next: `rd-inspect drift` tests whether those days still fit the threshold.
     """
     days = (day_of(first_day), day_of(last_day))
     settings = check(store, category, images=images, days=days, dask_address=dask_address)

@@ -31,17 +31,17 @@ StoreOption = Annotated[
         "--store",
         envvar="RD_INSPECT_STORE",
         metavar="URI",
-        help="Where everything we write goes: a folder such as ./plant, or s3://bucket/prefix "
+        help="Where models, scores, labels and reports are kept: a folder, or s3://bucket/prefix "
         "(endpoint and keys from the usual AWS settings).",
     ),
 ]
 ImagesOption = Annotated[
     str | None,
-    typer.Option("--images", metavar="URI", help="The images' own store, read only, if they do not lie in --store."),
+    typer.Option("--images", metavar="URI", help="Folder or S3 prefix of the images, only read; default: --store."),
 ]
 CategoriesOption = Annotated[
     list[str] | None,
-    typer.Option("--category", metavar="NAME", help="Only this category; may be given again."),
+    typer.Option("--category", metavar="NAME", help="Only this category, may be repeated; default: all."),
 ]
 DaskOption = Annotated[
     str | None,
@@ -49,10 +49,10 @@ DaskOption = Annotated[
         "--dask-address",
         envvar="RD_INSPECT_DASK_ADDRESS",
         metavar="ADDRESS",
-        help="Scheduler of a running Dask cluster; default: our own.",
+        help="Scheduler of a running Dask cluster, host:port; default: workers on this machine.",
     ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log on a terminal too.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log lines on a terminal too.")]
 DATE_FORMATS, DAY = ["%Y-%m-%d"], "YYYY-MM-DD"
 
 

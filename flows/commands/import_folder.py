@@ -29,16 +29,25 @@ class Word(StrEnum):
 
 
 def import_folder(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one category.")],
-    category: Annotated[str, typer.Option("--category", metavar="NAME")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with the images of one category.")],
+    category: Annotated[str, typer.Option("--category", metavar="NAME", help="Category of the images.")],
     run_date: Annotated[
-        datetime, typer.Option("--run-date", formats=DATE_FORMATS, metavar=DAY, help="Day of the test images.")
+        datetime,
+        typer.Option(
+            "--run-date",
+            formats=DATE_FORMATS,
+            metavar=DAY,
+            help="Production day of the images in test/, or of all with --table.",
+        ),
     ],
     store: StoreOption = None,
     normals_date: Annotated[
         datetime | None,
         typer.Option(
-            "--normals-date", formats=DATE_FORMATS, metavar=DAY, help="Day of train/; default: the day before."
+            "--normals-date",
+            formats=DATE_FORMATS,
+            metavar=DAY,
+            help="Production day of the images in train/; default: the day before --run-date.",
         ),
     ] = None,
     prefix: Annotated[
@@ -46,7 +55,7 @@ def import_folder(
         typer.Option(
             "--prefix",
             metavar="NAME",
-            help="A folder within the day, such as camera-b, for a second folder that has the same names.",
+            help="Folder within the day, such as camera-b, for a second import with the same file names.",
         ),
     ] = "",
     word: Annotated[
@@ -54,7 +63,7 @@ def import_folder(
         typer.Option(
             "--word",
             metavar="NAME=WORD",
-            help="What a folder's name, or a label in --table, means: normal, anomalous, unsure; may be given again.",
+            help="Meaning of a folder's name, or of a label in --table: normal, anomalous or unsure; may be repeated.",
         ),
     ] = None,
     table: Annotated[
@@ -62,34 +71,36 @@ def import_folder(
         typer.Option(
             "--table",
             metavar="FILE",
-            help="For images that no folders sort: a .csv, .tsv or .parquet that names images below FOLDER, and "
-            "their labels.",
+            help="Table (.csv, .tsv, .parquet) of images below FOLDER and their labels, where no folders sort them.",
         ),
     ] = None,
     purpose: Annotated[
         Purpose | None,
-        typer.Option(
-            "--purpose", help="What the images of --table may be used for; default: what it says, else training."
-        ),
+        typer.Option("--purpose", help="Use of the images of --table; default: the table's own, else training."),
     ] = None,
     column: ColumnOption = None,
     delimiter: DelimiterOption = None,
     encoding: EncodingOption = None,
 ) -> None:
-    """Bring a folder of images into the store.
+    """Import a folder of one category's images into the store.
 
-    `train/good/*` become labelled normals of the day before RUN_DATE, to train on. `test/<kind>/*` become RUN_DATE's
-    images, with their labels; masks from `ground_truth/<kind>/` are kept beside. `good` may be called ok, normal or
-    pass. What is not taken is listed, with the reason.
+    `train/good/*` become normal images of the day before `--run-date`, to train on. `test/<kind>/*` become
+    labelled images of `--run-date`; their masks from `ground_truth/<kind>/` are kept with them. `good` may also be
+    called ok, normal or pass. Every file that is left out is listed with the reason.
 
-    With `--table` the folder may be of any shape: all its images become RUN_DATE's, with the labels of the table.
+    With `--table` the folder may have any shape: all its images belong to `--run-date` and get their labels from
+    the table.
 
-    Nothing in the store is replaced: where another picture has the same name and day, nothing is imported, and the
-    names are told. Doing it again adds what is new; what people said since stands.
+    Nothing in the store is replaced. If another image has the same name and day, nothing is imported and the names
+    are listed. A second import adds only what is new; labels that people gave since stay.
 
-    Example: `rd-inspect import photos/b --category cloth --run-date 2026-11-21 --prefix camera-b --word fein=normal`
+    Examples:
 
-    Example: `rd-inspect import photos --category cloth --run-date 2026-11-21 --table labels.csv --column image=Datei`
+    * `rd-inspect import photos --category cloth --run-date 2026-11-21`
+    * `rd-inspect import new --category tile --run-date 2026-11-21 --table a.csv`
+    * `rd-inspect import b --category tile --run-date 2026-11-21 --prefix camera-b`
+
+    Next: `rd-inspect train` trains a model on the normal images.
     """
     words = meanings(word or [])
     if unknown := sorted(set(words.values()) - set(Word)):

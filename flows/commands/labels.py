@@ -31,16 +31,16 @@ def import_label_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Label Studio's export, .json; or a table, .csv, .tsv or .parquet.",
+            help="Label Studio's export (.json), or a table (.csv, .tsv, .parquet).",
         ),
     ],
-    category: Annotated[str, typer.Option("--category", metavar="NAME", help="Whose images they are.")],
+    category: Annotated[str, typer.Option("--category", metavar="NAME", help="Category of the images.")],
     store: StoreOption = None,
     purpose: Annotated[
         Purpose | None,
         typer.Option(
             "--purpose",
-            help="What the images may be used for, where the file does not say; default: as before, else training.",
+            help="Use of images for which the file names none; default: as before, else training.",
         ),
     ] = None,
     word: Annotated[
@@ -48,8 +48,7 @@ def import_label_file(
         typer.Option(
             "--word",
             metavar="CHOICE=WORD",
-            help="What a choice in Label Studio, or a label of a table, means: normal, anomalous or unsure; may be "
-            "given again.",
+            help="Meaning of a Label Studio choice or a table's label: normal, anomalous or unsure; may be repeated.",
         ),
     ] = None,
     column: ColumnOption = None,
@@ -60,23 +59,27 @@ def import_label_file(
         typer.Option(
             "--image-tag",
             metavar="NAME",
-            help="The Image tag in Label Studio that shows the image, where a task shows several; default: image.",
+            help="Label Studio's Image tag that shows the labelled image, if a task shows several; default: image.",
         ),
     ] = None,
     images: ImagesOption = None,
 ) -> None:
-    """Bring in labels that were made elsewhere.
+    """Import labels from Label Studio or from a table.
 
     FILE is Label Studio's JSON export: image choices, and masks drawn as polygons, rectangles, ellipses or with a
-    brush. Or a table with the columns `image_key` and `label` (normal, anomalous, unsure or withdrawn), and perhaps
-    `labelled_by`, `labelled_at`, `kind`, `mask_key`, `purpose`.
+    brush. Or it is a table with the columns `image_key` and `label` (normal, anomalous, unsure or withdrawn), and
+    optionally `labelled_by`, `labelled_at`, `kind`, `mask_key`, `purpose`.
 
-    Every image must be there: an unknown name is refused, with the nearest known one, and then nothing is written.
-    Labels that are in the store already are left alone, so that the same or a longer file can be brought in again.
+    Every image must be in the store. An unknown name is refused together with the whole file, and the nearest
+    known name is shown. Labels that the store already has are left alone, so the same or a longer file can be
+    imported again.
 
-    Example: `rd-inspect labels export.json --category cloth --word Kratzer=anomalous --store ./plant`
+    Examples:
 
-    Example: `rd-inspect labels list.csv --category cloth --column image=Datei --column label=Befund --word iO=normal`
+    * `rd-inspect labels export.json --category cloth --word Kratzer=anomalous`
+    * `rd-inspect labels list.csv --category cloth --column image=Datei`
+
+    Next: `rd-inspect evaluate` measures with the labels; `rd-inspect retrain` trains on them.
     """
     choices = meanings(word or [])
     with plain_errors():

@@ -11,13 +11,28 @@ from flows.printing.plain_table import print_table
 
 def models(
     store: StoreOption = None,
-    category: Annotated[str | None, typer.Option("--category", metavar="NAME")] = None,
-    version: Annotated[str | None, typer.Option("--version", metavar="V", help="Show this version's card.")] = None,
+    category: Annotated[
+        str | None, typer.Option("--category", metavar="NAME", help="Only this category; default: all.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="V", help="Print the model card of this version.")
+    ] = None,
     history: Annotated[
-        bool, typer.Option("--history", help="Show who put which version in force, when and how, newest first.")
+        bool,
+        typer.Option("--history", help="List all champions, newest first, with who promoted them, when and how."),
     ] = False,
 ) -> None:
-    """List model versions and which is the champion; with --category and --version, print a model card as JSON."""
+    """List the model versions of each category, and which one is its champion.
+
+    With `--category` and `--version`, print that version's model card as JSON.
+
+    Examples:
+
+    * `rd-inspect models`
+    * `rd-inspect models --category cloth --history`
+
+    Next: `rd-inspect promote` makes a version the champion.
+    """
     with plain_errors():
         from flows.commands.tables.plant import history_table, model_card_json, models_table
 

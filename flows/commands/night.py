@@ -26,27 +26,37 @@ def inspect(
     run_date: Annotated[
         datetime | None,
         typer.Option(
-            "--run-date", formats=DATE_FORMATS, metavar=DAY, help="Production day; default: yesterday at the plant."
+            "--run-date",
+            formats=DATE_FORMATS,
+            metavar=DAY,
+            help="Production day; default: yesterday in the plant's time zone.",
         ),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,
     images: ImagesOption = None,
     reports: Annotated[
-        bool, typer.Option("--reports/--no-reports", help="At the end: evaluation where labels are, drift, index.")
+        bool, typer.Option("--reports/--no-reports", help="End with the evaluation, drift and index reports.")
     ] = True,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Score one production day with the champions in force.
+    """Score the images of one production day with each category's champion.
 
-    Images that were scored before and have not changed are left alone, so a run that was interrupted goes on where it
-    stopped. A file that cannot be read becomes a row with its error. Ends with a report of the run, an evaluation
-    where images are labelled for one, the drift up to that day, and `reports/index.html`, which links them all.
+    Images that have a score and did not change are skipped, so an interrupted run continues where it stopped. A
+    file that cannot be read becomes a row with its error. The run ends with its own report, an evaluation where
+    images are labelled for one, the drift up to that day, and `reports/index.html`, which links them all.
 
-    Exit code 1 if a category was not scored whole, or has a model in force and no image of that day: a silent camera,
-    or `every_day = false` is missing in categories.toml for what is not made daily. The others are scored all the
-    same. Exit code 2, at once, if there is no image of that day at all.
+    Exit code 1: a category is not complete, or it has a champion and no image of that day. Either its camera was
+    silent, or categories.toml lacks `every_day = false` for a product that is not made daily. The other categories
+    are scored all the same. Exit code 2: no category has an image of that day; nothing was started.
+
+    Examples:
+
+    * `rd-inspect inspect`
+    * `rd-inspect inspect --run-date 2026-11-21 --category cloth`
+
+    Next: `rd-inspect review` shows the flagged images; `rd-inspect status` shows which days are complete.
     """
     with plain_errors():
         from flows.preflight.checks import checked_night
@@ -70,13 +80,22 @@ def inspect(
 
 
 def demo(
-    store: Annotated[str, typer.Option("--store", metavar="URI", help="Made anew.")] = "rd-inspect-demo",
+    store: Annotated[
+        str,
+        typer.Option("--store", metavar="URI", help="Local folder, made anew: an earlier demo in it is replaced."),
+    ] = "rd-inspect-demo",
     verbose: VerboseOption = False,
 ) -> None:
-    """Generate a small factory, train, inspect five nights, show what was found.
+    """Generate a small factory, train its models and inspect five nights.
 
-    Woven cloth, brushed metal and a printed part; a few defects of several kinds; a night with broken files, a night
-    on which a lamp fails. Takes a few minutes on two cores.
+    It makes woven cloth, brushed metal and a printed part, some with defects. One night brings broken files; on
+    another a lamp fails. It takes a few minutes on two cores.
+
+    Example:
+
+    * `rd-inspect demo`
+
+    Next: `rd-inspect import` brings in your own images.
     """
     with plain_errors():
         from flows.preflight.refusals import refuse_demo

@@ -13,23 +13,32 @@ if TYPE_CHECKING:
     from storage.records import Champion
     from storage.stores.store import Store
 
-CategoryOption = Annotated[str, typer.Option("--category", metavar="NAME", help="Whose model.")]
+CategoryOption = Annotated[str, typer.Option("--category", metavar="NAME", help="Category of the model.")]
 ByOption = Annotated[
-    str | None, typer.Option("--by", metavar="WHO", help="Kept with the change; default: your login name.")
+    str | None,
+    typer.Option("--by", metavar="WHO", help="Who decides, kept with the change; default: your login name."),
 ]
 
 
 def promote(
     category: CategoryOption,
-    version: Annotated[str, typer.Option("--version", metavar="V", help="A version that rd-inspect models lists.")],
+    version: Annotated[
+        str, typer.Option("--version", metavar="V", help="Model version, as listed by rd-inspect models.")
+    ],
     store: StoreOption = None,
     by: ByOption = None,
 ) -> None:
-    """Put a model version in force by hand, from the next run on; runs under way keep the one they began with.
+    """Make a model version the champion of its category, from the next run on.
 
-    `rd-inspect retrain` does so by itself when its gate finds the candidate not worse and better in something. By
-    hand you overrule the gate: what it said of the version is shown. Weights that are damaged are refused, and so is
-    a change that somebody else made a moment before. To go back: `rd-inspect rollback --category NAME`.
+    Runs under way keep the model they began with. `rd-inspect retrain` promotes by itself when its comparison
+    allows it; by hand you overrule it, and what it decided is shown. Damaged weights are refused, and so is a
+    change that conflicts with one that somebody else has just made.
+
+    Example:
+
+    * `rd-inspect promote --category cloth --version 20261121T020000Z-8a13af72`
+
+    Next: `rd-inspect rollback --category cloth` undoes it.
     """
     with plain_errors():
         from storage.models import models
@@ -49,16 +58,25 @@ def promote(
 def rollback(
     category: CategoryOption,
     version: Annotated[
-        str | None, typer.Option("--version", metavar="V", help="An earlier champion; default: the one before.")
+        str | None,
+        typer.Option("--version", metavar="V", help="An earlier champion; default: the last before this one."),
     ] = None,
     store: StoreOption = None,
     by: ByOption = None,
 ) -> None:
-    """Put an earlier champion in force again, from the next run on; runs under way keep the one they began with.
+    """Make an earlier champion the champion again, from the next run on.
 
-    Rolling back twice goes two champions back, and never to one that was rolled back from. Nothing is deleted:
-    `rd-inspect models --history` shows who put which version in force, and `rd-inspect promote` puts the newer one
-    back. Nights that were scored keep their scores; `rd-inspect inspect --run-date D` scores such a day anew.
+    Runs under way keep the model they began with. A second rollback goes one champion further back, never to one
+    that was rolled back from. Nothing is deleted: `rd-inspect models --history` shows all changes, and
+    `rd-inspect promote` makes the newer version champion again. Scores of earlier nights stay;
+    `rd-inspect inspect` scores such a day anew.
+
+    Example:
+
+    * `rd-inspect rollback --category cloth`
+
+    Next: `rd-inspect models --history` shows the champion; `rd-inspect inspect --run-date 2026-11-21` scores a day
+    anew.
     """
     with plain_errors():
         from storage.models import models

@@ -19,28 +19,36 @@ class Format(StrEnum):
 
 
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, in quotes.")],
     store: StoreOption = None,
-    output_format: Annotated[Format | None, typer.Option("--format", help="How to print; default: table.")] = None,
+    output_format: Annotated[
+        Format | None, typer.Option("--format", help="Format of the rows that are printed; default: table.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write all rows to a new file: .csv, .parquet or .json."),
+        typer.Option(
+            "--out", metavar="FILE", help="Write all rows to this new file, .csv, .parquet or .json, instead."
+        ),
     ] = None,
 ) -> None:
-    """Ask the scores with SQL (DuckDB).
+    """Query scores and labels with one SQL statement (DuckDB).
 
-    Views: `latest` (each image's latest score), `scores` (every row of complete nights), `labels`, `seals`. Rows of
-    runs that were not completed never show. It answers a single SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN,
-    and writes nothing. A second column of one name is shown as `name_1`. json: a row a line, NaN and infinity as
-    null. csv: lists and structs as JSON, bytes in hex, nothing for NULL.
+    Views: `latest` (each image's latest score), `scores` (every row of complete days), `labels`, and `seals` (one
+    row for each complete day of a category). The statement may be SELECT, PIVOT, DESCRIBE, SHOW, SUMMARIZE or
+    EXPLAIN; nothing is written. A second column of the same name becomes `name_1`. json: one row a line, NaN and
+    infinity as null. csv: lists and structs as JSON, bytes in hex, NULL as nothing.
 
-    A terminal shows 100 rows, and of more columns than it has room for those that come first or tell most; it names
-    the others. A pipe gets every row and column. `--out FILE` writes csv and json as above, Parquet with the types of
-    the columns; the file is there only once it is whole, and one that is there already is left as it is.
+    A terminal shows 100 rows and the columns that fit, and names the others. A pipe gets every row and column.
+    `--out` writes csv and json as above, and Parquet with the types of the columns; the file appears only when it
+    is whole, and an existing file is left as it is.
 
-    A label file or a seal that does not read is named, and the answer is without it; exit code 1 if it was a seal.
+    A damaged label file or seal is named, and the answer is without it; exit code 1 if it was a seal.
 
-    Example: `rd-inspect query "SELECT category, count(*) FROM latest GROUP BY 1"`
+    Example:
+
+    * `rd-inspect query "SELECT category, count(*) FROM latest GROUP BY 1"`
+
+    Next: `rd-inspect compact` makes queries over many days fast.
     """
     with plain_errors():
         from flows.commands.tables.query import query_output

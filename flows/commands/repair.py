@@ -23,25 +23,33 @@ from flows.printing.plain_table import print_table
 
 
 def verify(
-    deep: Annotated[bool, typer.Option("--deep", help="Read every byte: digests, maps, weights.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every byte: score files, maps, weights.")] = False,
     first_day: Annotated[
-        datetime | None, typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: all.")
+        datetime | None,
+        typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: the first of all."),
     ] = None,
     last_day: Annotated[
         datetime | None,
-        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: all."),
+        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last of all."),
     ] = None,
     store: StoreOption = None,
     category: CategoriesOption = None,
     images: ImagesOption = None,
     output_format: FormatOption = GridFormat.TABLE,
 ) -> None:
-    """Hold a store against itself; say what is wrong, what follows from it, and what mends it.
+    """Check the store for missing, damaged or contradictory files, and say how to repair each.
 
-    Of every seal: its parts with one row for each image, its maps, its manifest, its model. Also champion pointers,
-    labels, images that came late, changed or are gone, and what interrupted runs left behind. `--deep` reads all of
-    it: digests of parts and weights, and each map's maximum against its score. Nothing of it is changed. Exit code 1
-    if something is wrong; notes alone end with 0.
+    It checks every complete day: one row for each image, its maps, its manifest, its model. It also checks
+    champions, labels, images that came late, changed or are gone, and what interrupted runs left behind. `--deep`
+    reads every byte: digests of score files and weights, and each map's maximum against its score. Nothing is
+    changed. Exit code 1 if something is wrong; notes alone end with 0.
+
+    Examples:
+
+    * `rd-inspect verify`
+    * `rd-inspect verify --deep --from 2026-11-15`
+
+    Next: `rd-inspect backfill --mend` scores damaged batches anew; `rd-inspect gc` removes what is left over.
     """
     with plain_errors():
         from flows.commands.frame import told_once
@@ -68,25 +76,33 @@ def verify(
 
 def gc(
     older_than: Annotated[
-        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Leave what was written in these days.")
+        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Leave files that were written in the last DAYS days.")
     ],
     maps_older_than: Annotated[
         float | None,
         typer.Option(
             "--maps-older-than", min=0, metavar="DAYS",
-            help="Also remove the maps of production days further back; their scores stay.",
+            help="Also remove the anomaly maps of older production days; their scores stay.",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove. Without it nothing is removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the files; default: only show them.")] = False,
     store: StoreOption = None,
 ) -> None:  # fmt: skip
-    """Remove what no seal names: parts, maps and manifests of runs that never came to their end, temporary files, and
-    states of trainings that nobody went on with.
+    """Remove files of interrupted runs that no complete day uses.
 
-    Never a score of a complete night, a seal or a model, nor anything that a damaged, shortened or lost seal could
-    mean: it says what stays, and why. Shows what would go; `--yes` removes it. If anything else of a day is younger
-    than DAYS, a run may be at work there, and all of that day is left. Choose more DAYS than an interrupted run may
-    wait until somebody takes it up again: 7 is safe for most plants.
+    These are score files, maps and manifests of runs that never finished, temporary files, and states of trainings
+    that nobody continued. Scores of complete days, seals and models are never removed, nor any file that a
+    damaged, shortened or lost seal could mean; what stays for this reason is listed.
+
+    Without `--yes`, only the list of files is shown. If any other file of a day is younger than DAYS, a run may be
+    at work, and the whole day is left. Choose more DAYS than an interrupted run may wait for its continuation: 7
+    is safe for most plants.
+
+    Example:
+
+    * `rd-inspect gc --older-than 7`
+
+    Next: `rd-inspect gc --older-than 7 --yes` removes what was shown.
     """
     with plain_errors():
         from flows.commands.tables.findings import leftovers_table

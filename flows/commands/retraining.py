@@ -24,23 +24,33 @@ def retrain(
     category: CategoriesOption = None,
     from_scratch: Annotated[
         bool,
-        typer.Option("--from-scratch", help="Draw the networks anew; default: go on from the champion's weights."),
+        typer.Option("--from-scratch", help="Start from new weights; default: from the champion's."),
     ] = False,
     fewest_new: Annotated[
-        int | None, typer.Option(min=8, help="New normals without which a category is left as it is; default 16.")
+        int | None, typer.Option(min=8, help="Skip a category with fewer new normal images; default: 16.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of reverse_distillation; default: its recipe's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps (reverse_distillation only); default: the recipe's.")
+    ] = None,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Refit models on newly labelled normals; a candidate that is proven not worse, and better in something, comes
-    into force.
+    """Train a candidate on newly labelled normal images, and promote it only if it proves better.
 
-    New normals are those labelled normal since the champion was trained. Wrong labels, near-duplicates and images
-    that people disagree on are left out, and told. Candidate and champion are compared on images that neither has
-    seen: label good and defective ones for evaluation. Writes `reports/retraining/<day>/<category>/<run>/`, and
-    keeps the decision with the model. To go back: `rd-inspect rollback --category C`.
+    It becomes the champion if it is proven not worse than the champion, and better in at least one figure. New
+    images are those labelled normal since the champion was trained. Wrong labels, near-duplicates and images with
+    conflicting labels are left out and listed. Both models are judged on images that neither has seen, so label
+    some good parts and some defects for evaluation.
+
+    The report goes to `reports/retraining/<day>/<category>/<run>/`; the decision is kept with the model.
+
+    Example:
+
+    * `rd-inspect retrain --category cloth`
+
+    Next: `rd-inspect models --history` shows the champions; `rd-inspect rollback --category cloth` goes back to
+    the last.
     """
     options = None if steps is None else {"steps": steps}
     settings = check(store, category, images=images, dask_address=dask_address, options=options)

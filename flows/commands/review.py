@@ -19,29 +19,36 @@ def serve_review(
     store: StoreOption = None,
     category: CategoriesOption = None,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; any but this machine's own needs --token.")
+        str, typer.Option("--host", help="Address to listen on; one that other machines reach needs --token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free one.")] = 8010,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes any free one.")
+    ] = 8010,
     token: Annotated[
         str | None,
-        typer.Option("--token", metavar="T", help="Secret without which nobody comes in: opened as /?token=T."),
+        typer.Option("--token", metavar="T", help="Secret that opens the page, as /?token=T; 16 characters or more."),
     ] = None,
     reviewer: Annotated[
-        str | None, typer.Option("--reviewer", metavar="NAME", help="Whose labels these are; default: the page asks.")
+        str | None,
+        typer.Option("--reviewer", metavar="NAME", help="Name kept with each label; default: the page asks."),
     ] = None,
     images: ImagesOption = None,
 ) -> None:
-    """Serve a page on which people look at images, flagged or not, and say what they are.
+    """Serve a web page on which people label images.
 
-    Each image is shown with its heat map and beside the most similar normal image. Keys: **n** normal, **d** defect,
-    **u** unsure, **z** undo, arrows to move. A label is in the store as soon as it is said, below
-    `labels/<category>/`, with who said it, when, what it is for (training or evaluation), and which model's score
-    they saw. `/audit` shows all of them, `/list` the images of any day.
+    Each image is shown with its anomaly map, beside the most similar normal image. Keys: **n** normal, **d**
+    defect, **u** unsure, **z** undo, arrows to move. Each label is stored at once below `labels/<category>/`, with
+    who gave it, when, its purpose (training or evaluation), and the model whose score was shown. `/audit` lists
+    all labels, `/list` the images of any day.
 
-    The page begins with images that people differ on, then what nobody has decided, nearest to the threshold first.
-    Several people may label at once, on one server or on several. Ctrl-C ends it.
+    Images with conflicting labels come first, then those without a label, nearest to the threshold first. Several
+    people may label at once, on one server or on several. Ctrl-C ends it.
 
-    Example: `rd-inspect review --store ./plant --category cloth`
+    Example:
+
+    * `rd-inspect review --category cloth`
+
+    Next: `rd-inspect evaluate` measures with the labels; `rd-inspect retrain` trains on them.
     """
     with plain_errors():
         import uvicorn

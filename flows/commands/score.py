@@ -14,44 +14,52 @@ def score(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Pictures, folders, patterns in quotes ('photos/**/*.png'), or - for names on standard input.",
+            help="Images, folders, quoted patterns ('photos/**/*.png'), or - for names on standard input.",
             show_default=False,
         ),
     ],
-    category: Annotated[str, typer.Option("--category", metavar="NAME", help="Whose model judges them.")],
+    category: Annotated[
+        str, typer.Option("--category", metavar="NAME", help="Category whose model scores the images.")
+    ],
     store: StoreOption = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="VERSION", help="A version; default: the one in force.")
+        str | None, typer.Option("--model", metavar="VERSION", help="Model version; default: the champion.")
     ] = None,
-    output_format: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="Format of the rows that are printed.")
+    ] = Format.TABLE,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the rows to a new file instead: .csv, .parquet or .json."),
+        typer.Option(
+            "--out", metavar="FILE", help="Write the rows to this new file, .csv, .parquet or .json, instead."
+        ),
     ] = None,
     overlays: Annotated[
         Path | None,
-        typer.Option("--overlays", metavar="FOLDER", help="Draw each picture with its anomaly map into this folder."),
+        typer.Option("--overlays", metavar="FOLDER", help="Write each image with its anomaly map into this folder."),
     ] = None,
 ) -> None:
-    """Say of pictures on this machine, now, whether their parts look good.
+    """Score image files on this machine now, and print accept, review or reject for each.
 
-    A model that `rd-inspect train` made scores them as a night would: the same scores, without a server, and nothing
-    is written to the store. Each row is printed as soon as it is there: `accept`, `review` (too close to the
-    threshold to be sure) or `reject`. Of a folder everything below it is scored but what systems leave behind
-    (`.DS_Store`, `*.part`, ...). Standard input has a name a line, or each ended by a NUL as of `find -print0`.
+    A trained model gives them the scores that a night would. No server is started, and nothing is written to the
+    store. `review` means that the score is too close to the threshold to be sure. Folders are searched to every
+    depth, without the files that systems leave behind (`.DS_Store`, `*.part`, ...). Standard input has a name a
+    line, or names that end with NUL, as `find -print0` writes them.
 
-    A picture that cannot be read is a row that says why. csv, json and `--out` have all columns of a score row that
-    need no store; `--out` is there only once it is whole.
+    An image that cannot be read is a row with the reason. csv, json and `--out` have all columns of a score row
+    that need no store. The file of `--out` appears only when it is whole.
 
     Examples:
 
     * `rd-inspect score photo.png --category cloth`
     * `rd-inspect score photos/ --category cloth --overlays seen/`
-    * `find photos -mmin -5 -name '*.png' | rd-inspect score - --category cloth --out scores.parquet`
+    * `find photos -mmin -5 -name '*.png' | rd-inspect score - --category cloth`
 
-    Next: `rd-inspect import` brings pictures into the store, `rd-inspect inspect` scores a day of it for good.
+    Next: `rd-inspect import` brings images into the store; `rd-inspect inspect` scores a day of them and keeps the
+    scores.
 
-    Exit codes: 0 all were scored; 1 some could not be, named in the last line; 2 wrong use, and nothing was started.
+    Exit codes: 0 all were scored; 1 some could not be, and the last line names them; 2 wrong use, nothing was
+    started.
     """
     with plain_errors():
         from flows.local.file_scoring import ScoringRequest, score_now

@@ -14,20 +14,20 @@ DelimiterOption = Annotated[
     typer.Option(
         "--delimiter",
         metavar="SIGN",
-        help="What parts a table's cells: comma, semicolon, tab, bar or another sign; default: what fits its header.",
+        help="What separates a table's cells: comma, semicolon, tab, bar or another sign; default: by its header.",
     ),
 ]
 EncodingOption = Annotated[
     str | None,
-    typer.Option("--encoding", metavar="NAME", help="Of a table's text, such as cp1252; default: utf-8."),
+    typer.Option("--encoding", metavar="NAME", help="Text encoding of a table, such as cp1252; default: utf-8."),
 ]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
         metavar="NAME=HEADING",
-        help="What a table calls a column: image, label, mask, labelled_by, labelled_at, kind, purpose; may be given "
-        "again.",
+        help="Heading of a column in a table: image, label, mask, labelled_by, labelled_at, kind or purpose; may be "
+        "repeated.",
     ),
 ]
 

@@ -30,22 +30,37 @@ def train(
     images: ImagesOption = None,
     method: Annotated[
         str | None,
-        typer.Option(help="How normals are learned (docs/methods.md); default reverse_distillation.", metavar="NAME"),
+        typer.Option(help="Detection method (docs/methods.md); default: reverse_distillation.", metavar="NAME"),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Pixels a side that the networks see.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Promised share of false alarms, such as 0.01.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="Frozen encoder; default efficientnet_lite0.")] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 (default) or bfloat16, quicker where it is.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of reverse_distillation; default: its recipe's.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Of reverse_distillation: robust (default) or paper.")] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Put it in force even where a champion is.")] = False,
+    image_size: Annotated[int | None, typer.Option(min=32, help="Side of the model's square input, pixels.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Promised false-alarm rate, a share such as 0.01.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="Pretrained network that gives the features; default: efficientnet_lite0.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32 (default), or bfloat16, which is faster on some hardware.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps (reverse_distillation only); default: the recipe's.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Training recipe (reverse_distillation only): robust (default) or paper.")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make it the champion even if there is one.")] = False,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train a model a category on its labelled normals.
+    """Train one model for each category on its normal images.
 
-    Normals are kept apart, whole parts at a time: most to train, some to stop early, some to set the threshold. The
-    first version of a category becomes its champion; later ones are candidates unless `--promote` is given.
+    The images are divided by part: most train the model, some decide when to stop, and some set the threshold. A
+    category's first version becomes its champion; later versions stay candidates unless `--promote` is given.
+
+    Examples:
+
+    * `rd-inspect train`
+    * `rd-inspect train --category cloth --method patchcore --alpha 0.005`
+
+    Next: `rd-inspect inspect --run-date 2026-11-21` scores a production day.
     """
     options = {
         "method": method, "image_size": image_size, "alpha": alpha, "teacher": teacher, "precision": precision,

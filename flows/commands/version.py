@@ -20,7 +20,7 @@ def _tell(asked: bool) -> None:
 
 def options_of_all(
     _: Annotated[
-        bool, typer.Option("--version", callback=_tell, is_eager=True, help="Say which version this is, and end.")
+        bool, typer.Option("--version", callback=_tell, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """What stands before any command."""

@@ -54,13 +54,6 @@ def cloth(store: Store) -> Callable[..., str]:
     return run
 
 
-@pytest.mark.parametrize("command", ["promote", "rollback"])
-def test_help_teaches(command: str) -> None:
-    said = call(command, "--help")
-    assert all(option in said for option in ("--store", "--category", "--version", "--by"))
-    assert command in call("--help")
-
-
 def test_a_candidate_is_put_in_force_and_taken_back(store: Store, cloth: Callable[..., str]) -> None:
     said = cloth("promote", "--version", "v2", "--by", "Ada")
     assert "cloth: v2 is in force now, in place of v1. Back again: rd-inspect rollback --category cloth" in said
