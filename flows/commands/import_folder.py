@@ -63,7 +63,7 @@ def import_folder(
         typer.Option(
             "--word",
             metavar="NAME=WORD",
-            help="Meaning of a folder's name, or of a label in --table: normal, anomalous or unsure; may be repeated.",
+            help="Meaning of a folder's name, or of a --table label: normal, anomalous or unsure; may be repeated.",
         ),
     ] = None,
     table: Annotated[

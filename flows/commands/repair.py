@@ -76,7 +76,7 @@ def verify(
 
 def gc(
     older_than: Annotated[
-        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Leave files that were written in the last DAYS days.")
+        float, typer.Option("--older-than", min=0, metavar="DAYS", help="Leave files written in the last DAYS days.")
     ],
     maps_older_than: Annotated[
         float | None,

@@ -1,4 +1,4 @@
-"""The help of every command: a stranger understands its first sentence, pastes its example, and knows what is next."""
+"""The help of every command: a plain first sentence, an example to paste, and the next command."""
 
 import re
 import shlex
