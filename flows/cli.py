@@ -4,6 +4,7 @@ Heavy packages are imported inside the commands, so that --help answers at once.
 """
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -76,7 +77,7 @@ def command_line() -> None:
         raise SystemExit(RUN_FAILED) from e
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Set up": {"demo": demo, "import": import_folder, "train": train},
     "Every day": {
         "inspect": inspect, "score": score, "status": status, "backfill": backfill, "query": query,
