@@ -1,1 +1,1 @@
-"""From held-out normals to thresholds."""
+"""Thresholds from held-out normal images."""

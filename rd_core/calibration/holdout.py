@@ -1,7 +1,7 @@
-"""Normal images set apart: for early stop, for the threshold and for a test, by whole parts.
+"""Hold-out splits of normal images by whole parts: training, early stop, calibration and test.
 
-Several images of one part share its texture. Were some to train and others to be held out, the held-out
-scores would be too low, and the threshold with them.
+Images of one part resemble each other. With some in training and others held out, held-out scores and the threshold
+would be too low.
 """
 
 import hashlib
@@ -14,28 +14,28 @@ from rd_core.errors import ConfigError, TooFewNormals
 
 MINIMUM_NORMALS = 8
 NEW_CALIBRATION = 0.35
-"""share of new parts that calibrate: a quarter of a few is too few for a threshold"""
+"""calibration's share of new parts: a quarter of a few parts is too few for a threshold"""
 MINIMUM_PARTS = 3
 
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint positions in the list of normals, each in rising order."""
+    """Disjoint, ascending indices into the list of normals."""
 
     train: tuple[int, ...]
     early_stop: tuple[int, ...]
     calibration: tuple[int, ...]
     test: tuple[int, ...] = ()
-    """held out of everything, to compare a new model with the one in force"""
+    """held out from everything, to compare a candidate with the champion"""
 
 
 def parts_of(names: Sequence[str], pattern: str | None) -> list[str]:
-    """The part that each image shows, told from its name.
+    """Derive the part that each image shows from its name.
 
-    pattern: a regular expression, searched for in the name, with a group `part`; or with groups `view` and
-    `serial`, for a camera that goes through the same views of part after part: in order of serial number, a
-    new part begins wherever the view does not rise. None, or a name that does not match: the image is its own
-    part. Raises ConfigError for a pattern without these groups, or that matches none of the names.
+    pattern: a regular expression searched for in the name, with a group `part`; or with groups `view` and `serial`,
+    for a camera that repeats the same views part after part: in order of serial number a new part begins wherever the
+    view does not rise. None, or a name that does not match: the image is its own part. Raises ConfigError for a
+    pattern without these groups or one that matches no name.
     """
     if pattern is None:
         return list(names)
@@ -74,12 +74,12 @@ def split(
     test: float = 0.0,
     seed: int = 0,
 ) -> Split:
-    """Whole parts to the sets, about in these shares; the rest trains. None but `test` is empty.
+    """Assign whole parts to sets of about these shares; the rest trains. No set but `test` is empty.
 
-    A part's place follows from the hash of its name alone, so it keeps it when images are added (except that
-    a set that would be empty is given the nearest part). `test` takes from those that would train, so early stop
-    and calibration are the same for every share of it; it has a part unless that would leave none to train.
-    Raises TooFewNormals below 8 images or 3 parts, ConfigError for shares that leave nothing to train.
+    A part's set follows from the hash of its name, so it stays when images are added (except that a set that would be
+    empty takes the nearest part). `test` takes from the training parts, so early stop and calibration do not depend
+    on its share; it has a part unless that would leave none to train. Raises TooFewNormals below 8 images or 3 parts,
+    ConfigError for shares that leave nothing to train.
     """
     _check(names, parts, early_stop, calibration, test)
     members: dict[str, list[int]] = defaultdict(list)
@@ -99,12 +99,11 @@ def split(
 def split_old_and_new(
     names: Sequence[str], parts: Sequence[str], is_new: Sequence[bool], *, test: float, seed: int = 0
 ) -> Split:
-    """As `split`, with the parts that are all new shared out among the sets by themselves.
+    """Split as `split`, with parts that are entirely new distributed over the sets on their own.
 
-    A few new normals must not all fall to training by chance: they calibrate and test the model for what is to come.
-    Of the new parts, ordered by their hashes, 10 % stop early, 35 % calibrate and a share `test` is held out, each
-    rounded and at least one; the rest trains. Parts with an old image are placed as `split` places them. With fewer
-    than 8 new parts, or too few old ones to split, all are placed so. Raises as `split`.
+    A few new normals must not all fall to training by chance. Of the new parts, ordered by hash, 10 % stop early, 35
+    % calibrate and a share `test` is held out, each rounded and at least one; the rest trains. With fewer than 8 new
+    parts, or too few old ones to split, this is `split`. Raises as `split`.
     """
     old_parts = {part for part, new in zip(parts, is_new, strict=True) if not new}
     old = [i for i, part in enumerate(parts) if part in old_parts]
@@ -159,6 +158,6 @@ def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibr
 
 
 def _position(part: str, seed: int) -> float:
-    """Evenly spread over [0, 1) by the name's hash."""
+    """Map a part to [0, 1), uniformly, by the hash of its name."""
     digest = hashlib.sha256(f"{seed}/{part}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

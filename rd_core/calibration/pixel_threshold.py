@@ -1,7 +1,7 @@
-"""The threshold of single pixels: what counts as part of a defect once an image is looked at.
+"""The pixel threshold, which marks the extent of a defect.
 
-The image's threshold asks whether the strangest pixel is strange for a whole image. A defect's edge is fainter, so
-its extent is taken at a lower value: the one that a small share of the pixels of held-out normal images exceed.
+The image threshold decides by the highest pixel. A defect's edge is fainter, so its extent is taken at a lower value:
+the one that a small share of the pixels of held-out normal images exceed.
 """
 
 from collections.abc import Iterable
@@ -23,22 +23,23 @@ class PixelThreshold:
     value: float
     """of the anomaly map"""
     alpha: float
-    """share of the pixels of held-out normal images above `value`, at most"""
+    """largest share of the pixels of held-out normal images above `value`"""
     images: int
-    """held-out normal images behind it; their pixels are not independent, so it is their number that counts"""
+    """held-out normal images behind it; their pixels are not independent, so the images are counted"""
 
 
 def calibrate_pixels(maps: Iterable[NDArray[np.float16]], alpha: float = PIXEL_ALPHA) -> PixelThreshold:
-    """The smallest stored value that at most a share `alpha` of all pixels exceeds; maps (H, W) of held-out normals.
+    """Compute the smallest stored value that at most a share `alpha` of all pixels exceeds, from maps (H, W) of
+    held-out normals.
 
-    Exact for float16, one map in memory at a time. Raises TooFewNormals without a map, ConfigError for an alpha
+    Exact for float16; one map in memory at a time. Raises TooFewNormals without a map, ConfigError for an alpha
     outside (0, 1), ValueError for values that are not finite.
     """
     if not 0 < alpha < 1:
         raise ConfigError(f"alpha {alpha} is no share of pixels. Give one between 0 and 1, as {PIXEL_ALPHA}.")
     counts, images = np.zeros(BINS, dtype=np.int64), 0
-    for one in maps:
-        counts += np.bincount(bits(one), minlength=BINS)
+    for anomaly_map in maps:
+        counts += np.bincount(bits(anomaly_map), minlength=BINS)
         images += 1
     if images == 0:
         raise TooFewNormals("No held-out normal map is there, so no pixel threshold follows. Hold out some normals.")

@@ -1,4 +1,4 @@
-"""How far values stand out among those of about the same days, told so that the outliers themselves hardly count."""
+"""Robust z-scores of values among those of neighbouring days."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from rd_core.calibration.spread import is_none, scaled
 
 FEWEST = 8
-"""values a median and its spread are taken from, where there are so many"""
+"""fewest values to take a median and a spread from, where there are so many"""
 _TO_SIGMA = 0.6745
 """median absolute deviation over standard deviation, of normal values"""
 _MEAN_TO_SIGMA = 0.7979
@@ -14,12 +14,13 @@ _MEAN_TO_SIGMA = 0.7979
 
 
 def robust_z(values: ArrayLike, days: ArrayLike, *, fewest: int = FEWEST) -> NDArray[np.float64]:
-    """Finite values (n,) of days (n,), whole numbers -> 0.6745 (value - median) / MAD among its day's, float64 (n,).
+    """Compute 0.6745 (value - median) / MAD among a day's values, float64 (n,), from finite values (n,) and integer
+    days (n,).
 
-    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993), who call what lies beyond 3.5 an outlier. A day
-    of fewer than `fewest` values is measured with the nearest days, whole ones, until there are so many: a lasting
-    change must not make outliers of the days after it. Where more than half of the values are equal, the mean
-    absolute deviation stands for the MAD; where all are, z is 0. Raises ValueError for values that are not finite.
+    Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); they call values beyond 3.5 outliers. A day with
+    fewer than `fewest` values is joined by the nearest whole days, so that a lasting change does not make outliers of
+    the days after it. Where more than half of the values are equal, the mean absolute deviation replaces the MAD;
+    where all are, z is 0. Raises ValueError for values that are not finite.
     """
     x, when = np.asarray(values, np.float64).ravel(), np.asarray(days, np.int64).ravel()
     if x.shape != when.shape:
@@ -47,7 +48,7 @@ def _near(when: NDArray[np.int64], day: int, fewest: int) -> NDArray[np.bool_]:
 def _standing_out(own: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = np.median(among)
     away = np.abs(among - middle)
-    for found in (np.median(away) / _TO_SIGMA, away.mean() / _MEAN_TO_SIGMA):
-        if not is_none(float(found), among):
-            return np.asarray((own - middle) / found)
+    for deviation in (np.median(away) / _TO_SIGMA, away.mean() / _MEAN_TO_SIGMA):
+        if not is_none(float(deviation), among):
+            return np.asarray((own - middle) / deviation)
     return np.zeros_like(own)

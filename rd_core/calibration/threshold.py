@@ -1,8 +1,8 @@
-"""The threshold that keeps a promised false-alarm rate: split conformal on held-out normal scores.
+"""Thresholds that keep a promised false-alarm rate: split conformal prediction on held-out normal scores.
 
-For a new normal score S and n held-out ones, exchangeable with it, P(S > k-th smallest) <= 1 - k / (n + 1).
-With k = ceil((n + 1)(1 - alpha)) that is at most alpha, whatever the distribution. Below alpha = 1 / (n + 1)
-there is no such k: a generalised Pareto tail is fitted and the result marked as extrapolated.
+For a new normal score S exchangeable with n held-out ones, P(S > k-th smallest) <= 1 - k / (n + 1). With k = ceil((n
++ 1)(1 - alpha)) that is at most alpha for any distribution. Below alpha = 1 / (n + 1) there is no such k: a
+generalised Pareto tail is fitted and the threshold marked as extrapolated.
 """
 
 import math
@@ -37,7 +37,7 @@ class Threshold:
     n: int
     """held-out normal scores behind it"""
     smallest_honest_alpha: float
-    """1 / (n + 1): no smaller alpha can be promised without assuming a tail"""
+    """1 / (n + 1): smaller alphas cannot be promised without assuming a tail"""
     extrapolated: bool
     """whether alpha is smaller than that, so that `value` rests on a fitted tail"""
     low: float
@@ -45,15 +45,15 @@ class Threshold:
     high: float
     """upper end of it"""
     interval: str
-    """how it was found: "order statistics" (exact, by the binomial law), "order statistics and tail" (its
-    upper end lies beyond the largest score) or "tail" (the fitted tail, resampled)"""
+    """method of the interval: "order statistics" (exact, by the binomial law), "order statistics and tail" (its upper
+    end lies beyond the largest score) or "tail" (the fitted tail, resampled)"""
 
 
 def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
-    """The threshold for a false-alarm rate of at most `alpha`, from scores (n,) of held-out normal images.
+    """Compute the threshold for a false-alarm rate of at most `alpha` from scores (n,) of held-out normal images.
 
-    Never from scores of images that trained: those are too low. Raises TooFewNormals below 2 scores,
-    ConfigError for an alpha outside (0, 1), ValueError for scores that are not finite.
+    Scores of training images are too low for this. Raises TooFewNormals below 2 scores, ConfigError for an alpha
+    outside (0, 1), ValueError for scores that are not finite.
     """
     ordered = _ordered(scores)
     if not 0 < alpha < 1:
@@ -76,9 +76,9 @@ def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
 
 
 def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:
-    """(m,) scores against (n,) held-out normal ones -> p = (1 + how many of those are >= score) / (n + 1).
+    """Compute p = (1 + number of held-out normal scores (n,) >= score) / (n + 1) of scores (m,).
 
-    For a normal image P(p <= a) <= a. A score that is not a number gets NaN.
+    For a normal image P(p <= a) <= a. NaN for a NaN score.
     """
     held = _ordered(calibration)
     values = np.asarray(scores, dtype=np.float64)
@@ -87,10 +87,9 @@ def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.
 
 
 def triage(scores: ArrayLike, low: float, high: float) -> NDArray[np.str_]:
-    """(m,) finite scores -> (m,) words: 'reject' above `high`, 'review' above `low`, 'accept' up to it.
+    """Decide about finite scores (m,): 'reject' above `high`, 'review' above `low`, 'accept' up to it; words (m,).
 
-    With a threshold's interval as `low` and `high`, review is where its position among so few held-out normals
-    leaves the decision open: 95 % sure on either side of it.
+    `low` and `high` are a threshold's interval: between them the calibration set is too small to decide at 95 %.
     """
     values = np.asarray(scores, dtype=np.float64)
     return np.select([values > high, values > low], [REJECT, REVIEW], ACCEPT)
@@ -109,7 +108,8 @@ def _ordered(scores: ArrayLike) -> NDArray[np.float64]:
 def _interval(
     ordered: NDArray[np.float64], alpha: float, value: float, extrapolated: bool
 ) -> tuple[float, float, str]:
-    """How many of n scores lie below the true quantile is binomial(n, 1 - alpha): that gives the ranks."""
+    """Interval of the true quantile. The number of n scores below it is binomial(n, 1 - alpha), which gives the
+    ranks."""
     n = len(ordered)
     tail = (1 - CONFIDENCE) / 2
     if extrapolated:
@@ -127,17 +127,17 @@ def _interval(
 
 
 def _resampled_tail(ordered: NDArray[np.float64], alpha: float, levels: list[float]) -> list[float]:
-    """Quantiles at `levels` of fits to bootstrap samples, with a fixed seed: the same scores, the same interval."""
+    """Quantiles at `levels` of tail fits to bootstrap samples, deterministic by a fixed seed."""
     (near,), exponent = scaled(ordered)
     draws = np.random.default_rng(0).choice(near, size=(_RESAMPLES, len(near)))
-    found = np.quantile(_tail_quantile(np.sort(draws, axis=1), alpha), levels)
-    return [unscaled(float(one), exponent) for one in found]
+    quantiles = np.quantile(_tail_quantile(np.sort(draws, axis=1), alpha), levels)
+    return [unscaled(float(quantile), exponent) for quantile in quantiles]
 
 
 def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """(r, n) sorted samples -> (r,) their (1 - alpha) quantiles by a generalised Pareto tail.
+    """(1 - alpha) quantiles (r,) of sorted samples (r, n) by a generalised Pareto tail.
 
-    Fitted by L-moments (Hosking and Wallis 1987), which unlike maximum likelihood hold for ten exceedances.
+    Fitted by L-moments (Hosking and Wallis 1987), which are stable for ten exceedances, unlike maximum likelihood.
     """
     from scipy.stats import genpareto  # noqa: PLC0415  # likewise
 

@@ -1,8 +1,8 @@
-"""The alarm rate against the rate that was promised, knowing that the calibration set was finite.
+"""The alarm rate against the promised rate, with a finite calibration set.
 
-A conformal threshold, the k-th smallest of n normal scores, has a false-alarm rate of its own, drawn once:
-Beta(n + 1 - k, k) (order statistics of a uniform sample). So of m later normal images BetaBinomial(m, n + 1 - k, k)
-raise an alarm, which for small n reaches far beyond what Binomial(m, alpha) allows.
+A conformal threshold, the k-th smallest of n normal scores, has a random false-alarm rate: Beta(n + 1 - k, k) (order
+statistics of a uniform sample). Of m later normal images BetaBinomial(m, n + 1 - k, k) raise an alarm, which for
+small n ranges far beyond Binomial(m, alpha).
 """
 
 from dataclasses import dataclass
@@ -37,23 +37,23 @@ class AlarmRate:
     high: float
     """upper end of it"""
     alpha: float
-    """promised share of normal images"""
+    """promised false-alarm rate"""
     in_control_low: int
     """fewest alarms within the expected range"""
     in_control_high: int
     """most alarms within the expected range: false alarms and the ordinary share of defects"""
     verdict: str
-    """of this figure alone: below, within or above what is in control"""
+    """below, within or above the expected range"""
 
 
 def alarm_rate(window: Window, baseline: Baseline, settings: DriftSettings) -> AlarmRate:
-    """Of the whole window."""
+    """Compute the alarm rate of the whole window."""
     alarms = int(np.count_nonzero(window.scores > baseline.threshold))
     return _rate(int(window.days[0]), int(window.days[-1]), len(window.scores), alarms, baseline, settings)
 
 
 def alarm_rate_by_day(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[AlarmRate, ...]:
-    """One a day, in order."""
+    """Compute an alarm rate a day, in order."""
     return tuple(
         _rate(day, day, len(scores), int(np.count_nonzero(scores > baseline.threshold)), baseline, settings)
         for day, scores in window.by_day()
@@ -61,20 +61,19 @@ def alarm_rate_by_day(window: Window, baseline: Baseline, settings: DriftSetting
 
 
 def threshold_rank(baseline: Baseline) -> int:
-    """k: the threshold has the law of the k-th smallest of n normal scores, from 1 to n.
+    """k: the threshold is distributed as the k-th smallest of n normal scores, from 1 to n.
 
-    Counted at the threshold itself, so that it also holds where a person set it; one above all scores (an
-    extrapolated one) is taken as the largest, which allows for more alarms than it should give.
+    Counted at the threshold itself, so it also holds for one set by hand. A threshold above all scores counts as the
+    largest.
     """
     return max(1, int(np.searchsorted(baseline.scores, baseline.threshold, side="right")))
 
 
 @lru_cache(maxsize=4096)
 def in_control_alarms(images: int, n: int, rank: int, defect_share: float, significance: float) -> tuple[int, int]:
-    """The fewest and the most alarms among `images` that a sound process gives, at level 1 - significance.
+    """Fewest and most alarms among `images` of a process in control, at level 1 - significance.
 
-    The lower end is for days without defects; at the upper end Binomial(images, defect_share) alarms of true
-    defects come on top of those of normal images.
+    The lower end assumes no defects; the upper end adds Binomial(images, defect_share) alarms of true defects.
     """
     from scipy.signal import convolve  # noqa: PLC0415  # half a second, and flows import this module for its types alone
 

@@ -1,4 +1,4 @@
-"""All drift statistics of one category and model version over one window, and the verdict they lead to."""
+"""The drift assessment of one category and model version over one window."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -28,19 +28,19 @@ class DriftAssessment:
     images: int
     """scored, in the window"""
     calibration_images: int
-    """held-out normals they are compared with"""
+    """held-out normals of the baseline"""
     verdict: Verdict
     """what to do, and why"""
     causes: tuple[Cause, ...]
     """strongest first"""
     changed_since: str | None
-    """the day the change most likely began, if a control chart is out of its limits on the last day"""
+    """most likely first day of the change, if a control chart is out of its limits on the last day"""
     alarm_rate: AlarmRate
     """of the whole window"""
     recent_alarm_rate: AlarmRate
-    """since the change; of the whole window if none is known"""
+    """since the change; of the whole window without one"""
     alarm_rate_by_day: tuple[AlarmRate, ...]
-    """for drawing"""
+    """for charts"""
     recalibration: Recalibration | None
     """on the images since the change"""
     p_value: float
@@ -48,17 +48,16 @@ class DriftAssessment:
     distances: tuple[Distance, ...]
     """of the whole window"""
     charts: tuple[Chart, ...]
-    """for drawing"""
     shifts: tuple[Shift, ...]
     """of the score and of each image statistic, since the change"""
     golden: GoldenReplay | None
     """None without golden images"""
     settings: DriftSettings
-    """that all this was found with"""
+    """used for all of this"""
 
 
 def assess(window: Window, baseline: Baseline, settings: DriftSettings | None = None) -> DriftAssessment:
-    """The window against the baseline of the same category and model version."""
+    """Compare the window with the baseline of the same category and model version."""
     settings = settings or DriftSettings()
     charts = control_charts(window, baseline, settings)
     since = _changed_since(charts)
@@ -71,14 +70,14 @@ def assess(window: Window, baseline: Baseline, settings: DriftSettings | None = 
     score = next((s for s in shifts if s.name == SCORE), None)
     golden = golden_replay(window, baseline, settings)
     alarms_rose = bool(signs) and (ABOVE in (rate.verdict, recent_rate.verdict) or _is_out(charts, ALARM_SUM))
-    found = causes(shifts, recent_rate, alarms_rose and not _ordinary_moved(recent, baseline, settings), golden)
+    probable = causes(shifts, recent_rate, alarms_rose and not _ordinary_moved(recent, baseline, settings), golden)
     return DriftAssessment(
         first_day=rate.first_day,
         last_day=rate.last_day,
         images=len(window.scores),
         calibration_images=len(baseline.scores),
-        verdict=verdict(signs, found, score, settings),
-        causes=found,
+        verdict=verdict(signs, probable, score, settings),
+        causes=probable,
         changed_since=since,
         alarm_rate=rate,
         recent_alarm_rate=recent_rate,
@@ -94,7 +93,7 @@ def assess(window: Window, baseline: Baseline, settings: DriftSettings | None = 
 
 
 def _changed_since(charts: tuple[Chart, ...]) -> str | None:
-    """Of the charts that are out, the one furthest out knows best."""
+    """The first day of the change by the chart that is furthest out of its limits."""
     out = [c for c in charts if c.out_since]
     return max(out, key=lambda c: abs(c.values[-1]) / c.limit).out_since if out else None
 
@@ -140,21 +139,23 @@ def _score_signs(
 
 
 def _ordinary_moved(recent: Window, baseline: Baseline, settings: DriftSettings) -> bool:
-    """Whether parts without an alarm score otherwise than at calibration: of all parts, one defect in five would take
-    the median along by 0.3 standard deviations."""
+    """Whether parts without an alarm score differently from the calibration set.
+
+    Over all parts, one defect in five would shift the median by 0.3 standard deviations.
+    """
     quiet, held = (scores[scores <= baseline.threshold] for scores in (recent.scores, baseline.scores))
     moved = median_shift(SCORE, quiet, held, settings.bulk_shift, settings.significance)
     return moved is None or moved.moved
 
 
 def _shifts(recent: Window, baseline: Baseline, settings: DriftSettings) -> tuple[Shift, ...]:
-    """Of the score, then of each statistic both sides have. Feature distance among images without an alarm only,
-    if there are such: it asks whether ordinary parts look different."""
+    """Shifts of the score and of each statistic that both sides have; feature distance over images without an alarm,
+    if there are any, because it asks whether ordinary parts differ."""
     level = settings.significance
-    found = [median_shift(SCORE, recent.scores, baseline.scores, settings.bulk_shift, level)]
+    shifts = [median_shift(SCORE, recent.scores, baseline.scores, settings.bulk_shift, level)]
     quiet = recent.scores <= baseline.threshold
     for name, values in recent.statistics.items():
         held = baseline.statistics.get(name, np.empty(0))
         chosen = values[quiet] if name == FEATURE_DISTANCE and quiet.any() else values
-        found.append(median_shift(name, chosen, held, settings.image_shift, level))
-    return tuple(s for s in found if s)
+        shifts.append(median_shift(name, chosen, held, settings.image_shift, level))
+    return tuple(s for s in shifts if s)

@@ -1,4 +1,4 @@
-"""What may lie behind a drift, told from the images' own statistics."""
+"""Probable causes of drift, from the images' statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ BRIGHTNESS, CONTRAST, SHARPNESS = "brightness", "contrast", "sharpness"
 EDGE_CENTRE_X, EDGE_CENTRE_Y = "edge_centre_x", "edge_centre_y"
 FEATURE_DISTANCE = "feature_distance"
 STATISTICS = (BRIGHTNESS, CONTRAST, SHARPNESS, EDGE_CENTRE_X, EDGE_CENTRE_Y, FEATURE_DISTANCE)
-"""columns of the score rows: those of `ImageStatistics` in its order, then the features'"""
+"""columns of the score rows: those of `ImageStatistics` in its order, then the feature distance"""
 
 MODEL_OR_SOFTWARE = "model or software"
 LIGHT_OR_CAMERA = "light or camera"
@@ -24,24 +24,23 @@ UNEXPLAINED = "not seen in the images"
 
 IN_THE_IMAGES = (LIGHT_OR_CAMERA, FOCUS_OR_CAMERA, POSITION_OR_FIXTURE, WEAR_OR_PROCESS)
 BEYOND_LIGHT_AND_FOCUS = 6.0
-"""times that the features move as far as light, focus and place before these no longer explain it: on drawn parts a
-dimmed lamp gave 0.5, a blur 3.5"""
+"""ratio of the features' shift to those of light, focus and place from which these no longer explain it"""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One possible cause."""
+    """A probable cause."""
 
     name: str
     """one of this module's names"""
     evidence: float
-    """how many times its figure is beyond what matters; at least 1, the strongest comes first"""
+    """ratio of its figure to the limit, at least 1; the strongest cause comes first"""
     figure: str
-    """the figure behind it"""
+    """name of the figure behind it"""
     value: float
     """of the figure: a shift in robust standard deviations, or an alarm rate"""
     limit: float
-    """that it passed, in the same unit"""
+    """that the value passed, in the same unit"""
     sentence: str
     """for the operator"""
 
@@ -49,32 +48,30 @@ class Cause:
 def causes(
     shifts: Sequence[Shift], recent: AlarmRate, defects_rose: bool, golden: GoldenReplay | None
 ) -> tuple[Cause, ...]:
-    """All that the figures speak for, by evidence.
+    """List the probable causes, strongest evidence first.
 
-    shifts: of the score and the image statistics since the change. recent: the alarm rate since then;
-    defects_rose: whether it is above what is in control while parts without one score as ever. A changed golden score
-    comes first, whatever else moved: it makes every other score doubtful. A blur takes contrast too, so with the
-    sharpness moved only brightness tells of light. A lamp that moves draws the edges' centre along a little (on
-    drawn parts by a fourteenth of what the light moves, a blur by a sixth), a part that moves takes it further than
-    anything else: only then is its place named. Features follow all three, so wear is named only if they are steady
-    or move far less.
+    shifts: of the score and the image statistics since the change. recent: the alarm rate since then. defects_rose:
+    whether it is above the expected range while parts without an alarm score as before. A changed golden score comes
+    first, because it makes every other score doubtful. A blur lowers contrast too, so when sharpness moved only
+    brightness stands for light. Light and blur shift the edges' centre slightly, so position is named only when it
+    moved more than these. Features follow all three, so wear is named only when they are steady or moved far less.
     """
     moved = {s.name: s for s in shifts if s.moved}
     of_light = (BRIGHTNESS,) if SHARPNESS in moved else (BRIGHTNESS, CONTRAST)
-    found = [
+    candidates = [
         _of_shift(LIGHT_OR_CAMERA, _largest(moved, of_light)),
         _of_shift(FOCUS_OR_CAMERA, moved.get(SHARPNESS)),
     ]
     place = _largest(moved, (EDGE_CENTRE_X, EDGE_CENTRE_Y))
     picture = _size(_largest(moved, (BRIGHTNESS, CONTRAST, SHARPNESS)))
     if _size(place) > picture:
-        found.append(_of_shift(POSITION_OR_FIXTURE, place))
+        candidates.append(_of_shift(POSITION_OR_FIXTURE, place))
     distance = moved.get(FEATURE_DISTANCE)
     if distance and distance.shift > BEYOND_LIGHT_AND_FOCUS * max(_size(place), picture):
-        found.append(_of_shift(WEAR_OR_PROCESS, distance))
+        candidates.append(_of_shift(WEAR_OR_PROCESS, distance))
     if defects_rose:
-        found.append(_more_defects(recent))
-    ordered = sorted((c for c in found if c), key=lambda c: -c.evidence)
+        candidates.append(_more_defects(recent))
+    ordered = sorted((c for c in candidates if c), key=lambda c: -c.evidence)
     if golden and golden.changed:
         return (_model_or_software(golden), *ordered)
     if not ordered and SCORE in moved:

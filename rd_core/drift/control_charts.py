@@ -1,12 +1,11 @@
-"""Control charts over days: a moving average and a cumulative sum of the scores' bulk, a cumulative sum of alarms.
+"""Control charts over days: EWMA and CUSUM of the scores' bulk, CUSUM of the alarms.
 
-A day's bulk is the mean of its normal scores Phi^-1(1 - p), p the mid conformal p-value of an image, cut at +-1.5:
-that is a rank statistic, so no law of the scores is assumed, and a defect weighs no more than one high normal image.
-What the calibration knows is finite, and so is what the days before taught. So a day is compared with its
-*predictive* law given calibration and earlier days (normal for the bulk, beta-binomial for the alarms), and enters
-the charts as a standard normal figure: such residuals are independent of each other (Rosenblatt 1952; used as
-self-starting charts by Hawkins 1987), which makes the run lengths of `run_length` hold for any calibration size.
-While a chart is out of its limits nothing more is learned, so that a change does not become the new normal.
+A day's bulk is the mean of its normal scores Phi^-1(1 - p), p the mid conformal p-value of an image, cut at +-1.5: a
+rank statistic, so no distribution is assumed, and a defect weighs no more than one high normal image. Calibration and
+earlier days are finite samples, so a day is compared with its *predictive* distribution given these (normal for the
+bulk, beta-binomial for the alarms) and enters the charts as a standard normal figure. Such residuals are independent
+(Rosenblatt 1952; self-starting charts, Hawkins 1987), so the limits of `run_length` hold for any calibration size.
+Nothing is learned while a chart is out of its limits, so a change does not become the new normal.
 """
 
 from collections.abc import Callable
@@ -34,7 +33,7 @@ _LEARNED = 2.0
 
 @dataclass(frozen=True)
 class Chart:
-    """One control chart over the window's days, ready to be drawn."""
+    """One control chart over the window's days."""
 
     name: str
     """bulk_average (exponentially weighted, two-sided), bulk_sum or alarm_sum (cumulative, upwards)"""
@@ -47,13 +46,13 @@ class Chart:
     days: tuple[str, ...]
     """ISO dates with images"""
     residuals: tuple[float, ...]
-    """each day against what was predicted, in standard deviations"""
+    """each day's deviation from its prediction, in standard deviations"""
     values: tuple[float, ...]
     """of the chart"""
     signalled: tuple[bool, ...]
     """whether the value is beyond the limit"""
     out_since: str | None
-    """if the last day signals: the day the change most likely began"""
+    """if the last day signals: the most likely first day of the change"""
 
 
 class _Level(Protocol):
@@ -64,7 +63,7 @@ class _Level(Protocol):
 
 @dataclass(frozen=True)
 class _Bulk:
-    """What is known of the days' mean normal score: it is normal with this mean and variance."""
+    """Posterior of the days' mean normal score: normal, with this mean and variance."""
 
     calibration: NDArray[np.float64]
     mean: float
@@ -90,14 +89,14 @@ class _Bulk:
 
 @dataclass(frozen=True)
 class _Alarms:
-    """What is known of the alarm rate: it is Beta(a, b)."""
+    """Posterior of the alarm rate: Beta(a, b)."""
 
     threshold: float
     a: float
     b: float
 
     def residual(self, scores: NDArray[np.float64]) -> float:
-        """By the mid-p of the count; cut where floating point could not tell it from certainty."""
+        """By the mid p-value of the count, clipped where floating point ends."""
         alarms, law = self._alarms(scores), _alarm_law(len(scores), self.a, self.b)
         at_least = law[alarms + 1 :].sum() + law[alarms] / 2
         return float(-ndtri(np.clip(at_least, 1e-12, 1 - 1e-12)))
@@ -113,12 +112,12 @@ class _Alarms:
 
 @lru_cache(maxsize=64)
 def _alarm_law(images: int, a: float, b: float) -> NDArray[np.float64]:
-    """(images + 1,) probabilities of 0, 1, ... alarms; asked for twice a day, by the residual and by learning."""
+    """(images + 1,) probabilities of 0, 1, ... alarms; cached for residual and learning."""
     return np.asarray(betabinom.pmf(np.arange(images + 1), images, a, b), dtype=np.float64)
 
 
 def control_charts(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[Chart, Chart, Chart]:
-    """The bulk's moving average and cumulative sum, and the alarms' cumulative sum."""
+    """Compute the bulk's EWMA and CUSUM, and the alarms' CUSUM."""
     weight, reference, length = settings.ewma_weight, settings.cusum_reference, settings.run_length_days
     average_limit = ewma_limit(weight, length) * float(np.sqrt(weight / (2 - weight)))
     average = _Rule(BULK_AVERAGE, lambda v, r: (1 - weight) * v + weight * r, average_limit, True)
@@ -174,13 +173,14 @@ def _follow(window: Window, level: _Level, rules: tuple[_Rule, ...], length: flo
 
 
 def _change_point(residuals: NDArray[np.float64]) -> int:
-    """The day at which a lasting change of mean most likely began (Pignatiello and Samuel 2001)."""
+    """Index of the most likely first day of a lasting change of mean (Pignatiello and Samuel 2001)."""
     sums = np.cumsum(residuals[::-1])[::-1]
     return int(np.argmax(sums**2 / np.arange(len(residuals), 0, -1)))
 
 
 def _bulk_before(baseline: Baseline, settings: DriftSettings) -> _Bulk:
-    """Of the first day: 0 but for defects; n calibration images and the share of defects leave it uncertain."""
+    """Prior of the first day: 0 apart from defects; n calibration images and the share of defects leave it
+    uncertain."""
     n = len(baseline.scores)
     grid = _cut((np.arange(n + 1) + 0.5) / (n + 1))
     variance, pull = float(np.mean(grid**2)), settings.defect_share * _CUT
@@ -188,7 +188,7 @@ def _bulk_before(baseline: Baseline, settings: DriftSettings) -> _Bulk:
 
 
 def _alarms_before(baseline: Baseline, settings: DriftSettings) -> _Alarms:
-    """Of the first day: false alarms Beta(n + 1 - k, k) and defects anywhere up to their share, by two moments."""
+    """Prior of the first day: false alarms Beta(n + 1 - k, k) plus defects up to their share, by two moments."""
     n, rank, share = len(baseline.scores), threshold_rank(baseline), settings.defect_share
     false = (n + 1 - rank) / (n + 1)
     mean = false + (1 - false) * share / 2
@@ -198,7 +198,7 @@ def _alarms_before(baseline: Baseline, settings: DriftSettings) -> _Alarms:
 
 
 def _cut_normal_scores(scores: NDArray[np.float64], calibration: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m,) scores -> (m,) Phi^-1 of the calibration's share below them, ties by half, cut at +-1.5."""
+    """Phi^-1 of the calibration's share below each score (m,), ties by half, cut at +-1.5."""
     below = np.searchsorted(calibration, scores, side="left")
     not_above = np.searchsorted(calibration, scores, side="right")
     return _cut(((below + not_above) / 2 + 0.5) / (len(calibration) + 1))

@@ -18,14 +18,14 @@ _CHANCE = 3 * 1.2533
 
 @dataclass(frozen=True)
 class DailyMedian:
-    """One statistic on one day."""
+    """The median of one image statistic on one day."""
 
     name: str
-    """of an image statistic"""
+    """of the image statistic"""
     day: str
     """ISO date"""
     images: int
-    """whose statistic is known"""
+    """with a known value"""
     median: float
     """in the statistic's own unit, as all below"""
     low: float
@@ -34,20 +34,22 @@ class DailyMedian:
     """upper quartile of them"""
     calibration_median: float
     band_low: float
-    """lower end of the expected range: the smallest shift that matters plus chance with so few images"""
+    """lower end of the expected range: the smallest relevant shift plus chance with so few images"""
     band_high: float
     """upper end of it"""
 
     @property
     def outside(self) -> bool:
-        """Whether the median is beyond the band."""
+        """Whether the median is outside the expected range."""
         return not self.band_low <= self.median <= self.band_high
 
 
 def daily_medians(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[DailyMedian, ...]:
-    """Of every statistic that both sides have, by name, then by day. Feature distance is that of images without
-    alarm, on days that have some, as everywhere."""
-    found = []
+    """Compute the daily medians of every statistic that both sides have, by name, then by day.
+
+    Feature distance counts images without an alarm, on days that have some.
+    """
+    medians = []
     for name, values in window.statistics.items():
         held = baseline.statistics.get(name, np.empty(0))
         if not len(held):
@@ -56,12 +58,12 @@ def daily_medians(window: Window, baseline: Baseline, settings: DriftSettings) -
         if name == FEATURE_DISTANCE:
             chosen = chosen & _counted(window, baseline)
         for day in np.unique(window.days[chosen]):
-            found.append(_of_day(name, int(day), values[chosen & (window.days == day)], held, settings))
-    return tuple(found)
+            medians.append(_of_day(name, int(day), values[chosen & (window.days == day)], held, settings))
+    return tuple(medians)
 
 
 def _counted(window: Window, baseline: Baseline) -> NDArray[np.bool_]:
-    """(m,): the images without alarm, and all of a day that has none."""
+    """(m,): the images without an alarm, and all images of a day without such."""
     quiet = window.scores <= baseline.threshold
     return quiet | ~np.isin(window.days, window.days[quiet])
 

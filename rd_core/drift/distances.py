@@ -1,9 +1,9 @@
-"""How far the window's scores lie from the calibration's, as effect sizes, each with the band that chance allows.
+"""Effect sizes between the window's scores and the calibration set's, each with its null band.
 
-The band is that of two samples of one law: calibration scores drawn again in their own number, and against them a
-window drawn from the calibration in the window's number. It is widened by windows whose highest scores, up to the
-share of defects that is ordinary, are the window's own. So neither a small calibration set nor ordinary defects look
-like drift; the price is that a quantile further out than that share can hardly leave its band upwards.
+The band is that of two samples of one distribution: the calibration scores resampled in their own number and in the
+window's. It is widened by windows whose highest scores, up to the ordinary share of defects, are the window's own. So
+neither a small calibration set nor ordinary defects look like drift; the price is that a quantile beyond that share
+can hardly leave its band upwards.
 """
 
 import math
@@ -31,23 +31,23 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Distance:
-    """One effect size with its null band."""
+    """An effect size with its null band."""
 
     name: str
     """quantile_0.5 to quantile_0.99, kolmogorov_smirnov, wasserstein or population_stability"""
     value: float
-    """quantile shifts and Wasserstein in interquartile ranges of the calibration, the others without unit"""
+    """quantile shifts and Wasserstein in interquartile ranges of the calibration set, the others without unit"""
     null_low: float
-    """2.5 % quantile of what chance alone gives"""
+    """2.5 % quantile of the null distribution"""
     null_high: float
     """97.5 % quantile of it"""
     p_value: float
-    """that chance and ordinary defects reach as far: exact and two-sided for quantile shifts, else the share of the
-    resampled values, the window's own counted in"""
+    """under chance and ordinary defects: exact and two-sided for quantile shifts, otherwise by resampling, with the
+    observed value counted"""
 
 
 def distances(window: Window, baseline: Baseline, settings: DriftSettings) -> tuple[Distance, ...]:
-    """Quantile shifts from the median into the tail, then Kolmogorov-Smirnov, Wasserstein and the population
+    """Compute quantile shifts from the median into the tail, Kolmogorov-Smirnov, Wasserstein and the population
     stability index (10 bins of equal calibration count, half an image added to each), in this order."""
     unit = at_least(_unit(baseline.scores), baseline.scores, window.scores)
     (held, scores), exponent = scaled(baseline.scores, np.sort(window.scores))
@@ -72,9 +72,9 @@ def distances(window: Window, baseline: Baseline, settings: DriftSettings) -> tu
 
 
 def _quantile_p_value(held: _Floats, scores: _Floats, level: float, defect_share: float) -> float:
-    """Two-sided and exact: of m images BetaBinomial(m, n + 1 - k, k) lie above the k-th smallest of n normal scores.
+    """Two-sided, exact: of m images BetaBinomial(m, n + 1 - k, k) lie above the k-th smallest of n normal scores.
 
-    As many as ordinary defects could be are taken off those above before these are called too many.
+    The ordinary share of defects is subtracted from the images above before they count as too many.
     """
     n, m = len(held), len(scores)
     rank = math.ceil(level * n - 1e-9)
@@ -89,7 +89,7 @@ def _quantile_p_value(held: _Floats, scores: _Floats, level: float, defect_share
 def _null(
     held: _Floats, scores: _Floats, defects: int, edges: _Floats, unit: float, settings: DriftSettings
 ) -> _Floats:
-    """(resamples, 7) effect sizes of windows without drift, with this many of the window's highest scores."""
+    """Effect sizes (resamples, 7) of windows without drift, with the `defects` highest scores of the window."""
     random = np.random.default_rng(settings.seed)
     n, m = len(held), len(scores)
     shares = np.full(n, 1 / n)
@@ -103,7 +103,7 @@ def _null(
 
 
 def _effect_sizes(support: _Floats, held: _Counts, new: _Counts, edges: _Floats, unit: float) -> _Floats:
-    """Ascending support (k,), with how often each value occurs, (r, k) and (r, k) -> (r, 7)."""
+    """Effect sizes (r, 7) from ascending values (k,) and their counts (r, k) on both sides."""
     held_below, new_below = np.cumsum(held, axis=1), np.cumsum(new, axis=1)
     gaps = np.abs(held_below / held_below[:, -1:] - new_below / new_below[:, -1:])
     # Between equal values the distribution functions have no value of their own.
@@ -117,7 +117,7 @@ def _effect_sizes(support: _Floats, held: _Counts, new: _Counts, edges: _Floats,
 
 
 def _rank(cumulated: _Counts, level: float) -> NDArray[np.intp]:
-    """Where the cumulated counts first reach the level: the inverse of the empirical distribution function."""
+    """Index at which the cumulated counts first reach the level: the inverse empirical distribution function."""
     return (cumulated >= level * cumulated[:, -1:] - 1e-9).argmax(axis=1)
 
 
@@ -129,5 +129,5 @@ def _smoothed(counts: _Counts) -> _Floats:
 def _unit(held: _Floats) -> float:
     (near,), exponent = scaled(held)
     low, high = np.quantile(near, [0.25, 0.75])
-    found = float(high - low)
-    return spread(held) if is_none(found, near) else unscaled(found, exponent)
+    interquartile_range = float(high - low)
+    return spread(held) if is_none(interquartile_range, near) else unscaled(interquartile_range, exponent)

@@ -1,4 +1,4 @@
-"""Which categories drift, when many are tested each night."""
+"""False-discovery control over the categories tested each night."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ RATE = 0.05
 
 
 def discoveries(p_values: Mapping[str, float], rate: float = RATE) -> dict[str, bool]:
-    """By category: whether its p-value stands when at most this share of those that stand may be false.
+    """Which p-values, by category, remain significant at this false-discovery rate.
 
-    Benjamini and Hochberg (1995); it holds for independent categories and for such as drift together.
+    Benjamini and Hochberg (1995); valid for categories that are independent or drift together.
     """
     if not p_values:
         return {}

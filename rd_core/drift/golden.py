@@ -1,4 +1,4 @@
-"""The golden images: the same files, scored anew every night. Only model or software can change their scores."""
+"""Golden images: the same files scored again every night. Only a changed model or software changes their scores."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from rd_core.drift.window import Baseline, Window
 
 @dataclass(frozen=True)
 class GoldenReplay:
-    """Golden scores of the last day against those of the day the model was made."""
+    """Golden scores of the last day against those at the model's creation."""
 
     images: int
     """replayed"""
     changed: int
-    """of them by more than the tolerance; an image without a score has changed"""
+    """those that changed by more than the tolerance, or have no score"""
     largest_change: float
     """in robust standard deviations of the calibration scores, among those with a score"""
     tolerance: float
@@ -25,7 +25,7 @@ class GoldenReplay:
 
 
 def golden_replay(window: Window, baseline: Baseline, settings: DriftSettings) -> GoldenReplay | None:
-    """None unless both sides hold golden scores. Raises ValueError for different numbers of them."""
+    """Compare golden scores; None unless both sides have some. Raises ValueError for different numbers of them."""
     before, now = baseline.golden, window.golden
     if before is None or now is None:
         return None

@@ -1,10 +1,10 @@
-"""The threshold this window would give, and how many of its decisions would flip.
+"""The threshold that a window would give, and the decisions it would change.
 
-A window is not labelled: it holds some defects, and a threshold from all its scores would be too high. Assumed is
-that the normal images' scores may have moved and stretched but kept the shape of their law, and that defects are a
-minority at the top. So the calibration scores, moved and stretched to the window's median and interquartile range,
-which few defects leave alone, tell how many alarms normal images would give at the threshold moved likewise. Alarms
-in excess of these, up to the ordinary share of defects, are left out from the top; the rest is calibrated as ever.
+A window is unlabelled and holds some defects, so a threshold from all its scores would be too high. Assumptions: the
+normal scores may have moved and stretched but kept their distribution's shape, and defects are a minority at the top.
+The calibration scores, mapped to the window's median and interquartile range, predict the alarms of normal images at
+the threshold mapped likewise. Alarms in excess, up to the ordinary share of defects, are left out from the top; the
+rest calibrates as usual.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from rd_core.drift.window import Baseline, Window
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a new threshold from this window's own scores would change."""
+    """A new threshold from this window's scores and its effect."""
 
     threshold: Threshold
     """from the images taken for normal; its interval does not cover a wrong guess of the defects"""
     left_out: int
     """highest scores taken for true defects"""
     to_normal: int
-    """images that are alarms now and would be none"""
+    """images with an alarm now that would have none"""
     to_anomalous: int
-    """images that are no alarms now and would be"""
+    """images without an alarm now that would have one"""
 
 
 def recalibrate(window: Window, baseline: Baseline, settings: DriftSettings) -> Recalibration | None:
-    """Split conformal on the window at the baseline's alpha; None if it holds too few images for a threshold."""
+    """Calibrate on the window at the baseline's alpha; None if it has too few images for a threshold."""
     ordered = np.sort(window.scores)
     left_out = _likely_defects(ordered, baseline, settings.defect_share)
     kept = ordered[: len(ordered) - left_out]
@@ -53,7 +53,7 @@ def _likely_defects(ordered: NDArray[np.float64], baseline: Baseline, share: flo
 
 
 def _moved_threshold(ordered: NDArray[np.float64], baseline: Baseline) -> float:
-    """The calibration's own threshold, at the same place relative to median and interquartile range."""
+    """The calibration's own threshold, mapped by median and interquartile range."""
     own = calibrate(baseline.scores, baseline.alpha).value
     (held, new, [own]), exponent = scaled(baseline.scores, ordered, np.array([own]))
     held_low, held_middle, held_high = np.quantile(held, [0.25, 0.5, 0.75])

@@ -1,7 +1,7 @@
-"""Limits of control charts for a stated in-control average run length, by Markov chains (Brook and Evans 1972).
+"""Control-chart limits for a given in-control average run length, by Markov chains (Brook and Evans 1972).
 
-The chart's range is cut into cells; between them it moves like a Markov chain that ends beyond the limit. Its
-expected steps to the end, for independent standard normal figures, are the average run length.
+The chart's range is discretised; the average run length is the chain's expected number of steps until it leaves the
+limit, for independent standard normal figures.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,18 @@ _LOWEST = 0.01
 
 @lru_cache(maxsize=64)
 def cusum_limit(reference: float, run_length: float) -> float:
-    """h of S = max(0, S + z - reference), which signals above h, for this mean number of days to a false alarm."""
+    """h of S = max(0, S + z - reference), which signals above h, for a mean of `run_length` days to a false alarm."""
     return _solve(lambda h: cusum_run_length(reference, h), run_length)
 
 
 @lru_cache(maxsize=64)
 def ewma_limit(weight: float, run_length: float) -> float:
-    """L of E = (1 - weight) E + weight z, which signals beyond +-L sqrt(weight / (2 - weight))."""
+    """L of E = (1 - weight) E + weight z, which signals beyond +-L sqrt(weight / (2 - weight)), for the same."""
     return _solve(lambda width: ewma_run_length(weight, width), run_length)
 
 
 def cusum_run_length(reference: float, limit: float) -> float:
-    """Mean days until an upper cumulative sum of standard normal figures, begun at 0, is above `limit`."""
+    """Mean days until an upper CUSUM of standard normal figures, started at 0, exceeds `limit`."""
     width = 2 * limit / (2 * _CELLS - 1)
     step = np.arange(_CELLS)[None, :] - np.arange(_CELLS)[:, None]
     moves = ndtr((step + 0.5) * width + reference) - ndtr((step - 0.5) * width + reference)
@@ -39,7 +39,8 @@ def cusum_run_length(reference: float, limit: float) -> float:
 
 
 def ewma_run_length(weight: float, limit: float) -> float:
-    """Mean days until the average of standard normal figures, begun at 0, is beyond `limit` of its own deviations."""
+    """Mean days until an EWMA of standard normal figures, started at 0, leaves `limit` of its own standard
+    deviations."""
     bound = limit * np.sqrt(weight / (2 - weight))
     width = 2 * bound / _CELLS
     middle = -bound + (np.arange(_CELLS) + 0.5) * width

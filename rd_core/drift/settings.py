@@ -1,4 +1,4 @@
-"""Every setting of the drift statistics, each with its default in this one place."""
+"""Settings of the drift statistics and their defaults."""
 
 from dataclasses import dataclass
 
@@ -7,32 +7,32 @@ from rd_core.settings import check_ranges
 
 @dataclass(frozen=True)
 class DriftSettings:
-    """What counts as drift. Shifts are in robust standard deviations of the calibration images."""
+    """What counts as drift. Shifts are in robust standard deviations of the calibration set."""
 
     defect_share: float = 0.02
-    """largest share of true defects on ordinary days: up to it they are no drift"""
+    """largest share of true defects on ordinary days, which is no drift"""
     significance: float = 0.002
     """level of each test of a whole window that can end a hold"""
     run_length_days: float = 2000.0
-    """in-control average run length of each control chart: days from false alarm to false alarm"""
+    """in-control average run length of each control chart, in days"""
     ewma_weight: float = 0.3
-    """of the newest day, in the exponentially weighted moving average"""
+    """weight of the newest day in the exponentially weighted moving average"""
     cusum_reference: float = 0.5
-    """half the shift, in standard deviations of a day's figure, that the cumulative sum finds soonest"""
+    """half the shift, in standard deviations of a day's figure, that the cumulative sum detects soonest"""
     day_to_day: float = 0.1
-    """standard deviation of the days' ordinary wobble around their mean score"""
+    """standard deviation of ordinary days' mean scores"""
     bulk_shift: float = 0.3
-    """smallest shift of the median score that matters"""
+    """smallest relevant shift of the median score"""
     retrain_shift: float = 1.0
-    """shift of the median score that a new threshold does not put right"""
+    """shift of the median score that a new threshold does not correct"""
     image_shift: float = 0.5
-    """smallest shift of an image statistic that matters"""
+    """smallest relevant shift of an image statistic"""
     golden_tolerance: float = 0.01
-    """largest change of a golden image's score that rounding may bring"""
+    """largest change of a golden image's score by rounding"""
     resamples: int = 400
     """of the bootstrap behind the null bands"""
     seed: int = 0
-    """of the bootstrap: the same window, the same figures"""
+    """of the bootstrap"""
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES, "where a verdict would be chance or never come")

@@ -1,4 +1,4 @@
-"""How far the middle of a figure has moved, with an interval that assumes no distribution."""
+"""Shifts of a figure's median, with distribution-free intervals."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from rd_core.calibration.spread import at_least, scaled, spread, unscaled
 
 @dataclass(frozen=True)
 class Shift:
-    """The window's median of one figure less the calibration's."""
+    """The window's median of one figure less that of the calibration set."""
 
     name: str
     """score, or an image statistic"""
@@ -28,18 +28,19 @@ class Shift:
     high: float
     """upper end of it"""
     limit: float
-    """smallest shift that matters"""
+    """smallest relevant shift"""
     moved: bool
-    """whether it is at least `limit` and its interval leaves out 0"""
+    """whether it is at least `limit` and its interval excludes 0"""
 
 
 def median_shift(
     name: str, values: NDArray[np.float64], calibration: NDArray[np.float64], limit: float, significance: float
 ) -> Shift | None:
-    """(m,) values of a window against (n,) of the calibration; None if either holds no finite value.
+    """Compare the medians of values (m,) of a window and (n,) of the calibration set; None if either has no finite
+    value.
 
-    The interval at level 1 - significance joins the order-statistic intervals of the two medians by the
-    method of variance estimates recovery (Zou and Donner 2008).
+    The interval at level 1 - significance combines the order-statistic intervals of the two medians by the method of
+    variance estimates recovery (Zou and Donner 2008).
     """
     new, held = (np.sort(v[np.isfinite(v)]) for v in (values, calibration))
     if not len(new) or not len(held):
@@ -58,9 +59,9 @@ def median_shift(
 
 
 def _median_interval(ordered: NDArray[np.float64], significance: float, unit: float) -> tuple[float, float, float]:
-    """Lower end, median, upper end: how many of n lie below the true median is binomial(n, 1/2).
+    """Lower end, median and upper end; the number of n values below the true median is binomial(n, 1/2).
 
-    A dozen values or fewer cannot bound it so; they get the interval of a normal law with the calibration's spread.
+    A dozen values or fewer cannot bound it so; they get a normal interval with the calibration set's spread.
     """
     n, middle = len(ordered), float(np.median(ordered))
     below = _values_below(n, significance)

@@ -1,15 +1,12 @@
-"""What to do: hold, recalibrate, retrain or stop the line.
+"""The drift verdict: hold, recalibrate, retrain or stop the line. The first rule that fits decides:
 
-In this order, the first that fits:
-
-- a golden image's score changed: *stop the line*. No decision since then is worth anything until the software is
-  checked, and a new threshold or model would only bury the fault.
-- nothing significant: *hold*, even if an image statistic moved: it is named as a reason, but does no harm yet.
-- light, focus, place or features moved: *retrain*. A new threshold would hide what the model cannot see in such
-  images. Better still what moved is put right, which the cause's sentence says.
-- alarms rose and parts without one score as ever: *stop the line*, for more parts are bad.
-- scores moved by more than a new threshold puts right: *retrain*.
-- otherwise, the images being steady: *recalibrate*.
+- A golden image's score changed: *stop the line*. Decisions are worthless until the software is checked.
+- Nothing is significant: *hold*. A moved image statistic is named as a reason.
+- Light, focus, place or features moved: *retrain*. A new threshold would hide what the model cannot see. Better
+  still, correct what moved, as the cause's sentence says.
+- Alarms rose and parts without an alarm score as before: *stop the line*, more parts are defective.
+- Scores moved by more than a new threshold corrects: *retrain*.
+- Otherwise the images are steady: *recalibrate*.
 """
 
 from collections.abc import Sequence
@@ -27,10 +24,10 @@ STOP_THE_LINE = "stop the line"
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason for a verdict."""
+    """A reason for a verdict."""
 
     finding: str
-    """the figure or cause it rests on"""
+    """name of the figure or cause behind it"""
     sentence: str
     """for the operator"""
 
@@ -42,13 +39,13 @@ class Verdict:
     action: str
     """hold, recalibrate, retrain or stop the line"""
     reasons: tuple[Reason, ...]
-    """the signs that drift was told by, then its causes; at least one"""
+    """the significant findings, then their causes; at least one"""
 
 
 def verdict(
     signs: Sequence[Reason], causes: Sequence[Cause], score: Shift | None, settings: DriftSettings
 ) -> Verdict:
-    """signs: significant findings of drift, none if there is none. score: how the scores' median moved."""
+    """Decide. signs: significant findings of drift. score: the shift of the scores' median."""
     explained = tuple(Reason(c.name, c.sentence) for c in causes)
     names = {c.name for c in causes}
     if MODEL_OR_SOFTWARE in names:

@@ -1,7 +1,7 @@
-"""The two sides of a comparison: the baseline a model was calibrated on, and a window of production days.
+"""The two sides of a drift comparison: the baseline from calibration, and a window of production days.
 
-Both belong to one category and one model version. A new version scores on another scale: it brings its own
-calibration images and so begins a new baseline; days of two versions are never put in one window.
+Both belong to one category and one model version. A new version has another scale and its own calibration set, so it
+begins a new baseline; a window never mixes versions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ MINIMUM_NORMALS = 10
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """What the model card keeps of the calibration. Make it with `baseline`."""
+    """What the model card keeps of the calibration. Built by `baseline`."""
 
     scores: NDArray[np.float64]
     """(n,) held-out normal images, ascending"""
@@ -34,19 +34,19 @@ class Baseline:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """Production images in order of their day. Make it with `window`."""
+    """Production images in order of day. Built by `window`."""
 
     days: NDArray[np.int64]
     """(m,) proleptic ordinals, ascending"""
     scores: NDArray[np.float64]
     """(m,)"""
     statistics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    """by name, (m,); NaN where one is not known"""
+    """by name, (m,); NaN where unknown"""
     golden: NDArray[np.float64] | None = None
     """(g,) scores of the golden images, replayed on the last day"""
 
     def since(self, day: int) -> "Window":
-        """The images of `day` (an ordinal) and after."""
+        """The images from `day` (an ordinal) on."""
         first = int(np.searchsorted(self.days, day))
         kept = {name: values[first:] for name, values in self.statistics.items()}
         return Window(self.days[first:], self.scores[first:], kept, self.golden)
@@ -64,7 +64,7 @@ def baseline(
     statistics: Mapping[str, ArrayLike] | None = None,
     golden: ArrayLike | None = None,
 ) -> Baseline:
-    """Scores (n,) of held-out normals with the threshold they gave, checked and sorted.
+    """Check and sort scores (n,) of held-out normals and the threshold they gave.
 
     Raises TooFewNormals below 10 scores, ValueError for scores that are not finite.
     """
@@ -84,18 +84,18 @@ def window(
     statistics: Mapping[str, ArrayLike] | None = None,
     golden: ArrayLike | None = None,
 ) -> Window:
-    """Days (m,), dates or ordinals, scores (m,) and image statistics (m,) by name, put in order of day.
+    """Sort days (m,), dates or ordinals, scores (m,) and image statistics (m,) by name by day.
 
-    Raises ValueError for no image at all, for lengths that differ and for scores that are not finite.
+    Raises ValueError for no images, lengths that differ, and scores that are not finite.
     """
     ordinals = np.array([d.toordinal() if isinstance(d, date) else int(d) for d in days], dtype=np.int64)
     values = _finite(scores, "score")
     if not len(values):
         raise ValueError("a window without images has nothing to compare. Widen it until it holds a scored day.")
     kept = {name: np.asarray(v, dtype=np.float64).ravel() for name, v in (statistics or {}).items()}
-    for name, found in [("days", ordinals), *kept.items()]:
-        if len(found) != len(values):
-            raise ValueError(f"{len(found)} {name} but {len(values)} scores: which image has which is not known.")
+    for name, column in [("days", ordinals), *kept.items()]:
+        if len(column) != len(values):
+            raise ValueError(f"{len(column)} {name} but {len(values)} scores: which image has which is not known.")
     order = np.argsort(ordinals, kind="stable")
     return Window(ordinals[order], values[order], {k: v[order] for k, v in kept.items()}, _golden(golden))
 
@@ -105,19 +105,19 @@ def iso(day: int) -> str:
     return date.fromordinal(day).isoformat()
 
 
-def _finite(values: ArrayLike, what: str) -> NDArray[np.float64]:
-    found = np.asarray(values, dtype=np.float64).ravel()
-    if not np.isfinite(found).all():
+def _finite(values: ArrayLike, noun: str) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    if not np.isfinite(array).all():
         raise ValueError(
-            f"{np.count_nonzero(~np.isfinite(found))} of {len(found)} {what}s are not finite, so no rank is "
+            f"{np.count_nonzero(~np.isfinite(array))} of {len(array)} {noun}s are not finite, so no rank is "
             "certain. Leave out images that could not be scored."
         )
-    return found
+    return array
 
 
 def _known(values: ArrayLike) -> NDArray[np.float64]:
-    found = np.asarray(values, dtype=np.float64).ravel()
-    return found[np.isfinite(found)]
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return array[np.isfinite(array)]
 
 
 def _golden(values: ArrayLike | None) -> NDArray[np.float64] | None:

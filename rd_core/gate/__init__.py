@@ -1,1 +1,1 @@
-"""Whether a candidate may take the champion's place."""
+"""The gate: whether a candidate may replace the champion."""

@@ -1,10 +1,10 @@
-"""The gate: whether a candidate may take the champion's place, by both models' scores of the same images of the gate.
+"""The gate's decision, from both models' scores of the same labelled images.
 
-Promotion needs two things. Not worse: every difference that matters stays above its margin with confidence, not just
-as measured (tests of non-inferiority; as all of them must pass, the whole is no weaker than its weakest part). And
-better in something beyond chance, for a change of model costs trust and begins a new baseline.
+Promotion needs two things. The candidate is not worse: each difference that matters is above its margin with
+confidence (tests of non-inferiority; all must pass, so their joint level is that of the weakest). And it is better in
+something beyond chance, because a change of model begins a new baseline.
 
-Images of one part resemble each other, so whole parts are resampled, and parts are what is counted.
+Images of one part resemble each other, so whole parts are resampled and counted.
 """
 
 from collections import defaultdict
@@ -24,10 +24,10 @@ __all__ = ["Check", "Cost", "GateDecision", "GateScores", "GateSettings", "judge
 
 AUROC, AUPRO, RECALL, FALSE_ALARMS = "AUROC", "AUPRO", "recall", "false alarms"
 KINDS, SECONDS, WEIGHTS, GOLDEN = "defect kinds", "seconds an image", "size of the weights", "golden images"
-_MUST_TELL = (AUROC, RECALL, FALSE_ALARMS)
-"""checks without which nothing is proven: too few images for one of them is a refusal"""
+_REQUIRED = (AUROC, RECALL, FALSE_ALARMS)
+"""checks that must have enough images for a promotion"""
 _KIND_IMAGES = 3
-"""fewer images of a kind say nothing of it"""
+"""fewest images of a kind for a comparison"""
 
 
 def judge(
@@ -39,8 +39,8 @@ def judge(
 ) -> GateDecision:
     """Compare a candidate with the champion.
 
-    golden: (champion's, candidate's) scores (g,) of the golden normals; None if there are none. The same arguments
-    give the same decision. Raises ValueError for golden scores that are not finite or differ in number.
+    golden: (champion's, candidate's) scores (g,) of the golden normals; None if there are none. Deterministic. Raises
+    ValueError for golden scores that are not finite or differ in number.
     """
     settings = settings or GateSettings()
     checks = (
@@ -52,7 +52,7 @@ def judge(
         *_costs(champion_cost, candidate_cost, settings),
         _golden(golden, paired, settings),
     )
-    refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _MUST_TELL)]
+    refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _REQUIRED)]
     gains = [c for c in checks if c.gained]
     return GateDecision(bool(gains) and not refused, bool(gains), checks, _decision_words(refused, gains))
 
@@ -70,8 +70,8 @@ def _decision_words(refused: Sequence[Check], gains: Sequence[Check]) -> str:
 def _auroc(paired: GateScores, settings: GateSettings) -> Check:
     few = _too_few(paired, settings, normals=True, defects=True)
     if few:
-        return _untold(AUROC, settings.auroc_margin, few)
-    found = metric_difference(
+        return _undecided(AUROC, settings.auroc_margin, few)
+    difference = metric_difference(
         auroc,
         paired.champion,
         paired.candidate,
@@ -81,32 +81,32 @@ def _auroc(paired: GateScores, settings: GateSettings) -> Check:
         confidence=settings.confidence,
         seed=settings.seed,
     )
-    return _not_worse(AUROC, found, settings.auroc_margin)
+    return _not_worse(AUROC, difference, settings.auroc_margin)
 
 
 def _aupro(paired: GateScores, settings: GateSettings) -> Check:
     before, after, parts = paired.champion_aupro, paired.candidate_aupro, paired.region_parts
     if before is None or after is None or parts is None or not len(before):
-        return _untold(AUPRO, settings.aupro_margin, "no masks to compare the maps by")
+        return _undecided(AUPRO, settings.aupro_margin, "no masks to compare the maps by")
     if len(set(parts)) < settings.fewest_defects:
         few = f"masks on {len(set(parts))} parts are too few to tell; draw them on {settings.fewest_defects}"
-        return _untold(AUPRO, settings.aupro_margin, few)
+        return _undecided(AUPRO, settings.aupro_margin, few)
     return _not_worse(AUPRO, _mean_difference(before, after, parts, settings), settings.aupro_margin)
 
 
 def _recall(paired: GateScores, settings: GateSettings) -> Check:
     few = _too_few(paired, settings, defects=True)
     if few:
-        return _untold(RECALL, settings.recall_margin, few)
+        return _undecided(RECALL, settings.recall_margin, few)
     before, after = (flagged[paired.is_anomalous].astype(np.float64) for flagged in _flagged(paired))
-    found = _mean_difference(before, after, _parts_of(paired, paired.is_anomalous), settings)
-    return _not_worse(RECALL, found, settings.recall_margin)
+    difference = _mean_difference(before, after, _parts_of(paired, paired.is_anomalous), settings)
+    return _not_worse(RECALL, difference, settings.recall_margin)
 
 
 def _false_alarms(paired: GateScores, settings: GateSettings) -> Check:
     few = _too_few(paired, settings, normals=True)
     if few:
-        return _untold(FALSE_ALARMS, paired.alpha, few)
+        return _undecided(FALSE_ALARMS, paired.alpha, few)
     normal = ~paired.is_anomalous
     before, after = (flagged[normal] for flagged in _flagged(paired))
     fewer, more = _parts_that_changed(before, after, _parts_of(paired, normal))
@@ -125,8 +125,8 @@ def _golden(
     golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None, paired: GateScores, settings: GateSettings
 ) -> Check:
     if golden is None or not len(golden[0]):
-        return _untold(GOLDEN, paired.alpha, "there are none")
-    scores = [check_scores(one, golden[0]) for one in golden]
+        return _undecided(GOLDEN, paired.alpha, "there are none")
+    scores = [check_scores(values, golden[0]) for values in golden]
     before, after = scores[0] > paired.champion_threshold, scores[1] > paired.candidate_threshold
     return _alarms_kept(GOLDEN, before, after, paired.alpha, settings, f"{len(after)} golden normals", gained=False)
 
@@ -140,22 +140,22 @@ def _alarms_kept(
     words: str,
     gained: bool,
 ) -> Check:
-    """False alarms [n] of both: whether the candidate's are more than its threshold promises, beyond chance."""
+    """Check whether the candidate's false alarms [n] exceed its threshold's promise beyond chance."""
     rate = _one_sided(after, settings)
     passed = rate.low <= alpha
     verdict = "as promised" if passed else f"more than the {alpha:.2%} promised: recalibrate, or look at the labels"
-    said = f"{int(after.sum())} of {len(after)} normals alarm, {verdict}; {int(before.sum())} did before; {words}"
+    sentence = f"{int(after.sum())} of {len(after)} normals alarm, {verdict}; {int(before.sum())} did before; {words}"
     was = float(before.mean())
-    return Check(name, was, rate.value, rate.value - was, rate.low, rate.high, alpha, passed, said, gained)
+    return Check(name, was, rate.value, rate.value - was, rate.low, rate.high, alpha, passed, sentence, gained)
 
 
 def _one_sided(flagged: NDArray[np.bool_], settings: GateSettings) -> Interval:
-    """The share of flagged and its exact bounds, each with the confidence asked for."""
+    """The share of flagged images with one-sided exact bounds."""
     return clopper_pearson(int(flagged.sum()), len(flagged), 2 * settings.confidence - 1)
 
 
 def _parts_that_changed(before: NDArray[np.bool_], after: NDArray[np.bool_], parts: Sequence[str]) -> tuple[int, int]:
-    """Parts with fewer flagged images than before, and with more."""
+    """Numbers of parts with fewer flagged images than before, and with more."""
     change: dict[str, int] = defaultdict(int)
     for part, was, became in zip(parts, before.tolist(), after.tolist(), strict=True):
         change[part] += became - was
@@ -163,7 +163,7 @@ def _parts_that_changed(before: NDArray[np.bool_], after: NDArray[np.bool_], par
 
 
 def _kinds(paired: GateScores, settings: GateSettings) -> Check:
-    """The kind that loses most, as measured."""
+    """Check the kind of defect whose recall falls most, as measured."""
     images = defaultdict(list)
     for i, kind in enumerate(paired.kinds):
         if kind is not None and paired.is_anomalous[i]:
@@ -175,17 +175,17 @@ def _kinds(paired: GateScores, settings: GateSettings) -> Check:
         if len(chosen) >= _KIND_IMAGES
     }
     if not recalls:
-        return _untold(KINDS, settings.kind_margin, f"no kind has {_KIND_IMAGES} labelled images")
+        return _undecided(KINDS, settings.kind_margin, f"no kind has {_KIND_IMAGES} labelled images")
     kind, (was, became) = min(recalls.items(), key=lambda item: item[1][1] - item[1][0])
     # The shares are of whole images: rounding must not turn a loss at the margin into one beyond it.
     lost = [k for k, (a, b) in recalls.items() if round(b - a + settings.kind_margin, 9) < 0]
-    told = ", ".join(f"{k} {recalls[k][0]:.0%} to {recalls[k][1]:.0%}" for k in (lost or [kind]))
-    words = f"{'found less often' if lost else f'of {len(recalls)} kinds the one that changes worst'}: {told}"
+    changes = ", ".join(f"{k} {recalls[k][0]:.0%} to {recalls[k][1]:.0%}" for k in (lost or [kind]))
+    words = f"{'detected less often' if lost else f'of {len(recalls)} kinds the one that changes worst'}: {changes}"
     return Check(KINDS, was, became, became - was, None, None, settings.kind_margin, not lost, words)
 
 
 def _costs(champion: Cost, candidate: Cost, settings: GateSettings) -> tuple[Check, Check]:
-    """Of time and of size."""
+    """Check time and size."""
     methods = None if champion.method == candidate.method else f"from {champion.method} to {candidate.method}"
     return (
         _no_dearer(SECONDS, champion.seconds_an_image, candidate.seconds_an_image, settings.slowdown, methods),
@@ -200,25 +200,25 @@ def _no_dearer(name: str, before: float, after: float, most: float, methods: str
     return Check(name, before, after, after - before, None, None, most, passed, words)
 
 
-def _not_worse(name: str, found: Difference, margin: float) -> Check:
-    passed = bool(found.low > -margin)  # False for NaN
-    worst = f"at worst {found.low:+.4f}, and {-margin:+.4f} is the most that may be lost"
-    words = f"{found.before:.4f} to {found.after:.4f}, {found.value:+.4f}; {worst}"
+def _not_worse(name: str, difference: Difference, margin: float) -> Check:
+    passed = bool(difference.low > -margin)  # False for NaN
+    worst = f"at worst {difference.low:+.4f}, and {-margin:+.4f} is the most that may be lost"
+    words = f"{difference.before:.4f} to {difference.after:.4f}, {difference.value:+.4f}; {worst}"
     return Check(
         name,
-        _number(found.before),
-        _number(found.after),
-        _number(found.value),
-        _number(found.low),
-        _number(found.high),
+        _number(difference.before),
+        _number(difference.after),
+        _number(difference.value),
+        _number(difference.low),
+        _number(difference.high),
         margin,
         passed,
         words,
-        gained=passed and found.low > 0,
+        gained=passed and difference.low > 0,
     )
 
 
-def _untold(name: str, margin: float, words: str) -> Check:
+def _undecided(name: str, margin: float, words: str) -> Check:
     return Check(name, None, None, None, None, None, margin, None, words)
 
 
@@ -244,12 +244,12 @@ def _parts_of(paired: GateScores, chosen: NDArray[np.bool_]) -> list[str]:
 
 
 def _flagged(paired: GateScores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(champion's, candidate's) decisions, (n,) each."""
+    """(champion's, candidate's) alarms, (n,) each."""
     return paired.champion > paired.champion_threshold, paired.candidate > paired.candidate_threshold
 
 
 def _too_few(paired: GateScores, settings: GateSettings, *, normals: bool = False, defects: bool = False) -> str:
-    """What is missing, or ''."""
+    """Say which images are missing, or ''."""
     wanted = (
         (normals, False, settings.fewest_normals, "normal"),
         (defects, True, settings.fewest_defects, "anomalous"),

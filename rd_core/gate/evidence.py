@@ -1,4 +1,4 @@
-"""What the gate is given and what it says."""
+"""Inputs and results of the gate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +15,7 @@ from rd_core.settings import check_ranges
 
 @dataclass(frozen=True)
 class GateSettings:
-    """What a candidate may lose, and how sure one must be."""
+    """What a candidate may lose, and with what confidence."""
 
     auroc_margin: float = 0.01
     """largest loss of image AUROC"""
@@ -24,22 +24,22 @@ class GateSettings:
     recall_margin: float = 0.05
     """largest loss of recall, each model at its own threshold"""
     kind_margin: float = 0.10
-    """largest loss of recall within one kind of defect, as measured: kinds have too few images to be sure"""
+    """largest loss of recall within one kind of defect, as measured: kinds have too few images for a bound"""
     confidence: float = 0.95
     """of every bound and test, one-sided"""
     resamples: int = 2000
     """of the bootstrap"""
     slowdown: float = 1.25
-    """largest ratio of the times an image, where both models are of one method"""
+    """largest ratio of the times an image, for models of one method"""
     growth: float = 1.10
-    """largest ratio of the sizes of the weights, likewise"""
+    """largest ratio of the weights' sizes, likewise"""
     fewest_normals: int = 20
-    """parts with a normal image, fewer tell nothing"""
+    """fewest parts with a normal image for a comparison"""
     fewest_defects: int = 30
-    """parts with an anomalous image, fewer tell nothing: a recall that is worse by 0.10, twice its margin, loses none
-    of 30 by chance in 0.9^30 = 4 % of cases, and none of 5 in 59 %"""
+    """fewest parts with an anomalous image for a comparison. A recall 0.10 worse (twice its margin) loses none of 30
+    parts by chance in 0.9^30 = 4 % of cases"""
     seed: int = 0
-    """of the bootstrap: the same scores, the same decision"""
+    """of the bootstrap"""
 
     def __post_init__(self) -> None:
         check_ranges(self, _RANGES, "where the gate would let everything pass or nothing")
@@ -61,7 +61,7 @@ _RANGES = (
 
 @dataclass(frozen=True, eq=False)
 class GateScores:
-    """Both models' scores of the same n labelled images, which neither was trained, stopped or calibrated on.
+    """Both models' scores of the same n labelled images, none of which trained, stopped or calibrated either model.
 
     Raises ValueError for lengths that differ, scores that are not finite or labels that are not bool.
     """
@@ -71,7 +71,7 @@ class GateScores:
     parts: Sequence[str]
     """(n,) the part that each image shows"""
     kinds: Sequence[str | None]
-    """(n,) the kind of defect; None for a normal image, or where nobody named it"""
+    """(n,) kind of defect; None for a normal image, or where it is unknown"""
     champion: NDArray[np.floating[Any]]
     """(n,) scores"""
     candidate: NDArray[np.floating[Any]]
@@ -81,13 +81,13 @@ class GateScores:
     candidate_threshold: float
     """likewise"""
     alpha: float
-    """the share of false alarms that the candidate's threshold promises"""
+    """false-alarm rate promised by the candidate's threshold"""
     champion_aupro: NDArray[np.float64] | None = None
-    """(r,) what each region of the masks adds to the AUPRO (see metrics.aupro.region_auproes); None without masks"""
+    """(r,) each mask region's contribution to the AUPRO (see metrics.region_aupro); None without masks"""
     candidate_aupro: NDArray[np.float64] | None = None
-    """(r,) of the same regions in the same order"""
+    """(r,) of the same regions"""
     region_parts: Sequence[str] | None = None
-    """(r,) the part that each region is on"""
+    """(r,) part of each region"""
 
     def __post_init__(self) -> None:
         for scores in (self.champion, self.candidate):
@@ -113,14 +113,13 @@ class GateScores:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes to run a model."""
+    """What a model costs to run."""
 
     seconds_an_image: float
-    """both models timed in turns on one machine"""
+    """both models timed alternately on one machine"""
     weights_bytes: int
     method: str
-    """as settings and cards name it: between two of them time and size are told and not limited, for whoever chooses
-    another method has chosen its cost"""
+    """as in settings and model cards; between methods time and size are reported but not limited"""
 
 
 @dataclass(frozen=True)
@@ -129,31 +128,31 @@ class Check:
 
     name: str
     champion: float | None
-    """the champion's figure; None where it is undefined, as for all numbers here"""
+    """the champion's figure; None where undefined, as all numbers here"""
     candidate: float | None
     """the candidate's"""
     difference: float | None
     """candidate - champion"""
     low: float | None
-    """one-sided lower bound: of the difference, or for false alarms of the candidate's own rate"""
+    """one-sided lower bound: of the difference, or of the candidate's own rate of false alarms"""
     high: float | None
     """one-sided upper bound, likewise"""
     margin: float
-    """largest loss; for false alarms the promised rate, for time and size the largest ratio"""
+    """largest loss; the promised rate for false alarms, the largest ratio for time and size"""
     passed: bool | None
-    """None: too few images to tell, nothing to compare, or told for information alone"""
+    """None: too few images, nothing to compare, or for information only"""
     words: str
-    """what the numbers mean"""
+    """the result as a sentence"""
     gained: bool = False
-    """the candidate is better in this, beyond chance"""
+    """the candidate is better here, beyond chance"""
 
 
 @dataclass(frozen=True)
 class GateDecision:
-    """What the gate says."""
+    """The gate's result."""
 
     promote: bool
-    """the candidate is not worse in anything that counts, and better in something"""
+    """the candidate is not worse in any check that counts, and better in one"""
     gained: bool
     """some check shows a gain beyond chance"""
     checks: tuple[Check, ...]

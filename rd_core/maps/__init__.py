@@ -1,1 +1,1 @@
-"""From distances to anomaly maps, and from maps to regions."""
+"""From feature distances to anomaly maps, and from maps to defect regions."""

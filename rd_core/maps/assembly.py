@@ -1,13 +1,11 @@
-"""From distances per stage to one anomaly map and one score.
+"""From distances per stage to one anomaly map.
 
-The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Its authors'
-code stretches a stage until its outer values lie on the image's edges; here each may stay in the middle of the pixels
-that it is of, which are up to half of a stride away. Both steps are linear and act on rows and columns apart, so the
-whole is
+The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Both steps are
+linear and separable, so the map is
 
     S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
 
-where U_k, V_k interpolate and G smooths. The small matrices are made once, in float64.
+where U_k, V_k interpolate and G smooths. The matrices are computed once, in float64.
 """
 
 import numpy as np
@@ -18,11 +16,11 @@ from torch import Tensor, nn
 
 
 def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> NDArray[np.float64]:
-    """(length, length / stride, rounded up): linear interpolation at all pixels of a side.
+    """Linear interpolation from grid points to pixels as a matrix (length, ceil(length / stride)).
 
-    Either between points that are stretched until the first and the last lie on the ends, or between the middles of
-    the pixels that each is of, mirrored beyond the outermost. Were the map level there, smoothing would lower peaks
-    inside the image and not those at its edge, where normals have theirs.
+    align_corners: the first and last points lie on the first and last pixels (the authors' code). Otherwise each
+    point lies at the centre of its pixels, with values mirrored beyond the outermost ones: with constant ones
+    smoothing would lower peaks inside the image but not at its edges.
     """
     pixels = np.arange(length, dtype=np.float64)
     if align_corners:
@@ -36,13 +34,13 @@ def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> ND
 
 
 def smoothing_matrix(size: int, sigma: float) -> NDArray[np.float64]:
-    """(size, size): SciPy's Gaussian (cut at 4 sigma, "reflect" about the outer edge) as a matrix."""
+    """SciPy's Gaussian filter (cut at 4 sigma, mode "reflect") as a matrix (size, size)."""
     identity = np.eye(size)
     return identity if sigma == 0 else gaussian_filter1d(identity, sigma, axis=0)
 
 
 class MapAssembly(nn.Module):
-    """Sums, upsamples and smooths the distances of all stages in two matrix products."""
+    """Upsample, smooth and sum the distances of all stages in two matrix products."""
 
     rows: Tensor
 
@@ -55,8 +53,8 @@ class MapAssembly(nn.Module):
         *,
         align_corners: bool = False,
     ) -> None:
-        """strides: pixels from one distance to the next, by stage; the last of a row may reach beyond the image.
-        align_corners: see `interpolation_matrix`."""
+        """strides: pixels between distances, by stage; a row's last may reach beyond the image. align_corners: see
+        `interpolation_matrix`."""
         super().__init__()
         vertical, horizontal = (
             [
@@ -71,12 +69,13 @@ class MapAssembly(nn.Module):
             self.register_buffer(f"columns_{index}", _single(matrix.T), persistent=False)
 
     def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
-        """Distances float32 (B, H/stride_k, W/stride_k), rounded up, in the order of the strides -> map (B, H, W)."""
+        """Distances float32 (B, ceil(H / stride_k), ceil(W / stride_k)), in the order of the strides -> map (B, H,
+        W)."""
         wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
         return torch.matmul(self.rows, torch.cat(wide, dim=1))
 
     def of_stage(self, index: int, distances: Tensor) -> Tensor:
-        """What stage number `index` adds to the map: distances (B, h, w) -> (B, H, W)."""
+        """The summand of stage number `index`: distances (B, h, w) -> (B, H, W)."""
         wide = distances @ self.get_buffer(f"columns_{index}")
         start = self._starts[index]
         return torch.matmul(self.rows[:, start : start + distances.shape[1]], wide)

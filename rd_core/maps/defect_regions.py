@@ -1,4 +1,4 @@
-"""Where the defects are: regions of an anomaly map, and the boxes around them."""
+"""Defect regions of an anomaly map and their bounding boxes."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 MOST_REGIONS = 20
-"""of one image; a map that is strange all over says so by its area"""
+"""of one image"""
 _EIGHT = np.ones((3, 3), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
 class DefectRegion:
-    """A connected part of a map that is strange, in the map's pixels."""
+    """A connected anomalous region and its bounding box, in pixels of the map."""
 
     top: int
     left: int
@@ -26,10 +26,11 @@ class DefectRegion:
 
 
 def defect_regions(anomaly_map: NDArray[np.floating], extent: float, peak: float) -> tuple[DefectRegion, ...]:
-    """8-connected regions of (H, W) above `extent` whose largest value is above `peak`: strangest first, at most 20.
+    """Find 8-connected regions of (H, W) above `extent` whose largest value is above `peak`: highest first, at most
+    20.
 
-    Two levels (hysteresis, Canny 1986): `peak` decides that there is a defect, the lower `extent` how far it goes.
-    With `extent` above `peak`, `peak` is used for both.
+    Hysteresis (Canny 1986): `peak` decides that there is a defect, the lower `extent` how far it goes. With `extent`
+    above `peak`, `peak` is used for both.
     """
     labelled, count = ndimage.label(anomaly_map > min(extent, peak), structure=_EIGHT)
     if count == 0:
@@ -48,4 +49,4 @@ def defect_regions(anomaly_map: NDArray[np.floating], extent: float, peak: float
         for (rows, columns), area, value in zip(ndimage.find_objects(labelled), areas, peaks, strict=True)
         if value > peak
     ]
-    return tuple(sorted(regions, key=lambda one: (-one.peak, one.top, one.left))[:MOST_REGIONS])
+    return tuple(sorted(regions, key=lambda region: (-region.peak, region.top, region.left))[:MOST_REGIONS])

@@ -1,4 +1,4 @@
-"""Images that are scored together, always so many of one size, and what is found in them."""
+"""Scoring in micro-batches of one shape, and its results."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,20 +14,21 @@ FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 class AnomalyMaps(NamedTuple):
-    """Maps and scores of a batch of images."""
+    """Maps and scores of B images."""
 
     maps: NDArray[np.float32]
     """(B, H, W), not negative"""
     scores: NDArray[np.float32]
     """(B,), raw and unbounded"""
     feature_distances: NDArray[np.float32]
-    """(B,): how far an image's mean features lie from those of the training normals, root mean square over the
-    channels of all stages, in deviations of a single position. Tells a changed scene from a local defect"""
+    """(B,) distance of an image's mean features from those of the training normals, root mean square over the
+    channels of all stages, in standard deviations of a single position. It reacts to a changed scene rather than to a
+    local defect"""
 
     def as_float16(self) -> NDArray[np.float16]:
-        """The maps as they are stored and counted: float16 (B, H, W), rounded to the nearest.
+        """The maps as they are stored: float16 (B, H, W), rounded to nearest.
 
-        Raises MapOutOfRange for a value that is not finite there, so that none is ever stored as infinity.
+        Raises MapOutOfRange for a value that float16 cannot hold.
         """
         if self.maps.size and not (self.maps.min() >= -FLOAT16_MAX and self.maps.max() <= FLOAT16_MAX):
             worst = self.maps[~(np.abs(self.maps) <= FLOAT16_MAX)].flat[0]
@@ -43,10 +44,9 @@ def in_micro_batches(
     shape: tuple[int, int, int, int],
     detect: Callable[[NDArray[np.uint8]], AnomalyMaps],
 ) -> AnomalyMaps:
-    """`detect` of all images uint8 (N, H, W, 3), which it is given in micro-batches of `shape` (B, H, W, 3), the last
-    filled up.
+    """Apply `detect` to images uint8 (N, H, W, 3) in micro-batches of `shape` (B, H, W, 3), the last one padded.
 
-    Raises ValueError for images that are not of that size.
+    Raises ValueError for images of another size.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape[1:]:
         raise ValueError(
@@ -62,6 +62,6 @@ def in_micro_batches(
         filled = np.zeros(shape, dtype=np.uint8)
         filled[: len(some)] = some
         stop = start + len(some)
-        for whole, found in zip((maps, scores, distances), detect(filled), strict=True):
-            whole[start:stop] = found[: len(some)]
+        for whole, part in zip((maps, scores, distances), detect(filled), strict=True):
+            whole[start:stop] = part[: len(some)]
     return AnomalyMaps(maps, scores, distances)

@@ -1,1 +1,1 @@
-"""How good the maps, scores and decisions are, against labels and masks: exact, mergeable, in numpy."""
+"""Exact, mergeable metrics of maps, scores and decisions against labels and masks, in NumPy."""

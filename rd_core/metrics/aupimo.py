@@ -1,12 +1,12 @@
-"""AUPIMO: how much of an image's defects is found at false-positive rates so low that normal images look clean.
+"""AUPIMO: an image's recall of defect pixels at false-positive rates at which normal images look clean.
 
 Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low Tolerance", 2024. An
-image's score is the mean of its true-positive rate over the logarithm of the shared FPR between 1e-5 and 1e-4;
-the shared FPR at a threshold is the mean of the FPR of the normal images. Every anomalous image has its own score,
-so that medians and paired tests are possible.
+image's score is the mean of its true-positive rate over the logarithm of the shared FPR between 1e-5 and 1e-4; the
+shared FPR at a threshold is the mean FPR of the normal images. Every anomalous image has its own score, so medians
+and paired tests are possible.
 
-The curve has a point for every value that occurs, straight lines in the logarithm between. Below the lowest FPR above
-0 there is no logarithm to draw a line from: there only what no normal pixel reaches counts.
+The curve has a point for every value that occurs, and is linear in the logarithm between. Below the lowest FPR above
+0 only values that no normal pixel reaches count.
 """
 
 from collections.abc import Iterable
@@ -24,19 +24,16 @@ from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
 
 @dataclass(frozen=True, eq=False)
 class Aupimo:
-    """What a defect pixel adds to its image's score, by its value. Fixed by the normal images alone."""
+    """What a defect pixel adds to its image's score, by its value. It depends on the normal images alone."""
 
     area: NDArray[np.float64]
-    """[65536], by bin, in [0, 1], rising; NaN throughout without normal images"""
+    """[65536], by bin, in [0, 1], rising; all NaN without normal images"""
     levels: int
-    """shared FPRs that occur within the bounds; with fewer than 300 the authors call the score inaccurate"""
+    """distinct shared FPRs within the bounds; the authors call a score from fewer than 300 inaccurate"""
 
     @classmethod
     def of(cls, tables: PixelTables, lower: float = 1e-5, upper: float = 1e-4) -> "Aupimo":
-        """From the tables of all normal images; a mean over images of one size is a mean over their pixels.
-
-        Raises ConfigError for bounds that are not 0 < lower < upper <= 1.
-        """
+        """Compute it from the tables of all normal images. Raises ConfigError unless 0 < lower < upper <= 1."""
         if not 0 < lower < upper <= 1:
             raise ConfigError(
                 f"FPR bounds of {lower} and {upper} span no range of logarithms. Give 0 < lower < upper <= 1."
@@ -58,7 +55,7 @@ class Aupimo:
         masks: Iterable[NDArray[np.bool_] | None],
         is_anomalous: Iterable[bool | np.bool_],
     ) -> NDArray[np.float64]:
-        """The score in [0, 1] of each image [N]; arguments as of PixelTables.of().
+        """The score in [0, 1] of each image [N]; arguments as in PixelTables.of().
 
         NaN for normal images, for images without mask or map, and without normal images in the tables.
         """
@@ -70,5 +67,5 @@ class Aupimo:
         )
 
     def of_defects(self, defects: NDArray[np.uint16]) -> float:
-        """The score of the image whose defect pixels have these bins (see float16_bins), one or more."""
+        """The score of one image from the bins (see float16_bins) of its defect pixels, at least one."""
         return float(self.area[defects].mean())

@@ -1,9 +1,9 @@
 """AUPRO: the area under the per-region overlap up to a limit of the false-positive rate.
 
-Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021: at each threshold the overlap is the mean over
-regions of the share of the region above it, the false-positive rate (FPR) the share of all defect-free pixels above
-it. Regions weigh the same whatever their size. Here the curve has a point for every value that occurs, and
-straight lines between.
+Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. At each threshold the overlap is the mean over
+regions of the share of the region above it, and the false-positive rate (FPR) the share of all defect-free pixels
+above it. Regions weigh the same whatever their size. The curve has a point for every value that occurs and is linear
+between.
 """
 
 import numpy as np
@@ -15,11 +15,10 @@ from rd_core.metrics.region_weights import UNIT
 
 
 def aupro(tables: PixelTables, limit: float = 0.3) -> float:
-    """In [0, 1], the area up to FPR `limit` over the limit; 0.3 and 0.05 are usual. Within 2^-40 of the exact area.
+    """AUPRO in [0, 1]: the area up to FPR `limit` (0.3 and 0.05 are usual) over the limit, within 2^-40 of exact.
 
-    A pixel of score s adds to its region's overlap on a ramp from FPR(score > s) to FPR(score >= s), so the area is
-    a mean over pixels and no curve has to be kept. NaN without a region or without a defect-free pixel. Raises
-    ConfigError for a limit outside (0, 1].
+    A pixel of score s raises its region's overlap on a ramp from FPR(score > s) to FPR(score >= s), so the area is a
+    mean over pixels. NaN without a region or a defect-free pixel. Raises ConfigError for a limit outside (0, 1].
     """
     check_limit(limit)
     above, at_least = false_positive_rates(tables.defect_free())
@@ -31,20 +30,21 @@ def aupro(tables: PixelTables, limit: float = 0.3) -> float:
 
 
 def check_limit(limit: float) -> None:
-    """ConfigError unless the limit is in (0, 1]."""
+    """Raise ConfigError unless the limit is in (0, 1]."""
     if not 0 < limit <= 1:
         raise ConfigError(f"an FPR limit of {limit} leaves no area to measure. Give one in (0, 1], as 0.3 or 0.05.")
 
 
 def false_positive_rates(defect_free: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Defect-free pixels by bin [k] -> the shares of them (above, in or above) each bin [k]; NaN if none."""
+    """Shares of defect-free pixels (above each bin, in it or above) [k], from their counts by bin [k]; NaN without
+    pixels."""
     at_least = np.cumsum(defect_free[::-1])[::-1]
     total = at_least[0] if at_least[0] else np.nan
     return (at_least - defect_free) / total, at_least / total
 
 
 def area_under_ramp(start: NDArray[np.float64], end: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
-    """The area up to `limit` under what is 0 before `start`, 1 after `end` and a straight line between, [k].
+    """Area [k] up to `limit` under a function that is 0 before `start`, 1 after `end` and linear between.
 
     limit - (start + end) / 2 if end <= limit, (limit - start)^2 / (2 (end - start)) if start < limit < end, else 0.
     """

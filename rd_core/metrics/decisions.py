@@ -1,4 +1,4 @@
-"""What a threshold that was fixed beforehand did: alarms, false alarms and misses, with their intervals."""
+"""Alarms, false alarms and misses of a threshold fixed beforehand, with their intervals."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
 
 @dataclass(frozen=True)
 class Decisions:
-    """Counts of images and the shares that follow, each with its Clopper-Pearson interval.
+    """Counts of images and the rates that follow, each with its Clopper-Pearson interval.
 
-    The intervals take images as independent. Where several images show one part use part_bootstrap too.
+    The intervals take images as independent; where several images show one part use part_bootstrap too.
     """
 
     threshold: float
@@ -27,19 +27,20 @@ class Decisions:
     true_negatives: int
     """normal, not flagged"""
     precision: Interval
-    """share of the flagged that are anomalous, with as many anomalous images as here; NaN if none is flagged"""
+    """share of flagged images that are anomalous, at this test set's share of anomalous images; NaN if none is
+    flagged"""
     recall: Interval
-    """share of the anomalous that are flagged; NaN if there are none"""
+    """share of anomalous images that are flagged; NaN if there are none"""
     false_alarm_rate: Interval
-    """share of the normal that are flagged; NaN if there are none"""
+    """share of normal images that are flagged; NaN if there are none"""
 
 
 def decisions_at(
     threshold: float, scores: ArrayLike, is_anomalous: ArrayLike, confidence: float = CONFIDENCE
 ) -> Decisions:
-    """Scores float [n], labels bool [n] -> what the threshold did.
+    """Count the decisions of a threshold on scores float [n] with labels bool [n].
 
-    Raises ValueError for a threshold or scores that are not finite, labels that are not bool, or other lengths.
+    Raises ValueError for a threshold or scores that are not finite, labels that are not bool, or lengths that differ.
     """
     values, anomalous = check_images(scores, is_anomalous)
     flagged = values > check_threshold(threshold)
@@ -60,7 +61,7 @@ def decisions_at(
 
 
 def check_threshold(threshold: float) -> float:
-    """The same, or ValueError when it is not finite."""
+    """Return the threshold. Raises ValueError when it is not finite."""
     if not np.isfinite(threshold):
         raise ValueError(f"a threshold of {threshold} decides nothing. Give the one of the model card.")
     return threshold

@@ -1,4 +1,4 @@
-"""Which kinds of defect are found and which are missed, at a threshold fixed beforehand."""
+"""Recall by kind of defect, at a threshold fixed beforehand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
 
 @dataclass(frozen=True)
 class KindCount:
-    """One row: the images of one kind."""
+    """The images of one kind."""
 
     kind: str
-    """as labelled, as "scratch"; normal images have one too, as "good" """
+    """as labelled, such as "scratch"; normal images have one too, such as "good" """
     flagged: int
     """images with a score above the threshold"""
     total: int
     """images"""
     share: Interval
-    """flagged of total: the kind's recall, or for the normal kind its false-alarm rate"""
+    """flagged / total: the kind's recall, or the false-alarm rate of normal images"""
 
 
 def flagged_by_kind(
     threshold: float, scores: ArrayLike, kinds: Sequence[str], confidence: float = CONFIDENCE
 ) -> tuple[KindCount, ...]:
-    """Scores float [n], kinds [n] -> a row for each kind, in the order of their names.
+    """Count flagged images by kind, from scores float [n] and kinds [n]; a row a kind, in the order of their names.
 
-    Raises ValueError for a threshold or scores that are not finite, or other lengths.
+    Raises ValueError for a threshold or scores that are not finite, or lengths that differ.
     """
     flagged = check_scores(scores, kinds) > check_threshold(threshold)
     labels = np.asarray(kinds, dtype=object)

@@ -1,9 +1,8 @@
 """One bin for each float16 value, in the order of the values.
 
-The bits of a float16, read as an integer, rise with the value as long as it is positive and fall when it is
-negative; so flipping all bits of negatives and only the sign of positives gives integers in the order of the
-values, from -inf (bin 1023) over 0 (bin 32768) to inf (bin 64512). -0 and +0 are one value and share the bin of
-+0. The bins outside of the infinities would be NaN and stay empty.
+The bits of a float16 read as an integer rise with positive values and fall with negative ones. Flipping all bits of
+negatives and only the sign of positives gives integers in the order of the values, from -inf (bin 1023) over 0 (bin
+32768) to inf (bin 64512). -0 shares the bin of +0. Bins beyond the infinities are NaN and stay empty.
 """
 
 import numpy as np
@@ -27,23 +26,23 @@ _BIN_OF_BITS = _order()
 _BITS_OF_BIN = np.where(np.arange(BINS) & _SIGN, np.arange(BINS) ^ _SIGN, ~np.arange(BINS) & 0xFFFF).astype(np.uint16)
 
 VALUES: NDArray[np.float64] = _BITS_OF_BIN.view(np.float16).astype(np.float64)
-"""the value of each bin, float64 [65536], rising; NaN where no value has that bin"""
+"""the value of each bin, float64 [65536], rising; NaN for bins without a value"""
 for _table in (_BIN_OF_BITS, _BITS_OF_BIN, VALUES):
     _table.setflags(write=False)
 
 
 def bits(values: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """float16 of any shape -> their bits, uint16 [n], flat."""
+    """Bits, uint16 [n], flat, of float16 values of any shape."""
     return np.ascontiguousarray(values).view(np.uint16).ravel()
 
 
 def bins(values: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """float16 of any shape -> the bin of each, uint16 [n], flat. A NaN gets a bin beyond the infinities."""
+    """Bins, uint16 [n], flat, of float16 values of any shape. A NaN's bin lies beyond the infinities."""
     return _BIN_OF_BITS[bits(values)]
 
 
 def in_order(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Counts by bits [65536] -> counts by bin [65536].
+    """Reorder counts by bits [65536] to counts by bin [65536].
 
     Counting by bits and reordering once is cheaper than finding the bin of every pixel.
     """
@@ -54,7 +53,7 @@ def in_order(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def nan_count(values: NDArray[np.float16]) -> int:
-    """How many of them are NaN; on integers, since numpy's isnan of float16 takes ten times as long."""
+    """Number of NaNs, counted on integers: NumPy's isnan is slow for float16."""
     magnitudes = bits(values) & (_SIGN - 1)
     if not magnitudes.size or magnitudes.max() <= _INFINITY_BITS:
         return 0

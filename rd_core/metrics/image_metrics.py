@@ -1,4 +1,4 @@
-"""How well image scores tell anomalous images from normal ones, whatever the threshold."""
+"""Image metrics that need no threshold: how well scores separate anomalous from normal images."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,16 @@ from rd_core.metrics.ranking import OracleF1, Ranking
 
 
 def image_auroc(scores: ArrayLike, is_anomalous: ArrayLike) -> float:
-    """Scores float [n], labels bool [n] -> in [0, 1], ties count half. NaN unless images of both kinds are there.
+    """AUROC in [0, 1] of scores float [n] and labels bool [n]; ties count half. NaN unless both labels occur.
 
-    Raises ValueError, as all here, for scores that are not finite, labels that are not bool, or other lengths.
+    Raises ValueError, like every function here, for scores that are not finite, labels that are not bool, or lengths
+    that differ.
     """
     return float(ranking.auroc(image_ranking(scores, is_anomalous)))
 
 
 def image_average_precision(scores: ArrayLike, is_anomalous: ArrayLike) -> float:
-    """In [0, 1]; the share of anomalous images is what chance would reach, so compare on one test set only.
+    """Average precision in [0, 1]. Chance reaches the share of anomalous images, so compare on one test set only.
 
     NaN and errors as image_auroc.
     """
@@ -26,12 +27,12 @@ def image_average_precision(scores: ArrayLike, is_anomalous: ArrayLike) -> float
 
 
 def image_f1_max(scores: ArrayLike, is_anomalous: ArrayLike) -> OracleF1:
-    """The best F1 of any threshold, chosen with the labels at hand: an oracle. NaN and errors as image_auroc."""
+    """The best F1 over all thresholds, chosen with the labels (an oracle). NaN and errors as image_auroc."""
     return ranking.oracle_f1(image_ranking(scores, is_anomalous))
 
 
 def image_ranking(scores: ArrayLike, is_anomalous: ArrayLike) -> Ranking:
-    """The counts [k] behind them, of the k distinct scores."""
+    """Count normal and anomalous images at each of the k distinct scores."""
     values, labels = check_images(scores, is_anomalous)
     distinct, place = np.unique(values, return_inverse=True)
     normal, anomalous = (np.bincount(place[chosen], minlength=len(distinct)) for chosen in (~labels, labels))
@@ -39,7 +40,7 @@ def image_ranking(scores: ArrayLike, is_anomalous: ArrayLike) -> Ranking:
 
 
 def check_scores(scores: ArrayLike, other: Sequence[object] | NDArray[np.generic]) -> NDArray[np.float64]:
-    """Scores as float64 [n], or ValueError unless they are finite and as many as the others."""
+    """Scores as float64 [n]. Raises ValueError unless they are finite and as many as `other`."""
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (len(other),):
         raise ValueError(f"scores of shape {values.shape} do not match {len(other)} images. Give one score an image.")
@@ -52,7 +53,7 @@ def check_scores(scores: ArrayLike, other: Sequence[object] | NDArray[np.generic
 
 
 def check_images(scores: ArrayLike, is_anomalous: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores as float64 [n] and labels as bool [n], or ValueError."""
+    """Scores as float64 [n] and labels as bool [n]. Raises ValueError for others."""
     labels = np.asarray(is_anomalous)
     if labels.ndim != 1 or (labels.dtype != np.bool_ and labels.size):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A measured value with the interval that the truth is likely to lie in."""
+"""Measured values with confidence intervals."""
 
 from dataclasses import dataclass
 
@@ -23,10 +23,10 @@ class Interval:
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
-    """The exact interval of a share (Clopper & Pearson, Biometrika 1934): covers the truth at least that often.
+    """Exact confidence interval of a proportion (Clopper and Pearson, Biometrika 1934).
 
-    Without trials nothing is known: NaN in [0, 1]. Raises ValueError unless 0 <= successes <= trials, ConfigError
-    for a confidence outside (0, 1).
+    Without trials: NaN, in [0, 1]. Raises ValueError unless 0 <= successes <= trials, ConfigError for a confidence
+    outside (0, 1).
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials are no share. Count both over the same cases.")
@@ -38,7 +38,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
 
 
 def check_confidence(confidence: float) -> float:
-    """The same, or ConfigError when it is outside (0, 1)."""
+    """Return the confidence. Raises ConfigError when it is outside (0, 1)."""
     if not 0 < confidence < 1:
         raise ConfigError(f"a confidence of {confidence} gives no interval. Give a share between 0 and 1, as 0.95.")
     return confidence

@@ -1,4 +1,4 @@
-"""Masks of defects: brought to the grid of the anomaly map, and taken apart into regions."""
+"""Defect masks: resampled to the grid of the anomaly map, and split into regions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
 
 
 def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int) -> NDArray[np.bool_]:
-    """A mask (h, w) of any size, bool or integer with defects not 0 -> bool (height, width).
+    """Resample a mask (h, w) of any size, bool or integer with defects not 0, to bool (height, width).
 
-    A map pixel is a defect when at least half of its area is. Of every region of the mask the map pixel that it
-    covers most is one too (the first in reading order of several), so no defect vanishes, however small. The
-    areas are exact integers. Raises ValueError for a mask that is no such array.
+    A map pixel is a defect when at least half of its area is. The map pixel that a region covers most (the first in
+    reading order of several) is one too, so no defect vanishes. Areas are exact integers. Raises ValueError for other
+    arrays.
     """
     given = np.asarray(mask)
     if given.ndim != 2 or not given.size or given.dtype.kind not in "bui":
@@ -40,10 +40,8 @@ def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, wid
 
 
 def region_of_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
-    """A mask bool [H, W] -> (the region, from 0, of each of its k True pixels in reading order [k], regions).
-
-    Regions are 8-connected.
-    """
+    """Label the 8-connected regions of a mask bool [H, W]: (region number from 0 of each of its k True pixels in
+    reading order [k], number of regions)."""
     box = _box(mask)
     if box is None:
         return np.zeros(0, dtype=np.intp), 0
@@ -52,7 +50,7 @@ def region_of_pixels(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Around the True pixels; None without one. Only it is labelled: defects are small and labelling is slow."""
+    """Bounding box of the True pixels, or None. Only the box is labelled: defects are small and labelling is slow."""
     rows = np.flatnonzero(mask.any(axis=1))
     if not len(rows):
         return None
@@ -61,10 +59,10 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
 
 
 def _overlaps(span: slice, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
-    """Which cells the pixels of a span cover, and by how much: (first cell, (cells covered, pixels of the span)).
+    """Overlap of a span's pixels with grid cells: (first cell, (cells covered, pixels of the span)).
 
-    `size` pixels and `cells` cells share one edge. In units of 1 / (size * cells) of it a pixel is `cells` long
-    and a cell `size`, so all overlaps are whole numbers, and float64 multiplies them without error.
+    `size` pixels and `cells` cells share one edge. In units of 1 / (size * cells) of it a pixel is `cells` long and a
+    cell `size`, so overlaps are whole numbers and exact in float64.
     """
     first = span.start * cells // size
     stop = -(-span.stop * cells // size)

@@ -1,7 +1,7 @@
-"""By how much one model is better than another on the same images, and how far that could be off.
+"""The difference between two models on the same images, with its bounds.
 
-Both models see the same resamples of whole parts (see part_bootstrap), so what makes an image hard for both cancels
-out: the difference is known far better than either figure.
+Both models see the same resamples of whole parts (see part_bootstrap). What makes an image hard for both cancels out,
+so the difference is known better than either figure.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from rd_core.metrics.part_bootstrap import RankedImages, RankingMetric, bounds, 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of two models, before and after."""
+    """A figure of two models."""
 
     before: float
-    """of the one in force"""
+    """of the champion"""
     after: float
-    """of the other"""
+    """of the candidate"""
     low: float
-    """lower bound of after - before: the truth is above it with the confidence asked for; NaN where undefined"""
+    """one-sided lower bound of after - before at the confidence asked for; NaN where undefined"""
     high: float
-    """upper bound, one-sided likewise"""
+    """one-sided upper bound"""
 
     @property
     def value(self) -> float:
@@ -46,15 +46,16 @@ def metric_difference(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Difference:
-    """Scores float [n] of two models and labels bool [n] of the same images -> the difference of a metric.
+    """Bound the difference of a ranking metric, from scores float [n] of two models and labels bool [n] of the same
+    images.
 
-    Resamples where the metric is undefined are left out. Raises ValueError and ConfigError as part_bootstrap does.
+    Resamples in which the metric is undefined are left out. Raises ValueError and ConfigError as part_bootstrap does.
     """
     labels = check_images(before, is_anomalous)[1]
     number, count = _parts(parts, labels, resamples)
     ranked = [RankedImages(check_scores(scores, labels), labels, number) for scores in (before, after)]
     once = np.ones((1, count), dtype=np.int64)
-    was, became = (float(metric(one.weighted(once))[0]) for one in ranked)
+    was, became = (float(metric(images.weighted(once))[0]) for images in ranked)
     draws = [
         metric(ranked[1].weighted(times)) - metric(ranked[0].weighted(times))
         for times in part_draws(count, len(labels), resamples, seed)
@@ -71,8 +72,9 @@ def mean_difference(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Difference:
-    """A figure [n] of each case by two models, as whether an image was found (0 or 1) or how well a region was ->
-    the difference of their means. A part weighs as much as it has cases. Raises as metric_difference.
+    """Bound the difference of means of a figure [n] per case, such as detected (1) or not (0).
+
+    A part weighs as much as it has cases. Raises as metric_difference.
     """
     was, became = (check_scores(values, list(parts)) for values in (before, after))
     number, count = _parts(parts, was, resamples)

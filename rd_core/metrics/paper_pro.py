@@ -1,8 +1,7 @@
-"""PRO the way the authors of Reverse Distillation computed it: to compare with published numbers, nothing else.
+"""PRO as the authors of Reverse Distillation computed it, only for comparison with published figures.
 
-It is not the metric of its definition (that is aupro.py): every image has a curve of its own over its own 200
-thresholds and its own defect-free pixels, the false-positive rates below 0.3 are stretched to end at 1 wherever they
-end, and the image's area is averaged over images.
+It differs from the definition (see aupro.py): every image has its own curve over its own 200 thresholds and its own
+defect-free pixels, false-positive rates below 0.3 are stretched to end at 1, and the area is averaged over images.
 """
 
 import numpy as np
@@ -15,10 +14,10 @@ FPR_LIMIT = 0.3
 
 
 def paper_pro(anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
-    """Map [H, W] and mask bool [H, W] of one anomalous image -> its area in [0, 1]; tables average it over images.
+    """PRO in [0, 1] of one anomalous image, from its map [H, W] and mask bool [H, W]; tables average it over images.
 
-    NaN without a defect pixel or without a defect-free one, and when fewer than two of the thresholds have a rate
-    below 0.3 or none of these is above 0, since nothing is then left to stretch.
+    NaN without a defect pixel or a defect-free one, and when fewer than two thresholds have a rate below 0.3 or none
+    of those rates is above 0.
     """
     values = anomaly_map.astype(np.float64)
     if mask.all() or not mask.any() or values.min() == values.max():

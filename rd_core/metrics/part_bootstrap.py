@@ -1,8 +1,8 @@
-"""How far an image metric could be off, when several images show one part.
+"""Confidence intervals of image metrics when several images show one part.
 
-Images of one part resemble each other, so an interval that takes them as independent is too narrow. Here whole
-parts are drawn, with replacement, as many as there are (a cluster bootstrap; Field & Welsh, JRSS B 2007), and the
-interval goes from percentile to percentile of the metric over the resamples.
+Images of one part resemble each other, so an interval that takes them as independent is too narrow. Whole parts are
+drawn with replacement (a cluster bootstrap; Field and Welsh, JRSS B 2007), and the interval goes from percentile to
+percentile of the metric over the resamples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ RankingMetric = Callable[[Ranking], NDArray[np.float64]]
 """a metric of rankings with counts [..., k], as auroc, average_precision and f1_max of ranking.py"""
 
 _CELLS = 500_000
-"""resamples times images at a time: some MB, which the processor's cache holds"""
+"""resamples times images at a time: some MB, which fit the processor's cache"""
 
 
 def part_bootstrap(
@@ -32,11 +32,11 @@ def part_bootstrap(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Interval:
-    """The metric of scores float [n] and labels bool [n], and its interval over resampled parts [n].
+    """Compute a metric of scores float [n] and labels bool [n] and its interval over resampled parts [n].
 
-    The same arguments give the same interval. Resamples where the metric is undefined (no anomalous part was drawn)
-    are left out; with a handful of parts of either kind the interval is too narrow. Raises ValueError as image_auroc
-    does and for fewer than two parts, ConfigError for no resamples or a confidence outside (0, 1).
+    Deterministic by seed. Resamples in which the metric is undefined (no anomalous part drawn) are left out; with a
+    handful of parts of either label the interval is too narrow. Raises ValueError as image_auroc does and for fewer
+    than two parts, ConfigError for no resamples or a confidence outside (0, 1).
     """
     values, labels = check_images(scores, is_anomalous)
     if resamples < 1:
@@ -52,7 +52,7 @@ def part_bootstrap(
 
 
 def bounds(draws: NDArray[np.float64], tail: float) -> tuple[float, float]:
-    """Resampled figures [r], NaN where undefined -> their quantiles at `tail` and 1 - `tail`; NaN if all are NaN."""
+    """Quantiles at `tail` and 1 - `tail` of resampled figures [r], without NaNs; NaN if all are NaN."""
     defined = draws[~np.isnan(draws)]
     if not len(defined):
         return float("nan"), float("nan")
@@ -61,9 +61,9 @@ def bounds(draws: NDArray[np.float64], tail: float) -> tuple[float, float]:
 
 
 def parts_as_numbers(parts: Sequence[str], images: int) -> tuple[NDArray[np.intp], int]:
-    """The part [n] of each of n images -> (its number from 0 [n], parts).
+    """Number the parts [n] of n images: (number from 0 [n], parts).
 
-    Raises ValueError for other lengths, and for fewer than two parts.
+    Raises ValueError for lengths that differ and for fewer than two parts.
     """
     if len(parts) != images:
         raise ValueError(f"{len(parts)} parts do not match {images} images. Name the part of each image.")
@@ -87,16 +87,16 @@ def part_draws(parts: int, images: int, resamples: int, seed: int) -> Iterator[N
 
 
 class RankedImages:
-    """Images sorted by score once, whatever is drawn."""
+    """Images sorted by score once for all resamples."""
 
     def __init__(self, scores: NDArray[np.float64], labels: NDArray[np.bool_], part: NDArray[np.intp]) -> None:
-        """Scores [n] in any order, labels [n], and the number of the part of each [n]."""
+        """Scores [n] in any order, labels [n], and the part number of each image [n]."""
         order = np.argsort(scores, kind="stable")
         self._values, self._first = np.unique(scores[order], return_index=True)
         self._labels, self._part = labels[order], part[order]
 
     def weighted(self, times: NDArray[np.int64]) -> Ranking:
-        """Times each part is drawn [r, parts] -> the counts of the r resamples [r, k]."""
+        """Counts [r, k] of r resamples in which each part is drawn `times` [r, parts]."""
         weights = times[:, self._part]
         anomalous = np.add.reduceat(weights * self._labels, self._first, axis=1)
         return Ranking(self._values, np.add.reduceat(weights, self._first, axis=1) - anomalous, anomalous)

@@ -1,8 +1,7 @@
-"""All that the pixel metrics need to know of any number of anomaly maps, in tables of one fixed size.
+"""Sufficient statistics of any number of anomaly maps for the pixel metrics, in tables of fixed size.
 
-Stored maps are float16, which has 65,536 values: counting pixels by value loses nothing. The tables take one pass
-over the pixels, the same memory for ten images as for a million, and add up across workers in any order to
-the same bits.
+Stored maps are float16, which has 65,536 values, so counting pixels by value loses nothing. The tables need one pass
+over the pixels and constant memory, and add up across workers in any order to the same bits.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,17 +22,18 @@ _COUNTS = ("regions", "normal_images", "anomalous_images", "unmasked_images", "u
 
 @dataclass(frozen=True, eq=False)
 class PixelTables:
-    """Counts by bin (see float16_bins), read-only int64 [65536] each, and what they were taken from.
+    """Read-only counts by bin (see float16_bins), int64 [65536] each, and the numbers of images and regions behind
+    them.
 
-    `a + b` are the tables of the images of both; PixelTables.empty() changes nothing.
+    `a + b` are the tables of the images of both; PixelTables.empty() is the neutral element.
     """
 
     normal: NDArray[np.int64]
     """pixels of normal images"""
     around_defects: NDArray[np.int64]
-    """defect-free pixels of anomalous images: outside of their masks"""
+    """defect-free pixels of anomalous images"""
     anomalous: NDArray[np.int64]
-    """pixels of anomalous images inside of their masks"""
+    """defect pixels of anomalous images"""
     region_weights: NDArray[np.int64]
     """each region's share of pixels in the bin, summed over regions, in units of 2^-40 (see region_weights)"""
     regions: int
@@ -43,9 +43,9 @@ class PixelTables:
     anomalous_images: int
     """counted: those with a mask"""
     unmasked_images: int
-    """anomalous images without a mask, of which no pixel is counted"""
+    """anomalous images without a mask; none of their pixels is counted"""
     unscored_images: int
-    """images without a map, of which no pixel is counted"""
+    """images without a map; none of their pixels is counted"""
     height: int
     """of every map, in pixels; 0 before the first"""
     width: int
@@ -73,10 +73,10 @@ class PixelTables:
         masks: Iterable[NDArray[np.bool_] | None],
         is_anomalous: Iterable[bool | np.bool_],
     ) -> "PixelTables":
-        """The tables of some images: maps float16 [N, H, W], masks bool [H, W] or None, labels bool [N].
+        """Count some images: maps float16 [N, H, W], masks bool [H, W] or None, labels bool [N].
 
-        All three may be generators: one image is held at a time. Which pixels count is told in pixel_truth; a
-        missing mask is None, never zeros. Raises ValueError for inputs that contradict themselves or each other.
+        All three may be generators: one image is in memory at a time. pixel_truth says which pixels count; a missing
+        mask is None, never zeros. Raises ValueError for inputs that contradict themselves or each other.
         """
         counter = _Counter()
         for truth in pixel_truths(maps, masks, is_anomalous):
@@ -85,30 +85,33 @@ class PixelTables:
 
     @classmethod
     def empty(cls) -> "PixelTables":
-        """Of no image."""
+        """The tables of no image."""
         return _Counter().tables()
 
     def __add__(self, other: "PixelTables") -> "PixelTables":
-        """Raises ValueError when the maps of the two differ in size, OverflowError for too many regions."""
+        """Add the tables of two sets of images.
+
+        Raises ValueError when their maps differ in size, OverflowError for too many regions.
+        """
         height, width = _common_size((self.height, self.width), (other.height, other.width))
         tables = {name: getattr(self, name) + getattr(other, name) for name in _TABLES}
         counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
         return PixelTables(**tables, **{**counts, "height": height, "width": width})
 
     def defect_free(self) -> NDArray[np.int64]:
-        """All defect-free pixels by bin, int64 [65536]: of normal images and of anomalous ones."""
+        """Defect-free pixels by bin, int64 [65536], of normal and anomalous images."""
         return self.normal + self.around_defects
 
     def ranking(self) -> Ranking:
-        """Pixels by value, for the metrics of ranking.py. Only bins with a pixel are in it."""
+        """Pixels by value, for the metrics of ranking.py; empty bins are left out."""
         normal = self.defect_free()
         occupied = np.flatnonzero(normal + self.anomalous)
         return Ranking(VALUES[occupied], normal[occupied], self.anomalous[occupied])
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Plain arrays for a worker's border: `bins` uint16 [k], `tables` int64 [4, k], `counts` int64 [7].
+        """Plain arrays to send between processes: `bins` uint16 [k], `tables` int64 [4, k], `counts` int64 [7].
 
-        Only the k bins that hold something travel; maps of one model seldom fill a third of them.
+        Only the k occupied bins are sent.
         """
         tables = np.stack([getattr(self, name) for name in _TABLES])
         occupied = np.flatnonzero(tables.any(axis=0)).astype(np.uint16)
@@ -117,7 +120,7 @@ class PixelTables:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "PixelTables":
-        """The tables whose to_arrays() these are. Raises ValueError for others."""
+        """The inverse of to_arrays(). Raises ValueError for other arrays."""
         occupied, packed, counts = (arrays.get(name, np.zeros(0)) for name in ("bins", "tables", "counts"))
         if packed.shape != (len(_TABLES), len(occupied)) or counts.shape != (len(_COUNTS),):
             raise ValueError(
@@ -130,7 +133,7 @@ class PixelTables:
 
 
 def _common_size(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    """One size for all, so that a mean over images is a mean over their pixels."""
+    """The one size of all maps: a mean over images is then a mean over their pixels."""
     if one != other and (0, 0) not in (one, other):
         raise ValueError(
             f"maps of {one[0]}x{one[1]} and of {other[0]}x{other[1]} pixels do not add up: larger ones would weigh "
@@ -145,11 +148,11 @@ def _zeros() -> NDArray[np.int64]:
 
 @dataclass
 class _Counter:
-    """Tables in the making, by bits instead of bins except for the weights."""
+    """Tables under construction, by bits instead of bins except for the weights."""
 
     normal: NDArray[np.int64] = field(default_factory=_zeros)
     masked: NDArray[np.int64] = field(default_factory=_zeros)
-    """pixels of anomalous images, in and outside of their masks"""
+    """all pixels of anomalous images with a mask"""
     anomalous: NDArray[np.int64] = field(default_factory=_zeros)
     region_weights: NDArray[np.int64] = field(default_factory=_zeros)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
@@ -192,6 +195,7 @@ class _Counter:
 
 
 def _count(table: NDArray[np.int64], values: NDArray[np.float16]) -> None:
-    """Scores are seldom above 8 and never far below 0, so the counts end long before the table does."""
+    """Count values by bits. Scores are seldom above 8 or far below 0, so the counts end long before the table
+    does."""
     counts = np.bincount(bits(values))
     table[: len(counts)] += counts

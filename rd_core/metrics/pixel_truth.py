@@ -1,13 +1,13 @@
-"""What is known about the pixels of an image: who may be counted as defect-free, who as defect, and who as neither.
+"""Ground truth of an image's pixels: defect-free, defect or unknown.
 
-A missing mask is not a mask of zeros. The label of an image says whether its pixels are known without a mask:
+A missing mask is not a mask of zeros. The image's label decides what is known without a mask:
 
-    label      mask      what its pixels count as
+    label      mask      its pixels count as
     normal     none      defect-free, all of them
     anomalous  given     defects where it is True, defect-free elsewhere
-    anomalous  none      nothing: where its defect is, nobody knows
+    anomalous  none      nothing: the defect's place is unknown
 
-An image that was not scored (NaN throughout) counts as nothing either.
+The pixels of an image without scores (NaN throughout) do not count either.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ class NormalMap:
 
 @dataclass(frozen=True, eq=False)
 class DefectiveMap:
-    """The map of an anomalous image whose defects are known by pixel."""
+    """The map of an anomalous image with a mask."""
 
     values: NDArray[np.float16]
     """[H, W], no NaN"""
@@ -43,7 +43,7 @@ class DefectiveMap:
 
 @dataclass(frozen=True)
 class UncountedMap:
-    """An image of which no pixel may be counted."""
+    """An image whose pixels do not count."""
 
     reason: Literal["unscored", "unmasked"]
     """no map, or an anomalous image without a mask"""
@@ -57,10 +57,10 @@ def pixel_truths(
     masks: Iterable[NDArray[np.bool_] | None],
     is_anomalous: Iterable[bool | np.bool_],
 ) -> Iterator[PixelTruth]:
-    """Maps float16 [H, W], masks bool [H, W] or None, labels: image by image what may be counted, in their order.
+    """Classify maps float16 [H, W] with masks bool [H, W] or None and labels, image by image, in order.
 
-    Raises ValueError for what cannot be: other dtypes or shapes, a map that is NaN in places, a label that is
-    none, an anomalous image whose mask is empty, a normal one whose mask is not, inputs of different lengths.
+    Raises ValueError for other dtypes or shapes, a partly NaN map, a missing label, an empty mask of an anomalous
+    image, a mask with defects of a normal one, or inputs of different lengths.
     """
     triples: Iterator[tuple[Any, Any, Any]] = zip_longest(maps, masks, is_anomalous, fillvalue=_MISSING)
     for index, (values, mask, anomalous) in enumerate(triples):

@@ -1,8 +1,7 @@
-"""Normal and anomalous cases counted by score: what every metric of a ranking needs, and the metrics.
+"""Normal and anomalous cases counted by score, and the metrics of such rankings.
 
-One set of formulas serves pixels (counts by float16 value), images (counts of one) and bootstrap resamples (counts
-by how often an image was drawn, many resamples at once). All are NaN where normal or anomalous cases are missing,
-since then there is nothing to tell apart.
+The same formulas serve pixels (counts by float16 value), images (counts of one) and bootstrap resamples (counts of
+draws, many resamples at once). All are NaN where normal or anomalous cases are missing.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How many normal and anomalous cases have each score."""
+    """Numbers of normal and anomalous cases at each score."""
 
     values: NDArray[np.float64]
     """distinct scores [k], rising, no NaN"""
@@ -25,9 +24,9 @@ class Ranking:
 
 @dataclass(frozen=True)
 class OracleF1:
-    """The best F1 that a threshold chosen with the true labels at hand could reach.
+    """The best F1 of any threshold, chosen with the true labels.
 
-    An upper bound for comparison with papers, not what a threshold fixed beforehand will reach.
+    An upper bound to compare with papers; a threshold fixed beforehand reaches less.
     """
 
     value: float
@@ -37,7 +36,7 @@ class OracleF1:
 
 
 def auroc(ranking: Ranking) -> NDArray[np.float64]:
-    """P(an anomalous case scores above a normal one) + half of P(they tie), [...]."""
+    """P(an anomalous case scores above a normal one) + P(they tie) / 2, [...]."""
     below = np.cumsum(ranking.normal, axis=-1) - 0.5 * ranking.normal
     pairs = ranking.normal.sum(axis=-1, dtype=np.float64) * ranking.anomalous.sum(axis=-1)
     with np.errstate(invalid="ignore"):
@@ -45,10 +44,8 @@ def auroc(ranking: Ranking) -> NDArray[np.float64]:
 
 
 def average_precision(ranking: Ranking) -> NDArray[np.float64]:
-    """The mean over anomalous cases of the precision at their score, [...]: the sum of precision times recall gained.
-
-    No interpolation, as in scikit-learn's average_precision_score.
-    """
+    """Mean precision at the scores of the anomalous cases, [...]; no interpolation, as scikit-learn's
+    average_precision_score."""
     hits, alarms = _flagged(ranking)
     precision = hits / np.maximum(hits + alarms, 1)
     with np.errstate(invalid="ignore"):
@@ -57,12 +54,12 @@ def average_precision(ranking: Ranking) -> NDArray[np.float64]:
 
 
 def f1_max(ranking: Ranking) -> NDArray[np.float64]:
-    """The value of oracle_f1 for every resample, [...]."""
+    """The value of oracle_f1 of each resample, [...]."""
     return np.where(_defined(ranking), _f1(ranking).max(axis=-1, initial=0), np.nan)
 
 
 def oracle_f1(ranking: Ranking) -> OracleF1:
-    """The best F1 of one ranking (no leading axes) and the threshold of it; the highest one of several."""
+    """The best F1 of one ranking (no leading axes) and its threshold, the highest of several."""
     if not _defined(ranking):
         return OracleF1(np.nan, np.nan)
     f1 = _f1(ranking)
@@ -72,7 +69,7 @@ def oracle_f1(ranking: Ranking) -> OracleF1:
 
 
 def _f1(ranking: Ranking) -> NDArray[np.float64]:
-    """[..., k]: F1 with the scores from each value upwards flagged. No threshold lies below -inf, so it counts 0."""
+    """F1 [..., k] when scores from each value upwards are flagged. No threshold lies below -inf, so there it is 0."""
     hits, alarms = _flagged(ranking)
     positives = ranking.anomalous.sum(axis=-1)[..., None]
     f1 = 2 * hits / np.maximum(hits + alarms + positives, 1)
@@ -80,7 +77,7 @@ def _f1(ranking: Ranking) -> NDArray[np.float64]:
 
 
 def _flagged(ranking: Ranking) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(anomalous, normal) cases of at least each score, [..., k]."""
+    """(anomalous, normal) cases with at least each score, [..., k]."""
     hits, alarms = (
         np.cumsum(counts[..., ::-1], axis=-1, dtype=np.int64)[..., ::-1]
         for counts in (ranking.anomalous, ranking.normal)

@@ -1,4 +1,4 @@
-"""What each region adds to the AUPRO, so that two models can be compared region by region."""
+"""Each region's contribution to the AUPRO, to compare two models region by region."""
 
 from collections.abc import Iterable
 
@@ -19,12 +19,12 @@ def region_auproes(
     is_anomalous: Iterable[bool | np.bool_],
     limit: float = 0.3,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """(value in [0, 1] of each of r regions [r], the image from 0 that it is on [r]), image by image.
+    """Compute (value in [0, 1] of each of r regions [r], number from 0 of its image [r]), image by image.
 
-    tables: of all images that count, these among them; they give the false-positive rates, which belong to a model as
-    a whole. maps, masks and labels as of PixelTables.of(), one image held at a time. The values' mean is
-    aupro(tables, limit) when all masked images are given. NaN without a defect-free pixel. Raises ConfigError as
-    aupro() does, ValueError for inputs that contradict each other.
+    tables: of all images that count, these among them; they give the model's false-positive rates. maps, masks and
+    labels as in PixelTables.of(), one image in memory at a time. The mean of the values is aupro(tables, limit) when
+    all masked images are given. NaN without a defect-free pixel. Raises ConfigError as aupro() does, ValueError for
+    inputs that contradict each other.
     """
     check_limit(limit)
     area = area_under_ramp(*false_positive_rates(tables.defect_free()), limit) / limit
@@ -32,7 +32,7 @@ def region_auproes(
     for image, truth in enumerate(pixel_truths(maps, masks, is_anomalous)):
         if isinstance(truth, DefectiveMap):
             regions, count = region_of_pixels(truth.defects)
-            found = np.bincount(regions, area[bins(truth.values[truth.defects])], minlength=count)
-            values.append(found / np.bincount(regions, minlength=count))
+            areas = np.bincount(regions, area[bins(truth.values[truth.defects])], minlength=count)
+            values.append(areas / np.bincount(regions, minlength=count))
             images.append(np.full(count, image, dtype=np.intp))
     return np.concatenate(values), np.concatenate(images)

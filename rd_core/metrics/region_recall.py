@@ -1,4 +1,4 @@
-"""How many defects are found at a pixel threshold, by their size."""
+"""Recall of defect regions by size, at a pixel threshold."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ from rd_core.metrics.masks import region_of_pixels
 from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
 
 AREA_EDGES = (0.0, 0.0001, 0.001, 0.01, 0.1, 1.0)
-"""shares of the image's area: at 256x256 up to 6, 65, 655, 6553 and all pixels"""
+"""shares of the image's area; at 256 x 256 these are 6, 65, 655, 6553 and all pixels"""
 FOUND_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class SizeRecall:
-    """One row: the regions of one range of sizes."""
+    """The regions in one range of sizes."""
 
     above: float
-    """their area, as a share of the image, is above this"""
+    """lower end of the range of areas, as a share of the image, excluded"""
     up_to: float
-    """and at most this"""
+    """upper end of it, included"""
     found: int
-    """regions found"""
+    """regions detected"""
     total: int
     """regions"""
     recall: Interval
-    """found of total; the interval takes regions as independent"""
+    """found / total; the interval takes regions as independent"""
 
 
 @dataclass(frozen=True)
 class RegionRecall:
-    """Regions of masks, found and in all, by size. `a + b` counts those of both."""
+    """Counts of mask regions, detected and in all, by size. `a + b` counts the images of both."""
 
     threshold: float
-    """of the map's values: a pixel is flagged when above"""
+    """of the map's values; a pixel is flagged when above"""
     share: float
-    """of a region's pixels that must be flagged for it to be found; at 0 one pixel is enough"""
+    """share of a region's pixels that must be flagged to detect it; 0: one pixel is enough"""
     edges: tuple[float, ...]
-    """[k + 1] rising shares of the image's area, from 0 to 1; a range holds its upper edge, not its lower"""
+    """[k + 1] rising shares of the image's area, from 0 to 1; a range includes its upper edge only"""
     found: tuple[int, ...]
     """[k], by range"""
     total: tuple[int, ...]
@@ -58,9 +58,11 @@ class RegionRecall:
         share: float = FOUND_SHARE,
         edges: tuple[float, ...] = AREA_EDGES,
     ) -> "RegionRecall":
-        """Maps, masks and labels as of PixelTables.of(); one image is held at a time. Regions are 8-connected.
+        """Count the regions of some images; maps, masks and labels as in PixelTables.of(), one image in memory at a
+        time.
 
-        Raises ConfigError for settings that cannot be, ValueError for inputs that contradict each other.
+        Regions are 8-connected. Raises ConfigError for invalid settings, ValueError for inputs that contradict each
+        other.
         """
         _check(threshold, share, edges)
         found, total = (np.zeros(len(edges) - 1, dtype=np.int64) for _ in range(2))
@@ -76,7 +78,7 @@ class RegionRecall:
         return cls(threshold, share, edges, tuple(found.tolist()), tuple(total.tolist()))
 
     def __add__(self, other: "RegionRecall") -> "RegionRecall":
-        """Raises ValueError when the two were counted by different settings."""
+        """Add the counts of two sets of images. Raises ValueError unless both have the same settings."""
         mine, theirs = ((r.threshold, r.share, r.edges) for r in (self, other))
         if mine != theirs:
             raise ValueError(
@@ -90,7 +92,8 @@ class RegionRecall:
         return RegionRecall(*mine, found, total)
 
     def by_size(self, confidence: float = CONFIDENCE) -> tuple[SizeRecall, ...]:
-        """A row for each range of sizes, from small to large; recall is NaN in [0, 1] where there are no regions."""
+        """A row for each range of sizes, from small to large. Recall is NaN, in [0, 1], for a range without
+        regions."""
         return tuple(
             SizeRecall(above, up_to, found, total, clopper_pearson(found, total, confidence))
             for (above, up_to), found, total in zip(pairwise(self.edges), self.found, self.total, strict=True)
@@ -98,9 +101,9 @@ class RegionRecall:
 
 
 def _regions(truth: DefectiveMap, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """(pixels, pixels above the threshold) of each region.
+    """Count (pixels, pixels above the threshold) of each region [k].
 
-    In float64: compared as float16 the threshold itself would be rounded, and might pass pixels below it.
+    Compared in float64: as float16 the threshold would be rounded and could pass pixels below it.
     """
     regions, count = region_of_pixels(truth.defects)
     above = truth.values[truth.defects].astype(np.float64) > threshold

@@ -1,10 +1,9 @@
-"""How the pixels of a region spread over the bins, as shares in whole numbers.
+"""How the pixels of a region spread over the bins, as integer shares.
 
-Sums of float shares depend on the order in which workers are merged; sums of integers do not, to the last bit.
-A share is held in units of 2^-40. What a region has up to any bin is its exact share rounded to the nearest unit,
-so every region weighs exactly 2^40 in all and no sum over a run of bins is off by more than one unit a region.
-The mean over regions of anything that rises or falls with the bin within [0, 1], as AUPRO does, is therefore
-within 2^-40 (1e-12) of the exact one.
+Sums of float shares depend on the order in which workers are merged; sums of integers do not. A share is held in
+units of 2^-40. The share of a region up to any bin is rounded to the nearest unit, so every region weighs exactly
+2^40, and a sum over a run of bins is off by at most one unit a region. A mean over regions of a monotonic function of
+the bin in [0, 1], such as AUPRO, is therefore within 2^-40 (1e-12) of the exact one.
 """
 
 import numpy as np
@@ -17,7 +16,8 @@ REGIONS_LIMIT = (2**63 - 1) // UNIT
 
 
 def add_region_weights(weights: NDArray[np.int64], bins: NDArray[np.uint16], regions: NDArray[np.intp]) -> None:
-    """Add to weights int64 [65536] the regions of an image: the bin [k] and region from 0 [k] of each defect pixel.
+    """Add the regions of an image to `weights` int64 [65536], from the bin [k] and the region from 0 [k] of each
+    defect pixel.
 
     Every region from 0 to the largest must have a pixel.
     """
