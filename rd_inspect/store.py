@@ -72,7 +72,7 @@ class InspectionStore:
         self, category: str | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> "pa.Table":
         """The last sealed row of each image of a category, or of all, in these production days: the columns of
-        `scores` in the README. Errors as `query`."""
+        `scores` in docs/store.md. Errors as `query`."""
         days = [f"run_date {sign} DATE '{day}'" for sign, day in ((">=", first_day), ("<=", last_day)) if day]
         return self.query(f"SELECT * FROM latest {_where(category, days)} ORDER BY run_date, image_key")
 
