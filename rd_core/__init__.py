@@ -1,1 +1,1 @@
-"""Anomaly detection methods and what is computed from their scores and maps: arrays in, arrays out."""
+"""Anomaly detection methods, and statistics of their scores and maps: arrays in, arrays out."""

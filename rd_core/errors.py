@@ -1,50 +1,48 @@
-"""What can go wrong in the core.
+"""Errors of the core. Every message gives the value, the consequence and the cure.
 
-    CoreError
-    +-- ConfigError         a setting that cannot be: unknown, out of range, or not fitting another
-    +-- UnknownTeacher      no teacher of that name
-    +-- TeacherUnavailable  the teacher's weights are neither here nor to be had
-    +-- CheckpointError     the bytes are not a model this program wrote
-    +-- TooFewNormals       not enough normal images to train, stop and calibrate
-    +-- TrainingDiverged    the loss is no longer a number
-    +-- MapOutOfRange       an anomaly map holds what its stored form, float16, cannot
-    +-- EngineUnavailable   the library that is to compute scores is not here, or does not compute what torch does
-
-Every message gives the value, the consequence and the cure.
+CoreError
++-- ConfigError         a setting is unknown, out of range, or contradicts another
++-- UnknownTeacher      no teacher has that name
++-- TeacherUnavailable  the teacher's weights are not available
++-- CheckpointError     the bytes are no model of this program
++-- TooFewNormals       too few normal images to train, stop early and calibrate
++-- TrainingDiverged    the loss is not finite
++-- MapOutOfRange       an anomaly map exceeds the range of its stored form, float16
++-- EngineUnavailable   the engine is not installed, or does not reproduce torch
 """
 
 
 class CoreError(Exception):
-    """Any fault of the core."""
+    """Base class of the core's errors."""
 
 
 class ConfigError(CoreError, ValueError):
-    """A setting that cannot be: unknown, out of range, or not fitting another."""
+    """A setting is unknown, out of range, or contradicts another."""
 
 
 class UnknownTeacher(ConfigError):
-    """No teacher of that name."""
+    """No teacher has that name."""
 
 
 class TeacherUnavailable(CoreError):
-    """The teacher's weights are neither here nor to be had."""
+    """The teacher's weights are not available."""
 
 
 class CheckpointError(CoreError):
-    """The bytes are not a model this program wrote."""
+    """The bytes are no model of this program."""
 
 
 class TooFewNormals(CoreError):
-    """Not enough normal images, or parts, to train, stop and calibrate."""
+    """Too few normal images, or parts, to train, stop early and calibrate."""
 
 
 class TrainingDiverged(CoreError):
-    """The loss is no longer a number."""
+    """The loss is not finite."""
 
 
 class MapOutOfRange(CoreError):
-    """An anomaly map holds what its stored form, float16, cannot."""
+    """An anomaly map exceeds the range of its stored form, float16."""
 
 
 class EngineUnavailable(CoreError):
-    """The library that is to compute scores is not here, not in that version, or does not compute what torch does."""
+    """The engine is not installed, has another version, or does not reproduce torch."""

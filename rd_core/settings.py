@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses: to JSON and back, unknown names and values that cannot be refused in a sentence."""
+"""Settings as frozen dataclasses: conversion from and to JSON, with checks."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -17,35 +17,35 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 @dataclass(frozen=True)
 class Record:
-    """JSON round trip for frozen dataclasses of numbers, texts, choices, tuples and records of their own."""
+    """JSON round trip for frozen dataclasses of numbers, strings, choices, tuples and other records."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that `json.dumps` takes; `from_dict` gives the same record back."""
+        """Plain values for `json.dumps`; `from_dict` is the inverse."""
         plain: dict[str, Any] = _with_lists(asdict(self))
         return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The record of `values`; a missing field takes its default.
+        """Build the record from `values`; missing fields take their defaults.
 
-        Raises ConfigError for an unknown field (it names the nearest known one) or a value of the wrong type.
+        Raises ConfigError for an unknown field (naming the nearest known one) or a value of the wrong type.
         """
         return _record(cls, values, cls.__name__)
 
 
-def refuse_unknown(values: Iterable[str], known: Collection[str], what: str) -> None:
+def refuse_unknown(values: Iterable[str], known: Collection[str], owner: str) -> None:
     """Raise ConfigError for the first of `values` that is not in `known`."""
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-            raise ConfigError(f"{what} has no setting {name!r}; it would have been ignored. {hint}")
+            raise ConfigError(f"{owner} has no setting {name!r}; it would have been ignored. {hint}")
 
 
 def check_ranges(record: object, ranges: Iterable[tuple[str, float, float]], consequence: str) -> None:
-    """ConfigError unless each named field of `record` is a number from its low to its high, both included.
+    """Raise ConfigError unless each named field of `record` is a number from its low to its high, both included.
 
-    `consequence`: what would be beyond, as "where the gate would let everything pass".
+    `consequence`: the effect beyond them, such as "where the gate would let everything pass".
     """
     for name, low, high in ranges:
         value = getattr(record, name)
@@ -57,8 +57,8 @@ def check_ranges(record: object, ranges: Iterable[tuple[str, float, float]], con
 
 def _with_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _with_lists(one) for name, one in value.items()}
-    return [_with_lists(one) for one in value] if isinstance(value, tuple) else value
+        return {name: _with_lists(item) for name, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _record(kind: type[R], values: Any, where: str) -> R:
@@ -70,14 +70,14 @@ def _record(kind: type[R], values: Any, where: str) -> R:
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    """`value`, as JSON or TOML has it, as a value of the type `kind`."""
+    """Convert `value`, as JSON or TOML has it, to the type `kind`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
-        if not any(value == one and type(value) is type(one) for one in arguments):
+        if not any(value == choice and type(value) is type(choice) for choice in arguments):
             raise _refusal(where, value, f"it is to be one of {', '.join(map(repr, arguments))}")
         return value
     if origin in (Union, UnionType):
-        (wanted,) = (one for one in arguments if one is not NoneType)
+        (wanted,) = (choice for choice in arguments if choice is not NoneType)
         return None if value is None else _value(wanted, value, where)
     if origin is tuple:
         return _items(arguments, value, where)

@@ -1,5 +1,5 @@
-"""A detector of any method as bytes, complete in itself: its settings, and the teacher's weights too, so that scoring
-never looks for them elsewhere (see `rd_core.files.tensor_file`)."""
+"""Serialise a detector of any method to bytes, with its settings and the teacher's weights (see
+`rd_core.files.tensor_file`)."""
 
 import copy
 import functools
@@ -19,17 +19,17 @@ FORMAT = 1
 
 
 def to_bytes(detector: Detector[Any]) -> bytes:
-    """The detector, not folded. The same detector gives the same bytes."""
+    """Serialise the detector, not folded. The same detector gives the same bytes."""
     header = {"format": FORMAT, "method": detector.name, "settings": detector.settings.to_dict()}
     return pack(header, detector.state_dict())
 
 
 def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]:
-    """The detector that `to_bytes` wrote, in eval mode, on `device`.
+    """Load the detector that `to_bytes` wrote, in eval mode, on `device`.
 
-    Raises CheckpointError, before any network is built, when the bytes are cut, changed, of another kind or
-    of another format, and before any weight is loaded when a tensor is missing, unknown, of another shape or type,
-    or not finite.
+    Raises CheckpointError, before any network is built, for bytes that are truncated, changed, of another kind or
+    format, and before any weight is loaded for a tensor that is missing, unknown, of another shape or type, or not
+    finite.
     """
     header = header_of(data)
     if header.get("format") != FORMAT:
@@ -42,7 +42,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]
         detector = copy.deepcopy(_blank(settings_of(header["method"], header["settings"])))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
-    _make_room(detector, tensors)
+    _resize_buffers(detector, tensors)
     _check_tensors(detector.state_dict(), tensors)
     detector.load_state_dict(tensors, assign=True)
     return detector.eval().to(memory_format=torch.channels_last).to(device)
@@ -50,13 +50,13 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds
 def _blank(settings: DetectorSettings) -> Detector[Any]:
-    """A detector without memory and without random numbers: every tensor is to come from a file."""
+    """A detector on the meta device: without memory or random numbers; all tensors come from a file."""
     with torch.device("meta"):
         return build(settings.method, settings, pretrained=False)
 
 
-def _make_room(detector: Detector[Any], tensors: Mapping[str, Tensor]) -> None:
-    """Buffers of which only a fit knows the first dimension are to be as long as the file's."""
+def _resize_buffers(detector: Detector[Any], tensors: Mapping[str, Tensor]) -> None:
+    """Give buffers whose first dimension a fit decides the length they have in the file."""
     for name in detector.sized_by_fit:
         if name in tensors:
             place, _, own = name.rpartition(".")
@@ -65,10 +65,10 @@ def _make_room(detector: Detector[Any], tensors: Mapping[str, Tensor]) -> None:
             setattr(detector.get_submodule(place), own, whole.new_empty((*given[:1], *whole.shape[1:])))
 
 
-def _check_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    faults = [f"{name} is missing" for name in wanted if name not in found]
-    faults += [f"{name} is unknown" for name in found if name not in wanted]
-    both = [(name, tensor, found[name]) for name, tensor in wanted.items() if name in found]
+def _check_tensors(wanted: dict[str, Tensor], loaded: dict[str, Tensor]) -> None:
+    faults = [f"{name} is missing" for name in wanted if name not in loaded]
+    faults += [f"{name} is unknown" for name in loaded if name not in wanted]
+    both = [(name, tensor, loaded[name]) for name, tensor in wanted.items() if name in loaded]
     faults += [
         f"{name} has shape {list(given.shape)} instead of {list(tensor.shape)}"
         for name, tensor, given in both

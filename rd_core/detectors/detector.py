@@ -1,4 +1,4 @@
-"""The contract of a method: what engines, files, calibration, gate and tasks see of any of them."""
+"""The contract of a method, used by engines, files, calibration, gate and tasks."""
 
 import copy
 import math
@@ -22,14 +22,14 @@ from rd_core.pictures.preprocessing import resize
 
 S = TypeVar("S", bound=DetectorSettings)
 HEADROOM = 256.0
-"""times the peak of normal maps that defects may reach: what lies above float16's largest cannot be kept"""
+"""ratio of the largest storable value to the peak of normal maps, for defects"""
 
 
 class Detection(NamedTuple):
-    """What a detector finds in one micro-batch, float32."""
+    """A detector's output for one micro-batch, float32."""
 
     maps: Tensor
-    """(B, H, W), from 0"""
+    """(B, H, W), not negative"""
     scores: Tensor
     """(B,), raw and unbounded; higher is more anomalous"""
     feature_distances: Tensor
@@ -38,19 +38,19 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True)
 class Normals:
-    """The normal images a detector is fitted to. The two sets are disjoint."""
+    """The normal images a detector is fitted to, in two disjoint sets."""
 
     train: Images
     early_stop: Images
-    """what a fit may look at and not learn: when to stop, how large maps are"""
+    """used to stop training and to scale maps, not to learn"""
 
 
 @dataclass(frozen=True)
 class FitProgress:
-    """Where a fit is."""
+    """The state of a fit."""
 
     phase: Literal["features", "memory", "steps"]
-    """the teacher's pass over the images, the choice of what is kept of them, the steps of gradient descent"""
+    """the teacher's pass over the images, the selection of a memory, the steps of gradient descent"""
     done: int
     """images, vectors or steps"""
     total: int
@@ -58,19 +58,19 @@ class FitProgress:
     loss: float | None = None
     """of the last step"""
     validation_loss: float | None = None
-    """of the last look at the early-stop normals; None before it"""
+    """of the last validation; None before it"""
     seconds: float = 0.0
     """since the phase began"""
 
 
 @dataclass(frozen=True)
 class FitRun:
-    """How a fit is accompanied."""
+    """Callbacks of a fit."""
 
     report: Callable[[FitProgress], None] = lambda _: None
-    """called now and then; what it raises ends the fit"""
+    """called now and then; an exception ends the fit"""
     resumption: Resumption | None = None
-    """a method that keeps no states begins anew, whatever state is given"""
+    """a method that keeps no states starts from the beginning"""
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,20 @@ class FitReport:
 
 
 class Detector(nn.Module, ABC, Generic[S]):
-    """One method, with all it learned. Images, threshold, engine, file and card are shared by all methods.
+    """Base class of methods. Images, threshold, engine, file and card are shared by all methods.
 
-    Every tensor that scoring needs is a parameter or a buffer, so that it is in the file and moves to the GPU.
+    Every tensor needed for scoring is a parameter or a buffer, so it is saved and moves to the GPU.
     """
 
     name: ClassVar[str]
-    """of registry, settings, card and weights file: that of `Settings.method`"""
+    """in registry, settings, card and weights file: that of `Settings.method`"""
     Settings: ClassVar[type[DetectorSettings]]
     exportable: ClassVar[bool] = True
-    """whether `detect` can be exported, as a CUDA graph or to OpenVINO: tensors of one shape, no gradients"""
+    """whether `detect` can become a CUDA graph or an OpenVINO model: tensors of one shape, no gradients"""
     continues: ClassVar[bool] = False
-    """whether a fit goes on from the weights it finds, where they come from a detector of the same settings"""
+    """whether a fit starts from the weights of a detector of the same settings"""
     sized_by_fit: ClassVar[tuple[str, ...]] = ()
-    """buffers whose first dimension only a fit decides, as a memory of features; built with 0 rows"""
+    """buffers whose first dimension a fit decides, such as a memory; built with 0 rows"""
     settings: S
     map_scale: Tensor
 
@@ -111,19 +111,19 @@ class Detector(nn.Module, ABC, Generic[S]):
     @classmethod
     @abstractmethod
     def build(cls, settings: S, *, teacher_weights: Path | None = None, pretrained: bool = True) -> Self:
-        """A detector that was not fitted yet; what is random is drawn from torch's state.
+        """Build an unfitted detector, with random numbers from torch's state.
 
-        teacher_weights, pretrained: see `rd_core.features.backbone.build_teacher`, as the errors.
+        teacher_weights, pretrained and errors: see `rd_core.features.backbone.build_teacher`.
         """
 
     @property
     @abstractmethod
     def map_values(self) -> str:
-        """A sentence for card and map store: what a map's values are."""
+        """The meaning of a map's values, a sentence for card and map store."""
 
     @property
     def score_is_map_maximum(self) -> bool:
-        """Else map and score have scales of their own: the score's threshold says nothing of a pixel."""
+        """Otherwise map and score have different scales, and the score's threshold does not apply to pixels."""
         return True
 
     @property
@@ -132,24 +132,25 @@ class Detector(nn.Module, ABC, Generic[S]):
 
     @abstractmethod
     def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        """Learn what is normal, in place, from seeded random numbers alone.
+        """Learn what is normal, in place; deterministic by seed.
 
-        Raises CheckpointError for a state that is damaged or another fit's, before any work, TrainingDiverged, and
-        what fetching an image raises.
+        Raises CheckpointError for a damaged state or one of another fit, before any work, TrainingDiverged, and
+        errors of fetching an image.
         """
 
     @abstractmethod
     def detect(self, images: Tensor) -> Detection:
-        """One micro-batch uint8 (B, H, W, 3) of the detector's size, none of which changes what is found in another.
+        """Detect in one micro-batch uint8 (B, H, W, 3) of the detector's size; images do not affect each other.
 
-        Maps are multiplied by `map_scale`. Gradients are the method's own business.
+        Maps are multiplied by `map_scale`. Gradients are up to the method.
         """
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """uint8 (B, H, W, 3) in [0, 255], of the detector's size -> maps (B, H, W) and scores (B,), float32.
+        """Score images uint8 (B, H, W, 3) in [0, 255], of the detector's size: maps (B, H, W) and scores (B,),
+        float32.
 
-        An image's map and score do not depend on the other images: all go through in micro-batches of one
-        size, the last of which is filled up. Raises ValueError for other shapes, RuntimeError in training mode.
+        An image's map and score do not depend on other images: micro-batches have one size, the last is padded.
+        Raises ValueError for other shapes, RuntimeError in training mode.
         """
         if self.training:
             raise RuntimeError(
@@ -158,17 +159,17 @@ class Detector(nn.Module, ABC, Generic[S]):
         return in_micro_batches(images, self.settings.micro_batch_shape, self._detect_arrays)
 
     def _detect_arrays(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        return AnomalyMaps(*(found.detach().cpu().numpy() for found in self.detect(torch.from_numpy(images))))
+        return AnomalyMaps(*(tensor.detach().cpu().numpy() for tensor in self.detect(torch.from_numpy(images))))
 
     def networks(self) -> Iterable[nn.Module]:
-        """What computes in `settings.precision`."""
+        """The modules that compute in `settings.precision`."""
         return ()
 
     def ready(self) -> Self:
-        """A copy that scores faster and the same: eval mode, every batch norm folded, nothing to train. It shares its
-        own buffers, such as a memory, with this one.
+        """A copy for inference: eval mode, batch norms folded, no gradients. It shares the detector's own buffers,
+        such as a memory.
 
-        Keep the original for training and for checkpoints.
+        Keep the original for training and checkpoints.
         """
         memories = {id(memory): memory for memory in self.buffers(recurse=False)}
         ready = copy.deepcopy(self, memories)
@@ -179,8 +180,10 @@ class Detector(nn.Module, ABC, Generic[S]):
         return ready.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def fit_map_scale(self, images: Images) -> None:
-        """Scale maps by a power of two, if what these normals peak at leaves defects too little of float16's range:
-        stored maps are scaled, never cut. For `fit`, of a method whose distances have no natural bound."""
+        """Scale maps by a power of two if the peaks of these normals leave defects too little of float16's range.
+
+        For the `fit` of a method with unbounded distances: stored maps are scaled, never clipped.
+        """
         self.map_scale.fill_(1)
         _, height, width, _ = self.settings.micro_batch_shape
         some = [

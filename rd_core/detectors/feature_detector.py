@@ -1,4 +1,4 @@
-"""Methods on a frozen teacher's features: they say how far each position is from normal, all else is shared."""
+"""Base of methods on a frozen teacher's features. A method adds distances; the rest is shared."""
 
 import time
 from abc import abstractmethod
@@ -22,7 +22,8 @@ from rd_core.pictures.preprocessing import Normalisation
 
 S = TypeVar("S", bound=DetectorSettings)
 Gathering = tuple[Any, Callable[[Any], None]]
-"""something with `add(features)`, given all of the first images' raw features, and what it is handed to then"""
+"""(an accumulator with `add(features)`, called with all raw features of the first images; a function called with it
+at the end)"""
 
 
 class Features(NamedTuple):
@@ -30,11 +31,11 @@ class Features(NamedTuple):
 
     raw: tuple[Tensor, ...]
     standardised: tuple[Tensor, ...]
-    """the same where the standardisation was not fitted"""
+    """equal to `raw` where the standardisation was not fitted"""
 
 
 class FeatureDetector(Detector[S]):
-    """Backbone, its features' standardisation and cache, the map's assembly, the distances that drift needs."""
+    """Backbone, standardisation and cache of its features, assembly of the map, feature distances for drift."""
 
     def __init__(self, settings: S, pretrained: Pretrained) -> None:
         super().__init__(settings)
@@ -52,22 +53,22 @@ class FeatureDetector(Detector[S]):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels from one distance to the next, of each map that `distances` gives."""
+        """Pixels between distances, of each map of `distances`."""
         return STRIDES
 
     @property
     def align_corners(self) -> bool:
-        """How the map is interpolated, see `rd_core.maps.assembly.interpolation_matrix`."""
+        """Interpolation of the map, see `rd_core.maps.assembly.interpolation_matrix`."""
         return False
 
     @abstractmethod
     def distances(self, features: Features) -> tuple[Tensor, ...]:
-        """Distances from normal, float32 (B, H/stride, W/stride), rounded up, from 0: one map a stride."""
+        """Distances from normal, float32 >= 0, (B, ceil(H / stride), ceil(W / stride)), a map for each stride."""
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
-        """Scores (B,) from the scaled maps (B, H, W), the features, and what `distances` gave: the maps' maxima.
+        """Scores (B,) from the scaled maps (B, H, W), the features and the `distances`: the maps' maxima.
 
-        A method that overrides it says so by `score_is_map_maximum`.
+        A method that overrides it also overrides `score_is_map_maximum`.
         """
         del features, distances
         return maps.amax(dim=(1, 2))
@@ -79,11 +80,11 @@ class FeatureDetector(Detector[S]):
         features = Features(raw, self.standardisation(raw))
         distances = self.distances(features)
         maps = self.map_scale * self.assembly(distances)
-        moved = [one.mean(dim=(2, 3)).square().mean(dim=1) for one in features.standardised]
+        moved = [stage.mean(dim=(2, 3)).square().mean(dim=1) for stage in features.standardised]
         return Detection(maps, self.image_scores(maps, features, distances), torch.stack(moved).mean(dim=0).sqrt())
 
     def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8 (B, H, W, 3) -> the teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
+        """The teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16, of images uint8 (B, H, W, 3)."""
         with networks_in(self.settings.precision, self.device):
             return as_floats(self.teacher(self.normalisation(images.to(self.device))))
 
@@ -105,14 +106,14 @@ class FeatureDetector(Detector[S]):
         return (self.teacher,)
 
     def gather(self, images: Images, report: Callable[[FitProgress], None], gatherings: Sequence[Gathering]) -> None:
-        """One pass of the teacher over the images, nothing of which is kept but what is gathered on the way."""
+        """Pass the images through the teacher once and feed the accumulators; no features are kept."""
         began = time.monotonic()
         for indices, features in stream_features(self, images):
-            for one, _ in gatherings:
-                one.add(features)
+            for statistic, _ in gatherings:
+                statistic.add(features)
             report(FitProgress("features", indices.stop, len(images), seconds=time.monotonic() - began))
-        for one, take in gatherings:
-            take(one)
+        for statistic, take in gatherings:
+            take(statistic)
 
     def feature_sources(
         self,
@@ -121,10 +122,10 @@ class FeatureDetector(Detector[S]):
         resources: ExitStack,
         gatherings: Sequence[Gathering] = (),
     ) -> list[FeatureSource]:
-        """A source of raw features for each set: cached on disk if all fit into `feature_cache_bytes`, which takes
-        one pass of the teacher now; else computed at every use.
+        """A source of raw features for each set of images.
 
-        gatherings: filled from the first set on the way, such as `(Moments(), self.standardisation.fit)`.
+        Cached on disk, by one pass of the teacher now, if all fit into `feature_cache_bytes`; otherwise computed at
+        every use. gatherings: fed from the first set, such as `(Moments(), self.standardisation.fit)`.
         """
         began = time.monotonic()
         cached = feature_bytes(self, sum(map(len, image_sets))) <= self.settings.feature_cache_bytes
@@ -140,15 +141,15 @@ class FeatureDetector(Detector[S]):
             for indices, features in stream_features(self, images):
                 if cache is not None:
                     cache.put(indices.start, features)
-                for one, _ in gathered:
-                    one.add(features)
+                for statistic, _ in gathered:
+                    statistic.add(features)
                 done = before + indices.stop
                 report(FitProgress("features", done, total, seconds=time.monotonic() - began))
-            for one, take in gathered:
-                take(one)
+            for statistic, take in gathered:
+                take(statistic)
             before += len(images)
         return sources
 
 
 def as_floats(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(one.float() for one in maps)
+    return tuple(stage.float() for stage in maps)

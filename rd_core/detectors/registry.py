@@ -1,4 +1,4 @@
-"""The methods that there are. Only here they are named; their settings are known without torch."""
+"""The registry of methods, by name; their settings are known without torch."""
 
 import difflib
 import importlib
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 class Method(NamedTuple):
-    """Where a method lies."""
+    """A method's settings and detector."""
 
     settings: type[DetectorSettings]
     detector: str
-    """module:class, imported when it is wanted: it brings torch"""
+    """module:class, imported on demand because it needs torch"""
 
 
 _DETECTORS = "rd_core.detectors."
 METHODS: dict[str, Method] = {
-    one.settings.method: one
-    for one in (
+    entry.settings.method: entry
+    for entry in (
         Method(ReverseDistillationSettings, "reverse_distillation.detector:ReverseDistillation"),
         Method(SpadeSettings, "spade.detector:Spade"),
         Method(PaDiMSettings, "padim.detector:PaDiM"),
@@ -39,26 +39,26 @@ METHODS: dict[str, Method] = {
 
 
 def settings_class(name: str) -> type[DetectorSettings]:
-    """The settings of the method of that name. Raises ConfigError, with the nearest known one, for none."""
+    """The settings class of a method. Raises ConfigError, naming the nearest known method, for an unknown one."""
     return _method(name).settings
 
 
 def settings_of(name: str, values: Mapping[str, Any]) -> DetectorSettings:
-    """The settings of that method from JSON values. Raises ConfigError (see `rd_core.settings.Record.from_dict`)."""
+    """The settings of a method from JSON values. Raises ConfigError (see `rd_core.settings.Record.from_dict`)."""
     return settings_class(name).from_dict(values)
 
 
 def method(name: str) -> "type[Detector[Any]]":
-    """The class of the method of that name. Raises ConfigError for none."""
-    module, _, found = _method(name).detector.partition(":")
-    detector: type[Detector[Any]] = getattr(importlib.import_module(_DETECTORS + module), found)
+    """The detector class of a method. Raises ConfigError for an unknown one."""
+    module, _, class_name = _method(name).detector.partition(":")
+    detector: type[Detector[Any]] = getattr(importlib.import_module(_DETECTORS + module), class_name)
     return detector
 
 
 def build(
     name: str, settings: DetectorSettings, *, teacher_weights: Path | None = None, pretrained: bool = True
 ) -> "Detector[Any]":
-    """A detector that was not fitted (see `Detector.build`). Raises ConfigError for settings of another method."""
+    """Build an unfitted detector (see `Detector.build`). Raises ConfigError for settings of another method."""
     if settings.method != name:
         raise ConfigError(
             f"the settings are of {settings.method}, and the method is to be {name}, so nothing was built. Give "

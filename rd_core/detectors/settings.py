@@ -1,4 +1,4 @@
-"""What every method is told: the settings that all of them share, known without torch."""
+"""Settings shared by all methods; imports no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,19 +9,19 @@ from rd_core.settings import Precision, Record
 
 COARSEST_STRIDE = 32
 MICRO_BATCH = 16
-"""small images that are scored together. With fewer each takes longer, with more hardly less (docs/decisions/0020)"""
+"""most images scored together (docs/decisions/0020)"""
 MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
-"""of all images that are scored together, at most: memory grows with them, and they fill the processor"""
+"""most pixels scored together, which bounds memory"""
 OF_EVERY_METHOD = ("teacher", "image_height", "image_width", "precision", "seed")
-"""what a category has, whatever its method: not in the method's own table of settings"""
+"""settings of a category that do not belong to its method's table"""
 
 
 @dataclass(frozen=True)
 class DetectorSettings(Record):
-    """A method's settings inherit these, add their own, and may have other defaults."""
+    """Base of a method's settings, which add fields and may change defaults."""
 
     method: ClassVar[str]
-    """the method's name in settings, cards and weights files"""
+    """the method's name in settings, model cards and weights files"""
 
     teacher: str = "efficientnet_lite0"
     """name of the frozen encoder, see `rd_core.features.backbone_spec.TEACHERS`"""
@@ -30,14 +30,14 @@ class DetectorSettings(Record):
     image_width: int = 256
     """pixels, a multiple of 32"""
     smoothing_sigma: float = 4.0
-    """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is"""
+    """standard deviation of the Gaussian over the anomaly map, in its pixels; 0: none"""
     precision: Precision = "float32"
-    """what the networks compute in, to train and to score. Half the bits are quicker where
-    `rd_core.kernels.precision.is_quick` says so; map and score are float32 with either"""
+    """number type of the networks in training and scoring; bfloat16 is faster where
+    `rd_core.kernels.precision.is_quick`. Maps and scores are float32 with either"""
     seed: int = 0
-    """of all that a fit draws: initial weights, the order of images, random projections"""
+    """of all random draws of a fit: initial weights, image order, projections"""
     feature_cache_bytes: int = 4 * 1024**3
-    """disk for the teacher's features in float16; above it they are computed anew at every use"""
+    """disk for the teacher's features in float16; a larger set is recomputed at every use"""
 
     def __post_init__(self) -> None:
         for name in ("image_height", "image_width"):
@@ -51,29 +51,32 @@ class DetectorSettings(Record):
 
     @property
     def micro_batch(self) -> int:
-        """Images that are scored together, always, as kernels choose their summation order by shape: the largest
-        power of two up to MICRO_BATCH that has no more than MICRO_BATCH_PIXELS, or one."""
+        """Images scored together: the largest power of two up to MICRO_BATCH within MICRO_BATCH_PIXELS, or one.
+
+        It is fixed, because kernels choose their summation order by shape.
+        """
         fitting = MICRO_BATCH_PIXELS // (self.image_height * self.image_width)
         return min(MICRO_BATCH, 1 << max(fitting, 1).bit_length() - 1)
 
     @property
     def micro_batch_shape(self) -> tuple[int, int, int, int]:
-        """(B, H, W, 3) of the uint8 images that are scored together."""
+        """Shape (B, H, W, 3) of a micro-batch of uint8 images."""
         return self.micro_batch, self.image_height, self.image_width, 3
 
     @classmethod
     def table_names(cls) -> list[str]:
-        """What the method's own table of a category's settings may name."""
+        """Names allowed in the method's own settings table of a category."""
         return [field.name for field in fields(cls) if field.name not in OF_EVERY_METHOD]
 
     @classmethod
     def from_table(cls, values: Mapping[str, Any]) -> Self:
-        """The settings of such a table and of OF_EVERY_METHOD; what is missing takes its default. ConfigError."""
+        """Build the settings from such a table and OF_EVERY_METHOD; missing ones take defaults. Raises
+        ConfigError."""
         return cls.from_dict(values)
 
     def of_weights(self) -> Self:
-        """These settings, with all at its default that only decides how a fit goes: detectors that agree in the rest
-        can go on from each other's weights."""
+        """Reset the settings that only affect how a fit runs. Detectors with equal results can start from each
+        other's weights."""
         return replace(self, seed=DetectorSettings.seed, feature_cache_bytes=DetectorSettings.feature_cache_bytes)
 
 

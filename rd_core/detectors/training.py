@@ -1,4 +1,4 @@
-"""A detector of any method from normal images."""
+"""Training of a detector of any method."""
 
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from rd_core.kernels.precision import default_device
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training gives."""
+    """A trained detector and its report."""
 
     detector: Detector[Any]
     """in eval mode, on the device it was fitted on"""
@@ -35,11 +35,11 @@ def train(
 ) -> Fitted:
     """Fit a detector of the method `name` to normal images.
 
-    normals: decoded images, uint8 (H, W, 3) of any size, fetched by index from two threads at once and never all
-    held. The same seed, threads and images give the same detector. start: a detector of the same method and settings,
-    but for what decides only how a fit goes, as `checkpoint.from_bytes` gives it, from whose weights the fit goes on;
-    it is left as it is. Its teacher is taken too, so `teacher_weights` is not read.
-    Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, and as `Detector.fit`.
+    normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
+    Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
+    `DetectorSettings.of_weights`) whose weights, the teacher's included, the fit starts from; it is not changed, and
+    `teacher_weights` is not read. Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, and as
+    `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(
@@ -49,12 +49,12 @@ def train(
     began = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(settings.seed)
-        detector = _beginning(name, settings, start, teacher_weights).to(device or default_device())
+        detector = _initial_detector(name, settings, start, teacher_weights).to(device or default_device())
         report = detector.fit(normals, run)
     return Fitted(detector.eval(), replace(report, seconds=time.monotonic() - began))
 
 
-def _beginning(
+def _initial_detector(
     name: str, settings: DetectorSettings, start: Detector[Any] | None, teacher_weights: Path | None
 ) -> Detector[Any]:
     """The detector before its fit."""

@@ -1,1 +1,1 @@
-"""What computes a detector: torch, a CUDA graph, OpenVINO."""
+"""Engines that compute a detector: torch, a CUDA graph, OpenVINO."""

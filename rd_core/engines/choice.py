@@ -1,7 +1,7 @@
-"""Which library computes the networks: torch, or OpenVINO, which is faster on many CPUs.
+"""Names of engines: torch, or OpenVINO, which is faster on many CPUs.
 
-A plan keeps its engine with the library's version, "openvino 2026.4.1", so that its scores are those of one library.
-torch is plain "torch".
+A plan records its engine with the library's version, such as "openvino 2026.4.1", so that its scores come from one
+library. torch is plain "torch".
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -10,16 +10,16 @@ from rd_core.errors import EngineUnavailable
 
 TORCH, OPENVINO = "torch", "openvino"
 AUTO = "auto"
-"""the one that a model's training measured as faster; see `rd_core.engines.measurement`"""
+"""the one measured as faster in the model's training; see `rd_core.engines.measurement`"""
 
 
 def library_of(engine: str) -> str:
-    """'openvino 2026.4.1' -> 'openvino'."""
+    """The library of an engine: 'openvino 2026.4.1' -> 'openvino'."""
     return engine.partition(" ")[0]
 
 
 def engine_here(library: str) -> str:
-    """The engine that a plan made here is scored by. Raises EngineUnavailable if its library is not installed."""
+    """The engine of a plan made in this environment. Raises EngineUnavailable if its library is not installed."""
     return TORCH if library == TORCH else f"{OPENVINO} {_installed()}"
 
 

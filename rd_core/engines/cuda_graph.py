@@ -1,6 +1,6 @@
-"""The detector as one CUDA graph: the kernels of a micro-batch are launched at once, not one by one from Python.
+"""A detector as a CUDA graph: the kernels of a micro-batch are launched together.
 
-The networks are small and a micro-batch is always of one size, so on a GPU much of the time may go into launching.
+The networks are small, so launching single kernels would take much of a GPU's time.
 """
 
 import logging
@@ -16,22 +16,22 @@ from rd_core.detectors.detector import Detector
 from rd_core.maps.micro_batch import AnomalyMaps, in_micro_batches
 
 WARM_UPS = 3
-"""passes before the capture, in which libraries choose kernels and take their workspaces, as they may not in one"""
+"""passes before the capture, in which libraries select kernels and allocate workspaces"""
 
 _log = logging.getLogger(__name__)
 
 
 class Graph(Protocol):
-    """What this needs of a GPU; `CudaGraph`, or a stand-in in tests."""
+    """The needed functions of a GPU graph: `CudaGraph`, or a test's substitute."""
 
     def warming_up(self) -> AbstractContextManager[object]:
-        """The context of passes before the capture."""
+        """Context of passes before the capture."""
 
     def capturing(self) -> AbstractContextManager[object]:
-        """The context in which what is launched is kept, not run."""
+        """Context in which launches are recorded, not run."""
 
     def replay(self) -> None:
-        """Run what was kept, on the same tensors."""
+        """Run the recorded launches on the same tensors."""
 
 
 class CudaGraph:
@@ -41,7 +41,7 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
 
     def warming_up(self) -> AbstractContextManager[object]:
-        """A stream of its own, as torch asks for; both streams wait for each other."""
+        """A separate stream, as torch requires; both streams wait for each other."""
         return _SideStream()
 
     def capturing(self) -> AbstractContextManager[object]:
@@ -67,7 +67,7 @@ class _SideStream:
 
 
 class GraphedDetector:
-    """A detector whose `detect` was captured once. May be used by several threads."""
+    """A detector whose `detect` was captured once; thread-safe."""
 
     def __init__(self, detector: Detector, graph: Graph) -> None:
         """`detector`: ready for inference, on the device of `graph`. Raises RuntimeError if it cannot be captured."""
@@ -79,7 +79,7 @@ class GraphedDetector:
             for _ in range(WARM_UPS):
                 detector.detect(self._images)
         with graph.capturing():
-            self._found = detector.detect(self._images)
+            self._detection = detector.detect(self._images)
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         """As `Detector.score`."""
@@ -90,19 +90,21 @@ class GraphedDetector:
             self._images.copy_(torch.from_numpy(images))
             self._graph.replay()
             # Copies, for the next replay overwrites what it gave.
-            return AnomalyMaps(*(found.to("cpu", copy=True).numpy() for found in self._found))
+            return AnomalyMaps(*(tensor.to("cpu", copy=True).numpy() for tensor in self._detection))
 
 
 def graphed(detector: Detector, graph: Graph) -> Detector | GraphedDetector:
-    """`detector` as a graph; or as it is, with a warning, where it cannot be captured or gives other scores."""
+    """`detector` as a graph; unchanged, with a warning, where it cannot be captured or scores differ."""
     images = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
     try:
-        found = GraphedDetector(detector, graph)
-        same = all(np.array_equal(*pair) for pair in zip(found.score(images), detector.score(images), strict=True))
+        graphed_detector = GraphedDetector(detector, graph)
+        same = all(
+            np.array_equal(*pair) for pair in zip(graphed_detector.score(images), detector.score(images), strict=True)
+        )
         reason = "" if same else "its scores are not those of the kernels one by one"
     except RuntimeError as e:
         reason = str(e)
     if reason:
         _log.warning("no CUDA graph, so scoring launches its kernels one by one, the same but slower: %s", reason)
         return detector
-    return found
+    return graphed_detector

@@ -1,4 +1,4 @@
-"""A detector at work: what scores images, by whichever library."""
+"""The engine interface, and the engine for a detector."""
 
 from typing import Protocol
 
@@ -14,17 +14,17 @@ from rd_core.maps.micro_batch import AnomalyMaps
 
 
 class Engine(Protocol):
-    """A detector, computed by some library."""
+    """Scores images with a detector, by some library."""
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         """See `rd_core.detectors.detector.Detector.score`."""
 
 
 def computed_by(engine: str, detector: Detector) -> Engine:
-    """`detector`, ready for inference, computed by `engine`; torch on a GPU as one CUDA graph, where the method can
-    be exported. OpenVINO takes as many threads as torch has.
+    """The engine of `detector`, which is ready for inference; torch on a GPU becomes a CUDA graph where the method is
+    exportable. OpenVINO uses as many threads as torch.
 
-    Raises EngineUnavailable if the engine is not here in that version, does not compute what torch does, or cannot
+    Raises EngineUnavailable if the engine is not installed in that version, does not reproduce torch, or cannot
     compute the method.
     """
     if engine == TORCH:

@@ -1,4 +1,4 @@
-"""Which library computes a detector fastest where it was trained."""
+"""Measure which engine computes a detector fastest where it was trained."""
 
 import statistics
 import time
@@ -17,24 +17,25 @@ from rd_core.errors import EngineUnavailable
 from rd_core.kernels.precision import default_device
 
 IMAGES = 5_000
-"""within which OpenVINO has to make up for the seconds that its graph takes to make, in each process that scores"""
+"""number of images within which OpenVINO must recover the time to build its graph, in each scoring process"""
 ROUNDS, SECONDS = 5, 10.0
-"""of micro-batches by each in turn; a round is the last if these seconds are over"""
+"""most rounds, of a micro-batch by each engine, and the time in seconds after which no round begins"""
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """The library that is to compute a model's scores, and why."""
+    """The library to compute a model's scores, and the reason."""
 
     library: str
     why: str
     """"OpenVINO is not installed where the model was trained" """
     images_per_second: Mapping[str, float] = field(default_factory=dict)
-    """by library, with the threads that torch has; empty where nothing was measured"""
+    """by library, with torch's number of threads; empty where nothing was measured"""
 
 
 def choose_engine(detector: Detector) -> EngineChoice:
-    """What computes `detector`, ready for inference, fastest here. OpenVINO has to agree with torch to rounding."""
+    """Choose the fastest engine for `detector`, which is ready for inference. OpenVINO must agree with torch up to
+    rounding."""
     if reason := _torch_alone(detector):
         return EngineChoice(TORCH, reason)
     began = time.process_time()  # the clock would count the disk and other processes, too
@@ -58,8 +59,7 @@ def choose_engine(detector: Detector) -> EngineChoice:
 
 
 def refuse_impossible(engine: str, method: type[Detector], settings: DetectorSettings) -> None:
-    """EngineUnavailable if on a CPU `engine` cannot compute what a fit of `method` by `settings` gives: asked before
-    one, for afterwards every night would be refused."""
+    """Raise EngineUnavailable, before a fit, if `engine` on a CPU cannot compute its detector."""
     reason = _of_torch_alone(method, settings)
     if engine == OPENVINO and reason and default_device().type == "cpu":
         raise EngineUnavailable(
@@ -69,7 +69,7 @@ def refuse_impossible(engine: str, method: type[Detector], settings: DetectorSet
 
 
 def _torch_alone(detector: Detector) -> str:
-    """Why there is no choice; empty if there is one."""
+    """Why only torch is possible; empty if there is a choice."""
     if detector.device.type != "cpu":
         return "a GPU has torch alone"
     if reason := _of_torch_alone(detector, detector.settings):
@@ -84,8 +84,7 @@ def _of_torch_alone(method: type[Detector] | Detector, settings: DetectorSetting
 
 
 def _in_turns(engines: Mapping[str, Engine], images: NDArray[np.uint8]) -> list[dict[str, float]]:
-    """Seconds of one micro-batch by each, a round at a time, so that a machine that changes its speed does it to
-    all."""
+    """Seconds of a micro-batch by each engine, alternately, so that changes of the machine's speed affect all."""
     for engine in engines.values():
         engine.score(images)  # the first is for memory
     rounds: list[dict[str, float]] = []

@@ -1,4 +1,4 @@
-"""The detector computed by OpenVINO: on CPUs, in float32, from a graph that is made in memory."""
+"""A detector computed by OpenVINO: on CPUs, in float32, from a graph built in memory."""
 
 import sys
 import threading
@@ -18,15 +18,14 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # 
 import openvino  # noqa: E402  # must follow the line above, or its telemetry is loaded and reports the import
 
 TOLERANCE = 1e-4
-"""largest difference from torch, relative to the largest value: rounding is near 1e-6, bfloat16 near 1e-2"""
+"""largest difference from torch, relative to the largest value; rounding gives about 1e-6, bfloat16 1e-2"""
 
 
 class GraphDetector:
-    """A detector from a graph of `graph_of`, as it is or changed. May be used by several threads."""
+    """A detector from a graph of `graph_of`, possibly modified; thread-safe."""
 
     def __init__(self, graph: Any, shape: tuple[int, int, int, int], threads: int) -> None:
-        """`graph`: an openvino.Model. `shape`: (B, H, W, 3) of its micro-batches. `threads`: cores that one call may
-        use."""
+        """`graph`: an openvino.Model. `shape`: (B, H, W, 3) of its micro-batches. `threads`: cores for one call."""
         self._shape = shape
         self._lock = threading.Lock()
         self._request = _compiled(graph, threads).create_infer_request()
@@ -37,19 +36,18 @@ class GraphDetector:
 
     def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
         with self._lock:  # a request holds the tensors of one inference
-            found = self._request.infer({0: images})
-            return AnomalyMaps(*(np.array(found[index]) for index in range(3)))
+            outputs = self._request.infer({0: images})
+            return AnomalyMaps(*(np.array(outputs[index]) for index in range(3)))
 
 
 class OpenVinoDetector(GraphDetector):
-    """A detector whose networks, normalisation, map and score are one OpenVINO graph."""
+    """A detector whose normalisation, networks, map and score are one OpenVINO graph."""
 
     def __init__(self, detector: Detector, threads: int) -> None:
-        """`detector`: ready for inference, on the CPU. `threads`: cores that one call may use.
+        """`detector`: ready for inference, on the CPU. `threads`: cores for one call.
 
-        Takes some seconds: the graph is traced, compiled, and compared with torch on one micro-batch of noise.
-        Raises EngineUnavailable if the two do not agree, the detector is one of bfloat16, or its method cannot be
-        exported.
+        Takes some seconds to trace and compile the graph and compare it with torch on a micro-batch of noise. Raises
+        EngineUnavailable if they differ, the detector computes in bfloat16, or its method cannot be exported.
         """
         if not detector.exportable:
             raise EngineUnavailable(

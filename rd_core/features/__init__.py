@@ -1,1 +1,1 @@
-"""The frozen backbone, its weights, and what it gives of images."""
+"""The frozen backbone, its weights and its features."""

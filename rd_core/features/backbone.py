@@ -1,4 +1,4 @@
-"""The teacher: a frozen encoder, whose first three stages are the features that methods compare."""
+"""The teacher: a frozen encoder whose first three stages are the features of all methods."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,11 @@ from rd_core.features.efficientnet_lite import EfficientNetLite
 from rd_core.kernels.folding import fold_batch_norms
 
 STRIDES = (4, 8, 16)
-"""of the three feature maps, in pixels of the image"""
+"""of the three feature maps, in pixels"""
 
 
 class Frozen(nn.Module):
-    """Pretrained layers: no gradients, in eval mode whatever is asked, batch norms folded away."""
+    """Pretrained layers without gradients, always in eval mode, with batch norms folded."""
 
     def __init__(self, stages: tuple[nn.Module, ...]) -> None:
         super().__init__()
@@ -27,15 +27,12 @@ class Frozen(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002  # nn.Module.train's signature; frozen layers ignore the mode
-        """Stays in eval mode: frozen layers have no other."""
+        """Stay in eval mode."""
         return super().train(False)
 
 
 class Teacher(Frozen):
-    """The first three stages of a pretrained encoder.
-
-    Nothing behind the third stage is here, so nothing is computed only to be thrown away.
-    """
+    """The first three stages of a pretrained encoder."""
 
     def __init__(self, spec: TeacherSpec, stages: tuple[nn.Module, nn.Module, nn.Module]) -> None:
         super().__init__(stages)
@@ -43,12 +40,12 @@ class Teacher(Frozen):
 
     @property
     def channels(self) -> tuple[int, int, int]:
-        """Of the three feature maps."""
+        """Channels of the three feature maps."""
         return self.spec.channels
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """float32 (B, 3, H, W), normalised -> maps (B, C_k, H/s, W/s) at s = 4, 8, 16. No gradients."""
+        """Maps (B, C_k, H/s, W/s) at s = 4, 8, 16 of normalised images float32 (B, 3, H, W), without gradients."""
         features = []
         x = images
         for stage in self.stages:
@@ -58,7 +55,7 @@ class Teacher(Frozen):
 
 
 class FourthStage(Frozen):
-    """The encoder's stage behind the teacher: the baseline bottleneck of the paper's Table 5."""
+    """The encoder's stage after the teacher: the baseline bottleneck of the paper's Table 5."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_3, H/16, W/16) -> (B, embedding channels, H/32, W/32)."""
@@ -67,18 +64,18 @@ class FourthStage(Frozen):
 
 
 class Pretrained(NamedTuple):
-    """What a pretrained classifier gives."""
+    """The parts of a pretrained classifier."""
 
     teacher: Teacher
     fourth: FourthStage
 
 
 def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = True) -> Pretrained:
-    """The teacher of that name, and its fourth stage.
+    """Build a teacher and its fourth stage.
 
-    weights: a local .pth or .safetensors file of the whole classifier; else they come from the package, the
-    caches or a download. pretrained=False: random weights, for a checkpoint to overwrite.
-    Raises UnknownTeacher or TeacherUnavailable.
+    weights: a local .pth or .safetensors file of the whole classifier; by default they come from the package, a cache
+    or a download. pretrained=False: random weights, to be overwritten by a checkpoint. Raises UnknownTeacher or
+    TeacherUnavailable.
     """
     spec = teacher_spec(name)
     build = _efficientnet if name.startswith("efficientnet") else _resnet_stages

@@ -1,4 +1,4 @@
-"""The teachers that there are, in figures, and where their weights come from: known without torch."""
+"""Specifications of the available teachers; imports no torch."""
 
 import difflib
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from rd_core.features.weight_source import WeightSource
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher's architecture, and what bottleneck and student take over from it."""
+    """A teacher's architecture, and the dimensions of bottleneck and student that follow."""
 
     name: str
     source: WeightSource
-    """where its ImageNet weights come from"""
+    """source of its ImageNet weights"""
     channels: tuple[int, int, int]
     """of the stages at strides 4, 8, 16"""
     embedding_channels: int
@@ -23,11 +23,11 @@ class TeacherSpec:
     student_depths: tuple[int, int, int]
     """blocks of the student's stages, from stride 16 to stride 4"""
     narrowing: int
-    """1: basic blocks; else outer width / inner width of bottleneck blocks"""
+    """1: basic blocks; otherwise outer width / inner width of bottleneck blocks"""
     linear: bool
-    """whether its stages end without activation, so that the student's residual paths have none either"""
+    """whether stages end without activation; the student's residual paths then have none either"""
     mean: tuple[float, float, float]
-    """of RGB in [0, 1], as the weights expect it"""
+    """of RGB in [0, 1], for normalisation"""
     std: tuple[float, float, float]
     """likewise"""
 
@@ -36,7 +36,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[int, int, int, int]) -> TeacherSpec:
-    """A ResNet as the paper has it: OCE as deep as layer4, the student's stages as layer1, 2, 3 in order."""
+    """A ResNet as in the paper: OCE as deep as layer4, the student's stages as layers 1 to 3."""
     return TeacherSpec(
         name=name,
         source=WeightSource(torchvision_file=file, timm_repository=f"timm/{name}.tv_in1k"),
@@ -81,7 +81,7 @@ TEACHERS: dict[str, TeacherSpec] = {
 
 
 def teacher_spec(name: str) -> TeacherSpec:
-    """The architecture of that name, or UnknownTeacher with the nearest known name."""
+    """The specification of a teacher. Raises UnknownTeacher with the nearest known name."""
     if name not in TEACHERS:
         near = difflib.get_close_matches(name, TEACHERS, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""

@@ -1,4 +1,4 @@
-"""Where a teacher's ImageNet weights are looked for, and how they are read without pickle's dangers."""
+"""Find a teacher's ImageNet weights and read them without executing pickled code."""
 
 import pickle
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from rd_core.features.weight_source import CURE, TORCHVISION_URL, WeightSource, 
 
 
 def load_weights(name: str, source: WeightSource, file: Path | None) -> Callable[[nn.Module], None]:
-    """A function that puts the weights into the whole network (classifier included, as files have it).
+    """Read weights and return a function that loads them into the whole classifier.
 
-    file: read this one and nothing else. Raises TeacherUnavailable, also from the returned function when
-    names or shapes do not fit.
+    file: read only this file. Raises TeacherUnavailable, also from the returned function when names or shapes do not
+    fit.
     """
     if file is not None:
         tensors, place = _read(name, file), str(file)
     elif source.package is not None:
         tensors, place = _read(name, packaged_file(name, source.package)), f"the package {source.package}"
     else:
-        found = _cached_or_downloaded(name, source)
-        tensors, place = _read(name, found), str(found)
+        cached = _cached_or_downloaded(name, source)
+        tensors, place = _read(name, cached), str(cached)
 
     def adopt(net: nn.Module) -> None:
         _adopt(net, tensors, name, place, in_order=source.package is not None)
@@ -35,7 +35,7 @@ def load_weights(name: str, source: WeightSource, file: Path | None) -> Callable
 
 
 def _adopt(net: nn.Module, tensors: dict[str, Tensor], name: str, place: str, *, in_order: bool) -> None:
-    """Copy by name; or by position for a package's file, which has other names in the same order."""
+    """Copy by name; by position for a package's file, which has other names in the same order."""
     wanted = net.state_dict()
     if in_order and tensors.keys() != wanted.keys() and len(tensors) == len(wanted):
         tensors = dict(zip(wanted, tensors.values(), strict=True))
@@ -68,12 +68,12 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
 
 def _cached_or_downloaded(name: str, source: WeightSource) -> Path:
     tried: list[str] = []
-    for look in (_torch_cache, _hub_cache, _download_torchvision, _download_timm):
-        found = look(source, tried)
-        if found is not None:
-            return found
-    looked = "; ".join(tried)
-    raise TeacherUnavailable(f"no weights of {name} are to be had, so it cannot teach. Tried: {looked}. {CURE}")
+    for search in (_torch_cache, _hub_cache, _download_torchvision, _download_timm):
+        weights = search(source, tried)
+        if weights is not None:
+            return weights
+    places = "; ".join(tried)
+    raise TeacherUnavailable(f"no weights of {name} are to be had, so it cannot teach. Tried: {places}. {CURE}")
 
 
 def _torch_cache(source: WeightSource, tried: list[str]) -> Path | None:
@@ -87,9 +87,9 @@ def _hub_cache(source: WeightSource, tried: list[str]) -> Path | None:
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # a second, and packaged weights never need it
 
     assert source.timm_repository is not None
-    found = try_to_load_from_cache(source.timm_repository, "model.safetensors")
+    cached = try_to_load_from_cache(source.timm_repository, "model.safetensors")
     tried.append(f"the Hugging Face cache for {source.timm_repository} (not there)")
-    return Path(found) if isinstance(found, str) else None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _download_torchvision(source: WeightSource, tried: list[str]) -> Path | None:

@@ -1,4 +1,4 @@
-"""The teacher's features of a set of images: computed once and kept on disk, or anew at every use."""
+"""Teacher features of a set of images: cached on disk, or recomputed at every use."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
 AT_ONCE = 8
-"""images in one pass of a training. Any other number rounds otherwise, and so trains another model"""
+"""images in one pass of a training; another number rounds differently and trains another model"""
 FLOAT16_MAX = 65504.0
 
 
 class FeatureMaker(Protocol):
-    """What computes features: a detector on a frozen teacher."""
+    """A detector on a frozen teacher."""
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -40,11 +40,11 @@ class FeatureSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """Maps float32 (B, C_k, h_k, w_k) of these images, as the teacher gave them, fit to train on."""
+        """Raw teacher maps float32 (B, C_k, h_k, w_k) of these images, usable in training."""
 
 
 class CachedFeatures:
-    """Features in float16 in a temporary file; half the bytes, and far below the features' own noise."""
+    """Features in float16 in a temporary file; the rounding is far below the features' noise."""
 
     def __init__(self, maker: FeatureMaker, count: int) -> None:
         self._shapes = maker.feature_shapes
@@ -64,13 +64,13 @@ class CachedFeatures:
         return len(self._rows)
 
     def put(self, start: int, features: tuple[Tensor, ...]) -> None:
-        """Keep the features of images start, start + 1, ..."""
+        """Store the features of images start, start + 1, ..."""
         flat = torch.cat([f.permute(0, 2, 3, 1).flatten(1) for f in features], dim=1)
         rows = flat.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy()
         self._rows[start : start + len(rows)] = rows
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """See FeatureSource."""
+        """See `FeatureSource.batch`."""
         parts = torch.from_numpy(self._rows[np.asarray(indices)]).split(self._sizes, dim=1)
         return tuple(
             # Rows are kept channels last: dense after float(), this view has the format the networks run in.
@@ -80,7 +80,7 @@ class CachedFeatures:
 
 
 class StreamedFeatures:
-    """Features computed when asked for: no disk, but a decode and a teacher's pass at every step."""
+    """Features recomputed at every use: no disk, but a decode and a teacher's pass each time."""
 
     def __init__(self, maker: FeatureMaker, images: Images) -> None:
         self._maker = maker
@@ -90,19 +90,19 @@ class StreamedFeatures:
         return len(self._images)
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """See FeatureSource."""
+        """See `FeatureSource.batch`."""
         decoded = np.stack(list(prefetched(self._images, indices, self._maker)))
         features = self._maker.teacher_features(torch.from_numpy(decoded))
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
 
 
 def feature_bytes(maker: FeatureMaker, count: int) -> int:
-    """Disk that CachedFeatures takes for that many images."""
+    """Bytes on disk of CachedFeatures of `count` images."""
     return 2 * count * sum(int(np.prod(shape)) for shape in maker.feature_shapes)
 
 
 def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
-    """One pass of the teacher over the images: which they are, and their features, some at a time."""
+    """Pass the images through the teacher once: index ranges and their features."""
     waiting: list[NDArray[np.uint8]] = []
     done = 0
     for image in prefetched(images, range(len(images)), maker):
@@ -114,6 +114,6 @@ def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range
 
 
 def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:
-    """The images of these indices, in order, at the maker's size, read ahead."""
+    """The images with these indices, in order, at the maker's size, read ahead."""
     height, width = maker.image_size
     return read_ahead(lambda index: resize(np.asarray(images[index]), height, width), indices)

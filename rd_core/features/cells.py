@@ -1,4 +1,4 @@
-"""Cells of an image: the teacher's features of all stages, averaged over squares of some pixels."""
+"""Teacher features of all stages, averaged over square cells of an image."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from rd_core.features.backbone import STRIDES
 
 
 def cell_means(features: tuple[Tensor, ...], side: int) -> Tensor:
-    """The teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16 -> their means over cells of `side` pixels, a multiple of
-    16: (B, H/side, W/side, sum of C_k), both rounded up. What an image has of its last cells is averaged."""
+    """Means (B, ceil(H / side), ceil(W / side), sum of C_k) over cells of `side` pixels, a multiple of 16, of the
+    teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16. Partial cells average what they contain."""
     cells = [F.avg_pool2d(f, side // stride, ceil_mode=True) for f, stride in zip(features, STRIDES, strict=True)]
     return torch.cat(cells, dim=1).permute(0, 2, 3, 1)
 
@@ -29,7 +29,7 @@ class CellMoments:
     """(C, C)"""
 
     def add(self, features: tuple[Tensor, ...]) -> None:
-        """The teacher's raw maps (B, C_k, H/s, W/s) of a few more images."""
+        """Add the teacher's raw maps (B, C_k, H/s, W/s) of more images."""
         cells = cell_means(features, self.side).flatten(0, 2).double()
         total, products = cells.sum(dim=0).cpu(), (cells.T @ cells).cpu()
         self.count += len(cells)

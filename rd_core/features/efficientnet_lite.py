@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze-and-excitation and with ReLU6), as TensorFlow trained it.
 
-Names and order of the parameters are timm's, so that its files fit. timm's own network takes three seconds to import,
-in every process that scores, and copies its largest tensors to pad them.
+Names and order of the parameters are timm's, so its files fit; timm itself is slow to import and copies large tensors
+to pad them.
 """
 
 import math
@@ -15,7 +15,7 @@ _CHANNELS = (16, 24, 40, 80, 112, 192, 320)
 _BLOCKS = (1, 2, 2, 3, 3, 4, 1)
 _EXPANSION = 6
 _STEM, _HEAD = 32, 1280
-"""channels; neither grows with the width"""
+"""channels, independent of the width"""
 _CLASSES = 1000
 _TENSORFLOWS_EPSILON = 1e-3
 _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
@@ -23,7 +23,7 @@ _SCALES = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2)}
 
 
 class EfficientNetLite(nn.Module):
-    """The whole classifier: its `blocks` are seven groups, whose outputs lie at strides 2, 4, 8, 16, 16, 32, 32."""
+    """The whole classifier. Its `blocks` are seven groups with outputs at strides 2, 4, 8, 16, 16, 32, 32."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -44,18 +44,17 @@ class EfficientNetLite(nn.Module):
         self.classifier = nn.Linear(_HEAD, _CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 (B, 3, H, W), normalised -> float32 (B, 1000), one logit a class of ImageNet."""
+        """ImageNet logits float32 (B, 1000) of normalised images float32 (B, 3, H, W)."""
         features: Tensor = self.bn2(self.conv_head(self.blocks(self.bn1(self.conv_stem(images)))))
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits
 
 
 class SamePaddedConv(nn.Conv2d):
-    """A convolution without bias that is padded as TensorFlow pads: where the zeros are of an odd number, one more
-    goes below and to the right.
+    """A convolution without bias, padded as in TensorFlow: an odd zero goes below and to the right.
 
-    torch pads all sides alike. So that much is padded on each side that the wanted outputs are all but the first
-    row and column; what is returned is a view without these, and the input is not copied.
+    torch pads both sides alike. With one more zero on each side, the wanted outputs are all but the first row and
+    column; the result is a view without these, and the input is not copied.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
@@ -68,15 +67,15 @@ class SamePaddedConv(nn.Conv2d):
         return y[:, :, rows:, columns:]
 
     def _padding_of(self, size: int) -> tuple[int, int]:
-        """(zeros on each side, outputs to leave out at the start)"""
+        """(zeros on each side, leading outputs to drop)"""
         kernel, stride = self.kernel_size[0], self.stride[0]
         zeros = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
         return (zeros // 2 + stride, 1) if zeros % 2 else (zeros // 2, 0)
 
 
 class _NormReLU6(nn.BatchNorm2d):
-    """With an activation of its own, which stays when the norm is folded away. `dense` says that its input is a
-    whole tensor: of a view it makes one by writing elsewhere."""
+    """Batch norm with an activation that remains when the norm is folded. `dense`: its input is no view, so the
+    activation is in place."""
 
     def __init__(self, channels: int, *, dense: bool = True) -> None:
         super().__init__(channels, eps=_TENSORFLOWS_EPSILON)
@@ -88,7 +87,7 @@ class _NormReLU6(nn.BatchNorm2d):
 
 
 class _SeparableConv(nn.Module):
-    """Depthwise, then pointwise: the first block, which does not expand."""
+    """Depthwise, then pointwise convolution: the first block, without expansion."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -102,7 +101,7 @@ class _SeparableConv(nn.Module):
 
 
 class _InvertedResidual(nn.Module):
-    """Expand, depthwise, project; with a shortcut where the shape stays."""
+    """Expand, depthwise, project; with a shortcut where the shape is unchanged."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -122,7 +121,7 @@ class _InvertedResidual(nn.Module):
 
 
 def _group(count: int, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> nn.Sequential:
-    """`count` blocks, of which the first changes stride and width."""
+    """`count` blocks, the first of which changes stride and width."""
     blocks = nn.Sequential()
     for _ in range(count):
         if expansion == 1:
@@ -134,6 +133,6 @@ def _group(count: int, inputs: int, outputs: int, kernel: int, stride: int, expa
 
 
 def _in_eights(channels: float) -> int:
-    """The nearest multiple of eight that loses at most a tenth."""
+    """Round to a multiple of eight, losing at most a tenth."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest if nearest >= 0.9 * channels else nearest + 8

@@ -1,4 +1,4 @@
-"""Teacher features brought to mean 0 and deviation 1 per channel, so that no channel drowns the others."""
+"""Standardisation of teacher features to mean 0 and deviation 1 per channel."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Standardisation(nn.Module):
-    """(x - mean) / std per stage and channel. Until it is fitted it leaves features as they are."""
+    """(x - mean) / std per stage and channel; the identity until fitted."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Standardisation(nn.Module):
         )
 
     def fit(self, moments: "Moments") -> None:
-        """Take over the statistics of the training normals."""
+        """Set the statistics of the training normals."""
         for stage, (mean, std) in enumerate(moments.result()):
             self.get_buffer(f"mean_{stage}").copy_(mean)
             self.get_buffer(f"std_{stage}").copy_(std)
@@ -36,14 +36,14 @@ class Moments:
     """Sums over images and positions, per stage and channel, in float64."""
 
     count: list[int] = field(default_factory=list)
-    """positions seen, by stage"""
+    """positions, by stage"""
     total: list[Tensor] = field(default_factory=list)
     """sum, (C_k,)"""
     squares: list[Tensor] = field(default_factory=list)
     """sum of squares, (C_k,)"""
 
     def add(self, features: tuple[Tensor, ...]) -> None:
-        """Maps (B, C_k, h_k, w_k) of a few more images."""
+        """Add maps (B, C_k, h_k, w_k) of more images."""
         if not self.count:
             self.count = [0] * len(features)
             self.total = [torch.zeros(f.shape[1], dtype=torch.float64) for f in features]
@@ -55,7 +55,7 @@ class Moments:
             self.squares[stage] += values.square().sum(dim=(0, 2, 3)).cpu()
 
     def result(self) -> list[tuple[Tensor, Tensor]]:
-        """(mean, deviation) by stage, float32 (C_k,). A channel that never changes keeps deviation 1."""
+        """(mean, deviation) by stage, float32 (C_k,); deviation 1 for a constant channel."""
         pairs = []
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
             mean = total / count
@@ -65,7 +65,7 @@ class Moments:
 
 
 def divisors(mean: Tensor, deviation: Tensor) -> Tensor:
-    """What to divide channels of these means and deviations by, each (C,): the deviation, or 1 for a constant one."""
+    """Divisors (C,) of channels with these means and deviations: the deviation, or 1 for a constant channel."""
     # Below float32's grain a channel is constant: dividing by its rounding noise would blow it up.
     constant = deviation <= 1e-6 * mean.abs().clamp_min(1e-6)
     return torch.where(constant, 1.0, deviation)

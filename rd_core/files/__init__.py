@@ -1,1 +1,1 @@
-"""Tensors and unfinished trainings as bytes."""
+"""Tensors and training states as bytes."""

@@ -1,6 +1,6 @@
-"""Tensors with a header of JSON as bytes, in safetensors: nothing that could run, and damage is told.
+"""Tensors with a JSON header as safetensors bytes: no executable content, and damage is detected.
 
-The header is the file's one entry, "rd_inspect"; besides what it is given it holds the SHA-256 of all tensors.
+The header is the file's one metadata entry, "rd_inspect"; it includes the SHA-256 of all tensors.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ CURE = "Take the version's weights from a copy, or train it again."
 
 
 def pack(header: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
-    """header: JSON values. The same header and tensors give the same bytes."""
+    """Serialise tensors and a header of JSON values, deterministically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     whole = {**header, "sha256": _digest(plain)}
     return save(plain, metadata={ENTRY: json.dumps(whole, sort_keys=True)})
 
 
 def header_of(data: bytes) -> dict[str, Any]:
-    """The header that `pack` was given. safetensors: 8 bytes of length (little-endian), then that much JSON.
+    """The header given to `pack`. safetensors: 8 bytes of length (little-endian), then that much JSON.
 
-    Raises CheckpointError for bytes that are cut off in it or of another kind.
+    Raises CheckpointError for truncated or foreign bytes.
     """
     length = int.from_bytes(data[:8], "little")
     try:
@@ -46,7 +46,7 @@ def header_of(data: bytes) -> dict[str, Any]:
 
 
 def tensors_of(data: bytes) -> dict[str, Tensor]:
-    """The tensors that `pack` was given. Raises CheckpointError when they are cut off or changed."""
+    """The tensors given to `pack`. Raises CheckpointError for truncated or changed ones."""
     try:
         tensors = load(data)
     except SafetensorError as e:

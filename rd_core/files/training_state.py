@@ -1,4 +1,4 @@
-"""A training between two steps, as bytes: what another process needs to go on as if nothing had happened."""
+"""The state of a training between two steps, as bytes, from which another process can resume it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ from rd_core.settings import Record
 
 FORMAT = 1
 APART = 120.0
-"""seconds between two states, at least: that of the largest networks is more than a gigabyte"""
+"""least seconds between two states, which may exceed a gigabyte"""
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a training goes on from, and where it keeps states of its own."""
+    """The state to resume a training from, and where it keeps new ones."""
 
     state: bytes | None
-    """what `keep` was given last by a training that was interrupted; None: begin with the first step"""
+    """the last one that an interrupted training gave to `keep`; None: start at the first step"""
     keep: Callable[[bytes], None]
-    """called between steps; what it raises ends the training"""
+    """called between steps; an exception ends the training"""
     apart: float = APART
-    """seconds between two states, at least"""
+    """least seconds between two states"""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a descent changes."""
+    """Everything that a descent changes."""
 
     settings: dict[str, Any]
-    """JSON values: whose training this is"""
+    """JSON values that identify the training"""
     progress: dict[str, Any]
-    """JSON values: steps, looks, random numbers"""
+    """JSON values: steps, validations, random numbers"""
     tensors: dict[str, Tensor]
     """weights, best weights, the optimiser's moments"""
 
@@ -45,7 +45,8 @@ class TrainingState:
 
     @classmethod
     def from_bytes(cls, data: bytes, settings: dict[str, Any]) -> "TrainingState":
-        """The state of a training of these settings. Raises CheckpointError for another's, and for damaged bytes."""
+        """Load the state of a training with these settings. Raises CheckpointError for another's, and for damaged
+        bytes."""
         header = header_of(data)
         if header.get("training") != settings:
             raise CheckpointError(
@@ -56,26 +57,26 @@ class TrainingState:
 
 
 def settings_of(method: str, settings: Record, train: int, early_stop: int) -> dict[str, Any]:
-    """What two trainings must share for one to go on with the other's state, as JSON values; the counts of images
-    among them, but not the images."""
+    """JSON values that two trainings must share to exchange states; they include the numbers of images, not the
+    images."""
     images = {"train": train, "early_stop": early_stop}
     return {"format": FORMAT, "method": method, "settings": settings.to_dict(), "images": images}
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Its moments and step counts, by the number of the weight they belong to."""
+    """The optimiser's moments and step counts, by number of the weight."""
     state = optimiser.state_dict()["state"]
     return {f"optimiser.{number}.{name}": tensor for number, kept in state.items() for name, tensor in kept.items()}
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give back what `optimiser_tensors` found, each moment in its weight's memory layout: fused steps rely on it."""
+    """Restore the `optimiser_tensors`, each moment in its weight's memory layout, on which fused steps rely."""
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        kind, number, what = name.split(".", 2)
+        kind, number, entry = name.split(".", 2)
         if kind == "optimiser":
             weight = weights[int(number)]
             laid_out = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor.clone()
-            state.setdefault(int(number), {})[what] = laid_out
+            state.setdefault(int(number), {})[entry] = laid_out
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

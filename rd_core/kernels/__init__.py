@@ -1,1 +1,1 @@
-"""How single layers are computed; knows no network."""
+"""Computation of single layers."""

@@ -1,4 +1,4 @@
-"""Batch norms folded into the layers before them: the same function, one pass over memory less."""
+"""Fold batch norms into the layers before them: the same function with one pass over memory less."""
 
 import copy
 
@@ -8,11 +8,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """`module`, in eval mode, with each batch norm folded in place into the layer before it.
+    """Fold each batch norm in `module`, in place and in eval mode, into the layer before it.
 
-    A pair is a convolution, or a linear layer, directly followed, in order of registration, by a batch norm of its
-    kind: blocks must register them in the order they run. A norm with an activation of its own (`act`) leaves it
-    behind.
+    A pair is a convolution or linear layer directly followed, in order of registration, by a batch norm of its kind,
+    so blocks must register layers in execution order. A norm's own activation (`act`) remains.
     """
     module.eval()
     previous_name, previous = "", None
@@ -28,7 +27,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
 
 
 def _fused(layer: nn.Module | None, norm: nn.Module) -> nn.Module | None:
-    """One layer for both, or None where they are no pair."""
+    """One layer for both, or None if they are no pair."""
     if isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         if layer.weight.is_meta:
             return _shape_of_both(layer)
@@ -39,8 +38,8 @@ def _fused(layer: nn.Module | None, norm: nn.Module) -> nn.Module | None:
 
 
 def _shape_of_both(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    """On torch's meta device there is nothing to compute, and the first sum there imports torch's compiler: half of
-    the time that loading a model takes."""
+    """The shape of the fused layer, on torch's meta device. Computing there would import torch's compiler, half of a
+    model's loading time."""
     both = copy.deepcopy(layer)
     both.bias = nn.Parameter(torch.empty(layer.out_channels, dtype=layer.weight.dtype, device="meta"))
     return both

@@ -1,4 +1,4 @@
-"""Where networks compute, and in what: torch's autocast to bfloat16, on GPUs and on CPUs that have it."""
+"""Device and number type of the networks: float32, or torch's autocast to bfloat16."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -8,23 +8,23 @@ import torch
 from rd_core.settings import Precision
 
 _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""of Linux: x86 processors with products of bfloat16, and ARM's"""
+"""Linux names of the CPU features for bfloat16 products, x86 and ARM"""
 
 
 def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def networks_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which a model's networks compute. What they give is to be cast to float32."""
+    """Context in which a model's networks compute. Cast their output to float32."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
 
 def is_quick(device: torch.device, cpu_information: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the device multiplies bfloat16 itself. Elsewhere products go through float32, and take longer."""
+    """Whether the device multiplies bfloat16 natively; elsewhere products go through float32 and are slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     lines = cpu_information.read_text().splitlines() if cpu_information.exists() else []

@@ -1,1 +1,1 @@
-"""Images as arrays: brought to size, described, compared, and given synthetic defects."""
+"""Images as arrays: resizing, statistics, comparison, synthetic defects."""

@@ -1,13 +1,10 @@
-"""Five figures of a picture that tell its light, its focus and where the part lies, whatever the part is.
+"""Five statistics of a picture's light, focus and position.
 
 Sharpness is the mean absolute Laplacian over the mean absolute gradient. A blurred edge keeps its height, and so its
-gradient's sum, while its curvature falls with its width; a dimmer lamp or less contrast scales both alike. Measured
-on six kinds of parts, 25 % less light or an uneven lamp moves the ratio by at most 1.0 robust standard deviations of
-good pictures, a blur of one pixel by 3.9 to 31. Divided by contrast instead it would be 3.2, and 0.8 to 24; not
-divided by anything, light alone would move it by as much as 10.
+summed gradient, while its curvature falls with its width; less light or contrast scales both alike.
 
-The edges' centre is the mean place of the gradient, weighed by its size. A part that moves takes its edges along,
-while a dimmer lamp weakens all of them alike.
+The edges' centre is the mean position weighted by the absolute gradient. It moves with the part, while less light
+weakens all edges alike.
 """
 
 from dataclasses import dataclass
@@ -24,25 +21,24 @@ _ROUNDING = 1e-7
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Of one picture's luma, in [0, 1]."""
+    """Statistics of a picture's luma in [0, 1]."""
 
     brightness: float
     """mean, in [0, 1]"""
     contrast: float
     """standard deviation, in [0, 0.5]"""
     sharpness: float
-    """mean absolute Laplacian over mean absolute difference of neighbours; 0 where nothing differs"""
+    """mean absolute Laplacian over mean absolute difference of neighbours; 0 for a constant picture"""
     edge_centre_x: float
-    """mean column of the absolute differences, in shares of the width from the left; 0.5 where nothing differs"""
+    """mean column of the absolute differences, as a share of the width from the left; 0.5 for a constant picture"""
     edge_centre_y: float
-    """mean row of them, in shares of the height from the top"""
+    """mean row of them, as a share of the height from the top"""
 
 
 def image_statistics(pixels: NDArray[np.uint8]) -> ImageStatistics:
-    """uint8 (H, W, 3), RGB in [0, 255] -> its statistics. Raises ValueError for other shapes and types.
+    """Compute the statistics of uint8 (H, W, 3), RGB in [0, 255]. Raises ValueError for other shapes and types.
 
-    0.35 ms for 256 x 256 pixels on one core, beside some 20 ms of the networks. Sharpness and centre are taken at
-    every second row, which is enough and halves their time.
+    Sharpness and centre use every second row, to save time.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
@@ -57,7 +53,7 @@ def image_statistics(pixels: NDArray[np.uint8]) -> ImageStatistics:
 
 
 def _of_edges(luma: NDArray[np.float32]) -> tuple[float, float, float]:
-    """float32 (H, W) -> sharpness and the edges' centre, x and y. Below 3 x 3 pixels there is no Laplacian: 0."""
+    """Sharpness and the edges' centre, x and y, of float32 (H, W). Below 3 x 3 pixels there is no Laplacian: 0."""
     if min(luma.shape) < 3:
         return 0.0, 0.5, 0.5
     rows = luma[1:-1:2]
@@ -75,8 +71,8 @@ def _of_edges(luma: NDArray[np.float32]) -> tuple[float, float, float]:
 
 
 def _centre(edges: NDArray[np.float32], size: tuple[int, ...]) -> tuple[float, float]:
-    """Absolute differences (R, W) of every second row, from the second on, to the pixels below and to the right ->
-    their mean place (x, y). Each counts as half way between its pixels."""
+    """Mean place (x, y) of absolute differences (R, W) of every second row, from the second on, to the pixels below
+    and to the right. Each lies half way between its pixels."""
     height, width = size
     columns, rows = edges.sum(axis=0), edges.sum(axis=1)
     everything = float(rows.sum())
@@ -86,6 +82,6 @@ def _centre(edges: NDArray[np.float32], size: tuple[int, ...]) -> tuple[float, f
 
 
 def _mean_size(values: NDArray[np.float32]) -> float:
-    """The mean absolute value, which overwrites `values`. BLAS would be faster, but it sums by where an array happens
-    to lie in memory, and the same image must give the same bytes."""
+    """Mean absolute value; overwrites `values`. Unlike BLAS, it sums independently of the array's place in memory, so
+    the same image gives the same bytes."""
     return float(np.abs(values, out=values).mean())

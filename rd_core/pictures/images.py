@@ -1,4 +1,4 @@
-"""Images as training takes them: fetched one by one, so that a plant's normals are never all in memory."""
+"""The image sequences that training takes: fetched one by one, never all in memory."""
 
 from typing import Protocol
 
@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESIZING_VERSION = "bilinear-antialias-1"
-"""of `rd_core.pictures.preprocessing.resize`; changes whenever the same picture would give other pixels"""
+"""of `rd_core.pictures.preprocessing.resize`; changes with its output"""
 
 
 class Images(Protocol):
-    """Decoded images, uint8 (H, W, 3) of any size, fetched (and decoded) when indexed. A list of arrays is one."""
+    """Decoded images, uint8 (H, W, 3) of any size, fetched when indexed; a list of arrays is one."""
 
     def __len__(self) -> int: ...
 

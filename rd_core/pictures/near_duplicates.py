@@ -1,11 +1,10 @@
-"""Images that show the same photograph again: another encoding, another size, a copy under another name.
+"""Near-duplicate images: the same photograph in another encoding, size or file.
 
-The usual perceptual hash tells the signs of the low frequencies (Zauner, "Implementation and Benchmarking of
-Perceptual Image Hash Functions", 2010). Parts that lie in a fixture all have the same signs, so it takes every part
-for a copy of the first, and a part under another light too. Here a bit tells the parity of a random mixture of the
-low frequencies, counted in steps of a few grey levels (Raginsky and Lazebnik, "Locality-sensitive binary codes from
-shift-invariant kernels", NIPS 2009): how many bits differ then depends on nothing but how far two pictures are apart,
-in grey levels, whatever they have in common.
+The usual perceptual hash takes the signs of low frequencies (Zauner, "Implementation and Benchmarking of Perceptual
+Image Hash Functions", 2010), which are alike for all parts in a fixture. Here a bit is the parity of a random
+projection of the low frequencies, in steps of a few grey levels (Raginsky and Lazebnik, "Locality-sensitive binary
+codes from shift-invariant kernels", NIPS 2009), so the number of differing bits depends only on the distance between
+two pictures.
 """
 
 from functools import cache
@@ -17,21 +16,23 @@ from scipy.fft import dctn
 from rd_core.pictures.preprocessing import resize
 
 BITS = 256
-"""of a hash"""
+"""length of a hash"""
 MOST_BITS = 60
-"""in which two hashes of one photograph may differ: about 1.2 grey levels (root mean square, of low frequencies)"""
+"""most differing bits of near-duplicates: about 1.2 grey levels (root mean square of low frequencies)"""
 _SIDE = 64
 _FREQUENCIES = 32
-"""along each axis, of the 64 there are: finer ones are lost to encoding and resizing"""
+"""along each axis, of 64: finer ones do not survive encoding and resizing"""
 _STEP = 4.0
-"""grey levels; pictures this far apart differ in nearly half of the bits, as any two do"""
+"""grey levels; pictures this far apart differ in nearly half of the bits, as unrelated ones do"""
 _LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601"""
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """uint8 (H, W, 3) of any size -> bool (256,). Compare hashes of one release only, and do not keep them: NumPy may
-    change how it draws the mixtures. Raises ValueError for other arrays."""
+    """Hash an image uint8 (H, W, 3) of any size to bool (256,). Raises ValueError for other arrays.
+
+    Do not store hashes: NumPy may change its random numbers between versions.
+    """
     grey = resize(image, _SIDE, _SIDE) @ _LUMA
     low = dctn(grey, norm="ortho")[:_FREQUENCIES, :_FREQUENCIES].ravel() / _SIDE
     mixtures, offsets = _mixtures()
@@ -40,7 +41,7 @@ def perceptual_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 @cache
 def _mixtures() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (1024, 256) of each frequency in each mixture, and where the first step of each begins (256,)."""
+    """Projection weights (1024, 256) and offsets (256,)."""
     random = np.random.default_rng(0)
     return random.normal(size=(_FREQUENCIES**2, BITS)), random.uniform(size=BITS)
 
@@ -48,33 +49,32 @@ def _mixtures() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def near_duplicates(
     hashes: NDArray[np.bool_], known: NDArray[np.bool_], most_bits: int = MOST_BITS
 ) -> list[int | None]:
-    """Which of n images show what another one shows already.
+    """Find the near-duplicates among n images.
 
-    hashes (n, 256), in order of precedence; known (m, 256), of images that are there anyway. For each of the n: None
-    to keep it, -1 when a known one differs from it in at most `most_bits` bits, else the index of the nearest earlier
-    one that is kept and does. So each that is left out resembles one that stays. Raises ValueError for hashes of
-    another form.
+    hashes (n, 256), in order of precedence; known (m, 256), of images kept in any case. Returns for each of the n:
+    None to keep it, -1 if a known one differs in at most `most_bits` bits, otherwise the index of the nearest such
+    image among the earlier ones that are kept. Raises ValueError for hashes of another form.
     """
     packed, there = _packed(hashes), _packed(known)
     kept: list[int] = []
-    found: list[int | None] = []
-    for index, one in enumerate(packed):
-        if (_distances(one, there) <= most_bits).any():
-            found.append(-1)
+    duplicates: list[int | None] = []
+    for index, bits in enumerate(packed):
+        if (_distances(bits, there) <= most_bits).any():
+            duplicates.append(-1)
             continue
-        away = _distances(one, packed[kept])
+        away = _distances(bits, packed[kept])
         nearest = int(away.argmin()) if kept else None
         if nearest is not None and away[nearest] <= most_bits:
-            found.append(kept[nearest])
+            duplicates.append(kept[nearest])
             continue
         kept.append(index)
-        found.append(None)
-    return found
+        duplicates.append(None)
+    return duplicates
 
 
-def _distances(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Bits in which one (4,) differs from others (k, 4), (k,)."""
-    return np.asarray(np.bitwise_count(one ^ others).sum(axis=1, dtype=np.int64))
+def _distances(bits: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Numbers (k,) of bits in which a hash (4,) differs from others (k, 4)."""
+    return np.asarray(np.bitwise_count(bits ^ others).sum(axis=1, dtype=np.int64))
 
 
 def _packed(hashes: NDArray[np.bool_]) -> NDArray[np.uint64]:

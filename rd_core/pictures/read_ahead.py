@@ -1,4 +1,4 @@
-"""Images fetched and decoded by threads while whoever asked for them works on those before."""
+"""Read items in threads, ahead of their use."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,17 +9,16 @@ from typing import TypeVar
 READERS = 4
 """threads"""
 READ_AHEAD = 32
-"""images that are read and not yet asked for, at most"""
+"""most items read but not yet used"""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`read` of each item, in order, never more than READ_AHEAD of them before they are asked for.
+    """Yield `read` of each item, in order, at most READ_AHEAD of them ahead.
 
-    What `read` raises is raised where its result would have come. Whoever stops early waits only for what is being
-    read at that moment.
+    Exceptions of `read` are raised at the place of its result. Stopping early waits only for reads in progress.
     """
     pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
     try:

@@ -1,11 +1,10 @@
-"""Made-up defects for training: a normal image with something in it that does not belong.
+"""Synthetic defects, drawn into normal images for training.
 
-They teach the student to give back the normal features whatever it is shown (as the denoising students of DeSTSeg,
-CVPR 2023, and RD++, CVPR 2023), so that it cannot copy a defect it has never seen, and the discriminators what to
-look for. They need not look real. Seven ways, the first two after known work: a patch with the texture of another
-image inside a cloud of noise (DRAEM, ICCV 2021), a piece of the image pasted elsewhere (CutPaste, CVPR 2021), a cloud
-that darkens or lightens, a straight bar in a colour of the image or a foreign one, a wide faint stain, an area whose
-grain is flattened or stands out, and a thin line that wanders.
+The student learns to return normal features for any input (as in DeSTSeg and RD++, CVPR 2023), so it cannot reproduce
+an unseen defect; the discriminators learn what differs from normal. The defects need not look real. Seven kinds, the
+first two from the literature: a patch with another image's texture inside a cloud of noise (DRAEM, ICCV 2021), a
+piece of the image pasted elsewhere (CutPaste, CVPR 2021), a darkening or lightening cloud, a straight bar, a wide
+faint stain, an area with flattened or emphasised grain, and a thin wandering line.
 """
 
 from collections.abc import Callable
@@ -26,17 +25,17 @@ Defect = Callable[[Picture, Picture, Generator], Picture]
 """(picture, donor of the same size, random numbers) -> picture with a defect"""
 
 VISIBLE = 0.04
-"""change of a channel from which a pixel counts as changed; smaller ones drown in the camera's noise"""
+"""least change of a channel in a changed pixel; smaller ones drown in camera noise"""
 FEWEST_PIXELS = 6
 ATTEMPTS = 20
 SECOND_DEFECT = 0.35
 """share of images with two defects"""
 REFERENCE_SIDE = 160
-"""pixels of the side for which the sizes below are meant"""
+"""image side, in pixels, to which the sizes below refer"""
 
 
 def foreign_texture(picture: Picture, donor: Picture, rng: Generator) -> Picture:
-    """A cloud-shaped patch of the donor: shifted, turned by a right angle where it fits, its contrast changed."""
+    """A cloud-shaped patch of the donor: shifted, rotated by right angles where it fits, with changed contrast."""
     scale = _scale(picture)
     cover = _cloud(rng, picture, cell=rng.uniform(2, 12) * scale, above=rng.uniform(0.3, 1.2))
     cover = (cover * _window(rng, picture, rng.uniform(6, 40, 2) * scale))[..., None]
@@ -48,7 +47,7 @@ def foreign_texture(picture: Picture, donor: Picture, rng: Generator) -> Picture
 
 
 def pasted_piece(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """A block or a scar of the picture, pasted elsewhere, a little lighter or darker."""
+    """A block or a narrow strip of the picture, pasted elsewhere, slightly lighter or darker."""
     scale = _scale(picture)
     sides = (rng.uniform(2, 5), rng.uniform(8, 28)) if rng.random() < 0.5 else tuple(rng.uniform(3, 14, 2))
     height, width = rng.permutation([max(2, int(side * scale)) for side in sides])
@@ -64,7 +63,7 @@ def pasted_piece(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
 
 
 def changed_light(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """A cloud that darkens or lightens what lies below it."""
+    """A cloud that darkens or lightens the picture."""
     scale = _scale(picture)
     cloud = np.minimum(2 * _cloud(rng, picture, cell=rng.uniform(2, 8) * scale, above=rng.uniform(0.3, 1.0)), 1)
     cover = (cloud * _window(rng, picture, rng.uniform(5, 30, 2) * scale))[..., None]
@@ -72,20 +71,20 @@ def changed_light(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
 
 
 def bar(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """A straight bar, from a speck to a long scratch, in a colour found in the picture or away from its mean."""
+    """A straight bar, from a speck to a long scratch, in a colour of the picture or another one."""
     scale = _scale(picture)
     height, width = picture.shape[:2]
     angle, centre = rng.uniform(0, np.pi), rng.uniform(0.1, 0.9, 2) * (height, width)
     along, across = _turned(picture, centre, angle)
     inside = (np.abs(along) < rng.uniform(1.5, 20) * scale) & (np.abs(across) < rng.uniform(0.4, 2) * scale)
     cover = gaussian_filter(inside.astype(np.float32), rng.uniform(0, 0.8) * scale)[..., None]
-    found = picture[rng.integers(height), rng.integers(width)]
+    own = picture[rng.integers(height), rng.integers(width)]
     foreign = np.clip(picture.mean(axis=(0, 1)) + rng.uniform(-0.4, 0.4), 0, 1)
-    return picture * (1 - cover) + (found if rng.random() < 0.6 else foreign) * cover
+    return picture * (1 - cover) + (own if rng.random() < 0.6 else foreign) * cover
 
 
 def stain(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """A wide oval, a little darker or lighter than the picture, half of the time in another tint."""
+    """A wide oval, slightly darker or lighter, half of the time tinted."""
     scale = _scale(picture)
     centre = rng.uniform(0, 1, 2) * picture.shape[:2]
     along, across = _turned(picture, centre, rng.uniform(0, np.pi))
@@ -97,7 +96,7 @@ def stain(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
 
 
 def other_finish(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """An oval or a box, about upright, in which the grain is flattened or stands out, mostly in other light."""
+    """A nearly upright oval or box with flattened or emphasised grain, mostly in other light."""
     scale = _scale(picture)
     centre = rng.uniform(0, 1, 2) * picture.shape[:2]
     along, across = _turned(picture, centre, rng.choice([0, np.pi / 2]) + rng.normal(0, 0.3))
@@ -112,7 +111,7 @@ def other_finish(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
 
 
 def wandering_line(picture: Picture, _donor: Picture, rng: Generator) -> Picture:
-    """A thin line that turns at random, darker, or half as often lighter, than what it runs over."""
+    """A thin line that turns at random, darker than its surroundings, or less often lighter."""
     scale = _scale(picture)
     height, width = picture.shape[:2]
     steps = int(rng.uniform(8, 60) * scale) + 2
@@ -142,12 +141,12 @@ DEFECTS: tuple[Defect, ...] = (
 def with_synthetic_defect(
     image: NDArray[np.uint8], donor: NDArray[np.uint8], rng: Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(image with one or two defects, mask): uint8 (H, W, 3) of the donor's size -> the same shape, bool (H, W).
+    """Draw one or two defects into an image uint8 (H, W, 3), with a donor of its size: (image, mask bool (H, W)).
 
-    The mask holds the pixels that changed visibly. At least FEWEST_PIXELS do, unless ATTEMPTS draws all failed, as
-    on an image of one colour.
+    The mask marks visibly changed pixels, at least FEWEST_PIXELS unless ATTEMPTS draws all failed, as on an image of
+    one colour.
     """
-    original, other = (np.divide(one, 255, dtype=np.float32) for one in (image, donor))
+    original, other = (np.divide(pixels, 255, dtype=np.float32) for pixels in (image, donor))
     for _ in range(ATTEMPTS):
         defective: Picture = original
         for _ in range(1 + (rng.random() < SECOND_DEFECT)):
@@ -160,9 +159,9 @@ def with_synthetic_defect(
 
 
 class SyntheticDefectImages:
-    """`copies` defective versions of each image, at one size: number i * copies + j is the j-th of image i.
+    """`copies` of each image with synthetic defects, at one size: number i * copies + j is the j-th of image i.
 
-    Made when asked for, the same every time: each from random numbers of its own, drawn from `seed`.
+    Drawn when indexed, each from its own random numbers derived from `seed`, so always the same.
     """
 
     def __init__(self, images: Images, copies: int, height: int, width: int, seed: int) -> None:
@@ -199,7 +198,7 @@ def _turned(
 
 
 def _cloud(rng: Generator, picture: Picture, cell: float, above: float) -> NDArray[np.float32]:
-    """Smooth noise of unit variance and grain `cell` (pixels), what is `above` it: (H, W) from 0."""
+    """Smooth noise of unit variance and grain `cell` (pixels), its excess over `above`: (H, W), not negative."""
     height, width = picture.shape[:2]
     coarse = rng.normal(size=[max(2, round(side / max(cell, 1))) for side in (height, width)]).astype(np.float32)
     noise = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
@@ -207,7 +206,7 @@ def _cloud(rng: Generator, picture: Picture, cell: float, above: float) -> NDArr
 
 
 def _window(rng: Generator, picture: Picture, sides: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(H, W): 1 inside a box of these sides (pixels) around any place, 0 outside, soft for a pixel."""
+    """(H, W): 1 inside a box of these sides (pixels) at a random place, 0 outside, with soft edges."""
     height, width = picture.shape[:2]
     row, column = rng.uniform(0, height), rng.uniform(0, width)
     box = np.zeros((height, width), np.float32)

@@ -1,4 +1,4 @@
-"""PaDiM as a method among others."""
+"""PaDiM as a detector."""
 
 import time
 
@@ -15,10 +15,10 @@ from rd_core.features.standardisation import Moments
 
 
 class PaDiM(FeatureDetector[PaDiMSettings]):
-    """A Gaussian of the normals' features for every position, after Defard et al. (ICPR 2021).
+    """A Gaussian of the normals' features at every position (Defard et al., ICPR 2021).
 
-    Memory: H/4 W/4 d^2 float32 on disk and to score (164 MB at 256 x 256 and d = 100), twice that more while it is
-    fitted, in one pass over the normals whatever their number. Scoring: 2 H/4 W/4 d^2 FLOPs an image.
+    Memory: H/4 W/4 d^2 float32 on disk and to score (164 MB at 256 x 256 and d = 100), three times that during the
+    fit, which is one pass over the normals. Scoring: 2 H/4 W/4 d^2 FLOPs an image.
     """
 
     Settings = PaDiMSettings
@@ -29,7 +29,7 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
     whitening: Tensor
     """(positions, d, d), see `PositionMoments.gaussians`"""
     drawn: Tensor
-    """(d,) numbers of channels, of all stages one after the other"""
+    """(d,) channel numbers, counted over all stages"""
 
     def __init__(self, settings: PaDiMSettings, pretrained: Pretrained) -> None:
         super().__init__(settings, pretrained)
@@ -47,7 +47,7 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
         """See `Detector.fit`."""
         count, dimensions = len(normals.train), self.settings.dimensions
         self.drawn.copy_(torch.randperm(sum(self.teacher.channels))[:dimensions].sort().values)
-        gathered = _Gathered(self)
+        gathered = _EmbeddingMoments(self)
         self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit), (gathered, lambda _: None)])
         began, positions = time.monotonic(), self.settings.grid[0] * self.settings.grid[1]
         self.means, self.whitening = gathered.moments.gaussians(
@@ -63,26 +63,25 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         """See `FeatureDetector.distances`."""
-        found = mahalanobis(self.embeddings(features.raw), self.means, self.whitening)
-        return (found.reshape(-1, *self.settings.grid),)
+        from_gaussians = mahalanobis(self.embeddings(features.raw), self.means, self.whitening)
+        return (from_gaussians.reshape(-1, *self.settings.grid),)
 
     def embeddings(self, raw: tuple[Tensor, ...]) -> Tensor:
-        """The teacher's maps (B, C_k, h_k, w_k) -> the drawn channels at every position, (B, P, d): each takes over
-        what the coarser stages have where it lies."""
-        fine = [F.interpolate(one, size=self.settings.grid, mode="nearest").permute(0, 2, 3, 1) for one in raw]
+        """Drawn channels (B, P, d) at every position, from the teacher's maps (B, C_k, h_k, w_k); coarser stages are
+        upsampled to the nearest."""
+        fine = [F.interpolate(stage, size=self.settings.grid, mode="nearest").permute(0, 2, 3, 1) for stage in raw]
         # Channels last from here on, as the teacher has them: any other order is copied, for twice the time.
         return torch.cat(fine, dim=3).flatten(1, 2)[:, :, self.drawn]
 
     def _ridge(self) -> Tensor:
-        """(d,) for the diagonal. Added to raw features as a share of their variance, it does what it would do, as it
-        is, to features of variance 1."""
+        """(d,) for the diagonal: `ridge` times each channel's variance with `standardise`, otherwise `ridge`."""
         if not self.settings.standardise:
             return torch.full((self.settings.dimensions,), self.settings.ridge, device=self.device)
         deviations = torch.cat([self.standardisation.get_buffer(f"std_{stage}") for stage in range(3)])
         return self.settings.ridge * deviations[self.drawn].square()
 
 
-class _Gathered:
+class _EmbeddingMoments:
     def __init__(self, detector: PaDiM) -> None:
         self._detector = detector
         rows, columns = detector.settings.grid

@@ -1,4 +1,4 @@
-"""A Gaussian for every position of an image, from moments: no image's embeddings are kept."""
+"""A Gaussian for every position of an image, from moments; no embeddings are kept."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 AT_ONCE = 256
-"""positions whose matrices are worked on together: some megabytes"""
+"""positions whose matrices are processed together: some megabytes"""
 
 
 class PositionMoments:
-    """Sums over images for each of P positions: 8 P d^2 bytes, as float64 keeps the digits that a variance needs."""
+    """Sums over images for each of P positions, in float64: 8 P d^2 bytes."""
 
     def __init__(self, positions: int, dimensions: int, device: torch.device) -> None:
         self.count = 0
@@ -18,7 +18,7 @@ class PositionMoments:
         self._products = torch.zeros(positions, dimensions, dimensions, dtype=torch.float64, device=device)
 
     def add(self, embeddings: Tensor) -> None:
-        """Those of a few more images, float32 (B, P, d)."""
+        """Add embeddings of more images, float32 (B, P, d)."""
         self.count += len(embeddings)
         self._total += embeddings.double().sum(dim=0)
         for start in range(0, len(self._total), AT_ONCE):
@@ -26,10 +26,10 @@ class PositionMoments:
             self._products[start : start + AT_ONCE].baddbmm_(values.mT, values)
 
     def gaussians(self, ridge: Tensor, report: Callable[[int], None] = lambda _: None) -> tuple[Tensor, Tensor]:
-        """Means (P, d) and whitening (P, d, d), float32, of two images or more.
+        """Means (P, d) and whitening (P, d, d), float32, of at least two images.
 
-        ridge: (d,), added to the diagonals. Whitening is the inverse of the Cholesky factor of the covariance, so
-        that the length of whitening @ (x - mean) is x's Mahalanobis distance. report: called with the positions done.
+        ridge: (d,), added to the diagonals. Whitening is the inverse of the covariance's Cholesky factor, so
+        |whitening @ (x - mean)| is x's Mahalanobis distance. report: called with the number of finished positions.
         """
         mean = self._total / self.count
         whitening = torch.empty_like(self._products, dtype=torch.float32)
@@ -44,7 +44,7 @@ class PositionMoments:
 
 
 def mahalanobis(embeddings: Tensor, means: Tensor, whitening: Tensor) -> Tensor:
-    """Distances float32 (B, P) of embeddings (B, P, d) from their positions' Gaussians, as `gaussians` gives them:
-    one batched product of 2 P d^2 FLOPs an image."""
+    """Mahalanobis distances float32 (B, P) of embeddings (B, P, d) from the Gaussians of `gaussians`: 2 P d^2 FLOPs
+    an image."""
     whitened = torch.bmm((embeddings - means).transpose(0, 1), whitening.mT)
     return torch.linalg.vector_norm(whitened, dim=2).T

@@ -1,4 +1,4 @@
-"""Every setting of PaDiM, each with its default in this one place."""
+"""Settings of PaDiM and their defaults."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,25 +8,25 @@ from rd_core.errors import ConfigError
 from rd_core.features.backbone_spec import teacher_spec
 
 STRIDE = 4
-"""pixels from one Gaussian to the next"""
+"""pixels between Gaussians"""
 
 
 @dataclass(frozen=True)
 class PaDiMSettings(DetectorSettings):
-    """Which Gaussians there are, and how they are kept from being singular."""
+    """Size and regularisation of the Gaussians."""
 
     method: ClassVar[str] = "padim"
 
     dimensions: int = 100
-    """of each Gaussian, drawn from the teacher's channels at random; the paper has 100 for ResNet18, 550 for a wide
-    ResNet50. Disk, memory and time grow with their square"""
+    """of each Gaussian, drawn at random from the teacher's channels; 100 (ResNet18) and 550 (wide ResNet50) in the
+    paper. Disk, memory and time grow with its square"""
     ridge: float = 0.01
-    """added to the diagonal of every covariance. With fewer normals than dimensions, what they do not vary in is
-    judged by it alone"""
+    """added to the diagonal of every covariance; with fewer normals than dimensions it alone decides about the
+    directions in which they do not vary"""
     standardise: bool = False
-    """whether channels have variance 1, over all positions, before the ridge is added; False: as in the paper"""
+    """whether channels have variance 1, over all positions, before the ridge is added; False in the paper"""
     gaussian_bytes: int = 1024**3
-    """the Gaussians may take so much on disk and in memory, and twice that while they are fitted"""
+    """limit of the Gaussians on disk and in memory; a fit takes three times as much"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,6 +56,6 @@ class PaDiMSettings(DetectorSettings):
 
     @property
     def needed_bytes(self) -> int:
-        """Of the Gaussians: H/4 W/4 d^2 float32."""
+        """Bytes of the Gaussians: 4 H/4 W/4 d^2."""
         rows, columns = self.grid
         return 4 * rows * columns * self.dimensions**2

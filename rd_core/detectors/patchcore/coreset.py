@@ -1,10 +1,9 @@
-"""The greedy coreset: some of many points, chosen so that none of the others lies far from them.
+"""Greedy coreset selection: a subset such that no other point lies far from it.
 
-Each choice is the point that lies farthest from all chosen ones (Algorithm 1 of the paper). Done to the letter, every
-choice goes through all N points once more, M N d numbers through the memory. But distances only shrink with further
-choices, so an old one is a bound: it is enough to bring a pool of the farthest up to date, by one matrix product, and
-to choose among them until the farthest left there is nearer than the bounds of all others allow. The same points are
-chosen in the same order, but where two are equally far.
+Each choice is the point farthest from all chosen ones (Algorithm 1 of the paper). Directly, every choice reads all N
+points: M N d numbers. Distances only shrink with further choices, so an old distance is an upper bound. It suffices
+to update a pool of the farthest points by one matrix product, and to choose from it until its farthest is nearer than
+the bounds of all others. The choices are the same, up to ties.
 """
 
 from collections.abc import Callable
@@ -13,27 +12,27 @@ import torch
 from torch import Tensor
 
 POOL = 2048
-"""points that are brought up to date together: their projections fit into a processor's cache"""
+"""points updated together: their projections fit into a processor's cache"""
 CHUNK = 512
 """of a pool in one matrix product"""
 SAME = 1e-6
-"""points whose squared distance is less than so much of the largest squared length are the same, but for rounding"""
+"""points whose squared distance is below this share of the largest squared length are equal up to rounding"""
 
 
 def random_projection(width: int, to: int, seed: int) -> Tensor:
-    """(width, to), float32: a Gaussian projection, which keeps distances on average (Johnson and Lindenstrauss)."""
+    """Gaussian projection (width, to), float32, which preserves distances on average (Johnson and Lindenstrauss)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(width, to, generator=generator) / to**0.5
 
 
 def greedy_coreset(points: Tensor, count: int, start: int, report: Callable[[int], None] = lambda _: None) -> Tensor:
-    """Numbers int64 (M,) of the chosen among points float32 (N, d), `start` first; their mean should be near 0.
+    """Indices int64 (M,) of the chosen among points float32 (N, d), `start` first; the points' mean should be near 0.
 
-    M is `count`, or less where all others are copies of the chosen. At most 2 M N d FLOPs, mostly half of them;
-    besides the points 12 N + 4 M d bytes. report: called with the number chosen, now and then.
+    M is `count`, or less where all others equal chosen ones. At most 2 M N d FLOPs, and 12 N + 4 M d bytes besides
+    the points. report: called now and then with the number chosen.
     """
     selection = _Selection(points, min(count, len(points)), start)
-    while not selection.is_complete and selection.go_on():
+    while not selection.is_complete and selection.extend():
         report(len(selection.chosen))
     return torch.tensor(selection.chosen, device=points.device)
 
@@ -61,8 +60,8 @@ class _Selection:
         self._centre_lengths[len(self.chosen)] = self._lengths[number]
         self.chosen.append(number)
 
-    def go_on(self) -> bool:
-        """Choose some more, among the farthest; False if only copies of the chosen are left."""
+    def extend(self) -> bool:
+        """Choose more of the farthest points; False if only copies of chosen ones are left."""
         bounds, farthest = self._bounds.topk(min(POOL + 1, len(self._bounds)))
         beyond = float(bounds[POOL]) if len(bounds) > POOL else 0.0
         if float(bounds[0]) <= self._same:
@@ -70,20 +69,20 @@ class _Selection:
         pool = farthest[:POOL]
         pool = pool[self._seen[pool].argsort()]
         for chunk in pool.split(CHUNK):
-            self._bring_up_to_date(chunk)
-        self._choose_in(pool, max(beyond, self._same))
+            self._update_bounds(chunk)
+        self._choose_from(pool, max(beyond, self._same))
         return True
 
-    def _bring_up_to_date(self, some: Tensor) -> None:
-        """Bounds of the points with these numbers, those that saw fewest first."""
+    def _update_bounds(self, some: Tensor) -> None:
+        """Update the bounds of these points, which are in order of the choices they have seen."""
         news = slice(int(self._seen[some[0]]), len(self.chosen))
         if news.start < news.stop:
             products = torch.addmm(self._centre_lengths[news], self._points[some], self._centres[news].T, alpha=-2)
             nearest = (products.amin(dim=1) + self._lengths[some]).clamp_min(0)
             self._bounds[some] = torch.minimum(self._bounds[some], nearest)
 
-    def _choose_in(self, pool: Tensor, beyond: float) -> None:
-        """Choose the farthest of the pool, again and again, while it is farther than `beyond`."""
+    def _choose_from(self, pool: Tensor, beyond: float) -> None:
+        """Choose the farthest of the pool repeatedly, while it is farther than `beyond`."""
         points, lengths, bounds = self._points[pool], self._lengths[pool], self._bounds[pool]
         while not self.is_complete:
             bound, place = bounds.max(dim=0)

@@ -1,4 +1,4 @@
-"""PatchCore as a method among others."""
+"""PatchCore as a detector."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ from rd_core.features.standardisation import Moments
 
 
 class PatchCore(FeatureDetector[PatchCoreSettings]):
-    """The distance from the nearest of the normals' patches, after Roth et al. (CVPR 2022).
+    """Distance from the nearest patch of the normals (Roth et al., CVPR 2022).
 
-    Of N patches of D features (H/8 W/8 an image; D = C_2 + C_3) a coreset of M is kept: 4 M D bytes on disk and to
-    score, 2 H/8 W/8 M D FLOPs an image. The fit takes 2 M N FLOPs for each dimension of the projection at most, 524
-    bytes of memory for each candidate, and passes over the cached features. Patches are concatenated, not averaged
-    down to 1,024 features as in the paper, for what only few backbones exceed.
+    A coreset of M of N patches of D features (H/8 W/8 an image; D = C_2 + C_3) is kept: 4 M D bytes on disk and to
+    score, 2 H/8 W/8 M D FLOPs an image. The fit takes at most 2 M N FLOPs for each dimension of the projection, 524
+    bytes of memory for each candidate, and passes over the cached features. Unlike in the paper, patches are not
+    averaged down to 1,024 features.
     """
 
     Settings = PatchCoreSettings
@@ -33,9 +33,9 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
     score_is_map_maximum = False
     sized_by_fit = ("memory",)
     memory: Tensor
-    """(M, D), less `centre`"""
+    """(M, D), centred"""
     centre: Tensor
-    """(D,), their mean: what all patches have in common would cost distances their digits"""
+    """(D,) mean of the memory, subtracted to keep the distances' precision"""
 
     def __init__(self, settings: PatchCoreSettings, pretrained: Pretrained) -> None:
         super().__init__(settings, pretrained)
@@ -72,7 +72,7 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
         return (nearest(patches.flatten(0, 1), self.memory).reshape(-1, *self.settings.grid),)
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
-        """See `FeatureDetector.image_scores`: of the patch that is farthest from the memory, re-weighted."""
+        """See `FeatureDetector.image_scores`: re-weighted, of the patch farthest from the memory."""
         del maps
         (of_patches,) = distances
         farthest = of_patches.flatten(1).argmax(dim=1)
@@ -81,29 +81,29 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
         return reweighted(queries, self.memory, self.settings.neighbours)
 
     def patches(self, features: Features) -> Tensor:
-        """Stages 2 and 3, each averaged over 3 x 3 positions (zeros beyond the edge), the third brought to the
-        second's grid: (B, P, D)."""
+        """Stages 2 and 3, averaged over 3 x 3 positions (zero padding), the third upsampled to the second's grid: (B,
+        P, D)."""
         stages = (features.standardised if self.settings.standardise else features.raw)[1:]
-        around = [F.avg_pool2d(one, 3, stride=1, padding=1) for one in stages]
-        fine = [F.interpolate(one, size=self.settings.grid, mode="bilinear") for one in around]
+        around = [F.avg_pool2d(stage, 3, stride=1, padding=1) for stage in stages]
+        fine = [F.interpolate(stage, size=self.settings.grid, mode="bilinear") for stage in around]
         return torch.cat(fine, dim=1).flatten(2).transpose(1, 2)
 
     def _centred(self, features: Features) -> Tensor:
         return self.patches(features) - self.centre
 
     def _patches(self, source: FeatureSource, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Of these patches, in rising order, a few more images' at a time: how many images are done, and (n, D)."""
+        """(images done, patches (n, D)) with these ascending numbers, a few images at a time."""
         an_image = self.settings.grid[0] * self.settings.grid[1]
         for start in range(0, len(source), AT_ONCE):
             images = range(start, min(start + AT_ONCE, len(source)))
             first, last = torch.searchsorted(numbers, torch.tensor([images.start, images.stop]) * an_image).tolist()
             if first < last:
-                raw = tuple(one.to(self.device) for one in source.batch(images))
+                raw = tuple(stage.to(self.device) for stage in source.batch(images))
                 patches = self.patches(Features(raw, self.standardisation(raw))).flatten(0, 1)
                 yield images.stop, patches[(numbers[first:last] - images.start * an_image).to(self.device)]
 
     def _projected(self, source: FeatureSource, numbers: Tensor, run: FitRun) -> Tensor:
-        """Those patches (N, projected), less their mean."""
+        """Projections (N, projection) of these patches, centred."""
         began, width = time.monotonic(), self.settings.projection
         projection = random_projection(len(self.centre), width, self.settings.seed).to(self.device)
         points = torch.empty(len(numbers), width, device=self.device)
@@ -115,7 +115,7 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
         return points.sub_(points.mean(dim=0))
 
     def _chosen(self, points: Tensor, patches: int, run: FitRun) -> Tensor:
-        """Numbers of the points that make the coreset."""
+        """Indices of the coreset's points."""
         began, wanted = time.monotonic(), self.settings.vectors(patches)
 
         def report(done: int, total: int = wanted) -> None:

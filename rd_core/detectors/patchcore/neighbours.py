@@ -1,6 +1,6 @@
-"""Exact nearest neighbours in a memory, by matrix products in blocks: queries x memory is never held.
+"""Exact nearest neighbours in a memory, by matrix products in blocks.
 
-|q - m|^2 = |q|^2 + |m|^2 - 2 q m loses the digits of what the vectors have in common: both are to be centred before.
+|q - m|^2 = |q|^2 + |m|^2 - 2 q m loses precision where vectors share a large mean: centre both before.
 """
 
 import torch
@@ -8,13 +8,13 @@ from torch import Tensor
 
 QUERIES = 1024
 MEMORY = 4096
-"""vectors in one block, of either: 16 MiB of products"""
+"""vectors in a block: 16 MiB of products"""
 
 
 def nearest(queries: Tensor, memory: Tensor) -> Tensor:
     """Distances float32 (Q,) of queries (Q, D) from the nearest of memory (M, D): 2 Q M D FLOPs."""
     lengths = memory.square().sum(dim=1)
-    found = [
+    squared = [
         torch.stack(
             [
                 torch.addmm(length, some, vectors.T, alpha=-2).amin(dim=1)
@@ -23,14 +23,14 @@ def nearest(queries: Tensor, memory: Tensor) -> Tensor:
         ).amin(dim=0)
         for some in queries.split(QUERIES)
     ]
-    return (torch.cat(found) + queries.square().sum(dim=1)).clamp_min(0).sqrt()
+    return (torch.cat(squared) + queries.square().sum(dim=1)).clamp_min(0).sqrt()
 
 
 def reweighted(queries: Tensor, memory: Tensor, neighbours: int) -> Tensor:
-    """Scores float32 (B,) of the patches that lie farthest from the memory, queries (B, D): Eq. 6 and 7 of the paper.
+    """Scores float32 (B,) of each image's patch farthest from the memory, queries (B, D): Eq. 6 and 7 of the paper.
 
-    The distance from the nearest vector m, less if m itself is rare: times 1 - its share in the softmax over the
-    distances from the `neighbours` vectors of the memory next to m, m among them. Of a single one: the distance.
+    The distance from the nearest vector m, times 1 - m's share in the softmax over the distances from the
+    `neighbours` vectors nearest to m, itself included. With fewer than two: the distance.
     """
     nearest_ones = memory[_distances(queries, memory).argmin(dim=1)]
     farthest = (queries - nearest_ones).norm(dim=1)
@@ -43,5 +43,5 @@ def reweighted(queries: Tensor, memory: Tensor, neighbours: int) -> Tensor:
 
 
 def _distances(queries: Tensor, memory: Tensor) -> Tensor:
-    """Squared (B, M), less what is the same along a row."""
+    """Squared distances (B, M), up to a constant in each row."""
     return torch.addmm(memory.square().sum(dim=1), queries, memory.T, alpha=-2)

@@ -1,4 +1,4 @@
-"""Every setting of PatchCore, each with its default in this one place."""
+"""Settings of PatchCore and their defaults."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,29 +8,27 @@ from rd_core.errors import ConfigError
 from rd_core.settings import check_ranges
 
 STRIDE = 8
-"""pixels from one patch to the next"""
+"""pixels between patches"""
 
 
 @dataclass(frozen=True)
 class PatchCoreSettings(DetectorSettings):
-    """Which of the normals' patches are kept, and how an image is scored by them."""
+    """Size of the memory, and how it scores an image."""
 
     method: ClassVar[str] = "patchcore"
 
     coreset_share: float = 0.1
-    """of the normals' patches that is kept; the paper has 0.25, 0.1 and 0.01"""
+    """share of the normals' patches that is kept; 0.25, 0.1 and 0.01 in the paper"""
     coreset_vectors: int = 10_000
-    """are kept at most: time and memory of scoring grow with them"""
+    """most patches kept: time and memory of scoring grow with them"""
     candidates: int = 1_000_000
-    """patches to choose from; of more, so many are drawn at random. They take 512 bytes of memory each, in the fit"""
+    """most patches to choose from, drawn at random from more; 512 bytes of memory each during the fit"""
     projection: int = 128
-    """dimensions in which patches are compared while they are chosen; they are kept whole"""
+    """dimensions in which patches are compared during selection; they are kept whole"""
     neighbours: int = 9
-    """vectors of the memory by which the score is re-weighted (Eq. 7 of the paper); 1: not at all, as in the authors'
-    code"""
+    """vectors of the memory that re-weight the score (Eq. 7 of the paper); 1: none, as in the authors' code"""
     standardise: bool = False
-    """whether channels are brought to variance 1, over all positions, before patches are compared; False: as in the
-    paper"""
+    """whether channels have variance 1, over all positions, before patches are compared; False in the paper"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,6 +50,6 @@ class PatchCoreSettings(DetectorSettings):
         return self.image_height // STRIDE, self.image_width // STRIDE
 
     def vectors(self, patches: int) -> int:
-        """To be kept of so many patches: at least as many as the score is re-weighted by."""
+        """Patches to keep of so many: at least the `neighbours`."""
         wanted = max(round(self.coreset_share * patches), self.neighbours)
         return min(wanted, self.coreset_vectors, patches)

@@ -1,8 +1,7 @@
-"""Checkpoints published by the paper's authors, with the names their code gives.
+"""Checkpoints published by the paper's authors.
 
-Their files hold two tables: `bn` (fusion and embedding) and `decoder` (the student); the teacher is torchvision's.
-Their fusion joins the stages without the 1x1 convolution of the paper's text; its weights (`conv4`, `bn4`) are in the
-file but never used, and are left out here.
+Their files hold the tables `bn` (fusion and embedding) and `decoder` (the student); the teacher is torchvision's.
+Their `conv4` and `bn4` are never used, and are left out.
 """
 
 import pickle
@@ -18,12 +17,12 @@ from rd_core.errors import CheckpointError
 
 CURE = "Give a .pth file of the authors for the same teacher, as wres50_<category>.pth for wide_resnet50_2."
 _FUSION = {"conv1": "0.0.0", "bn1": "0.0.1", "conv2": "0.1.0", "bn2": "0.1.1", "conv3": "1.0.0", "bn3": "1.0.1"}
-"""their name -> path, halving and layer of ours"""
+"""their name -> our path, downsampling step and layer"""
 _UNUSED = re.compile(r"(conv4|bn4)\.")
 
 
 def authors_settings(teacher: str = "wide_resnet50_2", side: int = 256) -> ReverseDistillationSettings:
-    """The model their code builds: features as they are, stages joined without compression. side: pixels."""
+    """Settings of the model in their code: raw features, uncompressed fusion. side: pixels."""
     return recipe("paper", teacher=teacher, image_height=side, image_width=side, fusion="concatenated")
 
 
@@ -34,10 +33,10 @@ def load_authors_checkpoint(
     teacher_weights: Path | None = None,
     pretrained: bool = True,
 ) -> ReverseDistillation:
-    """The model of a checkpoint of theirs, in eval mode; settings: default `authors_settings()`.
+    """Load one of their checkpoints, in eval mode; settings: `authors_settings()` by default.
 
-    Raises CheckpointError when the file is not readable (only tensors are: nothing in it is run), lacks a tensor or
-    has one too many or of another shape; TeacherUnavailable as `build_teacher` does.
+    Raises CheckpointError when the file cannot be read (as tensors only: no code in it runs) or its tensors are
+    missing, superfluous or of another shape; TeacherUnavailable as `build_teacher` does.
     """
     tables = _read(file)
     model = ReverseDistillation.build(

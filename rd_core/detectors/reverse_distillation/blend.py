@@ -1,7 +1,7 @@
-"""What of a stage's difference counts: its direction, its magnitude, and how much of each.
+"""The blend of direction and magnitude in the distance between teacher and student.
 
-Direction is the paper's 1 - cos. Magnitude is the mean square of the difference between student and teacher.
-Direction tells structures apart, magnitude textures: neither leads everywhere, and the blend follows the category.
+Direction is the paper's 1 - cosine; magnitude is the mean squared difference. Direction separates structures better,
+magnitude textures, so the shares are fitted for each category.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 SHARES = tuple(step / 10 for step in range(11))
-"""of magnitude, that are tried"""
+"""candidate shares of magnitude"""
 NO_LENGTH = 1e-8
-"""of features without a direction, as torch's cosine_similarity has it"""
+"""smallest norm, as in torch's cosine_similarity"""
 
 
 def squared_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """Mean square of the difference along the channels: two float32 (B, C, h, w) -> (B, h, w), from 0."""
+    """Mean squared difference along the channels of two float32 (B, C, h, w): (B, h, w), not negative."""
     return (teacher - student).square().mean(dim=1)
 
 
 class Blend(nn.Module):
-    """Per stage k: direction_k * (1 - cos) + magnitude_k * mean square. As built it is the paper's map."""
+    """direction_k * (1 - cosine) + magnitude_k * mean square, for each stage k. Initially the paper's map."""
 
     direction: Tensor
     magnitude: Tensor
@@ -32,29 +32,30 @@ class Blend(nn.Module):
         self.register_buffer("magnitude", torch.zeros(stages))
 
     def forward(self, teacher: Sequence[Tensor], student: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps (B, C_k, h_k, w_k) of both, of the stages that count -> distances (B, h_k, w_k), from 0.
+        """Distances (B, h_k, w_k) >= 0 from maps (B, C_k, h_k, w_k) of both, of the map's stages.
 
-        Both kinds follow from one product and two lengths: a sixth of the time of `cosine_distance` and
-        `squared_distance`, and the same to rounding.
+        Equal to `cosine_distance` and `squared_distance` up to rounding, from one product and two norms.
         """
-        found = []
+        blended = []
         for k, (t, s) in enumerate(zip(teacher, student, strict=True)):
             product = (t * s).sum(dim=1)
             length, other = torch.linalg.vector_norm(t, dim=1), torch.linalg.vector_norm(s, dim=1)
             direction = 1 - product / (length.clamp_min(NO_LENGTH) * other.clamp_min(NO_LENGTH))
             square = (length.square() + other.square() - 2 * product) / t.shape[1]
-            found.append(self.direction[k] * direction.clamp_min(0) + self.magnitude[k] * square.clamp_min(0))
-        return tuple(found)
+            blended.append(self.direction[k] * direction.clamp_min(0) + self.magnitude[k] * square.clamp_min(0))
+        return tuple(blended)
 
     def set(self, share: float, direction_peaks: Tensor, magnitude_peaks: Tensor) -> None:
-        """Weigh each stage and kind by the inverse of its usual peak on normals, float32 (stages,), then magnitude by
-        `share` and direction by the rest. A normal image's map then peaks near 1, or below."""
+        """Divide each stage and kind by its mean peak on normals, float32 (stages,), and weight magnitude by `share`.
+
+        A normal image's map then peaks near 1, or below.
+        """
         stages = len(self.direction)
         self.direction.copy_((1 - share) / (stages * direction_peaks))
         self.magnitude.copy_(share / (stages * magnitude_peaks))
 
     def scale(self, factor: float) -> None:
-        """Weigh every stage and kind by `factor` more."""
+        """Multiply all weights by `factor`."""
         self.direction.mul_(factor)
         self.magnitude.mul_(factor)
 

@@ -1,4 +1,4 @@
-"""The shares of direction, magnitude and cells in the map, by early-stop normals and synthetic defects."""
+"""Fit the shares of direction, magnitude and cells in the map to early-stop normals and synthetic defects."""
 
 import math
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import AT_ONCE, FeatureSource
 
 EVEN_SHARE = 0.5
-"""of magnitude, where nothing is known"""
+"""of magnitude"""
 FLOOR = 0.1
-"""the quantile of a map, or of cells, below which nearly nothing lies: what every place of a normal image has"""
+"""quantile of a map, or of cells, that stands for its level on normal images"""
 SMALLEST_PEAK = 1e-3
-"""of the student's map: where normals do not differ there is none"""
+"""of the student's map, for normals without any distance"""
 LEAST_OF_STUDENT = 0.1
-"""share beside 1 for the finest cells: however unquiet, it alone sees what is smaller than a cell"""
+"""least share of the student, relative to the finest cells: it alone detects defects smaller than a cell"""
 LEAST_ODDS = 1.0
-"""log odds that normalise a discriminator's map at least: a smaller peak on normals is noise"""
+"""least peak, in log odds, that normalises a discriminator's map: a smaller one on normals is noise"""
 
 
 @torch.no_grad()
 def fit_blend(model: TeacherAndStudent, normal: FeatureSource, defective: FeatureSource) -> None:
-    """Weigh the kinds of distance that the settings ask for, by early-stop normals and copies with synthetic defects.
+    """Weight the distances that the settings ask for, by early-stop normals and copies with synthetic defects.
 
     A normal image's map then peaks near 1, or below.
     """
@@ -51,21 +51,23 @@ def _fit_magnitude(model: TeacherAndStudent, normal: FeatureSource, defective: F
 
 
 def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None:
-    """Each map by its usual peak on normals, and the student's and that of the finest cells alike. A discriminator's
-    zero is what nearly all cells of normals pass.
+    """Divide each map by its mean peak on normals; set a discriminator's zero to the level that most normal cells
+    exceed.
 
-    Coarse cells count the more the less quiet the student's map is: the ratio of its floor to its peak, near a half
-    on textures, where a faint defect drowns in what every place has, and near 0 on parts. Cells of twice the side
-    count by that ratio less. The student gives way by twice the ratio: the floor hides what is faint, and is itself
-    uninformative (docs/decisions/0034).
+    Let r be the ratio of the student map's floor to its peak: near 1/2 on textures, where the floor hides faint
+    defects, near 0 on parts. Cells of 16 pixels have share 1, cells of twice the side r times as much, and the
+    student 1 - 2 r (docs/decisions/0034).
     """
-    logits = [[one.logits(features).cpu() for one in model.discriminators] for features in _in_turn(model, normal)]
+    logits = [
+        [network.logits(features).cpu() for network in model.discriminators]
+        for features in _feature_batches(model, normal)
+    ]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
         discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
     floor, (peak, *of_cells) = _levels(model, normal)
-    unrest = floor / peak
-    shares = [unrest ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
-    of_student = share_of_student(unrest)
+    floor_ratio = floor / peak
+    shares = [floor_ratio ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
+    of_student = share_of_student(floor_ratio)
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
     whole = of_student + sum(shares)
     model.blend.scale(of_student / whole / peak)
@@ -73,43 +75,44 @@ def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None
         discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
 
 
-def share_of_student(unrest: float) -> float:
-    """Of the map, where the finest cells have 1: by the ratio of the student's floor to its peak, in [0, 1]."""
-    return max(LEAST_OF_STUDENT, 1 - 2 * unrest)
+def share_of_student(floor_ratio: float) -> float:
+    """The student's share of the map, relative to the finest cells, by the ratio of its floor to its peak, in [0,
+    1]."""
+    return max(LEAST_OF_STUDENT, 1 - 2 * floor_ratio)
 
 
 def _part_maps(model: TeacherAndStudent, source: FeatureSource) -> Tensor:
-    """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4): every fourth pixel will do."""
+    """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4), at every fourth pixel."""
     assembly, stages = model.assembly, len(model.settings.map_stages)
-    found = []
-    for features in _in_turn(model, source):
+    by_batch = []
+    for features in _feature_batches(model, source):
         raw = model.standardisation(features)
-        pairs = list(zip(model.counting(raw), model.counting(model(raw)), strict=True))
+        pairs = list(zip(model.map_features(raw), model.map_features(model(raw)), strict=True))
         kinds = [[distance(t, s) for t, s in pairs] for distance in (cosine_distance, squared_distance)]
         maps = [[assembly.of_stage(k, kind[k])[:, 2::4, 2::4] for k in range(stages)] for kind in kinds]
-        found.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
-    return torch.cat(found)
+        by_batch.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
+    return torch.cat(by_batch)
 
 
 def _levels(model: TeacherAndStudent, source: FeatureSource) -> tuple[float, list[float]]:
-    """Means over the images: the floor of the map that the student gives, and the peaks of that and of each
-    discriminator's, unweighed."""
+    """Means over images: the floor of the student's map, and the peaks of it and of each discriminator's,
+    unweighted."""
     assembly, stages = model.assembly, len(model.settings.map_stages)
     floors, peaks = [], []
-    for features in _in_turn(model, source):
+    for features in _feature_batches(model, source):
         targets = model.standardisation(features)
-        distances = model.blend(model.counting(targets), model.counting(model(targets)))
+        distances = model.blend(model.map_features(targets), model.map_features(model(targets)))
         maps = [torch.stack([assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)]
         for number, discriminator in enumerate(model.discriminators):
             maps.append(assembly.of_stage(stages + number, discriminator.unweighed(features)))
         floors.append(maps[0][:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1))  # of at most 16 million values
         peaks.append(torch.stack(maps, dim=1).amax(dim=(2, 3)))
-    found = torch.cat(peaks).mean(dim=0)
-    found[0].clamp_min_(SMALLEST_PEAK)
-    return float(torch.cat(floors).mean()), found.tolist()
+    means = torch.cat(peaks).mean(dim=0)
+    means[0].clamp_min_(SMALLEST_PEAK)
+    return float(torch.cat(floors).mean()), means.tolist()
 
 
-def _in_turn(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
+def _feature_batches(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
     """The teacher's raw features of all images, some at a time."""
     for start in range(0, len(source), AT_ONCE):
         indices = range(start, min(start + AT_ONCE, len(source)))

@@ -13,9 +13,10 @@ Fusion = Literal["compressed", "concatenated", "none"]
 
 
 class FeatureFusion(nn.Module):
-    """MFF: every stage brought to the coarsest grid by stride-2 convolutions, joined, and compressed 1x1.
+    """MFF: stages downsampled to the coarsest grid by stride-2 convolutions, concatenated, and compressed by a 1x1
+    convolution.
 
-    The paper's text compresses; the authors' code does not, so that OCE's first block takes three times the width.
+    The paper's text compresses; the authors' code does not.
     """
 
     def __init__(self, channels: tuple[int, ...], *, compress: bool) -> None:
@@ -35,14 +36,14 @@ class FeatureFusion(nn.Module):
 
 
 class LastStage(nn.Module):
-    """In place of MFF, for the ablation without it: the third stage alone."""
+    """The third stage alone, for the ablation without MFF."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
         self.width = channels[-1]
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Stage features (B, C_k, h_k, w_k) -> the last of them."""
+        """The last of the stage features (B, C_k, h_k, w_k)."""
         return features[-1]
 
 
@@ -67,7 +68,7 @@ class OneClassBottleneck(nn.Module):
 
 
 class PretrainedBottleneck(nn.Module):
-    """The teacher's own fourth stage, frozen: the baseline ("Pre") of the paper's Table 5."""
+    """The teacher's own frozen fourth stage: the baseline ("Pre") of the paper's Table 5."""
 
     def __init__(self, fourth: FourthStage) -> None:
         super().__init__()

@@ -1,10 +1,9 @@
-"""How little the teacher's features, averaged over cells, are like those of normal images.
+"""Discriminators of cells: how unlike normal images the teacher's features, averaged over cells, are.
 
-The student's differences are fine, and on textures as large as those that a faint defect makes; averaged over a cell
-that noise is gone. What is normal there is learned by contrast: a small network tells cells of normal images from the
-same cells moved at random, and so learns how dense the normals lie around each (noise-contrastive estimation, Gutmann
-and Hyvärinen, AISTATS 2010; to detect defects, SimpleNet, CVPR 2023). Features are whitened first, so that noise is
-alike in all directions, and a cell that a synthetic defect changes is moved some way towards what it becomes.
+Averaging removes the noise that on textures hides faint defects from the student. Normal cells are learned by
+contrast: a small network discriminates cells of normal images from the same cells moved at random, and so learns the
+density of normals (noise-contrastive estimation, Gutmann and Hyvärinen, AISTATS 2010; SimpleNet, CVPR 2023). Features
+are whitened first, so noise is isotropic, and cells that a synthetic defect changes move towards the change instead.
 """
 
 import math
@@ -22,21 +21,21 @@ from rd_core.settings import Precision
 FINE = 16
 """pixels a side of the finest cells: the teacher's coarsest stride"""
 HIDDEN = (256, 128)
-"""widths. One layer alone tells far less, layers of twice the width no more (research/LOG.md)"""
+"""layer widths (docs/decisions/0034)"""
 NOISE, NOISE_SPREAD = 1.0, 0.7
-"""deviations of a whitened channel that noise has in the middle, and the deviation of the logarithm of its size: from
-small beside the normals' own spread to far outside of it, or what is farther out than all noise may pass as normal"""
+"""median standard deviation of the noise, in those of a whitened channel, and the spread of its logarithm: from far
+below the normals' own spread to far above, so that no distance passes as normal"""
 LITTLE = 0.15
-"""deviations of a whitened channel by which cells that count as normal move, too: without it the network learns the
-training normals themselves, and others lie beside them"""
+"""standard deviation of the noise added to normal cells, without which the network memorises the training normals"""
 CHANGED = 0.3
-"""deviations a channel, in the mean, from which a synthetic defect has changed a cell"""
+"""root mean square change of a channel from which a synthetic defect has changed a cell"""
 NEAREST = 0.3
-"""share of the way to the defective cell, at least: fainter defects than synthetic ones are to be detected, too"""
+"""least share of the change that a moved cell takes: real defects may be fainter than synthetic ones"""
 
 
 class CellDiscriminator(nn.Module):
-    """Weight times by how much the odds that a cell was moved lie above what is usual. As built the weight is 0."""
+    """Weight times the excess of the log odds that a cell was moved over their normal level. Initially the weight is
+    0."""
 
     mean: Tensor
     whitening: Tensor
@@ -44,7 +43,7 @@ class CellDiscriminator(nn.Module):
     weight: Tensor
 
     def __init__(self, channels: tuple[int, ...], side: int, ridge: float, precision: Precision = "float32") -> None:
-        """side: of a cell, in pixels, a multiple of 16. ridge: what `fit` adds to each channel's variance of 1.
+        """side: of a cell, in pixels, a multiple of 16. ridge: added to each channel's variance of 1 by `fit`.
         precision: of all layers but the last."""
         super().__init__()
         self.side = side
@@ -63,7 +62,7 @@ class CellDiscriminator(nn.Module):
         )
 
     def forward(self, features: tuple[Tensor, ...]) -> Tensor:
-        """The teacher's raw maps (B, C_k, H/s, W/s) -> (B, H/side, W/side), from 0."""
+        """(B, H/side, W/side), not negative, from the teacher's raw maps (B, C_k, H/s, W/s)."""
         return self.weight * self.unweighed(features)
 
     def unweighed(self, features: tuple[Tensor, ...]) -> Tensor:
@@ -71,34 +70,35 @@ class CellDiscriminator(nn.Module):
         return (self.logits(features) - self.level).clamp_min(0)
 
     def logits(self, features: tuple[Tensor, ...]) -> Tensor:
-        """Logarithm of the odds that a cell was moved, (B, H/side, W/side)."""
+        """Log odds that a cell was moved, (B, H/side, W/side)."""
         white = self.whitened(features)
         return self._odds(white.flatten(0, 2)).view(white.shape[:3])
 
     def loss(self, normal: tuple[Tensor, ...], shown: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-        """The cross entropy of telling cells of the normals from moved ones, one for one.
+        """Cross entropy of discriminating normal cells from as many moved ones.
 
-        normal, shown: the teacher's raw maps of the same images as they are, and with defects in some. generator: of
-        this device.
+        normal, shown: the teacher's raw maps of the same images as they are, and with synthetic defects in some.
+        generator: on this device.
         """
         still = self.whitened(normal).flatten(0, 2)
         defective = still if shown is normal else self.whitened(shown).flatten(0, 2)
         moved = self._moved(still, defective, generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
-        found = self._odds(torch.cat([still, moved]))
-        return F.softplus(found[: len(still)]).mean() + F.softplus(-found[len(still) :]).mean()
+        logits = self._odds(torch.cat([still, moved]))
+        return F.softplus(logits[: len(still)]).mean() + F.softplus(-logits[len(still) :]).mean()
 
     def _odds(self, white: Tensor) -> Tensor:
-        """Whitened cells (N, C) -> (N,). The network is told the distance from the mean, too, which grows without end
-        where its layers alone could turn back to what looks normal."""
-        told = torch.cat([white, white.square().mean(dim=1, keepdim=True)], dim=1)
+        """Log odds (N,) of whitened cells (N, C). The squared distance from the mean is an additional input, because
+        it is unbounded where the layers could saturate."""
+        inputs = torch.cat([white, white.square().mean(dim=1, keepdim=True)], dim=1)
         with networks_in(self.precision, white.device):
-            hidden = self.layers[:-1](told)
+            hidden = self.layers[:-1](inputs)
         return self.layers[-1](hidden.float())[:, 0]
 
     @staticmethod
     def _moved(still: Tensor, defective: Tensor, generator: torch.Generator) -> Tensor:
-        """Of whitened cells (N, C): those that a defect changed, some way towards it; the others by noise."""
+        """Move whitened cells (N, C): part of the way to the defect where one changed the cell, by noise
+        elsewhere."""
         way, size = torch.empty(2, len(still), 1, device=still.device)
         way.uniform_(NEAREST, 1, generator=generator)
         size.log_normal_(math.log(NOISE), NOISE_SPREAD, generator=generator)
@@ -108,7 +108,7 @@ class CellDiscriminator(nn.Module):
         return still + torch.where(is_changed, way * change, noise)
 
     def fit(self, moments: CellMoments) -> None:
-        """Take over mean and covariance of the training normals."""
+        """Set mean and whitening from the training normals."""
         mean, covariance = moments.result()
         deviation = divisors(mean, covariance.diagonal().clamp_min(0).sqrt())
         correlation = covariance / deviation[:, None] / deviation
@@ -118,5 +118,5 @@ class CellDiscriminator(nn.Module):
         self.whitening.copy_(root / deviation[:, None])
 
     def whitened(self, features: tuple[Tensor, ...]) -> Tensor:
-        """(B, H/side, W/side, C), of unit covariance over the normals but for the ridge."""
+        """Whitened cells (B, H/side, W/side, C), of unit covariance over the normals apart from the ridge."""
         return (cell_means(features, self.side) - self.mean) @ self.whitening

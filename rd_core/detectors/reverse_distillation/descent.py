@@ -1,4 +1,4 @@
-"""Gradient descent: the steps of a training, its schedule, its validations on held-out normals, and when it stops."""
+"""Gradient descent: steps, learning-rate schedule, validations on held-out normals, and early stop."""
 
 import copy
 import math
@@ -44,7 +44,7 @@ class Sources(NamedTuple):
 
 
 class Descent:
-    """The steps of one training, from the first, or a state's, to the weights that are kept."""
+    """The steps of one training, up to the weights that are kept."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Descent:
         report: Callable[[FitProgress], None],
         keep: Callable[["Descent"], None] = lambda _: None,
     ) -> None:
-        """keep: called after every validation, when `state` may be asked for."""
+        """keep: called after every validation, when `state` may be called."""
         self.model = model
         self.config = settings.training
         self.seed = settings.seed
@@ -76,14 +76,14 @@ class Descent:
     def _optimiser(self) -> torch.optim.Optimizer:
         return optimiser_for(self.model, self.config)
 
-    def go(self) -> None:
-        """Train until the steps, the patience or the time is used up, then take the weights to keep."""
+    def run(self) -> None:
+        """Train until steps, patience or time are used up, then restore the weights to keep."""
         order = batches(len(self.sources.train), self.config.batch_size, self.seed)
         for _ in range(self.step):  # of a training that this one goes on with
             next(order)
         recent: list[float] = []
         self.model.train()
-        while self._goes_on():
+        while self._continues():
             rate = learning_rate_at(self._progress(), self.config)
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * group["share"]
@@ -93,7 +93,7 @@ class Descent:
                 self._validate(recent)
                 recent = []
                 self.keep(self)
-            self._tell(recent[-1] if recent else self.history[-1].train_loss)
+            self._report_progress(recent[-1] if recent else self.history[-1].train_loss)
         if recent:
             self._validate(recent)
         if self.config.keep == "best":
@@ -103,7 +103,7 @@ class Descent:
             self.best_step = self.step
 
     def state(self, settings: dict[str, Any]) -> TrainingState:
-        """Right after a validation: all that `restore` needs; `settings` say whose it is."""
+        """All that `restore` needs, right after a validation; `settings` identify the training."""
         progress = {
             "step": self.step,
             "best_step": self.best_step,
@@ -119,7 +119,7 @@ class Descent:
         return TrainingState(settings, progress, tensors)
 
     def restore(self, state: TrainingState) -> None:
-        """Be where another descent of the same settings and sources was; `go` then gives what it would have given."""
+        """Continue where another descent with the same settings and sources was; `run` gives the same result."""
         progress = state.progress
         self.step, self.best_step, self._best_loss = (progress[name] for name in ("step", "best_step", "best_loss"))
         self.history = [Validation(**validation) for validation in progress["history"]]
@@ -132,13 +132,13 @@ class Descent:
             self._best_weights = [_below(f"best.{number}.", state.tensors) for number in range(len(self._trained))]
 
     def _progress(self) -> float:
-        """The share of the budget that is used: of the steps, or of the time if that is nearer its end."""
+        """The used share of the budget: of the steps, or of the time if that is larger."""
         share = self.step / self.total
         if self.config.seconds is not None:
             share = max(share, (time.monotonic() - self._began) / self.config.seconds)
         return share
 
-    def _goes_on(self) -> bool:
+    def _continues(self) -> bool:
         if self.step and self.config.seconds is not None and time.monotonic() - self._began > self.config.seconds:
             self.stopped = "seconds"
             return False
@@ -149,7 +149,7 @@ class Descent:
         return self.step < self.total
 
     def descend(self, indices: np.ndarray) -> float:
-        """One step on the training images of these indices; the loss before it. The model is in training mode."""
+        """Take one step on the training images with these indices, in training mode; returns the loss before it."""
         normal = self._features(self.sources.train, indices)
         shown = self._shown(normal, indices)
         targets = self.model.standardisation(normal)
@@ -181,14 +181,14 @@ class Descent:
         return shown
 
     def _random_numbers(self) -> torch.Generator:
-        """Of this step alone, so that a training that is resumed draws the same."""
+        """Random numbers of this step only, so that a resumed training draws the same."""
         seed = int(np.random.default_rng((self.seed, self.step)).integers(2**63))
         return torch.Generator(self.model.device).manual_seed(seed)
 
-    def _loss(self, targets: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> Tensor:
-        loss = LOSSES[self.config.loss](targets, found)
+    def _loss(self, targets: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Tensor:
+        loss = LOSSES[self.config.loss](targets, outputs)
         if self.config.magnitude_loss:
-            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, found, strict=True)]
+            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, outputs, strict=True)]
             loss = loss + self.config.magnitude_loss * torch.stack(distances).sum()
         return loss
 
@@ -223,7 +223,7 @@ class Descent:
         self.model.train()
         return total / len(self.sources.early_stop)
 
-    def _tell(self, loss: float) -> None:
+    def _report_progress(self, loss: float) -> None:
         validation = self.history[-1].validation_loss if self.history else None
         seconds = time.monotonic() - self._began
         self.report(FitProgress("steps", self.step, self.total, loss, validation, seconds))
@@ -234,7 +234,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def learning_rate_at(progress: float, config: TrainingSettings) -> float:
-    """The rate at a share of the training in [0, 1]."""
+    """The learning rate at a share of the training in [0, 1]."""
     if config.schedule == "constant":
         return config.learning_rate
     if progress < config.warm_up:
@@ -245,9 +245,9 @@ def learning_rate_at(progress: float, config: TrainingSettings) -> float:
 
 
 def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless batches of indices: every image once an epoch, in an order drawn from `seed`.
+    """Endless batches of ascending indices: every image once an epoch, in an order drawn from `seed`.
 
-    An epoch's rest below two images is left out: batch norm needs two.
+    A single image left over in an epoch is skipped: batch norm needs two.
     """
     order = np.random.default_rng(seed)
     size = min(size, count)
@@ -260,7 +260,7 @@ def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def optimiser_for(model: TeacherAndStudent, config: TrainingSettings) -> torch.optim.Optimizer:
-    """Of all that is trained. A group's `share` is that of the schedule's rate it has."""
+    """The optimiser of all trained parts. A group's `share` is the ratio of its rate to the schedule's."""
     networks = [part.parameters() for part in (model.bottleneck, model.student)]
     groups = [{"params": [p for own in networks for p in own if p.requires_grad], "share": 1.0}]
     for discriminator in model.discriminators:

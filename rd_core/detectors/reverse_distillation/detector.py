@@ -1,4 +1,4 @@
-"""Reverse Distillation as a method among others."""
+"""Reverse Distillation as a detector."""
 
 from rd_core.detectors.detector import FitReport, FitRun, Normals
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
@@ -6,7 +6,7 @@ from rd_core.detectors.reverse_distillation.training import fit
 
 
 class ReverseDistillation(TeacherAndStudent):
-    """Reverse Distillation after Deng and Li (CVPR 2022)."""
+    """Reverse Distillation (Deng and Li, CVPR 2022)."""
 
     continues = True
 

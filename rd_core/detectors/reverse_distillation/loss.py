@@ -1,4 +1,4 @@
-"""The distance between the teacher's and the student's features."""
+"""Losses between the teacher's and the student's features."""
 
 from collections.abc import Callable
 
@@ -10,19 +10,19 @@ Loss = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
 
 
 def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """1 - cos along the channels (Eq. 1): two float32 (B, C, h, w) -> (B, h, w) in [0, 2]."""
+    """1 - cosine along the channels (Eq. 1) of two float32 (B, C, h, w): (B, h, w) in [0, 2]."""
     return 1 - F.cosine_similarity(teacher, student, dim=1)
 
 
 def per_position(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> Tensor:
-    """Sum over stages of the mean distance over positions and images (Eq. 2). A scalar."""
+    """Scalar sum over stages of the mean distance over positions and images (Eq. 2)."""
     return torch.stack([cosine_distance(t, s).mean() for t, s in zip(teacher, student, strict=True)]).sum()
 
 
 def flattened(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...]) -> Tensor:
-    """Sum over stages of 1 - cos of whole maps, one vector an image, as the authors' code has it. A scalar.
+    """Scalar sum over stages of 1 - cosine of whole maps, one vector an image, as in the authors' code.
 
-    Strong positions weigh more than weak ones here, and each position's own direction is not held.
+    Positions with strong features weigh more here, and their directions are not held individually.
     """
     return torch.stack(
         [

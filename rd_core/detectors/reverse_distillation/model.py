@@ -1,4 +1,4 @@
-"""Teacher, bottleneck, student and discriminators, and the map they make."""
+"""Networks and anomaly map of Reverse Distillation."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -17,7 +17,7 @@ from rd_core.kernels.precision import networks_in
 
 
 class TeacherAndStudent(FeatureDetector[ReverseDistillationSettings]):
-    """Reverse Distillation as far as it scores; `rd_core.detectors.reverse_distillation.detector` adds the fit."""
+    """Scoring of Reverse Distillation; `rd_core.detectors.reverse_distillation.detector` adds the fit."""
 
     Settings = ReverseDistillationSettings
     name = Settings.method
@@ -39,7 +39,7 @@ class TeacherAndStudent(FeatureDetector[ReverseDistillationSettings]):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """See `FeatureDetector.strides`: of the stages that count, and of the discriminators."""
+        """See `FeatureDetector.strides`: of the map's stages, then of the discriminators."""
         return (*(STRIDES[stage - 1] for stage in self.settings.map_stages), *self.settings.discriminator_cells)
 
     @property
@@ -48,18 +48,18 @@ class TeacherAndStudent(FeatureDetector[ReverseDistillationSettings]):
         return self.settings.align_corners
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Standardised teacher features -> the student's features, in the same shapes."""
+        """The student's features from standardised teacher features, in the same shapes."""
         with networks_in(self.settings.precision, self.device):
             return as_floats(self.student(self.bottleneck(features)))
 
-    def counting(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Of the three stages' features those that make the map."""
+    def map_features(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Select the stages that make the map."""
         return tuple(features[stage - 1] for stage in self.settings.map_stages)
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
-        """See `FeatureDetector.distances`: the counting stages, then the discriminators' cells."""
+        """See `FeatureDetector.distances`: of the map's stages, then of the discriminators' cells."""
         targets = features.standardised
-        fine = self.blend(self.counting(targets), self.counting(self(targets)))
+        fine = self.blend(self.map_features(targets), self.map_features(self(targets)))
         return (*fine, *(discriminator(features.raw) for discriminator in self.discriminators))
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Residual blocks that keep, halve or double the grid: the stuff of bottleneck and student."""
+"""Residual blocks of bottleneck and student, which keep, halve or double the grid."""
 
 from typing import Literal, cast
 
@@ -8,7 +8,7 @@ Resample = Literal["none", "down", "up"]
 
 
 def resampling_convolution(inputs: int, outputs: int, resample: Resample) -> nn.Module:
-    """3x3 at stride 1 ("none") or 2 ("down"), or a transposed 2x2 at stride 2 ("up"), without bias."""
+    """A convolution without bias: 3x3 at stride 1 ("none") or 2 ("down"), or transposed 2x2 at stride 2 ("up")."""
     if resample == "up":
         return nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2, bias=False)
     stride = 2 if resample == "down" else 1
@@ -16,7 +16,7 @@ def resampling_convolution(inputs: int, outputs: int, resample: Resample) -> nn.
 
 
 def shortcut(inputs: int, outputs: int, resample: Resample) -> nn.Module:
-    """The way around a block: nothing where the shapes agree, else the smallest convolution and its norm."""
+    """A block's shortcut: the identity where shapes agree, otherwise the smallest convolution with batch norm."""
     if resample == "none" and inputs == outputs:
         return nn.Identity()
     if resample == "up":
@@ -28,7 +28,7 @@ def shortcut(inputs: int, outputs: int, resample: Resample) -> nn.Module:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm; the first one resamples."""
+    """Two 3x3 convolutions with batch norm; the first resamples."""
 
     def __init__(self, inputs: int, outputs: int, resample: Resample = "none") -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class BottleneckBlock(nn.Module):
 
 
 class LinearBlock(nn.Module):
-    """Two 3x3 convolutions with batch norm around a path without any activation, so that values keep both signs."""
+    """Two 3x3 convolutions with batch norm and a shortcut without activation, so values keep both signs."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class LinearBlock(nn.Module):
 
 
 def linear_upsampling_stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
-    """A transposed convolution that doubles the grid, and `depth` linear blocks behind it."""
+    """A transposed convolution that doubles the grid, then `depth` linear blocks."""
     return nn.Sequential(
         resampling_convolution(inputs, outputs, "up"),
         nn.BatchNorm2d(outputs),
@@ -97,7 +97,7 @@ def linear_upsampling_stage(inputs: int, outputs: int, depth: int) -> nn.Sequent
 def residual_stage(inputs: int, outputs: int, depth: int, narrowing: int, resample: Resample) -> nn.Sequential:
     """`depth` blocks, the first of which resamples.
 
-    `narrowing` 1 gives basic blocks; above it, bottleneck blocks whose inner width is outputs / narrowing.
+    `narrowing` 1: basic blocks; above: bottleneck blocks with inner width outputs / narrowing.
     """
 
     def block(width: int, kind: Resample) -> nn.Module:
@@ -109,9 +109,9 @@ def residual_stage(inputs: int, outputs: int, depth: int, narrowing: int, resamp
 
 
 def initialise(module: nn.Module) -> None:
-    """He initialisation of every convolution, in place (normal, by fan-out, as in ResNets).
+    """He initialisation (normal, by fan-out) of every convolution, in place.
 
-    Not on torch's meta device, which holds no numbers: its random ones would import torch's compiler.
+    Skipped on torch's meta device, where it would import torch's compiler.
     """
     for child in module.modules():
         if isinstance(child, nn.Conv2d | nn.ConvTranspose2d) and not child.weight.is_meta:

@@ -1,4 +1,4 @@
-"""Every setting of Reverse Distillation and of its training, each with its default in this one place."""
+"""Settings of Reverse Distillation and its training, with their defaults."""
 
 import difflib
 import math
@@ -16,46 +16,45 @@ DEFAULT_RECIPE = "robust"
 
 @dataclass(frozen=True)
 class TrainingSettings(Record):
-    """How bottleneck and student are trained. The defaults are the recipe "robust"."""
+    """Training of bottleneck and student. The defaults are the recipe "robust"."""
 
     steps: int | None = 600
-    """optimiser steps; or None when `epochs` counts"""
+    """optimiser steps; None if `epochs` is set"""
     epochs: int | None = None
-    """passes over what is trained on, mirrored normals among it; or None when `steps` counts"""
+    """passes over the training images, mirrored ones included; None if `steps` is set"""
     seconds: float | None = None
-    """a further budget: the steps end, fully annealed, after this time; None: no limit"""
+    """additional limit: the schedule ends, fully annealed, after this time; None: no limit"""
     batch_size: int = 8
     """images a step"""
     learning_rate: float = 1e-2
-    """the peak of the schedule"""
+    """peak of the schedule"""
     discriminator_rate: float = 0.3
-    """of the discriminators, as a share of `learning_rate`; as fast as the student it would learn by heart"""
+    """learning rate of the discriminators as a share of `learning_rate`; at the student's rate they overfit"""
     optimiser: Literal["adam", "adamw"] = "adamw"
-    """adamw decays the weights apart from the gradient"""
+    """adamw decouples weight decay from the gradient"""
     betas: tuple[float, float] = (0.9, 0.999)
-    """decay of the optimiser's two moments"""
+    """decay of the optimiser's moments"""
     weight_decay: float = 1e-4
     """of adamw"""
     schedule: Literal["constant", "one_cycle"] = "one_cycle"
-    """one_cycle: a cosine rise over the first `warm_up` of the steps, a cosine fall over the rest"""
+    """one_cycle: a cosine rise over the first `warm_up` of the steps, then a cosine fall"""
     warm_up: float = 0.2
-    """share of the steps in which one_cycle rises"""
+    """share of the steps during which one_cycle rises"""
     loss: Literal["per_position", "flattened"] = "per_position"
     """per_position: Eq. 1-2 of the paper; flattened: what the authors' code computes"""
     magnitude_loss: float = 1.0
-    """weight of the smooth L1 distance beside `loss`, so that the student learns the features' magnitude too"""
+    """weight of the smooth L1 distance beside `loss`, for the features' magnitude"""
     pseudo_anomalies: int = 4
     """copies of each training image with synthetic defects, at most as many as are shown; a copy's target is the
     normal image's features. 0: normal images only, as in the paper"""
     pseudo_anomalies_in_all: int = 1000
-    """least number of such copies in all, or as many as are shown: with few normals each has more copies, so that the
-    student does not see the same few defects again and again"""
+    """least number of such copies in all, or as many as are shown: few normals get more copies each, so that the
+    student sees many different defects"""
     clean_share: float = 0.25
-    """share of a batch that is shown without synthetic defects"""
+    """share of a batch shown without synthetic defects"""
     mirrored_below: int = 150
-    """with fewer training normals, each is trained on mirrored, too, if held-out ones show that mirrored images are
-    as normal (see `rd_core.detectors.reverse_distillation.mirroring`). 0: never, as where a mirrored part is a
-    defect"""
+    """with fewer training normals, mirrored ones are added if held-out normals allow it (see
+    `rd_core.detectors.reverse_distillation.mirroring`). 0: never, as where a mirrored part is a defect"""
     validate_every: int = 50
     """steps between two validations on the early-stop normals"""
     patience: int | None = 5
@@ -96,15 +95,15 @@ class TrainingSettings(Record):
                 )
 
     def total_steps(self, normals: int) -> int:
-        """Steps for that many training normals."""
+        """Steps for this number of training normals."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None  # __post_init__ holds that one of both is set
         return self.epochs * -(-normals // self.batch_size)
 
     def synthetic_copies(self, normals: int) -> int:
-        """Of each of that many training normals: no more than the student will be shown, for each costs the teacher
-        a pass."""
+        """Copies of each of `normals` training images with synthetic defects, at most as many as are shown: each
+        costs the teacher a pass."""
         if not self.pseudo_anomalies:
             return 0
         shown = self.total_steps(normals) * min(self.batch_size, normals) * (1 - self.clean_share)
@@ -117,38 +116,38 @@ _OF_TRAINING = [field.name for field in fields(TrainingSettings)]
 
 @dataclass(frozen=True)
 class ReverseDistillationSettings(DetectorSettings):
-    """What the networks are, how they are trained, and how an image becomes a score."""
+    """Networks, training and score."""
 
     method: ClassVar[str] = "reverse_distillation"
 
     bottleneck: Literal["mff_oce", "oce", "pretrained"] = "mff_oce"
-    """Table 5 of the paper: fusion and embedding, embedding alone, or the teacher's own frozen fourth stage"""
+    """Table 5 of the paper: fusion and embedding, embedding only, or the teacher's frozen fourth stage"""
     fusion: Literal["compressed", "concatenated"] = "compressed"
-    """of mff_oce: stages joined with a 1x1 convolution (the paper's text) or without one (the authors' code)"""
+    """of mff_oce: with a 1x1 convolution (the paper's text) or without (the authors' code)"""
     map_stages: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
-    """the stages whose distances make the map (Table 7), in rising order"""
+    """stages whose distances make the map (Table 7), ascending"""
     standardise: bool = True
-    """teacher features per channel to mean 0 and deviation 1 over the training normals"""
+    """whether the teacher's channels are standardised to mean 0 and deviation 1 over the training normals"""
     magnitude: bool = True
-    """the map blends the difference's magnitude with its direction, in shares fitted on synthetic defects; False: the
-    paper's map of directions alone"""
+    """whether the map blends the difference's magnitude with its direction, in shares fitted to synthetic defects;
+    False: direction only, as in the paper"""
     discriminator_cells: tuple[Literal[16, 32, 64], ...] = (16, 32, 64)
-    """the map holds how little cells of so many pixels are like the normals', by networks that learn to tell them
-    from cells that were moved, in rising order. Empty: what the student gives alone, as in the paper"""
+    """sides, in pixels, of the cells that discriminators add to the map, ascending; see
+    `rd_core.detectors.reverse_distillation.cell_discriminator`. Empty: the student's map only, as in the paper"""
     whitening_ridge: float = 0.3
-    """added to each channel's variance of 1 before the discriminators' cells are whitened: without it a direction in
-    which few normals do not vary would count without limit, and with little its noise does (research/LOG.md)"""
+    """added to each channel's variance of 1 before cells are whitened; it limits the weight of directions in which
+    few normals vary (docs/decisions/0034)"""
     smoothing_sigma: float = 2.5
-    """of the Gaussian over the anomaly map, in pixels of the map; 0 leaves it as it is. The paper's is 4"""
+    """standard deviation of the Gaussian over the anomaly map, in its pixels; 0: none. 4 in the paper"""
     align_corners: bool = False
-    """each stage's distances are stretched until the outer ones lie on the image's edges, as in the authors' code;
-    False: each lies in the middle of the pixels that it is of (docs/decisions/0034)"""
+    """whether a stage's outer distances lie on the image's edges, as in the authors' code; False: at the centres of
+    their pixels (docs/decisions/0034)"""
     score: Literal["max", "sum"] = "max"
-    """max of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
+    """maximum of the map (defects, section 3.3 of the paper) or its sum (one-class novelty, section 4.2)"""
     training: TrainingSettings = TrainingSettings()
-    """how bottleneck and student learn"""
+    """training of bottleneck and student"""
     recipe: str = DEFAULT_RECIPE
-    """what these settings began as"""
+    """name of the recipe that these settings derive from"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -176,17 +175,17 @@ class ReverseDistillationSettings(DetectorSettings):
 
     @classmethod
     def table_names(cls) -> list[str]:
-        """See `DetectorSettings.table_names`; those of the training stand beside the networks'."""
+        """See `DetectorSettings.table_names`; training settings stand beside the others."""
         return [name for name in super().table_names() if name != "training"] + _OF_TRAINING
 
     @classmethod
     def from_table(cls, values: Mapping[str, Any]) -> Self:
-        """Of the recipe that is named, changed by all else; `steps` override its epochs and the other way round."""
+        """Build from the named recipe and the other values; `steps` replaces its `epochs` and vice versa."""
         refuse_unknown(values, [*cls.table_names(), *OF_EVERY_METHOD], cls.method)
         name = values.get("recipe", DEFAULT_RECIPE)
         check_recipe(name)
         begun = _PAPER if name == "paper" else ReverseDistillationSettings()
-        length = {other: None for one, other in (("steps", "epochs"), ("epochs", "steps")) if one in values}
+        length = {other: None for given, other in (("steps", "epochs"), ("epochs", "steps")) if given in values}
         training = {key: value for key, value in values.items() if key in _OF_TRAINING}
         own = {key: value for key, value in values.items() if key not in _OF_TRAINING}
         return cls.from_dict(
@@ -199,7 +198,7 @@ class ReverseDistillationSettings(DetectorSettings):
 
 
 def recipe(name: str = DEFAULT_RECIPE, **overrides: Any) -> ReverseDistillationSettings:
-    """The settings of a recipe; `overrides` are fields of ReverseDistillationSettings and of TrainingSettings."""
+    """Settings of a recipe; `overrides` are fields of ReverseDistillationSettings and TrainingSettings."""
     return ReverseDistillationSettings.from_table({"recipe": name, **overrides})
 
 

@@ -1,4 +1,4 @@
-"""The student: the teacher mirrored, from the embedding back to the teacher's feature maps."""
+"""The student: the mirrored teacher, from the embedding to the teacher's feature maps."""
 
 from torch import Tensor, nn
 
@@ -9,12 +9,11 @@ from rd_core.features.backbone_spec import TeacherSpec
 class Student(nn.Module):
     """Three residual stages, each begun by a transposed 2x2 convolution at stride 2.
 
-    EfficientNet-Lite's stages end without activation, and so do those of its student. Their inverted residuals are
-    not mirrored: depthwise convolutions are bound by memory. At 128x128, one seed, plain 3x3 ones of the stage's
-    width took 0.77 of the time of a step, with a held-out loss 3 % higher after the same steps.
+    For EfficientNet-Lite, plain 3x3 blocks without a final activation replace its inverted residuals, whose depthwise
+    convolutions are bound by memory.
 
-    Features that were standardised have both signs, while a residual stage ends in a ReLU: with `signed` each
-    stage gets a 1x1 convolution to its output, off the path to the next stage.
+    Standardised features have both signs, but a residual stage ends in a ReLU: with `signed` each stage's output, but
+    not its path to the next stage, gets a 1x1 convolution.
     """
 
     def __init__(self, spec: TeacherSpec, *, signed: bool) -> None:
@@ -27,7 +26,7 @@ class Student(nn.Module):
         initialise(self)
 
     def forward(self, embedding: Tensor) -> tuple[Tensor, ...]:
-        """(B, embedding channels, H/32, W/32) -> maps in the teacher's order and shapes."""
+        """Feature maps in the teacher's order and shapes, from the embedding (B, embedding channels, H/32, W/32)."""
         outputs = []
         x = embedding
         for stage, head in zip(self.stages, self.heads, strict=True):

@@ -1,4 +1,4 @@
-"""How Reverse Distillation learns: the teacher's features once, then bottleneck and student by gradient descent."""
+"""Training of Reverse Distillation: the teacher's features once, then gradient descent."""
 
 import math
 import time
@@ -23,12 +23,11 @@ from rd_core.pictures.synthetic_defects import SyntheticDefectImages
 
 
 def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
-    """Train bottleneck, student and discriminators, from the weights that are there; the standardisation is fitted
-    anew.
+    """Train bottleneck, student and discriminators from their current weights; the standardisation is refitted.
 
-    Progress is told after every micro-batch of the teacher's pass and every step. A fit that was interrupted goes on
-    from its last state, and with the same images, first weights and threads it ends in the weights it would have had;
-    the teacher's pass is made again. Raises as `Detector.fit`.
+    Reports after every micro-batch of the teacher's pass and every step. An interrupted fit resumes from its last
+    state after repeating the teacher's pass, and with the same images, first weights and threads ends in the same
+    weights. Raises as `Detector.fit`.
     """
     settings = model.settings
     described = settings_of(model.name, settings, len(normals.train), len(normals.early_stop))
@@ -42,7 +41,7 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
         descent = Descent(model, settings, sources, run.report, _keeper(resumption, described))
         if state:
             descent.restore(state)
-        descent.go()
+        descent.run()
         fit_blend(model, sources.early_stop, sources.synthetic_early_stop)
     figures = {
         "steps": descent.step,
@@ -56,7 +55,7 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
 
 
 def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable[[Descent], None]:
-    """Keeps a descent's state, where that is wanted and the last one is old enough."""
+    """A callback that keeps a descent's state when the last one is old enough."""
     if resumption is None:
         return lambda _: None
     kept = time.monotonic()
@@ -72,7 +71,9 @@ def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable
 
 def _image_sets(settings: ReverseDistillationSettings, normals: Normals, *, mirrored: bool) -> list[Images]:
     """Training and early-stop images, and copies of both with synthetic defects (none where the settings want none).
-    Mirrored images share the training images' copies with them."""
+
+    Mirrored images share the training images' number of copies.
+    """
     train, early_stop, seed = normals.train, normals.early_stop, settings.seed
     height, width = settings.image_height, settings.image_width
     copies = settings.training.synthetic_copies(len(train))
@@ -85,6 +86,8 @@ def _image_sets(settings: ReverseDistillationSettings, normals: Normals, *, mirr
 
 
 def _gatherings(model: TeacherAndStudent) -> list[Gathering]:
-    """What is fitted to the training normals' features."""
+    """Accumulators over the training normals' features."""
     standardisation: list[Gathering] = [(Moments(), model.standardisation.fit)] if model.settings.standardise else []
-    return standardisation + [(CellMoments(one.side), one.fit) for one in model.discriminators]
+    return standardisation + [
+        (CellMoments(discriminator.side), discriminator.fit) for discriminator in model.discriminators
+    ]

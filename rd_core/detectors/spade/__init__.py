@@ -1,1 +1,1 @@
-"""SPADE: an image beside the normals that it is nearest to."""
+"""SPADE (Cohen and Hoshen, 2020)."""

@@ -1,16 +1,15 @@
-"""SPADE after Cohen and Hoshen (2020): an image beside the normals that it is nearest to, position by position.
+"""SPADE as a detector: an image is compared with its nearest normals, position by position (Cohen and Hoshen, 2020).
 
-Nothing is trained. Of every normal the teacher's maps are kept, and the average of its fourth stage's. An image's
-score is how far its own average lies from those of the `nearest` normals, in the mean. The maps of these, brought to
-the first stage's grid and joined, are a gallery: a position is as strange as the nearest in it are far.
+Nothing is trained. The teacher's maps and the mean of its fourth stage are kept of every normal. An image's score is
+its mean distance, between these means, from the `nearest` normals. Their maps, upsampled to the first stage's grid
+and concatenated, form a gallery; the map is the distance of each position from the nearest of the gallery.
 
-Public code searches each stage by itself among 5 normals and averages the stages' distances. The default is the
-paper's: one search over the joined stages, among 50. Distances are Euclidean, as there; the paper squares them.
+As in the paper, one search over concatenated stages among 50 normals; distances are Euclidean, where the paper
+squares them.
 
-Cost of an image: 2 C P G operations for P positions of C channels and G in the gallery, which are 295 GFLOP at 256 x
-256 (P 4096, C 176, G 50 P), some 8 s on a core. They grow with the square of the image's pixels, and fall with
-`nearest` and `gallery_stride`. A block of P x G is held, never all. Weights: 0.34 MB a normal at 256 x 256, at most
-`gallery_bytes`.
+Cost: 2 C P G FLOPs an image for P positions of C channels and G in the gallery, 295 GFLOP at 256 x 256 (P 4096, C
+176, G 50 P). It grows with the square of the image's pixels and falls with `nearest` and `gallery_stride`. Weights:
+0.34 MB a normal at 256 x 256, at most `gallery_bytes`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ from rd_core.kernels.precision import networks_in
 from rd_core.maps.micro_batch import FLOAT16_MAX
 
 _BLOCK = 2**22
-"""distances held at once, at most: more are no quicker"""
+"""most distances in memory at once"""
 
 
 class Spade(FeatureDetector[SpadeSettings]):
@@ -69,16 +68,16 @@ class Spade(FeatureDetector[SpadeSettings]):
         return self.teacher, self.fourth
 
     def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        """One pass of the teacher. See `Detector.fit`."""
+        """Pass the normals through the teacher once. See `Detector.fit`."""
         count = len(normals.train)
         drawn = min(count, self.settings.gallery_bytes // self.settings.bytes_a_normal)
-        kept = _Kept(np.random.default_rng(self.settings.seed).permutation(count)[:drawn], self._averaged)
+        kept = _GalleryRows(np.random.default_rng(self.settings.seed).permutation(count)[:drawn], self._averaged)
         self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit), (kept, self._take)])
         self.fit_map_scale(normals.early_stop)
-        told = f"{drawn} normals" + (f" of {count}, for gallery_bytes holds no more" if drawn < count else "")
-        return FitReport(told, {"normals": drawn, "of": count})
+        summary = f"{drawn} normals" + (f" of {count}, for gallery_bytes holds no more" if drawn < count else "")
+        return FitReport(summary, {"normals": drawn, "of": count})
 
-    def _take(self, kept: "_Kept") -> None:
+    def _take(self, kept: "_GalleryRows") -> None:
         for name, rows in zip(self.sized_by_fit, kept.rows, strict=True):
             setattr(self, name, torch.cat(rows).to(self.device))
 
@@ -86,39 +85,41 @@ class Spade(FeatureDetector[SpadeSettings]):
         """See `FeatureDetector.distances`: at stride 4."""
         joined = self._joined(features.raw)
         nearest = self._nearest(features)[1].tolist()
-        found: list[Tensor] = []
+        by_image: list[Tensor] = []
         for place, normals in enumerate(nearest):
             if place and torch.equal(joined[place], joined[place - 1]):
-                found.append(found[-1])  # one and the same image fills up a micro-batch
+                by_image.append(by_image[-1])  # one and the same image fills up a micro-batch
             else:
-                found.append(
+                by_image.append(
                     mean_nearest(_positions(joined[place]), self._gallery(normals), self.settings.counterparts)
                 )
-        return (torch.stack(found).reshape(-1, *joined.shape[2:]),)
+        return (torch.stack(by_image).reshape(-1, *joined.shape[2:]),)
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
-        """The mean distance of the averages from those of the nearest normals, (B,)."""
+        """Mean distance (B,) of the averages from those of the nearest normals."""
         del maps, distances
         return self._nearest(features)[0].mean(dim=1)
 
     def _nearest(self, features: Features) -> tuple[Tensor, Tensor]:
-        """(distances, which) of the nearest normals, (B, K) each."""
+        """(distances, indices) of the nearest normals, (B, K) each."""
         apart = torch.cdist(self._averaged(features.raw), self.averages, compute_mode="donot_use_mm_for_euclid_dist")
         return apart.topk(min(self.settings.nearest, len(self.averages)), largest=False)
 
     def _averaged(self, raw: tuple[Tensor, ...]) -> Tensor:
-        """The fourth stage's features over all positions, (B, E)."""
+        """Mean of the fourth stage's features over positions, (B, E)."""
         with networks_in(self.settings.precision, self.device):
             return self.fourth(raw[2]).float().mean(dim=(2, 3))
 
     def _joined(self, raw: Sequence[Tensor]) -> Tensor:
-        """Maps (B, C_k, h_k, w_k) -> (B, C, h_1, w_1), less the normals' mean: small numbers round less."""
+        """Concatenate maps (B, C_k, h_k, w_k) to (B, C, h_1, w_1), less the normals' mean to reduce rounding."""
         size = raw[0].shape[2:]
-        centred = [one - self.standardisation.get_buffer(f"mean_{k}")[:, None, None] for k, one in enumerate(raw)]
-        return torch.cat([F.interpolate(one, size, mode="bilinear", align_corners=False) for one in centred], dim=1)
+        centred = [stage - self.standardisation.get_buffer(f"mean_{k}")[:, None, None] for k, stage in enumerate(raw)]
+        return torch.cat(
+            [F.interpolate(stage, size, mode="bilinear", align_corners=False) for stage in centred], dim=1
+        )
 
     def _gallery(self, normals: Sequence[int]) -> Iterator[Tensor]:
-        """Positions (G, C) of one normal after the other."""
+        """Positions (G, C) of each of these normals."""
         step = self.settings.gallery_stride // STRIDES[0]
         for index in normals:
             maps = [
@@ -129,15 +130,15 @@ class Spade(FeatureDetector[SpadeSettings]):
 
 
 def mean_nearest(positions: Tensor, gallery: Iterable[Tensor], count: int) -> Tensor:
-    """The mean distance of each position (P, C) from its `count` nearest, or from all, in the parts (G, C) of a
-    gallery: (P,). Exact; a block of the distances is held at a time."""
+    """Mean distance (P,) of each position (P, C) from its `count` nearest in a gallery given in parts (G, C). Exact,
+    in blocks."""
     squares = positions.square().sum(dim=1, keepdim=True)
-    found = positions.new_zeros(len(positions), 0)
+    nearest = positions.new_zeros(len(positions), 0)
     for block in (some for part in gallery for some in part.split(max(1, _BLOCK // len(positions)))):
         apart = torch.addmm(block.square().sum(dim=1), positions, block.T, alpha=-2)
-        together = torch.cat([found, apart.amin(dim=1, keepdim=True) if count == 1 else apart], dim=1)
-        found = together.topk(min(count, together.shape[1]), largest=False).values
-    return (found + squares).clamp_min(0).sqrt().mean(dim=1)
+        together = torch.cat([nearest, apart.amin(dim=1, keepdim=True) if count == 1 else apart], dim=1)
+        nearest = together.topk(min(count, together.shape[1]), largest=False).values
+    return (nearest + squares).clamp_min(0).sqrt().mean(dim=1)
 
 
 def _positions(maps: Tensor) -> Tensor:
@@ -145,8 +146,8 @@ def _positions(maps: Tensor) -> Tensor:
     return maps.flatten(1).T
 
 
-class _Kept:
-    """Of the images with the numbers `drawn`, in their order, what the buffers named in `sized_by_fit` hold."""
+class _GalleryRows:
+    """Accumulates what the buffers of `sized_by_fit` keep of the images with the numbers `drawn`, in order."""
 
     def __init__(self, drawn: NDArray[np.int64], averaged: Callable[[tuple[Tensor, ...]], Tensor]) -> None:
         self.rows: tuple[list[Tensor], ...] = ([], [], [], [])
@@ -155,10 +156,10 @@ class _Kept:
         self._seen = 0
 
     def add(self, features: tuple[Tensor, ...]) -> None:
-        """Maps (B, C_k, h_k, w_k) of the next images."""
+        """Add maps (B, C_k, h_k, w_k) of the next images."""
         numbers = np.arange(self._seen, self._seen + len(features[0]))
         self._seen += len(numbers)
         chosen = torch.from_numpy(np.isin(numbers, self._drawn))
-        stages = [one.flatten(2).transpose(1, 2).clamp(-FLOAT16_MAX, FLOAT16_MAX).half() for one in features]
-        for rows, found in zip(self.rows, (self._averaged(features), *stages), strict=True):
-            rows.append(found[chosen].cpu())
+        stages = [stage.flatten(2).transpose(1, 2).clamp(-FLOAT16_MAX, FLOAT16_MAX).half() for stage in features]
+        for rows, values in zip(self.rows, (self._averaged(features), *stages), strict=True):
+            rows.append(values[chosen].cpu())

@@ -1,4 +1,4 @@
-"""Every setting of SPADE, each with its default in this one place."""
+"""Settings of SPADE and their defaults."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
@@ -11,18 +11,18 @@ from rd_core.settings import check_ranges
 
 @dataclass(frozen=True)
 class SpadeSettings(DetectorSettings):
-    """What is kept of the normals, and what an image is compared with. The defaults are the paper's."""
+    """Size of the gallery and of the comparison; the defaults are the paper's."""
 
     method: ClassVar[str] = "spade"
 
     nearest: int = 50
-    """normals that an image is compared with: the nearest by their averaged features; of fewer, all"""
+    """normals that an image is compared with, nearest by their averaged features"""
     counterparts: int = 1
-    """of each position of the image, the nearest in the gallery whose distances are averaged; the paper's kappa"""
+    """nearest gallery positions whose distances are averaged, for each position; the paper's kappa"""
     gallery_stride: Literal[4, 8, 16] = 4
-    """pixels from one position of the gallery to the next: with 8 a quarter of the work, with 16 a sixteenth"""
+    """pixels between positions of the gallery: 8 takes a quarter of the work of 4, 16 a sixteenth"""
     gallery_bytes: int = 1024**3
-    """of the weights, for the normals' features in float16: of more normals than it holds, as many are drawn"""
+    """limit of the normals' features in float16 in the weights; of more normals a sample is drawn"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,7 +35,7 @@ class SpadeSettings(DetectorSettings):
 
     @property
     def bytes_a_normal(self) -> int:
-        """Of the three stages' features in float16."""
+        """Bytes of the three stages' features in float16."""
         pixels = self.image_height * self.image_width
         strides = (4, 8, 16)
         return sum(2 * c * pixels // s**2 for c, s in zip(teacher_spec(self.teacher).channels, strides, strict=True))

@@ -13,7 +13,7 @@ def parts_of_the_map(model, images):
     """What student and discriminators add to the maps of the images: (maps (B, H, W), ...), the student's first."""
     features = model.teacher_features(torch.from_numpy(images))
     targets = model.standardisation(features)
-    fine = model.blend(model.counting(targets), model.counting(model(targets)))
+    fine = model.blend(model.map_features(targets), model.map_features(model(targets)))
     wide = [discriminator(features) for discriminator in model.discriminators]
     kinds = [(*fine, *(torch.zeros_like(w) for w in wide))]
     for k in range(len(wide)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rd_core.detectors.reverse_distillation import training
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
-from rd_core.detectors.reverse_distillation.mirroring import WAYS, WithMirrored, may_be_mirrored
+from rd_core.detectors.reverse_distillation.mirroring import MIRRORINGS, WithMirrored, may_be_mirrored
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.synthetic_defects import SyntheticDefectImages
@@ -49,15 +49,15 @@ def test_each_image_comes_as_it_is_and_then_mirrored_in_one_way() -> None:
     assert len(found) == 80
     for i in range(40):
         np.testing.assert_array_equal(found[i], images[i])
-    taken = [[bool((found[40 + i] == way(images[i])).all()) for way in WAYS] for i in range(40)]
+    taken = [[bool((found[40 + i] == way(images[i])).all()) for way in MIRRORINGS] for i in range(40)]
     assert np.sum(taken, axis=1).tolist() == [1] * 40
     assert np.any(taken, axis=0).all()
     assert all((found[40 + i] == WithMirrored(images, seed=3)[40 + i]).all() for i in range(40))
     assert any((found[40 + i] != WithMirrored(images, seed=4)[40 + i]).any() for i in range(40))
-    for way in WAYS:  # each of them mirrors: twice is nothing, once is something
+    for way in MIRRORINGS:  # each of them mirrors: twice is nothing, once is something
         np.testing.assert_array_equal(way(way(images[0])), images[0])
         assert (way(images[0]) != images[0]).any()
-    assert all((a(images[0]) != b(images[0])).any() for a, b in pairwise([*WAYS, WAYS[0]]))
+    assert all((a(images[0]) != b(images[0])).any() for a, b in pairwise([*MIRRORINGS, MIRRORINGS[0]]))
 
 
 def test_images_that_look_alike_either_way_may_be_mirrored(untrained: ReverseDistillation) -> None:

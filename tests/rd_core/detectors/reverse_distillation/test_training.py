@@ -344,7 +344,7 @@ def descent(config, keep=lambda _: None, **settings):
 
 def test_discriminators_learn_at_a_share_of_the_students_rate(small_config):
     run = descent(small_config, steps=2, schedule="constant", learning_rate=0.01, discriminator_rate=0.25)
-    run.go()
+    run.run()
     assert [group["lr"] for group in run._optimiser.param_groups] == [0.01, 0.0025, 0.0025, 0.0025]
     counted = sum(len(group["params"]) for group in run._optimiser.param_groups)
     assert counted == sum(p.requires_grad for p in run.model.parameters())
@@ -359,7 +359,7 @@ def test_the_discriminators_of_the_best_look_are_kept_with_its_student(small_con
         validations.append(copy.deepcopy(run.model.discriminators.state_dict()))
 
     run = descent(small_config, keep, steps=3, validate_every=1, patience=None)
-    run.go()
+    run.run()
     assert run.best_step == 1
     for name, tensor in run.model.discriminators.state_dict().items():
         assert torch.equal(tensor, validations[0][name])
