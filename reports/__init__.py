@@ -1,1 +1,1 @@
-"""HTML and figures from tables and arrays. No IO of its own, no torch, no Prefect."""
+"""Reports as HTML and Markdown from tables and arrays. No IO, no torch, no Prefect."""

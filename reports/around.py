@@ -1,7 +1,7 @@
-"""The links of a report to the index page and to the reports around it: relative, so that a copied folder keeps them.
+"""Relative links from a report to the index page and to its neighbours, so that they survive copying the folder.
 
-They stand in an element of their own, empty in the templates, because what comes later is not known when a report is
-drawn: whoever files a report fills it in, there and in the reports that are next to it.
+Later reports are unknown when one is drawn, so templates have an empty element for the links. Filing a report fills
+it in, there and in the neighbours.
 """
 
 import posixpath
@@ -16,7 +16,7 @@ _OPEN, _CLOSE = b'<nav class="around" aria-label="Other reports">', b"</nav>"
 
 @dataclass(frozen=True)
 class Around:
-    """What is there beside a report. A path is one from the folder of all reports, not quoted; '' where none is."""
+    """The neighbours of a report. Paths start at the folder of all reports, unquoted; '' if there is none."""
 
     index: str = ""
     previous: tuple[str, str] = ("", "")
@@ -27,7 +27,7 @@ class Around:
 
 
 def linked(html: bytes, path: str, around: Around) -> bytes:
-    """The report at `path` with the links; a page that has no place for them stays as it is."""
+    """The report at `path` with its links; a page without the element for them is returned unchanged."""
     start = html.find(_OPEN)
     end = html.find(_CLOSE, start)
     if start < 0 or end < 0:

@@ -13,25 +13,25 @@ from reports.thumbnails import Thumbnail
 
 @dataclass(frozen=True)
 class Card:
-    """An image with what is drawn of it."""
+    """An image of a gallery with its thumbnail and overlay."""
 
     image: ScoredImage
     picture: Markup | None
-    """data URI; None if there is no picture"""
+    """data URI; None without a picture"""
     overlay: Markup | None
-    """data URI; None if there is no picture or no anomaly map"""
+    """data URI; None without a picture or an anomaly map"""
     review: str | None = None
-    """address of its review page; None if nobody told where that is"""
+    """its address on the review page; None without a review page"""
 
     @property
     def times_threshold(self) -> float | None:
-        """The score over the threshold; None if one of them is not there."""
+        """score / threshold; None if one of them is missing."""
         image = self.image
         return image.score / image.threshold if image.score is not None and image.threshold else None
 
 
 def card_of(image: ScoredImage, thumbnail: Thumbnail | None, review_url: str | None) -> Card:
-    """An image and its thumbnail, ready to draw; `review_url`: where the review page is."""
+    """The card of an image and its thumbnail; `review_url`: address of the review page."""
     review = picture_address(review_url, image.image_key) if review_url else None
     if thumbnail is None:
         return Card(image, None, None, review)
@@ -40,6 +40,6 @@ def card_of(image: ScoredImage, thumbnail: Thumbnail | None, review_url: str | N
 
 
 def legend_ticks(cards: Sequence[Card]) -> list[Tick]:
-    """What stands at the colours of these cards, which are of one model; empty if none has a map."""
+    """The legend's ticks for cards of one model; empty if none has a map."""
     drawn = [card.image for card in cards if card.overlay is not None]
     return ticks(drawn[0].pixel_threshold, drawn[0].map_threshold) if drawn else []

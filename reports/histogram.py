@@ -1,4 +1,4 @@
-"""Scores of two groups by their shares, with the threshold, as inline SVG."""
+"""A histogram of the scores of two groups with the threshold, as inline SVG."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from reports.svg import Axes, Scale, bar, drawable, joined, length, picture, tex
 
 _MOST_BINS = 48
 _FEW = 0.05
-"""share of far values below which they are gathered in the last bin"""
+"""largest share of far values that the last bin gathers"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +19,15 @@ class Group:
     """Scores that are drawn together."""
 
     noun: str
-    """what one is, such as 'normal image'"""
+    """such as 'normal image'"""
     values: NDArray[np.floating]
-    """(n,), any n; those that are not finite are left out"""
+    """(n,), any n; values that are not finite are left out"""
     kind: str = "bar"
     """CSS class"""
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The finite ones, where they are drawn."""
+        """The finite values, within the range that can be drawn."""
         values = np.asarray(self.values, np.float64).ravel()
         return drawable(values[np.isfinite(values)])
 
@@ -36,21 +36,21 @@ class Group:
 class _Bins:
     edges: NDArray[np.float64]
     overflow: bool
-    """True if the last bin also holds everything above it"""
+    """True if the last bin also holds all higher values"""
     threshold: float | None
 
     def shares(self, group: Group) -> NDArray[np.float64]:
-        """Of a group in each bin; a bin holds its upper edge, so a score equal to the threshold is no alarm."""
+        """A group's share in each bin; bins include their upper edge: a score equal to the threshold is no alarm."""
         index = np.searchsorted(self.edges, group.scores, side="left") - 1
         counts = np.bincount(np.clip(index, 0, len(self.edges) - 2), minlength=len(self.edges) - 1)
         return counts / max(len(index), 1)
 
 
 def histogram(bars: Group, other: Group, threshold: float | None, title: str, *, mirrored: bool = False) -> Markup:
-    """An SVG element with a text for screen readers and one a bar for the mouse; empty without a score.
+    """An SVG element with a screen reader's text and a tooltip for each bar; empty without a score.
 
-    `bars` stand upwards; `other` is a stepped line over them or, `mirrored`, bars downwards. Heights are shares of
-    each group, so groups of different sizes compare. The threshold is an edge between two bins.
+    `bars` point upwards; `other` is a stepped line over them or, if `mirrored`, bars downwards. Heights are shares of
+    each group. The threshold is an edge between two bins.
     """
     if not len(bars.scores) and not len(other.scores):
         return Markup("")
@@ -73,12 +73,12 @@ def histogram(bars: Group, other: Group, threshold: float | None, title: str, *,
         drawn.append(axes.upright("threshold", threshold, f"threshold {number_format.score(threshold)}"))
     drawn += [axes.level("axis", 0), axes.across(axes.x.ticks()), text("score", left, height - 7)]
     drawn += [text("and above →", width - 12, height - 7, "end")] if bins.overflow else []
-    told = "; ".join(_in_words(group, threshold) for group in (bars, other)) + "."
-    return picture(width, height, title, told, *drawn, kind="chart square" if mirrored else "chart")
+    words = "; ".join(_in_words(group, threshold) for group in (bars, other)) + "."
+    return picture(width, height, title, words, *drawn, kind="chart square" if mirrored else "chart")
 
 
 def _bins(values: NDArray[np.float64], threshold: float | None) -> _Bins:
-    """Equal bins with an edge at the threshold. A few far values share the last bin, lest they flatten the rest."""
+    """Equal bins with an edge at the threshold. The last bin gathers a few far values that would flatten the rest."""
     low, high = float(values.min()), float(values.max())
     lower, upper = (float(quartile) for quartile in np.percentile(values, [25, 75]))
     reach = upper + 5 * (upper - lower)
@@ -105,24 +105,22 @@ def _bars(group: Group, heights: NDArray[np.float64], bins: _Bins, axes: Axes) -
         height, low, high = float(heights[index]), float(bins.edges[index]), float(bins.edges[index + 1])
         last = bins.overflow and index == len(heights) - 1
         alarm = bins.threshold is not None and low >= bins.threshold - 1e-9 * abs(bins.threshold)
-        told = (
+        words = (
             f"{number_format.counted(round(abs(height) * len(group.scores)), group.noun)} "
             f"({number_format.percent(abs(height))}) with scores "
             f"{f'above {low:.4g}' if last else f'from {low:.4g} to {high:.4g}'}"
             f"{', above the threshold' if alarm else ''}"
         )
         kind = f"{group.kind} alarm" if alarm else group.kind
-        drawn.append(bar(kind, axes.x(low), axes.x(high), axes.y(0), axes.y(height), told))
+        drawn.append(bar(kind, axes.x(low), axes.x(high), axes.y(0), axes.y(height), words))
     return joined(*drawn)
 
 
 def _in_words(group: Group, threshold: float | None) -> str:
-    scores, told = group.scores, number_format.counted(len(group.scores), group.noun)
+    scores, words = group.scores, number_format.counted(len(group.scores), group.noun)
     if not len(scores):
-        return told
-    told += f" with scores from {scores.min():.4g} to {scores.max():.4g}, median {np.median(scores):.4g}"
-    return (
-        told
-        if threshold is None
-        else f"{told}, {int((scores > threshold).sum())} above the threshold {threshold:.4g}"
-    )
+        return words
+    words += f" with scores from {scores.min():.4g} to {scores.max():.4g}, median {np.median(scores):.4g}"
+    if threshold is None:
+        return words
+    return f"{words}, {int((scores > threshold).sum())} above the threshold {threshold:.4g}"

@@ -11,12 +11,12 @@ def score(value: float | None) -> str:
 
 
 def count(value: int) -> str:
-    """Thousands apart by a narrow space, which no language takes for a decimal sign."""
+    """Thousands separated by a narrow space, which is no decimal sign in any language."""
     return f"{value:,}".replace(",", "\u202f")
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] as per cent; never '0 %' for something that is there."""
+    """A share in [0, 1] as per cent; never '0 %' for a share above 0."""
     if share is None:
         return "none"
     value = 100 * share

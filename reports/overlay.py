@@ -1,4 +1,4 @@
-"""Anomaly maps and defects laid over pictures, and pictures as text that can stand inside an HTML file."""
+"""Pictures under anomaly maps and defect outlines, and pictures as data URIs."""
 
 import base64
 import io
@@ -12,12 +12,12 @@ from reports.heat_scale import laid_over, multiples
 from reports.scored_image import Box
 
 _HIGHEST = float(np.finfo(np.float16).max)
-"""of a stored map"""
+"""largest value of a stored map"""
 _RIM = np.array([0, 226, 255], np.uint8)
 _MARK, _HALO = (255, 255, 255), (0, 0, 0)
 _OUTLINE = np.array([64, 255, 96], np.uint8)
 _PIXELS_A_LINE = 220
-"""of the longer side for each pixel that a line is wide, so that marks look alike at every size"""
+"""pixels of the longer side for each pixel of line width, so that marks look alike at every size"""
 
 
 def overlay(
@@ -30,8 +30,8 @@ def overlay(
     """`picture` in grey with its anomaly map in colour: uint8 (H, W, 3).
 
     picture: uint8 (H, W, 3); anomaly_map: float (h, w) of any size, in the unit of `pixel_threshold`; NaN is 0.
-    The colours are those of `reports.heat_scale`, so that they mean the same in every picture of a model. `marks`: a
-    cyan rim around what lies above the pixel threshold, `boxes` around defects, and a ring at the map's maximum.
+    Colours: `reports.heat_scale`. `marks`: a cyan rim around pixels above the pixel threshold, `boxes` around
+    defects, and a ring at the map's maximum.
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(
@@ -53,7 +53,7 @@ def overlay(
 def outlined(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """`picture`, uint8 (H, W, 3), with a green line around the True pixels of `mask`, bool (h, w) of any size.
 
-    The line lies outside of the defect, black at its outer side, so that it shows on any ground and hides nothing.
+    The line lies outside the defect and is black at its outer side, so that it shows on any background.
     """
     height, width = picture.shape[:2]
     scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BOX)
@@ -83,19 +83,19 @@ def data_uri(picture: NDArray[np.uint8], quality: int = 75) -> str:
 
 
 def _grey(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Its luma (H, W), so that no colour of the part is taken for one of the map."""
+    """Luma (H, W), so that no colour of the part is taken for one of the map."""
     return picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _resized(clean: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
-    """Bilinear; a map larger than the picture is averaged down by Pillow's wider support."""
+    """Bilinear; Pillow averages a map that is larger than the picture."""
     return np.asarray(Image.fromarray(clean).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _marked(
     drawn: NDArray[np.uint8], clean: NDArray[np.float32], boxes: Sequence[Box], line: int
 ) -> NDArray[np.uint8]:
-    """Boxes and the peak, white and black, so that they show on any ground; lines `line` pixels wide."""
+    """Draws boxes and the peak in white and black, so that they show on any background; lines `line` pixels wide."""
     height, width = drawn.shape[:2]
     canvas = Image.fromarray(drawn)
     pen = ImageDraw.Draw(canvas)
@@ -114,7 +114,7 @@ def _marked(
 
 
 def _rim(inside: NDArray[np.bool_], line: int) -> NDArray[np.bool_]:
-    """Pixels of `inside` at most `line` steps (to one of four) from outside; the picture's own edge is no rim."""
+    """Pixels of `inside` at most `line` steps (4-neighbours) from outside; the picture's edge is no rim."""
     core = inside
     for _ in range(line):
         padded = np.pad(core, 1, mode="edge")
@@ -123,7 +123,7 @@ def _rim(inside: NDArray[np.bool_], line: int) -> NDArray[np.bool_]:
 
 
 def _grown(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`area` and its neighbours, of eight."""
+    """`area` and its 8-neighbours."""
     padded = np.pad(area, 1)
     rows = padded[:-2] | padded[1:-1] | padded[2:]
     return np.asarray(rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])

@@ -1,4 +1,4 @@
-"""What the pages of all reports are made with: templates that escape every text, and filters for numbers and keys."""
+"""The templates of all reports, which escape every text, and their filters for numbers and keys."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from reports.plain_text import shown, state_in_words
 
 
 def page(template: str, **contents: Any) -> str:
-    """The HTML of `template`, a file in reports/templates. jinja2.UndefinedError for a name without content."""
+    """The HTML of `template`, a file in reports/templates. Raises jinja2.UndefinedError for a missing name."""
     return _environment().get_template(template).render(**contents)
 
 
@@ -23,7 +23,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # Every text passes here, so that no field can be forgotten.
+        # Every text passes here, so no field can be forgotten.
         finalize=lambda value: shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
     environment.filters.update(
@@ -40,5 +40,5 @@ def _environment() -> Environment:
 
 
 def breakable(key: str) -> Markup:
-    """`key` escaped, with a place to break the line after every '/'."""
+    """`key` escaped, with a possible line break after every '/'."""
     return Markup("/<wbr>").join(shown(key).split("/"))

@@ -1,11 +1,11 @@
-"""Text as people read it: their words for those of columns, settings and code (ARCHITECTURE.md says which), and text
-from outside without credentials and without characters that hide or turn round what stands there."""
+"""Words for people in place of those of columns and settings (glossary: ARCHITECTURE.md), and text from outside
+without credentials and without characters that hide or reorder other text."""
 
 import re
 import unicodedata
 
-PROMISED = "promised false alarms"
-"""of `alpha`"""
+PROMISED = "promised false-alarm rate"
+"""how people read `alpha`"""
 _STATES = {
     "sealed": "complete",
     "already sealed": "complete already",
@@ -23,27 +23,27 @@ _HIDDEN = "[hidden]"
 
 
 def state_in_words(state: str) -> str:
-    """A state of a night's category as people read it; a state without other words stays."""
+    """The words for the state of a category's day; a state without other words stays."""
     return _STATES.get(state, state)
 
 
 def shown(text: str) -> str:
     """`text` without credentials, and with control, bidi and lone surrogate characters written as escapes.
 
-    Such characters can stand in a file's name; drawn as they are, a name would read as another one.
+    Unescaped, such characters could make one file name read as another.
     """
     return without_controls(without_credentials(text))
 
 
 def without_controls(text: str) -> str:
-    """`text` with control, bidi and lone surrogate characters written as escapes; ends of lines stay."""
+    """`text` with control, bidi and lone surrogate characters written as escapes; line ends stay."""
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def without_credentials(text: str) -> str:
     """`text` with user names and passwords in URIs, named secrets and AWS key ids replaced."""
     text = _USER_IN_URI.sub("", text)
-    text = _NAMED_SECRET.sub(lambda found: found.group(1) + _HIDDEN, text)
+    text = _NAMED_SECRET.sub(lambda match: match.group(1) + _HIDDEN, text)
     return _AWS_KEY_ID.sub(_HIDDEN, text)
 
 

@@ -1,26 +1,26 @@
-"""Addresses of the review page: the one place that says what may stand in them.
+"""Addresses of the review page and their parameters.
 
 | address | shows |
 |---|---|
-| `/?key=<image key>` | one image, whichever it is, with its heat map; here it can be labelled |
+| `/?key=<image key>` | one image with its heat map, to label |
 | `/?<list>` | the images of a list, one after the other |
 | `/?<list>&key=<image key>` | the same, beginning at that image |
-| `/list?<list>` | the same list as rows with small pictures; `&page=2` its second page |
-| `/audit?category=<category>` | every word that was said, the newest first |
+| `/list?<list>` | the same list as rows with thumbnails; `&page=2` is its second page |
+| `/audit?category=<category>` | the history of labels, newest first |
 
-`<list>` is made of these, all of which may be left out:
+`<list>` consists of these optional parameters:
 
-- `show`: `to-label` (what the reviewer has not labelled yet of what is worth a look; so it is if nothing is said),
+- `show`: `to-label` (images worth a look that the reviewer has not labelled yet; the default),
   `look` ("look at these first": flagged, in the review band or borderline), `flagged`, `not-flagged`, `band`,
   `unreadable`, `rejected`, `all`
-- `day`: a production day, such as `2026-01-14`; else all days
-- `category`: one of them; else all
+- `day`: a production day, such as `2026-01-14`; default: all days
+- `category`: default: all
 - `from`, `to`: scores, both included
-- `label`: `none`, `normal`, `anomalous`, `unsure`: the word that holds; `differ`: people say different things
-- `by`: a person's name; `label` then means their latest word, and alone it is whatever they said
-- `sort`: `first` (the nearest to the threshold first; so it is if nothing is said), `highest`, `lowest`, `name`
+- `label`: `none`, `normal`, `anomalous`, `unsure`: the label in force; `differ`: people disagree
+- `by`: a person's name; `label` then means this person's latest label; alone: all that this person labelled
+- `sort`: `first` (nearest to the threshold first; the default), `highest`, `lowest`, `name`
 
-What follows from labels may change from day to day; the other lists are the same for everybody who follows a link.
+Lists that depend on labels change with them; the others are the same for everybody.
 """
 
 from datetime import date
@@ -28,13 +28,13 @@ from urllib.parse import urlencode
 
 
 def picture_address(review_url: str, image_key: str) -> str:
-    """Where the review page at `review_url`, such as 'http://plant:8010', shows this image."""
+    """The address of this image on the review page at `review_url`, such as 'http://plant:8010'."""
     return f"{review_url.rstrip('/')}/?{urlencode({'key': image_key})}"
 
 
 def list_address(
     review_url: str, *, show: str = "look", day: date | None = None, category: str | None = None, **others: str
 ) -> str:
-    """Where the review page at `review_url` shows a list; `others` as in the table above."""
+    """The address of a list on the review page at `review_url`; `others`: further parameters, see above."""
     given = {"show": show, "day": day.isoformat() if day else "", "category": category or "", **others}
     return f"{review_url.rstrip('/')}/list?{urlencode({name: value for name, value in given.items() if value})}"

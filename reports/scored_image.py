@@ -1,4 +1,4 @@
-"""One image of a report: its score, what was decided, and what is drawn of it. Filled by the caller."""
+"""One image of a report with its score, decision, picture and map, filled by the caller."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle; each side in shares of the picture's height or width, [0, 1]."""
+    """A rectangle in shares [0, 1] of the picture's height and width."""
 
     top: float
     left: float
@@ -19,14 +19,14 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """One image as the report shows it."""
+    """One image of a report."""
 
     image_key: str
-    """path below the store's root; any text, escaped when drawn"""
+    """any text, escaped when drawn"""
     score: float | None = None
     """raw anomaly score; None if the image was not scored"""
     threshold: float | None = None
-    """the threshold the decision was made with"""
+    """the decision's threshold"""
     is_anomalous: bool | None = None
     """score above threshold; None if the image was not scored"""
     p_value: float | None = None
@@ -38,15 +38,15 @@ class ScoredImage:
     anomalous_area: float | None = None
     """share of the map's pixels above `map_threshold`, in [0, 1]"""
     label: str | None = None
-    """normal | anomalous, where somebody labelled it"""
+    """normal | anomalous; None without a label"""
     kind: str | None = None
-    """kind of defect, where it is known"""
+    """kind of defect, if known"""
     pixel_threshold: float | None = None
-    """what the colours of the map hang on; None: no map is drawn, for nobody knows what its values mean"""
+    """unit of the map's colours; None: no map is drawn"""
     map_threshold: float | None = None
-    """above it a map's pixel is anomalous"""
+    """pixels of the map above it are anomalous"""
     boxes: tuple[Box, ...] = ()
-    """around defects, where the image was not accepted"""
+    """around defects, if the image was not accepted"""
     picture: NDArray[np.uint8] | None = None
     """(H, W, 3); any size"""
     anomaly_map: NDArray[np.floating] | None = None
@@ -56,9 +56,9 @@ class ScoredImage:
 def boxes_in_shares(
     boxes: Iterable[Mapping[str, float]] | None, height: int | None, width: int | None
 ) -> tuple[Box, ...]:
-    """Boxes (top, left, height, width) in the pixels of an image of that size, such as a score row's `defect_boxes`.
+    """Pixel boxes (top, left, height, width), such as a score row's `defect_boxes`, as shares of the image's size.
 
-    None where there are no boxes or the size is not known.
+    Empty without boxes or an unknown size.
     """
     if not height or not width:
         return ()

@@ -1,4 +1,4 @@
-"""Pictures and their overlays, made just small enough for all of them to stand inside one file."""
+"""Pictures and their overlays as data URIs, shrunk to fit into one file together."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from reports.overlay import data_uri, overlay, shrunk
 from reports.scored_image import ScoredImage
 
 _STEPS = ((448, 80), (320, 80), (224, 82), (192, 75), (192, 60), (160, 50), (128, 40), (96, 30), (64, 20))
-"""(longest side in pixels, WebP quality), tried in turn for all pictures of a file alike"""
+"""(longest side in pixels, WebP quality), tried in turn for all pictures of a file"""
 _SAMPLE = 8
-"""pictures drawn to find out whether a step fits, before all are"""
+"""pictures drawn to test whether a step fits"""
 _THREADS = 4
-"""a night of many categories has hundreds of pictures, and Pillow draws beside Python"""
+"""Pillow releases the interpreter lock, and large reports have hundreds of pictures"""
 
 _HOPE = 1.5
-"""how much smaller than in proportion to its pixels a smaller picture may turn out: larger steps are not tried"""
+"""bytes may fall by this factor more than the pixel count; steps beyond that are skipped"""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Thumbnail:
 
     picture: str
     overlay: str | None
-    """None if the image has no anomaly map"""
+    """None without an anomaly map"""
 
     @property
     def size(self) -> int:
-        """bytes of both"""
+        """Bytes of both."""
         return len(self.picture) + len(self.overlay or "")
 
 
 EMPTY = Thumbnail("", "")
-"""stands in a page for a picture, so that it is known how long the page is but for what the pictures hold"""
+"""stands for a picture in a page whose length without pictures is measured"""
 
 
 def thumbnails(images: Sequence[ScoredImage], most_bytes: int) -> list[Thumbnail | None]:
-    """A thumbnail of each image, None where it has no picture; together at most `most_bytes` long if 64 pixels allow.
+    """A thumbnail of each image, None without a picture; together at most `most_bytes`, if 64 pixels a side allow it.
 
     All have the same size and quality, so that they can be compared.
     """

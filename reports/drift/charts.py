@@ -1,4 +1,4 @@
-"""Figures by day in their bands, and quantile shifts in theirs, as inline SVG."""
+"""Drift figures by day and quantile shifts with their expected ranges, as inline SVG."""
 
 import math
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ _MOST_DAY_LABELS = 5
 def chart_by_day(
     segments: Sequence[Sequence[DriftFigure]], words: FigureWords, title: str, *, hover_all: bool = True
 ) -> Markup:
-    """One figure over days, a segment a model version: its line, its band, days outside of it as diamonds.
+    """One figure over days: line, expected range as a band, days outside as diamonds. Empty without a day.
 
-    Between two segments stands a line: the later one has a baseline of its own. Every day has a text for the mouse,
-    or with `hover_all` off only those outside. Empty without a day.
+    Each segment is a model version with its own baseline; a vertical line separates two. Every day has a tooltip;
+    with `hover_all` off, only those outside.
     """
     segments = [segment for segment in segments if segment]
     if not segments:
@@ -50,16 +50,16 @@ def chart_by_day(
 
 
 def chart_of_shifts(figures: Sequence[DriftFigure], title: str) -> Markup:
-    """Quantile shifts of a window, a row each, in the bands that chance allows. Empty without one."""
+    """Quantile shifts of a window, one row each, with their expected ranges. Empty without one."""
     if not figures:
         return Markup("")
     ends = [end for f in figures for end in (f.value, f.band_low or 0.0, f.band_high)] + [0.0]
     base = _TOP + _ROW * len(figures)
     axes = Axes(_padded(min(ends), max(ends), 76, _WIDTH - _RIGHT), Scale(0, 1, base, _TOP))
-    told = "; ".join(f"{_quantile(f)} {f.value:+.3g}{', outside' if f.outside else ''}" for f in figures)
+    words = "; ".join(f"{_quantile(f)} {f.value:+.3g}{', outside' if f.outside else ''}" for f in figures)
     rows = [_shift(figure, _TOP + _ROW * (number + 0.5), axes.x) for number, figure in enumerate(figures)]
     grid = axes.across(axes.x.ticks(), grid=True)
-    return picture(_WIDTH, base + 24, title, f"Shifts in interquartile ranges: {told}.", grid, *rows)
+    return picture(_WIDTH, base + 24, title, f"Shifts in interquartile ranges: {words}.", grid, *rows)
 
 
 def _axes(figures: Sequence[DriftFigure], words: FigureWords) -> Axes:
@@ -89,7 +89,7 @@ def _labelled_days(figures: Sequence[DriftFigure]) -> range:
 
 
 def _band(segment: Sequence[DriftFigure], axes: Axes) -> Markup:
-    """A step a day, so that a single day has a width and days without images leave no wrong slope."""
+    """One step a day, so that a single day has a width and days without images make no slope."""
     edges = [edge for figure in segment for edge in (_day(figure) - 0.5, _day(figure) + 0.5)]
     upper = [figure.band_high for figure in segment for _ in range(2)]
     lower = [axes.y.low if f.band_low is None else f.band_low for f in segment for _ in range(2)]
@@ -109,26 +109,24 @@ def _diamond(x: float, y: float, reach: int) -> Markup:
 
 
 def _point_in_words(figure: DriftFigure, words: FigureWords) -> str:
-    low = "" if figure.band_low is None else f"{_number(figure.band_low, words)} to "
-    told = (
-        f"{figure.last_day.isoformat()}: {words.unit} {_number(figure.value, words)}, no news are {low or 'up to '}"
-    )
-    told += _number(figure.band_high, words)
+    low = "up to " if figure.band_low is None else f"{_number(figure.band_low, words)} to "
+    sentence = f"{figure.last_day.isoformat()}: {words.unit} {_number(figure.value, words)}, expected range {low}"
+    sentence += _number(figure.band_high, words)
     if figure.images is not None:
-        told += f"; {number_format.counted(figure.images, 'image')}"
-    return told + ("; outside" if figure.outside else "")
+        sentence += f"; {number_format.counted(figure.images, 'image')}"
+    return sentence + ("; outside" if figure.outside else "")
 
 
 def _shift(figure: DriftFigure, y: float, x: Scale) -> Markup:
     low, at = figure.band_low or 0.0, x(figure.value)
-    told = (
-        f"{_quantile(figure)}: moved by {figure.value:+.3g} interquartile ranges, chance gives {low:+.3g} to "
+    words = (
+        f"{_quantile(figure)}: moved by {figure.value:+.3g} interquartile ranges, expected range {low:+.3g} to "
         f"{figure.band_high:+.3g}{'; outside' if figure.outside else ''}"
     )
     wide = max(1.5, x(figure.band_high) - x(low))
     return element(
         "g",
-        element("title", told),
+        element("title", words),
         text(_quantile(figure), 0, y + 4),
         element("rect", class_="band", x=x(low), y=y - 8, width=wide, height=16),
         _diamond(at, y, 6) if figure.outside else line("mark", at, y - 9, at, y + 9),
@@ -142,9 +140,9 @@ def _quantile(figure: DriftFigure) -> str:
 
 def _description(figures: Sequence[DriftFigure], words: FigureWords) -> str:
     last, outside = figures[-1], [f for f in figures if f.outside]
-    told = f"{words.meaning} {number_format.counted(len(figures), 'day')}; {_point_in_words(last, words)}. "
+    sentences = f"{words.meaning} {number_format.counted(len(figures), 'day')}; {_point_in_words(last, words)}. "
     days = ", ".join(figure.last_day.isoformat() for figure in outside[-10:])
-    return told + (
+    return sentences + (
         f"Outside on {number_format.counted(len(outside), 'day')}: {days}." if outside else "None outside."
     )
 

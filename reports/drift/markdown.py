@@ -1,4 +1,4 @@
-"""The drift report in short, as Markdown."""
+"""The drift report as short Markdown."""
 
 import re
 
@@ -46,6 +46,6 @@ def _reasons(section: CategorySection) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, with every mark of Markdown and HTML taken at its letter."""
+    """`text` on one line, with the marks of Markdown and HTML escaped."""
     flat = re.sub(r"[ \n]+", " ", shown(text)).strip()
     return _MARKS.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))

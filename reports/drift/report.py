@@ -1,4 +1,4 @@
-"""The drift report: one HTML file that needs nothing else."""
+"""The drift report as one self-contained HTML file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ from reports.thumbnails import EMPTY, Thumbnail, thumbnails
 
 MOST_BYTES = 5_000_000
 _MOST_PICTURE_BYTES = 3_000_000
-"""for all data URIs together"""
+"""of all data URIs together"""
 _EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING = range(4)
-"""what is drawn, the first that keeps the report below MOST_BYTES"""
+"""levels of detail; the first that keeps the report below MOST_BYTES is drawn"""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,11 @@ class _Section:
 
 
 def render_drift_report(report: DriftReport) -> str:
-    """The report as one HTML document: style and drawings inside it, no script, no request to anywhere.
+    """The report as one HTML document with style and drawings inside, without script or outside request.
 
-    Below 5 MB: where all is too much, first the texts of days inside their band are left out, then the drawings of
-    categories on hold, then all; the figures stand in drift.parquet. Pictures are made smaller to fit into what is
-    left, and left out where even that is too much. Texts from outside are escaped, and credentials
-    in them are taken out.
+    To stay below MOST_BYTES it leaves out first the tooltips of days within the expected range, then the drawings of
+    categories on hold, then all drawings (drift.parquet has the figures); images are shrunk or left out. Texts from
+    outside are escaped, credentials in them removed.
     """
     images = [image for section in _by_severity(report) for _, image in _alarms(section)]
     for detail in (_EVERY_DAY, _DAYS_OUTSIDE, _DRIFTING_ALONE, _NOTHING):
@@ -82,7 +81,7 @@ def render_drift_report(report: DriftReport) -> str:
 
 
 def _alarms(section: CategorySection) -> tuple[tuple[str, ScoredImage], ...]:
-    """Those that are shown: where there is no drift they are ordinary ones."""
+    """The alarms to show: none without drift, where they are ordinary."""
     return section.current.newest_alarms if section.current.drifts else ()
 
 
@@ -107,7 +106,7 @@ def _render(report: DriftReport, detail: int, drawn: Sequence[Thumbnail | None])
 
 
 def _by_severity(report: DriftReport) -> list[CategorySection]:
-    """What has to be acted on first."""
+    """Most urgent first."""
     order = {action: -rank for rank, action in enumerate(ACTIONS)}
     return sorted(report.categories, key=lambda s: (order.get(s.current.action or "", -0.5), s.category))
 
@@ -162,7 +161,7 @@ def _drawing(title: str, svg: Markup, figures: list[DriftFigure], name: str) -> 
 def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
     count, score = number_format.count, number_format.score
     facts = [
-        ("Images", count(model.images), "of these days, judged last by this version"),
+        ("Images", count(model.images), "of these days whose latest score is by this version"),
         ("Without a score", count(model.unscored), "unreadable or rejected: nobody has judged these parts"),
     ]
     if model.alarms:
@@ -170,33 +169,29 @@ def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
         facts += [
             ("Alarms", count(alarms.alarms), drift_words.shares(model)),
             (
-                "Alarms that are no news",
+                "Expected alarms",
                 f"{count(alarms.in_control_low)} to {count(alarms.in_control_high)}",
-                f"with {number_format.percent(alarms.alpha)} promised for good parts, and ordinary defects",
+                f"promised false-alarm rate of {number_format.percent(alarms.alpha)}, and ordinary defects",
             ),
         ]
     if model.changed_since:
-        facts.append(("Changed since", model.changed_since, "most likely first day of the change"))
+        facts.append(("Changed since", model.changed_since, "the most likely first day of the change"))
     if model.p_value is not None:
         p_value = number_format.p_value(model.p_value)
         facts.append(("Difference", f"p {p_value}", drift_words.discovery(model, tested)))
     if model.new_threshold:
         new = model.new_threshold
-        flips = (
-            f"{count(new.to_normal)} alarms would be none, {number_format.counted(new.to_anomalous, 'image')} more"
-        )
-        facts.append(
-            ("Threshold", score(model.threshold), f"these days alone would give {score(new.value)}: {flips}")
-        )
+        flips = f"{count(new.to_normal)} alarms fewer, {count(new.to_anomalous)} more"
+        facts.append(("Threshold", score(model.threshold), f"from these days alone: {score(new.value)}, {flips}"))
     if model.golden:
         facts.append(_golden(model.golden))
-    facts.append(("Held-out images", count(model.calibration_images), "good ones, which all this is compared with"))
+    facts.append(("Held-out images", count(model.calibration_images), "good ones, the baseline of all figures here"))
     return facts
 
 
 def _golden(golden: GoldenFigures) -> tuple[str, str, str]:
     meaning = (
-        f"changed their score; the largest change is {golden.largest_change:.2g} standard deviations, "
+        f"with a changed score; the largest change is {golden.largest_change:.2g} standard deviations, "
         f"{golden.tolerance:g} is allowed"
     )
     return "Golden images", f"{number_format.count(golden.changed)} of {number_format.count(golden.images)}", meaning

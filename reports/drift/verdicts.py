@@ -1,4 +1,4 @@
-"""What a drift report is drawn from: filled by the caller, never read from a store here."""
+"""The data of a drift report, filled by the caller."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,30 +12,30 @@ ACTIONS = (HOLD, RECALIBRATE, RETRAIN, STOP_THE_LINE)
 
 @dataclass(frozen=True)
 class DriftFigure:
-    """One figure of a day or of a window, with the band in which it is no news. A row of drift.parquet."""
+    """One figure of a day or a window with its expected range (band). A row of drift.parquet."""
 
     name: str
     """alarm_rate, bulk_average, bulk_sum, alarm_sum, quantile_0.5 to quantile_0.99, kolmogorov_smirnov, wasserstein,
     population_stability, brightness, contrast, sharpness, edge_centre_x, edge_centre_y or feature_distance"""
     first_day: date
     last_day: date
-    """the same for a day's figure"""
+    """equal to first_day for a day's figure"""
     value: float
     band_low: float | None
-    """None: there is no lower limit"""
+    """None without a lower limit"""
     band_high: float
     low: float | None
-    """of its own interval: 95 % Clopper-Pearson of a rate, quartiles of a day's images; None if it has none"""
+    """interval of the value: 95 % Clopper-Pearson of a rate, quartiles of a day's images; None without one"""
     high: float | None
     images: int | None
-    """behind it; None for a chart's value, which sums up days"""
+    """number it is computed from; None for a control chart's value, which sums up days"""
     outside: bool
-    """beyond the band on a side that matters"""
+    """outside the band on a side that matters"""
 
 
 @dataclass(frozen=True)
 class GoldenFigures:
-    """The golden images' replay."""
+    """The replay of the golden images."""
 
     images: int
     changed: int
@@ -46,7 +46,7 @@ class GoldenFigures:
 
 @dataclass(frozen=True)
 class NewThreshold:
-    """What a threshold from the window's own scores would be and change."""
+    """A threshold from the window's own scores, and the decisions it would change."""
 
     value: float
     to_normal: int
@@ -82,34 +82,34 @@ class ModelSection:
     threshold: float
     calibration_images: int
     action: str | None
-    """one of ACTIONS; None where nothing can be said, `message` says why"""
+    """one of ACTIONS; None without a verdict, `message` says why"""
     message: str | None = None
     reasons: tuple[str, ...] = ()
-    """sentences: the signs that drift was told by, then its causes"""
+    """sentences: the signs of drift, then its causes"""
     causes: tuple[str, ...] = ()
-    """names, the strongest first"""
+    """names, strongest first"""
     changed_since: str | None = None
     """ISO date"""
     alarms: AlarmFigures | None = None
     p_value: float | None = None
     """Kolmogorov-Smirnov"""
     stands: bool | None = None
-    """whether that is a discovery among all models of the report (Benjamini-Hochberg)"""
+    """whether it is significant among all models of the report (Benjamini-Hochberg)"""
     new_threshold: NewThreshold | None = None
     golden: GoldenFigures | None = None
     figures: tuple[DriftFigure, ...] = ()
     newest_alarms: tuple[tuple[str, ScoredImage], ...] = ()
-    """(ISO date, image), where something is to be done; keys are any text, escaped when drawn"""
+    """(ISO date, image), if there is something to do; keys are any text, escaped when drawn"""
 
     @property
     def drifts(self) -> bool:
-        """Whether there is a verdict, and it is not to go on as before."""
+        """Whether there is a verdict other than hold."""
         return self.action not in (None, HOLD)
 
 
 @dataclass(frozen=True)
 class CategorySection:
-    """One category: its model versions in the order of their days, so the last one is in force."""
+    """One category's model versions in the order of their days; the last is in force."""
 
     category: str
     models: tuple[ModelSection, ...]
@@ -121,7 +121,7 @@ class CategorySection:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """Some days of some categories."""
+    """The drift of several categories over several days."""
 
     first_day: date
     last_day: date
@@ -135,4 +135,4 @@ class DriftReport:
     """days between two false alarms of a control chart"""
     software: dict[str, str]
     review_url: str | None = None
-    """where the review page is"""
+    """address of the review page"""

@@ -1,4 +1,4 @@
-"""What the figures of a drift report mean, and what to do: used by every form of the report."""
+"""What the figures of a drift report mean and what to do, for the HTML and the Markdown report."""
 
 from dataclasses import dataclass
 
@@ -17,24 +17,24 @@ from reports.number_format import count, counted, percent
 
 WHAT_TO_DO = {
     HOLD: "Hold: go on as before.",
-    RECALIBRATE: "Recalibrate: the scale of the scores has moved and the pictures have not. Have good images of "
-    "these days labelled normal and train: the new version brings a new threshold, and needs to be promoted.",
-    RETRAIN: "Retrain: the pictures are no longer those the model learned. Put light, camera or process right if "
-    "that is the cause; if the change is to stay, have good images of these days labelled normal, train and promote.",
-    STOP_THE_LINE: "Stop the line: until the cause below is found, parts or decisions are not to be trusted.",
+    RECALIBRATE: "Recalibrate: the scale of the scores has shifted, the images have not changed. Label good images "
+    "of these days as normal, train, and promote the new version: it brings a new threshold.",
+    RETRAIN: "Retrain: the images have changed since the model was trained. If light, camera or process is the "
+    "cause, correct it. If the change is permanent, label good images of these days as normal, train and promote.",
+    STOP_THE_LINE: "Stop the line: do not trust parts or decisions until the cause below is found.",
 }
 TONES = {HOLD: "good", RECALIBRATE: "warn", RETRAIN: "warn", STOP_THE_LINE: "bad", None: "plain"}
 WINDOW_FIGURES = ("quantile_0.5", "quantile_0.9", "quantile_0.95", "quantile_0.99")
 EFFECT_SIZES = {
-    "kolmogorov_smirnov": "Kolmogorov-Smirnov: the largest gap between the two distribution functions",
-    "wasserstein": "Wasserstein: how far scores have moved on average, in interquartile ranges",
+    "kolmogorov_smirnov": "Kolmogorov-Smirnov: the largest gap between the distribution functions",
+    "wasserstein": "Wasserstein: the mean shift of the scores, in interquartile ranges",
     "population_stability": "Population stability index over ten bins",
 }
 
 
 @dataclass(frozen=True)
 class FigureWords:
-    """How one figure by day is called and read."""
+    """Title, unit, meaning and cure of one figure by day."""
 
     title: str
     unit: str
@@ -49,67 +49,67 @@ BY_DAY = {
     "alarm_rate": FigureWords(
         "Alarms by day",
         "alarms",
-        "Share of images above the threshold. The band is what good parts and ordinary defects give by chance.",
-        "Look at the highest scores of those days. Have they a fault in common, or do all pictures look otherwise?",
+        "Share of images above the threshold. The band is the expected range for good parts and ordinary defects.",
+        "Look at the highest scores of those days: do they share a fault, or do all images look different?",
         is_share=True,
         from_zero=True,
     ),
     "bulk_average": FigureWords(
         "Ordinary parts, moving average (EWMA)",
         "average",
-        "How far the scores of ordinary parts lie from what the days before foretold, in standard deviations; newer "
-        "days weigh more. It finds sudden changes, up and down.",
-        "If image statistics below have moved with it, begin there; if not, compare material and process.",
+        "Deviation of the scores of ordinary parts from the prediction of the days before, in standard deviations; "
+        "newer days weigh more. Finds sudden changes, up and down.",
+        "If image statistics below have moved too, begin there; if not, compare material and process.",
     ),
     "bulk_sum": FigureWords(
         "Ordinary parts, cumulative sum (CUSUM)",
         "sum",
-        "Adds up what each day lies above its prediction. It finds small changes that last.",
-        "A small change has lasted: see in the image statistics below what moved with it.",
+        "Sum of how far each day lies above its prediction. Finds small, lasting changes.",
+        "A small change has lasted: see which image statistics below have moved too.",
         from_zero=True,
     ),
     "alarm_sum": FigureWords(
         "Alarms, cumulative sum (CUSUM)",
         "sum",
-        "Adds up what each day has in alarms above the number foretold.",
-        "Alarms have come more often for days: look at the newest ones for a common fault.",
+        "Sum of each day's alarms above the predicted number.",
+        "There have been more alarms for days: look for a common fault in the newest ones.",
         from_zero=True,
     ),
     "brightness": FigureWords(
         "Brightness by day",
         "brightness",
-        "Median of the pictures' mean luma; black is 0, white is 1.",
+        "Median of the images' mean luma; black is 0, white is 1.",
         "Check lamps, exposure and stray light.",
     ),
     "contrast": FigureWords(
         "Contrast by day",
         "contrast",
-        "Median of the luma's standard deviation within a picture.",
+        "Median of the luma's standard deviation within an image.",
         "Check lamps and reflections, clean the lens.",
     ),
     "sharpness": FigureWords(
         "Sharpness by day",
         "sharpness",
-        "Median of the mean curvature of the luma over its mean gradient, which light does not change.",
+        "Median of the luma's mean curvature over its mean gradient; light does not change it.",
         "Check the focus, clean the lens, look for vibration.",
     ),
     "edge_centre_x": FigureWords(
-        "Place by day, sideways",
-        "place",
-        "Median of the mean column of the pictures' edges; the left side is 0, the right side is 1.",
-        "If light and focus are steady: check the fixture, its stops and the camera's mount.",
+        "Horizontal position by day",
+        "position",
+        "Median of the mean column of the images' edges; left is 0, right is 1.",
+        "If light and focus are steady, check the fixture, its stops and the camera mount.",
     ),
     "edge_centre_y": FigureWords(
-        "Place by day, up and down",
-        "place",
-        "Median of the mean row of the pictures' edges; the top is 0, the bottom is 1.",
-        "If light and focus are steady: check the fixture, its stops and the camera's mount.",
+        "Vertical position by day",
+        "position",
+        "Median of the mean row of the images' edges; top is 0, bottom is 1.",
+        "If light and focus are steady, check the fixture, its stops and the camera mount.",
     ),
     "feature_distance": FigureWords(
         "Feature distance by day",
         "distance",
-        "Median distance of the pictures' mean features from those of the training normals, without alarms.",
-        "In steady light, focus and place: check tooling and material.",
+        "Median distance of the images' mean features from those of the training images; alarms are left out.",
+        "If light, focus and position are steady, check tooling and material.",
     ),
 }
 
@@ -121,9 +121,9 @@ def worst_action(report: DriftReport) -> str | None:
 
 
 def headline(report: DriftReport) -> str:
-    """The verdicts in a sentence or two, the most severe first."""
+    """The verdicts in a sentence or two, most severe first."""
     if not report.categories and not report.failed:
-        return "No category has a complete day in this window, so there is nothing to judge."
+        return "No category has a complete day in this window."
     parts = []
     for action in reversed(ACTIONS[1:]):
         names = [section.category for section in report.categories if section.current.action == action]
@@ -131,12 +131,12 @@ def headline(report: DriftReport) -> str:
             parts.append(f"{action.capitalize()}: {', '.join(names)}.")
     holding = sum(section.current.action == HOLD for section in report.categories)
     if holding:
-        parts.append(f"{count(holding)} on hold: no drift.")
+        parts.append(f"Hold, no drift: {count(holding)} {'category' if holding == 1 else 'categories'}.")
     silent = [section.category for section in report.categories if section.current.action is None]
     if silent:
-        parts.append(f"Nothing can be said of {', '.join(silent)}.")
+        parts.append(f"No verdict: {', '.join(silent)}.")
     if report.failed:
-        parts.append(f"Not assessed, by an error: {', '.join(name for name, _ in report.failed)}.")
+        parts.append(f"Failed with an error: {', '.join(name for name, _ in report.failed)}.")
     return " ".join(parts)
 
 
@@ -144,59 +144,56 @@ def steps(section: CategorySection) -> list[str]:
     """What to do about a category and why, the verdict first."""
     current = section.current
     if current.action is None:
-        return [current.message or "Nothing can be said."]
-    told = [WHAT_TO_DO[current.action], *current.reasons]
+        return [current.message or "There is no verdict."]
+    sentences = [WHAT_TO_DO[current.action], *current.reasons]
     if current.unscored:
-        told.append(
-            f"{count(current.unscored)} of {counted(current.images, 'image')} could not be scored and stand outside "
-            "of all figures here: nobody has judged these parts."
+        sentences.append(
+            f"{count(current.unscored)} of {counted(current.images, 'image')} have no score and are in no figure: "
+            "nobody has judged these parts."
         )
-    return told
+    return sentences
 
 
 def model_change(section: CategorySection) -> list[str]:
-    """A line a model version, if there is more than one in the window."""
+    """One line for each model version, if the window has more than one."""
     if len(section.models) < 2:
         return []
     return [_days_of_model(model) for model in section.models]
 
 
 def in_words(figures: list[DriftFigure], words: FigureWords) -> str:
-    """What the figures of all days of one name say, and what to do."""
+    """Meaning, state and cure of one figure over all days."""
     outside = [figure for figure in figures if figure.outside]
     if not outside:
-        return f"{words.meaning} All {counted(len(figures), 'day')} inside: nothing to do."
+        return f"{words.meaning} All {counted(len(figures), 'day')} within the expected range."
     return (
-        f"{words.meaning} {count(len(outside))} of {counted(len(figures), 'day')} outside, last on "
-        f"{outside[-1].last_day.isoformat()}. {words.cure}"
+        f"{words.meaning} {count(len(outside))} of {counted(len(figures), 'day')} outside the expected range, last "
+        f"on {outside[-1].last_day.isoformat()}. {words.cure}"
     )
 
 
 def shifts_in_words(figures: list[DriftFigure]) -> str:
-    """What the quantile shifts say, and what to do."""
+    """Meaning, state and cure of the quantile shifts."""
     meaning = (
-        "How far quantiles of the scores have moved, in interquartile ranges of held-out good images; the bars are "
-        "what chance and ordinary defects give."
+        "Shift of the score quantiles, in interquartile ranges of held-out good images; bars: the expected range."
     )
     outside = [figure for figure in figures if figure.outside]
     if not outside:
-        return f"{meaning} All inside: nothing to do."
+        return f"{meaning} All are within the expected range."
     if outside[0].name == "quantile_0.5":
-        return f"{meaning} The median has moved: all parts score otherwise, so look at light, focus and material."
-    return (
-        f"{meaning} The upper scores alone have moved: more parts are conspicuous, so look at the highest scores of "
-        "the window."
-    )
+        return (
+            f"{meaning} The median has moved: the scores of all parts have changed. Check light, focus and material."
+        )
+    return f"{meaning} Only the upper scores have moved: more parts are anomalous. Look at the highest scores."
 
 
 def discovery(model: ModelSection, tested: int) -> str:
-    """What the p-value is worth among so many tests."""
+    """What the p-value means among `tested` tests."""
     if model.p_value is None or model.stands is None:
         return ""
-    among = "by itself" if tested == 1 else f"among {count(tested)} models tested at once"
-    if model.stands:
-        return f"the scores' distribution differs from that of held-out good images, also {among}"
-    return f"no difference between the scores' distribution and that of held-out good images stands {among}"
+    among = "" if tested == 1 else f", corrected for {count(tested)} models tested at once"
+    differs = "differ" if model.stands else "do not differ"
+    return f"the scores {differs} significantly from those of held-out good images{among}"
 
 
 def _days_of_model(model: ModelSection) -> str:
@@ -210,7 +207,7 @@ def _days_of_model(model: ModelSection) -> str:
 
 
 def shares(model: ModelSection) -> str:
-    """Alarms against what was promised."""
+    """The alarm rate with its interval."""
     alarms = model.alarms
     if alarms is None:
         return ""

@@ -1,4 +1,4 @@
-"""ROC and PRO curves, as inline SVG that shows values under the mouse."""
+"""ROC and PRO curves as inline SVG with tooltips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from reports.svg import Axes, Scale, element, hit, joined, line, picture, text
 
 _WIDTH, _HEIGHT = 360, 290
-_TOLD = 17
-"""places of a line with a text of their own"""
+_TOOLTIPS = 17
+"""points of a line with a tooltip"""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ def curve_chart(
     title: str,
     marks: Sequence[Mark] = (),
 ) -> Markup:
-    """An SVG element of the line through (x, y), both (k,), with what guessing would reach dashed beside it.
+    """An SVG element of the line through (x, y), both (k,), with the line of guessing dashed.
 
-    The x axis goes from 0 to `x_end`, the y axis from 0 to 1; what lies beyond is cut off. Raises ValueError for no
-    point or arrays of two lengths.
+    The x axis goes from 0 to `x_end`, the y axis from 0 to 1; points beyond are cut off. Raises ValueError for no
+    point or different lengths.
     """
     if not len(x) or len(x) != len(y):
         raise ValueError(f"{len(x)} x and {len(y)} y values make no line. Give as many of both, one at least.")
@@ -47,10 +47,10 @@ def curve_chart(
     middle = (axes.y.start + axes.y.end) / 2
     turned = element("text", y_name, x=12, y=middle, text_anchor="middle", transform=f"rotate(-90 12 {middle:.0f})")
 
-    def told(at: int) -> str:
+    def point(at: int) -> str:
         return f"{x_name} {x[at]:.4g}, {y_name} {y[at]:.4g}"
 
-    ends = f"A line from {told(0)} to {told(-1)}; halfway {told(len(x) // 2)}"
+    ends = f"A line from {point(0)} to {point(-1)}; halfway {point(len(x) // 2)}"
     return picture(
         _WIDTH,
         _HEIGHT,
@@ -61,14 +61,14 @@ def curve_chart(
         text(x_name, (axes.x.start + axes.x.end) / 2, axes.y.start + 34, "middle") + turned,
         line("guess", axes.x(0), axes.y(0), axes.x(1), axes.y(min(1, x_end))),
         axes.polyline("line", x, y),
-        *(hit(axes.x(x[at]), axes.y(y[at]), 6, told(at)) for at in _spread(len(x))),
+        *(hit(axes.x(x[at]), axes.y(y[at]), 6, point(at)) for at in _spread(len(x))),
         *(_mark(mark, axes) for mark in marks if mark.x <= x_end),
         kind="chart square",
     )
 
 
 def _spread(count: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, count - 1, min(count, _TOLD)).round().astype(np.intp))
+    return np.unique(np.linspace(0, count - 1, min(count, _TOOLTIPS)).round().astype(np.intp))
 
 
 def _mark(mark: Mark, axes: Axes) -> Markup:

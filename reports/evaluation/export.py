@@ -1,4 +1,4 @@
-"""The figures of an evaluation as plain values, for machines: a table of rows and a tree."""
+"""The figures of an evaluation for machines: as table rows and as a JSON tree."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,10 +10,11 @@ SCHEMA_VERSION = 1
 
 
 def figure_rows(report: EvaluationReport) -> list[dict[str, Any]]:
-    """One row a figure: first_day, last_day, category, model_version, figure, of, value, low, high, n, cases, why.
+    """One row for each figure: first_day, last_day, category, model_version, figure, of, value, low, high, n, cases,
+    why.
 
-    `of` is the kind of defect or the range of sizes where the figure is of one, else None. The plant's means have no
-    category. What is undefined has no value, and says why.
+    `of` is the figure's kind of defect or range of sizes, else None. The plant's means have no category. An undefined
+    figure has no value but a `why`.
     """
     days = {"first_day": report.first_day, "last_day": report.last_day}
     rows = [
@@ -26,9 +27,9 @@ def figure_rows(report: EvaluationReport) -> list[dict[str, Any]]:
 
 
 def figure_tree(report: EvaluationReport) -> dict[str, Any]:
-    """The same and the counts as JSON values, a category and model version an entry.
+    """Figures and counts as JSON values, one entry for each category and model version.
 
-    Neither the time nor the run stands in it, so that evaluating the same again gives the same.
+    Without time and run id, so that the same evaluation gives the same tree.
     """
     return {
         "schema_version": SCHEMA_VERSION,

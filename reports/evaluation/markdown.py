@@ -1,4 +1,4 @@
-"""The evaluation in short, as Markdown."""
+"""The evaluation as short Markdown."""
 
 import re
 
@@ -11,7 +11,7 @@ _MARKS = re.compile(r"([\\`*_\[\]#|~])")
 
 
 def render_evaluation_markdown(report: EvaluationReport) -> str:
-    """Table of categories with their intervals, means, next steps; no pictures. Texts from outside are escaped."""
+    """Table of categories with their intervals, means, next steps; no images. Texts from outside are escaped."""
     parts = [
         f"# Evaluation of {report.first_day.isoformat()} to {report.last_day.isoformat()}",
         _table(report),
@@ -54,7 +54,7 @@ def _steps(evaluated: EvaluatedCategory) -> str:
 
 
 def _not_in_it(report: EvaluationReport) -> str:
-    lines = [f"- {_text(name)}: inspected, but without one evaluation label." for name in report.unlabelled]
+    lines = [f"- {_text(name)}: inspected, but no image is labelled for evaluation." for name in report.unlabelled]
     lines += [f"- {_text(what)}: {_text(why)}" for what, why in report.failed]
     if report.missing_days:
         lines.append(f"- Not inspected: {', '.join(day.isoformat() for day in report.missing_days)}.")
@@ -62,6 +62,6 @@ def _not_in_it(report: EvaluationReport) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, with every mark of Markdown and HTML taken at its letter."""
+    """`text` on one line, with the marks of Markdown and HTML escaped."""
     flat = re.sub(r"\s+", " ", shown(text)).strip()
     return _MARKS.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))

@@ -1,4 +1,4 @@
-"""What an evaluation report is drawn from: filled by the caller, never read from a store here."""
+"""The data of an evaluation report, filled by the caller."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,33 +11,33 @@ from reports.scored_image import ScoredImage
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure, or why there is none."""
+    """One figure, or the reason why there is none."""
 
     name: str
-    """for machines, as image_auroc; evaluation_words has its title and meaning"""
+    """such as image_auroc; reports.evaluation.words has its title and meaning"""
     value: float | None
     """None where undefined"""
     low: float | None = None
-    """95 % interval; None where there is none"""
+    """95 % interval; None without one"""
     high: float | None = None
     n: int = 0
-    """cases it rests on"""
+    """number of cases"""
     cases: str = "images"
-    """what they are"""
+    """the cases' noun"""
     why: str | None = None
     """why the value, or its interval, is missing"""
 
 
 @dataclass(frozen=True)
 class ShareRow:
-    """Cases of one group that were flagged or found."""
+    """The share of one group's cases that were flagged or found."""
 
     name: str
     """a kind of defect as labelled, or a range of sizes"""
     hits: int
     total: int
     value: float | None
-    """hits of total; None without cases"""
+    """hits / total; None without cases"""
     low: float
     """Clopper-Pearson, 95 %"""
     high: float
@@ -55,26 +55,26 @@ class Curve:
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What became of the images of the days, by what is known of them."""
+    """How many images of the days are in the figures, and why others are not."""
 
     normal: int = 0
-    """judged: with a score and labelled normal for evaluation"""
+    """judged: scored and labelled normal for evaluation"""
     anomalous: int = 0
-    """judged, labelled anomalous"""
+    """judged: scored and labelled anomalous for evaluation"""
     masked: int = 0
     """anomalous, with a mask that was counted"""
     unmasked: int = 0
     """anomalous, without a mask: in no pixel figure"""
     left_out: int = 0
-    """judged, but their map or mask cannot be counted: in no pixel figure, listed among the problems"""
+    """judged, but with an unusable map or mask: in no pixel figure, listed among the problems"""
     unlabelled: int = 0
-    """scored, but nobody has labelled them"""
+    """scored, not labelled"""
     for_training: int = 0
-    """scored, labelled for training: never judged by"""
+    """scored, labelled for training: not judged"""
     trained_on: int = 0
     """labelled for evaluation, but this model was trained with them: left out"""
     unreadable: int = 0
-    """labelled for evaluation, but without a score, listed among the problems"""
+    """labelled for evaluation, without a score: listed among the problems"""
     not_scored: int = 0
     """labelled for evaluation, but in no sealed row"""
 
@@ -88,15 +88,15 @@ class EvaluatedCategory:
     days: tuple[date, ...]
     """with a sealed partition, rising"""
     in_mean: bool
-    """False for a version that is not the one of the category's latest day: the plant's means leave it out"""
+    """False for a version other than that of the category's latest day: not in the plant's means"""
     counts: LabelCounts
     measures: tuple[Measure, ...]
     threshold: float | None = None
     """in force on the latest day"""
     alpha: float | None = None
-    """the false-alarm rate it was set for; None if the model card is gone"""
+    """the promised false-alarm rate; None if the model card is gone"""
     method: str | None = None
-    """of the model; likewise"""
+    """the model's; None if the model card is gone"""
     by_kind: tuple[ShareRow, ...] = ()
     """anomalous images flagged, by kind of defect"""
     by_size: tuple[ShareRow, ...] = ()
@@ -105,21 +105,21 @@ class EvaluatedCategory:
     anomalous_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     roc: Curve | None = None
     pro: Curve | None = None
-    """per-region overlap over the false-positive rate of pixels, up to 0.3"""
+    """per-region overlap over the pixel false-positive rate, up to 0.3"""
     misses: tuple[ScoredImage, ...] = ()
     """anomalous but not flagged, lowest score first"""
     false_alarms: tuple[ScoredImage, ...] = ()
     """normal but flagged, highest score first"""
     borderline: tuple[ScoredImage, ...] = ()
-    """others, nearest to the threshold first"""
+    """the others, nearest to the threshold first"""
     problems: tuple[tuple[str, str], ...] = ()
-    """(image key, what could not be counted and what to do); may be cut short"""
+    """(image key, problem and cure); may be cut short"""
     problems_left_out: int = 0
     notes: tuple[str, ...] = ()
-    """what else a reader must know"""
+    """further sentences for the reader"""
 
     def measure(self, name: str) -> Measure:
-        """The figure of that name. KeyError."""
+        """The figure of that name. Raises KeyError."""
         return {measure.name: measure for measure in self.measures}[name]
 
 
@@ -131,18 +131,18 @@ class EvaluationReport:
     last_day: date
     """included"""
     store_uri: str
-    """credentials in it are taken out when drawn"""
+    """credentials in it are removed when drawn"""
     run_id: str
     evaluated_at: datetime
     categories: tuple[EvaluatedCategory, ...]
     means: tuple[Measure, ...] = ()
-    """macro means over categories: each weighs the same, n counts those where the figure is defined"""
+    """macro means: every category weighs the same; n counts the categories with a defined figure"""
     unlabelled: tuple[str, ...] = ()
     """inspected categories without an evaluation label in these days"""
     failed: tuple[tuple[str, str], ...] = ()
-    """(partition, why): could not be evaluated"""
+    """(partition, why it could not be evaluated)"""
     missing_days: tuple[date, ...] = ()
-    """days in the range that were not inspected"""
+    """days of the range that were not inspected"""
     review_url: str | None = None
-    """where the review page is"""
+    """address of the review page"""
     software: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The evaluation: one HTML file that needs nothing else."""
+"""The evaluation as one self-contained HTML file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class _Figure:
 
 @dataclass(frozen=True)
 class _Gallery:
-    """Images of one kind of outcome."""
+    """The images of one outcome, such as misses."""
 
     title: str
     meaning: str
@@ -62,10 +62,10 @@ class _Section:
 
 
 def render_evaluation_report(report: EvaluationReport) -> str:
-    """The evaluation as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+    """The evaluation as one HTML document with style, drawings and images inside, without script or outside request.
 
-    At most MOST_BYTES as long as the text alone is: pictures are made smaller to fit, and left out where even that
-    is too much. Texts from outside are escaped, and credentials in them are taken out.
+    At most MOST_BYTES unless the text alone is longer: images are shrunk, or left out. Texts from outside are
+    escaped, credentials in them removed.
     """
     images = [image for category in report.categories for image in _pictured(category)]
     bare = _render(report, [EMPTY] * len(images))
@@ -161,13 +161,13 @@ def _galleries(
     evaluated: EvaluatedCategory, pictures: Iterator[Thumbnail | None], review_url: str | None
 ) -> list[_Gallery]:
     wanted = (
-        ("Worst misses", "Labelled anomalous, scored below the threshold; the lowest first. Is the label right? "
-         "Can the defect be seen at the model's image size at all?", "No defect was missed.", evaluated.misses),
-        ("Worst false alarms", "Labelled normal, scored above the threshold; the highest first. Dirt, light or a new "
-         "batch of material: if such parts are good, label them for training.", "No false alarm.",
-         evaluated.false_alarms),
-        ("Borderline", "Decided rightly, but nearest to the threshold: what the next change of light would turn.",
-         "None.", evaluated.borderline),
+        ("Worst misses", "Labelled anomalous, scored below the threshold; lowest scores first. Is the label right? "
+         "Is the defect visible at the model's image size?", "No anomalous image was missed.", evaluated.misses),
+        ("Worst false alarms", "Labelled normal, scored above the threshold; highest scores first. Typical causes "
+         "are dirt, light and a new batch of material. If such parts are good, label them for training.",
+         "There are no false alarms.", evaluated.false_alarms),
+        ("Borderline", "Correct decisions nearest to the threshold: a small change of light would reverse them.",
+         "There are no correct decisions.", evaluated.borderline),
     )  # fmt: skip
     return [
         _Gallery(title, meaning, empty, [card_of(image, next(pictures), review_url) for image in images])

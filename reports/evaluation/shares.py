@@ -1,4 +1,4 @@
-"""Shares of groups with their intervals, a row a group, as inline SVG."""
+"""Shares of groups with their intervals, one row each, as inline SVG."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ _LONGEST_NAME = 22
 
 
 def share_chart(rows: Sequence[ShareRow], title: str) -> Markup:
-    """An SVG element: a dot at each share of [0, 1] on the line of its interval; empty without rows.
+    """An SVG element with a dot at each share in [0, 1] on the line of its interval; empty without rows.
 
-    A row without cases is a dash. Names are cut to fit; the text under the mouse has them whole.
+    A row without cases is a dash. Names are cut to fit; tooltips have them whole.
     """
     if not rows:
         return Markup("")

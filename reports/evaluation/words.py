@@ -1,4 +1,4 @@
-"""What each figure of an evaluation is called, what it means and what to do about it: one place for every form."""
+"""Title, meaning and advice of each figure of an evaluation, for the HTML and the Markdown report."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from reports.number_format import counted, percent
 
 @dataclass(frozen=True)
 class Words:
-    """One figure in words."""
+    """Title, meaning and advice of one figure."""
 
     title: str
     meaning: str
@@ -20,85 +20,85 @@ class Words:
 WORDS = {
     "image_auroc": Words(
         "Image AUROC",
-        "Chance that an anomalous image scores above a normal one; 0.5 is guessing. No threshold is involved.",
-        "Low: the model does not see these defects; look at the misses, train on more normals. High with a low "
-        "recall: the threshold is at fault, not the model.",
+        "Probability that an anomalous image scores above a normal one; 0.5 is guessing. Needs no threshold.",
+        "Low: the model does not see these defects; look at the misses and train on more normal images. High with a "
+        "low recall: the threshold is at fault, not the model.",
     ),
     "image_average_precision": Words(
         "Image AP",
-        "Mean precision over all thresholds. Chance reaches the share of anomalous images, so compare only on the "
-        "same images.",
-        "Low with a high AUROC: a few normal images score above most defects; look at the false alarms.",
+        "Mean precision over all thresholds. Guessing reaches the share of anomalous images, so compare it only on "
+        "the same images.",
+        "Low with a high AUROC: a few normal images score above most anomalous ones; look at the false alarms.",
     ),
     "image_f1_max": Words(
         "Best F1 (oracle)",
-        "F1 at the best threshold, chosen with these labels: no threshold set beforehand can beat it.",
-        "For comparison with papers only. Never promise it.",
+        "F1 at the best threshold, chosen with these labels: the upper bound for any threshold.",
+        "Only for comparison with papers. Do not promise it.",
     ),
     "recall": Words(
         "Recall",
-        "Share of the anomalous images that were flagged at the threshold in force.",
-        "Low: look at the misses. If the AUROC is high, promise more false alarms (the setting alpha) and train; "
-        "else train on more normals.",
+        "Share of the anomalous images above the threshold in force.",
+        "Low: look at the misses. If the AUROC is high, promise a higher false-alarm rate (setting alpha) and train; "
+        "if not, train on more normal images.",
         is_share=True,
     ),
     "false_alarm_rate": Words(
         "False-alarm rate",
-        "Share of the normal images that were flagged at the threshold in force.",
-        "Above the promised rate with its whole interval: the line has changed; label good images of these days and "
-        "train again.",
+        "Share of the normal images above the threshold in force.",
+        "Whole interval above the promised rate: the line has changed; label good images of these days and train "
+        "again.",
         is_share=True,
     ),
     "precision": Words(
         "Precision",
-        "Share of the alarms that are real defects, with as many anomalous images as are labelled here.",
-        "On the line defects are rarer, so fewer alarms will be real. Use it to plan who looks at alarms.",
+        "Share of the alarms that are real defects among the images labelled here.",
+        "Defects are rarer on the line, so fewer alarms are real there. Use it to plan how many alarms to check.",
         is_share=True,
     ),
     "pixel_auroc": Words(
         "Pixel AUROC",
-        "Chance that a defect pixel has a higher map value than a defect-free one. Large defects rule it.",
-        "Near 1 for poor maps too: read AUPRO beside it.",
+        "Probability that a defect pixel has a higher map value than a defect-free one. Large defects dominate it.",
+        "Near 1 even for poor maps: read AUPRO too.",
     ),
     "pixel_average_precision": Words(
         "Pixel AP",
-        "Mean precision of pixels over all thresholds. Chance reaches the share of defect pixels.",
-        "Low with a high AUROC: maps light up beside the defects; look at the overlays.",
+        "Mean precision of pixels over all thresholds. Guessing reaches the share of defect pixels.",
+        "Low with a high AUROC: maps are high beside the defects too; look at the overlays.",
     ),
     "aupro_30": Words(
         "AUPRO, FPR up to 0.3",
-        "Mean share of a defect that its map covers, over pixel false-positive rates up to 30 %. Every defect weighs "
+        "Mean share of a defect that the map covers, over pixel false-positive rates up to 30 %. Every defect weighs "
         "the same, whatever its size.",
-        "Low: maps miss the defects' place. Train at a larger image size, or with more normals.",
+        "Low: maps miss the defects. Train at a larger image size or on more normal images.",
     ),
     "aupro_05": Words(
         "AUPRO, FPR up to 0.05",
-        "The same up to 5 %: stricter, since a map with 30 % false pixels is of no use to anybody.",
-        "Low with a high AUPRO at 0.3: defects are found, but amid noise; small defects suffer first.",
+        "The same up to 5 %: stricter, because a map with 30 % false pixels is useless.",
+        "Low with a high AUPRO at 0.3: defects are found, but with noise around them; small defects suffer first.",
     ),
     "aupimo": Words(
         "AUPIMO, mean",
-        "Share of an image's defect found at pixel false-positive rates so low (1e-5 to 1e-4) that normal images "
+        "Share of an image's defect found at very low pixel false-positive rates (1e-5 to 1e-4), where normal images "
         "look clean.",
-        "0 is common for hard defects. Compare models image by image, not means alone.",
+        "0 is common for hard defects. Compare models image by image, not only by means.",
     ),
     "aupimo_median": Words(
         "AUPIMO, median",
-        "Half of the masked images reach at least this.",
-        "Far from the mean: some defects are found cleanly and others not at all; see recall by kind.",
+        "Half of the images with a mask reach at least this.",
+        "Far from the mean: some defects are found, others not at all; see recall by kind.",
     ),
     "defect_recall": Words(
         "Defects found",
-        "Share of single defects, of which at least 30 % of the pixels lie above the threshold in force.",
-        "Below the image recall: an image is flagged for one of its defects, or only for the core of it.",
+        "Share of single defects with at least 30 % of their pixels above the threshold in force.",
+        "Below the image recall: some images are flagged for only one of their defects, or for its core.",
         is_share=True,
     ),
 }
 GLANCE = ("image_auroc", "recall", "false_alarm_rate", "aupro_30", "aupro_05")
-"""figures of the plant's table"""
+"""figures of the table of categories"""
 DASH = "–"
 _FEW = 30
-"""images of a kind below which an interval is wider than most decisions allow"""
+"""fewest images of a label for intervals that are narrow enough for most decisions"""
 
 
 def in_digits(measure: Measure) -> str:
@@ -121,7 +121,7 @@ def _number(value: float | None, is_share: bool) -> str:
 
 
 def next_steps(evaluated: EvaluatedCategory) -> list[str]:
-    """What somebody should do about this category, the most urgent first; empty if nothing stands out."""
+    """What to do about this category, most urgent first; empty if nothing stands out."""
     steps = [
         _problems(evaluated),
         _alarms(evaluated),
@@ -139,9 +139,7 @@ def _problems(evaluated: EvaluatedCategory) -> str | None:
     left_out = evaluated.counts.left_out + evaluated.counts.unreadable
     if not left_out:
         return None
-    return (
-        f"{counted(left_out, 'labelled image')} could not be counted whole: see the problems below and their cures."
-    )
+    return f"{counted(left_out, 'labelled image')} could not be used: the problems below name the cures."
 
 
 def _alarms(evaluated: EvaluatedCategory) -> str | None:
@@ -150,7 +148,7 @@ def _alarms(evaluated: EvaluatedCategory) -> str | None:
         return None
     return (
         f"More false alarms than promised: {percent(rate.value)} of {counted(rate.n, 'normal image')} "
-        f"({interval_in_digits(rate)}), set for {percent(evaluated.alpha)}. Light, camera or material have changed. "
+        f"({interval_in_digits(rate)}), promised {percent(evaluated.alpha)}. Light, camera or material have changed. "
         "Look at the false alarms; if they are good parts, label them for training and train again."
     )
 
@@ -160,17 +158,17 @@ def _recall(evaluated: EvaluatedCategory) -> str | None:
     if recall.value is None or recall.value >= 0.9 or auroc.value is None:
         return None
     missed = recall.n - round(recall.value * recall.n)
-    start = f"{counted(missed, 'anomalous image')} of {recall.n} passed unseen."
+    start = f"{missed} of {counted(recall.n, 'anomalous image')} missed."
     if auroc.value >= 0.95:
-        return f"{start} The ranking is good, so more promised false alarms (the setting alpha) would find more."
-    return f"{start} The ranking is weak too: another threshold will not do; look at the misses and train again."
+        return f"{start} The AUROC is high, so a higher promised false-alarm rate (setting alpha) would find more."
+    return f"{start} The AUROC is low too, so another threshold does not help: look at the misses and train again."
 
 
 def _blind(evaluated: EvaluatedCategory) -> str | None:
     kinds = [row.name for row in evaluated.by_kind if row.total and not row.hits]
     if not kinds:
         return None
-    return f"Not one image was found of: {', '.join(kinds)}. Nobody should rely on the model for these."
+    return f"The model found no image of: {', '.join(kinds)}. Do not rely on it for these defects."
 
 
 def _few(evaluated: EvaluatedCategory) -> str | None:
@@ -179,8 +177,8 @@ def _few(evaluated: EvaluatedCategory) -> str | None:
     if not words:
         return None
     return (
-        f"Only {' and '.join(words)} labelled: read the intervals, not the values. Label more images for evaluation, "
-        "or evaluate more days together."
+        f"Only {' and '.join(words)} images are labelled: read the intervals, not the values. Label more images for "
+        "evaluation, or evaluate more days together."
     )
 
 
@@ -188,8 +186,8 @@ def _masks(evaluated: EvaluatedCategory) -> str | None:
     if not evaluated.counts.unmasked:
         return None
     return (
-        f"{counted(evaluated.counts.unmasked, 'anomalous image')} without a mask: in no figure of pixels, since a "
-        "missing mask is no mask of zeros. Draw masks for these, or read the pixel figures as of the others alone."
+        f"{counted(evaluated.counts.unmasked, 'anomalous image')} without a mask: not in the pixel figures. Draw "
+        "masks for these, or read the pixel figures as those of the others."
     )
 
 
@@ -197,6 +195,6 @@ def _trained(evaluated: EvaluatedCategory) -> str | None:
     if not evaluated.counts.trained_on:
         return None
     return (
-        f"{counted(evaluated.counts.trained_on, 'image')} labelled for evaluation trained this very model, and would "
-        "flatter it: left out of every figure."
+        f"{counted(evaluated.counts.trained_on, 'image')} labelled for evaluation trained this model and would "
+        "flatter it: in no figure."
     )

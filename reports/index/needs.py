@@ -1,4 +1,4 @@
-"""What somebody must do about the plant today, in plain words, the most urgent first."""
+"""What needs attention in the plant today, in plain words, most urgent first."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,20 +12,20 @@ from reports.number_format import count, counted
 from reports.plain_text import shown
 
 UNREADABLE_DAYS = 7
-"""days before the last night whose files without a score are still worth a word: older parts are gone"""
+"""days up to the last night whose files without a score are reported: older parts are gone"""
 _MOST_NAMES = 12
 _MOST_WORDS = 300
-"""letters of an error in a sentence; the report that it links has all"""
+"""characters of an error in a sentence; the linked report has all of it"""
 _DRIFT_ADVICE = {
-    STOP_THE_LINE: "until the cause is found, parts or decisions are not to be trusted",
-    RETRAIN: "a new threshold will not do; put right what changed, or let the model learn these days",
-    RECALIBRATE: "the scores' scale has moved, the pictures have not",
+    STOP_THE_LINE: "do not trust parts or decisions until the cause is found",
+    RETRAIN: "the images have changed; correct the cause, or retrain the model on these days",
+    RECALIBRATE: "the scale of the scores has shifted, the images have not changed; set a new threshold",
 }
 
 
 @dataclass(frozen=True)
 class Need:
-    """One thing to do."""
+    """One item to act on."""
 
     title: str
     """such as 'Stop the line'"""
@@ -36,14 +36,14 @@ class Need:
     report: str | None = None
     """path of the report to open, from the index page"""
     command: str = ""
-    """that the text ends in"""
+    """the command at the end of the text"""
 
     def __str__(self) -> str:
         return f"{self.title}: {self.text} {self.command}".rstrip()
 
 
 def needs(index: PlantIndex) -> tuple[Need, ...]:
-    """Silent cameras, verdicts to act on, missing nights, categories without a model or a score, what failed."""
+    """Silent cameras, drift verdicts, missing nights, then categories without a model or a score, then failures."""
     every = chain(
         _silent(index),
         *(_drifting(index, action) for action in (STOP_THE_LINE, RETRAIN, RECALIBRATE)),
@@ -58,7 +58,7 @@ def needs(index: PlantIndex) -> tuple[Need, ...]:
 
 
 def of_earlier_model(category: PlantCategory) -> bool:
-    """Whether the verdict is of a version that is not in force any more."""
+    """Whether the drift verdict is about a version that is no longer in force."""
     return bool(category.drift and category.champion and category.drift.model_version != category.champion.version)
 
 
@@ -74,15 +74,15 @@ def day_ranges(days: Sequence[date]) -> str:
 
 
 def _silent(index: PlantIndex) -> Iterator[Need]:
-    """Those that fell silent together in one line."""
+    """One line for the categories with the same last day."""
     together: defaultdict[date | None, list[str]] = defaultdict(list)
     for category, last in index.silent:
         together[last].append(category)
     for last, names in sorted(together.items(), key=lambda pair: pair[0] or date.min):
-        since = f"the last ones are of {last}" if last else "there never was one"
+        since = f"the last image is of {last}" if last else "there never was one"
         text = (
-            f"{_names(names)}: no image of {index.last_night}, though a model is in force; {since}. Look at the "
-            "camera and at what copies its images. What is not made daily has every_day = false in categories.toml."
+            f"{_names(names)}: no image of {index.last_night}, although a model is in force; {since}. Check the "
+            "camera and the transfer of its images. Set every_day = false in categories.toml if it is not made daily."
         )
         yield Need("Silent camera" if len(names) == 1 else "Silent cameras", shown(text), "bad")
 
@@ -92,15 +92,15 @@ def _drifting(index: PlantIndex, action: str) -> Iterator[Need]:
         if category.drift is None or category.drift.action != action:
             continue
         if action != STOP_THE_LINE and of_earlier_model(category):
-            continue  # a new model has come since, which the next drift report will judge
-        told = ", ".join(category.drift.causes) or "no cause found"
+            continue  # the next drift report assesses the new model
+        causes = ", ".join(category.drift.causes) or "no cause found"
         since = f", since {category.drift.since}" if category.drift.since else ""
-        text = shown(f"{category.category}: {told}{since}; {_DRIFT_ADVICE[action]}.")
+        text = shown(f"{category.category}: {causes}{since}; {_DRIFT_ADVICE[action]}.")
         yield Need(action.capitalize(), text, "bad" if action == STOP_THE_LINE else "warn", category.drift.report)
 
 
 def _not_inspected(index: PlantIndex) -> Iterator[Need]:
-    """Days that miss the same categories in one line. Without a model a category has needs of its own."""
+    """One line for the days that miss the same categories. Categories without a model have a line of their own."""
     able = {category.category for category in index.categories if category.champion or category.champion_damaged}
     together: defaultdict[tuple[str, ...], list[date]] = defaultdict(list)
     for night in reversed(index.nights):
@@ -113,8 +113,8 @@ def _not_inspected(index: PlantIndex) -> Iterator[Need]:
             together[missing].append(night.day)
     for categories, days in sorted(together.items(), key=lambda pair: pair[1][-1], reverse=True):
         text = (
-            f"{_names(categories)} of {day_ranges(days)}: images, but not complete, so nobody has judged all of "
-            f"these parts. Inspect {'it' if len(days) == 1 else 'them'}:"
+            f"{_names(categories)} of {day_ranges(days)}: not complete, so some parts have not been judged. Inspect "
+            f"{'the day' if len(days) == 1 else 'these days'}:"
         )
         yield Need(
             "Missing night" if len(days) == 1 else "Missing nights", shown(text), "bad", command=_command(days)
@@ -129,8 +129,8 @@ def _damaged_seals(nights: Sequence[PlantDay]) -> Iterator[Need]:
             together[names].append(night.day)
     for names, days in together.items():
         text = (
-            f"{_names(names)} of {day_ranges(days)}: what says that a night is complete cannot be read, so it is "
-            "unknown what is scored; see the files listed below."
+            f"{_names(names)} of {day_ranges(days)}: the seal, which says that the day is complete, cannot be read, "
+            "so nobody knows which images are scored. The files are listed below."
         )
         yield Need("Damaged seal" if len(days) == 1 else "Damaged seals", shown(text), "bad")
 
@@ -138,7 +138,7 @@ def _damaged_seals(nights: Sequence[PlantDay]) -> Iterator[Need]:
 def _without_model(index: PlantIndex) -> Iterator[Need]:
     damaged = [category.category for category in index.categories if category.champion_damaged]
     if damaged:
-        text = f"{_names(damaged)}: the pointer to the model in force cannot be read, so nothing can be scored."
+        text = f"{_names(damaged)}: champion.json, which names the model in force, cannot be read. Nothing is scored."
         yield Need("Damaged champion", shown(text), "bad")
     none = [
         category.category
@@ -146,31 +146,31 @@ def _without_model(index: PlantIndex) -> Iterator[Need]:
         if category.champion is None and not category.champion_damaged
     ]
     if none:
-        text = f"{_names(none)}: images but no model in force. Train one:"
+        text = f"{_names(none)}: there are images, but no model is in force. Train one:"
         yield Need("No model", shown(text), "warn", command=f"rd-inspect train --category {none[0]}")
 
 
 def _without_score(nights: Sequence[PlantDay]) -> Iterator[Need]:
-    """One line for the categories that miss scores on the same days, of the last days."""
+    """One line for the categories that miss scores on the same of the last days."""
     if not nights:
         return
     oldest = nights[0].day - timedelta(days=UNREADABLE_DAYS - 1)
     lost: defaultdict[str, list[tuple[PlantDay, CategoryDay]]] = defaultdict(list)
     for night in reversed(nights):
-        for there in night.categories:
-            if night.day >= oldest and there.state == SEALED and there.unscored > 0:
-                lost[there.category].append((night, there))
+        for row in night.categories:
+            if night.day >= oldest and row.state == SEALED and row.unscored > 0:
+                lost[row.category].append((night, row))
     together: defaultdict[tuple[date, ...], list[str]] = defaultdict(list)
     for category in sorted(lost):
         together[tuple(night.day for night, _ in lost[category])].append(category)
     for days, names in sorted(together.items(), key=lambda pair: pair[0][-1], reverse=True):
         night = lost[names[0]][-1][0]
         newest = [lost[name][-1][1] for name in names]
-        missing, images = sum(there.unscored for there in newest), sum(there.images for there in newest)
+        missing, images = sum(row.unscored for row in newest), sum(row.images for row in newest)
         more = f"; also some of {day_ranges(days[:-1])}" if days[:-1] else ""
         text = (
             f"{_names(names)}: {count(missing)} of {counted(images, 'image')} of {night.day} have no score{more}. "
-            "Nobody has judged these parts: put whole files in their place and inspect again:"
+            "Nobody has judged these parts. Replace the files with whole ones and inspect again:"
         )
         only = names[0] if len(names) == 1 else None
         report = night.reports[0] if night.reports else None
@@ -185,12 +185,12 @@ def _not_assessed(index: PlantIndex) -> Iterator[Need]:
 
 def _unreadable(index: PlantIndex) -> Iterator[Need]:
     if index.unreadable:
-        text = f"{counted(len(index.unreadable), 'file')} of the store could not be read; see the list below."
+        text = f"{counted(len(index.unreadable), 'file')} of the store could not be read. They are listed below."
         yield Need("Damaged files", text, "warn")
 
 
 def _command(days: Sequence[date], category: str | None = None) -> str:
-    """What inspects these days, which rise, and no day that is complete again."""
+    """The command that inspects these rising days; complete days are left alone."""
     only = f" --category {category}" if category else ""
     if len(days) == 1:
         return f"rd-inspect inspect --run-date {days[0]}{only}"

@@ -1,4 +1,4 @@
-"""The plant's index page: one HTML file that leads to all reports and tells what needs a person."""
+"""The plant's index page: one HTML file with what needs attention and links to all reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ _TONES = {SEALED: "good", UNSEALED: "bad", DAMAGED: "bad"}
 
 @dataclass(frozen=True)
 class _Category:
-    """One line of the table of categories, ready to show."""
+    """One row of the table of categories, ready to show."""
 
     category: PlantCategory
     tone: str
     earlier_model: bool
-    """the verdict is of a version that is no longer in force"""
+    """the drift verdict is about a version that is no longer in force"""
     alarms: Markup
     last_share: float | None
     alpha: float | None
@@ -63,9 +63,9 @@ class _Night:
 
 
 def render_plant_index(index: PlantIndex) -> str:
-    """The page as one HTML document: style and drawings inside it, no script, no request to anywhere.
+    """The page as one HTML document with style and drawings inside, without script or outside request.
 
-    Links are relative to the page. Texts from outside are escaped, and credentials in them are taken out.
+    Links are relative to the page. Texts from outside are escaped, credentials in them removed.
     """
     open_needs = needs(index)
     return page(
@@ -98,12 +98,12 @@ def _headline(index: PlantIndex, open_needs: Sequence[Need]) -> str:
             if category.drift and category.drift.action == STOP_THE_LINE
         ]
         first = f"Stop the line: {', '.join(stopped)}. " if stopped else ""
-        return first + f"{number_format.counted(len(open_needs), 'thing')} to do, the most urgent first."
+        return first + f"{number_format.counted(len(open_needs), 'thing')} to do, most urgent first."
     if not index.nights:
-        return "No day is complete yet, so there is nothing to tell. Inspect one: rd-inspect inspect"
+        return "No day is complete yet. Inspect one: rd-inspect inspect"
     if not any(category.drift for category in index.categories):
-        return "Nothing to do. Every night shown here is complete; drift has not been assessed yet."
-    return "Nothing to do. Every night shown here is complete, and no verdict asks for anything."
+        return "Nothing to do. Every day shown is complete; drift has not been assessed yet."
+    return "Nothing to do. Every day shown is complete, and every drift verdict is hold."
 
 
 def _category(index: PlantIndex, category: PlantCategory) -> _Category:
@@ -120,7 +120,7 @@ def _category(index: PlantIndex, category: PlantCategory) -> _Category:
         category=category,
         tone=drift_words.TONES[category.drift.action if category.drift else None],
         earlier_model=of_earlier_model(category),
-        alarms=sparkline(days, shares, alpha, shown(f"Share of alarms of {category.category}")),
+        alarms=sparkline(days, shares, alpha, shown(f"Alarm rate of {category.category}")),
         last_share=shares[-1] if shares else None,
         alpha=alpha,
         figures=[

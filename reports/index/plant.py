@@ -1,4 +1,4 @@
-"""What the plant's index page is drawn from: filled by the caller, never read from a store here."""
+"""The data of the plant's index page, filled by the caller."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class CategoryDay:
     state: str
     """sealed | not sealed (there are images) | seal damaged"""
     model_version: str | None = None
-    """that sealed it last"""
+    """the last one that sealed it"""
     earlier_versions: int = 0
-    """others that sealed it before"""
+    """number of others that sealed it before"""
     images: int = 0
-    """with a sealed row; one that changed after it was sealed counts once"""
+    """with a sealed row; an image that changed afterwards counts once"""
     ok: int = 0
     anomalous: int = 0
     """of the ok ones"""
@@ -44,9 +44,9 @@ class PlantDay:
     categories: tuple[CategoryDay, ...]
     """by name"""
     reports: tuple[str, ...] = ()
-    """inspection run reports, newest first. Here and below a report is its path from the index page, not quoted"""
+    """run reports, newest first. Here and below a report is its unquoted path from the index page"""
     others: tuple[tuple[str, str], ...] = ()
-    """(kind in words, report) of what else was written of the day"""
+    """(kind in words, report) of the day's other reports"""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class DriftInForce:
     last_day: date
     """of the report's window"""
     model_version: str
-    """that was assessed"""
+    """the assessed version"""
     action: str | None
-    """hold, recalibrate, retrain or stop the line; None where nothing can be said, `message` says why"""
+    """hold, recalibrate, retrain or stop the line; None without a verdict, `message` says why"""
     causes: tuple[str, ...] = ()
     """strongest first"""
     since: str | None = None
@@ -76,9 +76,9 @@ class LatestEvaluation:
     last_day: date
     """included"""
     model_version: str
-    """that was evaluated"""
+    """the evaluated version"""
     figures: Mapping[str, float]
-    """those that are defined, by the names of reports.evaluation.words"""
+    """defined figures by their names in reports.evaluation.words"""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class InForce:
 
 @dataclass(frozen=True)
 class PlantCategory:
-    """One category, as it stands now."""
+    """One category's present state."""
 
     category: str
     champion: InForce | None = None
     champion_damaged: bool = False
-    """there is a pointer, but it cannot be read"""
+    """champion.json exists but cannot be read"""
     drift: DriftInForce | None = None
     evaluation: LatestEvaluation | None = None
     retraining: tuple[tuple[date, str], ...] = ()
@@ -106,26 +106,26 @@ class PlantCategory:
 
 @dataclass(frozen=True)
 class PlantIndex:
-    """All that the page tells."""
+    """The contents of the page."""
 
     store_uri: str
-    """credentials in it are taken out when drawn"""
+    """credentials in it are removed when drawn"""
     made_at: datetime
     """UTC"""
     nights: tuple[PlantDay, ...]
-    """newest first: the last sealed days, and days between or after them that have images but no seal"""
+    """newest first: the last sealed days, and unsealed days with images between or after them"""
     older_days: int = 0
     """sealed days before these"""
     last_night: date | None = None
-    """the last night that was looked for"""
+    """the last expected night"""
     silent: tuple[tuple[str, date | None], ...] = ()
-    """(category, its last day with images) of those whose model is in force and that had no image on that night"""
+    """(category, its last day with images) of categories with a champion and no image on that night"""
     images_listed: bool = True
-    """False where no image was found at all, so that nobody knows which nights are missing"""
+    """False if the store has no image at all, so that missing nights are unknown"""
     categories: tuple[PlantCategory, ...] = ()
     """by name"""
     not_assessed: tuple[tuple[str, str, str], ...] = ()
-    """(report, what, why): what the latest drift report or evaluation could not do"""
+    """(report, category, why): what the latest drift report or evaluation could not assess"""
     unreadable: tuple[tuple[str, str], ...] = ()
-    """(key, why): objects of the store that are not what their keys promise"""
+    """(key, why) of damaged objects of the store"""
     software: Mapping[str, str] = field(default_factory=dict)

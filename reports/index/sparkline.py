@@ -1,4 +1,4 @@
-"""A share over days in the height of a line of text, as inline SVG."""
+"""A share over days as a small inline SVG."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,14 +10,14 @@ from reports.svg import Axes, Scale, element, hit, picture
 
 _WIDTH, _HEIGHT, _MARGIN = 150, 30, 4
 _FULL_SCALE = 2.5
-"""multiples of the reference that the picture is high at least, so that chance does not fill it"""
+"""smallest height in multiples of the reference, so that chance does not fill the picture"""
 
 
 def sparkline(days: Sequence[date], shares: Sequence[float], reference: float | None, title: str) -> Markup:
     """A line through `shares`, each in [0, 1], over rising `days`; a dot on the last; `reference` as a dashed line.
 
-    Days are as far apart as in the calendar. Every day has a text for the mouse. Empty without a day. Raises
-    ValueError if there are not as many shares as days.
+    The x axis is the calendar. Every day has a tooltip. Empty without a day. Raises ValueError if there are not as
+    many shares as days.
     """
     if len(days) != len(shares):
         raise ValueError(f"{len(days)} days and {len(shares)} shares make no line. Give a share for every day.")
@@ -44,11 +44,11 @@ def sparkline(days: Sequence[date], shares: Sequence[float], reference: float | 
 
 
 def _in_words(days: Sequence[date], shares: Sequence[float], reference: float | None) -> str:
-    """What a reader without eyes needs: the ends, and the largest."""
+    """The text for screen readers: first, last and highest share."""
     highest = max(range(len(shares)), key=shares.__getitem__)
-    told = (
+    words = (
         f"{number_format.counted(len(days), 'day')} from {days[0].isoformat()}: first "
         f"{number_format.percent(shares[0])}, last {number_format.percent(shares[-1])}, highest "
         f"{number_format.percent(shares[highest])} on {days[highest].isoformat()}"
     )
-    return told + (f"; {number_format.percent(reference)} promised." if reference is not None else ".")
+    return words + (f"; {number_format.percent(reference)} promised." if reference is not None else ".")

@@ -1,4 +1,4 @@
-"""What a retraining report is drawn from: filled by the caller, never read from a store here."""
+"""The data of a retraining report, filled by the caller."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from reports.scored_image import ScoredImage
 
 PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT = "promoted", "champion stays", "overtaken", "left as it is"
 OUTCOMES = (PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT)
-"""how a category's retraining can end; left as it is: no candidate was made"""
+"""outcomes of a category's retraining; left as it is: no candidate was made"""
 
 
 @dataclass(frozen=True)
@@ -15,25 +15,25 @@ class GateCheck:
     """One comparison of candidate and champion."""
 
     name: str
-    """as rd_core.gate.decision names it, such as AUROC, recall or false alarms"""
+    """of rd_core.gate.decision, such as AUROC, recall or false alarms"""
     champion: float | None
-    """None where it is undefined, as for all numbers here"""
+    """None if undefined, as for all numbers here"""
     candidate: float | None
     difference: float | None
     low: float | None
-    """one-sided bounds of the difference; for false alarms and golden images of the candidate's own rate"""
+    """one-sided bounds of the difference; for false alarms and golden images, of the candidate's rate"""
     high: float | None
     margin: float
-    """largest loss; for false alarms the promised rate, for time and size the largest ratio"""
+    """largest allowed loss; for false alarms the promised rate, for time and size the largest ratio"""
     passed: bool | None
-    """None: too few images to tell, or nothing to compare"""
+    """None: too few images, or nothing to compare"""
     words: str
     gained: bool
 
 
 @dataclass(frozen=True)
 class NormalRow:
-    """One normal that is not used."""
+    """One normal image that is not used."""
 
     image_key: str
     """any text, escaped when drawn"""
@@ -45,10 +45,10 @@ class NormalRow:
 
 @dataclass(frozen=True)
 class LeftOutGroup:
-    """Normals that are not used for one reason."""
+    """Normal images that are not used, all for one reason."""
 
     state: str
-    """as tasks.retraining.considered_normals names it"""
+    """the reason, of tasks.retraining.considered_normals"""
     count: int
     rows: tuple[NormalRow, ...]
     """the first of them"""
@@ -56,7 +56,7 @@ class LeftOutGroup:
 
 @dataclass(frozen=True)
 class NormalsOfDay:
-    """Where the normals of one production day went."""
+    """How the normal images of one production day were used."""
 
     day: date
     new: int
@@ -73,14 +73,14 @@ class CandidateFigures:
     version: str
     method: str
     started_from: str | None
-    """version whose weights it went on from; None: from scratch"""
+    """version whose weights it started from; None: from scratch"""
     train: int
     """images"""
     early_stop: int
     calibration: int
     test: int
     fit: str
-    """in a few words: how many steps, or vectors"""
+    """in a few words: number of steps, or of vectors"""
     seconds: float
     threshold: float
     champion_threshold: float
@@ -89,19 +89,19 @@ class CandidateFigures:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate said."""
+    """The gate's decision and the images behind it."""
 
     words: str
     checks: tuple[GateCheck, ...]
     normal: int
-    """images that both models were compared on"""
+    """number of images that both models were compared on"""
     anomalous: int
     masked: int
     parts: int
     golden: int
     kinds: tuple[tuple[str, int], ...]
     sources: tuple[tuple[str, int], ...]
-    """how many images were labelled for evaluation, are defects from the line, or new normals that were held out"""
+    """number of images by source: labelled for evaluation, defects from the line, new held-out normals"""
     left_out: int
     left_out_images: tuple[tuple[str, str], ...]
     """(key, why), the first of them"""
@@ -121,21 +121,21 @@ class RetrainingReport:
     words: str
     """why, in a sentence or two"""
     champion: str
-    """version that was in force when the run began"""
+    """version in force when the run began"""
     new: int
-    """new normals used"""
+    """number of new normals used"""
     replayed: int
     above_threshold: int
     """of the new ones used"""
     groups: tuple[LeftOutGroup, ...]
-    """what somebody should look at first comes first"""
+    """most urgent first"""
     days: tuple[NormalsOfDay, ...]
-    """the latest first"""
+    """latest first"""
     quarantined: tuple[ScoredImage, ...]
-    """the highest scores first, with picture and map of the champion"""
+    """highest scores first, with image and map of the champion"""
     candidate: CandidateFigures | None
     """None if the category was left as it is"""
     judgement: Judgement | None
     software: dict[str, str]
     review_url: str | None = None
-    """where the review page is"""
+    """address of the review page"""

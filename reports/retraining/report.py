@@ -1,4 +1,4 @@
-"""The retraining report of a category: one HTML file that needs nothing else."""
+"""The retraining report of a category as one self-contained HTML file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,20 +37,19 @@ class _Check:
 
 @dataclass(frozen=True)
 class _Group:
-    """Normals that are not used for one reason, ready to show."""
+    """Normal images that are not used for one reason, ready to show."""
 
     group: LeftOutGroup
     title: str
     meaning: str
     more: int
-    """that are not listed"""
+    """number of those not listed"""
 
 
 def render_retraining_report(report: RetrainingReport) -> str:
-    """The report as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+    """The report as one HTML document with style, drawings and images inside, without script or outside request.
 
-    Below MOST_BYTES: pictures are made smaller to fit, and left out where even that is too much. Texts from outside
-    are escaped, and credentials in them are taken out.
+    Below MOST_BYTES: images are shrunk, or left out. Texts from outside are escaped, credentials in them removed.
     """
     without: list[None] = [None] * len(report.quarantined)
     bare = _render(report, [EMPTY] * len(report.quarantined))
@@ -100,15 +99,11 @@ def _group(group: LeftOutGroup) -> _Group:
 
 
 def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of what the candidate was made from."""
+    """(name, value, meaning) of the candidate's images and training."""
     count, candidate = number_format.count, report.candidate
     facts = [
         ("New normals", count(report.new), f"{count(report.above_threshold)} of them above the champion's threshold"),
-        (
-            "Old normals",
-            count(report.replayed),
-            "that the champion was made with, used again so that it forgets nothing",
-        ),
+        ("Old normals", count(report.replayed), "the champion's images, used again so that nothing is forgotten"),
     ]
     if candidate is None:
         return facts
@@ -126,18 +121,18 @@ def _facts(report: RetrainingReport) -> list[tuple[str, str, str]]:
         (
             "Early stop",
             count(candidate.early_stop),
-            "images that the fit looked at and did not learn, as to know when to stop",
+            "images that decide when to stop, and are not trained on",
         ),
         ("Calibration", count(candidate.calibration), "images that set the threshold"),
         (
             "Held out",
             count(candidate.test),
-            "images that the candidate never saw; those of them that are new judge it",
+            "images that the candidate never saw; the new ones among them judge it",
         ),
         (
             "Threshold",
             number_format.score(candidate.threshold),
-            f"the champion's is {number_format.score(candidate.champion_threshold)}; scores of two models cannot be "
-            "compared",
+            f"the champion's is {number_format.score(candidate.champion_threshold)}; scores of two models are not "
+            "comparable",
         ),
     ]

@@ -1,75 +1,75 @@
-"""What a retraining report says: titles, meanings, and what to do next."""
+"""Titles, meanings and next steps of a retraining report."""
 
 from reports import number_format
 from reports.retraining.decision import CHAMPION_STAYS, LEFT, OVERTAKEN, PROMOTED, GateCheck, RetrainingReport
 
 _SHARES = ("recall", "false alarms", "defect kinds", "golden images")
-"""checks of shares of images, told in per cent"""
+"""checks of shares of images, written in per cent"""
 TONES = {PROMOTED: "good", CHAMPION_STAYS: "plain", OVERTAKEN: "warn", LEFT: "plain"}
 
 CHECKS = {
     "AUROC": (
         "Image AUROC",
-        "How well scores set defective images apart from good ones, whatever the threshold. The lower bound of the "
-        "difference must not fall below the margin.",
+        "How well scores separate defects from good parts, at any threshold. The lower bound of the difference must "
+        "not fall below the margin.",
     ),
     "AUPRO": (
         "AUPRO",
-        "How well maps cover drawn defects while sound pixels stay dark. The lower bound must not fall below the "
-        "margin.",
+        "How well maps cover the labelled defects and nothing else. The lower bound must not fall below the margin.",
     ),
     "recall": (
         "Recall",
-        "Share of defective images that alarm, each model at its own threshold. The lower bound must not fall below "
+        "Share of anomalous images above the threshold, each model at its own. The lower bound must not fall below "
         "the margin.",
     ),
     "false alarms": (
         "False alarms",
-        "Share of good images that alarm. The candidate's must not be above what its threshold promises, beyond "
-        "chance.",
+        "Share of good images above the threshold. The candidate's must not exceed its promised rate beyond chance.",
     ),
     "defect kinds": (
         "Worst kind of defect",
-        "The kind whose recall falls most. As measured, for single kinds have too few images to be sure of.",
+        "The kind whose recall falls most, as measured: single kinds have too few images for bounds.",
     ),
     "seconds an image": (
         "Time an image",
-        "Both timed in turns on one machine; the ratio must stay below the limit, unless the methods differ.",
+        "Both models timed in turns on one machine. The ratio must stay below the limit unless the methods differ.",
     ),
-    "size of the weights": ("Weights", "The ratio must stay below the limit, unless the methods differ."),
+    "size of the weights": ("Weights", "The ratio must stay below the limit unless the methods differ."),
     "golden images": (
         "Golden images",
-        "False alarms on images that are known to be good; not above what the threshold promises beyond chance.",
+        "False alarms on images known to be good. They must not exceed the promised rate beyond chance.",
     ),
 }
-"""by the gate's name: title, and what is asked"""
+"""by the gate's name: title, and what it checks"""
 STATES = {
     "quarantined": (
         "Quarantined",
-        "Labelled normal, but the champion's score is above its threshold and far above what other new normals of "
-        "the day have. Look at them: wrong labels are to be corrected; if one is normal after all, have others of "
-        "its sort labelled too, so that it stands out no more.",
+        "Labelled normal, but the champion's score is above its threshold and far above the other new normals of the "
+        "day. Look at them and correct wrong labels. If one is normal, label more of its kind, so that it no longer "
+        "stands out.",
     ),
-    "contradiction": ("People disagree", "Different people's latest words differ. One of them should look again."),
+    "contradiction": (
+        "People disagree",
+        "The latest labels of different people differ. One of them should look again.",
+    ),
     "near-duplicate": (
         "Near-duplicates",
-        "They show the same as another image that is used already or that judges models. Nothing to do.",
+        "They show the same as another image that is already used or that judges models. Nothing to do.",
     ),
-    "unreadable": ("Unreadable", "The file is gone or does not decode. Restore it, or remove its label."),
+    "unreadable": ("Unreadable", "The file is missing or does not decode. Restore it, or remove its label."),
     "too old": (
         "Too old",
-        "Taken longer ago than is allowed. Nothing to do; raise most_age_days if they still hold.",
+        "Older than allowed. Nothing to do; raise most_age_days if they are still typical.",
     ),
-    "enough of its part": ("Enough of their part", "One part must not teach most of a model. Nothing to do."),
-    "enough of its day": ("Enough of their day", "One day must not teach most of a model. Nothing to do."),
+    "enough of its part": ("Enough of their part", "One part must not dominate a model. Nothing to do."),
+    "enough of its day": ("Enough of their day", "One day must not dominate a model. Nothing to do."),
     "label changed": (
         "Label changed",
-        "The champion was made with them, but their label does not allow it any more: they are not used again. "
-        "Nothing to do.",
+        "The champion was trained with them, but they are no longer labelled normal for training. Nothing to do.",
     ),
-    "enough old ones": ("Enough old ones", "Old normals beyond the number that is used again. Nothing to do."),
+    "enough old ones": ("Enough old normals", "Old normals beyond the number to use again. Nothing to do."),
 }
-"""by tasks.retraining.considered_normals' name: title, and what it means"""
+"""by the name in tasks.retraining.considered_normals: title and meaning"""
 
 
 def title_of(check: GateCheck) -> str:
@@ -83,14 +83,14 @@ def meaning_of(check: GateCheck) -> str:
 def verdict_of(check: GateCheck) -> tuple[str, str]:
     """(word, tone)"""
     if check.passed is None:
-        return "cannot be told" if check.candidate is None else "for information", "plain"
+        return "not known" if check.candidate is None else "for information", "plain"
     if not check.passed:
         return "failed", "bad"
     return ("better", "good") if check.gained else ("passed", "good")
 
 
 def figure(check: GateCheck, value: float | None) -> str:
-    """One of its numbers, in the unit that people read it in."""
+    """One of the check's numbers in its unit."""
     if value is None:
         return "none"
     if check.name in _SHARES:
@@ -103,7 +103,7 @@ def figure(check: GateCheck, value: float | None) -> str:
 
 
 def difference(check: GateCheck) -> str:
-    """With its bounds, or of the candidate's rate where the bounds are of that."""
+    """The difference, or the ratio of times and sizes."""
     if check.difference is None:
         return "none"
     if check.name in ("seconds an image", "size of the weights"):
@@ -113,7 +113,7 @@ def difference(check: GateCheck) -> str:
 
 
 def bounds(check: GateCheck) -> str | None:
-    """Of the difference, or of the candidate's rate."""
+    """Bounds of the difference, or of the candidate's rate."""
     if check.low is None or check.high is None:
         return None
     if check.name in ("false alarms", "golden images"):
@@ -122,7 +122,7 @@ def bounds(check: GateCheck) -> str | None:
 
 
 def margin(check: GateCheck) -> str:
-    """What was allowed."""
+    """The limit in words."""
     if check.name in ("false alarms", "golden images"):
         return f"{number_format.percent(check.margin)} promised"
     if check.name in ("seconds an image", "size of the weights"):
@@ -148,32 +148,33 @@ def headline(report: RetrainingReport) -> str:
     return {
         PROMOTED: f"{made} is in force, in place of {report.champion}.",
         CHAMPION_STAYS: f"{report.champion} stays in force.",
-        OVERTAKEN: f"{made} passed, but is not in force: another model came into force meanwhile.",
+        OVERTAKEN: f"{made} passed, but is not in force: another model was promoted meanwhile.",
         LEFT: f"{report.champion} stays in force; no candidate was made.",
     }[report.outcome]
 
 
 def steps(report: RetrainingReport) -> list[str]:
-    """What to do next, the most urgent first."""
+    """What to do next, most urgent first."""
     counts = {group.state: group.count for group in report.groups}
-    told = {
+    sentences = {
         PROMOTED: [
-            "Nothing has to be done. From its first night on drift is told against the good images held out for it.",
+            "Nothing to do. From its first night on, drift is measured against this version's held-out good images.",
             f"To go back: rd-inspect rollback --category {report.category}",
         ],
         CHAMPION_STAYS: _how_to_prove(report),
         OVERTAKEN: [
-            "The comparison was with a model that is not in force any more. Retrain again to compare with the one of "
-            f"now: rd-inspect retrain --category {report.category}"
+            "The candidate was compared with a model that is no longer in force. Retrain to compare with the present "
+            f"champion: rd-inspect retrain --category {report.category}"
         ],
-        LEFT: ["Have more good images of the last days labelled normal, to train on, and retrain."],
+        LEFT: ["Label more good images of the last days as normal for training, and retrain."],
     }[report.outcome]
     if counts.get("quarantined"):
         noun = number_format.counted(counts["quarantined"], "quarantined image")
-        told.append(f"Look at the {noun} below and correct wrong labels.")
+        sentences.append(f"Look at the {noun} below and correct wrong labels.")
     if counts.get("contradiction"):
-        told.append(f"Settle {number_format.counted(counts['contradiction'], 'image')} that people disagree on.")
-    return told
+        images = number_format.counted(counts["contradiction"], "image")
+        sentences.append(f"Settle the labels of {images} that people disagree on.")
+    return sentences
 
 
 def _how_to_prove(report: RetrainingReport) -> list[str]:
@@ -181,13 +182,13 @@ def _how_to_prove(report: RetrainingReport) -> list[str]:
     ways = []
     if any(check.passed is None and check.name in ("AUROC", "recall", "false alarms") for check in checks):
         ways.append(
-            "Too few images judge: label more for evaluation (purpose evaluation), good and defective ones of the "
-            "last days, and retrain."
+            "Too few images judge the candidate. Label more good parts and defects of the last days with the purpose "
+            "evaluation, and retrain."
         )
     failed = [title_of(check) for check in checks if check.passed is False]
     if failed:
         ways.append(
-            f"Look at what failed ({', '.join(failed)}); {report.candidate.version if report.candidate else 'it'} is "
-            "kept and can be looked into, but should not be promoted by hand."
+            f"Failed: {', '.join(failed)}. {report.candidate.version if report.candidate else 'The candidate'} is "
+            "kept for inspection; do not promote it by hand."
         )
-    return ways or ["Nothing has to be done: the champion is as good as what these new normals teach."]
+    return ways or ["Nothing to do: training on these new normals gives no better model than the champion."]

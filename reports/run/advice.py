@@ -1,4 +1,4 @@
-"""What the figures of a run mean, and what to do next: one sentence each, used by every form of the report."""
+"""What the figures of a run mean and what to do next, in sentences for the HTML and the Markdown report."""
 
 import math
 
@@ -8,9 +8,9 @@ from reports.number_format import count, counted, percent
 from reports.run.outcome import CategoryRun, RunReport
 
 _ENOUGH_IMAGES = 20
-"""below this a shift of the whole distribution is not worth a word"""
+"""fewest scored images for which a shift of the whole distribution is reported"""
 _SHIFTED_SHARE = 0.85
-"""share of the night's scores above the median normal from which more than defects must be at work"""
+"""share of scores above the median of held-out normals from which defects alone do not explain the night"""
 
 
 def outcome_in_words(report: RunReport) -> str:
@@ -18,25 +18,25 @@ def outcome_in_words(report: RunReport) -> str:
     lost = sum(run.unreadable + run.rejected for run in report.categories)
     silent = ", ".join(run.category for run in report.categories if run.state == "silent camera")
     return {
-        "completed": "Every image was read and scored, and every category is complete.",
+        "completed": "Every image was read and scored. Every category is complete.",
         "completed with rejects": (
-            f"Every readable image was scored. {counted(lost, 'file')} could not be: they are listed below with "
-            "their error, and nobody has judged those parts."
+            f"Every readable image was scored. {counted(lost, 'file')} could not be read; the errors are listed "
+            "below. Nobody has judged those parts."
         ),
         "cameras silent": (
-            f"Nothing came of {silent}, though their models are in force: look at the cameras and at what copies "
-            "their images. What came was scored and is complete."
+            f"No image of {silent}, although a model is in force. Check the cameras and the transfer of their "
+            "images. All other categories were scored and are complete."
         ),
         "failed": (
-            "At least one category was not finished, and what is not complete must not be used. Follow the advice "
-            "below and start the same run again: finished batches are kept."
+            "At least one category was not finished. Do not use a category that is not complete. Follow the advice "
+            "below and start the same run again; finished batches are kept."
         ),
-        "nothing to do": "There were no new images: none for this day, or everything was complete before.",
+        "nothing to do": "No new images: there are none for this day, or every category was already complete.",
     }.get(report.outcome, report.outcome)
 
 
 def next_steps(run: CategoryRun) -> list[str]:
-    """What somebody should look at or do about this category, the most urgent first; empty if nothing."""
+    """What to check or do about this category, most urgent first; empty if nothing."""
     steps = [
         _state(run),
         run.message,
@@ -54,9 +54,9 @@ def _state(run: CategoryRun) -> str | None:
     if run.message:
         return None
     if run.state == "failed":
-        return "This category failed. Read the run's log, mend the cause and start the same run again."
+        return "This category failed. Read the run's log, remove the cause and start the same run again."
     if run.state == "no champion":
-        return f"There is no model in force. Train one: rd-inspect train --category {run.category}"
+        return f"No model is in force. Train one: rd-inspect train --category {run.category}"
     return None
 
 
@@ -64,14 +64,14 @@ def _alarms(run: CategoryRun) -> str | None:
     if not run.ok or run.alpha is None:
         return None
     expected = run.alpha * run.ok
-    chance = f"about {expected:.1f} would be expected by chance from good parts, with {percent(run.alpha)} promised"
+    chance = f"good parts alone would give about {expected:.1f} ({percent(run.alpha)} promised)"
     if run.anomalous > expected + 3 * math.sqrt(expected) + 1:
         return (
-            f"{counted(run.anomalous, 'alarm')}; {chance}. Look at the images with the highest scores below: real "
-            "defects, or something new about the light, the camera or the material."
+            f"{counted(run.anomalous, 'alarm')}; {chance}. Look at the highest scores below: they are real defects, "
+            "or light, camera or material have changed."
         )
     if run.anomalous:
-        return f"{counted(run.anomalous, 'alarm')}; {chance}. Look at each before parts are taken out."
+        return f"{counted(run.anomalous, 'alarm')}; {chance}. Look at each before you take parts out."
     return None
 
 
@@ -84,9 +84,9 @@ def _shift(run: CategoryRun) -> str | None:
     if above < _SHIFTED_SHARE:
         return None
     return (
-        f"{percent(above)} of the images score above the median of held-out good images (half would be usual), so "
-        "the whole night has moved, not single parts. Compare light and camera with the days before; if the change "
-        "is to stay, label good images of it and train again."
+        f"{percent(above)} of the images score above the median of the held-out good images (about 50\u202f% is "
+        "usual): the whole night has shifted, not single parts. Compare light and camera with the days before. If "
+        "the change is permanent, label good images of this day and train again."
     )
 
 
@@ -95,8 +95,8 @@ def _rejects(run: CategoryRun) -> str | None:
     if not lost:
         return None
     return (
-        f"{counted(lost, 'file')} without a score: find out from the errors below whether the camera or the transfer "
-        "is at fault, put whole files in their place and inspect the day again."
+        f"{counted(lost, 'file')} without a score. Read the errors below to see whether camera or transfer is at "
+        "fault, replace the files with whole ones and inspect the day again."
     )
 
 
@@ -106,21 +106,21 @@ def _tail(run: CategoryRun) -> str | None:
     needed = math.ceil(1 / run.alpha - 1 - 1e-9)
     return (
         f"The threshold is extrapolated: {counted(len(run.calibration_scores), 'held-out good image')} cannot show a "
-        f"false-alarm rate of {percent(run.alpha)} directly. At least {count(needed)} are needed; label more good "
-        "images and train again, or promise more false alarms (the setting alpha)."
+        f"false-alarm rate of {percent(run.alpha)}; at least {count(needed)} are needed. Label more good images and "
+        "train again, or promise a higher false-alarm rate (setting alpha)."
     )
 
 
 def _blank(run: CategoryRun) -> str | None:
-    """They were scored like any other, and need not be above the threshold."""
+    """Blank images are scored like any other and need not be above the threshold."""
     return blank_in_words(run.blank, run.ok) if run.blank else None
 
 
 def blank_in_words(blank: int, scored: int) -> str:
-    """Of a category some of whose images show nothing."""
+    """Advice about a category with `blank` images among its `scored` ones."""
     return (
-        f"{count(blank)} of {counted(scored, 'image')} show nothing but one value, such as black, so nobody has seen "
-        "those parts: look at lamp, lens cap, camera and transfer, and inspect the day again."
+        f"{count(blank)} of {counted(scored, 'image')} are blank: one value throughout, such as black. Nobody has "
+        "seen those parts. Check lamp, lens cap, camera and transfer, then inspect the day again."
     )
 
 
@@ -128,6 +128,6 @@ def _duplicates(run: CategoryRun) -> str | None:
     if not run.duplicates:
         return None
     return (
-        f"{counted(run.duplicates, 'image')} with the same bytes as another one of the night. Each was scored; if "
-        "the camera stood still or a file was copied, the counts above count it twice."
+        f"{counted(run.duplicates, 'image')} with the same bytes as another image of the day. Each was scored and "
+        "counted. Check whether the camera stood still or a file was copied."
     )

@@ -1,4 +1,4 @@
-"""The run report in short, as Markdown."""
+"""The run report as short Markdown."""
 
 import re
 
@@ -13,13 +13,13 @@ _WORST = 3
 
 
 def render_run_markdown(report: RunReport) -> str:
-    """Outcome, table of categories, next steps and highest scores; no pictures. Texts from outside are escaped."""
+    """Outcome, table of categories, next steps and highest scores; no images. Texts from outside are escaped."""
     parts = [
         f"# Inspection of {report.run_date.isoformat()}: {_text(report.outcome)}",
         _text(advice.outcome_in_words(report)),
         _table(report),
         *(_category(run) for run in report.categories),
-        _text(f"Left out, for systems and transfers leave such files behind, and judged by nobody: {report.litter}.")
+        _text(f"Left out and not judged, because operating systems and transfers leave such files: {report.litter}.")
         if report.litter
         else "",
         f"Run {_code(report.run_id)}, "
@@ -33,7 +33,7 @@ def _table(report: RunReport) -> str:
     if not report.categories:
         return ""
     rows = [
-        "| Category | State | Images | Anomalous | Share of alarms | No score | Model |",
+        "| Category | State | Images | Anomalous | Alarm rate | No score | Model |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for run in report.categories:
@@ -64,13 +64,13 @@ def _category(run: CategoryRun) -> str:
 
 
 def _text(text: str) -> str:
-    """`text` on one line, with every mark of Markdown and HTML taken at its letter."""
+    """`text` on one line, with the marks of Markdown and HTML escaped."""
     flat = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKS.sub(r"\\\1", flat)
 
 
 def _code(text: str) -> str:
-    """`text` as code that ends where it should, whatever backticks it holds."""
+    """`text` as code, whatever backticks it holds."""
     flat = _one_line(text)
     longest = max(map(len, re.findall("`+", flat)), default=0)
     fence = "`" * (longest + 1)

@@ -1,4 +1,4 @@
-"""What a run report is drawn from: filled by the caller, never read from a store here."""
+"""The data of a run report, filled by the caller."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,20 +11,20 @@ from reports.scored_image import ScoredImage
 
 @dataclass(frozen=True, eq=False)
 class CategoryRun:
-    """What one run did with one category."""
+    """One category in one run."""
 
     category: str
     state: str
     """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images, or any other"""
     model_version: str | None = None
-    """the champion pinned at the run's start; None if there is none"""
+    """the champion at the run's start; None if there is none"""
     method: str | None = None
-    """of that model; None if its card does not tell"""
+    """of that model; None if its card has none"""
     threshold: float | None = None
     alpha: float | None = None
     """the false-alarm rate the threshold was set for, in (0, 1)"""
     threshold_extrapolated: bool = False
-    """True if alpha is below 1 / (n + 1) of n calibration normals, so that a fitted tail gave the threshold"""
+    """True if alpha < 1 / (n + 1) for n calibration normals, so that a fitted tail gave the threshold"""
     images: int = 0
     ok: int = 0
     unreadable: int = 0
@@ -35,19 +35,19 @@ class CategoryRun:
     blank: int = 0
     """images of one value throughout, such as black"""
     duplicates: int = 0
-    """images whose bytes equal another one's of the night"""
+    """images with the same bytes as another image of the day"""
     scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))
     """(ok,) scores of all scored images"""
     calibration_scores: NDArray[np.floating] = field(default_factory=lambda: np.empty(0, np.float32))
-    """(n,) scores of the held-out normals the threshold was made from"""
+    """(n,) scores of the held-out normals that set the threshold"""
     first: tuple[ScoredImage, ...] | list[ScoredImage] = ()
-    """what to look at first, as the review page leads through them: the nearest to the threshold first"""
+    """images to look at first, nearest to the threshold first, in the order of the review page"""
     worst: tuple[ScoredImage, ...] | list[ScoredImage] = ()
-    """highest scores first, but for those in `first`"""
+    """the others, highest scores first"""
     unreadable_images: tuple[tuple[str, str], ...] | list[tuple[str, str]] = ()
     """(image key, error); may be cut short, `unreadable` and `rejected` count all"""
     seconds_by_stage: dict[str, float] = field(default_factory=dict)
-    """seconds by stage, summed over the workers, in the order of the way"""
+    """seconds by stage, summed over the workers, in the order of the stages"""
     images_per_second: float | None = None
     """over the category's wall clock, all workers together"""
     message: str | None = None
@@ -64,7 +64,7 @@ class CategoryRun:
 
     @property
     def without_score(self) -> int:
-        """Images nobody has judged: unreadable, rejected, or not reached by this run."""
+        """Number of images without a score: unreadable, rejected, or not reached by this run."""
         return max(self.images - self.ok, self.unreadable + self.rejected)
 
 
@@ -76,15 +76,15 @@ class RunReport:
     run_date: date
     """production day of the images"""
     store_uri: str
-    """where the keys lead from; credentials in it are taken out when drawn"""
+    """root of the keys; credentials in it are removed when drawn"""
     started_at: datetime
     finished_at: datetime
     outcome: str
     """completed | completed with rejects | cameras silent | failed | nothing to do"""
     categories: tuple[CategoryRun, ...] | list[CategoryRun] = ()
     review_url: str | None = None
-    """where the review page is"""
+    """address of the review page"""
     litter: str = ""
-    """in words, what was passed over as litter; empty where there was none"""
+    """in words, the files left out as litter; empty if none"""
     software: dict[str, str] = field(default_factory=dict)
     """name -> version"""

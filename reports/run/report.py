@@ -1,4 +1,4 @@
-"""The run report: one HTML file that needs nothing else."""
+"""The run report as one self-contained HTML file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from reports.run.outcome import CategoryRun, RunReport
 from reports.thumbnails import Thumbnail, thumbnails
 
 _MOST_PICTURE_BYTES = 4_000_000
-"""for all data URIs of a report together, which leaves it below 5 MB"""
+"""of all data URIs of a report together, so that it stays below 5 MB"""
 _MOST_UNREADABLE_SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a report with what it means."""
+    """One number of a report and its meaning."""
 
     name: str
     value: str
@@ -45,7 +45,7 @@ class _Section:
     cards: list[Card]
     ticks: list[Tick]
     review: str | None
-    """address of the whole list of what to look at first; None if nobody told where the review page is"""
+    """address of the list of images to look at first; None without a review page"""
     unreadable: list[tuple[str, str]]
     unreadable_left_out: int
     stages: list[tuple[str, float, float]]
@@ -53,10 +53,9 @@ class _Section:
 
 
 def render_run_report(report: RunReport) -> str:
-    """The report as one HTML document: style, drawings and pictures inside it, no script, no request to anywhere.
+    """The report as one HTML document with style, drawings and images inside, without script or outside request.
 
-    Below 5 MB however many pictures are given: they are made smaller to fit. Texts from outside are escaped, and
-    credentials in them are taken out.
+    Images are shrunk until it is below 5 MB. Texts from outside are escaped, credentials in them removed.
     """
     pictured = [image for run in report.categories for image in (*run.first, *run.worst)]
     drawn = iter(thumbnails(pictured, _MOST_PICTURE_BYTES))
@@ -89,7 +88,7 @@ def totals(report: RunReport) -> dict[str, Any]:
 
 
 def category_figures(run: CategoryRun) -> list[Figure]:
-    """A category's numbers, each with its meaning in a sentence."""
+    """A category's numbers, each with its meaning."""
     return list(_figures(run))
 
 
@@ -103,7 +102,7 @@ def tone(run: CategoryRun) -> str:
 
 
 def _section(report: RunReport, run: CategoryRun, number: int, drawn: Iterator[Thumbnail | None]) -> _Section:
-    """`drawn`: of this category's pictures and those that follow."""
+    """`drawn`: thumbnails of this category's images, followed by those of later categories."""
     cards = [card_of(image, next(drawn), report.review_url) for image in (*run.first, *run.worst)]
     seconds = sum(run.seconds_by_stage.values())
     listed = list(run.unreadable_images[:_MOST_UNREADABLE_SHOWN])
@@ -132,34 +131,38 @@ def _section(report: RunReport, run: CategoryRun, number: int, drawn: Iterator[T
 
 
 def _figures(run: CategoryRun) -> Iterator[Figure]:
-    yield Figure("Images", number_format.count(run.images), "files of this category that day, readable or not")
+    yield Figure("Images", number_format.count(run.images), "files of this category on that day, readable or not")
     yield Figure("Scored", number_format.count(run.ok), "decoded and judged by the model")
     missing = run.without_score
     yield Figure(
-        "Without a score", number_format.count(missing), _why_without_score(run) if missing else "none left out"
+        "Without a score",
+        number_format.count(missing),
+        _why_without_score(run) if missing else "every image was judged",
     )
     yield Figure("Anomalous", number_format.count(run.anomalous), "score above the threshold: parts to look at")
     if run.to_review:
-        words = "score so near the threshold that few held-out normals leave the decision open: look at these first"
+        words = "score within the 95\u202f% interval of the threshold: look at these first"
         yield Figure("To review", number_format.count(run.to_review), words)
     share = run.alarm_share
     if share is not None:
         yield Figure(
-            "Share of alarms",
+            "Alarm rate",
             number_format.percent(share),
             "of the scored images"
             + (f"; good parts alone would give about {number_format.percent(run.alpha)}" if run.alpha else ""),
         )
     if run.threshold is not None:
-        origin = "from a fitted tail beyond" if run.threshold_extrapolated else "from"
+        origin = "extrapolated from" if run.threshold_extrapolated else "from"
         normals = number_format.counted(len(run.calibration_scores), "held-out good image")
         yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
     if run.alpha is not None:
         yield Figure(
-            "Promised false alarms", number_format.percent(run.alpha), "of good parts; the threshold was set for it"
+            "Promised false-alarm rate",
+            number_format.percent(run.alpha),
+            "of good parts; the threshold is set for it",
         )
     if run.blank:
-        yield Figure("Blank", number_format.count(run.blank), "of one value throughout, such as black")
+        yield Figure("Blank", number_format.count(run.blank), "one value throughout, such as black")
     if run.duplicates:
         yield Figure("Duplicates", number_format.count(run.duplicates), "same bytes as another image of the day")
 
@@ -170,7 +173,4 @@ def _why_without_score(run: CategoryRun) -> str:
         "rejected": run.rejected,
         "not reached by this run": run.images - run.ok - run.unreadable - run.rejected,
     }
-    return (
-        ", ".join(f"{number_format.count(n)} {why}" for why, n in reasons.items() if n > 0)
-        + ": nobody has judged these"
-    )
+    return ", ".join(f"{number_format.count(n)} {why}" for why, n in reasons.items() if n > 0) + ": not judged"

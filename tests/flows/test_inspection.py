@@ -78,7 +78,7 @@ def test_a_night_of_two_categories_is_scored_sealed_and_reported(store: Store, s
     assert "cloth" in page and "metal" in page and "good/0.png" in page
     told = {one.category: one.message for one in run.categories}
     assert told["cloth"] is None
-    assert told["metal"].startswith("1 of 7 images show nothing but one value, such as black")
+    assert told["metal"].startswith("1 of 7 images are blank: one value throughout, such as black")
     assert told["metal"] in page
 
 

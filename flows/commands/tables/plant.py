@@ -61,7 +61,7 @@ def _of_report(report: "NightReport") -> str:
         return f"{report.kind}: {report.message}"
     if report.message == "nothing to do":
         return f"Nothing needs a person today. All reports: {report.report}"
-    return f"What needs a person today; {report.report} leads to it:\n{report.message}"
+    return f"What needs attention today; {report.report} has the details:\n{report.message}"
 
 
 def models_table(store_uri: str, category: str | None) -> PlainTable:

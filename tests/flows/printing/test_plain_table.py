@@ -253,9 +253,9 @@ def test_what_operators_read_of_a_night_and_a_model(tmp_path: Path) -> None:
     index = NightReport("index", "written", "Stop the line: nut\nRetrain: bolt", "reports/index.html")
     night = inspection_table(InspectionRun("r", date(2026, 3, 2), "failed", outcomes, None, (index,)))
     assert night.notes == [
-        "What needs a person today; reports/index.html leads to it:\nStop the line: nut\nRetrain: bolt"
+        "What needs attention today; reports/index.html has the details:\nStop the line: nut\nRetrain: bolt"
     ]
     assert [row[1] for row in night.rows] == ["complete", "complete already", "partly complete", "failed"]
     publish_made_up(open_store(tmp_path), "nut", threshold={"alpha": 0.0125})
     listed = models_table(str(tmp_path), None)
-    assert dict(zip(listed.columns, listed.rows[0], strict=True))["promised false alarms"] == "1.25%"
+    assert dict(zip(listed.columns, listed.rows[0], strict=True))["promised false-alarm rate"] == "1.25%"

@@ -50,7 +50,7 @@ def test_days_outside_are_diamonds_and_every_day_has_a_text() -> None:
     root = parsed(str(chart_by_day([figures], WORDS, "Brightness of cloth")))
     points = root.findall("g")
     assert [one.find("path") is not None for one in points] == [False, True, False]
-    assert points[1].find("title").text == "2026-03-02: brightness 0.7, no news are 0.4 to 0.6; 80 images; outside"
+    assert points[1].find("title").text == "2026-03-02: brightness 0.7, expected range 0.4 to 0.6; 80 images; outside"
     assert root.find("title").text == "Brightness of cloth"
     assert "Outside on 1 day: 2026-03-02." in root.find("desc").text
     few = parsed(str(chart_by_day([figures], WORDS, "t", hover_all=False)))
@@ -94,9 +94,9 @@ def test_no_more_than_six_days_are_named(days: int) -> None:
 
 def test_shares_are_told_in_per_cent_and_sums_begin_at_zero() -> None:
     svg = str(chart_by_day([[day_figure(0, value=0.05, band_low=0.0, band_high=0.1)]], BY_DAY["alarm_rate"], "t"))
-    assert "alarms 5\u202f%, no news are 0\u202f% to 10\u202f%" in svg
+    assert "alarms 5\u202f%, expected range 0\u202f% to 10\u202f%" in svg
     total = str(chart_by_day([[day_figure(0, value=1.0, band_low=None, band_high=5.0)]], BY_DAY["bulk_sum"], "t"))
-    assert "sum 1, no news are up to 5" in total
+    assert "sum 1, expected range up to 5" in total
 
 
 @pytest.mark.parametrize("text", ["</title><script>alert(1)</script>", 'a"b<c>&d'])
@@ -114,7 +114,7 @@ def test_shifts_lie_beside_their_bands() -> None:
     root = parsed(str(chart_of_shifts(figures, "t")))
     rows = root.findall("g")
     assert [row.find("text").text for row in rows] == ["median", "95 % quantile"]
-    assert "moved by +3 interquartile ranges, chance gives -0.5 to +1; outside" in rows[1].find("title").text
+    assert "moved by +3 interquartile ranges, expected range -0.5 to +1; outside" in rows[1].find("title").text
     band = rows[1].find("rect")
     diamond = float(re.match(r"M([\d.]+)", rows[1].find("path").get("d")).group(1))
     assert diamond > float(band.get("x")) + float(band.get("width"))

@@ -49,7 +49,7 @@ def test_the_verdict_comes_first_and_the_most_severe_category_before_the_others(
     page = render_drift_report(
         report(section("calm"), section("light", **DRIFTING), section("bad", action="stop the line"))
     )
-    assert page.index("Stop the line: bad. Retrain: light. 1 on hold: no drift.") < page.index("<table")
+    assert page.index("Stop the line: bad. Retrain: light. Hold, no drift: 1 category.") < page.index("<table")
     assert re.findall(r'<h2 id="category-\d+-title">(\w+) ', page) == ["bad", "light", "calm"]
     assert "<title>Drift, 2026-03-01 to 2026-03-30: stop the line</title>" in page
     assert "check lamps" in page.lower() and "light or camera" in page
@@ -59,8 +59,10 @@ def test_every_figure_has_a_line_that_says_what_it_means_and_what_to_do() -> Non
     page = render_drift_report(report(section("light", **DRIFTING), section()))
     captions = re.findall(r"<figcaption[^>]*>(.*?)</figcaption>", page, re.S)
     assert len(captions) == page.count("<svg") == 22
-    assert sum("nothing to do" in caption for caption in captions) == 11
-    outside = [caption for caption in captions if "5 of 10 days outside, last on 2026-03-10" in caption]
+    assert sum("within the expected range" in caption for caption in captions) == 11
+    outside = [
+        caption for caption in captions if "5 of 10 days outside the expected range, last on 2026-03-10" in caption
+    ]
     assert len(outside) == 10
     assert all(len(caption.split(". ")) >= 3 for caption in outside)
 
@@ -131,22 +133,20 @@ def test_figures_of_golden_images_threshold_and_discovery_are_told() -> None:
         )
     )
     assert "3 of 24" in page and "the largest change is 0.5 standard deviations, 0.01 is allowed" in page
-    assert "these days alone would give 4.5: 7 alarms would be none, 1 image more" in page
-    assert "also among 2 models tested at once" in page
-    assert (
-        "no difference between the scores&#39; distribution and that of held-out good images stands among 2" in page
-    )
+    assert "from these days alone: 4.5, 7 alarms fewer, 1 more" in page
+    assert "corrected for 2 models tested at once" in page
+    assert "the scores do not differ significantly from those of held-out good images, corrected for 2" in page
 
 
 def test_unscored_images_and_silence_are_said() -> None:
     page = render_drift_report(
         report(section(unscored=12), section("few", action=None, message="5 are too few.", figures=()))
     )
-    assert "12 of 800 images could not be scored" in page
-    assert "5 are too few." in page and "Nothing can be said of few." in page
+    assert "12 of 800 images have no score" in page
+    assert "5 are too few." in page and "No verdict: few." in page
     empty = render_drift_report(report(categories=()))
     assert "No category has a complete day in this window" in empty
-    assert "Not assessed, by an error: x v1." in render_drift_report(report(failed=(("x v1", "card is gone"),)))
+    assert "Failed with an error: x v1." in render_drift_report(report(failed=(("x v1", "card is gone"),)))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_unscored_images_and_silence_are_said() -> None:
     [
         (5_000_000, 110, 10 * 20 * 10, None),
         (400_000, 110, 10, None),
-        (80_000, 11, 10, "Drawings of categories on hold are left out here"),
-        (45_000, 0, 0, "Drawings are left out here"),
+        (80_000, 11, 10, "Drawings of categories on hold are left out"),
+        (45_000, 0, 0, "Drawings are left out"),
     ],
 )
 def test_however_much_there_is_it_stays_below_the_limit(
@@ -167,7 +167,7 @@ def test_however_much_there_is_it_stays_below_the_limit(
     page = render_drift_report(report(section("light", **drifting), *calm))
     assert len(page.encode()) < most
     assert (page.count("<svg"), page.count('class="hit"')) == (drawings, texts)
-    assert ("are left out here" in page) == (words is not None)
+    assert ("are left out, because" in page) == (words is not None)
     assert words is None or words in page
 
 

@@ -102,7 +102,7 @@ def test_the_glance_has_a_line_a_category_and_the_mean(evaluation, evaluated):
 def test_what_is_not_in_the_figures_is_told(evaluation):
     report = evaluation(unlabelled=("metal",), failed=(("print of d", "broken"),), missing_days=(date(2026, 11, 20),))
     said = words(render_evaluation_report(report))
-    assert "without one evaluation label: metal" in said
+    assert "no image is labelled for evaluation: metal" in said
     assert "print of d: broken" in said
     assert "Not inspected: 2026-11-20." in said
 
@@ -112,9 +112,9 @@ def test_what_is_not_in_the_figures_is_told(evaluation):
     [
         ({"false_alarm_rate": Measure("false_alarm_rate", 0.1, 0.02, 0.2, 50)}, "More false alarms than promised"),
         ({"recall": Measure("recall", 0.5, 0.3, 0.7, 40)},
-         "20 anomalous images of 40 passed unseen. The ranking is weak"),
+         "20 of 40 anomalous images missed. The AUROC is low"),
         ({"recall": Measure("recall", 0.5, 0.3, 0.7, 40), "image_auroc": Measure("image_auroc", 0.98, n=90)},
-         "more promised false alarms (the setting alpha) would find more"),
+         "a higher promised false-alarm rate (setting alpha) would find more"),
     ],
 )  # fmt: skip
 def test_advice_follows_the_figures(evaluated, change, said):
@@ -126,8 +126,8 @@ def test_advice_names_blind_spots_few_labels_masks_and_leaks(evaluated):
     counts = LabelCounts(normal=4, anomalous=40, unmasked=3, trained_on=2, left_out=1)
     said = " ".join(next_steps(evaluated(counts=counts)))
     for expected in (
-        "Not one image was found of: stain", "Only 4 normal labelled", "3 anomalous images without a mask",
-        "2 images labelled for evaluation trained this very model", "1 labelled image could not",
+        "found no image of: stain", "Only 4 normal images are labelled", "3 anomalous images without a mask",
+        "2 images labelled for evaluation trained this model", "1 labelled image could not",
     ):  # fmt: skip
         assert expected in said
     good = (ShareRow("hole", 4, 4, 1.0, 0.4, 1.0),)

@@ -98,7 +98,7 @@ def test_a_verdict_names_cause_and_day_and_leads_to_its_report() -> None:
 def test_a_new_model_answers_a_verdict_on_the_one_before_but_never_a_stopped_line(action: str, still: int) -> None:
     plant = index(categories=(category(action=action, champion=InForce("v2", NOW)),))
     assert len(needs(plant)) == still
-    assert "of an earlier model: the one in force is not assessed yet" in words(render_plant_index(plant))
+    assert "of an earlier model; the champion is not assessed yet" in words(render_plant_index(plant))
 
 
 def test_a_night_that_failed_as_a_whole_is_one_thing_to_do() -> None:
@@ -111,9 +111,9 @@ def test_a_night_that_failed_as_a_whole_is_one_thing_to_do() -> None:
     )
     first, second = (str(need) for need in needs(plant))
     assert first.startswith("Missing nights: cloth, metal of 2026-03-05 to 2026-03-07: ")
-    assert first.endswith("Inspect them: rd-inspect backfill --from 2026-03-05 --to 2026-03-07")
+    assert first.endswith("Inspect these days: rd-inspect backfill --from 2026-03-05 --to 2026-03-07")
     assert second.startswith("Missing night: cloth of 2026-03-03: ")
-    assert second.endswith("Inspect it: rd-inspect inspect --run-date 2026-03-03")
+    assert second.endswith("Inspect the day: rd-inspect inspect --run-date 2026-03-03")
 
 
 def test_without_a_model_missing_nights_are_no_news() -> None:
@@ -187,10 +187,10 @@ def test_a_category_shows_model_evaluation_and_retraining() -> None:
 def test_older_days_and_unknown_gaps_are_told() -> None:
     text = words(render_plant_index(index(older_days=7, images_listed=False)))
     assert "7 complete days older than these 1 are not shown" in text
-    assert "a night that nobody inspected cannot be told" in text
+    assert "this page cannot tell a missing night" in text
     calm = words(render_plant_index(index()))
     assert "older than" not in calm
-    assert "nobody inspected" not in calm
+    assert "cannot tell a missing night" not in calm
 
 
 def test_names_from_outside_stay_text_and_links_stay_inside() -> None:

@@ -88,7 +88,7 @@ def test_the_decision_comes_first_with_what_to_do_next(outcome: str) -> None:
     assert one.words in words(page)
     expected = {
         PROMOTED: "v2-def is in force, in place of v1-abc. ", CHAMPION_STAYS: "v1-abc stays in force. ",
-        OVERTAKEN: "another model came into force meanwhile", LEFT: "no candidate was made",
+        OVERTAKEN: "another model was promoted meanwhile", LEFT: "no candidate was made",
     }  # fmt: skip
     assert expected[outcome] in words(page)
 
@@ -103,7 +103,7 @@ def test_every_check_has_its_numbers_its_verdict_and_its_meaning() -> None:
     assert "90\u202f% 92\u202f% +2.0 points −2.0 points to +6.0 points loss up to 5.0 points" in text
     assert "candidate 0.10\u202f% to 3\u202f% 1\u202f% promised" in text
     assert "20.0 ms 21.0 ms ×1.05 up to ×1.25" in text and "10.8 MB" in text
-    assert "Look at what failed (AUPRO)" in text
+    assert "Failed: AUPRO. " in text
 
 
 def test_the_verdict_of_a_check() -> None:
@@ -113,22 +113,22 @@ def test_the_verdict_of_a_check() -> None:
         "no limit",
     )
     said = [retraining_words.verdict_of(check)[0] for check in CHECKS]
-    assert said == ["better", "failed", *["passed"] * 5, "cannot be told"]
+    assert said == ["better", "failed", *["passed"] * 5, "not known"]
 
 
 def test_what_to_do_depends_on_why_the_champion_stays() -> None:
     untold = replace(CHECKS[0], passed=None)
     few = report(outcome=CHAMPION_STAYS, judgement=judgement(untold), groups=())
     assert retraining_words.steps(few) == [
-        "Too few images judge: label more for evaluation (purpose evaluation), good and defective ones of the "
-        "last days, and retrain."
+        "Too few images judge the candidate. Label more good parts and defects of the last days with the purpose "
+        "evaluation, and retrain."
     ]
     same = report(outcome=CHAMPION_STAYS, judgement=judgement(replace(CHECKS[2])), groups=())
-    assert retraining_words.steps(same)[0].startswith("Nothing has to be done")
+    assert retraining_words.steps(same)[0].startswith("Nothing to do")
     asked = retraining_words.steps(report(groups=(group("quarantined", 1), group("contradiction", 3))))
     assert asked[-2:] == [
         "Look at the 1 quarantined image below and correct wrong labels.",
-        "Settle 3 images that people disagree on.",
+        "Settle the labels of 3 images that people disagree on.",
     ]
     overtaken = retraining_words.steps(report(outcome=OVERTAKEN))
     assert "rd-inspect retrain --category cloth" in overtaken[0]
@@ -150,10 +150,10 @@ def test_the_guards_lists_and_the_days_are_shown() -> None:
     text = words(page)
     assert "Quarantined: 2" in text and "Too old: 9" in text
     assert "why it is too old Labelled by ada on 2026-03-03." in text
-    assert "and 8 more; all stand in normals.parquet" in text
+    assert "and 8 more; all are in normals.parquet" in text
     assert "2026-03-02300 11ada, bob" in text, "one row a day: new, old, not used, by whom"
     assert page.count("<details open>") == 1
-    assert "40 normal and 32 anomalous images of 70 parts, 30 with a drawn defect; 0 golden images." in text
+    assert "40 normal and 32 anomalous images of 70 parts, 30 with a mask." in text
     assert "images/a.pnggone" in text and "hole (20), stain (12)" in text
     assert len([tag for tag in Page(page).all("img") if tag["src"].startswith("data:image/webp")]) == 2
 

@@ -14,21 +14,21 @@ def test_a_quiet_night_needs_nothing(category_run):
 
 
 def test_more_alarms_than_chance_explains_are_called_so(category_run):
-    assert "real defects, or something new" in words(category_run(ok=1000, anomalous=40))
+    assert "real defects, or light" in words(category_run(ok=1000, anomalous=40))
     assert "Look at each" in words(category_run(ok=1000, anomalous=12))
 
 
 def test_a_night_that_moved_as_a_whole_comes_first(category_run):
     run = category_run()
     moved = category_run(scores=run.scores + np.float32(0.1))
-    assert "whole night has moved" in advice.next_steps(moved)[0]
+    assert "whole night has shifted" in advice.next_steps(moved)[0]
     assert "whole night" not in words(run)
     assert "whole night" not in words(category_run(scores=moved.scores[:5]))
 
 
 @pytest.mark.parametrize(("alpha", "needed"), [(0.01, "99"), (0.005, "199"), (0.3, "3")])
 def test_an_extrapolated_threshold_says_how_many_normals_are_needed(category_run, alpha, needed):
-    assert f"At least {needed} are needed" in words(category_run(threshold_extrapolated=True, alpha=alpha))
+    assert f"at least {needed} are needed" in words(category_run(threshold_extrapolated=True, alpha=alpha))
     assert "extrapolated" not in words(category_run(alpha=alpha))
 
 
@@ -58,5 +58,5 @@ def test_no_share_without_scores(category_run):
 def test_images_that_show_nothing_are_told_before_anything_else(category_run):
     """A night of black pictures need not raise one alarm."""
     steps = advice.next_steps(category_run(ok=40, blank=40, anomalous=0))
-    assert steps[0].startswith("40 of 40 images show nothing but one value, such as black")
+    assert steps[0].startswith("40 of 40 images are blank: one value throughout, such as black")
     assert "show nothing" not in words(category_run(ok=40))

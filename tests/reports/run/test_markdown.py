@@ -35,5 +35,5 @@ def test_credentials_do_not_appear(run_report):
 
 def test_a_night_without_categories(run_report):
     text = render_run_markdown(run_report(categories=[], outcome="nothing to do"))
-    assert "no new images" in text
+    assert "No new images" in text
     assert "|" not in text

@@ -128,7 +128,7 @@ def test_a_category_that_never_ran_says_what_to_do_and_shows_no_empty_drawings(r
     html = render_run_report(run_report(categories=[run], outcome="failed"))
     text = words(html)
     assert "rd-inspect train --category cloth" in text
-    assert "40 not reached by this run: nobody has judged these" in text
+    assert "40 not reached by this run: not judged" in text
     assert not Page(html).all("svg")
     for heading in (
         "Score distribution",
@@ -142,7 +142,7 @@ def test_a_category_that_never_ran_says_what_to_do_and_shows_no_empty_drawings(r
 
 def test_an_empty_night_says_where_images_belong(run_report):
     text = words(render_run_report(run_report(categories=[], outcome="nothing to do")))
-    assert "No category had images for this day" in text
+    assert "No category has images of this day" in text
     assert "images/<category>/2026-11-21/" in text
 
 
@@ -187,7 +187,7 @@ def test_each_picture_opens_large_in_place_and_leads_on_to_the_next(run_report, 
 def test_the_legend_stands_once_a_category_that_has_maps(run_report, category_run, scored_image):
     bare = category_run(category="metal", worst=[scored_image(anomaly_map=None)])
     html = render_run_report(run_report(categories=[category_run(), bare]))
-    assert html.count('class="scale"') == html.count("the strangest place") == 1
+    assert html.count('class="scale"') == html.count("the most anomalous place") == 1
     assert ">threshold</span>" in html
 
 
@@ -206,7 +206,7 @@ def test_what_to_look_at_first_comes_first_and_once(run_report, category_run, sc
     first, worst = ([scored_image(image_key=f"images/{name}.png")] for name in ("near", "far"))
     html = render_run_report(run_report(categories=[category_run(first=first, worst=worst)]))
     titles = re.findall(r"<h4>(.*?)</h4>", html)
-    assert titles == ["Look at these first", "Highest scores of the others"]
+    assert titles == ["Look at these first", "Highest scores among the others"]
     assert html.index("images/<wbr>near") < html.index("Highest scores") < html.index("images/<wbr>far")
     ids = [one["id"] for _, one in Page(html).elements if "id" in one]
     assert len(ids) == len(set(ids))

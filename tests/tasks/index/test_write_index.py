@@ -204,8 +204,8 @@ def test_images_may_lie_in_a_store_of_their_own(plant: Store, tmp_path: Path) ->
     found, html = written_page(plant, images_uri=images.uri)
     assert [need.split(":")[0] for need in found.needs][:2] == ["Missing night", "No model"]
     assert "no plain name" not in html
-    assert "No image was found" not in html
-    assert "No image was found" in written_page(plant)[1]
+    assert "The store has no images" not in html
+    assert "The store has no images" in written_page(plant)[1]
 
 
 def test_run_reports_are_linked_newest_first_by_names_that_need_quoting(plant: Store) -> None:
@@ -317,7 +317,7 @@ def test_a_seal_that_says_nonsense_is_damaged(store: Store, field: str, value: o
 def test_a_verdict_of_another_shape_is_told(plant: Store, entry: dict[str, object]) -> None:
     key = put_drift(plant, **entry)
     found, html = written_page(plant)
-    assert found.needs == ("Damaged files: 1 file of the store could not be read; see the list below.",)
+    assert found.needs == ("Damaged files: 1 file of the store could not be read. They are listed below.",)
     assert key in words(html)
 
 
@@ -369,7 +369,7 @@ def test_a_camera_that_fell_silent_comes_before_all_else(plant: Store) -> None:
         plant.write(f"images/{key}/a.png", b"x")
     found, page = written_page(plant)
     assert found.needs[0].startswith(
-        "Silent camera: bolt: no image of 2026-03-10, though a model is in force; there never"
+        "Silent camera: bolt: no image of 2026-03-10, although a model is in force; there never"
     )
     assert (
         found.needs[1].startswith("Silent camera: metal: no image of 2026-03-10") and "2026-03-08" in found.needs[1]
@@ -379,7 +379,7 @@ def test_a_camera_that_fell_silent_comes_before_all_else(plant: Store) -> None:
     needs = write_index.fn(plant.uri, NOW, made_every_day=["cloth", "bolt"]).needs
     assert sum("Silent" in need for need in needs) == 1
     later = write_index.fn(plant.uri, NOW, night=DAY + timedelta(days=1)).needs
-    assert "cloth: no image of 2026-03-11" in later[2] and f"last ones are of {DAY}" in later[2]
+    assert "cloth: no image of 2026-03-11" in later[2] and f"last image is of {DAY}" in later[2]
 
 
 def test_a_category_that_cannot_be_looked_into_is_told_and_not_silent(
