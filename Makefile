@@ -10,7 +10,7 @@ MUTANTS ?= .venv-mutants
 WHAT ?=
 ROUNDS ?= 100
 
-.PHONY: help install demo test check fuzz mutants methods bench scale bench-peers parity proofs storm audit clean
+.PHONY: help install demo test check fuzz mutants methods tables bench scale bench-peers parity proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,7 +52,7 @@ audit: ## compare requirements.lock with the known security advisories (needs a 
 
 proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a full disk, months of drift, the authors' largest network
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
-	$(BIN)/python -m proofs.night_sizes --least 100000 --most 100000
+	$(BIN)/python -m proofs.night_sizes --most 100000
 	$(BIN)/python -m proofs.drift_delay
 
 storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=100, and look for what was lost
@@ -61,8 +61,9 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 methods: $(INSTALLED) ## every method on the MVTec-layout folders below DATA=...: quality and cost; hours, and goes on where it stopped
 	$(BIN)/python -m benchmarks.methods $(DATA)
 
-bench: $(INSTALLED) ## costs, distances from the machine's ceiling, a task, a night against the bare networks, training
+bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step
 	$(BIN)/python -m benchmarks.cost
+	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
@@ -76,6 +77,9 @@ bench-peers: $(INSTALLED) $(PEERS)/.installed ## a night beside anomalib's Engin
 
 parity: $(PEERS)/.installed ## PaDiM and PatchCore held against anomalib's modules on the same features
 	$(PEERS)/bin/python -m proofs.parity
+
+tables: $(INSTALLED) ## docs/benchmarks.md and the tables in README.md and docs/methods.md, from benchmarks/results, where measurements write
+	$(BIN)/python -m benchmarks.tables
 
 $(PEERS)/.installed: benchmarks/peers-requirements.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

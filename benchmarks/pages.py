@@ -1,0 +1,101 @@
+"""What tables of records share: looking figures up, rounding them to what their spread supports, Markdown."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from benchmarks.record import Figure, Record
+
+DEFAULT = "reverse_distillation"
+NAMES = {DEFAULT: "reverse distillation", "padim": "PaDiM", "patchcore": "PatchCore", "spade": "SPADE"}
+NONE = "–"
+"""in a cell whose figure there cannot be: pixels where no masks are"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All records. ValueError: they are of more than one machine."""
+
+    records: Sequence[Record]
+
+    def __post_init__(self) -> None:
+        machines = {tuple(record.machine[name] for name in ("cpu", "cores", "memory_gib")) for record in self.records}
+        if len(machines) > 1:
+            raise ValueError(
+                f"The records are of {len(machines)} machines, {sorted(machines)}: readers compare the figures of a "
+                "page, so measure all of them on one"
+            )
+
+    def find(self, benchmark: str, engine: str | None = None) -> Record | None:
+        """The record of a benchmark, by an engine where it measures one."""
+        some = (one for one in self.records if one.benchmark == benchmark and one.about.get("engine") == engine)
+        return next(some, None)
+
+    @cached_property
+    def of_methods(self) -> list[Record]:
+        """One a folder, method and seed."""
+        return [one for one in self.records if one.benchmark == "methods"]
+
+    @cached_property
+    def folders(self) -> list[str]:
+        """Those that methods were measured on."""
+        return sorted({one.about["category"] for one in self.of_methods})
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Those that were measured, the default first."""
+        return [name for name in NAMES if self.runs(name)]
+
+    def runs(self, method: str, folder: str | None = None) -> list[Record]:
+        """One a seed, and a folder unless it is given."""
+        of_method = [one for one in self.of_methods if one.about["method"] == method]
+        return [one for one in of_method if folder in (None, one.about["category"])]
+
+    def figure(self, folder: str, method: str, name: str) -> Figure | None:
+        """Over the seeds."""
+        tests = [record.figures.get("test", {}) for record in self.runs(method, folder)]
+        values = [test[name].median for test in tests if name in test]
+        return Figure.of(values) if values else None
+
+    def pooled(self, method: str, share: str, count: str) -> tuple[int, int]:
+        """(images that shares of counts are, sum of counts) over all folders and seeds."""
+        tests = [record.figures["test"] for record in self.runs(method) if record.figures]
+        images = sum(test[share].median * test[count].median for test in tests)
+        return round(images), round(sum(test[count].median for test in tests))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def caption(records: Iterable[Record | None]) -> str:
+    """Command, commit and date of each, on a line."""
+    parts = [f"`{one.command}`, {one.commit}, {one.date}" for one in records if one]
+    return "; ".join(parts) + "." if parts else ""
+
+
+def spread(figure: Figure, form: str) -> str:
+    """The median, and least and most where they differ as printed."""
+    middle, least, most = (printed(value, form) for value in (figure.median, figure.least, figure.most))
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def printed(value: float, form: str) -> str:
+    """`form`: a format specification; "percent"; or the number of significant digits, as 2."""
+    if form == "percent":
+        return f"{value:.0%}".replace("%", " %")
+    if form.isdigit():
+        rounded = float(f"{value:.{form}g}")
+        return (
+            f"{rounded:,.0f}"
+            if abs(rounded) >= 10 ** (int(form) - 1)
+            else f"{rounded:.{_decimals(rounded, int(form))}f}"
+        )
+    return format(value, form)
+
+
+def _decimals(value: float, digits: int) -> int:
+    """That `digits` significant ones need: 0.082 and 1.8 of two."""
+    exponent = int(f"{value:e}".partition("e")[2])
+    return max(digits - 1 - exponent, 0) if value else 0

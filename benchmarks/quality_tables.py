@@ -1,0 +1,137 @@
+"""Tables of the methods: what each finds on each folder, and what it costs."""
+
+from collections.abc import Iterator
+
+from benchmarks.goals import PROMISED, behind_peers
+from benchmarks.pages import NAMES, NONE, Measured, printed, spread, table
+from benchmarks.record import Figure
+
+LICENCES = (
+    "Data, none of which is in the repository: casting product images (Kaggle, CC BY-NC-ND 4.0), KolektorSDD\n"
+    "(non-commercial), Magnetic Tile Defects, DeepPCB (MIT)."
+)
+SIZES = "256 x 256 pixels, kolektorsdd 640 x 256"
+OVER_FOLDERS = {
+    "image auroc": ".3f", "aupro": ".3f", "training processor s": "2", "images/processor s": "2", "weights mib": "2",
+}  # fmt: skip
+
+
+def quality(measured: Measured) -> Iterator[str]:
+    """The section of docs/benchmarks.md."""
+    if not measured.methods:
+        return
+    yield "## Quality"
+    yield (
+        "Photographs of real parts: each method trains on the normals of a folder and is judged by half of its test\n"
+        f"images; no part is in both. {SIZES}; defaults, and the default teacher\n"
+        f"for all{_settings(measured)}. {_seeds(measured)}"
+    )
+    yield "**Image AUROC, AUPRO** (castings have no masks):"
+    yield _by_folder(measured, ("image auroc", ".3f"), ("aupro", ".3f"))
+    promised = printed(PROMISED, "percent")
+    yield f"**Share of defects above the threshold, of good images** (at most {promised} is promised):"
+    together = ["all", *(", ".join(_pooled(measured, method)) for method in measured.methods)]
+    yield _by_folder(measured, ("recall", "percent"), ("false alarms", "percent"), last=together)
+    yield "**Processor seconds of a training, images scored in a processor second**:"
+    yield _by_folder(measured, ("training processor s", "2"), ("images/processor s", "2"))
+    commits = ", ".join(sorted({record.commit for record in measured.of_methods}))
+    dates = " to ".join(sorted({record.date for record in measured.of_methods}))
+    yield f"`make methods DATA=FOLDER`, {commits}, {dates}. {_parity(measured)}{LICENCES}"
+
+
+def auroc_by_folder(measured: Measured) -> Iterator[str]:
+    """Image AUROC, a row a method, the best of each folder in bold."""
+    yield (f"Image AUROC (1 is perfect, 0.5 is chance) on real parts that no model saw, {SIZES}. {_seeds(measured)}")
+    columns = [_with_best(measured, folder) for folder in measured.folders]
+    rows = [[NAMES[method], *cells] for method, *cells in zip(measured.methods, *columns, strict=True)]
+    yield table(["method", *measured.folders], rows)
+
+
+def method_by_method(measured: Measured) -> Iterator[str]:
+    """A row a method, over all folders; then where the default is not first."""
+    head = ["method", "image AUROC", "AUPRO", "training, processor s", "images a processor s", "model, MiB"]
+    rows = []
+    for method in measured.methods:
+        cells = (_over_folders(measured, method, name, form) for name, form in OVER_FOLDERS.items())
+        rows.append([f"`{method}`", *cells, *_pooled(measured, method)])
+    yield table([*head, "defects found", "false alarms"], rows)
+    ahead = [lead for lead in behind_peers(measured) if lead.is_quality]
+    leads = "; ".join(f"{lead.words} ({', '.join(lead.peers)}; it has {lead.ours})" for lead in ahead)
+    yield (
+        f"Reverse distillation is not first in {leads}."
+        if ahead
+        else "Reverse distillation is first in every folder."
+    )
+
+
+def _names(measured: Measured) -> list[str]:
+    return [NAMES[method] for method in measured.methods]
+
+
+def _settings(measured: Measured) -> str:
+    """What is not a default, as ", SPADE with `gallery_stride=16`"."""
+    words = ""
+    for method in measured.methods:
+        settings = {word for record in measured.runs(method) for word in record.about["set"]}
+        if settings:
+            words += f", {NAMES[method]} with " + ", ".join(f"`{word}`" for word in sorted(settings))
+    return words
+
+
+def _seeds(measured: Measured) -> str:
+    """How many seeds, where there are more than one."""
+    several = [
+        f"{count} of {NAMES[method]} on {folder}"
+        for method in measured.methods
+        for folder in measured.folders
+        if (count := len(measured.runs(method, folder))) > 1
+    ]
+    return f"One seed; {', '.join(several)}." if several else "One seed."
+
+
+def _parity(measured: Measured) -> str:
+    record = measured.find("parity")
+    if not record:
+        return ""
+    # Lines of anomalib in float32 show its rounding, not ours.
+    most = max(figures["apart"].median for row, figures in record.figures.items() if "float32" not in row)
+    return (
+        "PaDiM and PatchCore are our own\nimplementations; on the same features they are within "
+        f"{most:.0e} of anomalib 2.7.0's modules (`make parity`, {record.commit}, {record.date}).\n"
+    )
+
+
+def _by_folder(measured: Measured, *names: tuple[str, str], last: list[str] | None = None) -> str:
+    rows = [
+        [folder, *(_cell(measured, folder, method, *names) for method in measured.methods)]
+        for folder in measured.folders
+    ]
+    return table(["folder", *_names(measured)], [*rows, last] if last else rows)
+
+
+def _cell(measured: Measured, folder: str, method: str, *names: tuple[str, str]) -> str:
+    for record in measured.runs(method, folder):
+        if "stopped" in record.about:
+            return f"stopped {record.about['stopped']}"
+    figures = [(measured.figure(folder, method, name), form) for name, form in names]
+    return ", ".join(spread(figure, form) for figure, form in figures if figure) or NONE
+
+
+def _pooled(measured: Measured, method: str) -> list[str]:
+    counts = (measured.pooled(method, "recall", "defective"), measured.pooled(method, "false alarms", "good"))
+    return [f"{part} of {whole}" for part, whole in counts]
+
+
+def _with_best(measured: Measured, folder: str) -> Iterator[str]:
+    figures = [measured.figure(folder, method, "image auroc") for method in measured.methods]
+    medians = [printed(figure.median, ".3f") if figure else NONE for figure in figures]
+    best = max(median for median in medians if median != NONE)
+    for figure, median in zip(figures, medians, strict=True):
+        words = spread(figure, ".3f") if figure else NONE
+        yield f"**{words}**" if median == best else words
+
+
+def _over_folders(measured: Measured, method: str, name: str, form: str) -> str:
+    figures = [measured.figure(folder, method, name) for folder in measured.folders]
+    medians = [figure.median for figure in figures if figure]
+    return spread(Figure.of(medians), form) if medians else NONE
