@@ -1,1 +1,1 @@
-"""What passes or fails at a size that tests do not have. Each module is a command: python -m proofs.<name> --help."""
+"""Proofs that pass or fail at sizes beyond the tests. Each module is a command: python -m proofs.<name> --help."""

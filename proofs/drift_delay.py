@@ -1,15 +1,15 @@
-"""Days until a change is told, what it is taken for, and false alarms in quiet months, on simulated production.
+"""Delay of drift verdicts, their correctness, and false alarms in quiet months, on simulated production.
 
     python -m proofs.drift_delay [--months 50] [--quiet 200] [--calibrations 100 400] [--images 200]
                                     [--wobble 0.05] [--change-day 10]
 
-Scores of normal images are gamma distributed, 1 % of the parts are defective and score high, every day wobbles a
-little around its mean, lamps and focus included. A change comes with the images of day 10.
+Scores of normal images are gamma distributed, 1 % of the parts are defective and score high, and every day varies a
+little around its mean, image statistics included. A change comes with the images of day 10.
 
-Each month has 30 nights, and the month so far is assessed every night. The delay counts the nights from the change's
-own to the first verdict other than hold; verdict and cause are judged on that night and the two that follow, by their
-last. A quiet month has a false alarm if any of its nights ends in a verdict other than hold. Exit code 1 if a change
-was never told, or more than 5 % of the quiet months had a false alarm.
+Each month has 30 nights, and every night assesses the month so far. The delay counts the nights from the change to
+the first verdict other than hold; verdict and cause are judged two nights later. A quiet month has a false alarm if
+any night's verdict is other than hold. Exit code 1 if a change was never detected, or more than 5 % of the quiet
+months had a false alarm.
 """
 
 import argparse
@@ -57,7 +57,7 @@ Day = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Change:
-    """What happens on day 10, in standard deviations of the quantity, and what should be said of it."""
+    """A change on day 10, in standard deviations of the quantity, and the expected result."""
 
     score: float = 0.0
     """added to every score"""
@@ -68,9 +68,9 @@ class Change:
     golden: float = 0.0
     """added to the golden images' scores"""
     verdict: str = HOLD
-    """the right one"""
+    """expected"""
     cause: str | None = None
-    """the right one, first of the list"""
+    """expected as the first of the list"""
 
 
 _LIGHT = {BRIGHTNESS: -1.5, CONTRAST: -0.8, SHARPNESS: -0.5, FEATURE_DISTANCE: 0.6}
@@ -92,21 +92,21 @@ CHANGES = {
 
 @dataclass(frozen=True)
 class Line:
-    """The simulated production line."""
+    """A simulated production line."""
 
     images: int = 200
     """a day"""
     calibration: int = 400
     """held-out normals"""
     wobble: float = 0.05
-    """of a day's mean score and image statistics, in standard deviations"""
+    """variation of a day's mean score and image statistics, in standard deviations"""
     change_day: int = 10
-    """from 1; with 1 there is no day before the change to compare with but the calibration"""
+    """from 1; at 1 only the calibration set precedes the change"""
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """A Production without a picture."""
+    """Production of a line, without images."""
 
     line: Line
     change: Change = Change()
@@ -137,28 +137,28 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one month."""
+    """Result of one month."""
 
     delay: int | None
-    """nights from the change to the first verdict other than hold; None if there was none"""
+    """nights from the change to the first verdict other than hold; None without one"""
     early: bool
     """whether the night before the change had a verdict other than hold"""
     verdict: str
-    """judged NIGHTS_TO_JUDGE nights on"""
+    """after NIGHTS_TO_JUDGE nights"""
     cause: str | None
     """the first of that night"""
 
 
 def outcome(line: Simulation, seed: int, settings: DriftSettings) -> Outcome:
-    """One month with a change."""
+    """Simulate one month with a change."""
     early, first, last = False, None, None
-    for day, found in nights(line, seed, settings, max(line.change_day - 1, 1)):
+    for day, assessment in nights(line, seed, settings, max(line.change_day - 1, 1)):
         if day < line.change_day:
-            early = found.verdict.action != HOLD
+            early = assessment.verdict.action != HOLD
             continue
-        if first is None and found.verdict.action != HOLD:
+        if first is None and assessment.verdict.action != HOLD:
             first = day
-        last = found
+        last = assessment
         if first is not None and day == first + NIGHTS_TO_JUDGE - 1:
             break
     assert last is not None
@@ -167,14 +167,14 @@ def outcome(line: Simulation, seed: int, settings: DriftSettings) -> Outcome:
 
 
 def first_alarm(line: Simulation, seed: int, settings: DriftSettings) -> DriftAssessment | None:
-    """The first night of a quiet month with a verdict other than hold."""
+    """The first assessment of a quiet month with a verdict other than hold."""
     return next((a for _, a in nights(line, seed, settings) if a.verdict.action != HOLD), None)
 
 
 def nights(
     line: Simulation, seed: int, settings: DriftSettings, first: int = 1
 ) -> Iterator[tuple[int, DriftAssessment]]:
-    """(day, from `first` to 30; the month so far assessed that night)."""
+    """(day, from `first` to 30; assessment of the month so far)."""
     random = np.random.default_rng(seed)
     before = line.baseline(random)
     month = [line.day(day >= line.change_day, random) for day in range(1, DAYS + 1)]
@@ -185,26 +185,26 @@ def nights(
 
 def _so_far(month: list[Day], golden: NDArray[np.float64] | None) -> Window:
     days = np.repeat(np.arange(len(month)) + FIRST_DAY, [len(scores) for scores, _ in month])
-    found = np.concatenate([values for _, values in month])
-    named = dict(zip(STATISTICS, found.T, strict=True))
+    statistics = np.concatenate([values for _, values in month])
+    named = dict(zip(STATISTICS, statistics.T, strict=True))
     return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
 
 
 def change_figures(outcomes: Sequence[Outcome], change: Change) -> dict[str, Measured]:
-    """Of the months with one change. Delays are of those that had no alarm before it."""
+    """Figures of the months with one change; delays of those without an earlier alarm."""
     delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
-    told = [o for o in outcomes if o.delay is not None]
+    detected = [o for o in outcomes if o.delay is not None]
     figures: dict[str, Measured] = {"delay nights": delays, "delay nights 90 %": float(np.quantile(delays, 0.9))}
     return (figures if delays else {}) | {
         "months": len(outcomes),
-        "missed": len(outcomes) - len(told),
-        "verdict right": sum(o.verdict == change.verdict for o in told) / len(outcomes),
-        "cause right": sum(o.cause == change.cause for o in told) / len(outcomes),
+        "missed": len(outcomes) - len(detected),
+        "verdict right": sum(o.verdict == change.verdict for o in detected) / len(outcomes),
+        "cause right": sum(o.cause == change.cause for o in detected) / len(outcomes),
     }
 
 
 def quiet_figures(line: Simulation, months: int, settings: DriftSettings) -> dict[str, Measured]:
-    """Of months without a change: how many have a false alarm, by its verdict too."""
+    """Figures of months without a change: false alarms, in all and by verdict."""
     false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(months)) if a]
     by_verdict = Counter(a.verdict.action for a in false)
     figures: dict[str, Measured] = {"months": months, "false alarm": len(false)}
@@ -212,7 +212,7 @@ def quiet_figures(line: Simulation, months: int, settings: DriftSettings) -> dic
 
 
 def main() -> int:
-    """Record each change and the quiet months, for each size of the calibration."""
+    """Record each change and the quiet months, for each size of the calibration set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--months", type=int, default=50)
     parser.add_argument("--quiet", type=int, default=200)
@@ -230,7 +230,7 @@ def main() -> int:
         for name, change in CHANGES.items():
             outcomes = [outcome(Simulation(line, change), seed, settings) for seed in range(arguments.months)]
             rows[f"{name}, {calibration} normals"] = change_figures(outcomes, change)
-            holds &= all(one.delay is not None for one in outcomes)
+            holds &= all(month.delay is not None for month in outcomes)
         quiet = quiet_figures(Simulation(line), arguments.quiet, settings)
         rows[f"none, {calibration} normals"] = quiet
         holds &= float(np.max(quiet["false alarm"])) <= MOST_FALSE * arguments.quiet

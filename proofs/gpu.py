@@ -1,15 +1,14 @@
-"""What a card computes, how fast, and whether it is what the CPU computes: one JSON, in at most five minutes.
+"""Compare a GPU with the CPU: results, memory and speed, in one JSON, within five minutes.
 
     python -m proofs.gpu [--out gpu.json] [--seconds 290] [--method NAME]... [--precision NAME]...
 
-Needs rd_core beside it, torch, numpy, scipy, safetensors and Pillow, and nothing else: backbone weights are random,
-pictures drawn. Every method of the registry is fitted on the CPU and on the card; what the CPU fitted is scored by
-both, in each precision, with CUDA graphs and without. Rates by batch size stand beside the card's own limits: a
-matrix product and a copy. Without a card the same runs small on the CPU, and the JSON says so. What does not fit into
-the time is named, not run.
+Needs only rd_core, torch, numpy, scipy, safetensors and Pillow: backbone weights are random, images synthetic. Every
+method is fitted on the CPU and on the GPU; the CPU's models are scored by both, in each precision, with CUDA graphs
+and without. Rates by batch size are compared with the GPU's limits for a matrix product and a copy. Without a GPU a
+small version runs on the CPU, and the JSON says so. Sections beyond the time limit are listed, not run.
 
-Exit code 1 if a section failed, if in float32 without TF32 a decision flipped or maps lie further apart than
-TOLERANCE, if a graph gives other bits than kernels one by one, or if a model scores otherwise beside another.
+Exit code 1 if a section failed, if in float32 without TF32 a decision differs or maps differ by more than TOLERANCE,
+if a graph gives other bits than single kernels, or if a model's scores depend on another model.
 """
 
 import argparse
@@ -46,7 +45,7 @@ from rd_core.kernels.precision import default_device
 from rd_core.settings import PRECISIONS, Precision
 
 TOLERANCE = 1e-3
-"""of the largest value of the CPU's maps, in float32 without TF32"""
+"""relative to the largest value of the CPU's maps, in float32 without TF32"""
 ALPHA = 0.1
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 DEVICE = default_device()
@@ -54,7 +53,7 @@ DEVICE = default_device()
 
 @dataclass(frozen=True)
 class Plan:
-    """How large all is."""
+    """Sizes of the comparison."""
 
     side: int
     """pixels of the images"""
@@ -62,18 +61,18 @@ class Plan:
     early_stop: int
     calibration: int
     judged: int
-    """every second with a defect"""
+    """images to score, every second with a defect"""
     steps: int
-    """of methods that are trained by steps"""
+    """of methods trained by steps"""
     batches: tuple[int, ...]
     product: int
-    """rows and columns of the matrices of the limit"""
+    """rows and columns of the matrices of the product"""
     copied: int
-    """bytes"""
+    """bytes of the copy"""
     seconds: float
     """of each rate"""
     burst: int
-    """what is launched between two waits, for a rate: of single ones the waiting would count too"""
+    """launches between two waits of a rate"""
 
 
 ON_CARD = Plan(256, 32, 8, 32, 32, 100, (1, 4, 16, 64, 256), 8192, 1 << 30, 0.5, 4)
@@ -82,43 +81,43 @@ PLAN = ON_CARD if DEVICE.type == "cuda" else ON_CPU
 
 
 class Traffic(TorchDispatchMode):
-    """Bytes that the kernels within read and write, as if no cache kept anything between two."""
+    """Counts bytes that kernels read and write, without caches."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
         if not func.is_view:
-            self.bytes += sum(one.nbytes for one in [*_tensors(args), *_tensors(found)])
-        return found
+            self.bytes += sum(tensor.nbytes for tensor in [*_tensors(args), *_tensors(output)])
+        return output
 
 
 class Sections:
-    """What is found, written after every section, so that a script that dies leaves what came before."""
+    """Results by section, written after every section so that a crash keeps them."""
 
     def __init__(self, out: Path, seconds: float) -> None:
         self.failed: list[str] = []
-        self.found: dict[str, Any] = {}
+        self.figures: dict[str, Any] = {}
         self._out = out
         self._began = time.monotonic()
         self._seconds = seconds
 
     def add(self, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """Keep what `work` gives under `name`; or its error, or that there was no time for it."""
+        """Store the result of `work` under `name`, or its error, or that no time was left."""
         began = time.monotonic()
         left = self._seconds - (began - self._began)
         print(f"{name}: {left:.0f} s left", flush=True)
         try:
-            found = work() if left > 0 else None
-            told = {"left_out": "no time"} if found is None else {**found, "seconds": time.monotonic() - began}
+            figures = work() if left > 0 else None
+            section = {"left_out": "no time"} if figures is None else {**figures, "seconds": time.monotonic() - began}
         except Exception:  # noqa: BLE001  # a method that fails on this card must not cost the other figures
-            found, told = None, {"error": traceback.format_exc()}
+            figures, section = None, {"error": traceback.format_exc()}
             self.failed.append(name)
-        self.found[name] = told
-        self._out.write_text(json.dumps({**self.found, "failed": self.failed}, indent=1) + "\n")
-        return found
+        self.figures[name] = section
+        self._out.write_text(json.dumps({**self.figures, "failed": self.failed}, indent=1) + "\n")
+        return figures
 
 
 def main() -> int:
@@ -142,7 +141,9 @@ def main() -> int:
             sections.add(f"{method} {precision} beside the CPU", partial(_beside_cpu, weights))
             sections.add(f"{method} {precision} rates", partial(_rates, weights, limits or {}))
     sections.add("two categories in turn", lambda: _in_turn(fitted))
-    print(f"{len(sections.failed)} of {len(sections.found)} sections failed: {', '.join(sections.failed) or 'none'}")
+    print(
+        f"{len(sections.failed)} of {len(sections.figures)} sections failed: {', '.join(sections.failed) or 'none'}"
+    )
     return int(bool(sections.failed))
 
 
@@ -166,28 +167,28 @@ def _machine() -> dict[str, Any]:
 
 
 def _limits() -> dict[str, Any]:
-    """The most that this machine does of a thing that is known: FLOP/s of a product, bytes/s of copies."""
+    """Measured limits of this machine: FLOP/s of a product, bytes/s of copies."""
     side, count = PLAN.product, PLAN.copied
-    found = {}
+    limits = {}
     for name, dtype in DTYPES.items():
-        one, other = (torch.randn(side, side, dtype=dtype, device=DEVICE) for _ in range(2))
-        found[f"{name}_flops"] = 2 * side**3 * _rate(partial(torch.matmul, one, other))
+        left, right = (torch.randn(side, side, dtype=dtype, device=DEVICE) for _ in range(2))
+        limits[f"{name}_flops"] = 2 * side**3 * _rate(partial(torch.matmul, left, right))
     source, target = (torch.zeros(count, dtype=torch.uint8, device=DEVICE) for _ in range(2))
-    found["copy_bytes"] = 2 * count * _rate(lambda: target.copy_(source))
+    limits["copy_bytes"] = 2 * count * _rate(lambda: target.copy_(source))
     upload = torch.zeros(count // 4, dtype=torch.uint8)
-    found["upload_bytes"] = count // 4 * _rate(lambda: target[: count // 4].copy_(upload))
-    return found
+    limits["upload_bytes"] = count // 4 * _rate(lambda: target[: count // 4].copy_(upload))
+    return limits
 
 
 def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
-    """The same training by the CPU and by the card; the CPU's model is what all else is asked of."""
-    found: dict[str, Any] = {}
+    """Fit on the CPU and on the GPU; later sections use the CPU's model."""
+    by_device: dict[str, Any] = {}
     for device in dict.fromkeys((torch.device("cpu"), DEVICE)):
         began = time.perf_counter()
         with _memory(device) as memory:
             detector, report = _fit(_settings(method, precision), device)
         scores = detector.score(_judged()).scores
-        found[device.type] = {
+        by_device[device.type] = {
             "seconds": time.perf_counter() - began,
             "memory_bytes": memory[0],
             "report": report.summary,
@@ -196,8 +197,8 @@ def _fits(method: str, precision: Precision, fitted: dict[tuple[str, str], bytes
         }
         if device.type == "cpu":
             fitted[method, precision] = checkpoint.to_bytes(detector)
-    cpu, here = (np.array(found[device]["scores"]) for device in ("cpu", DEVICE.type))
-    return {**found, "scores_apart": _apart(here, cpu)}
+    cpu, here = (np.array(by_device[device]["scores"]) for device in ("cpu", DEVICE.type))
+    return {**by_device, "scores_apart": _apart(here, cpu)}
 
 
 def _settings(method: str, precision: Precision) -> DetectorSettings:
@@ -216,17 +217,17 @@ def _fit(settings: DetectorSettings, device: torch.device) -> tuple[Detector[Any
 
 
 def _beside_cpu(weights: bytes) -> dict[str, Any]:
-    """Maps, scores and decisions of one model by the card and by the CPU."""
+    """Compare maps, scores and decisions of one model on the GPU and on the CPU."""
     judged = _judged()
     cpu = _ready(weights, torch.device("cpu"))
     threshold = calibrate(cpu.score(_drawn(1000, PLAN.calibration)).scores, ALPHA)
     expected = cpu.score(judged)
-    found = {}
+    comparison = {}
     for name, tf32 in {"as it is": torch.backends.cudnn.allow_tf32, "without TF32": False}.items():
         with torch.backends.cudnn.flags(allow_tf32=tf32):
             here = _ready(weights, DEVICE)
             maps, scores, distances = here.score(judged)
-        found[name] = {
+        comparison[name] = {
             "maps_apart": _apart(maps, expected.maps),
             "scores_apart": _apart(scores, expected.scores),
             "feature_distances_apart": _apart(distances, expected.feature_distances),
@@ -234,33 +235,35 @@ def _beside_cpu(weights: bytes) -> dict[str, Any]:
             "images": len(judged),
         }
     graph = computed_by(TORCH, here)
-    found["graph"] = {"used": graph is not here}
+    comparison["graph"] = {"used": graph is not here}
     if graph is not here:
         pairs = zip(graph.score(judged), here.score(judged), strict=True)
-        found["graph"]["same_bits"] = all(np.array_equal(*pair) for pair in pairs)
-        assert found["graph"]["same_bits"], f"a CUDA graph gives other values: {found}"
+        comparison["graph"]["same_bits"] = all(np.array_equal(*pair) for pair in pairs)
+        assert comparison["graph"]["same_bits"], f"a CUDA graph gives other values: {comparison}"
     if here.settings.precision == "float32":
-        exact = found["without TF32"]
-        assert exact["maps_apart"] < TOLERANCE and not exact["decisions_flipped"], f"not what the CPU finds: {found}"
-    return found
+        exact = comparison["without TF32"]
+        assert exact["maps_apart"] < TOLERANCE and not exact["decisions_flipped"], (
+            f"not what the CPU finds: {comparison}"
+        )
+    return comparison
 
 
 def _rates(weights: bytes, limits: dict[str, Any]) -> dict[str, Any]:
-    """Images a second by batch size, kernels one by one and as a graph, and what share of the limits that is."""
+    """Images a second by batch size, by single kernels and as a graph, and the share of the limits."""
     detector = _ready(weights, DEVICE)
-    found: dict[str, Any] = {}
+    rates: dict[str, Any] = {}
     for batch in PLAN.batches:
         images = torch.from_numpy(_drawn(0, min(batch, 16)).repeat(-(-batch // 16), axis=0)[:batch]).to(DEVICE)
         try:
-            one = found[str(batch)] = _rates_of(detector, images, limits)
+            of_batch = rates[str(batch)] = _rates_of(detector, images, limits)
         except torch.cuda.OutOfMemoryError as e:
-            found[str(batch)] = {"out_of_memory": str(e)}
+            rates[str(batch)] = {"out_of_memory": str(e)}
             break
-        if one["images_per_second"] < batch and DEVICE.type == "cuda":
+        if of_batch["images_per_second"] < batch and DEVICE.type == "cuda":
             break  # a batch takes more than a second, and a larger one more
     engine, pictures = computed_by(TORCH, detector), _drawn(0, detector.settings.micro_batch)
-    found["images_per_second_from_host_to_host"] = len(pictures) * _rate(lambda: engine.score(pictures))
-    return found
+    rates["images_per_second_from_host_to_host"] = len(pictures) * _rate(lambda: engine.score(pictures))
+    return rates
 
 
 def _rates_of(detector: Detector[Any], images: Tensor, limits: dict[str, Any]) -> dict[str, Any]:
@@ -268,16 +271,16 @@ def _rates_of(detector: Detector[Any], images: Tensor, limits: dict[str, Any]) -
     with _memory(DEVICE) as memory:
         rate = _rate(partial(detector.detect, images))
     flops, traffic = _work(detector, images)
-    found: dict[str, Any] = {"images_per_second": batch * rate, "memory_bytes": memory[0]}
+    rates: dict[str, Any] = {"images_per_second": batch * rate, "memory_bytes": memory[0]}
     if DEVICE.type == "cuda" and detector.exportable:
         as_graph = _rate(_captured(detector, images))
-        found["images_per_second_as_graph"] = batch * as_graph
+        rates["images_per_second_as_graph"] = batch * as_graph
         rate = max(rate, as_graph)
-    found |= {"gflop_an_image": flops / batch / 1e9, "mbytes_an_image": traffic / batch / 1e6}
+    rates |= {"gflop_an_image": flops / batch / 1e9, "mbytes_an_image": traffic / batch / 1e6}
     if limits:
-        found["of_matrix_product"] = flops * rate / limits[f"{detector.settings.precision}_flops"]
-        found["of_copy"] = traffic * rate / limits["copy_bytes"]
-    return found
+        rates["of_matrix_product"] = flops * rate / limits[f"{detector.settings.precision}_flops"]
+        rates["of_copy"] = traffic * rate / limits["copy_bytes"]
+    return rates
 
 
 def _work(detector: Detector[Any], images: Tensor) -> tuple[float, float]:
@@ -300,7 +303,8 @@ def _captured(detector: Detector[Any], images: Tensor) -> Callable[[], object]:
 
 
 def _in_turn(fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
-    """Two models in one process, as a worker that serves two categories keeps them, each as if it were alone."""
+    """Score alternately with two models in one process, as in a worker with two categories, and compare with each
+    alone."""
     if not fitted:
         raise RuntimeError("no method was fitted, so there are no two models")
     chosen = [*fitted.values(), *fitted.values()][:2]
@@ -308,9 +312,9 @@ def _in_turn(fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
     alone = [computed_by(TORCH, _ready(weights, DEVICE)).score(judged) for weights in chosen]
     with _memory(DEVICE) as memory:
         both = [computed_by(TORCH, _ready(weights, DEVICE)) for weights in chosen]
-        rounds = [[one.score(judged) for one in both] for _ in range(3)]
-    for found in rounds:
-        for mine, own in zip(found, alone, strict=True):
+        rounds = [[engine.score(judged) for engine in both] for _ in range(3)]
+    for scored in rounds:
+        for mine, own in zip(scored, alone, strict=True):
             assert all(np.array_equal(*pair) for pair in zip(mine, own, strict=True)), "a model scores otherwise"
     single, turns = (_rate(partial(_score_by, some, judged)) for some in (both[:1], both))
     return {
@@ -322,8 +326,8 @@ def _in_turn(fitted: dict[tuple[str, str], bytes]) -> dict[str, Any]:
 
 
 def _score_by(engines: Sequence[Engine], images: NDArray[np.uint8]) -> None:
-    for one in engines:
-        one.score(images)
+    for engine in engines:
+        engine.score(images)
 
 
 def _ready(weights: bytes, device: torch.device) -> Detector[Any]:
@@ -335,12 +339,12 @@ def _decisions(scores: NDArray[np.float32], threshold: Threshold) -> NDArray[np.
 
 
 def _apart(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """The largest difference, of the largest value."""
+    """Largest difference relative to the largest value."""
     return float(np.abs(mine - theirs).max() / np.abs(theirs).max())
 
 
 def _rate(work: Callable[[], object]) -> float:
-    """Times a second."""
+    """Executions a second."""
     for _ in range(PLAN.burst):
         work()
     _wait()
@@ -360,13 +364,13 @@ def _wait() -> None:
 
 @contextmanager
 def _memory(device: torch.device) -> Iterator[list[int | None]]:
-    """What torch's tensors took at most within, on the card; None on the CPU."""
-    found: list[int | None] = [None]
+    """Peak memory of torch's tensors within, on the GPU; None on the CPU."""
+    peak: list[int | None] = [None]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    yield found
+    yield peak
     if device.type == "cuda":
-        found[0] = torch.cuda.max_memory_allocated()
+        peak[0] = torch.cuda.max_memory_allocated()
 
 
 def _judged() -> NDArray[np.uint8]:
@@ -377,7 +381,7 @@ def _judged() -> NDArray[np.uint8]:
 
 
 def _drawn(first: int, count: int) -> NDArray[np.uint8]:
-    """Brushed grey, lighter on one side: uint8 (count, side, side, 3), each its own."""
+    """Synthetic brushed grey, lighter on one side: uint8 (count, side, side, 3), all different."""
     side = PLAN.side
     noise = np.stack([np.random.default_rng(first + n).normal(size=(side, side)) for n in range(count)])
     brushed = gaussian_filter(noise, (0, 0.5, 4)) * 60 + np.linspace(90, 160, side)
@@ -388,8 +392,8 @@ def _tensors(values: Any) -> Iterator[Tensor]:
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, Sequence) and not isinstance(values, str):
-        for one in values:
-            yield from _tensors(one)
+        for value in values:
+            yield from _tensors(value)
 
 
 if __name__ == "__main__":

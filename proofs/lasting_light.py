@@ -1,11 +1,11 @@
-"""The loop closed on the generated factory: the light changes for good, and the plant learns to live with it.
+"""The closed loop on the generated factory: the light changes permanently, and a retraining adapts to it.
 
     python -m proofs.lasting_light [--store lasting-light-run] [--figure docs/lasting-light.svg]
 
-Four nights are ordinary; then a lamp is put up too low, and every later night is lit by it. False alarms rise, drift
-asks for a retraining, somebody labels what the page of flagged images shows, two nights' good parts are signed off in
-a file, a retraining is judged and comes into force, and the nights after it are scored by the new model. Two of the
-changed nights are labelled for evaluation, by which the candidate is judged; nothing of the last nights is labelled.
+After four ordinary nights a lamp hangs too low and lights all later nights. False alarms rise, drift asks for a
+retraining, flagged images are labelled on the page, the good parts of two nights are signed off in a file, a
+candidate is judged and promoted, and later nights are scored by it. Two of the changed nights are labelled for
+evaluation, to judge the candidate; no image of the last nights is labelled.
 """
 
 import argparse
@@ -39,12 +39,12 @@ from storage.layout import SETTINGS_KEY, image_key
 CATEGORY = "woven_cloth"
 FIRST = date(2026, 2, 2)
 NORMALS, GOOD, DEFECTIVE = 100, 32, 8
-"""pictures to train on; good and defective ones a night"""
+"""images to train on; good and defective ones a night"""
 ORDINARY, CHANGED, LATER = range(4), range(4, 8), range(8, 11)
 """nights before the light changes, after it, and after the retraining"""
 STAGES = {"ordinary": ORDINARY, "after the light changed": CHANGED, "after the retraining": LATER}
 EVALUATED = (0, 1, 4, 5)
-"""nights whose truth is labelled, for evaluation"""
+"""nights labelled for evaluation"""
 STRENGTH = 0.7
 """of the new light, see demo.lighting"""
 ALPHA = 0.05
@@ -65,7 +65,7 @@ FROM latest WHERE run_date = '{day}' AND score IS NOT NULL
 """
 
 Labeller = Callable[[Store, Sequence[str]], None]
-"""says of each of these flagged images what it is"""
+"""labels each of these flagged images"""
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,18 @@ class Night:
 
 @dataclass(frozen=True)
 class Story:
-    """What came of it."""
+    """The result."""
 
     nights: tuple[Night, ...]
     before: str | None
-    """the drift report's verdict on the ordinary nights"""
+    """drift verdict on the ordinary nights"""
     verdict: str | None
-    """and after the changed ones"""
+    """and on the changed ones"""
     retraining: CategoryRetraining
 
 
 def main() -> None:
-    """Play the nights, record and draw them."""
+    """Run the nights, record and draw them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", default="lasting-light-run", help="folder to write to")
     parser.add_argument("--figure", type=Path, help="SVG to write")
@@ -103,7 +103,7 @@ def main() -> None:
     store = open_store(arguments.store, create=True)
     fill(store)
     with prefect_server(), dask_cluster(load_settings(arguments.store)) as scheduler:
-        story = tell(store, scheduler, say_the_truth)
+        story = run_story(store, scheduler, label_truth)
     print(f"drift after the ordinary nights: {story.before}; after the changed ones: {story.verdict}")
     print(f"retraining: {story.retraining.outcome}. {story.retraining.words}")
     about = {"drift before": story.before, "drift after": story.verdict, "retraining": story.retraining.outcome}
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def fill(store: Store) -> None:
-    """Normals to train on, and eleven nights."""
+    """Write normals to train on and eleven nights."""
     store.write(SETTINGS_KEY, SETTINGS.format(alpha=ALPHA).encode())
     _put(store, FIRST - timedelta(days=1), _good(0, NORMALS, 0.0), "training")
     for night in (*ORDINARY, *CHANGED, *LATER):
@@ -123,8 +123,8 @@ def fill(store: Store) -> None:
         _put(store, day_of(night), pictures, "evaluation" if night in EVALUATED else None)
 
 
-def tell(store: Store, scheduler: str, label: Labeller) -> Story:
-    """The story, on a store that `fill` has filled."""
+def run_story(store: Store, scheduler: str, label: Labeller) -> Story:
+    """Run the story on a store prepared by `fill`."""
     train_model(store.uri, dask_address=scheduler)
     nights = [_inspect(store, scheduler, night) for night in ORDINARY]
     before = _verdict(store, scheduler, ORDINARY[-1])
@@ -137,15 +137,15 @@ def tell(store: Store, scheduler: str, label: Labeller) -> Story:
     return Story(tuple(nights), before, verdict, run.categories[0])
 
 
-def say_the_truth(store: Store, keys: Sequence[str]) -> None:
-    """A labeller who is never wrong."""
+def label_truth(store: Store, keys: Sequence[str]) -> None:
+    """Label all images correctly."""
     for key in keys:
         word = "normal" if "/good/" in key else "anomalous"
         labels.append_label(store, CATEGORY, Label(key, word, None, None, datetime.now(UTC)), reviewer="ann")
 
 
 def sign_off(store: Store) -> None:
-    """The good parts of the last two changed nights, as a file: sorted by hand at the end of the line."""
+    """Label the good parts of the last two changed nights by a file, as sorted by hand at the end of the line."""
     good = [
         Label(image_key(CATEGORY, day_of(night), f"good/{number:03}.png"), "normal", None, "line", datetime.now(UTC))
         for night in CHANGED[-2:]
@@ -155,7 +155,7 @@ def sign_off(store: Store) -> None:
 
 
 def day_of(night: int) -> date:
-    """Its production day."""
+    """The night's production day."""
     return FIRST + timedelta(days=night)
 
 
@@ -173,7 +173,7 @@ def _verdict(store: Store, scheduler: str, night: int) -> str | None:
 
 
 def _flagged(store: Store) -> list[str]:
-    """Images of the changed nights that nobody has labelled and the model flags: what the page shows."""
+    """Unlabelled images of the changed nights that the model flags, as on the page."""
     first, last = day_of(CHANGED[0]), day_of(CHANGED[-1])
     sql = f"""
     SELECT image_key FROM latest ANTI JOIN labels USING (image_key)
@@ -183,10 +183,10 @@ def _flagged(store: Store) -> list[str]:
 
 def _figure(nights: Sequence[Night]) -> str:
     return draw_shares(
-        [one.day for one in nights],
+        [night.day for night in nights],
         {
-            "good parts that raise an alarm": [one.false_alarms / one.good for one in nights],
-            "defects that are found": [one.found / one.defective for one in nights],
+            "good parts that raise an alarm": [night.false_alarms / night.good for night in nights],
+            "defects that are found": [night.found / night.defective for night in nights],
         },
         {CHANGED[0]: "the light changes", LATER[0]: "labelled, retrained, promoted"},
     )
@@ -195,7 +195,7 @@ def _figure(nights: Sequence[Night]) -> str:
 def _figures(nights: Sequence[Night]) -> dict[str, Measured]:
     """Sums over the nights."""
     names = ("good", "false_alarms", "defective", "found")
-    sums: dict[str, Measured] = {name: sum(getattr(one, name) for one in nights) for name in names}
+    sums: dict[str, Measured] = {name: sum(getattr(night, name) for night in nights) for name in names}
     return {"nights": len(nights)} | sums
 
 
@@ -217,7 +217,7 @@ def _random(night: int, number: int, part: int) -> np.random.Generator:
 
 
 def _put(store: Store, day: date, pictures: Sequence | Iterator, purpose: str | None) -> None:
-    said = []
+    truth = []
     for name, picture in pictures:
         key = image_key(CATEGORY, day, name)
         out = io.BytesIO()
@@ -226,9 +226,9 @@ def _put(store: Store, day: date, pictures: Sequence | Iterator, purpose: str | 
         kind = name.split("/", maxsplit=1)[0]
         word = "normal" if kind == "good" else "anomalous"
         if purpose:
-            said.append(Label(key, word, None, "factory", datetime.now(UTC), kind, purpose))
-    if said:
-        labels.write_labels(store, CATEGORY, said, f"truth-{day}")
+            truth.append(Label(key, word, None, "factory", datetime.now(UTC), kind, purpose))
+    if truth:
+        labels.write_labels(store, CATEGORY, truth, f"truth-{day}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Model cards of made-up models: whole ones, of which a proof or a test says what matters to it."""
+"""Complete model cards with invented values, for proofs and tests."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -43,7 +43,8 @@ CARD = ModelCard(
 def made_up_card(
     category: str = "cloth", version: str = "v1", weights: bytes = b"weights", *, side: int = 8, **changes: Any
 ) -> ModelCard:
-    """CARD of that model, `side` pixels high and wide, changed: a dict changes fields of the record that is there."""
+    """CARD for this model, `side` pixels high and wide, with changes; a dict changes fields of the existing
+    record."""
     sized = {name: {"height": side, "width": side} | changes.get(name, {}) for name in ("preprocessing", "maps")}
     for name, value in {**changes, **sized}.items():
         record: Any = getattr(CARD, name)
@@ -56,5 +57,5 @@ def made_up_card(
 def publish_made_up(
     store: Store, category: str = "cloth", version: str = "v1", weights: bytes = b"weights", **changes: Any
 ) -> None:
-    """Publish a version with `made_up_card`; by weights such as the default's nothing can be scored."""
+    """Publish a version with `made_up_card`; it cannot score with weights such as the default's."""
     models.publish_model(store, made_up_card(category, version, weights, **changes), weights)

@@ -1,15 +1,14 @@
-"""Nights of 10^3 to 10^6 image records with a scorer that computes nothing: what the pipeline itself costs an image.
+"""Cost of the pipeline itself an image, on nights of 10^3 to 10^6 images with a scorer that computes nothing.
 
     python -m proofs.night_sizes [--least 1000] [--most 1000000] [--workers 2] [--wait 0] [--folder FOLDER]
 
-Each night has a process, an embedded Prefect server, Dask workers and a store of its own. Its images are hard links
-to a few small PNGs, so that listing and reading are a file system's own. Seconds by stage are from the server's own
-times of the task runs; processor seconds are the kernel's, of the flow's process (with Dask's scheduler in it), of
-the server, and of the workers. Orchestration is the processor time of the first two: unlike wall time it hardly grows
-with the load of a shared machine. With `--wait` a worker waits so many seconds an image and takes no core, so that
-two cores show how nights spread over sixteen workers.
+Each night has its own process, embedded Prefect server, Dask workers and store. Its images are hard links to a few
+small PNGs, so listing and reading cost what the file system costs. Seconds by stage come from the server's task run
+times; processor seconds are the kernel's, of the flow's process (with Dask's scheduler), of the server, and of the
+workers. Orchestration is the processor time of the first two, which hardly depends on a shared machine's load. With
+`--wait` a worker sleeps this many seconds an image, so that two cores can show sixteen workers.
 
-Exit code 1 if a night lacks a row, the flow's process passed 1 GiB, or a flow run had more tasks than it may.
+Exit code 1 if a night lacks a row, the flow's process exceeds 1 GiB, or a flow run has too many tasks.
 """
 
 import argparse
@@ -44,20 +43,20 @@ from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 LINKS = 30_000
-"""names a file may have here; ext4 ends at 65,000"""
+"""links to one file; ext4 allows 65,000"""
 MOST_MEMORY = 1 << 30
 """bytes of the flow's process"""
 MOST_TASKS = TASKS_PER_FLOW_RUN + 50
-"""a flow run: batches, and what plans, pins and seals"""
+"""of a flow run: batches, planning, model pins and seals"""
 STAGES = ("start", "planning", "scoring", "sealing", "reporting")
 SIZE, WAIT = 64, "STUB_SCORER_SECONDS"
-"""of proofs.stub_scorer, whose import of torch would count as memory"""
+"""of proofs.stub_scorer, not imported because torch would count as memory"""
 CATEGORY, DAY = "cloth", date(2026, 3, 2)
 
 
 @dataclass(frozen=True)
 class Night:
-    """What one night took."""
+    """Cost of one night."""
 
     images: int
     rows: int
@@ -70,27 +69,27 @@ class Night:
     """of the Prefect server, while the flow ran"""
     worker_cpu: float
     memory: int
-    """bytes, the flow process's peak"""
+    """bytes, peak of the flow's process"""
     memory_before: int
-    """bytes, its peak before the flow began: imports, mostly"""
+    """bytes, its peak before the flow began, mostly imports"""
     tasks: int
     """most task runs of one flow run"""
     load: float
-    """of the machine in the last minute, at the end"""
+    """of the machine in the last minute"""
 
     @property
     def orchestration(self) -> float:
-        """processor milliseconds an image"""
+        """Processor milliseconds an image."""
         return (self.flow_cpu + self.server_cpu) * 1000 / self.images
 
     @property
     def holds(self) -> bool:
-        """Whether it is whole and kept within its bounds."""
+        """Whether the night is complete and within its limits."""
         return self.rows == self.images and self.memory < MOST_MEMORY and self.tasks < MOST_TASKS
 
 
 def main() -> int:
-    """Play the nights and record them."""
+    """Run the nights and record them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--least", type=int, default=SIZES[0])
     parser.add_argument("--most", type=int, default=SIZES[-1])
@@ -109,12 +108,14 @@ def main() -> int:
             nights.append(_night(images, given.workers, given.wait, given.folder))
             print(nights[-1], flush=True)
     about = {"workers": given.workers, "wait": given.wait}
-    record.write(given.results / "night_sizes.json", {f"{one.images:,}": _figures(one) for one in nights}, about)
+    record.write(
+        given.results / "night_sizes.json", {f"{night.images:,}": _figures(night) for night in nights}, about
+    )
     return int(not all(night.holds for night in nights))
 
 
 def _night(images: int, workers: int, wait: float, folder: str | None) -> Night:
-    """In a process of its own, whose imports are part of the measured memory."""
+    """Run a night in a new process, so that its imports are part of the measured memory."""
     with tempfile.TemporaryDirectory(dir=folder) as place, tempfile.TemporaryDirectory(dir=folder) as home:
         put_model(open_store(place))
         put_links(place, images)
@@ -127,14 +128,14 @@ def _night(images: int, workers: int, wait: float, folder: str | None) -> Night:
 
 
 def put_model(store: Store) -> None:
-    """A champion that nothing loads: the scorer is a stub."""
+    """Publish a champion that is never loaded: the scorer is a stub."""
     preprocessing = {"version": PREPROCESSING_VERSION}
     publish_made_up(store, CATEGORY, side=SIZE, preprocessing=preprocessing)
     models.promote(store, CATEGORY, "v1", by="proof", now=datetime.now(UTC))
 
 
 def put_links(place: str, images: int) -> None:
-    """So many images of the day: hard links to a few small PNGs."""
+    """Create the day's images as hard links to a few small PNGs."""
     folder = Path(place) / "images" / CATEGORY / str(DAY)
     folder.mkdir(parents=True)
     for number in range(images):
@@ -173,22 +174,22 @@ def _play(place: str, workers: int) -> Night:
         memory = _peak()
         assert run.outcome == "completed", run
         with get_client(sync_client=True) as client:
-            tasks = [one for skip in range(0, 1000, 200) for one in client.read_task_runs(limit=200, offset=skip)]
+            tasks = [task for skip in range(0, 1000, 200) for task in client.read_task_runs(limit=200, offset=skip)]
     rows = run_query(open_store(place), "SELECT count(*) AS n FROM latest")["n"].to_pylist()[0]
     return Night(
         images=run.categories[0].images, rows=rows, seconds=_stages(tasks, began, ended),
         flow_cpu=flow, server_cpu=serving, worker_cpu=working, memory=memory, memory_before=memory_before,
-        tasks=max(Counter(one.flow_run_id for one in tasks).values()), load=os.getloadavg()[0],
+        tasks=max(Counter(task.flow_run_id for task in tasks).values()), load=os.getloadavg()[0],
     )  # fmt: skip
 
 
 def _stages(tasks: list[Any], began: float, ended: float) -> dict[str, float]:
     planned, scored, sealed = (
-        [one for one in tasks if one.name.startswith(prefix)] for prefix in ("plan ", "score ", "seal-partition")
+        [task for task in tasks if task.name.startswith(prefix)] for prefix in ("plan ", "score ", "seal-partition")
     )
-    first_plan = min(one.start_time.timestamp() for one in planned)
+    first_plan = min(task.start_time.timestamp() for task in planned)
     plan_end, score_end, seal_end = (
-        max(one.end_time.timestamp() for one in some) for some in (planned, scored, sealed)
+        max(task.end_time.timestamp() for task in some) for some in (planned, scored, sealed)
     )
     marks = (began, first_plan, plan_end, score_end, seal_end, ended)
     return {stage: after - before for stage, before, after in zip(STAGES, marks, marks[1:], strict=False)}
@@ -199,7 +200,7 @@ def _cpu(processes: Iterable[Any]) -> float:
 
 
 def _peak() -> int:
-    """Bytes. Of this program alone: ru_maxrss would begin at the size of the process that started it."""
+    """Bytes, of this program alone: ru_maxrss would start at the parent's size."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 

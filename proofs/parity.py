@@ -1,16 +1,15 @@
-"""PaDiM and PatchCore held against anomalib's modules, on the features of the same images: `make parity`.
+"""Compare PaDiM and PatchCore with anomalib's modules, on the features of the same images: `make parity`.
 
     python -m proofs.parity [--teacher efficientnet_lite0]
 
-Runs where anomalib is installed, see benchmarks/peers-requirements.txt. Both sides get the same features; where they
-differ by more than 1e-4 of the largest value, it ends with an error. What anomalib does otherwise than the papers
-is followed or left out here, and not in the product:
+Needs anomalib, see benchmarks/peers-requirements.txt. Both sides get the same features; a difference above 1e-4 of
+the largest value is an error. Deviations of anomalib from the papers are reproduced or excluded here:
 
-- PaDiM: its ridge is 0.01 + 0.00001. It inverts covariances in float32; here it does so in float64, and how far
-  float32 is off is printed.
-- PatchCore: each pixel of its map has the nearest patch's distance, not the bilinear one, so distances are compared
-  and not maps. Its random projection is sparse, so the same points are handed to both choices of a coreset.
-- Maps: its blur reflects about the outermost pixels' middles, ours about their edges, so the margin is left out.
+- PaDiM: its ridge is 0.01 + 0.00001. It inverts covariances in float32; it is compared in float64, and the error of
+  float32 is recorded.
+- PatchCore: its map upsamples by the nearest patch, ours bilinearly, so distances are compared, not maps. Its random
+  projection is sparse, so both coresets are chosen from the same points.
+- Maps: its blur reflects about the outermost pixels' centres, ours about their edges, so the margin is excluded.
 """
 
 import argparse
@@ -38,14 +37,14 @@ from rd_core.detectors.training import train
 SIDE, NORMALS, AT_ONCE = 128, 40, 8
 DIMENSIONS, RIDGE = 100, 0.01001
 MARGIN = 32
-"""pixels from the edge that the blur's border reaches"""
+"""pixels from the edge that the blur's border affects"""
 TOLERANCE = 1e-4
 LAYERS = ["layer1", "layer2", "layer3"]
-"""by which anomalib knows the features it is given"""
+"""anomalib's names of the features"""
 
 
 def main() -> None:
-    """Print how far the two are apart in everything that is compared."""
+    """Record the difference of every compared quantity."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", default="efficientnet_lite0")
     add_results_option(parser)
@@ -55,9 +54,11 @@ def main() -> None:
     queries = _images(AT_ONCE, seed=2)
     queries[:4, 40:60, 50:90] = np.random.default_rng(0).integers(0, 256, (4, 20, 40, 3), dtype=np.uint8)
     apart = dict([*_padim(teacher, normals, queries), *_patchcore(teacher, normals, queries)])
-    record.write(arguments.results / "parity.json", {what: {"apart": value} for what, value in apart.items()})
+    record.write(arguments.results / "parity.json", {quantity: {"apart": value} for quantity, value in apart.items()})
     if beyond := [
-        what for what, difference in apart.items() if not difference <= TOLERANCE and "float32" not in what
+        quantity
+        for quantity, difference in apart.items()
+        if not difference <= TOLERANCE and "float32" not in quantity
     ]:
         sys.exit(f"More than {TOLERANCE} apart: {', '.join(beyond)}.")
 
@@ -75,11 +76,11 @@ def _padim(teacher: str, normals: NDArray[np.uint8], queries: NDArray[np.uint8])
             embeddings = [theirs.generate_embedding(_named(some, kind)) for some in (*seen, asked.raw)]
             theirs.gaussian.fit(torch.cat(embeddings[:-1]))
             statistics = [theirs.gaussian.mean, theirs.gaussian.inv_covariance]
-            found = theirs.anomaly_map_generator.compute_distance(embeddings[-1], statistics)
+            distances_of_theirs = theirs.anomaly_map_generator.compute_distance(embeddings[-1], statistics)
             blurred = theirs.anomaly_map_generator(
                 embedding=embeddings[-1], mean=statistics[0], inv_covariance=statistics[1], image_size=(SIDE, SIDE)
             )
-        yield f"PaDiM: distances, anomalib in {kind}", _apart(distances, found[:, 0])
+        yield f"PaDiM: distances, anomalib in {kind}", _apart(distances, distances_of_theirs[:, 0])
         inner = slice(MARGIN, -MARGIN)
         yield (
             f"PaDiM: map within its margin, anomalib in {kind}",
@@ -93,15 +94,15 @@ def _patchcore(teacher: str, normals: NDArray[np.uint8], queries: NDArray[np.uin
     features = Features(raw, raw)
     theirs = PatchcoreModel(LAYERS[1:], "resnet18", pre_trained=False)
     patches = theirs.reshape_embedding(
-        theirs.generate_embedding({name: theirs.feature_pooler(one) for name, one in _named(raw).items()})
+        theirs.generate_embedding({name: theirs.feature_pooler(stage) for name, stage in _named(raw).items()})
     )
     yield "PatchCore: patches", _apart(ours.patches(features).flatten(0, 1), patches)
     theirs.memory_bank = ours.memory + ours.centre
-    found, places = theirs.nearest_neighbors(patches, 1)
+    nearest, places = theirs.nearest_neighbors(patches, 1)
     distances = ours.distances(features)
-    yield "PatchCore: distances", _apart(distances[0].flatten(), found)
+    yield "PatchCore: distances", _apart(distances[0].flatten(), nearest)
     shape = len(queries), -1
-    scores = theirs.compute_anomaly_score(found.reshape(shape), places.reshape(shape), patches)
+    scores = theirs.compute_anomaly_score(nearest.reshape(shape), places.reshape(shape), patches)
     yield "PatchCore: re-weighted scores", _apart(ours.image_scores(torch.empty(0), features, distances), scores)
     points = patches - patches.mean(dim=0)
     torch.manual_seed(0)
@@ -124,17 +125,17 @@ def _images(count: int, seed: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(3, count, SIDE, SIDE, 3))
     clouds = sum(
-        grain * gaussian_filter(one, (0, grain, grain, 0)) for one, grain in zip(noise, (1, 4, 16), strict=True)
+        grain * gaussian_filter(layer, (0, grain, grain, 0)) for layer, grain in zip(noise, (1, 4, 16), strict=True)
     )
     return np.clip(128 + 60 * clouds, 0, 255).astype(np.uint8)
 
 
 def _named(features: tuple[Tensor, ...], kind: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    return {name: one.to(kind) for name, one in zip(LAYERS, features, strict=True)}
+    return {name: stage.to(kind) for name, stage in zip(LAYERS, features, strict=True)}
 
 
 def _apart(mine: Tensor, others: Tensor) -> float:
-    """The largest difference, of the largest value."""
+    """Largest difference relative to the largest value."""
     return float((mine.double() - others.double()).abs().max() / others.double().abs().max())
 
 

@@ -1,4 +1,4 @@
-"""A real S3 server, SeaweedFS, for as long as a proof or a test takes, and the settings that lead to a server."""
+"""A temporary S3 server (SeaweedFS) for proofs and tests, and the settings that lead to it."""
 
 import functools
 import json
@@ -36,7 +36,7 @@ def s3_client(endpoint: str) -> Any:
 
 
 def aws_settings(endpoint: str) -> dict[str, str]:
-    """The environment under which the usual AWS settings lead to `endpoint`, whatever the developer's own are."""
+    """Environment variables that direct AWS clients to `endpoint`, whatever the developer's own settings."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -50,7 +50,7 @@ def aws_settings(endpoint: str) -> dict[str, str]:
 
 @contextmanager
 def running_seaweed(folder: Path) -> Iterator[str]:
-    """A SeaweedFS server that keeps its data in `folder`; its S3 endpoint."""
+    """Run a SeaweedFS server with its data in `folder`; yields its S3 endpoint."""
     identity = {
         "name": "tests",
         "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],

@@ -1,4 +1,4 @@
-"""Shares over the nights of a story, as an SVG for the README."""
+"""Draw shares over the nights of a story as an SVG for the documents."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -9,13 +9,14 @@ GREY = "#5a5f66"
 
 
 def draw_shares(days: Sequence[date], lines: Mapping[str, Sequence[float]], breaks: Mapping[int, str]) -> str:
-    """`lines`: by name, a share in [0, 1] for every day. `breaks`: what happened before the day of that index."""
+    """Draw `lines`, a share in [0, 1] for every day by name. `breaks`: events, by the index of the day they
+    precede."""
     parts = [*_grid(), *_days(days), *_breaks(breaks, len(days)), *_lines(lines, len(days))]
     return figure(f"{', '.join(lines)}, by night", parts)
 
 
 def figure(title: str, parts: Sequence[str]) -> str:
-    """An SVG of WIDTH by HEIGHT, on white."""
+    """An SVG of WIDTH by HEIGHT on white."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
     ground = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
     described = f"<title>{title}</title>"
@@ -52,7 +53,7 @@ def _breaks(breaks: Mapping[int, str], days: int) -> Iterator[str]:
 
 
 def _lines(lines: Mapping[str, Sequence[float]], days: int) -> Iterator[str]:
-    """Each with its name above its first point, where stories begin calmly."""
+    """Lines with their names above the first points, where they rarely cross."""
     for (name, shares), colour in zip(lines.items(), COLOURS, strict=False):
         points = " ".join(f"{_across(index, days):.1f},{_up(share):.1f}" for index, share in enumerate(shares))
         yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>'

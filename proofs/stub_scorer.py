@@ -1,4 +1,4 @@
-"""A scorer that computes nothing, loaded into Dask workers before they work: what is left is the pipeline itself."""
+"""A scorer that computes nothing, preloaded into Dask workers to measure the pipeline alone."""
 
 import os
 import time
@@ -14,12 +14,12 @@ from tasks.worker.preprocessing import ImageFormat
 SIZE = 64
 """pixels a side, of its maps"""
 WAIT = "STUB_SCORER_SECONDS"
-"""environment variable: seconds an image that a worker waits, as long as a core would compute"""
+"""environment variable: seconds that a worker sleeps for each image in place of computing"""
 
 
 class _Model:
     seconds = 0.0
-    """that an image takes, of no processor"""
+    """wall time of an image"""
 
     def score(self, images: np.ndarray) -> AnomalyMaps:
         time.sleep(self.seconds * len(images))
@@ -28,14 +28,14 @@ class _Model:
 
 
 class _AnyBytes(ImageFormat):
-    """Takes whatever lies there for a black picture."""
+    """Reads any bytes as a black image."""
 
     def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)
 
 
 class StubScorer:
-    """Stands for tasks.worker.scorer.Scorer."""
+    """Replaces tasks.worker.scorer.Scorer."""
 
     model = _Model()
     image_format = _AnyBytes(SIZE, SIZE)
@@ -47,16 +47,16 @@ class StubScorer:
     defect_peak = review_band[0]
 
     def p_values(self, scores: np.ndarray) -> np.ndarray:
-        """float64 [B], all the same."""
+        """float64 [B], all equal."""
         return np.full(len(scores), 0.5)
 
 
 def warm_stub(store: Store, category: str, version: str, engine: str = "torch") -> Any:
-    """Stands for tasks.worker.scorer.warm_scorer."""
+    """Replaces tasks.worker.scorer.warm_scorer."""
     return StubScorer()
 
 
 def dask_setup(_: object) -> None:
-    """Dask calls this in each worker that has this module as a preload."""
+    """Called by Dask in each worker that preloads this module."""
     vars(scorer)["warm_scorer"] = warm_stub
     StubScorer.model.seconds = float(os.environ.get(WAIT, "0"))

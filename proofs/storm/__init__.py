@@ -1,1 +1,1 @@
-"""The crash storm: nights and backfills that are killed, cut off and run into each other, and lose nothing."""
+"""The crash storm: nights and backfills that are killed, cut off or run concurrently, and lose nothing."""

@@ -1,10 +1,10 @@
-"""Whether anything is lost when a night is killed, cut off, or run into by another.
+"""Show that a night that is killed, cut off, or run concurrently with another loses nothing.
 
     python -m proofs.storm [--rounds 100] [--seed 0] [--out build/storm.jsonl]
 
-An undisturbed run comes first. Each round then disturbs a night or a backfill of a fresh store at a random moment,
-runs the same command until it says done, and compares every row, map and seal with the undisturbed run. Rounds that
-stand in the file of --out are not played again. Exit code 1 if anything was lost.
+After an undisturbed run, each round disturbs a night or a backfill of a fresh store at a random moment, repeats the
+same command until it is done, and compares every row, map and seal with the undisturbed run. Rounds recorded in the
+file of --out are not repeated. Exit code 1 if anything was lost.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from proofs.storm.site import open_site
 
 
 def main() -> None:
-    """Play the rounds that are left, and record all."""
+    """Run the remaining rounds, and record all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -33,18 +33,18 @@ def main() -> None:
     record = Record.begin("storm")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without ending the servers
     played = _read(given.out, given.seed)
-    left = [number for number in range(given.rounds) if number not in {one.number for one in played}]
+    left = [number for number in range(given.rounds) if number not in {round_.number for round_ in played}]
     if left:
         folder = given.folder or Path(tempfile.mkdtemp(prefix="storm-"))
         folder.mkdir(parents=True, exist_ok=True)
         played += _play(left, given.kind or list(KINDS), given.seed, folder, given.out)
     record.write(given.results / "storm.json", figures(played), {"seed": given.seed})
-    if any(one.losses for one in played):
+    if any(round_.losses for round_ in played):
         sys.exit(1)
 
 
 def _play(numbers: list[int], kinds: list[str], seed: int, folder: Path, out: Path) -> list[Played]:
-    """Kinds take turns, and so do the two kinds of stores."""
+    """Run rounds, alternating kinds and stores."""
     out.parent.mkdir(parents=True, exist_ok=True)
     played = []
     with open_site(folder) as site:
@@ -52,19 +52,19 @@ def _play(numbers: list[int], kinds: list[str], seed: int, folder: Path, out: Pa
         for number in numbers:
             kind, turn = kinds[number % len(kinds)], number // len(kinds)
             where = ("local", "s3")[(number + turn * (1 - len(kinds) % 2)) % 2]
-            one = play(site, number, kind, where, seed)
+            round_ = play(site, number, kind, where, seed)
             with out.open("a") as lines:
-                lines.write(json.dumps(asdict(one)) + "\n")
-            losses = f"LOST {one.losses}: {one.notes}" if one.losses else "nothing lost"
-            print(f"{number} {kind}, {where}, {one.command}: {one.seconds} s, {losses}", flush=True)
-            played.append(one)
+                lines.write(json.dumps(asdict(round_)) + "\n")
+            losses = f"LOST {round_.losses}: {round_.notes}" if round_.losses else "nothing lost"
+            print(f"{number} {kind}, {where}, {round_.command}: {round_.seconds} s, {losses}", flush=True)
+            played.append(round_)
     return played
 
 
 def _read(out: Path, seed: int) -> list[Played]:
-    """Rounds of this seed that were played before."""
+    """Recorded rounds of this seed."""
     lines = out.read_text().splitlines() if out.exists() else []
-    return [one for one in (Played(**json.loads(line)) for line in lines) if one.seed == seed]
+    return [round_ for round_ in (Played(**json.loads(line)) for line in lines) if round_.seed == seed]
 
 
 if __name__ == "__main__":

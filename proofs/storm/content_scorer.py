@@ -1,7 +1,6 @@
-"""A scorer whose maps are the pixels themselves, loaded into Dask workers before they work.
+"""A scorer whose maps are the pixels, preloaded into Dask workers.
 
-The same image has the same map in every process, so that what a disturbed run wrote can be held, byte for byte,
-against what an undisturbed one did.
+An image has the same map in every process, so disturbed and undisturbed runs can be compared byte for byte.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from tasks.worker.preprocessing import ImageFormat
 
 
 class _Brightness:
-    """Stands for the networks: the map is the mean of the colours, times a strength that each version has."""
+    """Replaces the networks: the map is the mean of the colours times the version's strength."""
 
     def __init__(self, strength: float) -> None:
         self.strength = np.float32(strength)
@@ -26,7 +25,7 @@ class _Brightness:
 
 
 class ContentScorer:
-    """Stands for tasks.worker.scorer.Scorer."""
+    """Replaces tasks.worker.scorer.Scorer."""
 
     image_format = ImageFormat(SIZE, SIZE)
     map_size = (SIZE, SIZE)
@@ -45,10 +44,10 @@ class ContentScorer:
 
 
 def content_scorer(_store: Store, _category: str, version: str, _engine: str = "torch") -> ContentScorer:
-    """Stands for tasks.worker.scorer.warm_scorer."""
+    """Replaces tasks.worker.scorer.warm_scorer."""
     return ContentScorer(version)
 
 
 def install() -> None:
-    """Let the tasks of this process score by it."""
+    """Use this scorer in the tasks of this process."""
     vars(scorer)["warm_scorer"] = content_scorer

@@ -1,4 +1,4 @@
-"""What a round left in its store, held against what an undisturbed run wrote."""
+"""Compare a round's store with the undisturbed run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,51 +24,51 @@ Reference = Mapping[tuple[str, str], tuple[ScoreRow, bytes | None]]
 
 @dataclass
 class Losses:
-    """Counts; all 0 when nothing is lost."""
+    """Counts of losses; all 0 when nothing is lost."""
 
     lost: int = 0
-    """images without a row of the model in force"""
+    """images without a row of the champion"""
     twice: int = 0
-    """rows too many"""
+    """duplicate rows"""
     maps_without_rows: int = 0
     rows_without_maps: int = 0
     changed: int = 0
-    """rows, maps, or counts in seals that differ from the undisturbed run's by a byte"""
+    """rows, maps, or counts in seals that differ from the undisturbed run"""
     wrong: int = 0
     """findings of `verify --deep`"""
     notes: list[str] = field(default_factory=list)
-    """the first findings, in words"""
+    """the first findings as text"""
 
     @property
     def nothing(self) -> bool:
         return not any(value for value in astuple(self) if isinstance(value, int))
 
-    def count(self, name: str, number: int, what: str) -> None:
+    def count(self, name: str, number: int, note: str) -> None:
         """Add `number` losses of a kind."""
         if number:
             setattr(self, name, getattr(self, name) + number)
-            self.notes.append(f"{name} {number}: {what}")
+            self.notes.append(f"{name} {number}: {note}")
 
 
-COUNTS = tuple(one.name for one in fields(Losses) if one.name != "notes")
+COUNTS = tuple(count.name for count in fields(Losses) if count.name != "notes")
 
 
 def read_reference(store: Store) -> Reference:
-    """Every sealed row of an undisturbed run with its map."""
-    found: dict[tuple[str, str], tuple[ScoreRow, bytes | None]] = {}
+    """Read every sealed row and map of an undisturbed run."""
+    reference: dict[tuple[str, str], tuple[ScoreRow, bytes | None]] = {}
     for seal in seals.list_seals(store):
         for sealed in seal.plans:
             maps = _maps(store, sealed.map_store, sealed.images)
             for row in scores.to_rows(scores.read_scores(store, [part.key for part in sealed.parts])):
                 picture = None if row.map_index is None else maps[row.map_index].tobytes()
-                found[row.model_version, row.image_key] = (row, picture)
-    return found
+                reference[row.model_version, row.image_key] = (row, picture)
+    return reference
 
 
 def examine(
     store: Store, images: Store, reference: Reference, days: Iterable[date], categories: Iterable[str]
 ) -> Losses:
-    """Look at every sealed row and map of the store, and at each image of these days and categories."""
+    """Check every sealed row and map of the store, and each image of these days and categories."""
     losses, seen = Losses(), Counter[tuple[str, str, str]]()
     for seal in seals.list_seals(store):
         for sealed in seal.plans:
@@ -81,8 +81,12 @@ def examine(
             losses.count("lost", len(missing), f"{version} {missing[:1]}")
     losses.count("twice", sum(times - 1 for times in seen.values()), str(seen.most_common(1)))
     _examine_unsealed(store, losses)
-    found = verify(store, images, Scope(deep=True))
-    losses.count("wrong", found.wrong, "; ".join(one.what for one in found.findings if one.wrong)[:300])
+    verification = verify(store, images, Scope(deep=True))
+    losses.count(
+        "wrong",
+        verification.wrong,
+        "; ".join(finding.what for finding in verification.findings if finding.wrong)[:300],
+    )
     return losses
 
 
@@ -124,7 +128,7 @@ def _examine_plan(
 
 
 def _expected(plan: Plan, images: list[ObjectInfo], start: int, reference: Reference) -> list[ScoreRow]:
-    """The undisturbed run's rows, as that run would have written them from this plan."""
+    """The undisturbed run's rows as this plan would have written them."""
     rows = []
     for i, image in enumerate(images, start):
         row, _ = reference[plan.partition.model_version, image.key]
@@ -143,7 +147,7 @@ def _expected(plan: Plan, images: list[ObjectInfo], start: int, reference: Refer
 
 
 def _examine_unsealed(store: Store, losses: Losses) -> None:
-    """A part that no seal names may be taken up by a later run, so it must have its maps as well."""
+    """A part without a seal may be reused by a later run, so it must have its maps too."""
     sealed = {part.key for seal in seals.list_seals(store) for plan in seal.plans for part in plan.parts}
     for info in store.list(layout.scores_root()):
         if info.key in sealed:
@@ -159,8 +163,7 @@ def _examine_unsealed(store: Store, losses: Losses) -> None:
 
 
 def _is_of(store: Store, key: str, rows: list[ScoreRow]) -> bool:
-    """Whether the part is, to the byte, the one of these rows; its maps are held against the reference's on their
-    own."""
+    """Whether the part has exactly the bytes of these rows; maps are compared separately."""
     data = store.read(key)
     return data == scores.part_bytes(scores.to_table(rows), scores.part_with_maps(data, key)[1])
 
@@ -173,7 +176,7 @@ def _rows(store: Store, key: str) -> list[ScoreRow] | None:
 
 
 def _maps(store: Store, key: str, images: int) -> np.ndarray:
-    """float32 (images, H, W); NaN where there is none."""
+    """float32 (images, H, W); NaN where missing."""
     try:
         return anomaly_maps.read_maps(store, key, range(images))
     except (KeyNotFound, CorruptObject):

@@ -1,4 +1,4 @@
-"""A proxy before an S3 server: passes requests on, and now and then fails as servers and networks do."""
+"""A proxy for an S3 server that injects the faults of servers and networks."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from proofs.storm.weather import CLEAR, Weather
 
 SLOW_SECONDS = 2.0
 OUTAGE_SECONDS = 4.0
-"""longest; requests that are tried again at once fail again"""
+"""longest outage; requests retried immediately fail again"""
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>injected</Message></Error>'
 _REFUSALS = {
     500: ("Internal Server Error", "InternalError"),
@@ -24,12 +24,12 @@ _REFUSALS = {
 
 @dataclass(frozen=True)
 class _Message:
-    """One request or answer of HTTP/1.1."""
+    """A request or answer of HTTP/1.1."""
 
     first: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-    """as sent, with its chunks if it came in chunks"""
+    """as sent, chunked or not"""
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -40,14 +40,14 @@ class _Message:
 
 
 class FaultyProxy:
-    """Listens on 127.0.0.1 in a thread of its own. `weather` may be changed at any moment."""
+    """Listens on 127.0.0.1 in its own thread. `weather` may change at any time."""
 
     def __init__(self, host: str, port: int) -> None:
         self.weather: Weather = CLEAR
         self.injected = 0
         """faults so far"""
         self.writes = 0
-        """requests so far that change something"""
+        """writing requests so far"""
         self._upstream = (host, port)
         self._outage_until = 0.0
         self._loop = asyncio.new_event_loop()
@@ -56,7 +56,7 @@ class FaultyProxy:
         threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True).start()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more connections."""
         self._loop.call_soon_threadsafe(self._server.close)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,9 +65,9 @@ class FaultyProxy:
             upstream = await asyncio.open_connection(*self._upstream)
             while await self._pass_one(reader, writer, *upstream):
                 pass
-        for one in (writer, upstream[1] if upstream else None):
-            if one is not None:
-                one.close()
+        for stream in (writer, upstream[1] if upstream else None):
+            if stream is not None:
+                stream.close()
 
     async def _pass_one(
         self,
@@ -76,7 +76,7 @@ class FaultyProxy:
         answers: asyncio.StreamReader,
         requests: asyncio.StreamWriter,
     ) -> bool:
-        """One request and its answer; False when the connection is to end."""
+        """Pass on one request and its answer; False when the connection ends."""
         request = await _read(reader, writer)
         writes = request.first.split(b" ")[0] in (b"PUT", b"POST", b"DELETE")
         if writes:
@@ -132,7 +132,7 @@ def _refusal(status: int, request: _Message) -> bytes:
 async def _read(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, *, bodiless: bool = False
 ) -> _Message:
-    """The next message. A client that waits for leave to send its body gets it from `writer`."""
+    """Read the next message. `writer` answers a client that waits to send its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).removesuffix(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     headers = []
@@ -153,7 +153,7 @@ async def _read(
 
 
 async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    """A chunked body as it was sent."""
+    """A chunked body as sent."""
     sent = b""
     while True:
         line = await reader.readuntil(b"\r\n")

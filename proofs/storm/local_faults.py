@@ -1,4 +1,4 @@
-"""Faults of a local store, below what turns them into errors of ours: in opening, writing, and flushing to disk."""
+"""Faults of a local store in opening, writing and flushing files, below the translation of errors."""
 
 import errno
 import os
@@ -19,12 +19,12 @@ from storage.stores.faults import translated
 
 BEFORE = (errno.EIO, errno.ENOSPC, errno.ESTALE, errno.ETIMEDOUT)
 AFTER = (errno.EIO, errno.ETIMEDOUT)
-"""of a write that took its place all the same: a full disk cannot answer so"""
+"""errors of a write that nevertheless succeeded; a full disk gives none"""
 SLOW_SECONDS = 1.0
 
 
 def install() -> None:
-    """Put the faults between the store and the disk of this process. They stay away while the weather is clear."""
+    """Install the faults in this process; none occur in clear weather."""
     disk, maps = local_store.LocalStore, ZarrLocalStore
     patch.object(local_store, "_temporary", _failing_temporary(local_store._temporary)).start()
     patch.object(local_store, "_flush_folder", _failing_flush(local_store._flush_folder)).start()
@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def _strike(kinds: tuple[int, ...]) -> None:
-    """Now and then an error of the operating system, or a long wait."""
+    """Raise an operating system error, or wait long, at random."""
     if random.random() >= weather.current().share:
         return
     kind = random.choice((0, *kinds))

@@ -17,21 +17,21 @@ from tasks.worker.preprocessing import PREPROCESSING_VERSION
 CATEGORIES = ("cloth", "metal", "wood")
 DAYS = tuple(date(2026, 3, 2) + timedelta(days=i) for i in range(3))
 IMAGES = 8
-"""of one category and day, the late one included"""
+"""of one category and day, including the late one"""
 BATCH_IMAGES = 4
 SIZE = 32
 """pixels a side"""
 THRESHOLD, PIXEL_LEVEL, REVIEW_BAND = 2.0, 1.8, (1.7, 2.2)
 STRENGTH = {"v1": 1.0, "v2": 0.75}
-"""by model version: what its maps are multiplied by"""
+"""factor of the maps, by model version"""
 NOW = datetime(2026, 3, 9, 2, 0, tzinfo=UTC)
 UNREADABLE, LATE = "05.png", "late.png"
 LATE_CATEGORY, UNREADABLE_CATEGORY = "metal", "cloth"
 
 
 def all_images() -> dict[str, bytes]:
-    """Every image of the plant by key, the late ones too."""
-    found = {}
+    """Every image of the plant by key, including late ones."""
+    images = {}
     for number, (category, day) in enumerate((c, d) for c in CATEGORIES for d in DAYS):
         late = category == LATE_CATEGORY
         names = [f"{i:02}.png" for i in range(IMAGES - late)] + [LATE] * late
@@ -39,8 +39,8 @@ def all_images() -> dict[str, bytes]:
             data = _picture(number * IMAGES + i)
             if (category, name) == (UNREADABLE_CATEGORY, UNREADABLE):
                 data = data[: len(data) // 2]
-            found[image_key(category, day, name)] = data
-    return found
+            images[image_key(category, day, name)] = data
+    return images
 
 
 def late_keys() -> list[str]:
@@ -48,9 +48,9 @@ def late_keys() -> list[str]:
 
 
 class Line:
-    """The camera: it has written all images but the late ones, which come and go with every round.
+    """The camera: it has written all images except the late ones, which each round adds and removes.
 
-    A late image comes with the same etag each time: in a folder it is the same file, in S3 the same bytes.
+    A late image always has the same etag: in a folder it is the same file, in S3 the same bytes.
     """
 
     def __init__(self, images: Store, stash: Path) -> None:
@@ -63,8 +63,8 @@ class Line:
         for key, data in self._late.items():
             (stash / key.replace("/", "_")).write_bytes(data)
 
-    def late_ones_come(self) -> None:
-        """All late images are there at once, if they were not before."""
+    def add_late_images(self) -> None:
+        """Add the late images that are missing."""
         for key, data in self._late.items():
             if isinstance(self.images, LocalStore):
                 target = self.images.root / key
@@ -73,13 +73,13 @@ class Line:
             elif self.images.info(key) is None:
                 self.images.write(key, data)
 
-    def late_ones_go(self) -> None:
+    def remove_late_images(self) -> None:
         for key in self._late:
             self.images.remove(key)
 
 
 def furnish(store: Store) -> None:
-    """Settings and two model versions of each category, the first in force."""
+    """Write settings and two model versions of each category; the first is the champion."""
     store.write(SETTINGS_KEY, f"[plant]\nbatch_images = {BATCH_IMAGES}\n".encode())
     for category in CATEGORIES:
         for version in STRENGTH:
@@ -102,7 +102,7 @@ def promote(store: Store, category: str, version: str) -> None:
 
 
 def _picture(seed: int) -> bytes:
-    """Noise below a level of its own, so that scores differ."""
+    """Noise with a random maximum, so that scores differ."""
     random = np.random.default_rng(seed)
     noise = random.integers(0, 60 + seed % 190, (SIZE, SIZE, 3), dtype=np.uint8)
     out = io.BytesIO()

@@ -1,7 +1,7 @@
-"""The processes of the storm: commands, a Dask cluster whose parts can be killed, all forked from one warm process.
+"""Processes of the storm: commands and a Dask cluster whose parts can be killed, forked from one warm process.
 
-Importing what a command needs takes longer than a small night; the fork server has imported it once. A forked command
-is a process group of its own and goes through the command line's `main`, as one typed by hand.
+A forked command starts faster, because the fork server has done the imports. It has its own process group and runs
+the command line's `main`.
 """
 
 import asyncio
@@ -46,17 +46,17 @@ class Command:
         return self.process.is_alive()
 
     def kill(self) -> None:
-        """The whole process group: the flow, and the workers and the server it started."""
+        """Kill the process group: the flow with its workers and server."""
         _kill_group(self.process)
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code, negative when it was killed; None if it runs longer than that."""
+        """Its exit code, negative when killed; None after the time limit."""
         self.process.join(seconds)
         return self.process.exitcode
 
 
 class Cluster:
-    """A scheduler process and worker processes under nannies, which come back when the scheduler does."""
+    """A scheduler process, and workers under nannies, which reconnect when the scheduler returns."""
 
     def __init__(self, log: Path) -> None:
         self.address = f"tcp://127.0.0.1:{_free_port()}"
@@ -70,13 +70,13 @@ class Cluster:
         return process
 
     def worker_pids(self, seconds: float = 120) -> list[int]:
-        """Process ids, once all workers are there."""
+        """Process ids, once all workers are present."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, TimeoutError), Client(self.address, timeout=20) as client:
-                found = list(client.run(os.getpid).values())
-                if len(found) == _WORKERS:
-                    return found
+                pids = list(client.run(os.getpid).values())
+                if len(pids) == _WORKERS:
+                    return pids
             time.sleep(0.1)
         raise TimeoutError(f"the Dask workers at {self.address} are not all there after {seconds} s; see {self._log}")
 
@@ -85,13 +85,13 @@ class Cluster:
         self._scheduler.join()
 
     def start_scheduler(self) -> None:
-        """At the same address, if it is not running."""
+        """Start it at the same address unless it runs."""
         if not self._scheduler.is_alive():
             self._scheduler = self._started(_run_scheduler)
 
 
 def end_all() -> None:
-    """Commands and clusters that still run, with all they started."""
+    """End running commands and clusters with all their processes."""
     for process in multiprocessing.active_children():
         _kill_group(process)
         process.join()
@@ -103,17 +103,17 @@ def server_is_up(home: Path) -> bool:
 
 
 def kill_server(home: Path) -> None:
-    """The embedded Prefect server that keeps its address in `home`, with all it started."""
+    """Kill the embedded Prefect server whose address is in `home`, with its children."""
     # The file goes when the command has ended.
     with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
         server = psutil.Process(json.loads((home / "prefect-server.json").read_text())["pid"])
-        for one in (server, *server.children(recursive=True)):
-            one.kill()
+        for process in (server, *server.children(recursive=True)):
+            process.kill()
 
 
 def _run_command(arguments: list[str], environment: dict[str, str], log: Path) -> None:
     os.setsid()
-    _say_to(log)
+    _log_to(log)
     os.environ.update(environment)
     sys.argv = ["rd-inspect", *arguments]
     main()
@@ -121,7 +121,7 @@ def _run_command(arguments: list[str], environment: dict[str, str], log: Path) -
 
 def _in_group(work: Work, address: str, log: Path) -> None:
     os.setsid()
-    _say_to(log)
+    _log_to(log)
     asyncio.run(work(address))
 
 
@@ -140,7 +140,7 @@ async def _run_workers(address: str) -> None:
             socket.create_connection((host, int(port))).close()
             nannies = [Nanny(address, nthreads=1, memory_limit=0) for _ in range(_WORKERS)]
             await asyncio.gather(*nannies)
-            await asyncio.gather(*(one.finished() for one in nannies))
+            await asyncio.gather(*(nanny.finished() for nanny in nannies))
         await asyncio.sleep(0.2)
 
 
@@ -151,7 +151,7 @@ def _kill_group(process: BaseProcess) -> None:
     process.kill()  # one that is so young that it has no group yet
 
 
-def _say_to(log: Path) -> None:
+def _log_to(log: Path) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)

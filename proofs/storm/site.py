@@ -1,4 +1,4 @@
-"""Where the storm blows: servers, cluster, stores and cameras that all rounds share."""
+"""Servers, cluster, stores and cameras shared by all rounds of the storm."""
 
 import os
 import time
@@ -15,17 +15,17 @@ from proofs.storm import examination, weather
 from proofs.storm.faulty_proxy import FaultyProxy
 from proofs.storm.plant import CATEGORIES, DAYS, Line, furnish
 from proofs.storm.processes import Cluster, Command, end_all
-from proofs.storm.weather import Weather, forecast
+from proofs.storm.weather import Weather, write_weather
 from storage.filesystem import Store, open_store
 from storage.partitions.scores import ScoreRow
 
 PATIENCE = 150
-"""seconds that a command may take"""
+"""time limit of a command in seconds"""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Everything a round needs."""
+    """Everything that a round needs."""
 
     folder: Path
     cluster: Cluster
@@ -33,11 +33,11 @@ class Site:
     lines: dict[str, Line]
     """by kind of store: 'local' or 's3'"""
     reference: dict[tuple[str, str], tuple[ScoreRow, bytes | None]]
-    """examination.Reference"""
+    """see examination.Reference"""
     seconds: dict[str, float]
-    """by command, 'inspect' or 'backfill': of an undisturbed one"""
+    """duration of an undisturbed command, by command: 'inspect' or 'backfill'"""
     usual_writes: dict[str, int]
-    """likewise: how often it writes"""
+    """its number of writes, likewise"""
 
     def new_store(self, where: str, name: str) -> Store:
         return open_store(_address(self.folder, where, name), create=True)
@@ -46,24 +46,24 @@ class Site:
         return Command(arguments, _environment(self.folder, self.proxy, home), log)
 
     def writes(self) -> int:
-        """Writes to any store that have begun so far."""
+        """Writes to any store begun so far."""
         return weather.writes(self.folder / "weather.json") + self.proxy.writes
 
     def set_weather(self, now: Weather) -> None:
-        forecast(self.folder / "weather.json", now)
+        write_weather(self.folder / "weather.json", now)
         self.proxy.weather = now
 
 
 @contextmanager
 def open_site(folder: Path) -> Iterator[Site]:
-    """Start the servers in `folder`, and run the undisturbed night that all others are held against."""
+    """Start the servers in `folder`, and make the undisturbed run for comparison."""
     with ExitStack() as stack:
         (folder / "seaweed").mkdir()
         endpoint = stack.enter_context(running_seaweed(folder / "seaweed"))
         os.environ.update(aws_settings(endpoint))
         proxy = FaultyProxy(urlsplit(endpoint).hostname or "", urlsplit(endpoint).port or 0)
         # Forked processes have the environment of this moment: they see S3 through the proxy alone.
-        forecast(folder / "weather.json", weather.CLEAR)
+        write_weather(folder / "weather.json", weather.CLEAR)
         os.environ.update(_environment(folder, proxy, "home"))
         stack.callback(end_all)
         cluster = Cluster(folder / "cluster.log")
@@ -96,10 +96,11 @@ def _where(site: Site, where: str, store: Store) -> list[str]:
 
 
 def _run_undisturbed(site: Site) -> None:
-    """Both versions on all days in a folder, the late images there from the start; a night, to know its time."""
+    """Run both versions on all days in a folder that holds the late images from the start, and a night for its
+    duration."""
     store = site.new_store("local", "reference")
     furnish(store)
-    site.lines["local"].late_ones_come()
+    site.lines["local"].add_late_images()
     for name, arguments in {
         "inspect": night(site, "local", store, DAYS[1]),
         "backfill": backfill(site, "local", store, "--model", "v2"),
@@ -111,9 +112,9 @@ def _run_undisturbed(site: Site) -> None:
             raise RuntimeError(f"the undisturbed {arguments[0]} ends with {code}; see {site.folder}/reference.log")
         site.seconds[name], site.usual_writes[name] = time.perf_counter() - began, site.writes() - before
     site.reference.update(examination.read_reference(store))
-    found = examination.examine(store, site.lines["local"].images, site.reference, DAYS, CATEGORIES)
-    if not found.nothing:
-        raise RuntimeError(f"the undisturbed run is not whole: {found.notes}")
+    losses = examination.examine(store, site.lines["local"].images, site.reference, DAYS, CATEGORIES)
+    if not losses.nothing:
+        raise RuntimeError(f"the undisturbed run is not whole: {losses.notes}")
 
 
 def _address(folder: Path, where: str, name: str) -> str:

@@ -1,6 +1,6 @@
-"""All that a command or a worker imports, once, in the process that the others are forked from.
+"""Imports of commands and workers, made once in the process that the others are forked from.
 
-Whoever imports this gets the scorer of the storm and the faults of a local store.
+Importing this module installs the storm's scorer and the faults of a local store.
 """
 
 import distributed

@@ -1,4 +1,4 @@
-"""What the storage does to its users during a round, told to every process through one small file."""
+"""The storage's behaviour during a round, shared with every process through one small file."""
 
 import json
 import os
@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 VARIABLE = "STORM_WEATHER"
-"""environment variable that names the file; without it the sky is clear"""
+"""environment variable that names the file; without it the weather is clear"""
 
 
 @dataclass(frozen=True)
 class Weather:
-    """Of one store, for as long as it is in force."""
+    """Behaviour of the stores."""
 
     share: float = 0.0
-    """of the operations that fail or are slow, [0, 1]"""
+    """of operations that fail or are slow, [0, 1]"""
     most_delay: float = 0.0
-    """seconds; each write waits a random time up to it, so that a kill often falls between two writes"""
+    """seconds; each write waits a random time up to it, so that a kill often falls between writes"""
     full: bool = False
-    """no write has room"""
+    """whether writes fail for lack of space"""
 
 
 CLEAR = Weather()
@@ -28,21 +28,21 @@ SLOW_WRITES = Weather(most_delay=0.08)
 FAULTS = Weather(share=0.05)
 
 
-def forecast(path: Path, weather: Weather) -> None:
-    """Put `weather` in force for all who read `path`."""
+def write_weather(path: Path, weather: Weather) -> None:
+    """Set the weather for all processes that read `path`."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(weather)))
     fresh.replace(path)
 
 
 def current() -> Weather:
-    """The weather of this process at this moment."""
+    """The weather of this process."""
     path = os.environ.get(VARIABLE)
     return Weather(**json.loads(Path(path).read_text())) if path else CLEAR
 
 
 def writes(path: Path) -> int:
-    """Writes to local stores that have begun so far, of all processes."""
+    """Writes to local stores begun so far, by all processes."""
     count = _counter(path)
     return count.stat().st_size if count.exists() else 0
 
@@ -57,5 +57,5 @@ def begin_write(weather: Weather) -> None:
 
 
 def _counter(path: Path) -> Path:
-    """A byte for each write: appending one is a single step, whoever else appends."""
+    """A file with a byte for each write: appending is atomic."""
     return path.with_suffix(".writes")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proofs.lasting_light import ALPHA, CATEGORY, CHANGED, LATER, ORDINARY, Night, fill, tell
+from proofs.lasting_light import ALPHA, CATEGORY, CHANGED, LATER, ORDINARY, Night, fill, run_story
 from rd_core.metrics.intervals import clopper_pearson
 from review.app import create_app
 from review.desk import Desk
@@ -60,7 +60,7 @@ def test_the_plant_learns_to_live_with_a_new_light(store: Store, scheduler: str,
             label_at_the_page(tab, url, flagged)
         spoken.append(read_label_history(there, CATEGORY).column("labelled_by").to_pylist().count("ann"))
 
-    story = tell(store, scheduler, at_the_page)
+    story = run_story(store, scheduler, at_the_page)
     before, changed, later = ([story.nights[i] for i in some] for some in (ORDINARY, CHANGED, LATER))
     assert story.before == "hold"
     assert story.verdict == "retrain"

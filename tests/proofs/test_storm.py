@@ -39,7 +39,7 @@ FIRST_PART = 0
 def line(tmp_path: Path) -> Line:
     (tmp_path / "late").mkdir()
     line = Line(open_store(tmp_path / "images", create=True), tmp_path / "late")
-    line.late_ones_come()
+    line.add_late_images()
     return line
 
 
