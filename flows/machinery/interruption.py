@@ -30,6 +30,8 @@ MOST_SECONDS = 2.5
 """from the signal to the end of the process, whatever hangs"""
 UNWINDING_SECONDS = 1.5
 """for what the main thread takes down, such as temporary folders"""
+NUDGING_SECONDS = 0.3
+"""for the main thread to answer"""
 SAME_PRESS_SECONDS = 0.4
 """One press of Ctrl-C comes twice where a wrapper hands on what the terminal sends to both."""
 _NUDGE = signal.SIGUSR1
@@ -69,7 +71,8 @@ class _Ending:
         self.sentence = _KEPT_BY_ALL
         self.number: int | None = None
         """the signal that ends it"""
-        self.since = 0.0
+        self.since = float("inf")
+        self.begun = threading.Lock()
         self.calls: list[Callable[[], object]] = []
         self.held = 0
         """depth of `held`"""
@@ -93,9 +96,14 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
     signals = {number for number in WORDS if signal.getsignal(number) is not signal.SIG_IGN}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     for number in signals:
-        signal.signal(number, _hand_on)
+        signal.signal(number, _caught)
     signal.signal(_NUDGE, _nudged)
-    threading.Thread(target=_receive, args=(signals,), name="interruption", daemon=True).start()
+    caught, catch = os.pipe()
+    os.set_blocking(catch, False)
+    signal.set_wakeup_fd(catch, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    for receive in (lambda: signal.sigwait(signals), lambda: os.read(caught, 1)[0]):
+        threading.Thread(target=_receive, args=(receive, signals), name="interruption", daemon=True).start()
     try:
         command()
     finally:
@@ -103,6 +111,7 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
             _ending.unwound.set()
             time.sleep(MOST_SECONDS)  # the other thread ends this process
         # What Python still does at its end, no thread hears; a signal then ends it without a word, for all is done.
+        signal.set_wakeup_fd(-1)
         for number in signals:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
@@ -166,10 +175,12 @@ def deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _receive(signals: set[signal.Signals]) -> None:
+def _receive(receive: Callable[[], int], signals: set[signal.Signals]) -> None:
     while True:
-        number = signal.sigwait(signals)
-        if _ending.number is None:
+        number = receive()
+        if number not in signals:  # a nudge, for one
+            continue
+        if _ending.begun.acquire(blocking=False):
             _ending.number, _ending.since = number, time.monotonic()
             # not by `threading`: the main thread may hold what that waits for
             _thread.start_new_thread(_end_at_the_latest, ())
@@ -178,10 +189,9 @@ def _receive(signals: set[signal.Signals]) -> None:
             _exit()
 
 
-def _hand_on(number: int, _: object) -> None:
-    """Of a thread whose signals a library let through: Python's multiprocessing does so when it starts a helper."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, set(WORDS))
-    os.kill(os.getpid(), number)
+def _caught(*_: object) -> None:
+    """Handles signals of a thread in which a library unblocked them, as Python's multiprocessing does when it starts
+    a helper. Python calls this only after the main thread's call into C; the wakeup file descriptor tells at once."""
 
 
 def _end_at_the_latest() -> None:
@@ -194,8 +204,7 @@ def _end() -> None:
         terminal = _mute()
         _kill_children()  # whose log would follow the sentence
         _say(terminal)
-        signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
-        _ending.nudged.wait(0.3)  # a long call into C may keep it
+        _nudge()
         context = _ending.context or contextvars.copy_context()
         for call in reversed(_ending.calls):
             with contextlib.suppress(Exception):
@@ -206,9 +215,18 @@ def _end() -> None:
         _exit()
 
 
+def _nudge() -> None:
+    """Signal the main thread until it answers: a signal right before it begins to wait does not wake it. A long call
+    into C may keep it."""
+    until = time.monotonic() + NUDGING_SECONDS
+    while not _ending.nudged.is_set() and time.monotonic() < until:
+        signal.pthread_kill(threading.main_thread().ident or 0, _NUDGE)
+        _ending.nudged.wait(0.02)
+
+
 def _nudged(*_: object) -> None:
     """The main thread's part."""
-    if _ending.number is None:  # somebody else's signal
+    if _ending.number is None or _ending.context is not None:  # somebody else's signal, or one more of ours
         return
     _ending.context = contextvars.copy_context()
     _ending.nudged.set()

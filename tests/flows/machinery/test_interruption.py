@@ -92,8 +92,10 @@ with tempfile.TemporaryDirectory(dir=folder):
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_seen_of_what_else_ends_and_a_long_call_keeps_nobody_waiting(tmp_path: Path) -> None:
-    work = """
+@pytest.mark.parametrize("before", ["pass", HELPER])
+def test_nothing_is_seen_of_what_else_ends_and_a_long_call_keeps_nobody_waiting(tmp_path: Path, before: str) -> None:
+    work = f"""
+{before}
 with held(), before_exit(lambda: os.write(2, b"noise")):
     ready()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 1_000_000_000)
@@ -102,6 +104,43 @@ with held(), before_exit(lambda: os.write(2, b"noise")):
         command.press()
         code, said = command.end()
         assert (code, said.count("\n"), "noise" in said) == (130, 1, False)
+
+
+@pytest.mark.parametrize("nudge", ["next(lost, False) or kill(*to)", "kill(*to), time.sleep(0.01), kill(*to)"])
+def test_the_main_thread_is_taken_down_once_though_its_signal_is_lost_or_comes_twice(
+    tmp_path: Path, nudge: str
+) -> None:
+    work = f"""
+kill, lost = signal.pthread_kill, iter([True])
+signal.pthread_kill = lambda *to: ({nudge})
+try:
+    ready()
+    time.sleep(60)
+finally:
+    time.sleep(0.1)
+    (folder / "unwound").touch()
+"""
+    with _Command(tmp_path, work) as command:
+        command.press()
+        assert command.end()[0] == 130
+        assert (tmp_path / "unwound").exists()
+
+
+def test_a_signal_to_a_forked_child_is_the_childs(tmp_path: Path) -> None:
+    work = """
+child = os.fork()
+if not child:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(0)
+os.waitpid(child, 0)
+ready()
+time.sleep(60)
+"""
+    with _Command(tmp_path, work) as command:
+        time.sleep(0.1)
+        command.press()
+        assert command.end()[0] == 130
 
 
 def test_what_was_asked_for_comes_last_first_and_in_the_context_of_the_main_thread(tmp_path: Path) -> None:
