@@ -1,15 +1,4 @@
-"""Errors of the core. Every message gives the value, the consequence and the cure.
-
-CoreError
-+-- ConfigError         a setting is unknown, out of range, or contradicts another
-+-- UnknownTeacher      no teacher has that name
-+-- TeacherUnavailable  the teacher's weights are not available
-+-- CheckpointError     the bytes are no model of this program
-+-- TooFewNormals       too few normal images to train, stop early and calibrate
-+-- TrainingDiverged    the loss is not finite
-+-- MapOutOfRange       an anomaly map exceeds the range of its stored form, float16
-+-- EngineUnavailable   the engine is not installed, or does not reproduce torch
-"""
+"""Errors of the core. Every message gives the value, the consequence and the cure."""
 
 
 class CoreError(Exception):

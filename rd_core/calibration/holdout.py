@@ -1,8 +1,4 @@
-"""Hold-out splits of normal images by whole parts: training, early stop, calibration and test.
-
-Images of one part resemble each other. With some in training and others held out, held-out scores and the threshold
-would be too low.
-"""
+"""Hold-out splits of normal images by whole parts, because images of one part resemble each other."""
 
 import hashlib
 import re
@@ -32,10 +28,10 @@ class Split:
 def parts_of(names: Sequence[str], pattern: str | None) -> list[str]:
     """Derive the part that each image shows from its name.
 
-    pattern: a regular expression searched for in the name, with a group `part`; or with groups `view` and `serial`,
-    for a camera that repeats the same views part after part: in order of serial number a new part begins wherever the
-    view does not rise. None, or a name that does not match: the image is its own part. Raises ConfigError for a
-    pattern without these groups or one that matches no name.
+    pattern: a regular expression with a group `part`; or with groups `view` and `serial`, for a camera that repeats
+    the same views: in order of serial number a new part begins wherever the view does not rise. None, or a name that
+    does not match: the image is its own part. Raises ConfigError for a pattern without these groups or one that
+    matches no name.
     """
     if pattern is None:
         return list(names)
@@ -77,9 +73,8 @@ def split(
     """Assign whole parts to sets of about these shares; the rest trains. No set but `test` is empty.
 
     A part's set follows from the hash of its name, so it stays when images are added (except that a set that would be
-    empty takes the nearest part). `test` takes from the training parts, so early stop and calibration do not depend
-    on its share; it has a part unless that would leave none to train. Raises TooFewNormals below 8 images or 3 parts,
-    ConfigError for shares that leave nothing to train.
+    empty takes the nearest part). `test` takes from the training parts; it has a part unless that would leave none to
+    train. Raises TooFewNormals below 8 images or 3 parts, ConfigError for shares that leave nothing to train.
     """
     _check(names, parts, early_stop, calibration, test)
     members: dict[str, list[int]] = defaultdict(list)
@@ -101,9 +96,9 @@ def split_old_and_new(
 ) -> Split:
     """Split as `split`, with parts that are entirely new distributed over the sets on their own.
 
-    A few new normals must not all fall to training by chance. Of the new parts, ordered by hash, 10 % stop early, 35
-    % calibrate and a share `test` is held out, each rounded and at least one; the rest trains. With fewer than 8 new
-    parts, or too few old ones to split, this is `split`. Raises as `split`.
+    Of the new parts, ordered by hash, 10 % stop early, 35 % calibrate and a share `test` is held out, each rounded
+    and at least one; the rest trains. With fewer than 8 new parts, or too few old ones to split, this is `split`.
+    Raises as `split`.
     """
     old_parts = {part for part, new in zip(parts, is_new, strict=True) if not new}
     old = [i for i, part in enumerate(parts) if part in old_parts]

@@ -1,7 +1,7 @@
 """The pixel threshold, which marks the extent of a defect.
 
-The image threshold decides by the highest pixel. A defect's edge is fainter, so its extent is taken at a lower value:
-the one that a small share of the pixels of held-out normal images exceed.
+A defect's edge is fainter than the peak that decides about the image, so its extent is taken at the value that a
+small share of the pixels of held-out normal images exceed.
 """
 
 from collections.abc import Iterable

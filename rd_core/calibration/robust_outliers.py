@@ -18,9 +18,8 @@ def robust_z(values: ArrayLike, days: ArrayLike, *, fewest: int = FEWEST) -> NDA
     days (n,).
 
     Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); they call values beyond 3.5 outliers. A day with
-    fewer than `fewest` values is joined by the nearest whole days, so that a lasting change does not make outliers of
-    the days after it. Where more than half of the values are equal, the mean absolute deviation replaces the MAD;
-    where all are, z is 0. Raises ValueError for values that are not finite.
+    fewer than `fewest` values is joined by the nearest whole days. Where more than half of the values are equal, the
+    mean absolute deviation replaces the MAD; where all are, z is 0. Raises ValueError for values that are not finite.
     """
     x, when = np.asarray(values, np.float64).ravel(), np.asarray(days, np.int64).ravel()
     if x.shape != when.shape:

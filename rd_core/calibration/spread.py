@@ -1,6 +1,6 @@
 """Robust scale estimates as the unit of differences: positive, and safe from overflow for all finite values.
 
-A spread that is tiny beside the values is rounding error and counts as none, by one rule for all callers.
+A spread that is tiny beside the values is rounding error and counts as none.
 """
 
 import math
@@ -47,8 +47,7 @@ def at_least(unit: float, *samples: _Floats) -> float:
 def scaled(*samples: NDArray[np.floating[Any]]) -> tuple[list[_Floats], int]:
     """Divide arrays of any shapes by one power of two, and return its exponent.
 
-    Finite values then lie in [-1, 1], where sums and differences cannot overflow. Powers of two cost no digits, so
-    figures without unit stay the same.
+    Finite values then lie in [-1, 1], where sums and differences cannot overflow.
     """
     exponent = max(math.frexp(_largest(samples))[1], 0)
     return [np.ldexp(np.asarray(sample, np.float64), -exponent) for sample in samples], exponent

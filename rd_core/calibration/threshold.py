@@ -1,8 +1,8 @@
 """Thresholds that keep a promised false-alarm rate: split conformal prediction on held-out normal scores.
 
-For a new normal score S exchangeable with n held-out ones, P(S > k-th smallest) <= 1 - k / (n + 1). With k = ceil((n
-+ 1)(1 - alpha)) that is at most alpha for any distribution. Below alpha = 1 / (n + 1) there is no such k: a
-generalised Pareto tail is fitted and the threshold marked as extrapolated.
+For a normal score S exchangeable with n held-out ones, P(S > k-th smallest) <= 1 - k / (n + 1), which is at most
+alpha for k = ceil((n + 1)(1 - alpha)). Below alpha = 1 / (n + 1) there is no such k: a generalised Pareto tail is
+fitted and the threshold marked as extrapolated.
 """
 
 import math
@@ -89,7 +89,7 @@ def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.
 def triage(scores: ArrayLike, low: float, high: float) -> NDArray[np.str_]:
     """Decide about finite scores (m,): 'reject' above `high`, 'review' above `low`, 'accept' up to it; words (m,).
 
-    `low` and `high` are a threshold's interval: between them the calibration set is too small to decide at 95 %.
+    `low` and `high` are a threshold's 95 % interval.
     """
     values = np.asarray(scores, dtype=np.float64)
     return np.select([values > high, values > low], [REJECT, REVIEW], ACCEPT)

@@ -37,9 +37,8 @@ def train(
 
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
-    `DetectorSettings.of_weights`) whose weights, the teacher's included, the fit starts from; it is not changed, and
-    `teacher_weights` is not read. Raises TooFewNormals, ConfigError for another start, TeacherUnavailable, and as
-    `Detector.fit`.
+    `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
+    ConfigError for another start, TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(

@@ -1,8 +1,7 @@
 """The alarm rate against the promised rate, with a finite calibration set.
 
-A conformal threshold, the k-th smallest of n normal scores, has a random false-alarm rate: Beta(n + 1 - k, k) (order
-statistics of a uniform sample). Of m later normal images BetaBinomial(m, n + 1 - k, k) raise an alarm, which for
-small n ranges far beyond Binomial(m, alpha).
+A conformal threshold, the k-th smallest of n normal scores, has a random false-alarm rate, Beta(n + 1 - k, k), so of
+m later normal images BetaBinomial(m, n + 1 - k, k) raise an alarm.
 """
 
 from dataclasses import dataclass
@@ -61,10 +60,9 @@ def alarm_rate_by_day(window: Window, baseline: Baseline, settings: DriftSetting
 
 
 def threshold_rank(baseline: Baseline) -> int:
-    """k: the threshold is distributed as the k-th smallest of n normal scores, from 1 to n.
+    """k, from 1 to n: the threshold is distributed as the k-th smallest of n normal scores.
 
-    Counted at the threshold itself, so it also holds for one set by hand. A threshold above all scores counts as the
-    largest.
+    Counted at the threshold itself, so it also holds for one set by hand.
     """
     return max(1, int(np.searchsorted(baseline.scores, baseline.threshold, side="right")))
 

@@ -48,13 +48,12 @@ class Cause:
 def causes(
     shifts: Sequence[Shift], recent: AlarmRate, defects_rose: bool, golden: GoldenReplay | None
 ) -> tuple[Cause, ...]:
-    """List the probable causes, strongest evidence first.
+    """List the probable causes, strongest evidence first; a changed golden score precedes all.
 
     shifts: of the score and the image statistics since the change. recent: the alarm rate since then. defects_rose:
-    whether it is above the expected range while parts without an alarm score as before. A changed golden score comes
-    first, because it makes every other score doubtful. A blur lowers contrast too, so when sharpness moved only
-    brightness stands for light. Light and blur shift the edges' centre slightly, so position is named only when it
-    moved more than these. Features follow all three, so wear is named only when they are steady or moved far less.
+    whether it is above the expected range while parts without an alarm score as before. A blur lowers contrast too,
+    so when sharpness moved only brightness stands for light. Light and blur shift the edges' centre slightly, and
+    features follow all three, so position and wear are named only when they moved (far) more.
     """
     moved = {s.name: s for s in shifts if s.moved}
     of_light = (BRIGHTNESS,) if SHARPNESS in moved else (BRIGHTNESS, CONTRAST)

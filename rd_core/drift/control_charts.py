@@ -1,11 +1,11 @@
 """Control charts over days: EWMA and CUSUM of the scores' bulk, CUSUM of the alarms.
 
 A day's bulk is the mean of its normal scores Phi^-1(1 - p), p the mid conformal p-value of an image, cut at +-1.5: a
-rank statistic, so no distribution is assumed, and a defect weighs no more than one high normal image. Calibration and
-earlier days are finite samples, so a day is compared with its *predictive* distribution given these (normal for the
-bulk, beta-binomial for the alarms) and enters the charts as a standard normal figure. Such residuals are independent
-(Rosenblatt 1952; self-starting charts, Hawkins 1987), so the limits of `run_length` hold for any calibration size.
-Nothing is learned while a chart is out of its limits, so a change does not become the new normal.
+rank statistic, so no distribution is assumed and a defect weighs no more than one high normal image. A day is
+compared with its *predictive* distribution given calibration and earlier days (normal for the bulk, beta-binomial for
+the alarms), and enters the charts as a standard normal figure. Such residuals are independent (Rosenblatt 1952;
+self-starting charts, Hawkins 1987), so the limits of `run_length` hold for any calibration size. Nothing is learned
+while a chart is out of its limits.
 """
 
 from collections.abc import Callable

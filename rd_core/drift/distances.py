@@ -1,9 +1,8 @@
 """Effect sizes between the window's scores and the calibration set's, each with its null band.
 
 The band is that of two samples of one distribution: the calibration scores resampled in their own number and in the
-window's. It is widened by windows whose highest scores, up to the ordinary share of defects, are the window's own. So
-neither a small calibration set nor ordinary defects look like drift; the price is that a quantile beyond that share
-can hardly leave its band upwards.
+window's, also with the window's highest scores, up to the ordinary share of defects. So neither a small calibration
+set nor ordinary defects look like drift, and a quantile beyond that share can hardly leave its band upwards.
 """
 
 import math

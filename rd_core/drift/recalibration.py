@@ -1,10 +1,9 @@
-"""The threshold that a window would give, and the decisions it would change.
+"""The threshold that an unlabelled window would give, and the decisions it would change.
 
-A window is unlabelled and holds some defects, so a threshold from all its scores would be too high. Assumptions: the
-normal scores may have moved and stretched but kept their distribution's shape, and defects are a minority at the top.
-The calibration scores, mapped to the window's median and interquartile range, predict the alarms of normal images at
-the threshold mapped likewise. Alarms in excess, up to the ordinary share of defects, are left out from the top; the
-rest calibrates as usual.
+Assumptions: the normal scores may have moved and stretched but kept their distribution's shape, and defects are a
+minority at the top. The calibration scores, mapped to the window's median and interquartile range, predict the alarms
+of normal images at the threshold mapped likewise. Alarms in excess, up to the ordinary share of defects, are left out
+from the top; the rest calibrates as usual.
 """
 
 from dataclasses import dataclass

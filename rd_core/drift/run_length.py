@@ -1,7 +1,7 @@
 """Control-chart limits for a given in-control average run length, by Markov chains (Brook and Evans 1972).
 
-The chart's range is discretised; the average run length is the chain's expected number of steps until it leaves the
-limit, for independent standard normal figures.
+The average run length is the expected number of steps until the chain of the discretised chart leaves the limit, for
+independent standard normal figures.
 """
 
 from collections.abc import Callable

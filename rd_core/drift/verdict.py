@@ -1,12 +1,11 @@
-"""The drift verdict: hold, recalibrate, retrain or stop the line. The first rule that fits decides:
+"""The drift verdict. The first rule that fits decides:
 
-- A golden image's score changed: *stop the line*. Decisions are worthless until the software is checked.
-- Nothing is significant: *hold*. A moved image statistic is named as a reason.
-- Light, focus, place or features moved: *retrain*. A new threshold would hide what the model cannot see. Better
-  still, correct what moved, as the cause's sentence says.
+- A golden image's score changed: *stop the line*, decisions are worthless until the software is checked.
+- Nothing is significant: *hold*; a moved image statistic is named as a reason.
+- Light, focus, place or features moved: *retrain*, a new threshold would hide what the model cannot see.
 - Alarms rose and parts without an alarm score as before: *stop the line*, more parts are defective.
 - Scores moved by more than a new threshold corrects: *retrain*.
-- Otherwise the images are steady: *recalibrate*.
+- Otherwise: *recalibrate*.
 """
 
 from collections.abc import Sequence

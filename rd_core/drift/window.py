@@ -1,7 +1,7 @@
 """The two sides of a drift comparison: the baseline from calibration, and a window of production days.
 
-Both belong to one category and one model version. A new version has another scale and its own calibration set, so it
-begins a new baseline; a window never mixes versions.
+Both belong to one category and one model version, because a new version has another scale and another calibration
+set.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
-"""Names of engines: torch, or OpenVINO, which is faster on many CPUs.
+"""Names of engines: "torch", or OpenVINO with its version, such as "openvino 2026.4.1".
 
-A plan records its engine with the library's version, such as "openvino 2026.4.1", so that its scores come from one
-library. torch is plain "torch".
+A plan records its engine, so that all its scores come from one library.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -21,8 +21,7 @@ class Engine(Protocol):
 
 
 def computed_by(engine: str, detector: Detector) -> Engine:
-    """The engine of `detector`, which is ready for inference; torch on a GPU becomes a CUDA graph where the method is
-    exportable. OpenVINO uses as many threads as torch.
+    """The engine of `detector`, which is ready for inference; torch on a GPU becomes a CUDA graph where possible.
 
     Raises EngineUnavailable if the engine is not installed in that version, does not reproduce torch, or cannot
     compute the method.

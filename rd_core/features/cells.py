@@ -11,7 +11,7 @@ from rd_core.features.backbone import STRIDES
 
 def cell_means(features: tuple[Tensor, ...], side: int) -> Tensor:
     """Means (B, ceil(H / side), ceil(W / side), sum of C_k) over cells of `side` pixels, a multiple of 16, of the
-    teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16. Partial cells average what they contain."""
+    teacher's maps (B, C_k, H/s, W/s) at s = 4, 8, 16."""
     cells = [F.avg_pool2d(f, side // stride, ceil_mode=True) for f, stride in zip(features, STRIDES, strict=True)]
     return torch.cat(cells, dim=1).permute(0, 2, 3, 1)
 

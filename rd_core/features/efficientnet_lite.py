@@ -1,7 +1,6 @@
 """EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze-and-excitation and with ReLU6), as TensorFlow trained it.
 
-Names and order of the parameters are timm's, so its files fit; timm itself is slow to import and copies large tensors
-to pad them.
+Names and order of the parameters are timm's, so its files fit.
 """
 
 import math
@@ -53,8 +52,8 @@ class EfficientNetLite(nn.Module):
 class SamePaddedConv(nn.Conv2d):
     """A convolution without bias, padded as in TensorFlow: an odd zero goes below and to the right.
 
-    torch pads both sides alike. With one more zero on each side, the wanted outputs are all but the first row and
-    column; the result is a view without these, and the input is not copied.
+    torch pads both sides alike. With one more zero on each side, the wanted outputs are a view without the first row
+    and column; the input is not copied.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:

@@ -1,10 +1,8 @@
 """The gate's decision, from both models' scores of the same labelled images.
 
-Promotion needs two things. The candidate is not worse: each difference that matters is above its margin with
-confidence (tests of non-inferiority; all must pass, so their joint level is that of the weakest). And it is better in
-something beyond chance, because a change of model begins a new baseline.
-
-Images of one part resemble each other, so whole parts are resampled and counted.
+A candidate is promoted if it is not worse (each difference that matters is above its margin with confidence: tests of
+non-inferiority, all of which must pass) and better in something beyond chance. Whole parts are resampled and counted,
+because images of one part resemble each other.
 """
 
 from collections import defaultdict

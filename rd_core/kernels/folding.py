@@ -8,10 +8,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold each batch norm in `module`, in place and in eval mode, into the layer before it.
+    """Fold each batch norm in `module`, in place and in eval mode, into the convolution or linear layer registered
+    just before it.
 
-    A pair is a convolution or linear layer directly followed, in order of registration, by a batch norm of its kind,
-    so blocks must register layers in execution order. A norm's own activation (`act`) remains.
+    Blocks must register layers in execution order. A norm's own activation (`act`) remains.
     """
     module.eval()
     previous_name, previous = "", None

@@ -1,7 +1,7 @@
 """From distances per stage to one anomaly map.
 
-The paper upsamples each stage's distances bilinearly, sums them, and smooths the sum with a Gaussian. Both steps are
-linear and separable, so the map is
+Each stage's distances are upsampled bilinearly, summed, and smoothed by a Gaussian. Both steps are linear and
+separable, so the map is
 
     S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
 
@@ -19,8 +19,8 @@ def interpolation_matrix(length: int, stride: int, *, align_corners: bool) -> ND
     """Linear interpolation from grid points to pixels as a matrix (length, ceil(length / stride)).
 
     align_corners: the first and last points lie on the first and last pixels (the authors' code). Otherwise each
-    point lies at the centre of its pixels, with values mirrored beyond the outermost ones: with constant ones
-    smoothing would lower peaks inside the image but not at its edges.
+    point lies at the centre of its pixels, with values mirrored beyond the outermost ones, so that smoothing lowers
+    peaks alike everywhere.
     """
     pixels = np.arange(length, dtype=np.float64)
     if align_corners:

@@ -1,9 +1,8 @@
-"""AUPIMO: an image's recall of defect pixels at false-positive rates at which normal images look clean.
+"""AUPIMO: recall of an image's defect pixels at very low false-positive rates.
 
 Bertoldo et al., "AUPIMO: Redefining Visual Anomaly Detection Benchmarks with High Speed and Low Tolerance", 2024. An
-image's score is the mean of its true-positive rate over the logarithm of the shared FPR between 1e-5 and 1e-4; the
-shared FPR at a threshold is the mean FPR of the normal images. Every anomalous image has its own score, so medians
-and paired tests are possible.
+image's score is the mean of its true-positive rate over the logarithm of the shared FPR (the mean FPR of the normal
+images) between 1e-5 and 1e-4.
 
 The curve has a point for every value that occurs, and is linear in the logarithm between. Below the lowest FPR above
 0 only values that no normal pixel reaches count.

@@ -1,9 +1,8 @@
 """AUPRO: the area under the per-region overlap up to a limit of the false-positive rate.
 
-Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021. At each threshold the overlap is the mean over
-regions of the share of the region above it, and the false-positive rate (FPR) the share of all defect-free pixels
-above it. Regions weigh the same whatever their size. The curve has a point for every value that occurs and is linear
-between.
+Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021: the overlap at a threshold is the mean over regions
+of the share of the region above it, the false-positive rate (FPR) the share of all defect-free pixels above it. The
+curve has a point for every value that occurs and is linear between.
 """
 
 import numpy as np
@@ -17,8 +16,8 @@ from rd_core.metrics.region_weights import UNIT
 def aupro(tables: PixelTables, limit: float = 0.3) -> float:
     """AUPRO in [0, 1]: the area up to FPR `limit` (0.3 and 0.05 are usual) over the limit, within 2^-40 of exact.
 
-    A pixel of score s raises its region's overlap on a ramp from FPR(score > s) to FPR(score >= s), so the area is a
-    mean over pixels. NaN without a region or a defect-free pixel. Raises ConfigError for a limit outside (0, 1].
+    A pixel of score s raises its region's overlap on a ramp from FPR(score > s) to FPR(score >= s). NaN without a
+    region or a defect-free pixel. Raises ConfigError for a limit outside (0, 1].
     """
     check_limit(limit)
     above, at_least = false_positive_rates(tables.defect_free())
@@ -44,10 +43,7 @@ def false_positive_rates(defect_free: NDArray[np.int64]) -> tuple[NDArray[np.flo
 
 
 def area_under_ramp(start: NDArray[np.float64], end: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
-    """Area [k] up to `limit` under a function that is 0 before `start`, 1 after `end` and linear between.
-
-    limit - (start + end) / 2 if end <= limit, (limit - start)^2 / (2 (end - start)) if start < limit < end, else 0.
-    """
+    """Area [k] up to `limit` under a function that is 0 before `start`, 1 after `end` and linear between."""
     length = np.where(end > start, end - start, 1)
     within = np.clip(limit - start, 0, end - start)
     return np.asarray(within**2 / (2 * length) + np.maximum(limit - end, 0))

@@ -1,8 +1,8 @@
 """One bin for each float16 value, in the order of the values.
 
-The bits of a float16 read as an integer rise with positive values and fall with negative ones. Flipping all bits of
-negatives and only the sign of positives gives integers in the order of the values, from -inf (bin 1023) over 0 (bin
-32768) to inf (bin 64512). -0 shares the bin of +0. Bins beyond the infinities are NaN and stay empty.
+Flipping all bits of negatives and only the sign of positives gives integers in the order of the values, from -inf
+(bin 1023) over 0 (bin 32768) to inf (bin 64512). -0 shares the bin of +0. Bins beyond the infinities are NaN and stay
+empty.
 """
 
 import numpy as np

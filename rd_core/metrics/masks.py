@@ -10,9 +10,8 @@ EIGHT_CONNECTED = np.ones((3, 3), dtype=np.bool_)
 def mask_on_grid(mask: NDArray[np.bool_] | NDArray[np.integer], height: int, width: int) -> NDArray[np.bool_]:
     """Resample a mask (h, w) of any size, bool or integer with defects not 0, to bool (height, width).
 
-    A map pixel is a defect when at least half of its area is. The map pixel that a region covers most (the first in
-    reading order of several) is one too, so no defect vanishes. Areas are exact integers. Raises ValueError for other
-    arrays.
+    A map pixel is a defect when at least half of its area is, or when it is the one that a region covers most, so no
+    defect vanishes. Areas are exact integers. Raises ValueError for other arrays.
     """
     given = np.asarray(mask)
     if given.ndim != 2 or not given.size or given.dtype.kind not in "bui":
@@ -61,8 +60,8 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
 def _overlaps(span: slice, size: int, cells: int) -> tuple[int, NDArray[np.float64]]:
     """Overlap of a span's pixels with grid cells: (first cell, (cells covered, pixels of the span)).
 
-    `size` pixels and `cells` cells share one edge. In units of 1 / (size * cells) of it a pixel is `cells` long and a
-    cell `size`, so overlaps are whole numbers and exact in float64.
+    In units of 1 / (size * cells) a pixel is `cells` long and a cell `size`, so overlaps are whole numbers and exact
+    in float64.
     """
     first = span.start * cells // size
     stop = -(-span.stop * cells // size)

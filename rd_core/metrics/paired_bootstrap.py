@@ -1,7 +1,7 @@
 """The difference between two models on the same images, with its bounds.
 
-Both models see the same resamples of whole parts (see part_bootstrap). What makes an image hard for both cancels out,
-so the difference is known better than either figure.
+Both models see the same resamples of whole parts (see part_bootstrap), so what makes an image hard for both cancels
+out.
 """
 
 from collections.abc import Sequence

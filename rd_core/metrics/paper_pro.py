@@ -1,7 +1,7 @@
 """PRO as the authors of Reverse Distillation computed it, only for comparison with published figures.
 
-It differs from the definition (see aupro.py): every image has its own curve over its own 200 thresholds and its own
-defect-free pixels, false-positive rates below 0.3 are stretched to end at 1, and the area is averaged over images.
+Unlike in aupro.py every image has its own curve over its own 200 thresholds and defect-free pixels, false-positive
+rates below 0.3 are stretched to end at 1, and the area is averaged over images.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ FPR_LIMIT = 0.3
 
 
 def paper_pro(anomaly_map: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
-    """PRO in [0, 1] of one anomalous image, from its map [H, W] and mask bool [H, W]; tables average it over images.
+    """PRO in [0, 1] of one anomalous image, from its map [H, W] and mask bool [H, W].
 
     NaN without a defect pixel or a defect-free one, and when fewer than two thresholds have a rate below 0.3 or none
     of those rates is above 0.

@@ -1,8 +1,7 @@
 """Confidence intervals of image metrics when several images show one part.
 
-Images of one part resemble each other, so an interval that takes them as independent is too narrow. Whole parts are
-drawn with replacement (a cluster bootstrap; Field and Welsh, JRSS B 2007), and the interval goes from percentile to
-percentile of the metric over the resamples.
+Whole parts are drawn with replacement (a cluster bootstrap; Field and Welsh, JRSS B 2007), because images of one part
+resemble each other. The interval goes from percentile to percentile.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,9 +33,9 @@ def part_bootstrap(
 ) -> Interval:
     """Compute a metric of scores float [n] and labels bool [n] and its interval over resampled parts [n].
 
-    Deterministic by seed. Resamples in which the metric is undefined (no anomalous part drawn) are left out; with a
-    handful of parts of either label the interval is too narrow. Raises ValueError as image_auroc does and for fewer
-    than two parts, ConfigError for no resamples or a confidence outside (0, 1).
+    Deterministic by seed. Resamples in which the metric is undefined are left out; with a handful of parts of either
+    label the interval is too narrow. Raises ValueError as image_auroc does and for fewer than two parts, ConfigError
+    for no resamples or a confidence outside (0, 1).
     """
     values, labels = check_images(scores, is_anomalous)
     if resamples < 1:

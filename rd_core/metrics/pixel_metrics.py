@@ -8,7 +8,7 @@ from rd_core.metrics.ranking import OracleF1
 def pixel_auroc(tables: PixelTables) -> float:
     """Pixel AUROC in [0, 1]; ties count half. NaN without a defect pixel or a defect-free one.
 
-    Large defects dominate it, and with few defect pixels it is near 1 for poor maps too: read AUPRO beside it.
+    Large defects dominate it: read AUPRO beside it.
     """
     return float(ranking.auroc(tables.ranking()))
 

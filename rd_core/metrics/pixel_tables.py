@@ -1,7 +1,7 @@
 """Sufficient statistics of any number of anomaly maps for the pixel metrics, in tables of fixed size.
 
-Stored maps are float16, which has 65,536 values, so counting pixels by value loses nothing. The tables need one pass
-over the pixels and constant memory, and add up across workers in any order to the same bits.
+Stored maps are float16, so counting pixels by value loses nothing. The tables add up across workers in any order to
+the same bits.
 """
 
 from collections.abc import Iterable, Mapping
@@ -75,8 +75,8 @@ class PixelTables:
     ) -> "PixelTables":
         """Count some images: maps float16 [N, H, W], masks bool [H, W] or None, labels bool [N].
 
-        All three may be generators: one image is in memory at a time. pixel_truth says which pixels count; a missing
-        mask is None, never zeros. Raises ValueError for inputs that contradict themselves or each other.
+        All three may be generators: one image is in memory at a time. A missing mask is None, never zeros (see
+        pixel_truth). Raises ValueError for inputs that contradict themselves or each other.
         """
         counter = _Counter()
         for truth in pixel_truths(maps, masks, is_anomalous):

@@ -1,7 +1,7 @@
 """Normal and anomalous cases counted by score, and the metrics of such rankings.
 
-The same formulas serve pixels (counts by float16 value), images (counts of one) and bootstrap resamples (counts of
-draws, many resamples at once). All are NaN where normal or anomalous cases are missing.
+Cases are pixels, images or bootstrap resamples of images. All metrics are NaN where normal or anomalous cases are
+missing.
 """
 
 from dataclasses import dataclass

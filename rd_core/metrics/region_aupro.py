@@ -19,12 +19,11 @@ def region_auproes(
     is_anomalous: Iterable[bool | np.bool_],
     limit: float = 0.3,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Compute (value in [0, 1] of each of r regions [r], number from 0 of its image [r]), image by image.
+    """Compute (value in [0, 1] of each of r regions [r], number from 0 of its image [r]).
 
-    tables: of all images that count, these among them; they give the model's false-positive rates. maps, masks and
-    labels as in PixelTables.of(), one image in memory at a time. The mean of the values is aupro(tables, limit) when
-    all masked images are given. NaN without a defect-free pixel. Raises ConfigError as aupro() does, ValueError for
-    inputs that contradict each other.
+    tables: of all images that count, for the model's false-positive rates. maps, masks and labels as in
+    PixelTables.of(), one image in memory at a time. The mean over all regions is aupro(tables, limit). NaN without a
+    defect-free pixel. Raises ConfigError as aupro() does, ValueError for inputs that contradict each other.
     """
     check_limit(limit)
     area = area_under_ramp(*false_positive_rates(tables.defect_free()), limit) / limit

@@ -1,9 +1,8 @@
-"""How the pixels of a region spread over the bins, as integer shares.
+"""How the pixels of a region spread over the bins, as integer shares, so that sums do not depend on their order.
 
-Sums of float shares depend on the order in which workers are merged; sums of integers do not. A share is held in
-units of 2^-40. The share of a region up to any bin is rounded to the nearest unit, so every region weighs exactly
-2^40, and a sum over a run of bins is off by at most one unit a region. A mean over regions of a monotonic function of
-the bin in [0, 1], such as AUPRO, is therefore within 2^-40 (1e-12) of the exact one.
+A share is held in units of 2^-40. The share of a region up to any bin is rounded to the nearest unit, so every region
+weighs exactly 2^40. A mean over regions of a monotonic function of the bin in [0, 1], such as AUPRO, is therefore
+within 2^-40 (1e-12) of the exact one.
 """
 
 import numpy as np

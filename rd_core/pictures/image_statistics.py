@@ -1,10 +1,8 @@
 """Five statistics of a picture's light, focus and position.
 
-Sharpness is the mean absolute Laplacian over the mean absolute gradient. A blurred edge keeps its height, and so its
-summed gradient, while its curvature falls with its width; less light or contrast scales both alike.
-
-The edges' centre is the mean position weighted by the absolute gradient. It moves with the part, while less light
-weakens all edges alike.
+Sharpness is the mean absolute Laplacian over the mean absolute gradient: blur lowers the ratio, less light or
+contrast does not. The edges' centre is the mean position weighted by the absolute gradient: it moves with the part,
+not with the light.
 """
 
 from dataclasses import dataclass

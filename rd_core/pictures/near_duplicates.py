@@ -1,10 +1,9 @@
 """Near-duplicate images: the same photograph in another encoding, size or file.
 
-The usual perceptual hash takes the signs of low frequencies (Zauner, "Implementation and Benchmarking of Perceptual
-Image Hash Functions", 2010), which are alike for all parts in a fixture. Here a bit is the parity of a random
-projection of the low frequencies, in steps of a few grey levels (Raginsky and Lazebnik, "Locality-sensitive binary
-codes from shift-invariant kernels", NIPS 2009), so the number of differing bits depends only on the distance between
-two pictures.
+A bit of the hash is the parity of a random projection of the low frequencies, in steps of a few grey levels (Raginsky
+and Lazebnik, "Locality-sensitive binary codes from shift-invariant kernels", NIPS 2009), so the number of differing
+bits depends only on the distance between two pictures. The signs that the usual hash takes (Zauner 2010) are alike
+for all parts in a fixture.
 """
 
 from functools import cache
@@ -51,9 +50,9 @@ def near_duplicates(
 ) -> list[int | None]:
     """Find the near-duplicates among n images.
 
-    hashes (n, 256), in order of precedence; known (m, 256), of images kept in any case. Returns for each of the n:
-    None to keep it, -1 if a known one differs in at most `most_bits` bits, otherwise the index of the nearest such
-    image among the earlier ones that are kept. Raises ValueError for hashes of another form.
+    hashes (n, 256), in order of precedence; known (m, 256), of images kept in any case. Returns for each: None to
+    keep it, -1 if a known one differs in at most `most_bits` bits, otherwise the index of the nearest earlier kept
+    image that does. Raises ValueError for hashes of another form.
     """
     packed, there = _packed(hashes), _packed(known)
     kept: list[int] = []

@@ -1,10 +1,8 @@
-"""Synthetic defects, drawn into normal images for training.
+"""Synthetic defects, drawn into normal images for training. They need not look real.
 
 The student learns to return normal features for any input (as in DeSTSeg and RD++, CVPR 2023), so it cannot reproduce
-an unseen defect; the discriminators learn what differs from normal. The defects need not look real. Seven kinds, the
-first two from the literature: a patch with another image's texture inside a cloud of noise (DRAEM, ICCV 2021), a
-piece of the image pasted elsewhere (CutPaste, CVPR 2021), a darkening or lightening cloud, a straight bar, a wide
-faint stain, an area with flattened or emphasised grain, and a thin wandering line.
+an unseen defect; the discriminators learn what differs from normal. Sources: DRAEM (ICCV 2021) for textures inside a
+cloud, CutPaste (CVPR 2021) for pasted pieces.
 """
 
 from collections.abc import Callable

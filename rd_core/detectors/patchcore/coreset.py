@@ -1,9 +1,8 @@
-"""Greedy coreset selection: a subset such that no other point lies far from it.
+"""Greedy coreset selection: each choice is the point farthest from all chosen ones (Algorithm 1 of the paper).
 
-Each choice is the point farthest from all chosen ones (Algorithm 1 of the paper). Directly, every choice reads all N
-points: M N d numbers. Distances only shrink with further choices, so an old distance is an upper bound. It suffices
-to update a pool of the farthest points by one matrix product, and to choose from it until its farthest is nearer than
-the bounds of all others. The choices are the same, up to ties.
+Distances only shrink with further choices, so an old distance is an upper bound. A pool of the farthest points is
+updated by one matrix product, and chosen from until its farthest is nearer than the bounds of all others. The choices
+are the same as one by one, up to ties.
 """
 
 from collections.abc import Callable
@@ -28,8 +27,8 @@ def random_projection(width: int, to: int, seed: int) -> Tensor:
 def greedy_coreset(points: Tensor, count: int, start: int, report: Callable[[int], None] = lambda _: None) -> Tensor:
     """Indices int64 (M,) of the chosen among points float32 (N, d), `start` first; the points' mean should be near 0.
 
-    M is `count`, or less where all others equal chosen ones. At most 2 M N d FLOPs, and 12 N + 4 M d bytes besides
-    the points. report: called now and then with the number chosen.
+    M is `count`, or less where all others equal chosen ones. At most 2 M N d FLOPs and 12 N + 4 M d bytes. report:
+    called now and then with the number chosen.
     """
     selection = _Selection(points, min(count, len(points)), start)
     while not selection.is_complete and selection.extend():

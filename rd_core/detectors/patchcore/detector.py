@@ -21,10 +21,9 @@ from rd_core.features.standardisation import Moments
 class PatchCore(FeatureDetector[PatchCoreSettings]):
     """Distance from the nearest patch of the normals (Roth et al., CVPR 2022).
 
-    A coreset of M of N patches of D features (H/8 W/8 an image; D = C_2 + C_3) is kept: 4 M D bytes on disk and to
-    score, 2 H/8 W/8 M D FLOPs an image. The fit takes at most 2 M N FLOPs for each dimension of the projection, 524
-    bytes of memory for each candidate, and passes over the cached features. Unlike in the paper, patches are not
-    averaged down to 1,024 features.
+    A coreset of M of N patches of D features (H/8 W/8 an image; D = C_2 + C_3) is kept: 4 M D bytes, 2 H/8 W/8 M D
+    FLOPs an image. The fit takes at most 2 M N FLOPs for each dimension of the projection and 524 bytes for each
+    candidate. Unlike in the paper, patches are not averaged down to 1,024 features.
     """
 
     Settings = PatchCoreSettings

@@ -30,7 +30,7 @@ def reweighted(queries: Tensor, memory: Tensor, neighbours: int) -> Tensor:
     """Scores float32 (B,) of each image's patch farthest from the memory, queries (B, D): Eq. 6 and 7 of the paper.
 
     The distance from the nearest vector m, times 1 - m's share in the softmax over the distances from the
-    `neighbours` vectors nearest to m, itself included. With fewer than two: the distance.
+    `neighbours` vectors nearest to m.
     """
     nearest_ones = memory[_distances(queries, memory).argmin(dim=1)]
     farthest = (queries - nearest_ones).norm(dim=1)

@@ -1,7 +1,7 @@
-"""The blend of direction and magnitude in the distance between teacher and student.
+"""The blend of direction (the paper's 1 - cosine) and magnitude (mean square) of the difference between teacher and
+student.
 
-Direction is the paper's 1 - cosine; magnitude is the mean squared difference. Direction separates structures better,
-magnitude textures, so the shares are fitted for each category.
+Direction separates structures better, magnitude textures, so the shares are fitted for each category.
 """
 
 from collections.abc import Sequence
@@ -64,9 +64,8 @@ def best_share(normal: Tensor, defective: Tensor) -> float:
     """Choose the share of magnitude that best separates defective images from normal ones.
 
     normal, defective: float32 (N, 2, h, w) and (M, 2, h, w), smoothed maps of direction and of magnitude, each
-    weighted by its peaks. The criterion is the mean over defective images of tanh(z / 2), where z is the log peak
-    standardised by that of the normals: tanh keeps plain defects from outvoting faint ones, and unlike AUROC the
-    criterion still orders shares when every defective image is separated.
+    weighted by its peaks. Maximises the mean over defective images of tanh(z / 2), z the log peak standardised by the
+    normals': tanh limits the weight of plain defects, and unlike AUROC does not saturate when all are separated.
     """
     return max(SHARES, key=lambda share: _separation(normal, defective, share))
 

@@ -54,9 +54,9 @@ def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None
     """Divide each map by its mean peak on normals; set a discriminator's zero to the level that most normal cells
     exceed.
 
-    Let r be the ratio of the student map's floor to its peak: near 1/2 on textures, where the floor hides faint
-    defects, near 0 on parts. Cells of 16 pixels have share 1, cells of twice the side r times as much, and the
-    student 1 - 2 r (docs/decisions/0034).
+    With r the ratio of the student map's floor to its peak (near 1/2 on textures, where the floor hides faint
+    defects), cells of 16 pixels have share 1, cells of twice the side r times as much, and the student 1 - 2 r
+    (docs/decisions/0034).
     """
     logits = [
         [network.logits(features).cpu() for network in model.discriminators]

@@ -1,9 +1,9 @@
 """Discriminators of cells: how unlike normal images the teacher's features, averaged over cells, are.
 
-Averaging removes the noise that on textures hides faint defects from the student. Normal cells are learned by
-contrast: a small network discriminates cells of normal images from the same cells moved at random, and so learns the
-density of normals (noise-contrastive estimation, Gutmann and Hyvärinen, AISTATS 2010; SimpleNet, CVPR 2023). Features
-are whitened first, so noise is isotropic, and cells that a synthetic defect changes move towards the change instead.
+Averaging removes the noise that hides faint defects on textures. A small network discriminates cells of normal images
+from the same cells moved at random, and so learns the density of normals (noise-contrastive estimation, Gutmann and
+Hyvärinen, AISTATS 2010; SimpleNet, CVPR 2023). Features are whitened first, so noise is isotropic; cells that a
+synthetic defect changes move towards the change.
 """
 
 import math

@@ -1,8 +1,7 @@
 """Mirrored normals as additional training images, where parts have no fixed orientation.
 
-Mirroring helps if mirrored images are as normal as unmirrored ones, which held-out normals decide: mirrored in any
-way, their cells must lie about as near to those of the training normals as unmirrored, both on average and at each
-image's farthest cell, because print that cannot be mirrored may fill only one cell.
+Held-out normals decide: mirrored in any way, their cells must lie about as near to those of the training normals as
+unmirrored, both on average and at each image's farthest cell.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -9,11 +9,9 @@ from rd_core.features.backbone_spec import TeacherSpec
 class Student(nn.Module):
     """Three residual stages, each begun by a transposed 2x2 convolution at stride 2.
 
-    For EfficientNet-Lite, plain 3x3 blocks without a final activation replace its inverted residuals, whose depthwise
-    convolutions are bound by memory.
-
-    Standardised features have both signs, but a residual stage ends in a ReLU: with `signed` each stage's output, but
-    not its path to the next stage, gets a 1x1 convolution.
+    For EfficientNet-Lite, plain 3x3 blocks without a final activation replace its inverted residuals. With `signed`,
+    for standardised features, each stage's output, but not its path to the next stage, gets a 1x1 convolution after
+    the ReLU.
     """
 
     def __init__(self, spec: TeacherSpec, *, signed: bool) -> None:

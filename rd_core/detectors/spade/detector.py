@@ -1,15 +1,12 @@
-"""SPADE as a detector: an image is compared with its nearest normals, position by position (Cohen and Hoshen, 2020).
+"""SPADE as a detector (Cohen and Hoshen, 2020).
 
-Nothing is trained. The teacher's maps and the mean of its fourth stage are kept of every normal. An image's score is
-its mean distance, between these means, from the `nearest` normals. Their maps, upsampled to the first stage's grid
-and concatenated, form a gallery; the map is the distance of each position from the nearest of the gallery.
-
-As in the paper, one search over concatenated stages among 50 normals; distances are Euclidean, where the paper
-squares them.
+Nothing is trained: the teacher's maps and the mean of its fourth stage are kept of every normal. An image's score is
+the mean distance of its own mean from those of the `nearest` normals. Their maps, upsampled to the first stage's grid
+and concatenated, form a gallery; the map is each position's distance from the nearest of the gallery. Distances are
+Euclidean; the paper squares them.
 
 Cost: 2 C P G FLOPs an image for P positions of C channels and G in the gallery, 295 GFLOP at 256 x 256 (P 4096, C
-176, G 50 P). It grows with the square of the image's pixels and falls with `nearest` and `gallery_stride`. Weights:
-0.34 MB a normal at 256 x 256, at most `gallery_bytes`.
+176, G 50 P). Weights: 0.34 MB a normal at 256 x 256, at most `gallery_bytes`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
