@@ -1,4 +1,4 @@
-"""Files as they come from a line on a bad day: cut short, empty, not what their name says."""
+"""Broken files as a line delivers them: cut short, empty, mislabelled."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class OddFile:
-    """One file that a careless reader trips over."""
+    """A file that a careless reader fails on."""
 
     name: str
     data: bytes
@@ -23,7 +23,7 @@ class OddFile:
 
 
 def odd_files(picture: NDArray[np.uint8]) -> list[OddFile]:
-    """One file of every fault, made from `picture`, uint8 (H, W, 3)."""
+    """One file of each fault, made from `picture`, uint8 (H, W, 3)."""
     jpeg, png = _encoded(picture, "JPEG"), _encoded(picture, "PNG")
     return [
         OddFile("truncated.jpg", jpeg[: len(jpeg) // 3], "truncated", readable=False),
@@ -42,7 +42,7 @@ def _encoded(picture: NDArray[np.uint8], kind: str) -> bytes:
 
 
 def _png_that_claims(width: int, height: int) -> bytes:
-    """A few bytes whose header promises a picture of many gigabytes, as a decompression bomb does."""
+    """A few bytes whose header declares an image of many gigabytes: a decompression bomb."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1024))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(

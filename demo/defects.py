@@ -1,8 +1,8 @@
-"""Defects with their exact masks, from plain to barely visible.
+"""Defects with their exact masks, from obvious to barely visible.
 
-Every defect is a function `(image, rng, severity) -> (image, mask)`: image float32 (S, S, 3) in [0, 1], severity in
-[0, 1] (0 small and faint, 1 large and plain), mask bool (S, S) of the pixels it changed visibly. The image given
-is not altered.
+Every defect is a function `(image, rng, severity) -> (image, mask)`: image float32 (S, S, 3) in [0, 1], severity
+in [0, 1] (0 small and faint, 1 large and obvious), mask bool (S, S) of the pixels that it changed visibly. The
+given image is not altered.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def hole(image: Picture, rng: np.random.Generator, severity: float) -> tuple[Pic
 
 
 def missing_thread(image: Picture, rng: np.random.Generator, severity: float) -> tuple[Picture, Mask]:
-    """A weft thread that is not there: only the warp is left, over the dark ground."""
+    """A missing weft thread: only the warp is left, over the dark ground."""
     size = len(image)
     pitch = woven_cloth.THREAD_PITCH * size / 160
     columns = np.arange(size)
@@ -153,7 +153,7 @@ def fingerprint(image: Picture, rng: np.random.Generator, severity: float) -> tu
 
 
 def missing_print(image: Picture, rng: np.random.Generator, severity: float) -> tuple[Picture, Mask]:
-    """Part of the legend was not printed: bare board in its place."""
+    """Missing print: bare board in place of a part of the legend."""
     size = len(image)
     scale = size / 160
     x, y, text = printed_part.LEGEND[0]
@@ -197,7 +197,7 @@ def bridge(image: Picture, rng: np.random.Generator, severity: float) -> tuple[P
 
 
 def open_trace(image: Picture, rng: np.random.Generator, severity: float) -> tuple[Picture, Mask]:
-    """A bite out of a copper trace: it ends, and begins again."""
+    """A gap in a copper trace."""
     size = len(image)
     scale = size / 160
     straight = [(40, 112), (54, 112), (68, 112), (82, 112), (138, 55), (148, 60), (90, 13), (90, 20)]

@@ -1,4 +1,4 @@
-"""A factory with three products and five nights, drawn from a seed: names and bytes, the same every time."""
+"""A factory with three products and five nights, drawn from a seed: names and bytes are the same every time."""
 
 import io
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _NORMALS, _GOOD, _DEFECTIVE = 0, 1, 2
 
 @dataclass(frozen=True)
 class FactoryImage:
-    """One file as the line would write it, and what we know of it."""
+    """One file as the line writes it, with its true label."""
 
     name: str
     """below the night's folder, such as 'good/000.png'; may hold spaces and letters outside ASCII"""
@@ -42,10 +42,10 @@ class FactoryImage:
 
 
 class Factory:
-    """Everything the demo needs: normals to train on, and five nights to inspect, each with a few defects.
+    """The demo's images: good parts to train on, and five nights to inspect, each with a few defects.
 
-    Night 1 has broken files, a duplicate and a wrong extension as well; on night 4 a lamp fails, and the light drifts
-    further with every image; the others are plain.
+    Night 1 also has broken files, a duplicate and a wrong extension; on night 4 a lamp fails, and the light drifts
+    further with every image.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Factory:
         good_per_night: int = 28,
         defective_per_night: int = 2,
     ) -> None:
-        """`size` in pixels of a side; the counts are per category."""
+        """`size`: side in pixels; the counts are per category."""
         self.seed = seed
         self.size = size
         self.normals_per_category = normals
@@ -68,14 +68,14 @@ class Factory:
         return tuple(_DRAW)
 
     def normals(self, category: str) -> Iterator[FactoryImage]:
-        """Good parts to train and calibrate on, none of which comes again at night."""
+        """Good parts to train and calibrate on; none of them appears at night."""
         for index in range(self.normals_per_category):
             picture = self._picture(category, _NORMALS, 0, index)
             yield self._file(f"good/{index:03d}", index, picture)
 
     def night(self, category: str, index: int) -> Iterator[FactoryImage]:
-        """One night's images: good ones, then defective ones, whose kinds go on the next night, then broken ones
-        if it is that night.
+        """One night's images: good ones, then defective ones, whose kinds continue the next night, then broken
+        files, if any.
 
         Raises ValueError if there is no night `index`, and KeyError for an unknown category.
         """
@@ -114,7 +114,7 @@ class Factory:
         yield FactoryImage("good/copy of 000.png", _encoded(first, "PNG"), "normal", None, None)
 
     def _severity(self, night: int, number: int) -> float:
-        """Spread evenly over [0.1, 1] for each kind, so that every night has plain and faint defects."""
+        """Spread evenly over [0.1, 1] for each kind, so that every night has obvious and faint defects."""
         golden = 0.618034
         return 0.1 + 0.9 * ((0.35 + golden * (number + night * self.defective_per_night)) % 1)
 
@@ -137,7 +137,7 @@ class Factory:
         kind: str | None = None,
         mask: NDArray[np.bool_] | None = None,
     ) -> FactoryImage:
-        """Every third file is a JPEG, good and defective alike; the rest are PNG."""
+        """Every third file is a JPEG, good and defective alike; the others are PNG."""
         suffix, codec = ("jpg", "JPEG") if number % 3 == 1 else ("png", "PNG")
         return FactoryImage(
             name=f"{stem}.{suffix}",

@@ -1,4 +1,4 @@
-"""Light that changes: a lamp that grows dim, moves and turns yellow, or another that stands too low."""
+"""Changing light: a lamp that dims, moves and turns yellow, or another that stands too low."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,10 @@ def drift(image: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
 
 
 def rake(image: NDArray[np.float32], strength: float) -> NDArray[np.float32]:
-    """`image` under a lamp that stands low at its left side: float32 (H, W, 3) in [0, 1] to the same.
+    """`image` under a lamp that stands low on its left: float32 (H, W, 3) in [0, 1], as the input.
 
-    Slopes that face the lamp grow brighter and the others darker, so that texture stands out. `strength` in [0, 1]:
-    0 changes nothing; 1 adds twice the slope of the luma, per pixel.
+    Slopes towards the lamp become brighter, others darker, so texture stands out. `strength` in [0, 1]: 0 changes
+    nothing; 1 adds twice the slope of the luma, per pixel.
     """
     _refuse(strength)
     slope = np.gradient(image.mean(axis=2), axis=1)

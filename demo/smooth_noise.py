@@ -1,4 +1,4 @@
-"""Random fields of a chosen grain, the raw material of every surface here."""
+"""Random fields of a chosen grain, from which every surface is made."""
 
 from functools import lru_cache
 

@@ -57,7 +57,7 @@ def _wobble(rng: np.random.Generator, size: int, pitch: float) -> NDArray[np.flo
 
 
 def _thread_shades(rng: np.random.Generator, thread: NDArray) -> NDArray[np.float32]:
-    """Every thread took the dye a little differently."""
+    """Every thread has a slightly different colour."""
     first = int(thread.min())
     shades = 1 + rng.normal(0, 0.045, int(thread.max()) - first + 1)
     return shades.astype(np.float32)[thread - first]

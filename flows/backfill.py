@@ -1,4 +1,4 @@
-"""A backfill: past days that are missing, partly scored or were interrupted, scored by the model in force now."""
+"""Backfill: score past days that are missing, partly scored or interrupted, with the current champion."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +39,7 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Undone:
-    """What a backfill could not do."""
+    """A day or category that a backfill could not do."""
 
     category: str
     run_date: date | None
@@ -69,7 +69,7 @@ class BackfillRun:
 
 
 class BackfillIncomplete(PartlyDone):
-    """Something of the window is left undone. `run` says what was done all the same."""
+    """Some days of the period are not complete. `run` says what was done."""
 
     def __init__(self, run: BackfillRun) -> None:
         left = f"{len(run.after.undone)} of {len(run.after.cells)} days by category are left undone"
@@ -93,25 +93,25 @@ def backfill(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> BackfillRun:
-    """Score every day of a window that the pinned model has not, or not wholly. What is sealed is left alone.
+    """Score every day of a period that the pinned model has not completely scored. Complete days are left alone.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
-        first_day: default 30 days, the last one included.
+        first_day: default 29 days before the last.
         last_day: included; default the last day with images.
         categories: names; default every category with images.
-        model: a version that each of the categories has; default each one's champion at this moment.
+        model: a version that each category has; default each one's current champion.
         oldest_first: default newest first.
-        at_once: days in flight.
+        at_once: days scored at the same time.
         dry_run: only look.
-        mend: score sealed batches anew whose part or maps are damaged; every map of the window is read.
-        images: URI of the images' own store, if they do not lie in `store`.
+        mend: read every score file and map of the period, and score damaged batches of complete days anew.
+        images: URI of the images' own store; default `store`.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: settings by name that win over every other source.
+        options: settings by name; they override every other source.
 
-    The store decides what is done, so an interrupted backfill goes on where it was. Another model adds partitions and
-    removes none. Ends as Completed, DryRun or NothingToDo and returns the BackfillRun. Raises BackfillIncomplete when
-    something is left undone; the rest is done all the same.
+    The store decides what is done, so an interrupted backfill continues where it stopped. Another model adds
+    partitions and removes none. Returns the BackfillRun, as Completed, DryRun or NothingToDo. Raises
+    BackfillIncomplete when something is left undone; the rest is done.
     """
     more = {"images": images, "dask_address": dask_address, **(options or {})}
     settings = load_settings(store_uri(store), options=more)
@@ -138,7 +138,7 @@ def backfill(
 
 
 def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[dict[str, PinnedModel], list[Undone]]:
-    """The models of this backfill, however long it takes: (by category, what has none)."""
+    """The models of this whole backfill: (by category, categories without one)."""
     if model:
         refuse_unknown_version(open_store(settings.store, read_only=True), chosen, model)
         pinned, broken = settle({name: pin_version.submit(settings.store, name, model) for name in chosen})
@@ -169,7 +169,7 @@ def _grid(
 
 
 def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) -> dict[date, list[Cell]]:
-    """What is to be scored, by day, in the order of work."""
+    """Cells of the grid to score, by day, in the order of work."""
     days: dict[date, list[Cell]] = {}
     for cell in sorted(grid.undone, key=lambda cell: cell.run_date, reverse=not oldest_first):
         if cell.category in pinned:
@@ -178,7 +178,7 @@ def _days(grid: Grid, pinned: Mapping[str, PinnedModel], *, oldest_first: bool) 
 
 
 def _seconds(days: Mapping[date, Sequence[Cell]], pinned: Mapping[str, PinnedModel]) -> float:
-    """Of one core, to score them."""
+    """Estimated seconds of one core to score them."""
     cells = ((cell.to_do, pinned[cell.category]) for cells in days.values() for cell in cells)
     return sum(seconds_to_score(images, model.maps.height, model.maps.width) for images, model in cells)
 
@@ -197,7 +197,7 @@ def _score_days(
     runner: TaskRunner[Any],
     at_once: int,
 ) -> tuple[int, list[Undone]]:
-    """(images scored, what could not be). A day that fails does not keep the others from their turn."""
+    """(images scored, problems). A failed day does not stop the others."""
     scored, problems = 0, list[Undone]()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="day")
     try:
@@ -250,15 +250,15 @@ def _ended(
     mended: Mended,
     problems: Sequence[Undone],
 ) -> BackfillRun:
-    """The run as its named final state; Prefect hands the state's data to whoever called the flow."""
-    told = (*problems, *(Undone(where.category, where.run_date, why) for where, why in mended.problems))
+    """A named final state. Prefect returns its data, `run`, to the flow's caller."""
+    undone = (*problems, *(Undone(where.category, where.run_date, why) for where, why in mended.problems))
     versions = {name: model.version for name, model in pinned.items()}
-    incomplete = outcome != "dry run" and (bool(told) or bool(after.undone))
+    incomplete = outcome != "dry run" and (bool(undone) or bool(after.undone))
     run = BackfillRun(
         str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.total,
-        told,
+        undone,
     )  # fmt: skip
-    wrong = [(f"{problem.category} {problem.run_date or ''}".strip(), problem.why) for problem in told]
+    wrong = [(f"{problem.category} {problem.run_date or ''}".strip(), problem.why) for problem in undone]
     leave_table(
         "backfill-grid", settings, grid_rows(after), f"{run.outcome}: {after.counts}", problems=wrong, column="day"
     )

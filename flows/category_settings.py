@@ -1,4 +1,4 @@
-"""The settings of a category, and those of its method's models that follow from them."""
+"""Settings of a category and of its method's models."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from rd_core.settings import Precision
 
 
 class CategorySettings(BaseModel):
-    """What may differ from category to category."""
+    """Settings that may differ between categories."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,7 +98,7 @@ class CategorySettings(BaseModel):
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
     def of_method(self, name: str, **own: Any) -> DetectorSettings:
-        """The settings of a method's models; `own` wins over its table. ConfigError."""
+        """Settings of a method's models; `own` overrides its table. ConfigError."""
         height, width = self.height_width
         shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
         shared |= {"precision": self.precision, "seed": self.seed}

@@ -25,14 +25,14 @@ from flows.commands.review import serve_review
 from flows.commands.score import score
 from flows.commands.training import train
 from flows.commands.version import options_of_all
-from flows.commands.wrong_use import PlainlyTold
+from flows.commands.wrong_use import PlainGroup
 from flows.errors import RUN_FAILED
 from flows.machinery.interruption import run_guarded
 from flows.printing.output import OutputLost, quiet_pipe, say, standard_output
 
 app = typer.Typer(
     name="rd-inspect",
-    cls=PlainlyTold,
+    cls=PlainGroup,
     callback=options_of_all,
     no_args_is_help=True,
     rich_markup_mode="markdown",

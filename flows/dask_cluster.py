@@ -1,4 +1,4 @@
-"""The Dask cluster of one run: the one that is configured, else an embedded one on this machine."""
+"""The Dask cluster of one run: the configured one, else an embedded one on this machine."""
 
 import contextlib
 import logging
@@ -37,12 +37,12 @@ _NO_PAGES: dict[str, list[str]] = {f"distributed.{who}.http.routes": [] for who 
 
 @contextlib.contextmanager
 def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
-    """The scheduler's address. An embedded cluster has one process a core that may be used (affinity, cgroups), one
-    task at a time in each. It takes nothing from anybody without the certificate that it made for itself; each client
-    of this process has it.
+    """The scheduler's address. An embedded cluster has one process for each usable core (affinity, cgroups), with
+    one task at a time. It accepts only clients with the certificate that it made for itself, which this process's
+    clients have.
 
-    `most_workers` is how many tasks there are at once: with fewer tasks than cores a worker gets the spare cores
-    as torch threads, so that one model trains on the whole machine.
+    `most_workers`: tasks at the same time. With fewer tasks than cores, a worker gets the spare cores as torch
+    threads, so that one model trains on the whole machine.
     """
     with _quiet():
         if settings.plant.dask_address:
@@ -54,8 +54,8 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask tells every connection and every worker of its own, as INFO, and Prefect's log shows it. Its warnings
-    stay; whoever has configured Dask's logging gets what that says."""
+    """Dask logs every connection and worker as INFO, and Prefect shows that. Warnings stay; a Dask logging
+    configuration of the user wins."""
     logger = logging.getLogger("distributed")
     before = logger.level
     if dask.config.get("logging", None) is None:
@@ -90,8 +90,8 @@ def _embedded(settings: Settings, most_workers: int | None) -> Iterator[str]:
 
 
 def _walled() -> dict[str, object]:
-    """Dask's settings for TLS with a new certificate, which is in no file. Whoever reaches a scheduler or a worker
-    runs code as us, and on 127.0.0.1 that is every user of the machine."""
+    """Dask settings for TLS with a new certificate, held in memory only. Whoever reaches a scheduler or worker can
+    run code as us, and on 127.0.0.1 that is every user of the machine."""
     made = Security.temporary()
     tls = {"ca-file": made.tls_ca_file}
     for who in ("scheduler", "worker", "client"):
@@ -102,27 +102,27 @@ def _walled() -> dict[str, object]:
 
 
 def _set_by_dask() -> set[str]:
-    """What Dask sets in this process whenever it starts a worker, and leaves there for all that is started later: one
-    thread, among others."""
+    """What Dask sets in this process when it starts a worker, and leaves for all later children, such as one
+    thread."""
     return {*dask.config.get("distributed.nanny.pre-spawn-environ"), "PYTHONHASHSEED", "__DASK_PARENT_PID"}
 
 
 def _traced() -> dict[str, list[str]]:
-    """The preload that sends a worker's spans, beside those that are configured."""
+    """The preload that sends a worker's spans, added to the configured ones."""
     preload = "distributed.worker.preload"
     return {preload: [*dask.config.get(preload), "tasks.worker.traces"]} if are_wanted() else {}
 
 
 def dask_runner(address: str) -> TaskRunner[Any]:
-    """Given by address: a runner made with `cluster=` is lost when a flow duplicates it."""
+    """Created by address: a runner made with `cluster=` is lost when a flow duplicates it."""
     return _LightRunner(address=address)
 
 
 class _LightRunner(DaskTaskRunner):
-    """Sends Prefect's settings along with each task as the objects they are.
+    """Sends Prefect's settings with each task as pickled objects.
 
-    Prefect makes plain data of a thousand settings for each task, and settings of the data before it runs: 40 ms of
-    the flow's processor and 60 of the worker's, for every task.
+    Prefect would convert a thousand settings to plain data and back for every task: 40 ms of the flow's processor
+    and 60 of the worker's.
     """
 
     def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # mypy does not see that *args and **kwargs take every overload
@@ -138,7 +138,7 @@ class _SettingsAsTheyAre(SettingsContext):
 
 
 class _Courtesy(WorkerPlugin):
-    """A worker that is started again has it too."""
+    """A worker plugin, so that restarted workers have it too."""
 
     name = "rd-inspect-courtesy"
 
@@ -147,7 +147,7 @@ class _Courtesy(WorkerPlugin):
 
 
 def let_others_go_first(scheduler: str) -> None:
-    """From now on all workers of the cluster of our own at that address let the processes of others go first. On one
-    that is shared the batches' priority does it, and its workers are not ours to slow down."""
+    """Lower the process priority of all workers of our own cluster at that address. On a shared cluster the
+    batches' priority does it, and its workers are not ours to slow down."""
     with Client(scheduler, set_as_default=False) as client:
         client.register_plugin(_Courtesy())

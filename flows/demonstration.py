@@ -35,8 +35,8 @@ SETTINGS = f"""\
 # Settings of the demo's plant. `rd-inspect train --help` lists what can be set.
 [defaults]
 image_size = {IMAGE_SIZE}
-alpha = {ALPHA}        # one false alarm in twenty: what the demo's few normals can promise
-engine = "torch"    # OpenVINO's graphs would take longer to make than the demo's few images to score
+alpha = {ALPHA}        # one false alarm in twenty: the lowest rate that the demo's few normal images allow
+engine = "torch"    # compiling OpenVINO graphs takes longer than scoring the demo's few images
 [defaults.reverse_distillation]
 steps = 130         # a shorter training than the recipe's, so that the demo stays below a few minutes
 [drift]
@@ -57,8 +57,8 @@ NIGHT_NAMES = ("plain", "broken files", "plain", "plain", "a lamp fails")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the reports of the demo's nights lead to, by their keys."""
+class DemoReports:
+    """Figures that the reports of the demo's nights lead to, by their keys."""
 
     ordinary: str | None
     """evaluation of the nights before the lamp failed"""
@@ -71,7 +71,7 @@ class Told:
 
 
 def demonstrate(store_uri: str) -> None:
-    """Generate, train, inspect the nights, print what was found. Raises TrainingFailed, InspectionFailed,
+    """Generate, train, inspect the nights, print the result. Raises TrainingFailed, InspectionFailed,
     EvaluationFailed."""
     store = _fresh_store(store_uri)
     factory = Factory(size=IMAGE_SIZE)
@@ -86,11 +86,13 @@ def demonstrate(store_uri: str) -> None:
         ]
         ordinary = evaluate(store_uri, _day(0), _day(LAMP_NIGHT - 1), dask_address=scheduler)
     drift = next((report.report for report in runs[LAMP_NIGHT].reports if report.kind == "drift"), None)
-    _show(store_uri.rstrip("/"), Told(ordinary.report, runs[BROKEN_NIGHT].report, drift, _verdict(store, drift)))
+    _show(
+        store_uri.rstrip("/"), DemoReports(ordinary.report, runs[BROKEN_NIGHT].report, drift, _verdict(store, drift))
+    )
 
 
 def _verdict(store: Store, report: str | None) -> str:
-    """'retrain: light or camera', as the drift report has it of most categories."""
+    """The most common verdict and cause of a drift report, such as 'retrain: light or camera'."""
     if report is None:
         return "nothing"
     report_json = json.loads(store.read(report.removesuffix(".html") + ".json"))
@@ -100,7 +102,7 @@ def _verdict(store: Store, report: str | None) -> str:
 
 
 def _fresh_store(store_uri: str) -> Store:
-    """An empty store; a folder is emptied only when a demo made it."""
+    """An empty store; only a folder that a demo made is emptied."""
     refuse_demo(store_uri)
     if Path(store_uri).exists():
         shutil.rmtree(store_uri)
@@ -137,10 +139,10 @@ def _day(night: int) -> date:
     return FIRST_NIGHT + timedelta(days=night)
 
 
-def _show(store_uri: str, told: Told) -> None:
+def _show(store_uri: str, reports: DemoReports) -> None:
     console = Console(soft_wrap=True)
     table = plain_table("night", "images", "defects", "found", "good parts", "false alarms", "unreadable")
-    table.title = "What was found"
+    table.title = "Results"
     rows = run_query(open_store(store_uri, read_only=True), FOUND_SQL).to_pylist()
     for row in rows:
         table.add_row(
@@ -148,31 +150,31 @@ def _show(store_uri: str, told: Told) -> None:
             *(str(row[name]) for name in ("images", "defects", "found", "good", "false_alarms", "unreadable")),
         )
     print_table(table)
-    for sentence, report in story(rows, told):
+    for sentence, report in story(rows, reports):
         console.print(f"\n{sentence}\n  {store_uri}/{report}", markup=False, highlight=False)
     console.print(f"\nAll reports: {store_uri}/{INDEX_KEY}, to open in a browser.", markup=False, highlight=False)
     console.print(_what_next(store_uri), markup=False, highlight=False)
 
 
-def story(rows: Sequence[Mapping[str, Any]], told: Told) -> list[tuple[str, str | None]]:
-    """What happened, in sentences, each with the report that shows it. `rows`: FOUND_SQL's, a night each."""
+def story(rows: Sequence[Mapping[str, Any]], reports: DemoReports) -> list[tuple[str, str | None]]:
+    """What happened, in sentences, each with its report. `rows`: those of FOUND_SQL, one a night."""
     ordinary, broken, lamp = rows[:LAMP_NIGHT], rows[BROKEN_NIGHT], rows[LAMP_NIGHT]
     sums = {name: sum(row[name] for row in ordinary) for name in ("defects", "found", "good", "false_alarms")}
     return [
         (
             f"On the first {len(ordinary)} nights {sums['found']} of {sums['defects']} defects were found, and "
-            f"{sums['false_alarms']} of {sums['good']} good parts raised a false alarm, {ALPHA:.0%} being promised:",
-            told.ordinary,
+            f"{sums['false_alarms']} of {sums['good']} good parts raised a false alarm (promised: {ALPHA:.0%}):",
+            reports.ordinary,
         ),
         (
-            f"On {broken['run_date']:%d %b} {broken['unreadable']} files held no picture: each is a row that says "
-            "why, and the night was done all the same:",
-            told.broken,
+            f"On {broken['run_date']:%d %b} {broken['unreadable']} files held no image: each became a row with the "
+            "reason, and the night was completed:",
+            reports.broken,
         ),
         (
             f"On {lamp['run_date']:%d %b} a lamp failed, and {lamp['false_alarms']} of {lamp['good']} good parts "
-            f'raised an alarm; the drift report tells it from bad parts, and says "{told.verdict}":',
-            told.drift,
+            f"raised an alarm. The drift report tells this from defects; its verdict: {reports.verdict}:",
+            reports.drift,
         ),
     ]
 

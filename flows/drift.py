@@ -1,4 +1,4 @@
-"""Drift: some days of sealed scores against the calibration of the models that gave them."""
+"""Drift: scores of complete days against the calibration of their models."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class DriftRun:
 
 
 class DriftFailed(PartlyDone):
-    """Some model could not be assessed. `run` says what was done all the same."""
+    """Some model could not be assessed. `run` says what was done."""
 
     def __init__(self, run: DriftRun) -> None:
         super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
@@ -78,20 +78,20 @@ def report_drift(
     dask_address: str | None = None,
     options: dict[str, float] | None = None,
 ) -> DriftRun:
-    """Assess every model version that has sealed scores in the window, and write one report.
+    """Assess every model version that has complete days in the period, and write one report.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
-        first_day: default 30 days, the last one included.
+        first_day: default 29 days before the last.
         last_day: included; default the last inspected day.
-        categories: names; default every category with a sealed day in the window.
-        images: URI of the images' own store, if they do not lie in `store`; needed for `golden` only.
-        golden: replay the golden images of the last day first; where there are none, choose some.
+        categories: names; default every category with a complete day in the period.
+        images: URI of the images' own store, for `golden` only; default `store`.
+        golden: first score the last day's golden images again; choose some where there are none.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: drift settings by name, such as {"defect_share": 0.05}; they win over [drift] in categories.toml.
+        options: drift settings by name, such as {"defect_share": 0.05}; they override [drift] in categories.toml.
 
-    Ends as Completed, DriftFound (a verdict is not hold; each emits an event `inspection.drift`) or NothingToDo, and
-    returns the DriftRun. Raises DriftFailed when a model could not be assessed; the others are.
+    Returns the DriftRun, as Completed, DriftFound (a verdict is not hold; each emits an event `inspection.drift`)
+    or NothingToDo. Raises DriftFailed when a model could not be assessed; the others are.
     """
     settings = load_settings(store_uri(store), options={"images": images, "dask_address": dask_address})
     opened = open_store(settings.store, read_only=True)
@@ -108,9 +108,9 @@ def report_drift(
         runner = place.runner(seconds, tasks=len(jobs), in_turn=bool(left))
         replay = replay_golden_sets.with_options(task_runner=runner)
         replays, failed = replay(settings, window[1], left) if left else ([], [])
-        found, unassessed = assess_models.with_options(task_runner=runner)(jobs)
+        assessed, unassessed = assess_models.with_options(task_runner=runner)(jobs)
     problems, chosen = (*failed, *unassessed), tuple(categories or ())
-    findings = DriftFindings(*window, chosen, tuple(found), _discoveries(found), problems, limits)
+    findings = DriftFindings(*window, chosen, tuple(assessed), _discoveries(assessed), problems, limits)
     return _report(settings, findings, [*played.values(), *replays])
 
 
@@ -123,17 +123,17 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 
 @flow(name="assess-models", flow_run_name=named("assess", _in_short), validate_parameters=False)
 def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[str, str]]]:
-    """The part of a run that goes on Dask: (what was found, what went wrong)."""
+    """Assess each model on Dask: (assessments, problems)."""
     futures = {f"{job.category} {job.model_version}": assess_drift.submit(job) for job in jobs}
     models, problems = settle(futures)
-    return list(models.values()), _told(problems)
+    return list(models.values()), _logged(problems)
 
 
 @flow(name="replay-golden-sets", flow_run_name="replay golden images {day}", validate_parameters=False)
 def replay_golden_sets(
     settings: Settings, day: date, categories: Sequence[str]
 ) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
-    """Replay each category's golden images with its champion; where there are none, choose some first."""
+    """Score each category's golden images again with its champion; where there are none, choose some first."""
     pinned, problems = settle({name: pin_champion.submit(settings.store, name) for name in categories})
     in_force: dict[str, PinnedModel] = {name: model for name, model in pinned.items() if model is not None}
     _, unchosen = settle(
@@ -150,14 +150,14 @@ def replay_golden_sets(
         }
     )
     problems |= {**unchosen, **unplayed}
-    return [receipt for receipt in receipts.values() if receipt], _told(
+    return [receipt for receipt in receipts.values() if receipt], _logged(
         {f"golden images of {name}": why for name, why in problems.items()}
     )
 
 
 def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str, str]]) -> dict[str, GoldenReceipt]:
-    """By category the replays of the day that the champions would repeat: a night that is run again has nothing new
-    to ask of them, unless images, model, software or machine are others."""
+    """By category, the day's replays that would give the same result again: images, model, software and machine
+    are unchanged."""
     store, images = (open_store(uri, read_only=True) for uri in (settings.store, settings.images))
     unchanged = {}
     for category in dict(models):
@@ -186,10 +186,10 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
         made_at=datetime.now(UTC),
         review_url=settings.plant.review_url,
     )
-    said = f"Drift, {window(findings.first_day, findings.last_day)}: {written.verdict or 'no verdict yet'}"
-    leave_report("drift-report", settings, written.key, said, written.markdown)
+    title = f"Drift, {window(findings.first_day, findings.last_day)}: {written.verdict or 'no verdict yet'}"
+    leave_report("drift-report", settings, written.key, title, written.markdown)
     rows = [_artifact_row(model) for model in findings.models]
-    leave_table("drift-models", settings, rows, said, report=written.key, problems=findings.failed)
+    leave_table("drift-models", settings, rows, title, report=written.key, problems=findings.failed)
     in_force = _in_force(findings.models)
     for model in in_force:
         _emit(model, written.key)
@@ -206,7 +206,7 @@ def _report(settings: Settings, findings: DriftFindings, replays: list[GoldenRec
 
 
 def _in_force(models: Sequence[ModelDrift]) -> list[ModelDrift]:
-    """Each category's last version: what became of an earlier one needs no action any more."""
+    """Each category's last version; an earlier one needs no action any more."""
     last: dict[str, ModelDrift] = {}
     for model in sorted(models, key=lambda model: (model.last_day or "", model.first_day or "", model.model_version)):
         last[model.category] = model
@@ -214,7 +214,7 @@ def _in_force(models: Sequence[ModelDrift]) -> list[ModelDrift]:
 
 
 def _emit(model: ModelDrift, report: str) -> None:
-    """Verdict and category also as labels of the resource: automations match those, and not a payload."""
+    """Verdict and category are also labels of the resource: automations match labels, not payloads."""
     if model.assessment is None or model.action in (None, HOLD):
         return
     emit_event(
@@ -247,11 +247,11 @@ def _nothing_to_do(settings: Settings, window: tuple[date, date] | None) -> Drif
 
 
 def _ended(name: str, message: str, run: DriftRun) -> DriftRun:
-    """A named final state. Prefect hands its data, `run`, to whoever called the flow."""
+    """A named final state. Prefect returns its data, `run`, to the flow's caller."""
     return cast(DriftRun, Completed(name=name, message=message, data=run))
 
 
-def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
+def _logged(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
     for name, why in problems.items():
         get_run_logger().error("drift failed %s: %s", name, in_words(why))
     return [(name, in_words(why)) for name, why in problems.items()]

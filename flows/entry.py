@@ -1,4 +1,4 @@
-"""Where the console script begins: guarded before anything large is imported."""
+"""Entry of the console script: guarded before anything large is imported."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""How a run tells that it did not do all it was asked to, exit codes, and errors in plain words."""
+"""Errors of runs that did only a part, exit codes, and errors in plain words."""
 
 import re
 from typing import Any
@@ -14,11 +14,11 @@ _WORDS = (
 
 
 class RunFailed(Exception):
-    """A run did not do all it was asked to; the message says what is missing and why."""
+    """A run did not do all it was asked to do; the message says what is missing and why."""
 
 
 class PartlyDone(RunFailed):
-    """Some of it was done all the same."""
+    """A run failed, but did a part, kept in `run`."""
 
     def __init__(self, run: Any, message: str) -> None:
         self.run = run
@@ -27,19 +27,19 @@ class PartlyDone(RunFailed):
 
 
 def in_words(problem: Exception) -> str:
-    """The message of our own errors; others with their type, since theirs are seldom whole sentences."""
+    """The message of our own errors; the type too for others, whose messages are seldom sentences."""
     ours = type(problem).__module__.split(".")[0] in ("flows", "tasks", "rd_core", "storage")
     return str(problem) if ours else f"{type(problem).__name__}: {problem}"
 
 
 def in_plain_words(message: str) -> str:
-    """What pydantic or typer says of a value, in words of people who never heard of them: 'Input should be less than
-    1' is 'it must be less than 1'. Ends without a full stop."""
+    """A pydantic or typer message in plain words: 'Input should be less than 1' becomes 'it must be less than 1'.
+    No full stop at the end."""
     for pattern, words in _WORDS:
         message = pattern.sub(words, message)
     return message.rstrip(".")
 
 
 def sentence(words: str) -> str:
-    """With a full stop, unless it ends otherwise."""
+    """The text with a full stop, unless it has an end."""
     return words if words.endswith(("?", "!", ".")) else f"{words}."

@@ -1,4 +1,4 @@
-"""The evaluation: how good the nights were, wherever somebody has labelled their images."""
+"""Evaluation: how well the models did on days with labelled images."""
 
 import contextlib
 import hashlib
@@ -91,19 +91,19 @@ def evaluate(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> EvaluationRun:
-    """Hold the sealed scores and maps of some days against the evaluation labels; no model is loaded.
+    """Compare scores and maps of complete days with the evaluation labels; no model is loaded.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
         first_day: default `last_day`.
-        last_day: included; default `first_day`, or the last inspected day if that is missing too.
-        categories: names; default every category that was inspected in these days.
-        images: URI of the images' own store, if they do not lie in `store`; pictures come from there.
+        last_day: included; default `first_day`, or the last inspected day without either.
+        categories: names; default every category with complete days in the period.
+        images: URI of the images' own store, shown in the report; default `store`.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: settings by name that win over every other source.
+        options: settings by name; they override every other source.
 
-    May be repeated at any time: labels and masks count as they are then. Raises NothingToEvaluate for days without
-    a seal or without a label, EvaluationFailed when a partition could not be evaluated; the others are, all the same.
+    May be repeated: current labels and masks count. Raises NothingToEvaluate for days that are not complete or
+    have no label, EvaluationFailed when a partition could not be evaluated; the others are.
     """
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
@@ -122,7 +122,7 @@ def evaluate_if_labelled(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> EvaluationRun | None:
-    """`evaluate`, or None when these days have no evaluation label or nothing sealed: the end of a nightly run."""
+    """`evaluate`, for the end of a night; None when these days have no evaluation label or are not complete."""
     opened = open_store(store_uri(store), read_only=True)
     try:
         choice = look_for_labels(opened, first_day, last_day, categories)
@@ -161,10 +161,10 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
             evaluated_at=datetime.now(UTC),
             review_url=settings.plant.review_url,
         )
-    said = f"How good the days {window(first, last)} were"
-    leave_report("evaluation-report", settings, written.report, said, written.markdown)
+    title = f"Evaluation, {window(first, last)}"
+    leave_report("evaluation-report", settings, written.report, title, written.markdown)
     rows = [_artifact_row(category) for category in written.categories]
-    leave_table("evaluation-figures", settings, rows, said, report=written.report, problems=failed)
+    leave_table("evaluation-figures", settings, rows, title, report=written.report, problems=failed)
     run = EvaluationRun(
         str(flow_run.id), first, last, written.categories, written.means, written.report, written.figures_json,
         contents.unlabelled, contents.failed,
@@ -175,7 +175,7 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
 
 
 def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
-    """Of one core, to evaluate them, as far as their seals read; no more than it takes to see that it is much."""
+    """Estimated seconds of one core to evaluate them, from their seals; it stops counting once it is much."""
     store, seconds = open_store(settings.store, read_only=True), 0.0
     for partition in partitions:
         height, width = settings.category(partition.category).height_width
@@ -190,7 +190,7 @@ def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
 def _count(
     settings: Settings, place: Workplace, partitions: Sequence[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
-    """(what was counted, what failed), in as many flow runs as it takes."""
+    """(counts, problems), in as many flow runs as it takes."""
     store = settings.store
     counted = unchanged_partitions(open_store(store, read_only=True), partitions, first, last)
     known = {evaluated.partition for evaluated in counted}
@@ -198,8 +198,8 @@ def _count(
     runner = place.runner(_seconds(settings, changed), tasks=len(changed))
     failed: list[tuple[str, str]] = []
     for group in _groups(changed):
-        found, problems = evaluate_partitions.with_options(task_runner=runner)(store, group, first, last)
-        counted += found
+        counts, problems = evaluate_partitions.with_options(task_runner=runner)(store, group, first, last)
+        counted += counts
         failed += problems
     return counted, failed
 
@@ -207,7 +207,7 @@ def _count(
 def unchanged_partitions(
     store: Store, partitions: Sequence[Partition], first: date, last: date
 ) -> list[EvaluatedPartition]:
-    """What an evaluation of the same days has counted and would count again to the same bytes."""
+    """Counts of an earlier evaluation of the same days that would come out the same, to the byte."""
 
     def look(partition: Partition) -> EvaluatedPartition | None:
         try:
@@ -233,14 +233,14 @@ def _groups(items: Sequence[T]) -> Iterator[list[T]]:
 def evaluate_partitions(
     store: str, partitions: list[Partition], first: date, last: date
 ) -> tuple[list[EvaluatedPartition], list[tuple[str, str]]]:
-    """Count each partition on Dask: (what was counted, what failed and why)."""
+    """Count each partition on Dask: (counts, problems)."""
     evaluated, problems = settle(
         {_name(partition): evaluate_partition.submit(store, partition, first, last) for partition in partitions}
     )
-    return list(evaluated.values()), _told(problems)
+    return list(evaluated.values()), _logged(problems)
 
 
-def _told(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
+def _logged(problems: Mapping[str, Exception]) -> list[tuple[str, str]]:
     for name, why in problems.items():
         get_run_logger().error("evaluation failed partition=%s: %s", name, in_words(why))
     return [(name, in_words(why)) for name, why in problems.items()]
@@ -255,7 +255,7 @@ def _every_day(first: date, last: date) -> list[date]:
 
 
 def _folder(names: Sequence[str]) -> str:
-    """Where the figures of some categories lie, so that they are not taken for the plant's."""
+    """Folder of figures for some categories only, beside the whole plant's."""
     joined = "+".join(names)
     if len(joined) > _LONGEST_FOLDER:
         joined = f"{len(names)}-categories-{hashlib.sha256(joined.encode()).hexdigest()[:8]}"

@@ -51,7 +51,7 @@ class InspectionRun:
 
 
 class InspectionFailed(PartlyDone):
-    """Some category was not scored whole or had no image, or a report was not written. `run` says what was done."""
+    """A category is not complete or had no image, or a report was not written. `run` says what was done."""
 
     def __init__(self, run: InspectionRun) -> None:
         problems = [f"{outcome.category}: {outcome.message}" for outcome in run.categories if outcome.message]
@@ -70,22 +70,21 @@ def inspect_images(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> InspectionRun:
-    """Score one production day. Images that a seal covers already are left alone, unless they changed.
+    """Score one production day. Images of complete partitions are skipped unless they changed.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
         run_date: production day; default yesterday in the plant's time zone.
         categories: names; default every category with images on that day.
-        images: URI of the images' own store, if they do not lie in `store`.
-        reports: at the end, evaluate the night where it is labelled, assess drift up to it, and write the index.
+        images: URI of the images' own store; default `store`.
+        reports: at the end, write the evaluation where images are labelled, the drift report and the index.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: settings by name that win over every other source.
+        options: settings by name; they override every other source.
 
-    Ends as Completed, CompletedWithRejects (some images could not be read) or NothingToDo, and returns the
-    InspectionRun. Raises InspectionFailed when a category was not scored whole or had no image, or a report could not
-    be written; all else is done all the same. Raises NoImages when there is no image at all of that day. Emits
-    `inspection.completed`, and `inspection.empty` for each category that has a champion and no image on that day,
-    though it is made every day.
+    Returns the InspectionRun, as Completed, CompletedWithRejects (some images could not be read) or NothingToDo.
+    Raises InspectionFailed when a category is not complete or had no image, or a report was not written; the rest
+    is done. Raises NoImages when no category has an image of that day. Emits `inspection.completed`, and
+    `inspection.empty` for each category with a champion that is made every day and has no image.
     """
     started_at = datetime.now(UTC)
     settings = load_settings(
@@ -99,7 +98,7 @@ def inspect_images(
         write_night_metrics(settings, day, "nothing to do", empty, started_at, failed=False)
         return _nothing_to_do(settings, day, empty)
     if choice.left_out.litter:
-        get_run_logger().info("left out as litter: %s", choice.left_out.litter_in_words)
+        get_run_logger().info("skipped what systems leave behind: %s", choice.left_out.litter_in_words)
     with workplace(settings) as place:
         outcomes, left_out = _inspect(settings, day, choice, place, started_at)
         run = _report(settings, day, empty + outcomes, left_out, started_at)
@@ -118,7 +117,7 @@ def inspect_images(
 def _chosen(
     settings: Settings, day: date, categories: list[str] | None, started_at: datetime, *, reports: bool
 ) -> NightChoice:
-    """What there is to inspect; silent cameras are told to whoever listens. NoImages when nothing came at all."""
+    """The categories to inspect. Emits events for silent cameras. NoImages when no image came at all."""
     try:
         choice = choose_night(settings, day, categories)
     except NoImages as e:
@@ -147,10 +146,10 @@ def _silent(category: str, day: date) -> CategoryOutcome:
 
 
 def _not_inspected(choice: NightChoice, day: date) -> list[CategoryOutcome]:
-    """Silent cameras; what was asked for and has no images; folders that cannot be looked into, and odd ones: their
-    images would be skipped without a word."""
-    move = "no run looks at them. Move them to images/<category>/<YYYY-MM-DD>/."
-    rename = "No run looks into this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
+    """Problems by category: silent cameras, requested categories without images, unreadable and misnamed folders,
+    whose images would be skipped silently."""
+    move = "no run reads them. Move them to images/<category>/<YYYY-MM-DD>/."
+    rename = "No run reads this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
     return [
         *(_silent(name, day) for name in choice.silent),
         *(CategoryOutcome(name, "no images", message=f"no images on {day}") for name in choice.idle),
@@ -170,7 +169,7 @@ def _nothing_to_do(settings: Settings, day: date, empty: list[CategoryOutcome]) 
 def _inspect(
     settings: Settings, day: date, choice: NightChoice, place: Workplace, started_at: datetime
 ) -> tuple[list[CategoryOutcome], LeftOut]:
-    """(what became of each category, what was left out)"""
+    """(outcome of each category, problems)."""
     seconds = seconds_to_come(settings, day, choice.there)
     plan = plan_partitions.with_options(task_runner=place.runner(seconds))
     plans, outcomes = plan(settings, day, list(choice.there), str(flow_run.id), started_at)
@@ -186,7 +185,7 @@ def _inspect(
 
 
 def _unless_empty(settings: Settings, day: date, outcome: CategoryOutcome) -> CategoryOutcome:
-    """In S3 a folder of litter looks like a day until it is listed."""
+    """In S3, a folder with only ignored files looks like a day until it is listed."""
     if outcome.images or outcome.state != "already sealed":
         return outcome
     if not settings.category(outcome.category).every_day:
@@ -206,7 +205,7 @@ def plan_partitions(
 ) -> tuple[list[PartitionPlan], list[CategoryOutcome]]:
     """Pin every category's champion, then write every manifest: (plans, outcomes of what cannot be planned).
 
-    `versions`: models that were pinned already, by category, for a run of many days that uses one throughout.
+    `versions`: models by category that are pinned already, for a run of many days with one model.
     """
     pinned: dict[str, PinnedModel | None] = {name: versions[name] for name in chosen if versions and name in versions}
     pins, broken = settle({name: pin_champion.submit(settings.store, name) for name in chosen if name not in pinned})
@@ -246,13 +245,13 @@ def _no_champion(settings: Settings, category: str) -> CategoryOutcome:
 
 
 def seconds_of_plans(plans: Sequence[PartitionPlan]) -> float:
-    """Of one core, to score them."""
+    """Estimated seconds of one core to score the plans."""
     todo = ((plan.plan.images, plan.job.model) for plan in plans if plan.plan)
     return sum(seconds_to_score(images, model.maps.height, model.maps.width) for images, model in todo)
 
 
 def flow_run_groups(plans: list[PartitionPlan]) -> Iterator[list[PartitionPlan]]:
-    """Plans in groups of at most TASKS_PER_FLOW_RUN batches (a single larger plan stands alone)."""
+    """Plans in groups of at most TASKS_PER_FLOW_RUN batches; a larger plan is a group by itself."""
     group: list[PartitionPlan] = []
     for plan in plans:
         if group and sum(len(planned.batches) for planned in [*group, plan]) > TASKS_PER_FLOW_RUN:
@@ -285,12 +284,12 @@ def _report(
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
     leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {report.outcome}", report.markdown)
-    told = tuple(_as_reported(outcome, report) for outcome in outcomes)
-    return InspectionRun(str(flow_run.id), day, report.outcome, told, report.key)
+    whole_day = tuple(_as_reported(outcome, report) for outcome in outcomes)
+    return InspectionRun(str(flow_run.id), day, report.outcome, whole_day, report.key)
 
 
 def _as_reported(outcome: CategoryOutcome, report: WrittenReport) -> CategoryOutcome:
-    """With the counts of the whole day: of a night that was complete before, this run scored nothing."""
+    """The outcome with the counts of the whole day: if the day was complete before, this run scored nothing."""
     for name, ok, unreadable, rejected, anomalous in report.counts:
         if name == outcome.category:
             outcome = replace(outcome, ok=ok, unreadable=unreadable, rejected=rejected, anomalous=anomalous)
@@ -299,9 +298,9 @@ def _as_reported(outcome: CategoryOutcome, report: WrittenReport) -> CategoryOut
 
 def _leave_table(settings: Settings, run: InspectionRun) -> None:
     unwritten = [(f"{report.kind} report", report.message) for report in run.reports if report.state == FAILED]
-    said = f"Inspection of {run.run_date}: {run.outcome}"
+    title = f"Inspection of {run.run_date}: {run.outcome}"
     rows = [_artifact_row(outcome) for outcome in run.categories]
-    leave_table("inspection-categories", settings, rows, said, report=run.report, problems=unwritten)
+    leave_table("inspection-categories", settings, rows, title, report=run.report, problems=unwritten)
 
 
 def _outcome(outcomes: list[CategoryOutcome]) -> str:
@@ -314,7 +313,7 @@ def _outcome(outcomes: list[CategoryOutcome]) -> str:
 
 
 def _ended(name: str, message: str, run: InspectionRun) -> InspectionRun:
-    """A named final state. Prefect hands its data, `run`, to whoever called the flow."""
+    """A named final state. Prefect returns its data, `run`, to the flow's caller."""
     return cast(InspectionRun, Completed(name=name, message=message, data=run))
 
 

@@ -1,4 +1,4 @@
-"""Sealed days that are damaged, found and scored anew."""
+"""Finds damage in complete days, and scores the damaged batches anew."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Mended:
-    """What a search for damage came to."""
+    """Result of a search for damage."""
 
     batches: int = 0
     """scored anew"""
@@ -41,7 +41,7 @@ class Mended:
 
 @flow(name="mend-partitions", flow_run_name="mend damaged partitions", validate_parameters=False)
 def mend_partitions(settings: Settings, partitions: Sequence[Partition], priority: int) -> Mended:
-    """Read every part and map of these partitions, as far as they are sealed, and score anew what is damaged."""
+    """Read every score file and map of the complete ones among these partitions, and score damaged batches anew."""
     with ThreadPoolExecutor(_THREADS) as pool:
         readings = list(pool.map(lambda partition: _look(settings, partition), partitions))
     damages = [damage for some, _ in readings for damage in some]
@@ -62,7 +62,7 @@ def mend_partitions(settings: Settings, partitions: Sequence[Partition], priorit
 def _settled(
     settings: Settings, task: Task[Any, Any], damaged: Sequence[DamagedBatch | DamagedDescription]
 ) -> tuple[int, list[tuple[Partition, str]]]:
-    """(how many were mended, why others were not)."""
+    """(number mended, why others were not)."""
     futures = {
         str(number): task.submit(settings.store, settings.images, damage) for number, damage in enumerate(damaged)
     }
@@ -73,7 +73,7 @@ def _settled(
 def _look(
     settings: Settings, partition: Partition
 ) -> tuple[list[DamagedBatch | DamagedDescription], list[tuple[Partition, str]]]:
-    """(what to make anew, what that cannot mend)."""
+    """(batches to score anew, damage that this cannot repair)."""
     store = open_store(settings.store, read_only=True)
     try:
         seal = read_seal(store, partition)
@@ -82,7 +82,10 @@ def _look(
         return [], [(partition, str(e))]
     mendable = [damage for damage in damages if isinstance(damage, DamagedBatch | DamagedDescription)]
     lost = [
-        (partition, f"{damage.where}: {damage.why}. Its cure is not this one: rd-inspect verify names it")
+        (
+            partition,
+            f"{damage.where}: {damage.why}. Scoring anew does not repair it: rd-inspect verify names the cure",
+        )
         for damage in damages
         if isinstance(damage, DamagedManifest | WrongSeal)
     ]

@@ -1,4 +1,4 @@
-"""Retraining: newly labelled normals refit a category's model; only a candidate proven not worse comes into force."""
+"""Retraining: a candidate is trained on newly labelled normal images; promoted only if it is proven not worse."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -50,7 +50,7 @@ L = TypeVar("L", GatherLimits, GateSettings)
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all stages of a run need."""
+    """Inputs of all stages of a run."""
 
     settings: Settings
     run_id: str
@@ -79,23 +79,21 @@ def retrain(
     options: dict[str, Any] | None = None,
     limits: dict[str, float] | None = None,
 ) -> RetrainingRun:
-    """For each of `categories`: gather new normals, refit, compare with the champion, and promote what is better.
+    """For each category: gather new normal images, train, compare with the champion, and promote what is better.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
         categories: names; default every category with labels.
-        images: URI of the images' own store, if they do not lie in `store`.
-        from_scratch: draw the networks anew in place of going on from the champion's weights.
+        images: URI of the images' own store; default `store`.
+        from_scratch: start from new weights; default from the champion's.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: settings of a category or of its method by name, such as {"steps": 500}; they win over every other
-            source.
-        limits: of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings by name, such
-        as
+        options: settings of a category or its method, such as {"steps": 500}; they override every other source.
+        limits: fields of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings, such as
             {"fewest_new": 30, "recall_margin": 0.02}.
 
-    Ends as Completed (the champions stay), Promoted (each emits an event `model.promoted`) or NothingToDo (no
-    candidate was made), and returns the RetrainingRun. Raises RetrainingFailed when a category could not be
-    retrained; the others are.
+    Returns the RetrainingRun, as Completed (the champions stay), Promoted (each emits an event `model.promoted`)
+    or NothingToDo (no candidate was made). Raises RetrainingFailed when a category could not be retrained; the
+    others are.
     """
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
@@ -117,9 +115,9 @@ def retrain(
 def retrain_categories(
     plan: _Plan, categories: Sequence[str]
 ) -> tuple[list[CategoryRetraining], list[tuple[str, str]]]:
-    """The part of a run that goes on Dask: (what became of each, what went wrong).
+    """Retrain on Dask: (outcomes by category, problems).
 
-    Promotion comes before the report, so that the report tells what is in force.
+    Promotion comes before the report, so that the report shows the champion.
     """
     problems: dict[str, str] = {}
     pinned = _settled(problems, {name: pin_champion.submit(plan.settings.store, name) for name in categories})
@@ -226,7 +224,7 @@ def _report(plan: _Plan, findings: Mapping[str, RetrainingFindings], problems: d
 
 
 def _settled(problems: dict[str, str], futures: Mapping[str, Any]) -> dict[str, Any]:
-    """The results; what was raised instead is told, and goes into `problems`."""
+    """The results. Exceptions are logged and added to `problems`."""
     results, raised = settle(futures)
     for name, why in raised.items():
         problems[name] = in_words(why)
@@ -273,7 +271,7 @@ def _limits(given: Mapping[str, Any]) -> tuple[GatherLimits, GateSettings]:
 
 
 def _with(record: L, given: Mapping[str, Any]) -> L:
-    """Whole numbers may come as floats, as JSON and a typed dictionary have them."""
+    """Whole numbers may be floats, as in JSON and typed dictionaries."""
     own = {field.name: given[field.name] for field in fields(record) if field.name in given}
     try:
         return replace(record, **{name: type(getattr(record, name))(value) for name, value in own.items()})

@@ -1,16 +1,16 @@
 """Every setting, typed, in one place.
 
-Later sources win: the defaults below, `categories.toml` in the store, the environment (`RD_INSPECT_<NAME>`),
-the options of a command. An unknown name is refused with the nearest known one.
+Later sources win: the defaults below, `categories.toml` in the store, the environment (`RD_INSPECT_<NAME>`), a
+command's options. An unknown name is refused, with the nearest known one.
 
     # categories.toml
     [plant]
     time_zone = "Europe/Vienna"
     [defaults]                  # every category
     image_size = 256
-    [defaults.padim]            # of every category whose method that is
+    [defaults.padim]            # every category with this method
     dimensions = 100
-    [categories.cloth]          # this one only
+    [categories.cloth]          # this category only
     method = "padim"
     [categories.cloth.padim]
     dimensions = 50
@@ -54,11 +54,11 @@ T = TypeVar("T")
 
 
 class SettingsError(Exception):
-    """A setting that is unknown or has no sensible value."""
+    """A setting is unknown or has an impossible value."""
 
 
 class PlantSettings(BaseModel):
-    """What holds for the whole plant."""
+    """Settings of the whole plant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -138,7 +138,8 @@ class Settings(BaseModel):
         return self.categories.get(name, self.defaults)
 
     def detector(self, category: str) -> DetectorSettings:
-        """What the category's next model is trained with. SettingsError for a setting that its method has not."""
+        """Settings with which the category's next model is trained. SettingsError for one that its method does not
+        have."""
         chosen = self.category(category)
         known = settings_class(chosen.method).table_names()
         for name, value in self.own.items():
@@ -158,7 +159,7 @@ class Settings(BaseModel):
         return now.astimezone(ZoneInfo(self.plant.time_zone)).date()
 
     def yesterday(self, now: datetime) -> date:
-        """The last whole production day at `now` (aware), in the plant's time zone."""
+        """The last complete production day at `now` (aware), in the plant's time zone."""
         return self.today(now) - timedelta(days=1)
 
 
@@ -167,8 +168,8 @@ def load_settings(
 ) -> Settings:
     """Settings of the store at `store_uri`.
 
-    `options` are given by hand and win; None values in it count as not given. `environment` defaults to the
-    process's. Raises SettingsError, or a StorageError when the store cannot be read.
+    `options` win; None values count as not given. `environment` defaults to the process's. Raises SettingsError,
+    or a StorageError when the store cannot be read.
     """
     store = open_store(store_uri, read_only=True)
     store.check()
@@ -208,19 +209,19 @@ def _category(
     where: str,
     variables: Collection[str],
 ) -> CategorySettings:
-    """A category's settings; of a method's own table each key that the category does not name is the defaults'."""
+    """A category's settings. In a method's table, keys that the category does not set come from the defaults."""
     values = {key: value for key, value in {**defaults, **table, **everywhere}.items() if key not in METHODS}
     tables = {name: {**defaults.get(name, {}), **table.get(name, {})} for name in METHODS}
-    found = _validated(CategorySettings, {**values, "tables": tables}, where, variables)
+    settings = _validated(CategorySettings, {**values, "tables": tables}, where, variables)
     for name, own in tables.items():
         _refuse_unknown(own, settings_class(name).table_names(), f"{SETTINGS_KEY} [{where}.{name}] key")
-        if name != found.method:  # its values may be meant for other sizes and teachers than these
+        if name != settings.method:  # its values may be meant for other sizes and teachers than these
             continue
         try:
-            found.of_method(name)
+            settings.of_method(name)
         except ConfigError as e:
             raise SettingsError(f"{SETTINGS_KEY} [{where}.{name}]: {e} Nothing was started.") from e
-    return found
+    return settings
 
 
 def _read_file(store: Store) -> dict[str, Any]:
@@ -250,7 +251,8 @@ def _read_file(store: Store) -> dict[str, Any]:
 
 
 def _refuse_misplaced(table: Mapping[str, Any], place: str) -> None:
-    """Keys that [defaults] or a category has not, and settings of all methods in the table of one, or the reverse."""
+    """Refuse keys that [defaults] or a category does not have, and settings that belong in a method's table or out
+    of it."""
     for key, value in table.items():
         if key in METHODS:
             _refuse_no_table(value, f"{place}.{key}")
@@ -274,7 +276,7 @@ def _refuse_no_table(value: object, name: str) -> None:
 
 
 def _record_table(file: Mapping[str, Any], name: str, record: type) -> dict[str, Any]:
-    """The table of that name, whose keys are fields of the dataclass `record`, with values it takes."""
+    """The named table as the dataclass `record`, keys and values checked."""
     table = file.get(name, {})
     _refuse_unknown(table, [field.name for field in fields(record)], f"{SETTINGS_KEY} [{name}] key")
     _validated(record, table, name)
@@ -298,13 +300,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_from_kubernetes(name: str, text: str) -> bool:
-    """Kubernetes tells each container of each service, so of one that is called rd-inspect, too."""
+    """Kubernetes sets variables for each service, so also for one that is called rd-inspect."""
     service = _OF_A_SERVICE.search(name)
     return service is not None and (service["link"] is None or "://" in text)
 
 
 def _height_and_width(text: str) -> str | list[str]:
-    """'256' stays, '256x512' is height and width."""
+    """'256' stays, '256x512' becomes height and width."""
     return text.split("x") if "x" in text else text
 
 
@@ -324,7 +326,7 @@ def _validated(model: type[T], values: Mapping[str, Any], where: str, variables:
 
 
 def _named(where: str, place: tuple[int | str, ...], variables: Collection[str]) -> str:
-    """The setting as whoever gave it wrote it: in a table, or as a variable of the environment."""
+    """The setting as its user wrote it: in a table, or as an environment variable."""
     if place and place[0] in variables:
         return f"{ENVIRONMENT_PREFIX}{str(place[0]).upper()}"
     return f"{where}.{'.'.join(map(str, place))}"
@@ -340,14 +342,14 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> No
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message that refuses `name`: what was meant perhaps, or nothing."""
+    """The end of a message that refuses `name`: the nearest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def store_uri(given: str | None, environment: Mapping[str, str] | None = None) -> str:
-    """`given`, else `RD_INSPECT_STORE`. SettingsError when neither is there, InvalidAddress if it can be of no store:
-    a key in an address must be refused before Prefect keeps it among the parameters of a flow run."""
+    """`given`, else `RD_INSPECT_STORE`. SettingsError without either; InvalidAddress for an impossible address:
+    one that holds a secret key must be refused before Prefect keeps it among a flow run's parameters."""
     uri = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
     if not uri:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""Training: a model version for each category, from its labelled normals."""
+"""Training: a model version for each category, from its normal images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fi
 
 
 class TrainingFailed(RunFailed):
-    """Some category has no new model; the message says which and why."""
+    """Some category has no new model; the message says which, and why."""
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a training made."""
+    """The model versions of one training."""
 
     run_id: str
     models: tuple[FittedModel, ...]
@@ -43,18 +43,17 @@ def train_model(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
 ) -> TrainingRun:
-    """Train one model for each of `categories` (default: all that have labels), side by side.
+    """Train one model for each of `categories`, side by side.
 
     Args:
         store: URI of the store; default `RD_INSPECT_STORE`.
         categories: names; default every category with labels.
-        images: URI of the images' own store, if they do not lie in `store`.
-        promote: make the new versions champions even where there is one; a first version always becomes champion.
+        images: URI of the images' own store; default `store`.
+        promote: make the new versions champions; a category's first version always becomes champion.
         dask_address: scheduler of a running Dask cluster; default an embedded one.
-        options: settings of a category or of its method by name, such as {"steps": 500}; they win over every other
-            source.
+        options: settings of a category or its method, such as {"steps": 500}; they override every other source.
 
-    Raises TrainingFailed when a category could not be trained; the others are, all the same.
+    Raises TrainingFailed when a category could not be trained; the others are.
     """
     settings = load_settings(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
@@ -64,7 +63,7 @@ def train_model(
     if not chosen:
         raise NoNormals(
             f"No category in {settings.store} has labels, so there is nothing to train on. "
-            "Label some normals: rd-inspect import FOLDER --category C --run-date DATE"
+            "Import normal images: rd-inspect import FOLDER --category C --run-date DATE"
         )
     requests = [training_request(settings, category) for category in chosen]
     with (
@@ -88,7 +87,7 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 def fit_models(
     store: str, images: str, requests: list[TrainingRequest], run_id: str, promote: bool
 ) -> tuple[list[FittedModel], list[tuple[str, str]]]:
-    """The part of a training that runs on Dask: (new models, what went wrong by category)."""
+    """Train on Dask: (new models, problems by category)."""
     now = datetime.now(UTC)
     models, problems = settle(
         {
@@ -102,7 +101,7 @@ def fit_models(
 
 
 def training_request(settings: Settings, category: str) -> TrainingRequest:
-    """What to train, as the settings say. SettingsError for one that the category's method has not."""
+    """A training request from the settings. SettingsError for a setting that the category's method does not have."""
     chosen = settings.category(category)
     return TrainingRequest(
         category=category,

@@ -1,5 +1,5 @@
-"""Where the tasks of a run are done, in this process while there is little to do, else on the Dask cluster; and the
-wait for them."""
+"""Where a run's tasks are done: in this process if there is little to do, else on the Dask cluster. And the wait
+for them."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ _open: ContextVar["Workplace | None"] = ContextVar("workplace", default=None)
 
 
 class Workplace:
-    """Of one run and the runs inside it. Made by `workplace`."""
+    """The workplace of one run and the runs inside it, made by `workplace`."""
 
     def __init__(self, settings: Settings, exits: contextlib.ExitStack) -> None:
         self._settings = settings
@@ -31,11 +31,11 @@ class Workplace:
         """address of the cluster, once there is one"""
 
     def runner(self, seconds: float, *, tasks: int | None = None, in_turn: bool = False) -> TaskRunner[Any]:
-        """Of work that takes one core about so many `seconds`.
+        """A task runner for work of about `seconds` on one core.
 
-        The first work that is worth one starts a cluster of our own, with as many workers as it has `tasks` at once;
-        from then on all goes there. A cluster that is configured is always used. `in_turn`: in this process one task
-        after the other, for those that share a model.
+        The first work that is large enough starts an embedded cluster with at most `tasks` workers; from then on
+        all work goes there. A configured cluster is always used. `in_turn`: in this process, one task after the
+        other, for tasks that share a model.
         """
         if self.scheduler is None and (self._settings.plant.dask_address or seconds > WORTH_SECONDS):
             self._start(tasks)
@@ -53,7 +53,7 @@ class Workplace:
 
     @contextlib.contextmanager
     def bars(self, stage: str, totals: Mapping[str, int | None]) -> Iterator[None]:
-        """Progress bars of what is done on the cluster; what is done here is over in seconds."""
+        """Progress bars of work on the cluster; work in this process takes only seconds."""
         if self.scheduler is None:
             yield
             return
@@ -65,7 +65,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings) -> Iterator[Workplace]:
-    """That of the run around this one, else a new one, whose cluster ends with it."""
+    """The workplace of the surrounding run, else a new one, whose cluster ends with it."""
     around = _open.get()
     if around is not None:
         yield around
@@ -80,9 +80,9 @@ def workplace(settings: Settings) -> Iterator[Workplace]:
 
 
 def settle(futures: Mapping[str, PrefectFuture[R]]) -> tuple[dict[str, R], dict[str, Exception]]:
-    """Wait for all, of which any may fail without costing the others: (results, what was raised instead) by name.
+    """Wait for all futures: (results, exceptions) by name; one that fails does not stop the others.
 
-    Each future is asked for its result: waiting alone hides a task whose worker was killed for good.
+    Each future is asked for its result: waiting alone hides a task whose worker was killed.
     """
     results: dict[str, R] = {}
     problems: dict[str, Exception] = {}

@@ -5,11 +5,11 @@
     store = rd_inspect.open_store("./plant")
     model = store.model("cloth")                      # the champion; or version="..."
     rows = model.score(["a.png", "photos/b.png"])     # an Arrow table; rows.to_pandas(), polars.from_arrow(rows)
-    found = model.detect("a.png")                     # one picture: score, decision, map
-    sealed = store.scores("cloth")
+    detection = model.detect("a.png")                 # one image: score, decision, anomaly map
+    scores = store.scores("cloth")
 
-What is named here keeps its name. Nothing is written to the store, and neither a Prefect server nor a cluster is
-needed. Importing this is quick: torch is loaded with the first model.
+These names stay. Nothing is written to the store, and neither a Prefect server nor a cluster is needed. Importing
+is fast: torch is loaded with the first model.
 """
 
 from rd_inspect.model import Detection, Model

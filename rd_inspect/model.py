@@ -1,4 +1,4 @@
-"""A model version that scores pictures."""
+"""A model version that scores images."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ Picture = str | Path | NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Detection:
-    """What a model says of one picture."""
+    """Score, decision and anomaly map of one image."""
 
     score: float
     """raw float32, never clamped; higher is more anomalous"""
@@ -47,13 +47,13 @@ class Detection:
     width: int
 
     def map_of_picture(self) -> NDArray[np.float32]:
-        """The map in the picture's own size: float32 (height, width), bilinear."""
+        """The anomaly map in the image's own size: float32 (height, width), bilinear."""
         resized = Image.fromarray(self.anomaly_map).resize((self.width, self.height), Image.Resampling.BILINEAR)
         return np.asarray(resized, dtype=np.float32)
 
 
 class Model:
-    """One version of a category's model, from `InspectionStore.model`. May be used by one thread at a time."""
+    """One version of a category's model, from `InspectionStore.model`. Use it from one thread at a time."""
 
     def __init__(self, ready: "ReadyModel", card: "ModelCard") -> None:
         self._ready = ready
@@ -69,10 +69,10 @@ class Model:
         """the promised share of false alarms among normal images"""
 
     def score(self, pictures: Iterable[Picture] | Picture) -> "pa.Table":
-        """A row a picture, in order: the columns of `rd-inspect score --out`, `path` NULL for arrays. Paths and
-        arrays may be mixed; what cannot be read is a row with its error.
+        """One row an image, in order: the columns of `rd-inspect score --out`, `path` NULL for arrays. Paths and
+        arrays may be mixed; an image that cannot be read is a row with its error.
 
-        The scores are those of a night by the same engine. ValueError for an array that is no picture.
+        The scores are those of a night with the same engine. ValueError for an array that is no image.
         """
         import pyarrow as pa  # noqa: PLC0415  # a quarter of a second, which who only detects is spared
 
@@ -87,15 +87,16 @@ class Model:
         return pa.Table.from_batches(batches, schema=FILE_SCHEMA)
 
     def detect(self, picture: Picture) -> Detection:
-        """All of one picture, with its map. UnreadableImage if it is none; ValueError for such an array."""
+        """Score one image, with its map. UnreadableImage for a file that is no image; ValueError for such an
+        array."""
         from tasks.scoring.picture_scores import columns_of, score_pictures  # noqa: PLC0415  # with the model
 
         scorer, loaded = self._ready.scorer, self._loaded(picture)
         if loaded.size is None:
             raise UnreadableImage(f"{_path_of(picture)}: {loaded.error}")
         maps = np.empty((1, *scorer.map_size), np.float32)
-        (found,) = score_pictures(scorer, [loaded], maps)
-        row = columns_of(found, scorer)
+        (result,) = score_pictures(scorer, [loaded], maps)
+        row = columns_of(result, scorer)
         return Detection(
             score=row["score"],
             threshold=row["threshold"],
@@ -120,7 +121,7 @@ class Model:
 
 
 def _each(pictures: Iterable[Picture] | Picture) -> Iterable[Picture]:
-    """Several, or the one that was given alone."""
+    """The images, or a single one as a list."""
     if isinstance(pictures, str | Path):
         return [pictures]
     if isinstance(pictures, np.ndarray):

@@ -1,4 +1,4 @@
-"""A store, to read."""
+"""A store, read-only."""
 
 from datetime import date
 from pathlib import Path
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class ModelNotUsable(StorageError):
-    """There is no model of that name, or it does not score here."""
+    """The model does not exist, or cannot score here."""
 
 
 class InspectionStore:
-    """What rd-inspect keeps of a plant: models, scores, labels, maps. Only read."""
+    """A plant's models, scores, labels and maps, read-only."""
 
     def __init__(self, uri: str | Path) -> None:
         self._store = filesystem.open_store(uri, read_only=True)
 
     @property
     def uri(self) -> str:
-        """Where it lies."""
+        """Address of the store."""
         return self._store.uri
 
     def categories(self) -> list[str]:
-        """Those that have a model, sorted."""
+        """Categories that have a model, sorted."""
         return models.list_model_categories(self._store)
 
     def versions(self, category: str) -> list[str]:
@@ -40,11 +40,11 @@ class InspectionStore:
         return models.list_versions(self._store, category)
 
     def model(self, category: str, version: str | None = None) -> Model:
-        """The champion of a category, or one version, loaded; computed by the engine that the settings of the store
-        name, as a night's scores are.
+        """The champion of a category, or one version, loaded; it runs on the engine of the store's settings, as at
+        night.
 
-        Raises ModelNotUsable for a name that is not there, with the nearest, and for a model that does not score
-        here; StorageError if no version is in force, or its files are damaged.
+        Raises ModelNotUsable for an unknown name, with the nearest known one, and for a model that cannot score
+        here; StorageError if there is no champion, or its files are damaged.
         """
         from flows.preflight.model_choice import chosen_version, ready_model  # noqa: PLC0415  # settings, and torch with a model
         from flows.settings import SettingsError, load_settings  # noqa: PLC0415  # likewise
@@ -60,9 +60,10 @@ class InspectionStore:
         return Model(ready, models.read_card(self._store, category, chosen))
 
     def query(self, sql: str) -> "pa.Table":
-        """What a SELECT finds in the views `latest`, `scores`, `labels` and `seals`, as `rd-inspect query`.
+        """The answer to a SELECT over the views `latest`, `scores`, `labels` and `seals`, as from
+        `rd-inspect query`.
 
-        Raises StorageError, also for a seal or a label file that does not read: the answer would be without it.
+        Raises StorageError, also for a damaged seal or label file: the answer would lack its rows.
         """
         from storage.analysis.queries import run_query  # noqa: PLC0415  # brings DuckDB
 
@@ -71,17 +72,18 @@ class InspectionStore:
     def scores(
         self, category: str | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> "pa.Table":
-        """The last sealed row of each image of a category, or of all, in these production days: the columns of
-        `scores` in docs/store.md. Errors as `query`."""
+        """The latest row of each image on complete days, of a category or of all, in these production days, with
+        the columns of `scores` in docs/store.md. Errors as `query`."""
         days = [f"run_date {sign} DATE '{day}'" for sign, day in ((">=", first_day), ("<=", last_day)) if day]
         return self.query(f"SELECT * FROM latest {_where(category, days)} ORDER BY run_date, image_key")
 
     def labels(self, category: str | None = None) -> "pa.Table":
-        """The word that holds of each labelled image of a category, or of all. Errors as `query`."""
+        """The valid label of each labelled image, of a category or of all. Errors as `query`."""
         return self.query(f"SELECT * FROM labels {_where(category, [])} ORDER BY image_key")
 
     def anomaly_map(self, map_store: str, map_index: int) -> NDArray[np.float32]:
-        """The map of a row of `scores`: float32 (H, W) of the model's size, kept as float16. StorageError."""
+        """The anomaly map of a row of `scores`: float32 (H, W) of the model's size, stored as float16.
+        StorageError."""
         from storage.partitions.anomaly_maps import read_map  # noqa: PLC0415  # brings zarr
 
         return read_map(self._store, map_store, map_index).astype(np.float32)

@@ -1,4 +1,4 @@
-"""`rd-inspect status` and `rd-inspect backfill`: which days are scored, and scoring those that are not."""
+"""`rd-inspect status` and `rd-inspect backfill`: which days are scored, and scoring the others."""
 
 import json
 from datetime import date, datetime
@@ -50,7 +50,7 @@ ModelOption = Annotated[
 
 
 class GridFormat(StrEnum):
-    """How a grid or findings are printed."""
+    """Formats of a grid or of findings."""
 
     TABLE = "table"
     JSON = "json"
@@ -97,7 +97,7 @@ def status(
 def _grid(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> "Grid":
-    from flows.commands.frame import told_once
+    from flows.commands.frame import first_then_count
     from flows.preflight.grid_choice import chosen_categories, chosen_days, versions_in_force
     from storage.analysis.grid import read_grid
     from storage.filesystem import open_store
@@ -108,14 +108,14 @@ def _grid(
     window = chosen_days(settings, chosen, *days)
     versions = versions_in_force(opened, chosen, model)
     line = open_store(settings.images, read_only=True)
-    with told_once(say) as tell:
+    with first_then_count(say) as tell:
         return read_grid(open_store(settings.store), line, *window, versions, tell=tell)
 
 
 def _dry_run(
     settings: "Settings", days: tuple[date | None, date | None], category: list[str] | None, model: str | None
 ) -> PlainTable:
-    """What there is to do: no server and no worker is needed to look."""
+    """What would be scored, without a server or a worker."""
     from flows.printing.grid import grid_table
 
     grid = _grid(settings, days, category, model)
@@ -183,11 +183,11 @@ def backfill(
 
 
 def _table(run: "BackfillRun") -> PlainTable:
-    """The grid as the backfill left it, and what could not be done."""
+    """The grid after the backfill, and what could not be done."""
     from flows.printing.grid import grid_table
 
     table = grid_table(run.after)
     table.title = f"{run.outcome}, {run.scored} images scored, {run.mended} damages mended; {table.title}"
-    told = [f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems[:_MOST_LINES]]
-    table.notes = [*told, *table.notes]
+    lines = [f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems[:_MOST_LINES]]
+    table.notes = [*lines, *table.notes]
     return table

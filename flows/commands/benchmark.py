@@ -1,4 +1,4 @@
-"""The command that measures as the paper does: rd-inspect benchmark."""
+"""`rd-inspect benchmark`: measurements as in the Reverse Distillation paper."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from flows.printing.plain_table import print_table
 
 
 class BenchmarkProtocol(StrEnum):
-    """What the Reverse Distillation paper measures."""
+    """Measurements of the Reverse Distillation paper."""
 
     PAPER = "paper"
     NOVELTY = "novelty"

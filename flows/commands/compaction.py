@@ -1,4 +1,4 @@
-"""`rd-inspect compact`: copies of whole days, so that queries over many days are quick."""
+"""`rd-inspect compact`: copies of whole days for fast queries."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""The command that tells what has drifted: rd-inspect drift."""
+"""`rd-inspect drift`."""
 
 from datetime import datetime
 from functools import partial

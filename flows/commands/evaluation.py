@@ -1,4 +1,4 @@
-"""The command that tells how good the nights were: rd-inspect evaluate."""
+"""`rd-inspect evaluate`."""
 
 from datetime import datetime
 from functools import partial

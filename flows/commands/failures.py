@@ -1,4 +1,4 @@
-"""Which errors are wrong use and which a failed run; everything else is a bug and keeps its traceback."""
+"""Exit codes of errors: wrong use, or a failed run. Any other error is a bug and keeps its traceback."""
 
 from pydantic import ValidationError
 
@@ -39,7 +39,7 @@ OF_TASKS = {
 
 
 def exit_code_of(error: Exception) -> int | None:
-    """1 or 2 for errors whose message an operator can act on, None for a bug."""
+    """1 or 2 for errors with a message that an operator can act on, None for a bug."""
     if isinstance(error, _WRONG_USE):
         return WRONG_USE
     if isinstance(error, (StorageError, ServerNotStarted, ServerNotUsable, RunFailed)):
@@ -48,7 +48,7 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def _of_tasks(error: Exception) -> int | None:
-    """By name: these modules bring Prefect and the networks, seconds that most errors need not pay. Imported while an
-    error is handled, they also keep it, and all that its frames hold, until Python ends, where DuckDB complains."""
+    """By name: these modules import Prefect and the networks, which takes seconds. Imported while an error is
+    handled, they would also keep its frames until Python ends, where DuckDB complains."""
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     return next((code for name, code in OF_TASKS.items() if name in names), None)

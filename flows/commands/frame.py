@@ -76,8 +76,8 @@ def check(
     dask_address: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> "Settings":
-    """The settings, once all is refused that can be told before a server or a worker is started: exit code 2. What a
-    command refuses besides is in `flows.preflight.refusals`."""
+    """The checked settings. What can be refused before a server or worker starts is refused here, with exit code
+    2; each command's own refusals are in `flows.preflight.refusals`."""
     with plain_errors():
         from flows.preflight.checks import checked_settings, refuse_dead_cluster
 
@@ -88,8 +88,8 @@ def check(
 
 
 def show_run(work: Callable[[], R], table: Callable[[R], PlainTable], store: str) -> None:
-    """Run a flow and print what it did, also when that was only a part: the command then ends as failed, and its last
-    line says what is missing."""
+    """Run a flow and print its result. If only a part was done, the command fails, and its last line says what is
+    missing."""
     failed: PartlyDone | None = None
     try:
         run = work()
@@ -104,34 +104,37 @@ def show_run(work: Callable[[], R], table: Callable[[R], PlainTable], store: str
 
 
 def day_of(given: datetime | None) -> date | None:
-    """The day of a date option; typer knows no dates without a time."""
+    """The day of a date option; typer has no dates without a time."""
     return given.date() if given else None
 
 
 def resolved_store(given: str | None) -> str:
-    """The store that --store or RD_INSPECT_STORE names. Raises SettingsError without either, TransientFault if nobody
-    listens there."""
+    """The store of --store or RD_INSPECT_STORE. Raises SettingsError without either, TransientFault if it does not
+    answer."""
     from flows.preflight.reachable import answering
 
     return answering(given)
 
 
 def meanings(given: list[str]) -> dict[str, str]:
-    """What the options --word NAME=WORD say."""
+    """Meanings from the options --word NAME=WORD."""
     pairs = [pair.rpartition("=") for pair in given]
-    wrong = [pair for pair, (name, said, _) in zip(given, pairs, strict=True) if not said or not name.strip()]
+    wrong = [pair for pair, (name, equals, _) in zip(given, pairs, strict=True) if not equals or not name.strip()]
     if wrong:
         raise typer.BadParameter(f"--word {wrong[0]!r} is not NAME=WORD, such as Kratzer=anomalous")
-    said: dict[str, str] = {}
+    words: dict[str, str] = {}
     for name, _, word in pairs:
-        if said.setdefault(name, word.strip()) != word.strip():
-            raise typer.BadParameter(f"--word {name!r} is said to mean {said[name]} and {word.strip()}. Say one.")
-    return said
+        if words.setdefault(name, word.strip()) != word.strip():
+            raise typer.BadParameter(
+                f"--word {name!r} has two meanings, {words[name]} and {word.strip()}. Give it one meaning."
+            )
+    return words
 
 
 @contextmanager
-def told_once(say: Callable[[str], object]) -> Iterator[Callable[[str], None]]:
-    """For `storage.partitions.same_images.compare`, which tells of each day of each category; from any thread."""
+def first_then_count(say: Callable[[str], object]) -> Iterator[Callable[[str], None]]:
+    """Say only the first message of `storage.partitions.same_images.compare`, then count the others; from any
+    thread."""
     count, lock = 0, Lock()
 
     def tell(text: str) -> None:
@@ -150,7 +153,7 @@ def told_once(say: Callable[[str], object]) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Our own errors as one message and an exit code; anything else keeps its traceback, for it is a bug."""
+    """Print our own errors as one message with an exit code; any other error is a bug and keeps its traceback."""
     from flows.commands.failures import exit_code_of
 
     try:
@@ -167,10 +170,10 @@ def plain_errors() -> Iterator[None]:
 
 @contextmanager
 def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterator[None]:
-    """The Prefect server of this command; on a terminal the bars speak and the log is quiet, else it is plain.
+    """The Prefect server of this command. On a terminal, bars are shown and the log is quiet; elsewhere the log is
+    plain.
 
-    While an embedded one starts, the module of the command's `flow` is imported; and, where it will need a `cluster`
-    of its own, what the workers need, too.
+    While an embedded server starts, the module of `flow` is imported, and with `cluster` what the workers need.
     """
     os.environ.setdefault("PREFECT_LOGGING_COLORS", "false")
     if sys.stderr.isatty() and not verbose:
@@ -182,12 +185,13 @@ def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterat
         from flows.machinery.worker_start import begin_imports
 
         begin_imports()
-    with held(), prefect_server(partial(_import, flow)), _told_once():
+    with held(), prefect_server(partial(_import, flow)), _errors_once():
         yield
 
 
 def _import(module: str) -> None:
-    """A fifth sooner than Python does by itself: it searches a heap that only grows for garbage, again and again."""
+    """Import without garbage collection, a fifth faster: the heap only grows, and Python would search it again and
+    again."""
     gc.disable()
     try:
         importlib.import_module(module)
@@ -197,46 +201,46 @@ def _import(module: str) -> None:
         gc.enable()
 
 
-class _OursOnce(logging.Filter):
-    """Of the log of flow runs: an error whose message says all is told without the lines of code that led to it, and
-    what Prefect says of it is marked, for the command says it in its last line."""
+class _ErrorOnce(logging.Filter):
+    """A filter for the log of flow runs: an error with a plain message loses its traceback, and Prefect's
+    repetition of it is marked, because the command prints it as its last line."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """All go on."""
+        """All records pass."""
         from flows.commands.failures import exit_code_of
 
         error, text = record.exc_info[1] if record.exc_info else None, record.getMessage()
         if isinstance(error, Exception) and exit_code_of(error) is not None:
             record.exc_info = None
             if text.startswith("Encountered exception during execution"):
-                self._told.add(f"Flow run encountered an exception: {type(error).__name__}:")
-                record.is_told_at_the_end = True
-        elif any(error_text in text for error_text in self._told):  # the state that the run finished in
-            record.is_told_at_the_end = True
+                self._printed.add(f"Flow run encountered an exception: {type(error).__name__}:")
+                record.is_the_last_line = True
+        elif any(error_text in text for error_text in self._printed):  # the state that the run finished in
+            record.is_the_last_line = True
         return True
 
 
-def _is_not_told_at_the_end(record: logging.LogRecord) -> bool:
-    return not getattr(record, "is_told_at_the_end", False)
+def _is_not_the_last_line(record: logging.LogRecord) -> bool:
+    return not getattr(record, "is_the_last_line", False)
 
 
 @contextmanager
-def _told_once() -> Iterator[None]:
-    """On the console; the log that the Prefect server keeps has all of it."""
+def _errors_once() -> Iterator[None]:
+    """On the console only; the Prefect server's log has everything."""
     from prefect.logging.handlers import PrefectConsoleHandler
 
-    log, once = logging.getLogger("prefect.flow_runs"), _OursOnce()
+    log, once = logging.getLogger("prefect.flow_runs"), _ErrorOnce()
     consoles = [handler for handler in logging.getLogger().handlers if isinstance(handler, PrefectConsoleHandler)]
     log.addFilter(once)
     for console in consoles:
-        console.addFilter(_is_not_told_at_the_end)
+        console.addFilter(_is_not_the_last_line)
     try:
         yield
     finally:
         for console in consoles:
-            console.removeFilter(_is_not_told_at_the_end)
+            console.removeFilter(_is_not_the_last_line)
         log.removeFilter(once)

@@ -1,4 +1,4 @@
-"""rd-inspect import: bring in a folder of images."""
+"""`rd-inspect import`."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,7 +21,7 @@ from flows.printing.output import say
 
 
 class Word(StrEnum):
-    """What a folder may say of its images."""
+    """Possible labels of a folder's images."""
 
     NORMAL = "normal"
     ANOMALOUS = "anomalous"
@@ -117,7 +117,7 @@ def import_folder(
                 raise SettingsError(
                     "--normals-date is the day of train/, and with --table there is none: leave it out."
                 )
-            from flows.local.flat_import import import_flat_folder, told_flat
+            from flows.local.flat_import import flat_import_lines, import_flat_folder
 
             if not table.exists() and (folder / table).is_file():
                 table = folder / table
@@ -126,7 +126,7 @@ def import_folder(
                 resolved_store(store), folder, category, day, table, read_label_file(table), reading,
                 prefix=prefix, purpose=purpose.value if purpose else None,
             )  # fmt: skip
-            for line in told_flat(brought, category, day):
+            for line in flat_import_lines(brought, category, day):
                 say(line)
             say(f"Next: rd-inspect train --category {category} --store {quote(resolved_store(store))}")
             return
@@ -134,9 +134,9 @@ def import_folder(
                               ("--purpose", purpose)):  # fmt: skip
             if given:
                 raise SettingsError(f"{option} is about a table, and none is named: give --table FILE too.")
-        from flows.local.importing import import_category, told
+        from flows.local.importing import import_category, import_lines
 
         done = import_category(resolved_store(store), folder, category, day, before, prefix=prefix, words=words)
-        for line in told(done, category, day, before):
+        for line in import_lines(done, category, day, before):
             say(line)
         say(f"Next: rd-inspect train --category {category} --store {quote(resolved_store(store))}")

@@ -1,4 +1,4 @@
-"""rd-inspect labels: bring in what people said of images elsewhere."""
+"""`rd-inspect labels`: imports labels that were made elsewhere."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from flows.printing.output import say
 
 
 class Purpose(StrEnum):
-    """What the images may be used for."""
+    """Permitted use of images."""
 
     TRAINING = "training"
     EVALUATION = "evaluation"
@@ -107,25 +107,29 @@ def import_label_file(
                 table=table_reading_of(delimiter, encoding, column, choices if is_table else {}),
             )
         except (UnusableLabels, NotAnExport) as e:
-            told = str(e)
-            raise SettingsError(told if told.startswith((str(file), "--")) else f"{file}: {told}") from e
+            message = str(e)
+            raise SettingsError(message if message.startswith((str(file), "--")) else f"{file}: {message}") from e
         counts = ", ".join(f"{count} {name}" for name, count in sorted(done.words.items()))
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         people = "1 person" if done.people == 1 else f"{done.people} people"
         if done.words or left_out:
             say(f"{category}: {counts or 'no labels'} by {people}, {done.masks} masks{left_out}.")
         if done.elsewhere:
-            say(f"Left out, for it is about other pictures of the tasks: {_counted(done.elsewhere)}.")
+            say(f"Left out, because it belongs to other images of the tasks: {_counted(done.elsewhere)}.")
         if done.columns:
-            say(f"Left out, for they are no columns of labels: {', '.join(done.columns)}.")
+            say(f"Ignored columns, because labels have no such field: {', '.join(done.columns)}.")
         if done.unheard:
-            say(f"Left out, for a label has no place for it: {_counted(done.unheard)}.")
+            say(f"Left out, because a label cannot hold it: {_counted(done.unheard)}.")
         if done.outvoted:
             say(
                 f"{done.outvoted} were said before, and people said otherwise since: that stands. To say them anew, "
                 "give labelled_at."
             )
-        there = "All of them were there already." if done.words else "The file holds no label; nothing was written."
+        there = (
+            "All of them were in the store already."
+            if done.words
+            else "The file holds no label; nothing was written."
+        )
         say(f"{done.new} new: {uri.rstrip('/')}/{done.key}" if done.key else there)
 
 

@@ -1,4 +1,4 @@
-"""The command that shows models: rd-inspect models."""
+"""`rd-inspect models`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The commands that inspect: a night of the plant, or the nights of a generated factory."""
+"""`rd-inspect inspect` and `rd-inspect demo`."""
 
 from datetime import datetime
 from functools import partial

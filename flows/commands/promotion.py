@@ -1,4 +1,4 @@
-"""`rd-inspect promote` and `rd-inspect rollback`: which model version is in force, decided by a person."""
+"""`rd-inspect promote` and `rd-inspect rollback`: a person chooses the champion."""
 
 import getpass
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ def promote(
         champion = models.promote(opened, category, version, by=_name(by), now=datetime.now(UTC), expected=expected)
         decision = models.read_decision(opened, category, version)
         if decision and not decision.get("promote"):
-            say(f"The gate had said: {decision.get('words')}")
+            say(f"The comparison had decided: {decision.get('words')}")
         _tell(category, champion, expected)
 
 
@@ -101,7 +101,7 @@ def _opened(store: str | None) -> "Store":
 
 
 def _refuse_unknown(store: "Store", category: str, version: str) -> None:
-    """A name that no version has is a slip of the pen."""
+    """Refuse a misspelt category or version."""
     from flows.settings import nearest
     from storage.models.models import list_model_categories, list_versions
 
@@ -118,7 +118,7 @@ def _refuse_unknown(store: "Store", category: str, version: str) -> None:
 
 
 def _refuse_other_preprocessing(store: "Store", category: str, version: str) -> None:
-    """Put in force, it would score nothing, and the night would fail."""
+    """Refuse a version that could score nothing, so that every night would fail."""
     from storage.models.models import read_card
     from tasks.worker.preprocessing import OtherPreprocessing, check_preprocessing
 
@@ -134,7 +134,9 @@ def _name(given: str | None) -> str:
     try:
         return getpass.getuser()
     except (KeyError, ImportError, OSError) as e:  # no such user here, as in many containers
-        raise typer.BadParameter("who you are is not known here, so nobody could be asked. Give --by NAME.") from e
+        raise typer.BadParameter(
+            "this machine does not know your login name, so nothing was changed. Give --by NAME."
+        ) from e
 
 
 def _tell(category: str, champion: "Champion", before: str | None) -> None:
@@ -145,4 +147,4 @@ def _tell(category: str, champion: "Champion", before: str | None) -> None:
     say(f"{category}: {champion.version} is in force now, {f'in place of {before}' if before else 'the first one'}.")
     if before:
         undo = f"promote --category {category} --version {before}"
-        say(f"Back again: rd-inspect {undo if champion.rolled_back_from else f'rollback --category {category}'}")
+        say(f"To undo: rd-inspect {undo if champion.rolled_back_from else f'rollback --category {category}'}")

@@ -1,4 +1,4 @@
-"""The command that asks the scores: rd-inspect query."""
+"""`rd-inspect query`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,7 @@ from flows.machinery.interruption import before_exit
 
 
 class Format(StrEnum):
-    """How a table is printed."""
+    """Formats of printed rows."""
 
     TABLE = "table"
     CSV = "csv"

@@ -1,4 +1,4 @@
-"""`rd-inspect verify` and `rd-inspect gc`: a store held against itself, and what nobody needs removed."""
+"""`rd-inspect verify` and `rd-inspect gc`: check a store, and remove what interrupted runs left."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ def verify(
     Next: `rd-inspect backfill --mend` scores damaged batches anew; `rd-inspect gc` removes what is left over.
     """
     with plain_errors():
-        from flows.commands.frame import told_once
+        from flows.commands.frame import first_then_count
         from flows.commands.tables.findings import findings_json, findings_table
         from flows.preflight.checks import checked_settings, refuse_reversed
         from storage.filesystem import open_store
@@ -64,7 +64,7 @@ def verify(
         refuse_reversed(*days)
         line = open_store(settings.images, read_only=True)
         scope = Scope(*days, tuple(category or ()), deep)
-        with told_once(say) as tell:
+        with first_then_count(say) as tell:
             verification = hold_against_itself(open_store(settings.store), line, scope, tell=tell)
         if output_format is GridFormat.JSON:
             print_text(json.dumps(findings_json(verification), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""rd-inspect review: the page on which people label what was flagged."""
+"""`rd-inspect review`: the page on which people label images."""
 
 import socket
 from functools import partial
@@ -97,5 +97,5 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as e:
         raise SettingsError(
-            f"--host {host} --port {port}: cannot be listened on ({e.strerror or e}). Choose another --port."
+            f"--host {host} --port {port}: cannot listen there ({e.strerror or e}). Choose another --port."
         ) from e

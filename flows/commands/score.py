@@ -1,4 +1,4 @@
-"""The command that scores files at once: rd-inspect score."""
+"""`rd-inspect score`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a command is told of a table of labels: its delimiter, encoding, columns and words."""
+"""Options that describe a table of labels: its delimiter, encoding, columns and words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ ColumnOption = Annotated[
 def table_reading_of(
     delimiter: str | None, encoding: str | None, columns: Sequence[str] | None, words: dict[str, str]
 ) -> "TableReading":
-    """What the options say. Raises StorageError where it fits no table, BadParameter where it cannot be read."""
+    """How to read the table. Raises StorageError for impossible options, BadParameter for unreadable ones."""
     from storage.labels.reading import table_reading
 
     headings: dict[str, str] = {}
@@ -51,7 +51,7 @@ def table_reading_of(
 
 
 def read_label_file(file: Path) -> bytes:
-    """What is in the file. Raises SettingsError if it is not there or cannot be read."""
+    """The file's bytes. Raises SettingsError if it is missing or cannot be read."""
     from flows.settings import SettingsError
 
     try:

@@ -1,4 +1,4 @@
-"""The command that trains: rd-inspect train."""
+"""`rd-inspect train`."""
 
 from collections.abc import Sequence
 from shlex import quote
@@ -89,7 +89,7 @@ def train(
 
 
 def next_command(models: "Sequence[FittedModel]") -> str:
-    """A candidate scores no night until it is in force: its scores are asked for by its name."""
+    """A candidate scores no night until it is champion, so its scores are requested by its name."""
     candidate = next((model for model in models if not model.champion), None)
     if candidate is None:
         return "rd-inspect inspect --run-date DATE"

@@ -1,4 +1,4 @@
-"""Wrong options and arguments, told in plain lines: a frame would break values and commands within."""
+"""Prints wrong options and arguments as plain lines; a frame would break values and commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 from flows.errors import in_plain_words, sentence
 
 
-class PlainlyTold(TyperGroup):
-    """All commands; what they refuse of their options is a line that no width breaks."""
+class PlainGroup(TyperGroup):
+    """All commands; a wrong option is reported on one unbroken line."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _plainly():

@@ -1,1 +1,1 @@
-"""What a Prefect server of a plant is given: deployments that can run, and automations."""
+"""What a plant's Prefect server needs: checked deployments, and automations."""

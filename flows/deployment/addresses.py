@@ -1,4 +1,4 @@
-"""The step of prefect.yaml that refuses to deploy what no run could use."""
+"""The step of prefect.yaml that refuses deployments which no run could use."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from storage.errors import StorageError
 
 
 def refuse_unusable(store: str | None = None, code: str | None = None) -> dict[str, str]:
-    """A build step: Prefect leaves an argument out whose variable is not set, and deploys an empty store without a
-    word; every run then fails at night.
+    """A build step. Prefect omits an argument whose variable is not set, and deploys an empty store without a
+    warning; then every run fails at night.
 
-    Ends the command if the store's address is missing, relative (it would be looked for below `code`, on the
-    worker) or of no store, or if the code's folder is not named.
+    Ends the command if the store's address is missing, relative (it would mean a folder below `code` on the
+    worker) or invalid, or if the code's folder is not named.
     """
     if problem := _problem(store, code):
         # Prefect shows any other error of a step with four tracebacks, and not this sentence first.

@@ -1,4 +1,4 @@
-"""What the Prefect server does by itself, from automations.yaml: `python -m flows.deployment.automations [FILE]`."""
+"""Puts the automations of automations.yaml on the Prefect server: `python -m flows.deployment.automations [FILE]`."""
 
 import sys
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _CURES = {
 
 @dataclass(frozen=True)
 class PutAutomations:
-    """What became of the automations of a file."""
+    """What happened to the automations of a file."""
 
     in_force: tuple[str, ...]
     """names of those that were created or brought up to date"""
@@ -39,15 +39,15 @@ class PutAutomations:
 
 
 class _Missing(Exception):
-    """A deployment or a block that an automation needs is not on the server."""
+    """The server lacks a deployment or block that an automation needs."""
 
 
 def put_automations(client: SyncPrefectClient, file: Path) -> PutAutomations:
-    """Create the automations of `file`, or bring those of the same name up to date.
+    """Create the automations of `file`, or update those of the same name.
 
-    Each is as Prefect has it, but an action may give `deployment: <flow>/<name>` in place of a deployment_id and
-    `block: <type>/<name>` in place of a block_document_id. One that names what is not on the server is left out, and
-    told. Raises SettingsError if the file does not say automations; then nothing is created.
+    The format is Prefect's, but an action may give `deployment: <flow>/<name>` for a deployment_id and
+    `block: <type>/<name>` for a block_document_id. An automation that names what is not on the server is left out
+    and listed. Raises SettingsError, before anything is created, if the file holds no automations.
     """
     in_force, missing = [], []
     for described in _read(file):
@@ -66,7 +66,7 @@ def put_automations(client: SyncPrefectClient, file: Path) -> PutAutomations:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    """Each with a name and a list of actions; the rest is Prefect's to judge."""
+    """Each has a name and a list of actions; Prefect judges the rest."""
     try:
         described = yaml.safe_load(file.read_text("utf-8"))["automations"]
         names = [(automation["name"], [dict(action) for action in automation["actions"]]) for automation in described]
@@ -111,7 +111,7 @@ def _id(client: SyncPrefectClient, kind: str, name: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Entry point: at most one argument, the file. Exit code 1 if some automation was left out, 2 for wrong use."""
+    """Entry point; at most one argument, the file. Exit code 1 if an automation was left out, 2 for wrong use."""
     if len(arguments) > 1 or any(argument.startswith("-") for argument in arguments):
         say(USAGE)
         return 0 if {"-h", "--help"} & {*arguments} else 2

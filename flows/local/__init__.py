@@ -1,1 +1,1 @@
-"""What needs neither server nor cluster."""
+"""Work that needs neither server nor cluster."""

@@ -1,4 +1,4 @@
-"""Scores of files, now: without a server, a cluster, or a write to the store."""
+"""Scores files at once, without a server, a cluster, or a write to the store."""
 
 import os
 import shlex
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 _NAMED = 5
-"""pictures without a score that the last line names"""
+"""images without a score that the last line names"""
 
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """What somebody asks about."""
+    """Files to score, with which model, and where the rows go."""
 
     names: tuple[str, ...]
     """files, folders, patterns, and '-' for names on standard input"""
@@ -44,16 +44,16 @@ class ScoringRequest:
     out: Path | None = None
     """a file for the rows, which are not printed then"""
     overlays: Path | None = None
-    """a folder for pictures with their maps"""
+    """folder for images with their maps"""
 
 
 class NotAllScored(RunFailed):
-    """Some pictures have no score; the others have theirs."""
+    """Some images have no score; the others have theirs."""
 
 
 @dataclass
-class _Told:
-    """What the end of the command says."""
+class _Summary:
+    """Counts for the last line of the command."""
 
     words: Counter[str] = field(default_factory=Counter)
     without: list[str] = field(default_factory=list)
@@ -68,57 +68,57 @@ class _Told:
                 self.without.append(f"{path}: {error}")
 
 
-def score_now(asked: ScoringRequest) -> None:
-    """Score, print or write the rows as they come, and say at the end what was found.
+def score_now(request: ScoringRequest) -> None:
+    """Score the files, print or write the rows as they come, and summarise at the end.
 
     Raises SettingsError and StorageError before anything is scored; NotAllScored at the end.
     """
-    store = open_store(asked.store_uri, read_only=True)
-    _refuse(asked, store)
+    store = open_store(request.store_uri, read_only=True)
+    _refuse(request, store)
     store.check()
-    settings = load_settings(asked.store_uri)
-    version = chosen_version(store, asked.category, asked.version)
-    if asked.overlays is not None:
-        _make_folder(asked.overlays)
+    settings = load_settings(request.store_uri)
+    version = chosen_version(store, request.category, request.version)
+    if request.overlays is not None:
+        _make_folder(request.overlays)
     prepare_worker_process()
-    model = ready_model(store, settings, asked.category, version)
-    left_out, told = LeftOut(), _Told()
-    batches = _rows(model, _rounds(asked.names, left_out), asked.overlays, told)
+    model = ready_model(store, settings, request.category, version)
+    left_out, summary = LeftOut(), _Summary()
+    batches = _rows(model, _rounds(request.names, left_out), request.overlays, summary)
     from tasks.scoring.file_scores import FILE_SCHEMA  # noqa: PLC0415  # brings Arrow and SciPy, a second that a refused command does not wait
 
-    if asked.out is None:
-        print_scores(batches, FILE_SCHEMA, asked.output_format)
+    if request.out is None:
+        print_scores(batches, FILE_SCHEMA, request.output_format)
     else:
-        write_file(asked.out, FILE_SCHEMA, batches)
-    _say_what_was_found(asked, model, left_out, told)
+        write_file(request.out, FILE_SCHEMA, batches)
+    _say_summary(request, model, left_out, summary)
 
 
-def _refuse(asked: ScoringRequest, store: Store) -> None:
-    """SettingsError for what cannot be meant."""
-    for name in asked.names:
+def _refuse(request: ScoringRequest, store: Store) -> None:
+    """SettingsError for impossible combinations of options."""
+    for name in request.names:
         if "://" in name:
             raise SettingsError(
-                f"{name} is an address, and only files of this machine are scored so; nothing was started. Copy it "
+                f"{name} is an address, and only files of this machine can be scored; nothing was started. Copy it "
                 "here first, or have the store's whole day scored: rd-inspect inspect --run-date DAY"
             )
-    if asked.out is not None:
-        refuse_unusable(asked.out)
-        _refuse_within("--out", asked.out, store)
-    if asked.overlays is not None:
-        _refuse_within("--overlays", asked.overlays, store)
-        for name in asked.names:
-            if os.path.isdir(name) and _is_within(asked.overlays, name):  # noqa: PTH112  # False for a name too long for any file, where Path.is_dir raises
+    if request.out is not None:
+        refuse_unusable(request.out)
+        _refuse_within("--out", request.out, store)
+    if request.overlays is not None:
+        _refuse_within("--overlays", request.overlays, store)
+        for name in request.names:
+            if os.path.isdir(name) and _is_within(request.overlays, name):  # noqa: PTH112  # False for a name too long for any file, where Path.is_dir raises
                 raise SettingsError(
-                    f"--overlays {asked.overlays} lies within {name}, so the next time its pictures would be scored "
-                    "too. Nothing was started; name a folder elsewhere."
+                    f"--overlays {request.overlays} lies within {name}, so the next run would score its "
+                    "images too. Nothing was started; name a folder elsewhere."
                 )
 
 
 def _refuse_within(option: str, path: Path, store: Store) -> None:
     if isinstance(store, LocalStore) and _is_within(path, store.uri):
         raise SettingsError(
-            f"{option} {path} lies within the store {store.uri}, to which this command writes nothing. Nothing was "
-            "started; name a place elsewhere."
+            f"{option} {path} lies within the store {store.uri}, where score must not write. Nothing was started; "
+            "name a place elsewhere."
         )
 
 
@@ -139,7 +139,7 @@ def _is_within(path: Path, folder: str | Path) -> bool:
 
 
 def _rounds(names: Sequence[str], left_out: LeftOut) -> Iterator[Iterable[LocalPicture]]:
-    """What is named before and behind standard input, and what comes there, when it comes."""
+    """The names before standard input, those from it as they come, and the names after it."""
     at = names.index(STANDARD_INPUT) if STANDARD_INPUT in names else len(names)
     yield pictures_named(names[:at], left_out)
     if at < len(names):
@@ -149,7 +149,7 @@ def _rounds(names: Sequence[str], left_out: LeftOut) -> Iterator[Iterable[LocalP
 
 
 def _rows(
-    model: "ReadyModel", rounds: Iterable[Iterable[LocalPicture]], folder: Path | None, told: _Told
+    model: "ReadyModel", rounds: Iterable[Iterable[LocalPicture]], folder: Path | None, summary: _Summary
 ) -> Iterator[pa.RecordBatch]:
     from tasks.scoring.file_scores import file_rows, score_files  # noqa: PLC0415  # brings torch, which a refused command does not wait for
     from tasks.scoring.overlay_files import OverlayFolder  # noqa: PLC0415  # brings Pillow and zarr, which a refused command does not wait for
@@ -160,41 +160,41 @@ def _rows(
         batch = file_rows(
             model, [picture.picture.path for picture in scored], [picture.found for picture in scored], drawn
         )
-        told.add(batch)
+        summary.add(batch)
         yield batch
 
 
-def _say_what_was_found(asked: ScoringRequest, model: "ReadyModel", left_out: LeftOut, told: _Told) -> None:
-    count = told.words.total()
+def _say_summary(request: ScoringRequest, model: "ReadyModel", left_out: LeftOut, summary: _Summary) -> None:
+    count = summary.words.total()
     words = ", ".join(
-        f"{told.words[word]:,} {word}"
+        f"{summary.words[word]:,} {word}"
         for word in ("accept", "review", "reject", "unreadable", "rejected")
-        if told.words[word]
+        if summary.words[word]
     )
-    pictures = f"{count:,} picture{'' if count == 1 else 's'}"
-    say(f"{pictures} by model {model.version} of {model.category}{': ' if words else ''}{words}.")
+    images = f"{count:,} image{'' if count == 1 else 's'}"
+    say(f"{images} by model {model.version} of {model.category}{': ' if words else ''}{words}.")
     if left_out.litter:
         say(f"Skipped what systems leave behind, {left_out.litter_in_words}")
-    if asked.out is not None:
-        say(f"Rows: {asked.out}")
-    if asked.overlays is not None:
-        drawn = sum(told.words[word] for word in ("accept", "review", "reject"))
-        say(f"Pictures with their maps: {asked.overlays}" if drawn else "There is no picture to draw.")
-    elif told.words["review"] or told.words["reject"]:
-        say(f"Next, to see where: {_again(asked)} --overlays FOLDER")
-    without = told.words["unreadable"] + told.words["rejected"]
+    if request.out is not None:
+        say(f"Rows: {request.out}")
+    if request.overlays is not None:
+        drawn = sum(summary.words[word] for word in ("accept", "review", "reject"))
+        say(f"Images with their maps: {request.overlays}" if drawn else "No image could be drawn.")
+    elif summary.words["review"] or summary.words["reject"]:
+        say(f"Next, to see where: {_again(request)} --overlays FOLDER")
+    without = summary.words["unreadable"] + summary.words["rejected"]
     if without:
-        more = f"; and {without - len(told.without):,} more" if without > len(told.without) else ""
-        raise NotAllScored(f"{without:,} of {count:,} could not be scored: {'; '.join(told.without)}{more}")
+        more = f"; and {without - len(summary.without):,} more" if without > len(summary.without) else ""
+        raise NotAllScored(f"{without:,} of {count:,} could not be scored: {'; '.join(summary.without)}{more}")
     if not count:
-        raise NotAllScored("No picture was named, so nothing was scored. Name files or folders.")
+        raise NotAllScored("No image was named, so nothing was scored. Name files or folders.")
 
 
-def _again(asked: ScoringRequest) -> str:
-    """The command, as it can be pasted."""
-    if len(asked.names) > 3 or STANDARD_INPUT in asked.names:
+def _again(request: ScoringRequest) -> str:
+    """The command, ready to paste."""
+    if len(request.names) > 3 or STANDARD_INPUT in request.names:
         return "the same command with"
-    options = ["--category", asked.category, "--store", asked.store_uri]
-    if asked.version:
-        options += ["--model", asked.version]
-    return shlex.join(["rd-inspect", "score", *asked.names, *options])
+    options = ["--category", request.category, "--store", request.store_uri]
+    if request.version:
+        options += ["--model", request.version]
+    return shlex.join(["rd-inspect", "score", *request.names, *options])

@@ -1,4 +1,4 @@
-"""Importing a folder whose images a table labels: no flow either, see flows.local.importing."""
+"""Imports a folder whose images a table labels; without a flow, as flows.local.importing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.local.importing import opened_for, told_beside, with_bar
+from flows.local.importing import opened_for, remark_lines, with_bar
 from flows.settings import SettingsError
 from storage.errors import StorageError
 from storage.labels.imports import Imported, LabelPlan, plan_table, refuse_other_file, write_plan
@@ -20,13 +20,13 @@ from tasks.importing.import_folder import ImportPlan, ImportRequest, import_imag
 
 @dataclass(frozen=True)
 class FlatImported:
-    """What was brought in."""
+    """Result of an import."""
 
     images: int
     images_new: int
     """the others were in the store before, as they are"""
     unlabelled: int
-    """of which the table says nothing"""
+    """that the table does not label"""
     masks: int
     labels: Imported
     left_out: tuple[Remark, ...]
@@ -46,9 +46,9 @@ def import_flat_folder(
     prefix: str = "",
     purpose: str | None = None,
 ) -> FlatImported:
-    """Import all images of `folder` as `run_date`'s, and what `data`, the bytes of the file `table`, says of them.
+    """Import all images of `folder` as `run_date`'s, with the labels in `data`, the bytes of the file `table`.
 
-    All is looked at before the first write. SettingsError names what is wrong with the table.
+    Everything is checked before the first write. SettingsError names what is wrong with the table.
     """
     now = datetime.now(UTC)
     request = ImportRequest(folder, category, run_date, run_date, prefix)
@@ -75,7 +75,7 @@ def import_flat_folder(
 
 
 def _keys_of(flat: FlatFolder, images: ImportPlan) -> Any:
-    """The keys of a row's image and mask; None for an image that is not taken."""
+    """The keys of a row's image and mask; None for an image that is left out."""
     by_place = {image.source.name: image for image in images.images}
 
     def keys_of(cells: Mapping[str, Any]) -> tuple[str, str | None] | None:
@@ -100,8 +100,8 @@ def _imported(images: ImportPlan, flat: FlatFolder, words: LabelPlan, done: Impo
     )
 
 
-def told_flat(done: FlatImported, category: str, run_date: date) -> Iterator[str]:
-    """What was brought in and what was not, as lines for people."""
+def flat_import_lines(done: FlatImported, category: str, run_date: date) -> Iterator[str]:
+    """Lines for people: what was imported and what was left out."""
     words = ", ".join(f"{count} labels {word}" for word, count in sorted(done.labels.words.items()))
     yield (
         f"{category}: {done.images} images of {run_date} ({words or 'no labels'}; {done.masks} masks; "
@@ -110,7 +110,7 @@ def told_flat(done: FlatImported, category: str, run_date: date) -> Iterator[str
     there = done.images - done.images_new
     yield f"New: {done.images_new} images, {done.labels.new} labels. There already: {there} images."
     if done.labels.columns:
-        yield f"Not read, for they are no columns of labels: {', '.join(done.labels.columns)}."
+        yield f"Ignored columns, because labels have no such field: {', '.join(done.labels.columns)}."
     if done.labels.outvoted:
-        yield f"{done.labels.outvoted} labels were said before, and people said otherwise since: that stands."
-    yield from told_beside(done.noted, done.left_out, done.litter)
+        yield f"{done.labels.outvoted} labels were left out: people have changed these labels since."
+    yield from remark_lines(done.noted, done.left_out, done.litter)

@@ -1,4 +1,4 @@
-"""Importing a folder of images: no flow, for it needs neither workers nor retries, only the store."""
+"""Imports a folder of images. No flow: it needs only the store, neither workers nor retries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Imported:
-    """What was brought in."""
+    """Result of an import."""
 
     normals: int
     """labelled normals to train on"""
@@ -51,9 +51,9 @@ def import_category(
     prefix: str = "",
     words: Mapping[str, str] | None = None,
 ) -> Imported:
-    """Import `folder` (see tasks.importing.import_folder) into `store`; a local folder that is not there is made.
+    """Import `folder` (see tasks.importing.import_folder) into `store`; a missing local folder is made.
 
-    `prefix`: folders within the day to put them in. `words`: what names of folders mean, beside those of
+    `prefix`: folders within the day for the images. `words`: meanings of folder names, beside those of
     storage.labels.words.
     """
     contents = read_folder(folder, words)
@@ -73,8 +73,8 @@ def _refuse_another_case(there: Sequence[str], category: str) -> None:
 
 
 def opened_for(store: str, category: str, prefix: str) -> Store:
-    """The store to import into, made if it is a local folder that is not there. Raises InvalidKey and ImportRefused
-    where the names cannot be its."""
+    """The store to import into; a missing local folder is made. Raises InvalidKey and ImportRefused for names that
+    the store cannot take."""
     check_segment(category, "category")
     for segment in prefix.split("/") if prefix else ():
         check_segment(segment, "prefix")
@@ -83,8 +83,8 @@ def opened_for(store: str, category: str, prefix: str) -> Store:
     return opened
 
 
-def told(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:
-    """What was brought in and what was not, as lines for people."""
+def import_lines(done: Imported, category: str, run_date: date, normals_date: date) -> Iterator[str]:
+    """Lines for people: what was imported and what was left out."""
     unsure = f", {done.unsure} unsure" if done.unsure else ""
     yield (
         f"{category}: {done.normals} labelled normals ({normals_date}), {done.test} images of {run_date} "
@@ -92,11 +92,11 @@ def told(done: Imported, category: str, run_date: date, normals_date: date) -> I
     )
     there = done.normals + done.test - done.images_new
     yield f"New: {done.images_new} images, {done.labels_new} labels. There already: {there} images."
-    yield from told_beside(done.noted, done.left_out, done.litter)
+    yield from remark_lines(done.noted, done.left_out, done.litter)
 
 
-def told_beside(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Sequence[str]) -> Iterator[str]:
-    """What else is to be said of a folder, as lines for people."""
+def remark_lines(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Sequence[str]) -> Iterator[str]:
+    """Lines for people: further remarks on a folder."""
     if noted:
         yield "Note:"
         yield from _by_reason(noted)

@@ -1,4 +1,4 @@
-"""The Prefect server that is configured: whether a command can use it, told before anything else is asked of it."""
+"""Whether a command can use the configured Prefect server."""
 
 import httpx
 import prefect
@@ -15,9 +15,9 @@ _LOGIN = (401, 403)
 
 
 def trouble_with_configured(*, or_own: bool = True) -> str | None:
-    """What keeps the configured server from being used, the consequence and the cure; None if nothing does.
+    """Why the configured server cannot be used, with consequence and cure; None if it can.
 
-    `or_own`: whether a server of the command's own would do as well.
+    `or_own`: whether the command may start its own server instead.
     """
     where = strip_auth_from_url(PREFECT_API_URL.value() or "")
     try:
@@ -29,7 +29,7 @@ def trouble_with_configured(*, or_own: bool = True) -> str | None:
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as e:
         what, cure = f"does not answer ({e})", "Start it, correct the address"
     except (ValueError, TypeError):  # no JSON, or no version in it
-        what, cure = "answers, but not as one of Prefect's does", "Correct the address, which ends in /api"
+        what, cure = "answers, but is no Prefect server", "Correct the address, which ends in /api"
     else:
         ours = version.parse(prefect.__version__)
         if theirs is None or theirs.major == ours.major:
@@ -43,7 +43,7 @@ def trouble_with_configured(*, or_own: bool = True) -> str | None:
 
 
 def _version_of_configured() -> version.Version | None:
-    """None of Prefect Cloud, which fits every client."""
+    """None for Prefect Cloud, which fits every client."""
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
         get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE}) as client,
@@ -58,6 +58,6 @@ def _of_answer(status: int) -> tuple[str, str]:
     if status in _LOGIN:
         return (
             f"asks for a login (answer {status})",
-            "Set PREFECT_API_AUTH_STRING=user:password, or PREFECT_API_KEY for Prefect Cloud, as it has them",
+            "Set PREFECT_API_AUTH_STRING=user:password, or PREFECT_API_KEY for Prefect Cloud, as the server expects",
         )
-    return f"answers {status}, as no Prefect server that works does", "Correct the address, which ends in /api"
+    return f"answers {status}, which no working Prefect server does", "Correct the address, which ends in /api"

@@ -1,4 +1,4 @@
-"""Environment variables of this process: some for a while, and those that lead around a plant's proxies."""
+"""Environment variables of this process: temporary ones, and the proxy exception for 127.0.0.1."""
 
 import contextlib
 import importlib.util
@@ -13,7 +13,7 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment with `values` in it, and after that as it was."""
+    """Set `values` in this process's environment, and restore it afterwards."""
     with environment_kept(values):
         os.environ.update(values)
         yield
@@ -21,7 +21,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def environment_kept(names: Iterable[str]) -> Iterator[None]:
-    """After what is done inside, these variables of this process are as they were; others are left alone."""
+    """Restore these variables of this process afterwards; others are left alone."""
     before = {name: os.environ.get(name) for name in names}
     try:
         yield
@@ -34,15 +34,15 @@ def environment_kept(names: Iterable[str]) -> Iterator[None]:
 
 
 def around_loopback() -> dict[str, str]:
-    """Environment variables with which this process and what it starts reach 127.0.0.1 without a proxy, and all else
-    as before. What the plant has in NO_PROXY stays in it.
+    """Environment variables with which this process and its children reach 127.0.0.1 without a proxy. Hosts in the
+    plant's NO_PROXY stay in it.
 
-    A proxy that httpx cannot use (SOCKS without the package socksio) is taken out: httpx, and Prefect with it,
-    refuses to begin when one is merely named. Nor could botocore use it, so that S3 loses nothing.
+    A proxy that httpx cannot use (SOCKS without the package socksio) is left out: httpx, and with it Prefect,
+    refuses to start if one is named. botocore could not use it either, so S3 loses nothing.
     """
-    told = urllib.request.getproxies_environment()
-    spared = told.pop("no", "").strip()
-    if not told:
+    proxies = urllib.request.getproxies_environment()
+    spared = proxies.pop("no", "").strip()
+    if not proxies:
         return {}
     usable = {"http", "https", *(("socks5", "socks5h") if importlib.util.find_spec("socksio") else ())}
     values = {
@@ -57,7 +57,7 @@ def around_loopback() -> dict[str, str]:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether what listens there is on this machine."""
+    """Whether the address is on this machine."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:  # no address at all

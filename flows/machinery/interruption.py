@@ -1,13 +1,13 @@
-"""Ctrl-C, SIGTERM and a closed terminal: one sentence on standard error, and the command is gone.
+"""Ctrl-C, SIGTERM and a closed terminal: one sentence on standard error, then the process ends.
 
-What is in a store is always as a kill may leave it, and the same command goes on from there. So nothing is wound up
-that takes long: a thread of its own makes this process mute, kills those that it started, says the sentence, has done
-what was asked for with `before_exit`, and ends it. A second Ctrl-C ends it at once.
+A kill at any moment leaves the store valid, and the same command continues from there. So nothing slow is shut
+down: a thread silences this process, kills its children, prints the sentence, runs what `before_exit` registered,
+and ends the process. A second Ctrl-C ends it at once.
 
-That thread alone receives the signals: they are blocked in every other, so that neither a long call into C keeps them
-waiting nor a library's own handler (Prefect and uvicorn have some) takes them away.
+Only that thread receives the signals. They are blocked in all others, so that neither a long C call delays them
+nor a library's handler (Prefect and uvicorn have some) takes them.
 
-Imports are few here: the first line of the console script leads to this module.
+Imports are few here: the console script imports this module first.
 """
 
 import _thread
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 WORDS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "stopped by SIGTERM",
-    signal.SIGHUP: "stopped, for its terminal is closed",
+    signal.SIGHUP: "stopped because its terminal was closed",
 }
 EXIT_OF_A_SIGNAL = 128
 """and its number: exit code 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal"""
@@ -39,33 +39,33 @@ _NUDGE = signal.SIGUSR1
 _SHOW_CURSOR = "\x1b[?25h"
 
 KEPT = {
-    "inspect": "Every image scored so far is kept, and the same command goes on where it stopped.",
-    "backfill": "Every image scored so far is kept, and the same command goes on where it stopped.",
-    "train": "Models that were finished are kept, so is the last state of one in training: the same command goes on.",
-    "retrain": "The champion in force stays, so does the last state of a training: the same command goes on.",
+    "inspect": "Every image scored so far is kept, and the same command continues where it stopped.",
+    "backfill": "Every image scored so far is kept, and the same command continues where it stopped.",
+    "train": "Finished models and the last state of a training are kept, and the same command continues.",
+    "retrain": "The champion stays, the last state of a training is kept, and the same command continues.",
     "evaluate": "No score, label or model was changed, and the same command begins this evaluation anew.",
     "drift": "No score, label or model was changed, and the same command begins this report anew.",
-    "import": "Images brought in so far are kept, and the same command adds the rest, with the labels.",
-    "labels": "The labels of the file are in the store all or none, and the same command brings in what is missing.",
-    "review": "Every label said so far is in the store, and the same command serves the page again.",
-    "promote": "The champion was changed or was not: rd-inspect models shows which; the same command does it again.",
-    "rollback": "The champion was changed or was not: look at rd-inspect models before you give the command again.",
-    "gc": "What is left over and was not removed yet is still there, and the same command goes on.",
-    "compact": "Days copied so far are kept, and the same command goes on with the others.",
-    "benchmark": "Every row computed so far is kept, and the same command goes on where it stopped.",
-    "demo": "What was made so far stays in its folder, and the same command makes all of it anew.",
-    "query": "Nothing was changed, and the same command asks again.",
+    "import": "Images imported so far are kept, and the same command adds the rest, with the labels.",
+    "labels": "Either all labels of the file are in the store or none; the same command adds what is missing.",
+    "review": "Every label given so far is in the store, and the same command serves the page again.",
+    "promote": "The champion may have changed: see rd-inspect models. The same command changes it again.",
+    "rollback": "The champion may have changed: see rd-inspect models before you repeat the command.",
+    "gc": "Files that were not removed yet are still there, and the same command continues.",
+    "compact": "Days copied so far are kept, and the same command continues with the others.",
+    "benchmark": "Every row computed so far is kept, and the same command continues where it stopped.",
+    "demo": "What was made so far stays in its folder, and the same command begins it anew.",
+    "query": "Nothing was changed, and the same command runs it again.",
     "models": "Nothing was changed, and the same command shows it again.",
     "status": "Nothing was changed, and the same command shows it again.",
     "verify": "Nothing was changed, and the same command begins anew.",
     "score": "Nothing was written to the store, and the same command begins anew.",
 }
-"""what is true of each command, whenever it is interrupted"""
-_KEPT_BY_ALL = "Nothing is left half written, and the same command may be given again."
+"""what an interruption leaves, by command"""
+_KEPT_BY_ALL = "Nothing is left half written, and the command may be repeated."
 
 
 class _Ending:
-    """What is known of the end of this process."""
+    """State of the end of this process."""
 
     def __init__(self) -> None:
         self.sentence = _KEPT_BY_ALL
@@ -88,9 +88,9 @@ _ending = _Ending()
 
 
 def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
-    """Run the command line that `arguments` begin with, so that the signals end it as this module says.
+    """Run `command`; signals end it as this module describes. `arguments` are those of its command line.
 
-    For the main thread of a process of its own. Signals that are ignored, as under nohup, stay so.
+    For the main thread of a process of its own. Signals that are ignored, as under nohup, stay ignored.
     """
     _ending.sentence = sentence_of(arguments)
     signals = {number for number in WORDS if signal.getsignal(number) is not signal.SIG_IGN}
@@ -118,14 +118,14 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
 
 
 def sentence_of(arguments: list[str]) -> str:
-    """What a person is told of the command that `arguments` name."""
+    """What an interrupted command prints; `arguments` name the command."""
     return next((KEPT[argument] for argument in arguments if argument in KEPT), _KEPT_BY_ALL)
 
 
 @contextlib.contextmanager
 def before_exit(call: Callable[[], object]) -> Iterator[None]:
-    """While inside, have an interrupted process do this last, in the context of its main thread: the latest that was
-    asked for comes first. It has a second or two, and must wait for no lock that another thread may hold."""
+    """While inside, an interrupted process runs this last, in the context of its main thread; the latest
+    registered runs first. It has a second or two, and must not wait for a lock that another thread may hold."""
     _ending.calls.append(call)
     try:
         yield
@@ -135,8 +135,8 @@ def before_exit(call: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """While inside, the main thread of an interrupted process stands still until the end. Elsewhere SystemExit takes
-    down in it what it can in the time; of flow runs, servers and clusters that would only be noise."""
+    """While inside, an interrupted process stops its main thread until the end. Elsewhere the main thread gets
+    SystemExit and cleans up what it can; for flow runs, servers and clusters that would only be noise."""
     _ending.held += 1
     try:
         yield
@@ -146,7 +146,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def asked_to_leave(how: Callable[[], object]) -> Iterator[None]:
-    """While inside, the main thread of an interrupted process is asked this way to come to its end by itself."""
+    """While inside, an interrupted process calls this so that its main thread ends by itself."""
     _ending.leaving = how
     try:
         yield
@@ -155,19 +155,19 @@ def asked_to_leave(how: Callable[[], object]) -> Iterator[None]:
 
 
 def spare(process: int) -> None:
-    """Leave this process alone at the end, which this one has started: others may use it."""
+    """Do not kill this child process at the end: others may use it."""
     _ending.spared.add(process)
 
 
 def signal_of_the_end() -> signal.Signals:
-    """That ends this process. For calls of `before_exit`."""
+    """The signal that ends this process, for calls of `before_exit`."""
     return signal.Signals(_ending.number or signal.SIGINT)
 
 
 @contextlib.contextmanager
 def deaf_children() -> Iterator[None]:
-    """What this thread starts while inside is not told of Ctrl-C, which a terminal sends to all its processes, and
-    gets every other signal."""
+    """Processes that this thread starts while inside ignore Ctrl-C, which a terminal sends to all its processes;
+    other signals reach them."""
     before = signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})
     try:
         yield
@@ -225,7 +225,7 @@ def _nudge() -> None:
 
 
 def _nudged(*_: object) -> None:
-    """The main thread's part."""
+    """The main thread's signal handler."""
     if _ending.number is None or _ending.context is not None:  # somebody else's signal, or one more of ours
         return
     _ending.context = contextvars.copy_context()
@@ -239,8 +239,7 @@ def _nudged(*_: object) -> None:
 
 
 def _mute() -> int:
-    """From now on nothing of this process is seen, no bar, no log, no traceback, but what is written to the file
-    descriptor that this gives."""
+    """Silence this process's output (bars, log, tracebacks), except for the returned file descriptor."""
     terminal, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
@@ -270,8 +269,8 @@ def _exit_code() -> int:
 
 
 def _descendants(process: int) -> Iterator[int]:
-    """Of this process, parents first, so that none starts another meanwhile. Without Linux's /proc an OSError: then
-    they end by themselves when they miss this process."""
+    """Process ids of the descendants, parents first, so that none starts another meanwhile. OSError without
+    Linux's /proc: then they end by themselves when this process is gone."""
     for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208  # pathlib takes 12 ms to import, in which Ctrl-C waits
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # which has just ended
             with open(f"/proc/{process}/task/{thread}/children") as file:  # noqa: PTH123  # pathlib takes 12 ms to import, in which Ctrl-C waits

@@ -1,4 +1,4 @@
-"""The flow runs that an interrupted command leaves on a Prefect server that stays: they would run there for ever."""
+"""Closes the flow runs that an interrupted command leaves on a Prefect server that stays; they would run for ever."""
 
 import signal
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ _UNFINISHED = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}
 
 
 def close_left_runs() -> None:
-    """Have the flow run of this context, those around it and those below them ended on the server: Cancelled by
-    Ctrl-C, else Crashed, of which automations tell. httpx.HTTPError if the server does not answer."""
+    """End the flow run of this context, its parents and its children on the server: Cancelled after Ctrl-C, else
+    Crashed, which automations report. httpx.HTTPError if the server does not answer."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
     number = signal_of_the_end()
     ended = Cancelled if number == signal.SIGINT else Crashed
-    message = f"The command was {WORDS[number]}. The same command goes on."
+    message = f"The command was {WORDS[number]}. The same command continues."
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
         get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE}) as client,

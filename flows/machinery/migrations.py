@@ -1,4 +1,5 @@
-"""Whether the embedded server's database is as this release of Prefect has it: then no migration is looked for."""
+"""Whether the embedded server's database fits this release of Prefect, so that the search for migrations is
+skipped."""
 
 import contextlib
 import os
@@ -11,7 +12,7 @@ _ELSEWHERE = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CO
 
 
 def is_migrated(prefect_home: Path) -> bool:
-    """Of the database in that folder. False when in doubt: then the server looks for itself, half a second."""
+    """Whether the database in that folder is migrated. False when in doubt: the server then checks, half a second."""
     try:
         known = (prefect_home / "migrated").read_text()
     except OSError:
@@ -20,14 +21,14 @@ def is_migrated(prefect_home: Path) -> bool:
 
 
 def remember_migrated(prefect_home: Path) -> None:
-    """Once a server has started on it."""
+    """Record that a server has started on the database."""
     state = _state(prefect_home)
     if state and not is_migrated(prefect_home):
         (prefect_home / "migrated").write_text(state)
 
 
 def _state(prefect_home: Path) -> str | None:
-    """Prefect's release and the database's own revision, so that an older copy that is put back is migrated again."""
+    """Prefect's release and the database's own revision; so an older copy that is put back is migrated again."""
     if any(os.environ.get(name) for name in _ELSEWHERE):
         return None
     address = f"{(prefect_home / 'prefect.db').absolute().as_uri()}?mode=ro"

@@ -1,4 +1,4 @@
-"""This process as a client of a Prefect server: its settings for a while, and what it must send before it leaves."""
+"""This process as a client of a Prefect server: temporary settings, and what it must send before it ends."""
 
 import contextlib
 import logging
@@ -16,17 +16,17 @@ SEND_SECONDS = 10
 
 
 def configured_url() -> str | None:
-    """From `PREFECT_API_URL` or the active Prefect profile."""
+    """The API URL from `PREFECT_API_URL` or the active Prefect profile."""
     return PREFECT_API_URL.value()
 
 
 @contextlib.contextmanager
 def client_of_embedded(values: Mapping[str, str]) -> Iterator[None]:
-    """The environment, and with it Prefect's settings: its own way to set them for a while is blind in new threads,
-    and a flow called from one would start another server. At the end what waits is sent.
+    """Set Prefect's settings through the environment, and send waiting logs and events at the end.
 
-    Heartbeats are off, which no environment variable can say: they are for a server that outlives a killed run, and
-    the thread that sends them holds up the end of every flow run, for up to a second.
+    Prefect's temporary settings do not reach new threads, where a flow would start another server. Heartbeats are
+    off, for which there is no environment variable: they serve a server that outlives a killed run, and their
+    thread delays the end of every flow run by up to a second.
     """
     try:
         with environment(values):
@@ -41,8 +41,8 @@ def client_of_embedded(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _send_what_waits() -> None:
-    """Logs and events, while the server is there: else Prefect sends them when the process ends, and tries for a
-    minute or more if nobody answers."""
+    """Send logs and events while the server runs: otherwise Prefect tries for a minute or more when the process
+    ends."""
     for worker in (APILogWorker, EventsWorker):
         logging.getLogger(worker.__name__).setLevel(logging.ERROR)  # that one event is left is no warning
         worker.drain_all(timeout=SEND_SECONDS)

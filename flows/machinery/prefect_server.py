@@ -1,11 +1,11 @@
-"""The Prefect server of one machine: the one that is configured, else an embedded one, exactly one at a time.
+"""The Prefect server of one machine: the configured one, else one embedded server that all commands share.
 
-Without this, every process that finds no `PREFECT_API_URL` would start a server of its own on the same SQLite
-file. The command that starts the embedded server owns it; others that begin meanwhile share it. It ends with the last
-of them, however they end (flows/machinery/server_process.py).
+Without this, every process without `PREFECT_API_URL` would start its own server on the same SQLite file. The
+command that starts the embedded server owns it; later ones share it. It ends with the last of them, however they
+end (flows/machinery/server_process.py).
 
-On 127.0.0.1 every user of the machine reaches it, and pages of the web through a browser. So it asks for a secret of
-its own, which stands in a file that only its user reads.
+On 127.0.0.1 every user of the machine can reach it, and so can web pages through a browser. So it requires a
+secret, kept in a file that only its user can read.
 """
 
 import contextlib
@@ -69,12 +69,12 @@ class ServerNotStarted(Exception):
 
 
 class ServerNotUsable(Exception):
-    """The Prefect server that is configured is away, none of Prefect's, of another version, or wants a login."""
+    """The configured Prefect server is away, is no Prefect server, has another version, or wants a login."""
 
 
 @dataclass(frozen=True)
 class _Home:
-    """Where the embedded server keeps its database, log and locks."""
+    """Folder of the embedded server's database, log and locks."""
 
     folder: Path
 
@@ -92,7 +92,7 @@ class _Home:
 
     @property
     def prefect(self) -> Path:
-        """Made so that nobody else can look into it."""
+        """Made so that only this user can open it."""
         folder = self.folder / "prefect"
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
@@ -116,7 +116,7 @@ class _Server:
 
 
 def home_folder() -> Path:
-    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for us alone, if it is not there."""
+    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for this user alone, if it is missing."""
     folder = Path(os.environ.get("RD_INSPECT_HOME") or Path.home() / ".rd-inspect")
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -124,7 +124,7 @@ def home_folder() -> Path:
 
 
 def _usable_home() -> _Home:
-    """ServerNotStarted where the server can keep nothing."""
+    """The home folder. ServerNotStarted if the server cannot write there."""
     try:
         home = _Home(home_folder())
         for name in ("users", "owner"):
@@ -132,8 +132,8 @@ def _usable_home() -> _Home:
         _ = home.prefect
     except OSError as e:
         raise ServerNotStarted(
-            f"The embedded Prefect server has no folder to work in ({e.strerror}: {e.filename}), so nothing was run. "
-            "Set RD_INSPECT_HOME to a folder of yours on a disk that can be written, or PREFECT_API_URL to a server "
+            f"The embedded Prefect server has no usable folder ({e.strerror}: {e.filename}), so nothing was run. "
+            "Set RD_INSPECT_HOME to a folder that you can write to, or PREFECT_API_URL to a server "
             "that runs."
         ) from e
     return home
@@ -148,10 +148,10 @@ def _for_us_alone(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[str]:
-    """The API URL of the Prefect server, in force for this process and all it starts.
+    """The API URL of the Prefect server, in force for this process and its children.
 
-    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. While an embedded one starts,
-    `meanwhile` is done. Raises ServerNotStarted, and ServerNotUsable of a configured one.
+    A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. `meanwhile` runs while an embedded
+    one starts. Raises ServerNotStarted, and ServerNotUsable for a configured one.
     """
     if not _may_be_configured():
         with _start_embedded(meanwhile) as url:
@@ -180,7 +180,7 @@ def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[st
 
 @contextlib.contextmanager
 def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | None]:
-    """The URL of an embedded server; None if Prefect, once it is imported, knows of a configured one after all."""
+    """The URL of an embedded server; None if Prefect, once imported, has a configured one after all."""
     home = _usable_home()
     with environment({**around_loopback(), **QUIET}), _embedded(home, meanwhile) as server:
         from flows.machinery import prefect_client  # noqa: PLC0415  # imports Prefect: meanwhile the server has started
@@ -201,8 +201,8 @@ def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | No
 
 
 def _may_be_configured() -> bool:
-    """Whether Prefect must be asked for a server that is configured before one is started: a guess that errs on the
-    side of asking, since importing Prefect for it takes a second, in which the embedded one could start."""
+    """Whether a server may be configured, in doubt True. Only then is Prefect asked before the embedded server is
+    started: its import takes a second."""
     if "prefect" in sys.modules or any(name.upper() == _API_URL for name in os.environ):
         return True
     prefect_home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
@@ -246,7 +246,8 @@ def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_
 
 
 def _is_unshared(home: _Home, users: IO[str]) -> bool:
-    """Whether no other command uses the server: then none finds it any more, and whoever begins waits for its end."""
+    """Whether no other command uses the server; then its address is removed, and a command that begins waits for
+    its end."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -256,16 +257,16 @@ def _is_unshared(home: _Home, users: IO[str]) -> bool:
 
 
 def _kill_unshared(home: _Home, users: IO[str], process: subprocess.Popen[bytes]) -> None:
-    """At the end of an interrupted command, which waits for nothing. Others that use the server keep it."""
+    """Kill the server of an interrupted command, which waits for nothing, unless other commands use it."""
     if _is_unshared(home, users):
         os.kill(process.pid, signal.SIGKILL)
 
 
 def _one_certificate(home: _Home) -> str:
-    """A file of a single authority, for clients that speak plain HTTP and verify nothing.
+    """A file with one certificate authority, for clients that speak plain HTTP and verify nothing.
 
-    Each of Prefect's clients reads all authorities at its start all the same, 45 ms of a processor, and each task
-    makes two clients.
+    Each Prefect client reads all authorities when it starts, 45 ms of a processor, and each task makes two
+    clients.
     """
     if not home.certificate.exists():
         first, end, _ = certifi.contents().partition("-----END CERTIFICATE-----\n")
@@ -279,7 +280,7 @@ def _one_certificate(home: _Home) -> str:
 
 
 def _shared(home: _Home, owner: IO[str]) -> _Server | None:
-    """The server another command owns, or None once this process has become the owner."""
+    """The server that another command owns; None when this process has become the owner."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):

@@ -1,10 +1,9 @@
-"""The process of the embedded Prefect server, and in it a thread that ends it with its last user.
+"""The process of the embedded Prefect server, with a thread that ends it after its last user.
 
-Run by its path, with nothing of ours imported: `server_process.py USERS ADDRESS PORT`. Every command
-that uses the server holds the lock on USERS; the kernel lets go of it however the command ends. So a command that is
-killed or interrupted leaves no server behind, and takes none away from another command.
-
-Prefect's own `prefect server start` imports its command line first.
+Run by its path, importing nothing of ours: `server_process.py USERS ADDRESS PORT`. Every command that uses the
+server holds a lock on USERS, which the kernel releases however the command ends. So a killed command leaves no
+server behind, and takes none from another command. `prefect server start` would import Prefect's command line
+first.
 """
 
 import asyncio
@@ -35,9 +34,9 @@ PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def end_with_the_last_user(users: Path, address: Path) -> None:
-    """Wait until no command holds `users`, take `address` away, so that none finds it any more, and end this process.
+    """Wait until no command holds `users`, remove `address`, so that none finds it any more, and end this process.
 
-    The lock is kept until the process is gone: a command that begins meanwhile waits, and starts the next server.
+    The lock is held until the process is gone: a command that begins meanwhile waits, then starts the next server.
     """
     with users.open() as lock:
         while True:
@@ -53,20 +52,21 @@ def end_with_the_last_user(users: Path, address: Path) -> None:
 
 
 def patient(app: App) -> App:
-    """`app`, which asks itself again when the database was busy, before it tells a client, who would wait far longer.
+    """Wrap `app` so that it retries a request when the database was busy, before the client, which waits far
+    longer, does.
 
-    What was answered so had written nothing; Prefect's clients ask again, too.
+    Such an answer means that nothing was written; Prefect's clients retry as well.
     """
 
     async def ask(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        asked = [await receive()]
-        while asked[-1].get("more_body"):
-            asked.append(await receive())
+        request = [await receive()]
+        while request[-1].get("more_body"):
+            request.append(await receive())
         for pause in (*PAUSES, None):
-            answer, error = await _answer(app, scope, asked, receive)
+            answer, error = await _answer(app, scope, request, receive)
             if pause is None or not answer or answer[0].get("status") != BUSY:
                 break
             await asyncio.sleep(pause)
@@ -79,15 +79,15 @@ def patient(app: App) -> App:
 
 
 async def _answer(
-    app: App, scope: Message, asked: list[Message], receive: Receive
+    app: App, scope: Message, request: list[Message], receive: Receive
 ) -> tuple[list[Message], Exception | None]:
-    """All messages of one try, to which the request is told from its beginning, and what it raised behind them: with
-    Prefect's answer to an error comes the error itself, for the log."""
-    told = iter(asked)
+    """The messages that one try answered, and its exception: Prefect answers an error, then raises it for the log.
+    The request is replayed from its beginning."""
+    messages = iter(request)
     answer: list[Message] = []
 
     async def again() -> Message:
-        return next(told, None) or await receive()
+        return next(messages, None) or await receive()
 
     async def keep(message: Message) -> None:
         answer.append(message)
@@ -100,7 +100,7 @@ async def _answer(
 
 
 def serve(port: int) -> None:
-    """On 127.0.0.1, until SIGTERM or SIGINT. Settings come from the environment."""
+    """Serve on 127.0.0.1 until SIGTERM or SIGINT. Settings come from the environment."""
     gc.disable()  # a heap that only grows, searched for garbage again and again: a fifth of the imports
     import uvicorn  # noqa: PLC0415  # imported while no garbage is looked for
     from prefect.server.api.server import create_app  # noqa: PLC0415  # imported while no garbage is looked for

@@ -1,6 +1,6 @@
-"""How worker processes of an embedded cluster begin: forked from one process that has imported what they need.
+"""Workers of an embedded cluster are forked from one process that has imported what they need.
 
-Each of them would otherwise import torch and Prefect for itself, seven seconds of a core apiece.
+Each would otherwise import torch and Prefect by itself, seven seconds of a core.
 """
 
 import multiprocessing
@@ -30,7 +30,7 @@ maps, is asked of the kernel anew each time, which zeroes its pages (docs/decisi
 
 
 def begin_imports() -> None:
-    """Start that process, unless it runs already. It imports on its own, while the caller goes on."""
+    """Start that process unless it runs. It imports while the caller continues."""
     if not FROM_ONE_PROCESS:
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(_IMPORTED))

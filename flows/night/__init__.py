@@ -1,1 +1,1 @@
-"""Parts of every night: the fan-out over batches, and the reports at its end."""
+"""Parts of every night: scoring of batches, and the reports at its end."""

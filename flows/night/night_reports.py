@@ -1,4 +1,4 @@
-"""What every nightly run ends in: evaluation, drift, the index page. A report that fails never hides the night."""
+"""The reports at the end of a night: evaluation, drift, index page. A report that fails never hides the night."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ WRITTEN, NOTHING, FAILED = "written", "nothing to report", "failed"
 
 @dataclass(frozen=True)
 class NightReport:
-    """What became of one of a night's reports."""
+    """Result of one of a night's reports."""
 
     kind: str
     """evaluation | drift | index"""
@@ -33,8 +33,8 @@ class NightReport:
 
 
 def report_night(settings: Settings, day: date, categories: Sequence[str] | None) -> tuple[NightReport, ...]:
-    """Evaluate the night where it is labelled, assess drift up to it, write the index: each whatever becomes of the
-    others. `categories`: those the run was asked for; None for the whole plant."""
+    """Evaluate the night where it is labelled, assess drift up to it, write the index; each even if others fail.
+    `categories`: those requested; None for the whole plant."""
     chosen = list(categories) if categories else None
     return (
         _attempt("evaluation", lambda: _evaluation(settings, day, chosen)),
@@ -44,7 +44,7 @@ def report_night(settings: Settings, day: date, categories: Sequence[str] | None
 
 
 def report_silence(settings: Settings, day: date) -> NightReport:
-    """The index page alone, after a night on which nothing came."""
+    """Write only the index page, after a night without images."""
     return _attempt("index", lambda: _index(settings, day))
 
 
@@ -70,8 +70,8 @@ def _drift(settings: Settings, day: date, chosen: list[str] | None) -> NightRepo
     store = open_store(settings.store, read_only=True)
     last = last_inspected_day(store)
     if last != day:  # an old day scored later says nothing of today, and must not call for a retraining
-        so_far = f"the last complete day, {last}" if last else "complete days, and none is complete yet"
-        return NightReport("drift", NOTHING, f"drift is told for {so_far}")
+        only = f"the last complete day, {last}" if last else "complete days, and none is complete yet"
+        return NightReport("drift", NOTHING, f"the drift report covers only {only}")
     run = report_drift(settings.store, None, day, chosen, images=settings.images, golden=True)
     if run.report is None:
         return NightReport("drift", NOTHING, "no complete day")

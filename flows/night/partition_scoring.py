@@ -1,4 +1,4 @@
-"""From plans to seals: the fan-out of a run."""
+"""Scores the plans of a run in batches on the workers, and seals them."""
 
 import time
 from collections import defaultdict
@@ -30,7 +30,7 @@ ONE_GPU = {"GPU": 1}
 
 @dataclass
 class _Tally:
-    """What a run has scored of a partition so far."""
+    """Counts of what a run has scored of a partition so far."""
 
     receipts: list[Receipt] = field(default_factory=list)
     seconds: float = 0.0
@@ -67,10 +67,10 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 
 @flow(name="score-partitions", flow_run_name=named("score", _in_short), validate_parameters=False)
 def score_partitions(plans: list[PartitionPlan], priority: int = 0, *, gpu: bool = False) -> list[CategoryOutcome]:
-    """Score and seal each plan. All batches are submitted first, so that the workers never wait for a seal.
+    """Score and seal each plan. All batches are submitted first, so that workers never wait for a seal.
 
-    Batches of a higher `priority` overtake those of a lower one that wait on the same cluster. With `gpu` they go to
-    workers that offer the Dask resource GPU alone, and wait until there is one.
+    Batches with a higher `priority` overtake waiting ones on the same cluster. With `gpu` they run only on workers
+    with the Dask resource GPU, and wait until there is one.
     """
     if gpu:
         _warn_without_gpu()
@@ -79,7 +79,7 @@ def score_partitions(plans: list[PartitionPlan], priority: int = 0, *, gpu: bool
 
 
 def _warn_without_gpu() -> None:
-    """Dask holds back tasks that no worker may take without a word."""
+    """Dask silently holds back tasks that no worker may take."""
     context = FlowRunContext.get()
     client = getattr(context.task_runner, "client", None) if context else None
     if client is None:  # another task runner than Dask's: there are no resources to look for
@@ -106,7 +106,7 @@ def _submit(planned: PartitionPlan, priority: int, gpu: bool) -> dict[str, Prefe
 def _finish(
     planned: PartitionPlan, futures: dict[str, PrefectFuture[Receipt]], priority: int, gpu: bool
 ) -> CategoryOutcome:
-    """Gather the receipts and seal. When another run has sealed some of the images, plan and score the rest."""
+    """Gather the receipts and seal. If another run has sealed some of the images, plan and score the rest."""
     tally = _Tally()
     started = time.perf_counter()
     for _ in range(MOST_PLANS):
@@ -134,7 +134,7 @@ def _finish(
 
 
 def _seal(store_uri: str, plan: Plan, receipts: list[Receipt]) -> Exception | None:
-    """Seal the plan; what was raised instead, if anything."""
+    """Seal the plan; returns the exception, if any."""
     sealing = seal_partition.submit(store_uri, plan, receipts, datetime.now(UTC))
     _, problems = settle({"seal": sealing})
     return problems.get("seal")
@@ -144,7 +144,7 @@ def _unseen(broken: Mapping[str, str]) -> str:
     folder, why = next(iter(broken.items()))
     more = f" (and {len(broken) - 1} more folders)" if len(broken) > 1 else ""
     return (
-        f"{folder} cannot be looked into{more}, so its images are not judged; all others are complete. {why} Run the "
+        f"{folder} cannot be read{more}, so its images were not scored; all others are complete. {why} Run the "
         "same inspection again once it can be read."
     )
 
@@ -152,5 +152,5 @@ def _unseen(broken: Mapping[str, str]) -> str:
 def _describe(problems: list[Exception], batches: int) -> str:
     return (
         f"{len(problems)} of {batches} batches failed, so the partition is not complete; what was scored is kept. "
-        f"First: {in_words(problems[0])} Run the same inspection again to go on."
+        f"First: {in_words(problems[0])} Run the same inspection again to continue."
     )

@@ -1,7 +1,7 @@
 """The measurements of the Reverse Distillation paper, on images in a local folder.
 
-No Prefect flow and no workers: one process trains one network after the other, as it was measured in the paper. Every
-finished row is in the result file at once, and a row that is there is not computed again.
+One process trains one network after the other, as in the paper, without Prefect or workers. Every finished row is
+in the result file at once; existing rows are not computed again.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ ALL_STAGES = (1, 2, 3)
 
 
 class BenchmarkFailed(RunFailed):
-    """Some measurements could not be made; the message says which and why."""
+    """Some measurements could not be made; the message says which, and why."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ class BenchmarkSettings:
             raise SettingsError(f"{e} Nothing was computed.") from e
 
     def model(self, **changes: Any) -> ReverseDistillationSettings:
-        """What Tables 1 to 4 are of, or with `changes` one of the ablations: the paper's recipe, cut to the epochs or
-        steps that were asked for."""
+        """The model of Tables 1 to 4, or with `changes` of an ablation: the paper's recipe, cut to the requested
+        epochs or steps."""
         kind = {"score": "sum"} if self.protocol == "novelty" else {}
         sides = {"image_height": self.image_size, "image_width": self.image_size}
         length = {name: value for name in ("epochs", "steps") if (value := getattr(self, name)) is not None}
         return recipe("paper", **{"teacher": self.teacher, **sides, **kind, **length, **changes})
 
     def networks(self) -> list[tuple[ReverseDistillationSettings, ...]]:
-        """What is trained, the main network first; each entry lists the models that one training serves."""
+        """The networks to train, the main one first; each entry lists the models that one training serves."""
         if not self.ablations:
             return [(self.model(),)]
         stages = [ALL_STAGES, *(stages for stages in MAP_STAGES if stages != ALL_STAGES)]
@@ -97,7 +97,7 @@ class BenchmarkSettings:
 
 
 def weights_by_teacher(given: Iterable[str], teacher: str) -> dict[str, Path]:
-    """Files by teacher, as the command takes them: FILE is for `teacher`, NAME=FILE for another.
+    """Files by teacher, from the command's options: FILE is for `teacher`, NAME=FILE for another.
 
     Raises SettingsError for two files of one teacher.
     """
@@ -117,7 +117,7 @@ def weights_by_teacher(given: Iterable[str], teacher: str) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class BenchmarkRun:
-    """What a run has to show."""
+    """Results of a run."""
 
     settings: BenchmarkSettings
     rows: tuple[BenchmarkRow, ...]
@@ -131,8 +131,8 @@ class BenchmarkRun:
 def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
     """Measure what is not in the result file yet.
 
-    Raises SettingsError or NotAnImageFolder for wrong use, CorruptObject for a result file that is none,
-    BenchmarkFailed when an image or the teacher of all is not to be had. Other problems are told in the run.
+    Raises SettingsError or NotAnImageFolder for wrong use, CorruptObject for a damaged result file,
+    BenchmarkFailed when an image or the main teacher is not available. Other problems are in the BenchmarkRun.
     """
     find = novelty_classes if settings.protocol == "novelty" else mvtec_categories
     categories = find(settings.folder, settings.categories)
@@ -165,7 +165,7 @@ def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
 
 @dataclass(frozen=True)
 class _Network:
-    """One training, and the rows it is for."""
+    """One training, and its rows."""
 
     settings: BenchmarkSettings
     request: BenchmarkRequest
@@ -185,7 +185,7 @@ class _Network:
 
 
 def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]) -> Iterator[_Network]:
-    """Every network of the settings, the most wanted first."""
+    """Every network of the settings, the most important first."""
     digests = [(images, images.digest()) for images in categories]
     for network in settings.networks():
         weights = settings.teacher_weights.get(network[0].teacher)
@@ -204,12 +204,12 @@ def _networks(settings: BenchmarkSettings, categories: Iterable[BenchmarkImages]
 
 
 def variant(model: ReverseDistillationSettings) -> str:
-    """One word for what the ablations vary, such as wide_resnet50_2-mff_oce-M123."""
+    """A name for what the ablations vary, such as wide_resnet50_2-mff_oce-M123."""
     return f"{model.teacher}-{model.bottleneck}-M{''.join(map(str, model.map_stages))}"
 
 
 def _described(model: ReverseDistillationSettings, **digests: str | None) -> str:
-    """All that a figure depends on but the software."""
+    """Everything that a figure depends on, except software."""
     return json.dumps(
         {
             "model": model.to_dict(),
@@ -225,7 +225,7 @@ def _digest(text: str) -> str:
 
 
 def _without(network: _Network, rows: Mapping[RowKey, BenchmarkRow]) -> _Network:
-    """The network with the models alone whose rows are missing."""
+    """The network with only the models whose rows are missing."""
     missing = [number for number, key in enumerate(network.keys) if key not in rows]
     return replace(
         network,
@@ -236,9 +236,9 @@ def _without(network: _Network, rows: Mapping[RowKey, BenchmarkRow]) -> _Network
 
 
 def _unavailable(settings: BenchmarkSettings, todo: list[_Network]) -> dict[str, str]:
-    """Teachers that are not to be had, and why: known at the start and not after hours.
+    """Teachers that are not available, and why: known at the start and not after hours.
 
-    Raises BenchmarkFailed for the teacher of Tables 1 to 4, without which there is nothing to compare with.
+    Raises BenchmarkFailed for the teacher of Tables 1 to 4, the base of every comparison.
     """
     problems = {}
     for name in dict.fromkeys(run.teacher for run in todo):
@@ -297,7 +297,7 @@ def _row(network: _Network, key: RowKey, described: str, measured: Measurement) 
 
 
 def _result_file(out: str) -> tuple[Store, str]:
-    """The store and key of the result file; a local folder that is not there is made."""
+    """Store and key of the result file; a missing local folder is made."""
     folder, _, name = out.rpartition("/")
     if not name.endswith(".parquet") or Path(out).is_dir():
         raise SettingsError(

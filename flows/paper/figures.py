@@ -1,8 +1,7 @@
-"""The figures of the Reverse Distillation paper, as data: what a benchmark stands beside.
+"""The figures of the Reverse Distillation paper, as data, to compare a benchmark with.
 
-Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR 2022. All in percent and
-rounded as the paper prints them; the columns "Ours" unless said otherwise. WideResNet50 and 256 pixels are the
-paper's main setting.
+Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR 2022. In percent, rounded
+as printed; the columns "Ours" unless stated. WideResNet50 and 256 pixels are the paper's main setting.
 """
 
 from typing import NamedTuple
@@ -124,7 +123,7 @@ MAP_STAGES: dict[tuple[int, ...], Ablation] = {
 
 
 def novelty_dataset(folder_name: str, classes: int) -> str | None:
-    """The data set of Table 4 that a folder of that name and number of classes holds, or None."""
+    """The data set of Table 4 for a folder of that name and number of classes, or None."""
     if classes != 10:
         return None
     name = "".join(letter for letter in folder_name.lower() if letter.isalnum())

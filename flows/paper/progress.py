@@ -1,4 +1,4 @@
-"""Where a benchmark is: bars on a terminal, plain lines elsewhere."""
+"""Progress of a benchmark: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ _VERBS = {"features": "teacher's features", "memory": "memory", "steps": "train"
 
 
 class BenchmarkDisplay:
-    """What is told of a benchmark, on standard error."""
+    """Shows a benchmark's progress on standard error."""
 
     def __init__(self, console: Console, bars: Progress | None, networks: int) -> None:
         self._console = console
@@ -31,16 +31,16 @@ class BenchmarkDisplay:
         self._one: TaskID | None = bars.add_task("", total=None) if bars else None
 
     def say(self, text: str) -> None:
-        """One line of its own, with the time of day."""
+        """Print one line, with the time of day."""
         self._console.print(f"{datetime.now():%H:%M:%S} | {text}", markup=False)
 
     def begin(self, what: str) -> None:
-        """The next network."""
+        """Begin the next network."""
         self._what = what
         self._told = 0.0
 
     def end(self) -> None:
-        """The network is trained and judged, or could not be."""
+        """The network is trained and evaluated, or failed."""
         self._done += 1
         if self._bars and self._all is not None:
             self._bars.update(self._all, completed=self._done)
@@ -64,7 +64,7 @@ class BenchmarkDisplay:
 
 @contextmanager
 def benchmark_display(networks: int) -> Iterator[BenchmarkDisplay]:
-    """The display for that many trainings; bars are gone afterwards, lines stay."""
+    """The display for that many trainings; bars disappear afterwards, lines stay."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not sys.stderr.isatty():
         yield BenchmarkDisplay(console, None, networks)

@@ -1,1 +1,1 @@
-"""What is known and refused before anything is started."""
+"""What is checked and refused before anything is started."""

@@ -1,4 +1,4 @@
-"""What is refused before anything is started: settings, stores, categories and days that cannot be meant."""
+"""Settings, stores, categories and days that are refused before anything is started."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _ALIKE = 0.6
 
 
 class ClusterNotUsable(RunFailed):
-    """Nobody answers at the address of the Dask cluster that is configured."""
+    """The configured Dask cluster does not answer."""
 
 
 def checked_settings(
@@ -40,7 +40,7 @@ def checked_settings(
     days: Sequence[date | None] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """The settings of a command, once nothing of it is wrong that can be told at once.
+    """The settings of a command, after all checks that take no time.
 
     Raises SettingsError, or a StorageError when the store or the images' own one cannot be used.
     """
@@ -66,10 +66,10 @@ def checked_night(
     images: str | None = None,
     dask_address: str | None = None,
 ) -> bool:
-    """Whether the night is worth a cluster. Refuse one of which nothing can come: NoImages, and the errors of
+    """Whether the night is large enough for a cluster. Raises NoImages for an empty day, and the errors of
     `checked_settings`.
 
-    Without a `day`, which is a night by the clock, silence is left to the run, for that tells everybody of it.
+    Without a `day` (the scheduled night), an empty day is left to the run, which reports it to everybody.
     """
     settings = load_settings(answering(store), options={"images": images, "dask_address": dask_address})
     refuse_dead_cluster(settings)
@@ -86,24 +86,24 @@ def checked_night(
 
 
 def refuse_reversed(first: date | None, last: date | None) -> None:
-    """SettingsError for a window without a day: of it, anything would be true."""
+    """SettingsError if the last day is before the first: any statement would hold for no days."""
     if first and last and first > last:
-        raise SettingsError(f"From {first} to {last} there is no day, so nothing was done. Swap the two.")
+        raise SettingsError(f"The first day, {first}, is after the last, {last}, so nothing was done. Swap the two.")
 
 
 def refuse_dead_cluster(settings: Settings) -> None:
-    """ClusterNotUsable if nobody listens at the address of the Dask cluster: its clients wait half a minute."""
+    """ClusterNotUsable if nothing listens at the Dask cluster's address: its clients would wait half a minute."""
     address = settings.plant.dask_address
     if address and (why := refused_by(address if "://" in address else f"tcp://{address}")):
         raise ClusterNotUsable(
-            f"Nobody answers at the Dask scheduler {address} ({why}). Nothing was started. Start it, correct "
+            f"No Dask scheduler answers at {address} ({why}). Nothing was started. Start it, correct "
             "--dask-address, RD_INSPECT_DASK_ADDRESS or dask_address in categories.toml, or leave it out: then the "
             "command starts workers of its own."
         )
 
 
 def refuse_future_import(store: str, days: Sequence[date]) -> None:
-    """As `refuse_future`, of a store that need not be there yet."""
+    """As `refuse_future`, for a store that need not exist yet."""
     with suppress(StoreNotFound):
         refuse_future(load_settings(store), days)
         return
@@ -111,15 +111,15 @@ def refuse_future_import(store: str, days: Sequence[date]) -> None:
 
 
 def known_categories(settings: Settings) -> set[str]:
-    """All that have images, labels or models."""
+    """All categories that have images, labels or models."""
     store, images = open_store(settings.store, read_only=True), open_store(settings.images, read_only=True)
     return {*list_categories(images), *list_label_categories(store), *list_model_categories(store)}
 
 
 def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:
-    """SettingsError for a table of a category that is not there, if one that is has nearly its name and no table.
+    """SettingsError for an unknown category's table, if a known category without a table has nearly its name.
 
-    A table that is like no category may have been written before the first image came.
+    A table with a name like no category may have been written before the first image came.
     """
     others = sorted(known - settings.categories.keys())
     for name in settings.categories.keys() - known:
@@ -132,7 +132,7 @@ def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:
 
 
 def refuse_future(settings: Settings, days: Sequence[date | None]) -> None:
-    """SettingsError for a production day after tomorrow's: nobody means it."""
+    """SettingsError for a production day after tomorrow."""
     today = settings.today(datetime.now(UTC))
     for day in days:
         if day is not None and day > today + timedelta(days=1):

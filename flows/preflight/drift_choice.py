@@ -1,4 +1,4 @@
-"""What drift is told of, and by which settings: known before anything is started."""
+"""Days, models and settings of a drift report, known before anything is started."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -17,25 +17,26 @@ _RESAMPLES_A_MODEL = 40
 
 
 def drift_window(store: Store, first_day: date | None, last_day: date | None) -> tuple[date, date] | None:
-    """The days asked for, both included, or None if the last one is to be found and none is sealed."""
+    """First and last day, both included; None if no last day is given and no day is complete."""
     last = last_day or last_inspected_day(store)
     if last is None:
         return None
     first = first_day or last - timedelta(days=WINDOW_DAYS - 1)
     if first > last:
-        raise SettingsError(f"The window from {first} to {last} has no day, so nothing was assessed. Swap the two.")
+        raise SettingsError(
+            f"The first day, {first}, is after the last, {last}, so nothing was assessed. Swap the two."
+        )
     return first, last
 
 
 def last_inspected_day(store: Store) -> date | None:
-    """The latest production day with a seal; None if there is none."""
+    """The latest production day that is complete for some category; None if there is none."""
     days = map(folder_day, store.children(seals_prefix()))
     return max((day for day in days if day is not None), default=None)
 
 
 def sealed_models(store: Store, first: date, last: date, categories: Sequence[str] | None) -> list[tuple[str, str]]:
-    """(category, model version) with a seal in the window, by the seals' keys alone: their contents are for the
-    tasks to read."""
+    """(category, model version) with a seal in the period, from the seals' keys; the tasks read their contents."""
     days = (first + timedelta(days=i) for i in range((last - first).days + 1))
     keys = (info.key for day in days for info in store.list(seals_prefix(day)))
     sealed = {(seal[0], seal[2]) for seal in map(seal_partition, keys) if seal}

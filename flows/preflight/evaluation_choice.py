@@ -1,4 +1,4 @@
-"""What there is to evaluate, told before anything is started."""
+"""What there is to evaluate, known before anything is started."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from storage.records import Partition
 
 
 class NothingToEvaluate(SettingsError):
-    """Days that nobody inspected, or images that nobody labelled."""
+    """The days are not complete, or no image is labelled."""
 
 
 @dataclass(frozen=True)
 class EvaluationChoice:
-    """What an evaluation is of."""
+    """Days and partitions of an evaluation."""
 
     first_day: date
     last_day: date
@@ -35,7 +35,7 @@ class EvaluationChoice:
 def choose_evaluation(
     store: Store, first_day: date | None, last_day: date | None, categories: Sequence[str] | None
 ) -> EvaluationChoice:
-    """As `look_for_labels`; NothingToEvaluate for days without a label, too."""
+    """As `look_for_labels`; NothingToEvaluate also for days without a label."""
     choice = look_for_labels(store, first_day, last_day, categories)
     if not choice.labelled:
         raise NothingToEvaluate(_no_labels(store, choice.partitions, choice.first_day, choice.last_day))
@@ -76,12 +76,12 @@ def _inspected_days(store: Store) -> list[date]:
 
 
 def _partitions(store: Store, first: date, last: date, categories: Sequence[str] | None) -> list[Partition]:
-    """Sealed partitions of these days. NothingToEvaluate when there are none, or none of a category."""
+    """Complete partitions of these days. NothingToEvaluate when there are none, or a category has none."""
     days = [day for day in _inspected_days(store) if first <= day <= last]
     partitions = [partition for day in days for partition in _sealed_partitions(store, day)]
     if not partitions:
         inspected = _inspected_days(store)
-        known = f"Inspected are {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
+        known = f"Inspected days: {inspected[0]} to {inspected[-1]}." if inspected else "No day is inspected yet."
         raise NothingToEvaluate(
             f"{_span(first, last)} was not inspected in {store.uri}: no category is complete, so there is nothing to "
             f"evaluate. {known} Inspect it: rd-inspect inspect --run-date {last} --store {quote(store.uri)}"
@@ -98,7 +98,7 @@ def _partitions(store: Store, first: date, last: date, categories: Sequence[str]
 
 
 def _sealed_partitions(store: Store, day: date) -> list[Partition]:
-    """By their names: a seal that does not read costs its own partition, where it is evaluated."""
+    """From the seals' keys: a damaged seal costs only its own partition, where it is evaluated."""
     named = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
     return [Partition(*key) for key in named if key]
 
@@ -108,9 +108,9 @@ def _span(first: date, last: date) -> str:
 
 
 def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Partition], dict[str, str]]:
-    """(the partitions with an evaluation label, why labels do not read by category).
+    """(partitions with an evaluation label, why labels cannot be read by category).
 
-    An image's key tells its category and day. StorageError if no partition is left because labels do not read.
+    An image's key holds its category and day. StorageError if no partition is left because labels cannot be read.
     """
     days, failed = set(), {}
     for name in sorted({partition.category for partition in partitions}):
@@ -138,9 +138,9 @@ def _no_labels(store: Store, partitions: Sequence[Partition], first: date, last:
     others = sum(len(_evaluation_keys(store, name)) for name in names)
     elsewhere = f" {others} images of other days have one." if others else ""
     return (
-        f"No image of {_span(first, last)} of {', '.join(names)} has an evaluation label in {store.uri}, so nobody "
-        f"knows what is right and nothing was evaluated.{elsewhere} Import a labelled test folder: rd-inspect import "
+        f"No image of {_span(first, last)} of {', '.join(names)} has an evaluation label in {store.uri}, so nothing "
+        f"was evaluated.{elsewhere} Import a labelled test folder: rd-inspect import "
         f"FOLDER --category {names[0]} --run-date {last}; or write labels/{names[0]}/NAME.csv with the columns "
-        "image_key, label (normal or anomalous), kind, mask_key and purpose, which must say evaluation: labels for "
-        "training are never judged by."
+        "image_key, label (normal or anomalous), kind, mask_key and purpose, which must be evaluation: training "
+        "labels are not used here."
     )

@@ -1,4 +1,4 @@
-"""Which days, categories and model versions a grid is of."""
+"""Days, categories and model versions of a grid."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,7 @@ WINDOW_DAYS = 30
 
 
 def chosen_categories(settings: Settings, categories: Sequence[str] | None) -> list[str]:
-    """`categories`, or all that have images. SettingsError for one that has none."""
+    """`categories`, or all that have images. SettingsError for one without images."""
     images = open_store(settings.images, read_only=True)
     images.check()
     known = list_categories(images)
@@ -28,14 +28,14 @@ def chosen_categories(settings: Settings, categories: Sequence[str] | None) -> l
 def chosen_days(
     settings: Settings, categories: Sequence[str], first: date | None, last: date | None
 ) -> tuple[date, date]:
-    """(first, last), both included: those given, else the 30 days up to the last one with images."""
+    """(first, last), both included; default the 30 days up to the last one with images."""
     if last is None:
         images = open_store(settings.images, read_only=True)
         days = [max(dated) for name in categories if (dated := _days(images, name))]
         last = max(days, default=settings.yesterday(datetime.now(UTC)))
     first = first or last - timedelta(days=WINDOW_DAYS - 1)
     if first > last:
-        raise SettingsError(f"From {first} to {last} there is no day, so nothing was done. Swap the two.")
+        raise SettingsError(f"The first day, {first}, is after the last, {last}, so nothing was done. Swap the two.")
     return first, last
 
 
@@ -59,7 +59,7 @@ def refuse_unknown_version(store: Store, categories: Sequence[str], version: str
 
 
 def versions_in_force(store: Store, categories: Sequence[str], version: str | None) -> dict[str, str | None]:
-    """By category: `version`, else its champion, None where there is none or its pointer is damaged."""
+    """By category: `version`, else its champion; None if there is none or its file is damaged."""
     if version:
         refuse_unknown_version(store, categories, version)
         return dict.fromkeys(categories, version)

@@ -1,4 +1,4 @@
-"""The model that scores what somebody asks about: the champion or a version by name, and on which engine."""
+"""The model that scores a user's files, the champion or a named version, and its engine."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ready_model(store: Store, settings: Settings, category: str, version: str) -> "ReadyModel":
-    """`version` of `category`, loaded, on the engine of the settings, or else of its card, as a night begins with it.
+    """`version` of `category`, loaded on the engine of the settings, else of its card, as at the start of a night.
 
     Raises the errors of `tasks.worker.scorer.warm_scorer`.
     """
@@ -30,7 +30,7 @@ def ready_model(store: Store, settings: Settings, category: str, version: str) -
 def chosen_version(store: Store, category: str, version: str | None) -> str:
     """`version` if it is published, the champion if it is None.
 
-    Raises SettingsError for a name that is not there, with the nearest; KeyNotFound if no version is in force.
+    Raises SettingsError for an unknown name, with the nearest known one; KeyNotFound if there is no champion.
     """
     known = models.list_model_categories(store)
     if category not in known:

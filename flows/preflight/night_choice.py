@@ -1,4 +1,4 @@
-"""What there is to inspect on a day, told before anything is started; and what is missing."""
+"""What there is to inspect on a day and what is missing, known before anything is started."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ _THREADS = 16
 
 @dataclass(frozen=True)
 class NightChoice:
-    """Categories by what there is of them on one day. Names are sorted."""
+    """Categories by what they have on one day, names sorted."""
 
     there: tuple[str, ...]
     """with images of that day"""
@@ -37,7 +37,7 @@ class NightChoice:
 
 
 class NoImages(SettingsError):
-    """There is no image at all of the day. Nothing was inspected."""
+    """No category has an image of the day. Nothing was inspected."""
 
     def __init__(self, message: str, silent: tuple[str, ...], *, other_days: bool) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class NoImages(SettingsError):
 
 @dataclass(frozen=True)
 class _Folders:
-    """What lies in the folders of the categories."""
+    """Contents of the categories' folders."""
 
     days: dict[str, list[date]] = field(default_factory=dict)
     odd: list[str] = field(default_factory=list)
@@ -58,10 +58,10 @@ class _Folders:
 
 
 def choose_night(settings: Settings, day: date, categories: Sequence[str] | None) -> NightChoice:
-    """`categories`: names, or None for all. StorageError if the images' store cannot be used.
+    """The categories to inspect, of `categories` or of all. StorageError if the images' store cannot be used.
 
-    SettingsError for a category that is neither among the images nor has a model in force. NoImages for a day without
-    any image, but where all that could be missed are not made every day.
+    SettingsError for a category with neither images nor a champion. NoImages for a day without any image, unless
+    all categories that could be missed are not made every day.
     """
     images, store = open_store(settings.images, read_only=True), open_store(settings.store, read_only=True)
     images.check()
@@ -73,13 +73,13 @@ def choose_night(settings: Settings, day: date, categories: Sequence[str] | None
             raise SettingsError(
                 f"There is no category {name!r} in {settings.images}{nearest(name, known)} Nothing was inspected."
             )
-    asked = sorted({*categories} if categories else {*known, *in_force})
-    folders = _look(images, [name for name in asked if name in known])
+    chosen = sorted({*categories} if categories else {*known, *in_force})
+    folders = _look(images, [name for name in chosen if name in known])
     left_out.add(folders.left_out)
-    there = tuple(name for name in asked if day in folders.days.get(name, ()))
-    missing = [name for name in asked if name not in there and name not in folders.broken]
+    there = tuple(name for name in chosen if day in folders.days.get(name, ()))
+    missing = [name for name in chosen if name not in there and name not in folders.broken]
     silent = tuple(name for name in missing if name in in_force and settings.category(name).every_day)
-    expected = not asked or any(settings.category(name).every_day for name in asked)
+    expected = not chosen or any(settings.category(name).every_day for name in chosen)
     if not there and not folders.broken and expected:
         raise NoImages(_no_images(settings, day, folders.days), silent, other_days=any(folders.days.values()))
     odd = [] if categories else odd_folders(images)
@@ -113,18 +113,18 @@ def _look(images: Store, categories: Sequence[str]) -> _Folders:
 
 
 def _no_images(settings: Settings, day: date, days: dict[str, list[date]]) -> str:
-    """Whether the day, the store or the cameras are wrong: whoever reads it knows."""
-    told = f"There is no image of {day} in {settings.images}/images/, so nothing was inspected."
+    """The error's text helps to tell a wrong day, a wrong store and silent cameras apart."""
+    empty = f"There is no image of {day} in {settings.images}/images/, so nothing was inspected."
     if not any(days.values()):
         return (
-            f"{told} No category has images there. If the line writes elsewhere, name that store: --images URI, or "
+            f"{empty} No category has images there. If the line writes elsewhere, name that store: --images URI, or "
             f"images in categories.toml. Images lie in images/<category>/{day}/."
         )
     latest = max(max(dated) for dated in days.values() if dated)
     of = [name for name, dated in days.items() if latest in dated]
     more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
     return (
-        f"{told} The latest day there is {latest}, of {', '.join(of[:_MOST_NAMES])}{more}. Correct --run-date or "
+        f"{empty} The latest day there is {latest}, of {', '.join(of[:_MOST_NAMES])}{more}. Correct --run-date or "
         "--images; if both are right, look at the cameras and at what copies their images. A category that is not "
         "made every day has every_day = false in categories.toml."
     )

@@ -1,4 +1,4 @@
-"""About how much there is to score of a night, told from a glance at the store: whether it is worth a cluster."""
+"""A rough estimate of a night's work from the store's listing: whether it needs a cluster."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +24,14 @@ _THREADS = 16
 
 
 def seconds_to_score(images: int, height: int, width: int) -> float:
-    """Of one core."""
+    """Estimated seconds of one core."""
     return images * height * width * SECONDS_A_PIXEL
 
 
 def seconds_to_come(settings: Settings, day: date, categories: Sequence[str]) -> float:
-    """Of one core, for the images of `day`; no more than it takes to see that it is much.
+    """Estimated seconds of one core for the images of `day`; it stops counting once it is much.
 
-    A partition that is sealed counts as nothing to do: what came late is seldom much, and the plan will tell.
+    A complete partition counts as no work: late images are seldom many, and the plan finds them.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
         return sum(pool.map(partial(_seconds, settings, day), categories))

@@ -1,5 +1,4 @@
-"""Whether anybody listens where a store or a cluster is said to be, told within a second: their clients try again and
-again before they say so."""
+"""Whether a store or cluster answers at its address, known within a second: their clients retry for long."""
 
 import os
 import socket
@@ -15,21 +14,20 @@ _PATIENCE = 1.0
 
 
 def answering(store: str | None) -> str:
-    """The store's address. TransientFault if it is of S3 and nobody listens where its server is said to be: the S3
-    client itself tries again and again before it says so."""
+    """The store's address. TransientFault if it is in S3 and nothing listens at its server's address: the S3
+    client itself retries for long."""
     uri = store_uri(store)
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint and uri.startswith("s3://") and not urllib.request.getproxies() and (why := refused_by(endpoint)):
         raise TransientFault(
-            f"cannot use {uri}: nobody answers where AWS_ENDPOINT_URL leads ({why}). Nothing was started. Start the "
+            f"cannot use {uri}: no server answers at AWS_ENDPOINT_URL ({why}). Nothing was started. Start the "
             "server, or correct the address."
         )
     return uri
 
 
 def refused_by(address: str) -> str | None:
-    """Why no connection to `scheme://host:port` can be made; None if it can, if it took long, or if it is no such
-    address."""
+    """Why `scheme://host:port` refuses connections; None if it accepts, took long, or is no such address."""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)

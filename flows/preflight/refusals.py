@@ -1,6 +1,6 @@
-"""What each command is refused for before anything is started, beyond what `flows.preflight.checks` asks of all.
+"""What each command refuses before anything is started, beyond `flows.preflight.checks`.
 
-Where a run can do something for some of its categories, it begins, and tells what it could not do for the others.
+A run that can do something for some of its categories begins, and reports the others.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ DEMO_MARKER = "made-by-rd-inspect-demo"
 
 
 def refuse_training(settings: Settings, categories: Sequence[str] | None) -> None:
-    """Categories none of which has a label to train on, settings that a category's method has not, and teachers whose
-    weights are not to be had."""
+    """Refuse if no category has a label to train on, for settings that a method does not have, and for unavailable
+    teachers."""
     store = open_store(settings.store, read_only=True)
     labelled = list_label_categories(store)
     if not (categories or labelled):
         raise SettingsError(
             f"No category in {settings.store} has labels, so there is nothing to train on. "
-            "Label some normals: rd-inspect import FOLDER --category C --run-date DATE"
+            "Import normal images: rd-inspect import FOLDER --category C --run-date DATE"
         )
     chosen = list(categories or labelled)
     for name in chosen:
@@ -52,8 +52,7 @@ def refuse_training(settings: Settings, categories: Sequence[str] | None) -> Non
 
 
 def refuse_retraining(settings: Settings, categories: Sequence[str] | None) -> None:
-    """Categories without labels, settings that a category's method has not, and teachers whose weights are not to be
-    had."""
+    """Refuse categories without labels, settings that a method does not have, and unavailable teachers."""
     known = list_label_categories(open_store(settings.store, read_only=True))
     for name in categories or ():
         if name not in known:
@@ -75,7 +74,7 @@ def refuse_drift(
     categories: Sequence[str] | None,
     options: dict[str, Any] | None,
 ) -> None:
-    """Days in the wrong order, categories without a sealed day, drift settings out of range."""
+    """Refuse reversed days, categories without a complete day, drift settings out of range."""
     store = open_store(settings.store, read_only=True)
     drift_settings({**settings.drift, **(options or {})}, models=1)
     if window := drift_window(store, first, last):
@@ -85,7 +84,7 @@ def refuse_drift(
 def refuse_backfill(
     settings: Settings, first: date | None, last: date | None, categories: Sequence[str] | None, model: str | None
 ) -> None:
-    """Days in the wrong order, categories without images, model versions that are not there or score nothing."""
+    """Refuse reversed days, categories without images, model versions that are missing or cannot score here."""
     chosen = chosen_categories(settings, categories)
     chosen_days(settings, chosen, first, last)
     if model:
@@ -97,7 +96,7 @@ def refuse_backfill(
 
 
 def refuse_benchmark(folder: Path, teacher: str) -> None:
-    """A folder that is none, a teacher that there is not; the rest is told once the networks are imported."""
+    """Refuse a missing folder or an unknown teacher; the rest is checked once the networks are imported."""
     if not folder.is_dir():
         raise SettingsError(
             f"{folder} is not a folder, so nothing was computed. Name one that holds <category>/train/good/*, "
@@ -110,20 +109,23 @@ def refuse_benchmark(folder: Path, teacher: str) -> None:
 
 
 def refuse_demo(store: str) -> None:
-    """A place that the demo may not make anew."""
+    """Refuse a place that the demo must not empty."""
     if "://" in store:
-        raise SettingsError(f"--store {store}: the demo makes its store anew, so it takes a local folder only.")
+        raise SettingsError(
+            f"--store {store}: the demo empties its store, so it must be a local folder. Nothing was started; "
+            "name one."
+        )
     folder = Path(store)
     if folder.is_file():
-        raise SettingsError(f"{folder} is a file; nothing was touched. Name another folder with --store.")
+        raise SettingsError(f"{folder} is a file, so it was left as it is. Name another folder with --store.")
     if folder.exists() and any(folder.iterdir()) and not (folder / DEMO_MARKER).exists():
         raise SettingsError(
-            f"{folder} is there and no demo made it; nothing was touched. Name another folder with --store."
+            f"{folder} was not made by the demo, so it was left as it is. Name another folder with --store."
         )
 
 
 def _refuse_methods(settings: Settings, categories: Sequence[str]) -> None:
-    """On a cluster that is running the teachers' weights are its workers' business."""
+    """On a running cluster, the teachers' weights are a matter of its workers."""
     for name in categories:
         settings.detector(name)
     if settings.plant.dask_address:

@@ -1,1 +1,1 @@
-"""What commands print with: tables, folded text, pipes, files of rows."""
+"""Output of commands: tables, folded text, pipes, files of rows."""

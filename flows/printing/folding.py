@@ -1,4 +1,4 @@
-"""Text folded at words to a terminal's width; what is copied from it stays in one piece."""
+"""Folds text at words to a terminal's width; what is copied from it stays in one piece."""
 
 import re
 
@@ -15,10 +15,10 @@ _PIECE = re.compile(rf"(?:\(?(?:{_COMMAND}|{_KEY}|{_QUOTED})|\S)\S*")
 
 
 def fold(text: str, width: int | None, first: int | None = None) -> list[str]:
-    """The lines of `text`, none longer than `width` cells unless one piece of it is: a word, a command with its
-    options, a key, what stands in quotes. None folds nothing.
+    """The lines of `text`, at most `width` cells long unless one piece is longer: a word, a command with its
+    options, a key, a quotation. None folds nothing.
 
-    `first`: cells that the first line may have, where something stands before it.
+    `first`: cells for the first line, where something stands before it.
     """
     paragraphs = text.splitlines() or [""]
     if width is None:

@@ -1,4 +1,4 @@
-"""What `rd-inspect status` and `rd-inspect backfill` print: day by category."""
+"""The tables of `rd-inspect status` and `rd-inspect backfill`: day by category."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -17,7 +17,7 @@ _MOST_NAMED = 4
 
 
 def grid_table(grid: Grid) -> PlainTable:
-    """A day a row. Up to eight categories have a column each; of more, the cells of each state are counted."""
+    """One row a day. Up to eight categories have a column each; for more, the cells of each state are counted."""
     categories = list(dict.fromkeys(cell.category for cell in grid.cells))
     wide = len(categories) <= _MOST_COLUMNS
     table = plain_table("day", *(categories if wide else (*STATES, "to do")), narrow="panels" if wide else "blocks")
@@ -36,7 +36,7 @@ def grid_table(grid: Grid) -> PlainTable:
 
 
 def grid_rows(grid: Grid) -> list[dict[str, Any]]:
-    """A day a row and a category a column, as an artifact shows it."""
+    """One row a day and a column a category, for an artifact."""
     return [{"day": day.isoformat(), **{c.category: _in_short(c) for c in cells}} for day, cells in _days(grid)]
 
 
@@ -81,12 +81,13 @@ def _to_do(cells: Sequence[Cell]) -> str:
 
 
 def _notes(grid: Grid) -> list[str]:
-    """What the table cannot show: problems, categories without a champion, days another version has sealed."""
-    told: dict[tuple[str, str], Cell] = {}  # a folder that is closed is told once, not for each of its days
+    """What the table cannot show: problems, categories without a champion, days that another version has
+    completed."""
+    first_cells: dict[tuple[str, str], Cell] = {}  # a closed folder once, not for each day
     for cell in grid.cells:
         if cell.problem:
-            told.setdefault((cell.category, cell.problem), cell)
-    problems = list(told.values())
+            first_cells.setdefault((cell.category, cell.problem), cell)
+    problems = list(first_cells.values())
     lines = [f"{cell.category} {cell.run_date}: {cell.problem}" for cell in problems[:_MOST_LINES]]
     lines += _more(problems)
     without = sorted({cell.category for cell in grid.undone if cell.version is None})

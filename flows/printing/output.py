@@ -1,5 +1,4 @@
-"""Standard error for people, and standard output that does not take what is printed: a pipe whose reader has enough,
-a full disk."""
+"""Standard error for people, and standard output that survives a closed pipe or a full disk."""
 
 import errno
 import io
@@ -18,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class OutputLost(RunFailed):
-    """Standard output took only a part of what was printed, or nothing."""
+    """Standard output took only a part of the output, or nothing."""
 
 
 class _NotTaken(OSError):
-    """By standard output, and by no other file or connection."""
+    """An error of standard output, and of no other file or connection."""
 
 
 class _Output(io.FileIO):
     def write(self, data: "ReadableBuffer", /) -> int:
-        """As its base class does. Raises _NotTaken."""
+        """As in the base class. Raises _NotTaken."""
         try:
             return super().write(data)
         except OSError as e:
@@ -35,7 +34,7 @@ class _Output(io.FileIO):
 
 
 def standard_output() -> TextIO:
-    """Standard output of this process, for `sys.stdout`: with it `quiet_pipe` knows whose errors it meets."""
+    """Standard output for `sys.stdout`; `quiet_pipe` recognises its errors."""
     given = sys.stdout
     if given is None:  # closed by `>&-`: every write is to fail
         closed = _Output(os.open(os.devnull, os.O_RDONLY), "w")
@@ -50,8 +49,8 @@ def standard_output() -> TextIO:
 
 @contextmanager
 def quiet_pipe() -> Iterator[None]:
-    """Ends what is inside, without a word, where standard output goes to `| head` or the like and nobody reads on.
-    Raises OutputLost where it cannot be written for another reason."""
+    """End the block silently when the reader of standard output has left, as with `| head`. Raises OutputLost if
+    it cannot be written for another reason."""
     try:
         try:
             yield
@@ -62,17 +61,17 @@ def quiet_pipe() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if e.errno != errno.EPIPE:
             raise OutputLost(
-                f"Standard output cannot be written ({e.strerror}), so what was printed is not whole. Make room or "
-                "choose another place, and give the command again."
+                f"Standard output cannot be written ({e.strerror}), so the output is incomplete. Make room or choose "
+                "another place, and run the command again."
             ) from e
 
 
 def print_text(text: str) -> None:
-    """As it is. Raises OutputLost."""
+    """Print unchanged to standard output. Raises OutputLost."""
     with quiet_pipe():
         sys.stdout.write(text)
 
 
 def say(text: str) -> None:
-    """A line for people, on standard error, so that what a command prints can be piped."""
+    """Print a line for people on standard error, so that standard output can be piped."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)

@@ -1,7 +1,8 @@
-"""A table as the commands print it: columns side by side where they fit, else in another shape.
+"""A table as the commands print it: columns side by side where they fit, else in blocks.
 
-No cell is ever cut or broken, but prose between its words. What has no room on a line of its own is left to the
-terminal, whole."""
+No cell is cut or broken, except prose between words. A cell that is wider than a line is left whole to the
+terminal.
+"""
 
 import shutil
 import sys
@@ -29,7 +30,7 @@ Narrow = Literal["blocks", "panels", "fewer"]
 
 
 class Line(NamedTuple):
-    """What is printed on one line."""
+    """One printed line."""
 
     text: str
     is_heading: bool = False
@@ -52,7 +53,7 @@ class PlainTable:
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def add_row(self, *cells: str) -> None:
-        """A row, a cell a column. ValueError if there are more or fewer."""
+        """Add a row with one cell a column. ValueError for another number."""
         if len(cells) != len(self.columns):
             raise ValueError(f"{len(cells)} cells for {len(self.columns)} columns")
         self.rows.append(tuple(_one_line(cell) for cell in cells))
@@ -64,7 +65,7 @@ def plain_table(*columns: str, prose: Sequence[str] = (), narrow: Narrow = "bloc
 
 
 def print_table(table: PlainTable) -> None:
-    """Print to standard output, as wide as the terminal; in a pipe or a file a row a line, however long."""
+    """Print to standard output, as wide as the terminal; in a pipe or file one line a row, however long."""
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
     with quiet_pipe():
@@ -72,7 +73,7 @@ def print_table(table: PlainTable) -> None:
 
 
 def print_rows(columns: Sequence[str], parts: Iterable[Sequence[tuple[str, ...]]]) -> None:
-    """Print rows that come in parts, a row a line, without holding all. A column is as wide as its cells so far."""
+    """Print rows as they come, one line each, without holding all. A column is as wide as its cells so far."""
     widths, heading = [cell_len(name) for name in columns], tuple(columns)
     for part in parts:
         rows = [tuple(_one_line(cell) for cell in row) for row in part]
@@ -85,15 +86,15 @@ def print_rows(columns: Sequence[str], parts: Iterable[Sequence[tuple[str, ...]]
 
 
 def table_lines(table: PlainTable, width: int | None) -> Iterator[Line]:
-    """The lines of a table on a terminal of that many columns; None: where lines may have any length."""
-    yield from (Line(line) for line in _told(table.title, width))
+    """The lines of a table on a terminal with that many columns; None for lines of any length."""
+    yield from (Line(line) for line in _folded(table.title, width))
     if table.rows:
         yield from _shaped(table, width)
     for note in table.notes:
-        yield from (Line(line) for line in _told(note, width))
+        yield from (Line(line) for line in _folded(note, width))
 
 
-def _told(text: str, width: int | None) -> list[str]:
+def _folded(text: str, width: int | None) -> list[str]:
     lines = (without_controls(line) for line in text.split("\n"))
     return [folded for line in lines for folded in fold(line, width)] if text else []
 
@@ -130,7 +131,7 @@ def _longest_word(name: str) -> int:
 
 
 def _side_by_side(table: PlainTable, chosen: Sequence[int], widths: Sequence[int]) -> Iterator[Line]:
-    """The chosen columns; a heading that is longer than its column goes on below."""
+    """The chosen columns; a heading longer than its column continues below."""
     rows = [[row[at] for at in chosen] for row in table.rows]
     counts = [at for at, cells in enumerate(zip(*rows, strict=True)) if all(set(cell) <= _COUNT for cell in cells)]
     columns = [widths[at] for at in chosen]
@@ -145,8 +146,8 @@ def _side_by_side(table: PlainTable, chosen: Sequence[int], widths: Sequence[int
 
 
 def _without_long(table: PlainTable, width: int) -> list[int] | None:
-    """Widths that fit and have room for all cells but those of a few rows, whose long ones stand below; None if there
-    are more of them."""
+    """Widths that fit all cells but those of a few rows, whose long cells go below; None if there are more such
+    rows."""
     lengths = [[cell_len(cell) for cell in row] for row in table.rows]
     for most in sorted({max(length, len(_BELOW)) for row in lengths for length in row}, reverse=True):
         if sum(max(row) > most for row in lengths) > len(lengths) * _LONG_ROWS:
@@ -161,7 +162,7 @@ def _without_long(table: PlainTable, width: int) -> list[int] | None:
 
 
 def _beside(cells: Sequence[str], widths: Sequence[int], counts: Sequence[int]) -> str:
-    """Cells in their columns, counts to the right."""
+    """Cells in their columns, numbers right-aligned."""
     padded = []
     for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         space = " " * (width - cell_len(cell))
@@ -181,7 +182,7 @@ def _panels(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Li
 
 
 def _fewer(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Line]:
-    """The preferred columns as far as they fit, then the others likewise; a block of a few where one alone fits."""
+    """The preferred columns that fit, then others that fit; blocks of a few where only one fits."""
     first = [0, *(table.columns.index(name) for name in table.preferred if name in table.columns)]
     chosen = list[int]()
     for at in dict.fromkeys([*first, *range(len(widths))]):
@@ -198,11 +199,11 @@ def _fewer(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Lin
     hidden = [name for at, name in enumerate(table.columns) if at not in chosen]
     what = f"{len(hidden)} of {len(widths)} columns do not fit and are not shown: {', '.join(hidden)}."
     how = "To see them, name them in the SELECT, or give --format csv, or --out FILE.csv."
-    yield from (Line(line) for line in _told(f"{what} {how}", width))
+    yield from (Line(line) for line in _folded(f"{what} {how}", width))
 
 
 def _blocks(table: PlainTable, width: int) -> Iterator[Line]:
-    """A row a block of lines: a column's name and its cell, or the cell below where it does not fit beside."""
+    """One block of lines a row: a column's name and its cell, below it where it does not fit beside."""
     beside = max(map(cell_len, table.columns)) + len(_GAP)
     for number, row in enumerate(table.rows):
         if number:

@@ -1,4 +1,4 @@
-"""The rows of an answer in a new file: CSV, Parquet or JSON, by its ending."""
+"""Writes the rows of an answer to a new file: CSV, Parquet or JSON, by its ending."""
 
 import errno
 import os
@@ -21,17 +21,21 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class FileNotWritten(RunFailed):
-    """A file that could not be written to its end, and is not there."""
+    """A file could not be written completely, and does not exist."""
 
 
 def refuse_unusable(path: Path) -> None:
-    """Before anything is asked. SettingsError if the file could not be written, or something is there already."""
+    """Check before the query. SettingsError if the file could not be written, or exists."""
     known = ", ".join(ENDINGS)
     if "://" in str(path) or str(path).startswith("s3:/"):
-        raise SettingsError(f"--out {path}: it takes a file of this machine; copy that one to where it belongs.")
+        raise SettingsError(
+            f"--out {path} is no file of this machine, so nothing was written. Name a file, and copy it there."
+        )
     if path.suffix.lower() not in ENDINGS:
         has = f"the ending {path.suffix!r} is not known" if path.suffix else "the file's name has no ending"
-        raise SettingsError(f"--out {path}: {has}, so what to write is not either. Use one of {known}.")
+        raise SettingsError(
+            f"--out {path}: {has}, so the format is unknown and nothing was written. Use one of {known}."
+        )
     if os.path.lexists(path):
         raise SettingsError(
             f"--out {path}: it is there already and was left as it is. Remove it, or name another file."
@@ -42,14 +46,15 @@ def refuse_unusable(path: Path) -> None:
         raise SettingsError(f"--out {path}: the folder {folder} {why}, so nothing was written. Name one that is.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SettingsError(
-            f"--out {path}: you may not write to the folder {folder}. Name another, or change its rights."
+            f"--out {path}: you may not write to the folder {folder}, so nothing was written. Name another, or "
+            "change its permissions."
         )
 
 
 def write_file(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write all rows; how many. The file is there when all of them are in it, not before.
+    """Write all rows and return their number. The file appears only when it is whole.
 
-    QueryError for what the format has no place for; FileNotWritten if the disk is full or the like.
+    QueryError for values that the format cannot hold; FileNotWritten for a full disk and the like.
     """
     write = {".csv": _text(write_csv), ".json": _text(write_json), ".parquet": _write_parquet}[path.suffix.lower()]
     counted = _Counted(batches)
@@ -71,7 +76,7 @@ class _Counted:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that becomes it when all went well, and goes when not."""
+    """A temporary file that becomes `path` on success, and is removed otherwise."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with beside.open("xb") as file:
@@ -80,7 +85,9 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         _put(beside, path)
     except FileExistsError as e:
-        raise FileNotWritten(f"--out {path}: somebody else wrote it meanwhile; theirs was left as it is.") from e
+        raise FileNotWritten(
+            f"--out {path}: another program wrote this file meanwhile; it was left as it is. Name another file."
+        ) from e
     except OSError as e:
         full = e.errno in _FULL
         cure = "Make room, or name a file elsewhere" if full else "Name a file elsewhere"
@@ -92,7 +99,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _put(beside: Path, path: Path) -> None:
-    """Give the finished file its name. FileExistsError if another has it."""
+    """Give the finished file its name. FileExistsError if there is another."""
     try:
         os.link(beside, path)
     except FileExistsError:

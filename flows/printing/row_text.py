@@ -1,4 +1,4 @@
-"""The rows of an answer as text: CSV, and JSON with a row a line."""
+"""The rows of an answer as text: CSV, and JSON with one row a line."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ _NUMBERS_AS_TEXT = (b"UHUGEINT", b"BIGNUM")
 
 
 def write_csv(file: TextIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """Names, and a row a line."""
+    """Column names, then one line a row."""
     lines = csv.writer(file)
     lines.writerow(schema.names)
     for batch in batches:
@@ -25,7 +25,7 @@ def write_csv(file: TextIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 
 
 def write_json(file: TextIO, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    """An object a row and line."""
+    """One object a line."""
     from storage.analysis.questions import DUCKDB_TYPE  # noqa: PLC0415  # brings DuckDB, half a second
 
     names = [json.dumps(name) for name in schema.names]
@@ -50,8 +50,8 @@ def rows(batch: pa.RecordBatch) -> Iterator[list[tuple[Any, pa.DataType]]]:
 
 
 def as_json(value: Any, kind: pa.DataType | None = None) -> str:
-    """A value as JSON, by its Arrow type where that is known (a map looks like a list of pairs): decimals and large
-    whole numbers as the numbers they are, digit by digit; NaN and infinity, which JSON has not, as null."""
+    """A value as JSON, by its Arrow type if known (a map looks like a list of pairs): decimals and large integers
+    as exact numbers; NaN and infinity, which JSON does not have, as null."""
     if isinstance(value, dict):
         kinds = {field.name: field.type for field in kind} if kind is not None and pa.types.is_struct(kind) else {}
         return _object((name, as_json(field, kinds.get(name))) for name, field in value.items())
@@ -69,7 +69,7 @@ def as_json(value: Any, kind: pa.DataType | None = None) -> str:
 
 
 def csv_cell(value: Any, kind: pa.DataType) -> Any:
-    """A value as it stands in CSV: nothing for NULL; nan, inf and -inf as they are; nested ones as JSON."""
+    """A value as a CSV cell: nothing for NULL; nan, inf and -inf as they are; nested values as JSON."""
     if isinstance(value, (list, dict)):
         return as_json(value, kind)
     if isinstance(value, bool):
@@ -80,7 +80,7 @@ def csv_cell(value: Any, kind: pa.DataType) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Dates and times in ISO's form, bytes in hex."""
+    """Dates and times in ISO format, bytes in hex."""
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
     return value.hex() if isinstance(value, bytes) else value
@@ -91,7 +91,7 @@ def _object(pairs: Iterator[tuple[str, str]]) -> str:
 
 
 def _map_key(key: Any, kind: pa.DataType) -> str:
-    """A map's key as a name in JSON, which is always text."""
+    """A map's key as a JSON name, which is always text."""
     return key if isinstance(key, str) else str(csv_cell(key, kind))
 
 
@@ -104,6 +104,6 @@ def _values(column: pa.Array, name: str) -> list[Any]:
         return list(column.to_pylist())
     except (OverflowError, ValueError) as e:
         raise QueryError(
-            f"column {name!r} has a date that no calendar of Python's reaches ({e}), so it is not shown. Ask for "
+            f"column {name!r} has a date beyond Python's calendar ({e}), so it is not shown. Ask for "
             f'CAST("{name}" AS VARCHAR), or leave such rows out.'
         ) from e

@@ -1,4 +1,4 @@
-"""Scores of files as they come: on a terminal, in a pipe."""
+"""Prints scores of files as they come."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,8 +14,8 @@ _COLUMNS = ("picture", "decision", "score", "threshold", "p-value", "area above"
 
 
 def print_scores(batches: Iterable[pa.RecordBatch], schema: pa.Schema, output_format: str) -> None:
-    """Print rows of FILE_SCHEMA as table, csv or json, each as soon as it is there. Of nobody who reads any more, the
-    rest is not asked for."""
+    """Print rows of FILE_SCHEMA as table, csv or json, each at once. When the reader leaves, no further rows are
+    computed."""
     with quiet_pipe():
         if output_format == "csv":
             write_csv(sys.stdout, schema, _at_once(batches))

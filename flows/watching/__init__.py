@@ -1,1 +1,1 @@
-"""What a run tells whoever watches it: bars, metrics, events, artifacts, ends."""
+"""What a run reports to those who watch it: bars, metrics, events, artifacts, final states."""

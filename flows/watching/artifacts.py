@@ -1,4 +1,4 @@
-"""What a run leaves on Prefect's pages: its figures, where its report lies, and what went wrong."""
+"""A run's artifacts on Prefect's pages: its figures, its report's address, and its problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,31 +11,32 @@ Problem = tuple[str, str]
 """(what, why)"""
 
 
-def leave_report(key: str, settings: Settings, report: str | None, said: str, markdown: str) -> None:
-    """A report in short, with the address of the whole one, whose key is `report`. `said`: one line on what it is."""
+def leave_report(key: str, settings: Settings, report: str | None, title: str, markdown: str) -> None:
+    """A short report, with the address of the whole one, whose key is `report`."""
     address = f"The whole report: `{address_of(settings, report)}`\n\n" if report else ""
-    create_markdown_artifact(key=key, markdown=address + markdown, description=said)
+    create_markdown_artifact(key=key, markdown=address + markdown, description=title)
 
 
 def leave_table(
     key: str,
     settings: Settings,
     rows: Iterable[Mapping[str, Any]],
-    said: str,
+    title: str,
     *,
     report: str | None = None,
     problems: Sequence[Problem] = (),
     column: str = "category",
 ) -> None:
-    """A table, with a row for each problem whose `message` none has. Above it `said` and the report's address."""
+    """A table, with a row for each problem whose `message` no row has. Above it a summary and the report's
+    address."""
     table = [dict(row) for row in rows]
-    told = {row.get("message") for row in table}
-    table += [{column: what, "message": why} for what, why in problems if why not in told]
-    wrong = f" {len(problems)} went wrong: see `message`." if problems else ""
+    shown = {row.get("message") for row in table}
+    table += [{column: what, "message": why} for what, why in problems if why not in shown]
+    wrong = f" {len(problems)} problems: see `message`." if problems else ""
     address = f" Report: `{address_of(settings, report)}`" if report else ""
-    create_table_artifact(key=key, table=table, description=f"{said}.{wrong}{address}")
+    create_table_artifact(key=key, table=table, description=f"{title}.{wrong}{address}")
 
 
 def address_of(settings: Settings, key: str) -> str:
-    """Where an object of the store lies, for people to open."""
+    """Address of an object of the store, for people to open."""
     return f"{settings.store.rstrip('/')}/{key}"

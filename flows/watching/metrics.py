@@ -1,7 +1,7 @@
-"""What a run is worth watching by, as Prometheus metrics: records in, metric families and text out.
+"""The figures of a run as Prometheus metrics: records in, metric families and text out.
 
-Names are those of the OpenMetrics conventions: `rd_inspect_` before, base units (seconds, ratios), `_total` for what
-only grows. `docs/watching.md` lists them.
+Names follow the OpenMetrics conventions: prefix `rd_inspect_`, base units (seconds, ratios), `_total` for
+counters. `docs/watching.md` lists them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ _LAST_SUCCESS = f"{PREFIX}last_success_timestamp_seconds"
 
 @dataclass(frozen=True)
 class CategoryFigures:
-    """One category of a night: counts of all its sealed images, whichever run scored them."""
+    """One category of a night: counts of all images in its seals, whichever run scored them."""
 
     category: str
     state: str
@@ -61,7 +61,7 @@ class NightFigures:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """What an earlier file said of a flow, so that counts go on and a failure does not hide the last success."""
+    """A flow's counts in an earlier file, so that they continue and a failure does not hide the last success."""
 
     runs: Mapping[str, float] = field(default_factory=dict)
     """by outcome"""
@@ -85,7 +85,7 @@ def registry(families: Iterable[Metric]) -> CollectorRegistry:
 
 
 def history_in(text: str, flow: str) -> RunHistory:
-    """The history of a flow in a metrics file. ValueError if the text is none."""
+    """The history of a flow in a metrics file. ValueError if the text is no such file."""
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     of_flow = [sample for sample in samples if sample.labels.get("flow") == flow]
     runs = {sample.labels["outcome"]: sample.value for sample in of_flow if sample.name == f"{_RUNS}_total"}
@@ -96,15 +96,15 @@ def history_in(text: str, flow: str) -> RunHistory:
 def run_metrics(
     flow: str, outcome: str, *, succeeded: bool, finished_at: datetime, before: RunHistory
 ) -> list[Metric]:
-    """How often the flow ran, by outcome; when it last ended, and when it last ended well."""
+    """How often the flow ran, by outcome; when it last ended, and when it last succeeded."""
     runs = CounterMetricFamily(
         _RUNS, "Runs of a flow by outcome, since the file was begun.", labels=["flow", "outcome"]
     )
     for name, count in {**before.runs, outcome: before.runs.get(outcome, 0) + 1}.items():
         runs.add_metric([flow, name], count)
-    last = _gauge("last_run_timestamp_seconds", "When the flow last ended, well or not.", "flow")
+    last = _gauge("last_run_timestamp_seconds", "When the flow last ended, whatever the outcome.", "flow")
     last.add_metric([flow], finished_at.timestamp())
-    success = _gauge("last_success_timestamp_seconds", "When the flow last ended with nothing failed.", "flow")
+    success = _gauge("last_success_timestamp_seconds", "When the flow last ended without a failure.", "flow")
     succeeded_at = finished_at.timestamp() if succeeded else before.last_success
     if succeeded_at is not None:
         success.add_metric([flow], succeeded_at)
@@ -127,15 +127,15 @@ def night_metrics(night: NightFigures) -> list[Metric]:
         ),
     ]
     if night.retries is not None:
-        plain.append(_value("night_retries", "Further tries of tasks in the run.", night.retries))
-    states = _states("night_state", "What became of the category's images.", "category")
+        plain.append(_value("night_retries", "Task retries in the run.", night.retries))
+    states = _states("night_state", "Outcome of the category.", "category")
     for category in night.categories:
         states.add_metric([category.category], {state: state == category.state for state in STATES})
     return [*plain, states, *_counts(night.categories), *_times(night), *_models(night)]
 
 
 def drift_metrics(models: Sequence[ModelDrift], in_force: Sequence[ModelDrift]) -> list[Metric]:
-    """Verdicts of the models in force, and what all assessed ones rest on."""
+    """Verdicts of the champions, and the days and images behind all assessments."""
     verdicts = _states("drift_verdict", "Verdict on the category's last model.", "category", "model_version")
     for model in in_force:
         if model.action is not None:
@@ -143,7 +143,7 @@ def drift_metrics(models: Sequence[ModelDrift], in_force: Sequence[ModelDrift]) 
                 [model.category, model.model_version], {name: name == model.action for name in VERDICTS}
             )
     images = _gauge("drift_images", "Scored images in the drift window.", "category", "model_version")
-    alarms = _gauge("drift_alarm_ratio", "Share of them above the threshold.", "category", "model_version")
+    alarms = _gauge("drift_alarm_ratio", "Share of these images above the threshold.", "category", "model_version")
     for model in models:
         images.add_metric([model.category, model.model_version], model.images)
         if model.assessment is not None:
@@ -153,30 +153,32 @@ def drift_metrics(models: Sequence[ModelDrift], in_force: Sequence[ModelDrift]) 
 
 def retraining_metrics(outcomes: Mapping[str, str]) -> list[Metric]:
     """By category one of RETRAININGS."""
-    states = _states("retraining_outcome", "What the last retraining did with the category.", "category")
+    states = _states("retraining_outcome", "Outcome of the last retraining.", "category")
     for category, outcome in outcomes.items():
         states.add_metric([category], {name: name == outcome for name in RETRAININGS})
     return [states]
 
 
 def backfill_metrics(*, scored: int, mended: int, undone: int) -> list[Metric]:
-    """Of the last backfill."""
+    """Metrics of the last backfill."""
     return [
         _value("backfill_scored_images", "Images that the last backfill scored.", scored),
         _value(
             "backfill_mended_batches",
-            "Damaged batches that it scored anew, and descriptions of maps that it wrote anew.",
+            "Damaged batches that the last backfill scored anew, and map metadata that it rewrote.",
             mended,
         ),
-        _value("backfill_undone_partitions", "Days by category that it left undone.", undone),
+        _value("backfill_undone_partitions", "Days by category that the last backfill left undone.", undone),
     ]
 
 
 def _counts(categories: Sequence[CategoryFigures]) -> list[Metric]:
     images = _gauge("night_images", "Sealed images of the night.", "category", "status")
-    anomalous = _gauge("night_anomalous_images", "Of them, above the threshold.", "category")
-    review = _gauge("night_review_images", "Of them, too near to the threshold to tell.", "category")
-    rate = _gauge("night_alarm_ratio", "Anomalous among the readable.", "category")
+    anomalous = _gauge("night_anomalous_images", "Sealed images of the night above the threshold.", "category")
+    review = _gauge(
+        "night_review_images", "Sealed images of the night within the threshold's 95 % interval.", "category"
+    )
+    rate = _gauge("night_alarm_ratio", "Share of the readable images above the threshold.", "category")
     batches = _gauge("night_batches", "Sealed batches of the night.", "category")
     for category in categories:
         for status, count in category.images.items():
@@ -215,13 +217,13 @@ def _models(night: NightFigures) -> list[Metric]:
     return [since, age]
 
 
-def _gauge(name: str, told: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, told, labels=list(labels))
+def _gauge(name: str, description: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, description, labels=list(labels))
 
 
-def _states(name: str, told: str, *labels: str) -> StateSetMetricFamily:
-    return StateSetMetricFamily(PREFIX + name, told, labels=list(labels))
+def _states(name: str, description: str, *labels: str) -> StateSetMetricFamily:
+    return StateSetMetricFamily(PREFIX + name, description, labels=list(labels))
 
 
-def _value(name: str, told: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, told, value=value)
+def _value(name: str, description: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, description, value=value)

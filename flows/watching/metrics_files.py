@@ -1,6 +1,6 @@
-"""Files of metrics for node_exporter's textfile collector, one a flow, in the folder that `metrics` names.
+"""Metrics files for node_exporter's textfile collector, one a flow, in the folder of the setting `metrics`.
 
-A file takes its place in one step. Whatever is wrong with it is told in the log and never fails the run it is about.
+A file is replaced atomically. Errors are logged and never fail the run.
 """
 
 from collections import Counter
@@ -46,18 +46,18 @@ def write_night_metrics(
     started_at: datetime,
     failed: bool,
 ) -> None:
-    """What an inspection of `day` found, as far as the store can tell."""
+    """Metrics of an inspection of `day`, as far as the store has them."""
     if settings.plant.metrics is None:
         return
-    told = [category for category in categories if category.state != "ignored"]
-    seen = category_nights(settings, day, told)
-    finished_at, waiting = datetime.now(UTC), sum(wait.seconds for wait in told)
+    watched = [category for category in categories if category.state != "ignored"]
+    seen = category_nights(settings, day, watched)
+    finished_at, waiting = datetime.now(UTC), sum(wait.seconds for wait in watched)
     night = NightFigures(day, started_at, finished_at, waiting, _retries(), seen)
     write_metrics(settings, "inspection", outcome, night_metrics(night), failed=failed)
 
 
 def write_metrics(settings: Settings, flow: str, outcome: str, families: Sequence[Metric], *, failed: bool) -> None:
-    """Put `families` and the flow's own history into its file; nothing without the setting."""
+    """Write `families` and the flow's own history into its file; nothing without the setting."""
     if settings.plant.metrics is None:
         return
     path = settings.plant.metrics / f"rd_inspect_{flow}.prom"
@@ -66,7 +66,7 @@ def write_metrics(settings: Settings, flow: str, outcome: str, families: Sequenc
         write_to_textfile(str(path), registry([*own, *families]))
     except OSError as e:
         get_run_logger().error(
-            "metrics were not written to %s: %s. The run itself is not touched; make the folder, or change the "
+            "metrics were not written to %s: %s. The run is not affected; make the folder, or change the "
             "setting `metrics`.", path, e.strerror or e,
         )  # fmt: skip
 
@@ -77,24 +77,24 @@ def _history(path: Path, flow: str) -> RunHistory:
     except FileNotFoundError:
         return RunHistory()
     except (OSError, ValueError) as e:
-        get_run_logger().warning("%s cannot be read (%s): its counts begin anew", path, e)
+        get_run_logger().warning("%s cannot be read (%s): its counts start at zero", path, e)
         return RunHistory()
 
 
 def category_nights(settings: Settings, day: date, outcomes: Sequence[CategoryOutcome]) -> list[CategoryFigures]:
-    """What is sealed of each; without counts where that does not read, which the log tells."""
+    """Counts of each category's seals; without counts where a seal cannot be read, which is logged."""
     figures = []
     for outcome in outcomes:
         try:
             figures.append(_category_night(open_store(settings.store, read_only=True), day, outcome))
         except StorageError as e:
-            get_run_logger().error("the night's metrics are without counts of %s: %s", outcome.category, e)
+            get_run_logger().error("the night's metrics lack the counts of %s: %s", outcome.category, e)
             figures.append(_uncounted(outcome))
     return figures
 
 
 def _category_night(store: Store, day: date, outcome: CategoryOutcome) -> CategoryFigures:
-    """The sealed rows of the category, whichever run scored them."""
+    """Counts of the category's seals, whichever run scored them."""
     version = outcome.model_version
     seal = seals.read_seal(store, Partition(outcome.category, day, version)) if version else None
     if version is None or seal is None:
@@ -123,7 +123,7 @@ def _uncounted(outcome: CategoryOutcome) -> CategoryFigures:
 
 
 def _retries() -> int | None:
-    """Of the tasks of this run's own flow runs, as the Prefect server has heard of them by now."""
+    """Retries in this run's own flow runs, as far as the Prefect server knows them by now."""
     parents = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run.id]))
     more, seen = 0, _PAGE
     try:
@@ -134,6 +134,6 @@ def _retries() -> int | None:
                 page = client.read_task_runs(flow_run_filter=parents, limit=_PAGE, offset=start)
                 more, seen = more + sum(max(0, run.run_count - 1) for run in page), len(page)
     except Exception as e:  # noqa: BLE001  # a metric must not fail a night, and Prefect's client raises errors of many libraries
-        get_run_logger().warning("the retries are not known: %s", e)
+        get_run_logger().warning("the number of retries is unknown: %s", e)
         return None
     return more

@@ -1,4 +1,4 @@
-"""Events of a night, for automations: what was done, and what a camera did not deliver."""
+"""Events of a night for automations: its outcome, and cameras without images."""
 
 from datetime import date
 from typing import Any
@@ -9,8 +9,8 @@ COMPLETED, EMPTY = "inspection.completed", "inspection.empty"
 
 
 def tell_completed(day: date, outcome: str, payload: dict[str, Any]) -> None:
-    """`inspection.completed`: a run has sealed what it could. The outcome is also a label, for automations to match:
-    completed, completed-with-rejects or failed."""
+    """`inspection.completed`: a run has ended. Its outcome is also a label, which automations match: completed,
+    completed-with-rejects or failed."""
     emit_event(
         event=COMPLETED,
         resource={
@@ -23,7 +23,7 @@ def tell_completed(day: date, outcome: str, payload: dict[str, Any]) -> None:
 
 
 def tell_empty(day: date, category: str) -> None:
-    """`inspection.empty`: a category whose model is in force had no image on that day."""
+    """`inspection.empty`: a category with a champion had no image on that day."""
     emit_event(
         event=EMPTY,
         resource={

@@ -1,4 +1,4 @@
-"""Progress bars of a run on a terminal; nothing elsewhere, where the logs tell."""
+"""Progress bars of a run on a terminal; elsewhere the logs suffice."""
 
 import contextlib
 import sys
@@ -29,7 +29,7 @@ _UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": 
 
 
 class _Counted(ProgressColumn):
-    """12/160 steps; nothing while nobody can tell how much there is."""
+    """12/160 steps; empty while the total is unknown."""
 
     def render(self, task: Task) -> Text:
         if task.total is None or not task.fields["unit"]:
@@ -39,8 +39,8 @@ class _Counted(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bars(scheduler: str, stage: str, totals: Mapping[str, int | None]) -> Iterator[None]:
-    """Bars for the categories in `totals` (images, or None for a training that tells its own phases), driven by what
-    the tasks tell through the Dask scheduler at that address."""
+    """Bars for the categories in `totals` (images, or None for a training with phases of its own), moved by
+    messages of the tasks through the Dask scheduler at that address."""
     if not sys.stderr.isatty():
         yield
         return
@@ -55,7 +55,7 @@ def progress_bars(scheduler: str, stage: str, totals: Mapping[str, int | None]) 
 
 
 class Listener:
-    """Moves the bars by the tasks' messages, which may come twice and late: no bar goes back or passes its end."""
+    """Moves the bars by the tasks' messages, which may come twice or late: no bar goes back or beyond its end."""
 
     def __init__(self, bars: Progress, stage: str, totals: Mapping[str, int | None]) -> None:
         self._bars = bars
@@ -86,7 +86,7 @@ class Listener:
         self._bars.update(task.id, completed=done if task.total is None else min(done, task.total))
 
     def _go_on(self, category: str, phase: Phase, done: int, total: int | None) -> None:
-        """A later phase has a bar of its own, in the place of the last one's."""
+        """A later phase has its own bar in place of the last."""
         order, task = list(_WORDS), self._task(category)
         if order.index(phase) < order.index(self._phases[category]):
             return

@@ -1,4 +1,4 @@
-"""What became of a retraining: by category, as the run's state, its event and its table."""
+"""The outcome of a retraining by category: as the run's state, event and table."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NO_CHAMPION = "no champion"
 
 @dataclass(frozen=True)
 class CategoryRetraining:
-    """What became of one category."""
+    """Outcome of one category."""
 
     category: str
     outcome: str
@@ -39,7 +39,7 @@ class CategoryRetraining:
 
 @dataclass(frozen=True)
 class RetrainingRun:
-    """What one run did."""
+    """Outcome of one run."""
 
     run_id: str
     run_date: date
@@ -49,20 +49,20 @@ class RetrainingRun:
 
     @property
     def report(self) -> str | None:
-        """Key of the HTML report, where there is just one."""
+        """Key of the HTML report, if there is exactly one."""
         keys = [category.report for category in self.categories if category.report]
         return keys[0] if len(keys) == 1 else None
 
 
 class RetrainingFailed(PartlyDone):
-    """Some category could not be retrained. `run` says what was done all the same."""
+    """Some category could not be retrained. `run` says what was done."""
 
     def __init__(self, run: RetrainingRun) -> None:
         super().__init__(run, "; ".join(f"{what}: {why}" for what, why in run.failed))
 
 
 def ended(findings: RetrainingFindings, report: str | None) -> CategoryRetraining:
-    """A category that was looked at."""
+    """Outcome of a category that was retrained or left as it is."""
     return CategoryRetraining(
         findings.gathered.category,
         findings.outcome,
@@ -77,7 +77,7 @@ def ended(findings: RetrainingFindings, report: str | None) -> CategoryRetrainin
 
 
 def unstarted(category: str) -> CategoryRetraining:
-    """One without a model in force."""
+    """Outcome of a category without a champion."""
     why = f"{category} has no champion to compare with. Train its first model: rd-inspect train --category {category}"
     return CategoryRetraining(category, NO_CHAMPION, why, None)
 
@@ -90,14 +90,14 @@ def state_of(categories: Iterable[CategoryRetraining]) -> str:
 
 
 def message_of(run: RetrainingRun) -> str:
-    """Of that state."""
+    """Message of the run's final state."""
     if not run.categories:
         return "No category has labels, so there is nothing to retrain on."
     return "; ".join(f"{category.category}: {category.outcome}" for category in run.categories)
 
 
 def emit_promoted(retraining: CategoryRetraining) -> None:
-    """`model.promoted`, if it was."""
+    """Emit `model.promoted` if the candidate was promoted."""
     if retraining.promotion is None or not retraining.promotion.promoted:
         return
     emit_event(
@@ -118,7 +118,7 @@ def emit_promoted(retraining: CategoryRetraining) -> None:
 
 
 def artifact_row(retraining: CategoryRetraining) -> dict[str, Any]:
-    """Of the table that a run leaves on the server."""
+    """A row of the table that a run leaves on the server."""
     return {
         "category": retraining.category,
         "outcome": retraining.outcome,

@@ -1,4 +1,4 @@
-"""What Prefect's pages and logs call a run: what it does, and the days it is about."""
+"""Names of flow runs on Prefect's pages and in logs: what a run does, for which days."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -14,7 +14,7 @@ MOST_NAMES = 3
 
 
 def named(what: str, days: Callable[[Mapping[str, Any]], str]) -> Callable[[], str]:
-    """A flow's `flow_run_name`: `what`, the `days` that its parameters mean, and the categories it was asked for."""
+    """A flow's `flow_run_name`: `what`, the `days` of its parameters, and the requested categories."""
 
     def name() -> str:
         context = FlowRunContext.get()
@@ -29,7 +29,7 @@ def named(what: str, days: Callable[[Mapping[str, Any]], str]) -> Callable[[], s
 
 
 def of_categories(names: Sequence[str] | None) -> str:
-    """The end of a name: empty for the whole plant."""
+    """The end of a name; empty for the whole plant."""
     if not names:
         return ""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
@@ -44,17 +44,17 @@ def window(first: date | None, last: date | None) -> str:
 
 
 def night_day(parameters: Mapping[str, Any]) -> str:
-    """The production day of an inspection: by the plant's clock where none is given."""
+    """The production day of an inspection; by the plant's clock if none is given."""
     return str(parameters.get("run_date") or _settings(parameters).yesterday(datetime.now(UTC)))
 
 
 def today(parameters: Mapping[str, Any]) -> str:
-    """Of what is made from everything there is, such as a model."""
+    """For work on everything in the store, such as a model."""
     return str(_settings(parameters).today(datetime.now(UTC)))
 
 
 def given_window(parameters: Mapping[str, Any]) -> str:
-    """first_day and last_day, as far as they are given."""
+    """first_day and last_day, as far as given."""
     first, last = parameters.get("first_day"), parameters.get("last_day")
     if first and last is None:
         return f"from {first}"
@@ -64,7 +64,7 @@ def given_window(parameters: Mapping[str, Any]) -> str:
 def sealed_window(
     parameters: Mapping[str, Any], days: Callable[[Store, date | None, date | None], tuple[date, date] | None]
 ) -> str:
-    """The days that an evaluation or a drift report is about, by the flow's own rule for those that are not given."""
+    """The days of an evaluation or drift report, with the flow's own defaults."""
     first, last = parameters.get("first_day"), parameters.get("last_day")
     if first is None or last is None:
         window_days = days(open_store(_settings(parameters).store, read_only=True), first, last)

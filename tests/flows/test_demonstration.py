@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from demo.factory import Factory
-from flows.demonstration import FIRST_NIGHT, FOUND_SQL, SETTINGS, Told, _verdict, story
+from flows.demonstration import FIRST_NIGHT, FOUND_SQL, SETTINGS, DemoReports, _verdict, story
 from flows.settings import load_settings
 from storage.analysis.queries import run_query
 from storage.filesystem import Store
@@ -22,13 +22,13 @@ def rows(store: Store) -> list[dict]:
 
 def test_the_story_is_told_from_what_was_found_and_leads_to_the_reports(store: Store) -> None:
     found = rows(store)
-    first, second, third = story(found, Told("e.html", "r.html", "d.html", "retrain: light or camera"))
+    first, second, third = story(found, DemoReports("e.html", "r.html", "d.html", "retrain: light or camera"))
     ordinary = found[:4]
     caught, false = (sum(row[name] for row in ordinary) for name in ("found", "false_alarms"))
     assert f"first 4 nights {caught} of 8 defects were found, and {false} of 12 good parts" in first[0]
-    assert "On 13 Jan 4 files held no picture" in second[0]
+    assert "On 13 Jan 4 files held no image" in second[0]
     assert f"On 16 Jan a lamp failed, and {found[4]['false_alarms']} of 3 good parts" in third[0]
-    assert third[0].endswith('says "retrain: light or camera":')
+    assert third[0].endswith("verdict: retrain: light or camera:")
     assert [report for _, report in (first, second, third)] == ["e.html", "r.html", "d.html"]
 
 

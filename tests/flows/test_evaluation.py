@@ -63,7 +63,7 @@ def test_an_evaluation_from_seals_to_report(plant: Store, scheduler: str) -> Non
     shown = artifact("evaluation-report")
     assert re.search(r"\| cloth \| v1 reverse\S+ \| 20 \| 8 \|", str(shown.data))
     assert str(shown.data).startswith(f"The whole report: `{plant.uri}/{run.report}`")
-    assert shown.description == f"How good the days {DAY} to {LAST} were"
+    assert shown.description == f"Evaluation, {DAY} to {LAST}"
     assert json.loads(str(artifact("evaluation-figures").data))[0]["image_auroc"] == round(figures["image_auroc"], 4)
 
 

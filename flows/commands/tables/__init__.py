@@ -1,1 +1,1 @@
-"""What the commands print."""
+"""Tables that the commands print."""

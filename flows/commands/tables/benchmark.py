@@ -1,4 +1,4 @@
-"""The tables of a benchmark as the paper numbers them, each figure beside the paper's. All in percent."""
+"""The tables of a benchmark, numbered as in the paper, each figure beside the paper's. In percent."""
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 
 def benchmark_tables(run: BenchmarkRun) -> list[PlainTable]:
-    """What the command prints."""
+    """The tables that the run has rows for."""
     rows = _of(run, run.settings.model())
     if run.settings.protocol == "novelty":
         tables = [_novelty(rows)]
@@ -163,7 +163,7 @@ def _names(rows: Iterable[BenchmarkRow]) -> list[str]:
 
 
 def _compared(rows: Sequence[BenchmarkRow]) -> set[str]:
-    """What means are over: MVTec's categories, or all where there is none of them."""
+    """Categories behind the means: MVTec's, or all if none of them is there."""
     measured = {row.category for row in rows}
     return measured & set(paper.CATEGORIES) or measured
 
@@ -174,7 +174,7 @@ def _averaged_over(rows: Sequence[BenchmarkRow]) -> str:
 
 
 def _groups(rows: Sequence[BenchmarkRow], means: tuple[P, P, P]) -> list[tuple[str, set[str], P | None]]:
-    """Title, categories and the paper's printed mean of each group that has any; None where some are missing."""
+    """Title, categories and the paper's mean of each group; None where some categories are missing."""
     categories = {row.category for row in rows}
     groups: list[tuple[str, set[str], P | None]] = []
     parts = (("textures", paper.TEXTURES), ("objects", paper.OBJECTS), ("all", paper.CATEGORIES))
@@ -188,7 +188,8 @@ def _groups(rows: Sequence[BenchmarkRow], means: tuple[P, P, P]) -> list[tuple[s
 
 
 def _cell(rows: Sequence[BenchmarkRow], names: set[str], metric: Metric) -> str:
-    """The mean over the categories, then over seeds, with the seeds' standard deviation; only whole seeds count."""
+    """The mean over the categories, then over seeds, with the seeds' standard deviation; only complete seeds
+    count."""
     by_seed: dict[int, list[float]] = {}
     for row in rows:
         value = getattr(row, metric)
@@ -206,10 +207,10 @@ def _printed(value: float | None) -> str:
 
 
 def _together(figures: Sequence[float] | None) -> str:
-    """As the paper's cells: 98.9/97.0."""
+    """As in the paper: 98.9/97.0."""
     return NONE if figures is None else "/".join(map(_printed, figures))
 
 
 def _paper_size(run: BenchmarkRun) -> int:
-    """Of the paper's two image sizes the one that ours is compared with."""
+    """The paper's image size to compare ours with."""
     return run.settings.image_size if run.settings.image_size in paper.IMAGE_AUROC else PAPER_IMAGE_SIZE

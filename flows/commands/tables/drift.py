@@ -1,11 +1,11 @@
-"""What `rd-inspect drift` prints."""
+"""The table of `rd-inspect drift`."""
 
 from flows.drift import DriftRun
 from flows.printing.plain_table import PlainTable, plain_table
 
 
 def drift_table(run: DriftRun) -> PlainTable:
-    """A model version a row, with its verdict and the strongest cause."""
+    """One row a model version, with its verdict and strongest cause."""
     table = plain_table("category", "verdict", "cause", "since", "images", "no score", "alarms", "model version")
     for model in run.models:
         assessment = model.assessment

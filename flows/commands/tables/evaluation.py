@@ -1,4 +1,4 @@
-"""What `rd-inspect evaluate` prints."""
+"""The table of `rd-inspect evaluate`."""
 
 from flows.evaluation import EvaluationRun
 from flows.printing.plain_table import PlainTable, plain_table
@@ -11,7 +11,7 @@ COLUMNS = {"image_auroc": "AUROC", "recall": "recall", "false_alarm_rate": "fals
 
 
 def evaluation_table(run: EvaluationRun) -> PlainTable:
-    """The main figures, a category and model version a row, and their means; below, what is in none of them."""
+    """One row a category and model version with the main figures, then their means; below, what they leave out."""
     table = plain_table("category", "model version", "images", *COLUMNS.values())
     days = str(run.first_day) if run.first_day == run.last_day else f"{run.first_day} to {run.last_day}"
     table.title = f"Evaluation of {days}"

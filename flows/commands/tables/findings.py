@@ -1,4 +1,4 @@
-"""What `rd-inspect verify` and `rd-inspect gc` print."""
+"""The tables of `rd-inspect verify` and `rd-inspect gc`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,16 +10,16 @@ from storage.verification.verification import Verification
 
 
 def findings_table(verification: Verification) -> PlainTable:
-    """A finding a row, wrong ones first."""
+    """One row a finding, errors first."""
     table = plain_table("finding", "where", "what", "consequence", "cure", prose=("what", "consequence", "cure"))
     for finding in verification.findings:
         table.add_row(
             "wrong" if finding.wrong else "note", finding.where, finding.what, finding.consequence, finding.cure
         )
     notes = len(verification.findings) - verification.wrong
-    seen = f"{verification.partitions} complete days with {verification.images:,} rows looked at"
+    seen = f"{verification.partitions} complete days with {verification.images:,} rows checked"
     table.title = (
-        f"{seen}: {verification.wrong} wrong, {notes} to note"
+        f"{seen}: {verification.wrong} errors, {notes} notes"
         if verification.findings
         else f"{seen}: nothing is wrong"
     )
@@ -37,7 +37,7 @@ def findings_json(verification: Verification) -> dict[str, Any]:
 
 
 def leftovers_table(leftovers: Sequence[Leftover], *, removed: bool) -> PlainTable:
-    """What is or was removed, with its bytes."""
+    """Files to remove, or removed, with their bytes."""
     table = plain_table("what", "key", "objects", "bytes", "last written")
     for leftover in leftovers:
         written = f"{leftover.modified:%Y-%m-%d %H:%M}"

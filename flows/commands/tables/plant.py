@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Tables of training, inspection and models."""
 
 import json
 from shlex import quote
@@ -41,7 +41,7 @@ def training_table(run: "TrainingRun") -> PlainTable:
 
 
 def inspection_table(run: "InspectionRun") -> PlainTable:
-    """What a run did, a category a row."""
+    """One row a category, with what a run did."""
     table = plain_table(
         "category", "state", "model version", "images", "scored now", "anomalous", "unreadable", "rejected"
     )
@@ -60,7 +60,7 @@ def _of_report(report: "NightReport") -> str:
     if report.kind != "index" or report.report is None:
         return f"{report.kind}: {report.message}"
     if report.message == "nothing to do":
-        return f"Nothing needs a person today. All reports: {report.report}"
+        return f"Nothing needs attention today. All reports: {report.report}"
     return f"What needs attention today; {report.report} has the details:\n{report.message}"
 
 
@@ -105,18 +105,18 @@ def history_table(store_uri: str, category: str | None) -> PlainTable:
     return table
 
 
-def _categories(store: Store, asked: str | None) -> list[str]:
+def _categories(store: Store, category: str | None) -> list[str]:
     known = models.list_model_categories(store)
-    if asked is not None and asked not in known:
+    if category is not None and category not in known:
         raise SettingsError(
-            f"There is no model of {asked!r} in {store.uri}{nearest(asked, known)} Train one: rd-inspect train "
-            f"--category {asked} --store {store.uri}"
+            f"There is no model of {category!r} in {store.uri}{nearest(category, known)} Train one: rd-inspect train "
+            f"--category {category} --store {store.uri}"
         )
-    return [asked] if asked else known
+    return [category] if category else known
 
 
 def _in_force(store: Store, category: str, damaged: list[str]) -> Champion | None:
-    """The champion; None where there is none, or, as `damaged` is told, nobody can tell."""
+    """The champion; None if there is none, or if its file is damaged, which goes into `damaged`."""
     try:
         return models.read_champion(store, category)
     except CorruptObject as e:

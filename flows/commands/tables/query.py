@@ -1,4 +1,4 @@
-"""What a query found: on a terminal, in a pipe, in a file."""
+"""The answer to a query: on a terminal, in a pipe, in a file."""
 
 import sys
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ _LOOKED_AT_FIRST = (
 
 
 def query_output(store_uri: str, sql: str, output_format: str, out: Path | None = None) -> None:
-    """Run `sql` and print it as a table, CSV or JSON lines, or write it to `out`. Exits with RUN_FAILED, at the end,
-    if rows are missing since their seal does not read."""
+    """Run `sql` and print it as a table, CSV or JSON lines, or write it to `out`. Exits with RUN_FAILED at the end
+    if rows are missing because their seal cannot be read."""
     without: list[str] = []
 
     def tell(key: str, error: StorageError) -> None:
-        say(f"rd-inspect: the answer is without {key}, which does not read. {error}")
+        say(f"rd-inspect: the answer is without {key}, which cannot be read. {error}")
         without.append(key)
 
     if out is not None:
@@ -89,7 +89,7 @@ def _cells(batch: pa.RecordBatch) -> Iterator[tuple[str, ...]]:
 
 
 def _shown(value: Any, kind: pa.DataType) -> str:
-    """As in CSV, but a float of 32 bits with the digits that it has."""
+    """As in CSV, but 32-bit floats with only the digits that they have."""
     if value is None:
         return ""
     if pa.types.is_float32(kind):

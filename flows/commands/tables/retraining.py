@@ -1,4 +1,4 @@
-"""What `rd-inspect retrain` prints."""
+"""The table of `rd-inspect retrain`."""
 
 from flows.printing.plain_table import PlainTable, plain_table
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
@@ -7,7 +7,7 @@ from tasks.retraining.considered_normals import USED
 
 
 def retraining_table(run: RetrainingRun, store: str) -> PlainTable:
-    """A category a row, and below why it ended so. `store`: its address, below which the reports lie."""
+    """One row a category, and below the reasons. `store`: the address of the reports' store."""
     table = plain_table("category", "outcome", "candidate", "new", "old", "quarantined", "not used", "judged on")
     table.title = f"Retraining, {run.run_date}"
     for category in run.categories:
@@ -17,8 +17,8 @@ def retraining_table(run: RetrainingRun, store: str) -> PlainTable:
             category.fitted.version if category.fitted else "-",
             *_cells(category),
         )
-    told = [f"{retraining.category}: {shown(retraining.words)}" for retraining in run.categories]
-    told += [
+    notes = [f"{retraining.category}: {shown(retraining.words)}" for retraining in run.categories]
+    notes += [
         f"{retraining.category}, left out: {left}" for retraining in run.categories if (left := _left_out(retraining))
     ]
     reports = [
@@ -26,18 +26,18 @@ def retraining_table(run: RetrainingRun, store: str) -> PlainTable:
         for retraining in run.categories
         if retraining.report and not run.report
     ]
-    told += [f"{category}, report: {store.rstrip('/')}/{key}" for category, key in reports]
-    told += [f"{what}: {shown(why)}" for what, why in run.failed]
-    table.notes = told or ["No category has labels."]
+    notes += [f"{category}, report: {store.rstrip('/')}/{key}" for category, key in reports]
+    notes += [f"{what}: {shown(why)}" for what, why in run.failed]
+    table.notes = notes or ["No category has labels."]
     return table
 
 
 def _left_out(retraining: CategoryRetraining) -> str:
-    """Why normals were not used, by count; and what the training itself could not use."""
+    """Why normal images were left out, by count; also by the training itself."""
     counts = retraining.gathered.counts if retraining.gathered else {}
-    told = [f"{count} {state}" for state, count in sorted(counts.items()) if state not in USED]
+    reasons = [f"{count} {state}" for state, count in sorted(counts.items()) if state not in USED]
     at_last = retraining.fitted.left_out if retraining.fitted else None
-    return "; ".join(filter(None, (", ".join(told), shown(at_last) if at_last else "")))
+    return "; ".join(filter(None, (", ".join(reasons), shown(at_last) if at_last else "")))
 
 
 def _cells(retraining: CategoryRetraining) -> list[str]:

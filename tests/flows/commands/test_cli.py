@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.commands.frame import _import, _is_not_told_at_the_end, _OursOnce
+from flows.commands.frame import _ErrorOnce, _import, _is_not_the_last_line
 from flows.errors import RunFailed
 from flows.settings import SettingsError
 from proofs.seaweed import SECRET_KEY
@@ -139,7 +139,7 @@ def test_wrong_use_exits_with_2_and_says_what_is_wrong(
 
 def test_the_demo_never_empties_a_folder_it_did_not_make(tmp_path: Path, prefect_api: str) -> None:
     (tmp_path / "thesis.txt").write_text("ten years of work")
-    assert "nothing was touched" in flat(call("demo", "--store", str(tmp_path), code=2))
+    assert "was left as it is" in flat(call("demo", "--store", str(tmp_path), code=2))
     assert (tmp_path / "thesis.txt").exists()
 
 
@@ -166,14 +166,14 @@ def test_the_log_has_lines_of_code_for_bugs_alone_and_what_the_command_tells_is_
         assert once.filter(one)
         return one
 
-    once = _OursOnce()
+    once = _ErrorOnce()
     began = record(f"Encountered exception during execution: {error!r}", raised=True)
     finished = record(
         f"Finished in state Failed('Flow run encountered an exception: {type(error).__name__}: x')", False
     )
     report = record("report failed kind=drift", raised=True)
     assert [bool(one.exc_info) for one in (began, report)] == [kept, kept]
-    assert [_is_not_told_at_the_end(one) for one in (began, finished, report)] == [kept, kept, True]
+    assert [_is_not_the_last_line(one) for one in (began, finished, report)] == [kept, kept, True]
 
 
 def test_what_an_import_keeps_from_the_collector_is_let_go_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

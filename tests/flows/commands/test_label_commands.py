@@ -52,7 +52,7 @@ def test_a_table_is_brought_in_as_its_options_say(plant: Store, tmp_path: Path) 
         (["--delimiter", "comma"], "no heading 'Datei' (it has, with the delimiter comma: Datei;Prüfung)"),
         (["--column", "image=Bild"], "--column image is given twice"),
         (["--column", "kind"], "--column 'kind' is not NAME=HEADING"),
-        (["--word", "gut=normal", "--word", "gut=anomalous"], "'gut' is said to mean normal and anomalous"),
+        (["--word", "gut=normal", "--word", "gut=anomalous"], "'gut' has two meanings, normal and anomalous"),
     ):
         assert told in call(*command, *more, code=2)
 

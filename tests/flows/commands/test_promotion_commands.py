@@ -56,10 +56,10 @@ def cloth(store: Store) -> Callable[..., str]:
 
 def test_a_candidate_is_put_in_force_and_taken_back(store: Store, cloth: Callable[..., str]) -> None:
     said = cloth("promote", "--version", "v2", "--by", "Ada")
-    assert "cloth: v2 is in force now, in place of v1. Back again: rd-inspect rollback --category cloth" in said
+    assert "cloth: v2 is in force now, in place of v1. To undo: rd-inspect rollback --category cloth" in said
     assert in_force(store) == "v2"
     said = cloth("rollback", "--by", "Grace")
-    assert "v1 is in force now, in place of v2. Back again: rd-inspect promote --category cloth --version v2" in said
+    assert "v1 is in force now, in place of v2. To undo: rd-inspect promote --category cloth --version v2" in said
     assert in_force(store) == "v1"
     champion = models.read_champion(store, "cloth")
     assert champion is not None
@@ -114,7 +114,7 @@ def test_the_history_tells_who_put_which_version_in_force_and_how(store: Store, 
 def test_by_hand_the_gate_is_overruled_and_its_word_is_shown(store: Store, cloth: Callable[..., str]) -> None:
     models.publish_decision(store, "cloth", "v2", {"promote": False, "words": "The champion stays: recall fell."})
     said = cloth("promote", "--version", "v2")
-    assert "The gate had said: The champion stays: recall fell." in said
+    assert "The comparison had decided: The champion stays: recall fell." in said
     assert in_force(store) == "v2"
 
 

@@ -121,4 +121,4 @@ def test_rows_that_are_missing_are_told_at_the_end(tmp_path: Path, capsys: pytes
         query_output(str(tmp_path), "SELECT count(*) AS n FROM latest", "json")
     said = capsys.readouterr()
     assert (ended.value.exit_code, said.out) == (1, '{"n": 0}\n')
-    assert f"without {key}, which does not read" in said.err
+    assert f"without {key}, which cannot be read" in said.err

@@ -28,7 +28,13 @@ from tests.posts import Posts, posts
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # which Prefect's blocks come with
 FILE = Path(__file__).resolve().parents[3] / "automations.yaml"
 NAMES = [
-    *("train-on-drift", "notify-stop-the-line", "notify-night-overdue", "notify-night-failed", "notify-empty-night"),
+    *(
+        "retrain-on-drift",
+        "notify-stop-the-line",
+        "notify-night-overdue",
+        "notify-night-failed",
+        "notify-empty-night",
+    ),
 ]
 
 
@@ -151,11 +157,11 @@ def test_what_needs_a_block_that_is_not_there_is_told_and_the_rest_is_in_force(
     other.write_text(FILE.read_text().replace("slack-webhook/night-shift", "slack-webhook/day-shift"))
     assert main([str(other)]) == 1
     told = " ".join(capsys.readouterr().err.split())
-    assert "train-on-drift is in force" in told
+    assert "retrain-on-drift is in force" in told
     assert "notify-empty-night is NOT in force: the block 'slack-webhook/day-shift' is not on the" in told
     assert "prefect block create" in told
     there = [name for name in NAMES if client.read_automations_by_name(name)]
-    assert there == ["train-on-drift"]
+    assert there == ["retrain-on-drift"]
 
 
 def test_a_deployment_that_is_not_there_leaves_its_automation_out(client: SyncPrefectClient, tmp_path: Path) -> None:
@@ -164,7 +170,7 @@ def test_a_deployment_that_is_not_there_leaves_its_automation_out(client: SyncPr
     put = put_automations(client, other)
     assert set(put.in_force) == {name for name in NAMES if name.startswith("notify")}
     ((name, why),) = put.missing
-    assert name == "train-on-drift" and "'retrain/none'" in why and "prefect deploy --all" in why
+    assert name == "retrain-on-drift" and "'retrain/none'" in why and "prefect deploy --all" in why
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -46,7 +46,7 @@ def test_rows_are_the_same_in_every_form_and_the_store_is_as_it_was(
 ) -> None:
     before = everything_below(Path(plant.uri), ".")
     printed, said = score(plant, photos, "--format", "json")
-    assert said.startswith("3 pictures by model v1 of cloth: 3 reject. Next, to see where: rd-inspect score ")
+    assert said.startswith("3 images by model v1 of cloth: 3 reject. Next, to see where: rd-inspect score ")
     rows = [json.loads(line) for line in printed.splitlines()]
     assert [row["path"] for row in rows] == [str(photos / name) for name in ("a.png", "b.png", "night/a.png")]
     for ending in (".json", ".csv", ".parquet"):
@@ -93,7 +93,7 @@ def test_a_version_may_be_named_and_the_command_to_see_more_can_be_pasted(plant:
         (["{photos}", "--out", "{photos}/there.csv"], "there already"),
         (["{photos}", "--out", "{store}/rows.csv"], "lies within the store"),
         (["{photos}", "--overlays", "{store}/seen"], "lies within the store"),
-        (["{photos}", "--overlays", "{photos}/seen"], "pictures would be scored"),
+        (["{photos}", "--overlays", "{photos}/seen"], "would score its images"),
         (["{photos}/b.png", "--overlays", "{photos}/a.png"], "cannot be used as a folder"),
     ],
 )
@@ -139,7 +139,7 @@ print(*sorted({"prefect", "distributed", "torch._dynamo", "scipy.stats", "torch"
                 assert line.startswith(str(photos / path))
             command.stdin.close()
             assert command.stdout.read().split() == [b"torch"]
-            assert b"2 pictures by model v1" in command.stderr.read()
+            assert b"2 images by model v1" in command.stderr.read()
         finally:
             command.kill()
         assert command.wait() == 0

@@ -115,20 +115,20 @@ def test_servers_that_refuse_are_told_at_once(plant: Store) -> None:
         port = held.getsockname()[1]
         for command in (("train",), ("inspect", "--run-date", str(DAY))):
             said = refusal(*command, "--store", plant.uri, "--dask-address", f"tcp://127.0.0.1:{port}", code=1)
-            assert f"Dask scheduler tcp://127.0.0.1:{port}" in said
+            assert f"No Dask scheduler answers at tcp://127.0.0.1:{port}" in said
             assert "Nothing was started" in said
         for command in ("status", "models", "query SELECT", "score a.png --category cloth", "gc --older-than 7"):
             here = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
             said = refusal(*command.split(), "--store", "s3://plant/x", code=1, **here)
-            assert f"AWS_ENDPOINT_URL leads (127.0.0.1:{port}: " in said
+            assert f"AWS_ENDPOINT_URL (127.0.0.1:{port}: " in said
 
 
 def test_the_demo_takes_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").touch()
-    assert "no demo made it" in refusal("demo", "--store", str(tmp_path / "mine"))
+    assert "was not made by the demo" in refusal("demo", "--store", str(tmp_path / "mine"))
     assert "is a file" in refusal("demo", "--store", str(tmp_path / "mine" / "work"))
-    assert "local folder only" in refusal("demo", "--store", "s3://plant/demo")
+    assert "must be a local folder" in refusal("demo", "--store", "s3://plant/demo")
     assert (tmp_path / "mine" / "work").exists()
 
 

@@ -132,7 +132,7 @@ def test_a_file_that_came_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.Mo
     for no_links in (False, True):
         if no_links:
             monkeypatch.setattr(os, "link", _no_links)
-        with pytest.raises(FileNotWritten, match="theirs was left as it is"):
+        with pytest.raises(FileNotWritten, match="it was left as it is"):
             write_file(target, SCHEMA, batches())
         assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a.json", "theirs")]
 

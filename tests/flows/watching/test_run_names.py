@@ -66,7 +66,7 @@ def test_an_artifact_says_where_its_report_is_and_each_problem_once(
     artifacts.leave_report("r", settings, "reports/r.html", "A night", "# Cloth")
     table, report = made
     assert table["table"] == [*rows, {"category": "drift report", "message": "the disk is full"}]
-    assert f"`{store.uri}/reports/r.html`" in table["description"] and "2 went wrong" in table["description"]
+    assert f"`{store.uri}/reports/r.html`" in table["description"] and "2 problems" in table["description"]
     assert report["markdown"].startswith(f"The whole report: `{store.uri}/reports/r.html`")
     assert report["description"] == "A night"
 
