@@ -73,7 +73,7 @@ HELPER = "multiprocessing.resource_tracker.ensure_running()  # which lets signal
     [
         (signal.SIGINT, HELPER, 130, "interrupted"),
         (signal.SIGTERM, HANDLER, 143, "stopped by SIGTERM"),
-        (signal.SIGHUP, HELPER, 129, "stopped, for its terminal is closed"),
+        (signal.SIGHUP, HELPER, 129, "stopped because its terminal was closed"),
     ],
 )
 def test_one_sentence_and_the_exit_code_of_the_signal(
@@ -275,7 +275,7 @@ def test_the_first_line_of_the_console_script_is_guarded(tmp_path: Path) -> None
 def test_every_command_has_its_sentence() -> None:
     commands = {one.name for one in app.registered_commands}
     assert commands <= set(interruption.KEPT)
-    assert all("same command" in one or "the command again" in one for one in interruption.KEPT.values())
+    assert all("same command" in one or "the command" in one for one in interruption.KEPT.values())
     assert interruption.sentence_of(["--", "drift", "--store", "inspect"]) == interruption.KEPT["drift"]
     assert interruption.sentence_of(["--help"]) not in interruption.KEPT.values()
 
