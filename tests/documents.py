@@ -39,27 +39,27 @@ class Snippet:
 
 def snippets() -> list[Snippet]:
     """All of them, in order."""
-    return [*(one for path in DOCUMENTS for one in _of(path)), *_of_help()]
+    return [*(snippet for path in DOCUMENTS for snippet in _of(path)), *_of_help()]
 
 
 def _of(path: Path) -> Iterator[Snippet]:
     text, name = path.read_text(), str(path.relative_to(ROOT))
 
-    def found(kind: str, start: int, body: str) -> Snippet:
+    def snippet(kind: str, start: int, body: str) -> Snippet:
         return Snippet(f"{name}:{text[:start].count(chr(10)) + 1}", kind, body)
 
     fences = list(_FENCE.finditer(text))
-    for one in fences:
-        yield found(one[1], one.start(), one[2])
-    rest = _FENCE.sub(lambda one: re.sub(r"[^\n]", "~", one[0]), text)
-    for one in _INDENTED.finditer(rest):
-        yield found("indented", one.start(), re.sub(r"^ {4}", "", one[1], flags=re.MULTILINE))
-    for one in _INLINE.finditer(rest):
-        yield found("inline", one.start(), " ".join(one[1].split()))
+    for match in fences:
+        yield snippet(match[1], match.start(), match[2])
+    rest = _FENCE.sub(lambda match: re.sub(r"[^\n]", "~", match[0]), text)
+    for match in _INDENTED.finditer(rest):
+        yield snippet("indented", match.start(), re.sub(r"^ {4}", "", match[1], flags=re.MULTILINE))
+    for match in _INLINE.finditer(rest):
+        yield snippet("inline", match.start(), " ".join(match[1].split()))
 
 
 def _of_help() -> Iterator[Snippet]:
     for name, command in {"": CLI, **CLI.commands}.items():
-        texts = [command.help or "", *(getattr(one, "help", "") or "" for one in command.params)]
-        for one in _INLINE.finditer("\n".join(texts)):
-            yield Snippet(f"rd-inspect {name} --help".replace("  ", " "), "help", " ".join(one[1].split()))
+        texts = [command.help or "", *(getattr(option, "help", "") or "" for option in command.params)]
+        for match in _INLINE.finditer("\n".join(texts)):
+            yield Snippet(f"rd-inspect {name} --help".replace("  ", " "), "help", " ".join(match[1].split()))

@@ -1,7 +1,5 @@
-"""README, docs/ and --help: what they tell people to type is typed here, on a small plant.
-
-Every block is run, or parsed by what would run it, or named below with the reason why it cannot be.
-"""
+"""Every snippet of README, docs/ and --help is run on a small plant, or parsed by what would run it, or named below
+with the reason why it cannot be."""
 
 import ast
 import contextlib
@@ -47,9 +45,7 @@ UNREAD = np.zeros((SIDE, SIDE), np.float16)
 BAD = [Shot(f"{status}/0.png", UNREAD, status=status) for status in ("unreadable", "rejected")]
 READS = {"models", "query", "status", "verify", "gc", "--version"}
 """commands that are run here: they only read (gc does without --yes)"""
-PLACEHOLDERS = {
-    "D": "2026-11-21", "C": "cloth", "V": "v1", "DAYS": "7", "FOLDER": "photos", "URI": "plant", "NAME": "cloth",
-}  # fmt: skip
+PLACEHOLDERS = {"D": "2026-11-21", "C": "cloth", "V": "v1", "DAYS": "7", "FOLDER": "photos"}
 NOT_RUN = {
     ".": "it changes the shell that runs it",
     "cd": "likewise",
@@ -66,11 +62,13 @@ NOT_RUN = {
 }
 """first words of commands that cannot run here, and why"""
 LAYOUT = "images/<category>/<run_date>/"
-"""beginning of the block that shows a store's layout, and nothing to type"""
+"""beginning of the block that shows a store's layout"""
+TABLE = "image_key,"
+"""beginning of a table of labels"""
 
 
 def of_kind(*kinds: str) -> list[Any]:
-    return [pytest.param(one, id=one.where) for one in ALL if one.kind in kinds]
+    return [pytest.param(snippet, id=snippet.where) for snippet in ALL if snippet.kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +96,9 @@ def put_empty(path: Path, schema: pa.Schema) -> None:
 # Commands
 
 
-def is_data(one: Snippet) -> bool:
-    """Whether the block is nothing to type into a shell."""
-    return one.text.startswith(("image_key,", "SELECT ", LAYOUT))
+def is_shell(snippet: Snippet) -> bool:
+    """Whether the block is to be typed into a shell."""
+    return snippet.kind in ("", "indented") and not snippet.text.startswith((TABLE, LAYOUT))
 
 
 def commands(snippet: Snippet) -> list[list[str]]:
@@ -109,15 +107,15 @@ def commands(snippet: Snippet) -> list[list[str]]:
     for line in snippet.lines if "rd-inspect " in snippet.text else ():
         for _, words in groupby(shlex.split(line, comments=True), lambda word: word in {"|", "&&", ";"}):
             first, *call = words
-            calls += [[PLACEHOLDERS.get(one, one) for one in call]] if first == "rd-inspect" and call else []
+            calls += [[PLACEHOLDERS.get(word, word) for word in call]] if first == "rd-inspect" and call else []
     return calls
 
 
 CALLS = [
-    pytest.param(call, id=f"{one.where} {' '.join(call)[:40]}")
-    for one in ALL
-    if one.kind in ("", "bash", "sh", "indented", "inline", "help") and not is_data(one)
-    for call in commands(one)
+    pytest.param(call, id=f"{snippet.where} {' '.join(call)[:40]}")
+    for snippet in ALL
+    if is_shell(snippet) or snippet.kind in ("inline", "help")
+    for call in commands(snippet)
 ]
 
 
@@ -138,7 +136,9 @@ def test_every_command_has_the_options_it_is_shown_with(call: list[str], monkeyp
     parsed(call)
 
 
-@pytest.mark.parametrize("call", [one for one in CALLS if one.values[0][0] in READS and "--yes" not in one.values[0]])
+@pytest.mark.parametrize(
+    "call", [case for case in CALLS if case.values[0][0] in READS and "--yes" not in case.values[0]]
+)
 def test_commands_that_read_run(call: list[str], plant: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RD_INSPECT_STORE", "plant")
     if len(call) == 1 and call != ["models"]:
@@ -164,23 +164,21 @@ def test_a_command_that_is_not_there_would_be_noticed(wrong: list[str]) -> None:
 def test_every_line_to_type_is_run_or_has_its_reason() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    names = {f"{one['entrypoint'].rpartition(':')[2].replace('_', '-')}/{one['name']}" for one in deployed}
-    for one in ALL:
-        if one.kind not in ("", "bash", "sh", "indented") or is_data(one):
-            continue
-        for line in one.lines:
+    names = {f"{item['entrypoint'].rpartition(':')[2].replace('_', '-')}/{item['name']}" for item in deployed}
+    for snippet in filter(is_shell, ALL):
+        for line in snippet.lines:
             first, *words = shlex.split(line, comments=True)
             if first == "make":
-                assert set(words) - {word for word in words if "=" in word} <= targets, one.where
+                assert set(words) - {word for word in words if "=" in word} <= targets, snippet.where
             elif first == "python" and words[0] == "-m":
-                assert importlib.util.find_spec(words[1]), f"{one.where}: {line}"
+                assert importlib.util.find_spec(words[1]), f"{snippet.where}: {line}"
             elif first == "prefect" and words[:2] == ["deployment", "run"]:
-                assert words[2] in names, f"{one.where}: {line}"
+                assert words[2] in names, f"{snippet.where}: {line}"
             else:
-                assert first in {"rd-inspect", "python", *NOT_RUN}, f"{one.where}: {line} is run by no test"
+                assert first in {"rd-inspect", "python", *NOT_RUN}, f"{snippet.where}: {line} is run by no test"
 
 
-@pytest.mark.parametrize("snippet", [one for one in of_kind("") if one.values[0].text.startswith("image_key,")])
+@pytest.mark.parametrize("snippet", [case for case in of_kind("") if case.values[0].text.startswith(TABLE)])
 def test_tables_of_labels_are_read(snippet: Snippet) -> None:
     assert (
         len(list(said_in(snippet.text.encode(), "labels.csv")))
@@ -192,33 +190,19 @@ def test_tables_of_labels_are_read(snippet: Snippet) -> None:
 
 
 def test_every_language_has_its_test() -> None:
-    known = {
-        "",
-        "indented",
-        "inline",
-        "help",
-        "mermaid",
-        "python",
-        "sql",
-        "text",
-        "toml",
-        "xml",
-        "yaml",
-        "bash",
-        "sh",
-    }
-    assert {one.kind for one in ALL} <= known
+    known = {"", "indented", "inline", "help", "mermaid", "python", "sql", "toml", "xml", "yaml"}
+    assert {snippet.kind for snippet in ALL} <= known
 
 
 @pytest.mark.parametrize("snippet", of_kind("python"))
 def test_python_runs_as_it_stands(snippet: Snippet, plant: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     # A night and its server take half a minute, and tests/flows runs them: here the calls are looked at alone.
-    known = {one.name for one in fields(flows.inspection.InspectionRun)}
-    run = SimpleNamespace(**dict.fromkeys(known, "told"))
+    known = {field.name for field in fields(flows.inspection.InspectionRun)}
+    run = SimpleNamespace(**dict.fromkeys(known, "drawn"))
     monkeypatch.setattr(flows.machinery.prefect_server, "prefect_server", contextlib.nullcontext)
     monkeypatch.setattr(flows.inspection, "inspect_images", calls_like(flows.inspection.inspect_images, run))
     results = executed(snippet)
-    assert all(len(one) for one in results if hasattr(one, "__len__")), f"{snippet.where}: a result is empty"
+    assert all(len(result) for result in results if hasattr(result, "__len__")), f"{snippet.where}: a result is empty"
 
 
 def calls_like(flow: Any, result: object) -> Any:
@@ -234,25 +218,22 @@ def calls_like(flow: Any, result: object) -> Any:
 def executed(snippet: Snippet) -> list[object]:
     """What each expression of the snippet gave."""
     names: dict[str, Any] = {"__name__": "__main__"}
-    found = []
+    results = []
     for statement in ast.parse(snippet.text, snippet.where).body:
         if isinstance(statement, ast.Expr):
-            found.append(eval(compile(ast.Expression(statement.value), snippet.where, "eval"), names))
+            results.append(eval(compile(ast.Expression(statement.value), snippet.where, "eval"), names))
         else:
             exec(compile(ast.Module([statement], []), snippet.where, "exec"), names)
-    return found
+    return results
 
 
-SQL = [*of_kind("sql"), *(one for one in of_kind("indented", "") if one.values[0].text.startswith("SELECT "))]
-
-
-@pytest.mark.parametrize("snippet", SQL)
+@pytest.mark.parametrize("snippet", of_kind("sql"))
 def test_sql_is_understood(snippet: Snippet, plant: Store) -> None:
     duckdb.sql(snippet.text).fetchall()
 
 
 @pytest.mark.parametrize(
-    "snippet", [one for one in of_kind("indented", "") if one.values[0].text.startswith("python -c")]
+    "snippet", [case for case in of_kind("indented", "") if case.values[0].text.startswith("python -c")]
 )
 def test_python_on_the_command_line_runs(snippet: Snippet, plant: Store) -> None:
     for line in snippet.lines:
