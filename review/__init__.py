@@ -1,1 +1,1 @@
-"""The review page: people look at what was flagged, and say what it is."""
+"""The review page, where people label flagged and borderline images."""

@@ -1,4 +1,4 @@
-"""Who may come in: the guard that every request passes."""
+"""The guard of the review page: token, host names, same origin."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN_COOKIE = "rd_inspect_review"
 _HEADERS = {
-    # Everything comes from here, and nothing that stands in a page is ever run.
+    # All content comes from this server, and no inline script runs.
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -32,17 +32,16 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Lets requests through to `app` that hold the token, name a known host, and come from our own pages.
+    """Middleware that admits requests with the token, a known host name and, if they write, the same origin.
 
-    token: None lets everybody in; then `hosts` must be given.
-    hosts: names that the Host header may have, without the port. A page elsewhere can have its own name lead to
-    127.0.0.1 (DNS rebinding); its requests then look like ours but for this header. None allows all: only with a
-    token, whose cookie such a page does not have.
+    token: None admits everybody; then `hosts` is required. hosts: allowed Host headers without the port, against DNS
+    rebinding, where a foreign page's name leads to 127.0.0.1. None allows all and needs a token, whose cookie a
+    foreign page does not have.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None) -> None:
         if token is None and hosts is None:
-            raise ValueError("neither token nor hosts are given: any page of the web could label. Give one of them.")
+            raise ValueError("neither token nor hosts are given: any web page could write labels. Give one of them.")
         self._app, self._hosts = app, hosts
         self._ticket = None if token is None else _ticket(token)
 
@@ -64,7 +63,7 @@ class Guard:
         await (answer or self._app)(scope, receive, send_guarded)
 
     def _refused(self, request: HTTPConnection, method: str) -> Response | None:
-        """The answer to a request that goes no further; None lets it through."""
+        """The answer to a refused request; None if it is admitted."""
         if self._hosts is not None and (request.url.hostname or "") not in self._hosts:
             return PlainTextResponse("This host name is not served here.", 421)
         if self._ticket is not None and not _equal(request.cookies.get(TOKEN_COOKIE, ""), self._ticket):
@@ -89,7 +88,7 @@ _NO_TOKEN = "The review page needs its token: open it once as /?token=..., as th
 
 
 def _without_token(request: HTTPConnection) -> Response:
-    """The same page again, so that the token stays neither in the address bar nor in the history."""
+    """A redirect to the same page, so that address bar and history do not keep the token."""
     rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
     # A path of two slashes would lead to another host.
     path = "/" + request.url.path.lstrip("/")
@@ -103,10 +102,10 @@ def _is_same_origin(request: HTTPConnection) -> bool:
 
 
 def _ticket(token: str) -> str:
-    """What the cookie holds: not the token itself, which somebody may use elsewhere too."""
+    """The cookie's value: a hash, because the token may be used elsewhere too."""
     return hashlib.sha256(b"rd-inspect review\0" + token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _equal(one: str, other: str) -> bool:
-    """Compared in constant time, so that the answer's delay tells nothing of the token."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+def _equal(given: str, other: str) -> bool:
+    """Comparison in constant time, so that its duration does not reveal the token."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))

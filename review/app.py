@@ -1,4 +1,4 @@
-"""The web app: routes, and what each failure is to the page."""
+"""The web app of the review page: routes and the status of each error."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection
@@ -29,11 +29,11 @@ from storage.errors import InvalidKey, KeyNotFound, StorageError, UnreadableImag
 REVIEWER_COOKIE = "rd_inspect_reviewer"
 _YEAR = 365 * 24 * 3600  # seconds
 _LONGEST_BODY = 64 * 1024  # bytes; a label has some hundred
-_TRAIL_PAGE = 100
+_HISTORY_PAGE = 100
 _PAGE = 20
 _LIST_PAGE = 48
 
-# 5xx is for what may pass: the page keeps the label and tries again. 4xx is final.
+# 5xx may be temporary: the page keeps the label and tries again. 4xx is final.
 _STATUS: dict[type[Exception], int] = {
     WrongRequest: 400,
     WrongSelection: 400,
@@ -46,7 +46,7 @@ _STATUS: dict[type[Exception], int] = {
 
 
 class NameNeeded(Exception):
-    """A label from somebody who has not said who they are."""
+    """A label without a reviewer's name."""
 
 
 def create_app(
@@ -54,7 +54,7 @@ def create_app(
 ) -> Starlette:
     """The review page of a desk, behind `review.access.Guard`.
 
-    `reviewer`: whose labels these are where the browser has not been told a name.
+    `reviewer`: the name of browsers that have not set one.
     """
 
     @asynccontextmanager
@@ -92,7 +92,7 @@ def _failure(request: Request, error: Exception) -> Response:
     if isinstance(error, NameNeeded):
         return JSONResponse({"error": str(error), "need": "reviewer"}, 403)
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    if "text/html" in request.headers.get("accept", ""):  # somebody who followed a link, and no script of ours
+    if "text/html" in request.headers.get("accept", ""):  # a followed link, not a script of ours
         return _html("failure.html", status=status, why=shown(str(error)))
     return JSONResponse({"error": shown(str(error))}, status)
 
@@ -110,7 +110,7 @@ def _list(request: Request) -> Response:
     number = max(1, _whole_number(request, "page", 1))
     address = selection.address(**({"page": number} if number > 1 else {}))
     if any(value == "" for value in request.query_params.values()):
-        # Of a form all fields come, filled in or not; a link that is passed on shall say what is meant alone.
+        # A form sends all fields, empty ones too; a shared link should have only those that are set.
         return RedirectResponse(f"/list{address}", 303)
     page = desk.page(selection, _reviewer(request) or "", _LIST_PAGE, (number - 1) * _LIST_PAGE)
     days = desk.days(selection.category)  # the latest first
@@ -136,15 +136,15 @@ def _list(request: Request) -> Response:
 def _audit(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     category, number = request.query_params.get("category") or None, max(1, _whole_number(request, "page", 1))
-    spoken, count = desk.trail(category, _TRAIL_PAGE, (number - 1) * _TRAIL_PAGE)
+    rows, count = desk.history(category, _HISTORY_PAGE, (number - 1) * _HISTORY_PAGE)
     return _html(
         "audit.html",
         categories=desk.categories(),
         category=category or "",
-        spoken=spoken,
+        rows=rows,
         count=count,
         page=number,
-        pages=max(1, -(-count // _TRAIL_PAGE)),
+        pages=max(1, -(-count // _HISTORY_PAGE)),
         contradictions=desk.contradictions(category),
         unread=desk.unread(category),
         zone=desk.zone,
@@ -162,7 +162,7 @@ def _rows(request: Request) -> Response:
 
 def _row(request: Request) -> Response:
     desk: Desk = request.app.state.desk
-    return JSONResponse(desk.one(_key(request), _reviewer(request) or ""))
+    return JSONResponse(desk.image(_key(request), _reviewer(request) or ""))
 
 
 def _nearest(request: Request) -> Response:
@@ -180,7 +180,7 @@ async def _set_reviewer(request: Request) -> Response:
 
 async def _label(request: Request) -> Response:
     sent, who = await _json(request), _named(request)
-    return JSONResponse(await run_in_threadpool(request.app.state.desk.say, sent, who))
+    return JSONResponse(await run_in_threadpool(request.app.state.desk.add_label, sent, who))
 
 
 async def _undo(request: Request) -> Response:
@@ -192,8 +192,8 @@ def _drawn(draw: Callable[[Desk, str], bytes | None]) -> Callable[[Request], Res
     def answer(request: Request) -> Response:
         drawn = draw(request.app.state.desk, _key(request))
         if drawn is None:
-            raise KeyNotFound("there is no normal image to show beside it.")
-        # The address holds the image's version, so that what is kept is never out of date.
+            raise KeyNotFound("there is no normal image to compare it with.")
+        # The address has the image's version, so a cached picture is never out of date.
         return Response(drawn, media_type="image/webp", headers={"Cache-Control": "private, max-age=3600"})
 
     return answer
@@ -206,13 +206,13 @@ def _full(request: Request) -> Response:
 
 
 def _thumbnail(request: Request) -> Response:
-    """A small picture, or words in its place: in a list nothing is to look broken."""
+    """A small picture, or a few words as a picture, so that nothing in a list looks broken."""
     desk: Desk = request.app.state.desk
     row = desk.row(_key(request))
     try:
         drawn = desk.pictures.thumbnail(row)
     except KeyNotFound:
-        return _words_as_picture("gone since it was scored")
+        return _words_as_picture("missing since it was scored")
     except ImageChanged:
         return _words_as_picture("changed since it was scored")
     except UnreadableImage:
@@ -243,14 +243,14 @@ def _reviewer(request: Request) -> str | None:
 def _named(request: Request) -> str:
     who = _reviewer(request)
     if who is None:
-        raise NameNeeded("tell your name first, so that everybody knows whose label it is.")
+        raise NameNeeded("enter your name first, so that everybody knows whose label it is.")
     return who
 
 
 def _key(request: Request) -> str:
     key = request.query_params.get("key", "")
     if not key or len(key) > 4096 or any("\ud800" <= letter <= "\udfff" for letter in key):
-        raise WrongRequest("key names no image.")
+        raise WrongRequest("the parameter key names no image.")
     return key
 
 
@@ -270,7 +270,7 @@ async def _json(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError) as e:
         raise WrongRequest("the request is not JSON, so nothing was done.") from e
     if not isinstance(value, dict):
-        raise WrongRequest("the request is no JSON object, so nothing was done.")
+        raise WrongRequest("the request is not a JSON object, so nothing was done.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The reviewer's desk: what the pages ask for and what they send, as plain values."""
+"""The review page's data and actions as plain values, without HTTP."""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from reports import number_format
 from reports.plain_text import shown
-from review.ledger import Ledger, NotSaid, purpose_of
+from review.ledger import Ledger, NoSuchLabel, purpose_of
 from review.pictures import ImageChanged, Pictures
 from review.plain_words import in_plain_words
-from review.sealed_rows import SAID, ReviewRow, SealedRows
+from review.sealed_rows import LABEL_STATES, ReviewRow, SealedRows
 from review.selection import Selection
 from storage.errors import KeyNotFound
 from storage.labels.annotators import identity
@@ -27,17 +27,17 @@ MOST_ROWS = 100
 
 
 class WrongRequest(Exception):
-    """Something no page of ours sends; nothing was done."""
+    """A request that the review page never sends; nothing was done."""
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """A label and the category it is of."""
+class HistoryRow:
+    """A label and its category."""
 
     category: str
     label: Label
     file: str | None
-    """the key of the file that says so, where no person does"""
+    """key of the label's file, if no person is named"""
 
 
 class Desk:
@@ -52,7 +52,7 @@ class Desk:
         zone: tzinfo = UTC,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`zone`: by whose clock it is told when something was said."""
+        """`zone`: time zone of the labels' times on the page."""
         self._store, self._only, self.zone, self._clock = store, categories, zone, clock
         self._sealed = SealedRows(store)
         self._ledgers: dict[str, Ledger] = {}
@@ -60,19 +60,19 @@ class Desk:
         self.pictures = Pictures(store, images)
 
     def close(self) -> None:
-        """Let go of what was read."""
+        """Close the connection to the scores."""
         self._sealed.close()
 
     def categories(self) -> list[str]:
-        """The categories that are reviewed, sorted."""
+        """The reviewed categories, sorted."""
         return sorted(self._only) if self._only else self._sealed.categories()
 
     def days(self, category: str | None) -> list[date]:
-        """Days with sealed nights, the latest first."""
+        """Complete days, latest first."""
         return self._sealed.days(self._chosen(category))
 
     def people(self, category: str | None) -> list[str]:
-        """Who has labelled something, sorted."""
+        """The names of all who labelled something, sorted."""
         return sorted(
             set[str]().union(*(self._ledger(name).people() for name in self._chosen(category))), key=str.casefold
         )
@@ -80,19 +80,19 @@ class Desk:
     def page(
         self, selection: Selection, reviewer: str, limit: int, offset: int, *, at: str | None = None
     ) -> dict[str, Any]:
-        """Images `offset` to `offset + limit` of a list: {"rows": [...], "count": how many the list has, "offset":
-        where in it the first of them stands, "shrinks": whether a label may take one out, "kinds": [...],
-        "unread": [why a label file or a seal does not read]}.
+        """Images `offset` to `offset + limit` of a list: {"rows": [...], "count": length of the list, "offset": index
+        of the first row, "shrinks": whether a label may remove an image, "kinds": [...], "unread": [why a label file
+        or a seal cannot be read]}.
 
-        `at`: the key of an image that they are to begin shortly before, if the list has it.
+        `at`: key of an image to begin shortly before, if the list has it.
         """
         chosen, limit = self._chosen(selection.category), max(1, min(limit, MOST_ROWS))
-        said = pa.concat_tables(
-            [SAID.empty_table(), *(self._ledger(name).said(reviewer, selection.by) for name in chosen)]
+        states = pa.concat_tables(
+            [LABEL_STATES.empty_table(), *(self._ledger(name).states(reviewer, selection.by) for name in chosen)]
         )
-        place = None if at is None else self._sealed.place(selection, chosen, said, at)
+        place = None if at is None else self._sealed.place(selection, chosen, states, at)
         offset = max(0, offset if place is None else place - limit // 2)
-        rows, count = self._sealed.page(selection, chosen, said, limit, offset)
+        rows, count = self._sealed.page(selection, chosen, states, limit, offset)
         kinds = sorted(set[str]().union(*(self._ledger(name).kinds() for name in chosen)))
         return {
             "rows": [self._record(row, reviewer) for row in rows],
@@ -103,46 +103,46 @@ class Desk:
             "unread": self.unread(selection.category),
         }
 
-    def one(self, image_key: str, reviewer: str) -> dict[str, Any]:
-        """One scored image, flagged or not. KeyNotFound."""
+    def image(self, image_key: str, reviewer: str) -> dict[str, Any]:
+        """One scored image, flagged or not. Raises KeyNotFound."""
         return self._record(self.row(image_key), reviewer)
 
     def row(self, image_key: str) -> ReviewRow:
-        """Its latest sealed score. KeyNotFound, also if it is of a category that is not reviewed here."""
+        """An image's latest sealed score. Raises KeyNotFound, also for a category that is not reviewed here."""
         row = self._sealed.find(image_key)
         if self._only and row.category not in self._only:
             raise KeyNotFound(f"the image {image_key!r} is of {row.category!r}, which is not reviewed here.")
         return row
 
     def nearest(self, image_key: str) -> dict[str, Any] | None:
-        """Which normal image is shown beside it; None if there is none."""
+        """The normal image to show beside an image; None if there is none."""
         normal = self.pictures.nearest(self.row(image_key))
         return None if normal is None else {"name": shown(normal.image_key), "distance": f"{normal.distance:.1f}"}
 
-    def say(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
-        """Keep a word on an image; it is in the store when this returns. ImageChanged, WrongRequest, KeyNotFound."""
+    def add_label(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
+        """Write a label to the store. Raises ImageChanged, WrongRequest, KeyNotFound."""
         row = self.row(_text(sent, "key", 4096))
         word, kind = _text(sent, "word", 20), _text(sent, "kind", LONGEST_KIND, optional=True)
         purpose = _text(sent, "purpose", 20, optional=True)
         for value, known in ((word, WORDS), (purpose or PURPOSES[0], PURPOSES)):
             if value not in known:
-                raise WrongRequest(f"the word {value!r} is unknown, so nothing was kept. Use {' or '.join(known)}.")
+                raise WrongRequest(f"{value!r} is unknown, so no label was kept. Use {' or '.join(known)}.")
         if row.status != "ok":
             raise WrongRequest(
                 f"the image {row.image_key!r} has no score ({shown(row.error or row.status)}), so the label was not "
-                "kept: nobody can tell what it shows. Put a whole file in its place and inspect the day again."
+                "kept. Replace the file with a whole one and inspect the day again."
             )
         if _text(sent, "etag", 1024) != row.etag or not self.pictures.is_unchanged(row):
             raise ImageChanged(
-                f"the image {row.image_key!r} is not the one this page shows, so the label was not kept. Load the "
-                "page again; if it stays so, inspect the day again."
+                f"the image {row.image_key!r} has changed since this page showed it, so the label was not kept. "
+                "Reload the page; if this message returns, inspect the day again."
             )
-        label = self._ledger(row.category).say(row, word, kind, reviewer, purpose)
-        told = {"word": label.label, "kind": label.kind, "purpose": label.purpose}
-        return {"labelled_at": label.labelled_at.isoformat(), **told, "row": self._record(row, reviewer)}
+        label = self._ledger(row.category).add_label(row, word, kind, reviewer, purpose)
+        answer = {"word": label.label, "kind": label.kind, "purpose": label.purpose}
+        return {"labelled_at": label.labelled_at.isoformat(), **answer, "row": self._record(row, reviewer)}
 
     def undo(self, sent: dict[str, Any], reviewer: str) -> dict[str, Any]:
-        """Take the reviewer's word of a moment back. WrongRequest, KeyNotFound."""
+        """Take back the reviewer's label of that time. Raises WrongRequest, KeyNotFound."""
         row = self.row(_text(sent, "key", 4096))
         try:
             labelled_at = datetime.fromisoformat(_text(sent, "labelled_at", 40) or "")
@@ -152,20 +152,21 @@ class Desk:
             raise WrongRequest("labelled_at has no time zone, so nothing was taken back.")
         try:
             back = self._ledger(row.category).undo(row.image_key, labelled_at, reviewer)
-        except NotSaid as e:
+        except NoSuchLabel as e:
             raise WrongRequest(str(e)) from e
         return {"word": back.label, "row": self._record(row, reviewer)}
 
-    def trail(self, category: str | None, limit: int, offset: int) -> tuple[list[Spoken], int]:
-        """Words `offset` to `offset + limit` of all, the newest first, and how many there are."""
+    def history(self, category: str | None, limit: int, offset: int) -> tuple[list[HistoryRow], int]:
+        """Labels `offset` to `offset + limit` of all, newest first, and their number."""
         every = [
-            (category, label) for category in self._chosen(category) for label in self._ledger(category).all_words()
+            (category, label) for category in self._chosen(category) for label in self._ledger(category).all_labels()
         ]
-        newest = heapq.nlargest(offset + limit, every, key=lambda spoken: spoken[1].labelled_at)
-        return [Spoken(*spoken, self._ledger(spoken[0]).file_of(spoken[1])) for spoken in newest[offset:]], len(every)
+        newest = heapq.nlargest(offset + limit, every, key=lambda pair: pair[1].labelled_at)
+        rows = [HistoryRow(name, label, self._ledger(name).file_of(label)) for name, label in newest[offset:]]
+        return rows, len(every)
 
     def contradictions(self, category: str | None) -> list[Contradiction]:
-        """Images on which people differ."""
+        """Images with labels that disagree."""
         return [
             contradiction
             for category in self._chosen(category)
@@ -173,7 +174,7 @@ class Desk:
         ]
 
     def unread(self, category: str | None) -> list[str]:
-        """Why seals and label files do not read, for people."""
+        """Why seals and label files cannot be read."""
         reasons = [why for category in self._chosen(category) for why in self._ledger(category).unread()]
         return [shown(why) for why in (*self._sealed.unread(), *reasons)]
 
@@ -190,9 +191,9 @@ class Desk:
             return self._ledgers[category]
 
     def _record(self, row: ReviewRow, reviewer: str) -> dict[str, Any]:
-        """A row as the page shows it: figures as people read them."""
+        """A row as the page shows it, with formatted figures."""
         ledger = self._ledger(row.category)
-        words = ledger.words(row.image_key)
+        words = ledger.labels_of(row.image_key)
         mine = [label.label for label in words if identity(label.labelled_by) == identity(reviewer)]
         held = words[-1].label if words else "withdrawn"
         return {
@@ -224,7 +225,7 @@ class Desk:
 
 
 def _state(row: ReviewRow) -> str:
-    """What the model, or the file, says of an image."""
+    """The image's state in words: status, or the decision."""
     if row.status != "ok":
         return row.status
     flagged = "flagged" if row.is_anomalous else "not flagged"
@@ -232,10 +233,10 @@ def _state(row: ReviewRow) -> str:
 
 
 def reviewer_name(text: str) -> str:
-    """A person's name as it is kept, without space around it. WrongRequest if it is none."""
+    """A person's name with single spaces. Raises WrongRequest."""
     name = " ".join(text.split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise WrongRequest(f"a reviewer's name has 1 to {LONGEST_NAME} characters that can be printed.")
+        raise WrongRequest(f"a reviewer's name has 1 to {LONGEST_NAME} printable characters.")
     return name
 
 
@@ -244,7 +245,7 @@ def _text(sent: dict[str, Any], name: str, longest: int, *, optional: bool = Fal
     if optional and (value is None or value == ""):
         return None
     if not isinstance(value, str) or len(value) > longest or not value.strip() or "\0" in value:
-        raise WrongRequest(f"{name} is no text of 1 to {longest} characters, so nothing was done.")
+        raise WrongRequest(f"{name} is not a text of 1 to {longest} characters, so nothing was done.")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise WrongRequest(f"{name} has half a character, so nothing was done.")
+        raise WrongRequest(f"{name} has half of a surrogate pair, so nothing was done.")
     return value.strip() if name == "kind" else value

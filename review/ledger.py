@@ -1,4 +1,4 @@
-"""What people have said, kept in memory as the store has it, and new words on their way there."""
+"""The labels of a category in memory, read from the store and written to it."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from review.sealed_rows import CONTRADICTED, DECIDED, SAID, UNDECIDED, ReviewRow
+from review.sealed_rows import CONTRADICTED, DECIDED, LABEL_STATES, UNDECIDED, ReviewRow
 from storage.errors import StorageError
 from storage.labels import labels
 from storage.labels.annotators import identity
@@ -20,16 +20,16 @@ from storage.stores.store import Store
 
 _LOOK_AGAIN_SECONDS = 5.0
 _TABLES_KEPT = 16
-"""answers of `said`, one for each reviewer and filter; a new word makes them all anew"""
+"""tables of `states`, one for each reviewer and filter; a new label drops them all"""
 _DECIDED = frozenset(labels.DECIDED)
 
 
-class NotSaid(Exception):
-    """A word to be taken back that this reviewer never said of the image."""
+class NoSuchLabel(Exception):
+    """A label to take back that this reviewer never gave."""
 
 
 class Ledger:
-    """The labels of one category. Safe to use from several threads, beside other servers on the same store."""
+    """The labels of one category. Thread-safe; other servers may write to the same store."""
 
     def __init__(
         self, store: Store, category: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -45,44 +45,44 @@ class Ledger:
         self._undone: set[tuple[str, str]] = set()
         self._taken_back: dict[tuple[str, str, datetime], Label] = {}
 
-    def words(self, image_key: str) -> list[Label]:
-        """Every word on the image, the latest last."""
+    def labels_of(self, image_key: str) -> list[Label]:
+        """All labels of the image, latest last."""
         with self._lock:
             self._refresh()
             return list(self._of_image.get(image_key, ()))
 
-    def all_words(self) -> list[Label]:
-        """Every word on every image, the latest last."""
+    def all_labels(self) -> list[Label]:
+        """All labels of all images, latest last."""
         with self._lock:
             self._refresh()
             return labels.in_time(label for words in self._of_image.values() for label in words)
 
     def contradictions(self) -> list[Contradiction]:
-        """Images on which people differ."""
+        """Images with labels that disagree."""
         with self._lock:
             self._refresh()
-            # Most images have one word: only the few that have both are looked at closely.
+            # Most images have one label: only the few with both need the full comparison.
             both = [words for words in self._of_image.values() if {label.label for label in words} >= _DECIDED]
         return labels.contradictions(labels.to_table(label for words in both for label in words))
 
     def unread(self) -> list[str]:
-        """Why label files do not read: what they say is missing from all that is known here."""
+        """Why label files cannot be read; their labels are missing here."""
         with self._lock:
             self._refresh()
             return [why for _, why in self._unread.values()]
 
-    def said(self, reviewer: str, by: str | None = None) -> pa.Table:
-        """Of every image with a word what `reviewer`, and a list of what `by` said, need to know: SAID's columns."""
+    def states(self, reviewer: str, by: str | None = None) -> pa.Table:
+        """LABEL_STATES of every labelled image, for `reviewer` and the labels of `by`."""
         with self._lock:
             self._refresh()
             table = self._tables.get((reviewer, by))
             if table is None:
                 if len(self._tables) >= _TABLES_KEPT:
                     self._tables.clear()
-                table = self._tables[reviewer, by] = self._told(reviewer, by)
+                table = self._tables[reviewer, by] = self._states(reviewer, by)
             return table
 
-    def _told(self, reviewer: str, by: str | None) -> pa.Table:
+    def _states(self, reviewer: str, by: str | None) -> pa.Table:
         names = {label.labelled_by for words in self._of_image.values() for label in words}
         identities = {name: identity(name) for name in names}
         me, other = identity(reviewer), identity(by)
@@ -92,29 +92,31 @@ class Ledger:
             latest = {identities[label.labelled_by]: label.label for label in words}
             held, theirs = words[-1].label, latest.get(other, "withdrawn") if by else "withdrawn"
             mine = latest.get(me, "withdrawn") != "withdrawn" and key not in undone
-            told = (key, mine, _standing(held, latest.values()), _standing_word(held), _standing_word(theirs))
-            for column, value in zip(columns, told, strict=True):
+            row = (key, mine, _standing(held, latest.values()), _standing_word(held), _standing_word(theirs))
+            for column, value in zip(columns, row, strict=True):
                 column.append(value)
-        return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, SAID, strict=True)], schema=SAID)
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, LABEL_STATES, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=LABEL_STATES)
 
     def people(self) -> set[str]:
-        """Everybody who said something under a name."""
+        """The names of all who labelled something."""
         return {label.labelled_by for label in self._every_word() if label.labelled_by}
 
     def file_of(self, label: Label) -> str | None:
-        """The key of the file that holds a word without a name; None for the words of people."""
+        """The key of the file with a label without a name; None for labels of people."""
         with self._lock:
             return self._nameless.get((label.image_key, label.labelled_at, label.label))
 
-    def say(self, row: ReviewRow, word: str, kind: str | None, reviewer: str, purpose: str | None = None) -> Label:
-        """Keep a word on an image and return its label; the same again right after changes nothing.
+    def add_label(
+        self, row: ReviewRow, word: str, kind: str | None, reviewer: str, purpose: str | None = None
+    ) -> Label:
+        """Write a label to the store and return it; a repetition changes nothing.
 
-        Without a `purpose` the image keeps its own, so that nothing set aside to judge models by is trained on; one
-        that nobody labelled is for training. A defect said again keeps the mask and, unless another is given, the
-        kind that somebody told before.
+        Without a `purpose` the image keeps its own, so that images set aside for evaluation are not trained on; an
+        unlabelled image is for training. A repeated defect keeps its mask and, unless another is given, its kind.
         """
         with self._lock:
-            words = self.words(row.image_key)
+            words = self.labels_of(row.image_key)
             before = words[-1] if words else None
             defect = next((label for label in reversed(words) if label.label == "anomalous"), None)
             keep = defect if word == "anomalous" else None
@@ -138,14 +140,14 @@ class Ledger:
             return before
 
     def undo(self, image_key: str, labelled_at: datetime, reviewer: str) -> Label:
-        """Take back the reviewer's word of that moment; see storage.labels.labels.undo. NotSaid if there is none."""
+        """Take back the reviewer's label of that time; see storage.labels.labels.undo. Raises NoSuchLabel."""
         with self._lock:
-            mine = [label for label in self.words(image_key) if identity(label.labelled_by) == identity(reviewer)]
+            mine = [label for label in self.labels_of(image_key) if identity(label.labelled_by) == identity(reviewer)]
             undone = next((label for label in mine if label.labelled_at == labelled_at), None)
             if undone is None:
-                raise NotSaid(
-                    f"{reviewer} said nothing of {image_key!r} at {labelled_at.isoformat()}, so nothing was taken "
-                    "back. Label the image anew."
+                raise NoSuchLabel(
+                    f"{reviewer} did not label {image_key!r} at {labelled_at.isoformat()}, so nothing was taken "
+                    "back. Label the image again."
                 )
             known = self._taken_back.get((reviewer, image_key, labelled_at))
             if known is not None:
@@ -159,7 +161,7 @@ class Ledger:
             return back
 
     def kinds(self) -> set[str]:
-        """Kinds of defect that people have named."""
+        """The kinds of defect in the labels."""
         return {label.kind for label in self._every_word() if label.kind}
 
     def _every_word(self) -> list[Label]:
@@ -168,7 +170,7 @@ class Ledger:
             return [label for words in self._of_image.values() for label in words]
 
     def _refresh(self) -> None:
-        """Read the files that changed; looking for them costs one listing every 5 seconds."""
+        """Read changed label files, at the cost of one listing every 5 seconds."""
         now = time.monotonic()
         if now - self._looked < _LOOK_AGAIN_SECONDS:
             return
@@ -185,13 +187,13 @@ class Ledger:
         if files != self._files:
             self._tables.clear()
             of_image = defaultdict(list)
-            for label in labels.in_time(label for _, found in files.values() for label in found):
+            for label in labels.in_time(label for _, read in files.values() for label in read):
                 of_image[label.image_key].append(label)
             self._files, self._of_image = files, dict(of_image)
             self._nameless = {
                 (label.image_key, label.labelled_at, label.label): key
-                for key, (_, found) in files.items()
-                for label in found
+                for key, (_, read) in files.items()
+                for label in read
                 if label.labelled_by is None
             }
         self._unread = unread
@@ -199,21 +201,21 @@ class Ledger:
 
     def _read(self, info: ObjectInfo, unread: dict[str, tuple[str, str]]) -> tuple[str, list[Label]] | None:
         def tell(key: str, error: StorageError) -> None:
-            unread[key] = (info.etag, f"{key} does not read, so what it says is missing here. {error}")
+            unread[key] = (info.etag, f"{key} cannot be read, so its labels are missing here. {error}")
 
-        for found in labels.read_each_label_file(self._store, [info], tell):
-            return info.etag, found
+        for read in labels.read_each_label_file(self._store, [info], tell):
+            return info.etag, read
         return None
 
     def _kept(self, label: Label, key: str) -> Label:
-        """`label` is in the file `key` now: known at once, and the file is read at the next look."""
+        """Remember a label just written to the file `key`, which the next refresh reads."""
         self._files[key] = ("", [])
         self._of_image.setdefault(label.image_key, []).append(label)
         return label
 
     @contextmanager
     def _looking_again_on_failure(self) -> Iterator[None]:
-        """A write that failed may have been carried out all the same: the next try must see what is there."""
+        """After a failed write read the store anew: the write may have succeeded all the same."""
         try:
             yield
         except Exception:
@@ -222,15 +224,15 @@ class Ledger:
 
 
 def purpose_of(words: Sequence[Label]) -> str:
-    """What an image with these words, the latest last, is for: as it was said last, else training."""
+    """The purpose of an image with these labels, latest last; training without one."""
     return words[-1].purpose if words else labels.PURPOSES[0]
 
 
-def _is_same(one: Label, other: Label) -> bool:
-    if identity(one.labelled_by) != identity(other.labelled_by):
+def _is_same(label: Label, other: Label) -> bool:
+    if identity(label.labelled_by) != identity(other.labelled_by):
         return False
     by = other.labelled_by
-    return replace(one, labelled_at=other.labelled_at, labelled_by=by, score=None) == replace(other, score=None)
+    return replace(label, labelled_at=other.labelled_at, labelled_by=by, score=None) == replace(other, score=None)
 
 
 def _standing_word(word: str) -> str | None:
@@ -238,7 +240,7 @@ def _standing_word(word: str) -> str | None:
 
 
 def _standing(latest: str, words: Iterable[str]) -> int:
-    """Of an image with that latest word, and these latest words of all people."""
+    """Standing of an image with this latest label and these latest labels of all people."""
     if _DECIDED.issubset(words):
         return CONTRADICTED
     return DECIDED if latest in labels.DECIDED else UNDECIDED

@@ -1,4 +1,4 @@
-"""Pictures for the page: the image, its anomaly map laid over it, and the normal image most like it."""
+"""Pictures for the page: the image, its anomaly map over it, and the nearest normal image."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -22,18 +22,18 @@ from storage.partitions import anomaly_maps
 from storage.stores.store import Store
 
 LONGEST_SIDE = 2048
-"""pixels; a larger picture is made smaller, which a screen does not show"""
+"""pixels; larger pictures are shrunk, which no screen shows"""
 SMALL_SIDE = 224
 """pixels, of the pictures in a list"""
 MOST_NORMALS = 200
-"""normal images a category that the nearest is looked for among"""
+"""normal images of a category among which the nearest is searched"""
 _THUMBNAIL = 32
-"""pixels a side, grey, that images are compared by"""
+"""pixels a side of the grey thumbnails that are compared"""
 _LOSSLESS_PIXELS = 512 * 512
 _THUMBNAILS_KEPT = 1000
 """some 10 kB each"""
 _LONGEST_WEBP = 16383
-"""pixels a side that the format has room for"""
+"""largest side of the format in pixels"""
 _READERS = 8
 
 
@@ -43,7 +43,7 @@ class ImageChanged(Exception):
 
 @dataclass(frozen=True)
 class Normal:
-    """A normal image beside which another is shown."""
+    """The normal image shown beside an image."""
 
     image_key: str
     distance: float
@@ -58,7 +58,7 @@ class _Normals:
 
 
 class Pictures:
-    """Draws pictures from the store as they are asked for; safe to use from several threads."""
+    """Draws pictures from the store on request. Thread-safe."""
 
     def __init__(self, store: Store, images: Store) -> None:
         self._store, self._images = store, images
@@ -70,7 +70,7 @@ class Pictures:
         self.nearest = lru_cache(maxsize=4096)(self._nearest)
 
     def is_unchanged(self, row: ReviewRow) -> bool:
-        """Whether the image is still the one that was scored. KeyNotFound."""
+        """Whether the image is still the one that was scored. Raises KeyNotFound."""
         info = self._images.info(row.image_key)
         if info is not None and info.etag == row.etag:
             return True
@@ -78,11 +78,11 @@ class Pictures:
         return content_digest(self._images.read(row.image_key)) == row.content_digest
 
     def picture(self, row: ReviewRow) -> bytes:
-        """The image as WebP. ImageChanged, KeyNotFound, UnreadableImage."""
+        """The image as WebP. Raises ImageChanged, KeyNotFound, UnreadableImage."""
         return _webp(self._pixels(row))
 
     def full_picture(self, row: ReviewRow) -> tuple[bytes, str]:
-        """The image with all its pixels, and the media type of these bytes. Errors as of `picture`."""
+        """The image with all its pixels, and the media type of these bytes. Raises as `picture`."""
         pixels = self._whole(row)
         if max(pixels.shape[:2]) <= _LONGEST_WEBP:
             return _webp(pixels), "image/webp"
@@ -91,14 +91,14 @@ class Pictures:
         return out.getvalue(), "image/png"
 
     def overlay(self, row: ReviewRow) -> bytes:
-        """The image with its anomaly map in colour, of the same size, as WebP. Errors as of `picture`, and
-        StorageError if there is no map any more."""
+        """The image with its anomaly map in colour as WebP of the same size. Raises as `picture`, and StorageError
+        without a map."""
         return _webp(self._with_map(self._pixels(row), row))
 
     def _draw_thumbnail(self, row: ReviewRow) -> bytes:
-        """The image, with its map if there is one, small, as WebP. Errors as of `picture`."""
+        """The image, with its map if there is one, as a small WebP. Raises as `picture`."""
         pixels = shrunk(self._pixels(row), SMALL_SIDE)
-        with suppress(StorageError):  # maps are let go of sooner than images
+        with suppress(StorageError):  # maps are deleted before images
             pixels = self._with_map(pixels, row)
         return _webp(pixels)
 
@@ -111,18 +111,18 @@ class Pictures:
         return overlay(pixels, anomaly_map, level, boxes)
 
     def nearest_picture(self, row: ReviewRow) -> bytes | None:
-        """The nearest normal image as WebP; None if there is none. Errors as of `picture`."""
+        """The nearest normal image as WebP; None if there is none. Raises as `picture`."""
         normal = self.nearest(row)
         if normal is None:
             return None
         return _webp(shrunk(self._decoded(self._images.read(normal.image_key), row), LONGEST_SIDE))
 
     def _nearest(self, row: ReviewRow) -> Normal | None:
-        """The normal image of the champion's card that looks most like it; None if the card names none."""
+        """The most similar normal image of the champion's card; None if the card names none."""
         champion = models.read_champion(self._store, row.category)
         if champion is None:
             return None
-        with self._lock:  # so that two who ask at once do not both read 200 images
+        with self._lock:  # so that two requests at once do not both read 200 images
             normals = self._normals(row.category, champion.version)
         others = [i for i, key in enumerate(normals.keys) if key != row.image_key]
         if not others:
@@ -132,21 +132,21 @@ class Pictures:
         return Normal(normals.keys[others[best]], float(distances[best]))
 
     def _read_normals(self, category: str, version: str) -> _Normals:
-        """Up to MOST_NORMALS of the images the model was calibrated and trained with, evenly chosen."""
+        """Up to MOST_NORMALS of the model's calibration and training images, evenly spaced."""
         made_with = self._card(category, version).images
         keys = [*made_with.calibration, *made_with.train]
         chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_NORMALS).astype(int))] if keys else []
         with ThreadPoolExecutor(_READERS) as pool:
             thumbnails = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))
-        there = [(key, thumbnail) for key, thumbnail in zip(chosen, thumbnails, strict=True) if thumbnail is not None]
-        stacked = np.array([thumbnail for _, thumbnail in there], np.float32).reshape(len(there), _THUMBNAIL**2)
-        return _Normals(tuple(key for key, _ in there), stacked)
+        pairs = [(key, thumbnail) for key, thumbnail in zip(chosen, thumbnails, strict=True) if thumbnail is not None]
+        stacked = np.array([thumbnail for _, thumbnail in pairs], np.float32).reshape(len(pairs), _THUMBNAIL**2)
+        return _Normals(tuple(key for key, _ in pairs), stacked)
 
     def _read_thumbnail(self, key: str, category: str, version: str) -> NDArray[np.float32] | None:
         try:
             return _thumbnail(_decode(self._images.read(key), self._card(category, version)))
         except (StorageError, UnreadableImage):
-            return None  # gone or damaged since the training: another one will do
+            return None  # missing or damaged since the training; others remain
 
     def _read_pixels(self, row: ReviewRow) -> NDArray[np.uint8]:
         return shrunk(self._whole(row), LONGEST_SIDE)
@@ -156,15 +156,15 @@ class Pictures:
             data = self._images.read(row.image_key)
         except KeyNotFound as e:
             raise KeyNotFound(
-                f"the image {row.image_key!r} is gone: it was there when {row.run_date} was inspected. Its "
-                " score is kept; put the file back to see it."
+                f"the image {row.image_key!r} is missing; it was there when {row.run_date} was inspected. Its score "
+                "is kept. Put the file back to see it."
             ) from e
         if row.status != "ok":
-            raise UnreadableImage(f"there is no picture, for {row.error or row.status}")
+            raise UnreadableImage(f"there is no picture: {row.error or row.status}")
         if content_digest(data) != row.content_digest:
             raise ImageChanged(
-                f"the image {row.image_key!r} is not the one that was scored on {row.run_date}: its heat map would "
-                "lie. Inspect the day again, then it comes back here with its new score."
+                f"the image {row.image_key!r} has changed since it was scored for {row.run_date}, so its heat map "
+                "would be wrong. Inspect the day again; it then appears here with its new score."
             )
         return self._decoded(data, row)
 
@@ -185,7 +185,7 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _webp(pixels: NDArray[np.uint8]) -> bytes:
-    """A small picture without loss; a large one so that it looks like it and travels quickly."""
+    """A small picture as lossless WebP, a large one as lossy, which is smaller."""
     out = io.BytesIO()
     lossless = pixels.shape[0] * pixels.shape[1] <= _LOSSLESS_PIXELS
     Image.fromarray(pixels).save(out, "WEBP", lossless=lossless, quality=90, method=2)

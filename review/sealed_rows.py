@@ -1,4 +1,4 @@
-"""The sealed scores as lists to look at, each in its order."""
+"""The sealed scores as sorted, filtered lists."""
 
 import threading
 import time
@@ -25,14 +25,14 @@ from storage.stores.store import Store
 T = TypeVar("T")
 _LOOK_AGAIN_SECONDS = 15.0
 _DAYS_KEPT = 3
-"""days whose rows are held in memory, flagged or not: a hundred thousand rows take some 30 MB"""
+"""days whose rows are held in memory; 100 000 rows take some 30 MB"""
 _READERS = 8
 
 CONTRADICTED, UNDECIDED, DECIDED = range(3)
-"""standing of an image among all people: first those they disagree on, then those nobody has decided"""
+"""standing of an image, in the order of review: labels disagree, nobody has decided, decided"""
 
 
-SAID = pa.schema(
+LABEL_STATES = pa.schema(
     [
         ("image_key", pa.string()),
         ("mine", pa.bool_()),
@@ -41,14 +41,13 @@ SAID = pa.schema(
         ("theirs", pa.string()),
     ]
 )
-"""what people say of an image: whether the reviewer has labelled it; its standing; the word that holds, and the
-latest word of the person that is asked for, null if there is none or it was taken back"""
+"""an image's labels: whether the reviewer labelled it; its standing; the label in force; the latest label of the
+chosen person, null without one or if it was taken back"""
 
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """What the latest sealed row says of one image; fields as in storage.partitions.scores.ScoreRow, None without
-    score."""
+    """The latest sealed row of one image; fields as in storage.partitions.scores.ScoreRow, None without a score."""
 
     image_key: str
     etag: str
@@ -69,7 +68,7 @@ class ReviewRow:
     image_height: int | None
     image_width: int | None
     defect_boxes: list[dict[str, float]] | None = field(compare=False)
-    """follows from the map; lists have no hash, and pictures are kept by their row"""
+    """not compared: lists have no hash, and pictures are cached by row"""
 
 
 _COLUMNS = ", ".join(field.name for field in fields(ReviewRow))
@@ -78,7 +77,7 @@ _CANDIDATES = f"""SELECT {_COLUMNS} FROM (
     SELECT latest.*, coalesce(known_alpha, {DEFAULT_ALPHA}) AS alpha
     FROM latest LEFT JOIN alphas ON latest.category = alphas.category AND latest.model_version = alphas.model_version
 ) WHERE {WORTH_A_LOOK}"""
-# A day's rows alone: a window over all days would read them all. An image's day stands in its key.
+# Rows of one day: a window over all days would read them all. An image's key has its day.
 _DAY = f"""SELECT scores.* FROM scores LEFT JOIN seals ON scores.map_store = seals.map_store
 WHERE scores.run_date = DATE '%s' QUALIFY {LATEST_FIRST} = 1"""
 _SHOWN = {
@@ -92,7 +91,7 @@ _SHOWN = {
     "all": "true",
 }
 _OF_CANDIDATES = (TO_LABEL, "look", "flagged", "band")
-"""what is worth a look; days hold the others too"""
+"""lists within the candidates; days have the other rows too"""
 _ORDERS = {
     "first": f"{NEARNESS} NULLS LAST, image_key",
     "highest": "score DESC NULLS LAST, image_key",
@@ -102,7 +101,7 @@ _ORDERS = {
 
 
 class SealedRows:
-    """The latest sealed rows of a store. Safe to use from several threads; nights sealed meanwhile are seen."""
+    """The latest sealed rows of a store. Thread-safe; notices new seals."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -116,53 +115,52 @@ class SealedRows:
         self._unread: list[str] = []
 
     def close(self) -> None:
-        """Let go of what was read; it is read anew when it is needed again."""
+        """Close the connection; the next question opens a new one."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
     def categories(self) -> list[str]:
-        """Categories with a sealed night, sorted."""
+        """Categories with a complete day, sorted."""
         with self._lock:
             return [row[0] for row in self._ask("SELECT DISTINCT category FROM seals ORDER BY category", [])]
 
     def days(self, categories: Sequence[str]) -> list[date]:
-        """Days with a sealed night of one of `categories`, the latest first."""
+        """Complete days of one of `categories`, latest first."""
         sql = "SELECT DISTINCT run_date FROM seals WHERE category IN (SELECT unnest($1)) ORDER BY run_date DESC"
         with self._lock:
             return [row[0] for row in self._ask(sql, [list(categories)])]
 
     def unread(self) -> list[str]:
-        """Why seals do not read: their images are missing from all that is known here."""
+        """Why seals cannot be read; their images are missing here."""
         with self._lock:
             self._refreshed()
             return list(self._unread)
 
     def page(
-        self, selection: Selection, categories: Sequence[str], said: pa.Table, limit: int, offset: int
+        self, selection: Selection, categories: Sequence[str], states: pa.Table, limit: int, offset: int
     ) -> tuple[list[ReviewRow], int]:
-        """Rows `offset` to `offset + limit` of the list, and how many it has. `said`: SAID's
-        columns, of every image with a word."""
+        """Rows `offset` to `offset + limit` of a list, and its length. `states`: LABEL_STATES of labelled images."""
         with self._lock:
-            rows, values = self._listed(selection, categories, said)
-            [(count,)] = self._ask(f"SELECT count(*) {rows}", values)
-            found = self._ask(
-                f"SELECT {_COLUMNS} {rows} ORDER BY {_order(selection)} LIMIT {limit:d} OFFSET {offset:d}", values
+            clause, values = self._listed(selection, categories, states)
+            [(count,)] = self._ask(f"SELECT count(*) {clause}", values)
+            rows = self._ask(
+                f"SELECT {_COLUMNS} {clause} ORDER BY {_order(selection)} LIMIT {limit:d} OFFSET {offset:d}", values
             )
-        return [ReviewRow(*row) for row in found], count
+        return [ReviewRow(*row) for row in rows], count
 
-    def place(self, selection: Selection, categories: Sequence[str], said: pa.Table, image_key: str) -> int | None:
-        """Where in the list the image stands, from 0; None if it is not in it."""
+    def place(self, selection: Selection, categories: Sequence[str], states: pa.Table, image_key: str) -> int | None:
+        """The image's index in the list, from 0; None if it is not in it."""
         with self._lock:
-            rows, values = self._listed(selection, categories, said)
+            rows, values = self._listed(selection, categories, states)
             ranked = f"SELECT image_key, row_number() OVER (ORDER BY {_order(selection)}) AS place {rows}"
             sql = f"SELECT place - 1 FROM ({ranked}) WHERE image_key = ${len(values) + 1}"
-            found = self._ask(sql, [*values, image_key])
-        return int(found[0][0]) if found else None
+            places = self._ask(sql, [*values, image_key])
+        return int(places[0][0]) if places else None
 
     def find(self, image_key: str) -> ReviewRow:
-        """The latest sealed row of an image, whatever it says. KeyNotFound."""
+        """The latest sealed row of an image. Raises KeyNotFound."""
         day = layout.production_day(image_key)
         with self._lock:
             candidates = self._of_key("candidates", image_key)
@@ -171,21 +169,21 @@ class SealedRows:
         if candidates:
             return ReviewRow(*candidates[0])
         raise KeyNotFound(
-            f"the image {image_key!r} has no sealed score, so it can be neither shown nor labelled here. Inspect its "
-            "day first."
+            f"the image {image_key!r} is not of a complete day, so it can be neither shown nor labelled here. "
+            "Inspect its day first."
         )
 
     def _of_key(self, table: str, image_key: str) -> list[tuple]:
         return self._ask(f"SELECT {_COLUMNS} FROM {table} WHERE image_key = $1", [image_key])
 
-    def _listed(self, selection: Selection, categories: Sequence[str], said: pa.Table) -> tuple[str, list[object]]:
+    def _listed(self, selection: Selection, categories: Sequence[str], states: pa.Table) -> tuple[str, list[object]]:
         """FROM and WHERE of a list, and the values of its parameters."""
-        self._refreshed().register("said", said)
+        self._refreshed().register("label_states", states)
         values: list[object] = [list(categories)]
         where = ["category IN (SELECT unnest($1))", _SHOWN[selection.show]]
         for value, condition in (
             (selection.day, "run_date = ${}"),
-            # Scores are float32: what a person reads there and writes here must be the same number.
+            # Scores are float32: a score read on the page and entered here must be the same number.
             (selection.lowest, "score >= ${}::FLOAT"),
             (selection.highest, "score <= ${}::FLOAT"),
         ):
@@ -199,7 +197,8 @@ class SealedRows:
         elif selection.label:
             word = "held" if selection.by is None else "theirs"
             where.append(f"{word} IS NULL" if selection.label == "none" else f"{word} = '{selection.label}'")
-        return f"FROM {self._source(selection)} LEFT JOIN said USING (image_key) WHERE {' AND '.join(where)}", values
+        table = f"{self._source(selection)} LEFT JOIN label_states USING (image_key)"
+        return f"FROM {table} WHERE {' AND '.join(where)}", values
 
     def _source(self, selection: Selection) -> str:
         """The smallest table that has all rows of the list."""
@@ -208,7 +207,7 @@ class SealedRows:
         return self._day(selection.day) if selection.day else "latest"
 
     def _day(self, day: date) -> str:
-        """The name of the table with the day's rows, which is read if it is not there yet."""
+        """The name of the table with the day's rows, read on first use."""
         connection = self._refreshed()
         name = f"day_{day:%Y%m%d}"
         if day not in self._days:
@@ -228,10 +227,10 @@ class SealedRows:
             return act()
         except (duckdb.Error, OSError, RuntimeError) as e:
             self._connection = None
-            raise QueryError(f"the sealed scores cannot be read: {e}. Look at the store, and try again.") from e
+            raise QueryError(f"the scores cannot be read: {e}. Check the store and try again.") from e
 
     def _refreshed(self) -> Questions:
-        """A connection that knows today's seals; looking for new ones costs one listing every 15 seconds."""
+        """A connection that knows all seals, at the cost of one listing every 15 seconds."""
         now = time.monotonic()
         if self._connection is not None and now - self._looked < _LOOK_AGAIN_SECONDS:
             return self._connection
@@ -241,7 +240,7 @@ class SealedRows:
             connection = connect(
                 self._store,
                 with_labels=False,
-                unread=lambda key, e: unread.append(f"{key} does not read, so its images are missing here. {e}"),
+                unread=lambda key, e: unread.append(f"{key} cannot be read, so its images are missing here. {e}"),
             )
             connection.register("alphas", self._alphas(key for key, _ in seals))
             connection.keep("candidates", _CANDIDATES)
@@ -252,12 +251,12 @@ class SealedRows:
         return self._connection
 
     def _alphas(self, seals: Iterable[str]) -> pa.Table:
-        """The alarm rate that each sealed model version promised: cards never change, so each is read once."""
+        """The promised false-alarm rate of each sealed model version; each immutable card is read once."""
         versions = {(seal[0], seal[2]) for seal in map(layout.seal_partition, seals) if seal}
         new = sorted(versions - set(self._promises))
         with ThreadPoolExecutor(_READERS) as pool:
             promises = pool.map(self._promise, new)
-            self._promises.update((model, one) for model, one in zip(new, promises, strict=True) if one is not None)
+            self._promises.update((model, promise) for model, promise in zip(new, promises, strict=True) if promise)
         known = [(*model, alpha) for model, (alpha, _) in self._promises.items()]
         columns = list(zip(*known, strict=True)) or [()] * len(_ALPHAS)
         return pa.Table.from_arrays(
@@ -265,13 +264,13 @@ class SealedRows:
         )
 
     def _promise(self, version: tuple[str, str]) -> tuple[float, str] | None:
-        with suppress(CorruptObject, KeyNotFound):  # of this model: the images of others are reviewed
+        with suppress(CorruptObject, KeyNotFound):  # the images of other models can still be reviewed
             card = models.read_card(self._store, *version)
             return card.threshold.alpha, card.method.name
         return None
 
     def method_of(self, row: ReviewRow) -> str | None:
-        """What made the row's model; None if its card does not read."""
+        """The method of the row's model; None if its card cannot be read."""
         with self._lock:
             return self._promises.get((row.category, row.model_version), (0.0, None))[1]
 

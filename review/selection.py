@@ -1,4 +1,4 @@
-"""Which images a page shows and in which order: what stands in its address (see reports.review_address)."""
+"""The images of a page and their order, as given by its address (see reports.review_address)."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from review.plain_words import day_in_words
 
 TO_LABEL = "to-label"
 SHOWS = {
-    TO_LABEL: "to label: worth a look, and without a word of yours",
+    TO_LABEL: "to label: flagged or borderline, not labelled by you",
     "look": "look at these first: flagged or borderline",
     "flagged": "flagged",
     "band": "in the review band",
@@ -20,14 +20,14 @@ SHOWS = {
     "rejected": "rejected",
     "all": "all images",
 }
-"""value in the address, and what it is called"""
+"""value in the address, and its name on the page"""
 LABELS = {
     "": "with any label or none",
     "none": "without a label",
     "normal": "labelled normal",
-    "anomalous": "labelled a defect",
+    "anomalous": "labelled anomalous",
     "unsure": "labelled unsure",
-    "differ": "on which people differ",
+    "differ": "with labels that disagree",
 }
 SORTS = {
     "first": "nearest to the threshold",
@@ -39,12 +39,12 @@ _LONGEST_NAME = 200
 
 
 class WrongSelection(Exception):
-    """An address that asks for no list."""
+    """An address with a wrong parameter."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Images, and their order."""
+    """A list of images: filters and order."""
 
     show: str = TO_LABEL
     """one of SHOWS"""
@@ -59,13 +59,13 @@ class Selection:
     label: str = ""
     """one of LABELS"""
     by: str | None = None
-    """whose latest word `label` means; alone: whoever of that name said anything"""
+    """person whose latest label is meant; without `label`: all images this person labelled"""
     sort: str = "first"
     """one of SORTS"""
 
     @classmethod
     def from_address(cls, query: Mapping[str, str]) -> "Selection":
-        """The list that these parameters ask for; others than ours are left alone. WrongSelection names the value."""
+        """The list of these parameters; unknown ones are ignored. Raises WrongSelection, which names the value."""
         return cls(
             show=_one_of(query, "show", SHOWS, TO_LABEL),
             category=query.get("category") or None,
@@ -79,16 +79,16 @@ class Selection:
 
     @property
     def shrinks(self) -> bool:
-        """Whether a new label may take an image out of the list."""
+        """Whether a new label may remove an image from the list."""
         return self.show == TO_LABEL or bool(self.label) or self.by is not None
 
     @property
     def counts_down(self) -> bool:
-        """Whether every label takes its image out of the list."""
+        """Whether every label removes its image from the list."""
         return self.show == TO_LABEL or (self.label == "none" and self.by is None)
 
     def address(self, **more: str | int) -> str:
-        """The query that leads to it, and `more`; empty where all is left out."""
+        """The query string of this list, and `more`; empty for the default list."""
         given: dict[str, str | int] = {
             "show": "" if self.show == TO_LABEL else self.show,
             "category": self.category or "",
@@ -103,13 +103,13 @@ class Selection:
         return f"?{urlencode(parameters)}" if parameters else ""
 
     def but(self, **changes: object) -> "Selection":
-        """The same with other values of some fields."""
+        """A copy with other values of some fields."""
         assert set(changes) <= {field.name for field in fields(self)}
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def in_words(self) -> str:
         """Such as 'cloth, 14 January 2026, flagged, score from 1.2, highest score first'."""
-        said = [
+        parts = [
             shown(self.category) if self.category else "all categories",
             day_in_words(self.day) if self.day else "all days",
             SHOWS[self.show].partition(":")[0],
@@ -119,14 +119,16 @@ class Selection:
             f"by {shown(self.by)}" if self.by else "",
             {"first": "", "name": SORTS["name"]}.get(self.sort, f"{SORTS[self.sort]} first"),
         ]
-        return ", ".join(part for part in said if part)
+        return ", ".join(part for part in parts if part)
 
 
 def _one_of(query: Mapping[str, str], name: str, known: Mapping[str, str], otherwise: str) -> str:
     value = query.get(name, "") or otherwise
     if value not in known:
         offered = ", ".join(name for name in known if name)
-        raise WrongSelection(f"the address says {name}={value!r}, so no list was made. Use one of: {offered}.")
+        raise WrongSelection(
+            f"{name}={value!r} in the address is unknown, so no list was made. Use one of: {offered}."
+        )
     return value
 
 
@@ -137,7 +139,7 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError as e:
         raise WrongSelection(
-            f"the address says day={text!r}, which is no day, so no list was made. Write it as 2026-01-14."
+            f"day={text!r} in the address is not a day, so no list was made. Write it as 2026-01-14."
         ) from e
 
 
@@ -150,5 +152,5 @@ def _score(query: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise WrongSelection(f"the address says {name}={text!r}, which is no score, so no list was made.")
+        raise WrongSelection(f"{name}={text!r} in the address is not a number, so no list was made.")
     return value

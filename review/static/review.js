@@ -3,11 +3,11 @@
 const PAGE = 20, AHEAD = 5, MOST = 100;
 const $ = id => document.getElementById(id);
 const zoom = new Zoom([$("frame"), $("normal-frame")]);
-const WORDS = { normal: "normal", anomalous: "a defect", unsure: "unsure" };
+const WORDS = { normal: "normal", anomalous: "anomalous", unsure: "unsure" };
 const PURPOSES = {
-  "": "The next model may learn from images labelled normal. What was set aside for evaluation stays so.",
-  training: "The next model may learn from images labelled normal.",
-  evaluation: "The image is kept to judge models by, and never trained on.",
+  "": "The next model may be trained on images labelled normal. Images set aside for evaluation stay so.",
+  training: "The next model may be trained on images labelled normal.",
+  evaluation: "The image is kept to evaluate models and is never trained on.",
 };
 
 /* Which list, as its address says; the image that is looked at is no part of it. */
@@ -204,7 +204,7 @@ function showPurpose() {
   const item = items[at], chosen = $("purpose").value;
   let text = PURPOSES[chosen];
   if (item && item.words.length && chosen && chosen !== item.purpose) text += ` This image was for ${item.purpose} so far.`;
-  else if (item && !chosen && item.purpose === "evaluation") text = "This image was set aside for evaluation: it stays so, and is never trained on.";
+  else if (item && !chosen && item.purpose === "evaluation") text = "This image is set aside for evaluation and is never trained on.";
   if (item && item.error) text = "This file has no picture, so it cannot be labelled.";
   $("for-what").textContent = text;
 }
@@ -212,13 +212,13 @@ function showPurpose() {
 function showNothing() {
   if (at < 0) {
     $("nothing-title").textContent = "No such image";
-    $("nothing-text").textContent = "The link names an image that is not here. The right arrow begins the list.";
+    $("nothing-text").textContent = "The link names an image that is not in the store. The right arrow starts the list.";
     return;
   }
   $("nothing-title").textContent = items.length ? "Done" : countsDown ? "Nothing to label" : "No such images";
   $("nothing-text").textContent = items.length
-    ? "You have seen the whole list. The left arrow brings one back, undo takes your last label back."
-    : "noNights" in document.body.dataset ? "No night is sealed yet: inspect a day first."
+    ? "You have seen the whole list. The left arrow shows the previous image; undo takes your last label back."
+    : "noNights" in document.body.dataset ? "No day is complete yet. Inspect one first: rd-inspect inspect"
     : `This list is empty: ${$("chosen").textContent}.`;
 }
 
@@ -233,7 +233,7 @@ function renew(row) {
 function showFacts(item) {
   const facts = [
     ["Score", item.score, item.flagged ? "bad" : ""], ["Threshold", item.threshold, ""], ["p-value", item.p_value, ""],
-    ["Area above", item.area, ""], ["Day", item.day, ""], ["Category", item.category, ""],
+    ["Anomalous area", item.area, ""], ["Day", item.day, ""], ["Category", item.category, ""],
     ["Size", item.width ? `${item.width} × ${item.height}` : "unknown", ""], ["Model", [item.model, item.method].filter(Boolean).join(", "), ""],
   ];
   $("facts").replaceChildren(...facts.map(([name, value, mark]) => {
@@ -248,11 +248,11 @@ function showFacts(item) {
   showWords(item);
 }
 
-/* Folded: who sees what others said is no second opinion. */
+/* Folded, so that the reviewer judges before seeing the labels of others. */
 function showWords(item) {
   $("before").hidden = item.words.length === 0;
   $("before").firstElementChild.textContent =
-    item.words.length === 1 ? "What was said of it: 1 word" : `What was said of it: ${item.words.length} words`;
+    item.words.length === 1 ? "Label history: 1 label" : `Label history: ${item.words.length} labels`;
   $("before-words").replaceChildren(...item.words.map(word => {
     const line = document.createElement("li");
     line.textContent = `${word}.`;
@@ -288,12 +288,12 @@ async function showNormal(item) {
   draw($("normal"), address("/nearest", item), `Normal image ${found.name}`, $("normal-gap"));
 }
 
-/* What one says */
+/* Labels */
 
 function say(word) {
   const item = items[at];
   if (!item || $("naming").open) return;
-  if (item.error) { tell("It has no picture, so nobody can say what it shows."); return; }
+  if (item.error) { tell("This file has no picture, so it cannot be labelled."); return; }
   if (!document.body.dataset.reviewer) { askName(() => say(word)); return; }
   const id = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
   const kind = word === "anomalous" ? $("kind").value.trim() : "";
@@ -326,7 +326,7 @@ async function undo() {
   show();
 }
 
-/* Who is looking */
+/* The reviewer's name */
 
 let afterNaming = null;
 function askName(then = null) {

@@ -168,7 +168,7 @@ def test_no_picture_in_a_list_looks_broken(store, desk_of, browser: Browsers) ->
     told = {name: client.get("/thumbnail", params={"key": key}) for name, key in keys.items()}
     assert {answer.status_code for answer in told.values()} == {200}
     assert told.pop("there.png").headers["content-type"] == "image/webp"
-    for name, word in (("gone.png", "gone since"), ("changed.png", "changed since"), ("cut.png", "no picture")):
+    for name, word in (("gone.png", "missing since"), ("changed.png", "changed since"), ("cut.png", "no picture")):
         assert (told[name].headers["content-type"], word in told[name].text) == ("image/svg+xml", True)
     shutil.rmtree(store.root / "maps")
     plain = browser(desk_of(store, store)).get("/thumbnail", params={"key": keys["mapless.png"]})
@@ -319,7 +319,7 @@ def test_a_store_that_fails_is_told_and_the_label_kept_at_the_next_try(
     assert len(history(store)) == 1
 
 
-def test_pages_of_the_trail(store, keys, desk_of, browser: Browsers) -> None:
+def test_pages_of_the_history(store, keys, desk_of, browser: Browsers) -> None:
     client = browser(desk_of(store, store, zone=ZoneInfo("Europe/Vienna")))
     made = [Label(keys["far.png"], "normal", None, "import", NOW, str(i)) for i in range(150)]
     labels.write_labels(store, "cloth", made, "many")
@@ -328,8 +328,8 @@ def test_pages_of_the_trail(store, keys, desk_of, browser: Browsers) -> None:
     store.write("labels/cloth/bad.csv", b"image_key,label\na,okay\n")
     text = client.get("/audit").text
     assert "When (Europe/Vienna)" in text and NOW.astimezone(ZoneInfo("Europe/Vienna")).strftime("%d %H:%M") in text
-    assert "152 labels" in text and "labels/cloth/bad.csv does not read" in text
-    assert "1 image on which people differ" in text
+    assert "152 labels" in text and "labels/cloth/bad.csv cannot be read" in text
+    assert "1 image with labels that disagree" in text
     assert "page 2 of 2" in client.get("/audit", params={"page": "2", "category": "cloth"}).text
     assert client.get("/audit", params={"category": "nothing"}).status_code == 404
     assert client.get("/audit", params={"page": "-1"}).status_code == 200

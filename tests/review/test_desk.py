@@ -36,7 +36,7 @@ def queue(desk: Desk, reviewer: str = "ann", category: str | None = None) -> lis
 
 
 def say(desk: Desk, key: str, word: str, reviewer: str = "ann", kind: str | None = None) -> dict:
-    return desk.say({"key": key, "etag": desk.row(key).etag, "word": word, "kind": kind}, reviewer)
+    return desk.add_label({"key": key, "etag": desk.row(key).etag, "word": word, "kind": kind}, reviewer)
 
 
 def history(store: LocalStore, category: str = "cloth") -> list[Label]:
@@ -79,7 +79,7 @@ def test_a_label_tells_who_when_and_what_they_saw(desk: Desk, store: LocalStore,
     told_of = {"word": "anomalous", "kind": "dent", "purpose": "training"}
     assert told == {"labelled_at": label.labelled_at.isoformat(), **told_of}
     assert to_label(desk, "bob")["kinds"] == ["dent"]
-    assert desk.one(keys["far.png"], "ann")["mine"] == "anomalous"
+    assert desk.image(keys["far.png"], "ann")["mine"] == "anomalous"
 
 
 def test_an_image_keeps_its_purpose_and_a_defect_its_mask(
@@ -147,22 +147,22 @@ def test_undo_of_two_words_in_turn(
 def test_only_ones_own_words_can_be_taken_back(desk: Desk, keys: dict[str, str], who: str) -> None:
     said = say(desk, keys["far.png"], "normal")
     when = said["labelled_at"] if who == "bob" else (NOW + timedelta(days=1)).isoformat()
-    with pytest.raises(WrongRequest, match="said nothing"):
+    with pytest.raises(WrongRequest, match="did not label"):
         desk.undo({"key": keys["far.png"], "labelled_at": when}, who)
 
 
 def test_an_image_that_changed_is_refused(desk: Desk, store: LocalStore, keys: dict[str, str]) -> None:
     key, etag = keys["far.png"], desk.row(keys["far.png"]).etag
     with pytest.raises(ImageChanged):
-        desk.say({"key": key, "etag": "another", "word": "normal"}, "ann")
+        desk.add_label({"key": key, "etag": "another", "word": "normal"}, "ann")
     store.write(key, png(7))
-    for look in (lambda: desk.say({"key": key, "etag": etag, "word": "normal"}, "ann"),
+    for look in (lambda: desk.add_label({"key": key, "etag": etag, "word": "normal"}, "ann"),
                  lambda: desk.pictures.picture(desk.row(key))):  # fmt: skip
         with pytest.raises(ImageChanged, match=r"far\.png"):
             look()
     store.root.joinpath(key).unlink()
     with pytest.raises(KeyNotFound):
-        desk.say({"key": key, "etag": etag, "word": "normal"}, "ann")
+        desk.add_label({"key": key, "etag": etag, "word": "normal"}, "ann")
     assert history(store) == []
 
 
@@ -182,7 +182,7 @@ def test_what_no_page_sends_is_refused(desk: Desk, store: LocalStore, keys: dict
         ("etag", None), ("kind", "k" * 61), ("kind", ["dent"]), ("kind", "\ud800"),
     ):  # fmt: skip
         with pytest.raises(WrongRequest):
-            desk.say({**good, field: wrong}, "ann")
+            desk.add_label({**good, field: wrong}, "ann")
     assert history(store) == []
 
 
@@ -228,29 +228,29 @@ def test_a_label_file_that_does_not_read_costs_no_other_word(
     assert [row["name"].rpartition("/")[2] for row in asked["rows"]] == ["near.png", "borderline.png"]
     assert (
         len(asked["unread"]) == 1
-        and asked["unread"][0].startswith(f"{bad} does not read")
+        and asked["unread"][0].startswith(f"{bad} cannot be read")
         and "line 2" in asked["unread"][0]
     )
     assert say(desk, keys["near.png"], "anomalous")["word"] == "anomalous"
     desk.undo({"key": keys["far.png"], "labelled_at": NOW.isoformat()}, "ANN")
     store.write(bad, b"image_key,label\na,normal\n")
     assert desk.unread(None) == []
-    assert desk.trail(None, 10, 0)[1] == 4
+    assert desk.history(None, 10, 0)[1] == 4
 
 
 def test_nothing_scored_yet(store: LocalStore, desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(store, store)
     found = to_label(desk)
     assert (found["rows"], found["count"], found["kinds"], found["unread"]) == ([], 0, [], [])
-    assert desk.trail(None, 10, 0) == ([], 0)
+    assert desk.history(None, 10, 0) == ([], 0)
 
 
 def test_the_trail_is_newest_first(desk: Desk, keys: dict[str, str]) -> None:
     for name, word in (("far.png", "normal"), ("near.png", "anomalous"), ("far.png", "unsure")):
         say(desk, keys[name], word)
-    spoken, count = desk.trail("cloth", 2, 0)
+    spoken, count = desk.history("cloth", 2, 0)
     assert (count, [one.label.label for one in spoken]) == (3, ["unsure", "anomalous"])
-    assert [one.label.label for one in desk.trail(None, 2, 2)[0]] == ["normal"]
+    assert [one.label.label for one in desk.history(None, 2, 2)[0]] == ["normal"]
 
 
 def pixels(webp: bytes) -> np.ndarray:
@@ -296,4 +296,4 @@ def test_a_seal_that_does_not_read_is_named_and_the_others_are_reviewed(desk: De
     store.write(key, b"{}")
     answer = to_label(desk, category="cloth")
     assert len(answer["rows"]) == 3
-    assert [why.startswith(f"{key} does not read") for why in answer["unread"]] == [True]
+    assert [why.startswith(f"{key} cannot be read") for why in answer["unread"]] == [True]

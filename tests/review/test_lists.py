@@ -138,31 +138,31 @@ def test_only_some_days_are_held(read_only: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_does_not_read_is_shown_as_such(read_only: Desk) -> None:
-    row = read_only.one(CUT, "ann")
+    row = read_only.image(CUT, "ann")
     assert (row["state"], row["error"], row["score"], row["flagged"]) == (
         "unreadable", "the file is cut off", "none", False,
     )  # fmt: skip
     with pytest.raises(UnreadableImage, match="cut off"):
         read_only.pictures.picture(read_only.row(CUT))
     with pytest.raises(WrongRequest, match="cut off"):
-        read_only.say({"key": CUT, "etag": row["etag"], "word": "normal"}, "ann")
+        read_only.add_label({"key": CUT, "etag": row["etag"], "word": "normal"}, "ann")
 
 
 def test_an_image_that_is_gone_is_named_as_gone(desk: Desk, store: LocalStore, plant: dict[str, str]) -> None:
     store.root.joinpath(plant["near.png"]).unlink()
-    with pytest.raises(KeyNotFound, match="is gone"):
+    with pytest.raises(KeyNotFound, match="is missing"):
         desk.pictures.picture(desk.row(plant["near.png"]))
 
 
 def test_a_label_is_for_what_the_reviewer_chose(desk: Desk, store: LocalStore, plant: dict[str, str]) -> None:
     key = plant["near.png"]
     sent = {"key": key, "etag": desk.row(key).etag, "word": "normal"}
-    assert desk.one(key, "ann")["purpose"] == "training"
+    assert desk.image(key, "ann")["purpose"] == "training"
     for purpose in ("evaluation", "", "training", None, "evaluation"):
-        told = desk.say({**sent, "purpose": purpose}, "ann")
+        told = desk.add_label({**sent, "purpose": purpose}, "ann")
         assert told["row"]["purpose"] == told["purpose"] == (purpose or told["purpose"])
     with pytest.raises(WrongRequest, match="testing"):
-        desk.say({**sent, "purpose": "testing"}, "ann")
+        desk.add_label({**sent, "purpose": "testing"}, "ann")
     said = to_labels(read_label_history(store, "cloth"))
     assert [label.purpose for label in said] == ["evaluation", "training", "evaluation"]
 
@@ -173,7 +173,8 @@ def test_words_of_nobody_name_their_file(
     desk = desk_of(store, store, clock=lambda: NOW)
     words = [Label(plant["near.png"], "normal", None, by, NOW, purpose="evaluation") for by in (None, "Eva")]
     write_labels(store, "cloth", words, "old")
-    assert desk.one(plant["near.png"], "ann")["words"] == [
-        "Eva said normal on 3 March at 02:00, for evaluation",
-        "Somebody without a name (in labels/cloth/old.parquet) said normal on 3 March at 02:00, for evaluation",
+    assert desk.image(plant["near.png"], "ann")["words"] == [
+        "Eva labelled it normal on 3 March at 02:00, for evaluation",
+        "Somebody without a name (in labels/cloth/old.parquet) labelled it normal on 3 March at 02:00, for "
+        "evaluation",
     ]

@@ -113,7 +113,7 @@ def _label_and_undo(tab: Tab, store: Store) -> None:
         tab.press(letter)
     tab.press("Enter")
     shows(tab, "c.png")
-    told(tab, "b.png is a defect, for evaluation")
+    told(tab, "b.png is anomalous, for evaluation")
     tab.press("z")
     shows(tab, "b.png")
     told(tab, "Taken back")
@@ -122,7 +122,7 @@ def _label_and_undo(tab: Tab, store: Store) -> None:
     assert isinstance(defect, Label)
     assert (defect.kind, defect.model_version, defect.purpose) == ("dn", "v1", "evaluation")
     said = "document.getElementById('before-words').textContent"
-    tab.wait(f"{said}.includes('said defect (dn) on') && {said}.includes(', for evaluation.')")
+    tab.wait(f"{said}.includes('labelled it anomalous (dn) on') && {said}.includes(', for evaluation.')")
     assert left(tab) == "3 images to label"
 
 
