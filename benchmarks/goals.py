@@ -15,8 +15,8 @@ QUALITY = {
     "aupro": ("AUPRO", ".3f"),
     "recall": ("share of defects found", "percent"),
 }
-LEVEL = 1.05
-"""times in cost that two methods may differ and be level"""
+LEVEL = 1.3
+"""times in cost that two methods may differ and be level: they are not measured in turns, and the machine is shared"""
 NIGHT, STEP = "night, times `Engine.predict`", "training step, times the authors' loop"
 FORWARD = "forward pass, share of a matrix product's rate"
 RATIOS = (
@@ -92,14 +92,14 @@ def _behind_in_quality(measured: Measured) -> Iterator[Lead]:
 
 
 def _behind_in_cost(measured: Measured, name: str, words: str, *, less_is_better: bool) -> Iterator[Lead]:
-    ahead = []
+    ahead, word = [], "less" if less_is_better else "more"
     for peer in (method for method in measured.methods if method != DEFAULT):
         pairs = [[measured.figure(folder, method, name) for method in (DEFAULT, peer)] for folder in measured.folders]
         ratios = [ours.median / theirs.median for ours, theirs in pairs if ours and theirs]
         better = [ratio for ratio in (ratios if less_is_better else [1 / ratio for ratio in ratios]) if ratio > LEVEL]
         if better:
             times = spread(Figure.of(better), "2")
-            ahead.append(f"{NAMES[peer]} {times} times in {len(better)} of {len(ratios)} folders")
+            ahead.append(f"{NAMES[peer]} {times} times {word} in {len(better)} of {len(ratios)} folders")
     ours = [figure.median for folder in measured.folders if (figure := measured.figure(folder, DEFAULT, name))]
     if ahead:
         yield Lead(words, spread(Figure.of(ours), "2"), ahead, False)
