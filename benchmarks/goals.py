@@ -16,7 +16,7 @@ QUALITY = {
     "recall": ("share of defects found", "percent"),
 }
 LEVEL = 1.3
-"""times in cost that two methods may differ and be level: they are not measured in turns, and the machine is shared"""
+"""times in cost by which methods may differ and be level: not measured in turns, on a shared machine"""
 NIGHT, STEP = "night, times `Engine.predict`", "training step, times the authors' loop"
 FORWARD = "forward pass, share of a matrix product's rate"
 RATIOS = (
