@@ -19,7 +19,7 @@ class OddFile:
     fault: str
     """truncated | empty | text | oversized | wrong_extension"""
     readable: bool
-    """True if it does hold a whole picture"""
+    """True if it holds a whole image"""
 
 
 def odd_files(picture: NDArray[np.uint8]) -> list[OddFile]:

@@ -22,7 +22,7 @@ _DRAW = {
     "printed_part": printed_part.draw,
 }
 _NORMALS, _GOOD, _DEFECTIVE = 0, 1, 2
-"""parts of the seed, so that no two pictures share their noise"""
+"""parts of the seed, so that no two images share their noise"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FactoryImage:
     mask: bytes | None
     """PNG, 8 bit grey, 255 where the defect is; None for a good part"""
     readable: bool = True
-    """False if no picture can be decoded from `data`"""
+    """False if no image can be decoded from `data`"""
 
 
 class Factory:
@@ -154,7 +154,7 @@ def _uint8(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _encoded(picture: NDArray[np.uint8], codec: str) -> bytes:
     out = io.BytesIO()
-    # Good quality and full colour resolution: a camera's file, and no marks a model could take for a defect.
+    # Good quality and full colour resolution, so that a model takes no JPEG artefact for a defect.
     options = {"quality": 95, "subsampling": 0} if codec == "JPEG" else {"compress_level": 3}
     Image.fromarray(picture).save(out, codec, **options)
     return out.getvalue()

@@ -32,9 +32,9 @@ from storage.records import Partition
 from tasks.night.pin_champion import PinnedModel, pin_champion, pin_version
 
 PRIORITY = -1_000_000
-"""below that of any night on the same cluster, whose batches overtake: theirs is minus their number, or more"""
+"""lower than that of any night's batch (minus its number), so that nights on the same cluster overtake"""
 AT_ONCE = 2
-"""days in flight: while one waits for its last batches and its seal, the next one fills the workers"""
+"""days at the same time: while one waits for its last batches, the next one fills the workers"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Undone:
 
     category: str
     run_date: date | None
-    """None: of the category as a whole"""
+    """None: the whole category"""
     why: str
 
 
@@ -55,17 +55,17 @@ class BackfillRun:
     outcome: str
     """completed | incomplete | nothing to do | dry run"""
     versions: Mapping[str, str]
-    """by category: the model version that was pinned at the start"""
+    """by category: the pinned model version"""
     before: Grid
     after: Grid
     """the same as `before` in a dry run"""
     scored: int
     """images that got a row now"""
     mended: int
-    """batches and descriptions of maps that were damaged and are not any more"""
+    """damaged batches and map metadata that were repaired"""
     problems: tuple[Undone, ...]
     report: str | None = None
-    """there is none"""
+    """a backfill writes none"""
 
 
 class BackfillIncomplete(PartlyDone):
@@ -96,7 +96,7 @@ def backfill(
     """Score every day of a period that the pinned model has not completely scored. Complete days are left alone.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         first_day: default 29 days before the last.
         last_day: included; default the last day with images.
         categories: names; default every category with images.
@@ -106,7 +106,7 @@ def backfill(
         dry_run: only look.
         mend: read every score file and map of the period, and score damaged batches of complete days anew.
         images: URI of the images' own store; default `store`.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings by name; they override every other source.
 
     The store decides what is done, so an interrupted backfill continues where it stopped. Another model adds
@@ -209,7 +209,7 @@ def _score_days(
         for day, future in work.items():
             try:
                 images, unscored = future.result()
-            except Exception as e:  # noqa: BLE001  # any failure becomes this day's outcome; the other days go on
+            except Exception as e:  # noqa: BLE001  # any failure becomes this day's outcome; the other days continue
                 images, unscored = 0, [Undone(cell.category, day, in_words(e)) for cell in days[day]]
             scored, problems = scored + images, problems + unscored
     finally:

@@ -18,14 +18,14 @@ class CategorySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = "reverse_distillation"
-    """how a model is made, see rd_core.detectors.registry; its own settings stand in a table of its name"""
+    """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
     image_size: int | tuple[int, int] = 256
-    """pixels, one number or [height, width]; what the networks see and the anomaly maps have"""
+    """size of the networks' input and of the anomaly maps: pixels, one number or [height, width]"""
     teacher: str = "efficientnet_lite0"
     teacher_weights: Path | None = None
     """a local file of teacher weights; without it the package, the cache or a download is used"""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """promised share of false alarms among normal images"""
+    """promised false-alarm rate: the share of normal images that may lie above the threshold"""
     part_pattern: str | None = None
     """regular expression over image names with a group `part`, or groups `view` and `serial`; see
     rd_core.calibration.holdout"""
@@ -33,7 +33,7 @@ class CategorySettings(BaseModel):
     """the grey value that is white in images of more than 8 bits; 4095 for a 12-bit camera in 16-bit files. None: the
     highest value of the file, and signed, 32-bit and floating-point ones are refused"""
     black_level: Annotated[float | None, Field(allow_inf_nan=False, validate_default=True)] = None
-    """the grey value that is black in them; None: 0, and an image with values below is refused"""
+    """the grey value that is black in such images; None: 0, and an image with lower values is refused"""
     max_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     """an image with more is not decoded"""
     engine: Literal["auto", "torch", "openvino"] = "auto"
@@ -44,10 +44,10 @@ class CategorySettings(BaseModel):
     """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
     made on some days only"""
     precision: Precision = "float32"
-    """of the networks that are trained from now on: `bfloat16` is quicker on GPUs and CPUs that have it"""
+    """of networks trained from now on; `bfloat16` is faster on GPUs and CPUs that support it"""
     seed: int = 0
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """by method, what its own table says"""
+    """settings of each method's table"""
 
     @field_validator("image_size")
     @classmethod

@@ -20,29 +20,28 @@ from flows.settings import Settings
 from tasks.worker.traces import are_wanted
 
 WORKER_MEMORY_SHARE = 0.8
-"""Of the machine's memory, shared out among the workers; past its share a worker is restarted, its task run again."""
+"""of the machine's memory, divided among the workers; a worker beyond its share is restarted, its task run again"""
 
 _NICENESS = 10
-"""of workers that let others go first"""
+"""of workers with lower priority"""
 _CALM = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.worker.memory.monitor-interval": "1s",
 }
-"""Dask watches itself fifty times a second in every process: 15 % of a core of two, when nothing else happens."""
+"""Dask profiles itself 50 times a second in every process: 15 % of a core."""
 _NO_PAGES: dict[str, list[str]] = {f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker", "nanny")}
-"""Dask's own pages have no login: they show tasks and logs, and stop workers."""
+"""Dask's own pages have no login, and they show logs and can stop workers."""
 
 
 @contextlib.contextmanager
 def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iterator[str]:
     """The scheduler's address. An embedded cluster has one process for each usable core (affinity, cgroups), with
-    one task at a time. It accepts only clients with the certificate that it made for itself, which this process's
-    clients have.
+    one task at a time, and accepts only clients with its certificate, which this process's clients have.
 
-    `most_workers`: tasks at the same time. With fewer tasks than cores, a worker gets the spare cores as torch
-    threads, so that one model trains on the whole machine.
+    `most_workers`: tasks at the same time. With fewer tasks than cores, a worker uses the spare cores as torch
+    threads.
     """
     with _quiet():
         if settings.plant.dask_address:
@@ -54,8 +53,8 @@ def dask_cluster(settings: Settings, *, most_workers: int | None = None) -> Iter
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask logs every connection and worker as INFO, and Prefect shows that. Warnings stay; a Dask logging
-    configuration of the user wins."""
+    """Dask logs every connection and worker as INFO. Warnings stay; the user's own Dask logging configuration
+    wins."""
     logger = logging.getLogger("distributed")
     before = logger.level
     if dask.config.get("logging", None) is None:
@@ -81,7 +80,7 @@ def _embedded(settings: Settings, most_workers: int | None) -> Iterator[str]:
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.ERROR,
-                # whole, for a forked worker begins with the environment of the process it was forked from
+                # the whole environment: a forked worker begins with that of its parent
                 env={**os.environ, "RD_INSPECT_TORCH_THREADS": str(max(1, cores // workers))},
                 memory_limit=WORKER_MEMORY_SHARE / workers,
             )
@@ -90,8 +89,8 @@ def _embedded(settings: Settings, most_workers: int | None) -> Iterator[str]:
 
 
 def _walled() -> dict[str, object]:
-    """Dask settings for TLS with a new certificate, held in memory only. Whoever reaches a scheduler or worker can
-    run code as us, and on 127.0.0.1 that is every user of the machine."""
+    """Dask settings for TLS with a new certificate, held in memory only. Whoever reaches a scheduler or worker on
+    127.0.0.1, as every user of the machine can, could otherwise run code as us."""
     made = Security.temporary()
     tls = {"ca-file": made.tls_ca_file}
     for who in ("scheduler", "worker", "client"):
@@ -121,8 +120,7 @@ def dask_runner(address: str) -> TaskRunner[Any]:
 class _LightRunner(DaskTaskRunner):
     """Sends Prefect's settings with each task as pickled objects.
 
-    Prefect would convert a thousand settings to plain data and back for every task: 40 ms of the flow's processor
-    and 60 of the worker's.
+    Prefect converts a thousand settings to plain data and back for every task: 100 ms of processors.
     """
 
     def submit(self, *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]  # mypy does not see that *args and **kwargs take every overload
@@ -148,6 +146,6 @@ class _Courtesy(WorkerPlugin):
 
 def let_others_go_first(scheduler: str) -> None:
     """Lower the process priority of all workers of our own cluster at that address. On a shared cluster the
-    batches' priority does it, and its workers are not ours to slow down."""
+    batches' priority does it."""
     with Client(scheduler, set_as_default=False) as client:
         client.register_plugin(_Courtesy())

@@ -65,9 +65,9 @@ class DemoReports:
     broken: str | None
     """run report of the night with broken files"""
     drift: str | None
-    """of the last night"""
+    """drift report of the last night"""
     verdict: str
-    """of that report, with its cause"""
+    """verdict of the drift report, with its cause"""
 
 
 def demonstrate(store_uri: str) -> None:

@@ -33,7 +33,7 @@ from tasks.night.pin_champion import PinnedModel, pin_champion
 
 EVENT = "inspection.drift"
 SECONDS_A_MODEL = 0.2
-"""of one core, to assess a month of its scores"""
+"""seconds of one core to assess a month of scores"""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class DriftRun:
 
     run_id: str
     first_day: date | None
-    """None where no day is sealed"""
+    """None if no day is complete"""
     last_day: date | None
     verdict: str | None
-    """the most severe of those in force"""
+    """the most severe among champions"""
     models: tuple[ModelDrift, ...]
     """a category's in the order of their days"""
     golden: tuple[GoldenReceipt, ...]
     failed: tuple[tuple[str, str], ...]
     """(what, why)"""
     report: str | None
-    """key of the HTML; None where there was nothing to report"""
+    """key of the HTML; None if there is nothing to report"""
 
 
 class DriftFailed(PartlyDone):
@@ -81,13 +81,13 @@ def report_drift(
     """Assess every model version that has complete days in the period, and write one report.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         first_day: default 29 days before the last.
         last_day: included; default the last inspected day.
         categories: names; default every category with a complete day in the period.
         images: URI of the images' own store, for `golden` only; default `store`.
         golden: first score the last day's golden images again; choose some where there are none.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: drift settings by name, such as {"defect_share": 0.05}; they override [drift] in categories.toml.
 
     Returns the DriftRun, as Completed, DriftFound (a verdict is not hold; each emits an event `inspection.drift`)
@@ -129,7 +129,7 @@ def assess_models(jobs: list[DriftJob]) -> tuple[list[ModelDrift], list[tuple[st
     return list(models.values()), _logged(problems)
 
 
-@flow(name="replay-golden-sets", flow_run_name="replay golden images {day}", validate_parameters=False)
+@flow(name="replay-golden-sets", flow_run_name="score golden images again {day}", validate_parameters=False)
 def replay_golden_sets(
     settings: Settings, day: date, categories: Sequence[str]
 ) -> tuple[list[GoldenReceipt], list[tuple[str, str]]]:
@@ -157,11 +157,11 @@ def replay_golden_sets(
 
 def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str, str]]) -> dict[str, GoldenReceipt]:
     """By category, the day's replays that would give the same result again: images, model, software and machine
-    are unchanged."""
+    are the same."""
     store, images = (open_store(uri, read_only=True) for uri in (settings.store, settings.images))
     unchanged = {}
     for category in dict(models):
-        with contextlib.suppress(StorageError):  # whoever replays them says what is wrong, or tries again
+        with contextlib.suppress(StorageError):  # the task that replays them reports what is wrong, or tries again
             champion = read_champion(store, category)
             if champion and (replay := unchanged_replay(store, images, day, category, champion.version)):
                 unchanged[category] = replay

@@ -6,9 +6,9 @@ import sys
 
 def main() -> None:
     """Entry point of the console script."""
-    # What comes from here on waits for the thread that says the sentence.
+    # Signals from here on wait for the thread that answers them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    from flows.machinery.interruption import run_guarded  # noqa: PLC0415  # signals are blocked first, or one that comes meanwhile ends in a traceback
+    from flows.machinery.interruption import run_guarded  # noqa: PLC0415  # after signals are blocked, or an early one ends in a traceback
 
     run_guarded(_command_line, sys.argv[1:])
 

@@ -22,12 +22,12 @@ class PartlyDone(RunFailed):
 
     def __init__(self, run: Any, message: str) -> None:
         self.run = run
-        """what the flow would have returned"""
+        """the flow's result, as far as it came"""
         super().__init__(message)
 
 
 def in_words(problem: Exception) -> str:
-    """The message of our own errors; the type too for others, whose messages are seldom sentences."""
+    """The message of our own errors; with the type for others, whose messages are seldom sentences."""
     ours = type(problem).__module__.split(".")[0] in ("flows", "tasks", "rd_core", "storage")
     return str(problem) if ours else f"{type(problem).__name__}: {problem}"
 

@@ -37,10 +37,10 @@ from tasks.evaluation.write_evaluation_report import CategoryFigures, Evaluation
 TASKS_PER_FLOW_RUN = 450
 """as in inspection: past this, another flow run takes the next partitions"""
 SECONDS_A_PIXEL = 0.02 / 256**2
-"""of one core, to evaluate an anomaly map of that many pixels"""
+"""seconds of one core to evaluate a pixel of an anomaly map"""
 _LONGEST_FOLDER = 80
 _LOOKERS = 8
-"""threads: what is looked at is small, so a store's time to answer is most of it"""
+"""threads that read small objects, where most time is waiting"""
 
 T = TypeVar("T")
 
@@ -61,9 +61,9 @@ class EvaluationRun:
     figures: str
     """key of the same figures as JSON; figures.parquet lies beside it"""
     unlabelled: tuple[str, ...]
-    """inspected categories without an evaluation label in these days"""
+    """scored categories without an evaluation label in these days"""
     failed: tuple[tuple[str, str], ...]
-    """(partition, or category whose labels do not read, and why)"""
+    """(partition, or category whose labels cannot be read; reason)"""
 
 
 class EvaluationFailed(PartlyDone):
@@ -94,12 +94,12 @@ def evaluate(
     """Compare scores and maps of complete days with the evaluation labels; no model is loaded.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         first_day: default `last_day`.
         last_day: included; default `first_day`, or the last inspected day without either.
         categories: names; default every category with complete days in the period.
         images: URI of the images' own store, shown in the report; default `store`.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings by name; they override every other source.
 
     May be repeated: current labels and masks count. Raises NothingToEvaluate for days that are not complete or
@@ -175,11 +175,11 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
 
 
 def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
-    """Estimated seconds of one core to evaluate them, from their seals; it stops counting once it is much."""
+    """Estimated seconds of one core to evaluate them; it stops counting once it is much."""
     store, seconds = open_store(settings.store, read_only=True), 0.0
     for partition in partitions:
         height, width = settings.category(partition.category).height_width
-        with contextlib.suppress(StorageError):  # the partition's own task tells what it is
+        with contextlib.suppress(StorageError):  # the partition's own task reports it
             seal = read_seal(store, partition)
             seconds += SECONDS_A_PIXEL * height * width * sum(plan.images for plan in seal.plans) if seal else 0.0
         if seconds > WORTH_SECONDS:
@@ -207,12 +207,12 @@ def _count(
 def unchanged_partitions(
     store: Store, partitions: Sequence[Partition], first: date, last: date
 ) -> list[EvaluatedPartition]:
-    """Counts of an earlier evaluation of the same days that would come out the same, to the byte."""
+    """Counts of an earlier evaluation of the same days that would come out the same."""
 
     def look(partition: Partition) -> EvaluatedPartition | None:
         try:
             return unchanged_partition(store, partition, first, last, held(partition.category))
-        except StorageError:  # whoever counts it says what is wrong, or tries again
+        except StorageError:  # the task that counts it reports what is wrong, or tries again
             return None
 
     held = cache(lambda category: labels.read_labels(store, category))

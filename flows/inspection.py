@@ -30,9 +30,9 @@ from tasks.night.renew_plan import renew_plan
 from tasks.night.write_run_report import CategoryOutcome, WrittenReport, write_run_report
 
 SILENT = "cameras silent"
-"""outcome of a run that did all it could, while a category that is made every day had no image"""
+"""outcome of a run without failures in which a category that is made every day had no image"""
 TASKS_PER_FLOW_RUN = 450
-"""the Prefect server's recorder is the bottleneck of a run; past this, another flow run takes the next categories"""
+"""beyond this, another flow run takes the next categories: the Prefect server's recorder is the bottleneck"""
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ def inspect_images(
     """Score one production day. Images of complete partitions are skipped unless they changed.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         run_date: production day; default yesterday in the plant's time zone.
         categories: names; default every category with images on that day.
         images: URI of the images' own store; default `store`.
         reports: at the end, write the evaluation where images are labelled, the drift report and the index.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings by name; they override every other source.
 
     Returns the InspectionRun, as Completed, CompletedWithRejects (some images could not be read) or NothingToDo.
@@ -146,8 +146,7 @@ def _silent(category: str, day: date) -> CategoryOutcome:
 
 
 def _not_inspected(choice: NightChoice, day: date) -> list[CategoryOutcome]:
-    """Problems by category: silent cameras, requested categories without images, unreadable and misnamed folders,
-    whose images would be skipped silently."""
+    """Problems by category: silent cameras, requested categories without images, folders that no run can read."""
     move = "no run reads them. Move them to images/<category>/<YYYY-MM-DD>/."
     rename = "No run reads this folder. Rename it to images/<letters, digits, . _ ->/<YYYY-MM-DD>/."
     return [
@@ -280,7 +279,7 @@ def _report(
             litter=left_out.litter_in_words,
             review_url=settings.plant.review_url,
         )
-    except StorageError as e:  # on a full disk, say: what became of the categories must be told all the same
+    except StorageError as e:  # such as a full disk: the categories' outcomes must be reported all the same
         problem = CategoryOutcome("run report", "failed", message=f"Not written. {in_words(e)}")
         return InspectionRun(str(flow_run.id), day, "failed", (*outcomes, problem), report=None)
     leave_report("inspection-report", settings, report.key, f"Inspection of {day}: {report.outcome}", report.markdown)
@@ -289,7 +288,7 @@ def _report(
 
 
 def _as_reported(outcome: CategoryOutcome, report: WrittenReport) -> CategoryOutcome:
-    """The outcome with the counts of the whole day: if the day was complete before, this run scored nothing."""
+    """The outcome with the counts of the whole day, of which this run may have scored none."""
     for name, ok, unreadable, rejected, anomalous in report.counts:
         if name == outcome.category:
             outcome = replace(outcome, ok=ok, unreadable=unreadable, rejected=rejected, anomalous=anomalous)

@@ -20,7 +20,7 @@ from tasks.night.mend_batch import mend_batch
 from tasks.night.mend_description import mend_description
 
 _THREADS = 4
-"""partitions that are read at once"""
+"""partitions read at once"""
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class Mended:
     batches: int = 0
     """scored anew"""
     arrays: int = 0
-    """of maps whose description was written anew"""
+    """map arrays whose metadata was rewritten"""
     problems: tuple[tuple[Partition, str], ...] = ()
-    """what could not be mended, and why"""
+    """what could not be repaired, and why"""
 
     @property
     def total(self) -> int:
         return self.batches + self.arrays
 
 
-@flow(name="mend-partitions", flow_run_name="mend damaged partitions", validate_parameters=False)
+@flow(name="mend-partitions", flow_run_name="repair damaged days", validate_parameters=False)
 def mend_partitions(settings: Settings, partitions: Sequence[Partition], priority: int) -> Mended:
     """Read every score file and map of the complete ones among these partitions, and score damaged batches anew."""
     with ThreadPoolExecutor(_THREADS) as pool:
         readings = list(pool.map(lambda partition: _look(settings, partition), partitions))
     damages = [damage for some, _ in readings for damage in some]
-    # A batch's maps are written into an array that is described.
+    # The array's metadata must be there before a batch's maps are written.
     described, undescribed = _settled(
         settings, mend_description, [damage for damage in damages if isinstance(damage, DamagedDescription)]
     )

@@ -82,11 +82,11 @@ def retrain(
     """For each category: gather new normal images, train, compare with the champion, and promote what is better.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         categories: names; default every category with labels.
         images: URI of the images' own store; default `store`.
         from_scratch: start from new weights; default from the champion's.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings of a category or its method, such as {"steps": 500}; they override every other source.
         limits: fields of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings, such as
             {"fewest_new": 30, "recall_margin": 0.02}.
@@ -111,7 +111,7 @@ def retrain(
     return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(outcomes), tuple(failed)))
 
 
-@flow(name="retrain-categories", flow_run_name=named("refit and judge", lambda _: ""), validate_parameters=False)
+@flow(name="retrain-categories", flow_run_name=named("train and compare", lambda _: ""), validate_parameters=False)
 def retrain_categories(
     plan: _Plan, categories: Sequence[str]
 ) -> tuple[list[CategoryRetraining], list[tuple[str, str]]]:
@@ -239,8 +239,8 @@ def _end(settings: Settings, run: RetrainingRun) -> RetrainingRun:
         )
         emit_promoted(category)
     rows = [artifact_row(category) for category in run.categories]
-    said = f"Retraining of {run.run_date}: {message_of(run)}"
-    leave_table("retraining", settings, rows, said, report=run.report, problems=run.failed)
+    title = f"Retraining of {run.run_date}: {message_of(run)}"
+    leave_table("retraining", settings, rows, title, report=run.report, problems=run.failed)
     outcomes = {category.category: category.outcome for category in run.categories} | {
         name: "failed" for name, _ in run.failed
     }

@@ -44,11 +44,11 @@ from storage.layout import SETTINGS_KEY
 
 ENVIRONMENT_PREFIX = "RD_INSPECT_"
 _ENVIRONMENT_ELSEWHERE = {"STORE", "HOME", "TORCH_THREADS", "CODE"}
-"""read by the command line, the embedded server, the workers and prefect.yaml: not settings of a plant"""
+"""variables of the command line, the server, the workers and prefect.yaml, which are no settings"""
 _OF_A_SERVICE = re.compile(
     r"(^|_)(SERVICE_HOST|SERVICE_PORT(_\w+)?|(?P<link>PORT(_\d+_(TCP|UDP|SCTP))?)|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$"
 )
-"""the names that Kubernetes makes for a service; a `link` has a value such as tcp://10.0.0.1:8765"""
+"""variables that Kubernetes sets for a service; a `link` has a value such as tcp://10.0.0.1:8765"""
 
 T = TypeVar("T")
 
@@ -63,21 +63,21 @@ class PlantSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: str | None = None
-    """URI of the store the line writes to, read only; None: the store itself"""
+    """URI of the images' store, only read; None: the store itself"""
     time_zone: str = "UTC"
     """decides when a production day ends"""
     workers: Annotated[int, Field(ge=1)] | None = None
-    """processes of the embedded Dask cluster; None: one a core"""
+    """processes of the embedded Dask cluster; None: one for each core"""
     dask_address: str | None = None
     """scheduler of a running Dask cluster; None: an embedded one"""
     gpu_workers: bool = False
-    """of the running cluster only those workers score that offer the Dask resource GPU: one batch a GPU at a time"""
+    """score only on workers of the running cluster with the Dask resource GPU, one batch on a GPU at a time"""
     batch_images: Annotated[int, Field(ge=1)] | None = None
     """images one task scores; None: chosen by the size of the night"""
     metrics: Path | None = None
-    """folder that each run leaves a file of Prometheus metrics in, for node_exporter to collect; None: no file"""
+    """folder for each run's file of Prometheus metrics, for node_exporter to collect; None: no file"""
     review_url: str | None = None
-    """address of the review page, such as http://plant:8010, that pictures in reports lead to; None: they do not"""
+    """address of the review page, such as http://plant:8010, for links in reports; None: no links"""
 
     @field_validator("time_zone")
     @classmethod
@@ -120,15 +120,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     store: str
-    """URI below which everything we write goes"""
+    """URI of the store"""
     plant: PlantSettings
     defaults: CategorySettings
-    """what a category has that is not named in `categories.toml`"""
+    """settings of a category that `categories.toml` does not name"""
     categories: dict[str, CategorySettings]
     drift: dict[str, Any] = Field(default_factory=dict)
-    """settings of the drift statistics by name, checked; what is not named keeps its default there"""
+    """settings of the drift statistics by name, checked; others keep their defaults"""
     own: dict[str, Any] = Field(default_factory=dict)
-    """settings of a method that were given by hand: they win over those of its table"""
+    """settings of a method from the command; they override its table"""
 
     @property
     def images(self) -> str:
@@ -209,13 +209,13 @@ def _category(
     where: str,
     variables: Collection[str],
 ) -> CategorySettings:
-    """A category's settings. In a method's table, keys that the category does not set come from the defaults."""
+    """A category's settings; each key that it does not set in a method's table comes from the defaults."""
     values = {key: value for key, value in {**defaults, **table, **everywhere}.items() if key not in METHODS}
     tables = {name: {**defaults.get(name, {}), **table.get(name, {})} for name in METHODS}
     settings = _validated(CategorySettings, {**values, "tables": tables}, where, variables)
     for name, own in tables.items():
         _refuse_unknown(own, settings_class(name).table_names(), f"{SETTINGS_KEY} [{where}.{name}] key")
-        if name != settings.method:  # its values may be meant for other sizes and teachers than these
+        if name != settings.method:  # its values may be meant for other image sizes and teachers
             continue
         try:
             settings.of_method(name)
@@ -230,7 +230,7 @@ def _read_file(store: Store) -> dict[str, Any]:
     except KeyNotFound:
         return {}
     try:
-        tables = tomllib.loads(content.decode("utf-8-sig"))  # editors of Windows begin UTF-8 with a mark
+        tables = tomllib.loads(content.decode("utf-8-sig"))  # Windows editors begin UTF-8 with a byte order mark
     except UnicodeDecodeError as e:
         line = content.count(b"\n", 0, e.start) + 1
         raise SettingsError(
@@ -251,8 +251,7 @@ def _read_file(store: Store) -> dict[str, Any]:
 
 
 def _refuse_misplaced(table: Mapping[str, Any], place: str) -> None:
-    """Refuse keys that [defaults] or a category does not have, and settings that belong in a method's table or out
-    of it."""
+    """Refuse unknown keys, and keys that belong in a method's table or out of it."""
     for key, value in table.items():
         if key in METHODS:
             _refuse_no_table(value, f"{place}.{key}")
@@ -348,8 +347,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def store_uri(given: str | None, environment: Mapping[str, str] | None = None) -> str:
-    """`given`, else `RD_INSPECT_STORE`. SettingsError without either; InvalidAddress for an impossible address:
-    one that holds a secret key must be refused before Prefect keeps it among a flow run's parameters."""
+    """`given`, else `RD_INSPECT_STORE`. SettingsError without either; InvalidAddress for an impossible address,
+    before Prefect keeps a secret in it among a flow run's parameters."""
     uri = given or (os.environ if environment is None else environment).get("RD_INSPECT_STORE")
     if not uri:
         raise SettingsError(

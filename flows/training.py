@@ -46,11 +46,11 @@ def train_model(
     """Train one model for each of `categories`, side by side.
 
     Args:
-        store: URI of the store; default `RD_INSPECT_STORE`.
+        store: URI; default `RD_INSPECT_STORE`.
         categories: names; default every category with labels.
         images: URI of the images' own store; default `store`.
         promote: make the new versions champions; a category's first version always becomes champion.
-        dask_address: scheduler of a running Dask cluster; default an embedded one.
+        dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings of a category or its method, such as {"steps": 500}; they override every other source.
 
     Raises TrainingFailed when a category could not be trained; the others are.

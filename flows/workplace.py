@@ -1,5 +1,4 @@
-"""Where a run's tasks are done: in this process if there is little to do, else on the Dask cluster. And the wait
-for them."""
+"""Runs a run's tasks in this process if there is little to do, else on the Dask cluster; waits for their results."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from flows.preflight.night_size import WORTH_SECONDS
 from flows.settings import Settings
 
 ALWAYS = float("inf")
-"""seconds of work that is for a cluster however little it is: trainings, which keep a core for minutes"""
+"""stands for trainings, which need a cluster however few: each keeps a core busy for minutes"""
 
 R = TypeVar("R")
 
@@ -33,16 +32,16 @@ class Workplace:
     def runner(self, seconds: float, *, tasks: int | None = None, in_turn: bool = False) -> TaskRunner[Any]:
         """A task runner for work of about `seconds` on one core.
 
-        The first work that is large enough starts an embedded cluster with at most `tasks` workers; from then on
-        all work goes there. A configured cluster is always used. `in_turn`: in this process, one task after the
-        other, for tasks that share a model.
+        The first work that is large enough starts an embedded cluster for `tasks` at once; then all work goes
+        there. A configured cluster is always used. `in_turn`: one task after the other in this process, for tasks
+        that share a model.
         """
         if self.scheduler is None and (self._settings.plant.dask_address or seconds > WORTH_SECONDS):
             self._start(tasks)
         if self.scheduler is None:
             cores = self._settings.plant.workers or dask.system.cpu_count()
             return ThreadPoolTaskRunner(max_workers=1 if in_turn else cores)
-        from flows.dask_cluster import dask_runner  # noqa: PLC0415  # brings Dask, half a second that small runs are spared
+        from flows.dask_cluster import dask_runner  # noqa: PLC0415  # imports Dask, half a second that small runs save
 
         return dask_runner(self.scheduler)
 
@@ -89,6 +88,6 @@ def settle(futures: Mapping[str, PrefectFuture[R]]) -> tuple[dict[str, R], dict[
     for name, future in futures.items():
         try:
             results[name] = future.result()
-        except Exception as e:  # noqa: BLE001  # returned by name, and told by the caller; the others go on
+        except Exception as e:  # noqa: BLE001  # returned by name; the caller reports it, and the others continue
             problems[name] = e
     return results, problems

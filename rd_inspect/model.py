@@ -32,18 +32,18 @@ class Detection:
     threshold: float
     """in the unit of the score"""
     p_value: float
-    """conformal, (0, 1]: share of held-out normal images at least as strange"""
+    """conformal, (0, 1]: share of held-out normal images with at least this score"""
     is_anomalous: bool
     """score > threshold"""
     decision: str
     """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
     anomaly_map: NDArray[np.float32]
-    """float32 (H, W) of the model's size, not negative; `Model.card` tells what its values are"""
+    """float32 (H, W) of the model's size, not negative; `Model.card` describes its values"""
     boxes: Sequence[Mapping[str, float]]
-    """around defects, strangest first: top, left, height, width in pixels of the picture, and their peak; none are
-    looked for where the decision is 'accept'"""
+    """around defects, highest peak first: top, left, height, width in pixels of the image, and the peak; empty if the
+    decision is 'accept'"""
     height: int
-    """of the picture itself, pixels"""
+    """of the image itself, pixels"""
     width: int
 
     def map_of_picture(self) -> NDArray[np.float32]:
@@ -60,13 +60,13 @@ class Model:
         self.category: str = ready.category
         self.version: str = ready.version
         self.card: ModelCard = card
-        """all that is known of the version: method and settings, images, threshold, versions of software"""
+        """model card: method and settings, images, threshold, versions of software"""
         self.threshold: float = float(ready.scorer.threshold)
         """an image is anomalous when its score is above"""
         self.review_band: tuple[float, float] = ready.scorer.review_band
-        """scores in between are to be looked at: the 95 % interval of the threshold"""
+        """scores in between are for review: the 95 % interval of the threshold"""
         self.alpha: float = card.threshold.alpha
-        """the promised share of false alarms among normal images"""
+        """the promised false-alarm rate"""
 
     def score(self, pictures: Iterable[Picture] | Picture) -> "pa.Table":
         """One row an image, in order: the columns of `rd-inspect score --out`, `path` NULL for arrays. Paths and
@@ -74,7 +74,7 @@ class Model:
 
         The scores are those of a night with the same engine. ValueError for an array that is no image.
         """
-        import pyarrow as pa  # noqa: PLC0415  # a quarter of a second, which who only detects is spared
+        import pyarrow as pa  # noqa: PLC0415  # a quarter of a second that `detect` does not need
 
         from tasks.scoring.file_scores import FILE_SCHEMA, file_rows  # noqa: PLC0415  # with the model
         from tasks.scoring.picture_scores import score_pictures  # noqa: PLC0415  # with the model

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from storage.analysis.grid import Grid
 
 _MOST_LINES = 20
-"""problems told one by one; the log has all"""
+"""problems printed; the log has all"""
 FromOption = Annotated[
     datetime | None,
     typer.Option("--from", formats=DATE_FORMATS, metavar=DAY, help="First day; default: 29 days before the last."),

@@ -35,7 +35,7 @@ OF_TASKS = {
     "rd_core.errors.EngineUnavailable": RUN_FAILED,
     "rd_core.errors.CheckpointError": RUN_FAILED,
 }
-"""exit codes of the errors of tasks, and of those of the core that a command meets"""
+"""exit codes of errors of tasks and the core"""
 
 
 def exit_code_of(error: Exception) -> int | None:
@@ -48,7 +48,7 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def _of_tasks(error: Exception) -> int | None:
-    """By name: these modules import Prefect and the networks, which takes seconds. Imported while an error is
-    handled, they would also keep its frames until Python ends, where DuckDB complains."""
+    """By name: these modules take seconds to import, and would keep the error's frames until Python ends, where
+    DuckDB complains."""
     names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     return next((code for name, code in OF_TASKS.items() if name in names), None)

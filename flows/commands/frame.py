@@ -76,8 +76,8 @@ def check(
     dask_address: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> "Settings":
-    """The checked settings. What can be refused before a server or worker starts is refused here, with exit code
-    2; each command's own refusals are in `flows.preflight.refusals`."""
+    """The checked settings. What can be refused before a server or worker starts is refused, with exit code 2;
+    each command's own refusals are in `flows.preflight.refusals`."""
     with plain_errors():
         from flows.preflight.checks import checked_settings, refuse_dead_cluster
 
@@ -159,7 +159,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except (typer.Exit, typer.BadParameter):
-        raise  # of our own: to look for their kind would import the networks
+        raise  # exit_code_of would import the networks
     except Exception as e:
         code = exit_code_of(e)
         if code is None:
@@ -197,7 +197,9 @@ def _import(module: str) -> None:
         importlib.import_module(module)
     finally:
         gc.freeze()
-        atexit.register(gc.unfreeze)  # what is frozen when Python ends is never taken down, of which DuckDB complains
+        atexit.register(
+            gc.unfreeze
+        )  # objects that are frozen when Python ends are never released, and DuckDB complains
         gc.enable()
 
 
@@ -219,7 +221,7 @@ class _ErrorOnce(logging.Filter):
             if text.startswith("Encountered exception during execution"):
                 self._printed.add(f"Flow run encountered an exception: {type(error).__name__}:")
                 record.is_the_last_line = True
-        elif any(error_text in text for error_text in self._printed):  # the state that the run finished in
+        elif any(error_text in text for error_text in self._printed):  # the run's final state
             record.is_the_last_line = True
         return True
 

@@ -73,9 +73,7 @@ def inspect(
         work = partial(inspect_images, uri, day, category, images=images, reports=reports, dask_address=dask_address)
         try:
             show_run(work, inspection_table, uri)
-        except (
-            NoImages
-        ) as e:  # of a night by the clock, which was begun to tell everybody that all cameras are silent
+        except NoImages as e:  # a scheduled night, which began in order to report that all cameras are silent
             raise RunFailed(str(e)) from e
 
 

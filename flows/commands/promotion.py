@@ -133,7 +133,7 @@ def _name(given: str | None) -> str:
         return given
     try:
         return getpass.getuser()
-    except (KeyError, ImportError, OSError) as e:  # no such user here, as in many containers
+    except (KeyError, ImportError, OSError) as e:  # the user has no name, as in many containers
         raise typer.BadParameter(
             "this machine does not know your login name, so nothing was changed. Give --by NAME."
         ) from e

@@ -85,7 +85,7 @@ def serve_review(
         say(f"Review page: http://{shown_host}:{listening.getsockname()[1]}/{query}")
         say("Ctrl-C ends it; every label is in the store already.")
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-        with asked_to_leave(partial(setattr, server, "should_exit", True)):  # after the labels that are being said
+        with asked_to_leave(partial(setattr, server, "should_exit", True)):  # after labels that are being written
             server.run(sockets=[listening])
 
 

@@ -9,7 +9,7 @@ import typer
 from flows.printing.output import print_text
 
 _PACKAGES = ("torch", "prefect", "dask", "zarr", "pyarrow", "duckdb")
-"""packages on whose versions answers and files depend"""
+"""packages on whose versions results depend"""
 
 
 def _print_version(requested: bool) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer._click.exceptions import ClickException  # what typer raises, and gives no name of its own
+from typer._click.exceptions import ClickException  # raised by typer, which does not export it
 from typer.core import TyperGroup
 
 from flows.errors import in_plain_words, sentence

@@ -7,11 +7,11 @@ from storage.errors import StorageError
 
 
 def refuse_unusable(store: str | None = None, code: str | None = None) -> dict[str, str]:
-    """A build step. Prefect omits an argument whose variable is not set, and deploys an empty store without a
-    warning; then every run fails at night.
+    """A build step. Prefect omits arguments whose variable is not set, and without a store every run would fail at
+    night.
 
-    Ends the command if the store's address is missing, relative (it would mean a folder below `code` on the
-    worker) or invalid, or if the code's folder is not named.
+    Ends the command if the store's address is missing, relative (to `code` on the worker) or invalid, or if the
+    code's folder is not named.
     """
     if problem := _problem(store, code):
         # Prefect shows any other error of a step with four tracebacks, and not this sentence first.

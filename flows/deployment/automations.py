@@ -33,9 +33,9 @@ class PutAutomations:
     """What happened to the automations of a file."""
 
     in_force: tuple[str, ...]
-    """names of those that were created or brought up to date"""
+    """names of those created or updated"""
     missing: tuple[tuple[str, str], ...]
-    """(name of one that was left as it is, what is not on the server and the cure)"""
+    """(name, what the server lacks and the cure) of those left out"""
 
 
 class _Missing(Exception):
@@ -45,8 +45,8 @@ class _Missing(Exception):
 def put_automations(client: SyncPrefectClient, file: Path) -> PutAutomations:
     """Create the automations of `file`, or update those of the same name.
 
-    The format is Prefect's, but an action may give `deployment: <flow>/<name>` for a deployment_id and
-    `block: <type>/<name>` for a block_document_id. An automation that names what is not on the server is left out
+    The format is Prefect's; besides, an action may give `deployment: <flow>/<name>` for a deployment_id and
+    `block: <type>/<name>` for a block_document_id. An automation whose names the server does not have is left out
     and listed. Raises SettingsError, before anything is created, if the file holds no automations.
     """
     in_force, missing = [], []

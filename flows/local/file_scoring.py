@@ -42,7 +42,7 @@ class ScoringRequest:
     """None: the champion"""
     output_format: str = "table"
     out: Path | None = None
-    """a file for the rows, which are not printed then"""
+    """file for the rows, which are then not printed"""
     overlays: Path | None = None
     """folder for images with their maps"""
 
@@ -57,7 +57,7 @@ class _Summary:
 
     words: Counter[str] = field(default_factory=Counter)
     without: list[str] = field(default_factory=list)
-    """such as 'a.png: the file is empty'; not of all if there are many"""
+    """the first few, such as 'a.png: the file is empty'"""
 
     def add(self, batch: pa.RecordBatch) -> None:
         for path, decision, status, error in zip(
@@ -84,7 +84,7 @@ def score_now(request: ScoringRequest) -> None:
     model = ready_model(store, settings, request.category, version)
     left_out, summary = LeftOut(), _Summary()
     batches = _rows(model, _rounds(request.names, left_out), request.overlays, summary)
-    from tasks.scoring.file_scores import FILE_SCHEMA  # noqa: PLC0415  # brings Arrow and SciPy, a second that a refused command does not wait
+    from tasks.scoring.file_scores import FILE_SCHEMA  # noqa: PLC0415  # imports Arrow and SciPy, a second that a refused command need not wait
 
     if request.out is None:
         print_scores(batches, FILE_SCHEMA, request.output_format)

@@ -26,12 +26,12 @@ class Imported:
     """Result of an import."""
 
     normals: int
-    """labelled normals to train on"""
+    """normal images to train on"""
     test: int
     """images of the run date"""
     anomalous: int
     unsure: int
-    """of those, by their folder"""
+    """of these, by their folder"""
     masks: int
     images_new: int
     """the others were in the store before, as they are"""
@@ -53,7 +53,7 @@ def import_category(
 ) -> Imported:
     """Import `folder` (see tasks.importing.import_folder) into `store`; a missing local folder is made.
 
-    `prefix`: folders within the day for the images. `words`: meanings of folder names, beside those of
+    `prefix`: folders within the day for the images. `words`: meanings of folder names, added to
     storage.labels.words.
     """
     contents = read_folder(folder, words)

@@ -9,8 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 _PATIENCE = httpx.Timeout(5, connect=2)
-"""seconds, for its first word. Prefect's clients try three times more to connect, and everything once more: 12 to
-21 s in all until it is told that a server is away, where Prefect's own settings come to minutes"""
+"""seconds. With Prefect's retries, a missing server is reported after 12 to 21 s; with its defaults, after minutes"""
 _LOGIN = (401, 403)
 
 

@@ -34,11 +34,11 @@ def environment_kept(names: Iterable[str]) -> Iterator[None]:
 
 
 def around_loopback() -> dict[str, str]:
-    """Environment variables with which this process and its children reach 127.0.0.1 without a proxy. Hosts in the
-    plant's NO_PROXY stay in it.
+    """Environment variables for reaching 127.0.0.1 without a proxy, in this process and its children. Hosts in
+    NO_PROXY stay.
 
-    A proxy that httpx cannot use (SOCKS without the package socksio) is left out: httpx, and with it Prefect,
-    refuses to start if one is named. botocore could not use it either, so S3 loses nothing.
+    A proxy that httpx cannot use (SOCKS without the package socksio) is left out, because httpx, and so Prefect,
+    refuses to start with it. botocore could not use it either.
     """
     proxies = urllib.request.getproxies_environment()
     spared = proxies.pop("no", "").strip()

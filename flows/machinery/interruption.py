@@ -1,13 +1,13 @@
 """Ctrl-C, SIGTERM and a closed terminal: one sentence on standard error, then the process ends.
 
-A kill at any moment leaves the store valid, and the same command continues from there. So nothing slow is shut
-down: a thread silences this process, kills its children, prints the sentence, runs what `before_exit` registered,
-and ends the process. A second Ctrl-C ends it at once.
+The store is valid at any moment, and the same command continues from there. So a thread silences this process,
+kills its children, prints the sentence, runs what `before_exit` registered, and ends the process. A second Ctrl-C
+ends it at once.
 
 Only that thread receives the signals. They are blocked in all others, so that neither a long C call delays them
 nor a library's handler (Prefect and uvicorn have some) takes them.
 
-Imports are few here: the console script imports this module first.
+Imports are few: the console script imports this module first.
 """
 
 import _thread
@@ -27,13 +27,13 @@ WORDS = {
 EXIT_OF_A_SIGNAL = 128
 """and its number: exit code 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal"""
 MOST_SECONDS = 2.5
-"""from the signal to the end of the process, whatever hangs"""
+"""from the signal to the end of the process, even if something hangs"""
 UNWINDING_SECONDS = 1.5
-"""for what the main thread takes down, such as temporary folders"""
+"""for the main thread's clean-up, such as temporary folders"""
 NUDGING_SECONDS = 0.3
 """for the main thread to answer"""
 SAME_PRESS_SECONDS = 0.4
-"""One press of Ctrl-C comes twice where a wrapper hands on what the terminal sends to both."""
+"""within this, a second Ctrl-C is the same press: a wrapper passes on what the terminal has sent to both"""
 _NUDGE = signal.SIGUSR1
 """wakes the main thread, whatever it waits for"""
 _SHOW_CURSOR = "\x1b[?25h"
@@ -88,9 +88,9 @@ _ending = _Ending()
 
 
 def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
-    """Run `command`; signals end it as this module describes. `arguments` are those of its command line.
+    """Run `command`, whose command line has `arguments`, so that signals end it as described above.
 
-    For the main thread of a process of its own. Signals that are ignored, as under nohup, stay ignored.
+    For the main thread of a process. Ignored signals, as under nohup, stay ignored.
     """
     _ending.sentence = sentence_of(arguments)
     signals = {number for number in WORDS if signal.getsignal(number) is not signal.SIG_IGN}
@@ -110,7 +110,7 @@ def run_guarded(command: Callable[[], object], arguments: list[str]) -> None:
         if _ending.number is not None:
             _ending.unwound.set()
             time.sleep(MOST_SECONDS)  # the other thread ends this process
-        # What Python still does at its end, no thread hears; a signal then ends it without a word, for all is done.
+        # While Python shuts down no thread runs; a signal then ends it silently, since all is done.
         signal.set_wakeup_fd(-1)
         for number in signals:
             signal.signal(number, signal.SIG_DFL)
@@ -124,8 +124,8 @@ def sentence_of(arguments: list[str]) -> str:
 
 @contextlib.contextmanager
 def before_exit(call: Callable[[], object]) -> Iterator[None]:
-    """While inside, an interrupted process runs this last, in the context of its main thread; the latest
-    registered runs first. It has a second or two, and must not wait for a lock that another thread may hold."""
+    """While inside, an interrupted process runs `call` last, in its main thread's context; the latest registered
+    runs first. It has a second or two, and must not wait for a lock that another thread may hold."""
     _ending.calls.append(call)
     try:
         yield
@@ -136,7 +136,7 @@ def before_exit(call: Callable[[], object]) -> Iterator[None]:
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """While inside, an interrupted process stops its main thread until the end. Elsewhere the main thread gets
-    SystemExit and cleans up what it can; for flow runs, servers and clusters that would only be noise."""
+    SystemExit and cleans up; for flow runs, servers and clusters that would only be noise."""
     _ending.held += 1
     try:
         yield
@@ -166,8 +166,7 @@ def signal_of_the_end() -> signal.Signals:
 
 @contextlib.contextmanager
 def deaf_children() -> Iterator[None]:
-    """Processes that this thread starts while inside ignore Ctrl-C, which a terminal sends to all its processes;
-    other signals reach them."""
+    """Processes that this thread starts while inside ignore Ctrl-C, which a terminal sends to all its processes."""
     before = signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})
     try:
         yield
@@ -182,7 +181,7 @@ def _receive(receive: Callable[[], int], signals: set[signal.Signals]) -> None:
             continue
         if _ending.begun.acquire(blocking=False):
             _ending.number, _ending.since = number, time.monotonic()
-            # not by `threading`: the main thread may hold what that waits for
+            # not by `threading`: the main thread may hold its locks
             _thread.start_new_thread(_end_at_the_latest, ())
             _thread.start_new_thread(_end, ())
         elif time.monotonic() - _ending.since > SAME_PRESS_SECONDS:
@@ -247,7 +246,7 @@ def _mute() -> int:
 
 
 def _say(terminal: int) -> None:
-    start = f"{_SHOW_CURSOR}\n" if os.isatty(terminal) else ""  # a bar hides it, and its line may not be over
+    start = f"{_SHOW_CURSOR}\n" if os.isatty(terminal) else ""  # a bar hides the cursor and may leave its line open
     with contextlib.suppress(OSError):
         os.write(terminal, f"{start}rd-inspect: {WORDS[signal_of_the_end()]}. {_ending.sentence}\n".encode())
 
@@ -260,7 +259,7 @@ def _kill_children() -> None:
 
 
 def _exit() -> None:
-    _kill_children()  # those that were started for the killed, too
+    _kill_children()  # also those started in place of the killed
     os._exit(_exit_code())
 
 
@@ -269,8 +268,8 @@ def _exit_code() -> int:
 
 
 def _descendants(process: int) -> Iterator[int]:
-    """Process ids of the descendants, parents first, so that none starts another meanwhile. OSError without
-    Linux's /proc: then they end by themselves when this process is gone."""
+    """Process ids, parents first, so that none starts another meanwhile. OSError without Linux's /proc: then they
+    end by themselves when this process is gone."""
     for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208  # pathlib takes 12 ms to import, in which Ctrl-C waits
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # which has just ended
             with open(f"/proc/{process}/task/{thread}/children") as file:  # noqa: PTH123  # pathlib takes 12 ms to import, in which Ctrl-C waits

@@ -19,7 +19,7 @@ _UNFINISHED = {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING"]}}
 
 def close_left_runs() -> None:
     """End the flow run of this context, its parents and its children on the server: Cancelled after Ctrl-C, else
-    Crashed, which automations report. httpx.HTTPError if the server does not answer."""
+    Crashed. httpx.HTTPError if the server does not answer."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return

@@ -1,5 +1,4 @@
-"""Whether the embedded server's database fits this release of Prefect, so that the search for migrations is
-skipped."""
+"""Skips the embedded server's search for migrations if its database fits this release of Prefect."""
 
 import contextlib
 import os
@@ -12,7 +11,8 @@ _ELSEWHERE = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CO
 
 
 def is_migrated(prefect_home: Path) -> bool:
-    """Whether the database in that folder is migrated. False when in doubt: the server then checks, half a second."""
+    """Whether the database in that folder is migrated; False when in doubt, so that the server checks for half a
+    second."""
     try:
         known = (prefect_home / "migrated").read_text()
     except OSError:
@@ -28,7 +28,7 @@ def remember_migrated(prefect_home: Path) -> None:
 
 
 def _state(prefect_home: Path) -> str | None:
-    """Prefect's release and the database's own revision; so an older copy that is put back is migrated again."""
+    """Prefect's release and the database's revision; an older copy that is put back is migrated again."""
     if any(os.environ.get(name) for name in _ELSEWHERE):
         return None
     address = f"{(prefect_home / 'prefect.db').absolute().as_uri()}?mode=ro"

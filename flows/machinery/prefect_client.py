@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings
 from flows.machinery.environment import environment
 
 SEND_SECONDS = 10
-"""for what a command has logged last"""
+"""for a command's last log lines"""
 
 
 def configured_url() -> str | None:
@@ -25,8 +25,8 @@ def client_of_embedded(values: Mapping[str, str]) -> Iterator[None]:
     """Set Prefect's settings through the environment, and send waiting logs and events at the end.
 
     Prefect's temporary settings do not reach new threads, where a flow would start another server. Heartbeats are
-    off, for which there is no environment variable: they serve a server that outlives a killed run, and their
-    thread delays the end of every flow run by up to a second.
+    off: their thread delays the end of every flow run by up to a second, and only a server that outlives a killed
+    run needs them.
     """
     try:
         with environment(values):
@@ -41,8 +41,7 @@ def client_of_embedded(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _send_what_waits() -> None:
-    """Send logs and events while the server runs: otherwise Prefect tries for a minute or more when the process
-    ends."""
+    """Send logs and events while the server runs; later, Prefect would try for a minute or more."""
     for worker in (APILogWorker, EventsWorker):
         logging.getLogger(worker.__name__).setLevel(logging.ERROR)  # that one event is left is no warning
         worker.drain_all(timeout=SEND_SECONDS)

@@ -1,11 +1,8 @@
 """The Prefect server of one machine: the configured one, else one embedded server that all commands share.
 
-Without this, every process without `PREFECT_API_URL` would start its own server on the same SQLite file. The
-command that starts the embedded server owns it; later ones share it. It ends with the last of them, however they
-end (flows/machinery/server_process.py).
-
-On 127.0.0.1 every user of the machine can reach it, and so can web pages through a browser. So it requires a
-secret, kept in a file that only its user can read.
+Otherwise every process without `PREFECT_API_URL` would start its own server on the same SQLite file. The embedded
+server ends with the last command that uses it (flows/machinery/server_process.py). Every user of the machine can
+reach 127.0.0.1, and so can web pages through a browser, so the server requires a secret from a private file.
 """
 
 import contextlib
@@ -34,10 +31,10 @@ from flows.machinery.environment import around_loopback, environment, is_loopbac
 from flows.machinery.migrations import is_migrated, remember_migrated
 
 START_SECONDS = 180
-"""The first start builds the database, which took half a minute on two busy cores."""
+"""The first start builds the database: half a minute on two busy cores."""
 TRIES_AGAIN = 3
-"""of a request, 14 s in all. Nobody starts an embedded server again that was killed, and with Prefect's five tries a
-command whose server is gone took more than two minutes to say so."""
+"""of a request, 14 s in all. A killed embedded server is not started again; with Prefect's five tries its
+command would need more than two minutes to report it."""
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -52,15 +49,15 @@ PRUNED = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "true",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(KEPT_DAYS * 86_400),
 }
-"""of the server, which otherwise keeps every run for ever; the environment may say otherwise"""
+"""server settings, which the environment overrides; by default it keeps every run for ever"""
 _IDLE_SERVICES = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS", "CANCELLATION_CLEANUP")
 NOT_NEEDED = {
     **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _IDLE_SERVICES},
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
 }
-"""of the server: for deployments, work pools and blocks, which a server that lives as long as one command has not;
-to look for blocks it would import Dask"""
+"""services for deployments, work pools and blocks, which a command's own server does not have; the search for
+blocks would import Dask"""
 _API_URL = "PREFECT_API_URL"
 
 
@@ -116,7 +113,7 @@ class _Server:
 
 
 def home_folder() -> Path:
-    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for this user alone, if it is missing."""
+    """`RD_INSPECT_HOME`, else `~/.rd-inspect`; made, for this user alone, if missing."""
     folder = Path(os.environ.get("RD_INSPECT_HOME") or Path.home() / ".rd-inspect")
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -151,7 +148,7 @@ def prefect_server(meanwhile: Callable[[], object] | None = None) -> Iterator[st
     """The API URL of the Prefect server, in force for this process and its children.
 
     A URL from `PREFECT_API_URL` or the active Prefect profile is used as it is. `meanwhile` runs while an embedded
-    one starts. Raises ServerNotStarted, and ServerNotUsable for a configured one.
+    server starts. Raises ServerNotStarted, and ServerNotUsable for a configured one.
     """
     if not _may_be_configured():
         with _start_embedded(meanwhile) as url:
@@ -201,8 +198,7 @@ def _start_embedded(meanwhile: Callable[[], object] | None) -> Iterator[str | No
 
 
 def _may_be_configured() -> bool:
-    """Whether a server may be configured, in doubt True. Only then is Prefect asked before the embedded server is
-    started: its import takes a second."""
+    """Whether a server may be configured; True in doubt. Prefect's import, a second, gives the exact answer."""
     if "prefect" in sys.modules or any(name.upper() == _API_URL for name in os.environ):
         return True
     prefect_home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
@@ -231,7 +227,7 @@ def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_
         if shared is not None:
             yield shared
             return
-        # Of a command that was killed. Its port may be another's by now, whom the next command would take for us.
+        # Left by a killed command. Another program may use its port by now, and must not be taken for our server.
         home.address.unlink(missing_ok=True)
         process, server = _start(home, owner, meanwhile)
         try:
@@ -246,8 +242,7 @@ def _embedded(home: _Home, meanwhile: Callable[[], object] | None) -> Iterator[_
 
 
 def _is_unshared(home: _Home, users: IO[str]) -> bool:
-    """Whether no other command uses the server; then its address is removed, and a command that begins waits for
-    its end."""
+    """Whether no other command uses the server. Its address is then removed, and a new command waits for its end."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -263,7 +258,7 @@ def _kill_unshared(home: _Home, users: IO[str], process: subprocess.Popen[bytes]
 
 
 def _one_certificate(home: _Home) -> str:
-    """A file with one certificate authority, for clients that speak plain HTTP and verify nothing.
+    """A file with one certificate authority, for clients that speak plain HTTP.
 
     Each Prefect client reads all authorities when it starts, 45 ms of a processor, and each task makes two
     clients.
@@ -273,8 +268,8 @@ def _one_certificate(home: _Home) -> str:
         draft = home.certificate.with_suffix(f".{os.getpid()}")
         try:
             draft.write_text(first + end)
-            draft.replace(home.certificate)  # whole or not at all, whoever else begins now
-        except OSError:  # a full disk, say: it is for speed alone
+            draft.replace(home.certificate)  # atomic, because other commands may begin now
+        except OSError:  # such as a full disk: the file only saves time
             return certifi.where()
     return str(home.certificate)
 
@@ -310,7 +305,7 @@ def _start(
     except BaseException:
         _stop(process)
         raise
-    with contextlib.suppress(OSError):  # a full disk, say: then the next server looks for itself
+    with contextlib.suppress(OSError):  # such as a full disk: then the next server checks by itself
         remember_migrated(home.prefect)
     return process, server
 
@@ -354,7 +349,7 @@ def _wait_for(process: subprocess.Popen[bytes], url: str, home: _Home) -> None:
 
 
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""past the proxies of the plant's network, which know nothing of this machine's 127.0.0.1"""
+"""without the plant's proxies, which cannot reach this machine's 127.0.0.1"""
 
 
 def _is_healthy(url: str) -> bool:

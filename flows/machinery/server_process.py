@@ -2,8 +2,7 @@
 
 Run by its path, importing nothing of ours: `server_process.py USERS ADDRESS PORT`. Every command that uses the
 server holds a lock on USERS, which the kernel releases however the command ends. So a killed command leaves no
-server behind, and takes none from another command. `prefect server start` would import Prefect's command line
-first.
+server behind, and takes none from another command.
 """
 
 import asyncio
@@ -26,15 +25,15 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOKS_SECONDS = 0.2
 ENDS_SECONDS = 20
-"""for what the server still has to write"""
+"""for the server's last writes"""
 BUSY = 503
-"""Prefect's answer when SQLite is locked: two writers met, and one must ask again"""
+"""Prefect's answer when SQLite is locked by another writer"""
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""seconds between tries of a request that met another writer; Prefect's clients wait two at once"""
+"""seconds between tries of such a request; Prefect's clients wait two at once"""
 
 
 def end_with_the_last_user(users: Path, address: Path) -> None:
-    """Wait until no command holds `users`, remove `address`, so that none finds it any more, and end this process.
+    """Wait until no command holds `users`, remove `address`, and end this process.
 
     The lock is held until the process is gone: a command that begins meanwhile waits, then starts the next server.
     """
@@ -52,10 +51,9 @@ def end_with_the_last_user(users: Path, address: Path) -> None:
 
 
 def patient(app: App) -> App:
-    """Wrap `app` so that it retries a request when the database was busy, before the client, which waits far
-    longer, does.
+    """Wrap `app` so that it retries a request when the database was busy; Prefect's clients would wait far longer.
 
-    Such an answer means that nothing was written; Prefect's clients retry as well.
+    Such an answer means that nothing was written.
     """
 
     async def ask(scope: Message, receive: Receive, send: Send) -> None:
@@ -81,8 +79,8 @@ def patient(app: App) -> App:
 async def _answer(
     app: App, scope: Message, request: list[Message], receive: Receive
 ) -> tuple[list[Message], Exception | None]:
-    """The messages that one try answered, and its exception: Prefect answers an error, then raises it for the log.
-    The request is replayed from its beginning."""
+    """The answer of one try, and its exception: Prefect answers an error, then raises it for the log. The request
+    is replayed from its beginning."""
     messages = iter(request)
     answer: list[Message] = []
 
@@ -101,7 +99,7 @@ async def _answer(
 
 def serve(port: int) -> None:
     """Serve on 127.0.0.1 until SIGTERM or SIGINT. Settings come from the environment."""
-    gc.disable()  # a heap that only grows, searched for garbage again and again: a fifth of the imports
+    gc.disable()  # the heap only grows, and garbage collection takes a fifth of the import time
     import uvicorn  # noqa: PLC0415  # imported while no garbage is looked for
     from prefect.server.api.server import create_app  # noqa: PLC0415  # imported while no garbage is looked for
 

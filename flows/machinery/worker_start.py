@@ -1,7 +1,5 @@
-"""Workers of an embedded cluster are forked from one process that has imported what they need.
-
-Each would otherwise import torch and Prefect by itself, seven seconds of a core.
-"""
+"""Forks the workers of an embedded cluster from one process with their imports, which saves each seven seconds of
+a core."""
 
 import multiprocessing
 import multiprocessing.forkserver
@@ -12,7 +10,7 @@ from flows.machinery.environment import environment
 from flows.machinery.interruption import deaf_children
 
 FROM_ONE_PROCESS = sys.platform == "linux"
-"""elsewhere fork is missing or unsafe, and workers start as Dask starts them by default"""
+"""elsewhere fork is missing or unsafe, and workers start in Dask's default way"""
 DASK_CONFIG = {"distributed.worker.multiprocessing-method": "forkserver"} if FROM_ONE_PROCESS else {}
 _IMPORTED = (
     "distributed",
@@ -23,7 +21,7 @@ _IMPORTED = (
     "tasks.night.seal_partition",
 )
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""what Dask gives its workers: numpy reads it when it is imported, and a process with threads must not be forked"""
+"""as Dask sets for its workers: numpy reads it on import, and a process with threads must not be forked"""
 _ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 """for all threads. glibc gives each but the first a heap of at most 64 MiB: what is larger of a task, such as feature
 maps, is asked of the kernel anew each time, which zeroes its pages (docs/decisions/0020)"""

@@ -23,7 +23,7 @@ from tasks.night.seal_partition import seal_partition
 from tasks.night.write_run_report import CategoryOutcome
 
 MOST_PLANS = 5
-"""of one partition in one run: another run may seal some of its images first, and the rest is planned again"""
+"""plans of one partition in one run: another run may seal some of its images first, and the rest is planned again"""
 ONE_GPU = {"GPU": 1}
 """the Dask resource of a worker process that was started with `--resources GPU=1`"""
 
@@ -69,8 +69,8 @@ def _in_short(parameters: Mapping[str, Any]) -> str:
 def score_partitions(plans: list[PartitionPlan], priority: int = 0, *, gpu: bool = False) -> list[CategoryOutcome]:
     """Score and seal each plan. All batches are submitted first, so that workers never wait for a seal.
 
-    Batches with a higher `priority` overtake waiting ones on the same cluster. With `gpu` they run only on workers
-    with the Dask resource GPU, and wait until there is one.
+    Batches with a higher `priority` overtake others on the same cluster. With `gpu` they wait for workers with the
+    Dask resource GPU.
     """
     if gpu:
         _warn_without_gpu()

@@ -1,7 +1,7 @@
 """The measurements of the Reverse Distillation paper, on images in a local folder.
 
-One process trains one network after the other, as in the paper, without Prefect or workers. Every finished row is
-in the result file at once; existing rows are not computed again.
+One process trains one network after the other, without Prefect or workers. Every finished row is in the result
+file at once; existing rows are not computed again.
 """
 
 import hashlib
@@ -42,13 +42,13 @@ class BenchmarkSettings:
 
     folder: Path
     out: str
-    """address of the Parquet file with the rows: a path, or s3://bucket/name"""
+    """Parquet file for the rows: a path, or s3://bucket/name"""
     protocol: Literal["paper", "novelty"] = "paper"
     ablations: bool = False
     """Tables 5 to 7 too"""
     teacher: str = PAPER_TEACHER
     teacher_weights: Mapping[str, Path] = field(default_factory=dict)
-    """files by teacher; others come from the package, the caches or a download"""
+    """files by teacher; other weights come from the package, the caches or a download"""
     image_size: int = PAPER_IMAGE_SIZE
     """pixels of a side"""
     epochs: int | None = None
@@ -121,18 +121,18 @@ class BenchmarkRun:
 
     settings: BenchmarkSettings
     rows: tuple[BenchmarkRow, ...]
-    """all that belong to these settings, whenever they were computed"""
+    """all rows of these settings, old and new"""
     computed: int
-    """rows that are new"""
+    """new rows"""
     problems: tuple[str, ...]
-    """what could not be measured, and why"""
+    """(what could not be measured, why)"""
 
 
 def run_benchmark(settings: BenchmarkSettings) -> BenchmarkRun:
     """Measure what is not in the result file yet.
 
     Raises SettingsError or NotAnImageFolder for wrong use, CorruptObject for a damaged result file,
-    BenchmarkFailed when an image or the main teacher is not available. Other problems are in the BenchmarkRun.
+    BenchmarkFailed if an image or the main teacher is missing. Other problems are in the BenchmarkRun.
     """
     find = novelty_classes if settings.protocol == "novelty" else mvtec_categories
     categories = find(settings.folder, settings.categories)
@@ -236,10 +236,7 @@ def _without(network: _Network, rows: Mapping[RowKey, BenchmarkRow]) -> _Network
 
 
 def _unavailable(settings: BenchmarkSettings, todo: list[_Network]) -> dict[str, str]:
-    """Teachers that are not available, and why: known at the start and not after hours.
-
-    Raises BenchmarkFailed for the teacher of Tables 1 to 4, the base of every comparison.
-    """
+    """Teachers that are not available, and why. Raises BenchmarkFailed for the teacher of Tables 1 to 4."""
     problems = {}
     for name in dict.fromkeys(run.teacher for run in todo):
         try:

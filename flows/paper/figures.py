@@ -1,7 +1,7 @@
-"""The figures of the Reverse Distillation paper, as data, to compare a benchmark with.
+"""The figures of the Reverse Distillation paper, as data.
 
-Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR 2022. In percent, rounded
-as printed; the columns "Ours" unless stated. WideResNet50 and 256 pixels are the paper's main setting.
+Deng and Li, "Anomaly Detection via Reverse Distillation from One-Class Embedding", CVPR 2022. In percent, as
+printed; the columns "Ours" unless stated. WideResNet50 and 256 pixels are the paper's main setting.
 """
 
 from typing import NamedTuple

@@ -25,7 +25,7 @@ from storage.labels.labels import list_label_categories
 from storage.models.models import list_model_categories
 
 _ALIKE = 0.6
-"""of difflib, from which on a name is taken for a mistyped one"""
+"""difflib's similarity from which a name counts as mistyped"""
 
 
 class ClusterNotUsable(RunFailed):
@@ -40,10 +40,7 @@ def checked_settings(
     days: Sequence[date | None] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """The settings of a command, after all checks that take no time.
-
-    Raises SettingsError, or a StorageError when the store or the images' own one cannot be used.
-    """
+    """The checked settings of a command. Raises SettingsError, or a StorageError when a store cannot be used."""
     settings = load_settings(answering(store), options={"images": images, **(options or {})})
     open_store(settings.images, read_only=True).check()
     known = known_categories(settings)
@@ -67,10 +64,7 @@ def checked_night(
     dask_address: str | None = None,
 ) -> bool:
     """Whether the night is large enough for a cluster. Raises NoImages for an empty day, and the errors of
-    `checked_settings`.
-
-    Without a `day` (the scheduled night), an empty day is left to the run, which reports it to everybody.
-    """
+    `checked_settings`. Without a `day` (the scheduled night), the run itself reports an empty day."""
     settings = load_settings(answering(store), options={"images": images, "dask_address": dask_address})
     refuse_dead_cluster(settings)
     refuse_future(settings, [day])
@@ -118,9 +112,7 @@ def known_categories(settings: Settings) -> set[str]:
 
 def refuse_mistyped_tables(settings: Settings, known: set[str]) -> None:
     """SettingsError for an unknown category's table, if a known category without a table has nearly its name.
-
-    A table with a name like no category may have been written before the first image came.
-    """
+    Other tables may have been written before their first image came."""
     others = sorted(known - settings.categories.keys())
     for name in settings.categories.keys() - known:
         if close := difflib.get_close_matches(name, others, n=1, cutoff=_ALIKE):

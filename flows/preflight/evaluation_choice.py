@@ -25,11 +25,11 @@ class EvaluationChoice:
     last_day: date
     """included"""
     partitions: tuple[Partition, ...]
-    """that are sealed"""
+    """complete ones"""
     labelled: tuple[Partition, ...]
-    """of these, with an evaluation label"""
+    """of these, those with an evaluation label"""
     unread: dict[str, str]
-    """why, by category, its labels do not read"""
+    """by category, why its labels cannot be read"""
 
 
 def choose_evaluation(
@@ -108,10 +108,8 @@ def _span(first: date, last: date) -> str:
 
 
 def _labelled(store: Store, partitions: Sequence[Partition]) -> tuple[list[Partition], dict[str, str]]:
-    """(partitions with an evaluation label, why labels cannot be read by category).
-
-    An image's key holds its category and day. StorageError if no partition is left because labels cannot be read.
-    """
+    """(partitions with an evaluation label, by category why labels cannot be read). StorageError if that leaves
+    none."""
     days, failed = set(), {}
     for name in sorted({partition.category for partition in partitions}):
         try:

@@ -69,6 +69,6 @@ def versions_in_force(store: Store, categories: Sequence[str], version: str | No
 def _champion(store: Store, category: str) -> str | None:
     try:
         champion = models.read_champion(store, category)
-    except CorruptObject:  # a look at the days must go on; `rd-inspect verify` tells of it
+    except CorruptObject:  # the grid must be shown all the same; `rd-inspect verify` reports it
         return None
     return champion.version if champion else None

@@ -14,7 +14,7 @@ from storage.stores.left_out import LeftOut
 
 _MOST_NAMES = 5
 _THREADS = 16
-"""requests at once; a listing is mostly waiting"""
+"""requests at once; listing is mostly waiting"""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class NightChoice:
     """Categories by what they have on one day, names sorted."""
 
     there: tuple[str, ...]
-    """with images of that day"""
+    """have images of that day"""
     silent: tuple[str, ...]
-    """without, though a model is in force and they are made every day"""
+    """have none, though they have a champion and are made every day"""
     idle: tuple[str, ...]
-    """without, and asked for by name"""
+    """have none, and were requested by name"""
     broken: dict[str, str]
-    """why, by category, its folder cannot be looked into"""
+    """by category, why its folder cannot be read"""
     odd: tuple[str, ...]
-    """folders named like no category or no day: no run looks into them"""
+    """folders whose name is no category or day: no run reads them"""
     strays: dict[str, str]
-    """by folder: files in it that are in no day's folder, in words"""
+    """by folder, files outside any day's folder, in words"""
     left_out: LeftOut
 
 
@@ -42,9 +42,9 @@ class NoImages(SettingsError):
     def __init__(self, message: str, silent: tuple[str, ...], *, other_days: bool) -> None:
         super().__init__(message)
         self.silent = silent
-        """categories whose model is in force"""
+        """categories with a champion"""
         self.other_days = other_days
-        """whether there are images of other days: else the wrong store was named"""
+        """whether other days have images; if none has, the store may be the wrong one"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def choose_night(settings: Settings, day: date, categories: Sequence[str] | None
     """The categories to inspect, of `categories` or of all. StorageError if the images' store cannot be used.
 
     SettingsError for a category with neither images nor a champion. NoImages for a day without any image, unless
-    all categories that could be missed are not made every day.
+    all categories with a champion are not made every day.
     """
     images, store = open_store(settings.images, read_only=True), open_store(settings.store, read_only=True)
     images.check()

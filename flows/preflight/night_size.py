@@ -15,10 +15,10 @@ from storage.partitions.seals import read_seal
 from storage.records import Partition
 
 SECONDS_A_PIXEL = 0.04 / 256**2
-"""of one core, to read, score and write an image of that many pixels as the networks see it; default teacher"""
+"""seconds of one core to read, score and write a pixel of the networks' input; default teacher"""
 WORTH_SECONDS = 6.0
-"""of one core: with less to do, a cluster of our own costs more than it saves. Its start takes five to six, of all
-cores together (docs/decisions/0028)"""
+"""seconds of one core: with less work, an embedded cluster costs more than it saves. Its start takes five to six,
+over all cores (docs/decisions/0028)"""
 _THREADS = 16
 """requests at once"""
 
@@ -29,10 +29,8 @@ def seconds_to_score(images: int, height: int, width: int) -> float:
 
 
 def seconds_to_come(settings: Settings, day: date, categories: Sequence[str]) -> float:
-    """Estimated seconds of one core for the images of `day`; it stops counting once it is much.
-
-    A complete partition counts as no work: late images are seldom many, and the plan finds them.
-    """
+    """Estimated seconds of one core for the images of `day`; it stops counting once it is much. A complete
+    partition counts as no work."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return sum(pool.map(partial(_seconds, settings, day), categories))
 
@@ -47,5 +45,5 @@ def _seconds(settings: Settings, day: date, category: str) -> float:
             return 0.0
         images = list_images(open_store(settings.images, read_only=True), category, day)
         return seconds_to_score(sum(1 for _ in islice(images, enough)), height, width)
-    except StorageError:  # the run tells what it is
+    except StorageError:  # the run reports it
         return 0.0

@@ -14,8 +14,8 @@ _PATIENCE = 1.0
 
 
 def answering(store: str | None) -> str:
-    """The store's address. TransientFault if it is in S3 and nothing listens at its server's address: the S3
-    client itself retries for long."""
+    """The store's address. TransientFault if nothing listens at its S3 server's address: the S3 client retries for
+    long."""
     uri = store_uri(store)
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint and uri.startswith("s3://") and not urllib.request.getproxies() and (why := refused_by(endpoint)):

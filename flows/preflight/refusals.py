@@ -23,7 +23,7 @@ from storage.models import models
 from tasks.worker.preprocessing import why_unusable
 
 DEMO_MARKER = "made-by-rd-inspect-demo"
-"""an object that says a folder is a demo's and may be made anew"""
+"""object that marks a folder as a demo's, which may be emptied"""
 
 
 def refuse_training(settings: Settings, categories: Sequence[str] | None) -> None:
@@ -38,7 +38,7 @@ def refuse_training(settings: Settings, categories: Sequence[str] | None) -> Non
         )
     chosen = list(categories or labelled)
     for name in chosen:
-        with suppress(StorageError):  # of labels that do not read the training tells
+        with suppress(StorageError):  # the training reports unreadable labels
             if normal_image_keys(store, name):
                 break
             continue

@@ -15,11 +15,8 @@ _PIECE = re.compile(rf"(?:\(?(?:{_COMMAND}|{_KEY}|{_QUOTED})|\S)\S*")
 
 
 def fold(text: str, width: int | None, first: int | None = None) -> list[str]:
-    """The lines of `text`, at most `width` cells long unless one piece is longer: a word, a command with its
-    options, a key, a quotation. None folds nothing.
-
-    `first`: cells for the first line, where something stands before it.
-    """
+    """The lines of `text`, at most `width` cells long unless one piece is longer: a word, a command, a key, a
+    quotation. None folds nothing. `first`: cells for the first line."""
     paragraphs = text.splitlines() or [""]
     if width is None:
         return paragraphs

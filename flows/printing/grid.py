@@ -9,9 +9,9 @@ from flows.printing.plain_table import PlainTable, plain_table
 from storage.analysis.grid import NO_IMAGES, PARTLY, STATES, TO_DO, Cell, Grid
 
 _MOST_COLUMNS = 8
-"""categories side by side; more become a count a state"""
+"""categories side by side; for more, states are counted"""
 _MOST_LINES = 20
-"""problems told one by one below the table; --format json gives all"""
+"""problems listed below the table; --format json gives all"""
 _MOST_NAMED = 4
 """categories of a day"""
 

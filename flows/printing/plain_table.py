@@ -1,7 +1,6 @@
 """A table as the commands print it: columns side by side where they fit, else in blocks.
 
-No cell is cut or broken, except prose between words. A cell that is wider than a line is left whole to the
-terminal.
+No cell is cut or broken, except prose between words.
 """
 
 import shutil
@@ -19,9 +18,9 @@ from reports.plain_text import without_controls
 _GAP = "  "
 _INDENT = "  "
 _FEW_COLUMNS = 8
-"""such a table was asked for column by column, so none is left out"""
+"""with so few columns, none is left out"""
 _FEW_LINES = 60
-"""blocks that are no longer than this are read in one go"""
+"""blocks of at most this many lines are readable"""
 _LONG_ROWS = 0.25
 """share of rows that may have a cell below them"""
 _BELOW = "(below)"
@@ -42,7 +41,7 @@ class PlainTable:
 
     columns: tuple[str, ...]
     prose: tuple[str, ...] = ()
-    """columns of words, which may go on over several lines"""
+    """columns of prose, which may be folded"""
     narrow: Narrow = "blocks"
     """when the columns do not fit beside each other. blocks: a row is a few lines, a column a line. panels: some
     columns, then the next ones, each time with the first. fewer: some are left out, and named below"""
@@ -190,7 +189,7 @@ def _fewer(table: PlainTable, widths: Sequence[int], width: int) -> Iterator[Lin
             chosen.append(at)
     if 0 in chosen and len(chosen) > 1:
         yield from _side_by_side(table, sorted(chosen), widths)
-    else:  # beside what names a row there is no room
+    else:  # no room beside the row's name
         chosen = list(dict.fromkeys([*first, *range(len(widths))]))[:_FEW_COLUMNS]
         names = tuple(table.columns[at] for at in sorted(chosen))
         rows = [tuple(row[at] for at in sorted(chosen)) for row in table.rows]
@@ -232,6 +231,6 @@ def _bold(line: Line) -> str:
 
 
 def _write(lines: Iterable[str]) -> None:
-    encoding = sys.stdout.encoding or "utf-8"  # for what it has no sign for, an escape is written
+    encoding = sys.stdout.encoding or "utf-8"  # characters that the encoding lacks are escaped
     for line in lines:
         sys.stdout.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))

@@ -42,7 +42,7 @@ class CategoryFigures:
     """when its last image came (UTC)"""
     champion_since: datetime | None = None
     seconds_by_stage: tuple[tuple[str, float], ...] = ()
-    """of this run, summed over the workers"""
+    """seconds of this run by stage, summed over the workers"""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class NightFigures:
     started_at: datetime
     finished_at: datetime
     waiting_seconds: float
-    """of its wall clock, for batches and seals"""
+    """seconds of its wall clock spent waiting for batches and seals"""
     retries: int | None
-    """further tries of tasks; None: the Prefect server did not tell"""
+    """task retries; None: the Prefect server did not answer"""
     categories: Sequence[CategoryFigures]
 
 
 @dataclass(frozen=True)
 class RunHistory:
-    """A flow's counts in an earlier file, so that they continue and a failure does not hide the last success."""
+    """A flow's counts in its last file, which continue, so that a failure does not hide the last success."""
 
     runs: Mapping[str, float] = field(default_factory=dict)
     """by outcome"""

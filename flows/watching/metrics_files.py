@@ -35,7 +35,7 @@ from storage.records import Partition
 from tasks.night.write_run_report import CategoryOutcome
 
 _PAGE = 200
-"""task runs that the Prefect server gives at once"""
+"""task runs in one answer of the Prefect server"""
 
 
 def write_night_metrics(

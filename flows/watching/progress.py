@@ -24,7 +24,7 @@ _WORDS: dict[Phase, str] = {
     "judging": "comparison",
     "judged": "judged",
 }
-"""of a training's phases, in their order"""
+"""phases of a training, in order"""
 _UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": "steps"}
 
 
@@ -39,8 +39,8 @@ class _Counted(ProgressColumn):
 
 @contextlib.contextmanager
 def progress_bars(scheduler: str, stage: str, totals: Mapping[str, int | None]) -> Iterator[None]:
-    """Bars for the categories in `totals` (images, or None for a training with phases of its own), moved by
-    messages of the tasks through the Dask scheduler at that address."""
+    """Bars for the categories in `totals` (images; None: a training with phases of its own), moved by the tasks'
+    messages through the Dask scheduler at that address."""
     if not sys.stderr.isatty():
         yield
         return

@@ -28,7 +28,7 @@ class CategoryRetraining:
     words: str
     """why"""
     champion: str | None
-    """version in force when the run began"""
+    """champion when the run began"""
     gathered: GatheredNormals | None = None
     fitted: FittedModel | None = None
     judged: JudgedCandidate | None = None

@@ -21,7 +21,7 @@ def named(what: str, days: Callable[[Mapping[str, Any]], str]) -> Callable[[], s
         parameters = (context.parameters if context else None) or {}
         try:
             meant = days(parameters)
-        except Exception:  # noqa: BLE001  # a store that does not answer is told by the run, which must begin for that
+        except Exception:  # noqa: BLE001  # the run itself, which must begin first, reports a store that does not answer
             meant = ""
         return f"{what} {meant}".replace(" :", ":").rstrip() + of_categories(parameters.get("categories"))
 

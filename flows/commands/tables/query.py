@@ -20,10 +20,10 @@ from storage.analysis.queries import query_batches, run_query
 from storage.errors import StorageError
 
 ROWS_SHOWN = 100
-"""of a query on a terminal; a pipe and a file get all"""
+"""rows of a query on a terminal; a pipe and a file get all"""
 _ROWS_AT_ONCE = 10_000
 _ROWS_OF_A_FILE = 122_880
-"""at once: a row group of Parquet as large as DuckDB's own"""
+"""rows at once: a Parquet row group as large as DuckDB's"""
 _EXPLANATION = ["explain_key", "explain_value"]
 _LOOKED_AT_FIRST = (
     *("image_key", "score", "threshold", "is_anomalous", "decision", "status", "error"),
