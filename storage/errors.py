@@ -26,11 +26,11 @@ class StorageError(Exception):
 
 
 class InvalidAddress(StorageError):
-    """An address that can be of no store: an unknown scheme, no bucket, credentials in it."""
+    """An address that cannot be a store: unknown scheme, no bucket, or credentials in it."""
 
 
 class StoreNotFound(StorageError):
-    """The folder or bucket is not there."""
+    """The folder or bucket does not exist."""
 
 
 class AccessDenied(StorageError):
@@ -38,7 +38,7 @@ class AccessDenied(StorageError):
 
 
 class ObjectDenied(AccessDenied):
-    """One file that may not be read; others of its store may."""
+    """A file that may not be read, in a store whose other files may."""
 
 
 class StoreFull(StorageError):
@@ -50,19 +50,19 @@ class StoreReadOnly(StorageError):
 
 
 class NoConditionalWrites(StorageError):
-    """An S3 server that carries out a write whatever its condition says."""
+    """An S3 server that ignores the condition of a write."""
 
 
 class InvalidKey(StorageError):
-    """A key that could lead out of the store."""
+    """A key that could lead outside the store."""
 
 
 class KeyNotFound(StorageError):
-    """No object of that key."""
+    """There is no object with that key."""
 
 
 class AlreadyExists(StorageError):
-    """`create()` of an object that is there."""
+    """`create()` of an existing object."""
 
 
 class Conflict(StorageError):
@@ -70,11 +70,11 @@ class Conflict(StorageError):
 
 
 class CorruptObject(StorageError):
-    """The bytes are not what their digest or their format promises."""
+    """The bytes do not match their digest or format."""
 
 
 OF_ONE_OBJECT = (CorruptObject, KeyNotFound, ObjectDenied, InvalidKey)
-"""what keeps one object from being read, such as a link out of the store; others of its store can be"""
+"""errors of a single object; others of its store can be read"""
 
 
 class QueryError(StorageError):
@@ -82,8 +82,8 @@ class QueryError(StorageError):
 
 
 class TransientFault(StorageError):
-    """A time-out, a cut connection, a 5xx: worth another try."""
+    """A time-out, a cut connection or a 5xx: worth a retry."""
 
 
 class UnreadableImage(Exception):
-    """One image's bytes do not decode. It becomes a row with this message."""
+    """An image's bytes do not decode. It becomes a row with this message."""

@@ -1,4 +1,4 @@
-"""Opening a store by its address."""
+"""Open a store by its address."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,10 +12,10 @@ __all__ = ["LocalStore", "Store", "open_store"]
 
 
 def open_store(uri: str | Path, *, create: bool = False, read_only: bool = False) -> Store:
-    """The store at `uri`: a path, file:///path, or s3://bucket/prefix. Nothing is looked up yet: see `check()`.
+    """The store at `uri`: a path, file:///path, or s3://bucket/prefix. Nothing is accessed yet: see `check()`.
 
-    `create` makes a local folder if there is none; a bucket is never made. Endpoint and credentials of S3 come
-    from the usual AWS settings. InvalidAddress if it is none of these.
+    `create` makes a missing local folder, never a bucket. S3 endpoint and credentials come from the usual AWS
+    settings. Raises InvalidAddress.
     """
     text = str(uri)
     scheme = urlsplit(text).scheme if "://" in text else ""

@@ -1,17 +1,17 @@
-"""What a look at a store finds wrong, and what mends it."""
+"""Findings of a store's verification, with their cures."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as the store promises, or that is worth knowing."""
+    """One fault of a store, or a fact worth knowing."""
 
     what: str
     where: str
     """key"""
     consequence: str
     cure: str
-    """a command, or what to do by hand"""
+    """a command, or an instruction"""
     wrong: bool = True
-    """False: nothing is lost or misread because of it"""
+    """False: nothing is lost or misread"""

@@ -1,4 +1,4 @@
-"""Images as the line wrote them: which there are, and their pixels. docs/images.md says how each kind is taken."""
+"""The images of the line: their keys and their pixels. docs/images.md describes every file kind."""
 
 import hashlib
 import io
@@ -23,21 +23,21 @@ from storage.stores.left_out import LeftOut
 from storage.stores.store import Store
 
 DECODING_VERSION = "levels-1"
-"""changes whenever the same bytes would give other pixels"""
+"""changes whenever the same bytes would decode to other pixels"""
 MAX_PIXELS = 100_000_000
 _NAMES = "PNG, JPEG, BMP, TIFF or WebP"
 _STARTS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
 _STARTS |= {b"II+\0": "TIFF", b"MM\0+": "TIFF", b"RIFF": "WebP"}
 _MODES = ("1", "L", "P", "RGB", "LA", "PA", "RGBA", "CMYK", "YCbCr", "LAB")
-"""of Pillow, with 8 bits a channel, that become RGB"""
+"""Pillow's 8-bit modes that convert to RGB"""
 _MOST_SCANS = 100
-"""of a JPEG; a progressive one has about ten. libtiff draws the same line for JPEG within TIFF"""
+"""in a JPEG; a progressive one has about ten. libtiff has the same limit for JPEG within TIFF"""
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _LEAST_VISIBLE = 0.05
-"""share of a picture that its alpha must leave; less is no cut-out part, but an alpha that nobody meant"""
+"""smallest opaque share of a picture; below it the alpha channel is a mistake, not a cut-out part"""
 _LEAST_MARKED = 32
-"""of 255: what no pixel of a lossy mask reaches is noise around black"""
+"""of 255; a lossy mask that stays below is noise around black"""
 
 T = TypeVar("T")
 
@@ -48,31 +48,31 @@ _QUIET = threading.Lock()
 
 @dataclass(frozen=True)
 class _Picture:
-    """A file that was opened, checked and loaded, upright."""
+    """An opened, checked, loaded and upright image file."""
 
     image: Image.Image
     grey: GreyKind | None
-    """of numbers that are not 8-bit"""
+    """kind of numbers that are not 8-bit"""
     is_wide_colour: bool
-    """16 bits a channel, of which Pillow gives the upper 8"""
+    """16 bits a channel, of which Pillow keeps the upper 8"""
     is_lossy: bool
 
 
 def list_categories(images: Store, left_out: LeftOut | None = None) -> list[str]:
-    """Categories that have images, sorted. Folders no key can be made for are left to `odd_folders`."""
+    """Categories with images, sorted. `odd_folders` gives folders that no key can be made for."""
     return [name for name in images.children(layout.images_root(), left_out) if layout.is_plain(name)]
 
 
 def list_run_dates(images: Store, category: str, left_out: LeftOut | None = None) -> list[date]:
-    """Production days on which `category` has images, sorted. StorageError if its folder cannot be read."""
+    """Production days of `category` with images, sorted. Raises StorageError if its folder cannot be read."""
     names = images.children(layout.category_images_prefix(category), left_out)
     return [date.fromisoformat(name) for name in names if _is_day(name)]
 
 
 def odd_folders(images: Store, category: str | None = None) -> list[str]:
-    """Prefixes of folders no run looks into: named like no category, or, within one, like no day.
+    """Prefixes of folders that no run reads, because their names are neither a category nor a day; without litter.
 
-    Their images would be skipped without a word; a run should report them. Litter is none of them.
+    Their images would be skipped silently, so a run should report them.
     """
     if category is None:
         root, is_known = layout.images_root(), layout.is_plain
@@ -84,7 +84,7 @@ def odd_folders(images: Store, category: str | None = None) -> list[str]:
 def list_images(
     images: Store, category: str, run_date: date, left_out: LeftOut | None = None
 ) -> Iterator[ObjectInfo]:
-    """Every object of that day but litter, sorted by key, whatever it is called or holds. As `Store.list`."""
+    """Every object of that day except litter, sorted by key. As `Store.list`."""
     for info in images.list(layout.images_prefix(category, run_date), left_out):
         # S3 consoles mark a folder by an empty object of its name; that is no image.
         if not (info.key.endswith("/") and info.size == 0):
@@ -105,26 +105,23 @@ def decode(
 ) -> NDArray[np.uint8]:
     """An image file's bytes -> uint8 (H, W, 3), RGB in [0, 255].
 
-    PNG, JPEG, BMP, TIFF and WebP, whatever the file is called; of several frames the first.
-    `white_level`, `black_level`: the grey values of more than 8 bits that become 255 and 0, such as 4095 and 64 of a
-    12-bit camera; what lies beyond is clipped. Without them: the highest value the file can hold, and 0; where that
-    tells nothing (signed, 32-bit and floating-point values) the file is refused.
-    `max_pixels`: a larger image is refused before its pixels are decoded; Pillow's own limit of
-    178,956,970 holds besides.
-    Transparent pixels are laid on black, so that colours hidden beneath them cannot move a score; black is
-    what a camera sees where there is nothing. An alpha that is the same everywhere hides nothing: the colours are
-    taken. The EXIF orientation is applied, since the same part must look the same whichever way the camera was held.
+    Takes PNG, JPEG, BMP, TIFF and WebP by content, not by name; of several frames the first. `white_level`,
+    `black_level`: grey values of more than 8 bits that become 255 and 0, such as 4095 and 64 of a 12-bit camera;
+    values beyond are clipped. Default: the highest value of the file's type, and 0; signed, 32-bit and floating-point
+    files without levels are refused. `max_pixels`: larger images are refused before decoding, as are those beyond
+    Pillow's limit of 178,956,970. Transparent pixels become black, so that hidden colours cannot affect a score; a
+    constant alpha is ignored. The EXIF orientation is applied.
 
-    UnreadableImage says in plain words why the bytes are no such image. Safe to call from several threads.
+    Raises UnreadableImage with the reason in plain words. Thread-safe.
     """
     levels = GreyLevels(black_level, white_level)
     return _in_plain_words(data, lambda: _rgb(_load(data, max_pixels), levels))
 
 
 def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
-    """A mask file's bytes -> bool (H, W): True where it is not black, however little; formats and errors as `decode`.
+    """A mask file's bytes -> bool (H, W): True for every pixel that is not black; formats and errors as `decode`.
 
-    Of a JPEG, which smears edges, and of a lossy WebP: where it is brighter than half of its brightest.
+    In a JPEG or lossy WebP, whose edges are smeared: True above half of the largest value.
     """
     return _in_plain_words(data, lambda: _marked(_load(data, max_pixels)))
 
@@ -206,7 +203,7 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
 
 
 def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    """Files of few pixels or bytes that decode for minutes, or in the memory of a far larger image."""
+    """Refuses small files that would decode for minutes, or in the memory of a far larger image."""
     # Within the coded pixels 0xFF is always followed by 0: what is found is a scan, or chance in the metadata.
     scans = data.count(_JPEG_SCAN) if image.format in {"JPEG", "MPO"} else 0
     if scans > _MOST_SCANS:
@@ -228,7 +225,7 @@ def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
 
 
 def _first_scan(data: bytes) -> int:
-    """Where the first scan of a JPEG's own picture begins; its preview within the metadata has scans too."""
+    """Start of the first scan of a JPEG's main picture; the preview in its metadata has scans too."""
     at = 2
     while data[at : at + 1] == b"\xff" and data[at : at + 2] != _JPEG_SCAN:
         at += 1 if data[at + 1 : at + 2] == b"\xff" else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -236,7 +233,7 @@ def _first_scan(data: bytes) -> int:
 
 
 def _refuse_misread(image: Image.Image, raw_modes: list[str]) -> None:
-    """Files whose pixels Pillow takes for others than they are, without a word."""
+    """Refuses files whose pixels Pillow misreads silently."""
     if image.format == "TIFF":
         tiff_files.refuse_misread_pixels(image)
     elif image.format == "PNG" and "transparency" in image.info and image.mode != "P":
@@ -254,7 +251,7 @@ def _refuse_misread(image: Image.Image, raw_modes: list[str]) -> None:
 
 
 def _refuse_lost_colours(image: Image.Image) -> None:
-    """UnreadableImage for a loaded picture whose colour table does not tell its pixels' colours."""
+    """Raises UnreadableImage for a loaded picture whose colour table does not give its pixels' colours."""
     table = np.array(image.getpalette() or (), np.uint8).reshape(-1, 3)
     used = np.flatnonzero(image.getchannel(0).histogram())
     if used[-1] >= len(table):
@@ -305,7 +302,8 @@ def _marked(picture: _Picture) -> NDArray[np.bool_]:
 
 
 def _brightest(picture: _Picture) -> NDArray[np.uint8]:
-    """(H, W), of each pixel's colours. Most masks are grey; max() over the last axis takes ten times as long."""
+    """(H, W), the maximum over each pixel's channels. Most masks are grey; max() over the last axis takes ten times
+    as long."""
     if picture.image.mode in {"1", "L"} and not picture.image.has_transparency_data:
         return np.asarray(picture.image.convert("L"))
     red, green, blue = np.moveaxis(_colours(picture, 0), 2, 0)

@@ -51,13 +51,13 @@ _IN_MAPS = re.compile(
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _LONGEST_NAME = 100
-"""characters of a folder made from several names; file systems end at 255 bytes"""
+"""characters of a folder named after several names; file systems allow 255 bytes"""
 _LONGEST_REVIEWER = 40
 """characters of a reviewer's name in a key, beside its hash"""
 
 
 def check_segment(value: str, what: str) -> str:
-    """`value` if it is safe as one path segment and one Hive partition value, else InvalidKey."""
+    """`value` if it is safe as a path segment and Hive partition value, else InvalidKey."""
     if not is_plain(value):
         raise InvalidKey(
             f"{what} {value!r} is not a plain name: keys made from it could collide or lead elsewhere. "
@@ -67,14 +67,14 @@ def check_segment(value: str, what: str) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether keys can be made of the name, as of a category or a model version."""
+    """Whether the name can be part of a key, as a category or model version."""
     return bool(_SEGMENT.fullmatch(name)) and ".." not in name
 
 
 def why_key_is_unsafe(key: str) -> str | None:
-    """Why `key` must not be opened (empty, '.' or '..' segments, NUL, backslash), or None if it is plain.
+    """Why `key` must not be opened (empty, '.' or '..' segments, NUL, backslash), or None.
 
-    Such keys can stand in S3, where a key is any string, but not in a folder.
+    S3 allows such keys, folders do not.
     """
     if "\0" in key or "\\" in key:
         return f"key {key!r} has a NUL or a backslash"
@@ -109,12 +109,12 @@ def labels_key(category: str, name: str) -> str:
 
 
 def review_labels_key(category: str, reviewer: str, day: date) -> str:
-    """Where a reviewer's labels of a day lie. `reviewer` is any text but blank: see `reviewer_segment`."""
+    """The key of a reviewer's labels of a day. `reviewer`: any text that is not blank, see `reviewer_segment`."""
     return labels_key(category, f"review-{reviewer_segment(reviewer)}-{day.isoformat()}.parquet")
 
 
 def reviewer_segment(reviewer: str) -> str:
-    """A person's name as a path segment: what letters and digits it has, and a hash, so that no two names meet."""
+    """A person's name as a unique path segment: its letters and digits, and a hash."""
     if not reviewer.strip():
         raise InvalidKey("the reviewer has no name, so nobody could tell whose labels these are. Give a name.")
     plain = unicodedata.normalize("NFKD", reviewer).encode("ascii", "ignore").decode().lower()
@@ -163,7 +163,7 @@ def card_key(category: str, version: str) -> str:
 
 
 def decision_key(category: str, version: str) -> str:
-    """What the gate found when it compared the version with the champion of then."""
+    """The gate's comparison of the version with the champion of that time."""
     return f"{models_prefix(category)}{check_segment(version, 'model version')}/decision.json"
 
 
@@ -184,7 +184,7 @@ def champion_key(category: str) -> str:
 
 
 def seals_prefix(run_date: date | None = None, category: str | None = None) -> str:
-    """Where seals stand: all of them, those of a day, or those of a day and a category."""
+    """The prefix of all seals, of a day's, or of a day's and category's."""
     if run_date is None:
         return f"{SEALS}/"
     if category is None:
@@ -205,21 +205,21 @@ def _partition(category: str, run_date: date) -> str:
 
 
 def evaluation_prefix(first_day: date, last_day: date) -> str:
-    """Where an evaluation of these days, both included, lies."""
+    """The prefix of the evaluation of these days, both included."""
     return f"{REPORTS}/evaluation/{first_day.isoformat()}_{last_day.isoformat()}/"
 
 
 def evaluation_partition_prefix(
     first_day: date, last_day: date, category: str, run_date: date, model_version: str
 ) -> str:
-    """Where it keeps what it counted in one partition."""
+    """The prefix of an evaluation's counts of one partition."""
     version = check_segment(model_version, "model version")
     within = f"partitions/{check_segment(category, 'category')}/{run_date.isoformat()}/{version}/"
     return evaluation_prefix(first_day, last_day) + within
 
 
 def drift_prefix(first_day: date, last_day: date, categories: Sequence[str] = ()) -> str:
-    """Where the drift report of these days, both included, lies; one of chosen categories below that of all."""
+    """The prefix of the drift report of these days, both included; that of chosen categories is below that of all."""
     chosen = "_".join(check_segment(category, "category") for category in categories)
     if len(chosen) > _LONGEST_NAME:
         chosen = hashlib.sha256(chosen.encode()).hexdigest()[:16]
@@ -227,28 +227,28 @@ def drift_prefix(first_day: date, last_day: date, categories: Sequence[str] = ()
 
 
 def golden_set_key(category: str) -> str:
-    """Which images are a category's golden ones."""
+    """The key of a category's list of golden images."""
     return f"{GOLDEN}/{check_segment(category, 'category')}.json"
 
 
 def golden_reference_key(category: str, version: str) -> str:
-    """What a model version said of the golden images the first time."""
+    """The key of a model version's first scores of the golden images."""
     return f"{GOLDEN}/{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
 
 
 def golden_scores_key(run_date: date, category: str, version: str) -> str:
-    """What it said of them on that day."""
+    """The key of its scores of them on that day."""
     name = f"{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
     return report_key("golden", run_date, name)
 
 
 def seal_partition(key: str) -> tuple[str, date, str] | None:
-    """(category, production day, model version) that the seal of this key is of; None if it is no seal's key."""
+    """(category, production day, model version) of this seal's key; None for another key."""
     return _with_day(_SEAL.fullmatch(key), "version")
 
 
 def production_day(key: str) -> date | None:
-    """The day that the image of this key was taken on; None if it is no image's key."""
+    """The production day of this image's key; None for another key."""
     match = _IMAGE.match(key)
     try:
         return date.fromisoformat(match["day"]) if match else None
@@ -257,36 +257,36 @@ def production_day(key: str) -> date | None:
 
 
 def retraining_prefix(run_date: date, category: str, run_id: str) -> str:
-    """Where a retraining keeps what it found of a category."""
+    """The prefix of a retraining's results for a category."""
     within = f"{check_segment(category, 'category')}/{check_segment(run_id, 'run id')}/"
     return report_key("retraining", run_date, within)
 
 
 def manifest_partition(key: str) -> tuple[str, date, str] | None:
-    """(category, production day, plan digest) of the manifest of this key; None if it is no manifest's key."""
+    """(category, production day, plan digest) of this manifest's key; None for another key."""
     return _with_day(_MANIFEST.fullmatch(key), "digest")
 
 
 def part_partition(key: str) -> tuple[str, date, str] | None:
-    """(category, production day, model version) that the Parquet part of this key is of; None if it is no part's."""
+    """(category, production day, model version) of this Parquet part's key; None for another key."""
     return _with_day(_PART.fullmatch(key), "version")
 
 
 def map_partition(key: str) -> tuple[str, date, str] | None:
-    """(category, production day, map store) of an object within a map store; None if it is in none."""
+    """(category, production day, map store) of an object within a map store; None for another key."""
     return _with_day(_IN_MAPS.fullmatch(key), "store")
 
 
 def expired_maps_key(map_store: str) -> str:
-    """The word, beside a map store, that its maps were removed on purpose."""
+    """The key of the note, beside a map store, that its maps were removed on purpose."""
     return f"{map_store.removesuffix('.zarr')}.expired.json"
 
 
 def days_below(before: str, first: date, last: date) -> list[str]:
-    """Prefixes that cover what lies below `before` on the days from `first` to `last`, both included, in order.
+    """Prefixes that cover the days from `first` to `last`, both included, below `before`, in order.
 
-    The day follows right on `before`, such as 'seals/run_date='. A month that lies within is one prefix, so that a
-    year is listed by few requests.
+    The day follows directly on `before`, such as 'seals/run_date='. A whole month is one prefix, so that listing a
+    year takes few requests.
     """
     prefixes, day = [], first
     while day <= last:
@@ -305,13 +305,13 @@ def manifests_root() -> str:
 
 
 def _with_day(found: re.Match[str] | None, group: str) -> tuple[str, date, str] | None:
-    """(category, production day, what `group` matched); None too for digits that are no day, such as 2026-02-30."""
+    """(category, production day, the match of `group`); None for impossible days, such as 2026-02-30."""
     day = day_named(found["day"]) if found else None
     return (found["category"], day, found[group]) if found and day else None
 
 
 def day_named(name: str) -> date | None:
-    """The production day that a folder of this name is of, or None if it is of none."""
+    """The production day of a folder of this name, or None."""
     try:
         day = date.fromisoformat(name)
     except ValueError:
@@ -320,17 +320,17 @@ def day_named(name: str) -> date | None:
 
 
 def path_from_index(key: str) -> str:
-    """The report of this key as the index page links it: relative, so that the folder can be copied."""
+    """The report's path relative to the index page, so that the folder can be copied."""
     return key.removeprefix(f"{REPORTS}/")
 
 
 def reports_prefix(kind: str, name: str = "") -> str:
-    """Where reports of a kind lie; `name` is the folder of a day or of some days, as a listing shows it."""
+    """The prefix of reports of a kind; `name`: the folder of one or several days."""
     return f"{REPORTS}/{check_segment(kind, 'report kind')}/{f'{name}/' if name else ''}"
 
 
 def folder_day(name: str) -> date | None:
-    """The day that a folder is of, such as '2026-03-02' or 'run_date=2026-03-02'; None if it is of none."""
+    """The day of a folder, such as '2026-03-02' or 'run_date=2026-03-02'; None for another name."""
     day = name.removeprefix("run_date=")
     try:
         return date.fromisoformat(day) if _DAY.fullmatch(day) else None
@@ -339,7 +339,7 @@ def folder_day(name: str) -> date | None:
 
 
 def folder_days(name: str) -> tuple[date, date] | None:
-    """First and last day of a drift report's or an evaluation's folder; None if it is no such folder."""
+    """First and last day of a drift report's or an evaluation's folder; None for another name."""
     first, _, last = name.partition("_")
     days = folder_day(first), folder_day(last)
     return (days[0], days[1]) if days[0] and days[1] and days[0] <= days[1] else None
@@ -354,7 +354,7 @@ def scores_root() -> str:
 
 
 def day_scores_prefix(category: str, run_date: date) -> str:
-    """Where the scores of every model version lie."""
+    """The prefix of the scores of all model versions."""
     return f"{SCORES}/{_partition(category, run_date)}/"
 
 
@@ -363,20 +363,20 @@ def maps_root() -> str:
 
 
 def day_maps_prefix(category: str, run_date: date) -> str:
-    """Where the maps of every model version lie."""
+    """The prefix of the maps of all model versions."""
     return f"{MAPS}/{check_segment(category, 'category')}/{run_date.isoformat()}/"
 
 
 def version_maps_prefix(category: str, run_date: date, model_version: str) -> str:
-    """Where the maps of one model version lie."""
+    """The prefix of the maps of one model version."""
     return f"{day_maps_prefix(category, run_date)}{check_segment(model_version, 'model version')}/"
 
 
 def settled_key(category: str, run_date: date) -> str:
-    """Where it is remembered which objects of other etags hold the bytes that were scored."""
+    """The key of the table of objects that have the scored bytes under other etags."""
     return f"{SETTLED}/run_date={run_date.isoformat()}/category={check_segment(category, 'category')}.parquet"
 
 
 def merged_key(run_date: date, digest: str, *, superseded: bool = False) -> str:
-    """A day's rows in one file: each image's latest, or those that a later row took the place of."""
+    """The key of a day's merged rows: each image's latest, or the superseded ones."""
     return f"{MERGED_PREFIX}{run_date.isoformat()}-{digest}{'-superseded' if superseded else ''}.parquet"

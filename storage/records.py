@@ -1,19 +1,19 @@
-"""The records that cross borders: small, frozen, plain."""
+"""Small frozen records that are passed between packages."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 TORCH = "torch"
-"""the engine of a plan that names none"""
+"""the default engine of a plan"""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object of a store, as a listing shows it."""
+    """One object of a store, from a listing."""
 
     key: str
     etag: str
-    """Changes whenever the bytes change; opaque."""
+    """opaque; changes whenever the bytes change"""
     size: int
     """bytes"""
     modified: datetime
@@ -31,7 +31,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run is to score of a partition; its images stand in the manifest, in order."""
+    """The images that one run scores of a partition; the manifest lists them in order."""
 
     partition: Partition
     digest: str
@@ -44,24 +44,24 @@ class Plan:
     images: int
     batch_size: int
     run_id: str
-    """of the run that planned this content first; a later run of the same content keeps it"""
+    """of the first run that planned this content; later runs keep it"""
     planned_at: datetime
-    """UTC; likewise of the first run"""
+    """UTC; of the first run too"""
     engine: str = TORCH
     """the library that computes the scores, with its version unless it is torch: 'openvino 2026.4.1'"""
     supersedes: str | None = None
-    """digest of the sealed plan that had one of these images last, as another picture; None if all are new"""
+    """digest of the sealed plan that had one of these images last, with other content; None if all are new"""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The images one task scores: one zarr shard and one Parquet part."""
+    """The images of one task: one zarr shard and one Parquet part."""
 
     plan: Plan
     index: int
     """the shard; the batch's images are manifest rows [index * batch_size, ...)"""
     digest: str
-    """SHA-256 (hex, 16 characters) of the plan's digest and the index; names the Parquet part"""
+    """SHA-256 (hex, 16 characters) of the plan's digest and the index; part of the Parquet part's name"""
 
     @property
     def start(self) -> int:
@@ -74,7 +74,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Shard:
-    """The maps of a batch as they were written: one object."""
+    """The written maps of a batch: one object."""
 
     digest: str
     """SHA-256 (hex) of its bytes"""
@@ -84,7 +84,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a scored batch reports of itself. Never arrays."""
+    """The summary of a scored batch, without arrays."""
 
     part: str
     """key of the Parquet part"""
@@ -96,17 +96,17 @@ class Receipt:
     rejected: int
     anomalous: int
     seconds: dict[str, float] = field(default_factory=dict)
-    """by stage: read, decode, forward, write; empty when the part was there already"""
+    """by stage: read, decode, forward, write; empty if the part existed already"""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """Which version is in force, and how it came to be."""
+    """The version in force and its history."""
 
     version: str
     since: datetime
     by: str
     history: tuple["Champion", ...] = ()
-    """earlier champions, newest first, each without a history of its own"""
+    """earlier champions, newest first, without their own history"""
     rolled_back_from: str | None = None
-    """the version that it took the place of by a rollback; None after a promotion"""
+    """the version that a rollback replaced; None after a promotion"""

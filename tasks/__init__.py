@@ -1,1 +1,1 @@
-"""Prefect tasks, each in a file of its name, and what helps them: where storage, rd_core and the reports meet."""
+"""Prefect tasks, each in a file of its name, and their helpers: the layer that joins storage, rd_core and reports."""

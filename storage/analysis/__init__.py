@@ -1,1 +1,1 @@
-"""What a whole store tells: its grid of days, SQL over the scores, merged days, benchmarks."""
+"""Questions to a whole store: its grid of days, SQL over the scores, merged days, benchmarks."""

@@ -1,4 +1,4 @@
-"""The results of a benchmark: one Parquet file, one row a measurement, added to as measurements finish."""
+"""The results of a benchmark: one Parquet file with one row for each measurement."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -45,7 +45,7 @@ RowKey = tuple[str, str, str, int, str]
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One trained network, evaluated on one category with one choice of maps. Metrics are shares in [0, 1]."""
+    """One trained network, evaluated on one category with one map setting. Metrics are shares in [0, 1]."""
 
     protocol: str
     """paper or novelty"""
@@ -54,7 +54,7 @@ class BenchmarkRow:
     category: str
     """or the normal class of novelty"""
     variant: str
-    """teacher, bottleneck and map stages in one word"""
+    """teacher, bottleneck and map stages as one name"""
     seed: int
     settings_digest: str
     """SHA-256 over `settings`"""
@@ -63,29 +63,29 @@ class BenchmarkRow:
     map_stages: str
     """such as 1,2,3"""
     image_height: int
-    """pixels, as the networks see the images"""
+    """pixels of the network's input"""
     image_width: int
     image_auroc: float | None
-    """None, as all four, where there is nothing to tell apart"""
+    """None, meaning all four, if the layers are not told apart"""
     pixel_auroc: float | None
     aupro: float | None
-    """dataset-wide, up to a false-positive rate of 0.3"""
+    """over the whole data set, up to a false-positive rate of 0.3"""
     paper_pro: float | None
     """per image, as the authors compute it"""
     train_images: int
     normal_images: int
-    """of the test"""
+    """in the test set"""
     anomalous_images: int
-    """of the test"""
+    """in the test set"""
     masked_images: int
-    """anomalous images of the test that have a mask: the pixel metrics are of these"""
+    """anomalous test images with a mask, which the pixel metrics use"""
     steps: int
     training_seconds: float
-    """rows that differ in map stages alone share one training, and so this figure"""
+    """of one training; rows that differ only in map stages share it"""
     images_per_second: float
-    """scored; decoding left out"""
+    """images a second, without decoding"""
     model_bytes: int
-    """of the weights that scoring needs"""
+    """of the weights needed for scoring"""
     settings: str
     """JSON: model, training, digests of the images and of a weights file, preprocessing"""
     software: str
@@ -95,20 +95,19 @@ class BenchmarkRow:
 
     @property
     def key(self) -> RowKey:
-        """What makes two rows the same measurement."""
+        """The fields that identify a measurement."""
         return self.protocol, self.category, self.variant, self.seed, self.settings_digest
 
 
 def read_rows(store: Store, key: str) -> list[BenchmarkRow]:
-    """Every row, in the order they were added; none if there is no file. CorruptObject if it is another file."""
+    """Every row, in the order of adding; none without a file. Raises CorruptObject for another kind of file."""
     return _read(store, key)[0]
 
 
 def add_row(store: Store, key: str, row: BenchmarkRow) -> None:
-    """Put `row` behind those that are there, or in place of its measurement's earlier one, in one step.
+    """Add `row`, or replace the row of the same measurement, in one atomic step.
 
-    Two benchmarks may write to one file: a row that another added meanwhile is kept. CorruptObject, and nothing
-    written, if the file is another.
+    Safe against concurrent writers. Raises CorruptObject, without writing, for another kind of file.
     """
     while True:
         rows, etag = _read(store, key)

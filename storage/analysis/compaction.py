@@ -1,4 +1,4 @@
-"""Merging days: many small sealed parts into one large copy a day, checked byte by byte against their seals."""
+"""Merging of days: copies many small sealed parts into one large file a day, checked against their seals."""
 
 import hashlib
 import json
@@ -29,39 +29,39 @@ from storage.stores import parquet
 from storage.stores.store import Store
 
 ROW_GROUP = 122_880
-"""rows: DuckDB's own, the piece one of its threads takes"""
+"""rows of DuckDB's row group, the work unit of one of its threads"""
 _DAYS_AT_ONCE = 16
-"""merged before the index tells of them; what an interruption may cost"""
+"""days merged before the index is written: the work an interruption loses"""
 _OF_COPY = pa.schema(list(SCHEMA)[: -len(seal_rows.SCHEMA)])
 _KEEP = timedelta(days=1)
-"""for readers that began before a copy was forgotten"""
+"""seconds, for readers that began before a copy was dropped from the index"""
 
 
 @dataclass(frozen=True)
 class Merging:
-    """What was done."""
+    """The result of a merge."""
 
     days: int
-    """merged now"""
+    """number merged now"""
     rows: int
-    """in their copies"""
+    """in the copies"""
     parts: int
-    """that these rows stood in"""
+    """that held these rows"""
     held: int
-    """days whose copies held already"""
+    """number of days whose copies were valid already"""
     changing: tuple[date, ...]
-    """left as they are: a seal changed meanwhile"""
+    """days left alone because a seal changed meanwhile"""
     damaged: tuple[str, ...]
-    """why a day cannot be merged, a sentence each"""
+    """why days cannot be merged, a sentence each"""
     removed: int
-    """copies nobody needs any more"""
+    """number of copies removed"""
 
 
 def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = lambda _: None) -> Merging:
-    """Merge every sealed day that has no copy that holds; `tell` of each before its turn.
+    """Merge every sealed day without a valid copy; `tell` is called before each.
 
-    Nothing that a seal names is changed or removed. The index tells of a day only when its copy is written whole, so
-    an interruption costs a few days' work, and the same call goes on. A day with a damaged part stays unmerged.
+    Seals and parts stay unchanged. The index names a copy only when it is complete, so an interruption costs at most
+    a few days' work. A day with a damaged part is not merged.
     """
     sealed_now = seals_by_day(store)
     before, there = read_merged_days(store, sealed_now), copies(store)
@@ -98,9 +98,9 @@ def merge_days(store: Store, *, now: datetime, tell: Callable[[date], None] = la
 def _merge_day(
     store: Store, day: date, listed: frozenset[tuple[str, str]], there: Mapping[str, Files]
 ) -> tuple[pa.Table, bool] | None:
-    """(the index's rows of the day's copy, whether it was written now), or None if a seal changed meanwhile.
+    """(index rows of the day's copy, whether it was written now), or None if a seal changed meanwhile.
 
-    In a copied store the seals have other etags and say the same: its copies are told of again, and not made again.
+    In a copied store the seals have other etags but the same content: their copies are indexed again, not rewritten.
     """
     read = dict(_read_seals(store, listed))
     if {(key, etag) for key, (etag, _) in read.items()} != listed:
@@ -112,7 +112,7 @@ def _merge_day(
 
 
 def write_copy(store: Store, day: date, read: Mapping[str, tuple[str, Seal]], rows: pa.Table) -> pa.Table:
-    """Write the copy of a day's `rows`, those of the seals `read` (key -> (etag, seal)); the index's rows of it."""
+    """Write the copy of a day's `rows`, from the seals `read` (key -> (etag, seal)); returns its index rows."""
     sealed = [seal for _, seal in read.values()]
     latest, superseded = _split(rows, seal_rows.to_table(sealed))
     digest = _digest(sealed)
@@ -140,7 +140,7 @@ def _read_seals(store: Store, listed: frozenset[tuple[str, str]]) -> Iterator[tu
 
 
 def _sealed_rows(store: Store, sealed: Sequence[Seal]) -> pa.Table:
-    """The rows of every sealed part of a day, by category, model version and image."""
+    """All sealed rows of a day, sorted by category, model version and image."""
     tables = [scores.SCHEMA.empty_table()]
     for part in (part for seal in sealed for plan in seal.plans for part in plan.parts):
         address = store.address(part.key)
@@ -160,7 +160,7 @@ def _sealed_rows(store: Store, sealed: Sequence[Seal]) -> pa.Table:
 
 
 def _split(rows: pa.Table, plans: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """(each image's latest row, the others). An image's key names its day, so no other day has a say."""
+    """(each image's latest row, the other rows). All rows of an image are of one day, which its key names."""
     if not _is_contested(plans):
         return rows, rows.slice(0, 0)
     numbered = rows.append_column("_row", pa.array(range(len(rows)), pa.int64()))
@@ -175,13 +175,13 @@ def _split(rows: pa.Table, plans: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def _is_contested(plans: pa.Table) -> bool:
-    """Whether an image may have two rows: a plan has each image once."""
+    """Whether an image may have two rows: only different plans can repeat it."""
     categories = plans["category"].to_pylist()
     return len(set(categories)) < len(categories)
 
 
 def _digest(sealed: Sequence[Seal]) -> str:
-    """SHA-256 (hex, 16 characters) of what was sealed and of the columns: the same content has the same copy."""
+    """SHA-256 (hex, 16 characters) of the sealed content and the columns: equal content has an equal copy."""
     parts = sorted((part.key, part.digest) for seal in sealed for plan in seal.plans for part in plan.parts)
     times = sorted((plan.map_store, plan.sealed_at.isoformat()) for seal in sealed for plan in seal.plans)
     return hashlib.sha256(json.dumps([scores.SCHEMA_VERSION, parts, times]).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The grid: which categories are scored on which days, told by the store alone."""
+"""The grid: state of each category and day, derived from the store alone."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,39 +23,39 @@ TRAINING, NO_IMAGES = "training", "no images"
 STATES = (DONE, PARTLY, FAILED, MISSING, TRAINING, NO_IMAGES)
 TO_DO = (PARTLY, FAILED, MISSING)
 _THREADS = 16
-"""requests at once; a listing is mostly waiting"""
+"""parallel requests; listings mostly wait"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One category's images of one production day, and what a model version has made of them."""
+    """One category's images of one production day and their scores by one model version."""
 
     category: str
     run_date: date
     version: str | None
-    """the model version asked for; None where none is in force"""
+    """the requested model version; None without a champion"""
     state: str
-    """'done'; 'partly': sealed, but images came late or changed since; 'failed': planned and never sealed, or not to
-    be told; 'missing': never planned; 'training': nor to be, for all its images are there to train on, and no model
-    has scored the day; 'no images': neither images nor a seal"""
+    """'done'; 'partly': sealed, but images came late or changed since; 'failed': planned but not sealed, or
+    unreadable; 'missing': never planned; 'training': all images are training images and no model has scored the day;
+    'no images': neither images nor a seal"""
     listed: int
-    """images there now"""
+    """number of images now"""
     sealed: int
-    """of these, how many the seal covers in the version they have now"""
+    """number of these that the seal covers in their present version"""
     others: tuple[str, ...] = ()
-    """other model versions that have sealed this day, sorted"""
+    """other model versions with a seal of this day, sorted"""
     problem: str | None = None
-    """why it is not to be told"""
+    """why the state is unknown"""
 
     @property
     def to_do(self) -> int:
-        """Images without a sealed row."""
+        """Number of images without a sealed row."""
         return self.listed - self.sealed
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every cell of some days and categories."""
+    """The cells of several days and categories."""
 
     first_day: date
     last_day: date
@@ -65,7 +65,7 @@ class Grid:
 
     @property
     def undone(self) -> tuple[Cell, ...]:
-        """Cells with something left to score."""
+        """Cells with images left to score."""
         return tuple(cell for cell in self.cells if cell.state in TO_DO)
 
     @property
@@ -76,13 +76,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Window:
-    """Where to look, and what listings tell of the partitions there."""
+    """The stores, and what listings say about their partitions."""
 
     store: Store
     images: Store
     versions: Mapping[str, str | None]
     preprocessing: Mapping[str, str | None]
-    """by category: what its model does to pixels first; None where its card does not tell, which costs time alone"""
+    """by category: the model's preprocessing version; None if its card cannot be read, which only costs time"""
     sealed: Mapping[tuple[str, date], set[str]]
     """model versions with a seal"""
     planned: Mapping[tuple[str, date], list[str]]
@@ -92,8 +92,8 @@ class _Window:
 
 
 class _ToTrainOn:
-    """Images that a category's model was made with, or that are labelled normal for training. Read once, by whichever
-    thread is the first to ask."""
+    """Images that a category's model was made with or that are labelled normal for training; read once, by the first
+    thread that needs them."""
 
     def __init__(self, store: Store, versions: Mapping[str, str | None]) -> None:
         self._store = store
@@ -102,7 +102,7 @@ class _ToTrainOn:
         self._lock = Lock()
 
     def holds(self, category: str, keys: Collection[str]) -> bool:
-        """Whether all of these are."""
+        """Whether all of these images are for training."""
         with self._lock:
             if category not in self._found:
                 self._found[category] = self._of_model(category) | self._labelled(category)
@@ -131,14 +131,13 @@ def read_grid(
     *,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Grid:
-    """The grid of the days from `first` to `last`, both included, and of the categories of `versions`. `tell` as for
-    storage.partitions.same_images.compare, by which it is told what is done.
+    """The grid of the days from `first` to `last`, both included, and of the categories of `versions`. `tell`: as for
+    storage.partitions.same_images.compare.
 
-    Every prefix is listed once, whole months by one request. Of a cell with a seal the seal is read; its manifests
-    only if the images there now do not make the sealed plan's digest, which covers each key and etag; the images
-    themselves only where etags differ and sizes do not, once. Of a cell without a seal of this version the manifests'
-    footers are read, and its category's labels and model card if nobody planned it. A seal or manifest that cannot be
-    read makes its cell 'failed', with the problem; it does not end the look at the others.
+    Lists every prefix once, whole months in one request. Reads each cell's seal; its manifests only if the present
+    images do not give the sealed plan's digest; images only if their etag differs and their size does not. Without a
+    seal it reads the manifests' footers, and labels and model card of categories nobody planned. An unreadable seal
+    or manifest makes its cell 'failed' and does not affect others.
     """
     preprocessing = {category: _preprocessing(store, category, version) for category, version in versions.items()}
     found: dict[tuple[date, str], Cell] = {}
@@ -188,7 +187,7 @@ def _preprocessing(store: Store, category: str, version: str | None) -> str | No
 
 
 def _cells(window: _Window, category: str, prefix: str) -> tuple[list[Cell], dict[str, str]]:
-    """(the cells of the days below `prefix` that have images, why the category cannot be looked into at all)."""
+    """(cells of the days below `prefix` with images, why the category cannot be listed)."""
     left_out, root = LeftOut(), layout.category_images_prefix(category)
     found: dict[date, Cell] = {}
     try:
@@ -215,7 +214,7 @@ def _by_day(images: Store, prefix: str, root: str, left_out: LeftOut) -> Iterato
 
 
 def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo], closed: str | None = None) -> Cell:
-    """`closed`: why some of the day's images may not be listed."""
+    """`closed`: why some of the day's images cannot be listed."""
     version = window.versions[category]
     versions = window.sealed.get((category, day), set())
     sealed, problem = 0, None
@@ -240,13 +239,13 @@ def _cell(window: _Window, category: str, day: date, listed: list[ObjectInfo], c
 
 
 def _is_planned(window: _Window, category: str, day: date) -> bool:
-    """Whether a manifest of the version is there."""
+    """Whether the version has a manifest."""
     plans = (manifests.read_plan(window.store, key) for key in window.planned.get((category, day), ()))
     return any(plan.partition.model_version == window.versions[category] for plan in plans)
 
 
 def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> int:
-    """How many of the listed images a seal covers as they are now."""
+    """Number of the listed images that a seal covers in their present version."""
     seal = seals.read_seal(window.store, partition)
     if seal is None:
         raise KeyNotFound(

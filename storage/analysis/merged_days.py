@@ -1,8 +1,8 @@
 """Merged days: copies of a production day's sealed rows in one or two large files, for queries.
 
-The seals and their parts stay what they are, and stay the truth. The index tells which seals, by their etags, each
-copy was made of: a copy counts only as long as the day has exactly these seals and the copy its size, else the day's
-parts are read as if there were no copy. So a copy may be missing, late or removed, and no answer changes.
+Seals and parts stay the truth. The index names the seals, by etag, of each copy; a copy is used only while the day
+has exactly these seals and the copy its size. Otherwise queries read the day's parts, so a missing or old copy never
+changes an answer.
 """
 
 from collections import defaultdict
@@ -34,39 +34,39 @@ SCHEMA = pa.schema(
         *seal_rows.SCHEMA,
     ]
 )
-"""of the index: a row a sealed plan, with the copy that has its rows"""
+"""of the index: one row for each sealed plan, with the copy that has its rows"""
 _FILES = ("latest", "superseded")
 _TOLD = ("latest", "latest_size", "superseded", "superseded_size")
 Files = tuple[str, int, str | None, int | None]
-"""key and size of a copy's latest rows, and of those that they took the place of, as the index has them"""
+"""key and size of the files with a copy's latest and superseded rows, as in the index"""
 # A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
 LATEST_FIRST = """row_number() OVER (
     PARTITION BY scores.image_key
     ORDER BY seals.sealed_at DESC NULLS LAST, scores.model_version DESC
 )"""
-"""1 for the row of an image that holds, of `scores` LEFT JOIN `seals` by map_store; storage.partitions.rows_in_force
+"""1 for the row in force of an image, in `scores` LEFT JOIN `seals` by map_store; storage.partitions.rows_in_force
 has the same order"""
 
 
 @dataclass(frozen=True)
 class MergedDay:
-    """One day's copy, as the index tells of it."""
+    """One day's copy, from the index."""
 
     run_date: date
     seals: frozenset[tuple[str, str]]
-    """(key, etag) of the day's seals that it was made of"""
+    """(key, etag) of the seals it was made of"""
     latest: str
     """key of the file with each image's latest row"""
     superseded: str | None
-    """key of the file with the rows that a later one took the place of; None if there are none"""
+    """key of the file with the superseded rows; None if there are none"""
 
 
 @dataclass(frozen=True)
 class MergedDays:
-    """What there is in copies, and what is not."""
+    """The days with and without valid copies."""
 
     days: tuple[MergedDay, ...]
-    """whose copies hold"""
+    """days with valid copies"""
     plans: pa.Table
     """their sealed plans, with seal_rows.SCHEMA's columns"""
     others: tuple[date, ...]
@@ -84,8 +84,8 @@ class MergedDays:
 def read_merged_days(
     store: Store, sealed: Mapping[date, frozenset[tuple[str, str]]] | None = None
 ) -> MergedDays | None:
-    """The copies that hold now: one listing of the seals, unless `sealed` has it from `seals_by_day`, and no seal is
-    read. None if nothing was ever merged."""
+    """The valid copies, from one listing of the seals, or from `sealed` as `seals_by_day` gives it; reads no seal.
+    None if nothing was ever merged."""
     index = read_index(store)
     if not len(index):
         return None
@@ -99,7 +99,7 @@ def read_merged_days(
 
 
 def copies(store: Store) -> dict[str, Files]:
-    """What the index tells of every copy that is whole, of whichever seals, by the key of its latest rows."""
+    """All complete copies in the index, valid or not, by the key of their latest rows."""
     there = {info.key: info.size for info in store.list(layout.MERGED_PREFIX)}
     index = _whole(read_index(store), there)
     files = zip(*(index[name].to_pylist() for name in _TOLD), strict=True)
@@ -107,7 +107,7 @@ def copies(store: Store) -> dict[str, Files]:
 
 
 def read_index(store: Store) -> pa.Table:
-    """The index with SCHEMA's columns; empty if there is none, or one that does not read."""
+    """The index with SCHEMA's columns; empty if it is missing or unreadable."""
     try:
         return _index(store.read(layout.MERGED_INDEX_KEY), store)
     except OF_ONE_OBJECT:
@@ -115,7 +115,7 @@ def read_index(store: Store) -> pa.Table:
 
 
 def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset[tuple[str, str]]]:
-    """(key, etag) of every seal that there is now, or of that day's, by production day."""
+    """(key, etag) of every seal, or of one day's, by production day."""
     found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for info in store.list(layout.seals_prefix(only)):
         if layout.seal_partition(info.key):
@@ -125,7 +125,7 @@ def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset
 
 
 def put_into_index(store: Store, merged: Mapping[date, pa.Table], gone: Collection[date] = ()) -> None:
-    """Have the index tell of these days' copies, in place of what it told of them, and of `gone` nothing more."""
+    """Replace the index rows of these days, and drop those of the days in `gone`."""
     changed = pa.array([*merged, *gone], pa.date32())
 
     def change(data: bytes | None) -> bytes | None:
@@ -140,7 +140,7 @@ def put_into_index(store: Store, merged: Mapping[date, pa.Table], gone: Collecti
 
 
 def forgotten(store: Store) -> list[ObjectInfo]:
-    """Copies that the index does not tell of (any more)."""
+    """Copies that are not in the index."""
     index = read_index(store)
     named = {key for name in _FILES for key in index[name].to_pylist()} | {layout.MERGED_INDEX_KEY}
     return [info for info in store.list(layout.MERGED_PREFIX) if info.key not in named]
@@ -155,7 +155,7 @@ def _index(data: bytes, store: Store) -> pa.Table:
 
 
 def _whole(index: pa.Table, there: Mapping[str, int]) -> pa.Table:
-    """Rows of the index whose copies have their size and today's columns."""
+    """Index rows whose copies have the right size and today's columns."""
     holds = pc.equal(index["rows_version"], scores.SCHEMA_VERSION)
     for name in _FILES:
         sizes = {key: there.get(key, -1) for key in index[name].unique().to_pylist() if key is not None}

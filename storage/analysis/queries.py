@@ -25,15 +25,15 @@ _MAY_NEED_LABELS = ("label", "query", "show", "duckdb_", "information_schema", "
 
 
 def connect(store: Store, *, with_labels: bool = True, unread: labels.Unread | None = None) -> Questions:
-    """An in-memory DuckDB with these views of what is sealed now:
+    """An in-memory DuckDB with these views of the sealed scores:
 
-    `scores`: every row of every sealed part; `latest`: each image's latest sealed row; `labels`: each image's
-    label, with its category; `seals`: one row a sealed plan. Times are in UTC.
+    `scores`: every row of every sealed part; `latest`: each image's latest sealed row; `labels`: each image's label,
+    with its category; `seals`: one row for each sealed plan. Times are in UTC.
 
-    The rows are read when a query needs them, and only the columns and rows it needs: those of merged days from their
-    copies (see storage.analysis.merged_days), others from their parts. The connection reaches no file but these
-    copies, and writes nothing (see storage.analysis.questions). `unread` is told of label files and seals that do
-    not read, whose rows the views are then without; otherwise they raise.
+    Queries read only the columns and rows they need: from the copies of merged days (see
+    storage.analysis.merged_days), else from the parts. The connection reaches no other file and writes nothing (see
+    storage.analysis.questions). `unread` is called for unreadable label files and seals, whose rows are then missing;
+    without it they raise.
     """
     merged = read_merged_days(store)
     days = [None] if merged is None else merged.others
@@ -59,8 +59,8 @@ def connect(store: Store, *, with_labels: bool = True, unread: labels.Unread | N
 
 
 def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) -> pa.Table:
-    """What a SELECT over the views of `connect` finds, as `Questions.table` gives it. QueryError with DuckDB's words
-    if it is wrong.
+    """The result of a SELECT over the views of `connect`, as of `Questions.table`. Raises QueryError with DuckDB's
+    message.
 
     `unread` as for `connect`.
     """
@@ -72,8 +72,7 @@ def run_query(store: Store, sql: str, *, unread: labels.Unread | None = None) ->
 def query_batches(
     store: Store, sql: str, rows: int, *, unread: labels.Unread | None = None
 ) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-    """What `run_query` finds, at most so many rows at a time and no more of it in memory. QueryError as there, also
-    while the batches are read."""
+    """The result of `run_query` in batches of at most so many rows. Raises QueryError, also during the reading."""
     with connect(store, with_labels=_may_need_labels(sql), unread=unread) as questions:
         with _refusals_in_words(sql):
             schema, batches = questions.batches(sql, rows)
@@ -105,7 +104,7 @@ def _refusals_in_words(sql: str) -> Iterator[None]:
 
 
 def _ended(message: str) -> str:
-    """So that another sentence can follow. Of several lines the last may point at a place in the statement."""
+    """The message, ready for another sentence to follow. Its last line may point at a place in the statement."""
     if "\n" in message:
         return f"{message}\n"
     return f"{message} " if message.endswith((".", "?", "!")) else f"{message}. "
@@ -116,8 +115,8 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, sources: Sequ
 
 
 def _copies(connection: duckdb.DuckDBPyConnection, store: Store, name: str, keys: Sequence[str]) -> list[str]:
-    """The SELECT, if any, that reads these merged files: by DuckDB itself, which takes a third of pyarrow's time, or
-    from S3 by pyarrow, since its wheel has no way there."""
+    """The SELECT, if any, over these merged files: read by DuckDB, in a third of pyarrow's time, or from S3 by
+    pyarrow, because DuckDB's wheel lacks S3."""
     if not keys:
         return []
     uris = [store.duckdb_uri(key) for key in keys]
@@ -139,8 +138,8 @@ def _is_remote(uris: Sequence[str]) -> bool:
 
 
 def _rows_of_parts(store: Store, sealed: Sequence[seals.Seal]) -> Any:
-    """The rows of all sealed parts. Nothing is opened, or even looked up, before a query needs it, and no part of
-    another day, category or model version than it asks for."""
+    """The rows of all sealed parts, opened lazily: only parts of the days, categories and model versions that a query
+    needs."""
     parts = []
     for seal in sealed:
         where = seal.partition
@@ -163,7 +162,7 @@ def _dataset(store: Store, files: Sequence[tuple[str, ds.Expression | None]]) ->
 
 
 def _all_labels(store: Store, unread: labels.Unread | None) -> pa.Table:
-    """The labels of every category, with a column that says which; everybody is named in one way."""
+    """The labels of every category with a category column; spellings of a person's name are unified."""
     tables = [_LABELS.empty_table()]
     for category in labels.list_label_categories(store):
         table = labels.read_labels(store, category, unread=unread)

@@ -1,4 +1,4 @@
-"""A DuckDB connection that answers questions and carries out nothing else."""
+"""A DuckDB connection that only answers questions."""
 
 import re
 import shutil
@@ -20,29 +20,28 @@ _KEPT = {
     *("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp with time zone"),
 }
 DUCKDB_TYPE = b"duckdb_type"
-"""of a field's metadata: the type that a column which travels as text has in DuckDB"""
+"""of a field's metadata: DuckDB's type of a column that is passed as text"""
 
 
 _spilling: set[str] = set()
-"""folders of the connections of this process that are open"""
+"""spill folders of this process's open connections"""
 
 
 def remove_spilled() -> None:
-    """Take away what open connections have spilled, for a process that ends without closing them: their next answer
+    """Remove the spill folders of open connections, for a process that ends without closing them; their next answer
     may fail."""
     for folder in list(_spilling):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class Questions:
-    """Answers what a person typed, from a DuckDB that `prepare` gives its tables and views.
+    """Answers typed SQL, from a DuckDB whose tables and views `prepare` makes.
 
-    Only a single SELECT is handed to DuckDB, or an EXPLAIN of one: by what DuckDB's own parser says it is, and by
-    being put into the brackets of a SELECT, where no other statement can stand: a SELECT may begin with `WITH x AS
-    (COPY ... TO ...)`. A PIVOT is several statements to the parser, which have what stands in it outside the
-    brackets, too: the word COPY may not stand there. External access is off and the configuration locked: a SELECT
-    opens what `prepare` allowed and no other file. Queries larger than memory spill into a folder of their own, which
-    goes with the connection.
+    Only a single SELECT, or an EXPLAIN of one, reaches DuckDB: checked by DuckDB's own parser and by wrapping it in
+    the brackets of a SELECT, where no other statement can stand (a SELECT may begin with `WITH x AS (COPY ... TO
+    ...)`). A PIVOT parses as several statements, so it must not contain the word COPY. External access is off and the
+    configuration locked: a SELECT opens only the files that `prepare` allowed. Queries larger than memory spill into
+    a folder that closing removes.
     """
 
     def __init__(self, prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
@@ -71,46 +70,46 @@ class Questions:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connection and of what it spilled."""
+        """Close the connection and remove its spill folder."""
         self._connection.interrupt()  # else it waits for an answer that nobody wants any more, after Ctrl-C
         self._connection.close()
         self._spill.cleanup()
         _spilling.discard(self._spill.name)
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Have questions see `table` under this name."""
+        """Make `table` available under this name."""
         self._connection.register(name, table)
 
     def keep(self, name: str, sql: str) -> None:
-        """Hold what `sql` finds in memory, as a table of this name."""
+        """Store the result of `sql` in memory as a table of this name."""
         self._connection.execute(f"CREATE TABLE {name} AS {self._question(sql)}")
 
     def forget(self, name: str) -> None:
-        """Let go of a table that `keep` made."""
+        """Drop a table that `keep` made."""
         self._connection.execute(f"DROP TABLE {name}")
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """What `sql` finds, with `values` for $1 and so on. duckdb.Error."""
+        """The result of `sql`, with `values` for $1 and so on. Raises duckdb.Error."""
         return self._connection.execute(self._question(sql), list(values)).fetchall()
 
     def table(self, sql: str) -> pa.Table:
-        """What `sql` finds. No two columns have the same name: a second `x` is `x_1`. What neither Arrow nor Python
-        holds without loss (intervals, times, nanoseconds, bits, ...) is text. duckdb.Error; QueryError if it asks
-        nothing."""
+        """The result of `sql`. Repeated column names are numbered: a second `x` is `x_1`. Types that neither Arrow
+        nor Python holds without loss (intervals, times, nanoseconds, bits, ...) become text. Raises duckdb.Error, and
+        QueryError for a statement without a question."""
         found, kinds = self._found(sql)
         table = found.to_arrow_table()
         return pa.Table.from_arrays(table.columns, schema=_told_types(table.schema, kinds))
 
     def batches(self, sql: str, rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """What `table` holds, a batch of at most so many rows at a time; the next one is made when it is asked for,
-        so that errors may come there too."""
+        """The result of `table` in batches of at most so many rows, computed on demand, so errors may come with any
+        batch."""
         found, kinds = self._found(sql)
         reader = found.to_arrow_reader(rows)
         schema = _told_types(reader.schema, kinds)
         return schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
 
     def _found(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
-        """(what `sql` finds as it travels, the types it has in DuckDB)."""
+        """(result of `sql` as passed to Arrow, its types in DuckDB)."""
         relation = self._connection.sql(self._question(sql))
         if relation is None:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
@@ -119,7 +118,7 @@ class Questions:
         return relation.project(", ".join(columns)), relation.types
 
     def _question(self, sql: str) -> str:
-        """`sql` as it may be carried out. duckdb.Error if it is no question."""
+        """`sql` in an executable form. Raises duckdb.Error if it is no question."""
         statements = self._statements(sql)
         if not statements:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
@@ -138,7 +137,7 @@ class Questions:
         raise duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
 
     def _bracketed(self, kind: duckdb.StatementType, text: str) -> str:
-        """A statement of this kind in the brackets of a SELECT, without the semicolon, and comments, that may end it.
+        """A statement of this kind in the brackets of a SELECT, without a final semicolon and comments. Raises
         duckdb.Error if it cannot stand there."""
         ends = [len(text), *(at for at in range(len(text) - 1, -1, -1) if text[at] == ";")]
         refused: duckdb.Error | None = None
@@ -152,7 +151,7 @@ class Questions:
         raise refused or duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
 
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
-        """(kind, text) of each."""
+        """(kind, text) of each statement."""
         try:
             return [(statement.type, str(statement.query)) for statement in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
@@ -160,7 +159,7 @@ class Questions:
 
 
 def _told_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:
-    """`schema`, with what travels as text told as DUCKDB_TYPE."""
+    """`schema`, with columns passed as text marked by DUCKDB_TYPE."""
     fields = [
         field.with_metadata({DUCKDB_TYPE: str(kind)}) if _as_text(kind) else field
         for field, kind in zip(schema, kinds, strict=True)
@@ -169,14 +168,14 @@ def _told_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:
 
 
 def _has_keyword(sql: str, word: bytes) -> bool:
-    """Whether `word` stands in `sql` other than in quotes and comments."""
+    """Whether `word` occurs in `sql` outside quotes and comments."""
     data = sql.encode()
     starts = (at for at, kind in duckdb.tokenize(sql) if kind == duckdb.token_type.keyword)
     return any(data[at : at + len(word)].lower() == word for at in starts)
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
-    """Each name once: a second `x` is `x_1`, or the next that no column has."""
+    """Unique names: a second `x` is `x_1`, or the next free one."""
     taken, distinct = set(names), list[str]()
     for name in names:
         new, number = name, 0
@@ -192,7 +191,7 @@ def _numbered(names: Sequence[str], found: duckdb.DuckDBPyRelation) -> Any:
 
 
 def _carried(column: str, kind: Any) -> str:
-    """The SQL for a column of this type as it travels."""
+    """The SQL expression that passes a column of this type."""
     if kind.id in ("timestamp_ns", "timestamptz_ns"):
         zone = " || 'Z'" if kind.id == "timestamptz_ns" else ""
         return f"strftime(CAST({column} AS TIMESTAMP_NS), '%Y-%m-%dT%H:%M:%S.%n'){zone}"
@@ -205,7 +204,7 @@ def _as_text(kind: Any) -> bool:
 
 
 def _travels_as(kind: Any) -> str:
-    """The type that DuckDB is to give values of `kind` as: the same, or text in the place of what would be lost."""
+    """The type to cast values of `kind` to: the same, or text for what would be lost."""
     if kind.id in _KEPT:
         return str(kind)
     if kind.id in ("list", "array"):

@@ -1,1 +1,1 @@
-"""What people say of images: kept, brought in, and held against the images there are."""
+"""Labels: stored, imported, and checked against the images."""

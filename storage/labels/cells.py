@@ -1,4 +1,4 @@
-"""The columns and cells of a table of labels: what their names may look like, and which value a cell means."""
+"""The columns and cells of a table of labels."""
 
 import difflib
 import math
@@ -10,29 +10,29 @@ from storage.errors import StorageError
 
 DECIDED = ("normal", "anomalous")
 WORDS = (*DECIDED, "unsure", "withdrawn")
-"""'unsure': somebody looked and could not tell; 'withdrawn': somebody took the word before back"""
+"""'unsure': the person could not decide; 'withdrawn': the person took the previous label back"""
 REQUIRED = ("image_key", "label")
 COLUMNS = (
     *REQUIRED, "mask_key", "labelled_by", "labelled_at", "kind", "purpose", "model_version", "score",
 )  # fmt: skip
 _MISSPELT = 0.85
 _LARGEST_SCORE = 3.4028234663852886e38
-"""of float32, as which scores are kept"""
+"""largest float32, the type of stored scores"""
 
 
 def column_name(heading: str) -> str:
-    """A heading as our columns are spelled: 'Image Key' is image_key."""
+    """A heading in our spelling: 'Image Key' is image_key."""
     return "_".join(heading.strip('\ufeff" \t\r\n').replace("-", " ").replace("_", " ").casefold().split())
 
 
 def columns_of(
     headings: Sequence[str], address: str, told: Mapping[str, str] | None = None, delimiter: str | None = None
 ) -> Mapping[str, int]:
-    """Where each of COLUMNS stands that the table has; others are somebody's own and are left alone.
+    """The index of each of COLUMNS in the table; other columns are ignored.
 
-    `told`: headings of columns of ours that are called otherwise; `delimiter`: by which text was parted, as messages
-    name it. StorageError if image_key, label or a told heading is missing, if a column of ours is there twice, or if
-    one seems misspelt: what it says would be lost.
+    `told`: other headings of our columns; `delimiter`: the text's delimiter, for messages. Raises StorageError if
+    image_key, label or a named heading is missing, if a column is there twice, or if one seems misspelt, because its
+    contents would be lost.
     """
     names = _names(headings, address, told or {}, delimiter)
     missing = [name for name in REQUIRED if name not in names]
@@ -61,7 +61,7 @@ def columns_of(
 
 
 def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delimiter: str | None) -> list[str]:
-    """What each heading is called by us. Where a column's heading was told, no other is taken for it."""
+    """Our name of each heading. A column with a named heading takes no other."""
     names = [column_name(heading) for heading in headings]
     names = [f"{name} of another" if name in told else name for name in names]
     for name, heading in told.items():
@@ -79,15 +79,15 @@ def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delim
 
 
 def _there(headings: Sequence[str], delimiter: str | None) -> str:
-    """The headings, as messages tell them."""
+    """The headings, for messages."""
     by = f", with the delimiter {delimiter}" if delimiter else ""
     return f"it has{by}: {', '.join(headings) or 'none'}"
 
 
 def text_of(value: object, name: str, where: str) -> str | None:
-    """A cell of text; None if it is empty. Whole numbers are text too, but for keys of images.
+    """A text cell; None if empty. Whole numbers count as text, except for image keys.
 
-    StorageError if it is something else, or has characters that no name has.
+    Raises StorageError for other types and for characters that no name has.
     """
     text: str | None
     match value:
@@ -118,7 +118,8 @@ def text_of(value: object, name: str, where: str) -> str | None:
 
 
 def _is_broken(letter: str) -> bool:
-    """Control characters, line ends, halves of a character; others that do not print, such as joiners, may stand."""
+    """Whether `text` has control characters, line ends or half surrogates; other unprintable ones, such as joiners,
+    are allowed."""
     return (
         ord(letter) < 0x20
         or 0x7F <= ord(letter) <= 0x9F
@@ -128,7 +129,7 @@ def _is_broken(letter: str) -> bool:
 
 
 def number_of(value: object, where: str) -> float | None:
-    """A cell of score; None if it is empty or NaN. StorageError if it is no score."""
+    """A score cell; None if empty or NaN. Raises StorageError for anything else."""
     if value is None or value == "":
         return None
     try:

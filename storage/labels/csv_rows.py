@@ -1,6 +1,6 @@
-"""The rows of a table of labels as spreadsheets and scripts write it: text, one line a row.
+"""The rows of a text table of labels, as spreadsheets and scripts write it.
 
-Nothing is guessed where a guess could lose a row or move a cell: then the line is named instead.
+A guess that could lose a row or move a cell is refused with the line's number.
 """
 
 import codecs
@@ -28,18 +28,18 @@ _OTHERS = (
     (b"[", "JSON: bring Label Studio's export in under a name that ends in .json"),
     (b"{", "JSON: bring Label Studio's export in under a name that ends in .json"),
 )
-"""what a file begins with that is no table of text"""
+"""first bytes of files that are no text table"""
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-"""as half of Europe writes 1.25; where a comma parts cells, it may as well part thousands"""
+"""1.25 with a decimal comma; where commas separate cells they may separate thousands too"""
 _QUOTES = 'Close the quote, or remove it; a quote that is meant is written twice within quotes: "5"" mm".'
 
 
 def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple[str, dict[str, str]]]:
-    """(where it stands, cells by column) of each row; a line has the number an editor shows, the header is line 1.
+    """(place, cells by column) of each row; the place is the editor's line number, the header is line 1.
 
-    Where `reading` does not say them, the delimiter is that of comma, semicolon, tab and bar under which the header
-    names the columns, and text is UTF-8, or what its byte order mark says. Rows without any cell are left out.
-    StorageError names the line of what is wrong.
+    Unless `reading` names them, the delimiter is the one of comma, semicolon, tab and bar under which the header
+    names the columns, and the encoding is UTF-8 or that of the byte order mark. Empty rows are skipped. Raises
+    StorageError with the line.
     """
     header, columns, rows, delimiter = _headed(data, address, reading)
     for line, cells in rows:
@@ -53,14 +53,14 @@ def csv_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple
 
 
 def csv_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
-    """What the first line says of `csv_rows`, and where our columns stand. StorageError as there."""
+    """The headings of `csv_rows` and the places of our columns. Raises StorageError as there."""
     return _headed(data, address, reading)[:2]
 
 
 def _headed(
     data: bytes, address: str, reading: TableReading
 ) -> tuple[list[str], Mapping[str, int], Iterator[tuple[int, list[str]]], str]:
-    """(header, where our columns stand, the rows below it, the delimiter)."""
+    """(header, places of our columns, rows below it, delimiter)."""
     text = _text(data, address, reading.encoding)
     if not text.strip():
         raise StorageError(f"{address} is empty, so no label was read. Save the table again.")
@@ -73,7 +73,7 @@ def _headed(
 
 
 def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[str]]]:
-    """(the line a row begins in, its cells) of each row that has any."""
+    """(first line, cells) of each row that is not empty."""
     lines = io.StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=not delimiter.isspace(), strict=True)
     while True:
@@ -128,14 +128,14 @@ def _text(data: bytes, address: str, told: str | None) -> str:
 
 
 def _family(encoding: str) -> str:
-    """Of encodings that differ in marks and byte order alone, and as messages name it."""
+    """Unifies encodings that differ only in byte order and marks, for messages."""
     name = codecs.lookup(encoding).name.replace("_", "-")
     return re.sub(r"-(sig|le|be)$", "", name).upper()
 
 
 def _delimiter(text: str, address: str, reading: TableReading) -> tuple[bool, str]:
-    """(whether the first line tells it and is no header, the delimiter). Where the header names our columns under
-    none, the one that parts it most: what is wrong is told of it."""
+    """(whether the first line names the delimiter and is no header, the delimiter). If no delimiter makes the header
+    name our columns, the one that splits it most, for the error message."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     hint = re.fullmatch(r'"?sep=(.)"?', first.lstrip().rstrip("\r\n ").lower())
     if hint:
@@ -172,8 +172,8 @@ def _refuse_shape(cells: Sequence[str], header: Sequence[str], delimiter: str, w
 
 
 def _refuse_broken_cells(cells: Sequence[str], columns: Mapping[str, int], delimiter: str, where: str) -> None:
-    """A quote left open that another row's quote closes makes one cell of all rows between: then a label's word,
-    which every row has, stands within a cell. A remark may have several lines."""
+    """Refuses an open quote that a later row closes, which would make one cell of all rows between: a label's word
+    then stands inside a cell. A remark may have several lines."""
     ours = {index: name for name, index in columns.items()}
     for index, cell in enumerate(cells):
         lines = cell.splitlines()

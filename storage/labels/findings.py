@@ -1,4 +1,4 @@
-"""Label files held against what they must be, and labels against the images there are."""
+"""Checks label files, and labels against the images."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +20,7 @@ _FAULTS = (TransientFault, AccessDenied, StoreNotFound)
 def label_findings(
     store: Store, images: Store, covers_category: Callable[[str], bool], covers: Callable[[str, date], bool]
 ) -> Iterator[Finding]:
-    """Files that do not read, times that cannot be true, labels of images of the days covered that are not there, and
-    files that nobody reads."""
+    """Unreadable files, impossible times, labels without an image on the covered days, files that nobody reads."""
     for category in filter(covers_category, labels.list_label_categories(store)):
         said: dict[str, list[Label]] = {}
         for info in labels.label_files(store, category):

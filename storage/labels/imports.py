@@ -1,4 +1,4 @@
-"""Files of labels that people bring: checked against the images there are, then kept below labels/<category>/."""
+"""Import of label files: checked against the images, then stored below labels/<category>/."""
 
 import hashlib
 import re
@@ -24,11 +24,11 @@ from storage.stores.store import Store
 SUFFIXES = (".json", ".csv", ".tsv", ".parquet")
 _LONGEST_STEM = 60
 _LONGEST_NAME = 200
-"""bytes of an image's name that its masks' names repeat; file systems take 255"""
+"""bytes of an image's name that its masks' names repeat; file systems allow 255"""
 _DIGEST = len("-01234567")
-"""ends the name of what a file became"""
+"""suffix of the file an import writes"""
 KeysOf = Callable[[Mapping[str, Any]], tuple[str, str | None] | None]
-"""(image key, mask key) of a row of a table"""
+"""(image key, mask key) of a table row"""
 _NEXT = timedelta(microseconds=1)
 _AS_IT_STANDS = TableReading()
 _OTHER_FILES = {
@@ -44,27 +44,27 @@ _OTHER_FILES = {
 
 @dataclass(frozen=True)
 class Imported:
-    """What was brought in."""
+    """The result of an import."""
 
     words: Mapping[str, int]
-    """how many labels of each word the file has"""
+    """number of labels by word in the file"""
     new: int
-    """labels that were not in the store before; the others are left as they are"""
+    """number of labels that were not in the store before; the others stay as they are"""
     masks: int
-    """masks in the file"""
+    """number of masks in the file"""
     left_out: int
-    """annotations that were cancelled or empty"""
+    """number of cancelled or empty annotations"""
     people: int
     key: str | None
-    """the label file written; None if there was nothing new"""
+    """the written label file; None if nothing is new"""
     elsewhere: Mapping[str, int] = field(default_factory=dict)
-    """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
+    """number of regions and choices on other pictures of the tasks, by the picture's tag"""
     unheard: Mapping[str, int] = field(default_factory=dict)
-    """how many answers have no place in a label, by type"""
+    """number of answers that a label has no field for, by type"""
     columns: Sequence[str] = ()
-    """of a table that are none of ours: nothing in them was read"""
+    """columns of a table that are not ours and were not read"""
     outvoted: int = 0
-    """labels without a time that were said before, and against which a later word stands"""
+    """labels without a time that repeat an earlier one, which a later label has overruled"""
 
 
 def import_labels(
@@ -80,14 +80,13 @@ def import_labels(
     image_tag: str | None = None,
     table: TableReading = _AS_IT_STANDS,
 ) -> Imported:
-    """Write what a file says of a category's images, and its masks; again changes nothing.
+    """Import a file's labels of a category's images, with masks; importing it again changes nothing.
 
-    `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as `storage.labels.labels` reads it.
-    A label without a time counts as made `now`, unless it repeats the person's latest word on the image, or what an
-    earlier version of the file said of it: then it is no new one. `purpose` is that of labels whose file names none;
-    without it an image keeps the purpose it has, and a new one is for training. `choices` and `image_tag` as for
-    `read_export`; `table` is how to read a table. UnusableLabels and StorageError name what is wrong; then no label
-    was written.
+    `file_name` ends in one of SUFFIXES: Label Studio's JSON export, or a table as of `storage.labels.labels`. A label
+    without a time is made `now`, unless it repeats the person's latest label of the image or that of an earlier
+    version of the file; then it is not new. `purpose`: of labels without one; default: the image's own, or training.
+    `choices` and `image_tag` as for `read_export`; `table`: how to read a table. Raises UnusableLabels and
+    StorageError, without writing a label.
     """
     suffix = refuse_other_file(file_name)
     known = KnownImages(images, category)
@@ -126,7 +125,7 @@ def import_labels(
 
 
 def refuse_other_file(file_name: str) -> str:
-    """The suffix of the name, in lower case. UnusableLabels if it is none of SUFFIXES."""
+    """The lower-case suffix of the name. Raises UnusableLabels if it is not in SUFFIXES."""
     suffix = file_name[file_name.rfind(".") :].lower() if "." in file_name else ""
     if suffix not in SUFFIXES:
         what = f"is {_OTHER_FILES[suffix]}" if suffix in _OTHER_FILES else "is of a kind that is not known"
@@ -136,17 +135,17 @@ def refuse_other_file(file_name: str) -> str:
 
 @dataclass(frozen=True)
 class LabelPlan:
-    """What a file says, and what of it is to be written."""
+    """The contents of a file, and what is to be written."""
 
     name: str
-    """of the file to write"""
+    """name of the file to write"""
     found: Sequence[Label]
-    """all that the file says"""
+    """all labels of the file"""
     new: Sequence[Label]
     beside: Sequence[Label] = ()
-    """what the file of that name says already"""
+    """the labels in the stored file of that name"""
     masks: Mapping[str, bytes] = field(default_factory=dict)
-    """PNGs, by key"""
+    """PNGs by key"""
     columns: Sequence[str] = ()
     outvoted: int = 0
 
@@ -163,11 +162,10 @@ def plan_table(
     purpose: str | None = None,
     table: TableReading = _AS_IT_STANDS,
 ) -> LabelPlan:
-    """What a table of labels says; writes nothing.
+    """The labels of a table; writes nothing.
 
-    `keys_of`: the keys of the image and the mask that a row names; None if the row is to be passed over.
-    `masks_are_there`: in the store, where they are looked at; else they are written with the labels. Else as
-    `import_labels`.
+    `keys_of`: keys of a row's image and mask; None skips the row. `masks_are_there`: masks are in the store and
+    checked there; otherwise they are written with the labels. Else as `import_labels`.
     """
     name = _name(file_name, data, table if table.is_told else None)
     history = labels.to_labels(labels.read_label_history(store, category))
@@ -188,8 +186,8 @@ def plan_table(
 
 
 def _plan(store: Store, category: str, name: str, found: Sequence[Label], history: Sequence[Label]) -> LabelPlan:
-    """What of `found` is new. Of a file that was brought in before that is only what it says of images of which it
-    said nothing then, for they were not there: whatever was said of the others since stands."""
+    """The new labels of a file. Of a file imported before, only those of images that were missing then; labels given
+    since stay in force."""
     same = [info for info in labels.label_files(store, category) if info.key.endswith(name[-_DIGEST:] + ".parquet")]
     beside = [label for info in same for label in labels.read_label_file(store, info)]
     heard = {label.image_key for label in history} if same else set()
@@ -200,8 +198,8 @@ def _plan(store: Store, category: str, name: str, found: Sequence[Label], histor
 
 
 def _after_other_readings(found: Sequence[Label], history: Iterable[Label]) -> Iterator[Label]:
-    """A file that is read otherwise than before, with another --word, says another word of the same moment. It comes
-    just after that, so that it holds over the older reading, but over nothing that people said since."""
+    """Labels whose word is read differently than before, with another --word: they come just after the earlier
+    reading, so that they overrule it and nothing that people said since."""
     said = {_moment(label): label for label in history}
     words = Counter(_moment(label) for label in dict.fromkeys(found))
     for label in found:
@@ -217,7 +215,7 @@ def _moment(label: Label) -> tuple[object, ...]:
 
 
 def write_plan(store: Store, category: str, plan: LabelPlan) -> Imported:
-    """Write what is new, masks first."""
+    """Write the new labels, masks first."""
     if plan.new:
         for mask_key, png in plan.masks.items():
             store.write(mask_key, png)
@@ -258,8 +256,8 @@ def _label(annotation: Annotation, category: str, masks: dict[str, bytes], purpo
 
 
 def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
-    """The labels of an export, by people as an earlier export named them: the same word of the same microsecond is
-    the same person's, whether the export tells an address or a number."""
+    """The labels of an export under the names of an earlier export: the same word at the same microsecond is the same
+    person's, given as an address or a number."""
     said: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
     for label in history:
         said[_word(label)[1:]].add(label.labelled_by)
@@ -272,19 +270,20 @@ def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
 
 @dataclass
 class _Before:
-    """What was said before each row of a table, by image: in the store, in earlier versions of the table, above."""
+    """Earlier labels of each image for the rows of a table: in the store, in earlier versions of the table, and
+    above."""
 
     of_image: dict[str, list[Label]]
     earlier: Mapping[str, Sequence[Label]]
     now: datetime
     purpose: str | None
     outvoted: int = 0
-    """of the labels so far"""
+    """names of all labels so far"""
     lines: dict[tuple[object, ...], tuple[str, Label]] = field(default_factory=dict)
 
     def label(self, cells: dict[str, Any], where: str) -> Label:
-        """The row as a label. One without a time takes that of the word it repeats, of the person's latest on the
-        image and of what earlier versions of the file said; else a time after all that was said of the image."""
+        """The row as a label. Without a time it takes that of the label it repeats, the person's latest or one of an
+        earlier version of the file; else a time after all labels of the image."""
         said = self.of_image[cells["image_key"]]
         kept = said[-1].purpose if said else "training"
         label = labels.to_label(cells, otherwise=self.now, purpose=self.purpose or kept)
@@ -305,7 +304,7 @@ def _by_image(said: Iterable[Label]) -> dict[str, list[Label]]:
 
 
 def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[Label]]:
-    """What files of the same name as the one kept as `name` have said of each image, by time."""
+    """Labels of each image, by time, in earlier files stored under `name`."""
     versions = re.compile(rf"{re.escape(name[:-_DIGEST])}-[0-9a-f]{{{_DIGEST - 1}}}\.parquet")
     infos = [info for info in labels.label_files(store, category) if versions.fullmatch(info.key.rpartition("/")[2])]
     return _by_image(labels.in_time(label for info in infos for label in labels.read_label_file(store, info)))
@@ -341,7 +340,7 @@ def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], no
 
 
 def _with_masks(store: Store, category: str, found: Sequence[Label], known: Collection[str | None]) -> list[Label]:
-    """The labels with the keys of their masks as the store has them; all but the `known` ones are read once."""
+    """The labels with their masks' keys in the store; every mask that is not `known` is read once."""
     if not any(label.mask_key for label in found):
         return list(found)
     names = Names(info.key for info in store.list(layout.labels_prefix(category)))
@@ -363,13 +362,13 @@ def _with_masks(store: Store, category: str, found: Sequence[Label], known: Coll
 
 
 def _word(label: Label) -> tuple[object, ...]:
-    """What makes two labels the same: the same person's same word of the same moment."""
+    """The fields that identify a label: person, word and time."""
     who = identity(label.labelled_by)
     return (who, label.image_key, label.label, label.mask_key, label.labelled_at, label.kind)
 
 
 def _name(file_name: str, data: bytes, told: object) -> str:
-    """By the file's content, and by how it was read: read otherwise it says something else."""
+    """The name of a file by its content and the reading, because another reading means other labels."""
     digest = hashlib.sha256(data + (repr(told).encode() if told else b""))
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file_name.rpartition("/")[2].rpartition(".")[0]).strip("-_")
     return f"import-{stem[:_LONGEST_STEM]}-{digest.hexdigest()[: _DIGEST - 1]}"

@@ -1,4 +1,4 @@
-"""The images of one category, and how people's tools call them."""
+"""The images of one category under the names that people's tools give them."""
 
 import difflib
 import re
@@ -13,16 +13,16 @@ from storage.images import list_categories, list_images, list_run_dates
 from storage.stores.store import Store
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""what Label Studio puts before the name of an uploaded file"""
+"""Label Studio's prefix of an uploaded file's name"""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class UnusableLabels(StorageError):
-    """The file cannot be taken as labels of this category; nothing was written."""
+    """The file cannot be imported as labels of this category; nothing was written."""
 
 
 class Names:
-    """Keys, found by equivalent spellings: macOS writes 'ü' as two characters, others as one."""
+    """Keys, found by equivalent spellings: 'ü' may be one character or two."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self.keys = frozenset(keys)
@@ -31,7 +31,7 @@ class Names:
             self._composed[_composed(key)].append(key)
 
     def find(self, called: str) -> list[str]:
-        """The key `called`, or else all keys that are the same text; several are different files with one name."""
+        """The key `called`, or all keys that are equivalent; several are different files with one name."""
         return [called] if called in self.keys else self._composed.get(_composed(called), [])
 
 
@@ -50,10 +50,10 @@ class KnownImages:
             self._by_name[_composed(key.rpartition("/")[2])].append(key)
 
     def key_of(self, called: str) -> str:
-        """The key of the image that a tool calls `called`: a key, an address, or a path that ends in either.
+        """The key of the image that a tool calls `called`: a key, an address, or a path that ends in one.
 
-        A bare file name will do where only one image has it, and of another day or category none has; characters may
-        be composed or not. UnusableLabels with the nearest keys otherwise.
+        A bare file name is enough if only one image has it; characters may be composed or not. Raises UnusableLabels
+        with the nearest keys.
         """
         paths = list(dict.fromkeys(_paths_of(called)))
         fitting: list[str] = []
@@ -104,15 +104,14 @@ def _composed(name: str) -> str:
 
 
 def _told(key: str) -> str:
-    """A key as it can be told apart from one that looks the same."""
+    """A key in a form that differs from one that looks the same."""
     return key if key == _composed(key) else f"{key} ({key!a})"
 
 
 def _paths_of(called: str) -> Iterator[str]:
-    """The paths that may be meant by what a tool calls an image: without scheme, host, bucket and query.
+    """Possible paths of an image name from a tool: without scheme, host, bucket and query.
 
-    Of a bucket, and in a local folder, any character may stand in a name: so the path is tried as it stands, then
-    with what an address may have encoded.
+    Any character may be part of a name, so the path is tried as it is, then URL-decoded.
     """
     called = called.strip()
     scheme, found, rest = called.partition("://")

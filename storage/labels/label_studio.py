@@ -42,44 +42,44 @@ _OTHER_FORMATS = (
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """One person's word on one image."""
+    """One person's label of one image."""
 
     image_key: str
     word: str
-    """one of storage.labels.cells.WORDS, but never 'withdrawn'"""
+    """one of storage.labels.cells.WORDS except 'withdrawn'"""
     kind: str | None
-    """of defect: the label of most regions, or the choice that is no word"""
+    """of defect: the label of most regions, or a choice that is no word"""
     mask: NDArray[np.bool_] | None
-    """bool [H, W] of the image's pixels, True where the defect is; None if nothing was drawn"""
+    """bool [H, W] in the image's pixels, True for the defect; None without a drawing"""
     annotator: str
-    """their address or name, or 'annotator 3' where the export tells only a number"""
+    """address or name, or 'annotator 3' if the export has only a number"""
     time: datetime
-    """UTC; when it was last changed"""
+    """UTC; time of the last change"""
 
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """All an export says."""
+    """The contents of an export."""
 
     annotations: tuple[Annotation, ...]
-    """in the order of the file"""
+    """in the file's order"""
     cancelled: int
-    """annotations that were skipped or cancelled"""
+    """number of skipped or cancelled annotations"""
     empty: int
-    """annotations with neither choice nor region on the image: they say nothing, so they are left out"""
+    """number of annotations without choice or region on the image; they are left out"""
     elsewhere: Mapping[str, int] = field(default_factory=dict)
-    """how many regions and choices are about other pictures of their tasks, by the picture's tag"""
+    """number of regions and choices on other pictures of the tasks, by the picture's tag"""
     unheard: Mapping[str, int] = field(default_factory=dict)
-    """how many other answers have no place in a label, by type"""
+    """number of answers that a label has no field for, by type"""
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """What holds for the whole export."""
+    """Facts about the whole export."""
 
     meanings: Mapping[str, str]
     image: str | None
-    """the tag that shows the image; None if the tasks show nothing else"""
+    """the tag that shows the image; None without another picture"""
     people: Mapping[str, str]
     """names by number"""
     now: datetime
@@ -93,12 +93,11 @@ def read_export(
     now: datetime,
     image_tag: str | None = None,
 ) -> Export:
-    """The annotations of a JSON export (the format 'JSON', not 'JSON-MIN').
+    """The annotations of a JSON export (format 'JSON', not 'JSON-MIN').
 
-    `image_key_of` maps what a task calls its image to the key of it, and refuses what it does not know.
-    `choices`: further choices of the labelling interface by the word they mean, beside CHOICES. `image_tag`: the name
-    of the labelling interface's Image tag, needed where a task shows several and none is called 'image'.
-    NotAnExport names task, value and cure; then nothing was taken.
+    `image_key_of` maps a task's image name to its key and refuses unknown ones. `choices`: more choices by the word
+    they mean, beside CHOICES. `image_tag`: name of the interface's Image tag, required if a task shows several
+    pictures and none is called 'image'. Raises NotAnExport with task, value and cure.
     """
     meanings = meanings_of(choices or {})
     wrong = sorted(set(meanings.values()) - set(WORDS))
@@ -181,7 +180,7 @@ def _texts_of(task: dict[str, Any]) -> dict[str, str]:
 
 
 def _pictures_of(task: dict[str, Any]) -> dict[str, str]:
-    """What looks like the address of a picture, by field."""
+    """Values that look like the address of a picture, by field."""
     texts = _texts_of(task).items()
     return {name: text for name, text in texts if _PICTURE.search(text)}
 
@@ -201,7 +200,7 @@ def _image_of(task: dict[str, Any], where: str) -> str:
 
 
 def _image_tag(tasks: Sequence[dict[str, Any]], given: str | None) -> str | None:
-    """The tag that shows the image. NotAnExport if tasks show several pictures and it cannot be told."""
+    """The tag that shows the image. Raises NotAnExport if several are possible."""
     annotations = (annotation for task in tasks for annotation in _list_of(task, "annotations", _where(task)))
     tags = objects_of(
         result for annotation in annotations for result in _list_of(annotation, "result", "an annotation")
@@ -224,7 +223,7 @@ def _image_tag(tasks: Sequence[dict[str, Any]], given: str | None) -> str | None
 
 
 def _understood(read: Callable[[], T], where: str) -> T:
-    """What `read` gives; NotAnExport if the value is of another shape than any export's."""
+    """The result of `read`; raises NotAnExport if the value does not have the shape of an export."""
     try:
         return read()
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as e:
@@ -259,7 +258,7 @@ def _annotation(annotation: dict[str, Any], results: Results, key: str, where: s
 
 
 def _word(results: Results, where: str, meanings: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The word that choices and regions mean, and the choices that are none."""
+    """The word of choices and regions, and the choices that are no word."""
     chosen, drawn = results.choices, bool(results.regions)
     drawn_as = {meanings.get(_plain(kind), "anomalous") for kind in results.kinds}
     # A region of a good place is no defect; one of an unclear place leaves a defect beside it one.
@@ -283,7 +282,7 @@ def _plain(choice: str) -> str:
 
 
 def _people(tasks: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Names by number: an export may tell somebody's name in one place and only the number in another."""
+    """Names by number: an export may give a name in one place and only the number in another."""
     found: dict[str, str] = {}
     for task in tasks:
         for annotation in _list_of(task, "annotations", _where(task)):

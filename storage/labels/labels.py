@@ -1,7 +1,7 @@
-"""What people say of images: normal or anomalous, and where the defect is.
+"""Labels: normal or anomalous, and where the defect is.
 
-Every label is kept: files are only added, or appended to. Of an image the latest word holds, and the history
-tells who said what before.
+Every label is kept: files are only added or appended to. An image's latest label is in force; the history has all of
+them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,51 +38,51 @@ SCHEMA = pa.schema(
         pa.field("purpose", pa.string(), nullable=False),
     ]
 )
-"""what holds of an image; the view `labels` of storage.analysis.queries has these columns"""
+"""labels in force; the view `labels` of storage.analysis.queries has these columns"""
 HISTORY_SCHEMA = pa.schema([*SCHEMA, pa.field("model_version", pa.string()), pa.field("score", pa.float32())])
-"""what the files hold, one row a word; columns are only ever added, at the end and nullable"""
+"""one row for each label; columns are only added, nullable and at the end"""
 # Each lost swap means that the same reviewer's other label was kept: there are never many at once.
 _ATTEMPTS = 100
 
 Unread = Callable[[str, StorageError], None]
-"""is told the key of a file that does not read, and why"""
+"""called with the key of an unreadable file, and why"""
 
 
 @dataclass(frozen=True)
 class Label:
-    """One person's word on one image."""
+    """One person's label of one image."""
 
     image_key: str
     label: str
     """one of WORDS"""
     mask_key: str | None
-    """key of an image of the same size, not black where the defect is; None if nobody drew one"""
+    """key of an image of the same size that is not black on the defect; None without one"""
     labelled_by: str | None
     labelled_at: datetime
-    """UTC; of several labels of an image the latest holds"""
+    """UTC; an image's latest label is in force"""
     kind: str | None = None
     """kind of defect, such as 'scratch'"""
     purpose: str = "training"
-    """'training': a normal of it may train a model; 'evaluation': kept to judge models by, never trained on"""
+    """'training': normal images may train a model; 'evaluation': kept for evaluation, never trained on"""
     model_version: str | None = None
-    """of the score the person saw; None if they saw none"""
+    """of the score the person saw; None without one"""
     score: float | None = None
-    """which they saw, of that model"""
+    """the score the person saw"""
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """An image that one person calls normal and another anomalous."""
+    """An image that one person labels normal and another anomalous."""
 
     image_key: str
     words: tuple[tuple[str | None, str, datetime], ...]
-    """(who, latest word, when), the earliest first; None stands for all labels without a name"""
+    """(person, latest word, time), earliest first; None stands for all labels without a name"""
 
 
 def write_labels(store: Store, category: str, labels: Sequence[Label], name: str) -> str:
-    """Write labels as labels/<category>/<name>.parquet, in place of an earlier file of that name; its key.
+    """Write labels as labels/<category>/<name>.parquet, replacing a file of that name; returns its key.
 
-    StorageError if a label's word is unknown.
+    Raises StorageError for an unknown word.
     """
     key = layout.labels_key(category, f"{name}.parquet")
     for row, label in enumerate(labels, 1):
@@ -92,11 +92,10 @@ def write_labels(store: Store, category: str, labels: Sequence[Label], name: str
 
 
 def append_label(store: Store, category: str, label: Label, *, reviewer: str) -> str:
-    """Add one word of `reviewer` to labels/<category>/review-<reviewer>-<day>.parquet; that file's key.
+    """Append one label to labels/<category>/review-<reviewer>-<day>.parquet; returns the file's key.
 
-    The label is in the store when this returns. It goes in by compare-and-swap, so that others who write the same
-    file lose nothing; adding the very same label again changes nothing. StorageError if its word is unknown or the
-    reviewer has no name, Conflict if the file kept changing.
+    The label is in the store when this returns. Compare-and-swap protects concurrent writers; the same label again
+    changes nothing. Raises StorageError for an unknown word or an empty name, Conflict if the file kept changing.
     """
     label = replace(label, labelled_by=annotators.as_kept(reviewer))
     key = layout.review_labels_key(category, reviewer, label.labelled_at.astimezone(UTC).date())
@@ -127,11 +126,10 @@ def append_label(store: Store, category: str, label: Label, *, reviewer: str) ->
 
 
 def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: datetime) -> Label:
-    """Take back what `reviewer` said of an image from `undone` on, and return the label that was added for it.
+    """Take back all labels of an image by `reviewer` from `undone` on; returns the label that was added for it.
 
-    It repeats what would hold had the reviewer been silent since: the word before, whoever said it, or 'withdrawn'
-    if there was none. It counts as the reviewer's own word: who lets a label stand shares it. To take back several
-    words, undo the latest first. What files say that do not read is not known.
+    It repeats the label that would be in force without them, or 'withdrawn', and counts as the reviewer's own. To
+    take back several labels, undo the latest first. Unreadable files are ignored.
     """
     said = _in_time(store, category, lambda *_: None)
     of_image = [label for label in said if label.image_key == undone.image_key]
@@ -149,18 +147,18 @@ def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: date
 
 
 def moment_after(labels: Sequence[Label], now: datetime) -> datetime:
-    """`now`, or just after the latest of `labels` where a clock runs ahead: a new word must come last to hold."""
+    """`now`, or just after the latest of `labels` if a clock runs ahead: a new label must be the latest."""
     latest = max((label.labelled_at for label in labels), default=None)
     return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
 
 def read_labels(store: Store, category: str, *, unread: Unread | None = None) -> pa.Table:
-    """Each labelled image's label that holds, with SCHEMA's columns, sorted by image_key.
+    """The label in force of each labelled image, with SCHEMA's columns, sorted by image_key.
 
-    The latest word holds; an image whose latest word is 'unsure' or 'withdrawn' has no label. Labels come from every
-    *.parquet, *.csv and *.tsv right below labels/<category>/, see `read_label_file`. Of two labels of the same time
-    the one in the file whose name sorts last holds. A file that does not read raises StorageError, which names file,
-    row and value of the mistake; if `unread` is given it is told instead, and the other files count.
+    The latest label is in force; an image whose latest is 'unsure' or 'withdrawn' has none. Reads every *.parquet,
+    *.csv and *.tsv directly below labels/<category>/, see `read_label_file`. Of two labels with the same time the one
+    in the last file by name counts. An unreadable file raises StorageError with file, row and value; with `unread`,
+    that is called instead and the other files count.
     """
     latest = {label.image_key: label for label in _in_time(store, category, unread)}
     held = [latest[key] for key in sorted(latest) if latest[key].label in DECIDED]
@@ -168,18 +166,17 @@ def read_labels(store: Store, category: str, *, unread: Unread | None = None) ->
 
 
 def read_label_history(store: Store, category: str) -> pa.Table:
-    """Every word ever said of the category's images, with HISTORY_SCHEMA's columns, sorted by time.
+    """All labels of the category's images, with HISTORY_SCHEMA's columns, sorted by time.
 
-    Of each image the last row is the latest word. Files and errors as for `read_labels`; what a file has no column
-    for is null.
+    Files and errors as for `read_labels`; columns that a file lacks are null.
     """
     return to_table(_in_time(store, category))
 
 
 def contradictions(history: pa.Table) -> list[Contradiction]:
-    """Images on which different people's latest words differ, sorted by key. `history` as `read_label_history` gives.
+    """Images for which different people's latest labels differ, sorted by key. `history`: from `read_label_history`.
 
-    Who is unsure, or took their word back, contradicts nobody.
+    'unsure' and 'withdrawn' contradict nothing.
     """
     said: dict[str, dict[str | None, tuple[str | None, str, datetime]]] = {}
     rows = history.select(["image_key", "labelled_by", "label", "labelled_at"]).to_pylist()
@@ -196,20 +193,20 @@ def contradictions(history: pa.Table) -> list[Contradiction]:
 
 
 def normal_image_keys(store: Store, category: str) -> list[str]:
-    """Keys of the images that are labelled normal and may be trained on, sorted."""
+    """Keys of the images labelled normal for training, sorted."""
     rows = read_labels(store, category).to_pylist()
     return [row["image_key"] for row in rows if (row["label"], row["purpose"]) == ("normal", "training")]
 
 
 def list_label_categories(store: Store) -> list[str]:
-    """Categories that have labels, sorted."""
+    """Categories with labels, sorted."""
     names = store.children(layout.labels_root())
     return [name for name in names if layout.is_plain(name) and label_files(store, name)]
 
 
 def unread_label_keys(store: Store) -> list[str]:
-    """Keys below labels/ that look like somebody's labels and that nobody reads, sorted: of another kind of file, or
-    not right below a category's folder."""
+    """Keys below labels/ that look like labels but are not read, sorted: another file kind, or not directly in a
+    category's folder."""
     root = layout.labels_root()
     unread = []
     for info in store.list(root):
@@ -233,18 +230,17 @@ def _is_label_file(name: str) -> bool:
 
 
 def read_label_file(store: Store, info: ObjectInfo) -> list[Label]:
-    """The labels in one of `label_files`, sorted by time. StorageError as for `read_labels`.
+    """The labels of one of `label_files`, sorted by time. Raises StorageError as `read_labels`.
 
-    A file needs at least image_key and label; a label without labelled_at counts as made when its file was written,
-    and so does one whose time cannot be true (storage.labels.times): one from the future would outvote every
-    correction.
+    A file needs at least image_key and label. A label without labelled_at, or with an impossible one
+    (storage.labels.times), has the file's write time: one from the future would overrule every correction.
     """
     stated = sorted(_stated(store, info), key=lambda label: label.labelled_at)
     return [label if _is_possible_in(info, label) else replace(label, labelled_at=info.modified) for label in stated]
 
 
 def impossible_times(store: Store, info: ObjectInfo) -> list[Label]:
-    """The labels in one of `label_files` whose time cannot be true, as they stand there."""
+    """The labels of one of `label_files` with an impossible time, unchanged."""
     return [label for label in _stated(store, info) if not _is_possible_in(info, label)]
 
 
@@ -263,10 +259,9 @@ _AS_IT_STANDS = TableReading()
 
 
 def said_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where it stands, values by Label's fields; None where the file says nothing) of each label of a file.
+    """(place, values by Label's fields, None if missing) of each label of a file.
 
-    `address` names the file in messages, and its suffix tells whether the bytes are Parquet or text. StorageError as
-    for `read_labels`.
+    `address` names the file in messages; its suffix selects Parquet or text. Raises StorageError as `read_labels`.
     """
     rows = parquet_rows if address.lower().endswith(".parquet") else csv_rows
     for where, row in rows(data, address, reading):
@@ -286,14 +281,14 @@ def said_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) ->
 
 
 def other_columns(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> list[str]:
-    """The headings of a file's columns that are none of ours: nothing in them is read. Else as for `said_in`."""
+    """The headings of a file's columns that are not ours and not read. Else as `said_in`."""
     read = parquet_headings if address.lower().endswith(".parquet") else csv_headings
     headings, ours = read(data, address, reading)
     return [heading for index, heading in enumerate(headings) if heading and index not in ours.values()]
 
 
 def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:
-    """What `said_in` gives as a label, made at `otherwise` and of `purpose` where the file does not say."""
+    """A row of `said_in` as a label; `otherwise` and `purpose` are the defaults of time and purpose."""
     stated = {**cells, "image_key": cells["image_key"] or "", "label": cells["label"] or ""}
     stated["labelled_at"] = stated["labelled_at"] or otherwise
     stated["purpose"] = stated["purpose"] or purpose
@@ -314,9 +309,9 @@ def to_labels(history: pa.Table) -> list[Label]:
 
 
 def in_time(labels: Iterable[Label]) -> list[Label]:
-    """Labels of one file after the other by time: of an image the last one is the latest word.
+    """The labels of several files by time, so that an image's last one is the latest.
 
-    Everybody is named as in their first word, however they are spelled later.
+    A person is named by the first spelling.
     """
     ordered = sorted(labels, key=lambda label: label.labelled_at)
     spelled = annotators.spellings(label.labelled_by for label in ordered)
@@ -328,7 +323,7 @@ def in_time(labels: Iterable[Label]) -> list[Label]:
 
 
 def read_each_label_file(store: Store, infos: Iterable[ObjectInfo], unread: Unread) -> Iterator[list[Label]]:
-    """`read_label_file` of each of `infos` that reads; `unread` is told of the others."""
+    """`read_label_file` of each readable one of `infos`; `unread` is called for the others."""
     for info in infos:
         try:
             yield read_label_file(store, info)

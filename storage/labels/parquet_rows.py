@@ -1,4 +1,4 @@
-"""The rows of a Parquet file of labels, whichever types its columns have."""
+"""The rows of a Parquet file of labels, with columns of any type."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,14 +10,14 @@ from storage.labels.reading import TableReading
 from storage.stores import parquet
 
 _FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
-"""how pyarrow tells of text that is none, of times beyond all calendars and of types that it cannot turn over"""
+"""pyarrow's errors for invalid text, times out of range and types it cannot convert"""
 
 
 def parquet_rows(data: bytes, address: str, reading: TableReading) -> Iterator[tuple[str, dict[str, object]]]:
-    """(where it stands, cells by column) of each row; the first row is row 1.
+    """(place, cells by column) of each row; the first row is row 1.
 
-    Cells are text, numbers or times, cut to microseconds; None where there is none. StorageError names the column
-    that holds none of these.
+    Cells are text, numbers or times cut to microseconds, or None. Raises StorageError with the column of another
+    type.
     """
     table, _, places = _read(data, address, reading)
     columns = {name: _cells(table.column(index), name, address) for name, index in places.items()}
@@ -26,7 +26,7 @@ def parquet_rows(data: bytes, address: str, reading: TableReading) -> Iterator[t
 
 
 def parquet_headings(data: bytes, address: str, reading: TableReading) -> tuple[list[str], Mapping[str, int]]:
-    """The names of all columns of `parquet_rows`, and where ours stand. StorageError as there."""
+    """The names of all columns of `parquet_rows`, and the places of ours. Raises StorageError as there."""
     return _read(data, address, reading)[1:]
 
 

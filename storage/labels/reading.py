@@ -1,4 +1,4 @@
-"""How a table of labels is read where it does not say so by itself: its delimiter, encoding, headings and words."""
+"""How to read a table of labels that does not say so itself: delimiter, encoding, headings and words."""
 
 import codecs
 import unicodedata
@@ -9,14 +9,14 @@ from storage.labels.cells import COLUMNS, WORDS
 from storage.labels.known_images import UnusableLabels
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-"""that are found without being told, by the name messages give them"""
+"""automatically detected, by the name in messages"""
 _SHORT = {"image": "image_key", "mask": "mask_key"}
-"""what people may call our columns"""
+"""other names of our columns"""
 _CALLED = {**{name: sign for sign, name in DELIMITERS.items()}, "\\t": "\t", "pipe": "|", "space": " "}
 
 
 def choice(text: object) -> str:
-    """A word of somebody's own as it is compared: 'OK ' is 'ok'; signs count, so that 1 and -1 are two."""
+    """A word in the form that is compared: 'OK ' is 'ok'; signs count, so 1 and -1 differ."""
     return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
 
 
@@ -27,16 +27,16 @@ def delimiter_name(delimiter: str) -> str:
 
 @dataclass(frozen=True)
 class TableReading:
-    """What a person says of a table. Raises UnusableLabels where it can fit no table."""
+    """A person's settings for reading a table. Raises UnusableLabels for settings that fit no table."""
 
     delimiter: str | None = None
-    """one character; None: that of DELIMITERS under which the header names our columns"""
+    """one character; None: the one of DELIMITERS under which the header names our columns"""
     encoding: str | None = None
-    """None: what the byte order mark says, else UTF-8"""
+    """None: by the byte order mark, else UTF-8"""
     headings: Mapping[str, str] = field(default_factory=dict)
-    """the table's heading of a column of ours, where it is called otherwise"""
+    """the table's heading of a column of ours, if it differs"""
     words: Mapping[str, str] = field(default_factory=dict)
-    """the word of storage.labels.labels that a choice means, beside those words themselves"""
+    """words of storage.labels.labels by choice, beside those words themselves"""
 
     def __post_init__(self) -> None:
         if self.delimiter is not None:
@@ -75,16 +75,16 @@ class TableReading:
 
     @property
     def is_told(self) -> bool:
-        """Whether anything was said."""
+        """Whether any setting is given."""
         return self != TableReading()
 
     def word(self, label: str) -> str:
-        """The word that the table's `label` means, in lower case; what is none stays as it is."""
+        """The word that the table's `label` means, in lower case; an unknown one stays."""
         said = self.words.get(choice(label))
         return said or (label.lower() if label.lower() in WORDS else label)
 
     def refuse_unless_text(self, address: str) -> None:
-        """UnusableLabels if it speaks of text and the file is Parquet."""
+        """Raises UnusableLabels for text settings with a Parquet file."""
         for option, given in (("--delimiter", self.delimiter), ("--encoding", self.encoding)):
             if given is not None:
                 raise UnusableLabels(
@@ -98,7 +98,7 @@ def table_reading(
     columns: Mapping[str, str] | None = None,
     words: Mapping[str, str] | None = None,
 ) -> TableReading:
-    """A TableReading in people's words: a delimiter may be named, `columns` may be called image or mask."""
+    """A TableReading from people's words: delimiters may be named, and `columns` be called image or mask."""
     headings: dict[str, str] = {}
     for called, heading in (columns or {}).items():
         plain = called.strip().lower().replace("-", "_")

@@ -1,8 +1,7 @@
-"""What one annotation of Label Studio holds: regions drawn on the image, choices, and other answers.
+"""The results of one Label Studio annotation: regions drawn on the image, choices, and other answers.
 
-A task can show several pictures; each result names by `to_name` the one it is about, and by `item_index` which of
-several under one name. Coordinates are per cent of the image's sides; a brush is a run-length code of RGBA pixels
-(the `rle-pack` format).
+A task can show several pictures: `to_name` names a result's picture, `item_index` its place among several of that
+name. Coordinates are per cent of the image's sides; a brush is a run-length code of RGBA pixels (`rle-pack`).
 """
 
 import math
@@ -19,17 +18,17 @@ from storage.pictures.rasters import brush_mask, ellipse_corners, polygon_mask, 
 
 _MOST_PIXELS = 100_000_000
 _FARTHEST = 1e6
-"""per cent of a side: beyond it no point was drawn by hand"""
+"""per cent of a side; points beyond were not drawn by hand"""
 _BESIDE = frozenset(
     {"choices", "labels", "relation", "taxonomy", "number", "rating", "textarea", "datetime", "pairwise", "ranker"}
 )
-"""types of results that mark no place"""
+"""types of results without a place"""
 _HEARD = frozenset({"choices", "labels", "relation"})
-"""of these, what a label has a field for, or what joins regions that count anyway"""
+"""those of them that a label has a field for, or that join regions"""
 
 
 class NotAnExport(StorageError):
-    """The file is no export of labels that we understand; nothing of it was taken."""
+    """The file is no supported export; nothing was imported."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +38,24 @@ class Results:
     regions: tuple[dict[str, Any], ...]
     """drawn on the image"""
     choices: tuple[str, ...]
-    """made about it"""
+    """about the image"""
     kinds: tuple[str, ...]
-    """labels of its regions, that of most regions first"""
+    """labels of its regions, most frequent first"""
     elsewhere: Mapping[str, int]
-    """how many results are about another picture or text of the task, by its name"""
+    """number of results on another picture or text of the task, by its name"""
     unheard: Mapping[str, int]
-    """how many answers have no place in a label, by type"""
+    """number of answers that a label has no field for, by type"""
 
 
 def objects_of(results: Iterable[dict[str, Any]]) -> set[str]:
-    """The names of what the results are about."""
+    """The names of the results' pictures."""
     return {str(result["to_name"]) for result in results if result.get("to_name") is not None}
 
 
 def sorted_results(results: Sequence[dict[str, Any]], image: str | None, where: str) -> Results:
-    """Regions and choices about `image`, the name of the tag that shows it; None if there is no other.
+    """Regions and choices on `image`, the name of its tag; None if there is no other.
 
-    NotAnExport for a region of a type of which no mask can be made: it would be lost.
+    Raises NotAnExport for a region type without a mask: it would be lost.
     """
     about, elsewhere = [], Counter[str]()
     for result in results:
@@ -82,7 +81,7 @@ def sorted_results(results: Sequence[dict[str, Any]], image: str | None, where: 
 
 
 def mask_of(regions: Iterable[dict[str, Any]], where: str) -> NDArray[np.bool_]:
-    """The pixels that are in any of the regions, bool [H, W]. NotAnExport; ValueError and its like name the value."""
+    """The pixels in any of the regions, bool [H, W]. Raises NotAnExport; ValueError and its like name the value."""
     mask: NDArray[np.bool_] | None = None
     for region in regions:
         height, width = (_side(region, name, where) for name in ("original_height", "original_width"))
@@ -118,7 +117,7 @@ def _shape_of(result: dict[str, Any]) -> str:
 
 
 def _texts(result: dict[str, Any], name: str, where: str) -> list[str]:
-    """The list under `name` in the value of a result; a relation has no value, and a plain shape no labels."""
+    """The list under `name` in a result's value; relations have no value, plain shapes no labels."""
     if result.get("type") == "relation":
         return []
     value = result.get("value")
@@ -142,7 +141,7 @@ def _side(region: dict[str, Any], name: str, where: str) -> int:
 
 
 def _scaled(points: Iterable[Iterable[float]], height: int, width: int) -> NDArray[np.float64]:
-    """Points (n, 2), x and y in per cent, as pixels."""
+    """Points (n, 2), x and y in per cent, in pixels."""
     drawn = np.array([list(point) for point in points], np.float64)
     if drawn.ndim != 2 or drawn.shape[1] != 2 or not (np.abs(drawn) <= _FARTHEST).all():
         raise ValueError(f"points of shape {drawn.shape}, or far outside the image")

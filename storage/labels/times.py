@@ -1,19 +1,19 @@
-"""When something was said, and whether it can have been said then."""
+"""Times of labels, and whether they are possible."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
 from storage.errors import StorageError
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""a label of before is of a clock that was never set"""
+"""an earlier label comes from a clock that was never set"""
 LEEWAY = timedelta(minutes=5)
-"""by which clocks of a plant differ"""
+"""tolerance for the clocks of a plant"""
 
 
 def time_of(value: object, where: str) -> datetime | None:
-    """A cell of labelled_at, in UTC, as which text without a zone counts; None if it is empty.
+    """A labelled_at cell in UTC, which text without a zone means; None if empty.
 
-    Finer than a microsecond is cut off. StorageError if it is no time.
+    Cut to microseconds. Raises StorageError for no time.
     """
     if isinstance(value, str):
         value = value.strip()
@@ -38,12 +38,12 @@ def time_of(value: object, where: str) -> datetime | None:
 
 
 def is_possible(labelled_at: datetime, now: datetime) -> bool:
-    """Whether somebody can have said something at that time, if it is known `now`."""
+    """Whether a label can have been made at that time, seen from `now`."""
     return EARLIEST <= labelled_at <= now + LEEWAY
 
 
 def refuse_impossible(labelled_at: datetime, now: datetime, where: str) -> None:
-    """StorageError, which says why, unless `is_possible`."""
+    """Raises StorageError with the reason unless `is_possible`."""
     if is_possible(labelled_at, now):
         return
     told = f"{where}: labelled_at {labelled_at.isoformat()}"

@@ -1,4 +1,4 @@
-"""What people call good and bad parts: one place for choices in a labelling tool and for names of folders."""
+"""Words for good parts and defects in labelling tools and folder names."""
 
 import re
 import unicodedata
@@ -15,11 +15,11 @@ CHOICES = {
     "failed": "anomalous",
     "unsure": "unsure", "unclear": "unsure",
 }  # fmt: skip
-"""the word of storage.labels.labels that a choice means, in lower case, its words apart by a space"""
+"""word of storage.labels.labels by choice, in lower case with single spaces"""
 
 
 def meanings_of(told: Mapping[str, str]) -> dict[str, str]:
-    """CHOICES, and what was told of others. StorageError if two that are written alike are told apart."""
+    """CHOICES and further ones. Raises StorageError for two with the same spelling."""
     found: dict[str, tuple[str, str]] = {}
     for choice, word in told.items():
         plain = plain_choice(choice) or choice.strip()  # of signs alone, such as a tick
@@ -33,5 +33,5 @@ def meanings_of(told: Mapping[str, str]) -> dict[str, str]:
 
 
 def plain_choice(text: str) -> str:
-    """`text` as CHOICES writes it: 'Not-OK ' is 'not ok'."""
+    """`text` in the spelling of CHOICES: 'Not-OK ' is 'not ok'."""
     return " ".join(re.split(r"[\W_]+", unicodedata.normalize("NFKC", text).casefold())).strip()

@@ -1,1 +1,1 @@
-"""Model versions, and the pointer to the one in force."""
+"""Model versions and the champion pointer."""

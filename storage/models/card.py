@@ -1,4 +1,4 @@
-"""The model card: all that one must know to trust, repeat or question a model version, of whatever method."""
+"""The model card: everything needed to trust, repeat or question a model version of any method."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,42 +14,42 @@ CARD_VERSION = 1
 
 @dataclass(frozen=True)
 class Method:
-    """What finds anomalies. Its settings are its own: only it can tell whether they are right."""
+    """The anomaly detection method. It alone validates its settings."""
 
     name: str
-    """of the registry"""
+    """its name in the registry"""
     settings: Mapping[str, Any]
-    """JSON, all of them"""
+    """all settings, as JSON"""
     teacher_weights: str | None
-    """path of the file that the backbone came from; None: the one of its package"""
+    """path of the backbone's file; None: the packaged one"""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How the method learnt."""
+    """The training of the method."""
 
     summary: str
     """in a few words"""
     figures: Mapping[str, Any]
-    """JSON by names of the method's own: steps, losses, what ended it"""
+    """JSON under the method's own names: steps, losses, reason of the end"""
     seconds: float
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What becomes of a picture before the method sees it."""
+    """The preprocessing of images."""
 
     version: str
-    """of decoding and resizing; no release that does them differently scores by this model"""
+    """version of decoding and resizing; releases with another version refuse the model"""
     height: int
-    """pixels that pictures are resized to"""
+    """pixels of the resized image"""
     width: int
     white_level: float | None
-    """grey value of more than 8 bits that becomes 255; None: the highest the file can hold"""
+    """grey value of more than 8 bits that becomes 255; None: the highest of the file's type"""
     black_level: float | None
-    """likewise 0; None: 0"""
+    """grey value that becomes 0; None: 0"""
     max_pixels: int
-    """a larger picture is refused"""
+    """larger images are refused"""
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -59,15 +59,15 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Maps:
-    """What the model's anomaly maps are, and its scores to them."""
+    """The anomaly maps and their relation to the scores."""
 
     height: int
     """pixels"""
     width: int
     values: str
-    """what a map's values are, in words"""
+    """meaning of a map's values, in words"""
     maximum_is_score: bool
-    """False: a map's values cannot be compared with the image's threshold"""
+    """False: a map's values are not comparable with the image's threshold"""
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,16 @@ class ImageThreshold:
 
     value: float
     alpha: float
-    """promised share of false alarms"""
+    """promised false-alarm rate"""
     n: int
-    """held-out normals it was set on"""
+    """number of held-out normals"""
     smallest_honest_alpha: float
     extrapolated: bool
     low: float
     """of its 95 % interval"""
     high: float
     interval: str
-    """how the interval was made"""
+    """method of the interval"""
 
 
 @dataclass(frozen=True)
@@ -94,97 +94,97 @@ class PixelThreshold:
 
     value: float
     alpha: float
-    """share of the pixels that exceed it"""
+    """share of the pixels above it"""
     images: int
-    """held-out normals it was set on"""
+    """number of held-out normals"""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the model says of the n held-out normals."""
+    """The model's scores of the n held-out normals."""
 
     scores: tuple[float, ...]
     """n, ascending; float32"""
     statistics: Mapping[str, tuple[float, ...]]
-    """by name of a score row's column, n each, in the order of `scores`; those that drift is judged by"""
+    """by name of a score row's column, n each, in the order of `scores`: the statistics for drift"""
 
 
 @dataclass(frozen=True)
 class ImageSets:
-    """What the model was made with, as keys."""
+    """The keys of the images behind the model."""
 
     digest: str
     """SHA-256 (hex) of the normals' bytes"""
     part_pattern: str | None
-    """regular expression that tells a part from a file's name; None: an image is a part of its own"""
+    """regular expression that finds the part in a file name; None: every image is a part"""
     train: tuple[str, ...]
     early_stop: tuple[str, ...]
     calibration: tuple[str, ...]
     test: tuple[str, ...]
-    """held out of everything, to compare the model with another"""
+    """held out to compare the model with another"""
     duplicates: tuple[str, ...]
-    """left out, since their bytes are another's"""
+    """left out because of equal bytes"""
     unreadable: Mapping[str, str]
     """left out: key -> why"""
 
     @property
     def seen(self) -> tuple[str, ...]:
-        """What the model or its threshold follows from: none of it can judge the model."""
+        """Images that the model or its threshold depends on, which cannot judge it."""
         return (*self.train, *self.early_stop, *self.calibration)
 
     @property
     def used(self) -> tuple[str, ...]:
-        """All that were read for it, whatever for."""
+        """All images that were read for it."""
         return (*self.seen, *self.test)
 
     @property
     def named(self) -> tuple[str, ...]:
-        """All that are told of."""
+        """All images of the card."""
         return (*self.used, *self.duplicates, *self.unreadable)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a normal of a retraining comes from."""
+    """The source of a retraining's normal image."""
 
     labelled_by: str | None
     labelled_at: datetime | None
     day: date
-    """of production"""
+    """production day"""
     new: bool
-    """to the champion"""
+    """score of the champion"""
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """Of which champion the model is to take the place."""
+    """The champion that the model is to replace."""
 
     champion: str
     started_from: str | None
-    """the version whose weights the fit went on from; None: from scratch"""
+    """version whose weights the fit started from; None: from scratch"""
     considered: Mapping[str, int]
-    """normals by what became of them"""
+    """number of normals by their use"""
     normals: str
-    """key of the table that tells of each"""
+    """key of the table with each of them"""
     digest: str
-    """SHA-256 (hex) of all that the candidate follows from"""
+    """SHA-256 (hex) of all inputs of the candidate"""
     provenance: Mapping[str, Origin]
     """by key"""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The library that is to compute the model's scores on CPUs, unless the settings name one."""
+    """The library that computes the model's scores on CPUs, unless the settings name another."""
 
     library: str
     why: str
     images_per_second: Mapping[str, float]
-    """by library, where the model was made; empty: nothing was measured"""
+    """by library, on the machine of the training; empty: not measured"""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What the weights' bytes are known by."""
+    """Digest and size of the weights."""
 
     sha256: str
     size: int
@@ -223,24 +223,24 @@ class ModelCard:
 
     @property
     def map_threshold(self) -> float:
-        """A map's value above it is anomalous: the image's threshold where a map's maximum is the score, so that
-        both say the same of an image; else the pixel threshold."""
+        """Pixels of a map above it are anomalous: the image's threshold if a map's maximum is the score, so that both
+        agree; else the pixel threshold."""
         return self.threshold.value if self.maps.maximum_is_score else self.pixel_threshold.value
 
     @property
     def defect_peak(self) -> float:
-        """A region of a map that stays below it is no defect: where the score is a map's maximum, the least that a
-        person is to look at."""
+        """A region whose values stay below it is no defect: the lower bound of the review band if the score is a
+        map's maximum."""
         return self.threshold.low if self.maps.maximum_is_score else self.pixel_threshold.value
 
 
 def to_bytes(card: ModelCard) -> bytes:
-    """The same card, the same bytes. ValueError, TypeError for what JSON cannot hold."""
+    """Deterministic bytes of the card. Raises ValueError, TypeError for values that are not JSON."""
     return checked_json.to_bytes(json_records.to_json(card))
 
 
 def from_bytes(data: bytes, address: str) -> ModelCard:
-    """The card in an object's bytes; `address`, where it was found, names it. CorruptObject if they are none."""
+    """The card in an object's bytes; `address` names it in messages. Raises CorruptObject."""
     content = checked_json.from_bytes(data, address, "a model card", known_format=CARD_VERSION)
     try:
         return json_records.from_json(ModelCard, content)

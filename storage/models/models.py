@@ -1,4 +1,4 @@
-"""The registry: immutable model versions, what was decided on each, and the pointer to the one in force."""
+"""The registry: immutable model versions, their gate decisions, and the champion pointer."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ class _Anything(Enum):
 
 
 ANY_CHAMPION: Final = _Anything.CHAMPION
-"""promote() over whatever is in force"""
+"""the `expected` of promote() that replaces any champion"""
 
 
 def new_version(weights: bytes, now: datetime) -> str:
-    """Such as 20261122T020100Z-1a2b3c4d: the time in UTC, and the beginning of the weights' SHA-256."""
+    """Such as 20261122T020100Z-1a2b3c4d: UTC time and the start of the weights' SHA-256."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(weights).hexdigest()[:8]}"
 
 
 def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
-    """Publish the card's version, for good. The card comes last: a version without one is not there.
+    """Publish the card's version. The card is written last: without it the version does not exist.
 
-    Publishing again after a fault in between is taken up where it stopped. AlreadyExists if the version has a card,
-    or other weights; ValueError if the card tells of other weights.
+    An interrupted call can be repeated. Raises AlreadyExists if the version has a card or other weights, ValueError
+    if the card names other weights.
     """
     if WeightsFile.of(weights) != card.weights:
         raise ValueError(f"the card of {card.version} tells of other weights. Make it with WeightsFile.of(weights).")
@@ -53,7 +53,7 @@ def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
 
 
 def read_card(store: Store, category: str, version: str) -> ModelCard:
-    """The model card. KeyNotFound, CorruptObject, also if it is that of another model."""
+    """The model card. Raises KeyNotFound, and CorruptObject, also for another model's card."""
     key = layout.card_key(category, version)
     card = cards.from_bytes(store.read(key), store.address(key))
     if (card.category, card.version) != (category, version):
@@ -65,7 +65,7 @@ def read_card(store: Store, category: str, version: str) -> ModelCard:
 
 
 def read_weights(store: Store, category: str, version: str) -> bytes:
-    """The weights, compared with the card. KeyNotFound, CorruptObject."""
+    """The weights, verified against the card. Raises KeyNotFound, CorruptObject."""
     promised = read_card(store, category, version).weights
     key = layout.weights_key(category, version)
     weights = store.read(key)
@@ -80,9 +80,9 @@ def read_weights(store: Store, category: str, version: str) -> bytes:
 
 
 def publish_decision(store: Store, category: str, version: str, decision: Mapping[str, Any]) -> None:
-    """Keep what the gate decided on a published version, for good; the same decision again changes nothing.
+    """Store the gate's decision on a published version; the same decision again changes nothing.
 
-    `decision` is JSON. KeyNotFound if the version is not published, AlreadyExists if another decision is kept.
+    `decision`: JSON. Raises KeyNotFound for an unpublished version, AlreadyExists if another decision is stored.
     """
     _refuse_unpublished(store, category, version, "nothing can be decided on it")
     key, data = layout.decision_key(category, version), checked_json.to_bytes(decision)
@@ -97,7 +97,7 @@ def publish_decision(store: Store, category: str, version: str, decision: Mappin
 
 
 def read_decision(store: Store, category: str, version: str) -> dict[str, Any] | None:
-    """What the gate decided on a version; None if it was never judged. CorruptObject."""
+    """The gate's decision on a version; None if it was never judged. Raises CorruptObject."""
     key = layout.decision_key(category, version)
     try:
         return checked_json.from_bytes(store.read(key), store.address(key), "a decision")
@@ -106,7 +106,7 @@ def read_decision(store: Store, category: str, version: str) -> dict[str, Any] |
 
 
 def list_versions(store: Store, category: str) -> list[str]:
-    """Published versions, sorted, which is oldest first."""
+    """Published versions, oldest first."""
     names = store.children(layout.models_prefix(category))
     return [
         name for name in names if layout.is_plain(name) and store.info(layout.card_key(category, name)) is not None
@@ -114,17 +114,17 @@ def list_versions(store: Store, category: str) -> list[str]:
 
 
 def list_model_categories(store: Store) -> list[str]:
-    """Categories that have models, sorted. Folders that are named like no category are none."""
+    """Categories with models, sorted; other folders are ignored."""
     return [name for name in store.children(layout.models_root()) if layout.is_plain(name)]
 
 
 def has_champion(store: Store, category: str) -> bool:
-    """Whether there is a pointer to a version in force, readable or not."""
+    """Whether there is a champion pointer, readable or not."""
     return store.info(layout.champion_key(category)) is not None
 
 
 def read_champion(store: Store, category: str) -> Champion | None:
-    """The version in force, or None if none was ever promoted."""
+    """The champion, or None if none was ever promoted."""
     return _read_pointer(store, category)[0]
 
 
@@ -137,12 +137,11 @@ def promote(
     now: datetime,
     expected: str | _Anything | None = ANY_CHAMPION,
 ) -> Champion:
-    """Put `version` in force; the one before becomes the first of its history. Again changes nothing.
+    """Put `version` in force; the previous champion becomes the first of its history. Repeating it changes nothing.
 
-    expected: the version that must be in force, None for a category without a champion: a comparison with that
-    one says nothing of another. Raises KeyNotFound if the version is not published, CorruptObject if its weights
-    are not the card's. Conflict if another promotion came in between, or another champion than expected is in
-    force: who lost must look at what is in force now before trying again.
+    expected: the version that must be in force, None for no champion, because a comparison holds for that one only.
+    Raises KeyNotFound for an unpublished version, CorruptObject if its weights do not match the card, Conflict if
+    another promotion came in between or another champion is in force.
     """
     _refuse_unpublished(store, category, version, "it is not put in force")
     current, etag = _read_pointer(store, category)
@@ -160,10 +159,10 @@ def promote(
 
 
 def rollback(store: Store, category: str, *, by: str, now: datetime, version: str | None = None) -> Champion:
-    """Put an earlier champion in force again: `version`, or the one before that in force.
+    """Put an earlier champion in force again: `version`, or the one before.
 
-    Rolling back again goes one further back, never to a version that was rolled back from. KeyNotFound if there is
-    no earlier one or `version` was never in force; CorruptObject and Conflict as promote().
+    Repeated rollbacks go further back, never to a version that was rolled back from. Raises KeyNotFound without an
+    earlier champion or for a version that was never in force; CorruptObject and Conflict as promote().
     """
     current, etag = _read_pointer(store, category)
     if current is None:
@@ -186,7 +185,7 @@ def rollback(store: Store, category: str, *, by: str, now: datetime, version: st
 
 
 def version_before(store: Store, category: str) -> str | None:
-    """What `rollback` would put in force if no version were named; None if there is none."""
+    """The version that `rollback` without a version would put in force; None without one."""
     current = read_champion(store, category)
     try:
         return None if current is None else _version_before(current, category)
@@ -199,7 +198,7 @@ def _history_after(current: Champion | None) -> tuple[Champion, ...]:
 
 
 def _version_before(current: Champion, category: str) -> str:
-    """The champion that the one in force took the place of, seen without what was rolled back."""
+    """The previous champion, ignoring versions that were rolled back."""
     standing: list[str] = []
     for champion in reversed(_history_after(current)):
         if champion.rolled_back_from is not None and champion.version in standing:
@@ -215,7 +214,7 @@ def _version_before(current: Champion, category: str) -> str:
 
 
 def _put_in_force(store: Store, category: str, champion: Champion, etag: str | None) -> Champion:
-    """Move the pointer if nobody has since it was read. Conflict."""
+    """Move the pointer unless it moved since it was read. Raises Conflict."""
     key, data = layout.champion_key(category), checked_json.to_bytes(json_records.to_json(champion))
     try:
         if etag is None:

@@ -1,1 +1,1 @@
-"""What a run leaves of one day of one category: manifest, scores, maps, seal."""
+"""The results of one category's day: manifest, scores, maps, seal."""

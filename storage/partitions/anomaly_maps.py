@@ -1,7 +1,7 @@
 """Anomaly maps in zarr: float16 [images, H, W], one image a chunk, one batch a shard.
 
-Every map carries its CRC-32C, and so does a shard's index: whoever reads a map is told of a flipped bit. A shard is
-encoded in memory and written in one step, so that its digest is known, which its batch's part then keeps.
+Every map and shard index has a CRC-32C, so readers notice a flipped bit. A shard is encoded in memory and written in
+one step; its batch's part keeps its digest.
 """
 
 import hashlib
@@ -28,16 +28,16 @@ from storage.stores.store import Store
 
 _DESCRIPTION = "zarr.json"
 _UNREADABLE = (ValueError, TypeError, KeyError, RuntimeError, AttributeError, IndexError)
-"""what zarr and its codecs raise for bytes that are no array"""
+"""errors of zarr and its codecs for bytes that are no array"""
 _INFINITY = 0x7C00
-"""float16's, without its sign, as an integer"""
+"""float16's infinity without sign, as an integer"""
 _CHUNKS_AT_ONCE = 16
-"""that zarr hands to its compressor in one go; a call for each, as by default, takes longer than the compressing"""
+"""chunks passed to the compressor at once; one call for each chunk, the default, costs more than compressing"""
 
 
 @dataclass(frozen=True)
 class MapArray:
-    """An array of maps, before there are any."""
+    """The description of a map array."""
 
     images: int
     height: int
@@ -45,11 +45,11 @@ class MapArray:
     batch_size: int
     """images a shard"""
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    """JSON, what people are told of it"""
+    """JSON, for people"""
 
     @classmethod
     def of(cls, plan: Plan, maps: Maps, threshold: float) -> "MapArray":
-        """That of a plan; `maps` and their threshold are the model card's."""
+        """The array of a plan; `maps` and their threshold are the model card's."""
         told = {
             "category": plan.partition.category,
             "run_date": plan.partition.run_date.isoformat(),
@@ -89,10 +89,10 @@ class MapArray:
 
 
 def create_maps(store: Store, key: str, array: MapArray) -> None:
-    """Make the array all batches write into; every map is NaN until it is written.
+    """Create the array that all batches write into; unwritten maps are NaN.
 
-    Making the same again does nothing, and the attributes stay those of the first. StorageError if one of another
-    shape or batch size is there.
+    Repeating it changes nothing; the first attributes stay. Raises StorageError if an array of another shape or batch
+    size exists.
     """
     wanted = array.describe()
     try:
@@ -102,17 +102,17 @@ def create_maps(store: Store, key: str, array: MapArray) -> None:
 
 
 def description_key(key: str) -> str:
-    """Of the maps under `key`."""
+    """Key of the description of the maps under `key`."""
     return f"{key}/{_DESCRIPTION}"
 
 
 def shard_key(key: str, index: int) -> str:
-    """Of the maps of batch `index`."""
+    """Key of the maps of batch `index`."""
     return f"{key}/{_shard_name(index)}"
 
 
 def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
-    """Why a description is not the `wanted` one, or None if it says the same."""
+    """Why a description differs from `wanted`, or None."""
     shall = json.loads(wanted)
     try:
         has = dict(json.loads(found))
@@ -126,10 +126,10 @@ def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
 
 
 def write_batch_maps(store: Store, key: str, index: int, maps: NDArray[np.float16]) -> Shard:
-    """Write a batch's maps, float16 (B, H, W), as shard `index`, in one step: what was written.
+    """Write a batch's maps, float16 (B, H, W), as shard `index` in one atomic step.
 
-    B is the batch size, or what is left for the last shard. Rows of images without a map are NaN.
-    StorageError if the maps are not the whole shard, of another type, or infinite somewhere.
+    B: the batch size, or the rest in the last shard. Images without a map are NaN. Raises StorageError for an
+    incomplete shard, another dtype or infinite values.
     """
     address = store.address(key)
     objects = _buffers({_DESCRIPTION: _description(store, key)})
@@ -147,12 +147,13 @@ def write_batch_maps(store: Store, key: str, index: int, maps: NDArray[np.float1
 
 
 def shard_of(data: bytes) -> Shard:
-    """What a shard's bytes are known by."""
+    """Digest and size of a shard's bytes."""
     return Shard(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: bytes) -> NDArray[np.float16]:
-    """The maps, float16 (B, H, W), in the bytes of shard `index` of an array of that description. CorruptObject."""
+    """The maps, float16 (B, H, W), in the bytes of shard `index` of an array of that description. Raises
+    CorruptObject."""
     objects = _buffers({_DESCRIPTION: description, _shard_name(index): data})
     with _readable(store, key):
         array = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
@@ -161,12 +162,12 @@ def maps_in_shard(store: Store, key: str, index: int, data: bytes, description: 
 
 
 def read_map(store: Store, key: str, i: int) -> NDArray[np.float16]:
-    """The map of image `i`, (H, W); NaN all over if none was written."""
+    """The map of image `i`, (H, W); all NaN if it was not written."""
     return cast(NDArray[np.float16], read_maps(store, key, [i])[0])
 
 
 def read_maps(store: Store, key: str, indices: Sequence[int]) -> NDArray[np.float16]:
-    """The maps of images `indices`, (len(indices), H, W), in that order. KeyNotFound beyond the last."""
+    """The maps of images `indices`, (len(indices), H, W), in that order. Raises KeyNotFound beyond the last."""
     array = _opened(store, key)
     for i in indices:
         if not 0 <= i < array.shape[0]:
@@ -202,7 +203,7 @@ def _missing(store: Store, key: str) -> KeyNotFound:
 
 
 def _buffers(objects: Mapping[str, bytes]) -> dict[str, Buffer]:
-    """What a MemoryStore holds."""
+    """The contents of a MemoryStore."""
     kind = default_buffer_prototype().buffer
     return {name: kind.from_bytes(data) for name, data in objects.items()}
 
@@ -212,7 +213,7 @@ def _shard_name(index: int) -> str:
 
 
 def _mend(key: str) -> str:
-    """The command that makes the maps under `key` again."""
+    """The command that recreates the maps under `key`."""
     partition = layout.map_partition(description_key(key))
     if partition is None:
         return "rd-inspect backfill --mend"
@@ -223,7 +224,7 @@ def _mend(key: str) -> str:
 
 @contextmanager
 def _readable(store: Store, key: str) -> Iterator[None]:
-    """What zarr raises for bytes that are no array, or not those that were written, as CorruptObject."""
+    """Turns zarr's errors for damaged bytes into CorruptObject."""
     try:
         yield
     except _UNREADABLE as e:
@@ -234,7 +235,7 @@ def _readable(store: Store, key: str) -> Iterator[None]:
 
 
 def _refuse_other_grid(store: Store, key: str, wanted: bytes, array: MapArray) -> None:
-    """StorageError if the array that is there is of another shape or shards; one that does not read is made anew."""
+    """Raises StorageError if the existing array has another shape or shards; rewrites an unreadable description."""
     try:
         found = _opened(store, key)
     except CorruptObject:

@@ -1,30 +1,30 @@
-"""Which scored images to look at first: the list that the run report shows and the review page leads through.
+"""The scored images to look at first, for the run report and the review page.
 
-One order for both, by what the score row says alone, so that a list in a report of last month is the same today.
+The order depends on score rows alone, so a list in an old report stays the same.
 """
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 BAND = 3.0
-"""an image that is not flagged is borderline if its p-value is at most so many times the promised alarm rate"""
+"""an unflagged image is borderline up to this multiple of the promised false-alarm rate"""
 DEFAULT_ALPHA = 0.05
-"""where no model card tells the promised alarm rate"""
+"""if no model card has the promised false-alarm rate"""
 _LEAST_THRESHOLD = 1e-9
 
 WORTH_A_LOOK = f"(status = 'ok' AND (is_anomalous OR decision = 'review' OR p_value <= {BAND} * alpha))"
-"""SQL over a score row and `alpha`, the alarm rate its model promises: flagged, in the review band, or borderline"""
+"""SQL over a score row and `alpha`, the promised false-alarm rate: flagged, in the review band, or borderline"""
 # What lies nearest to the threshold is what a label moves most: far above it people agree with the model.
 NEARNESS = f"abs(score::DOUBLE - threshold::DOUBLE) / greatest(abs(threshold::DOUBLE), {_LEAST_THRESHOLD}::DOUBLE)"
-"""SQL: how far a score is from its threshold, in thresholds; the order is by this, and of equal ones by key"""
+"""SQL: distance of a score from its threshold, in thresholds; ties are sorted by key"""
 
 
 def first_looks(rows: pa.Table, alpha: float, most: int) -> pa.Table:
-    """Of `rows` (storage.partitions.scores.SCHEMA, of one model version that promises `alpha`, (0, 1)) the first
-    `most` that are worth a look, in the order of the review page: `WORTH_A_LOOK` and `NEARNESS` for rows that no
-    database holds.
+    """The first `most` of `rows` (storage.partitions.scores.SCHEMA, one model version with promised false-alarm rate
+    `alpha`, (0, 1)) that are worth a look, in the order of the review page: `WORTH_A_LOOK` and `NEARNESS` without a
+    database.
 
-    Rows may come part by part: the first looks of the first looks of all parts are those of all rows.
+    Rows may come part by part: the first looks of all parts' first looks are those of all rows.
     """
     in_band = pc.fill_null(pc.equal(rows["decision"], "review"), False)
     borderline = pc.less_equal(rows["p_value"], BAND * alpha)

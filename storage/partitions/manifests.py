@@ -1,4 +1,4 @@
-"""Manifests: which images a run is to score, fixed before the first one is."""
+"""Manifests: the fixed list of images that a run scores."""
 
 import hashlib
 import json
@@ -36,8 +36,8 @@ def plan_digest(
     engine: str = TORCH,
     supersedes: str | None = None,
 ) -> str:
-    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, of what is done with them, and of the
-    plan before: an image that is what it once was, and was another meanwhile, makes a plan of its own."""
+    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, their processing and the superseded plan:
+    an image that changed and changed back gets a new plan."""
     done = [model_version, preprocessing, batch_size, engine, supersedes]
     # One JSON text a line: no key can look like the border between two.
     digest = hashlib.sha256(json.dumps(done).encode())
@@ -63,10 +63,10 @@ def publish_plan(
     engine: str = TORCH,
     supersedes: str | None = None,
 ) -> Plan:
-    """Fix what is to be scored, and return the plan in force. `supersedes` as in Plan.
+    """Fix the images to score and return the plan in force. `supersedes` as in Plan.
 
-    The same images, model, preprocessing, batch size, engine and plan before have the same plan: if one is there, it
-    is returned, with the run id and time of the run that made it. StorageError if there are no images, or one twice.
+    Equal images, model, preprocessing, batch size, engine and superseded plan give the same plan: an existing one is
+    returned, with its first run id and time. Raises StorageError for no images or a repeated one.
     """
     ordered = sorted(images, key=lambda image: image.key)
     for before, image in pairwise(ordered):
@@ -95,7 +95,7 @@ def publish_plan(
 
 
 def write_manifest(store: Store, plan: Plan, images: Sequence[ObjectInfo]) -> Plan:
-    """Create the manifest at `plan.manifest`; if one is there, it stays, and its plan is returned."""
+    """Create the manifest at `plan.manifest`, or return the plan of an existing one."""
     columns = zip(*((i.key, i.etag, i.size, i.modified) for i in images), strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     schema = SCHEMA.with_metadata({_PLAN: json.dumps(json_records.to_json(plan), sort_keys=True).encode()})
@@ -110,7 +110,7 @@ def write_manifest(store: Store, plan: Plan, images: Sequence[ObjectInfo]) -> Pl
 
 
 def read_plan(store: Store, key: str) -> Plan:
-    """The plan of the manifest at `key`. KeyNotFound, CorruptObject."""
+    """The plan of the manifest at `key`. Raises KeyNotFound, CorruptObject."""
     with parquet.opened(store, key) as file:
         return _plan_of(file.schema_arrow, key, store.address(key))
 
@@ -122,7 +122,7 @@ def read_manifest(store: Store, key: str) -> list[ObjectInfo]:
 
 
 def read_manifest_slice(store: Store, key: str, start: int, stop: int) -> list[ObjectInfo]:
-    """Images [start, stop) of the manifest at `key`; only the row groups that hold them are read."""
+    """Images [start, stop) of the manifest at `key`; reads only their row groups."""
     with parquet.opened(store, key) as file:
         if not 0 <= start <= stop <= file.metadata.num_rows:
             raise StorageError(
@@ -141,7 +141,7 @@ def read_manifest_slice(store: Store, key: str, start: int, stop: int) -> list[O
 
 
 def read_columns(store: Store, key: str, *names: str) -> Iterator[tuple]:
-    """These columns of the manifest at `key`, an image at a time, in order."""
+    """These columns of the manifest at `key`, image by image."""
     with parquet.opened(store, key) as file:
         table = file.read(columns=list(names))
     return zip(*(table[name].to_pylist() for name in names), strict=True)

@@ -1,4 +1,4 @@
-"""A seal that names another part in place of a damaged one."""
+"""Replacing a damaged part in a seal."""
 
 from collections import Counter
 from typing import Any
@@ -14,10 +14,10 @@ from storage.stores.swap import swap
 
 
 def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended: Receipt) -> None:
-    """Have the partition's seal name the part of `mended`, which has a row for the same images, for `damaged`.
+    """Replace `damaged` in the partition's seal by the part of `mended`, which has a row for the same images.
 
-    One swap: readers see the one part or the other. Nothing is removed; the damaged part is a left-over from then on.
-    Doing it again changes nothing. Conflict if the seal names neither.
+    One swap; the damaged part stays as a left-over. Repeating it changes nothing. Raises Conflict if the seal names
+    neither.
     """
     key = layout.seal_key(partition.category, partition.run_date, partition.model_version)
 
@@ -34,7 +34,7 @@ def replace_part(store: Store, partition: Partition, damaged: SealedPart, mended
 
 
 def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: Receipt) -> bytes | None:
-    """The seal's new bytes, or None if they are so already."""
+    """The seal's new bytes, or None if it is already changed."""
     kept = checked_json.from_bytes(data, store.address(key), "a seal")
     named = [(plan, part) for plan in kept["plans"] for part in plan["parts"]]
     if any((part["key"], part["digest"]) == (mended.part, mended.digest) for _, part in named):
@@ -53,7 +53,7 @@ def _changed(store: Store, key: str, data: bytes, damaged: SealedPart, mended: R
 
 
 def _counts(store: Store, plan: dict[str, Any]) -> dict[str, int]:
-    """Counted anew: the damaged part's own counts are nowhere."""
+    """New counts, because the damaged part's own are not stored."""
     statuses: Counter[str] = Counter()
     anomalous = 0
     for part in plan["parts"]:

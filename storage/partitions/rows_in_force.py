@@ -1,4 +1,4 @@
-"""Of each image the sealed row that holds: the last one sealed."""
+"""The sealed row in force of each image: the one sealed last."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -13,11 +13,11 @@ from storage.stores.store import Store
 def rows_in_force(
     store: Store, sealed: Sequence[Seal], columns: Sequence[str] | None = None, *, version: str | None = None
 ) -> Iterator[pa.Table]:
-    """The rows of these seals of a day that no plan sealed later has replaced, part by part: all of scores.SCHEMA, or
-    `columns`, with image_key. `version`: of that model version alone; those of others replace its rows all the same.
+    """The rows of a day's seals that no later plan replaced, part by part: scores.SCHEMA, or `columns` with
+    image_key. `version`: only rows of that model version, though others replace them too.
 
-    Of two plans sealed in the same instant the higher model version holds, as in the view `latest` of
-    storage.analysis.queries. A plan holds an image once: of the first one, which is most of a night, no key is kept.
+    Of two plans sealed in the same instant the higher model version counts, as in the view `latest` of
+    storage.analysis.queries. A plan has an image once, so keys of the first plan are not kept.
     """
     plans = [(plan.sealed_at, seal.partition.model_version, plan) for seal in sealed for plan in seal.plans]
     plans.sort(key=lambda plan: plan[:2])

@@ -1,7 +1,7 @@
-"""The same bytes are the same image: what lies there now, held against what was sealed last.
+"""Comparison of present images with those that were sealed: the same bytes are the same image.
 
-An etag is of an object, not of a picture: a copied, restored or touched store has others. Where only the etag differs
-the bytes decide. What they said is remembered in the store, so that they are read once.
+Copied, restored or touched stores have other etags. Where only the etag differs, the bytes decide; the result is
+stored, so that they are read once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,51 +33,51 @@ SCHEMA = pa.schema(
         pa.field("content_digest", pa.string()),
     ]
 )
-"""a row an image that was read: the object `etag` has the bytes that the model version scored as `sealed_etag`"""
+"""one row for each image read: object `etag` has the bytes that the model version scored as `sealed_etag`"""
 _READERS = 8
-"""threads: a store's time to answer is most of the reading"""
+"""threads; reading mostly waits for the store"""
 _AT_ONCE = 16_384
-"""images that are read before they are remembered; what an interruption may cost"""
+"""images read before the results are stored: the work an interruption loses"""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The images of a day against what is sealed of them."""
+    """A day's images compared with the sealed ones."""
 
     same: int
-    """as the last sealed row of theirs tells"""
+    """number of images equal to their last sealed row"""
     late: tuple[ObjectInfo, ...]
-    """without a sealed row"""
+    """images without a sealed row"""
     changed: tuple[ObjectInfo, ...]
-    """another picture than that of the last sealed row"""
+    """images that differ from their last sealed row"""
     gone: tuple[str, ...]
-    """keys with a sealed row that are not there any more, sorted"""
+    """keys with a sealed row whose image is gone, sorted"""
 
 
 @dataclass(frozen=True)
 class _Sealed:
-    """What is known of an image as it was scored, beside its etag."""
+    """An image as it was scored, without its etag."""
 
     size: int
     modified: datetime
     digest: str | None
-    """SHA-256 of the bytes, as its row has it"""
+    """SHA-256 of the bytes, from its row"""
     has_row: bool
     """False if its part is damaged"""
 
     def is_of(self, image: ObjectInfo, digest: str | None) -> bool:
-        """Whether the object is that image, its bytes having this digest: without a row by its time."""
+        """Whether the object with this digest is that image; without a row, by its time."""
         return digest == self.digest if self.has_row else image.modified == self.modified
 
 
 @dataclass(frozen=True)
 class _Memory:
-    """What was found of a category's day before."""
+    """Stored results of earlier comparisons of a category's day."""
 
     settled: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(key, etag) -> the etag it was sealed with by one model version"""
+    """(key, etag) -> the etag under which the model version sealed it"""
     digests: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
-    """(key, etag) -> SHA-256 of its bytes, whichever version it was compared with"""
+    """(key, etag) -> SHA-256 of its bytes, for any version"""
 
 
 def compare(
@@ -88,10 +88,10 @@ def compare(
     *,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Comparison:
-    """Hold the `listed` images of a day against the last sealed version of each.
+    """Compare the `listed` images of a day with the last sealed version of each.
 
-    Where the etags agree no image is read, and no part of the scores. An image of another etag and the same size is
-    read, once: `tell` says how many will be. What was found is remembered in `store`, if it can be written.
+    Equal etags need no reading. An image with another etag and the same size is read, once; `tell` gets the number of
+    such images. The results are stored in `store` if it is writable.
     """
     if seal is None:
         return Comparison(0, tuple(listed), (), ())
@@ -106,9 +106,9 @@ def compare(
 def changed_keys(
     store: Store, images: Store, partition: Partition, part: SealedPart, planned: Sequence[ObjectInfo]
 ) -> list[str]:
-    """Keys of those images of a sealed batch that are gone, or another picture than when they were planned.
+    """Keys of the images of a sealed batch that are gone or changed since planning.
 
-    The part may be damaged: then what was remembered decides, or size and time.
+    If the part is damaged, stored results decide, or size and time.
     """
     memory, rows = _read_memory(store, partition), _rows(store, [part])
 
@@ -162,7 +162,7 @@ def _known_or_read(images: Store, memory: _Memory, image: ObjectInfo) -> tuple[s
 
 
 def _digest(images: Store, image: ObjectInfo) -> tuple[str | None, str]:
-    """(SHA-256 of the bytes, or None where they are not to be had, as in its score row; etag of these bytes)."""
+    """(SHA-256 of the bytes, None if they cannot be read, as in the score row; etag of these bytes)."""
     if layout.why_key_is_unsafe(image.key):
         return None, image.etag
     try:
@@ -173,7 +173,7 @@ def _digest(images: Store, image: ObjectInfo) -> tuple[str | None, str]:
 
 
 def _sealed_versions(store: Store, seal: Seal) -> dict[str, _Sealed]:
-    """Of every image the seal covers the version that was sealed last, by key."""
+    """The last sealed version of every image of the seal, by key."""
     found: dict[str, _Sealed] = {}
     for plan in seal.plans:
         rows = _rows(store, plan.parts)
@@ -186,7 +186,7 @@ def _sealed(image: ObjectInfo, rows: Mapping[str, str | None]) -> _Sealed:
 
 
 def _rows(store: Store, parts: Sequence[SealedPart]) -> dict[str, str | None]:
-    """SHA-256 of the bytes that each row of these parts is of, by key; nothing of a part that is damaged."""
+    """SHA-256 of the bytes behind each row of these parts, by key; damaged parts are skipped."""
     found: dict[str, str | None] = {}
     for part in parts:
         with suppress(*OF_ONE_OBJECT):
@@ -216,7 +216,7 @@ def _of_bytes(data: bytes, address: str) -> pa.Table:
 
 
 def _remember(store: Store, partition: Partition, rows: Sequence[tuple], tell: Callable[[str], object]) -> None:
-    """Of an image and a model version the newest row stays: there is one object under a key."""
+    """For an image and a model version the newest row replaces older ones."""
     if store.read_only or not rows:
         return
     columns = zip(*rows, strict=True)

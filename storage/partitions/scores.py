@@ -1,8 +1,8 @@
-"""Score rows: one a planned image, good or bad, in Parquet parts of one batch each.
+"""Score rows: one for each planned image, in one Parquet part for each batch.
 
-A part also holds the columns its path names (run_date, category, model_version), so that a part alone tells
-where it belongs. DuckDB (hive_partitioning=true) and Polars take the column of the file's type. With pandas
-and pyarrow pass partitioning=None: they would read the same column from the path as text and refuse.
+A part also has the columns of its path (run_date, category, model_version). DuckDB (hive_partitioning=true) and
+Polars take the file's type. With pandas and pyarrow pass partitioning=None: they would read these columns from the
+path as text and refuse.
 """
 
 import hashlib
@@ -22,39 +22,39 @@ from storage.stores.store import Store
 SCHEMA_VERSION = 1
 _VERSION, _VERSION_HERE = b"schema_version", str(SCHEMA_VERSION).encode()
 _MAPS = b"maps"
-"""in a part's footer: the object with the batch's maps"""
+"""metadata of a part's footer: the object with the batch's maps"""
 STATUSES = ("ok", "unreadable", "rejected")
 DECISIONS = ("accept", "review", "reject")
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """What a run found of one image. The optional fields are None if the image has no score."""
+    """The score of one image. Optional fields are None without a score."""
 
     image_key: str
-    """path of the image below the root of the images' store"""
+    """path below the root of the images' store"""
     etag: str
-    """which version of the object was planned"""
+    """version of the planned object"""
     content_digest: str | None
-    """SHA-256 (hex) of the bytes that were read; equal for copies; None if they could not be read"""
+    """SHA-256 (hex) of the bytes; equal for copies; None if they could not be read"""
     category: str
     run_date: date
     """the production day"""
     captured_at: datetime
-    """UTC; when the object was last written"""
+    """UTC; last write of the object"""
     model_version: str
     preprocessing: str
-    """version of what is done with pixels before the model"""
+    """version of the processing before the model"""
     score: float | None
-    """as the model gives it, never clamped; higher is more anomalous"""
+    """raw score, never clamped; higher is more anomalous"""
     threshold: float | None
     """in the unit of score"""
     p_value: float | None
-    """conformal, (0, 1]: share of held-out normal images at least as strange"""
+    """conformal, (0, 1]: share of held-out normal images with at least this score"""
     is_anomalous: bool | None
     """score > threshold"""
     status: str
-    """'ok', 'unreadable' (the bytes do not decode) or 'rejected' (not to be scored)"""
+    """'ok', 'unreadable' (the bytes do not decode) or 'rejected' (must not be scored)"""
     error: str | None
     """why there is no score"""
     map_store: str | None
@@ -77,18 +77,18 @@ class ScoreRow:
     sharpness: float | None = None
     """mean absolute Laplacian of the luma over its mean absolute gradient"""
     feature_distance: float | None = None
-    """how far the image's mean features lie from those of the training normals"""
+    """distance of the image's mean features from those of the training normals"""
     decision: str | None = None
     """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
     defect_area: float | None = None
     """share of the map's pixels above the pixel threshold, [0, 1]"""
     defect_boxes: list[dict[str, float]] | None = None
-    """boxes around defects, strangest first: top, left, height, width in pixels of the image, and their peak value;
-    empty where the decision is 'accept'"""
+    """boxes around defects, most anomalous first: top, left, height, width in pixels of the image, and their peak
+    value; empty if the decision is 'accept'"""
     edge_centre_x: float | None = None
-    """mean place of the luma's absolute differences, in shares of the width from the left, [0, 1]"""
+    """mean column of the luma's absolute differences, as a share of the width, [0, 1]"""
     edge_centre_y: float | None = None
-    """the same, in shares of the height from the top"""
+    """mean row of them, as a share of the height"""
 
 
 _TIME = pa.timestamp("us", "UTC")
@@ -137,8 +137,8 @@ _SHARES = ("p_value", "anomalous_area", "brightness", "contrast", "defect_area",
 def write_part(store: Store, key: str, rows: Sequence[ScoreRow], maps: Shard | None = None) -> tuple[str, int]:
     """Write a batch's rows as one Parquet file in one step; its footer names the batch's `maps`.
 
-    Returns SHA-256 (hex) of its bytes, the same for the same rows, and the number of rows. CorruptObject if a
-    row contradicts itself (see `validate`); then nothing is written.
+    Returns SHA-256 (hex) of its bytes, equal for equal rows, and the number of rows. Raises CorruptObject, without
+    writing, for an inconsistent row (see `validate`).
     """
     table = to_table(rows)
     validate(table)
@@ -148,36 +148,36 @@ def write_part(store: Store, key: str, rows: Sequence[ScoreRow], maps: Shard | N
 
 
 def part_bytes(table: pa.Table, maps: Shard | None) -> bytes:
-    """What `write_part` writes."""
+    """The bytes that `write_part` writes."""
     if maps is not None:
         table = table.replace_schema_metadata({**(SCHEMA.metadata or {}), _MAPS: json.dumps(asdict(maps)).encode()})
     return parquet.to_bytes(table)
 
 
 def read_part(store: Store, key: str) -> pa.Table:
-    """The rows of a part. KeyNotFound, CorruptObject."""
+    """The rows of a part. Raises KeyNotFound, CorruptObject."""
     return part_of_bytes(store.read(key), store.address(key))
 
 
 def part_of_bytes(data: bytes, address: str) -> pa.Table:
-    """As `read_part`, of a part's bytes; `address` names it in messages."""
+    """As `read_part`, from bytes; `address` names the part in messages."""
     return part_with_maps(data, address)[0]
 
 
 def part_with_maps(data: bytes, address: str) -> tuple[pa.Table, Shard | None]:
-    """As `part_of_bytes`, and the maps that the part names."""
+    """As `part_of_bytes`, with the part's maps."""
     found = parquet.from_bytes(data, address)
     with parquet.readable(address):
         return _of_schema(found, SCHEMA, address), _maps_named(found.schema, address)
 
 
 def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:
-    """As `read_part`, of these columns alone: of a large part only they are fetched."""
+    """As `read_part`, fetching only these columns."""
     return columns_with_maps(store, key, names)[0]
 
 
 def columns_with_maps(store: Store, key: str, names: Sequence[str]) -> tuple[pa.Table, Shard | None]:
-    """As `read_columns`, and the maps that the part names."""
+    """As `read_columns`, with the part's maps."""
     wanted = pa.schema([SCHEMA.field(name) for name in names])
     with parquet.opened(store, key) as file:
         address = store.address(key)
@@ -217,13 +217,13 @@ def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
 
 
 def to_rows(table: pa.Table) -> list[ScoreRow]:
-    """A table of SCHEMA as rows; `score` and its like carry float32's precision."""
+    """A table of SCHEMA as rows; float columns have float32's precision."""
     names = [field.name for field in fields(ScoreRow)]
     return [ScoreRow(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
 
 
 def validate(table: pa.Table) -> None:
-    """CorruptObject unless `table` has SCHEMA's columns and every row is in itself consistent."""
+    """Raises CorruptObject unless `table` has SCHEMA's columns and every row is consistent."""
     if not table.schema.equals(SCHEMA):
         raise CorruptObject(
             f"the columns {table.schema.to_string(show_schema_metadata=False)!r} are not those of score rows, "

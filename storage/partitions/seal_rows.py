@@ -1,4 +1,4 @@
-"""Seals as a table: a row a sealed plan."""
+"""Seals as a table: one row for each sealed plan."""
 
 from collections.abc import Iterable, Iterator
 
@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
 
 
 def to_table(sealed: Iterable[Seal]) -> pa.Table:
-    """The plans of these seals, in order, with SCHEMA's columns."""
+    """The plans of these seals in order, with SCHEMA's columns."""
     return as_table(SCHEMA, (row for seal in sealed for row in _rows(seal)))
 
 

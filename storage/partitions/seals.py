@@ -1,4 +1,4 @@
-"""Seals: the marker, written last, that says which plans of a partition are completely scored."""
+"""Seals: the marker, written last, of completely scored plans of a partition."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from storage.stores.swap import swap
 
 SCHEMA_VERSION = 1
 Unread = Callable[[str, StorageError], None]
-"""is told the key of a seal that does not read, and why"""
+"""called with the key of an unreadable seal, and why"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SealedPart:
 
 @dataclass(frozen=True)
 class SealedPlan:
-    """A plan all of whose images have a row."""
+    """A plan with a row for every image."""
 
     manifest: str
     """key of the manifest"""
@@ -64,7 +64,7 @@ class SealedPlan:
 
 @dataclass(frozen=True)
 class Seal:
-    """The sealed plans of a partition. Images that arrive later make a further plan."""
+    """The sealed plans of a partition. Late images make a further plan."""
 
     schema_version: int
     partition: Partition
@@ -73,11 +73,11 @@ class Seal:
     run_id: str
     """of the latest plan"""
     plans: tuple[SealedPlan, ...]
-    """in the order they were sealed, `sealed_at` growing: of an image that several have the last one holds"""
+    """in the order of sealing, with rising `sealed_at`; the last plan with an image is in force for it"""
 
 
 def read_seal(store: Store, partition: Partition) -> Seal | None:
-    """The partition's seal, or None if nothing of it is sealed."""
+    """The partition's seal, or None."""
     key = _key(partition)
     try:
         return from_bytes(store.read(key), store.address(key))
@@ -86,11 +86,11 @@ def read_seal(store: Store, partition: Partition) -> Seal | None:
 
 
 def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Seal:
-    """Seal one more plan and return the seal in force; sealing the same plan again changes nothing.
+    """Seal one more plan and return the seal in force; repeating it changes nothing.
 
-    It is sealed later than the plans before it, whatever its clock says: the last word is the last seal's. Conflict
-    if another plan than the one it supersedes had some of its images last: they were sealed meanwhile, as they are or
-    as another picture. Conflict if it was scored by another library: a partition is scored by one.
+    `sealed_at` is later than that of earlier plans, whatever the clock says. Raises Conflict if another plan than the
+    superseded one had some of its images last, because they were sealed meanwhile, or if another library scored the
+    partition.
     """
     key = _key(partition)
     in_force: Seal | None = None
@@ -120,7 +120,7 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
 
 
 def images_in_force(store: Store, seal: Seal) -> dict[str, str]:
-    """Image key -> etag of every image the seal covers, in the version that was sealed last."""
+    """Image key -> etag of every image of the seal, in the version sealed last."""
     found: dict[str, str] = {}
     for plan in seal.plans:
         found.update(read_columns(store, plan.manifest, "key", "etag"))
@@ -137,8 +137,8 @@ def last_plan_with(store: Store, seal: Seal | None, keys: Collection[str]) -> Se
 def list_seals(
     store: Store, *, run_date: date | None = None, category: str | None = None, unread: Unread | None = None
 ) -> Iterator[Seal]:
-    """Seals of that day and category, or of all, in the order of their keys: by day first. `unread` is told of those
-    that do not read; without it they raise."""
+    """Seals of a day and category, or all, in the order of their keys, by day first. `unread` is called for
+    unreadable ones; without it they raise."""
     prefix = layout.seals_prefix(run_date, category)
     for info in store.list(prefix):
         of = layout.seal_partition(info.key)
@@ -159,7 +159,7 @@ def _key(partition: Partition) -> str:
 
 
 def _sealed(seal: Seal, plan: SealedPlan) -> Seal:
-    """Clocks of several machines differ, and readers go by the time."""
+    """Times must rise, because readers go by them and machines' clocks differ."""
     if seal.plans:
         plan = replace(plan, sealed_at=max(plan.sealed_at, seal.plans[-1].sealed_at + timedelta(microseconds=1)))
     return replace(seal, sealed_at=plan.sealed_at, run_id=plan.run_id, plans=(*seal.plans, plan))
@@ -195,8 +195,8 @@ def _to_bytes(seal: Seal) -> bytes:
 
 
 def from_bytes(data: bytes, address: str) -> Seal:
-    """The seal in an object's bytes; `address`, where it was found, ends in its key. CorruptObject if they are none,
-    or one of another partition than its key says."""
+    """The seal in an object's bytes; `address` ends in its key. Raises CorruptObject, also for a seal of another
+    partition than its key's."""
     content = checked_json.from_bytes(data, address, "a seal", known_format=SCHEMA_VERSION)
     try:
         seal = json_records.from_json(Seal, content)

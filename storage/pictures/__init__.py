@@ -1,1 +1,1 @@
-"""What bytes of image files are: kinds, levels, headers, and masks."""
+"""Image files' bytes: kinds, grey levels, headers and masks."""

@@ -1,16 +1,15 @@
-"""What a file is that is no picture of ours, told from its first bytes.
+"""Recognition of files that are not images of ours, by their first bytes.
 
-Files reach an image folder by mistake: an export of a phone, a page of a proxy, a pointer of Git LFS. Their names lie
-as often as not, so that only the bytes count.
+Phone exports, proxy pages and Git LFS pointers reach image folders by mistake, often with an image's name.
 """
 
 import re
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-"""that pictures are taken in, as Pillow calls them"""
+"""supported formats, in Pillow's names"""
 
 _SAMPLE = 4096
-"""bytes that text is looked for in"""
+"""bytes searched for text"""
 _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
@@ -68,7 +67,7 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     b"crx ": "camera raw (CR3)",
 }
-"""of an ISO media file; any other is a video"""
+"""brands of ISO media image files; others are videos"""
 _MARKUP = (("<svg", "SVG"), ("<!doctype html", "HTML page"), ("<html", "HTML page"))
 _CURES = {
     "Git LFS pointer": "the picture itself was never fetched: run git lfs pull and copy it again",
@@ -78,13 +77,13 @@ _CURES = {
 
 
 def kind_of(data: bytes) -> str | None:
-    """What the file is, such as "HEIC" or "Git LFS pointer"; None if nothing is known of it."""
+    """The file's kind, such as "HEIC" or "Git LFS pointer"; None if unknown."""
     known = next((kind for start, kind in _STARTS if data.startswith(start)), None)
     return known or _kind_by_content(data) or _text(data)
 
 
 def _kind_by_content(data: bytes) -> str | None:
-    """Where the mark does not stand at the beginning, or is too short to be sure."""
+    """Kinds whose mark is not at the beginning, or too short to be sure."""
     signs = {
         "RIFF": data[:4] == b"RIFF" and data[8:12] != b"WEBP",
         "DICOM": data[128:132] == b"DICM",
@@ -103,13 +102,13 @@ def _kind_by_content(data: bytes) -> str | None:
 
 
 def _beginning(data: bytes) -> str:
-    """Of a text, its first line in quotes, as people read it."""
+    """A text's first line in quotes, for people."""
     line = next(iter(data[:40].decode("utf-8", "replace").split("\n")))
     return '"' + "".join(letter if letter.isprintable() else " " for letter in line).strip() + '"'
 
 
 def not_taken(data: bytes, taken: str) -> str | None:
-    """Why a file that is known, and is none of `taken`, is not decoded, and what to do; None if it is not known."""
+    """Why a known file outside `taken` is not decoded, and what to do; None if it is unknown."""
     kind = kind_of(data)
     if kind is None:
         return None

@@ -1,4 +1,4 @@
-"""Grey values of more than 8 bits, as cameras measure them, made 8-bit by a stated rule or refused."""
+"""Conversion of grey values of more than 8 bits to 8 bits by explicit levels, or refusal."""
 
 import math
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from storage.errors import UnreadableImage
 
 LEAST_BRIGHT = 1 << 14
-"""of 16 bits: a picture that stays below uses less than a quarter of what its file can hold, as 10, 12 and 14-bit
-cameras do that write 16-bit files"""
+"""of 16 bits: a picture below it uses less than a quarter of its range, as 10, 12 and 14-bit cameras with 16-bit
+files do"""
 _MOST_ABOVE = 0.5
-"""share of pixels that may lie above white"""
+"""largest share of pixels above white"""
 
 
 @dataclass(frozen=True)
 class GreyKind:
-    """What the numbers of a file are, as the file says."""
+    """The type of a file's numbers."""
 
     sort: Literal["unsigned", "signed", "float"]
     bits: int
@@ -27,18 +27,18 @@ class GreyKind:
 
     @property
     def top(self) -> int | None:
-        """The highest value the file can hold where that tells white: of unsigned ones of up to 16 bits."""
+        """The highest value of unsigned types up to 16 bits, which is their white."""
         return (1 << self.bits) - 1 if self.sort == "unsigned" and self.bits <= 16 else None
 
 
 @dataclass(frozen=True)
 class GreyLevels:
-    """What is black and what is white. ValueError where no value could lie between."""
+    """Black and white level. Raises ValueError unless black is below white."""
 
     black: float | None = None
-    """becomes 0; None: 0, if no value lies below"""
+    """value that becomes 0; None: 0, if no value is below"""
     white: float | None = None
-    """becomes 255; None: the highest value the file can hold"""
+    """value that becomes 255; None: the highest of the file's type"""
 
     def __post_init__(self) -> None:
         for name, value in (("black_level", self.black), ("white_level", self.white)):
@@ -56,14 +56,14 @@ class GreyLevels:
 
     @property
     def are_given(self) -> bool:
-        """Whether somebody has said anything."""
+        """Whether any level is given."""
         return self.black is not None or self.white is not None
 
 
 def scaled(values: NDArray[Any], kind: GreyKind, levels: GreyLevels) -> NDArray[np.uint8]:
-    """Numbers (H, W) of a file of that kind -> uint8 (H, W): black to 0, white to 255, what lies beyond is clipped.
+    """Numbers (H, W) of that kind -> uint8 (H, W): black to 0, white to 255, clipped.
 
-    UnreadableImage where nothing says which value is white, or the levels are evidently of another camera.
+    Raises UnreadableImage if white is unknown, or if the levels evidently belong to another camera.
     """
     _refuse_not_finite(values)
     white = levels.white if levels.white is not None else kind.top
@@ -105,7 +105,7 @@ def scaled(values: NDArray[Any], kind: GreyKind, levels: GreyLevels) -> NDArray[
 
 
 def marked(values: NDArray[Any], kind: GreyKind) -> NDArray[np.bool_]:
-    """Numbers (H, W) of a mask -> bool (H, W): True where they are not black."""
+    """Numbers (H, W) of a mask -> bool (H, W): True if not black."""
     _refuse_not_finite(values)
     if not kind.white_is_zero:
         return np.asarray(values != 0)

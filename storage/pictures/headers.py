@@ -1,4 +1,4 @@
-"""What the header of an image file tells, without its pixels."""
+"""The facts in an image file's header, without its pixels."""
 
 from typing import BinaryIO
 
@@ -8,15 +8,15 @@ from storage.errors import UnreadableImage
 from storage.pictures.file_kinds import FORMATS, kind_of
 
 _TURNED = (5, 6, 7, 8)
-"""EXIF orientations that exchange height and width"""
+"""EXIF orientations that swap height and width"""
 _ORIENTATION = 0x0112
 _SAMPLE = 8192
-"""bytes from which what is no image is told"""
+"""bytes needed to recognise other files"""
 
 
 def displayed_size(file: BinaryIO) -> tuple[int, int]:
-    """Height and width of the image as it is shown; only its first bytes are read. UnreadableImage says what
-    it is otherwise, in the same words for all files of a kind."""
+    """Height and width of the upright image, from its first bytes. Raises UnreadableImage with one wording for each
+    kind of file."""
     try:
         with Image.open(file, formats=FORMATS) as image:
             width, height = image.size

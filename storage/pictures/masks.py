@@ -1,4 +1,4 @@
-"""Masks of defects as the PNG we write; `storage.images.decode_mask` reads any."""
+"""Masks of defects as PNG files; `storage.images.decode_mask` reads any format."""
 
 import io
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:
-    """A mask, bool [H, W], as a PNG of one bit a pixel: white where the defect is."""
+    """A mask, bool [H, W], as a one-bit PNG: white for the defect."""
     out = io.BytesIO()
     Image.fromarray(mask).save(out, "PNG", optimize=True)
     return out.getvalue()

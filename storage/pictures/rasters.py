@@ -1,7 +1,7 @@
-"""Shapes that people draw, as masks of pixels.
+"""Drawn shapes as pixel masks.
 
-A pixel belongs to a shape if its centre does. Points are x and y in pixels from the image's upper left corner, so
-that the centre of the first pixel is (0.5, 0.5).
+A pixel belongs to a shape if its centre does. Points are x and y in pixels from the upper left corner; the first
+pixel's centre is (0.5, 0.5).
 """
 
 import math
@@ -13,10 +13,9 @@ _ELLIPSE_CORNERS = 256
 
 
 def polygon_mask(points: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels inside a polygon of points (n, 2): bool [height, width]; what lies outside the image is cut off.
+    """The pixels inside a polygon of points (n, 2): bool [height, width], cut at the image's edge.
 
-    A pixel inside twice is outside (even-odd rule). A polygon so thin that it holds no pixel's centre marks the
-    pixels of its corners instead, so that no defect is lost.
+    Even-odd rule. A polygon without any pixel's centre marks the pixels of its corners, so that no defect is lost.
     """
     flips = np.zeros((height, width + 1), np.int64)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
@@ -48,11 +47,11 @@ def ellipse_corners(centre: NDArray[np.float64], radii: NDArray[np.float64], ang
 
 
 def brush_mask(code: bytes, height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels a brush has touched, bool [height, width], from the `rle-pack` code of RGBA pixels.
+    """The pixels of a brush, bool [height, width], from the `rle-pack` code of RGBA pixels.
 
-    The code is a stream of bits: how many values (32 bits), bits of a value less 1 (5), four lengths less 1 (4 each);
-    then blocks of a flag, which of the four lengths (2 bits), the block's size less 1 in so many bits, and, if the
-    flag is set, one value for the whole block, else each value. ValueError if it is not of an image of that size.
+    A bit stream: number of values (32 bits), bits of a value less 1 (5), four lengths less 1 (4 each); then blocks of
+    a flag, the index of a length (2 bits), the block's size less 1 in so many bits, and one value for the block if
+    the flag is set, else each value. Raises ValueError for another size.
     """
     values = _unpacked(np.unpackbits(np.frombuffer(code, np.uint8)), 4 * height * width)
     return (values.reshape(height, width, 4)[..., 3] > 0).astype(np.bool_)
@@ -91,5 +90,5 @@ def _unpacked(bits: NDArray[np.uint8], expected: int) -> NDArray[np.uint8]:
 
 
 def _turn(angle: float) -> NDArray[np.float64]:
-    """(2, 2), for points as rows; on a screen y grows downwards, so that this turns clockwise."""
+    """(2, 2), for points as rows; clockwise, because y grows downwards."""
     return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

@@ -1,4 +1,4 @@
-"""TIFF files whose first picture is not what the camera saw, or whose pixels Pillow would misread in silence."""
+"""TIFF files whose first picture is not the camera's, or whose pixels Pillow misreads silently."""
 
 import struct
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from storage.pictures.grey_levels import GreyKind
 
 
 class _Form(NamedTuple):
-    """How the numbers of a file are written, as struct calls it."""
+    """The byte order and widths of a file, in struct's codes."""
 
     order: str
     place: str
-    """of a place in the file, and of how many values a tag has"""
+    """of an offset, and of a tag's number of values"""
     entries: str
-    """of how many tags a directory has"""
+    """of a directory's number of tags"""
     first: int
-    """where the place of the first directory stands"""
+    """position of the first directory's offset"""
 
 
 _FORMS = {b"II*\0": _Form("<", "I", "H", 4), b"MM\0*": _Form(">", "I", "H", 4)}
@@ -28,9 +28,9 @@ _SUBFILE, _OLD_SUBFILE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254
 _SAMPLES, _PLANAR, _COLOUR_MAP, _SUB_PICTURES, _EXTRA, _SAMPLE_FORMAT = 277, 284, 320, 330, 338, 339
 _SUBSAMPLING, _BLACK_WHITE, _DNG_VERSION = 530, 532, 50706
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""types of whole numbers, as struct calls them"""
+"""integer types, in struct's codes"""
 _MOST_PICTURES = 16
-"""that are compared with the first"""
+"""samples compared with the first"""
 _MOST_TAGS = 65535
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)
 _SORTS = {1: "unsigned", 2: "signed", 3: "float"}
@@ -38,7 +38,7 @@ _RAW = "is not supported: what another program would show is a small preview. De
 
 
 def refuse_other_pictures(data: bytes) -> None:
-    """UnreadableImage for camera raw and other files whose first picture is a preview or a mask of another one."""
+    """Raises UnreadableImage for camera raw and other files whose first picture is a preview or mask of another."""
     form = _FORMS.get(data[:4])
     if form is None:
         return
@@ -62,7 +62,7 @@ def refuse_other_pictures(data: bytes) -> None:
 
 
 def described(data: bytes) -> str:
-    """What the first picture's directory says of its pixels, for people; empty if that cannot be read."""
+    """The first picture's directory in words; empty if it cannot be read."""
     form = _FORMS.get(data[:4])
     if form is None:
         return ""
@@ -73,7 +73,7 @@ def described(data: bytes) -> str:
 
 
 def refuse_misread_pixels(image: Image.Image) -> None:
-    """UnreadableImage for an opened TIFF whose pixels Pillow takes for others than they are, as tried with 13.0."""
+    """Raises UnreadableImage for an opened TIFF whose pixels Pillow misreads (tested with 13.0)."""
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     photometric, bits = tags.get(_PHOTOMETRIC), tags.get(_BITS, (1,))
     packed = tags.get(_COMPRESSION, 1) != 1
@@ -103,7 +103,7 @@ def refuse_misread_pixels(image: Image.Image) -> None:
 
 
 def grey_kind(image: Image.Image) -> GreyKind:
-    """What the numbers of an opened grey TIFF are."""
+    """The type of an opened grey TIFF's numbers."""
     tags: Any = image.tag_v2  # type: ignore[attr-defined]
     sort: Any = _SORTS[tags.get(_SAMPLE_FORMAT, (1,))[0]]
     return GreyKind(sort, tags.get(_BITS, (1,))[0], white_is_zero=tags.get(_PHOTOMETRIC) == 0)
@@ -131,7 +131,7 @@ def _pixels(tags: dict[int, tuple[int, ...]]) -> int:
 
 
 def _directory(data: bytes, form: _Form, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
-    """(whole numbers by tag, where the next directory is) of the one at byte `at`: as far as they are there."""
+    """(integers by tag, offset of the next directory) of the directory at byte `at`, as far as they exist."""
     found: dict[int, tuple[int, ...]] = {}
     order, place_size = form.order, struct.calcsize(form.place)
     begin, size = at + struct.calcsize(form.entries), 4 + 2 * place_size

@@ -1,1 +1,1 @@
-"""Stores: a local folder, S3, and what both do alike."""
+"""Stores: a local folder, S3, and their common parts."""

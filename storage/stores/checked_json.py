@@ -1,4 +1,4 @@
-"""JSON objects that carry the SHA-256 of their own content, so that whoever reads sees an edit or a flipped bit."""
+"""JSON objects with the SHA-256 of their own content, so that edits and flipped bits are noticed."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ _FORMAT = "schema_version"
 
 
 def to_bytes(content: Mapping[str, Any]) -> bytes:
-    """`content` (JSON values, no NaN) as readable JSON, its digest among it; the same content, the same bytes."""
+    """`content` (JSON values, no NaN) as readable JSON with its digest; equal content gives equal bytes."""
     plain = json.loads(json.dumps(content, allow_nan=False))
     whole = {**plain, _DIGEST: _digest(plain)}
     return (json.dumps(whole, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
 
 
 def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None = None) -> dict[str, Any]:
-    """The content without its digest; `address` and `what` it is, such as 'a seal', name it in messages.
+    """The content without its digest; `address` and `what`, such as 'a seal', name it in messages.
 
-    CorruptObject if it is no JSON object or not the content that was written, or names another 'schema_version' than
-    `known_format`, where one is given.
+    Raises CorruptObject if it is no JSON object, not the content that was written, or has another 'schema_version'
+    than `known_format`.
     """
     try:
         content = json.loads(data)
@@ -51,8 +51,8 @@ def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None
 
 
 def _is_as_written(content: Mapping[str, Any], data: bytes) -> bool:
-    """To the byte: the same content has other spellings, such as 1.50 or a key twice, and nobody but a person or a
-    flipped bit writes them."""
+    """Compared byte by byte: other spellings of the same content, such as 1.50, come only from an edit or a flipped
+    bit."""
     try:
         return to_bytes(content) == data
     except ValueError:  # NaN

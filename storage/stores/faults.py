@@ -1,4 +1,4 @@
-"""The one place where errors of the file system and of S3 become ours."""
+"""Translation of file system and S3 errors into StorageError."""
 
 import errno
 import re
@@ -29,7 +29,7 @@ _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExce
 # These come with status 400, like many a mistake of ours, so the status alone does not tell.
 _DENIED_CODES = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"}
 _RACING = "ConditionalRequestConflict"
-"""two conditional writes met in S3 itself: nothing is decided yet, and it asks for another try"""
+"""two conditional writes collided in S3; undecided, retry"""
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "BadDigest", _RACING}
 
 _NO_CREDENTIALS = (
@@ -58,9 +58,9 @@ _TRANSIENT_CURE = "Try again; if it goes on, look at the server, the network and
 
 @contextmanager
 def translated(action: str, *, taken: type[StorageError] = Conflict) -> Iterator[None]:
-    """Raise what goes wrong inside as a StorageError that begins with `action`, such as "cannot read <uri>".
+    """Raises errors from inside as a StorageError that begins with `action`, such as "cannot read <uri>".
 
-    `taken` is what a refused condition means (HTTP 409 and 412): AlreadyExists for a create.
+    `taken`: the meaning of a refused condition (HTTP 409 and 412), such as AlreadyExists for a create.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def translated(action: str, *, taken: type[StorageError] = Conflict) -> Iterator
 
 
 def translate(error: BaseException, action: str, *, taken: type[StorageError] = Conflict) -> StorageError:
-    """The StorageError that `error` means."""
+    """The StorageError of `error`."""
     # s3fs wraps what the server said into an OSError without its status; the cause still has it.
     origin = error.__cause__ if isinstance(error.__cause__, boto.ClientError) else error
     if isinstance(origin, boto.ClientError):

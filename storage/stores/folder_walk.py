@@ -1,4 +1,4 @@
-"""What lies below a folder on a disk, whatever people and machines have put there."""
+"""Walking a local folder with any contents."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,24 +14,25 @@ from storage.stores.litter import is_litter
 from storage.stores.store import RESERVED
 
 _DEEPEST = 100
-"""folders within one another that a walk goes into"""
+"""largest depth of nested folders"""
 
 
 @dataclass(frozen=True)
 class FolderWalk:
-    """Looks for files whose key begins with `prefix`. Litter is passed over, and noted."""
+    """Finds files whose key begins with `prefix`. Litter is skipped and noted."""
 
     inside: Callable[[Path, str], Path]
-    """(path, its key) -> the real path. Raises StorageError if that is none of the store's"""
+    """(path, its key) -> the real path. Raises StorageError if it is outside the store"""
     prefix: str
     left_out: LeftOut | None = None
-    """where folders that cannot be looked into are noted; None: the first of them is raised"""
+    """notes unreadable folders; None: the first one is raised"""
 
     def files(self, folder: str, at: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, os.stat_result]]:
-        """(key, status) below the real `folder`, whose key is `at`, by key; `above` are those we came through.
+        """(key, status) of the files below the real `folder`, whose key is `at`, by key; `above`: the folders on the
+        way.
 
-        OSError or StorageError if it cannot be looked into. Links that lead nowhere, pipes and the like are among
-        them, so that their image becomes a row and is not missed.
+        Raises OSError or StorageError for an unreadable folder. Includes dead links, pipes and the like, so that they
+        become rows and are not missed.
         """
         _refuse_endless(folder, above)
         for name, entry in sorted(_scan(folder), key=itemgetter(0)):
@@ -45,8 +46,8 @@ class FolderWalk:
                 yield from self._below(entry, key, (*above, folder))
 
     def folders(self, folder: str) -> list[str]:
-        """Names of the folders right below the real `folder`, whose key is the prefix, that hold a file or cannot be
-        looked into, sorted. OSError if it cannot be looked into itself."""
+        """Sorted names of the folders directly below the real `folder`, whose key is the prefix, that hold a file or
+        are unreadable. Raises OSError if it is unreadable itself."""
         folders = []
         for name, entry in _scan(folder):
             if is_litter(name):
@@ -81,8 +82,7 @@ class FolderWalk:
             return True
 
     def _holds_file(self, folder: str, at: str, above: tuple[str, ...]) -> bool:
-        """Whether `files` would find any. Ends at the first, so that a day of a million images is not read to tell
-        that it is one."""
+        """Whether `files` would find any; stops at the first."""
         _refuse_endless(folder, above)
         below = []
         for name, entry in _scan(folder):
@@ -95,12 +95,12 @@ class FolderWalk:
         return any(self._holds_file(self._real(entry, key), key, (*above, folder)) for key, entry in below)
 
     def _real(self, entry: os.DirEntry[str], key: str) -> str:
-        """The real folder of an entry of a real one: only links are followed, since that takes many system calls."""
+        """The real path of a folder entry; only links are resolved, which takes many system calls."""
         return str(self.inside(Path(entry.path), key)) if entry.is_symlink() else entry.path
 
 
 def _scan(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Names in a folder as they come, folders with a '/' behind. None if it is gone, or no folder."""
+    """Names in a folder, unsorted, folders with a final '/'. None if it is gone or no folder."""
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith(RESERVED):
@@ -108,7 +108,7 @@ def _scan(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def _refuse_endless(folder: str, above: tuple[str, ...]) -> None:
-    """StorageError where the real `folder` is one we came through, or lies too deep."""
+    """Raises StorageError if the real `folder` is on the way already, or too deep."""
     if folder in above:
         raise StorageError(
             f"{folder} is a symbolic link to a folder that holds it: listing would never end. Remove the link."
@@ -125,7 +125,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """None for what is gone since its folder was read. Of a link that leads nowhere its own."""
+    """None if the file is gone since its folder was read; a dead link's own status."""
     with suppress(FileNotFoundError):
         try:
             return entry.stat()
@@ -135,8 +135,8 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _shown(name: str) -> str:
-    """A file name as text. Bytes that are no UTF-8 become backslash escapes, which no read accepts:
+    """A file name as text, with bytes that are no UTF-8 as backslash escapes, which no read accepts:
 
-    the file is seen, refused and reported, where the raw bytes would break every table they came into.
+    the file is refused and reported, and no table gets the raw bytes.
     """
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as JSON values, and back: nothing is missing, unknown, or of another type than it is told."""
+"""Frozen dataclasses to JSON and back, with strict names and types."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 _PLAIN: dict[type, tuple[type, ...]] = {int: (int,), float: (float, int), str: (str,), bool: (bool,)}
-"""by a field's type, those of its JSON value"""
+"""allowed JSON types by field type"""
 
 
 def to_json(record: Any) -> dict[str, Any]:
@@ -20,10 +20,10 @@ def to_json(record: Any) -> dict[str, Any]:
 
 
 def from_json(kind: type[T], kept: object) -> T:
-    """The frozen dataclass `kind` from what `to_json` made of it; ValueError names the field that is not so.
+    """The frozen dataclass `kind` from the result of `to_json`; ValueError names the wrong field.
 
-    Its fields, and those of the dataclasses in them, are str, int of 0 and above, float, bool, dates and times with a
-    zone, X | None, tuple[X, ...] and Mapping[str, X]; a Mapping[str, Any] is JSON of somebody else's.
+    Field types, also of nested dataclasses: str, int from 0, float, bool, dates and times with a zone, X | None,
+    tuple[X, ...] and Mapping[str, X]; Mapping[str, Any] is foreign JSON.
     """
     return cast(T, _from_json(kind, kept, kind.__name__))
 

@@ -1,29 +1,29 @@
-"""What a listing did not give: litter, and folders that cannot be looked into."""
+"""Entries that a listing left out: litter and unreadable folders."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 _MOST_NAMES = 40
-"""names of litter that are kept; of ten thousand `._*` files a few tell enough"""
+"""kept names of litter; a few are enough"""
 _MOST_TOLD = 6
 
 
 @dataclass
 class LeftOut:
-    """Filled by the listings that it is given to. Small, whatever they meet."""
+    """Filled by listings. Small, whatever they meet."""
 
     litter: int = 0
-    """files and folders; what lies in a folder of litter is not counted"""
+    """files and folders; the contents of a litter folder are not counted"""
     names: Counter[str] = field(default_factory=Counter)
-    """of the litter, without folders on the way; not of all if there are very many"""
+    """keys of litter files, up to a limit"""
     broken: dict[str, str] = field(default_factory=dict)
-    """why, by the key of a folder (with a '/' behind) whose objects are not listed"""
+    """reason, by the key of a folder (with a final '/') that cannot be listed"""
     strays: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """by the folder that was asked for its children: how many files lie beside them, and the name of one"""
+    """by the listed folder: number of files beside its subfolders, and the name of one"""
     _last: str = ""
 
     def add_litter(self, key: str) -> None:
-        """Count the file or folder of litter, which may be told several times in a row."""
+        """Count a file or folder of litter; repeated calls in a row count once."""
         if key == self._last:
             return
         self._last = key
@@ -34,12 +34,12 @@ class LeftOut:
             self.names[name] += 1
 
     def add_stray(self, folder: str, name: str) -> None:
-        """A file where folders are looked for."""
+        """Count a file among folders."""
         count, first = self.strays.get(folder, (0, name))
         self.strays[folder] = count + 1, min(first, name)
 
     def add(self, other: "LeftOut") -> None:
-        """Take over what another one holds."""
+        """Add the contents of another one."""
         self.litter += other.litter
         self.broken |= other.broken
         self.strays |= other.strays
@@ -49,7 +49,7 @@ class LeftOut:
 
     @property
     def litter_in_words(self) -> str:
-        """Such as '3 files and folders: .DS_Store (2), @eaDir/'; empty where there is none."""
+        """Such as '3 files and folders: .DS_Store (2), @eaDir/'; empty without litter."""
         if not self.litter:
             return ""
         told = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TOLD]

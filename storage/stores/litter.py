@@ -1,4 +1,4 @@
-"""Litter: what operating systems, network drives and file transfers leave beside the files people put there."""
+"""Litter: files that operating systems, network drives and transfers leave behind."""
 
 import re
 
@@ -56,7 +56,7 @@ _FILES = (
     r".+~",
     r"\..+\.sw[a-z]",
 )
-"""of a file only: a folder of such a name is somebody's"""
+"""of a file only; a folder of such a name is a person's"""
 
 _LITTER = re.compile(
     rf"(?:^|/)(?:(?:{'|'.join(p.replace('.*', '[^/]*').replace('.+', '[^/]+') for p in _ANYWHERE)})(?=/|\Z)"
@@ -66,16 +66,15 @@ _LITTER = re.compile(
 
 
 def is_litter(key: str) -> bool:
-    """Whether the key, or a folder on its way, is named like something no person and no camera put there.
+    """Whether the key, or a folder on its way, has a name that neither people nor cameras give.
 
-    Upper and lower case are the same here. A key that ends with "/" is a folder's. Only the name is looked at;
-    a name that merely begins with a dot is no litter.
+    Case is ignored. A key with a final "/" is a folder's. Only the name counts; a leading dot alone is no litter.
     """
     return litter_in(key) is not None
 
 
 def litter_in(key: str) -> str | None:
-    """The key up to its first litter, a folder's with a "/" behind: what a report names; None where there is none."""
+    """The key up to its first litter, a folder's with a final "/"; None without litter."""
     litter = _LITTER.search(key)
     if litter is None:
         return None

@@ -42,14 +42,13 @@ _FIRST, _LAST = (
     (time - _EPOCH) // timedelta(microseconds=1)
     for time in (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 )
-"""microseconds: what Python can tell in every time zone; a file's time may be any, as a camera's clock was"""
+"""microseconds that Python can represent in every time zone; a file's time may be beyond"""
 _READ_ATTEMPTS = 5
 _LOCK = f"{RESERVED}lock"
 _OF_ZARR = re.compile(r"\.[0-9a-f]{32}\.partial$")
-"""what zarr writes beside an object before it takes the object's place"""
+"""names of zarr's temporary files"""
 _CLOSED = "-closed"
-"""behind the etag of a file that may not be read: opened to us, it is another object, though its bytes and times are
-as before, and is scored"""
+"""suffix of the etag of a file without read permission: once readable, it counts as changed and is scored"""
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 # What file systems without hard links (exFAT, some network mounts) answer to os.link.
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -58,8 +57,8 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 class LocalStore(Store):
     """Objects as files below one folder.
 
-    A file is written under a temporary name in the same folder, flushed to the disk, and then takes its place
-    in one step. Conditional writes take a lock file at the root, which every process on the machine shares.
+    A file is written under a temporary name, flushed to disk and renamed. Conditional writes take a lock file at the
+    root, which all processes of the machine share.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
@@ -232,11 +231,11 @@ class LocalStore(Store):
             return FolderWalk(self._inside, prefix, left_out).folders(str(self._inside(self.root / prefix, prefix)))
 
     def _is_closed(self, key: str, found: os.stat_result) -> bool:
-        """Whether we may not read it. Asked only where its mode does not promise it to everybody."""
+        """Whether reading is denied; checked only if the mode does not allow everybody."""
         return not found.st_mode & stat.S_IROTH and not os.access(self.root / key, os.R_OK)
 
     def _target(self, key: str) -> Path:
-        """Where `key` is written, its folder made."""
+        """The path of `key`, with its folder made."""
         self._require_root()
         target = self.root / key
         # The last name itself may be a link: it is replaced, not followed.
@@ -280,7 +279,7 @@ class LocalStore(Store):
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Keep other threads and processes from taking a place meanwhile; a killed holder lets go by itself."""
+        """Excludes other threads and processes; the lock of a killed process is released."""
         handle = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -291,7 +290,7 @@ class LocalStore(Store):
 
 @contextmanager
 def _temporary(target: Path, data: bytes) -> Iterator[Path]:
-    """`data` on the disk beside `target`, gone afterwards unless it took its place."""
+    """`data` flushed to disk beside `target`; removed unless renamed."""
     temp = target.parent / f"{RESERVED}{secrets.token_hex(12)}"
     try:
         handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -314,7 +313,7 @@ def _take_place(temp: Path, target: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """A name is on the disk only when its folder is."""
+    """Flush the folder: a name is on disk only when its folder is."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -323,7 +322,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _is_temporary(name: str) -> bool:
-    """Ours, or zarr's; the lock stays."""
+    """Our or zarr's temporary file, not the lock."""
     return (name.startswith(RESERVED) and name != _LOCK) or bool(_OF_ZARR.search(name))
 
 

@@ -1,4 +1,4 @@
-"""Tables to Parquet bytes and back."""
+"""Tables as Parquet bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from storage.stores.store import Store
 
 
 def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool = False) -> bytes:
-    """`table` as a Parquet file; the same table gives the same bytes.
+    """`table` as a deterministic Parquet file.
 
-    `unique`: the columns hardly repeat a value, so that dictionaries and statistics would only cost space.
+    `unique`: values hardly repeat, so dictionaries and statistics are left out.
     """
     buffer = pa.BufferOutputStream()
     pq.write_table(
@@ -29,21 +29,21 @@ def to_bytes(table: pa.Table, *, row_group_size: int | None = None, unique: bool
 
 
 def from_bytes(data: bytes, address: str) -> pa.Table:
-    """The table in a Parquet file's bytes. CorruptObject if they are none."""
+    """The table in a Parquet file's bytes. Raises CorruptObject."""
     with readable(address):
         return pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
 
 
 @contextmanager
 def opened(store: Store, key: str) -> Iterator[pq.ParquetFile]:
-    """The Parquet file under `key`, to read some of it: only its footer is read so far."""
+    """The Parquet file under `key`, for partial reading; only its footer is read."""
     with store.open(key) as file, readable(store.address(key)):
         yield pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
 
 
 @contextmanager
 def readable(address: str) -> Iterator[None]:
-    """What pyarrow raises for bytes that are no such table as CorruptObject."""
+    """Turns pyarrow's errors for damaged bytes into CorruptObject."""
     try:
         yield
     # Of ValueErrors, text that is not UTF-8; of KeyErrors, a column that is not there.

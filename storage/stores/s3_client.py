@@ -1,4 +1,4 @@
-"""Connections to S3, shared by all stores of a process that have the same AWS settings."""
+"""Connections to S3, shared by all stores of a process with the same AWS settings."""
 
 import atexit
 import hashlib
@@ -23,14 +23,14 @@ _LIMITS = {
 
 
 def client() -> Any:
-    """A botocore S3 client under the AWS settings of this moment; safe to share between threads."""
+    """A thread-safe botocore S3 client with the present AWS settings."""
     return _client(_fingerprint())
 
 
 def filesystem(*, asynchronous: bool) -> Any:
-    """An s3fs file system under the AWS settings of this moment.
+    """An s3fs file system with the present AWS settings.
 
-    `asynchronous`: for zarr, which awaits in an event loop of its own.
+    `asynchronous`: for zarr, which awaits in its own event loop.
     """
     return _filesystem(_fingerprint(), asynchronous)
 
@@ -62,8 +62,7 @@ def _begun(more: dict[str, Any]) -> Any:
 
 
 def _past_proxies(client: Any) -> dict[str, Any]:
-    """What makes a client leave the proxies of a plant's network alone, if its server is on this machine: a proxy
-    would look for it on its own."""
+    """The setting that bypasses proxies for a server on this machine, which a proxy could not find."""
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     return {"proxies": {}} if host in {"localhost", "::1"} or host.startswith("127.") else {}
 
@@ -75,15 +74,15 @@ def _close(files: Any) -> None:
 
 
 def _fingerprint() -> str:
-    """A fingerprint of what botocore would read; a forked child has none of its parent's connections."""
+    """A fingerprint of botocore's settings and the process: a forked child must not use its parent's connections."""
     seen = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
     return hashlib.sha256(repr((os.getpid(), seen)).encode()).hexdigest()
 
 
 class ObjectFile(io.RawIOBase):
-    """An S3 object to read and seek in: each read asks for just its bytes, of the version first seen.
+    """A seekable S3 object whose reads fetch only their bytes, of the version first seen.
 
-    Not s3fs, which cleans paths (so that odd keys name other objects) and asks for the size again and again.
+    Not s3fs, which normalises paths (so odd keys name other objects) and asks for the size repeatedly.
     """
 
     def __init__(self, s3: Any, bucket: str, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether an S3 server holds to the conditions of a write, on which all that must not be lost rests."""
+"""Whether an S3 server respects the conditions of writes, which all safety rests on."""
 
 import threading
 from typing import Any
@@ -12,16 +12,17 @@ _BODY = b"rd-inspect tries here whether the server refuses a write whose conditi
 _NO_ETAG = '"00000000000000000000000000000000"'
 _REFUSED = (404, 409, 412)
 _UNKNOWN = (400, 405, 501)
-"""status of servers that refuse a condition because they do not know it"""
+"""status of servers that do not know conditions"""
 _trusted: set[tuple[str, str, str]] = set()
 _one_at_a_time = threading.Lock()
 
 
 def require_conditions(client: Any, bucket: str, key: str, store: str) -> None:
-    """NoConditionalWrites unless the server refuses to create `key` twice, and to replace it by another etag.
+    """Raises NoConditionalWrites unless the server refuses to create `key` twice and to replace it under another
+    etag.
 
-    Asked once a process and place. The object stays, so that nobody needs the right to remove it, and two processes
-    that ask at once do not take each other for a forgetful server. Other errors as of any write.
+    Asked once for each process and prefix. The object stays, so that nobody needs permission to delete it and two
+    processes do not confuse each other. Other errors as of any write.
     """
     place = (str(client.meta.endpoint_url), bucket, key)
     with _one_at_a_time:

@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, or below a prefix of one."""
+"""A store in an S3 bucket or below a prefix."""
 
 import io
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ _PAGE = 1000  # objects a request; S3's most
 class S3Store(Store):
     """Objects in S3. Endpoint, region and credentials come from the usual AWS settings.
 
-    Objects are read and written through botocore, which takes every key as it is and shows the server's
-    answer; zarr and pyarrow get s3fs file systems.
+    botocore reads and writes objects, because it takes every key unchanged and shows the server's answer; zarr and
+    pyarrow get s3fs file systems.
     """
 
     def __init__(self, bucket: str, prefix: str = "", *, read_only: bool = False) -> None:
@@ -194,7 +194,7 @@ class S3Store(Store):
         )
 
     def _object(self, key: str) -> dict[str, str]:
-        """The request's address. Any key is read as it is: in S3 '..' leads nowhere."""
+        """The request's address. Any key is read unchanged: in S3 '..' has no meaning."""
         if not key:
             raise InvalidKey("the key is empty: there is no such object. Give a key.")
         return {"Bucket": self.bucket, "Key": self.prefix + key}

@@ -1,4 +1,4 @@
-"""What every store can do; local folders and S3 differ only in how."""
+"""The interface of all stores, local and S3."""
 
 import builtins
 from abc import ABC, abstractmethod
@@ -14,14 +14,14 @@ from storage.records import ObjectInfo
 from storage.stores.left_out import LeftOut
 
 RESERVED = ".rd-inspect-"
-"""Names that begin so are temporary files and locks of a local store: never listed, never a key."""
+"""prefix of a local store's temporary files and locks: never listed, never a key"""
 
 
 class Store(ABC):
     """Objects of bytes below one root, each under a key.
 
-    Reads see an object whole or not at all, whatever other writers do. Every method raises the errors of
-    `storage.errors` and nothing else; a store may be used from several threads at once.
+    Reads see an object whole or not at all, despite concurrent writers. Methods raise only `storage.errors`.
+    Thread-safe.
     """
 
     uri: str
@@ -30,50 +30,50 @@ class Store(ABC):
     """writes raise StoreReadOnly"""
 
     def read(self, key: str) -> bytes:
-        """The object's bytes. KeyNotFound."""
+        """The object's bytes. Raises KeyNotFound."""
         return self.read_with_etag(key)[0]
 
     @abstractmethod
     def read_with_etag(self, key: str) -> tuple[bytes, str]:
-        """The object's bytes and the etag of just these bytes. KeyNotFound."""
+        """The object's bytes and their etag. Raises KeyNotFound."""
 
     @abstractmethod
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """The object as a file to read and seek in, so that a part of it can be read alone. KeyNotFound."""
+        """The object as a seekable file, for partial reading. Raises KeyNotFound."""
 
     def write(self, key: str, data: bytes) -> None:
-        """Put `data` under `key`, in place of what is there, in one step."""
+        """Write `data` under `key`, atomically replacing an existing object."""
         self._refuse_unwritable(key)
         self._write(key, data)
 
     def create(self, key: str, data: bytes) -> None:
-        """Put `data` under `key` if nothing is there, in one step; of several at once one wins. AlreadyExists."""
+        """Write `data` under `key` atomically unless it exists; one of several writers wins. Raises AlreadyExists."""
         self._refuse_unwritable(key)
         self._create(key, data)
 
     def replace(self, key: str, data: bytes, etag: str) -> None:
-        """Put `data` under `key` if `etag` is still the object's, in one step. Conflict, also if it is gone."""
+        """Write `data` under `key` atomically if `etag` is still the object's. Raises Conflict, also if gone."""
         self._refuse_unwritable(key)
         self._replace(key, data, etag)
 
     @abstractmethod
     def info(self, key: str) -> ObjectInfo | None:
-        """The object without its bytes, or None if there is none."""
+        """The object's metadata, or None if it does not exist."""
 
     def remove(self, key: str) -> None:
-        """Remove the object, if there is one."""
+        """Remove the object, if it exists."""
         self._refuse_unwritable(key)
         self._remove(key)
 
     def remove_tree(self, prefix: str) -> None:
-        """Remove every object below `prefix`, which ends in '/'. Interrupted, it can be called again."""
+        """Remove every object below `prefix`, which ends in '/'. Can be repeated after an interruption."""
         if not prefix.endswith("/"):
             raise InvalidKey(f"prefix {prefix!r} does not end in '/': more than one tree could go. Append it.")
         self._refuse_unwritable(prefix.removesuffix("/"))
         self._remove_tree(prefix)
 
     def temporaries(self) -> Iterator[ObjectInfo]:
-        """Temporary files of ours that a killed writer left behind, and that no listing shows. None in S3."""
+        """Our temporary files left by a killed writer, which no listing shows. None in S3."""
         return iter(())
 
     def remove_temporary(self, key: str) -> None:
@@ -81,19 +81,19 @@ class Store(ABC):
         raise InvalidKey(f"{self.address(key)} is no temporary file of this store; nothing was removed.")
 
     def list(self, prefix: str, left_out: LeftOut | None = None) -> Iterator[ObjectInfo]:
-        """Every object whose key begins with `prefix` ('' for all), sorted by key. Keys are shown as they are.
+        """Every object whose key begins with `prefix` ('' for all), sorted by key, keys unchanged.
 
-        Litter is passed over (`storage.stores.litter`). A folder on the way to `prefix` that cannot be looked into
-        is an error; one below it is, too, unless `left_out` is given: there it is noted, and the listing goes on.
+        Litter (`storage.stores.litter`) is skipped. An unreadable folder on the way to `prefix` is an error; one
+        below it too, unless `left_out` is given, which notes it.
         """
         self._refuse_prefix(prefix)
         return self._list(prefix, left_out)
 
     def children(self, prefix: str, left_out: LeftOut | None = None) -> builtins.list[str]:
-        """Names of the folders right below `prefix` ('' or ending in '/') that hold an object, sorted.
+        """Sorted names of the folders directly below `prefix` ('' or ending in '/') that hold an object.
 
-        Litter is passed over, and noted in `left_out` as files beside the folders are. A folder that cannot be looked
-        into is among them, so that whoever opens it hears why.
+        Litter is skipped, and files beside the folders are noted in `left_out`. Unreadable folders are included, so
+        that opening them tells why.
         """
         if prefix and not prefix.endswith("/"):
             raise InvalidKey(f"prefix {prefix!r} does not end in '/': folders are below a '/'. Append it.")
@@ -110,12 +110,12 @@ class Store(ABC):
 
     @abstractmethod
     def duckdb_uri(self, key: str) -> str:
-        """What DuckDB, Polars and pandas take for the object: a path, or an s3:// address."""
+        """The object's path or s3:// address for DuckDB, Polars and pandas."""
 
     @property
     @abstractmethod
     def filesystem(self) -> Any:
-        """The fsspec file system, as DuckDB's `register_filesystem` takes it."""
+        """The fsspec file system for DuckDB's `register_filesystem`."""
 
     @abstractmethod
     def _write(self, key: str, data: bytes) -> None: ...
@@ -139,7 +139,7 @@ class Store(ABC):
     def _children(self, prefix: str, left_out: LeftOut) -> builtins.list[str]: ...
 
     def address(self, key: str) -> str:
-        """The object as messages name it."""
+        """The object's address in messages."""
         return f"{self.uri.rstrip('/')}/{key}"
 
     def _refuse_unwritable(self, key: str) -> None:
@@ -157,7 +157,7 @@ class Store(ABC):
 
 
 def refuse_unsafe(key: str) -> None:
-    """InvalidKey if `key` could lead out of a folder or is one of our temporary names."""
+    """Raises InvalidKey if `key` could lead outside the folder or is a temporary name."""
     why = why_key_is_unsafe(key)
     if why is None and any(segment.startswith(RESERVED) for segment in key.split("/")):
         why = f"key {key!r} uses a name beginning with {RESERVED!r}, which is kept for temporary files"

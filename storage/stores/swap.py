@@ -1,4 +1,4 @@
-"""Changing an object that others change too: read it, change it, put it back if nobody came between, else again."""
+"""Compare-and-swap of an object: read, change, write if unchanged, else again."""
 
 import random
 import time
@@ -11,11 +11,11 @@ from storage.stores.store import Store
 def swap(
     store: Store, key: str, change: Callable[[bytes | None], bytes | None], *, unfinished: str, attempts: int = 50
 ) -> None:
-    """Put `change` of what lies under `key` in its place.
+    """Replace the object under `key` by `change` of its bytes.
 
-    `change` is given the bytes that are there, or None, and gives those that shall be, or None to leave it so; it may
-    be asked several times, and may raise. Each lost attempt means that somebody else's change went in: there are
-    never many at once. Conflict, which says what is `unfinished`, if others came between every time.
+    `change` gets the bytes, or None, and returns the new ones, or None to leave it; it may be called several times,
+    and may raise. A lost attempt means that another writer succeeded. Raises Conflict, with what is `unfinished`,
+    after too many lost attempts.
     """
     for attempt in range(attempts):
         data, etag = _read(store, key)

@@ -1,1 +1,1 @@
-"""A store held against itself, and what nobody needs in it."""
+"""Verification of a store, and removal of left-overs."""

@@ -1,4 +1,4 @@
-"""What the seals of a day lay claim to, or could: what is removed must be beyond any doubt."""
+"""What a day's seals name or could name: only objects beyond doubt may be removed."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -15,25 +15,24 @@ from storage.stores.store import Store
 from storage.verification.seal_promises import why_plan_is_wrong, why_seal_is_wrong
 
 _MENDED_AT_MOST = 20
-"""times that a batch may have been mended: each gives its part a name that follows from the one before"""
+"""how often a batch may have been mended: each mend derives the part's name from the one before"""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """Of a category's day."""
+    """The claims of a category's day."""
 
     named: frozenset[str]
-    """keys of manifests, map stores and parts that a seal names"""
+    """keys of manifests, map stores and parts named by a seal"""
     unread: tuple[str, ...]
-    """why a seal does not read, a sentence each: what it means is not known"""
+    """why seals cannot be read, a sentence each; what they name is unknown"""
     seals: tuple[Seal, ...]
-    """those that read"""
+    """the readable seals"""
 
 
 @dataclass(frozen=True)
 class WholePlan:
-    """A plan that is scored to the last batch and that no seal names: its seal is lost, or its run ended right before
-    it."""
+    """A completely scored plan that no seal names: its seal is lost, or the run ended just before it."""
 
     plan: Plan
     parts: tuple[str, ...]
@@ -45,7 +44,7 @@ class WholePlan:
 
 
 def read_claims(store: Store, category: str, day: date) -> Claims:
-    """What every object among the day's seals names. A fault of the store is raised: what it names is not known."""
+    """All objects that the day's seals name. Faults of the store are raised."""
     unread: list[str] = []
     found: list[Seal] = []
     for info in store.list(layout.seals_prefix(day, category)):
@@ -69,8 +68,8 @@ def read_claims(store: Store, category: str, day: date) -> Claims:
 
 
 def doubts(store: Store, claims: Claims) -> list[str]:
-    """Why a seal could mean more than it names: it does not read, says less than its manifest, or that does not tell.
-    Then nothing of the day may be removed."""
+    """Why a seal could name more than it does: it is unreadable, says less than its manifest, or the manifest is
+    unreadable. Then nothing of the day may be removed."""
     reasons = list(claims.unread)
     for seal in claims.seals:
         where = seal.partition
@@ -93,8 +92,8 @@ def _contradictions(store: Store, seal: Seal) -> Iterator[str]:
 
 
 def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: Collection[str]) -> list[WholePlan]:
-    """Which of these manifests that no seal names are scored whole by these parts, and have an image that no seal of
-    their model version has in the same version: of the same etag, or the same bytes."""
+    """Those of these unsealed manifests that these parts score completely, with an image that no seal of their model
+    version has in the same version (same etag or bytes)."""
     sealed: defaultdict[Partition, set[tuple]] = defaultdict(set)
     whole = []
     for key in sorted(unnamed):
@@ -114,8 +113,7 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
 
 
 def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
-    """Whether the last sealed rows of the plan's images are of the same bytes: in a copied store no etag is what it
-    was."""
+    """Whether the last sealed rows of the plan's images have the same bytes, whatever their etags."""
     plans = [sealed_plan for seal in found if seal.partition == plan.partition for sealed_plan in seal.plans]
     try:
         sealed = _pictures(store, [part.key for sealed_plan in plans for part in sealed_plan.parts]) if plans else {}
@@ -125,7 +123,7 @@ def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, thei
 
 
 def _pictures(store: Store, parts: Sequence[str]) -> dict[str, str | None]:
-    """SHA-256 of each image's bytes, by key, as the last of these parts has it."""
+    """SHA-256 of each image's bytes, by key, from the last of these parts with it."""
     tables = (scores.read_columns(store, part, ["image_key", "content_digest"]) for part in parts)
     return {
         key: digest for table in tables for key, digest in zip(*(c.to_pylist() for c in table.columns), strict=True)
@@ -138,7 +136,7 @@ def _sealed_images(store: Store, found: Sequence[Seal], partition: Partition) ->
 
 
 def _parts_of(plan: Plan, parts: Collection[str]) -> tuple[str, ...] | None:
-    """The plan's parts, if there is one for each of its batches."""
+    """The plan's parts, if each of its batches has one."""
     if plan.batch_size < 1:
         return None
     complete = []

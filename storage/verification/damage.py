@@ -1,4 +1,4 @@
-"""Whether a sealed partition holds what its seal promises: every part, every row, every map."""
+"""Whether a sealed partition has all that its seal promises: parts, rows, maps."""
 
 import hashlib
 from collections import Counter
@@ -28,33 +28,33 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class DamagedBatch:
-    """One batch of a sealed plan that cannot be read as it was sealed."""
+    """One batch of a sealed plan that cannot be read."""
 
     plan: Plan
     index: int
-    """of the batch within the plan"""
+    """batch index within the plan"""
     part: SealedPart
-    """as the seal names it"""
+    """the part named by the seal"""
     where: str
-    """key of what is damaged: the part, or the map store"""
+    """key of the damaged object: the part, or the map store"""
     why: str
 
 
 @dataclass(frozen=True)
 class DamagedDescription:
-    """The description of a plan's map array, zarr.json, is gone or another. The maps themselves may be whole."""
+    """The description of a plan's map array, zarr.json, is missing or wrong. The maps may be intact."""
 
     plan: Plan
     where: str
     """key of the map store"""
     why: str
     wanted: bytes | None
-    """what belongs there; None if the model's card does not tell, which is a finding of its own"""
+    """the right description; None if the model's card cannot be read, which is a finding of its own"""
 
 
 @dataclass(frozen=True)
 class DamagedManifest:
-    """A manifest that a seal names and that cannot be read, so that its plan's rows cannot be compared."""
+    """An unreadable sealed manifest: its plan's rows cannot be compared."""
 
     partition: Partition
     where: str
@@ -64,7 +64,7 @@ class DamagedManifest:
 
 @dataclass(frozen=True)
 class WrongSeal:
-    """A seal that reads and says what is not so: fewer rows or parts than were planned, or other counts."""
+    """A readable seal with wrong contents: fewer rows or parts than planned, or other counts."""
 
     partition: Partition
     where: str
@@ -77,26 +77,25 @@ Damage = DamagedBatch | DamagedDescription | DamagedManifest | WrongSeal
 
 @dataclass(frozen=True)
 class _Maps:
-    """What a look at a map store tells."""
+    """The state of a map store."""
 
     description: bytes | None
-    """to read maps by"""
+    """the description for reading maps"""
     shards: Mapping[int, int]
-    """size in bytes of those whose object is there"""
+    """size in bytes of each existing shard"""
     of_score: bool
     """whether a map's maximum is its row's score"""
     expired: bool = False
-    """removed on purpose: none is expected"""
+    """removed on purpose: no maps are expected"""
 
 
 def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage]:
-    """What of a sealed partition is damaged, in the order of its plans and parts.
+    """The damage of a sealed partition, in the order of its plans and parts.
 
-    Shallow: the seal's numbers are those of its manifests and parts; each part is there and has one row for each
-    image of its batch, in the manifest's version and by the model's threshold; the map array is described as the plan
-    and the model have it, and a batch's maps are there, of the size that its part names. `deep` reads all bytes: each
-    part and manifest has the seal's digest, each shard of maps its part's, and each map's maximum is its row's score,
-    both in float16, where the model card says so.
+    Shallow: the seal's numbers match its manifests and parts; each part has one row for each image of its batch, in
+    the manifest's version and with the model's threshold; the map array's description matches plan and model, and
+    each batch's maps exist with the size in its part. `deep` reads all bytes: digests of parts, manifests and shards
+    match, and each map's maximum is its row's score, both in float16, if the model card says so.
     """
     where = seal.partition
     key = layout.seal_key(where.category, where.run_date, where.model_version)
@@ -116,7 +115,7 @@ def partition_damage(store: Store, seal: Seal, *, deep: bool) -> Iterator[Damage
 
 
 def _planned(store: Store, sealed: SealedPlan, *, deep: bool) -> tuple[Plan, list[ObjectInfo]]:
-    """The plan in a sealed manifest, and its images. CorruptObject unless they belong together."""
+    """The plan and images of a sealed manifest. Raises CorruptObject unless they match."""
     if deep:
         _refuse_other_bytes(store.read(sealed.manifest), sealed.manifest_digest)
     plan, planned = manifests.read_plan(store, sealed.manifest), manifests.read_manifest(store, sealed.manifest)
@@ -162,8 +161,8 @@ def _rows(
     *,
     deep: bool,
 ) -> tuple[list[dict[str, Any]], Shard | None]:
-    """The part's rows in the order of its maps, and the maps it names. CorruptObject unless the rows are those of its
-    images, once each, of this partition and by its model."""
+    """The part's rows in the order of its maps, and its maps' object. Raises CorruptObject unless the rows are those
+    of its images, once each, of this partition and model."""
     table: pa.Table
     if deep:
         data = store.read(part.key)
@@ -209,7 +208,7 @@ def _refuse_other_bytes(data: bytes, promised: str) -> None:
 
 
 def _card(store: Store, partition: Partition) -> ModelCard | None:
-    """None if it does not read, which is a finding of its own."""
+    """None if it is unreadable, which is a finding of its own."""
     try:
         return models.read_card(store, partition.category, partition.model_version)
     except OF_ONE_OBJECT:

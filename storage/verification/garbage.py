@@ -1,4 +1,4 @@
-"""What no seal names: what runs left that ended before their seal, trainings before their model, and maps past their
+"""Objects that no seal names: left by runs that ended before their seal, unfinished trainings, and maps past their
 retention."""
 
 import json
@@ -17,20 +17,20 @@ from storage.verification.claims import WholePlan, doubts, read_claims, whole_pl
 PART, MAPS, MANIFEST, PAST = "part", "maps", "manifest", "maps past retention"
 TEMPORARY, TRAINING = "temporary file", "unfinished training"
 _ORDER = (PART, MAPS, MANIFEST, PAST, TEMPORARY, TRAINING)
-"""of removal: a part that is there promises its maps, a plan that is there its manifest"""
+"""order of removal: an existing part promises its maps, an existing plan its manifest"""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that can be removed without any sealed score losing what it names."""
+    """A removable object, which no sealed score depends on."""
 
     what: str
     """'part', 'maps', 'manifest', 'maps past retention', 'temporary file' or 'unfinished training'"""
     key: str
-    """of the object; of a map store, whose objects lie below it"""
+    """key of the object, or of a map store with its objects"""
     category: str | None
     run_date: date | None
-    """None of a temporary file and a training"""
+    """None for a temporary file or a training"""
     objects: int
     size: int
     """bytes, of all its objects"""
@@ -40,18 +40,18 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Kept:
-    """What no seal names and stays all the same, since one could mean it."""
+    """An unsealed object that stays, because a seal could mean it."""
 
     category: str
     run_date: date
     why: str
     whole: WholePlan | None = None
-    """a plan that is scored and not sealed; None: all of the day stays"""
+    """a completely scored, unsealed plan; None: everything of the day stays"""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What there is beside what is sealed."""
+    """Unsealed objects: removable ones and those that stay."""
 
     leftovers: tuple[Leftover, ...]
     kept: tuple[Kept, ...]
@@ -60,11 +60,10 @@ class Look:
 def look(
     store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
 ) -> Look:
-    """Parts, map stores and manifests of these days and categories that no seal names, whatever their age: what is
-    left over, and what stays.
+    """Parts, map stores and manifests of these days and categories that no seal names, of any age.
 
-    All of a day of a category stays if one of its seals does not read or says less than its manifest. A plan that is
-    scored whole stays: its seal may have been lost.
+    All of a category's day stays if one of its seals is unreadable or says less than its manifest. A completely
+    scored plan stays: its seal may be lost.
     """
     looks = [
         _of_day(store, category, day)
@@ -77,7 +76,7 @@ def look(
 
 
 def removable(leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta) -> list[Leftover]:
-    """Those of days on which nothing unsealed is younger than `older_than`: a run may be at work on all of it."""
+    """Left-overs of days without unsealed objects younger than `older_than`, where a run may be at work."""
     youngest: dict[tuple[str | None, date | None], datetime] = {}
     for leftover in leftovers:
         where = (leftover.category, leftover.run_date)
@@ -95,7 +94,7 @@ def find_old_temporaries(store: Store, *, now: datetime, older_than: timedelta) 
 
 
 def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) -> list[Leftover]:
-    """States of trainings that nobody has gone on with."""
+    """Training states that nobody has continued."""
     return [
         Leftover(TRAINING, info.key, info.key.split("/")[1], None, 1, info.size, info.modified)
         for info in store.list(layout.trainings_root())
@@ -104,7 +103,7 @@ def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) ->
 
 
 def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
-    """Sealed map stores of production days before this one, as far as they are still there."""
+    """Existing sealed map stores of production days before this one."""
     expired = []
     for seal in _readable_seals(store):
         where = seal.partition
@@ -121,10 +120,11 @@ def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
 def remove_leftovers(
     store: Store, leftovers: Sequence[Leftover], *, now: datetime, older_than: timedelta
 ) -> list[Leftover]:
-    """Remove these; what was removed. Parts go first and manifests last, so that a run which takes the plan up
-    again in between scores again what is gone.
+    """Remove these; returns what was removed. Parts go first and manifests last, so that a run resuming the plan
+    scores them again.
 
-    Each day is looked at once more right before: what is sealed, gone or younger than `older_than` by now is left.
+    Each day is checked again just before: objects that are sealed, gone or younger than `older_than` by then are
+    skipped.
     """
     done: list[Leftover] = []
     days: defaultdict[tuple[str | None, date | None], list[Leftover]] = defaultdict(list)
@@ -146,7 +146,7 @@ def remove_leftovers(
 
 
 def _is_old(store: Store, leftover: Leftover, before: datetime) -> bool:
-    """Whether nobody has gone on with a training since it was looked at."""
+    """Whether a training has not been continued since the look at it."""
     info = store.info(leftover.key)
     return info is not None and info.modified <= before
 
@@ -165,7 +165,7 @@ def _remove(store: Store, leftover: Leftover, now: datetime) -> None:
 
 
 def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[str, date]]:
-    """Every (category, day) something was written of, by folders alone."""
+    """Every (category, day) with written objects, by folders alone."""
     partitions = set()
     for root in (layout.manifests_root(), layout.scores_root()):
         for in_day in store.children(root):
@@ -179,7 +179,7 @@ def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[st
 
 
 def _of_day(store: Store, category: str, day: date) -> Look:
-    """What no seal of the day names. Seals are read last, so that one that appears meanwhile wins."""
+    """The day's unsealed objects. Seals are read last, so that a new one counts."""
     groups: defaultdict[tuple[str, str], list[ObjectInfo]] = defaultdict(list)
     for info in store.list(layout.manifests_prefix(category, day)):
         if layout.manifest_partition(info.key):

@@ -1,4 +1,4 @@
-"""Models held against what names them: sealed days, and champion pointers."""
+"""Verification of models against sealed days and champion pointers."""
 
 from collections.abc import Iterator, Mapping
 from shlex import quote
@@ -12,10 +12,10 @@ from storage.stores.store import Store
 
 
 def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, deep: bool) -> Iterator[Finding]:
-    """Whether every version of a category, published or named by seals, has its card and its weights, and the pointer
-    leads to one.
+    """Whether every published or sealed version of a category has its card and weights, and the champion pointer
+    names one.
 
-    `in_use`: by version, how many sealed days name it. `deep` compares the weights' digest with the card's.
+    `in_use`: number of sealed days by version. `deep`: also compares the weights' digest with the card's.
     """
     champion, finding = _champion(store, category)
     if finding:

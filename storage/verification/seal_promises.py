@@ -1,4 +1,4 @@
-"""Whether what a seal says of a plan is what the plan's manifest and parts say."""
+"""Whether a seal's contents match the plan's manifest and parts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from storage.records import Partition, Plan
 
 
 def why_seal_is_wrong(seal: Seal) -> str | None:
-    """What contradicts itself in a seal alone; None if nothing does."""
+    """The contradiction within a seal; None without one."""
     if not seal.plans:
         return "it names no plan"
     named = [plan.digest for plan in seal.plans] + [part.key for plan in seal.plans for part in plan.parts]
@@ -27,7 +27,7 @@ def why_seal_is_wrong(seal: Seal) -> str | None:
 
 
 def why_plan_is_wrong(sealed: SealedPlan, plan: Plan, partition: Partition) -> str | None:
-    """How a sealed plan is not that of its manifest, or not all of it; None if it is."""
+    """The difference between a sealed plan and its manifest; None if they match."""
     if (plan.partition, plan.digest) != (partition, sealed.digest):
         return f"plan {sealed.digest} is not the one in its manifest, {plan.digest} of {plan.partition}"
     if (sealed.images, sealed.map_store) != (plan.images, plan.map_store):
@@ -43,7 +43,7 @@ def why_plan_is_wrong(sealed: SealedPlan, plan: Plan, partition: Partition) -> s
 
 
 def why_counts_are_wrong(sealed: SealedPlan, statuses: Mapping[str, int], anomalous: int) -> str | None:
-    """How a sealed plan's counts differ from those of its parts' rows; None if they are the same."""
+    """The difference between a sealed plan's counts and its parts' rows; None if they match."""
     promised = {"ok": sealed.ok, "unreadable": sealed.unreadable, "rejected": sealed.rejected}
     found = {status: statuses.get(status, 0) for status in STATUSES}
     if (promised, sealed.anomalous) == (found, anomalous):

@@ -1,4 +1,4 @@
-"""A store held against itself: seals, parts, rows, maps, models, labels, images."""
+"""Verification of a store: seals, parts, rows, maps, models, labels, images."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,12 +43,12 @@ from storage.verification.garbage import MANIFEST, Kept, Leftover, find_old_temp
 from storage.verification.model_findings import model_findings
 
 _THREADS = 8
-"""partitions that are read at once"""
+"""partitions verified in parallel"""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at."""
+    """What to verify."""
 
     first: date | None = None
     last: date | None = None
@@ -68,14 +68,14 @@ class Scope:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, and what was found."""
+    """The result of a verification."""
 
     partitions: int
     """sealed days by category and model version"""
     images: int
-    """rows that their seals promise"""
+    """rows promised by their seals"""
     findings: tuple[Finding, ...]
-    """wrong ones first, then by key"""
+    """faults first, then by key"""
 
     @property
     def wrong(self) -> int:
@@ -85,10 +85,9 @@ class Verification:
 def verify(
     store: Store, images: Store, scope: Scope, *, tell: Callable[[str], object] = lambda _: None
 ) -> Verification:
-    """Look at what the seals of the scope promise, at the models, pointers and labels of its categories, and at what
-    is left over. Nothing is written but what storage.partitions.same_images remembers of a copied store; `tell` as
-    there. What cannot be looked at is a finding, and the rest is looked at; a fault of the whole store (a time-out,
-    no access) is raised."""
+    """Verify what the seals of the scope promise, the models, pointers and labels of its categories, and left-overs.
+    Writes nothing except what storage.partitions.same_images stores; `tell` as there. An unreadable object is a
+    finding; a fault of the whole store (a time-out, no access) is raised."""
     sealed, findings = _read_seals(store, scope)
     in_use: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for seal in sealed:
@@ -113,7 +112,7 @@ def verify(
 
 
 def _told(stores: Iterable[Store], where: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
-    """What `find` finds; a fault on the way is one more finding, unless one of the stores has it as a whole."""
+    """The findings of `find`; an error on the way is another finding, unless the whole store fails."""
     found: list[Finding] = []
     try:
         found.extend(find())
@@ -206,7 +205,7 @@ def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
 
 
 def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
-    """An image may be sealed again once it was another picture; as the same one twice in a row it counts twice."""
+    """An image sealed twice counts twice, unless it changed in between."""
     known: dict[str, str] = {}
     double = set[str]()
     for plan in seal.plans:
@@ -222,7 +221,7 @@ def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
 def _image_findings(
     store: Store, images: Store, seal: Seal, tell: Callable[[str], object], *, in_force: bool
 ) -> Iterator[Finding]:
-    """Images against the rows of a seal. What a model that is not in force has not seen is no fault."""
+    """Images against a seal's rows. Images that a version not in force has not seen are no fault."""
     where, prefix = seal.partition, layout.images_prefix(seal.partition.category, seal.partition.run_date)
     left_out = LeftOut()
     try:
@@ -255,7 +254,7 @@ def _closed(folder: str, why: str) -> Finding:
 
 
 def _copy_findings(store: Store) -> Iterator[Finding]:
-    """Copies of merged days whose bytes rotted: DuckDB, which reads those in a folder, does not check them."""
+    """Damaged copies of merged days: DuckDB does not check local ones."""
     for info in store.list(layout.MERGED_PREFIX):
         try:
             parquet.from_bytes(store.read(info.key), store.address(info.key))

@@ -1,1 +1,1 @@
-"""What a drift report counts and writes."""
+"""Computing and writing drift reports."""

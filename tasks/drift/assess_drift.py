@@ -25,7 +25,7 @@ NEWEST_ALARMS = 12
 
 @dataclass(frozen=True)
 class DriftJob:
-    """What one task is to assess."""
+    """The input of one assessment."""
 
     store_uri: str
     category: str
@@ -48,13 +48,13 @@ class Alarm:
 
 @dataclass(frozen=True)
 class ModelDrift:
-    """What was found of one model version. `dataclasses.asdict` of it is plain JSON."""
+    """The findings about one model version. `dataclasses.asdict` of it is plain JSON."""
 
     category: str
     model_version: str
     method: str
     first_day: str | None
-    """ISO date of the first sealed day whose images this version judged last; None if there is none"""
+    """ISO date of the first sealed day whose latest scores are by this version; None if there is none"""
     last_day: str | None
     images: int
     unreadable: int
@@ -62,7 +62,7 @@ class ModelDrift:
     threshold: float
     calibration_images: int
     assessment: DriftAssessment | None
-    """None where nothing can be said; `message` says why"""
+    """None without a verdict; `message` says why"""
     daily_medians: tuple[DailyMedian, ...]
     newest_alarms: tuple[Alarm, ...]
     """of the last days, highest scores first within a day"""
@@ -70,7 +70,7 @@ class ModelDrift:
 
     @property
     def action(self) -> str | None:
-        """The verdict's word, or None without an assessment."""
+        """The verdict's name, or None without an assessment."""
         return self.assessment.verdict.action if self.assessment else None
 
 
@@ -83,8 +83,8 @@ class ModelDrift:
 def assess_drift(job: DriftJob) -> ModelDrift:
     """Compare the sealed scores of the job's days with the calibration in the model card.
 
-    Too few calibration normals, or no scored image, is a message and no error. KeyNotFound, CorruptObject if the
-    card or a sealed part is not there or damaged.
+    Too few calibration normals or no scored image gives a message. Raises KeyNotFound, CorruptObject for a missing or
+    damaged card or part.
     """
     store = open_store(job.store_uri, read_only=True)
     card = models.read_card(store, job.category, job.model_version)
@@ -107,7 +107,7 @@ def assess_drift(job: DriftJob) -> ModelDrift:
 
 
 def _baseline(card: ModelCard, golden: np.ndarray | None) -> Baseline:
-    """The threshold in float32, as decisions were made with it."""
+    """The threshold in float32, as decisions use it."""
     held = card.calibration
     return baseline(
         held.scores, card.threshold.alpha, float(np.float32(card.threshold.value)), held.statistics, golden

@@ -1,4 +1,4 @@
-"""The golden images of a category, chosen where nobody has chosen any."""
+"""Choosing the golden images of a category."""
 
 from datetime import UTC, datetime
 
@@ -12,13 +12,13 @@ from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, writ
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 GOLDEN_IMAGES = MICRO_BATCH
-"""chosen where nobody has: enough to show a change, and one pass of the networks; one more would be two"""
+"""default number of golden images: enough to show a change, in one forward pass"""
 
 
 @task(name="choose-golden-set", task_run_name="choose {category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def choose_golden_set(store_uri: str, images_uri: str, category: str, version: str) -> int:
-    """How many golden images `category` has; where it has none, some calibration images of `version` become them,
-    evenly spread over its list."""
+    """The number of golden images of `category`; without any, calibration images of `version`, evenly spaced, become
+    golden."""
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     known = read_golden_set(store, category)
     if known:

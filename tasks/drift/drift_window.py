@@ -18,31 +18,31 @@ from storage.partitions.rows_in_force import rows_in_force
 
 _COLUMNS = ("image_key", "score", "status", *STATISTICS)
 _READERS = 8
-"""threads: the parts are small, so a store's time to answer is most of the reading"""
+"""threads; reading small parts mostly waits for the store"""
 
 
 @dataclass(frozen=True, eq=False)
 class WindowScores:
-    """What production days hold of one model version. The arrays are of the scored images, in order of day."""
+    """One model version's scores over production days. Arrays hold the scored images, in order of day."""
 
     days: NDArray[np.int64]
     """(m,) ordinals"""
     scores: NDArray[np.float64]
     """(m,)"""
     statistics: dict[str, NDArray[np.float64]]
-    """(m,) by name, NaN where a row has none"""
+    """(m,) by name, NaN if missing in the row"""
     keys: pa.ChunkedArray
     """(m,) image keys"""
     sealed_days: tuple[date, ...]
     """with a row, scored or not"""
     images: int
-    """all, scored or not"""
+    """all images, scored or not"""
     unreadable: int
     rejected: int
 
 
 def read_window(store: Store, category: str, version: str, first_day: date, last_day: date) -> WindowScores:
-    """The rows of `version` that are the latest of their image, on the days from first to last, both included."""
+    """Rows of `version` that are the latest of their image, on the days from first to last, both included."""
     days = [first_day + timedelta(days=i) for i in range((last_day - first_day).days + 1)]
     with ThreadPoolExecutor(_READERS) as pool:
         tables = list(pool.map(rows_of_day, repeat(store), repeat(category), repeat(version), days, repeat(_COLUMNS)))
@@ -66,7 +66,7 @@ def read_window(store: Store, category: str, version: str, first_day: date, last
 
 
 def rows_of_day(store: Store, category: str, version: str, day: date, columns: Sequence[str]) -> pa.Table:
-    """The rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key."""
+    """Rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key."""
     sealed = list(seals.list_seals(store, run_date=day, category=category))
     if all(seal.partition.model_version != version for seal in sealed):
         return _empty(columns)

@@ -1,6 +1,6 @@
-"""The golden images of a category: the same files, scored again and again, so that a change of software shows.
+"""The golden images of a category: fixed files, scored repeatedly, so that a change of software shows.
 
-Which images they are is written once and never changed.
+Their list is written once.
 """
 
 import json
@@ -15,15 +15,15 @@ from storage.layout import golden_set_key
 
 @dataclass(frozen=True)
 class GoldenImage:
-    """One of them, as it was chosen."""
+    """One golden image, as chosen."""
 
     key: str
     content_digest: str
-    """SHA-256 (hex) of its bytes: a copied store has other etags"""
+    """SHA-256 (hex) of its bytes, because copied stores have other etags"""
 
 
 def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, now: datetime) -> list[GoldenImage]:
-    """Fix the golden images of `category`, and return those in force: where there are some, they stay."""
+    """Fix the golden images of `category` unless there are some; returns those in force."""
     kept = {
         "category": category,
         "chosen_at": now.astimezone(UTC).isoformat(),
@@ -37,7 +37,7 @@ def write_golden_set(store: Store, category: str, images: list[GoldenImage], *, 
 
 
 def digest_of(images: Store, key: str) -> str | None:
-    """SHA-256 (hex) of the image's bytes; None if it is gone, or may not be read."""
+    """SHA-256 (hex) of the image's bytes; None if they cannot be read."""
     try:
         return content_digest(images.read(key))
     except (KeyNotFound, ObjectDenied):
@@ -45,7 +45,7 @@ def digest_of(images: Store, key: str) -> str | None:
 
 
 def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
-    """The golden images, in order; none if nobody chose any. CorruptObject."""
+    """The golden images, in order; none if none are chosen. Raises CorruptObject."""
     key = golden_set_key(category)
     try:
         found = json.loads(store.read(key))["images"]

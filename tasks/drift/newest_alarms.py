@@ -1,4 +1,4 @@
-"""The newest alarms of a model version, with their pictures: what a drift looks like."""
+"""The newest alarms of a model version, with their images."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -20,10 +20,9 @@ _NOT_ASKED = {"label": None, "kind": None, "mask_key": None}
 
 
 def pictured_alarms(store: Store, images: Store, drift: ModelDrift) -> tuple[tuple[str, ScoredImage], ...]:
-    """(ISO date, image with its picture and map) of each of `drift.newest_alarms`, in their order.
+    """(ISO date, image with picture and map) of each of `drift.newest_alarms`, in order.
 
-    A picture or a map that is not there any more is left out. KeyNotFound, CorruptObject if the card or a sealed part
-    is not there or damaged.
+    Missing pictures and maps are left out. Raises KeyNotFound, CorruptObject for a missing or damaged card or part.
     """
     keys = defaultdict(set)
     for alarm in drift.newest_alarms:

@@ -1,4 +1,4 @@
-"""A category's golden images scored again; the first replay of a model version is its reference."""
+"""Replay of a category's golden images; a model version's first replay is its reference."""
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tasks.worker.scorer import Scorer
 
 SAME_FILE = ("ok", "unreadable")
-"""states of a golden image whose file is the one that was chosen"""
+"""states of a golden image with the chosen file"""
 _SCHEMA = pa.schema(
     [
         pa.field("image_key", pa.string(), nullable=False),
@@ -43,7 +43,7 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class GoldenReceipt:
-    """What a replay reports of itself."""
+    """The result of a replay."""
 
     category: str
     model_version: str
@@ -52,17 +52,17 @@ class GoldenReceipt:
     images: int
     scored: int
     left_out: int
-    """files that are gone or were replaced since they were chosen: they can say nothing of the software"""
+    """number of files that are gone or replaced, which say nothing about the software"""
     is_reference: bool
     """the first replay of this version"""
 
 
 @task(name="replay-golden-set", task_run_name="replay {model.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
-    """Score the golden images with the pinned model and keep the scores under the day; None if there are none.
+    """Score the golden images with the pinned model and store the scores under the day; None without golden images.
 
-    May run any number of times a day: the last replay counts. The first of a version also becomes its reference.
-    `unchanged_replay` finds it as long as it would be the same.
+    Can be repeated: the day's last replay counts, the version's first is its reference. `unchanged_replay` finds it
+    while its inputs are the same.
     """
     store = open_store(store_uri)
     inputs = _inputs(store, open_store(images_uri, read_only=True), model.category, model.version)
@@ -93,7 +93,7 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
 def unchanged_replay(
     store: Store, images: Store, run_date: date, category: str, version: str
 ) -> GoldenReceipt | None:
-    """What the day's replay found, if the same images, model, software and machine would replay the same now."""
+    """The day's replay, if images, model, software and machine are still the same."""
     key = golden_scores_key(run_date, category, version)
     reference = golden_reference_key(category, version)
     if store.info(_kept_key(key)) is None or store.info(reference) is None:
@@ -107,7 +107,7 @@ def _kept_key(scores_key: str) -> str:
 
 
 def _inputs(store: Store, images: Store, category: str, version: str) -> str:
-    """A digest of all that a replay says something of: a change of any of them is what it is made to show."""
+    """A digest of everything whose change a replay detects."""
     own = (golden_set_key(category), card_key(category, version))
     return inputs_digest(
         [
@@ -122,8 +122,8 @@ def _inputs(store: Store, images: Store, category: str, version: str) -> str:
 def golden_pair(
     store: Store, category: str, version: str, first_day: date, last_day: date
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """(reference, latest replay of the window), scores (g,) of the same files in the same order; NaN where a file
-    can no longer be scored. None without a replay in the window, or if no file is left to compare."""
+    """(reference, latest replay of the window): scores (g,) of the same files in the same order; NaN if a file can no
+    longer be scored. None without a replay in the window or a file to compare."""
     latest = _latest_replay(store, category, version, first_day, last_day)
     try:
         reference = _rows(store, golden_reference_key(category, version))
@@ -167,7 +167,7 @@ def _become_reference(store: Store, key: str, data: bytes) -> bool:
 
 
 def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.Table:
-    """A row an image, in order."""
+    """One row for each image, in order."""
     keys = [image.key for image in golden]
     scored: list[ScoredPicture] = []
     for pictures in micro_batches(partial(read_picture, images, scorer.image_format), keys):

@@ -1,4 +1,4 @@
-"""The drift report of a window: HTML for people, JSON and Parquet with the same figures for everything else."""
+"""Writing the drift report of a window: HTML for people, JSON and Parquet with the same figures."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -52,37 +52,37 @@ SCHEMA = pa.schema(
     ],
     metadata={"schema_version": str(SCHEMA_VERSION)},
 )
-"""of drift.parquet: one row a figure"""
+"""of drift.parquet: one row for each figure"""
 
 
 @dataclass(frozen=True)
 class DriftFindings:
-    """All that a run has found."""
+    """The findings of a run."""
 
     first_day: date
     last_day: date
     chosen: tuple[str, ...]
-    """categories that were asked for; empty for all"""
+    """requested categories; empty for all"""
     models: tuple[ModelDrift, ...]
     discoveries: Mapping[str, bool]
-    """by `name_of`: whether its distribution's change stands among all that were tested"""
+    """by `name_of`: whether its distribution's change is significant among all tests"""
     failed: tuple[tuple[str, str], ...]
     settings: DriftSettings
 
 
 @dataclass(frozen=True)
 class WrittenDriftReport:
-    """Where the report lies, and the same in Markdown."""
+    """The report's keys, and the report as Markdown."""
 
     key: str
-    """of the HTML; drift.json and drift.parquet lie beside it"""
+    """of the HTML; drift.json and drift.parquet are beside it"""
     verdict: str | None
     """the most severe"""
     markdown: str
 
 
 def name_of(drift: ModelDrift) -> str:
-    """A model version among those of all categories."""
+    """Name of a model version, unique among all categories."""
     return f"{drift.category} {drift.model_version}"
 
 
@@ -96,7 +96,7 @@ def write_drift_report(
     made_at: datetime,
     review_url: str | None = None,
 ) -> WrittenDriftReport:
-    """Write drift.html, drift.json and drift.parquet of these findings; the same window is written over."""
+    """Write drift.html, drift.json and drift.parquet; an earlier report of the same window is replaced."""
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     report = DriftReport(
         first_day=findings.first_day,
@@ -118,8 +118,8 @@ def write_drift_report(
 
 
 def _sections(store: Store, images: Store, findings: DriftFindings) -> Iterator[CategorySection]:
-    """Versions in the order of their days; one whose images a later version has all judged again comes first. The
-    last one's newest alarms are shown where something is to be done."""
+    """Versions in the order of their days, those fully rescored by a later version first. The last version's newest
+    alarms are shown if there is something to do."""
     for category in sorted({drift.category for drift in findings.models}):
         models = [drift for drift in findings.models if drift.category == category]
         models.sort(key=lambda drift: (drift.last_day or "", drift.first_day or "", drift.model_version))
@@ -193,7 +193,7 @@ def _of_chart(chart: Chart) -> Iterator[DriftFigure]:
 
 
 def _of_distance(distance: Distance, first: date, last: date, images: int) -> DriftFigure:
-    """Of a distance without sign, less than chance gives is no news."""
+    """An unsigned distance below the range is no drift."""
     signed = distance.name.startswith("quantile")
     outside = distance.value > distance.null_high or (signed and distance.value < distance.null_low)
     band = distance.null_low, distance.null_high

@@ -1,1 +1,1 @@
-"""What an evaluation counts and writes."""
+"""Computing and writing evaluations."""

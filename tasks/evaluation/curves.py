@@ -1,4 +1,4 @@
-"""The lines an evaluation draws, thinned to what can be seen."""
+"""The curves of an evaluation, thinned to visible points."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ MOST_POINTS = 160
 
 
 def roc_curve(scores: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> Curve | None:
-    """Scores [n], labels bool [n] -> recall over the false-alarm rate; None unless images of both kinds are there."""
+    """Scores [n], labels bool [n] -> recall over the false-alarm rate; None unless both labels occur."""
     ranked = image_ranking(scores, anomalous)
     if not ranked.normal.any() or not ranked.anomalous.any():
         return None
@@ -26,9 +26,9 @@ def roc_curve(scores: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> Curv
 
 
 def pro_curve(tables: PixelTables) -> Curve | None:
-    """Mean share of a region that is above, over the false-positive rate of pixels up to PRO_LIMIT.
+    """Mean covered share of a region over the pixel false-positive rate, up to PRO_LIMIT.
 
-    None without a region or without a defect-free pixel.
+    None without a region or a defect-free pixel.
     """
     defect_free = tables.defect_free()
     if not tables.regions or not defect_free.any():
@@ -42,7 +42,7 @@ def pro_curve(tables: PixelTables) -> Curve | None:
 
 
 def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
-    """At most MOST_POINTS of the points [k], evenly along the line as it is drawn; both ends are kept."""
+    """At most MOST_POINTS of the points [k], evenly spaced along the drawn line, with both ends."""
     walked = np.concatenate([[0.0], np.cumsum(np.diff(x) / x[-1] + np.diff(y))])
     kept = np.unique(np.searchsorted(walked, np.linspace(0, walked[-1], MOST_POINTS)).clip(0, len(x) - 1))
     return Curve(x[kept], y[kept])

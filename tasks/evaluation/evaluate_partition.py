@@ -1,4 +1,4 @@
-"""One partition's sealed scores and maps, held against the labels and masks that people gave."""
+"""One partition's sealed scores and maps, compared with labels and masks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ _KEPT = "inputs.json"
 
 @dataclass(frozen=True)
 class EvaluatedPartition:
-    """What the task counted, and where it lies."""
+    """The counts of one partition, and their keys."""
 
     partition: Partition
     images: str
@@ -47,23 +47,23 @@ class EvaluatedPartition:
     pixels: str
     """key of the pixel counts"""
     defects: str
-    """key of the masked defects' pixels"""
+    """key of the pixels of masked defects"""
     judged: int
-    """images with a score and an evaluation label"""
+    """number of scored images with an evaluation label"""
     masked_defects: int
-    """anomalous ones of them whose mask was counted"""
+    """number of anomalous ones whose mask was counted"""
     unlabelled: int
-    """scored images that nobody has labelled"""
+    """number of scored images without a label"""
     for_training: int
-    """scored images whose label is for training: never judged by"""
+    """number of scored images labelled for training: not judged"""
     trained_on: int
-    """labelled for evaluation, but the model's training saw them: left out"""
+    """number labelled for evaluation but used in training: left out"""
     unreadable: int
-    """labelled for evaluation, but without a score"""
+    """number labelled for evaluation without a score"""
     not_scored: int
-    """labelled for evaluation, but no sealed row names them"""
+    """number labelled for evaluation without a sealed row"""
     notes: tuple[str, ...] = ()
-    """what else a reader of the figures must know"""
+    """further sentences for the report"""
 
 
 @task(
@@ -75,9 +75,8 @@ class EvaluatedPartition:
 def evaluate_partition(store_uri: str, partition: Partition, first_day: date, last_day: date) -> EvaluatedPartition:
     """Count one partition and write the counts below the evaluation of `first_day` to `last_day`.
 
-    Of an image that was scored twice the latest sealed row counts. Repeating it gives the same bytes under the same
-    names, and `unchanged_partition` finds them as long as nothing they are made from changes. Raises KeyNotFound when
-    the partition is not sealed.
+    An image's latest sealed row counts. Repeating it gives the same bytes and keys; `unchanged_partition` finds them
+    while the inputs are the same. Raises KeyNotFound for an unsealed partition.
     """
     store = open_store(store_uri)
     held = labels.read_labels(store, partition.category)
@@ -117,8 +116,8 @@ def evaluate_partition(store_uri: str, partition: Partition, first_day: date, la
 def unchanged_partition(
     store: Store, partition: Partition, first_day: date, last_day: date, held: pa.Table
 ) -> EvaluatedPartition | None:
-    """What `evaluate_partition` counted, if it would count the same again; `held` are the category's labels, as
-    `read_labels` gives them."""
+    """The stored result of `evaluate_partition`, if its inputs are the same; `held`: the category's labels from
+    `read_labels`."""
     prefix = evaluation_partition_prefix(
         first_day, last_day, partition.category, partition.run_date, partition.model_version
     )
@@ -130,12 +129,12 @@ def unchanged_partition(
 
 
 def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
-    """A digest of all that the counts are made from; of the address, too, since problems name files of the store."""
+    """A digest of all inputs, with the store's address, which problems name."""
     return inputs_digest([store.uri, *scored_state(store, partition), *labels_state(store, partition, held)])
 
 
 def _card(store: Store, partition: Partition) -> ModelCard | None:
-    """None if it is gone: scores can be judged without it."""
+    """None if the card is gone: scores can be judged without it."""
     try:
         return models.read_card(store, partition.category, partition.model_version)
     except KeyNotFound:
@@ -145,7 +144,7 @@ def _card(store: Store, partition: Partition) -> ModelCard | None:
 def _labelled_rows(
     store: Store, partition: Partition, card: ModelCard | None, held: pa.Table
 ) -> tuple[list[dict[str, Any]], EvaluatedPartition]:
-    """(rows of IMAGES of what is labelled for evaluation, how many images each other case has)."""
+    """(rows of IMAGES with evaluation labels, number of images in every other case)."""
     scored = _latest_rows(store, partition)
     parts, notes = _parts(list(scored), card, partition.run_date)
     known = {label["image_key"]: label for label in labels_of_day(partition, held)}
@@ -172,7 +171,7 @@ def _labelled_rows(
 
 
 def _latest_rows(store: Store, partition: Partition) -> dict[str, dict[str, Any]]:
-    """One sealed row an image, by key: the last, where the image changed."""
+    """The last sealed row of each image, by key."""
     seal = seals.read_seal(store, partition)
     if seal is None:
         raise KeyNotFound(
@@ -195,7 +194,7 @@ def _case(row: dict[str, Any], label: dict[str, Any] | None, trained: set[str]) 
 
 
 def _parts(keys: Sequence[str], card: ModelCard | None, day: date) -> tuple[dict[str, str], tuple[str, ...]]:
-    """(the part of each image, notes). Told from the file's name as in training; without a pattern its key."""
+    """(part of each image, notes). From the file's name as in training; without a pattern, its key."""
     pattern = card.images.part_pattern if card else None
     if pattern is None:
         return dict(zip(keys, keys, strict=True)), ()
@@ -218,7 +217,7 @@ def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, 
 def _count(
     store: Store, judged: list[dict[str, Any]], card: ModelCard | None
 ) -> tuple[PixelCounts, dict[str, tuple[str, str | None]], dict[str, NDArray[np.uint16]]]:
-    """(pixel counts, (counted | no mask | left out, why) of each image, bins of masked defects' pixels). One pass
+    """(pixel counts, (counted | no mask | left out, why) of each image, bins of masked defects' pixels), in one pass
     over maps and masks."""
     tables, recall = PixelTables.empty(), None
     defects: dict[str, NDArray[np.uint16]] = {}

@@ -1,4 +1,4 @@
-"""From what the partitions of one category and model version counted to its figures."""
+"""From the counts of one category's and model version's partitions to its figures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ from tasks.evaluation.measures import measure_of, pixel_measures
 NO_KIND = "no kind given"
 _PROBLEMS_LISTED = 100
 _MOST_DRAWS = 20_000_000
-"""resamples times images: some seconds"""
+"""resamples times images: some seconds of work"""
 
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """All that was counted of one category and model version."""
+    """All counts of one category and model version."""
 
     category: str
     model_version: str
@@ -41,11 +41,11 @@ class Gathered:
     """of evaluation_tables.IMAGES, of all partitions"""
     tables: PixelTables
     recalls: tuple[RegionRecall, ...]
-    """of the partitions that have one"""
+    """of the partitions that have them"""
     aupimo: NDArray[np.float64]
     """[masked defects]"""
     card: ModelCard | None
-    """None if it is gone"""
+    """None if the card is gone"""
 
     @property
     def judged(self) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ class Gathered:
 
 
 def category_figures(gathered: Gathered) -> EvaluatedCategory:
-    """Every figure but the pictures. Counts and thresholds come from the rows, so no model is needed."""
+    """Every figure. Counts and thresholds come from the rows, so no model is needed."""
     judged = gathered.judged
     scores, margins = (np.array([find(row) for row in judged], np.float64) for find in (_score, _margin))
     anomalous = np.array([row["label"] == "anomalous" for row in judged], np.bool_)
@@ -89,7 +89,7 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
 def mark_latest(
     categories: Sequence[EvaluatedCategory], sealed_on: dict[tuple[str, str], Any]
 ) -> list[EvaluatedCategory]:
-    """The same, with `in_mean` for one version a category: the one of its latest day, then of its latest seal.
+    """The same, with `in_mean` for one version of each category: that of the latest day, then of the latest seal.
 
     `sealed_on`: time of the latest seal by (category, model version).
     """
@@ -104,7 +104,7 @@ def mark_latest(
 
 
 def macro_means(categories: Sequence[EvaluatedCategory]) -> tuple[Measure, ...]:
-    """The mean of each figure over the categories where it is defined, one version a category."""
+    """The mean of each figure over the categories that define it, one version each."""
     chosen = [category for category in categories if category.in_mean]
     names = [measure.name for measure in chosen[0].measures] if chosen else []
     return tuple(_macro_mean(name, [category.measure(name).value for category in chosen]) for name in names)
@@ -122,7 +122,7 @@ def _score(row: dict[str, Any]) -> float:
 
 
 def _margin(row: dict[str, Any]) -> float:
-    """Above 0 exactly if the image was flagged: of two float32 the difference in float64 has the right sign."""
+    """Above 0 exactly if the image was flagged: the float64 difference of two float32 has the right sign."""
     return float(row["score"]) - float(row["threshold"])
 
 

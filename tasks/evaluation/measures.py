@@ -1,4 +1,4 @@
-"""From what rd_core finds to the figures of a report, those of pixels and regions, and why one of them is missing."""
+"""From rd_core's metrics to a report's figures, and why one is missing."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from rd_core.metrics.region_recall import RegionRecall
 from reports.evaluation.measures import Measure
 
 AUPIMO_LEVELS = 300
-"""fewer false-positive rates within AUPIMO's bounds make it inaccurate, as its authors say"""
+"""fewest false-positive rates within AUPIMO's bounds for an accurate value, according to its authors"""
 
 
 def measure_of(name: str, found: Interval, n: int, cases: str = "images", why: str | None = None) -> Measure:
-    """NaN becomes None: as the value with `why` it is missing, as an end of the interval without."""
+    """NaN becomes None: a missing value with `why`, or a missing end of the interval."""
     value, low, high = (
         None if math.isnan(number) else float(number) for number in (found.value, found.low, found.high)
     )
@@ -31,7 +31,7 @@ def measure_of(name: str, found: Interval, n: int, cases: str = "images", why: s
 def pixel_measures(
     tables: PixelTables, recalls: Sequence[RegionRecall], aupimo: NDArray[np.float64], anomalous: int
 ) -> list[Measure]:
-    """Of the tables, the recalls by partition, AUPIMO of each masked image [k], and how many are anomalous at all."""
+    """From the tables: recalls by partition, AUPIMO of each masked image [k], and the number of anomalous images."""
     why = _why_missing(anomalous, tables)
     values = {
         "pixel_auroc": pixel_metrics.pixel_auroc(tables),

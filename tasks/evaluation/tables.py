@@ -1,4 +1,4 @@
-"""What an evaluation keeps of one partition: a row for each labelled image, and tables of its pixels."""
+"""An evaluation's files for one partition: a row for each labelled image, and pixel tables."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -46,47 +46,47 @@ IMAGES = pa.schema(
 )
 AUPIMO = pa.schema([("image_key", pa.string()), ("aupimo", pa.float64())])
 DEFECTS = pa.schema([("image_key", pa.string()), ("bins", pa.list_(pa.uint16()))])
-"""of each masked defect its pixels' bins (rd_core.metrics.float16_bins): maps and masks are read once"""
+"""bins (rd_core.metrics.float16_bins) of each masked defect's pixels, so that maps and masks are read once"""
 _RECALL = ("recall_setting", "recall_edges", "recall_found", "recall_total")
 
 
 @dataclass(frozen=True, eq=False)
 class PixelCounts:
-    """The pixels of some labelled images."""
+    """The pixels of labelled images."""
 
     tables: PixelTables
     recall: RegionRecall | None
-    """at the threshold of the images' scores; None where that is no threshold of pixels"""
+    """at the threshold of the images' scores; None if that is no threshold of pixels"""
 
 
 def write_rows(store: Store, key: str, rows: list[dict[str, Any]], schema: pa.Schema) -> str:
-    """Rows with the schema's columns as one Parquet file; the same rows give the same bytes. Their SHA-256 (hex)."""
+    """Write rows with the schema's columns as one Parquet file, deterministically; returns its SHA-256 (hex)."""
     return _written(store, key, parquet.to_bytes(pa.Table.from_pylist(rows, schema=schema)))
 
 
 def read_rows(store: Store, key: str) -> list[dict[str, Any]]:
-    """The rows of `write_rows`. KeyNotFound, CorruptObject."""
+    """The rows of `write_rows`. Raises KeyNotFound, CorruptObject."""
     rows: list[dict[str, Any]] = parquet.from_bytes(store.read(key), store.address(key)).to_pylist()
     return rows
 
 
 def write_defects(store: Store, key: str, bins: Mapping[str, NDArray[np.uint16]]) -> str:
-    """The bins of each image's defect pixels, by its key, as Parquet of DEFECTS; its SHA-256 (hex)."""
+    """Write the bins of each image's defect pixels, by its key, as Parquet of DEFECTS; returns its SHA-256 (hex)."""
     names = sorted(bins)
     table = pa.table([names, [bins[name] for name in names]], schema=DEFECTS)
     return _written(store, key, parquet.to_bytes(table))
 
 
 def read_defects(store: Store, key: str) -> Iterator[tuple[str, NDArray[np.uint16]]]:
-    """What `write_defects` wrote, in the order of the keys. KeyNotFound, CorruptObject."""
+    """The result of `write_defects`, in the order of the keys. Raises KeyNotFound, CorruptObject."""
     table = parquet.from_bytes(store.read(key), store.address(key))
     for name, bins in zip(table["image_key"], table["bins"], strict=True):
         yield name.as_py(), bins.values.to_numpy()
 
 
 def write_pixels(store: Store, key: str, pixels: PixelCounts) -> str:
-    """The counts as one npz file, some 100 KB for maps of one model; the same counts give the same bytes. Their
-    SHA-256 (hex)."""
+    """Write the counts as one npz file, some 100 KB for maps of one model, deterministically; returns its SHA-256
+    (hex)."""
     arrays: dict[str, Any] = dict(pixels.tables.to_arrays())
     if pixels.recall is not None:
         setting = np.array([pixels.recall.threshold, pixels.recall.share])
@@ -98,7 +98,7 @@ def write_pixels(store: Store, key: str, pixels: PixelCounts) -> str:
 
 
 def read_pixels(store: Store, key: str) -> PixelCounts:
-    """The counts of `write_pixels`. KeyNotFound, CorruptObject."""
+    """The counts of `write_pixels`. Raises KeyNotFound, CorruptObject."""
     try:
         with np.load(io.BytesIO(store.read(key)), allow_pickle=False) as file:
             arrays = dict(file)

@@ -1,4 +1,4 @@
-"""The report of one evaluation, from what its partitions counted."""
+"""The report of one evaluation, from its partitions' counts."""
 
 import json
 from collections import defaultdict
@@ -39,7 +39,7 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.software import software
 
 PICTURES = 240
-"""in a report at most, as long as every gallery may have MOST_IN_GALLERY to FEWEST_IN_GALLERY"""
+"""images of a report, as long as every gallery may have between FEWEST_IN_GALLERY and MOST_IN_GALLERY"""
 MOST_IN_GALLERY, FEWEST_IN_GALLERY = 6, 2
 FIGURES = pa.schema(
     [
@@ -61,12 +61,12 @@ FIGURES = pa.schema(
 
 @dataclass(frozen=True)
 class EvaluationContents:
-    """What an evaluation consists of: receipts and names, no arrays."""
+    """The input of an evaluation report: receipts and names, no arrays."""
 
     first_day: date
     last_day: date
     folder: str
-    """below the evaluation's prefix, "" or ending in "/": set where only some categories were asked for"""
+    """below the evaluation's prefix: "", or ending in "/" if only some categories were requested"""
     partitions: tuple[EvaluatedPartition, ...]
     unlabelled: tuple[str, ...] = ()
     """inspected categories without an evaluation label in these days"""
@@ -88,7 +88,7 @@ class CategoryFigures:
 
 @dataclass(frozen=True)
 class WrittenEvaluation:
-    """Where the report lies, and its main figures."""
+    """The report's key and main figures."""
 
     report: str
     """key of the HTML"""
@@ -101,12 +101,12 @@ class WrittenEvaluation:
 
 @dataclass
 class _Made:
-    """What is gathered on the way to a report."""
+    """Intermediate results of a report."""
 
     drawn: dict[str, str | None] = field(default_factory=dict)
-    """state of each image that is shown"""
+    """state of each shown image"""
     files: dict[str, str] = field(default_factory=dict)
-    """SHA-256 (hex) of each file that is written beside the counts, by key"""
+    """SHA-256 (hex) of each file written beside the counts, by key"""
 
 
 @task(name="write-evaluation-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -119,9 +119,9 @@ def write_evaluation_report(
     evaluated_at: datetime,
     review_url: str | None = None,
 ) -> WrittenEvaluation:
-    """Merge what the partitions counted, and write HTML, JSON and Parquet of the same figures.
+    """Merge the partitions' counts and write HTML, JSON and Parquet of the same figures.
 
-    Where an earlier call has written them of the very same, they stay, with its run and time.
+    A report of the same inputs stays, with its run and time.
     """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     inputs = inputs_digest([store_uri, images_uri, review_url, contents, [*_states(store, contents)]])
@@ -161,7 +161,7 @@ def write_evaluation_report(
 
 
 def _states(store: Store, contents: EvaluationContents) -> Iterator[Any]:
-    """Of each partition what its figures, pictures and AUPIMO are made from."""
+    """The inputs of each partition's figures, pictures and AUPIMO."""
     for evaluated in contents.partitions:
         yield [bytes_there(store, key) for key in (evaluated.images, evaluated.pixels, evaluated.defects)]
         yield scored_state(store, evaluated.partition)
@@ -208,8 +208,8 @@ def _category(
 def _aupimo(
     store: Store, partitions: Sequence[EvaluatedPartition], tables: PixelTables, made: _Made
 ) -> NDArray[np.float64]:
-    """AUPIMO of each masked defect [k], which is also written beside its partition's counts: the false-positive rate
-    that all share is that of the normal images of all days, so it comes after all counts."""
+    """AUPIMO of each masked defect [k], also written beside its partition's counts. It needs the normal images of all
+    days, so it follows all counts."""
     shared, found = Aupimo.of(tables), []
     for evaluated in partitions:
         if evaluated.masked_defects:
@@ -244,7 +244,7 @@ def _sealed_at(store: Store, evaluated: EvaluatedPartition) -> datetime:
 def _write(
     store: Store, contents: EvaluationContents, report: EvaluationReport
 ) -> tuple[WrittenEvaluation, dict[str, str]]:
-    """(what was written, the files' digests). The page last: whoever sees it finds the figures beside it."""
+    """(result, the files' digests). The page is written last, so that its figures exist before it."""
     prefix = evaluation_prefix(contents.first_day, contents.last_day) + contents.folder
     table = pa.Table.from_pylist(figure_rows(report), schema=FIGURES)
     tree = json.dumps(figure_tree(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -269,7 +269,7 @@ def _write(
 
 
 def rows_to_show(rows: Sequence[dict[str, Any]], most: int) -> tuple[list[dict[str, Any]], ...]:
-    """(worst misses, worst false alarms, borderline) of judged rows, at most `most` of each."""
+    """(worst misses, worst false alarms, borderline) of judged rows, at most `most` each."""
 
     def margin(row: dict[str, Any]) -> float:
         return float(row["score"]) - float(row["threshold"])

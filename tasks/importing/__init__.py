@@ -1,1 +1,1 @@
-"""Folders as people publish them, brought into a store. No tasks."""
+"""Import of published folders into a store. No tasks."""

@@ -1,8 +1,8 @@
-"""A folder of images whose own folders do not say which are good: a table does.
+"""A folder of images with a table of labels in place of train/ and test/.
 
-Images lie right in the folder, or in folders by day, class or camera. A row of the table names one by its place below
-the folder; a full path, and a bare name that one image alone has, will do too. Nothing else is guessed: a row that
-names none is told, and an image that no row names is taken without a word.
+Images lie in the folder, or in subfolders by day, class or camera. A row names an image by its path below the folder,
+a full path, or a bare name that is unique. A row without an image is reported; an image without a row is imported
+without a label.
 """
 
 import re
@@ -28,28 +28,28 @@ from tasks.importing.image_folder import (
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _FROM_A_ROOT = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9]*://")
-"""how a full path begins, on this machine or another"""
+"""start of a full path, on any system"""
 _NAMED = 3
 
 Row = Mapping[str, Any]
-"""as storage.labels.labels.said_in gives it"""
+"""a row of storage.labels.labels.said_in"""
 
 
 @dataclass
 class FlatFolder:
-    """What lies in the folder, and which rows are of which image."""
+    """The contents of the folder, and the rows of each image."""
 
     found: ImageFolder = field(default_factory=ImageFolder)
-    """the images with the masks that the table names; what is left out of folder and table"""
+    """images with the masks that the table names; left-out files and rows"""
     noted: list[Remark] = field(default_factory=list)
     place_of: dict[str, str] = field(default_factory=dict)
-    """of an image below the folder, by what the table calls it"""
+    """path of an image below the folder, by its name in the table"""
 
 
 def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFolder:
-    """What lies in `folder`, by names and by the `rows` of the file `table`.
+    """The contents of `folder`, from names and the `rows` of the file `table`.
 
-    Raises NotAnImageFolder if it is no such folder, or if the table is of another one.
+    Raises NotAnImageFolder if it is no such folder, or the table belongs to another.
     """
     refuse_no_folder(folder)
     if is_category_folder(folder) and read_folder(folder).images:
@@ -88,7 +88,7 @@ def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFold
 
 
 def _leave_out_data(found: ImageFolder, named: Collection[str]) -> None:
-    """Masks and other data among the images that no row names."""
+    """Masks and other data that no row names."""
     why = "in folders of masks or other data among the images"
     unnamed = (image.name for image in found.images if image.name not in named)
     data = {name for name in unnamed if holds_no_pictures(name.split("/")[:-1])}
@@ -124,18 +124,18 @@ def _refuse_another_table(folder: Path, table: Path, flat: FlatFolder, rows: Seq
 
 
 class _Masks:
-    """The masks that the table names."""
+    """The masks named in the table."""
 
     def __init__(self, names: "_Names", files: Mapping[str, Path]) -> None:
         self._names = names
         self._files = files
 
     def places(self, rows: Iterable[Row]) -> set[str]:
-        """Where they lie, below the folder."""
+        """Their paths below the folder."""
         return {place for row in rows if row["mask_key"] for place in self._names.find(row["mask_key"])[0]}
 
     def of(self, rows: Iterable[Row], left_out: list[Remark]) -> tuple[Path, ...]:
-        """Those of the rows of one image; which cannot be used is added to `left_out`."""
+        """The usable rows of one image; others are added to `left_out`."""
         found = {}
         for row in rows:
             called = row["mask_key"]
@@ -150,7 +150,7 @@ class _Masks:
 
 
 class _Names:
-    """Files below a folder, by what a table calls them."""
+    """Files below a folder by the names a table gives them."""
 
     def __init__(self, folder: Path, places: Iterable[str]) -> None:
         self._above = [unicodedata.normalize("NFC", part) for part in folder.absolute().parts]
@@ -162,7 +162,7 @@ class _Names:
             self._by_name[place.rpartition("/")[2].casefold()].append(place)
 
     def find(self, called: str) -> tuple[list[str], bool]:
-        """(the places it may be, whether they were found by the bare name alone)."""
+        """(possible paths, whether they were found by the bare name alone)."""
         path = unicodedata.normalize("NFC", called.strip()).replace("\\", "/")
         segments = [segment for segment in path.split("/") if segment not in ("", ".")]
         inner = ["/".join(segments[start:]) for start in range(len(segments)) if self._is_above(segments[:start])]
@@ -177,5 +177,5 @@ class _Names:
         return [], False
 
     def _is_above(self, segments: Sequence[str]) -> bool:
-        """Whether these folders lead to ours."""
+        """Whether these folders lead to this one."""
         return not segments or self._above[-len(segments) :] == list(segments)

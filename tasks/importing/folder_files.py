@@ -1,4 +1,4 @@
-"""Files below a folder of this machine, as people and systems left them there, and what their names tell."""
+"""Files below a local folder, and the facts in their names."""
 
 import os
 import re
@@ -16,42 +16,42 @@ _MASK_BEFORE = re.compile(rf"{_MASK}[ _.-]+(.+)")
 
 @dataclass(frozen=True)
 class Remark:
-    """A file, and what is to be said of it."""
+    """A file and a remark about it."""
 
     path: str
-    """below the folder, with '/', as text that can be printed"""
+    """below the folder, with '/', printable"""
     why: str
-    """the same words for all files that share the reason"""
+    """the same words for all files with the same reason"""
 
 
 @dataclass
 class Listing:
-    """All that lies below a folder; links are followed."""
+    """Everything below a folder; links are followed."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    """that can be taken, by place: the path below the folder, with '/', as it is; in order"""
+    """usable files by path below the folder, with '/', unchanged, in order"""
     left_out: list[Remark] = field(default_factory=list)
-    """empty and unreadable files, links that lead nowhere, names no key of a store can have"""
+    """empty and unreadable files, dead links, names that no key can have"""
     litter: list[str] = field(default_factory=list)
-    """places of what systems leave behind (storage.stores.litter), as text that can be printed"""
+    """paths of litter (storage.stores.litter), printable"""
 
 
 def list_files(folder: Path) -> Listing:
-    """What lies below `folder`, at any depth; no file is opened."""
+    """All files below `folder`, at any depth, unopened."""
     found = Listing()
     _walk(folder, "", (), found)
     return found
 
 
 def shown(name: str) -> str:
-    """A path as text that every terminal and log can take."""
+    """A path as printable text."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def marked_stems(stem: str) -> Iterator[str]:
-    """Stems of the images that a mask of this stem may be of, the likeliest first: the same, or one with a word for
-    mask before or behind it. All in lower case."""
+    """Lower-case stems of images that a mask of this stem may belong to, likeliest first: equal, or with a word for
+    mask before or behind."""
     yield stem
     for form in (_MASK_BEHIND, _MASK_BEFORE):
         if named := form.fullmatch(stem):
@@ -66,7 +66,7 @@ def without_suffix(name: str) -> str:
 
 
 def _walk(folder: Path, at: str, above: tuple[str, ...], found: Listing) -> None:
-    """Add what lies below `folder`, whose place is `at`; `above` are the real folders we came through."""
+    """Add the files below `folder`, whose path is `at`; `above`: the real folders on the way."""
     real = os.path.realpath(folder)
     if real in above:
         found.left_out.append(Remark(shown(at), "links to a folder that holds them"))

@@ -1,10 +1,10 @@
-"""Which mask in ground_truth/ is of which image: however it is called, and however many an image has.
+"""Matching of masks in ground_truth/ to images, under many naming conventions; an image may have several.
 
-Of test/hole/000.png these are masks, together:
+These are masks of test/hole/000.png, together:
 
 ground_truth/hole/000_mask.png          also .PNG, .bmp, 000_MASK, 000-gt, mask_000, 000_mask_2
 ground_truth/hole/000.png               also 000.png.bmp
-ground_truth/hole/000/*.png             a folder an image
+ground_truth/hole/000/*.png             a folder for each image
 """
 
 from collections import defaultdict
@@ -23,7 +23,7 @@ MASKS_OF_NO_DEFECT = "masks of images that are no defects"
 
 
 def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
-    """Images with their masks, and the masks that are left out."""
+    """Images with their masks, and masks that are left out."""
     by_name: dict[str, list[int]] = defaultdict(list)
     for index, image in enumerate(found.images):
         if image.purpose == "evaluation":
@@ -45,7 +45,7 @@ def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
 
 
 def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
-    """bool [H, W]: what any of the masks marks; None if they differ in size. UnreadableImage, OSError."""
+    """The union of the masks, bool [H, W]; None if their sizes differ. Raises UnreadableImage, OSError."""
     marked: NDArray[np.bool_] | None = None
     for path in masks:
         one = decode_mask(path.read_bytes())
@@ -56,7 +56,7 @@ def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
 
 
 def _possible_images(place: str) -> Iterator[str]:
-    """Names of images, without suffix or with it, that a mask at this place may be of; the likeliest first."""
+    """Names of images, with or without suffix, that a mask at this path may belong to; likeliest first."""
     path = PurePosixPath(without_suffix(place.casefold()))
     folder = path.parent
     yield from (str(folder / stem) for stem in marked_stems(path.name))

@@ -1,4 +1,4 @@
-"""Pictures that a folder holds twice: they count twice, and the words on them may differ."""
+"""Duplicates in a folder: they count twice, and their labels may differ."""
 
 import hashlib
 from collections import defaultdict
@@ -9,11 +9,11 @@ from tasks.importing.folder_files import Remark, shown
 from tasks.importing.image_folder import FolderImage
 
 _BEGINNING = 65536
-"""bytes that tell nearly all pictures of one size apart, so that few are read whole"""
+"""bytes that distinguish nearly all images of one size, so that few are read whole"""
 
 
 def twins(images: Iterable[FolderImage]) -> list[Remark]:
-    """What is to be said of the images that hold the same bytes as another one. OSError."""
+    """Remarks about images with the same bytes as another one. Raises OSError."""
     found = []
     for same_size in _alike(images, lambda path: path.stat().st_size):
         for same_beginning in _alike(same_size, _beginning):

@@ -1,8 +1,7 @@
-"""Whether what a folder says of an image is new, and whether it holds against what people said.
+"""Whether a folder's label of an image is new, and whether it overrules people's labels.
 
-A folder says the same every time it is brought in: only what it says anew is a word. Where it still says good, or
-still says defect, the words that people said since stand; where a file was moved from one to the other, somebody
-decided so since, and the new word holds.
+A folder gives the same labels at every import, so only a changed one is new: an unchanged one does not overrule
+labels that people gave since, while a file moved to another folder gives a new label.
 """
 
 from collections.abc import Sequence
@@ -11,21 +10,21 @@ from dataclasses import dataclass, replace
 from storage.labels.labels import Label, moment_after
 
 BY = "import"
-"""who says what a folder says"""
+"""annotator of a folder's labels"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of a folder's word."""
+    """The outcome for a folder's label."""
 
     word: Label | None
-    """to be written; None if it was said before, or if people's word stands against it"""
+    """label to write; None if it is not new or is overruled"""
     remark: str | None = None
-    """what somebody should know: that a word changed, or that one stands"""
+    """remark: a label changed, or an earlier one stands"""
 
 
 def verdict(said: Label, before: Sequence[Label]) -> Verdict:
-    """`said`: the folder's word of one image, now; `before`: all words on that image, by time."""
+    """`said`: the folder's present label of an image; `before`: all its labels, by time."""
     mine = next((label for label in reversed(before) if label.labelled_by == BY), None)
     latest = before[-1] if before else None
     if latest is None:
@@ -47,7 +46,7 @@ def verdict(said: Label, before: Sequence[Label]) -> Verdict:
 
 
 def _claim(label: Label, mine: Label) -> tuple[object, ...]:
-    """What the label says; a folder without a mask does not say that there is none."""
+    """The label's contents; a folder without a mask does not say that there is none."""
     return (
         label.label,
         label.kind,
@@ -57,7 +56,7 @@ def _claim(label: Label, mine: Label) -> tuple[object, ...]:
 
 
 def _with_what_is_known(word: Label, latest: Label) -> Label:
-    """The word of the same label, with the mask and kind that it does not name itself."""
+    """The label's word, completed by the earlier mask and kind."""
     return replace(word, mask_key=word.mask_key or latest.mask_key, kind=word.kind or latest.kind)
 
 

@@ -1,9 +1,9 @@
-"""A folder of one category as people publish it: what each file is, told from its place.
+"""A category's folder in the MVTec layout: the role of each file, from its path.
 
-train/good/<name>                       normal, to train on
-test/good/<name>                        normal, to judge models by
+train/good/<name>                       normal, for training
+test/good/<name>                        normal, for evaluation
 test/<kind>/<name>                      anomalous
-ground_truth/<kind>/<stem>_mask.png     where the defect of test/<kind>/<stem>.* is; others: folder_masks
+ground_truth/<kind>/<stem>_mask.png     mask of test/<kind>/<stem>.*; other names: folder_masks
 
 A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.labels.words), and upper
 and lower case are the same. A place that does not say whether its parts are good is named, never guessed.
@@ -36,61 +36,61 @@ _NO_KIND = _NO_PICTURES | _PERHAPS_GOOD | {
     "others", "pos", "positive", "reference", "rgb", "test", "todo", "train", "unclassified", "unknown", "unlabeled",
     "unlabelled", "unsorted", "val", "valid", "validation",
 }  # fmt: skip
-"""names that are of no kind of defect; whether such a folder holds good parts only its owner knows"""
+"""names that are no kind of defect; only the owner knows whether such a folder has good parts"""
 _IN_ORDER = re.compile(r"\b(?:(n) )?i o\b")
-"""i.O. and n.i.O.: how German plants write good and bad"""
+"""i.O. and n.i.O.: German for good and bad"""
 
 
 class NotAnImageFolder(Exception):
-    """The folder holds nothing that could be taken as a category's images."""
+    """The folder has nothing that could be a category's images."""
 
 
 @dataclass(frozen=True)
 class FolderImage:
-    """A file that stands where images stand; what it holds was not looked at."""
+    """A file in the place of an image, unopened."""
 
     path: Path
     name: str
-    """'<kind>/<name>' below train/ or test/, with '/', in Unicode's composed form"""
+    """'<kind>/<name>' below train/ or test/, with '/', in composed Unicode"""
     word: str | None
-    """'normal', 'anomalous' or 'unsure', by its folder; None if nothing, or several things, are said of it"""
+    """'normal', 'anomalous' or 'unsure', by its folder; None if unknown or contradictory"""
     purpose: str
-    """'training' below train/, else 'evaluation': what a test folder holds must not be trained on"""
+    """'training' below train/, else 'evaluation': test images must not be trained on"""
     kind: str | None = None
     """of defect"""
     masks: tuple[Path, ...] = ()
-    """files whose marked pixels, together, are the defect"""
+    """files whose marked pixels together are the defect"""
     flat: bool = False
-    """whether its folder says nothing: `name` is below the folder itself, and people's words come with a table"""
+    """True if its folder has no meaning: `name` is below the folder itself, and a table has the labels"""
 
     @property
     def place(self) -> str:
-        """Below the folder, as messages name it."""
+        """Path below the folder, for messages."""
         return self.name if self.flat else f"{TRAIN if self.purpose == 'training' else TEST}/{self.name}"
 
 
 @dataclass
 class ImageFolder:
-    """All that lies in a folder."""
+    """The contents of a folder."""
 
     images: list[FolderImage] = field(default_factory=list)
-    """those of train/ first, each sorted by name; masks are given by tasks.importing.folder_masks"""
+    """those of train/ first, each sorted by name; masks come from tasks.importing.folder_masks"""
     masks: dict[str, Path] = field(default_factory=dict)
-    """what lies below ground_truth/, by its place there"""
+    """files below ground_truth/, by path there"""
     left_out: list[Remark] = field(default_factory=list)
     litter: list[str] = field(default_factory=list)
-    """what systems leave behind (storage.stores.litter), by place"""
+    """litter (storage.stores.litter), by path"""
 
 
 def is_category_folder(folder: Path) -> bool:
-    """Whether the folder holds train/ or test/, in upper or lower case."""
+    """Whether the folder has train/ or test/, in any case."""
     return any(entry.name.lower() in {TRAIN, TEST} and entry.is_dir() for entry in folder.glob("*"))
 
 
 def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFolder:
-    """What lies in `folder`, by names alone. Raises NotAnImageFolder when there is neither train/ nor test/.
+    """The contents of `folder`, from names alone. Raises NotAnImageFolder without train/ and test/.
 
-    `words`: what further folders mean, such as {"ok_front": "normal"}.
+    `words`: meaning of further folders, such as {"ok_front": "normal"}.
     """
     refuse_no_folder(folder)
     _require_category(folder)
@@ -119,7 +119,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
 
 
 def refuse_no_folder(folder: Path) -> None:
-    """NotAnImageFolder if it is not there, or no folder."""
+    """Raises NotAnImageFolder if it is missing or no folder."""
     if not folder.exists():
         raise NotAnImageFolder(f"{folder}: there is no such folder. Check the name.")
     if not folder.is_dir():
@@ -168,13 +168,13 @@ def _image(file: Path, split: str, name: str, known: Mapping[str, str], mixed: s
 
 
 def holds_no_pictures(folders: Sequence[str]) -> bool:
-    """Whether one of them is named like folders of masks or other data."""
+    """Whether one of them is named like a folder of masks or other data."""
     return any(plain_choice(folder) in _NO_PICTURES for folder in folders)
 
 
 def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
-    """Masks beside the images they are of must not become images: 000_gt.png beside 000.png. `images`: names of files
-    that are known to be none."""
+    """Leaves out masks beside their images, such as 000_gt.png beside 000.png. `images`: names of files known to be
+    no images."""
     stems = {without_suffix(image.place.casefold()) for image in found.images}
     kept = []
     for image in found.images:
@@ -189,7 +189,7 @@ def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
 
 
 def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
-    """The word that a folder's name means; of a kind of defect 'anomalous', None where it cannot be told."""
+    """The word that a folder's name means: 'anomalous' for a kind of defect, None if unclear."""
     plain = plain_choice(folder)
     if plain in known:
         return known[plain]
@@ -202,7 +202,7 @@ def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
 
 
 def _mixed_folder(place: str, known: Mapping[str, str]) -> str | None:
-    """The folder of test/ that is named as a kind of defect, but has good parts in a folder of its own."""
+    """A folder of test/ that is named like a kind of defect but has a subfolder of good parts."""
     split, *folders = unicodedata.normalize("NFC", place).split("/")[:-1] or [""]
     if split.lower() != TEST or not folders or plain_choice(folders[0]) in known:
         return None

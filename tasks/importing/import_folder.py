@@ -1,9 +1,8 @@
-"""A folder of one category (tasks.importing.image_folder) brought into a store: images, masks, and what their places
-say.
+"""Import of one category's folder (tasks.importing.image_folder): images, masks and labels.
 
-All is looked at before the first write. What the store has stays as it is: the same picture is not written again,
-another picture under its key is refused, and of a word only what is new is said (tasks.importing.folder_words). So
-an import that was interrupted can be repeated, and a grown folder be brought in again.
+Everything is checked before the first write. Stored objects stay: an equal image is not written again, another image
+under its key is refused, and only new labels are written (tasks.importing.folder_words). So an import can be
+repeated, and a grown folder imported again.
 """
 
 import hashlib
@@ -35,39 +34,39 @@ from tasks.importing.folder_words import BY, verdict
 from tasks.importing.image_folder import MASKS, FolderImage, ImageFolder, NotAnImageFolder
 
 WRITERS = 8
-"""threads; each waits for the store most of the time"""
+"""threads; each mostly waits for the store"""
 _NAMED = 3
 """examples in a message"""
 _PROPORTION = 0.02
-"""by which a mask's height to width may differ from its image's, for sizes that were rounded"""
+"""tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
 _BROUGHT_BY = {BY, None}
-"""who says what came with a folder: the folder itself, or a table without names beside it"""
+"""annotators of a folder's labels: the folder itself, or its table without names"""
 
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]
-"""passes a sequence on, and shows how far it is"""
+"""passes a sequence on and shows progress"""
 
 
 class ImportRefused(Exception):
-    """The folder fits, but bringing it in would lose something; nothing was written."""
+    """The folder is valid, but importing it would lose something; nothing was written."""
 
 
 class ImportStopped(StorageError):
-    """A file went away while the folder was brought in. Doing it again goes on from there."""
+    """A file disappeared during the import. Repeating it continues from there."""
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to bring in, and where to."""
+    """The source and destination of an import."""
 
     folder: Path
     category: str
     run_date: date
-    """of test/"""
+    """production day of test/"""
     normals_date: date
-    """of train/"""
+    """production day of train/"""
     prefix: str = ""
-    """folders of the day to put them below, such as 'camera-b', so that equal names of two folders do not meet"""
+    """subfolders of the day, such as 'camera-b', so that equal names of two folders do not collide"""
 
 
 @dataclass(frozen=True)
@@ -79,11 +78,11 @@ class FoundImage:
     is_new: bool
     """not in the store yet"""
     mask_digest: str | None = None
-    """of the pixels its masks mark together; None if there is no mask that can be used"""
+    """digest of the pixels that its masks mark together; None without a usable mask"""
 
     @property
     def mask_key(self) -> str | None:
-        """Named by its content: a mask that labels name is never replaced by another."""
+        """Named by its content, so that a mask in use is never replaced."""
         if self.mask_digest is None:
             return None
         _, category, day, name = self.key.split("/", 3)
@@ -92,26 +91,26 @@ class FoundImage:
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """All that one import is to write, and all it is not."""
+    """Everything that an import writes or leaves out."""
 
     request: ImportRequest
     images: tuple[FoundImage, ...]
-    """that are taken, or were before"""
+    """imported now or before"""
     words: tuple[Label, ...]
-    """that are new"""
+    """new ones"""
     left_out: tuple[Remark, ...] = ()
     noted: tuple[Remark, ...] = ()
-    """of what is taken; the path may be a key"""
+    """remarks about imported files; the path may be a key"""
     litter: tuple[str, ...] = ()
 
 
 @dataclass
 class _Looked:
-    """What was seen of one file."""
+    """The state of one file."""
 
     image: FoundImage | None = None
     clashes: bool = False
-    """another picture lies under its key"""
+    """another image has its key"""
     left_out: list[Remark] = field(default_factory=list)
     noted: list[Remark] = field(default_factory=list)
 
@@ -119,9 +118,9 @@ class _Looked:
 def plan_import(
     store: Store, request: ImportRequest, found: ImageFolder, now: datetime, progress: Progress = lambda all_, _: all_
 ) -> ImportPlan:
-    """Look at every file of the folder, and at what the store has of its days; writes nothing.
+    """Check every file of the folder and the stored objects of its days; writes nothing.
 
-    Raises NotAnImageFolder if there is nothing to import, ImportRefused if pictures would take others' places.
+    Raises NotAnImageFolder without anything to import, ImportRefused if an image would replace another.
     """
     images, unused = with_masks(found)
     keyed, twice = _keyed(images, request)
@@ -158,7 +157,8 @@ def plan_import(
 
 
 def import_images(store: Store, plan: ImportPlan, progress: Progress = lambda all_, _: all_) -> str | None:
-    """Write the new images and masks, then the new words: the key of their file, None if there was nothing to say."""
+    """Write the new images and masks, then the new labels; returns the key of the label file, None without new
+    labels."""
     new = [image for image in plan.images if image.is_new or image.mask_key]
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in zip(progress(new, "import"), pool.map(partial(_write, store), new), strict=True):
@@ -209,7 +209,7 @@ def _look(store: Store, folder: Path, there: Mapping[str, ObjectInfo], image: Fo
 
 
 def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: tuple[int, int]) -> None:
-    """Give the image the digest of its masks, or say why not."""
+    """Set the digest of the image's masks, or the reason why there is none."""
     assert looked.image is not None
     place = shown(masks[0].relative_to(folder).as_posix())
     try:
@@ -247,9 +247,9 @@ def _moved_back(
     there: Mapping[str, ObjectInfo],
     history: Mapping[str, Sequence[Label]],
 ) -> list[FoundImage]:
-    """The images, those that were moved to another kind's folder since the last import under the key they have.
+    """The images; those moved to another kind's folder since the last import get their earlier key.
 
-    The picture is the same and in the store once; only the word on it is another.
+    The image is stored once; only its label changes.
     """
     gone: dict[str, list[str]] = defaultdict(list)
     claimed = {image.key for image in images}
@@ -271,7 +271,7 @@ def _moved(store: Store, image: FoundImage, candidates: list[str], there: Mappin
 
 
 def _within_kind(key: str, request: ImportRequest) -> str:
-    """What of a key stays when its file is moved to another kind's folder: prefix and name, not the day."""
+    """The parts of a key that survive a move to another kind's folder: prefix and name, not the day."""
     name = key.split("/", 3)[3]
     inside = name.removeprefix(f"{request.prefix}/") if request.prefix else name
     return f"{len(name) - len(inside)} {inside.partition('/')[2]}"
@@ -300,7 +300,7 @@ def _twins(images: Sequence[FoundImage]) -> list[Remark]:
 def _on_other_days(
     store: Store, images: Sequence[FoundImage], history: Mapping[str, Sequence[Label]]
 ) -> Iterator[Remark]:
-    """New images that an import brought in before, as of another day."""
+    """New images that were imported before under another day."""
     days: dict[str, list[str]] = defaultdict(list)
     for key, said in history.items():
         if any(label.labelled_by in _BROUGHT_BY for label in said):

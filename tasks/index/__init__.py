@@ -1,1 +1,1 @@
-"""The index page, from what lies in the store."""
+"""The index page, computed from the store."""

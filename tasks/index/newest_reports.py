@@ -16,22 +16,22 @@ from storage.layout import folder_day, folder_days, path_from_index, reports_pre
 from tasks.index.tolerant_reads import FOREIGN, foreign, number, text, text_or_none
 
 NEWEST_FOLDERS = 8
-"""days or windows of days looked at for a category that the newest report does not have"""
+"""windows searched for a category that the newest report lacks"""
 RETRAINING_DAYS = 31
 FIGURES = ("image_auroc", "recall", "false_alarm_rate", "aupro_30")
 _NO_REPORTS = "partitions"
-"""folder within an evaluation that has its counts"""
+"""folder within an evaluation with its counts"""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _Document:
-    """A report's figures, not read yet."""
+    """A report whose figures are not read yet."""
 
     key: str
     report: str
-    """path of its HTML, from the index page"""
+    """path of its HTML from the index page"""
     first_day: date
     last_day: date
     modified: datetime
@@ -39,19 +39,19 @@ class _Document:
 
 @dataclass(frozen=True)
 class Newest(Generic[T]):
-    """What the newest reports of a kind say."""
+    """The contents of the newest reports of a kind."""
 
     by_category: dict[str, T]
     not_assessed: tuple[tuple[str, str, str], ...]
-    """(report, what, why), of the newest report alone"""
+    """(report, category, why), of the newest report only"""
     unreadable: dict[str, str]
-    """why, by key"""
+    """reason, by key"""
 
 
 def read_drift(
     store: Store, pool: Executor, categories: Sequence[str], last_night: date | None
 ) -> Newest[DriftInForce]:
-    """Each category's newest verdict. StorageError if the reports cannot be listed."""
+    """Each category's newest verdict. Raises StorageError if the reports cannot be listed."""
     documents = _documents(store, pool, "drift", "drift.json", "drift.html", last_night)
     return _newest(store, documents, categories, _verdict, "name", "message")
 
@@ -59,13 +59,13 @@ def read_drift(
 def read_evaluations(
     store: Store, pool: Executor, categories: Sequence[str], last_night: date | None
 ) -> Newest[LatestEvaluation]:
-    """Each category's newest figures. StorageError if the reports cannot be listed."""
+    """Each category's newest figures. Raises StorageError if the reports cannot be listed."""
     documents = _documents(store, pool, "evaluation", "figures.json", "evaluation.html", last_night)
     return _newest(store, documents, categories, _figures, "partition", "why")
 
 
 def read_retraining(store: Store, pool: Executor) -> dict[str, tuple[tuple[date, str], ...]]:
-    """(day, report) of each category's retrainings, newest first. StorageError if they cannot be listed."""
+    """(day, report) of each category's retrainings, newest first. Raises StorageError if they cannot be listed."""
     names = [name for name in store.children(reports_prefix("retraining")) if folder_day(name)]
     prefixes = [reports_prefix("retraining", name) for name in sorted(names, reverse=True)[:RETRAINING_DAYS]]
     listed = pool.map(lambda prefix: list(store.list(prefix)), prefixes)
@@ -82,10 +82,10 @@ def read_retraining(store: Store, pool: Executor) -> dict[str, tuple[tuple[date,
 def _documents(
     store: Store, pool: Executor, kind: str, figures: str, page: str, last_night: date | None
 ) -> list[_Document]:
-    """Newest first, by the last day that they can know of, then by when they were written.
+    """Newest first, by the last sealed day they cover, then by time of writing.
 
-    A window that reaches beyond the last sealed day knows no more than one that ends there: else one that was
-    asked for until the end of the year would stand before every later one.
+    A window beyond the last sealed day knows no more than one that ends there; otherwise one requested until the end
+    of the year would precede all later ones.
     """
     windows = {name: days for name in store.children(reports_prefix(kind)) if (days := folder_days(name))}
 
@@ -117,7 +117,7 @@ def _newest(
     what: str,
     why: str,
 ) -> Newest[T]:
-    """Read documents, newest first, until every category is found: mostly the first alone."""
+    """Reads documents, newest first, until every category has one: mostly only the first."""
     found: dict[str, T] = {}
     unreadable: dict[str, str] = {}
     failed: tuple[tuple[str, str, str], ...] | None = None
@@ -149,7 +149,7 @@ def _take(
     parse: Callable[[_Document, dict[str, Any]], T | None],
     found: dict[str, T],
 ) -> Iterator[str]:
-    """Put what the document says of categories that no newer one had into `found`; yield what is wrong with it."""
+    """Add the document's categories to `found` unless a newer document has them; yields its faults."""
     mine: dict[str, T] = {}
     for entry in entries:
         try:

@@ -1,4 +1,4 @@
-"""The last nights of a plant, as their seals tell them; and the days that have images but no seal."""
+"""The last days of a plant from their seals, and days with images but no seal."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,24 +31,24 @@ from tasks.index.tolerant_reads import read_all, whole_number
 from tasks.reporting.published_reports import INSPECTION, Shelf
 
 SEALED_DAYS = 31
-"""that the page shows"""
+"""days on the page"""
 
 
 @dataclass(frozen=True)
 class PlantNights:
-    """What was found of the last days."""
+    """The last days."""
 
     nights: tuple[PlantDay, ...]
     """newest first"""
     older_days: int
-    """sealed days before the shown ones"""
+    """number of older sealed days"""
     unreadable: dict[str, str]
-    """why, by key"""
+    """reason, by key"""
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """What one seal says."""
+    """The contents of one seal."""
 
     sealed_at: float
     """seconds since 1970"""
@@ -58,7 +58,7 @@ class _Counts:
 
 
 def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[date]], now: datetime) -> PlantNights:
-    """The last SEALED_DAYS sealed days, and unsealed days with images since the first of them. StorageError."""
+    """The last SEALED_DAYS sealed days, and later unsealed days with images. Raises StorageError."""
     known = (folder_day(name) for name in store.children(seals_prefix()))
     sealed_days = sorted({day for day in known if day is not None})
     shown = sealed_days[-SEALED_DAYS:]
@@ -80,9 +80,9 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
 
 
 def read_image_days(images: Store, pool: Executor) -> tuple[dict[str, tuple[date, ...]], dict[str, str]]:
-    """(the days that each category has images of, why the folders of others cannot be looked into by prefix).
+    """(days with images by category, why other categories' folders are unreadable, by prefix).
 
-    Folders that no category can be named by are left out.
+    Folders that cannot be a category are left out.
     """
     prefixes = {category_images_prefix(name): name for name in images.children(images_root()) if is_plain(name)}
     read, unreadable = read_all(pool, {prefix: partial(images.children, prefix) for prefix in prefixes})
@@ -94,7 +94,7 @@ def read_image_days(images: Store, pool: Executor) -> tuple[dict[str, tuple[date
 
 
 def _sealed(store: Store, day: date) -> list[Partition]:
-    """By the seals' keys alone. Objects of other names are nobody's night."""
+    """From the seals' keys alone; other objects are ignored."""
     found = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
     return [Partition(*parts) for parts in found if parts and is_plain(parts[0]) and is_plain(parts[2])]
 
@@ -125,7 +125,7 @@ def _counts(store: Store, partition: Partition) -> _Counts | None:
 
 
 def _count_rows(store: Store, seal: Seal) -> tuple[int, int, int]:
-    """(images, ok, anomalous) of a night whose plans have some images twice: the seal's counts are of plans."""
+    """(images, ok, anomalous) of a day whose plans repeat images: the seal's counts are those of plans."""
     images = ok = anomalous = 0
     try:
         for table in rows_in_force(store, [seal], ["image_key", "status", "is_anomalous"]):
@@ -152,7 +152,7 @@ def _alpha(store: Store, category: str, version: str) -> float:
 def _rows(
     partitions: set[Partition], counts: Mapping[Partition, _Counts], alphas: Mapping[tuple[str, str], float]
 ) -> defaultdict[date, dict[str, CategoryDay]]:
-    """By day and category. Where several versions sealed a night, the last one has scored all of it again."""
+    """By day and category. Where several versions sealed a day, the last one has rescored all of it."""
     of_night: defaultdict[tuple[date, str], list[Partition]] = defaultdict(list)
     for partition in partitions:
         of_night[partition.run_date, partition.category].append(partition)
@@ -174,9 +174,9 @@ def _rows(
 def _unsealed(
     rows: Mapping[date, Mapping[str, CategoryDay]], image_days: Mapping[str, Sequence[date]], now: datetime
 ) -> list[tuple[str, date]]:
-    """Days with images but no seal, after the category's first sealed day: what came before was to learn from.
+    """Days with images but no seal, after the category's first sealed day: earlier days were for training.
 
-    Until yesterday, so that a night that failed as a whole is not missed; today's images wait for their night.
+    Until yesterday, so that a failed night is included; today's images wait for their night.
     """
     if not rows:
         return []

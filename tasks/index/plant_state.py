@@ -1,4 +1,4 @@
-"""How a plant stands now: its nights, and each category's model, drift, evaluation and retraining."""
+"""The present state of a plant: its days, and each category's model, drift, evaluation and retraining."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -23,7 +23,7 @@ def gather_plant(
     night: date | None = None,
     made_every_day: Sequence[str] | None = None,
 ) -> PlantIndex:
-    """All that the index page tells; `night` and `made_every_day` as for `write_index`. Reads run in `pool`.
+    """The contents of the index page; `night` and `made_every_day` as for `write_index`. Reads run in `pool`. Raises
     StorageError if the store cannot be listed."""
     image_days, closed = read_image_days(images, pool)
     found = read_nights(store, pool, image_days, now)
@@ -81,7 +81,7 @@ def _silent(
 
 
 def _champions(store: Store, pool: Executor, names: Iterable[str]) -> tuple[dict[str, InForce], dict[str, str]]:
-    """(champion by category, why others cannot be read by key)."""
+    """(champion by category, why others are unreadable, by key)."""
     keys = {champion_key(name): name for name in names}
     read, unreadable = read_all(pool, {key: partial(_champion, store, name) for key, name in keys.items()})
     return {keys[key]: champion for key, champion in read.items() if champion is not None}, unreadable

@@ -1,4 +1,4 @@
-"""Many objects read at once, where one that cannot be read is told and stops nothing."""
+"""Parallel reads that report unreadable objects and go on."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,12 +9,12 @@ from storage.errors import KeyNotFound, StorageError
 
 T = TypeVar("T")
 FOREIGN = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
-"""what reading JSON of another shape than ours ends in"""
+"""errors of JSON of another shape"""
 _MOST_WORDS = 300
 
 
 def read_all(pool: Executor, reads: Mapping[str, Callable[[], T]]) -> tuple[dict[str, T], dict[str, str]]:
-    """(what was read, why the others were not), each by key. An object that is gone by now is in neither."""
+    """(contents, reasons of unreadable ones), both by key. Objects that have disappeared are in neither."""
     read: dict[str, T] = {}
     unreadable: dict[str, str] = {}
     futures = {key: pool.submit(job) for key, job in reads.items()}
@@ -31,12 +31,12 @@ def read_all(pool: Executor, reads: Mapping[str, Callable[[], T]]) -> tuple[dict
 
 
 def foreign(error: Exception) -> str:
-    """Why an object of another shape than ours was left out."""
+    """Why an object of another shape was left out."""
     return f"This is not what its name promises ({error!r}".strip()[:_MOST_WORDS] + "), so it was left out."
 
 
 def number(value: Any) -> float:
-    """`value` as a finite float. TypeError, ValueError, OverflowError."""
+    """`value` as a finite float. Raises TypeError, ValueError, OverflowError."""
     found = float(value)
     if isinstance(value, str | bool) or not math.isfinite(found):
         raise ValueError(f"{value!r} is no finite number")
@@ -44,19 +44,19 @@ def number(value: Any) -> float:
 
 
 def whole_number(value: Any) -> int:
-    """`value` if it is a count. ValueError."""
+    """`value` if it is a count. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r} is no count")
     return value
 
 
 def text(value: Any) -> str:
-    """`value` if it is text. ValueError."""
+    """`value` if it is text. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
     return value
 
 
 def text_or_none(value: Any) -> str | None:
-    """`value` if it is text or null. ValueError."""
+    """`value` if it is text or null. Raises ValueError."""
     return None if value is None else text(value)

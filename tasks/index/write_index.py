@@ -1,4 +1,4 @@
-"""The index page: what is known of all nights and categories, from what lies in the store."""
+"""Writing the index page of all days and categories, from the store alone."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +17,16 @@ from tasks.reporting.published_reports import link_day
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 READERS = 16
-"""threads: seals are small, so a store's time to answer is most of the reading"""
+"""threads; reading small seals mostly waits for the store"""
 
 
 @dataclass(frozen=True)
 class WrittenIndex:
-    """Where the page lies, and what it asks for."""
+    """The page's key and its to-do list."""
 
     key: str
     needs: tuple[str, ...]
-    """sentences, the most urgent first; empty when there is nothing to do"""
+    """sentences, most urgent first; empty if there is nothing to do"""
 
 
 @task(name="write-index", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -37,12 +37,11 @@ def write_index(
     night: date | None = None,
     made_every_day: Sequence[str] | None = None,
 ) -> WrittenIndex:
-    """Read the seals of the last days, the champions and the newest reports; write the page over the one before.
+    """Read the seals of the last days, the champions and the newest reports; replace the page.
 
-    now: aware. images_uri: the images' own store, if they do not lie in the store: nights that nobody inspected are
-    known from it. night: the last one that was looked for; None: the last that has images or a seal. made_every_day:
-    categories of which no image on that night is a silent camera; None: all. What cannot be read is told on the page.
-    Raises StorageError only if the store cannot be listed or written.
+    now: aware. images_uri: the images' store if it is another, to find missing nights. night: the last expected one;
+    None: the last with images or a seal. made_every_day: categories whose missing images mean a silent camera; None:
+    all. The page reports unreadable objects. Raises StorageError only if the store cannot be listed or written.
     """
     store = open_store(store_uri)
     images = open_store(images_uri or store_uri, read_only=True)

@@ -1,1 +1,1 @@
-"""A batch's way, from plan to seal, and the run's report."""
+"""The tasks of a night, from plan to seal, and the run report."""

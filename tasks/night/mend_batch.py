@@ -1,4 +1,4 @@
-"""A sealed batch whose part or maps are damaged, scored anew and put in its place by one swap of the seal."""
+"""Rescoring a sealed batch with a damaged part or damaged maps, and replacing it by one swap of the seal."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,7 +16,7 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 
 
 class ImagesChanged(StorageError):
-    """The images of a damaged batch are not those that were sealed, so that it cannot be scored again."""
+    """The images of a damaged batch have changed since they were sealed, so it cannot be scored again."""
 
 
 @task(
@@ -26,10 +26,11 @@ class ImagesChanged(StorageError):
     **ON_STORAGE_FAULT,
 )
 def mend_batch(store_uri: str, images_uri: str, damaged: DamagedBatch) -> int:
-    """Score the batch by its own model version and manifest, and seal the new part for the damaged one: its rows.
+    """Score the batch again with its model version and manifest, and seal the new part in place of the damaged one;
+    returns its rows.
 
-    The maps are written in their place, the part under a name of its own; the damaged one stays, unsealed. May run
-    any number of times. ImagesChanged if an image is gone or another: its row would be lost, or tell of another one.
+    Maps are overwritten; the part gets a new name, and the damaged one stays unsealed. Can be repeated. Raises
+    ImagesChanged if an image is gone or has changed.
     """
     store, plan = open_store(store_uri), damaged.plan
     batch = Batch(plan, damaged.index, manifests.batch_digest(damaged.part.key, damaged.index))

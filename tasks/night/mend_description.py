@@ -1,4 +1,4 @@
-"""The description of a sealed plan's maps, made again from its manifest and its model's card. No image is scored."""
+"""Recreating the description of a sealed plan's maps from its manifest and model card, without scoring."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -17,8 +17,7 @@ from tasks.worker.faults import ON_STORAGE_FAULT
     **ON_STORAGE_FAULT,
 )
 def mend_description(store_uri: str, images_uri: str, damaged: DamagedDescription) -> None:  # noqa: ARG001  # called as mend_batch
-    """Write it in its place; the maps stay as they are. May run any number of times. CorruptObject if the model's
-    card does not tell what belongs there."""
+    """Write the description; the maps stay. Can be repeated. Raises CorruptObject if the card lacks the facts."""
     if damaged.wanted is None:
         raise CorruptObject(
             f"{damaged.where}: {damaged.why}, and the card of model {damaged.plan.partition.model_version} does not "

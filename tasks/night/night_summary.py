@@ -1,4 +1,4 @@
-"""What a run's report tells of a sealed partition, read part by part: a night is never held whole."""
+"""The summary of a sealed partition for the run report, read part by part."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,24 +22,24 @@ _BY_SCORE = [("score", "descending"), ("image_key", "ascending")]
 
 @dataclass
 class NightSummary:
-    """Of each image's latest row. It grows by 12 bytes a row."""
+    """A summary of each image's latest row. Grows by 12 bytes a row."""
 
     worst_kept: int
     first_kept: int
     alpha: float
-    """what the model promises: the share of false alarms"""
+    """promised false-alarm rate of the model"""
     errors_kept: int
     statuses: Counter[str] = field(default_factory=Counter)
     anomalous: int = 0
     to_review: int = 0
     blank: int = 0
-    """images of one value throughout, such as black: a cap, a dead lamp, an empty file"""
+    """number of images of one value throughout, such as black: a cap, a dead lamp, an empty file"""
     errors: list[tuple[str, str]] = field(default_factory=list)
     """(image key, error), the first `errors_kept`"""
     worst: pa.Table = field(default_factory=scores.SCHEMA.empty_table)
-    """the scored rows that score highest, by score and key: at most `worst_kept`"""
+    """the highest-scoring rows, by score and key: at most `worst_kept`"""
     first: pa.Table = field(default_factory=scores.SCHEMA.empty_table)
-    """what to look at first: at most `first_kept`"""
+    """the rows to look at first: at most `first_kept`"""
     _scores: list[NDArray[np.float32]] = field(default_factory=list)
     _digests: list[NDArray[np.uint64]] = field(default_factory=list)
 
@@ -50,12 +50,12 @@ class NightSummary:
 
     @property
     def duplicates(self) -> int:
-        """Images whose bytes another one has too, not counting the first of each."""
+        """Number of images with another one's bytes, without the first of each."""
         digests = np.concatenate([np.empty(0, np.uint64), *self._digests])
         return len(digests) - len(np.unique(digests))
 
     def add(self, table: pa.Table) -> None:
-        """Rows of SCHEMA, of images that were not added before."""
+        """Rows of SCHEMA, of images not added before."""
         self.statuses.update(table["status"].to_pylist())
         self.anomalous += pc.sum(table["is_anomalous"]).as_py() or 0
         self.blank += pc.sum(pc.less(table["contrast"], _BLANK)).as_py() or 0
@@ -70,7 +70,7 @@ class NightSummary:
 
 
 def summarise_night(store: Store, seal: Seal, *, worst: int, first: int, alpha: float, errors: int) -> NightSummary:
-    """Every sealed row of the partition that no later one of the same image has replaced."""
+    """Every sealed row of the partition that no later row of the same image replaced."""
     found = NightSummary(worst, first, alpha, errors)
     for table in rows_in_force(store, [seal]):
         found.add(table)
@@ -78,5 +78,5 @@ def summarise_night(store: Store, seal: Seal, *, worst: int, first: int, alpha: 
 
 
 def _prefixes(digests: Any) -> NDArray[np.uint64]:
-    """SHA-256 in hex (n,) -> first 64 bits (n,), in which two of 10^6 images agree by chance in 1 of 10^7 nights."""
+    """SHA-256 in hex (n,) -> first 64 bits (n,), of which two among 10^6 images collide in 1 of 10^7 nights."""
     return np.array([int(digest[:16], 16) for digest in digests.to_pylist()], np.uint64)

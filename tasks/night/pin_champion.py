@@ -1,4 +1,4 @@
-"""Which model a run uses for a category: looked up once, at the run's start."""
+"""The model of a category for a run, looked up once at its start."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from tasks.worker.preprocessing import check_preprocessing
 
 @dataclass(frozen=True)
 class PinnedModel:
-    """The version a run keeps, even when another is promoted meanwhile."""
+    """The version that a run keeps, even if another is promoted meanwhile."""
 
     category: str
     version: str
@@ -26,12 +26,12 @@ class PinnedModel:
     alpha: float
     threshold_is_extrapolated: bool
     library: str
-    """that its card says is to score on CPUs"""
+    """the engine for CPUs in its card"""
 
 
 @task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
-    """The champion of `category`, or None when there is none yet. OtherPreprocessing if it cannot score any more."""
+    """The champion of `category`, or None. Raises OtherPreprocessing if this release cannot use it."""
     store = open_store(store_uri, read_only=True)
     champion = models.read_champion(store, category)
     return None if champion is None else _pinned(store_uri, category, champion.version)
@@ -39,7 +39,7 @@ def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
 
 @task(name="pin-version", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def pin_version(store_uri: str, category: str, version: str) -> PinnedModel:
-    """This version of `category`, whichever is in force. KeyNotFound if it has no card."""
+    """This version of `category`, in force or not. Raises KeyNotFound without a card."""
     return _pinned(store_uri, category, version)
 
 

@@ -1,4 +1,4 @@
-"""What is still to score of a partition, written down before anything is scored."""
+"""Planning: the images of a partition left to score, fixed before scoring."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -20,9 +20,9 @@ from tasks.night.pin_champion import PinnedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
-"""images; below it a task is mostly orchestration, above it a shard of maps at 256 x 256 pixels passes 32 MiB"""
+"""images; below it tasks are mostly orchestration, above it a shard of maps at 256 x 256 pixels passes 32 MiB"""
 FEWEST_TASKS, MOST_TASKS = 8, 400
-"""a night of one category: enough for the workers to share, few enough for the Prefect server"""
+"""batches of a category's day: enough to share among workers, few enough for the Prefect server"""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class PartitionJob:
     planned_at: datetime
     """UTC; the run's start"""
     batch_images: int | None = None
-    """images one task scores; None: chosen by their number"""
+    """images of a task; None: chosen by their number"""
     library: str = AUTO
-    """that is to compute the scores of a partition that has none yet; "auto": the one of the model's card"""
+    """engine of a partition that has none yet; "auto": the one of the model's card"""
     gpu_workers: bool = False
-    """whether machines with a GPU score, whatever the one that plans has"""
+    """whether the scoring machines have a GPU, whatever the planning one has"""
 
     @property
     def category(self) -> str:
@@ -54,17 +54,17 @@ class PartitionJob:
 
 @dataclass(frozen=True)
 class PartitionPlan:
-    """What a run found of one category's day."""
+    """The images of one category's day, and the plan."""
 
     job: PartitionJob
     listed: int
-    """images there now"""
+    """number of images now"""
     sealed: int
-    """of these, how many a seal covers already"""
+    """number of them that a seal covers"""
     plan: Plan | None
-    """for the others; None when all are sealed"""
+    """plan for the others; None if all are sealed"""
     left_out: LeftOut = field(default_factory=LeftOut)
-    """what lies there and is not listed"""
+    """files that were not listed"""
 
     @property
     def batches(self) -> list[Batch]:
@@ -73,10 +73,10 @@ class PartitionPlan:
 
 @task(name="plan-batches", task_run_name="plan {job.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def plan_batches(job: PartitionJob) -> PartitionPlan:
-    """List the images of the job's category and day, leave out those whose last sealed row is of what they are now,
-    write the manifest and the empty map array for the rest. The same images make the same plan, whoever plans them.
+    """List the images of the job's category and day, leave out those that equal their last sealed row, and write
+    manifest and empty map array for the rest. Equal images give an equal plan.
 
-    Raises EngineUnavailable if there is something to score, and its library is not installed here.
+    Raises EngineUnavailable if images are left and their engine is not installed here.
     """
     store = open_store(job.store_uri)
     left_out = LeftOut()
@@ -90,21 +90,21 @@ def plan_batches(job: PartitionJob) -> PartitionPlan:
 
 
 def batches_of(plan: Plan) -> list[Batch]:
-    """The batches of a plan, in order: a pure function, so that only the plan travels."""
+    """The batches of a plan, in order: a pure function, so that only the plan is passed on."""
     count = -(-plan.images // plan.batch_size)
     return [Batch(plan, index, manifests.batch_digest(plan.digest, index)) for index in range(count)]
 
 
 def batch_size_for(images_to_score: int) -> int:
-    """Images one task scores: whole micro-batches, for what is missing from one is computed all the same. Depends on
-    the number of images alone, never on the cluster: a plan must not change with the machine it is made on."""
+    """Images of a task, in whole micro-batches, because incomplete ones cost as much. Depends only on the number of
+    images: a plan must not change with the machine."""
     shared_out = min(max(images_to_score // FEWEST_TASKS, SMALLEST_BATCH), LARGEST_BATCH)
     at_least = -(-images_to_score // MOST_TASKS)
     return max(shared_out // MICRO_BATCH, -(-at_least // MICRO_BATCH)) * MICRO_BATCH
 
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:
-    """A partition keeps the library it was begun with; a machine with a GPU begins none with OpenVINO."""
+    """A partition keeps its first engine; a machine with a GPU starts none with OpenVINO."""
     from rd_core.kernels.precision import default_device  # noqa: PLC0415  # brings torch; flow processes import this module, and plan nothing
 
     begun = seal.plans[0].library if seal else None

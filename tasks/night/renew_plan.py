@@ -1,4 +1,4 @@
-"""A plan that an interrupted run left, taken up again: its manifest is made young, so that gc leaves it."""
+"""Resuming an interrupted run's plan: rewriting its manifest protects it from gc."""
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,9 +10,9 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 
 @task(name="renew-plan", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def renew_plan(store_uri: str, manifest: str) -> None:
-    """Write the manifest's own bytes once more: `rd-inspect gc` leaves days on which anything unsealed is young.
+    """Rewrite the manifest unchanged: `rd-inspect gc` skips days with young unsealed objects.
 
-    KeyNotFound if it has been removed meanwhile: plan again.
+    Raises KeyNotFound if it has been removed: plan again.
     """
     store = open_store(store_uri)
     data, etag = store.read_with_etag(manifest)

@@ -1,4 +1,4 @@
-"""A batch from object storage to one zarr shard and one Parquet part."""
+"""Scoring a batch: from object storage to one zarr shard and one Parquet part."""
 
 import time
 from collections import Counter, defaultdict
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     **ON_STORAGE_FAULT,
 )
 def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
-    """Score one batch: maps first, then the part, so that a part always has its maps.
+    """Score one batch; maps are written before the part, so that a part always has its maps.
 
-    A bad image becomes a row. May run any number of times: the names and the bytes come out the same, and a part
-    that is there already is only read again.
+    A bad image becomes a row. Can be repeated: names and bytes are the same, and an existing part is only read.
     """
     store = open_store(store_uri)
     partition = batch.plan.partition
@@ -68,8 +67,7 @@ def score_batch(store_uri: str, images_uri: str, batch: Batch) -> Receipt:
 
 
 def _receipt_of_existing(store: Store, key: str, batch: Batch) -> Receipt | None:
-    """The receipt of a part an earlier, interrupted run has written whole and whose maps are still those it names, or
-    None: then the batch is scored."""
+    """The receipt of a complete part of an earlier, interrupted run whose maps match; None: score the batch."""
     try:
         data = store.read(key)
         table, maps = scores.part_with_maps(data, store.address(key))

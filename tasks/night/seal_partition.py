@@ -1,4 +1,4 @@
-"""The last write of a partition: the seal that makes it visible."""
+"""Sealing: the last write of a partition, which makes it visible."""
 
 from datetime import datetime
 
@@ -14,13 +14,13 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 
 
 class IncompletePartition(Exception):
-    """The receipts do not add up to the plan: nothing is sealed."""
+    """The receipts do not cover the plan: nothing is sealed."""
 
 
 @task(name="seal-partition", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_at: datetime) -> None:
-    """Seal `plan`. Raises IncompletePartition when a row is missing, Conflict when another run sealed some of the
-    same images meanwhile: plan again, and only the others are left."""
+    """Seal `plan`. Raises IncompletePartition for a missing row, Conflict if another run sealed some of the images
+    meanwhile: plan again."""
     rows = sum(receipt.rows for receipt in receipts)
     if rows != plan.images or len({receipt.part for receipt in receipts}) != len(receipts):
         raise IncompletePartition(

@@ -1,4 +1,4 @@
-"""The report of one inspection run, from what lies in the store."""
+"""Writing the report of one inspection run, from the store."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,29 +34,29 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.software import software
 
 FIRST, WORST = 6, 6
-"""pictures a category: of what to look at first, and of the highest scores that are not among them"""
+"""images of a category: to look at first, and of the highest other scores"""
 MOST_ERRORS_LISTED = 50
 
 
 @dataclass(frozen=True)
 class CategoryOutcome:
-    """What a run did with one category, as far as the flow knows."""
+    """The outcome of one category, as the flow knows it."""
 
     category: str
     state: str
-    """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images | ignored.
-    Partly sealed: some folder of that day could not be looked into; silent camera: no image, though a model is in
-    force and the category is made every day"""
+    """sealed | already sealed | partly sealed | failed | no champion | silent camera | no images | ignored. Partly
+    sealed: a folder of that day is unreadable; silent camera: no image of a category that has a champion and is made
+    every day"""
     model_version: str | None = None
     images: int = 0
-    """there now; the counts below are of all that is sealed of the day once the report is written, of what this run
-    scored until then"""
+    """number of images now; the counts below are of all sealed images of the day, or of this run's before the report
+    """
     ok: int = 0
     unreadable: int = 0
     rejected: int = 0
     anomalous: int = 0
     scored_now: int = 0
-    """images this run scored itself; the others were sealed before"""
+    """number of images that this run scored"""
     seconds: float = 0.0
     """wall clock from the first batch to the seal"""
     seconds_by_stage: tuple[tuple[str, float], ...] = ()
@@ -65,16 +65,16 @@ class CategoryOutcome:
 
 @dataclass(frozen=True)
 class WrittenReport:
-    """Where the report lies, and the same in Markdown."""
+    """The report's key, and the report as Markdown."""
 
     key: str
     markdown: str
     outcome: str
-    """as told to the task; or 'completed with rejects', if anything sealed of the day has no score"""
+    """the task's outcome; or 'completed with rejects' if a sealed image of the day has no score"""
     blank: tuple[tuple[str, str], ...] = ()
-    """(category, in words) where images show nothing"""
+    """(category, in words) with blank images"""
     counts: tuple[tuple[str, int, int, int, int], ...] = ()
-    """(category, ok, unreadable, rejected, anomalous) of all that is sealed of the day, whichever run scored it"""
+    """(category, ok, unreadable, rejected, anomalous) of all sealed images of the day, of any run"""
 
 
 @task(name="write-run-report", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -91,10 +91,10 @@ def write_run_report(
     litter: str = "",
     review_url: str | None = None,
 ) -> WrittenReport:
-    """Draw the run's report from its sealed scores, maps and images, and write it.
+    """Draw the run's report from sealed scores, maps and images, and write it.
 
-    A category whose model, seal or labels cannot be read is told by its outcome and that problem alone. A run that
-    scored nothing leaves the report of the one before it, if that would show the very same: its key is returned.
+    A category with an unreadable model, seal or labels has only its outcome and the problem. A run without new scores
+    keeps an identical report of the run before and returns its key.
     """
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     inputs = inputs_digest(
@@ -137,13 +137,13 @@ def write_run_report(
 
 
 def _of_categories(categories: Sequence[CategoryOutcome]) -> str:
-    """A name for reports of the same categories: runs of others must not displace what is kept of these."""
+    """A name for reports of the same categories, so that runs of others do not displace stored results."""
     names = "\n".join(sorted(category.category for category in categories))
     return content_digest(names.encode("utf-8", "surrogatepass"))[:16]
 
 
 def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome]) -> Iterator[Any]:
-    """All that a report shows of each category but what the run itself did: seconds, and how many it scored."""
+    """All contents of a report that do not depend on the run itself."""
     for category in categories:
         state = "already sealed" if category.state == "sealed" else category.state
         yield [category.category, state, category.model_version, category.images, category.message]
@@ -153,7 +153,7 @@ def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome])
 
 
 def _said(store: Store, partition: Partition) -> list[Any]:
-    """What the labels say, and why some or all of them do not read."""
+    """The labels, and why some cannot be read."""
     unread: list[str] = []
     try:
         held = labels.read_labels(store, partition.category, unread=partial(_note, unread))
@@ -171,7 +171,7 @@ def _note(unread: list[str], key: str, error: StorageError) -> None:
 def _category_run(
     store: Store, images: Store, run_date: date, outcome: CategoryOutcome, seen: dict[str, str | None]
 ) -> CategoryRun:
-    """What the report tells of it; `seen` takes the state of the images that are shown."""
+    """The category's part of the report; `seen` collects the state of shown images."""
     run = CategoryRun(
         category=outcome.category,
         state=outcome.state,
@@ -195,7 +195,7 @@ def _category_run(
 def _with_scores(
     store: Store, images: Store, run_date: date, run: CategoryRun, version: str, seen: dict[str, str | None]
 ) -> CategoryRun:
-    """`run` with what its card and its sealed rows tell."""
+    """`run` with the facts of its card and sealed rows."""
     card = models.read_card(store, run.category, version)
     run = replace(
         run,
@@ -237,8 +237,8 @@ def _with_scores(
 def _pictured(
     store: Store, images: Store, category: str, night: NightSummary, card: ModelCard, unread: list[str]
 ) -> tuple[list[ScoredImage], list[ScoredImage]]:
-    """(what to look at first, the highest scores of the others) with what people said of them, as far as label files
-    read; `unread` takes what to say of those that do not."""
+    """(images to look at first, highest scores of the others), with their readable labels; `unread` collects the
+    reasons of the others."""
 
     def tell(key: str, error: StorageError) -> None:
         unread.append(f"{key} does not read, and nothing can be trained on or evaluated until it does. {error}")

@@ -1,1 +1,1 @@
-"""The paper's measurements. No tasks."""
+"""The paper's benchmark. No tasks."""

@@ -1,4 +1,4 @@
-"""One network trained and judged as the paper does it. No Prefect task: a measurement, not a night's work."""
+"""Training and evaluation of one network as in the paper. No Prefect task."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,60 +25,60 @@ from rd_core.metrics.pixel_tables import PixelTables
 from tasks.paper.benchmark_folder import BenchmarkImages, DecodedImages, JudgedImage, defects
 
 MONITORED = 8
-"""training images on which the loss is watched"""
+"""training images on which the loss is monitored"""
 NETWORKS = ("teacher", "standardisation", "bottleneck", "student")
-"""the parts of a model that do not depend on which stages make the map"""
+"""the parts of a model that do not depend on the map stages"""
 
 
 @dataclass(frozen=True)
 class BenchmarkProgress:
-    """How far the work on one network is."""
+    """The progress of one network."""
 
     stage: Literal["features", "memory", "steps", "scoring"]
-    """as of a fit (see `rd_core.detectors.detector.FitProgress`), then the test images"""
+    """a fit's phase (see `rd_core.detectors.detector.FitProgress`), then the test images"""
     done: int
     """images or steps"""
     total: int
     loss: float | None
-    """of the last step, while training"""
+    """of the last training step"""
 
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """What to train, and which maps of it to judge."""
+    """The network to train, and the maps to evaluate."""
 
     images: BenchmarkImages
     models: tuple[ReverseDistillationSettings, ...]
-    """they differ in map_stages alone, so one training serves them all"""
+    """they differ only in map_stages, so one training serves all"""
     teacher_weights: Path | None
     """a local file; None: the package, the cache or a download"""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of one model. Metrics are shares in [0, 1], None where there is nothing to tell apart."""
+    """Metrics of one model: shares in [0, 1], None if undefined."""
 
     model: ReverseDistillationSettings
     image_auroc: float | None
     pixel_auroc: float | None
     aupro: float | None
-    """of all test images at once, up to a false-positive rate of 0.3"""
+    """over all test images together, up to a false-positive rate of 0.3"""
     paper_pro: float | None
     """mean over the images with a mask, as the authors compute it"""
     masked_images: int
     steps: int
     training_seconds: float
-    """the teacher's pass included; one training's, whatever the maps"""
+    """with the teacher's pass; of one training, whatever the maps"""
     images_per_second: float
-    """networks, map and score, in micro-batches; decoding left out"""
+    """networks, map and score, in micro-batches; without decoding"""
     model_bytes: int
-    """of the weights that scoring needs"""
+    """of the weights needed for scoring"""
 
 
 def benchmark_category(
     request: BenchmarkRequest, on_progress: Callable[[BenchmarkProgress], None]
 ) -> Iterator[Measurement]:
-    """Train once, then judge with each of the models' maps, in their order, each told when it is done.
+    """Train once, then evaluate each of the models' maps in order; each is reported when done.
 
     Raises TeacherUnavailable, TooFewNormals, TrainingDiverged, BrokenImage.
     """
@@ -111,12 +111,12 @@ def benchmark_category(
 
 
 def check_teacher(name: str, weights: Path | None) -> None:
-    """Raise TeacherUnavailable now rather than after hours of other work."""
+    """Raises TeacherUnavailable now rather than after hours of work."""
     build_teacher(name, weights=weights)
 
 
 def with_maps(model: ReverseDistillation, settings: ReverseDistillationSettings) -> ReverseDistillation:
-    """The same networks under a configuration that differs in map_stages alone; the map's own parts are made anew."""
+    """The same networks with another map_stages; the map's own parts are rebuilt."""
     if settings == model.settings:
         return model
     other = ReverseDistillation.build(settings, pretrained=False)
@@ -129,7 +129,7 @@ def with_maps(model: ReverseDistillation, settings: ReverseDistillationSettings)
 class _Judged:
     scores: NDArray[np.float32]
     tables: PixelTables
-    """empty when no image has a mask"""
+    """empty if no image has a mask"""
     pros: list[float]
     """of the images with a mask"""
     seconds: float

@@ -1,4 +1,4 @@
-"""Folders of images as benchmarks publish them, image by image with the truth their place tells.
+"""Benchmark folders of images with their ground truth, from the path of each file.
 
 MVTec AD                                        one-class novelty
 <category>/train/good/*                         train/<class>/*
@@ -29,23 +29,23 @@ NOVELTY_LAYOUT = "train/<class>/* and test/<class>/*, with the same classes in b
 
 
 class BrokenImage(Exception):
-    """An image or mask that cannot be used. Without it no figure could be compared with another's."""
+    """An unusable image or mask. Without it no figure would be comparable."""
 
 
 @dataclass(frozen=True)
 class JudgedImage:
-    """One image of a test, and what is known of it."""
+    """One test image with its ground truth."""
 
     path: Path
     is_anomalous: bool
     """by its folder"""
     masks: tuple[Path, ...] = ()
-    """files whose marked pixels, together, are its defects"""
+    """files whose marked pixels together are its defects"""
 
 
 @dataclass(frozen=True)
 class BenchmarkImages:
-    """What one model is trained on and judged by."""
+    """The training and test images of one model."""
 
     category: str
     root: Path
@@ -56,7 +56,7 @@ class BenchmarkImages:
     """sorted by path"""
 
     def digest(self) -> str:
-        """SHA-256, hex, over every file's role, place and content: the same images wherever the folder lies."""
+        """SHA-256, hex, over every file's role, path and content, independent of the folder's place"""
         total = hashlib.sha256()
         roles = [("train", path) for path in self.train]
         for one in self.test:
@@ -68,7 +68,7 @@ class BenchmarkImages:
 
 
 class DecodedImages:
-    """Pixels by index, uint8 (H, W, 3) of each file's own size, read and decoded on each access."""
+    """Pixels by index, uint8 (H, W, 3) in each file's size, read and decoded on access."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -81,9 +81,9 @@ class DecodedImages:
 
 
 def mvtec_categories(folder: Path, chosen: Collection[str] = ()) -> list[BenchmarkImages]:
-    """The categories of a folder in the MVTec layout, sorted; only the `chosen` ones if there are any.
+    """The categories of a folder in the MVTec layout, sorted; only the `chosen` ones, if any.
 
-    Raises NotAnImageFolder when there is none, or one could not be judged.
+    Raises NotAnImageFolder without a category, or for one that cannot be evaluated.
     """
     _require_folder(folder, MVTEC_LAYOUT)
     if is_category_folder(folder):
@@ -100,9 +100,9 @@ def mvtec_categories(folder: Path, chosen: Collection[str] = ()) -> list[Benchma
 
 
 def novelty_classes(folder: Path, chosen: Collection[str] = ()) -> list[BenchmarkImages]:
-    """Each class in turn as the normal one, all others anomalous, sorted; only the `chosen` ones if there are any.
+    """Each class in turn as the normal one, all others anomalous, sorted; only the `chosen` ones, if any.
 
-    Raises NotAnImageFolder when the classes of train/ and test/ are not the same two or more.
+    Raises NotAnImageFolder unless train/ and test/ have the same two or more classes.
     """
     _require_folder(folder, NOVELTY_LAYOUT)
     by_split = {split: {path.name: _files(path) for path in _folders(folder / split)} for split in ("train", "test")}
@@ -145,7 +145,7 @@ def defects(image: JudgedImage, height: int, width: int) -> NDArray[np.bool_] | 
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hex. Raises BrokenImage when it cannot be read."""
+    """SHA-256 of a file, hex. Raises BrokenImage if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -175,7 +175,7 @@ def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
 
 
 def _refuse_left_out(folder: Path, left_out: Sequence[Remark]) -> None:
-    """What lies beside train/, test/ and ground_truth/ is no part of a benchmark; what lies within must be."""
+    """Entries beside train/, test/ and ground_truth/ are ignored; all files within must belong to the benchmark."""
     within = [one for one in left_out if one.path.partition("/")[0].lower() in {TRAIN, TEST, MASKS}]
     if within:
         raise NotAnImageFolder(

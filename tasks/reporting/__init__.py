@@ -1,1 +1,1 @@
-"""What reports share: their pictures, their links, and results kept while nothing changed. No tasks."""
+"""Common parts of reports: pictures, links, and results kept while nothing changed. No tasks."""

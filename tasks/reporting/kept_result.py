@@ -1,8 +1,8 @@
-"""Results that stand for as long as nothing that they were made from has changed.
+"""Results that stay valid while their inputs are unchanged.
 
-Beside its files a result leaves a small JSON object: a digest of all that went in, of the files, and what the task
-returned. Whoever asks again with the same inputs gets that, and nothing is computed. The digest covers the code too:
-a mended figure must not hide behind an old one.
+A small JSON object beside a result's files has a digest of the inputs, the files' digests and the returned value.
+Equal inputs return that value without computation. The digest covers the code, so that a corrected figure replaces an
+old one.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ from tasks.worker.software import code_digest
 
 FORMAT = 1
 _WORTH_A_LISTING = 32
-"""keys of one folder: a listing tells of a thousand objects, a question of one"""
+"""keys of one folder from which one listing is cheaper than single requests"""
 _ASKERS = 16
-"""threads: of a question a store's time to answer is all"""
+"""threads; requests mostly wait for the store"""
 
 
 def inputs_digest(inputs: Any) -> str:
-    """SHA-256 (hex) of the inputs (JSON values, dates and dataclasses of them), of the code and of the libraries."""
+    """SHA-256 (hex) of the inputs (JSON values, dates and dataclasses of them), the code and the libraries."""
     told = json.dumps([FORMAT, code_digest(), inputs], sort_keys=True, default=_plain)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def bytes_there(store: Store, key: str) -> str | None:
-    """SHA-256 (hex) of the object; None if it is not there, and of one that does not read why."""
+    """SHA-256 (hex) of the object; None if it does not exist, the reason if it is unreadable."""
     try:
         return content_digest(store.read(key))
     except KeyNotFound:
@@ -49,7 +49,7 @@ def bytes_there(store: Store, key: str) -> str | None:
 
 
 def listed(store: Store, prefix: str) -> list[tuple[str, str, int]] | str:
-    """(key, etag, size) of what lies below `prefix`: other bytes have another etag. Why, if it cannot be listed."""
+    """(key, etag, size) of the objects below `prefix`, or why it cannot be listed."""
     try:
         return [(info.key, info.etag, info.size) for info in store.list(prefix)]
     except TransientFault:
@@ -59,8 +59,8 @@ def listed(store: Store, prefix: str) -> list[tuple[str, str, int]] | str:
 
 
 def stated(store: Store, keys: Iterable[str]) -> list[tuple[str, str | None]]:
-    """(key, etag or None where there is none), each key once, sorted. Of many in a folder, its listing tells. A key
-    may be anything that people write; whoever reads what it names says what is wrong with it."""
+    """(key, etag or None if missing), each key once, sorted. Many keys of a folder are looked up by a listing. Keys
+    come from people and may be anything; invalid ones are reported by their reader."""
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for key in set(keys):
         folders[key.rpartition("/")[0]].append(key)
@@ -87,25 +87,23 @@ def _etag(store: Store, key: str) -> str | None:
 
 
 def file_digest(key: str, data: bytes) -> str:
-    """SHA-256 (hex) of a file that a result wrote; of a page without its links to others, which are set anew whenever
-    another report comes."""
+    """SHA-256 (hex) of a result's file; of a page without its links to others, which change with every new report."""
     return content_digest(linked(data, path_from_index(key), Around()) if key.endswith(".html") else data)
 
 
 def keep(
     store: Store, key: str, inputs: str, result: Any, files: Mapping[str, str], drawn: Sequence[Any] = ()
 ) -> None:
-    """Leave under `key` that `result` (JSON values or dataclasses of them) was made of `inputs`, a digest taken
-    before anything was read, and wrote `files` (their `file_digest` by key). To be called last. `drawn`: images
-    that it shows, as `stated` before they were read."""
+    """Store under `key` that `result` (JSON values or dataclasses of them) was made of `inputs`, a digest taken
+    before reading, with `files` (their `file_digest` by key). Call it last. `drawn`: shown images, as `stated` before
+    reading."""
     plain = json.loads(json.dumps(result, default=_plain))
     content = {"schema_version": FORMAT, "inputs": inputs, "result": plain, "files": dict(files), "drawn": drawn}
     store.write(key, checked_json.to_bytes(content))
 
 
 def kept(store: Store, key: str, inputs: str, images: Store | None = None) -> Any:
-    """What was kept under `key`, as JSON gives it, if it was made of `inputs`, its files are as they were written and
-    what it drew of `images` is as it was; else None."""
+    """The result stored under `key`, as JSON, if inputs, files and shown images are unchanged; else None."""
     try:
         content = checked_json.from_bytes(store.read(key), store.address(key), "a kept result", known_format=FORMAT)
     except (KeyNotFound, ObjectDenied, CorruptObject):  # damaged or of another version: made anew, and written over

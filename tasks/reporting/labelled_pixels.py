@@ -1,4 +1,4 @@
-"""The maps and masks of labelled images, a few images at a time, and why one cannot be counted."""
+"""Maps and masks of labelled images in chunks, and why one cannot be counted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from storage.images import decode_mask
 from storage.partitions import anomaly_maps
 
 IMAGES_AT_ONCE = 16
-"""maps in memory together: some MB, and few enough requests"""
+"""maps in memory together"""
 _PROPORTION = 0.02
-"""by which height to width of a mask may differ from its image's, for sizes that were rounded"""
+"""tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
 
 class Uncountable(Exception):
-    """The pixels of one image cannot be counted; the message says why and what to do."""
+    """One image's pixels cannot be counted; the message has reason and cure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +29,19 @@ class LabelledPixels:
     """One labelled image."""
 
     row: Mapping[str, Any]
-    """as given"""
+    """the given row"""
     values: NDArray[np.float16] | None = None
-    """[H, W], the stored map; None if `problem`"""
+    """[H, W], the stored map; None with a `problem`"""
     mask: NDArray[np.bool_] | None = None
-    """[H, W], on the map's grid; None if `problem` or if nobody drew one"""
+    """[H, W], on the map's grid; None with a `problem` or without a mask"""
     problem: str | None = None
 
 
 def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator[list[LabelledPixels]]:
     """Maps and masks of `rows`, in chunks, in the order of the maps.
 
-    A row has image_key, label, mask_key, map_store, map_index, image_height and image_width. What cannot be counted
-    comes with its problem; a fault of the store that may pass is raised.
+    A row has image_key, label, mask_key, map_store, map_index, image_height and image_width. An uncountable one has a
+    problem; temporary faults of the store are raised.
     """
     ordered = sorted(rows, key=lambda row: (row["map_store"] or "", row["map_index"] or 0))
     for map_store, of_store in groupby(ordered, key=lambda row: row["map_store"]):
@@ -53,7 +53,7 @@ def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator
 
 
 def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
-    """bool (h, w): True where the image under `key` is not black. Uncountable if it cannot be read."""
+    """bool (h, w): True where the image under `key` is not black. Raises Uncountable if it cannot be read."""
     try:
         return decode_mask(store.read(key))
     except (KeyNotFound, InvalidKey, ObjectDenied, UnreadableImage) as e:
@@ -64,7 +64,7 @@ def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
 
 
 def _maps(store: Store, key: str | None, indices: list[int | None]) -> list[NDArray[np.float16] | str]:
-    """The map of each index, or why there is none. One bad map must not take its neighbours with it."""
+    """The map of each index, or why there is none. A bad map does not affect its neighbours."""
     known = [index for index in indices if index is not None]
     if key is None or len(known) < len(indices):
         return ["The row names no map." for _ in indices]

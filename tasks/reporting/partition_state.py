@@ -1,4 +1,4 @@
-"""What a partition is just now, as far as counts and pictures are made from it: for `kept_result.inputs_digest`."""
+"""The present state of a partition, for `kept_result.inputs_digest`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tasks.reporting.kept_result import bytes_there, listed, stated
 
 
 def scored_state(store: Store, partition: Partition) -> list[Any]:
-    """Of what is sealed, of the parts and maps as they lie there, and of the model card."""
+    """State of the seal, its parts and maps, and the model card."""
     category, day, version = partition.category, partition.run_date, partition.model_version
     return [
         partition,
@@ -25,18 +25,18 @@ def scored_state(store: Store, partition: Partition) -> list[Any]:
 
 
 def labels_state(store: Store, partition: Partition, held: pa.Table) -> list[Any]:
-    """Of what is said of the day's images, of the category's labels `held`, and of the masks."""
+    """State of the day's labels, among the category's labels `held`, and of the masks."""
     said = labels_of_day(partition, held)
     return [said, masks_state(store, said)]
 
 
 def labels_of_day(partition: Partition, held: pa.Table) -> list[dict[str, Any]]:
-    """Rows of the category's labels `held` that are of the day's images: of years of labels few."""
+    """Rows of the category's labels `held` about the day's images."""
     prefix = images_prefix(partition.category, partition.run_date)
     rows: list[dict[str, Any]] = held.filter(pc.starts_with(held["image_key"], prefix)).to_pylist()
     return rows
 
 
 def masks_state(store: Store, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Of the masks that rows name."""
+    """State of the masks named by rows."""
     return stated(store, (row["mask_key"] for row in rows if row["mask_key"]))

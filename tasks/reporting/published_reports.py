@@ -1,4 +1,4 @@
-"""Reports put into the store with links to those around them, which get links to the new one."""
+"""Publishing reports with links to and from their neighbours."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ from storage.layout import INDEX_KEY, folder_day, folder_days, path_from_index, 
 INSPECTION, EVALUATION, DRIFT, RETRAINING = "inspection", "evaluation", "drift", "retraining"
 KINDS = {INSPECTION: "run report", EVALUATION: "evaluation", DRIFT: "drift", RETRAINING: "retraining"}
 _FURTHEST = 8
-"""days of a kind that are looked at for the next report of the same categories"""
+"""earlier or later days searched for a report of the same categories"""
 _MOST_OF_A_DAY = 24
-"""reports of a kind that are linked: as many categories may be retrained on one day"""
+"""linked reports of a kind; many categories may be retrained on one day"""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Filed:
 
     kind: str
     day: date
-    """the last one that it is of"""
+    """its last day"""
     days: int
-    """that it is of"""
+    """its first day"""
     of: str
-    """its categories as its folder names them; '' for the whole plant"""
+    """its categories in its folder's name; '' for the whole plant"""
     key: str
     modified: datetime
 
@@ -41,19 +41,19 @@ class Filed:
 
 
 def publish_report(store: Store, kind: str, day: date, key: str, html: str) -> None:
-    """Write the page of a report that ends with `day`, then set the links of it and of those around it.
+    """Write the page of a report that ends with `day`, then set its links and those of its neighbours.
 
-    Of those one that cannot be read or that somebody writes just now keeps its links as they were. StorageError if
-    the page cannot be written.
+    A neighbour that is unreadable or being written keeps its links. Raises StorageError if the page cannot be
+    written.
     """
     store.write(key, html.encode("utf-8"))
     link_day(store, day, kind)
 
 
 def publish_again(store: Store, kind: str, day: date, key: str) -> None:
-    """As `publish_report` of a report that is there and still holds: what was written last is what others lead to.
+    """As `publish_report` for an existing valid report, which becomes the last written one.
 
-    One that somebody else writes just now is theirs to publish. StorageError if the page cannot be written.
+    A page being written by another is left to it. Raises StorageError if the page cannot be written.
     """
     html, etag = store.read_with_etag(key)
     with contextlib.suppress(Conflict):
@@ -89,7 +89,7 @@ def _relink(store: Store, report: Filed, around: Around) -> None:
 
 
 class Shelf:
-    """The reports of a store, found as they are asked for."""
+    """The reports of a store, looked up on demand."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -98,21 +98,21 @@ class Shelf:
         self._index = cache(lambda: path_from_index(INDEX_KEY) if store.info(INDEX_KEY) else "")
 
     def newest(self, kind: str, day: date) -> list[Filed]:
-        """Of the reports of that kind and day one of each choice of categories, that of all first: the evaluation of
-        the day alone, drift of the longest window, and of the same days the last written."""
+        """The reports of that kind and day, one for each choice of categories, that of all first: evaluations of the
+        day alone, drift of the longest window; of the same days the last written."""
         sign, last = 1 if kind == DRIFT else -1, {}
         for report in sorted(self.of_day(kind, day), key=lambda report: (sign * report.days, report.modified)):
             last[report.of] = report
         return [last[of] for of in sorted(last)]
 
     def before(self, report: Filed) -> Filed | None:
-        """The last report of the kind and categories of an earlier day."""
+        """The last report of the kind and categories before the day."""
         return self._nearest(
             report, sorted((day for day in self.folders(report.kind) if day < report.day), reverse=True)
         )
 
     def after(self, report: Filed) -> Filed | None:
-        """The first report of the kind and categories of a later day."""
+        """The first report of the kind and categories after the day."""
         return self._nearest(report, sorted(day for day in self.folders(report.kind) if day > report.day))
 
     def around(self, report: Filed) -> Around:
@@ -125,7 +125,7 @@ class Shelf:
         )
 
     def of_other_kinds(self, day: date, than: str) -> Iterator[tuple[str, str]]:
-        """(in words, path) of what the other kinds have of that day."""
+        """(in words, path) of the day's reports of other kinds."""
         for kind in KINDS:
             if kind != than:
                 found = self.newest(kind, day)
@@ -149,7 +149,7 @@ class Shelf:
         return found
 
     def _of_day(self, kind: str, day: date) -> list[Filed]:
-        """The newest of them: who starts a run again and again looks at the last."""
+        """The newest of them."""
         found: list[Filed] = []
         for folder in self.folders(kind).get(day, ()):
             prefix = reports_prefix(kind, folder)

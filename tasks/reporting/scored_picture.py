@@ -1,4 +1,4 @@
-"""A scored row as reports show it: with its picture, its map, and the drawn defect where there is one."""
+"""A scored row for reports, with its picture, map and labelled defect."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from storage.partitions import anomaly_maps
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 
 PICTURE_SIDE = 448
-"""pixels of the longer side: no report draws them larger"""
+"""pixels of the longer side, the largest in any report"""
 _READERS = 4
 """threads"""
 
@@ -25,15 +25,15 @@ _READERS = 4
 def scored_images(
     store: Store, images: Store, rows: Iterable[Mapping[str, Any]], card: ModelCard | None
 ) -> list[ScoredImage]:
-    """`scored_image` of each row, several at once: a store's time to answer and decoding are most of it."""
+    """`scored_image` of each row in parallel, because store and decoding dominate."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="picture") as pool:
         return list(pool.map(lambda row: scored_image(store, images, row, card), rows))
 
 
 def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: ModelCard | None) -> ScoredImage:
-    """A row of the model of `card` with its picture, the drawn defect outlined, and its map.
+    """A row of the model of `card` with its picture, the labelled defect outlined, and its map.
 
-    What is not there any more is left out; None stands for a card that is gone.
+    Missing ones are left out; None stands for a lost card.
     """
     return ScoredImage(
         image_key=row["image_key"],

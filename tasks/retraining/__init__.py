@@ -1,1 +1,1 @@
-"""A candidate, from new normals to the gate."""
+"""Retraining: from new normals to the gate."""

@@ -1,4 +1,4 @@
-"""Every normal that a retraining considered, used or not, with the reason: a table a category."""
+"""A table of every normal that a retraining considered, with its use or the reason against it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -31,7 +31,7 @@ LEFT_OUT = (
     LABEL_CHANGED,
     NOT_REPLAYED,
 )
-"""why a normal is not used, what somebody should look at first"""
+"""reasons against using a normal, most urgent first"""
 
 SCHEMA = pa.schema(
     [
@@ -52,7 +52,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ConsideredNormal:
-    """One image that is or was labelled normal, to train on."""
+    """One image that is or was labelled normal for training."""
 
     image_key: str
     state: str
@@ -60,30 +60,30 @@ class ConsideredNormal:
     why: str | None
     """a sentence; None if it is used"""
     is_new: bool
-    """the champion's card does not name it"""
+    """not in the champion's card"""
     day: date
-    """it was taken on; the day of its label where the key names none"""
+    """production day; the label's day if the key has none"""
     part: str | None
     labelled_by: str | None
     labelled_at: datetime | None
-    """UTC; None for an old one that has no label any more"""
+    """UTC; None for an old one without a label now"""
     score: float | None = None
-    """the champion's; None if it was not scored"""
+    """the champion's score; None without one"""
     outlying: float | None = None
     """robust z of the score's logarithm among the new normals of about that day"""
     other_key: str | None = None
-    """the image it is a near-duplicate of"""
+    """the image that it nearly duplicates"""
 
 
 def write_considered(store: Store, key: str, rows: Sequence[ConsideredNormal]) -> None:
-    """Write `rows` under `key`, in order of their image keys."""
+    """Write `rows` under `key`, sorted by image key."""
     ordered = sorted(rows, key=lambda row: row.image_key)
     arrays = [pa.array([getattr(row, field.name) for row in ordered], field.type) for field in SCHEMA]
     store.write(key, parquet.to_bytes(pa.Table.from_arrays(arrays, schema=SCHEMA)))
 
 
 def read_considered(store: Store, key: str) -> list[ConsideredNormal]:
-    """What `write_considered` wrote. KeyNotFound, CorruptObject."""
+    """The result of `write_considered`. Raises KeyNotFound, CorruptObject."""
     table = parquet.from_bytes(store.read(key), store.address(key))
     columns = [table[field.name].to_pylist() for field in fields(ConsideredNormal)]
     return [ConsideredNormal(*row) for row in zip(*columns, strict=True)]

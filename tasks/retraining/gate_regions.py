@@ -1,4 +1,4 @@
-"""The maps of two models over drawn defects: what each region adds to their AUPRO."""
+"""Two models' maps over labelled defects: each region's share in their AUPRO."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from tasks.reporting.labelled_pixels import Uncountable, read_mask
 from tasks.retraining.gate_set import GateImage
 
 MOST_MAPS = 400
-"""of masked defects, kept as float16: about 50 MB a model at 256 pixels a side"""
+"""bytes of masked defects' maps kept as float16: about 50 MB a model at 256 pixels a side"""
 _PROPORTION = 0.02
-"""by which height to width of a mask may differ from its image's, for sizes that were rounded"""
+"""tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
 
 @dataclass(frozen=True, eq=False)
 class RegionPair:
-    """What each of r regions adds to the AUPRO of both models."""
+    """The share of each of r regions in both models' AUPRO."""
 
     champion: NDArray[np.float64]
     """(r,)"""
     candidate: NDArray[np.float64]
     """(r,)"""
     parts: tuple[str, ...]
-    """(r,) the part that the region is on"""
+    """(r,) the region's part"""
 
 
 class MaskedMaps:
-    """Counts the pixels of both models' maps and keeps those of masked defects; nothing where no mask was drawn."""
+    """Counts the pixels of both models' maps and keeps those of masked defects; nothing without a mask."""
 
     def __init__(self, store: Store, judging: Sequence[GateImage], comparable: bool) -> None:
-        """comparable: both models' maps have one size, so that they have the same regions."""
+        """comparable: both models' maps have one size, so their regions are the same."""
         masked = [one.key for one in judging if one.mask_key is not None] if comparable else []
         self.problems: list[tuple[str, str]] = []
-        """(key, why a mask cannot be counted)"""
+        """(key, why its mask cannot be counted)"""
         self._store = store
         self._wanted = set(_spread(masked))
         self._tables = [PixelTables.empty(), PixelTables.empty()]
@@ -54,7 +54,7 @@ class MaskedMaps:
         champion: AnomalyMaps,
         candidate: AnomalyMaps,
     ) -> None:
-        """What both models say of some images, whose own heights and widths are `sizes`."""
+        """Add both models' maps of images with these `sizes` (height, width)."""
         if not self._wanted:
             return
         grid = champion.maps.shape[1:]
@@ -69,7 +69,7 @@ class MaskedMaps:
         self._parts += [images[place].part for place in kept]
 
     def regions(self) -> RegionPair | None:
-        """None without a region, or without a pixel that is free of defects."""
+        """None without a region or a defect-free pixel."""
         if not self._masks:
             return None
         anomalous = [True] * len(self._masks)
@@ -80,7 +80,7 @@ class MaskedMaps:
         return RegionPair(champion, candidate, tuple(self._parts[i] for i in place.tolist()))
 
     def _mask(self, image: GateImage, size: tuple[int, int], grid: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """bool `grid`; None where there is none that counts."""
+        """bool `grid`; None without a usable mask."""
         if image.mask_key is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What two models say of the same images, a few images in memory at a time."""
+"""Two models' scores of the same images, a few images in memory at a time."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_pictu
 from tasks.worker.scorer import Scorer
 
 ROUNDS = 9
-"""of timing, both models in turns; the fastest counts"""
+"""timing rounds, both models in turns; the fastest counts"""
 
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """Both models' scores of the n images that could be read."""
+    """Both models' scores of the n readable images."""
 
     images: tuple[GateImage, ...]
     """(n,)"""
@@ -29,16 +29,16 @@ class PairScores:
     candidate: NDArray[np.float32]
     """(n,)"""
     regions: RegionPair | None
-    """None without a mask, or where the models' maps differ in size"""
+    """None without a mask, or if the models' maps differ in size"""
     left_out: tuple[tuple[str, str], ...]
-    """(key, why): images that could not be read, masks that could not"""
+    """(key, why): unreadable images and masks"""
     seconds: tuple[float, float]
-    """of computing an image takes, champion and candidate; NaN without an image"""
+    """of computing time for an image, champion and candidate; NaN without an image"""
 
 
 @dataclass(frozen=True, eq=False)
 class _ReadTwice:
-    """One image as each model wants it."""
+    """One image in each model's preprocessing."""
 
     key: str
     champion: LoadedPicture
@@ -52,7 +52,7 @@ class _ReadTwice:
 def score_pair(
     store: Store, images: Store, judging: Sequence[GateImage], champion: Scorer, candidate: Scorer
 ) -> PairScores:
-    """Score all that can be read with both models, and time them in turns on the first few."""
+    """Score all readable images with both models, and time them in turns on the first few."""
     by_key = {one.key: one for one in judging}
     maps = MaskedMaps(store, judging, champion.map_size == candidate.map_size)
     kept: list[GateImage] = []
@@ -80,8 +80,8 @@ def score_pair(
 def score_unchanged(
     images: Store, digests: Mapping[str, str], champion: Scorer, candidate: Scorer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """(champion's, candidate's) scores (g,) of the images, by key, whose bytes still have these digests; None if none
-    can be read."""
+    """(champion's, candidate's) scores (g,) of the images, by key, whose bytes have these digests; None if none can
+    be read."""
     scores: list[NDArray[np.float32]] = []
     for batch in _read_for(images, list(digests), champion, candidate):
         readable = [one for one in batch if one.error is None and one.champion.digest == digests[one.key]]
@@ -95,7 +95,7 @@ def score_unchanged(
 
 
 def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer) -> Iterator[list[_ReadTwice]]:
-    """Read once for both models, unless they want other pixels."""
+    """Reads once for both models, unless their preprocessing differs."""
 
     def read(key: str) -> _ReadTwice:
         first = read_picture(images, champion.image_format, key)
@@ -112,14 +112,14 @@ def _stacked(readable: Sequence[_ReadTwice]) -> tuple[NDArray[np.uint8], NDArray
 
 
 def _clock() -> Callable[[], float]:
-    """Seconds. Others share the machine, so on processors only the time counts that this process had one."""
+    """Seconds; on CPUs this process's own time, because others share the machine."""
     return time.process_time if default_device().type == "cpu" else time.perf_counter
 
 
 def _timed(
     scorers: tuple[Scorer, Scorer], batches: tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ) -> tuple[float, float]:
-    """Seconds an image of each; the models are warm already."""
+    """Seconds for an image with each; the models are warm."""
     clock = _clock()
     fastest = [float("inf"), float("inf")]
     for _ in range(ROUNDS):

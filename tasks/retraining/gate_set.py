@@ -1,4 +1,4 @@
-"""The images that judge a candidate against the champion: neither was trained, stopped or calibrated on one."""
+"""The images that judge candidate and champion: neither was trained, stopped or calibrated on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 
 @dataclass(frozen=True)
 class GateImage:
-    """One of them."""
+    """One image of the gate."""
 
     key: str
     part: str
@@ -29,7 +29,7 @@ class GateImage:
 
 @dataclass(frozen=True)
 class GateSet:
-    """All of them, and which labelled images are none."""
+    """The images of the gate, and the labelled images left out."""
 
     images: tuple[GateImage, ...]
     """sorted by key"""
@@ -40,8 +40,8 @@ class GateSet:
 def gate_set(
     store: Store, category: str, champion: ModelCard, candidate: ModelCard, part_pattern: str | None
 ) -> GateSet:
-    """Images labelled for evaluation, anomalous ones of any purpose, and the held-out normals of the candidate's card
-    that are new to the champion. The same labels and cards give the same set."""
+    """Images labelled for evaluation, anomalous ones of any purpose, and the candidate's held-out normals that are
+    new to the champion. Equal labels and cards give an equal set."""
     seen = {*champion.images.seen, *candidate.images.seen}
     new = {*candidate.images.test} - {*champion.images.duplicates}
     disputed = {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
@@ -78,8 +78,8 @@ def _image(row: Mapping[str, Any], source: str, part: str) -> GateImage:
 
 
 def _parts(keys: Sequence[str], pattern: str | None) -> list[str]:
-    """Told from the file's name as in training. A pattern that matches none was made for other names: then each image
-    counts as a part of its own."""
+    """The part in the file's name, as in training. A pattern without any match belongs to other names: then each
+    image is a part of its own."""
     if pattern is None:
         return list(keys)
     try:

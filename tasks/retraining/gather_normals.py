@@ -1,4 +1,4 @@
-"""The normals a category's next model is trained on, and why others are not."""
+"""Choosing the normals that a category's next model is trained on."""
 
 import hashlib
 import json
@@ -47,22 +47,22 @@ from tasks.worker.worker_process import prepare_worker_process
 
 @dataclass(frozen=True)
 class GatherLimits:
-    """What a retraining takes."""
+    """The limits of a retraining."""
 
     fewest_new: int = 16
-    """new normals, after all guards; with fewer the category is left as it is"""
+    """new normals after all guards; with fewer, no candidate is made"""
     most_age_days: int = 180
     """of a new normal"""
     most_per_part: int = 20
-    """new normals that show one part"""
+    """new normals of one part"""
     most_per_day: int = 200
     """new normals of one production day"""
     most_replayed: int = 1000
-    """of the normals the champion was made with"""
+    """of the champion's normals"""
     most_outlying: float = 3.5
-    """robust z among the day's new normals, beyond which one above the champion's threshold is quarantined"""
+    """robust z among the day's new normals above which one over the champion's threshold is quarantined"""
     most_bits: int = MOST_BITS
-    """of 256 in which the hashes of near-duplicates differ"""
+    """differing bits, of 256, in the hashes of near-duplicates"""
 
     def __post_init__(self) -> None:
         least = {"fewest_new": 8, "most_age_days": 1, "most_per_part": 1, "most_per_day": 1}
@@ -76,37 +76,37 @@ class GatherLimits:
 
 @dataclass(frozen=True)
 class GatherOrder:
-    """For which category, and where the answer goes."""
+    """The category, and the keys of the result."""
 
     category: str
     champion: str
     """version in force"""
     part_pattern: str | None
     today: date
-    """ages are counted from it"""
+    """reference of ages"""
     key: str
-    """of the table that is written"""
+    """of the table to write"""
     limits: GatherLimits
     settings: str = ""
-    """all else that a candidate follows from, as text: the same again would give the same candidate"""
+    """all other inputs of a candidate, as text: equal inputs give an equal candidate"""
 
 
 @dataclass(frozen=True)
 class GatheredNormals:
-    """What a gathering reports of itself."""
+    """The result of gathering."""
 
     category: str
     champion: str
     key: str
-    """of the table of all that were considered; see tasks.retraining.considered_normals"""
+    """of the table of all considered normals; see tasks.retraining.considered_normals"""
     counts: dict[str, int]
-    """images by state"""
+    """number of images by state"""
     above_threshold: int
-    """of the new ones that are used: above the champion's threshold, as all are after a lasting change of light"""
+    """number of used new ones above the champion's threshold; after a lasting change of light, all"""
     message: str | None
-    """why the category is left as it is; None if there is enough to retrain on"""
+    """why no candidate is made; None if there are enough"""
     digest: str = ""
-    """SHA-256 of champion, settings, images used and labels that judge: all that a candidate's fate follows from"""
+    """SHA-256 of champion, settings, used images and judging labels: all that decides a candidate's outcome"""
 
     @property
     def new(self) -> int:
@@ -119,10 +119,10 @@ class GatheredNormals:
 
 @task(name="gather-normals", task_run_name="gather {order.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> GatheredNormals:
-    """Choose, and write every normal that was considered with its reason.
+    """Choose the normals, and write every considered one with its reason.
 
-    The same labels and images give the same choice. New normals that people contradict each other on, that are too
-    old, unreadable, near-duplicates or suspicious are left out; then no part and no day gives more than its share.
+    Equal labels and images give an equal choice. Left out are new normals that are contradicted, too old, unreadable,
+    near-duplicates or suspicious; then each part and day is limited to its share.
     """
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -148,7 +148,7 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
 
 
 def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, ConsideredNormal]:
-    """New normals, and the old ones: by key, as if all were used."""
+    """The new normals, and the old ones, by key, before any guard."""
     table = {row["image_key"]: row for row in labels.read_labels(store, order.category).to_pylist()}
     known = card.images.used
     aside = {*known, *card.images.duplicates}
@@ -193,7 +193,7 @@ def _leave_too_old(rows: dict[str, ConsideredNormal], order: GatherOrder) -> Non
 
 
 def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
-    """Those that no guard has taken out yet, the first labelled first."""
+    """Those not excluded yet, the first labelled first."""
     found = [row for row in rows.values() if row.state == NEW]
     return sorted(found, key=lambda row: (row.labelled_at is None, row.labelled_at, row.image_key))
 
@@ -201,7 +201,7 @@ def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
 def _look_at_new(
     store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, card: ModelCard
 ) -> float:
-    """Read, compare and score the new ones with the champion; its threshold."""
+    """Reads, compares and scores the new ones with the champion; returns its threshold."""
     keys = [row.image_key for row in _new(rows)]
     scorer = warm_scorer(store, order.category, order.champion)
     looks = look_at(images, scorer, keys)
@@ -216,7 +216,7 @@ def _look_at_new(
 
 
 def _known(store: Store, order: GatherOrder, card: ModelCard) -> list[str]:
-    """What a new normal must not be a copy of: the champion's own images, and those that judge it."""
+    """Images that new normals must not copy: the champion's own, and those that judge it."""
     table = labels.read_labels(store, order.category).to_pylist()
     return sorted({*card.images.used, *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
 
@@ -233,8 +233,8 @@ def _leave_twins(
 def _quarantine(
     rows: dict[str, ConsideredNormal], looks: Sequence[Look], threshold: float, limits: GatherLimits
 ) -> None:
-    """Above the threshold alone is no sign: after a lasting change of light all are. Wrong labels are above it and
-    stand out among their day's."""
+    """A score above the threshold alone is no sign: after a lasting change of light all are above. Wrong labels also
+    stand out within their day."""
     standing = robust_z(log_scores(looks), [rows[look.key].day.toordinal() for look in looks])
     for look, z in zip(looks, standing, strict=True):
         row = rows[look.key] = replace(rows[look.key], outlying=float(z))
@@ -248,7 +248,7 @@ def _quarantine(
 
 
 def _keep_shares(rows: dict[str, ConsideredNormal], limits: GatherLimits) -> None:
-    """Of more than a share those are used whose hash comes first: any order of reading gives the same ones."""
+    """Of more than a share, those with the lowest hashes are used, independent of the order of reading."""
     shares: tuple[tuple[str, str, int], ...] = (
         ("part", PART_IS_FULL, limits.most_per_part),
         ("day", DAY_IS_FULL, limits.most_per_day),
@@ -296,7 +296,7 @@ def _digest(store: Store, order: GatherOrder, rows: Sequence[ConsideredNormal]) 
 
 
 def _judged_before(store: Store, order: GatherOrder, digest: str) -> str | None:
-    """Nothing has changed since the last candidate was judged: a schedule must not make the same one every week."""
+    """Nothing has changed since the last candidate was judged, so a schedule must not make the same one again."""
     versions = models.list_versions(store, order.category)
     if not versions or models.read_decision(store, order.category, versions[-1]) is None:
         return None

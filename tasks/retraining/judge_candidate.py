@@ -1,4 +1,4 @@
-"""A candidate against the champion, on images that neither has seen; the decision stays with the model."""
+"""Judging a candidate against the champion on images that neither has seen; the decision is stored with the model."""
 
 import hashlib
 import math
@@ -31,7 +31,7 @@ from tasks.worker.worker_process import prepare_worker_process
 
 SCHEMA_VERSION = 1
 _LISTED = 100
-"""images of which the decision says why they judge nothing; the count is of all"""
+"""left-out images listed in a decision, which counts all"""
 _ROWS = pa.schema(
     [
         pa.field("image_key", pa.string(), nullable=False),
@@ -45,36 +45,36 @@ _ROWS = pa.schema(
         pa.field("candidate_flagged", pa.bool_(), nullable=False),
     ]
 )
-"""of gate.parquet: one row an image, what both models say of it"""
+"""of gate.parquet: one row for each image, with both models' scores"""
 
 
 @dataclass(frozen=True)
 class JudgeOrder:
-    """Who is judged, against whom, and where the scores go."""
+    """Candidate and champion, and the keys of the scores."""
 
     category: str
     champion: str
     candidate: str
     part_pattern: str | None
     key: str
-    """of the table of both models' scores that is written"""
+    """of the table of both models' scores"""
     settings: GateSettings
 
 
 @dataclass(frozen=True)
 class JudgedCandidate:
-    """What was decided; the same stands in models/<category>/<candidate>/decision.json."""
+    """The decision, as in models/<category>/<candidate>/decision.json."""
 
     category: str
     champion: str
     candidate: str
     decision: GateDecision
     images: dict[str, int]
-    """that both models were compared on: normal, anomalous, masked, parts, and left_out for those that were not"""
+    """number of images that both models were compared on: normal, anomalous, masked, parts; left_out: others"""
     kinds: dict[str, int]
     """anomalous images by kind of defect"""
     sources: dict[str, int]
-    """images by why they judge; see tasks.retraining.gate_set"""
+    """images by source; see tasks.retraining.gate_set"""
     left_out: tuple[tuple[str, str], ...]
     """(key, why), the first of them"""
     scores: str
@@ -85,9 +85,9 @@ class JudgedCandidate:
 def judge_candidate(
     store_uri: str, images_uri: str, order: JudgeOrder, *, run_id: str, now: datetime
 ) -> JudgedCandidate:
-    """Score the images of the gate with both models and let the gate decide. Again, it gives what was decided.
+    """Score the gate's images with both models and decide. A repeated call returns the stored decision.
 
-    Raises Conflict when the candidate was judged against another champion already: a decision is for good.
+    Raises Conflict if the candidate was judged against another champion: decisions are final.
     """
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -127,7 +127,7 @@ def judge_candidate(
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON has it: no number that is not finite."""
+    """`value` for JSON: no number that is not finite."""
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -167,7 +167,7 @@ def _scores(pair: PairScores, champion: Scorer, candidate: Scorer, alpha: float)
 def _golden(
     store: Store, images: Store, category: str, champion: Scorer, candidate: Scorer
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Both models' scores of the golden images that are still the same files and that nobody calls anomalous."""
+    """Both models' scores of the unchanged golden images that nobody labels anomalous."""
     table = labels.read_labels(store, category).to_pylist()
     bad = {row["image_key"] for row in table if row["label"] == "anomalous"}
     digests = {image.key: image.content_digest for image in read_golden_set(store, category) if image.key not in bad}
@@ -191,7 +191,7 @@ def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:
 
 
 def _what_with(judging: GateSet, pair: PairScores, golden: tuple[Any, Any] | None, key: str) -> dict[str, Any]:
-    """Which images decided: as counts, their digest, and those that could not."""
+    """The images behind the decision: counts, digest, and those left out."""
     left_out = [*judging.left_out, *pair.left_out]
     anomalous = [one for one in pair.images if one.is_anomalous]
     return {
@@ -212,7 +212,7 @@ def _what_with(judging: GateSet, pair: PairScores, golden: tuple[Any, Any] | Non
 
 
 def _judged(found: Mapping[str, Any]) -> JudgedCandidate:
-    """From what is kept, so that the first time and every later one say the same."""
+    """From the stored decision, so that first and later calls agree."""
     kept = plain(found)
     checks = tuple(Check(**check) for check in kept["checks"])
     return JudgedCandidate(

@@ -1,4 +1,4 @@
-"""What new normals look like: how the champion scores them, and which of them show the same."""
+"""New normals as the champion sees them: scores, and near-duplicates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from tasks.worker.scorer import Scorer
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """One image as the champion sees it."""
+    """One image with the champion's score."""
 
     key: str
     why: str | None
-    """it cannot be read; the rest is None then"""
+    """unreadable; the rest is None then"""
     hash: NDArray[np.bool_] | None = None
     """(256,), see rd_core.pictures.near_duplicates"""
     score: float | None = None
@@ -41,13 +41,13 @@ def look_at(images: Store, scorer: Scorer, keys: Sequence[str]) -> list[Look]:
 
 
 def hashes_of(images: Store, scorer: Scorer, keys: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """The hashes of those that can be read."""
+    """The hashes of the readable ones."""
     read = chain.from_iterable(_read(images, scorer, keys))
     return {key: perceptual_hash(picture.pixels) for key, picture in read if picture.pixels is not None}
 
 
 def find_twins(looks: Sequence[Look], known: Mapping[str, NDArray[np.bool_]], most_bits: int) -> dict[str, str]:
-    """Which of the readable `looks` shows the same as which image of `known`, or as an earlier look."""
+    """The image of `known`, or earlier look, that each readable one of `looks` nearly duplicates."""
     own, names = _stacked([look.hash for look in looks]), list(known)
     among = _stacked([known[name] for name in names])
     twins = {}
@@ -59,7 +59,7 @@ def find_twins(looks: Sequence[Look], known: Mapping[str, NDArray[np.bool_]], mo
 
 
 def log_scores(looks: Sequence[Look]) -> NDArray[np.float64]:
-    """(n,): scores grow by factors, so that their logarithms are what is spread evenly."""
+    """(n,): scores vary by factors, so their logarithms are compared."""
     scores = np.array([look.score for look in looks], np.float64)
     return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
 

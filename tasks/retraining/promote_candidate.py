@@ -1,4 +1,4 @@
-"""A candidate that the gate lets pass comes into force, if the champion it was compared with still is."""
+"""Promotion of a candidate that passed the gate, if its champion is still in force."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +16,14 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 
 @dataclass(frozen=True)
 class Promotion:
-    """How it ended."""
+    """The outcome."""
 
     category: str
     version: str
     previous: str
-    """the champion it was compared with"""
+    """the champion that it was compared with"""
     overtaken: str | None
-    """why it is not in force: another came first; None if it is"""
+    """why it is not in force: another was promoted first; None if it is"""
 
     @property
     def promoted(self) -> bool:
@@ -32,9 +32,9 @@ class Promotion:
 
 @task(name="promote-candidate", task_run_name="promote {judged.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def promote_candidate(store_uri: str, judged: JudgedCandidate, *, run_id: str, now: datetime) -> Promotion:
-    """Move the champion's pointer by compare-and-swap. Again, it changes nothing.
+    """Move the champion pointer by compare-and-swap. Repeating it changes nothing.
 
-    The decision holds for the champion it was made against alone: where another is in force by now, that one stays.
+    The decision holds only for its champion: another one in force stays.
     """
     store = open_store(store_uri)
     names = judged.category, judged.candidate, judged.champion

@@ -1,4 +1,4 @@
-"""A candidate: the champion's successor, from chosen normals old and new."""
+"""Training a candidate from chosen old and new normals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,25 +22,25 @@ from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.worker_process import prepare_worker_process
 
 TEST_SHARE = 0.1
-"""of the parts, held out of everything to compare candidate and champion"""
+"""share of the parts held out to compare candidate and champion"""
 
 
 @dataclass(frozen=True)
 class RefitOrder:
-    """What a candidate is made from."""
+    """The inputs of a candidate."""
 
     request: TrainingRequest
     gathered: GatheredNormals
     from_scratch: bool
-    """draw bottleneck and student anew; else go on from the champion's"""
+    """new initial weights; else the champion's"""
 
 
 @task(name="refit-model", task_run_name="refit {order.request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: str, now: datetime) -> FittedModel:
-    """Train on the gathered normals, calibrate, publish. Never promotes.
+    """Train on the gathered normals, calibrate and publish; never promote.
 
-    Goes on from the champion's weights where its settings are those of the request, else starts from scratch. The
-    card says where every image came from. Raises holdout's error for too few normals, TeacherUnavailable.
+    Starts from the champion's weights if its settings equal the request's, else from scratch. The card has the source
+    of every image. Raises holdout's error for too few normals, TeacherUnavailable.
     """
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)

@@ -1,4 +1,4 @@
-"""The retraining report of a category: HTML for people, JSON with the same for everything else."""
+"""Writing the retraining report of a category: HTML for people, JSON with the same contents."""
 
 import json
 from collections import Counter, defaultdict
@@ -55,13 +55,13 @@ from tasks.worker.worker_process import prepare_worker_process
 SCHEMA_VERSION = 1
 MOST_PICTURES = 24
 MOST_ROWS = 200
-"""listed of each reason; normals.parquet has all"""
+"""listed for each reason; normals.parquet has all"""
 MOST_DAYS = 60
 
 
 @dataclass(frozen=True)
 class RetrainingFindings:
-    """All that a run found of a category; what it did not come to is None."""
+    """A run's results for a category; None for steps not reached."""
 
     gathered: GatheredNormals
     fitted: FittedModel | None = None
@@ -106,7 +106,7 @@ def write_retraining_report(
     made_at: datetime,
     review_url: str | None = None,
 ) -> str:
-    """Write retraining.html and retraining.json; the key of the former."""
+    """Write retraining.html and retraining.json; returns the key of the HTML."""
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     gathered = findings.gathered
@@ -170,7 +170,7 @@ def _days(rows: Sequence[ConsideredNormal]) -> list[NormalsOfDay]:
 def _quarantined(
     store: Store, images: Store, gathered: GatheredNormals, rows: Sequence[ConsideredNormal]
 ) -> tuple[ScoredImage, ...]:
-    """The worst of them with the champion's map; scored again, for gathering keeps no maps."""
+    """The worst of them with the champion's map; scored again, because gathering keeps no maps."""
     chosen = sorted((row for row in rows if row.state == QUARANTINED), key=lambda row: -(row.score or 0))
     if not chosen:
         return ()
@@ -200,7 +200,7 @@ def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredIma
 
 
 def _boxes(anomaly_map: NDArray[np.float32], scorer: Scorer) -> tuple[Box, ...]:
-    """Around the defects of a map, as a night finds them."""
+    """Boxes around the defects of a map, as in a night."""
     regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.defect_peak)
     return boxes_in_shares(map(asdict, regions), *anomaly_map.shape)
 

@@ -1,1 +1,1 @@
-"""Scores of pictures, in a night and by hand. No tasks."""
+"""Scoring pictures, in a night and by hand. No tasks."""

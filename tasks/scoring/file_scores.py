@@ -1,4 +1,4 @@
-"""Scores of files of this machine, as a night would give them: no plan, nothing written to a store."""
+"""Scores of local files, as a night would give them, without a plan or a write to the store."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ FILE_SCHEMA = pa.schema(
         pa.field("overlay", pa.string()),
     ]
 )
-"""a row of a file: `path`, the columns of a score row that need no store, and `overlay`, the file with picture and
-map where one was drawn"""
+"""a row of a file: `path`, the columns of a score row that need no store, and `overlay`, the file of picture and map,
+if drawn"""
 
 
 @dataclass(frozen=True)
 class ReadyModel:
-    """A version of a category's model, loaded."""
+    """A loaded version of a category's model."""
 
     category: str
     version: str
@@ -56,12 +56,12 @@ class FileScore:
     picture: LocalPicture
     found: ScoredPicture
     anomaly_map: NDArray[np.float16] | None
-    """(H, W) of the model's size; None without a score"""
+    """(H, W) in the model's size; None without a score"""
 
 
 def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> Iterator[list[FileScore]]:
-    """Scores in order, a few at a time, the first one alone so that it is there at once; each round is scored whole
-    before the next is asked for."""
+    """Scores in order, in rounds, the first picture alone for a quick answer; each round is scored before the next is
+    fetched."""
     load = partial(load_file, this_machine(), scorer.image_format)
     size = 1
     for pictures in rounds:
@@ -97,7 +97,7 @@ def file_rows(
 def load_file(
     machine: LocalStore, image_format: ImageFormat, picture: LocalPicture
 ) -> tuple[LocalPicture, LoadedPicture]:
-    """A file of this machine; every fault is a status."""
+    """A local file as a score; every fault is a status."""
     if picture.why is not None:
         return picture, not_loaded("unreadable", picture.why)
     try:

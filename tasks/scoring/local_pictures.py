@@ -1,4 +1,4 @@
-"""Which pictures of this machine somebody means: files, folders, patterns, and names on standard input."""
+"""Finding local pictures from files, folders, patterns, and names on standard input."""
 
 import glob
 import os
@@ -21,29 +21,28 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class LocalPicture:
-    """One picture that was named or found, or why there is none to open."""
+    """One picture, or why there is none to open."""
 
     path: str
-    """as it was named, or below the folder that was; bytes that are no UTF-8 as backslash escapes"""
+    """as named, or below the named folder; bytes that are no UTF-8 as backslash escapes"""
     key: str
     """below the root of this machine"""
     place: str
-    """its path below the folder or the pattern that was named; of a file its name"""
+    """path below the named folder or pattern; a file's name"""
     why: str | None = None
-    """there is nothing to open"""
+    """why there is nothing to open"""
 
 
 def this_machine() -> LocalStore:
-    """The store that `LocalPicture.key` is a key of."""
+    """The store of `LocalPicture.key`."""
     return LocalStore(Path("/"), read_only=True)
 
 
 def pictures_named(names: Iterable[str], left_out: LeftOut, *, again: bool = False) -> Iterator[LocalPicture]:
-    """The pictures that each name stands for, in order, without the litter in folders (storage.stores.litter).
+    """The pictures of each name, in order, without litter in folders (storage.stores.litter).
 
-    A file is one whatever it is called; a folder all files below it; a pattern (*, ?, [abc], and ** for folders at
-    any depth) what it matches, for quotes keep the shell from that. What cannot be found or looked into is one, too,
-    with the reason, so that nothing is passed over in silence. `again`: a file that is named twice comes twice.
+    A name is a file, a folder with all files below, or a quoted pattern (*, ?, [abc], and ** for any depth). An
+    unknown or unreadable one is returned with the reason. `again`: a file named twice comes twice.
     """
     seen: set[str] = set()
     for name in names:
@@ -70,10 +69,9 @@ def picture_at(path: str) -> LocalPicture:
 
 
 def names_as_they_come(descriptor: int) -> Iterator[list[str]]:
-    """Names from an open file, one a line, or each ended by a NUL as `find -print0` writes them.
+    """Names from an open file, one a line or NUL-terminated as of `find -print0`.
 
-    Each list holds those that have come since the last was asked for, so that whoever works on them never waits for
-    a writer who is not done.
+    Each list has the names that arrived since the last, so that a reader never waits for a slow writer.
     """
     arrived: SimpleQueue[str | None] = SimpleQueue()
     # A daemon: where work ends early, nobody can end its reading.
@@ -139,7 +137,7 @@ def _matching(pattern: str, left_out: LeftOut) -> Iterator[LocalPicture]:
 
 
 def _fixed(pattern: str) -> str:
-    """The folder up to the first part of the pattern that is none of a name."""
+    """The folder before the first wildcard part of the pattern."""
     parts = pattern.split("/")
     first = next(at for at, part in enumerate(parts) if _MAGIC & set(part))
     return "/".join(parts[:first]) or ("/" if pattern.startswith("/") else "")

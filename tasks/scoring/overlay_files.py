@@ -1,4 +1,4 @@
-"""Pictures with their anomaly maps laid over, as files of this machine."""
+"""Pictures under their anomaly maps, as local files."""
 
 import io
 import os
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from tasks.worker.scorer import Scorer
 
 LONGEST_SIDE = 1600
-"""pixels; a larger picture is drawn smaller"""
+"""pixels; larger pictures are shrunk"""
 ENDING = ".overlay.png"
 
 
 class OverlayNotWritten(StorageError):
-    """A folder or a file of it that cannot be written."""
+    """A folder or file that cannot be written."""
 
 
 class OverlayFolder:
-    """Writes one file a picture, below one folder. No two pictures of a run share one, and no file is touched that
-    does not end in ENDING."""
+    """Writes one file for each picture below one folder; names are unique within a run, and only files with ENDING
+    are replaced."""
 
     def __init__(self, folder: Path, scorer: "Scorer") -> None:
         self._folder = folder
@@ -40,7 +40,7 @@ class OverlayFolder:
         self._taken: set[str] = set()
 
     def write(self, scored: FileScore) -> str | None:
-        """Draw and write; the file's path, or None where there is no score, or the picture has changed since.
+        """Draw and write; returns the file's path, or None without a score or for a changed picture.
 
         Raises OverlayNotWritten.
         """
@@ -63,7 +63,7 @@ class OverlayFolder:
         return str(path)
 
     def _free(self, place: str) -> Path:
-        """A file's path of its own, of pictures in folders below folders of that name."""
+        """A unique path; pictures in folders are below folders of that name."""
         safe = "/".join(segment for segment in place.split("/") if segment not in ("", ".", ".."))
         name, number = f"{safe}{ENDING}", 1
         while name.casefold() in self._taken:
@@ -74,7 +74,7 @@ class OverlayFolder:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """In one step, so that nobody opens half a picture."""
+    """Atomically, so that nobody opens half a picture."""
     beside = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

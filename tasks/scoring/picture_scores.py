@@ -1,4 +1,4 @@
-"""What a model says of pictures, one like the other: of a night's and of those that somebody asks about by hand."""
+"""A model's scores of pictures, the same for a night and by hand."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredPicture:
-    """What the forward pass says of one picture; None throughout where there was nothing to score."""
+    """The forward pass's result for one picture; all None if there was nothing to score."""
 
     loaded: LoadedPicture
     score: np.float32 | None = None
@@ -33,8 +33,8 @@ class ScoredPicture:
 def score_pictures(
     scorer: "Scorer", pictures: Sequence[LoadedPicture], maps: NDArray[np.floating] | None = None
 ) -> list[ScoredPicture]:
-    """Score what could be loaded, MICRO_BATCH pictures at most at a time. Their maps are laid into `maps`, float16 or
-    float32 (len(pictures), H, W), where it is given; rows without a score are left as they are."""
+    """Score the loaded pictures, at most MICRO_BATCH at a time. `maps`, float16 or float32 (len(pictures), H, W),
+    gets their maps; rows without a score stay as they are."""
     results = [ScoredPicture(picture) for picture in pictures]
     pixels = stacked(pictures)
     if not len(pixels):
@@ -60,7 +60,7 @@ def score_pictures(
 
 
 def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
-    """The columns of a score row that follow from picture and model alone, wherever the picture lies."""
+    """The columns of a score row that depend only on picture and model."""
     loaded = picture.loaded
     return {
         "content_digest": loaded.digest,
@@ -83,14 +83,14 @@ def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
 
 
 def _extent(scorer: "Scorer", anomaly_map: np.ndarray, decision: str) -> tuple[float, tuple[DefectRegion, ...]]:
-    """(share of the map above the pixel threshold, regions of defects): none are looked for in an accepted image."""
+    """(share of the map above the pixel threshold, defect regions): none for an accepted image."""
     level = scorer.pixel_threshold
     regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, scorer.defect_peak)
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
 def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, float]] | None:
-    """Regions of the map as boxes in the image's own pixels, whole pixels outwards."""
+    """Regions of the map as boxes in the image's pixels, rounded outwards."""
     size = picture.loaded.size
     if picture.regions is None or size is None:
         return None

@@ -1,1 +1,1 @@
-"""A model version from labelled normals."""
+"""Training a model version from labelled normals."""

@@ -1,4 +1,4 @@
-"""What a new model says of the normals that were held out for it: the ground of its thresholds."""
+"""A new model's scores of its held-out normals, the basis of its thresholds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from tasks.training.normal_images import PixelSource
 from tasks.worker.picture_reader import micro_batches
 
 FEWEST_NEW = 10
-"""new normals that can have a threshold of their own"""
+"""fewest new normals for a threshold of their own"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Calibration:
 def calibrate_old_and_new(model: Engine, pixels: PixelSource, new: Sequence[int], alpha: float) -> Calibration:
     """The stricter of two calibrations: on all held-out normals, and on the new ones alone (their positions).
 
-    After a change of light the old normals say little of the coming nights: a threshold from all keeps its promise on
-    the average of old and new only. This one keeps it for each (conformal by groups, Vovk et al. 2003).
+    After a change of light, a threshold from all keeps its promise only on the average of old and new; this one keeps
+    it for each (conformal by groups, Vovk et al. 2003).
     """
     everything = calibrate_model(model, pixels, alpha)
     if not FEWEST_NEW <= len(new) < len(pixels):
@@ -43,7 +43,7 @@ def calibrate_old_and_new(model: Engine, pixels: PixelSource, new: Sequence[int]
 
 
 def calibrate_model(model: Engine, pixels: PixelSource, alpha: float) -> Calibration:
-    """Score the held-out normals as the nights will, a bounded number of images at a time. Raises TooFewNormals."""
+    """Score the held-out normals as in a night, in bounded chunks. Raises TooFewNormals."""
     scores: list[np.ndarray] = []
     distances: list[np.ndarray] = []
     statistics: list[dict[str, float]] = []

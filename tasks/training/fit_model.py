@@ -37,16 +37,16 @@ from tasks.worker.worker_process import prepare_worker_process
 
 
 class NoNormals(Exception):
-    """A category without labelled normals cannot be trained."""
+    """A category has no labelled normals to train on."""
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train, as the settings say."""
+    """The input of a training, from the settings."""
 
     category: str
     settings: DetectorSettings
-    """of the method, which they name"""
+    """settings of the method"""
     teacher_weights: Path | None
     alpha: float
     part_pattern: str | None
@@ -54,7 +54,7 @@ class TrainingRequest:
     max_pixels: int
     black_level: float | None = None
     engine: str = TORCH
-    """the library that the card is to name; "auto": the one that is measured as faster"""
+    """engine for the card; "auto": the fastest measured"""
 
     @property
     def image_format(self) -> ImageFormat:
@@ -65,7 +65,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class FittedModel:
-    """What a training reports of itself."""
+    """The result of a training."""
 
     category: str
     version: str
@@ -82,11 +82,11 @@ class FittedModel:
     threshold: float
     threshold_is_extrapolated: bool
     champion: bool
-    """it came into force, since there was no champion or promotion was asked for"""
+    """whether it was promoted: on request, or without a champion"""
     test: int = 0
-    """images held out of everything, to compare it with the champion"""
+    """held out to compare it with the champion"""
     started_from: str | None = None
-    """the version whose weights the training went on from; None from scratch"""
+    """the version whose weights the training started from; None: from scratch"""
     left_out: str | None = None
     """which labelled normals were not used and why, in a sentence; None if all were"""
 
@@ -101,7 +101,7 @@ def _unread(store: Store, category: str) -> str:
 def fit_model(
     store_uri: str, images_uri: str, request: TrainingRequest, *, run_id: str, now: datetime, promote: bool
 ) -> FittedModel:
-    """Train, calibrate, publish; promote when asked to, or when the category has no champion yet.
+    """Train, calibrate, publish; promote on request, or if the category has no champion.
 
     Raises NoNormals, holdout's error for too few of them, TeacherUnavailable.
     """
@@ -140,11 +140,11 @@ def fit_and_publish(
     start: Detector | None = None,
     new: Collection[str] = (),
 ) -> FittedModel:
-    """Train on `split` of `normals`, calibrate and publish, with the card that tells of both; nothing is promoted.
+    """Train on `split` of `normals`, calibrate and publish with the card; promotes nothing.
 
-    `start`: a model of the same settings to go on from. `new`: keys of normals that no model has seen; the threshold
-    keeps its promise for them alone too. A training that was interrupted is gone on with.
-    Raises EngineUnavailable, before the fit, for an engine that cannot compute such a model.
+    `start`: a model with the same settings to start from. `new`: keys of normals new to any model; the threshold
+    keeps its promise for them alone too. Resumes an interrupted training. Raises EngineUnavailable, before the fit,
+    for an engine that cannot compute such a model.
     """
     refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
     _warn_of_slow_precision(request)

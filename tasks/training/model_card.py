@@ -1,4 +1,4 @@
-"""The card of a model that was just fitted and calibrated."""
+"""The card of a newly fitted and calibrated model."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -30,7 +30,7 @@ def model_card(
     retraining: card.Retraining | None,
     weights: card.WeightsFile,
 ) -> card.ModelCard:
-    """`request` is the TrainingRequest; the card keeps what was calibrated by ascending score."""
+    """`request`: the TrainingRequest; calibration is stored by ascending score."""
     detector, report = fitted.detector, fitted.report
     height, width = detector.settings.image_height, detector.settings.image_width
     return card.ModelCard(

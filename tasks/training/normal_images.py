@@ -1,4 +1,4 @@
-"""The labelled normals of a category, read one at a time: what a model is trained on."""
+"""The labelled normals of a category, read one at a time for training."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from tasks.worker.picture_reader import read_picture
 from tasks.worker.preprocessing import ImageFormat
 
 _EXAMPLES = 3
-"""of what is left out, told by name; the model card has all"""
+"""left-out images named in a message; the model card has all"""
 
 
 @dataclass(frozen=True)
 class NormalImages:
-    """Labelled normals that can be read, each content once."""
+    """Readable labelled normals, each content once."""
 
     keys: tuple[str, ...]
     """sorted"""
     data_digest: str
-    """SHA-256 over keys and contents: two models of one digest saw the same images"""
+    """SHA-256 over keys and contents: models of one digest saw the same images"""
     duplicates: tuple[str, ...]
-    """keys whose bytes another key has too: a copy in training and calibration would flatter the threshold"""
+    """keys whose bytes another key has: a copy in training and calibration would flatter the threshold"""
     unreadable: tuple[tuple[str, str], ...]
     """(key, why)"""
 
     @property
     def left_out(self) -> str | None:
-        """How many of the labelled normals are not used and why, in a sentence; None if all are."""
+        """Number of unused labelled normals and the reasons, in a sentence; None if all are used."""
         reasons = []
         if self.unreadable:
             told = [f"{key}: {why}" for key, why in self.unreadable]
@@ -52,13 +52,13 @@ class NormalImages:
         return [PurePosixPath(key).name for key in self.keys]
 
     def parts(self, pattern: str | None) -> list[str]:
-        """The part that each image shows; without a pattern its key, for cameras number from 1 again every night.
-        ConfigError as rd_core.calibration.holdout.parts_of."""
+        """The part of each image; without a pattern its key, because cameras restart their numbers every night.
+        Raises ConfigError as rd_core.calibration.holdout.parts_of."""
         return list(self.keys) if pattern is None else holdout.parts_of(self.names, pattern)
 
 
 class PixelSource:
-    """Pixels of images by index, uint8 (height, width, 3), read and decoded on each access: never all in memory."""
+    """Pixels of images by index, uint8 (height, width, 3), read and decoded on access, never all in memory."""
 
     def __init__(self, images: Store, keys: Sequence[str], image_format: ImageFormat) -> None:
         self._images = images
@@ -69,7 +69,7 @@ class PixelSource:
         return len(self._keys)
 
     def of(self, indices: Sequence[int]) -> "PixelSource":
-        """These images alone."""
+        """Only these images."""
         return PixelSource(self._images, [self._keys[index] for index in indices], self._format)
 
     def __getitem__(self, index: int) -> np.ndarray:
@@ -77,7 +77,7 @@ class PixelSource:
 
 
 def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
-    """Read every image labelled normal once, to know its content and that it decodes."""
+    """Read every image labelled normal once, for its content and whether it decodes."""
     return read_normal_images(images, labels.normal_image_keys(store, category), image_format)
 
 

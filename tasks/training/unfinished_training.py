@@ -1,4 +1,4 @@
-"""A training that may be interrupted: its last state lies in the store, and the next try goes on from there."""
+"""An interruptible training: its last state is in the store, and the next attempt resumes it."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ APART = training_state.APART
 
 
 class UnfinishedTraining:
-    """The state of one training, named by all that decides how it ends."""
+    """The state of one training, named by all inputs that decide its result."""
 
     def __init__(self, store: Store, category: str, digest: str) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class UnfinishedTraining:
         self._key = layout.training_state_key(category, digest)
 
     def resumption(self) -> Resumption:
-        """From the last state, if an earlier try left one."""
+        """Resume from the last state, if there is one."""
         try:
             state = self._store.read(self._key)
         except KeyNotFound:
@@ -37,15 +37,15 @@ class UnfinishedTraining:
         return Resumption(state, self._keep, APART)
 
     def from_the_first_step(self) -> Resumption:
-        """Whatever was left."""
+        """Delete any state."""
         return Resumption(None, self._keep, APART)
 
     def discard(self) -> None:
-        """The training is over."""
+        """Delete the state of a finished training."""
         self._store.remove(self._key)
 
     def _keep(self, state: bytes) -> None:
-        """A training that cannot keep its state is as good as any other, until it is interrupted."""
+        """A state that cannot be stored does not stop the training."""
         try:
             self._store.write(self._key, state)
         except StorageError as e:
@@ -63,8 +63,7 @@ def training_digest(
     start: Detector | None,
     pixels: Mapping[str, Any],
 ) -> str:
-    """SHA-256 (hex) over settings, images, the model it starts from and how its images become pixels: equal trainings
-    end in equal weights."""
+    """SHA-256 (hex) over settings, images, starting model and preprocessing: equal trainings give equal weights."""
     said = {
         "method": method,
         "settings": settings.to_dict(),

@@ -1,1 +1,1 @@
-"""What a worker process is and keeps. No tasks."""
+"""The state of a worker process. No tasks."""

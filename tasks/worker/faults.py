@@ -1,4 +1,4 @@
-"""Which faults of a task are worth another try, and how the tries are spaced."""
+"""Faults of a task worth a retry, and the pauses between retries."""
 
 from typing import Any, TypedDict
 
@@ -20,7 +20,7 @@ class RetryPolicy(TypedDict):
 
 
 def is_storage_fault(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """True for a fault that may pass by itself. A wrong key or a full disk stays wrong: the run says so at once."""
+    """True for a fault that may pass. A wrong key or a full disk does not: the run fails at once."""
     result = state.result(raise_on_failure=False)
     return isinstance(result, TransientFault)
 

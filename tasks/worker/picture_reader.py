@@ -1,4 +1,4 @@
-"""From a key, a file's bytes or an array to the pixels that a model takes, or the reason why there are none."""
+"""From a key, a file's bytes or an array to a model's pixels, or the reason why there are none."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,13 +27,13 @@ class LoadedPicture:
     """A picture after reading, decoding and resizing, or why there is none."""
 
     pixels: NDArray[np.uint8] | None
-    """uint8 (height, width, 3), of the model's size"""
+    """uint8 (height, width, 3), in the model's size"""
     size: tuple[int, int] | None
     """own height and width"""
     digest: str | None
-    """SHA-256 (hex) of the bytes; None where none were read"""
+    """SHA-256 (hex) of the bytes; None if none were read"""
     status: str
-    """ok, unreadable, or rejected: of a key that is not opened"""
+    """ok, unreadable, or rejected: a key that must not be opened"""
     error: str | None
     """why it is not ok"""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class LoadedPicture:
 
 
 def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPicture:
-    """Read and decode one picture. A fault of the store is raised, a fault of the picture becomes a status."""
+    """Read and decode one picture. Raises faults of the store; faults of the picture become a status."""
     unsafe = why_key_is_unsafe(key)
     if unsafe:
         return not_loaded("rejected", f"{unsafe}; it was not opened")
@@ -63,7 +63,7 @@ def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPi
 
 
 def load_picture(image_format: ImageFormat, data: bytes) -> LoadedPicture:
-    """The bytes of a file, decoded and resized; what is no picture becomes 'unreadable', with the reason."""
+    """The bytes of a file, decoded and resized; undecodable ones become 'unreadable' with the reason."""
     started = time.perf_counter()
     digest = content_digest(data)
     try:
@@ -81,18 +81,18 @@ def load_array(image_format: ImageFormat, picture: NDArray[np.uint8]) -> LoadedP
 
 
 def not_loaded(status: str, why: str) -> LoadedPicture:
-    """A picture of which no bytes were read."""
+    """A picture without bytes."""
     return LoadedPicture(None, None, None, status, why)
 
 
 def micro_batches(read: Callable[[T], R], items: Iterable[T], size: int = MICRO_BATCH) -> Iterator[list[R]]:
-    """`read` of each item, in order, read ahead, so many at a time."""
+    """`read` of each item, in order, read ahead by a limited number."""
     results = read_ahead(read, items)
     while batch := list(islice(results, size)):
         yield batch
 
 
 def stacked(pictures: Sequence[LoadedPicture]) -> NDArray[np.uint8]:
-    """uint8 (b, height, width, 3) of those that could be read, in order; b, height and width are 0 if none could."""
+    """uint8 (b, height, width, 3) of the readable ones, in order; b, height and width are 0 without any."""
     pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
     return np.stack(pixels) if pixels else np.empty((0, 0, 0, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Everything between an image's bytes and the networks, and its version: no model scores pixels made another way."""
+"""The versioned processing between an image's bytes and the model, which scores no pixels of another version."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -16,7 +16,7 @@ PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How the bytes of a file become the pixels that a model takes."""
+    """The processing from a file's bytes to a model's pixels."""
 
     height: int
     width: int
@@ -27,11 +27,11 @@ class ImageFormat:
 
     @classmethod
     def of(cls, kept: Preprocessing) -> Self:
-        """That of a model card."""
+        """The preprocessing of a model card."""
         return cls(kept.height, kept.width, kept.white_level, kept.max_pixels, kept.black_level)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
-        """Bytes of an image -> uint8 (H, W, 3), of its own size. Raises UnreadableImage."""
+        """Bytes of an image -> uint8 (H, W, 3), in its own size. Raises UnreadableImage."""
         return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
 
     def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -47,17 +47,17 @@ class ImageFormat:
 
 
 class OtherPreprocessing(Exception):
-    """A model that learnt from pixels which this release would make differently."""
+    """A model trained with another preprocessing than this release's."""
 
 
 def check_preprocessing(card: ModelCard) -> None:
-    """OtherPreprocessing unless the model of that card was made with the preprocessing of this release."""
+    """Raises OtherPreprocessing unless the card's preprocessing is this release's."""
     if why := why_unusable(card):
         raise OtherPreprocessing(why)
 
 
 def why_unusable(card: ModelCard) -> str | None:
-    """Why the model of that card scores nothing any more, and the cure; None if it does."""
+    """Why the card's model cannot score any more, and the cure; None if it can."""
     made_with = card.preprocessing.version
     if made_with == PREPROCESSING_VERSION:
         return None

@@ -1,4 +1,4 @@
-"""A warm model: what a worker process keeps between batches."""
+"""Loaded models, kept by a worker process between batches."""
 
 import threading
 from collections import OrderedDict
@@ -19,7 +19,7 @@ from storage.models.card import ModelCard
 from tasks.worker.preprocessing import ImageFormat, check_preprocessing
 
 WARM_MODELS = 4
-"""kept in one process: a worker that serves many categories must not keep them all"""
+"""models kept in one process, because a worker may serve many categories"""
 
 _lock = threading.Lock()
 _warm: OrderedDict[tuple[str, str, str, str, str], "Scorer"] = OrderedDict()
@@ -27,7 +27,7 @@ _warm: OrderedDict[tuple[str, str, str, str, str], "Scorer"] = OrderedDict()
 
 @dataclass(frozen=True)
 class Scorer:
-    """One model version ready to score, with what its card says about images and threshold."""
+    """One loaded model version with its card's calibration and thresholds."""
 
     model: Engine
     image_format: ImageFormat
@@ -72,9 +72,9 @@ class Scorer:
 
 
 def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
-    """The scorer of `version`, from memory or the store (digest checked), computed by the engine of a plan.
+    """The scorer of `version`, from memory or the store (digest checked), with the engine of a plan.
 
-    Raises CorruptObject, KeyNotFound, OtherPreprocessing, or EngineUnavailable when the engine is not here.
+    Raises CorruptObject, KeyNotFound, OtherPreprocessing, EngineUnavailable.
     """
     key = (store.uri, category, version, engine, str(default_device()))
     with _lock:  # also while loading: two threads of one worker must not load the same model twice
@@ -87,7 +87,7 @@ def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) 
 
 
 def model_for_scoring(weights: bytes, device: torch.device | None = None) -> Detector:
-    """The detector of a checkpoint, batch norms folded, on the GPU where there is one. Raises CheckpointError."""
+    """The detector of a checkpoint with folded batch norms, on the GPU if there is one. Raises CheckpointError."""
     return checkpoint.from_bytes(weights, device=device or default_device()).ready()
 
 

@@ -1,4 +1,4 @@
-"""Which software made a result: kept in model cards and reports."""
+"""The software behind a result, for model cards and reports."""
 
 import hashlib
 import platform
@@ -9,14 +9,14 @@ from pathlib import Path
 
 PACKAGES = ("rd-inspect", "torch", "torchvision", "numpy", "pillow", "zarr", "pyarrow", "prefect", "dask")
 _BENEATH = ("scipy", "jinja2", "markupsafe")
-"""packages besides that a figure or a page may change with"""
+"""further packages that can change a figure or a page"""
 _OURS = ("rd_core", "reports", "storage", "tasks")
-"""beside each other; what lies in the others changes no figure"""
+"""packages of this repository whose code can change a figure"""
 _SOURCES = (".py", ".html", ".css")
 
 
 def software() -> dict[str, str]:
-    """Name -> version of Python and of the packages that can change a score or a file."""
+    """Name -> version of Python and the packages that can change a score or a file."""
     return {"python": platform.python_version(), **_versions(PACKAGES)}
 
 
@@ -32,7 +32,7 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """This machine, its processor and what that can do: other instructions sum in another order."""
+    """This machine and its processor's features: other instructions sum in another order."""
     told = Path("/proc/cpuinfo")
     lines = set(told.read_text(encoding="utf-8", errors="replace").splitlines()) if told.exists() else ()
     known = sorted(line for line in lines if line.startswith(("model name", "flags", "Features")))
@@ -42,7 +42,7 @@ def processor() -> str:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 (hex) of the code that makes figures and reports, and of the versions of what it stands on."""
+    """SHA-256 (hex) of the code behind figures and reports, and of its libraries' versions."""
     found = hashlib.sha256(repr([*sorted(software().items()), *sorted(_versions(_BENEATH).items())]).encode())
     root = Path(__file__).resolve().parents[2]
     for package in _OURS:

@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK at work: of the extra `traces`, and so imported only where a collector is named."""
+"""The OpenTelemetry SDK, of the extra `traces`, imported only if a collector is named."""
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -10,10 +10,10 @@ from prefect.telemetry.run_telemetry import LABELS_TRACEPARENT_KEY
 
 
 class _TraceOfTheFlow(RandomIdGenerator):
-    """Prefect gives a task that runs in another process no parent, and so a trace of its own: it gets the flow's."""
+    """Gives tasks in other processes, which Prefect starts without a parent, the flow's trace."""
 
     def generate_trace_id(self) -> int:
-        """The trace of the flow run around, if it has one; else a new one."""
+        """The trace of the surrounding flow run, else a new one."""
         context = FlowRunContext.get()
         labels = context.flow_run.labels if context and context.flow_run else {}
         parent = labels.get(LABELS_TRACEPARENT_KEY)  # version-trace-span-flags, W3C Trace Context
@@ -21,7 +21,7 @@ class _TraceOfTheFlow(RandomIdGenerator):
 
 
 def provider(service: str) -> TracerProvider:
-    """One that sends spans in the background, as the environment says (`OTEL_EXPORTER_OTLP_...`), as `service`."""
+    """A provider that sends spans in the background, by the environment (`OTEL_EXPORTER_OTLP_...`), as `service`."""
     made = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), id_generator=_TraceOfTheFlow())
     made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return made

@@ -1,7 +1,7 @@
-"""Spans of every flow run and task run, for the OpenTelemetry collector that the environment names.
+"""Spans of every flow and task run for an OpenTelemetry collector named in the environment.
 
-Prefect opens them, a night in one trace. They lead nowhere until their process has a provider, which is made here:
-in the flow's process when `flows` is imported, in a Dask worker that has this module as a preload.
+Prefect opens the spans, one trace for each night. They need a provider in their process, which is made here: in the
+flow's process when `flows` is imported, in a Dask worker with this module as a preload.
 """
 
 import os
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import cache
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""OpenTelemetry's own names; all else that it reads from the environment counts too"""
+"""OpenTelemetry's own names; its other variables apply too"""
 SERVICE = "rd-inspect"
 FLUSH_MILLISECONDS = 3000
-"""that a worker's end waits for a collector"""
+"""seconds that a worker's end waits for a collector"""
 
 
 def are_wanted() -> bool:
@@ -22,9 +22,9 @@ def are_wanted() -> bool:
 
 @cache
 def begin_traces() -> None:
-    """Send this process's spans to the collector, if one is named; once, however often it is called.
+    """Send this process's spans to the collector, if one is named; repeated calls do nothing.
 
-    Without the SDK a warning says what to install, and the run goes on: nobody's night hangs on its traces.
+    Without the SDK a warning names what to install, and the run continues.
     """
     if not are_wanted():
         return
@@ -46,19 +46,19 @@ def begin_traces() -> None:
 
 
 def describe_span(values: Mapping[str, str | int | float]) -> None:
-    """Attributes of the span of the task that runs, `rd_inspect.` before each name."""
+    """Set attributes of the running task's span, with `rd_inspect.` before each name."""
     from opentelemetry import trace  # noqa: PLC0415  # likewise
 
     trace.get_current_span().set_attributes({f"rd_inspect.{name}": value for name, value in values.items()})
 
 
 def dask_setup(_: object) -> None:
-    """Dask calls this in each worker that has this module as a preload."""
+    """Called by Dask in each worker with this module as a preload."""
     begin_traces()
 
 
 def dask_teardown(_: object) -> None:
-    """Dask calls this before such a worker ends."""
+    """Called by Dask before such a worker ends."""
     from opentelemetry import trace  # noqa: PLC0415  # likewise
 
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)  # which only a real provider has

@@ -1,4 +1,4 @@
-"""What a worker process sets once, before it computes."""
+"""One-time settings of a worker process."""
 
 import contextlib
 import ctypes
@@ -6,17 +6,16 @@ import os
 from functools import cache
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-"""names of glibc's malloc.h"""
+"""of glibc's malloc.h"""
 _KEEP_BYTES = 1 << 30
 
 
 @cache
 def prepare_worker_process() -> None:
-    """Torch threads and memory of this process; once, however often it is called.
+    """Set torch threads and memory of this process once; repeated calls do nothing.
 
-    Threads: a Dask worker starts with one, whatever its share of the cores, so `RD_INSPECT_TORCH_THREADS` says it.
-    Memory: by default glibc gives every feature map back to the kernel and asks for it anew at the next batch, and
-    the kernel's zeroing of pages took a third of the time of a forward pass.
+    Threads: a Dask worker starts with one, so `RD_INSPECT_TORCH_THREADS` sets the number. Memory: keeps glibc from
+    returning feature maps to the kernel after every batch, because zeroing new pages took a third of a forward pass.
     """
     import torch  # noqa: PLC0415  # 250 MiB and 3 s; flow processes import this module, and compute nothing
 
