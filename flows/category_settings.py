@@ -39,7 +39,7 @@ class CategorySettings(BaseModel):
     engine: Literal["auto", "torch", "openvino"] = "auto"
     """what computes scores on CPUs. `auto`: what each training, a retraining too, measured as faster where it ran, as
     the model card says. `torch`, or `openvino`, which needs the extra of that name on every worker: that, from the
-    next partition on, whatever a card says. A GPU has torch alone"""
+    next partition on, whatever a card says. GPUs support torch only"""
     every_day: bool = True
     """a production day without an image of it is a silent camera, and ends its night as failed; false where it is
     made on some days only"""

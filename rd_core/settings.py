@@ -12,7 +12,7 @@ Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 R = TypeVar("R")
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def refuse_unknown(values: Iterable[str], known: Collection[str], owner: str) ->
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-            raise ConfigError(f"{owner} has no setting {name!r}; it would have been ignored. {hint}")
+            raise ConfigError(f"{owner} has no setting {name!r}, so it would be ignored. {hint}")
 
 
 def check_ranges(record: object, ranges: Iterable[tuple[str, float, float]], consequence: str) -> None:
@@ -63,7 +63,7 @@ def _with_lists(value: Any) -> Any:
 
 def _record(kind: type[R], values: Any, where: str) -> R:
     if not isinstance(values, Mapping):
-        raise _refusal(where, values, "it is to be a table of settings")
+        raise _refusal(where, values, "it must be a table of settings")
     hints = get_type_hints(kind)
     refuse_unknown(values, [field.name for field in fields(kind)], where)  # type: ignore[arg-type]  # a dataclass
     return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()})
@@ -74,7 +74,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            raise _refusal(where, value, f"it is to be one of {', '.join(map(repr, arguments))}")
+            raise _refusal(where, value, f"it must be one of {', '.join(map(repr, arguments))}")
         return value
     if origin in (Union, UnionType):
         (wanted,) = (choice for choice in arguments if choice is not NoneType)
@@ -86,20 +86,20 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise _refusal(where, value, f"it is to be {_NAMES[kind]}")
+        raise _refusal(where, value, f"it must be {_NAMES[kind]}")
     return value
 
 
 def _items(kinds: tuple[Any, ...], values: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(values, list | tuple):
-        raise _refusal(where, values, "it is to be a list")
+        raise _refusal(where, values, "it must be a list")
     wanted = kinds[:1] * len(values) if kinds[1:] == (...,) else kinds
     if len(wanted) != len(values):
-        raise _refusal(where, values, f"it is to have {len(wanted)} values")
+        raise _refusal(where, values, f"it must have {len(wanted)} values")
     return tuple(
         _value(kind, value, f"{where}.{n}") for n, (kind, value) in enumerate(zip(wanted, values, strict=True))
     )
 
 
 def _refusal(where: str, value: Any, why: str) -> ConfigError:
-    return ConfigError(f"{where} = {value!r}: {why}. Nothing was built from it; correct the value.")
+    return ConfigError(f"{where} = {value!r}: {why}. Nothing was built; correct the value.")

@@ -49,7 +49,7 @@ def parts_of(names: Sequence[str], pattern: str | None) -> list[str]:
         views = [(int(m["serial"]), int(m["view"]), i) for i, m in enumerate(matches) if m]
     except (ValueError, TypeError) as e:
         raise ConfigError(
-            f"the part pattern {pattern!r} finds a view or serial that is no number, so they have no order: {e}. "
+            f"the part pattern {pattern!r} matches a view or serial that is no number, so parts have no order: {e}. "
             "Let both groups match digits only."
         ) from e
     parts = list(names)
@@ -129,7 +129,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     groups = set(expression.groupindex)
     if "part" not in groups and not {"view", "serial"} <= groups:
         raise ConfigError(
-            f"the part pattern {pattern!r} has the groups {sorted(groups)}, which tell no parts. "
+            f"the part pattern {pattern!r} has the groups {sorted(groups)}, which name no part. "
             "Give a group (?P<part>...), or both (?P<view>\\d+) and (?P<serial>\\d+)."
         )
     return expression
@@ -138,17 +138,17 @@ def _compile(pattern: str) -> re.Pattern[str]:
 def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibration: float, test: float) -> None:
     if not (early_stop > 0 and calibration > 0 and test >= 0 and early_stop + calibration + test < 1):
         raise ConfigError(
-            f"shares of {early_stop} for early stop, {calibration} for calibration and {test} for a test leave a "
-            "set empty. Give two above 0 and a test of 0 or more that sum to less than 1."
+            f"early_stop {early_stop}, calibration {calibration} and test {test} leave a set empty. Give shares "
+            "above 0, for test 0 or more, with a sum below 1."
         )
     if len(names) != len(parts):
-        raise ValueError(f"{len(names)} names but {len(parts)} parts: they cannot be matched.")
+        raise ValueError(f"{len(names)} names but {len(parts)} parts: they cannot be matched. Give a part for each.")
     count = len(set(parts))
     if len(names) < MINIMUM_NORMALS or count < MINIMUM_PARTS:
         raise TooFewNormals(
             f"{len(names)} normal images of {count} parts are too few: training, early stop and threshold need "
-            f"images of their own. Label at least {MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; "
-            "a threshold at alpha 0.01 wants 400."
+            f"separate images. Label at least {MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; "
+            "for a threshold at alpha 0.01, 400."
         )
 
 

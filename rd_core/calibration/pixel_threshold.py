@@ -36,16 +36,18 @@ def calibrate_pixels(maps: Iterable[NDArray[np.float16]], alpha: float = PIXEL_A
     outside (0, 1), ValueError for values that are not finite.
     """
     if not 0 < alpha < 1:
-        raise ConfigError(f"alpha {alpha} is no share of pixels. Give one between 0 and 1, as {PIXEL_ALPHA}.")
+        raise ConfigError(f"alpha {alpha} is not a share of pixels. Give one between 0 and 1, such as {PIXEL_ALPHA}.")
     counts, images = np.zeros(BINS, dtype=np.int64), 0
     for anomaly_map in maps:
         counts += np.bincount(bits(anomaly_map), minlength=BINS)
         images += 1
     if images == 0:
-        raise TooFewNormals("No held-out normal map is there, so no pixel threshold follows. Hold out some normals.")
+        raise TooFewNormals("without held-out normal maps there is no pixel threshold. Hold out some normal images.")
     ordered = in_order(counts)
     if not np.isfinite(VALUES[np.flatnonzero(ordered)]).all() or ordered.sum() != counts.sum():
-        raise ValueError("a map has values that are not finite, so no rank is certain. Leave out what has no score.")
+        raise ValueError(
+            "a map has values that are not finite, so their ranks are unknown. Leave out images without a score."
+        )
     above = ordered.sum() - np.cumsum(ordered)
     value = VALUES[np.flatnonzero((above <= alpha * ordered.sum()) & (ordered > 0))[0]]
     return PixelThreshold(float(value), alpha, images)

@@ -57,11 +57,11 @@ def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
     """
     ordered = _ordered(scores)
     if not 0 < alpha < 1:
-        raise ConfigError(f"alpha {alpha} is no false-alarm rate to promise. Give a share between 0 and 1, as 0.01.")
+        raise ConfigError(f"alpha {alpha} is not a false-alarm rate. Give a share between 0 and 1, such as 0.01.")
     n = len(ordered)
     if n < MINIMUM_SCORES:
         raise TooFewNormals(
-            f"{n} held-out normal scores set no threshold: any false-alarm rate could follow. "
+            f"{n} held-out normal scores are too few for a threshold: any false-alarm rate could follow. "
             f"Hold out at least {MINIMUM_SCORES}, and {math.ceil(1 / alpha)} for alpha {alpha}."
         )
     rank = n + 1 - math.floor((n + 1) * alpha + _ROUNDING)

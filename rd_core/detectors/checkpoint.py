@@ -41,7 +41,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]
     try:
         detector = copy.deepcopy(_blank(settings_of(header["method"], header["settings"])))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
-        raise CheckpointError(f"the weights' settings make no model: {e}. No model was loaded. {CURE}") from e
+        raise CheckpointError(f"the weights' settings are invalid: {e}. No model was loaded. {CURE}") from e
     _resize_buffers(detector, tensors)
     _check_tensors(detector.state_dict(), tensors)
     detector.load_state_dict(tensors, assign=True)

@@ -61,7 +61,7 @@ def build(
     """Build an unfitted detector (see `Detector.build`). Raises ConfigError for settings of another method."""
     if settings.method != name:
         raise ConfigError(
-            f"the settings are of {settings.method}, and the method is to be {name}, so nothing was built. Give "
+            f"the settings belong to {settings.method}, but the method is {name}, so nothing was built. Give "
             f"settings of {name}."
         )
     return method(name).build(settings, teacher_weights=teacher_weights, pretrained=pretrained)

@@ -44,7 +44,7 @@ class DetectorSettings(Record):
             _check_side(name, getattr(self, name))
         if not 0 <= self.smoothing_sigma <= 64:
             raise ConfigError(
-                f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]; the map would be lost. The papers use 4."
+                f"smoothing_sigma {self.smoothing_sigma} is not in [0, 64]: the map would be lost. The papers use 4."
             )
         if self.feature_cache_bytes < 0:
             raise ConfigError(f"feature_cache_bytes {self.feature_cache_bytes} is negative. Give 0 for no cache.")

@@ -61,16 +61,15 @@ def _initial_detector(
         return build(name, settings, teacher_weights=teacher_weights)
     if not start.continues or start.settings.of_weights() != settings.of_weights():
         raise ConfigError(
-            f"the model to start from is of {start.name} with the settings {start.settings}, the one to train of "
-            f"{name} with {settings}: its weights would not fit, mean something else, or be of no use. Train from "
-            "scratch, or with its settings."
+            f"the model to start from is {start.name} with {start.settings}, the model to train {name} with "
+            f"{settings}, so its weights are of no use. Train from scratch, or with its settings."
         )
     detector = build(name, settings, pretrained=False)
     try:
         detector.load_state_dict(start.state_dict())
     except RuntimeError as e:
         raise ConfigError(
-            "the model to start from is one made ready for scoring, whose batch norms are folded away, so it cannot "
-            "be trained. Give the one that checkpoint.from_bytes() read."
+            "the model to start from was made ready for scoring: its batch norms are folded, so it cannot be "
+            "trained. Give the result of checkpoint.from_bytes()."
         ) from e
     return detector

@@ -31,8 +31,8 @@ def golden_replay(window: Window, baseline: Baseline, settings: DriftSettings) -
         return None
     if len(before) != len(now):
         raise ValueError(
-            f"{len(now)} golden images were replayed but {len(before)} are known: which belongs to which is not "
-            "certain. Replay the same images in the same order, NaN for one that failed."
+            f"{len(now)} golden images were replayed but {len(before)} are known: they cannot be matched. Replay the "
+            "same images in the same order, NaN for one that failed."
         )
     unit = at_least(spread(baseline.scores), now, before)
     (now, before), exponent = scaled(now, before)

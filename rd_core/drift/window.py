@@ -71,7 +71,7 @@ def baseline(
     held = np.sort(_finite(scores, "calibration score"))
     if len(held) < MINIMUM_NORMALS:
         raise TooFewNormals(
-            f"{len(held)} calibration scores tell no drift from chance. Hold out at least {MINIMUM_NORMALS} "
+            f"{len(held)} calibration scores are too few to detect drift. Hold out at least {MINIMUM_NORMALS} "
             "normal images, better 400."
         )
     known = {name: _known(values) for name, values in (statistics or {}).items()}
@@ -95,7 +95,9 @@ def window(
     kept = {name: np.asarray(v, dtype=np.float64).ravel() for name, v in (statistics or {}).items()}
     for name, column in [("days", ordinals), *kept.items()]:
         if len(column) != len(values):
-            raise ValueError(f"{len(column)} {name} but {len(values)} scores: which image has which is not known.")
+            raise ValueError(
+                f"{len(column)} {name} but {len(values)} scores: they cannot be matched. Give one an image."
+            )
     order = np.argsort(ordinals, kind="stable")
     return Window(ordinals[order], values[order], {k: v[order] for k, v in kept.items()}, _golden(golden))
 

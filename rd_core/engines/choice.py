@@ -27,6 +27,6 @@ def _installed() -> str:
         return version(OPENVINO)
     except PackageNotFoundError:
         raise EngineUnavailable(
-            "The engine is to be 'openvino', and OpenVINO is not installed where scoring runs, so nothing was "
-            "scored. Install it on every worker: pip install 'rd-inspect[openvino]'. Or set engine = 'torch'."
+            "The engine is 'openvino', but OpenVINO is not installed where scoring runs, so nothing was scored. "
+            "Install it on every worker: pip install 'rd-inspect[openvino]'. Or set engine = 'torch'."
         ) from None

@@ -32,8 +32,8 @@ def computed_by(engine: str, detector: Detector) -> Engine:
     here = engine_here(library_of(engine))
     if here != engine:
         raise EngineUnavailable(
-            f"The plan is to be scored by {engine!r}, and this process has {here!r}: its scores would not be those "
-            "of the plan's other batches, so nothing was scored. Install the same here: pip install "
+            f"The plan's engine is {engine!r}, but this process has {here!r}: its scores would differ from the "
+            "plan's other batches, so nothing was scored. Install the same here: pip install "
             f"{engine.replace(' ', '==')}"
         )
     from rd_core.engines.openvino import OpenVinoDetector  # noqa: PLC0415  # OpenVINO is an optional extra

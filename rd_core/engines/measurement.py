@@ -63,15 +63,15 @@ def refuse_impossible(engine: str, method: type[Detector], settings: DetectorSet
     reason = _of_torch_alone(method, settings)
     if engine == OPENVINO and reason and default_device().type == "cpu":
         raise EngineUnavailable(
-            f"The engine is to be {engine!r}, and {reason}: no night could be scored by the model, so nothing was "
-            "trained. Set engine = 'torch', or 'auto', which takes what is possible."
+            f"The engine is {engine!r}, but {reason}: the model could not score, so nothing was trained. Set "
+            "engine = 'torch', or 'auto', which chooses what is possible."
         )
 
 
 def _torch_alone(detector: Detector) -> str:
     """Why only torch is possible; empty if there is a choice."""
     if detector.device.type != "cpu":
-        return "a GPU has torch alone"
+        return "GPUs are supported by torch only"
     if reason := _of_torch_alone(detector, detector.settings):
         return reason
     return "" if find_spec(OPENVINO) else "OpenVINO is not installed where the model was trained"
@@ -79,8 +79,8 @@ def _torch_alone(detector: Detector) -> str:
 
 def _of_torch_alone(method: type[Detector] | Detector, settings: DetectorSettings) -> str:
     if not method.exportable:
-        return f"{method.name} has torch alone"
-    return "" if settings.precision == "float32" else f"{settings.precision} has torch alone"
+        return f"{method.name} is supported by torch only"
+    return "" if settings.precision == "float32" else f"{settings.precision} is supported by torch only"
 
 
 def _in_turns(engines: Mapping[str, Engine], images: NDArray[np.uint8]) -> list[dict[str, float]]:

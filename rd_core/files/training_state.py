@@ -50,8 +50,8 @@ class TrainingState:
         header = header_of(data)
         if header.get("training") != settings:
             raise CheckpointError(
-                "the state is of a training of other settings or images, so nothing was taken from it: the result "
-                "would be neither's. Remove it, or train from the first step."
+                "the state belongs to a training with other settings or images, so it was not used. Remove it, or "
+                "train from the first step."
             )
         return cls(settings, header["progress"], tensors_of(data))
 

@@ -95,12 +95,12 @@ class GateScores:
         for names in (self.parts, self.kinds):
             if len(names) != len(self.is_anomalous):
                 raise ValueError(
-                    f"{len(names)} parts or kinds do not match {len(self.is_anomalous)} images. Give one an image."
+                    f"{len(names)} parts or kinds do not match {len(self.is_anomalous)} images. Give one for each."
                 )
         check_threshold(self.champion_threshold)
         check_threshold(self.candidate_threshold)
         if not 0 < self.alpha < 1:
-            raise ConfigError(f"alpha {self.alpha} promises nothing. Give the one of the candidate's card.")
+            raise ConfigError(f"alpha {self.alpha} is not a false-alarm rate. Give the one of the candidate's card.")
         if self.has_regions:
             for values in (self.champion_aupro, self.candidate_aupro):
                 check_scores([] if values is None else values, list(self.region_parts or ()))

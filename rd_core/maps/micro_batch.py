@@ -33,8 +33,9 @@ class AnomalyMaps(NamedTuple):
         if self.maps.size and not (self.maps.min() >= -FLOAT16_MAX and self.maps.max() <= FLOAT16_MAX):
             worst = self.maps[~(np.abs(self.maps) <= FLOAT16_MAX)].flat[0]
             raise MapOutOfRange(
-                f"an anomaly map holds {worst}, and float16, in which maps are stored, ends at {FLOAT16_MAX:.0f}, so "
-                "nothing was scored. Check the model's weights; a method of larger distances has to scale them."
+                f"an anomaly map holds {worst}, beyond {FLOAT16_MAX:.0f}, the largest value of its stored form, "
+                "float16, so nothing was scored. Check the model's weights; a method with larger distances must "
+                "scale them."
             )
         return torch.from_numpy(self.maps).half().numpy()  # a tenth of the time of NumPy's cast, the same values
 
@@ -51,7 +52,7 @@ def in_micro_batches(
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape[1:]:
         raise ValueError(
             f"images of shape {images.shape} and type {images.dtype} do not fit a model of uint8 (B, "
-            f"{shape[1]}, {shape[2]}, 3); its scores would mean nothing. Resize them with "
+            f"{shape[1]}, {shape[2]}, 3), so its scores would be meaningless. Resize them with "
             "rd_core.pictures.preprocessing.resize()."
         )
     count = len(images)

@@ -46,8 +46,8 @@ def check_scores(scores: ArrayLike, other: Sequence[object] | NDArray[np.generic
         raise ValueError(f"scores of shape {values.shape} do not match {len(other)} images. Give one score an image.")
     if not np.isfinite(values).all():
         raise ValueError(
-            f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} scores are not finite, so they have no "
-            "rank. Leave out images that could not be scored."
+            f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} scores are not finite, so they cannot be "
+            "ranked. Leave out images that could not be scored."
         )
     return values
 

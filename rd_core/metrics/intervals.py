@@ -29,7 +29,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = CONFIDENCE)
     outside (0, 1).
     """
     if not 0 <= successes <= trials:
-        raise ValueError(f"{successes} successes of {trials} trials are no share. Count both over the same cases.")
+        raise ValueError(f"{successes} successes of {trials} trials are not a share. Count both over the same cases.")
     tail = (1 - check_confidence(confidence)) / 2
     failures = trials - successes
     low = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0

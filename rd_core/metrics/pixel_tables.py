@@ -63,7 +63,7 @@ class PixelTables:
         if self.regions > REGIONS_LIMIT:
             raise OverflowError(
                 f"{self.regions} regions are more than the {REGIONS_LIMIT} whose weights fit into int64. "
-                "Evaluate fewer images at once, or clean masks that are mere noise."
+                "Evaluate fewer images at once, or clean noisy masks."
             )
 
     @classmethod

@@ -113,7 +113,7 @@ def _regions(truth: DefectiveMap, threshold: float) -> tuple[NDArray[np.intp], N
 def _check(threshold: float, share: float, edges: tuple[float, ...]) -> None:
     if np.isnan(threshold) or not 0 <= share <= 1:
         raise ConfigError(
-            f"a threshold of {threshold} with a share of {share} finds no region for sure. "
+            f"a threshold of {threshold} with a share of {share} does not define when a region is detected. "
             "Give a number, and a share in [0, 1]."
         )
     if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or any(b <= a for a, b in pairwise(edges)):

@@ -40,8 +40,8 @@ def image_statistics(pixels: NDArray[np.uint8]) -> ImageStatistics:
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            f"pixels of shape {pixels.shape} and type {pixels.dtype} are no picture of uint8 (H, W, 3), so its "
-            "light, focus and place are not known. Pass what rd_core.pictures.preprocessing.resize() gives."
+            f"pixels of shape {pixels.shape} and type {pixels.dtype} are no image uint8 (H, W, 3), so they have no "
+            "statistics. Pass the result of rd_core.pictures.preprocessing.resize()."
         )
     luma = pixels.reshape(-1, 3).astype(np.float32) @ _FROM_BYTES
     mean = luma.mean()

@@ -173,7 +173,7 @@ class SyntheticDefectImages:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
-            raise IndexError(f"there are {len(self)} defective images, none with the number {index}")
+            raise IndexError(f"index {index} is out of range: there are {len(self)} images with synthetic defects")
         rng = np.random.default_rng((self._seed, index))
         image, donor = (
             resize(np.asarray(self._images[i]), *self._size)

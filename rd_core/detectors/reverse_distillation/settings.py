@@ -65,7 +65,7 @@ class TrainingSettings(Record):
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(
-                f"steps {self.steps} and epochs {self.epochs}: the length of training is not clear. "
+                f"steps {self.steps} and epochs {self.epochs}: the length of training is ambiguous. "
                 "Give exactly one of them."
             )
         for name in (
@@ -84,9 +84,9 @@ class TrainingSettings(Record):
         if self.batch_size < 2:
             raise ConfigError("batch_size 1 gives batch norm nothing to average. Give 2 or more.")
         if not 0 <= self.warm_up < 1:
-            raise ConfigError(f"warm_up {self.warm_up} is no share of the steps. Give one in [0, 1).")
+            raise ConfigError(f"warm_up {self.warm_up} is not a share of the steps. Give one in [0, 1).")
         if not 0 <= self.clean_share <= 1:
-            raise ConfigError(f"clean_share {self.clean_share} is no share of a batch. Give one in [0, 1].")
+            raise ConfigError(f"clean_share {self.clean_share} is not a share of a batch. Give one in [0, 1].")
         for name in ("magnitude_loss", "pseudo_anomalies", "pseudo_anomalies_in_all", "mirrored_below"):
             if getattr(self, name) < 0:
                 raise ConfigError(
@@ -153,24 +153,24 @@ class ReverseDistillationSettings(DetectorSettings):
         super().__post_init__()
         if not self.map_stages or list(self.map_stages) != sorted(set(self.map_stages)):
             raise ConfigError(
-                f"map_stages {self.map_stages} is no choice of stages: there would be no map, or a stage would count "
-                "twice. Give some of 1, 2, 3 in rising order."
+                f"map_stages {self.map_stages} leave no map, or count a stage twice. Give some of 1, 2, 3 in rising "
+                "order."
             )
         cells = self.discriminator_cells
         if list(cells) != sorted(set(cells)):
             raise ConfigError(
-                f"discriminator_cells {cells} are not in rising order, or one is there twice: its share would count "
-                "twice. Give each side once, in rising order, or none."
+                f"discriminator_cells {cells} are not in rising order, or count one twice. Give each side once, in "
+                "rising order, or none."
             )
         if self.bottleneck == "pretrained" and self.standardise:
             raise ConfigError(
-                'bottleneck "pretrained" takes features as the teacher gives them, but standardise is on; the '
-                'embedding would mean nothing. Set standardise to false (the recipe "paper" does).'
+                'bottleneck "pretrained" needs raw features, but standardise is true, so the embedding would be '
+                'meaningless. Set standardise to false, as in the recipe "paper".'
             )
         if not 1e-4 <= self.whitening_ridge <= 1e4:
             raise ConfigError(
-                f"whitening_ridge {self.whitening_ridge} is not in [0.0001, 10000]; rounding would fill the map, or "
-                "cells would not be whitened at all. The default is 0.3."
+                f"whitening_ridge {self.whitening_ridge} is not in [0.0001, 10000]: rounding would dominate the map, "
+                "or cells would not be whitened. Give one inside, such as the default 0.3."
             )
 
     @classmethod

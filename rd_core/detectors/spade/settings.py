@@ -29,8 +29,8 @@ class SpadeSettings(DetectorSettings):
         check_ranges(self, (("nearest", 1, 10_000), ("counterparts", 1, 1_000)), "where nothing would be compared")
         if self.gallery_bytes < self.bytes_a_normal:
             raise ConfigError(
-                f"gallery_bytes {self.gallery_bytes} hold no normal, of {self.bytes_a_normal} bytes each; "
-                "nothing would be there to compare with. Give more, or take smaller images."
+                f"gallery_bytes {self.gallery_bytes} hold no normal image of {self.bytes_a_normal} bytes, so the "
+                "gallery would be empty. Give more, or take smaller images."
             )
 
     @property

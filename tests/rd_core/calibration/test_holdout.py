@@ -32,8 +32,8 @@ def test_equal_views_are_two_parts():
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        (r"(\d+)", "tell no parts"),
-        (r"(?P<view>\d+)", "tell no parts"),
+        (r"(\d+)", "name no part"),
+        (r"(?P<view>\d+)", "name no part"),
         (r"(?P<part>", "no regular expression"),
         (r"(?P<part>zzz)", "matches none"),
         (r"(?P<view>[a-z])(?P<serial>\d)", "no number"),

@@ -74,7 +74,7 @@ def test_headers_that_are_none_are_refused(start):
 
 
 def test_a_picture_that_no_memory_holds_is_refused(data):
-    with pytest.raises(CheckpointError, match="make no model"):
+    with pytest.raises(CheckpointError, match="settings are invalid"):
         from_bytes(rewritten(data, header=lambda entry: entry["settings"].update(image_height=3_200_000)))
 
 

@@ -151,7 +151,7 @@ def test_tensors_that_do_not_fit_the_settings_are_named(sample: SmallFit) -> Non
 
 @pytest.mark.parametrize("shape", [(1, SIZE, 2 * SIZE, 3), (1, SIZE, SIZE), (1, SIZE, SIZE, 4)])
 def test_images_of_another_shape_are_refused(sample: SmallFit, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="its scores would mean nothing"):
+    with pytest.raises(ValueError, match="its scores would be meaningless"):
         sample.detector.score(np.zeros(shape, np.uint8))
 
 

@@ -127,7 +127,9 @@ def test_an_engine_that_cannot_compute_a_model_is_refused_before_its_fit(
     for engine in (TORCH, AUTO, *(() if reason else (OPENVINO,))):
         refuse_impossible(engine, *what)
     if reason:
-        with pytest.raises(EngineUnavailable, match=f"'openvino', and {reason} has torch alone.*nothing was trained"):
+        with pytest.raises(
+            EngineUnavailable, match=f"'openvino', but {reason} is supported by torch only.*nothing was trained"
+        ):
             refuse_impossible(OPENVINO, *what)
     monkeypatch.setattr(measurement, "default_device", lambda: torch.device("cuda"))
     refuse_impossible(OPENVINO, *what)  # a GPU scores by torch, whatever the engine

@@ -323,7 +323,7 @@ def test_scores_that_cannot_be_compared_are_refused():
         ({"parts": ["a"]}, "1 parts or kinds"),
         ({"kinds": []}, "0 parts or kinds"),
         ({"candidate_threshold": float("nan")}, "decides nothing"),
-        ({"alpha": 0.0}, "promises nothing"),
+        ({"alpha": 0.0}, "not a false-alarm rate"),
         ({"champion_aupro": np.ones(2), "region_parts": ["a", "b"]}, "do not match"),
         ({"champion_aupro": np.ones(2), "candidate_aupro": np.ones(2), "region_parts": ["a"]}, "do not match"),
     ):

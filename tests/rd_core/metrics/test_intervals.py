@@ -31,7 +31,7 @@ def test_without_trials_nothing_is_known():
 
 @pytest.mark.parametrize(("successes", "trials"), [(-1, 3), (4, 3), (0, -1)])
 def test_counts_that_are_no_share_are_refused(successes, trials):
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         clopper_pearson(successes, trials)
 
 

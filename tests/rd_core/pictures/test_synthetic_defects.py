@@ -93,5 +93,5 @@ def test_a_defective_image_looks_like_the_one_it_was_made_of():
 
 
 def test_a_number_beyond_the_last_is_an_index_error():
-    with pytest.raises(IndexError, match="there are 4 defective images, none with the number 4"):
+    with pytest.raises(IndexError, match="index 4 is out of range: there are 4 images"):
         SyntheticDefectImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
