@@ -136,7 +136,7 @@ def _is_picture(array: NDArray[Any]) -> bool:
 def _rgb(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or not _is_picture(array) or 0 in array.shape:
         raise ValueError(
-            f"an array of shape {array.shape} and type {array.dtype} is no picture, so it is not scored. Give uint8 "
+            f"an array of shape {array.shape} and type {array.dtype} is no image, so it is not scored. Give uint8 "
             "(height, width) or (height, width, 3), RGB in [0, 255]."
         )
     return np.ascontiguousarray(array if array.ndim == 3 else np.repeat(array[:, :, None], 3, axis=2))

@@ -10,7 +10,7 @@ from flows.printing.output import quiet_pipe
 from flows.printing.plain_table import print_rows
 from flows.printing.row_text import write_csv, write_json
 
-_COLUMNS = ("picture", "decision", "score", "threshold", "p-value", "area above", "error")
+_COLUMNS = ("image", "decision", "score", "threshold", "p-value", "area above", "error")
 
 
 def print_scores(batches: Iterable[pa.RecordBatch], schema: pa.Schema, output_format: str) -> None:

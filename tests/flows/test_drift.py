@@ -190,7 +190,7 @@ def test_window_categories_and_settings_can_be_chosen(assessed: Assessed, schedu
     ("asked", "words"),
     [
         ({"categories": ["mettal"]}, "did you mean 'metal'"),
-        ({"first_day": LAST, "last_day": FIRST}, "has no day"),
+        ({"first_day": LAST, "last_day": FIRST}, "is after the last"),
         ({"options": {"defekt_share": 0.1}}, "did you mean 'defect_share'"),
         ({"options": {"defect_share": 7}}, "defect_share = 7"),
     ],

@@ -117,7 +117,7 @@ def test_a_store_without_a_sealed_day(store: Store, prefect_api: str) -> None:
 def test_labels_for_training_are_told_apart(store: Store, scheduler: str) -> None:
     shots = [Shot(shot.name, shot.values, "normal", purpose="training") for shot in night(1, 2, 0)]
     put_night(store, "cloth", shots)
-    with pytest.raises(NothingToEvaluate, match="labels for training are never judged by"):
+    with pytest.raises(NothingToEvaluate, match="training labels are not used here"):
         evaluate(store.uri, DAY, dask_address=scheduler)
 
 

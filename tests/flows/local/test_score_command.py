@@ -57,7 +57,7 @@ def test_rows_are_the_same_in_every_form_and_the_store_is_as_it_was(
     exact = pq.read_table(tmp_path / "rows.parquet")["score"]
     assert [row["score"] for row in csv] == exact.cast(pa.float64()).to_pylist()
     table = score(plant, photos)[0].splitlines()
-    assert table[0].split()[:3] == ["picture", "decision", "score"]
+    assert table[0].split()[:3] == ["image", "decision", "score"]
     assert [line.split()[1] for line in table[1:]] == ["reject"] * 3
     assert everything_below(Path(plant.uri), ".") == before
 
