@@ -59,7 +59,7 @@ def test_one_picture_has_its_map_and_its_decision(store: Store, tmp_path: Path) 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])
 def test_an_array_that_is_no_picture_is_refused(store: Store, array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"no picture.*uint8 \(height, width\)"):
+    with pytest.raises(ValueError, match=r"no image.*uint8 \(height, width\)"):
         rd_inspect.open_store(store.uri).model("cloth").detect(array)
 
 
