@@ -58,10 +58,10 @@ class Measured:
         return Figure.of(values) if values else None
 
     def pooled(self, method: str, share: str, count: str) -> tuple[int, int]:
-        """(images that shares of counts are, sum of counts) over all folders and seeds."""
-        tests = [record.figures["test"] for record in self.runs(method) if record.figures]
-        images = sum(test[share].median * test[count].median for test in tests)
-        return round(images), round(sum(test[count].median for test in tests))
+        """(images that the shares of the counts are, sum of the counts) over all folders."""
+        pairs = [(self.figure(folder, method, share), self.figure(folder, method, count)) for folder in self.folders]
+        both = [(part.median * whole.median, whole.median) for part, whole in pairs if part and whole]
+        return round(sum(part for part, _ in both)), round(sum(whole for _, whole in both))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
 """Tables of the methods: what each finds on each folder, and what it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from benchmarks.goals import PROMISED, behind_peers
 from benchmarks.pages import NAMES, NONE, Measured, printed, spread, table
@@ -11,9 +11,8 @@ LICENCES = (
     "(non-commercial), Magnetic Tile Defects, DeepPCB (MIT)."
 )
 SIZES = "256 x 256 pixels, kolektorsdd 640 x 256"
-OVER_FOLDERS = {
-    "image auroc": ".3f", "aupro": ".3f", "training processor s": "2", "images/processor s": "2", "weights mib": "2",
-}  # fmt: skip
+COSTS = {"training processor s": "2", "images/processor s": "2", "training peak mib": "2", "weights mib": "2"}
+QUALITIES = {"image auroc": ".3f", "aupro": ".3f"}
 
 
 def quality(measured: Measured) -> Iterator[str]:
@@ -32,8 +31,9 @@ def quality(measured: Measured) -> Iterator[str]:
     yield f"**Share of defects above the threshold, of good images** (at most {promised} is promised):"
     together = ["all", *(", ".join(_pooled(measured, method)) for method in measured.methods)]
     yield _by_folder(measured, ("recall", "percent"), ("false alarms", "percent"), last=together)
-    yield "**Processor seconds of a training, images scored in a processor second**:"
-    yield _by_folder(measured, ("training processor s", "2"), ("images/processor s", "2"))
+    yield "**Cost**, over the folders:"
+    head = ["method", "training, processor s", "images a processor s", "peak memory of training, MiB", "model, MiB"]
+    yield table(head, [[NAMES[method], *_over_folders(measured, method, COSTS)] for method in measured.methods])
     commits = ", ".join(sorted({record.commit for record in measured.of_methods}))
     dates = " to ".join(sorted({record.date for record in measured.of_methods}))
     yield f"`make methods DATA=FOLDER`, {commits}, {dates}. {_parity(measured)}{LICENCES}"
@@ -49,12 +49,12 @@ def auroc_by_folder(measured: Measured) -> Iterator[str]:
 
 def method_by_method(measured: Measured) -> Iterator[str]:
     """A row a method, over all folders; then where the default is not first."""
-    head = ["method", "image AUROC", "AUPRO", "training, processor s", "images a processor s", "model, MiB"]
     rows = []
     for method in measured.methods:
-        cells = (_over_folders(measured, method, name, form) for name, form in OVER_FOLDERS.items())
-        rows.append([f"`{method}`", *cells, *_pooled(measured, method)])
-    yield table([*head, "defects found", "false alarms"], rows)
+        quality, cost = (_over_folders(measured, method, forms) for forms in (QUALITIES, COSTS))
+        rows.append([f"`{method}`", *quality, *_pooled(measured, method), *cost])
+    head = ["method", "image AUROC", "AUPRO", "defects found", "false alarms"]
+    yield table([*head, "training, processor s", "images a processor s", "peak of training, MiB", "model, MiB"], rows)
     ahead = [lead for lead in behind_peers(measured) if lead.is_quality]
     leads = "; ".join(f"{lead.words} ({', '.join(lead.peers)}; it has {lead.ours})" for lead in ahead)
     yield (
@@ -131,7 +131,10 @@ def _with_best(measured: Measured, folder: str) -> Iterator[str]:
         yield f"**{words}**" if median == best else words
 
 
-def _over_folders(measured: Measured, method: str, name: str, form: str) -> str:
-    figures = [measured.figure(folder, method, name) for folder in measured.folders]
-    medians = [figure.median for figure in figures if figure]
-    return spread(Figure.of(medians), form) if medians else NONE
+def _over_folders(measured: Measured, method: str, forms: Mapping[str, str]) -> list[str]:
+    cells = []
+    for name, form in forms.items():
+        figures = [measured.figure(folder, method, name) for folder in measured.folders]
+        medians = [figure.median for figure in figures if figure]
+        cells.append(spread(Figure.of(medians), form) if medians else NONE)
+    return cells

@@ -175,7 +175,7 @@ def test_a_short_storm_loses_nothing_and_is_taken_up_again(tmp_path: Path) -> No
     kinds = [kind for kind in KINDS if kind not in ("backfill and night", "promotion", "flow and its workers killed")]
     out = tmp_path / "storm.jsonl"
     command = [sys.executable, "-m", "proofs.storm", "--rounds", str(len(kinds)), "--out", str(out)]
-    command += [word for kind in kinds for word in ("--kind", kind)]
+    command += ["--results", str(tmp_path / "results"), *(word for kind in kinds for word in ("--kind", kind))]
     done = subprocess.run([*command, "--folder", str(tmp_path / "site")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert sorted(json.loads(line)["kind"] for line in out.read_text().splitlines()) == sorted(kinds)
