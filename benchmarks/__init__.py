@@ -1,1 +1,1 @@
-"""Measurements. Each module is a command: python -m benchmarks.<name> --help."""
+"""Measurements, each a command (python -m benchmarks.<name> --help); their records, and the pages made of these."""
