@@ -2,7 +2,6 @@
 
 from rd_core.metrics import ranking
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.metrics.ranking import OracleF1
 
 
 def pixel_auroc(tables: PixelTables) -> float:
@@ -16,8 +15,3 @@ def pixel_auroc(tables: PixelTables) -> float:
 def pixel_average_precision(tables: PixelTables) -> float:
     """Pixel average precision in [0, 1]. Chance reaches the share of defect pixels. NaN as pixel_auroc."""
     return float(ranking.average_precision(tables.ranking()))
-
-
-def pixel_f1_max(tables: PixelTables) -> OracleF1:
-    """The best F1 over all pixel thresholds, chosen with the masks (an oracle). NaN as pixel_auroc."""
-    return ranking.oracle_f1(tables.ranking())

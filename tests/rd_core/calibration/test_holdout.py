@@ -52,8 +52,8 @@ def test_a_split_keeps_parts_whole_and_leaves_no_set_empty(numbers, seed):
         with pytest.raises(TooFewNormals):
             split(names, parts, seed=seed)
         return
-    found = split(names, parts, seed=seed)
-    sets = [found.train, found.early_stop, found.calibration]
+    result = split(names, parts, seed=seed)
+    sets = [result.train, result.early_stop, result.calibration]
     assert all(sets)
     assert sorted(i for chosen in sets for i in chosen) == list(range(len(names)))
     in_parts = [{parts[i] for i in chosen} for chosen in sets]
@@ -62,9 +62,9 @@ def test_a_split_keeps_parts_whole_and_leaves_no_set_empty(numbers, seed):
 
 def test_the_shares_are_about_those_asked_for():
     names = [f"{i}.png" for i in range(4000)]
-    found = split(names, names, early_stop=0.1, calibration=0.25)
-    assert len(found.early_stop) == pytest.approx(400, abs=60)
-    assert len(found.calibration) == pytest.approx(1000, abs=90)
+    result = split(names, names, early_stop=0.1, calibration=0.25)
+    assert len(result.early_stop) == pytest.approx(400, abs=60)
+    assert len(result.calibration) == pytest.approx(1000, abs=90)
 
 
 def test_added_images_move_none_of_the_others():
@@ -100,15 +100,15 @@ def test_a_test_set_takes_whole_parts_from_those_that_train_alone(numbers, seed,
     if len(set(parts)) < 3:
         return
     names = [f"{i}.png" for i in range(len(parts))]
-    without, found = split(names, parts, seed=seed), split(names, parts, test=share, seed=seed)
-    assert (found.early_stop, found.calibration) == (without.early_stop, without.calibration)
-    assert sorted(found.train + found.test) == list(without.train)
-    assert found.train
-    in_train, in_test = ({parts[i] for i in chosen} for chosen in (found.train, found.test))
+    without, result = split(names, parts, seed=seed), split(names, parts, test=share, seed=seed)
+    assert (result.early_stop, result.calibration) == (without.early_stop, without.calibration)
+    assert sorted(result.train + result.test) == list(without.train)
+    assert result.train
+    in_train, in_test = ({parts[i] for i in chosen} for chosen in (result.train, result.test))
     assert not in_train & in_test
     assert bool(in_test) == (len({parts[i] for i in without.train}) > 1)
     larger = split(names, parts, test=share + 0.04, seed=seed)
-    assert set(found.test) <= set(larger.test)
+    assert set(result.test) <= set(larger.test)
 
 
 def test_without_a_share_there_is_no_test_set():
@@ -118,10 +118,10 @@ def test_without_a_share_there_is_no_test_set():
 
 def test_a_test_set_has_about_its_share_and_keeps_its_images_when_others_come():
     names = [f"{i}.png" for i in range(4000)]
-    found = split(names, names, test=0.1)
-    assert len(found.test) == pytest.approx(400, abs=60)
+    result = split(names, names, test=0.1)
+    assert len(result.test) == pytest.approx(400, abs=60)
     before = split(names[:500], names[:500], test=0.1)
-    assert before.test == tuple(i for i in found.test if i < 500)
+    assert before.test == tuple(i for i in result.test if i < 500)
 
 
 @given(
@@ -134,8 +134,8 @@ def test_old_and_new_are_disjoint_by_part_and_complete(images, seed, share):
     if len(set(parts)) < 3:
         return
     names = [f"{i}.png" for i in range(len(parts))]
-    found = split_old_and_new(names, parts, new, test=share, seed=seed)
-    sets = [found.train, found.early_stop, found.calibration, found.test]
+    split = split_old_and_new(names, parts, new, test=share, seed=seed)
+    sets = [split.train, split.early_stop, split.calibration, split.test]
     assert sorted(i for chosen in sets for i in chosen) == list(range(len(names)))
     of_parts = [{parts[i] for i in chosen} for chosen in sets]
     assert sum(map(len, of_parts)) == len(set(parts))
@@ -145,28 +145,28 @@ def test_old_and_new_are_disjoint_by_part_and_complete(images, seed, share):
 def test_new_parts_are_shared_out_by_themselves_and_old_ones_keep_their_places():
     names = [f"{i}.png" for i in range(160)]
     new = [i >= 100 for i in range(160)]
-    found = split_old_and_new(names, names, new, test=0.1)
+    result = split_old_and_new(names, names, new, test=0.1)
     before = split(names[:100], names[:100], test=0.1)
     counts = [
-        sum(new[i] for i in chosen) for chosen in (found.train, found.early_stop, found.calibration, found.test)
+        sum(new[i] for i in chosen) for chosen in (result.train, result.early_stop, result.calibration, result.test)
     ]
     assert counts == [27, 6, 21, 6]
     for name in ("train", "early_stop", "calibration", "test"):
-        assert tuple(i for i in getattr(found, name) if not new[i]) == getattr(before, name)
+        assert tuple(i for i in getattr(result, name) if not new[i]) == getattr(before, name)
 
 
 def test_a_part_seen_before_keeps_its_place_when_new_images_show_it():
     parts = [f"p{i}" for i in range(40)] * 2 + [f"q{i}" for i in range(20)]
     names = [f"{i}.png" for i in range(100)]
-    found = split_old_and_new(names, parts, [i >= 40 for i in range(100)], test=0.1)
-    for chosen in (found.train, found.early_stop, found.calibration, found.test):
+    split = split_old_and_new(names, parts, [i >= 40 for i in range(100)], test=0.1)
+    for chosen in (split.train, split.early_stop, split.calibration, split.test):
         assert {i + 40 for i in chosen if i < 40} == {i for i in chosen if 40 <= i < 80}
 
 
 def test_few_new_parts_are_placed_with_the_others():
     names = [f"{i}.png" for i in range(60)]
-    found = split_old_and_new(names, names, [i >= 55 for i in range(60)], test=0.1)
-    assert found == split(names, names, test=0.1)
+    result = split_old_and_new(names, names, [i >= 55 for i in range(60)], test=0.1)
+    assert result == split(names, names, test=0.1)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_few_new_parts_are_placed_with_the_others():
 def test_the_shares_of_new_parts_are_rounded_and_one_at_least(count, test, expected):
     names = [f"{i}.png" for i in range(8 + count)]
     new = [i >= 8 for i in range(len(names))]
-    found = split_old_and_new(names, names, new, test=test)
-    sets = found.train, found.early_stop, found.calibration, found.test
+    split = split_old_and_new(names, names, new, test=test)
+    sets = split.train, split.early_stop, split.calibration, split.test
     assert tuple(sum(new[i] for i in chosen) for chosen in sets) == expected
 
 
@@ -216,15 +216,15 @@ def test_too_few_of_either_are_placed_together_by_the_same_seed(old, old_parts, 
 def test_just_enough_of_both_are_shared_out_by_themselves():
     parts = [f"o{i % 3}" for i in range(8)] + [f"n{i}" for i in range(20)]
     names = [f"{i}.png" for i in range(28)]
-    found = split_old_and_new(names, parts, [i >= 8 for i in range(28)], test=0.1)
-    new = [sum(i >= 8 for i in chosen) for chosen in (found.train, found.early_stop, found.calibration, found.test)]
+    split = split_old_and_new(names, parts, [i >= 8 for i in range(28)], test=0.1)
+    new = [sum(i >= 8 for i in chosen) for chosen in (split.train, split.early_stop, split.calibration, split.test)]
     assert new == [9, 2, 7, 2]
 
 
 def test_a_set_that_would_be_empty_is_given_one_part_and_no_more():
     names = list("abcdefgh")
-    found = split(names, names, early_stop=1e-9, calibration=1e-9)
-    assert (len(found.early_stop), len(found.calibration), len(found.train)) == (1, 1, 6)
+    result = split(names, names, early_stop=1e-9, calibration=1e-9)
+    assert (len(result.early_stop), len(result.calibration), len(result.train)) == (1, 1, 6)
     crowded = split(names, names, early_stop=0.9, calibration=0.09)
     assert (len(crowded.early_stop), len(crowded.calibration), len(crowded.train)) == (6, 1, 1)
 

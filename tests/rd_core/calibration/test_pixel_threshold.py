@@ -12,11 +12,11 @@ from rd_core.errors import ConfigError, TooFewNormals
 @given(st.integers(0, 10_000), st.sampled_from([0.001, 0.01, 0.1, 0.5]))
 def test_at_most_that_share_of_pixels_is_above_and_no_smaller_value_would_do(seed: int, alpha: float) -> None:
     maps = np.random.default_rng(seed).gamma(2.0, size=(4, 9, 7)).round(1).astype(np.float16)
-    found = calibrate_pixels(maps, alpha)
-    assert (maps > found.value).mean() <= alpha
-    smaller = maps[maps < found.value]
+    threshold = calibrate_pixels(maps, alpha)
+    assert (maps > threshold.value).mean() <= alpha
+    smaller = maps[maps < threshold.value]
     assert smaller.size == 0 or (maps > smaller.max()).mean() > alpha
-    assert found.images == 4
+    assert threshold.images == 4
 
 
 def test_negative_values_have_their_order() -> None:
@@ -28,8 +28,8 @@ def test_new_images_keep_it_on_average() -> None:
     random = np.random.default_rng(0)
     shares = []
     for _ in range(50):
-        found = calibrate_pixels(random.normal(size=(20, 16, 16)).astype(np.float16), 0.01)
-        shares.append((random.normal(size=(20, 16, 16)) > found.value).mean())
+        threshold = calibrate_pixels(random.normal(size=(20, 16, 16)).astype(np.float16), 0.01)
+        shares.append((random.normal(size=(20, 16, 16)) > threshold.value).mean())
     assert np.mean(shares) == pytest.approx(0.01, rel=0.1)
 
 

@@ -22,8 +22,8 @@ def slow_z(values: list[float], own: float) -> float:
 
 @given(WHOLE)
 def test_it_is_the_formula_on_one_day(values: list[int]) -> None:
-    found = robust_z(values, [5] * len(values))
-    np.testing.assert_allclose(found, [slow_z(values, value) for value in values], rtol=1e-12, atol=1e-12)
+    z_scores = robust_z(values, [5] * len(values))
+    np.testing.assert_allclose(z_scores, [slow_z(values, value) for value in values], rtol=1e-12, atol=1e-12)
 
 
 @given(WHOLE, st.integers(-50, 50), st.integers(1, 20))
@@ -44,9 +44,9 @@ def test_a_few_wrong_labels_stand_out_and_a_day_under_another_light_does_not() -
     random = np.random.default_rng(0)
     before, after = random.normal(0, 0.05, 40), random.normal(0.5, 0.05, 40)
     after[:6] += 0.6
-    found = robust_z([*before, *after], [1] * 40 + [2] * 40)
-    assert (found[40:46] > 3.5).all()
-    assert (found[46:] < 3.5).all() and (found[:40] < 3.5).all()
+    z_scores = robust_z([*before, *after], [1] * 40 + [2] * 40)
+    assert (z_scores[40:46] > 3.5).all()
+    assert (z_scores[46:] < 3.5).all() and (z_scores[:40] < 3.5).all()
 
 
 def test_a_small_day_is_measured_with_its_neighbours_and_not_with_all() -> None:

@@ -14,10 +14,10 @@ from tests.examples import FINITE
 @pytest.mark.parametrize(("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96)])
 def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
     scores = np.random.default_rng(0).permutation(np.arange(1, n + 1))
-    found = calibrate(scores, alpha)
-    assert found.value == rank
-    assert not found.extrapolated
-    assert found.smallest_honest_alpha == pytest.approx(1 / (n + 1))
+    threshold = calibrate(scores, alpha)
+    assert threshold.value == rank
+    assert not threshold.extrapolated
+    assert threshold.smallest_honest_alpha == pytest.approx(1 / (n + 1))
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (40, 0.1), (99, 0.02), (30, 0.07)])
@@ -35,18 +35,18 @@ def test_the_false_alarm_rate_keeps_its_promise(n, alpha, law):
 @pytest.mark.parametrize("law", ["exponential", "normal", "lognormal"])
 def test_an_extrapolated_threshold_comes_near_its_rate(law):
     draw = getattr(np.random.default_rng(2), law)
-    found = [calibrate(draw(size=100), 0.002) for _ in range(200)]
-    assert all(t.extrapolated for t in found)
+    result = [calibrate(draw(size=100), 0.002) for _ in range(200)]
+    assert all(t.extrapolated for t in result)
     sample = draw(size=200_000)
-    rate = np.mean([np.mean(sample > t.value) for t in found])
+    rate = np.mean([np.mean(sample > t.value) for t in result])
     assert 0.0005 < rate < 0.006  # the largest of 100 scores alone would give 0.0099
 
 
 def test_an_extrapolated_threshold_is_never_below_the_largest_score():
     scores = np.r_[np.linspace(0, 1, 30), 50.0]
-    found = calibrate(scores, 0.03)
-    assert found.extrapolated
-    assert found.value >= 50
+    threshold = calibrate(scores, 0.03)
+    assert threshold.extrapolated
+    assert threshold.value >= 50
 
 
 def test_a_smaller_alpha_never_lowers_the_threshold():
@@ -61,23 +61,23 @@ def test_a_smaller_alpha_never_lowers_the_threshold():
 def test_the_interval_covers_the_true_quantile(n, alpha, how):
     random = np.random.default_rng(4)
     truth = -np.log(alpha)  # of the exponential law
-    found = [calibrate(random.exponential(size=n), alpha) for _ in range(300)]
-    assert {t.interval for t in found} == {how}
-    assert np.mean([t.low <= truth <= t.high for t in found]) > 0.92
+    result = [calibrate(random.exponential(size=n), alpha) for _ in range(300)]
+    assert {t.interval for t in result} == {how}
+    assert np.mean([t.low <= truth <= t.high for t in result]) > 0.92
 
 
 @given(st.lists(FINITE, min_size=2, max_size=60), st.floats(1e-12, 0.6))
 @example([1.7e308, -1.7e308], 0.01)
 @example([0.0] * 19 + [5e-324], 0.001)
 def test_a_threshold_lies_in_its_interval_and_fits_into_json(scores, alpha):
-    found = calibrate(scores, alpha)
-    assert found.low <= found.value <= found.high
-    assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
+    threshold = calibrate(scores, alpha)
+    assert threshold.low <= threshold.value <= threshold.high
+    assert json.loads(json.dumps(asdict(threshold), allow_nan=False)) == asdict(threshold)
 
 
 def test_equal_scores_extrapolate_to_themselves():
-    found = calibrate([2.5] * 20, 0.001)
-    assert found.value == pytest.approx(2.5)
+    threshold = calibrate([2.5] * 20, 0.001)
+    assert threshold.value == pytest.approx(2.5)
 
 
 def test_a_threshold_moves_with_the_scores_unit():

@@ -44,7 +44,7 @@ class SmallFit:
 
     settings: DetectorSettings
     fitted: Fitted
-    told: list[FitProgress]
+    reports: list[FitProgress]
     data: bytes
 
     @property
@@ -59,9 +59,9 @@ class SmallFit:
 
 @pytest.fixture(scope="module", params=list(registry.METHODS))
 def sample(request: pytest.FixtureRequest) -> SmallFit:
-    settings, told = small(request.param), []
-    fitted = train(settings.method, settings, Normals(TRAIN, EARLY_STOP), FitRun(told.append))
-    return SmallFit(settings, fitted, told, checkpoint.to_bytes(fitted.detector))
+    settings, reports = small(request.param), []
+    fitted = train(settings.method, settings, Normals(TRAIN, EARLY_STOP), FitRun(reports.append))
+    return SmallFit(settings, fitted, reports, checkpoint.to_bytes(fitted.detector))
 
 
 def test_the_registry_and_the_method_agree(sample: SmallFit) -> None:
@@ -85,9 +85,9 @@ def test_settings_that_cannot_be_are_refused(sample: SmallFit, bad: dict[str, An
 
 
 def test_a_fit_tells_how_far_it_is_and_how_it_went(sample: SmallFit) -> None:
-    assert sample.told and all(0 <= told.done <= told.total for told in sample.told)
-    last = {told.phase: told for told in sample.told}
-    assert "features" in last and all(told.done == told.total for told in last.values())
+    assert sample.reports and all(0 <= report.done <= report.total for report in sample.reports)
+    last = {report.phase: report for report in sample.reports}
+    assert "features" in last and all(report.done == report.total for report in last.values())
     report = sample.fitted.report
     assert report.summary and report.seconds > 0
     assert json.loads(json.dumps(report.figures, allow_nan=False)) == report.figures
@@ -118,8 +118,8 @@ def test_a_score_does_not_depend_on_the_rest_of_its_batch(sample: SmallFit) -> N
 def test_a_detector_made_ready_finds_the_same_and_the_original_stays(sample: SmallFit) -> None:
     images = with_blot(textured(4, seed=5))
     before, ready = sample.detector.score(images), sample.detector.ready()
-    for found, expected in zip(ready.score(images), before, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    for result, expected in zip(ready.score(images), before, strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     assert not any(weight.requires_grad for weight in ready.parameters())
     for name in sample.detector.sized_by_fit:  # which may be a gigabyte
         assert ready.get_buffer(name).data_ptr() == sample.detector.get_buffer(name).data_ptr()
@@ -128,11 +128,11 @@ def test_a_detector_made_ready_finds_the_same_and_the_original_stays(sample: Sma
 
 def test_a_detector_survives_bytes(sample: SmallFit) -> None:
     images = with_blot(textured(3, seed=5))
-    found = checkpoint.from_bytes(sample.data)
-    assert type(found) is type(sample.detector) and found.settings == sample.settings
-    for mine, expected in zip(found.score(images), sample.detector.score(images), strict=True):
+    loaded = checkpoint.from_bytes(sample.data)
+    assert type(loaded) is type(sample.detector) and loaded.settings == sample.settings
+    for mine, expected in zip(loaded.score(images), sample.detector.score(images), strict=True):
         assert np.array_equal(mine, expected)
-    assert checkpoint.to_bytes(found) == sample.data
+    assert checkpoint.to_bytes(loaded) == sample.data
 
 
 def test_tensors_that_do_not_fit_the_settings_are_named(sample: SmallFit) -> None:
@@ -158,20 +158,20 @@ def test_images_of_another_shape_are_refused(sample: SmallFit, shape: tuple[int,
 def test_scores_are_finite_on_what_no_training_showed(sample: SmallFit) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     images = np.stack([np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in (0, 128, 255)] + [noise])
-    found = sample.detector.score(images)
-    assert all(np.isfinite(values).all() and values.dtype == np.float32 for values in found)
-    assert found.maps.shape == images.shape[:3] and found.scores.shape == found.feature_distances.shape == (4,)
-    assert found.maps.min() >= 0 and found.maps.max() < 65504  # what float16 maps can hold
+    scored = sample.detector.score(images)
+    assert all(np.isfinite(values).all() and values.dtype == np.float32 for values in scored)
+    assert scored.maps.shape == images.shape[:3] and scored.scores.shape == scored.feature_distances.shape == (4,)
+    assert scored.maps.min() >= 0 and scored.maps.max() < 65504  # what float16 maps can hold
     if sample.detector.score_is_map_maximum:
-        assert np.array_equal(found.scores, found.maps.max(axis=(1, 2)))
+        assert np.array_equal(scored.scores, scored.maps.max(axis=(1, 2)))
 
 
 def test_a_fit_to_images_that_are_all_alike_gives_a_detector_that_can_be_kept(sample: SmallFit) -> None:
     alike = np.repeat(TRAIN[:1], 6, axis=0)
-    found = checkpoint.from_bytes(
+    loaded = checkpoint.from_bytes(
         checkpoint.to_bytes(train(sample.name, sample.settings, Normals(alike, alike[:2])).detector)
     )
-    assert np.isfinite(found.score(TRAIN[:2]).maps).all()
+    assert np.isfinite(loaded.score(TRAIN[:2]).maps).all()
 
 
 class _Largest(TorchDispatchMode):
@@ -207,7 +207,7 @@ def test_a_killed_fit_goes_on_or_starts_over_and_ends_in_the_same_bytes(sample: 
     def kill(_: FitProgress) -> None:
         nonlocal seen
         seen += 1
-        if seen == len(sample.told) - 1:
+        if seen == len(sample.reports) - 1:
             raise _Killed
 
     normals = Normals(TRAIN, EARLY_STOP)

@@ -42,12 +42,12 @@ class Length(FeatureDetector[LengthSettings]):
         return (self.settings.factor * torch.linalg.vector_norm(features.standardised[0], dim=1),)
 
 
-def fitted(factor: float, told: list[FitProgress] | None = None) -> Length:
+def fitted(factor: float, reports: list[FitProgress] | None = None) -> Length:
     settings = LengthSettings(image_height=SIZE, image_width=SIZE, factor=factor)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         detector = Length.build(settings, pretrained=False).eval()
-    run = FitRun() if told is None else FitRun(told.append)
+    run = FitRun() if reports is None else FitRun(reports.append)
     detector.fit(Normals(textured(10), textured(2, seed=1)), run)
     return detector
 
@@ -66,9 +66,9 @@ def test_distances_too_large_for_float16_are_scaled_by_a_power_of_two_and_not_cu
 
 
 def test_one_pass_tells_of_every_image_and_fits_what_feature_distances_need() -> None:
-    told: list[FitProgress] = []
-    detector = fitted(1.0, told)
-    assert [(at.phase, at.done, at.total) for at in told] == [("features", 8, 10), ("features", 10, 10)]
+    reports: list[FitProgress] = []
+    detector = fitted(1.0, reports)
+    assert [(at.phase, at.done, at.total) for at in reports] == [("features", 8, 10), ("features", 10, 10)]
     usual = detector.score(textured(6, seed=5)).feature_distances
     darker = detector.score(textured(6, seed=5) // 3).feature_distances
     assert usual.max() < darker.min()

@@ -22,10 +22,10 @@ def test_alarms_are_counted_above_the_threshold_by_window_and_by_day():
 @pytest.mark.parametrize(("alarms", "images"), [(0, 30), (7, 200), (30, 30)])
 def test_the_interval_is_clopper_and_pearsons(alarms, images):
     scores = np.r_[np.full(alarms, 200.0), np.zeros(images - alarms)]
-    found = alarm_rate(window(np.ones(images), scores), baseline(np.arange(100), 0.05, 95.0), NO_DEFECTS)
+    rate = alarm_rate(window(np.ones(images), scores), baseline(np.arange(100), 0.05, 95.0), NO_DEFECTS)
     low = beta.ppf(0.025, alarms, images - alarms + 1) if alarms else 0.0
     high = beta.ppf(0.975, alarms + 1, images - alarms) if alarms < images else 1.0
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+    assert (rate.low, rate.high) == pytest.approx((low, high), abs=1e-9)
 
 
 def test_without_defects_the_interval_is_the_beta_binomial():
@@ -42,9 +42,9 @@ def test_a_sound_process_seldom_leaves_the_interval_however_small_the_calibratio
     for _ in range(100):
         scores = random.normal(size=n)
         held = baseline(scores, 0.05, calibrate(scores, 0.05).value)
-        found = alarm_rate(window(np.ones(800), random.normal(size=800)), held, NO_DEFECTS)
-        verdicts.append(found.verdict)
-        naive.append(found.low <= 0.05 <= found.high)
+        rate = alarm_rate(window(np.ones(800), random.normal(size=800)), held, NO_DEFECTS)
+        verdicts.append(rate.verdict)
+        naive.append(rate.low <= 0.05 <= rate.high)
     assert np.mean(np.array(verdicts) != "within") < 0.04
     if n < 400:
         assert np.mean(naive) < 0.85  # the binomial interval alone would cry drift

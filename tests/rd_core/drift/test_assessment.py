@@ -19,11 +19,11 @@ QUICK = DriftSettings(resamples=20)
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_told_within_days_by_its_right_name(name):
-    found = [outcome(Simulation(Line(calibration=200), CHANGES[name]), seed, QUICK) for seed in range(2)]
-    assert not any(o.early for o in found)
-    assert all(o.delay is not None and o.delay <= 5 for o in found)
-    assert np.median([o.delay for o in found]) <= 3
-    right = [o.verdict == CHANGES[name].verdict and o.cause == CHANGES[name].cause for o in found]
+    result = [outcome(Simulation(Line(calibration=200), CHANGES[name]), seed, QUICK) for seed in range(2)]
+    assert not any(o.early for o in result)
+    assert all(o.delay is not None and o.delay <= 5 for o in result)
+    assert np.median([o.delay for o in result]) <= 3
+    right = [o.verdict == CHANGES[name].verdict and o.cause == CHANGES[name].cause for o in result]
     assert all(right)
 
 
@@ -31,7 +31,7 @@ def test_a_change_is_told_within_days_by_its_right_name(name):
 def test_quiet_months_are_quiet(calibration):
     for seed in range(3):
         late = nights(Simulation(Line(images=60, calibration=calibration)), seed, QUICK, first=28)
-        assert [found.verdict.action for _, found in late] == ["hold"] * 3
+        assert [result.verdict.action for _, result in late] == ["hold"] * 3
 
 
 @examples(40)
@@ -49,20 +49,20 @@ def test_whatever_the_figures_the_assessments_are_finite(images, normals, golden
     before, now = zip(*golden, strict=True) if golden else ((), ())
     recent = window(days, scores, {"brightness": statistics, "feature_distance": statistics}, now)
     of_old = baseline(held, 0.1, calibrate(held, 0.1).value, dict.fromkeys(recent.statistics, of_held), before)
-    found = assess(recent, of_old, QUICK)
-    plain = json.dumps(asdict(found), allow_nan=False)
+    assessment = assess(recent, of_old, QUICK)
+    plain = json.dumps(asdict(assessment), allow_nan=False)
     medians = daily_medians(recent, of_old, QUICK)
     assert json.dumps([asdict(one) for one in medians], allow_nan=False) and plain
 
 
 def last_night(change):
-    *_, (_, found) = nights(Simulation(Line(images=100), change), 0, DriftSettings(resamples=50), 30)
-    return found
+    *_, (_, result) = nights(Simulation(Line(images=100), change), 0, DriftSettings(resamples=50), 30)
+    return result
 
 
 def test_an_assessment_fits_into_json():
-    found = last_night(CHANGES["light"])
-    plain = json.loads(json.dumps(asdict(found), allow_nan=False))
+    result = last_night(CHANGES["light"])
+    plain = json.loads(json.dumps(asdict(result), allow_nan=False))
     assert plain["verdict"]["action"] == "retrain"
     assert plain["causes"][0]["name"] == "light or camera"
     assert plain["settings"]["resamples"] == 50
@@ -70,22 +70,22 @@ def test_an_assessment_fits_into_json():
 
 
 def test_recent_figures_begin_with_the_change():
-    found = last_night(CHANGES["misalignment"])
-    assert found.changed_since == found.charts[0].days[9]
-    assert found.recent_alarm_rate.first_day == found.changed_since
-    assert (found.recent_alarm_rate.images, found.alarm_rate.images, found.images) == (2100, 3000, 3000)
-    shifts = {s.name: s.shift for s in found.shifts}
+    result = last_night(CHANGES["misalignment"])
+    assert result.changed_since == result.charts[0].days[9]
+    assert result.recent_alarm_rate.first_day == result.changed_since
+    assert (result.recent_alarm_rate.images, result.alarm_rate.images, result.images) == (2100, 3000, 3000)
+    shifts = {s.name: s.shift for s in result.shifts}
     assert shifts["feature_distance"] == pytest.approx(1.2, abs=0.2)  # 0.84 over the whole window
     assert shifts["score"] == pytest.approx(1.0, abs=0.3)
-    assert found.recalibration.threshold.n + found.recalibration.left_out == 2100
+    assert result.recalibration.threshold.n + result.recalibration.left_out == 2100
 
 
 def test_without_a_change_they_are_of_the_whole_window():
-    found = last_night(Change())
-    assert found.verdict.action == "hold"
-    assert found.changed_since is None
-    assert found.recent_alarm_rate == found.alarm_rate
-    assert found.p_value == next(d.p_value for d in found.distances if d.name == "kolmogorov_smirnov") > 0.01
+    result = last_night(Change())
+    assert result.verdict.action == "hold"
+    assert result.changed_since is None
+    assert result.recent_alarm_rate == result.alarm_rate
+    assert result.p_value == next(d.p_value for d in result.distances if d.name == "kolmogorov_smirnov") > 0.01
 
 
 def test_a_change_older_than_the_window_is_told_from_the_calibration():
@@ -117,19 +117,21 @@ def test_feature_distance_is_judged_on_images_without_an_alarm():
 
 def test_statistics_the_calibration_lacks_are_left_out():
     before = baseline(np.arange(50.0), 0.1, 45.0, {"brightness": np.arange(50.0)})
-    found = assess(window([1, 1], [1.0, 2.0], {"sharpness": [1.0, 2.0], "brightness": [25.0, np.nan]}), before, QUICK)
-    assert [s.name for s in found.shifts] == ["score", "brightness"]
+    assessment = assess(
+        window([1, 1], [1.0, 2.0], {"sharpness": [1.0, 2.0], "brightness": [25.0, np.nan]}), before, QUICK
+    )
+    assert [s.name for s in assessment.shifts] == ["score", "brightness"]
 
 
 @pytest.mark.parametrize("images", [1, 2, 5])
 def test_a_window_of_few_images_is_held_and_fits_into_json(images):
     before = baseline(np.arange(50.0), 0.1, 45.0)
-    found = assess(window(np.ones(images), np.full(images, 30.0)), before, QUICK)
-    assert found.verdict.action == "hold"
-    json.dumps(asdict(found), allow_nan=False)
+    assessment = assess(window(np.ones(images), np.full(images, 30.0)), before, QUICK)
+    assert assessment.verdict.action == "hold"
+    json.dumps(asdict(assessment), allow_nan=False)
 
 
 def test_equal_scores_everywhere_are_no_drift():
-    found = assess(window(np.ones(30), np.full(30, 2.0)), baseline(np.full(20, 2.0), 0.1, 2.0), QUICK)
-    assert found.verdict.action == "hold"
-    json.dumps(asdict(found), allow_nan=False)
+    assessment = assess(window(np.ones(30), np.full(30, 2.0)), baseline(np.full(20, 2.0), 0.1, 2.0), QUICK)
+    assert assessment.verdict.action == "hold"
+    json.dumps(asdict(assessment), allow_nan=False)

@@ -60,15 +60,15 @@ def test_more_defects_explain_a_score_that_moved():
 
 
 def test_a_changed_golden_score_comes_first_whatever_else_moved():
-    found = causes([moved("brightness", 50.0)], RATE, False, GoldenReplay(20, 1, 0.02, 0.01))
-    assert [c.name for c in found] == ["model or software", "light or camera"]
-    assert "1 of 20 golden images" in found[0].sentence
+    result = causes([moved("brightness", 50.0)], RATE, False, GoldenReplay(20, 1, 0.02, 0.01))
+    assert [c.name for c in result] == ["model or software", "light or camera"]
+    assert "1 of 20 golden images" in result[0].sentence
     assert named(golden=GoldenReplay(20, 0, 0.005, 0.01)) == []
 
 
 def test_a_cause_carries_its_figures():
-    found = causes([moved("contrast", 1.0), moved("brightness", -2.0)], RATE, True, None)
-    light, defects = found
+    result = causes([moved("contrast", 1.0), moved("brightness", -2.0)], RATE, True, None)
+    light, defects = result
     assert (light.figure, light.value, light.limit, light.evidence) == ("brightness", -2.0, 0.5, 4.0)
     assert "brightness is lower than at calibration, by 2.0 standard deviations (-2.1 to -1.9)" in light.sentence
     assert (defects.value, defects.limit, defects.evidence) == (0.05, 0.025, 2.0)

@@ -70,8 +70,8 @@ def test_ordinary_defects_widen_what_is_expected():
     alarms = binom.rvs(50, rates, random_state=random)
     day = window(np.ones(50), np.r_[np.full(16, 95.0), np.zeros(34)])
     expected = norm.isf(np.mean(alarms > 16) + np.mean(alarms == 16) / 2)
-    found = control_charts(day, before, DriftSettings(defect_share=0.2))[2].residuals[0]
-    assert found == pytest.approx(expected, abs=0.1)
+    result = control_charts(day, before, DriftSettings(defect_share=0.2))[2].residuals[0]
+    assert result == pytest.approx(expected, abs=0.1)
 
 
 @pytest.mark.parametrize("added", [1.0, -1.0])
@@ -107,7 +107,7 @@ def test_a_bad_day_teaches_no_more_than_a_day_two_deviations_out():
     ]
     bad = [average.residuals[3] for average, _, _ in charts]
     assert 2 < bad[0] < bad[1] - 0.5
-    assert not any(chart.signalled[3] for found in charts for chart in found[:2])
+    assert not any(chart.signalled[3] for result in charts for chart in result[:2])
     assert charts[0][0].residuals[4:] == pytest.approx(charts[1][0].residuals[4:])
 
 

@@ -33,11 +33,11 @@ def days_of(counts: list[int]) -> np.ndarray:
 def test_medians_and_quartiles_are_those_of_the_days_images(counts: list[int], seed: int) -> None:
     days = days_of(counts)
     values = np.random.default_rng(seed).normal(0.5, 0.1, len(days))
-    found = medians({"brightness": values}, days=days)
-    assert [(one.day, one.images) for one in found] == [
+    result = medians({"brightness": values}, days=days)
+    assert [(one.day, one.images) for one in result] == [
         ((FIRST + timedelta(days=i)).isoformat(), n) for i, n in enumerate(counts)
     ]
-    for one, n in zip(found, np.cumsum(counts), strict=True):
+    for one, n in zip(result, np.cumsum(counts), strict=True):
         own = values[n - one.images : n]
         assert one.median == pytest.approx(np.median(own))
         assert (one.low, one.high) == pytest.approx(tuple(np.quantile(own, [0.25, 0.75])))
@@ -62,13 +62,13 @@ def test_the_band_is_narrower_for_more_images_and_ends_at_what_matters() -> None
 def test_feature_distance_is_that_of_images_without_alarm_where_there_are_such() -> None:
     days = days_of([3, 2])
     scores = np.array([0.0, 0.0, 9.0, 9.0, 9.0])
-    found = medians({"feature_distance": np.array([0.4, 0.5, 5.0, 6.0, 7.0])}, days=days, scores=scores)
-    assert [(one.images, one.median) for one in found] == [(2, pytest.approx(0.45)), (2, pytest.approx(6.5))]
+    result = medians({"feature_distance": np.array([0.4, 0.5, 5.0, 6.0, 7.0])}, days=days, scores=scores)
+    assert [(one.images, one.median) for one in result] == [(2, pytest.approx(0.45)), (2, pytest.approx(6.5))]
 
 
 def test_what_is_not_known_is_left_out() -> None:
     days = days_of([2, 2])
     values = {"brightness": np.array([np.nan, np.nan, 0.5, np.nan]), "contrast": np.full(4, 0.5)}
     calibration = baseline(np.linspace(0, 1, 20), 0.1, 1.0, {"brightness": np.full(20, 0.5)})
-    found = daily_medians(window(days, np.zeros(4), values), calibration, SETTINGS)
-    assert [(one.name, one.day, one.images) for one in found] == [("brightness", "2026-03-02", 1)]
+    medians = daily_medians(window(days, np.zeros(4), values), calibration, SETTINGS)
+    assert [(one.name, one.day, one.images) for one in medians] == [("brightness", "2026-03-02", 1)]

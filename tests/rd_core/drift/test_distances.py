@@ -14,7 +14,7 @@ from tests.examples import examples
 QUICK = DriftSettings(resamples=40)
 
 
-def found(scores, held, settings=QUICK):
+def distances_by_name(scores, held, settings=QUICK):
     compared = distances(window(np.ones(len(scores)), scores), baseline(held, 0.1, max(held)), settings)
     return {d.name: d for d in compared}
 
@@ -37,7 +37,7 @@ def population_stability(scores, held):
 )
 def test_effect_sizes_are_those_of_scipy_and_numpy(held, scores):
     held, scores = np.array(held, dtype=float), np.array(scores, dtype=float)
-    compared = found(scores, held, DriftSettings(resamples=20))
+    compared = distances_by_name(scores, held, DriftSettings(resamples=20))
     unit = np.ptp(np.quantile(held, [0.25, 0.75]))
     assert compared["kolmogorov_smirnov"].value == pytest.approx(ks_2samp(scores, held, method="asymp").statistic)
     assert compared["wasserstein"].value == pytest.approx(wasserstein_distance(scores, held) / unit)
@@ -54,13 +54,13 @@ def test_p_values_of_sound_windows_are_seldom_small(n, m, defects):
     for _ in range(60):
         scores = random.gamma(4, size=m)
         scores[: int(defects * m)] += 10
-        small.append([d.p_value <= 0.1 for d in found(scores, random.gamma(4, size=n)).values()])
+        small.append([d.p_value <= 0.1 for d in distances_by_name(scores, random.gamma(4, size=n)).values()])
     assert (np.mean(small, axis=0) < 0.22).all()  # 0.1, and three standard errors of 60 windows
 
 
 def test_a_shift_of_all_scores_is_far_outside_the_band():
     random = np.random.default_rng(1)
-    compared = found(random.normal(1, 1, 1000), random.normal(size=300))
+    compared = distances_by_name(random.normal(1, 1, 1000), random.normal(size=300))
     for name, distance in compared.items():
         assert distance.p_value <= 1 / 41
         assert distance.value > distance.null_high or name == "quantile_0.99"  # defects might reach as far
@@ -71,7 +71,7 @@ def test_a_heavier_tail_alone_moves_the_tail_alone():
     random = np.random.default_rng(2)
     scores = random.normal(size=3000)
     scores[:240] += 6
-    compared = found(scores, random.normal(size=400))
+    compared = distances_by_name(scores, random.normal(size=400))
     assert abs(compared["quantile_0.5"].value) < 0.2
     assert compared["quantile_0.5"].p_value > 0.05
     assert compared["quantile_0.95"].value > compared["quantile_0.95"].null_high
@@ -81,7 +81,9 @@ def test_a_heavier_tail_alone_moves_the_tail_alone():
 def test_the_band_is_wide_for_a_small_calibration():
     random = np.random.default_rng(3)
     scores = random.normal(size=5000)
-    small, large = (found(scores, random.normal(size=n))["kolmogorov_smirnov"].null_high for n in (50, 500))
+    small, large = (
+        distances_by_name(scores, random.normal(size=n))["kolmogorov_smirnov"].null_high for n in (50, 500)
+    )
     assert small == pytest.approx(1.36 / np.sqrt(50), rel=0.3)  # Kolmogorov's 95 % point
     assert large == pytest.approx(1.36 / np.sqrt(500), rel=0.3)
 
@@ -89,12 +91,12 @@ def test_the_band_is_wide_for_a_small_calibration():
 def test_the_same_window_gives_the_same_figures():
     random = np.random.default_rng(4)
     scores, held = random.normal(size=300), random.normal(size=50)
-    assert found(scores, held) == found(scores, held)
-    other = found(scores, held, DriftSettings(resamples=40, seed=1))
-    assert other["wasserstein"].null_high != found(scores, held)["wasserstein"].null_high
+    assert distances_by_name(scores, held) == distances_by_name(scores, held)
+    other = distances_by_name(scores, held, DriftSettings(resamples=40, seed=1))
+    assert other["wasserstein"].null_high != distances_by_name(scores, held)["wasserstein"].null_high
 
 
 def test_equal_scores_do_not_divide_by_nothing():
-    compared = found(np.full(20, 2.0), np.full(20, 2.0))
+    compared = distances_by_name(np.full(20, 2.0), np.full(20, 2.0))
     assert all(d.value == 0 and d.p_value > 0.5 for d in compared.values())
     assert all(np.isfinite([d.null_low, d.null_high]).all() for d in compared.values())

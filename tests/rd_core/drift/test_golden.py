@@ -13,20 +13,20 @@ def replay(before, now):
 
 
 def test_rounding_is_no_change():
-    found = replay([1.0, 2.0, 3.0], np.float32([1.0, 2.001, 2.999]))
-    assert (found.images, found.changed) == (3, 0)
-    assert found.largest_change == pytest.approx(0.0005, rel=0.2)
+    result = replay([1.0, 2.0, 3.0], np.float32([1.0, 2.001, 2.999]))
+    assert (result.images, result.changed) == (3, 0)
+    assert result.largest_change == pytest.approx(0.0005, rel=0.2)
 
 
 def test_one_changed_score_counts_whichever_way_it_went():
-    found = replay([1.0, 2.0, 3.0], [1.0, 1.6, 3.1])
-    assert found.changed == 2
-    assert found.largest_change == pytest.approx(0.2, rel=0.15)
+    result = replay([1.0, 2.0, 3.0], [1.0, 1.6, 3.1])
+    assert result.changed == 2
+    assert result.largest_change == pytest.approx(0.2, rel=0.15)
 
 
 def test_a_golden_image_that_gets_no_score_has_changed():
-    found = replay([1.0, 2.0], [1.0, np.nan])
-    assert (found.changed, found.largest_change) == (1, 0)
+    result = replay([1.0, 2.0], [1.0, np.nan])
+    assert (result.changed, result.largest_change) == (1, 0)
 
 
 def test_without_golden_images_there_is_nothing_to_tell():

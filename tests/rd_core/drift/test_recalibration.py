@@ -17,9 +17,9 @@ def held(random: np.random.Generator, n: int = 400) -> Baseline:
 def test_a_window_of_the_same_law_gives_nearly_the_same_threshold():
     random = np.random.default_rng(0)
     before = held(random, 4000)
-    found = recalibrate(window(np.ones(4000), random.gamma(4, size=4000)), before, SETTINGS)
-    assert found.threshold.value == pytest.approx(before.threshold, rel=0.04)
-    assert found.to_normal + found.to_anomalous < 60
+    recalibration = recalibrate(window(np.ones(4000), random.gamma(4, size=4000)), before, SETTINGS)
+    assert recalibration.threshold.value == pytest.approx(before.threshold, rel=0.04)
+    assert recalibration.to_normal + recalibration.to_anomalous < 60
 
 
 @pytest.mark.parametrize("defects", [0, 0.03])
@@ -31,8 +31,8 @@ def test_defects_in_the_window_do_not_raise_the_threshold(defects):
         before, defective = held(random), int(defects * 2000)
         normals = 3 + 1.3 * random.gamma(4, size=2000)
         scores = np.r_[normals[defective:], np.full(defective, 60.0)]
-        found = recalibrate(window(np.ones(2000), scores), before, SETTINGS)
-        rates.append(np.mean(3 + 1.3 * random.gamma(4, size=20_000) > found.threshold.value))
+        recalibration = recalibrate(window(np.ones(2000), scores), before, SETTINGS)
+        rates.append(np.mean(3 + 1.3 * random.gamma(4, size=20_000) > recalibration.threshold.value))
         naive.append(np.mean(3 + 1.3 * random.gamma(4, size=20_000) > calibrate(scores, 0.05).value))
     assert np.mean(rates) == pytest.approx(0.05, abs=0.013)
     if defects == 0.03:
@@ -42,8 +42,8 @@ def test_defects_in_the_window_do_not_raise_the_threshold(defects):
 def test_no_more_is_left_out_than_the_ordinary_share():
     random = np.random.default_rng(2)
     scores = np.r_[random.gamma(4, size=900), np.full(100, 60.0)]
-    found = recalibrate(window(np.ones(1000), scores), held(random), SETTINGS)
-    assert found.left_out == 30
+    recalibration = recalibrate(window(np.ones(1000), scores), held(random), SETTINGS)
+    assert recalibration.left_out == 30
     clean = recalibrate(
         window(np.ones(1000), random.gamma(4, size=1000)), held(random), DriftSettings(defect_share=0)
     )
@@ -66,5 +66,5 @@ def test_too_few_images_give_no_threshold():
 
 def test_a_calibration_without_spread_is_only_moved():
     before = baseline(np.full(20, 3.0), 0.1, 3.0)
-    found = recalibrate(window(np.ones(20), np.full(20, 5.0)), before, SETTINGS)
-    assert found.threshold.value == 5
+    recalibration = recalibrate(window(np.ones(20), np.full(20, 5.0)), before, SETTINGS)
+    assert recalibration.threshold.value == 5

@@ -9,12 +9,12 @@ from tests.examples import FINITE
 
 def test_the_shift_is_in_robust_standard_deviations():
     calibration = np.random.default_rng(0).normal(10, 2, 4000)
-    found = median_shift("brightness", np.random.default_rng(1).normal(13, 2, 4000), calibration, 0.5, 0.01)
-    assert found.shift == pytest.approx(1.5, abs=0.1)
-    assert found.low < 1.5 < found.high
-    assert found.high - found.low < 0.35
-    assert (found.calibration_median, found.window_median) == pytest.approx((10, 13), abs=0.15)
-    assert found.moved
+    shift = median_shift("brightness", np.random.default_rng(1).normal(13, 2, 4000), calibration, 0.5, 0.01)
+    assert shift.shift == pytest.approx(1.5, abs=0.1)
+    assert shift.low < 1.5 < shift.high
+    assert shift.high - shift.low < 0.35
+    assert (shift.calibration_median, shift.window_median) == pytest.approx((10, 13), abs=0.15)
+    assert shift.moved
 
 
 def test_a_small_or_uncertain_shift_has_not_moved():
@@ -28,8 +28,8 @@ def test_a_small_or_uncertain_shift_has_not_moved():
 @pytest.mark.parametrize("law", ["normal", "exponential"])
 def test_the_interval_covers_no_shift_when_there_is_none(law):
     draw = getattr(np.random.default_rng(3), law)
-    found = [median_shift("score", draw(size=200), draw(size=50), 0, 0.1) for _ in range(200)]
-    covered = np.mean([s.low <= 0 <= s.high for s in found])
+    result = [median_shift("score", draw(size=200), draw(size=50), 0, 0.1) for _ in range(200)]
+    covered = np.mean([s.low <= 0 <= s.high for s in result])
     assert 0.86 < covered < 0.99
 
 
@@ -40,8 +40,8 @@ def test_defects_among_the_images_hardly_move_it():
 
 
 def test_unknown_values_are_left_out():
-    found = median_shift("score", np.array([np.nan, 1.0]), np.array([0.0, 1.0, 2.0, np.nan]), 0, 0.01)
-    assert (found.calibration_median, found.window_median) == (1, 1)
+    shift = median_shift("score", np.array([np.nan, 1.0]), np.array([0.0, 1.0, 2.0, np.nan]), 0, 0.01)
+    assert (shift.calibration_median, shift.window_median) == (1, 1)
     assert median_shift("score", np.array([np.nan]), np.array([1.0]), 0, 0.01) is None
     assert median_shift("score", np.array([1.0]), np.array([]), 0, 0.01) is None
 
@@ -51,16 +51,16 @@ def test_unknown_values_are_left_out():
 @example([1e6], [0.0, 2.2250738585e-309])
 @example([-1.7e308], [1.7e308, 0.0, 5e-324])
 def test_the_shift_lies_in_its_interval(new, held):
-    found = median_shift("score", np.array(new), np.array(held), 0.3, 0.05)
-    assert found.low <= found.shift <= found.high
-    assert np.isfinite([found.low, found.high]).all()
-    assert np.isfinite([found.calibration_median, found.window_median]).all()
+    shift = median_shift("score", np.array(new), np.array(held), 0.3, 0.05)
+    assert shift.low <= shift.shift <= shift.high
+    assert np.isfinite([shift.low, shift.high]).all()
+    assert np.isfinite([shift.calibration_median, shift.window_median]).all()
 
 
 def test_a_shift_has_no_unit():
     random = np.random.default_rng(5)
     new, held = random.normal(1, 1, 50), random.normal(size=50)
-    found = [median_shift("score", new * unit, held * unit, 0.3, 0.05) for unit in (1.0, 2.0**-600, 2.0**900)]
-    assert {(one.shift, one.low, one.high, one.moved) for one in found} == {
-        (found[0].shift, found[0].low, found[0].high, True)
+    result = [median_shift("score", new * unit, held * unit, 0.3, 0.05) for unit in (1.0, 2.0**-600, 2.0**900)]
+    assert {(one.shift, one.low, one.high, one.moved) for one in result} == {
+        (result[0].shift, result[0].low, result[0].high, True)
     }

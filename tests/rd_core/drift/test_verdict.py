@@ -35,9 +35,9 @@ def score(shift, moved=True):
     ],
 )
 def test_what_to_do(signs, causes, shift, action):
-    found = verdict(signs, [cause(c) for c in causes], shift, DriftSettings())
-    assert found.action == action
-    sentences = [r.sentence for r in found.reasons]
+    result = verdict(signs, [cause(c) for c in causes], shift, DriftSettings())
+    assert result.action == action
+    sentences = [r.sentence for r in result.reasons]
     assert sentences
     assert {f"Because of {c}." for c in causes} | {s.sentence for s in signs} <= set(sentences)
 

@@ -9,10 +9,10 @@ from rd_core.errors import TooFewNormals
 
 def test_images_are_put_in_order_of_their_day_with_all_that_belongs_to_them():
     days = [date(2026, 3, 2), date(2026, 3, 1), date(2026, 3, 2)]
-    found = window(days, np.float32([2, 1, 3]), {"brightness": [20, 10, 30]})
-    assert found.scores.tolist() == [1, 2, 3]
-    assert found.statistics["brightness"].tolist() == [10, 20, 30]
-    assert [(iso(day), scores.tolist()) for day, scores in found.by_day()] == [
+    result = window(days, np.float32([2, 1, 3]), {"brightness": [20, 10, 30]})
+    assert result.scores.tolist() == [1, 2, 3]
+    assert result.statistics["brightness"].tolist() == [10, 20, 30]
+    assert [(iso(day), scores.tolist()) for day, scores in result.by_day()] == [
         ("2026-03-01", [1]),
         ("2026-03-02", [2, 3]),
     ]
@@ -24,9 +24,9 @@ def test_dates_and_ordinals_are_the_same():
 
 
 def test_since_keeps_that_day_and_what_came_after():
-    found = window([5, 6, 6, 8], [1, 2, 3, 4], {"contrast": [1, 2, 3, 4]}, golden=[7]).since(6)
-    assert found.scores.tolist() == found.statistics["contrast"].tolist() == [2, 3, 4]
-    assert found.golden.tolist() == [7]
+    result = window([5, 6, 6, 8], [1, 2, 3, 4], {"contrast": [1, 2, 3, 4]}, golden=[7]).since(6)
+    assert result.scores.tolist() == result.statistics["contrast"].tolist() == [2, 3, 4]
+    assert result.golden.tolist() == [7]
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -45,6 +45,6 @@ def test_what_cannot_be_compared_is_refused():
 
 
 def test_a_baseline_sorts_its_scores_and_drops_unknown_statistics():
-    found = baseline([*range(10, 0, -1)], 0.1, 9, {"brightness": [1, np.nan], "contrast": [np.nan]})
-    assert found.scores.tolist() == list(range(1, 11))
-    assert {name: values.tolist() for name, values in found.statistics.items()} == {"brightness": [1]}
+    result = baseline([*range(10, 0, -1)], 0.1, 9, {"brightness": [1, np.nan], "contrast": [np.nan]})
+    assert result.scores.tolist() == list(range(1, 11))
+    assert {name: values.tolist() for name, values in result.statistics.items()} == {"brightness": [1]}

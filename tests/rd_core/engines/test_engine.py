@@ -53,15 +53,15 @@ def images() -> np.ndarray:
 
 
 def assert_the_same(model: ReverseDistillation, other: Engine, images: np.ndarray) -> None:
-    expected, found = model.score(images), other.score(images)
-    for ours, theirs in zip(found, expected, strict=True):
+    expected, result = model.score(images), other.score(images)
+    for ours, theirs in zip(result, expected, strict=True):
         assert ours.dtype == np.float32
         assert ours.shape == theirs.shape
         assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
     low, high = np.quantile(expected.scores, [0.3, 0.7]) * (
         1 + 1e-5
     )  # between two scores, as a threshold mostly lies
-    assert triage(found.scores, low, high).tolist() == triage(expected.scores, low, high).tolist()
+    assert triage(result.scores, low, high).tolist() == triage(expected.scores, low, high).tolist()
 
 
 @needs_openvino
@@ -131,9 +131,9 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
         for factor, refused in ((1 + 3 * TOLERANCE, True), (1 + TOLERANCE / 3, False), (np.nan, True)):
 
             def detect(images, field=field, factor=factor):
-                found = list(openvino.score(images))
-                found[field] = found[field] * np.float32(factor)
-                return found
+                result = list(openvino.score(images))
+                result[field] = result[field] * np.float32(factor)
+                return result
 
             if refused:
                 with pytest.raises(EngineUnavailable, match="threshold would not hold"):
@@ -146,9 +146,9 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
 def test_what_is_here_is_measured(pair, monkeypatch: pytest.MonkeyPatch) -> None:
     model, openvino = pair
     monkeypatch.setattr(measurement, "computed_by", lambda *_: openvino)  # made anew it would take seconds
-    found = measurement.choose_engine(model)
-    assert found.images_per_second.keys() == {TORCH, OPENVINO} >= {found.library}
-    assert all(rate > 0 for rate in found.images_per_second.values())
+    choice = measurement.choose_engine(model)
+    assert choice.images_per_second.keys() == {TORCH, OPENVINO} >= {choice.library}
+    assert all(rate > 0 for rate in choice.images_per_second.values())
 
 
 def test_torch_is_the_model_itself() -> None:
@@ -186,5 +186,5 @@ def test_openvino_is_imported_only_where_it_is_needed_and_tells_its_makers_nothi
         "import sys, rd_core.engines.choice, tasks.worker.scorer; print('openvino' in sys.modules); "
         "import rd_core.engines.openvino, openvino.tools.ovc.telemetry_utils as t; print(t.tm.__name__)"
     )
-    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert found.stdout.split() == ["False", "openvino.tools.ovc.telemetry_stub"]
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.split() == ["False", "openvino.tools.ovc.telemetry_stub"]

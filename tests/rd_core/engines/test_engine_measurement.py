@@ -70,10 +70,10 @@ def test_openvino_has_to_gain_what_its_graph_takes_to_make(
 ) -> None:
     made = 8.0
     openvinos = 0.4 - gain * made / IMAGES * BATCH
-    found = choose(clock, monkeypatch, Timed(clock, 0.4), openvinos, made)
-    assert found.library == library
-    assert "8 s" in found.why
-    assert found.images_per_second == pytest.approx({TORCH: BATCH / 0.4, OPENVINO: BATCH / openvinos})
+    result = choose(clock, monkeypatch, Timed(clock, 0.4), openvinos, made)
+    assert result.library == library
+    assert "8 s" in result.why
+    assert result.images_per_second == pytest.approx({TORCH: BATCH / 0.4, OPENVINO: BATCH / openvinos})
 
 
 def test_large_models_are_measured_by_one_round(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +92,9 @@ def test_large_models_are_measured_by_one_round(clock: Clock, monkeypatch: pytes
     ],
 )
 def test_where_there_is_no_choice_nothing_is_measured(clock: Clock, what: dict[str, object], why: str) -> None:
-    found = choose_engine(Timed(clock, 1.0, **what))
-    assert (found.library, found.images_per_second, clock.now) == (TORCH, {}, 0)
-    assert why in found.why
+    choice = choose_engine(Timed(clock, 1.0, **what))
+    assert (choice.library, choice.images_per_second, clock.now) == (TORCH, {}, 0)
+    assert why in choice.why
 
 
 def test_without_openvino_torch_is_taken(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

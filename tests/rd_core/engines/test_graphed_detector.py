@@ -79,29 +79,29 @@ def _inference():
 
 def test_a_replay_gives_the_models_maps_scores_and_distances(model, images) -> None:
     graph = Replayed()
-    found = GraphedDetector(model, graph)
+    result = GraphedDetector(model, graph)
     assert graph.warm_ups >= WARM_UPS
     for name, mine, expected in zip(
-        ("maps", "scores", "distances"), found.score(images), model.score(images), strict=True
+        ("maps", "scores", "distances"), result.score(images), model.score(images), strict=True
     ):
         assert np.array_equal(mine, expected), name
 
 
 def test_a_result_stays_when_the_next_one_comes(model, images) -> None:
-    found = GraphedDetector(model, Replayed())
-    first = found._detect(images[:MICRO_BATCH])
+    result = GraphedDetector(model, Replayed())
+    first = result._detect(images[:MICRO_BATCH])
     kept = first.maps.copy()
-    found._detect(images[::-1][:MICRO_BATCH].copy())
+    result._detect(images[::-1][:MICRO_BATCH].copy())
     assert np.array_equal(first.maps, kept)
 
 
 def test_two_threads_take_turns(model, images) -> None:
-    found, expected, wrong = GraphedDetector(model, Replayed()), model.score(images).scores, []
+    result, expected, wrong = GraphedDetector(model, Replayed()), model.score(images).scores, []
 
     def score() -> None:
         with torch.inference_mode():
             for _ in range(3):
-                wrong.extend(np.flatnonzero(found.score(images).scores != expected))
+                wrong.extend(np.flatnonzero(result.score(images).scores != expected))
 
     threads = [threading.Thread(target=score) for _ in range(3)]
     for thread in threads:

@@ -49,8 +49,8 @@ def test_the_embedded_teacher_computes_what_timm_computes_with_the_same_weights(
     images = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = net.eval().forward_intermediates(images, indices=(1, 2, 3), intermediates_only=True)
-    for found, wanted in zip(build_teacher("efficientnet_lite0").teacher(images), expected, strict=True):
-        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    for result, wanted in zip(build_teacher("efficientnet_lite0").teacher(images), expected, strict=True):
+        torch.testing.assert_close(result, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(TEACHERS))
@@ -74,10 +74,10 @@ def test_weights_come_from_a_local_file(tmp_path, suffix):
     file = tmp_path / f"mine{suffix}"
     (torch.save if suffix == ".pth" else save_file)(net.state_dict(), file)
     images = torch.randn(1, 3, 64, 64)
-    for found, wanted in zip(
+    for result, wanted in zip(
         build_teacher("resnet18", weights=file).teacher(images), resnet_features(net, images), strict=True
     ):
-        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(result, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_weights_come_from_torch_hubs_cache(no_network):
@@ -86,8 +86,8 @@ def test_weights_come_from_torch_hubs_cache(no_network):
     cache.mkdir(parents=True)
     torch.save(net.state_dict(), cache / "resnet18-f37072fd.pth")
     images = torch.randn(1, 3, 32, 32)
-    found = build_teacher("resnet18").teacher(images)[0]
-    torch.testing.assert_close(found, resnet_features(net, images)[0], atol=1e-4, rtol=1e-4)
+    result = build_teacher("resnet18").teacher(images)[0]
+    torch.testing.assert_close(result, resnet_features(net, images)[0], atol=1e-4, rtol=1e-4)
 
 
 def test_without_weights_the_error_says_what_was_looked_for_and_the_cure(no_network):

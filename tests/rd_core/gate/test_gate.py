@@ -139,11 +139,11 @@ def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
     before, after = paired.champion > paired.champion_threshold, paired.candidate > paired.candidate_threshold
     lost, won = int((before & ~after & normal).sum()), int((after & ~before & normal).sum())
     expected = lost + won > 0 and binomtest(won, lost + won, 0.5, alternative="less").pvalue <= 0.05
-    found = check(decide(paired), FALSE_ALARMS)
-    assert found.gained == expected  # whether or not it is now down to what was promised
-    assert found.candidate == pytest.approx(after[normal].mean())
+    result = check(decide(paired), FALSE_ALARMS)
+    assert result.gained == expected  # whether or not it is now down to what was promised
+    assert result.candidate == pytest.approx(after[normal].mean())
     exact = binomtest(int(after[normal].sum()), int(normal.sum()), 0.05, alternative="greater").pvalue
-    assert found.passed == (exact > 0.05)
+    assert result.passed == (exact > 0.05)
 
 
 @examples(20)
@@ -200,15 +200,15 @@ def test_a_kind_of_defect_that_is_found_less_often_is_a_refusal():
     paired = better()
     kinds = list(paired.kinds)
     shown = np.flatnonzero(paired.is_anomalous)
-    found = (paired.champion > paired.champion_threshold)[shown]
+    result = (paired.champion > paired.champion_threshold)[shown]
     candidate = paired.candidate.copy()
-    for i in shown[found][:4]:
+    for i in shown[result][:4]:
         kinds[i] = "hairline"
-    candidate[shown[found][0]] = -5.0
+    candidate[shown[result][0]] = -5.0
     decision = decide(better(kinds=kinds, candidate=candidate))
     assert refusals(decision) == [KINDS]
     assert "hairline 100% to 75%" in decision.words
-    kinds[shown[found][2]] = kinds[shown[found][3]] = "other"
+    kinds[shown[result][2]] = kinds[shown[result][3]] = "other"
     assert decide(better(kinds=kinds, candidate=candidate)).promote  # two images say nothing of a kind
 
 
@@ -234,9 +234,9 @@ def test_between_two_methods_time_and_size_are_told_and_refuse_nothing():
     decision = decide(better(), Cost(0.1, 1000, METHOD), Cost(10.0, 10**6, "patchcore"))
     assert decision.promote
     for name, ratio in ((SECONDS, "100.00"), (WEIGHTS, "1000.00")):
-        told = check(decision, name)
-        assert told.passed is None
-        assert told.words == f"{ratio} times the champion's, which does not count from padim to patchcore"
+        reports = check(decision, name)
+        assert reports.passed is None
+        assert reports.words == f"{ratio} times the champion's, which does not count from padim to patchcore"
 
 
 def test_golden_normals_that_alarm_are_a_refusal():
@@ -257,11 +257,11 @@ def test_golden_normals_that_alarm_are_a_refusal():
 def test_golden_normals_alarm_by_each_models_own_threshold():
     paired = better(champion_threshold=1.0, candidate_threshold=2.0)
     between, at_its_own = np.full(24, 1.5), np.full(24, 2.0)
-    found = check(decide(paired, golden=(between, at_its_own)), GOLDEN)
-    assert (found.champion, found.candidate, found.passed) == (1.0, 0.0, True)  # one equal to it is no alarm
-    assert found.margin == paired.alpha
-    assert not found.gained
-    assert found.words == "0 of 24 normals alarm, as promised; 24 did before; 24 golden normals"
+    result = check(decide(paired, golden=(between, at_its_own)), GOLDEN)
+    assert (result.champion, result.candidate, result.passed) == (1.0, 0.0, True)  # one equal to it is no alarm
+    assert result.margin == paired.alpha
+    assert not result.gained
+    assert result.words == "0 of 24 normals alarm, as promised; 24 did before; 24 golden normals"
     above = check(decide(paired, golden=(between - 1, at_its_own + 0.01)), GOLDEN)
     assert (above.champion, above.candidate, above.passed) == (0.0, 1.0, False)
 
@@ -278,12 +278,12 @@ def test_golden_normals_alarm_by_each_models_own_threshold():
     ],
 )
 def test_not_worse_and_better_go_by_the_lower_bound_alone(low, high, passed, gained):
-    found = _not_worse("AUPRO", Difference(0.5, 0.6, low, high), 0.02)
-    assert (found.passed, found.gained) == (passed, gained)
-    assert (found.champion, found.candidate, found.high, found.margin) == (0.5, 0.6, high, 0.02)
-    assert found.difference == pytest.approx(0.1)
-    assert found.low == low or (found.low is None and np.isnan(low))
-    assert f"0.5000 to 0.6000, +0.1000; at worst {low:+.4f}, and -0.0200 is the most" in found.words
+    result = _not_worse("AUPRO", Difference(0.5, 0.6, low, high), 0.02)
+    assert (result.passed, result.gained) == (passed, gained)
+    assert (result.champion, result.candidate, result.high, result.margin) == (0.5, 0.6, high, 0.02)
+    assert result.difference == pytest.approx(0.1)
+    assert result.low == low or (result.low is None and np.isnan(low))
+    assert f"0.5000 to 0.6000, +0.1000; at worst {low:+.4f}, and -0.0200 is the most" in result.words
 
 
 def test_regions_that_are_found_less_well_are_a_refusal():

@@ -35,11 +35,11 @@ def images() -> np.ndarray:
 
 @pytest.mark.parametrize("prepare", [lambda model: model.ready(), lambda model: model])
 def test_maps_are_float32_and_a_little_apart(prepare, images) -> None:
-    found, exact = prepare(model_in("bfloat16")).score(images), model_in("float32").score(images)
-    assert {one.dtype for one in found} == {np.dtype(np.float32)}
-    apart = np.abs(found.maps - exact.maps).max() / exact.maps.max()
+    result, exact = prepare(model_in("bfloat16")).score(images), model_in("float32").score(images)
+    assert {one.dtype for one in result} == {np.dtype(np.float32)}
+    apart = np.abs(result.maps - exact.maps).max() / exact.maps.max()
     assert 1e-5 < apart < 0.05
-    np.testing.assert_allclose(found.scores, exact.scores, rtol=0.02)
+    np.testing.assert_allclose(result.scores, exact.scores, rtol=0.02)
 
 
 def test_a_score_does_not_depend_on_the_rest_of_its_batch(images) -> None:
@@ -57,10 +57,10 @@ def test_networks_ready_for_inference_hold_half_the_bytes() -> None:
 
 
 def test_odds_in_bfloat16_are_float32_and_a_little_apart(images) -> None:
-    found, exact = (model_in(precision).ready() for precision in ("bfloat16", "float32"))
+    result, exact = (model_in(precision).ready() for precision in ("bfloat16", "float32"))
     with torch.inference_mode():
         features = exact.teacher_features(torch.from_numpy(images))
-        for one, other in zip(found.discriminators, exact.discriminators, strict=True):
+        for one, other in zip(result.discriminators, exact.discriminators, strict=True):
             odds, expected = one.logits(features), other.logits(features)
             assert odds.dtype == torch.float32
             assert 1e-5 < float((odds - expected).abs().max() / expected.abs().max()) < 0.05

@@ -28,15 +28,15 @@ def reference(parts, height, width, sigma, *, upsample=in_the_middles):
 )
 def test_the_fused_map_equals_upsampling_adding_and_filtering(height, width, sigma, align_corners):
     parts = distances(height, width)
-    found = MapAssembly(height, width, sigma, STRIDES, align_corners=align_corners)(parts).numpy()
+    result = MapAssembly(height, width, sigma, STRIDES, align_corners=align_corners)(parts).numpy()
     upsample = stretched if align_corners else in_the_middles
-    np.testing.assert_allclose(found, reference(parts, height, width, sigma, upsample=upsample), atol=1e-5)
+    np.testing.assert_allclose(result, reference(parts, height, width, sigma, upsample=upsample), atol=1e-5)
 
 
 def test_a_stretched_stage_whose_last_distance_reaches_beyond_the_image_lies_over_the_image_too():
     parts = torch.rand(2, 12, 24), torch.rand(2, 1, 2)
-    found = MapAssembly(48, 96, 2.5, (4, 64), align_corners=True)(parts).numpy()
-    np.testing.assert_allclose(found, reference(parts, 48, 96, 2.5, upsample=stretched), atol=1e-5)
+    result = MapAssembly(48, 96, 2.5, (4, 64), align_corners=True)(parts).numpy()
+    np.testing.assert_allclose(result, reference(parts, 48, 96, 2.5, upsample=stretched), atol=1e-5)
 
 
 @pytest.mark.parametrize(("length", "stride"), [(64, 16), (96, 4), (96, 64), (160, 64)])

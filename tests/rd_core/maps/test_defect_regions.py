@@ -34,10 +34,10 @@ def test_an_extent_above_the_peak_changes_nothing() -> None:
 def test_the_strangest_come_first_and_not_too_many() -> None:
     picture = np.zeros((30, 30), np.float32)
     picture[::2, ::2] = np.arange(225, dtype=np.float32).reshape(15, 15) + 2
-    found = defect_regions(picture, 0.5, 1.0)
-    assert len(found) == MOST_REGIONS
-    assert [one.peak for one in found] == sorted((one.peak for one in found), reverse=True)
-    assert found[0].peak == 226
+    regions = defect_regions(picture, 0.5, 1.0)
+    assert len(regions) == MOST_REGIONS
+    assert [one.peak for one in regions] == sorted((one.peak for one in regions), reverse=True)
+    assert regions[0].peak == 226
 
 
 def test_nothing_strange_is_no_region() -> None:

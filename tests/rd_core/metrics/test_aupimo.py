@@ -14,9 +14,9 @@ def swept_aupimo(normals, values, mask, lower, upper):
     """Every value as a threshold; mean of the normal images' FPRs; trapezoids over the logarithm."""
     thresholds = np.unique(np.concatenate([normals.ravel(), values.ravel()]).astype(float))[::-1]
     rates = np.mean([_share_from(n, thresholds) for n in normals], axis=0)
-    found = _share_from(values[mask], thresholds)
-    clean = np.append(found[rates == 0], 0).max()  # what is found before any normal pixel is
-    x, y = np.log10(rates[rates > 0]), found[rates > 0]
+    result = _share_from(values[mask], thresholds)
+    clean = np.append(result[rates == 0], 0).max()  # what is found before any normal pixel is
+    x, y = np.log10(rates[rates > 0]), result[rates > 0]
     # Up to the first rate above 0 the curve is flat, and jumps there; then lines.
     x, y = np.r_[-99, x[0], x, 99], np.r_[clean, clean, y, y[-1]]
     rising = np.diff(x) > 0

@@ -9,20 +9,20 @@ LABELS = [False] * 4 + [True] * 5
 
 
 def test_the_four_counts_and_their_shares():
-    found = decisions_at(0.5, SCORES, LABELS)
-    counts = found.true_positives, found.false_positives, found.false_negatives, found.true_negatives
+    decisions = decisions_at(0.5, SCORES, LABELS)
+    counts = decisions.true_positives, decisions.false_positives, decisions.false_negatives, decisions.true_negatives
     assert counts == (3, 1, 2, 3)
-    assert found.threshold == 0.5
-    assert found.precision == clopper_pearson(3, 4)
-    assert found.recall == clopper_pearson(3, 5)
-    assert found.false_alarm_rate == clopper_pearson(1, 4)
+    assert decisions.threshold == 0.5
+    assert decisions.precision == clopper_pearson(3, 4)
+    assert decisions.recall == clopper_pearson(3, 5)
+    assert decisions.false_alarm_rate == clopper_pearson(1, 4)
 
 
 def test_another_confidence_reaches_all_intervals():
-    found = decisions_at(0.5, SCORES, LABELS, 0.5)
-    assert found.precision == clopper_pearson(3, 4, 0.5)
-    assert found.recall == clopper_pearson(3, 5, 0.5)
-    assert found.false_alarm_rate == clopper_pearson(1, 4, 0.5)
+    decisions = decisions_at(0.5, SCORES, LABELS, 0.5)
+    assert decisions.precision == clopper_pearson(3, 4, 0.5)
+    assert decisions.recall == clopper_pearson(3, 5, 0.5)
+    assert decisions.false_alarm_rate == clopper_pearson(1, 4, 0.5)
 
 
 def test_shares_of_nothing_are_undefined():

@@ -32,8 +32,8 @@ def test_they_are_those_of_scikit_learn(sample):
 @pytest.mark.parametrize("labels", [[True, True], [False, False], []])
 def test_images_of_one_kind_have_no_metric(labels):
     scores = np.arange(len(labels))
-    found = image_auroc(scores, labels), image_average_precision(scores, labels), image_f1_max(scores, labels).value
-    assert np.isnan(found).all()
+    result = image_auroc(scores, labels), image_average_precision(scores, labels), image_f1_max(scores, labels).value
+    assert np.isnan(result).all()
 
 
 @pytest.mark.parametrize("metric", [image_auroc, image_average_precision, image_f1_max])

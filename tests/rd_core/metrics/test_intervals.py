@@ -13,10 +13,10 @@ from tests.examples import examples
 @examples(30)
 def test_it_is_the_exact_interval_of_scipy(counts, confidence):
     successes, trials = counts
-    found = clopper_pearson(successes, trials, confidence)
+    interval = clopper_pearson(successes, trials, confidence)
     expected = binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-    assert found.low <= found.value == successes / trials <= found.high
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert interval.low <= interval.value == successes / trials <= interval.high
 
 
 def test_the_default_is_95_per_cent():
@@ -24,9 +24,9 @@ def test_the_default_is_95_per_cent():
 
 
 def test_without_trials_nothing_is_known():
-    found = clopper_pearson(0, 0)
-    assert np.isnan(found.value)
-    assert (found.low, found.high) == (0, 1)
+    interval = clopper_pearson(0, 0)
+    assert np.isnan(interval.value)
+    assert (interval.low, interval.high) == (0, 1)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(-1, 3), (4, 3), (0, -1)])

@@ -27,14 +27,14 @@ def coverage(mask, height, width):
 @given(masks(), sizes)
 @examples(60)
 def test_half_of_the_area_makes_a_defect_and_no_region_vanishes(mask, size):
-    found = mask_on_grid(mask, *size)
+    result = mask_on_grid(mask, *size)
     expected = 2 * coverage(mask, *size) >= mask.size
     labels, count = ndimage.label(mask, EIGHT_CONNECTED)
     for region in range(1, count + 1):
         own = coverage(labels == region, *size)
         expected.flat[own.argmax()] = True
-    assert found.dtype == np.bool_
-    np.testing.assert_array_equal(found, expected)
+    assert result.dtype == np.bool_
+    np.testing.assert_array_equal(result, expected)
 
 
 @given(masks())
@@ -46,8 +46,8 @@ def test_a_mask_of_the_maps_size_stays_as_it_is(mask):
 def test_a_single_pixel_of_a_large_mask_survives_where_it_is():
     mask = np.zeros((1000, 1000), np.uint8)
     mask[999, 37] = 255
-    found = mask_on_grid(mask, 64, 64)
-    assert np.argwhere(found).tolist() == [[63, 2]]
+    result = mask_on_grid(mask, 64, 64)
+    assert np.argwhere(result).tolist() == [[63, 2]]
 
 
 def test_exactly_half_counts():

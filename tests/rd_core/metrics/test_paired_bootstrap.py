@@ -24,14 +24,14 @@ def two_models(seed, parts=30, each=3, gain=0.5):
 def test_both_models_see_the_same_resamples():
     """The same draws, with every image written out as often as its part was drawn."""
     before, after, labels, parts = two_models(0)
-    found = metric_difference(auroc, before, after, labels, parts, resamples=80, confidence=0.9)
+    difference = metric_difference(auroc, before, after, labels, parts, resamples=80, confidence=0.9)
     names, part = np.unique(parts, return_inverse=True)
     draws = np.concatenate(list(part_draws(len(names), len(part), 80, 0)))
     drawn = [np.repeat(np.arange(len(part)), times[part]) for times in draws]
     values = [image_auroc(after[i], labels[i]) - image_auroc(before[i], labels[i]) for i in drawn]
-    assert (found.before, found.after) == (image_auroc(before, labels), image_auroc(after, labels))
-    assert found.value == found.after - found.before
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.1, 0.9])))
+    assert (difference.before, difference.after) == (image_auroc(before, labels), image_auroc(after, labels))
+    assert difference.value == difference.after - difference.before
+    assert (difference.low, difference.high) == pytest.approx(tuple(np.quantile(values, [0.1, 0.9])))
 
     means = mean_difference(before, after, parts, resamples=80, confidence=0.9)
     values = [(after[i] - before[i]).mean() for i in drawn]
@@ -63,14 +63,14 @@ def test_the_bound_holds_as_often_as_it_says():
 
 
 def test_a_part_weighs_as_much_as_it_has_cases():
-    found = mean_difference([0, 0, 0, 0], [1, 1, 1, 0], ["a", "a", "a", "b"], resamples=200)
-    assert found.value == 0.75
-    assert found.high == 1
+    difference = mean_difference([0, 0, 0, 0], [1, 1, 1, 0], ["a", "a", "a", "b"], resamples=200)
+    assert difference.value == 0.75
+    assert difference.high == 1
 
 
 def test_resamples_without_anomalous_images_are_left_out():
-    found = metric_difference(auroc, [1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [False, False, True], ["a", "b", "c"])
-    assert not np.isnan([found.low, found.high]).any()
+    difference = metric_difference(auroc, [1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [False, False, True], ["a", "b", "c"])
+    assert not np.isnan([difference.low, difference.high]).any()
     alone = metric_difference(auroc, [1.0, 2.0], [1.0, 2.0], [False, False], ["a", "b"])
     assert np.isnan([alone.value, alone.low]).all()
 

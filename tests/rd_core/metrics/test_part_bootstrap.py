@@ -26,14 +26,14 @@ def images(seed, parts=40, each=5, digits=9):
 def test_a_resample_is_the_images_of_the_parts_drawn(metric, plain, digits):
     """The same draws, with every image written out as often as its part was drawn."""
     scores, labels, parts = images(0, digits=digits)
-    found = part_bootstrap(metric, scores, labels, parts, resamples=60)
+    interval = part_bootstrap(metric, scores, labels, parts, resamples=60)
     names, part = np.unique(parts, return_inverse=True)
     values = []
     for times in np.concatenate(list(part_draws(len(names), len(scores), 60, 0))):
         drawn = np.repeat(np.arange(len(scores)), times[part])
         values.append(plain(scores[drawn], labels[drawn]))
-    assert found.value == pytest.approx(plain(scores, labels))
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert interval.value == pytest.approx(plain(scores, labels))
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
 
 
 def test_as_many_parts_are_drawn_as_there_are_each_as_often_as_another():
@@ -50,8 +50,8 @@ def test_it_covers_the_truth_where_taking_images_as_independent_does_not():
     for seed in range(80):
         scores, labels, parts = images(seed, parts=60)
         for by, names in (("parts", parts), ("images", [str(i) for i in range(len(parts))])):
-            found = part_bootstrap(auroc, scores, labels, names, resamples=150)
-            covered[by].append(found.low <= truth <= found.high)
+            interval = part_bootstrap(auroc, scores, labels, names, resamples=150)
+            covered[by].append(interval.low <= truth <= interval.high)
     assert np.mean(covered["parts"]) > 0.85
     assert np.mean(covered["images"]) < 0.7
 
@@ -65,8 +65,8 @@ def test_the_seed_alone_decides():
 
 
 def test_resamples_without_anomalous_images_are_left_out():
-    found = part_bootstrap(auroc, [1.0, 2.0, 3.0], [False, False, True], ["a", "b", "c"])
-    assert found == Interval(1.0, 1.0, 1.0)
+    interval = part_bootstrap(auroc, [1.0, 2.0, 3.0], [False, False, True], ["a", "b", "c"])
+    assert interval == Interval(1.0, 1.0, 1.0)
     alone = part_bootstrap(auroc, [1.0, 2.0], [False, False], ["a", "b"])
     assert np.isnan([alone.value, alone.low, alone.high]).all()
 

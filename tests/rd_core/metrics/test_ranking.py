@@ -40,10 +40,10 @@ def test_auroc_and_average_precision_are_those_of_scikit_learn(ranking):
 def test_the_oracle_is_the_best_of_all_thresholds_and_keeps_its_word(ranking):
     labels, scores = cases(ranking)
     best = max(f1(labels, scores > t) for t in [-np.inf, *ranking.values[:-1]])
-    found = oracle_f1(ranking)
-    assert found.value == pytest.approx(best)
-    assert f1(labels, scores > found.threshold) == pytest.approx(best)
-    assert float(f1_max(ranking)) == found.value
+    result = oracle_f1(ranking)
+    assert result.value == pytest.approx(best)
+    assert f1(labels, scores > result.threshold) == pytest.approx(best)
+    assert float(f1_max(ranking)) == result.value
 
 
 @given(st.lists(rankings(), min_size=2, max_size=4))
@@ -70,12 +70,12 @@ def test_when_all_are_flagged_the_threshold_is_below_everything():
 
 def test_of_equal_optima_the_highest_threshold_is_taken():
     # One of two found without a false alarm, or both with two.
-    found = oracle_f1(Ranking(np.array([0.0, 1.0, 2.0]), np.array([1, 1, 0]), np.array([1, 0, 1])))
-    assert found.value == pytest.approx(2 / 3)
-    assert found.threshold == 1.0
+    result = oracle_f1(Ranking(np.array([0.0, 1.0, 2.0]), np.array([1, 1, 0]), np.array([1, 0, 1])))
+    assert result.value == pytest.approx(2 / 3)
+    assert result.threshold == 1.0
 
 
 def test_no_threshold_lies_below_minus_infinity():
-    found = oracle_f1(Ranking(np.array([-np.inf, 0.0]), np.array([0, 1]), np.array([9, 1])))
-    assert found.threshold == -np.inf
-    assert found.value == pytest.approx(2 / 12)
+    result = oracle_f1(Ranking(np.array([-np.inf, 0.0]), np.array([0, 1]), np.array([9, 1])))
+    assert result.threshold == -np.inf
+    assert result.value == pytest.approx(2 / 12)

@@ -32,9 +32,9 @@ def test_each_region_is_on_its_image_and_has_what_it_would_have_alone():
             continue
         labels, count = ndimage.label(mask, np.ones((3, 3)))
         for region in range(1, count + 1):
-            alone, found = PixelTables.of([sample.maps[i]], [labels == region], [True]), tables.defect_free()
+            alone, result = PixelTables.of([sample.maps[i]], [labels == region], [True]), tables.defect_free()
             only = PixelTables(
-                found, alone.around_defects * 0, alone.anomalous, alone.region_weights, 1, 1, 1, 0, 0, 12, 15
+                result, alone.around_defects * 0, alone.anomalous, alone.region_weights, 1, 1, 1, 0, 0, 12, 15
             )
             expected.append((i, aupro(only)))
     assert images.tolist() == [i for i, _ in expected]

@@ -50,22 +50,22 @@ def reference(pixels: np.ndarray) -> ImageStatistics:
 
 @given(PICTURES)
 def test_the_figures_are_those_of_the_definition(pixels: np.ndarray) -> None:
-    found, expected = image_statistics(pixels), reference(pixels)
-    assert found.brightness == pytest.approx(expected.brightness, abs=1e-6)
-    assert found.contrast == pytest.approx(expected.contrast, abs=1e-6)
-    assert found.sharpness == pytest.approx(expected.sharpness, rel=1e-3, abs=1e-4)
-    assert found.edge_centre_x == pytest.approx(expected.edge_centre_x, rel=1e-3)
-    assert found.edge_centre_y == pytest.approx(expected.edge_centre_y, rel=1e-3)
-    assert 0 < found.edge_centre_x <= 1 and 0 < found.edge_centre_y <= 1
-    assert 0 <= found.brightness <= 1 and 0 <= found.contrast <= 0.5 + 1e-6 and found.sharpness >= 0
+    result, expected = image_statistics(pixels), reference(pixels)
+    assert result.brightness == pytest.approx(expected.brightness, abs=1e-6)
+    assert result.contrast == pytest.approx(expected.contrast, abs=1e-6)
+    assert result.sharpness == pytest.approx(expected.sharpness, rel=1e-3, abs=1e-4)
+    assert result.edge_centre_x == pytest.approx(expected.edge_centre_x, rel=1e-3)
+    assert result.edge_centre_y == pytest.approx(expected.edge_centre_y, rel=1e-3)
+    assert 0 < result.edge_centre_x <= 1 and 0 < result.edge_centre_y <= 1
+    assert 0 <= result.brightness <= 1 and 0 <= result.contrast <= 0.5 + 1e-6 and result.sharpness >= 0
 
 
 @pytest.mark.parametrize("level", [0, 1, 77, 254, 255])
 def test_an_even_picture_has_a_brightness_alone(level: int) -> None:
-    found = image_statistics(np.full((9, 7, 3), level, np.uint8))
-    assert found.brightness == pytest.approx(level / 255, abs=1e-6)
-    assert found.contrast == pytest.approx(0, abs=1e-6)
-    assert (found.sharpness, found.edge_centre_x, found.edge_centre_y) == (0, 0.5, 0.5)
+    statistics = image_statistics(np.full((9, 7, 3), level, np.uint8))
+    assert statistics.brightness == pytest.approx(level / 255, abs=1e-6)
+    assert statistics.contrast == pytest.approx(0, abs=1e-6)
+    assert (statistics.sharpness, statistics.edge_centre_x, statistics.edge_centre_y) == (0, 0.5, 0.5)
 
 
 def test_a_large_and_almost_even_picture_keeps_its_contrast() -> None:

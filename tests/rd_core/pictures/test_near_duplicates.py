@@ -68,17 +68,17 @@ def test_the_size_of_the_picture_does_not_matter_and_the_hash_is_the_same_every_
 
 
 def chosen_slowly(hashes, known, most):
-    found, kept = [], []
+    result, kept = [], []
     for i, one in enumerate(hashes):
         away = [sum(a != b for a, b in zip(one, hashes[j], strict=True)) for j in kept]
         if any(sum(a != b for a, b in zip(one, k, strict=True)) <= most for k in known):
-            found.append(-1)
+            result.append(-1)
         elif away and min(away) <= most:
-            found.append(kept[away.index(min(away))])
+            result.append(kept[away.index(min(away))])
         else:
-            found.append(None)
+            result.append(None)
             kept.append(i)
-    return found
+    return result
 
 
 @given(st.integers(0, 2**32), st.integers(0, 12), st.integers(0, 4), st.sampled_from([0, 3, 20]))

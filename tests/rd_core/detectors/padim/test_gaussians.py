@@ -39,8 +39,8 @@ def _reference(normals, queries):
 @pytest.mark.parametrize("offset", [0, 100])
 def test_distances_are_those_of_numpy(count, offset):
     normals, queries = _images(count, offset), _images(9, offset, seed=1)
-    found = mahalanobis(queries, *_gaussians(*normals.split(8)))
-    np.testing.assert_allclose(found.numpy(), _reference(normals, queries), rtol=1e-4)
+    result = mahalanobis(queries, *_gaussians(*normals.split(8)))
+    np.testing.assert_allclose(result.numpy(), _reference(normals, queries), rtol=1e-4)
 
 
 def test_the_order_of_the_normals_does_not_matter_but_for_rounding():

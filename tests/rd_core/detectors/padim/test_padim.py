@@ -29,8 +29,8 @@ def test_distances_are_those_of_numpy_from_the_drawn_channels_at_the_finest_grid
     row, column = 3, 11
     seen, apart = drawn[:6, :, row, column], drawn[6:, :, row, column] - drawn[:6, :, row, column].mean(axis=0)
     inverse = np.linalg.inv(np.cov(seen, rowvar=False) + 0.01 * np.eye(9))
-    (found,) = detector.distances(Features(tuple(f[6:] for f in raw), ()))
-    np.testing.assert_allclose(found[:, row, column], np.einsum("bi,ij,bj->b", apart, inverse, apart) ** 0.5, 1e-4)
+    (result,) = detector.distances(Features(tuple(f[6:] for f in raw), ()))
+    np.testing.assert_allclose(result[:, row, column], np.einsum("bi,ij,bj->b", apart, inverse, apart) ** 0.5, 1e-4)
 
 
 def test_gaussians_past_the_limit_are_refused_before_the_fit_and_named():

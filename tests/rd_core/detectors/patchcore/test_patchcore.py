@@ -38,9 +38,9 @@ def test_patches_and_distances_are_those_of_numpy_when_all_are_kept(standardise)
     memory = patches[:4].reshape(-1, patches.shape[3])
     expected = np.linalg.norm(patches[4:].reshape(-1, 1, memory.shape[1]) - memory, axis=2).min(axis=1)
     features = Features(tuple(f[4:] for f in raw), tuple(f[4:] for f in detector.standardisation(raw)))
-    (found,) = detector.distances(features)
+    (result,) = detector.distances(features)
     # The memory is of features that were cached in float16.
-    np.testing.assert_allclose(found.flatten(), expected, rtol=5e-3)
+    np.testing.assert_allclose(result.flatten(), expected, rtol=5e-3)
 
 
 def test_a_score_is_the_re_weighted_distance_of_the_farthest_patch():

@@ -124,8 +124,8 @@ def test_their_checkpoint_computes_what_their_networks_compute(tmp_path, teacher
     features = tuple(f.clone() for f in build_teacher(teacher, pretrained=False).teacher(images))
     with torch.no_grad():
         expected = nets[1](nets[0](features))
-        found = model(features)
-    for ours, wanted in zip(found, expected, strict=True):
+        result = model(features)
+    for ours, wanted in zip(result, expected, strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max().item())
 
 

@@ -19,16 +19,16 @@ def test_the_squared_distance_is_the_mean_over_channels():
 
 def test_as_built_a_blend_is_the_papers_distance():
     teacher, student = features(0), features(1)
-    for found, t, s in zip(Blend(2)(teacher, student), teacher, student, strict=True):
-        torch.testing.assert_close(found, cosine_distance(t, s), rtol=0, atol=1e-6)
+    for result, t, s in zip(Blend(2)(teacher, student), teacher, student, strict=True):
+        torch.testing.assert_close(result, cosine_distance(t, s), rtol=0, atol=1e-6)
 
 
 def test_features_that_agree_or_are_all_zero_are_told_as_such():
     (t, u), _ = features(0), features(1)
     blend = Blend(2)
     blend.set(0.5, torch.ones(2), torch.ones(2))
-    for found in blend((t, u), (t.clone(), u.clone())):
-        assert (found >= 0).all() and found.max() < 1e-6
+    for result in blend((t, u), (t.clone(), u.clone())):
+        assert (result >= 0).all() and result.max() < 1e-6
     nothing = torch.zeros_like(t)
     expected = (cosine_distance(t, nothing) + squared_distance(t, nothing)) / 4
     torch.testing.assert_close(blend((t, u), (nothing, u))[0], expected)
@@ -39,11 +39,11 @@ def test_a_set_blend_weighs_each_kind_by_its_share_and_its_usual_peak(share):
     teacher, student = features(0), features(1)
     blend = Blend(2)
     blend.set(share, torch.tensor([0.5, 2.0]), torch.tensor([3.0, 4.0]))
-    for k, (found, t, s) in enumerate(zip(blend(teacher, student), teacher, student, strict=True)):
+    for k, (result, t, s) in enumerate(zip(blend(teacher, student), teacher, student, strict=True)):
         direction, magnitude = (0.5, 2.0)[k], (3.0, 4.0)[k]
         expected = (1 - share) * cosine_distance(t, s) / (2 * direction)
         expected = expected + share * squared_distance(t, s) / (2 * magnitude)
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.parametrize(("telling", "share"), [(0, 0.0), (1, 1.0)])

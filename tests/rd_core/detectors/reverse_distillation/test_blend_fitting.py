@@ -23,8 +23,8 @@ def parts_of_the_map(model, images):
 
 
 def test_the_student_gives_way_by_twice_its_floor_and_never_whole():
-    found = [share_of_student(unrest) for unrest in (0, 0.1, 0.25, 0.45, 0.5, 0.7, 1)]
-    assert found == pytest.approx([1, 0.8, 0.5, 0.1, 0.1, 0.1, 0.1])
+    result = [share_of_student(ratio) for ratio in (0, 0.1, 0.25, 0.45, 0.5, 0.7, 1)]
+    assert result == pytest.approx([1, 0.8, 0.5, 0.1, 0.1, 0.1, 0.1])
 
 
 def test_student_and_finest_cells_count_alike_but_for_twice_the_floor_of_the_students_map(fitted):

@@ -87,8 +87,8 @@ def test_what_is_farther_off_is_told_better(trained):
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_cells_are_whitened_by_all_cells_of_the_normals(side, ridge):
     normals, seen = [stages(1), stages(2, images=3)], stages(3, images=2)
-    found = fitted(*normals, side=side, ridge=ridge).whitened(seen).numpy()
-    np.testing.assert_allclose(found, whitened(seen, *normals, side=side, ridge=ridge), rtol=1e-3, atol=1e-4)
+    result = fitted(*normals, side=side, ridge=ridge).whitened(seen).numpy()
+    np.testing.assert_allclose(result, whitened(seen, *normals, side=side, ridge=ridge), rtol=1e-3, atol=1e-4)
 
 
 def test_a_models_discriminators_have_the_ridge_of_its_settings():
@@ -111,9 +111,9 @@ def test_it_learns_a_bent_line_that_a_covariance_does_not_know(trained):
         usual, odd = discriminator.logits(normal).flatten(), discriminator.logits(off).flatten()
     labels = np.repeat([0, 1], 256)
     mahalanobis = np.concatenate([(whitened(one, normal) ** 2).sum(axis=3).ravel() for one in (normal, off)])
-    found = roc_auc_score(labels, torch.cat([usual, odd]))
-    assert found > 0.7
-    assert found > roc_auc_score(labels, mahalanobis) + 0.1
+    result = roc_auc_score(labels, torch.cat([usual, odd]))
+    assert result > 0.7
+    assert result > roc_auc_score(labels, mahalanobis) + 0.1
     assert np.mean(losses[-20:]) < 0.9 * np.mean(losses[:20])
 
 
@@ -139,7 +139,7 @@ def test_its_loss_is_the_cross_entropy_of_both_kinds():
     for f in shown:
         f[:3] *= 1.5
     with torch.no_grad():
-        found = discriminator.loss(normals, shown, random_numbers(5))
+        result = discriminator.loss(normals, shown, random_numbers(5))
         still, defective = (discriminator.whitened(f).flatten(0, 2) for f in (normals, shown))
         drawn = random_numbers(5)
         moved = discriminator._moved(still, defective, drawn)
@@ -147,7 +147,7 @@ def test_its_loss_is_the_cross_entropy_of_both_kinds():
         logits = discriminator._odds(torch.cat([still, moved])).double().numpy()
     still, moved = np.split(logits, 2)
     expected = np.logaddexp(0, still).mean() + np.logaddexp(0, -moved).mean()
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    assert float(result) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])

@@ -44,16 +44,16 @@ def marked_in_a_corner(images: NDArray[np.uint8]) -> None:
 
 def test_each_image_comes_as_it_is_and_then_mirrored_in_one_way() -> None:
     images = noise(40, seed=0)
-    found = WithMirrored(images, seed=3)
-    assert resize(found[79], 32, 32).shape == (32, 32, 3)  # which takes no view that runs backwards
-    assert len(found) == 80
+    result = WithMirrored(images, seed=3)
+    assert resize(result[79], 32, 32).shape == (32, 32, 3)  # which takes no view that runs backwards
+    assert len(result) == 80
     for i in range(40):
-        np.testing.assert_array_equal(found[i], images[i])
-    taken = [[bool((found[40 + i] == way(images[i])).all()) for way in MIRRORINGS] for i in range(40)]
+        np.testing.assert_array_equal(result[i], images[i])
+    taken = [[bool((result[40 + i] == way(images[i])).all()) for way in MIRRORINGS] for i in range(40)]
     assert np.sum(taken, axis=1).tolist() == [1] * 40
     assert np.any(taken, axis=0).all()
-    assert all((found[40 + i] == WithMirrored(images, seed=3)[40 + i]).all() for i in range(40))
-    assert any((found[40 + i] != WithMirrored(images, seed=4)[40 + i]).any() for i in range(40))
+    assert all((result[40 + i] == WithMirrored(images, seed=3)[40 + i]).all() for i in range(40))
+    assert any((result[40 + i] != WithMirrored(images, seed=4)[40 + i]).any() for i in range(40))
     for way in MIRRORINGS:  # each of them mirrors: twice is nothing, once is something
         np.testing.assert_array_equal(way(way(images[0])), images[0])
         assert (way(images[0]) != images[0]).any()
@@ -124,8 +124,8 @@ def test_few_normals_are_trained_on_mirrored_if_they_may_be(
     for images in (train, held_out) if change else ():
         change(images)
     settings = small(steps=4, batch_size=8, mirrored_below=most, pseudo_anomalies_in_all=0)
-    found = fit(settings, train, held_out)
-    assert found.report.figures["mirrored"] is mirrored
+    fitted = fit(settings, train, held_out)
+    assert fitted.report.figures["mirrored"] is mirrored
     (images, copies), (early_stop, _) = Watched.made
     assert images == (32 if mirrored else 16)
     assert early_stop == 6

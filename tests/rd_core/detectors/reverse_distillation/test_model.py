@@ -52,10 +52,10 @@ def test_score_follows_the_paper_step_by_step(random_model, images, weights):
         distance = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
         total += in_the_middles(distance.numpy(), 64, 64)
     expected = np.stack([gaussian_filter(m, 2.5) for m in total])
-    found = random_model.score(images[:3])
-    assert found.maps.dtype == found.scores.dtype == np.float32
-    np.testing.assert_allclose(found.maps, expected, atol=1e-5)
-    np.testing.assert_allclose(found.scores, expected.max(axis=(1, 2)), atol=1e-5)
+    scored = random_model.score(images[:3])
+    assert scored.maps.dtype == scored.scores.dtype == np.float32
+    np.testing.assert_allclose(scored.maps, expected, atol=1e-5)
+    np.testing.assert_allclose(scored.scores, expected.max(axis=(1, 2)), atol=1e-5)
 
 
 def discriminator_by_numpy(discriminator, n, features):
@@ -82,9 +82,9 @@ def test_large_images_are_scored_together_in_fewer(random_model, images, monkeyp
     seen = []
     detect = random_model.detect
     monkeypatch.setattr(random_model, "detect", lambda batch: seen.append(len(batch)) or detect(batch))
-    found = random_model.score(images)
+    scored = random_model.score(images)
     assert seen == [4] * 5  # of 19 images
-    np.testing.assert_allclose(found.maps, together.maps, atol=1e-5)
+    np.testing.assert_allclose(scored.maps, together.maps, atol=1e-5)
 
 
 def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
@@ -100,14 +100,14 @@ def test_prepare_for_inference_folds_and_keeps_the_scores(random_model, images):
 
 def test_the_sum_is_the_score_of_one_class_novelty(images):
     config = ReverseDistillationSettings(image_height=64, image_width=64, score="sum")
-    found = ReverseDistillation.build(config, pretrained=False).eval().score(images[:2])
-    np.testing.assert_allclose(found.scores, found.maps.sum(axis=(1, 2)), rtol=1e-5)
+    scored = ReverseDistillation.build(config, pretrained=False).eval().score(images[:2])
+    np.testing.assert_allclose(scored.scores, scored.maps.sum(axis=(1, 2)), rtol=1e-5)
 
 
 def test_no_images_give_no_scores(random_model):
-    found = random_model.score(np.zeros((0, 64, 64, 3), np.uint8))
-    assert found.maps.shape == (0, 64, 64)
-    assert found.scores.shape == (0,)
+    scored = random_model.score(np.zeros((0, 64, 64, 3), np.uint8))
+    assert scored.maps.shape == (0, 64, 64)
+    assert scored.scores.shape == (0,)
 
 
 def test_floats_are_refused(random_model):
@@ -123,9 +123,9 @@ def test_scoring_in_training_mode_is_refused(random_model):
 def test_feature_distances_are_small_for_normals_and_grow_with_a_changed_scene(fitted):
     normal = textured(8, seed=5)
     darker = (normal * 0.6).astype(np.uint8)
-    found, moved = fitted.detector.score(normal).feature_distances, fitted.detector.score(darker).feature_distances
-    assert found.max() < 0.5
-    assert moved.min() > 1.5 * found.max()
+    result, moved = fitted.detector.score(normal).feature_distances, fitted.detector.score(darker).feature_distances
+    assert result.max() < 0.5
+    assert moved.min() > 1.5 * result.max()
 
 
 VARIANTS = {

@@ -105,11 +105,11 @@ def test_the_cache_gives_back_the_features_and_the_bytes_it_says_and_no_kill_lea
     with CachedFeatures(model, len(images)) as cache:
         for indices, features in stream_features(model, images):
             cache.put(indices.start, features)
-        found = cache.batch([9, 0, 4])
+        result = cache.batch([9, 0, 4])
         assert cache._rows.nbytes == feature_bytes(model, len(images))
         assert not list(tmp_path.iterdir())
     wanted = StreamedFeatures(model, images).batch([9, 0, 4])
-    for a, b in zip(found, wanted, strict=True):
+    for a, b in zip(result, wanted, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
         assert a.is_contiguous(memory_format=torch.channels_last)
 
@@ -122,41 +122,41 @@ def test_the_standardisation_is_of_the_training_images_alone(small_config):
 
 
 def test_the_papers_recipe_leaves_features_as_they_are():
-    found = fit(small("paper", steps=2, batch_size=4), textured(8), textured(2, seed=1))
-    assert (found.detector.standardisation.mean_0 == 0).all()
-    assert (found.detector.standardisation.std_2 == 1).all()
-    assert found.report.figures["best_step"] == 2
+    fitted = fit(small("paper", steps=2, batch_size=4), textured(8), textured(2, seed=1))
+    assert (fitted.detector.standardisation.mean_0 == 0).all()
+    assert (fitted.detector.standardisation.std_2 == 1).all()
+    assert fitted.report.figures["best_step"] == 2
 
 
 def test_images_of_any_size_are_resized_to_the_models(small_config):
     mixed = [*textured(4), *textured(4, 100, 80)]
-    found = fit(small(steps=1, batch_size=4), mixed, textured(2, 30, 200))
-    assert found.report.figures["steps"] == 1
+    fitted = fit(small(steps=1, batch_size=4), mixed, textured(2, 30, 200))
+    assert fitted.report.figures["steps"] == 1
 
 
 def test_patience_ends_a_training_that_no_longer_improves(small_config):
     settings = small(steps=40, batch_size=4, validate_every=1, patience=2, learning_rate=1e-12, warm_up=0.0)
-    found = fit(settings, textured(8), textured(2, seed=1))
-    assert found.report.figures["stopped_by"] == "patience"
-    assert found.report.figures["steps"] < 40
+    fitted = fit(settings, textured(8), textured(2, seed=1))
+    assert fitted.report.figures["stopped_by"] == "patience"
+    assert fitted.report.figures["steps"] < 40
 
 
 def test_a_budget_of_seconds_ends_the_training(small_config):
     settings = small(steps=100_000, batch_size=4, seconds=0.5, pseudo_anomalies=1, pseudo_anomalies_in_all=0)
-    found = fit(settings, textured(8), textured(2, seed=1))
-    assert found.report.figures["stopped_by"] == "seconds"
-    assert 0 < found.report.figures["steps"] < 1000
-    assert found.report.figures["history"][-1]["step"] == found.report.figures["steps"]
+    fitted = fit(settings, textured(8), textured(2, seed=1))
+    assert fitted.report.figures["stopped_by"] == "seconds"
+    assert 0 < fitted.report.figures["steps"] < 1000
+    assert fitted.report.figures["history"][-1]["step"] == fitted.report.figures["steps"]
 
 
 def test_progress_tells_both_phases_to_their_end(small_config):
-    told = []
+    reports = []
     settings = small(steps=3, batch_size=4, validate_every=2)
-    found = fit(settings, textured(10), textured(3, seed=1), on_step=told.append)
-    features = [p for p in told if p.phase == "features"]
-    steps = [p for p in told if p.phase == "steps"]
+    fitted = fit(settings, textured(10), textured(3, seed=1), on_step=reports.append)
+    features = [p for p in reports if p.phase == "features"]
+    steps = [p for p in reports if p.phase == "steps"]
     everything = (20 + 3) * (1 + settings.training.synthetic_copies(10))
-    assert found.report.figures["mirrored"]  # so there are 20 to train on
+    assert fitted.report.figures["mirrored"]  # so there are 20 to train on
     assert (features[-1].done, features[-1].total) == (everything, everything)
     assert [p.done for p in steps] == [1, 2, 3]
     assert steps[0].validation_loss is None
@@ -252,7 +252,7 @@ def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config)
 
 
 def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
-    target, found = (torch.randn(2, 3, 4, 4) for _ in range(2))
+    target, result = (torch.randn(2, 3, 4, 4) for _ in range(2))
     losses = []
     for weight in (0.0, 1.0, 3.0):
         settings = small(steps=1, magnitude_loss=weight)
@@ -262,8 +262,8 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
             Sources([], [], [], []),
             lambda _: None,
         )
-        losses.append(float(run._loss((target,), (found,))))
-    expected = float(torch.nn.functional.smooth_l1_loss(found, target))
+        losses.append(float(run._loss((target,), (result,))))
+    expected = float(torch.nn.functional.smooth_l1_loss(result, target))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
     assert losses[2] - losses[0] == pytest.approx(3 * expected, rel=1e-5)
 
@@ -298,8 +298,8 @@ def test_normals_that_are_all_one_cell_give_a_model_that_can_be_kept():
     # As computed: float16 would make them differ.
     settings = small(image_height=32, image_width=32, steps=2, batch_size=4, feature_cache_bytes=0)
     model = fit(settings, one, one[:2]).detector
-    found = from_bytes(to_bytes(model)).score(one[:1])
-    assert np.isfinite(found.maps).all()
+    scored = from_bytes(to_bytes(model)).score(one[:1])
+    assert np.isfinite(scored.maps).all()
     assert all(one.weight <= 1 for one in model.discriminators)  # rounding is not what the normals vary by
 
 
@@ -324,9 +324,9 @@ def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it
     )
     for name, weights in start.student.named_parameters():
         torch.testing.assert_close(warm.detector.student.get_parameter(name), weights, rtol=1e-4, atol=1e-5)
-    found, anew = warm.detector.standardisation, cold.detector.standardisation
-    assert torch.equal(found.mean_0, anew.mean_0)
-    assert torch.equal(found.std_2, anew.std_2)
+    result, anew = warm.detector.standardisation, cold.detector.standardisation
+    assert torch.equal(result.mean_0, anew.mean_0)
+    assert torch.equal(result.std_2, anew.std_2)
     assert to_bytes(fitted.detector) == to_bytes(start) == before
 
 
