@@ -52,10 +52,9 @@ def test_examples_can_be_pasted(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         CLI.commands[name].make_context(name, arguments)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_terminal_breaks_an_example(name: str) -> None:
-    shown = call(name, "--help", width=80)
-    assert all(line in shown for line in examples(name))
+def test_a_terminal_of_80_columns_breaks_no_example() -> None:
+    name, longest = max(((name, line) for name in NAMES for line in examples(name)), key=lambda pair: len(pair[1]))
+    assert longest in call(name, "--help", width=80)
 
 
 @pytest.mark.parametrize("name", NAMES)
