@@ -36,8 +36,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[httpx.Response | Excep
     [
         (httpx.ConnectError("refused"), ["does not answer (refused)", "Start it"]),
         (httpx.Response(404, text="<html>"), ["answers 404", "ends in /api"]),
-        (httpx.Response(200, text="<html>"), ["not as one of Prefect's", "ends in /api"]),
-        (httpx.Response(200, json={"version": 1}), ["not as one of Prefect's"]),
+        (httpx.Response(200, text="<html>"), ["but is no Prefect server", "ends in /api"]),
+        (httpx.Response(200, json={"version": 1}), ["but is no Prefect server"]),
         (httpx.Response(200, json="2.20.1"), ["is Prefect 2.20.1", prefect.__version__, "same version"]),
         (httpx.Response(401, json={}), ["asks for a login", "PREFECT_API_AUTH_STRING"]),
         (httpx.Response(403, text=""), ["asks for a login", "PREFECT_API_KEY"]),
