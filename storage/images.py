@@ -183,8 +183,8 @@ def _opened(data: bytes) -> Image.Image:
             raise UnreadableImage(
                 f"not a {_NAMES} image, or its header is damaged (it begins with {data[:8]!r})"
             ) from e
-        said = "" if isinstance(e, UnidentifiedImageError) else str(e)
-        what = ", ".join(filter(None, (tiff_files.described(data), said)))
+        reason = "" if isinstance(e, UnidentifiedImageError) else str(e)
+        what = ", ".join(filter(None, (tiff_files.described(data), reason)))
         raise UnreadableImage(
             f"a {name} of a kind that is not taken, or its header is damaged{f' ({what})' if what else ''}. Save it "
             "as 8-bit grey, 16-bit grey or 8-bit RGB"
@@ -197,7 +197,7 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
         raise UnreadableImage(f"the image has no pixels ({width} x {height})")
     if width * height > max_pixels:
         raise UnreadableImage(
-            f"{width} x {height} pixels are more than the {max_pixels:,} allowed; not decoded, since it would "
+            f"{width} x {height} pixels are more than the {max_pixels:,} allowed; not decoded, because it would "
             "take the memory of the whole batch"
         )
 
@@ -208,13 +208,13 @@ def _refuse_traps(image: Image.Image, data: bytes, max_pixels: int) -> None:
     scans = data.count(_JPEG_SCAN) if image.format in {"JPEG", "MPO"} else 0
     if scans > _MOST_SCANS:
         raise UnreadableImage(
-            f"a JPEG of {scans} scans, each of which goes over every pixel again; more than {_MOST_SCANS} are not "
+            f"a JPEG of {scans} scans, each of which covers every pixel again; more than {_MOST_SCANS} are not "
             "decoded, since it would take minutes. Save it as baseline or PNG"
         )
     # What is missing may lie there as zeros: a copy made room for the file, and was cut off. Behind a whole picture
     # anything may follow, such as a telephone's film.
     if scans and data.find(_JPEG_END, _first_scan(data)) < 0:
-        raise UnreadableImage("a JPEG without its end mark: it was cut off. Copy it again")
+        raise UnreadableImage("a JPEG without an end mark: the file was cut off. Copy it again")
     tags = getattr(image, "tag_v2", {})
     width, length = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
     if width * length > max_pixels:
@@ -319,9 +319,7 @@ def _numbers(image: Image.Image, kind: GreyKind) -> NDArray[Any]:
 def _colours(picture: _Picture, least_visible: float) -> NDArray[np.uint8]:
     image = picture.image
     if image.mode not in _MODES:
-        raise UnreadableImage(
-            f"pixels of the mode {image.mode}, which no camera writes; save it as 8-bit grey or RGB"
-        )
+        raise UnreadableImage(f"pixels of mode {image.mode}, which no camera writes; save it as 8-bit grey or RGB")
     if not image.has_transparency_data:
         return np.array(image.convert("RGB"))
     rgba = image.convert("RGBA")

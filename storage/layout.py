@@ -304,10 +304,10 @@ def manifests_root() -> str:
     return f"{MANIFESTS}/"
 
 
-def _with_day(found: re.Match[str] | None, group: str) -> tuple[str, date, str] | None:
+def _with_day(match: re.Match[str] | None, group: str) -> tuple[str, date, str] | None:
     """(category, production day, the match of `group`); None for impossible days, such as 2026-02-30."""
-    day = day_named(found["day"]) if found else None
-    return (found["category"], day, found[group]) if found and day else None
+    day = day_named(match["day"]) if match else None
+    return (match["category"], day, match[group]) if match and day else None
 
 
 def day_named(name: str) -> date | None:

@@ -158,7 +158,7 @@ def _rows(
     for scored in score_files(model.scorer, rounds):
         drawn = [None if overlays is None else overlays.write(picture) for picture in scored]
         batch = file_rows(
-            model, [picture.picture.path for picture in scored], [picture.found for picture in scored], drawn
+            model, [picture.picture.path for picture in scored], [picture.scored for picture in scored], drawn
         )
         summary.add(batch)
         yield batch

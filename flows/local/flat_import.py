@@ -11,7 +11,7 @@ from flows.settings import SettingsError
 from storage.errors import StorageError
 from storage.labels.imports import Imported, LabelPlan, plan_table, refuse_other_file, write_plan
 from storage.labels.known_images import UnusableLabels
-from storage.labels.labels import said_in
+from storage.labels.labels import rows_in
 from storage.labels.reading import TableReading
 from tasks.importing.flat_folder import FlatFolder, read_flat_folder
 from tasks.importing.folder_files import Remark
@@ -58,10 +58,10 @@ def import_flat_folder(
                 f"{table} is no table. Bring the images in first, with a table of names and labels, and then the "
                 "export: rd-inspect labels."
             )
-        rows = [cells for _, cells in said_in(data, str(table), reading)]
+        rows = [cells for _, cells in rows_in(data, str(table), reading)]
         flat = read_flat_folder(folder, table, rows)
         opened = opened_for(store, category, prefix)
-        images = plan_import(opened, request, flat.found, now, with_bar)
+        images = plan_import(opened, request, flat.contents, now, with_bar)
         words = plan_table(
             opened, category, data, str(table), now=now, purpose=purpose, table=reading,
             keys_of=_keys_of(flat, images), masks_are_there=False,
@@ -87,7 +87,7 @@ def _keys_of(flat: FlatFolder, images: ImportPlan) -> Any:
 
 
 def _imported(images: ImportPlan, flat: FlatFolder, words: LabelPlan, done: Imported) -> FlatImported:
-    labelled = {label.image_key for label in words.found}
+    labelled = {label.image_key for label in words.labels}
     return FlatImported(
         images=len(images.images),
         images_new=sum(image.is_new for image in images.images),

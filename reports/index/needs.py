@@ -93,9 +93,9 @@ def _drifting(index: PlantIndex, action: str) -> Iterator[Need]:
             continue
         if action != STOP_THE_LINE and of_earlier_model(category):
             continue  # the next drift report assesses the new model
-        causes = ", ".join(category.drift.causes) or "no cause found"
+        causes = ", ".join(category.drift.causes) or "unknown"
         since = f", since {category.drift.since}" if category.drift.since else ""
-        text = shown(f"{category.category}: {causes}{since}; {_DRIFT_ADVICE[action]}.")
+        text = shown(f"{category.category}: likely cause {causes}{since}; {_DRIFT_ADVICE[action]}.")
         yield Need(action.capitalize(), text, "bad" if action == STOP_THE_LINE else "warn", category.drift.report)
 
 

@@ -125,8 +125,8 @@ def _index_rows(read: Mapping[str, tuple[str, Seal]], files: Files) -> pa.Table:
     tables = []
     for key, (etag, seal) in read.items():
         plans = seal_rows.to_table([seal])
-        told = seal_rows.as_table(_OF_COPY, [(key, etag, scores.SCHEMA_VERSION, *files)] * len(plans))
-        tables.append(pa.Table.from_arrays([*told.columns, *plans.columns], schema=SCHEMA))
+        table = seal_rows.as_table(_OF_COPY, [(key, etag, scores.SCHEMA_VERSION, *files)] * len(plans))
+        tables.append(pa.Table.from_arrays([*table.columns, *plans.columns], schema=SCHEMA))
     return pa.concat_tables(tables)
 
 
@@ -147,12 +147,14 @@ def _sealed_rows(store: Store, sealed: Sequence[Seal]) -> pa.Table:
         try:
             data = store.read(part.key)
         except KeyNotFound as e:
-            raise CorruptObject(f"{address} is gone, so its day is not merged. Mend it: rd-inspect verify") from e
+            raise CorruptObject(
+                f"{address} is missing, so its day is not merged. For the cure: rd-inspect verify"
+            ) from e
         as_sealed = hashlib.sha256(data).hexdigest() == part.digest
         table = scores.part_of_bytes(data, address) if as_sealed else None
         if table is None or len(table) != part.rows:
             raise CorruptObject(
-                f"{address} is not what the seal names, so its day is not merged. Mend it: rd-inspect verify --deep"
+                f"{address} does not match its seal, so its day is not merged. For the cure: rd-inspect verify --deep"
             )
         tables.append(table)
     order = [(name, "ascending") for name in ("category", "model_version", "image_key", "map_store")]

@@ -98,15 +98,15 @@ class _ToTrainOn:
     def __init__(self, store: Store, versions: Mapping[str, str | None]) -> None:
         self._store = store
         self._versions = versions
-        self._found: dict[str, frozenset[str]] = {}
+        self._training_keys: dict[str, frozenset[str]] = {}
         self._lock = Lock()
 
     def holds(self, category: str, keys: Collection[str]) -> bool:
         """Whether all of these images are for training."""
         with self._lock:
-            if category not in self._found:
-                self._found[category] = self._of_model(category) | self._labelled(category)
-            return self._found[category].issuperset(keys)
+            if category not in self._training_keys:
+                self._training_keys[category] = self._of_model(category) | self._labelled(category)
+            return self._training_keys[category].issuperset(keys)
 
     def _of_model(self, category: str) -> frozenset[str]:
         version = self._versions[category]
@@ -140,7 +140,7 @@ def read_grid(
     or manifest makes its cell 'failed' and does not affect others.
     """
     preprocessing = {category: _preprocessing(store, category, version) for category, version in versions.items()}
-    found: dict[tuple[date, str], Cell] = {}
+    cells: dict[tuple[date, str], Cell] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         sealed, planned = _sealed_versions(store, first, last, pool), _manifests(store, first, last, pool)
         window = _Window(store, images, versions, preprocessing, sealed, planned, _ToTrainOn(store, versions), tell)
@@ -149,34 +149,34 @@ def read_grid(
             for category in versions
             for prefix in layout.days_below(layout.category_images_prefix(category), first, last)
         ]
-        found.update({(cell.run_date, cell.category): cell for listing in work for cell in listing.result()[0]})
+        cells.update({(cell.run_date, cell.category): cell for listing in work for cell in listing.result()[0]})
         closed = {category: why for listing in work for category, why in listing.result()[1].items()}
     for day in (first + timedelta(days=i) for i in range((last - first).days + 1)):
         for category in versions:
-            if (day, category) not in found:
-                found[day, category] = _cell(window, category, day, [], closed.get(category))
-    return Grid(first, last, tuple(found[where] for where in sorted(found)))
+            if (day, category) not in cells:
+                cells[day, category] = _cell(window, category, day, [], closed.get(category))
+    return Grid(first, last, tuple(cells[where] for where in sorted(cells)))
 
 
 def _sealed_versions(
     store: Store, first: date, last: date, pool: ThreadPoolExecutor
 ) -> dict[tuple[str, date], set[str]]:
-    found: defaultdict[tuple[str, date], set[str]] = defaultdict(set)
+    versions_of: defaultdict[tuple[str, date], set[str]] = defaultdict(set)
     prefixes = layout.days_below(f"{layout.seals_prefix()}run_date=", first, last)
     for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
         for category, day, version in filter(None, (layout.seal_partition(info.key) for info in infos)):
-            found[category, day].add(version)
-    return found
+            versions_of[category, day].add(version)
+    return versions_of
 
 
 def _manifests(store: Store, first: date, last: date, pool: ThreadPoolExecutor) -> dict[tuple[str, date], list[str]]:
-    found: defaultdict[tuple[str, date], list[str]] = defaultdict(list)
+    keys_of: defaultdict[tuple[str, date], list[str]] = defaultdict(list)
     prefixes = layout.days_below(f"{layout.manifests_root()}run_date=", first, last)
     for infos in pool.map(lambda prefix: list(store.list(prefix)), prefixes):
         for info in infos:
             if plan := layout.manifest_partition(info.key):
-                found[plan[:2]].append(info.key)
-    return found
+                keys_of[plan[:2]].append(info.key)
+    return keys_of
 
 
 def _preprocessing(store: Store, category: str, version: str | None) -> str | None:
@@ -189,19 +189,19 @@ def _preprocessing(store: Store, category: str, version: str | None) -> str | No
 def _cells(window: _Window, category: str, prefix: str) -> tuple[list[Cell], dict[str, str]]:
     """(cells of the days below `prefix` with images, why the category cannot be listed)."""
     left_out, root = LeftOut(), layout.category_images_prefix(category)
-    found: dict[date, Cell] = {}
+    cells: dict[date, Cell] = {}
     try:
         for day, listed in _by_day(window.images, prefix, root, left_out):
-            found[day] = _cell(window, category, day, listed)
+            cells[day] = _cell(window, category, day, listed)
     except (TransientFault, StoreNotFound):
         raise
     except StorageError as e:  # of this folder alone: the others are shown
         return [], {category: str(e)}
     for key, why in left_out.broken.items():
         if (at := layout.day_named(key.removeprefix(root).partition("/")[0])) is not None:
-            cell = found.get(at) or _cell(window, category, at, [])
-            found[at] = replace(cell, state=FAILED, problem=why)
-    return list(found.values()), {}
+            cell = cells.get(at) or _cell(window, category, at, [])
+            cells[at] = replace(cell, state=FAILED, problem=why)
+    return list(cells.values()), {}
 
 
 def _by_day(images: Store, prefix: str, root: str, left_out: LeftOut) -> Iterator[tuple[date, list[ObjectInfo]]]:
@@ -249,7 +249,7 @@ def _sealed(window: _Window, partition: Partition, listed: list[ObjectInfo]) -> 
     seal = seals.read_seal(window.store, partition)
     if seal is None:
         raise KeyNotFound(
-            f"the seal of {partition} was listed and is gone: somebody removes seals. Look at the grid again."
+            f"the seal of {partition} disappeared after it was listed, so its state is unknown. Show the grid again."
         )
     preprocessing = window.preprocessing[partition.category]
     if preprocessing is not None and len(seal.plans) == 1 and listed:

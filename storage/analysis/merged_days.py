@@ -116,12 +116,12 @@ def read_index(store: Store) -> pa.Table:
 
 def seals_by_day(store: Store, only: date | None = None) -> dict[date, frozenset[tuple[str, str]]]:
     """(key, etag) of every seal, or of one day's, by production day."""
-    found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    by_day: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for info in store.list(layout.seals_prefix(only)):
         if layout.seal_partition(info.key):
-            found[info.key.split("/", 2)[1]].add((info.key, info.etag))
-    days = {folder: layout.folder_day(folder) for folder in found}
-    return {day: frozenset(found[folder]) for folder, day in days.items() if day is not None}
+            by_day[info.key.split("/", 2)[1]].add((info.key, info.etag))
+    days = {folder: layout.folder_day(folder) for folder in by_day}
+    return {day: frozenset(by_day[folder]) for folder, day in days.items() if day is not None}
 
 
 def put_into_index(store: Store, merged: Mapping[date, pa.Table], gone: Collection[date] = ()) -> None:
@@ -148,10 +148,10 @@ def forgotten(store: Store) -> list[ObjectInfo]:
 
 def _index(data: bytes, store: Store) -> pa.Table:
     address = store.address(layout.MERGED_INDEX_KEY)
-    found = parquet.from_bytes(data, address)
-    if not found.schema.equals(SCHEMA):
+    table = parquet.from_bytes(data, address)
+    if not table.schema.equals(SCHEMA):
         raise CorruptObject(f"{address} has other columns, so no copy is used. Merge the days again.")
-    return found
+    return table
 
 
 def _whole(index: pa.Table, there: Mapping[str, int]) -> pa.Table:

@@ -96,19 +96,19 @@ class Questions:
         """The result of `sql`. Repeated column names are numbered: a second `x` is `x_1`. Types that neither Arrow
         nor Python holds without loss (intervals, times, nanoseconds, bits, ...) become text. Raises duckdb.Error, and
         QueryError for a statement without a question."""
-        found, kinds = self._found(sql)
-        table = found.to_arrow_table()
-        return pa.Table.from_arrays(table.columns, schema=_told_types(table.schema, kinds))
+        result, kinds = self._result(sql)
+        table = result.to_arrow_table()
+        return pa.Table.from_arrays(table.columns, schema=_original_types(table.schema, kinds))
 
     def batches(self, sql: str, rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The result of `table` in batches of at most so many rows, computed on demand, so errors may come with any
         batch."""
-        found, kinds = self._found(sql)
-        reader = found.to_arrow_reader(rows)
-        schema = _told_types(reader.schema, kinds)
+        result, kinds = self._result(sql)
+        reader = result.to_arrow_reader(rows)
+        schema = _original_types(reader.schema, kinds)
         return schema, (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
 
-    def _found(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
+    def _result(self, sql: str) -> tuple[duckdb.DuckDBPyRelation, Sequence[Any]]:
         """(result of `sql` as passed to Arrow, its types in DuckDB)."""
         relation = self._connection.sql(self._question(sql))
         if relation is None:
@@ -130,11 +130,11 @@ class Questions:
             return explain[0] + self._question(text[explain.end() :])
         if kind == duckdb.StatementType.MULTI and _has_keyword(text, b"copy"):
             raise duckdb.Error(
-                'it has the word COPY, which carries out more than a question; of a column write "copy"'
+                'it has the word COPY, which does more than ask; write a column of that name as "copy"'
             )
         if kind in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
             return self._bracketed(kind, text)
-        raise duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
+        raise duckdb.Error(f"it is not a question ({kind.name}), and only questions are answered")
 
     def _bracketed(self, kind: duckdb.StatementType, text: str) -> str:
         """A statement of this kind in the brackets of a SELECT, without a final semicolon and comments. Raises
@@ -148,17 +148,17 @@ class Questions:
                     return wrapped
             except duckdb.Error as e:
                 refused = refused or e
-        raise refused or duckdb.Error(f"it is no question ({kind.name}), and questions alone are answered")
+        raise refused or duckdb.Error(f"it is not a question ({kind.name}), and only questions are answered")
 
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
         """(kind, text) of each statement."""
         try:
             return [(statement.type, str(statement.query)) for statement in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
-            raise duckdb.Error("it is no question, and questions alone are answered") from e
+            raise duckdb.Error("it is not a question, and only questions are answered") from e
 
 
-def _told_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:
+def _original_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:
     """`schema`, with columns passed as text marked by DUCKDB_TYPE."""
     fields = [
         field.with_metadata({DUCKDB_TYPE: str(kind)}) if _as_text(kind) else field
@@ -186,8 +186,8 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def _numbered(names: Sequence[str], found: duckdb.DuckDBPyRelation) -> Any:
-    return enumerate(zip(names, found.types, strict=True), start=1)
+def _numbered(names: Sequence[str], result: duckdb.DuckDBPyRelation) -> Any:
+    return enumerate(zip(names, result.types, strict=True), start=1)
 
 
 def _carried(column: str, kind: Any) -> str:

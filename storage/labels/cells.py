@@ -26,15 +26,15 @@ def column_name(heading: str) -> str:
 
 
 def columns_of(
-    headings: Sequence[str], address: str, told: Mapping[str, str] | None = None, delimiter: str | None = None
+    headings: Sequence[str], address: str, given: Mapping[str, str] | None = None, delimiter: str | None = None
 ) -> Mapping[str, int]:
     """The index of each of COLUMNS in the table; other columns are ignored.
 
-    `told`: other headings of our columns; `delimiter`: the text's delimiter, for messages. Raises StorageError if
+    `given`: other headings of our columns; `delimiter`: the text's delimiter, for messages. Raises StorageError if
     image_key, label or a named heading is missing, if a column is there twice, or if one seems misspelt, because its
     contents would be lost.
     """
-    names = _names(headings, address, told or {}, delimiter)
+    names = _names(headings, address, given or {}, delimiter)
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         cure = " ".join(f"--column {name.removesuffix('_key')}=HEADING" for name in missing)
@@ -46,7 +46,7 @@ def columns_of(
     twice = [name for name in COLUMNS if names.count(name) > 1]
     if twice:
         raise StorageError(
-            f"{address} has the column {twice[0]} {names.count(twice[0])} times, so which one holds could not be "
+            f"{address} has the column {twice[0]} {names.count(twice[0])} times, so the right one could not be "
             "told and no label was read. Remove or rename the others."
         )
     absent = [name for name in COLUMNS if name not in names]
@@ -60,21 +60,21 @@ def columns_of(
     return {name: names.index(name) for name in COLUMNS if name in names}
 
 
-def _names(headings: Sequence[str], address: str, told: Mapping[str, str], delimiter: str | None) -> list[str]:
+def _names(headings: Sequence[str], address: str, given: Mapping[str, str], delimiter: str | None) -> list[str]:
     """Our name of each heading. A column with a named heading takes no other."""
     names = [column_name(heading) for heading in headings]
-    names = [f"{name} of another" if name in told else name for name in names]
-    for name, heading in told.items():
+    names = [f"{name} of another" if name in given else name for name in names]
+    for name, heading in given.items():
         exact = [index for index, name in enumerate(headings) if name.strip('\ufeff" \t\r\n') == heading]
-        found = exact or [i for i, name in enumerate(headings) if column_name(name) == column_name(heading)]
-        if len(found) != 1:
-            what = f"{len(found)} headings {heading!r}" if found else f"no heading {heading!r}"
-            asked = f"--column {name.removesuffix('_key')}={heading}"
+        places = exact or [i for i, name in enumerate(headings) if column_name(name) == column_name(heading)]
+        if len(places) != 1:
+            what = f"{len(places)} headings {heading!r}" if places else f"no heading {heading!r}"
+            option = f"--column {name.removesuffix('_key')}={heading}"
             raise StorageError(
-                f"{address} has {what} ({_there(headings, delimiter)}), so {asked} cannot be found and no label "
+                f"{address} has {what} ({_there(headings, delimiter)}), so {option} cannot be found and no label "
                 "was read. Name one of its headings."
             )
-        names[found[0]] = name
+        names[places[0]] = name
     return names
 
 
@@ -108,10 +108,10 @@ def text_of(value: object, name: str, where: str) -> str | None:
         case _:
             text = None
     if text is None or (name.endswith("_key") and not isinstance(value, str)):
-        raise StorageError(f"{where}: {name} {value!r} is no text, so no label was read. Write it as text.")
+        raise StorageError(f"{where}: {name} {value!r} is not text, so no label was read. Write it as text.")
     if not text.isprintable() and any(_is_broken(letter) for letter in text):
         raise StorageError(
-            f"{where}: {name} {text!r} has a line break or another character that is no letter, so no label "
+            f"{where}: {name} {text!r} has a line break or another control character, so no label "
             "was read. Remove it."
         )
     return (text if name.endswith("_key") else text.strip()) or None
@@ -136,8 +136,10 @@ def number_of(value: object, where: str) -> float | None:
         number = float(str(value))
     except ValueError as e:
         raise StorageError(
-            f"{where}: score {value!r} is no number, so no label was read. Write it like 1.25, or leave it empty."
+            f"{where}: score {value!r} is not a number, so no label was read. Write it like 1.25, or leave it empty."
         ) from e
     if abs(number) > _LARGEST_SCORE:
-        raise StorageError(f"{where}: score {value!r} is beyond any score, so no label was read. Leave it empty.")
+        raise StorageError(
+            f"{where}: score {value!r} is larger than any score, so no label was read. Leave it empty."
+        )
     return None if math.isnan(number) else number

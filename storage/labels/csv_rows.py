@@ -95,17 +95,17 @@ def _rows(text: str, delimiter: str, address: str) -> Iterator[tuple[int, list[s
             yield line, cells
 
 
-def _text(data: bytes, address: str, told: str | None) -> str:
+def _text(data: bytes, address: str, encoding_given: str | None) -> str:
     for start, what in _OTHERS:
         if data.lstrip()[: len(start)] == start:
             raise StorageError(f"{address} is {what}. No label was read.")
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    if told and marked and _family(told) != _family(marked):
+    if encoding_given and marked and _family(encoding_given) != _family(marked):
         raise StorageError(
-            f"{address} begins with the mark of {_family(marked)}, and --encoding says {told}, so no label was read. "
-            "Leave --encoding out."
+            f"{address} begins with the mark of {_family(marked)}, and --encoding says {encoding_given}, so no label "
+            "was read. Leave --encoding out."
         )
-    encoding = marked or told or "utf-8"
+    encoding = marked or encoding_given or "utf-8"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as e:

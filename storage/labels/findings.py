@@ -22,42 +22,42 @@ def label_findings(
 ) -> Iterator[Finding]:
     """Unreadable files, impossible times, labels without an image on the covered days, files that nobody reads."""
     for category in filter(covers_category, labels.list_label_categories(store)):
-        said: dict[str, list[Label]] = {}
+        by_file: dict[str, list[Label]] = {}
         for info in labels.label_files(store, category):
             try:
-                said[info.key] = labels.read_label_file(store, info)
+                by_file[info.key] = labels.read_label_file(store, info)
                 yield from _impossible_times(store, info)
             except _FAULTS:
                 raise
             except StorageError as e:
                 lost = "nothing of the category can be trained or evaluated, and queries go on without the file"
                 why = str(e).removeprefix(store.address(info.key)).lstrip(", ")  # the finding names the file itself
-                yield Finding(f"labels do not read: {why}", info.key, lost, "Correct or remove the file.")
-        yield from _without_image(images, category, said, covers)
+                yield Finding(f"labels cannot be read: {why}", info.key, lost, "Correct or remove the file.")
+        yield from _without_image(images, category, by_file, covers)
     for key in labels.unread_label_keys(store):
         if covers_category(key.split("/")[1]):
             cure = "Bring it in with rd-inspect labels, or move it away."
-            yield Finding(f"{key} is no label file", key, "what it says counts nowhere", cure, wrong=False)
+            yield Finding(f"{key} is not a label file", key, "its contents are ignored", cure, wrong=False)
 
 
 def _impossible_times(store: Store, info: ObjectInfo) -> Iterator[Finding]:
     wrong = labels.impossible_times(store, info)
     if wrong:
         yield Finding(
-            f"{len(wrong)} labels of times that cannot be true, such as {wrong[0].labelled_at.isoformat()} of "
+            f"{len(wrong)} labels with impossible times, such as {wrong[0].labelled_at.isoformat()} of "
             f"{wrong[0].image_key!r}",
             info.key,
-            "they count as made when the file was written, so that a copy of the file would outvote later words",
-            "Correct labelled_at (in UTC), and bring the file in with rd-inspect labels.",
+            "the time of writing the file counts instead, so a copy of the file would overrule later labels",
+            "Correct labelled_at (in UTC) and import the file: rd-inspect labels.",
         )
 
 
 def _without_image(
-    images: Store, category: str, said: dict[str, list[Label]], covers: Callable[[str, date], bool]
+    images: Store, category: str, by_file: dict[str, list[Label]], covers: Callable[[str, date], bool]
 ) -> Iterator[Finding]:
     by_day: defaultdict[date | None, set[str]] = defaultdict(set)
-    for found in said.values():
-        for label in found:
+    for words in by_file.values():
+        for label in words:
             by_day[layout.production_day(label.image_key)].add(label.image_key)
     missing, called = set(by_day.pop(None, ())), {}
     for day, keys in by_day.items():
@@ -67,8 +67,8 @@ def _without_image(
         for key in keys - names.keys:
             missing.add(key)
             called[key] = names.find(key)
-    for file, found in said.items():
-        lost = sorted({label.image_key for label in found} & missing)
+    for file, words in by_file.items():
+        lost = sorted({label.image_key for label in words} & missing)
         if lost:
             yield _finding(file, lost, [called[key][0] for key in lost if called.get(key)])
 
@@ -80,4 +80,4 @@ def _finding(file: str, lost: list[str], called: Iterable[str]) -> Finding:
         cure = "None is needed if the images were archived; else correct image_key."
         return Finding(what, file, "they count nowhere", cure, wrong=False)
     what += f"; the image {same!a} has that name with accents written in another way"
-    return Finding(what, file, "they count nowhere", "Remove the file, and bring it in with rd-inspect labels.")
+    return Finding(what, file, "its labels are ignored", "Move the file away and import it: rd-inspect labels.")

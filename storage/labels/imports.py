@@ -104,7 +104,7 @@ def import_labels(
             keys_of=lambda cells: (known.key_of(cells["image_key"]), cells["mask_key"]),
         )
         return write_plan(store, category, plan)
-    if table.is_told:
+    if table.is_given:
         raise UnusableLabels(
             f"{file_name} is Label Studio's JSON, which has no columns and no delimiter, so no label was read. Leave "
             "--delimiter, --encoding and --column out."
@@ -114,11 +114,11 @@ def import_labels(
     masks: dict[str, bytes] = {}
     name = _name(file_name, data, (choices, image_tag))
     export = read_export(data, known.key_of, choices, now=now, image_tag=image_tag)
-    found = [
+    incoming = [
         _label(annotation, category, masks, purpose or purposes.get(annotation.image_key))
         for annotation in export.annotations
     ]
-    plan = _plan(store, category, name, _as_known(found, history), history)
+    plan = _plan(store, category, name, _as_known(incoming, history), history)
     done = write_plan(store, category, replace(plan, masks=masks))
     left_out = export.cancelled + export.empty
     return replace(done, left_out=left_out, elsewhere=export.elsewhere, unheard=export.unheard)
@@ -139,7 +139,7 @@ class LabelPlan:
 
     name: str
     """name of the file to write"""
-    found: Sequence[Label]
+    labels: Sequence[Label]
     """all labels of the file"""
     new: Sequence[Label]
     beside: Sequence[Label] = ()
@@ -167,44 +167,46 @@ def plan_table(
     `keys_of`: keys of a row's image and mask; None skips the row. `masks_are_there`: masks are in the store and
     checked there; otherwise they are written with the labels. Else as `import_labels`.
     """
-    name = _name(file_name, data, table if table.is_told else None)
+    name = _name(file_name, data, table if table.is_given else None)
     history = labels.to_labels(labels.read_label_history(store, category))
     before = _Before(_by_image(history), _earlier_versions(store, category, name), now, purpose)
-    said = []
+    rows = []
     try:
-        for where, cells in labels.said_in(data, file_name, table):
+        for where, cells in labels.rows_in(data, file_name, table):
             if keys := _located(keys_of, cells, where):
-                said.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
+                rows.append(before.label({**cells, "image_key": keys[0], "mask_key": keys[1]}, where))
     except UnusableLabels:
         raise
     except StorageError as e:
         raise UnusableLabels(str(e)) from e
     if masks_are_there:
-        said = _with_masks(store, category, said, {label.mask_key for label in history})
-    plan = _plan(store, category, name, said, history)
+        rows = _with_masks(store, category, rows, {label.mask_key for label in history})
+    plan = _plan(store, category, name, rows, history)
     return replace(plan, columns=labels.other_columns(data, file_name, table), outvoted=before.outvoted)
 
 
-def _plan(store: Store, category: str, name: str, found: Sequence[Label], history: Sequence[Label]) -> LabelPlan:
+def _plan(store: Store, category: str, name: str, incoming: Sequence[Label], history: Sequence[Label]) -> LabelPlan:
     """The new labels of a file. Of a file imported before, only those of images that were missing then; labels given
     since stay in force."""
     same = [info for info in labels.label_files(store, category) if info.key.endswith(name[-_DIGEST:] + ".parquet")]
     beside = [label for info in same for label in labels.read_label_file(store, info)]
     heard = {label.image_key for label in history} if same else set()
-    said = {_word(label) for label in history}
-    found = list(_after_other_readings(found, history))
-    new = [label for label in dict.fromkeys(found) if _word(label) not in said and label.image_key not in heard]
-    return LabelPlan(name, found, new, beside if any(info.key.endswith(f"/{name}.parquet") for info in same) else ())
+    stored = {_word(label) for label in history}
+    incoming = list(_after_other_readings(incoming, history))
+    new = [label for label in dict.fromkeys(incoming) if _word(label) not in stored and label.image_key not in heard]
+    return LabelPlan(
+        name, incoming, new, beside if any(info.key.endswith(f"/{name}.parquet") for info in same) else ()
+    )
 
 
-def _after_other_readings(found: Sequence[Label], history: Iterable[Label]) -> Iterator[Label]:
+def _after_other_readings(incoming: Sequence[Label], history: Iterable[Label]) -> Iterator[Label]:
     """Labels whose word is read differently than before, with another --word: they come just after the earlier
     reading, so that they overrule it and nothing that people said since."""
-    said = {_moment(label): label for label in history}
-    words = Counter(_moment(label) for label in dict.fromkeys(found))
-    for label in found:
+    stored = {_moment(label): label for label in history}
+    words = Counter(_moment(label) for label in dict.fromkeys(incoming))
+    for label in incoming:
         latest, free = None, label
-        while words[_moment(label)] == 1 and (before := said.get(_moment(free))):
+        while words[_moment(label)] == 1 and (before := stored.get(_moment(free))):
             latest, free = before, replace(free, labelled_at=free.labelled_at + _NEXT)
         again = replace(label, labelled_at=latest.labelled_at) if latest else label
         yield again if latest is None or _word(again) == _word(latest) else free
@@ -221,11 +223,11 @@ def write_plan(store: Store, category: str, plan: LabelPlan) -> Imported:
             store.write(mask_key, png)
         labels.write_labels(store, category, [*plan.beside, *plan.new], plan.name)
     return Imported(
-        words=Counter(label.label for label in plan.found),
+        words=Counter(label.label for label in plan.labels),
         new=len(plan.new),
         masks=len(plan.masks),
         left_out=0,
-        people=len({identity(label.labelled_by) for label in plan.found}),
+        people=len({identity(label.labelled_by) for label in plan.labels}),
         key=layout.labels_key(category, f"{plan.name}.parquet") if plan.new else None,
         columns=plan.columns,
         outvoted=plan.outvoted,
@@ -255,17 +257,17 @@ def _label(annotation: Annotation, category: str, masks: dict[str, bytes], purpo
     )
 
 
-def _as_known(found: Sequence[Label], history: Iterable[Label]) -> list[Label]:
+def _as_known(incoming: Sequence[Label], history: Iterable[Label]) -> list[Label]:
     """The labels of an export under the names of an earlier export: the same word at the same microsecond is the same
     person's, given as an address or a number."""
-    said: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
+    people: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
     for label in history:
-        said[_word(label)[1:]].add(label.labelled_by)
+        people[_word(label)[1:]].add(label.labelled_by)
     names: dict[str | None, set[str | None]] = defaultdict(set)
-    for label in found:
-        names[label.labelled_by] |= said.get(_word(label)[1:], set())
+    for label in incoming:
+        names[label.labelled_by] |= people.get(_word(label)[1:], set())
     one_name = {by: min(known, key=str) for by, known in names.items() if len(known) == 1}
-    return [replace(label, labelled_by=one_name.get(label.labelled_by, label.labelled_by)) for label in found]
+    return [replace(label, labelled_by=one_name.get(label.labelled_by, label.labelled_by)) for label in incoming]
 
 
 @dataclass
@@ -284,23 +286,25 @@ class _Before:
     def label(self, cells: dict[str, Any], where: str) -> Label:
         """The row as a label. Without a time it takes that of the label it repeats, the person's latest or one of an
         earlier version of the file; else a time after all labels of the image."""
-        said = self.of_image[cells["image_key"]]
-        kept = said[-1].purpose if said else "training"
+        earlier = self.of_image[cells["image_key"]]
+        kept = earlier[-1].purpose if earlier else "training"
         label = labels.to_label(cells, otherwise=self.now, purpose=self.purpose or kept)
         refuse_impossible(label.labelled_at, self.now, where)
         _refuse_two_words(label, where, self.lines)
         if cells["labelled_at"] is None:
-            label = _said_now(label, said, self.earlier.get(label.image_key, ()), self.now)
-            self.outvoted += bool(said) and label.labelled_at < said[-1].labelled_at and label.label != said[-1].label
-        said.append(label)
+            label = _with_time(label, earlier, self.earlier.get(label.image_key, ()), self.now)
+            self.outvoted += (
+                bool(earlier) and label.labelled_at < earlier[-1].labelled_at and label.label != earlier[-1].label
+            )
+        earlier.append(label)
         return label
 
 
-def _by_image(said: Iterable[Label]) -> dict[str, list[Label]]:
-    found: dict[str, list[Label]] = defaultdict(list)
-    for label in said:
-        found[label.image_key].append(label)
-    return found
+def _by_image(history: Iterable[Label]) -> dict[str, list[Label]]:
+    by_image: dict[str, list[Label]] = defaultdict(list)
+    for label in history:
+        by_image[label.image_key].append(label)
+    return by_image
 
 
 def _earlier_versions(store: Store, category: str, name: str) -> dict[str, list[Label]]:
@@ -319,32 +323,32 @@ def _located(keys_of: KeysOf, cells: Mapping[str, Any], where: str) -> tuple[str
 
 def _refuse_two_words(label: Label, where: str, lines: dict[tuple[object, ...], tuple[str, Label]]) -> None:
     before, other = lines.setdefault(_moment(label), (where, label))
-    if _said(other) != _said(label):
+    if _in_words(other) != _in_words(label):
         raise UnusableLabels(
-            f"{where}: {label.image_key!r} is {_said(label)}, and in {before.rpartition(', ')[2]} it is "
-            f"{_said(other)}, by the same person at the same time: which holds cannot be told, so no label was read. "
-            "Give the image one row; several defects can be marked in one mask."
+            f"{where}: {label.image_key!r} is {_in_words(label)}, and in {before.rpartition(', ')[2]} it is "
+            f"{_in_words(other)}, by the same person at the same time, so the right one is unknown and no label was "
+            "read. Give the image one row; several defects can be marked in one mask."
         )
 
 
-def _said(label: Label) -> str:
+def _in_words(label: Label) -> str:
     return " ".join(filter(None, (label.label, label.kind and f"({label.kind})", label.mask_key)))
 
 
-def _said_now(label: Label, words: Sequence[Label], earlier: Sequence[Label], now: datetime) -> Label:
-    for said in (earlier, words):
-        mine = [word for word in said if identity(word.labelled_by) == identity(label.labelled_by)]
+def _with_time(label: Label, words: Sequence[Label], earlier: Sequence[Label], now: datetime) -> Label:
+    for seen in (earlier, words):
+        mine = [word for word in seen if identity(word.labelled_by) == identity(label.labelled_by)]
         if mine and _word(replace(label, labelled_at=mine[-1].labelled_at)) == _word(mine[-1]):
             return replace(label, labelled_at=mine[-1].labelled_at)
     return replace(label, labelled_at=labels.moment_after(words, now))
 
 
-def _with_masks(store: Store, category: str, found: Sequence[Label], known: Collection[str | None]) -> list[Label]:
+def _with_masks(store: Store, category: str, incoming: Sequence[Label], known: Collection[str | None]) -> list[Label]:
     """The labels with their masks' keys in the store; every mask that is not `known` is read once."""
-    if not any(label.mask_key for label in found):
-        return list(found)
+    if not any(label.mask_key for label in incoming):
+        return list(incoming)
     names = Names(info.key for info in store.list(layout.labels_prefix(category)))
-    there = {key: names.find(key) for key in {label.mask_key for label in found if label.mask_key}}
+    there = {key: names.find(key) for key in {label.mask_key for label in incoming if label.mask_key}}
     missing = [key for key, keys in there.items() if len(keys) != 1]
     if missing:
         raise UnusableLabels(
@@ -358,7 +362,7 @@ def _with_masks(store: Store, category: str, found: Sequence[Label], known: Coll
             raise UnusableLabels(
                 f"the mask {key!r} cannot be read: {e}. No label was written. Correct it, or leave mask_key empty."
             ) from e
-    return [replace(label, mask_key=there[label.mask_key][0]) if label.mask_key else label for label in found]
+    return [replace(label, mask_key=there[label.mask_key][0]) if label.mask_key else label for label in incoming]
 
 
 def _word(label: Label) -> tuple[object, ...]:
@@ -367,8 +371,8 @@ def _word(label: Label) -> tuple[object, ...]:
     return (who, label.image_key, label.label, label.mask_key, label.labelled_at, label.kind)
 
 
-def _name(file_name: str, data: bytes, told: object) -> str:
+def _name(file_name: str, data: bytes, reading: object) -> str:
     """The name of a file by its content and the reading, because another reading means other labels."""
-    digest = hashlib.sha256(data + (repr(told).encode() if told else b""))
+    digest = hashlib.sha256(data + (repr(reading).encode() if reading else b""))
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", file_name.rpartition("/")[2].rpartition(".")[0]).strip("-_")
     return f"import-{stem[:_LONGEST_STEM]}-{digest.hexdigest()[: _DIGEST - 1]}"

@@ -82,10 +82,10 @@ class KnownImages:
             for root, of, day in zip(["", *segments], segments, segments[1:], strict=False)
         )
 
-    def _unknown(self, called: str, path: str, found: Sequence[str]) -> str:
-        near = sorted(found)[:3] or difflib.get_close_matches(self._prefix + path, self._names.keys, 3, 0.4)
-        why = f"could be any of {len(found)} images" if found else f"is no image below {self._prefix}"
-        if found and len({_composed(key) for key in found}) == 1:
+    def _unknown(self, called: str, path: str, keys: Sequence[str]) -> str:
+        near = sorted(keys)[:3] or difflib.get_close_matches(self._prefix + path, self._names.keys, 3, 0.4)
+        why = f"could be any of {len(keys)} images" if keys else f"is no image below {self._prefix}"
+        if keys and len({_composed(key) for key in keys}) == 1:
             why += " whose names look the same and differ in how an accent is written"
         return (
             f"the image {called!r} {why}, so no label was written. "
@@ -94,7 +94,7 @@ class KnownImages:
 
     def _nearest(self, near: Sequence[str]) -> str:
         if near:
-            return f"Nearest: {', '.join(map(_told, near))}."
+            return f"Nearest: {', '.join(map(_distinct, near))}."
         of = difflib.get_close_matches(self._category, self._others, 1)
         return f"There are none; did you mean --category {of[0]}?" if of else "There are none."
 
@@ -103,7 +103,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _told(key: str) -> str:
+def _distinct(key: str) -> str:
     """A key in a form that differs from one that looks the same."""
     return key if key == _composed(key) else f"{key} ({key!a})"
 
@@ -114,15 +114,15 @@ def _paths_of(called: str) -> Iterator[str]:
     Any character may be part of a name, so the path is tried as it is, then URL-decoded.
     """
     called = called.strip()
-    scheme, found, rest = called.partition("://")
-    if found and scheme.startswith("http"):
+    scheme, separator, rest = called.partition("://")
+    if separator and scheme.startswith("http"):
         try:
             paths = [unquote(urlsplit(called).path), urlsplit(called).path]
         except ValueError:  # brackets that hold no address
             paths = [rest.partition("/")[2]]
     elif "/local-files/?" in called:
         paths = [*parse_qs(urlsplit(called).query).get("d", []), unquote(called.partition("?d=")[2])]
-    elif found:
+    elif separator:
         below = rest.partition("/")[2]
         paths = [below, unquote(below)] if scheme == "file" else [below]
     else:

@@ -105,7 +105,7 @@ def read_export(
         raise NotAnExport(f"the word {wrong[0]!r} is unknown, so no label was read. Use {' or '.join(WORDS[:3])}.")
     tasks = _tasks(data)
     reading = _Reading(meanings, _image_tag(tasks, image_tag), _people(tasks), now)
-    found: list[Annotation] = []
+    annotations: list[Annotation] = []
     cancelled = empty = 0
     elsewhere, unheard = Counter[str](), Counter[str]()
     for task in tasks:
@@ -122,8 +122,8 @@ def read_export(
                 empty += 1
                 continue
             key = image_key_of(_image_of(task, where))
-            found.append(_annotation(annotation, results, key, where, reading))
-    return Export(tuple(found), cancelled, empty, elsewhere, unheard)
+            annotations.append(_annotation(annotation, results, key, where, reading))
+    return Export(tuple(annotations), cancelled, empty, elsewhere, unheard)
 
 
 def _tasks(data: bytes) -> list[dict[str, Any]]:
@@ -136,11 +136,13 @@ def _tasks(data: bytes) -> list[dict[str, Any]]:
     if isinstance(tasks, dict):
         known = next((name for keys, name in _OTHER_FORMATS if keys <= tasks.keys()), "another tool's")
         raise NotAnExport(
-            f"the file is JSON but no list of tasks (its format is {known}), so no label was read. Use Label "
+            f"the file is JSON but not a list of tasks (its format is {known}), so no label was read. Use Label "
             "Studio's 'JSON', or a table with the columns image_key and label."
         )
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise NotAnExport("the file is JSON but no list of tasks, so no label was read. Export it again as 'JSON'.")
+        raise NotAnExport(
+            "the file is JSON but not a list of tasks, so no label was read. Export it again as 'JSON'."
+        )
     if any("annotations" not in task for task in tasks):
         raise NotAnExport(
             "a task has no 'annotations', so no label was read: this is 'JSON-MIN' or another format. Export it "
@@ -192,9 +194,9 @@ def _image_of(task: dict[str, Any], where: str) -> str:
     for candidates in (pictures, texts):
         if len(candidates) == 1:
             return next(iter(candidates.values()))
-    told = ", ".join(sorted(task["data"])) if isinstance(task.get("data"), dict) else ""
+    fields = ", ".join(sorted(task["data"])) if isinstance(task.get("data"), dict) else ""
     raise NotAnExport(
-        f"{where} has the data {told or 'none'}: which of it is the one image of the task cannot be told, so no "
+        f"{where} has the data {fields or 'none'}: which of it is the one image of the task cannot be told, so no "
         f"label was read. Call it {_FIELD!r}, one image a task."
     )
 
@@ -266,11 +268,13 @@ def _word(results: Results, where: str, meanings: Mapping[str, str]) -> tuple[st
     words = sorted({meanings[_plain(choice)] for choice in chosen if _plain(choice) in meanings} | marked)
     others = [choice for choice in chosen if _plain(choice) not in meanings]
     if len(words) > 1 or (drawn and words == ["normal"]):
-        said = " and ".join([*words, *(["a region of a defect"] if drawn else [])])
-        raise NotAnExport(f"{where} says {said}: which holds cannot be told, so no label was read. Correct it there.")
+        parts = " and ".join([*words, *(["a region of a defect"] if drawn else [])])
+        raise NotAnExport(
+            f"{where} says {parts}: the right one is unknown, so no label was read. Correct it in Label Studio."
+        )
     if not words and not drawn:
         raise NotAnExport(
-            f"{where}: the choice {', '.join(map(repr, others)) or 'none'} is no word we know "
+            f"{where}: the choice {', '.join(map(repr, others)) or 'none'} is no known word "
             f"({', '.join(sorted(CHOICES))}), so no label was read. Say what it means: "
             f"--word {others[0] if others else 'CHOICE'}=anomalous"
         )
@@ -283,13 +287,13 @@ def _plain(choice: str) -> str:
 
 def _people(tasks: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Names by number: an export may give a name in one place and only the number in another."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for task in tasks:
         for annotation in _list_of(task, "annotations", _where(task)):
             by = annotation.get("completed_by")
             if isinstance(by, dict) and by.get("id") is not None and (name := _name_in(by)):
-                found.setdefault(str(annotators.as_kept(str(by["id"]))), name)
-    return found
+                names.setdefault(str(annotators.as_kept(str(by["id"]))), name)
+    return names
 
 
 def _name_in(by: dict[str, Any]) -> str:

@@ -106,11 +106,11 @@ def append_label(store: Store, category: str, label: Label, *, reviewer: str) ->
     def change(data: bytes | None) -> bytes | None:
         if data is None:
             return parquet.to_bytes(added)
-        found = parquet.from_bytes(data, address)
-        if added.to_pylist()[0] in found.to_pylist():
+        table = parquet.from_bytes(data, address)
+        if added.to_pylist()[0] in table.to_pylist():
             return None
         try:
-            return parquet.to_bytes(pa.concat_tables([found, added], promote_options="default"))
+            return parquet.to_bytes(pa.concat_tables([table, added], promote_options="default"))
         except pa.ArrowException as e:
             raise StorageError(
                 f"{address} has columns of other types ({str(e).partition(chr(10))[0]}), so the label was not added. "
@@ -131,8 +131,8 @@ def undo(store: Store, category: str, undone: Label, *, reviewer: str, now: date
     It repeats the label that would be in force without them, or 'withdrawn', and counts as the reviewer's own. To
     take back several labels, undo the latest first. Unreadable files are ignored.
     """
-    said = _in_time(store, category, lambda *_: None)
-    of_image = [label for label in said if label.image_key == undone.image_key]
+    history = _in_time(store, category, lambda *_: None)
+    of_image = [label for label in history if label.image_key == undone.image_key]
     mine = annotators.identity(reviewer)
     others = [
         label
@@ -178,15 +178,15 @@ def contradictions(history: pa.Table) -> list[Contradiction]:
 
     'unsure' and 'withdrawn' contradict nothing.
     """
-    said: dict[str, dict[str | None, tuple[str | None, str, datetime]]] = {}
+    latest_words: dict[str, dict[str | None, tuple[str | None, str, datetime]]] = {}
     rows = history.select(["image_key", "labelled_by", "label", "labelled_at"]).to_pylist()
     for row in sorted(rows, key=lambda row: row["labelled_at"]):
-        of_image, who = said.setdefault(row["image_key"], {}), annotators.identity(row["labelled_by"])
+        of_image, who = latest_words.setdefault(row["image_key"], {}), annotators.identity(row["labelled_by"])
         of_image.pop(who, None)  # so that the order is that of the latest words
         of_image[who] = (row["labelled_by"], row["label"], row["labelled_at"])
     disputed = []
-    for key in sorted(said):
-        words = tuple(word for word in said[key].values() if word[1] in DECIDED)
+    for key in sorted(latest_words):
+        words = tuple(word for word in latest_words[key].values() if word[1] in DECIDED)
         if len({word for _, word, _ in words}) > 1:
             disputed.append(Contradiction(key, words))
     return disputed
@@ -251,14 +251,14 @@ def _is_possible_in(info: ObjectInfo, label: Label) -> bool:
 
 
 def _stated(store: Store, info: ObjectInfo) -> list[Label]:
-    said = said_in(store.read(info.key), store.address(info.key))
-    return [to_label(cells, otherwise=info.modified, purpose="training") for _, cells in said]
+    rows = rows_in(store.read(info.key), store.address(info.key))
+    return [to_label(cells, otherwise=info.modified, purpose="training") for _, cells in rows]
 
 
 _AS_IT_STANDS = TableReading()
 
 
-def said_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, values by Label's fields, None if missing) of each label of a file.
 
     `address` names the file in messages; its suffix selects Parquet or text. Raises StorageError as `read_labels`.
@@ -281,14 +281,14 @@ def said_in(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) ->
 
 
 def other_columns(data: bytes, address: str, reading: TableReading = _AS_IT_STANDS) -> list[str]:
-    """The headings of a file's columns that are not ours and not read. Else as `said_in`."""
+    """The headings of a file's columns that are not ours and not read. Else as `rows_in`."""
     read = parquet_headings if address.lower().endswith(".parquet") else csv_headings
     headings, ours = read(data, address, reading)
     return [heading for index, heading in enumerate(headings) if heading and index not in ours.values()]
 
 
 def to_label(cells: dict[str, Any], *, otherwise: datetime, purpose: str) -> Label:
-    """A row of `said_in` as a label; `otherwise` and `purpose` are the defaults of time and purpose."""
+    """A row of `rows_in` as a label; `otherwise` and `purpose` are the defaults of time and purpose."""
     stated = {**cells, "image_key": cells["image_key"] or "", "label": cells["label"] or ""}
     stated["labelled_at"] = stated["labelled_at"] or otherwise
     stated["purpose"] = stated["purpose"] or purpose
@@ -338,7 +338,7 @@ def _in_time(store: Store, category: str, unread: Unread | None = None) -> list[
         raise error
 
     files = read_each_label_file(store, label_files(store, category), unread or refuse)
-    return in_time(label for found in files for label in found)
+    return in_time(label for words in files for label in words)
 
 
 def _refuse_label(label: Label, where: str) -> None:
@@ -351,11 +351,10 @@ def _refuse_label(label: Label, where: str) -> None:
                 f"Use {' or '.join(usual)}{', or ' if others else ''}{' or '.join(others)}.{mean}"
             )
     if not label.image_key:
-        raise StorageError(f"{where}: image_key is empty, so the label is of no image. Fill it in.")
+        raise StorageError(f"{where}: image_key is empty, so the label has no image. Fill it in.")
     for name in ("image_key", "mask_key", "labelled_by", "kind", "model_version"):
         label_cells.text_of(getattr(label, name), name, where)
     if label.labelled_at.tzinfo is None:
         raise StorageError(
-            f"{where}: labelled_at {label.labelled_at} has no time zone, so the latest label could not be told. "
-            "Give UTC."
+            f"{where}: labelled_at {label.labelled_at} has no time zone, so the latest label is unknown. Give UTC."
         )

@@ -53,13 +53,13 @@ def _cells(column: pa.ChunkedArray, name: str, address: str) -> list[object]:
             column = column.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns")
         elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             column = column.cast(pa.string())
-        found: list[object] = column.to_pylist()
+        cells: list[object] = column.to_pylist()
     except _FAULTS as e:
         raise StorageError(
             f"{address}: the column {name} of type {kind} cannot be read ({_first_line(e)}), so no label was read. "
             "Write it as text."
         ) from e
-    return found
+    return cells
 
 
 def _first_line(error: Exception) -> str:

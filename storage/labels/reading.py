@@ -49,17 +49,17 @@ class TableReading:
                 f"--column: the heading {twice[0]!r} is given for {len(twice)} columns, so no label was read. Give "
                 "each column a heading of its own."
             )
-        for said, word in self.words.items():
+        for text, word in self.words.items():
             if word not in WORDS:
                 raise UnusableLabels(
-                    f"--word {said}={word}: {word!r} is no word, so no label was read. Use {', '.join(WORDS)}."
+                    f"--word {text}={word}: {word!r} is no label, so no label was read. Use {', '.join(WORDS)}."
                 )
 
     def _check_delimiter(self, delimiter: str) -> None:
         if len(delimiter) != 1 or delimiter.isalnum() or delimiter in "\"'\r\n\0_-./\\":
             raise UnusableLabels(
-                f"--delimiter {delimiter!r} cannot part cells, so no label was read. Give one sign, such as ';', or "
-                "its name: comma, semicolon, tab, bar."
+                f"--delimiter {delimiter!r} cannot separate cells, so no label was read. Give one character, such as "
+                "';', or its name: comma, semicolon, tab, bar."
             )
 
     def _check_encoding(self, encoding: str) -> None:
@@ -69,19 +69,19 @@ class TableReading:
         except (LookupError, ValueError, TypeError):
             pass
         raise UnusableLabels(
-            f"--encoding {encoding!r} is no encoding of text, so no label was read. Use utf-8, cp1252 (of Windows), "
+            f"--encoding {encoding!r} is not a text encoding, so no label was read. Use utf-8, cp1252 (of Windows), "
             "latin-1, utf-16, shift_jis or another that Python knows."
         )
 
     @property
-    def is_told(self) -> bool:
+    def is_given(self) -> bool:
         """Whether any setting is given."""
         return self != TableReading()
 
     def word(self, label: str) -> str:
         """The word that the table's `label` means, in lower case; an unknown one stays."""
-        said = self.words.get(choice(label))
-        return said or (label.lower() if label.lower() in WORDS else label)
+        meaning = self.words.get(choice(label))
+        return meaning or (label.lower() if label.lower() in WORDS else label)
 
     def refuse_unless_text(self, address: str) -> None:
         """Raises UnusableLabels for text settings with a Parquet file."""
@@ -112,4 +112,4 @@ def table_reading(
             raise UnusableLabels(f"--column {name} is given twice, so no label was read. Give it once.")
         headings[name] = heading.strip()
     sign = delimiter if delimiter is None else _CALLED.get(delimiter.strip().lower(), delimiter)
-    return TableReading(sign, encoding, headings, {choice(said): word for said, word in (words or {}).items()})
+    return TableReading(sign, encoding, headings, {choice(text): word for text, word in (words or {}).items()})

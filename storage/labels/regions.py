@@ -92,10 +92,10 @@ def mask_of(regions: Iterable[dict[str, Any]], where: str) -> NDArray[np.bool_]:
                 f"{where} was drawn on an image turned by {region['image_rotation']} degrees, so its mask would lie "
                 "elsewhere; no label was read. Turn the image back and draw it again."
             )
-        one = _SHAPES[_shape_of(region)](region["value"], height, width)
-        if mask is not None and mask.shape != one.shape:
-            raise ValueError(f"regions of images of {mask.shape} and {one.shape} pixels")
-        mask = one if mask is None else mask | one
+        shape = _SHAPES[_shape_of(region)](region["value"], height, width)
+        if mask is not None and mask.shape != shape.shape:
+            raise ValueError(f"regions of images of {mask.shape} and {shape.shape} pixels")
+        mask = shape if mask is None else mask | shape
     if mask is None:
         raise ValueError("no region")
     return mask

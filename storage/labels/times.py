@@ -46,13 +46,13 @@ def refuse_impossible(labelled_at: datetime, now: datetime, where: str) -> None:
     """Raises StorageError with the reason unless `is_possible`."""
     if is_possible(labelled_at, now):
         return
-    told = f"{where}: labelled_at {labelled_at.isoformat()}"
+    start = f"{where}: labelled_at {labelled_at.isoformat()}"
     if labelled_at < EARLIEST:
         raise StorageError(
-            f"{told} is of a clock that was never set, so every other word would outvote it and no label was read. "
+            f"{start} is of a clock that was never set, so every other word would outvote it and no label was read. "
             "Correct it, or leave it out."
         )
     raise StorageError(
-        f"{told} lies in the future (it is {now:%Y-%m-%dT%H:%M}Z), so it would outvote every correction until then, "
+        f"{start} lies in the future (it is {now:%Y-%m-%dT%H:%M}Z), so it would outvote every correction until then, "
         "and no label was read. Give UTC, or local time with its zone (2026-11-22T02:01:00+01:00); or set the clock."
     )

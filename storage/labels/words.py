@@ -18,18 +18,18 @@ CHOICES = {
 """word of storage.labels.labels by choice, in lower case with single spaces"""
 
 
-def meanings_of(told: Mapping[str, str]) -> dict[str, str]:
+def meanings_of(further: Mapping[str, str]) -> dict[str, str]:
     """CHOICES and further ones. Raises StorageError for two with the same spelling."""
-    found: dict[str, tuple[str, str]] = {}
-    for choice, word in told.items():
+    meanings: dict[str, tuple[str, str]] = {}
+    for choice, word in further.items():
         plain = plain_choice(choice) or choice.strip()  # of signs alone, such as a tick
-        other, said = found.setdefault(plain, (choice, word))
-        if said != word:
+        other, meaning = meanings.setdefault(plain, (choice, word))
+        if meaning != word:
             raise StorageError(
-                f"{other!r} and {choice!r} are one, for signs and case do not count: --word says {said} and {word} "
-                "of it, so nothing was read. Say one."
+                f"{other!r} and {choice!r} are the same, because signs and case do not count: --word gives {meaning} "
+                f"and {word} for it, so nothing was read. Give one."
             )
-    return {**CHOICES, **{plain: word for plain, (_, word) in found.items()}}
+    return {**CHOICES, **{plain: word for plain, (_, word) in meanings.items()}}
 
 
 def plain_choice(text: str) -> str:

@@ -69,12 +69,12 @@ def read_weights(store: Store, category: str, version: str) -> bytes:
     promised = read_card(store, category, version).weights
     key = layout.weights_key(category, version)
     weights = store.read(key)
-    found = WeightsFile.of(weights)
-    if found != promised:
+    weights_file = WeightsFile.of(weights)
+    if weights_file != promised:
         raise CorruptObject(
-            f"{store.address(key)} has {found.size} bytes with SHA-256 {found.sha256}, and the card promises "
-            f"{promised.size} with {promised.sha256}: scores would not be this model's. Restore the file, or promote "
-            "another version."
+            f"{store.address(key)} has {weights_file.size} bytes with SHA-256 {weights_file.sha256}, and the card "
+            f"promises {promised.size} with {promised.sha256}: scores would not be this model's. Restore the file, "
+            "or promote another version."
         )
     return weights
 
@@ -147,10 +147,10 @@ def promote(
     current, etag = _read_pointer(store, category)
     if current is not None and current.version == version:
         return current
-    found = current.version if current else None
-    if expected is not ANY_CHAMPION and found != expected:
+    version_now = current.version if current else None
+    if expected is not ANY_CHAMPION and version_now != expected:
         raise Conflict(
-            f"{_named(found)} of {category!r} is in force and not {_named(expected)}, with which {version} was "
+            f"{_named(version_now)} of {category!r} is in force and not {_named(expected)}, with which {version} was "
             f"compared, so {version} is not put in force. Compare it with the one in force now."
         )
     read_weights(store, category, version)

@@ -50,7 +50,7 @@ class MapArray:
     @classmethod
     def of(cls, plan: Plan, maps: Maps, threshold: float) -> "MapArray":
         """The array of a plan; `maps` and their threshold are the model card's."""
-        told = {
+        attributes = {
             "category": plan.partition.category,
             "run_date": plan.partition.run_date.isoformat(),
             "model_version": plan.partition.model_version,
@@ -59,7 +59,7 @@ class MapArray:
             "engine": plan.engine,
             "values": f"{maps.values}; NaN where an image was not scored",
         }
-        return cls(plan.images, maps.height, maps.width, plan.batch_size, told)
+        return cls(plan.images, maps.height, maps.width, plan.batch_size, attributes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -111,11 +111,11 @@ def shard_key(key: str, index: int) -> str:
     return f"{key}/{_shard_name(index)}"
 
 
-def why_description_is_wrong(found: bytes, wanted: bytes) -> str | None:
+def why_description_is_wrong(data: bytes, wanted: bytes) -> str | None:
     """Why a description differs from `wanted`, or None."""
     shall = json.loads(wanted)
     try:
-        has = dict(json.loads(found))
+        has = dict(json.loads(data))
     except (ValueError, TypeError, RecursionError) as e:
         return f"the array's description, zarr.json, does not read ({e!r})"
     odd = sorted(name for name in shall.keys() | has.keys() if shall.get(name) != has.get(name))
@@ -176,8 +176,8 @@ def read_maps(store: Store, key: str, indices: Sequence[int]) -> NDArray[np.floa
                 "Take the index from the score row."
             )
     with _readable(store, key), translated(f"cannot read maps of {store.address(key)}"):
-        found = array.oindex[np.asarray(indices, dtype=np.int64)]
-    return np.asarray(found)
+        maps = array.oindex[np.asarray(indices, dtype=np.int64)]
+    return np.asarray(maps)
 
 
 def _opened(store: Store, key: str) -> zarr.Array[Any]:
@@ -237,15 +237,15 @@ def _readable(store: Store, key: str) -> Iterator[None]:
 def _refuse_other_grid(store: Store, key: str, wanted: bytes, array: MapArray) -> None:
     """Raises StorageError if the existing array has another shape or shards; rewrites an unreadable description."""
     try:
-        found = _opened(store, key)
+        existing = _opened(store, key)
     except CorruptObject:
         store.write(description_key(key), wanted)
         return
-    if (found.shape, found.shards) != (array.shape, array.shards):
+    if (existing.shape, existing.shards) != (array.shape, array.shards):
         raise StorageError(
-            f"{store.address(key)} holds maps of shape {found.shape} in shards of {found.shards}, not {array.shape} "
-            f"in {array.shards}: batches would land in each other's rows. Plan again, so that the maps get a store "
-            "of their own."
+            f"{store.address(key)} holds maps of shape {existing.shape} in shards of {existing.shards}, not "
+            f"{array.shape} in {array.shards}: batches would land in each other's rows. Plan again, so that the maps "
+            "get a store of their own."
         )
 
 

@@ -29,12 +29,12 @@ def first_looks(rows: pa.Table, alpha: float, most: int) -> pa.Table:
     in_band = pc.fill_null(pc.equal(rows["decision"], "review"), False)
     borderline = pc.less_equal(rows["p_value"], BAND * alpha)
     looked_at = pc.or_kleene(pc.or_kleene(rows["is_anomalous"], in_band), borderline)
-    found = rows.filter(pc.and_kleene(pc.equal(rows["status"], "ok"), looked_at))
-    threshold = found["threshold"].cast(pa.float64())
+    candidates = rows.filter(pc.and_kleene(pc.equal(rows["status"], "ok"), looked_at))
+    threshold = candidates["threshold"].cast(pa.float64())
     nearness = pc.divide(
-        pc.abs(pc.subtract(found["score"].cast(pa.float64()), threshold)),
+        pc.abs(pc.subtract(candidates["score"].cast(pa.float64()), threshold)),
         pc.max_element_wise(pc.abs(threshold), _LEAST_THRESHOLD),
     )
-    ranked = pa.table({"nearness": nearness, "image_key": found["image_key"]})
+    ranked = pa.table({"nearness": nearness, "image_key": candidates["image_key"]})
     order = [("nearness", "ascending"), ("image_key", "ascending")]
-    return found.take(pc.select_k_unstable(ranked, most, order))
+    return candidates.take(pc.select_k_unstable(ranked, most, order))

@@ -174,11 +174,11 @@ def _digest(images: Store, image: ObjectInfo) -> tuple[str | None, str]:
 
 def _sealed_versions(store: Store, seal: Seal) -> dict[str, _Sealed]:
     """The last sealed version of every image of the seal, by key."""
-    found: dict[str, _Sealed] = {}
+    sealed: dict[str, _Sealed] = {}
     for plan in seal.plans:
         rows = _rows(store, plan.parts)
-        found.update((image.key, _sealed(image, rows)) for image in manifests.read_manifest(store, plan.manifest))
-    return found
+        sealed.update((image.key, _sealed(image, rows)) for image in manifests.read_manifest(store, plan.manifest))
+    return sealed
 
 
 def _sealed(image: ObjectInfo, rows: Mapping[str, str | None]) -> _Sealed:
@@ -187,12 +187,12 @@ def _sealed(image: ObjectInfo, rows: Mapping[str, str | None]) -> _Sealed:
 
 def _rows(store: Store, parts: Sequence[SealedPart]) -> dict[str, str | None]:
     """SHA-256 of the bytes behind each row of these parts, by key; damaged parts are skipped."""
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     for part in parts:
         with suppress(*OF_ONE_OBJECT):
             table = scores.read_columns(store, part.key, ["image_key", "content_digest"])
-            found.update(zip(table["image_key"].to_pylist(), table["content_digest"].to_pylist(), strict=True))
-    return found
+            digests.update(zip(table["image_key"].to_pylist(), table["content_digest"].to_pylist(), strict=True))
+    return digests
 
 
 def _read_memory(store: Store, partition: Partition) -> _Memory:

@@ -166,9 +166,9 @@ def part_of_bytes(data: bytes, address: str) -> pa.Table:
 
 def part_with_maps(data: bytes, address: str) -> tuple[pa.Table, Shard | None]:
     """As `part_of_bytes`, with the part's maps."""
-    found = parquet.from_bytes(data, address)
+    table = parquet.from_bytes(data, address)
     with parquet.readable(address):
-        return _of_schema(found, SCHEMA, address), _maps_named(found.schema, address)
+        return _of_schema(table, SCHEMA, address), _maps_named(table.schema, address)
 
 
 def read_columns(store: Store, key: str, names: Sequence[str]) -> pa.Table:
@@ -203,9 +203,9 @@ def to_table(rows: Sequence[ScoreRow]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
-    missing = [name for name in schema.names if name not in found.column_names]
-    version = (found.schema.metadata or {}).get(_VERSION)
+def _of_schema(table: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
+    missing = [name for name in schema.names if name not in table.column_names]
+    version = (table.schema.metadata or {}).get(_VERSION)
     if missing or version != _VERSION_HERE:
         why = (
             f"has no column {', '.join(missing)}"
@@ -213,7 +213,7 @@ def _of_schema(found: pa.Table, schema: pa.Schema, address: str) -> pa.Table:
             else f"names schema version {version!r}, not {SCHEMA_VERSION}"
         )
         raise CorruptObject(f"{address} {why}: it is no part of this release. Score the batch again.")
-    return pa.Table.from_arrays([found[f.name].cast(f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays([table[f.name].cast(f.type) for f in schema], schema=schema)
 
 
 def to_rows(table: pa.Table) -> list[ScoreRow]:

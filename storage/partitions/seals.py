@@ -121,10 +121,10 @@ def add_plan(store: Store, partition: Partition, sealed_plan: SealedPlan) -> Sea
 
 def images_in_force(store: Store, seal: Seal) -> dict[str, str]:
     """Image key -> etag of every image of the seal, in the version sealed last."""
-    found: dict[str, str] = {}
+    etags: dict[str, str] = {}
     for plan in seal.plans:
-        found.update(read_columns(store, plan.manifest, "key", "etag"))
-    return found
+        etags.update(read_columns(store, plan.manifest, "key", "etag"))
+    return etags
 
 
 def last_plan_with(store: Store, seal: Seal | None, keys: Collection[str]) -> SealedPlan | None:

@@ -98,7 +98,7 @@ def _kind_by_content(data: bytes) -> str | None:
         return _media(data)
     if data[8:12] == b"AVI ":
         return "AVI video"
-    return next((kind for kind, found in signs.items() if found), None)
+    return next((kind for kind, present in signs.items() if present), None)
 
 
 def _beginning(data: bytes) -> str:

@@ -132,7 +132,7 @@ def _pixels(tags: dict[int, tuple[int, ...]]) -> int:
 
 def _directory(data: bytes, form: _Form, at: int) -> tuple[dict[int, tuple[int, ...]], int]:
     """(integers by tag, offset of the next directory) of the directory at byte `at`, as far as they exist."""
-    found: dict[int, tuple[int, ...]] = {}
+    tags: dict[int, tuple[int, ...]] = {}
     order, place_size = form.order, struct.calcsize(form.place)
     begin, size = at + struct.calcsize(form.entries), 4 + 2 * place_size
     try:
@@ -142,10 +142,10 @@ def _directory(data: bytes, form: _Form, at: int) -> tuple[dict[int, tuple[int, 
             if (letter := _NUMBERS.get(kind)) and count:
                 fits = count * struct.calcsize(letter) <= place_size
                 values = place + size - place_size if fits else _at(data, form, place + size - place_size)
-                found[tag] = struct.unpack_from(f"{order}{min(count, _MOST_PICTURES)}{letter}", data, values)
-        return found, _at(data, form, begin + size * entries) if at else 0
+                tags[tag] = struct.unpack_from(f"{order}{min(count, _MOST_PICTURES)}{letter}", data, values)
+        return tags, _at(data, form, begin + size * entries) if at else 0
     except struct.error:  # cut off; Pillow says so if it matters
-        return found, 0
+        return tags, 0
 
 
 def _at(data: bytes, form: _Form, place: int) -> int:

@@ -30,10 +30,10 @@ def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None
         raise CorruptObject(f"{address} is not {what}: it is not JSON ({e}). Restore it from a copy.") from e
     if not isinstance(content, dict):
         raise CorruptObject(f"{address} is not {what}: it is JSON but no object. Restore it from a copy.")
-    found_format = content.get(_FORMAT)
-    if known_format is not None and type(found_format) is int and found_format != known_format:
+    format_read = content.get(_FORMAT)
+    if known_format is not None and type(format_read) is int and format_read != known_format:
         raise CorruptObject(
-            f"{address} is not {what} of a known format: it names format {found_format}, and only {known_format} is "
+            f"{address} is not {what} of a known format: it names format {format_read}, and only {known_format} is "
             "known here, so nothing of it is used. Read it with the rd-inspect that wrote it."
         )
     if _DIGEST not in content:
@@ -41,11 +41,11 @@ def from_bytes(data: bytes, address: str, what: str, *, known_format: int | None
             f"{address} is not {what} as rd-inspect writes it: it carries no digest ({_DIGEST!r}) of its content, so "
             "it was written by hand or by another version, and nothing of it is used. Restore it from a copy."
         )
-    promised, found = content.pop(_DIGEST), _digest(content)
-    if promised != found or not _is_as_written(content, data):
+    promised, digest = content.pop(_DIGEST), _digest(content)
+    if promised != digest or not _is_as_written(content, data):
         raise CorruptObject(
             f"{address} is not {what} as it was written but edited or damaged since: its content has the SHA-256 "
-            f"{found}, and it promises {promised}. Restore it from a copy."
+            f"{digest}, and it promises {promised}. Restore it from a copy."
         )
     return content
 

@@ -88,44 +88,44 @@ def translate(error: BaseException, action: str, *, taken: type[StorageError] = 
 def _of_response(error: boto.ClientError, action: str, taken: type[StorageError]) -> StorageError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    told = f"{action}: the server answers {status} {code}".rstrip()
+    message = f"{action}: the server answers {status} {code}".rstrip()
     if code == "NoSuchBucket":
         return StoreNotFound(
-            f"{told}; nothing was read or written. Check the bucket's name and AWS_ENDPOINT_URL; "
+            f"{message}; nothing was read or written. Check the bucket's name and AWS_ENDPOINT_URL; "
             "a bucket is never created here."
         )
     if status in (401, 403) or code in _DENIED_CODES:
-        return AccessDenied(f"{told}; nothing was read or written. {_CREDENTIALS_CURE}")
+        return AccessDenied(f"{message}; nothing was read or written. {_CREDENTIALS_CURE}")
     if status == 404:
-        return KeyNotFound(f"{told}; there is no such object. Check the key.")
+        return KeyNotFound(f"{message}; there is no such object. Check the key.")
     if status in (409, 412) and code != _RACING:
-        return taken(f"{told}; another writer was first and nothing was written. Read it again and decide.")
-    return _of_server_state(error, told, status, code)
+        return taken(f"{message}; another writer was first and nothing was written. Read it again and decide.")
+    return _of_server_state(error, message, status, code)
 
 
-def _of_server_state(error: boto.ClientError, told: str, status: int, code: str) -> StorageError:
+def _of_server_state(error: boto.ClientError, message: str, status: int, code: str) -> StorageError:
     if status == 507 or code in _FULL_CODES:
-        return StoreFull(f"{told}; nothing was written. Free some space or raise the quota.")
+        return StoreFull(f"{message}; nothing was written. Free some space or raise the quota.")
     if status >= 500 or status == 429 or code in _TRANSIENT_CODES:
-        return TransientFault(f"{told}. {_TRANSIENT_CURE}")
-    return StorageError(f"{told}: {_hidden(str(error.response.get('Error', {}).get('Message', '')))}")
+        return TransientFault(f"{message}. {_TRANSIENT_CURE}")
+    return StorageError(f"{message}: {_hidden(str(error.response.get('Error', {}).get('Message', '')))}")
 
 
 def _of_system(error: OSError, action: str) -> StorageError:
-    told = f"{action}: {error.strerror or _words(error)}"
+    message = f"{action}: {error.strerror or _words(error)}"
     if error.errno in _FULL:
-        return StoreFull(f"{told}; nothing was written. Free some space or raise the quota.")
+        return StoreFull(f"{message}; nothing was written. Free some space or raise the quota.")
     if error.errno in _DENIED or isinstance(error, PermissionError):
-        return AccessDenied(f"{told}. Check owner and mode of the folder, or the store's credentials.")
+        return AccessDenied(f"{message}. Check owner and mode of the folder, or the store's credentials.")
     if error.errno == errno.EROFS:
-        return StoreReadOnly(f"{told}; nothing was written. Name a store that can be written.")
+        return StoreReadOnly(f"{message}; nothing was written. Name a store that can be written.")
     if error.errno in _MISSING or isinstance(error, FileNotFoundError):
-        return KeyNotFound(f"{told}; there is no such object. Check the key.")
+        return KeyNotFound(f"{message}; there is no such object. Check the key.")
     if error.errno in _NAME_CLASH:
         return InvalidKey(
-            f"{told}; a folder and an object would share a name, or the name is too long. Choose another."
+            f"{message}; a folder and an object would share a name, or the name is too long. Choose another."
         )
-    return TransientFault(f"{told}. {_TRANSIENT_CURE}")
+    return TransientFault(f"{message}. {_TRANSIENT_CURE}")
 
 
 def _words(error: BaseException) -> str:

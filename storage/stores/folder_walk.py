@@ -40,8 +40,8 @@ class FolderWalk:
             if is_litter(name):
                 self._note_litter(key)
             elif not name.endswith("/"):
-                if key.startswith(self.prefix) and (found := _status(entry)):
-                    yield key, found
+                if key.startswith(self.prefix) and (status := _status(entry)):
+                    yield key, status
             elif key.startswith(self.prefix) or self.prefix.startswith(key):
                 yield from self._below(entry, key, (*above, folder))
 

@@ -52,8 +52,8 @@ class LeftOut:
         """Such as '3 files and folders: .DS_Store (2), @eaDir/'; empty without litter."""
         if not self.litter:
             return ""
-        told = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TOLD]
-        names = ", ".join(name if times == 1 else f"{name} ({times})" for name, times in told)
-        left = self.litter - sum(times for _, times in told)
+        named = sorted(self.names.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TOLD]
+        names = ", ".join(name if times == 1 else f"{name} ({times})" for name, times in named)
+        left = self.litter - sum(times for _, times in named)
         kind = "file or folder" if self.litter == 1 else "files and folders"
         return f"{self.litter:,} {kind}: {names}{f' and {left:,} more' if left else ''}"

@@ -221,18 +221,18 @@ class LocalStore(Store):
             self._require_root()
             at = f"{folder}/" if folder else ""
             walk = FolderWalk(self._inside, prefix, left_out)
-            for key, found in walk.files(str(self._inside(self.root / folder, at)), at):
-                info = _info(key, found)
-                yield replace(info, etag=info.etag + _CLOSED) if self._is_closed(key, found) else info
+            for key, status in walk.files(str(self._inside(self.root / folder, at)), at):
+                info = _info(key, status)
+                yield replace(info, etag=info.etag + _CLOSED) if self._is_closed(key, status) else info
 
     def _children(self, prefix: str, left_out: LeftOut) -> list[str]:
         with translated(f"cannot list {self.address(prefix)}"):
             self._require_root()
             return FolderWalk(self._inside, prefix, left_out).folders(str(self._inside(self.root / prefix, prefix)))
 
-    def _is_closed(self, key: str, found: os.stat_result) -> bool:
+    def _is_closed(self, key: str, status: os.stat_result) -> bool:
         """Whether reading is denied; checked only if the mode does not allow everybody."""
-        return not found.st_mode & stat.S_IROTH and not os.access(self.root / key, os.R_OK)
+        return not status.st_mode & stat.S_IROTH and not os.access(self.root / key, os.R_OK)
 
     def _target(self, key: str) -> Path:
         """The path of `key`, with its folder made."""
@@ -326,10 +326,10 @@ def _is_temporary(name: str) -> bool:
     return (name.startswith(RESERVED) and name != _LOCK) or bool(_OF_ZARR.search(name))
 
 
-def _etag(found: os.stat_result) -> str:
-    return f"{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ino:x}"
+def _etag(status: os.stat_result) -> str:
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
-def _info(key: str, found: os.stat_result) -> ObjectInfo:
-    modified = _EPOCH + timedelta(microseconds=min(max(found.st_mtime_ns // 1000, _FIRST), _LAST))
-    return ObjectInfo(key, _etag(found), found.st_size, modified)
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    modified = _EPOCH + timedelta(microseconds=min(max(status.st_mtime_ns // 1000, _FIRST), _LAST))
+    return ObjectInfo(key, _etag(status), status.st_size, modified)

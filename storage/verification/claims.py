@@ -46,7 +46,7 @@ class WholePlan:
 def read_claims(store: Store, category: str, day: date) -> Claims:
     """All objects that the day's seals name. Faults of the store are raised."""
     unread: list[str] = []
-    found: list[Seal] = []
+    seals_read: list[Seal] = []
     for info in store.list(layout.seals_prefix(day, category)):
         of = layout.seal_partition(info.key)
         if of is None:
@@ -55,16 +55,16 @@ def read_claims(store: Store, category: str, day: date) -> Claims:
         try:
             seal = seals.read_seal(store, Partition(*of))
             if seal is not None:
-                found.append(seal)
+                seals_read.append(seal)
         except OF_ONE_OBJECT as e:
             unread.append(str(e))
     named = {
         key
-        for seal in found
+        for seal in seals_read
         for plan in seal.plans
         for key in (plan.manifest, plan.map_store, *(part.key for part in plan.parts))
     }
-    return Claims(frozenset(named), tuple(unread), tuple(found))
+    return Claims(frozenset(named), tuple(unread), tuple(seals_read))
 
 
 def doubts(store: Store, claims: Claims) -> list[str]:
@@ -112,9 +112,9 @@ def whole_plans(store: Store, claims: Claims, unnamed: Collection[str], parts: C
     return whole
 
 
-def _is_sealed_as_the_same(store: Store, found: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
+def _is_sealed_as_the_same(store: Store, seals_of_day: Sequence[Seal], plan: Plan, theirs: Sequence[str]) -> bool:
     """Whether the last sealed rows of the plan's images have the same bytes, whatever their etags."""
-    plans = [sealed_plan for seal in found if seal.partition == plan.partition for sealed_plan in seal.plans]
+    plans = [sealed_plan for seal in seals_of_day if seal.partition == plan.partition for sealed_plan in seal.plans]
     try:
         sealed = _pictures(store, [part.key for sealed_plan in plans for part in sealed_plan.parts]) if plans else {}
         return bool(sealed) and _pictures(store, theirs).items() <= sealed.items()
@@ -130,8 +130,8 @@ def _pictures(store: Store, parts: Sequence[str]) -> dict[str, str | None]:
     }
 
 
-def _sealed_images(store: Store, found: Sequence[Seal], partition: Partition) -> set[tuple]:
-    plans = [plan for seal in found if seal.partition == partition for plan in seal.plans]
+def _sealed_images(store: Store, seals_of_day: Sequence[Seal], partition: Partition) -> set[tuple]:
+    plans = [plan for seal in seals_of_day if seal.partition == partition for plan in seal.plans]
     return {image for plan in plans for image in manifests.read_columns(store, plan.manifest, "key", "etag")}
 
 

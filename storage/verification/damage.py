@@ -174,10 +174,10 @@ def _rows(
     rows: list[dict[str, Any]] = table.to_pylist()
     if len(rows) != part.rows:
         raise CorruptObject(f"it has {len(rows)} rows, and the seal promises {part.rows}")
-    found = Counter((row["image_key"], row["etag"]) for row in rows)
+    counts = Counter((row["image_key"], row["etag"]) for row in rows)
     planned = Counter((image.key, image.etag) for image in images)
-    if found != planned:
-        odd = sorted(key for key, _ in (found - planned) + (planned - found))
+    if counts != planned:
+        odd = sorted(key for key, _ in (counts - planned) + (planned - counts))
         raise CorruptObject(
             f"its rows are not those of the manifest's images, once each: {len(odd)} differ, such as {odd[0]!r}"
         )
@@ -193,11 +193,11 @@ def _why_row_is_wrong(row: Mapping[str, Any], partition: Partition, card: ModelC
         return f"is of {named}"
     score, threshold = row["score"], row["threshold"]
     if card and (threshold is None or np.float32(threshold) != np.float32(card.threshold.value)):
-        return f"was judged by the threshold {threshold}, and the model card has {card.threshold.value}"
+        return f"was decided with threshold {threshold}, but the model card has {card.threshold.value}"
     if row["status"] != "ok":
         return None
     if score is None or threshold is None or row["is_anomalous"] != (score > threshold):
-        return f"says is_anomalous = {row['is_anomalous']} of the score {score} and the threshold {threshold}"
+        return f"has is_anomalous = {row['is_anomalous']} for score {score} and threshold {threshold}"
     return None
 
 
@@ -229,15 +229,15 @@ def _look_at_maps(store: Store, plan: Plan, card: ModelCard | None) -> tuple[_Ma
     of_score = card is not None and card.maps.maximum_is_score
     wanted = anomaly_maps.MapArray.of(plan, card.maps, card.map_threshold).describe() if card else None
     try:
-        found = store.read(anomaly_maps.description_key(key))
+        description = store.read(anomaly_maps.description_key(key))
     except KeyNotFound:
-        why = "the array's description, zarr.json, is gone"
+        why = "the array's description, zarr.json, is missing"
         return _Maps(wanted, shards, of_score), DamagedDescription(plan, key, why, wanted)
     except OF_ONE_OBJECT as e:
         return _Maps(wanted, shards, of_score), DamagedDescription(plan, key, str(e), wanted)
-    wrong = anomaly_maps.why_description_is_wrong(found, wanted or found)
+    wrong = anomaly_maps.why_description_is_wrong(description, wanted or description)
     damage = DamagedDescription(plan, key, wrong, wanted) if wrong else None
-    return _Maps(wanted or (None if wrong else found), shards, of_score), damage
+    return _Maps(wanted or (None if wrong else description), shards, of_score), damage
 
 
 def _why_maps_are_damaged(
@@ -257,7 +257,7 @@ def _why_maps_are_damaged(
             named = f"map {row['map_index']} of {row['map_store']}"
             return f"the row of {row['image_key']!r} names {named}, not {number} of here"
     if index not in maps.shards:
-        return f"shard {index} is gone, with the maps of {len(scored)} scored images" if scored or shard else None
+        return f"shard {index} is missing, with the maps of {len(scored)} scored images" if scored or shard else None
     if shard and maps.shards[index] != shard.size:
         return f"shard {index} has {maps.shards[index]} bytes, and its part names {shard.size}"
     return _why_shard_is_wrong(store, plan, index, scored, shard, maps) if deep else None
@@ -273,9 +273,9 @@ def _why_shard_is_wrong(
 ) -> str | None:
     try:
         data = store.read(anomaly_maps.shard_key(plan.map_store, index))
-        found = anomaly_maps.shard_of(data)
-        if shard and found != shard:
-            return f"shard {index} has the SHA-256 {found.digest}, and its part names {shard.digest}"
+        shard_now = anomaly_maps.shard_of(data)
+        if shard and shard_now != shard:
+            return f"shard {index} has the SHA-256 {shard_now.digest}, and its part names {shard.digest}"
         if not scored or maps.description is None:
             return None
         values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, maps.description)

@@ -51,7 +51,7 @@ def _version(
         card = models.read_card(store, category, version)
     except KeyNotFound:
         if days or in_force:
-            yield Finding("model card is gone", card_key, consequence, f"Restore it from a copy.{until}")
+            yield Finding("model card is missing", card_key, consequence, f"Restore it from a copy.{until}")
         else:
             cure = "Train again; the folder may be removed."
             yield Finding("weights without a card", weights_key, "their training ended too early", cure, wrong=False)
@@ -62,7 +62,7 @@ def _version(
     try:
         models.read_decision(store, category, version)
     except OF_ONE_OBJECT as e:
-        lost = "why it was promoted, or not, cannot be trusted; scores are not touched"
+        lost = "the reason for or against its promotion cannot be trusted; scores are intact"
         where = layout.decision_key(category, version)
         yield Finding(f"decision is damaged: {e}", where, lost, "Restore it from a copy, or remove it.")
     why = _why_weights_are_wrong(store, card, deep=deep)
@@ -80,11 +80,11 @@ def _instead(store: Store, category: str) -> str:
 
 
 def _why_weights_are_wrong(store: Store, card: ModelCard, *, deep: bool) -> str | None:
-    found = store.info(layout.weights_key(card.category, card.version))
-    if found is None:
-        return "they are gone"
-    if found.size != card.weights.size:
-        return f"{found.size} bytes, and the card promises {card.weights.size}"
+    info = store.info(layout.weights_key(card.category, card.version))
+    if info is None:
+        return "they are missing"
+    if info.size != card.weights.size:
+        return f"{info.size} bytes, and the card promises {card.weights.size}"
     if deep:
         try:
             models.read_weights(store, card.category, card.version)

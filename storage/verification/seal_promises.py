@@ -45,12 +45,12 @@ def why_plan_is_wrong(sealed: SealedPlan, plan: Plan, partition: Partition) -> s
 def why_counts_are_wrong(sealed: SealedPlan, statuses: Mapping[str, int], anomalous: int) -> str | None:
     """The difference between a sealed plan's counts and its parts' rows; None if they match."""
     promised = {"ok": sealed.ok, "unreadable": sealed.unreadable, "rejected": sealed.rejected}
-    found = {status: statuses.get(status, 0) for status in STATUSES}
-    if (promised, sealed.anomalous) == (found, anomalous):
+    counts = {status: statuses.get(status, 0) for status in STATUSES}
+    if (promised, sealed.anomalous) == (counts, anomalous):
         return None
     return (
         f"of plan {sealed.digest} it counts {_words(promised, sealed.anomalous)}, and its parts have "
-        f"{_words(found, anomalous)}"
+        f"{_words(counts, anomalous)}"
     )
 
 

@@ -94,44 +94,48 @@ def verify(
         in_use[seal.partition.category][seal.partition.model_version] += 1
     champions = {category: _champion(store, category) for category in in_use}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(lambda seal: _seal_findings(store, images, seal, champions, scope, tell), sealed):
-            findings += found
+        for findings_of_seal in pool.map(
+            lambda seal: _seal_findings(store, images, seal, champions, scope, tell), sealed
+        ):
+            findings += findings_of_seal
     for category in filter(scope.covers_category, sorted({*models.list_model_categories(store), *in_use})):
         of_models = partial(model_findings, store, category, in_use.get(category, {}), deep=scope.deep)
-        findings += _told((store,), layout.models_prefix(category), of_models)
-    findings += _told(
+        findings += _findings_of((store,), layout.models_prefix(category), of_models)
+    findings += _findings_of(
         (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
     )
     if scope.deep:
-        findings += _told((store,), layout.MERGED_PREFIX, lambda: _copy_findings(store))
+        findings += _findings_of((store,), layout.MERGED_PREFIX, lambda: _copy_findings(store))
     for root, find in (("", _temporary_findings), (layout.scores_root(), _leftover_findings)):
-        findings += _told((store,), root, partial(find, store, scope))
+        findings += _findings_of((store,), root, partial(find, store, scope))
     findings.sort(key=lambda finding: (not finding.wrong, finding.where, finding.what))
     promised = sum(plan.images for seal in sealed for plan in seal.plans)
     return Verification(len(sealed), promised, tuple(findings))
 
 
-def _told(stores: Iterable[Store], where: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def _findings_of(stores: Iterable[Store], where: str, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """The findings of `find`; an error on the way is another finding, unless the whole store fails."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
-        found.extend(find())
+        findings.extend(find())
     except (StorageError, OSError) as e:
         for store in stores:
             store.check()
         cure = "Make it readable, or try again: rd-inspect verify"
-        found.append(Finding(f"cannot be looked at: {e}", where, "what it holds is not known", cure))
-    return found
+        findings.append(Finding(f"cannot be verified: {e}", where, "its state is unknown", cure))
+    return findings
 
 
 def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
-    found, findings = [], []
+    seals_read, findings = [], []
     for info in store.list(layout.seals_prefix()):
         of = layout.seal_partition(info.key)
         if of is None:
             among = info.key.count("/") > layout.seals_prefix().count("/") + 1
-            lost = f"nothing is read of it{', and gc leaves all of that day of its category' if among else ''}"
-            findings.append(Finding("lies among the seals and is none", info.key, lost, "Move it away.", wrong=among))
+            lost = f"it is ignored{', and gc leaves all of that day of its category' if among else ''}"
+            findings.append(
+                Finding("is among the seals but is not a seal", info.key, lost, "Move it away.", wrong=among)
+            )
             continue
         if not scope.covers(of[0], of[1]):
             continue
@@ -141,12 +145,12 @@ def _read_seals(store: Store, scope: Scope) -> tuple[list[Seal], list[Finding]]:
         except (CorruptObject, ObjectDenied, InvalidKey) as e:
             denied = isinstance(e, ObjectDenied)
             cure = "Make it readable." if denied else f"Remove it, then: {_backfill(store, partition)}"
-            lost = "queries go without its rows, and no run can score the day"
+            lost = "queries miss its rows, and no run can score the day"
             findings.append(Finding(f"seal is damaged: {e}", info.key, lost, cure))
             continue
         if seal is not None:
-            found.append(seal)
-    return found, findings
+            seals_read.append(seal)
+    return seals_read, findings
 
 
 def _champion(store: Store, category: str) -> str | None:
@@ -174,12 +178,12 @@ def _seal_findings(
             damage.append(damaged)
             yield _damage_finding(store, where, damaged)
 
-    findings = _told(both, key, look_at_it)
+    findings = _findings_of(both, key, look_at_it)
     if not any(isinstance(damaged, DamagedManifest) for damaged in damage):
-        findings += _told(both, key, lambda: _double_rows(store, seal))
+        findings += _findings_of(both, key, lambda: _double_rows(store, seal))
         in_force = champions.get(where.category) == where.model_version
         prefix = layout.images_prefix(where.category, where.run_date)
-        findings += _told(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
+        findings += _findings_of(both, prefix, lambda: _image_findings(store, images, seal, tell, in_force=in_force))
     return findings
 
 
@@ -196,11 +200,11 @@ def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
             cure = f"Restore it from a copy. Without one, and with its images still there, {rebuild}"
             return Finding(f"manifest is damaged: {damage.why}", damage.where, late, cure)
         case DamagedDescription():
-            lost = "none of its maps can be seen; they may be whole"
+            lost = "its maps cannot be read, although they may be intact"
             return Finding(f"maps are damaged: {damage.why}", damage.where, lost, f"{score_again} --mend")
         case DamagedBatch():
             kind = "part is damaged" if damage.where == damage.part.key else "maps are damaged"
-            lost = "its rows cannot be trusted" if damage.where == damage.part.key else "its scores have no picture"
+            lost = "its rows cannot be trusted" if damage.where == damage.part.key else "its scores have no heat map"
             return Finding(f"{kind}: {damage.why}", damage.where, lost, f"{score_again} --mend")
 
 
@@ -238,19 +242,19 @@ def _image_findings(
     version, cure = where.model_version, _backfill(store, where)
     if changed:
         what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"
-        yield Finding(what, prefix, "their rows are of earlier pictures", cure, wrong=in_force)
+        yield Finding(what, prefix, "their rows are those of the earlier images", cure, wrong=in_force)
     if late:
-        what = f"{len(late)} images came after {version} had scored the others, such as {late[0]!r}"
+        what = f"{len(late)} images arrived after {version} had scored the others, such as {late[0]!r}"
         yield Finding(what, prefix, "they have no row", cure, wrong=in_force)
     if gone:
-        what = f"{len(gone)} images are gone since {version} scored them, such as {gone[0]!r}"
-        lost = "they cannot be looked at or scored again; their rows stay"
+        what = f"{len(gone)} images have disappeared since {version} scored them, such as {gone[0]!r}"
+        lost = "they cannot be shown or scored again; their rows stay"
         yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
 
 
 def _closed(folder: str, why: str) -> Finding:
-    cure = "Mend the folder's owner or mode, or remove the link."
-    return Finding(f"images cannot be listed: {why}", folder, "whether its images are judged is not known", cure)
+    cure = "Correct the folder's owner or mode, or remove the link."
+    return Finding(f"images cannot be listed: {why}", folder, "it is unknown whether its images are judged", cure)
 
 
 def _copy_findings(store: Store) -> Iterator[Finding]:
@@ -276,7 +280,9 @@ def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
         kinds = Counter(leftover.what for leftover in left)
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         what += f" of {category} {day} that no seal names, {sum(leftover.size for leftover in left):,} bytes"
-        yield Finding(what, left[0].key, "a run was interrupted, or is at work; no reader sees it", cure, wrong=False)
+        yield Finding(
+            what, left[0].key, "a run was interrupted or is running; readers do not see it", cure, wrong=False
+        )
 
 
 def _temporary_findings(store: Store, scope: Scope) -> Iterator[Finding]:  # noqa: ARG001  # of no day and category
@@ -293,11 +299,11 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
     assert kept.whole is not None
     plan = kept.whole.plan
     what = (
-        f"{plan.images} images of {kept.category} {kept.run_date} are scored and not complete: their seal is lost, "
+        f"{plan.images} images of {kept.category} {kept.run_date} are scored but not complete: their seal is lost, "
     )
     what += "or their run ended right before it"
     cure = f"Finished parts are taken up again by: {_backfill(store, plan.partition)}"
-    return Finding(what, plan.manifest, "no reader sees their scores", cure)
+    return Finding(what, plan.manifest, "readers do not see their scores", cure)
 
 
 def _damaged_plans(store: Store, leftovers: Iterable[Leftover]) -> Iterator[Finding]:

@@ -88,22 +88,22 @@ def assess_drift(job: DriftJob) -> ModelDrift:
     """
     store = open_store(job.store_uri, read_only=True)
     card = models.read_card(store, job.category, job.model_version)
-    found = read_window(store, job.category, job.model_version, job.first_day, job.last_day)
+    window_scores = read_window(store, job.category, job.model_version, job.first_day, job.last_day)
     golden = golden_pair(store, job.category, job.model_version, job.first_day, job.last_day)
     reference, replay = golden or (None, None)
     try:
         held = _baseline(card, reference)
     except TooFewNormals as e:
-        return _drift(job, card, found, str(e))
-    if not len(found.scores):
-        return _drift(job, card, found, _why_nothing(found))
-    days = window(found.days, found.scores, found.statistics, replay)
+        return _drift(job, card, window_scores, str(e))
+    if not len(window_scores.scores):
+        return _drift(job, card, window_scores, _why_nothing(window_scores))
+    days = window(window_scores.days, window_scores.scores, window_scores.statistics, replay)
     assessment = assess(days, held, job.settings)
     get_run_logger().info(
         "drift assessed category=%s model=%s images=%d verdict=%s",
-        job.category, job.model_version, found.images, assessment.verdict.action,
+        job.category, job.model_version, window_scores.images, assessment.verdict.action,
     )  # fmt: skip
-    return _drift(job, card, found, None, assessment, daily_medians(days, held, job.settings))
+    return _drift(job, card, window_scores, None, assessment, daily_medians(days, held, job.settings))
 
 
 def _baseline(card: ModelCard, golden: np.ndarray | None) -> Baseline:
@@ -114,47 +114,52 @@ def _baseline(card: ModelCard, golden: np.ndarray | None) -> Baseline:
     )
 
 
-def _why_nothing(found: WindowScores) -> str:
-    if found.images:
+def _why_nothing(window_scores: WindowScores) -> str:
+    if window_scores.images:
         return (
-            f"None of {found.images} images has a score ({found.unreadable} unreadable, {found.rejected} rejected), "
-            "so there is nothing to compare. See from their errors whether the camera or the transfer is at fault."
+            f"None of {window_scores.images} images has a score ({window_scores.unreadable} unreadable, "
+            f"{window_scores.rejected} rejected), so there is nothing to compare. Their errors show whether camera "
+            "or transfer is at fault."
         )
-    return "A later version has judged every image of this one again, and its days are told there."
+    return "A later version has rescored every image of this one; see there for its days."
 
 
 def _drift(
     job: DriftJob,
     card: ModelCard,
-    found: WindowScores,
+    window_scores: WindowScores,
     message: str | None,
     assessment: DriftAssessment | None = None,
     medians: tuple[DailyMedian, ...] = (),
 ) -> ModelDrift:
     threshold = float(np.float32(card.threshold.value))
-    days = [day.isoformat() for day in found.sealed_days]
+    days = [day.isoformat() for day in window_scores.sealed_days]
     return ModelDrift(
         category=job.category,
         model_version=job.model_version,
         method=card.method.name,
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
-        images=found.images,
-        unreadable=found.unreadable,
-        rejected=found.rejected,
+        images=window_scores.images,
+        unreadable=window_scores.unreadable,
+        rejected=window_scores.rejected,
         threshold=threshold,
         calibration_images=len(card.calibration.scores),
         assessment=assessment,
         daily_medians=medians,
-        newest_alarms=_newest_alarms(found, threshold),
+        newest_alarms=_newest_alarms(window_scores, threshold),
         message=message,
     )
 
 
-def _newest_alarms(found: WindowScores, threshold: float) -> tuple[Alarm, ...]:
-    above = np.flatnonzero(found.scores > threshold)
-    newest = above[np.lexsort((-found.scores[above], -found.days[above]))][:NEWEST_ALARMS]
+def _newest_alarms(window_scores: WindowScores, threshold: float) -> tuple[Alarm, ...]:
+    above = np.flatnonzero(window_scores.scores > threshold)
+    newest = above[np.lexsort((-window_scores.scores[above], -window_scores.days[above]))][:NEWEST_ALARMS]
     return tuple(
-        Alarm(date.fromordinal(int(found.days[i])).isoformat(), found.keys[int(i)].as_py(), float(found.scores[i]))
+        Alarm(
+            date.fromordinal(int(window_scores.days[i])).isoformat(),
+            window_scores.keys[int(i)].as_py(),
+            float(window_scores.scores[i]),
+        )
         for i in newest
     )

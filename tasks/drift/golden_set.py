@@ -48,8 +48,8 @@ def read_golden_set(store: Store, category: str) -> list[GoldenImage]:
     """The golden images, in order; none if none are chosen. Raises CorruptObject."""
     key = golden_set_key(category)
     try:
-        found = json.loads(store.read(key))["images"]
-        return [GoldenImage(str(image["key"]), str(image["content_digest"])) for image in found]
+        entries = json.loads(store.read(key))["images"]
+        return [GoldenImage(str(image["key"]), str(image["content_digest"])) for image in entries]
     except KeyNotFound:
         return []
     except (KeyError, TypeError, ValueError) as e:

@@ -98,8 +98,8 @@ def unchanged_replay(
     reference = golden_reference_key(category, version)
     if store.info(_kept_key(key)) is None or store.info(reference) is None:
         return None
-    found = kept(store, _kept_key(key), _inputs(store, images, category, version))
-    return found and replace(GoldenReceipt(**found), is_reference=False)
+    stored = kept(store, _kept_key(key), _inputs(store, images, category, version))
+    return stored and replace(GoldenReceipt(**stored), is_reference=False)
 
 
 def _kept_key(scores_key: str) -> str:

@@ -130,7 +130,7 @@ def _sections(store: Store, images: Store, findings: DriftFindings) -> Iterator[
 
 
 def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:
-    found = drift.assessment
+    assessment = drift.assessment
     section = ModelSection(
         model_version=drift.model_version,
         method=drift.method,
@@ -143,41 +143,41 @@ def _section(drift: ModelDrift, stands: bool | None) -> ModelSection:
         action=drift.action,
         message=drift.message,
     )
-    return _with_assessment(section, drift, found, stands) if found else section
+    return _with_assessment(section, drift, assessment, stands) if assessment else section
 
 
 def _with_assessment(
-    section: ModelSection, drift: ModelDrift, found: DriftAssessment, stands: bool | None
+    section: ModelSection, drift: ModelDrift, assessment: DriftAssessment, stands: bool | None
 ) -> ModelSection:
-    new, golden, rate = found.recalibration, found.golden, found.alarm_rate
+    new, golden, rate = assessment.recalibration, assessment.golden, assessment.alarm_rate
     replay = None
     if golden:
         replay = GoldenFigures(golden.images, golden.changed, golden.largest_change, golden.tolerance)
     return replace(
         section,
-        reasons=tuple(dict.fromkeys(reason.sentence for reason in found.verdict.reasons)),
-        causes=tuple(cause.name for cause in found.causes),
-        changed_since=found.changed_since,
+        reasons=tuple(dict.fromkeys(reason.sentence for reason in assessment.verdict.reasons)),
+        causes=tuple(cause.name for cause in assessment.causes),
+        changed_since=assessment.changed_since,
         alarms=AlarmFigures(**{f.name: getattr(rate, f.name) for f in fields(AlarmFigures)}),
-        p_value=found.p_value,
+        p_value=assessment.p_value,
         stands=stands,
         new_threshold=NewThreshold(new.threshold.value, new.to_normal, new.to_anomalous) if new else None,
         golden=replay,
-        figures=tuple(_figures(drift, found)),
+        figures=tuple(_figures(drift, assessment)),
     )
 
 
-def _figures(drift: ModelDrift, found: DriftAssessment) -> Iterator[DriftFigure]:
-    for rate in found.alarm_rate_by_day:
+def _figures(drift: ModelDrift, assessment: DriftAssessment) -> Iterator[DriftFigure]:
+    for rate in assessment.alarm_rate_by_day:
         day, n = date.fromisoformat(rate.first_day), rate.images
         low, high = rate.in_control_low / n, rate.in_control_high / n
         outside = not rate.in_control_low <= rate.alarms <= rate.in_control_high
         yield DriftFigure("alarm_rate", day, day, rate.rate, low, high, rate.low, rate.high, n, outside)
-    for chart in found.charts:
+    for chart in assessment.charts:
         yield from _of_chart(chart)
-    window = date.fromisoformat(found.first_day), date.fromisoformat(found.last_day)
-    for distance in found.distances:
-        yield _of_distance(distance, *window, found.images)
+    window = date.fromisoformat(assessment.first_day), date.fromisoformat(assessment.last_day)
+    for distance in assessment.distances:
+        yield _of_distance(distance, *window, assessment.images)
     for median in drift.daily_medians:
         day = date.fromisoformat(median.day)
         band = median.band_low, median.band_high

@@ -124,8 +124,8 @@ def unchanged_partition(
     key = f"{prefix}{_KEPT}"
     if store.info(key) is None:
         return None
-    found = kept(store, key, _inputs(store, partition, held))
-    return found and EvaluatedPartition(**{**found, "partition": partition, "notes": tuple(found["notes"])})
+    stored = kept(store, key, _inputs(store, partition, held))
+    return stored and EvaluatedPartition(**{**stored, "partition": partition, "notes": tuple(stored["notes"])})
 
 
 def _inputs(store: Store, partition: Partition, held: pa.Table) -> str:
@@ -209,9 +209,9 @@ def _parts(keys: Sequence[str], card: ModelCard | None, day: date) -> tuple[dict
 
 
 def _row(scored: dict[str, Any], label: dict[str, Any], part: str) -> dict[str, Any]:
-    told = {"part": part, **{name: label[name] for name in ("label", "kind", "mask_key")}}
-    found = {name: scored[name] for name in IMAGES.names if name in scored}
-    return {**found, **told, "pixels": None, "problem": scored["error"]}
+    from_label = {"part": part, **{name: label[name] for name in ("label", "kind", "mask_key")}}
+    from_score = {name: scored[name] for name in IMAGES.names if name in scored}
+    return {**from_score, **from_label, "pixels": None, "problem": scored["error"]}
 
 
 def _count(
@@ -230,8 +230,8 @@ def _count(
         anomalous = [image.row["label"] == "anomalous" for image in usable]
         tables += PixelTables.of(maps, masks, anomalous)
         if card is not None:  # which tells what a map's values can be held against
-            found = RegionRecall.of(maps, masks, anomalous, card.map_threshold)
-            recall = found if recall is None else recall + found
+            regions = RegionRecall.of(maps, masks, anomalous, card.map_threshold)
+            recall = regions if recall is None else recall + regions
         defects |= {
             image.row["image_key"]: bins(image.values[image.mask])
             for image in usable

@@ -18,10 +18,10 @@ AUPIMO_LEVELS = 300
 """fewest false-positive rates within AUPIMO's bounds for an accurate value, according to its authors"""
 
 
-def measure_of(name: str, found: Interval, n: int, cases: str = "images", why: str | None = None) -> Measure:
+def measure_of(name: str, interval: Interval, n: int, cases: str = "images", why: str | None = None) -> Measure:
     """NaN becomes None: a missing value with `why`, or a missing end of the interval."""
     value, low, high = (
-        None if math.isnan(number) else float(number) for number in (found.value, found.low, found.high)
+        None if math.isnan(number) else float(number) for number in (interval.value, interval.low, interval.high)
     )
     if value is None:
         return Measure(name, None, n=n, cases=cases, why=why)
@@ -72,7 +72,7 @@ def _aupimo(tables: PixelTables, scores: NDArray[np.float64], why: str | None) -
 
 def _why_no_aupimo(tables: PixelTables, levels: int, scores: int) -> str | None:
     if not tables.normal_images:
-        return "no normal image has a map, and its false-positive rates are those of normal images alone"
+        return "no normal image has a map, and the false-positive rates need normal images"
     if not levels:
         return "too few pixels of normal images for false-positive rates from 1e-5 to 1e-4: label more normal images"
     return None if scores else "it could not be measured: see what failed"
@@ -81,7 +81,7 @@ def _why_no_aupimo(tables: PixelTables, levels: int, scores: int) -> str | None:
 def _defect_recall(recalls: Sequence[RegionRecall], why: str | None) -> Measure:
     if why is None and not recalls:
         why = "the model card is gone, which tells from which value on a pixel of a map is anomalous"
-    found, total = (
+    hits, total = (
         sum(sum(counts) for counts in many) for many in ([r.found for r in recalls], [r.total for r in recalls])
     )
-    return measure_of("defect_recall", clopper_pearson(found, total), total, "defects", why)
+    return measure_of("defect_recall", clopper_pearson(hits, total), total, "defects", why)

@@ -118,5 +118,5 @@ def _written(store: Store, key: str, data: bytes) -> str:
 def _recall(arrays: dict[str, Any]) -> RegionRecall | None:
     if _RECALL[0] not in arrays:
         return None
-    setting, edges, found, total = (arrays[name].tolist() for name in _RECALL)
-    return RegionRecall(setting[0], setting[1], tuple(edges), tuple(found), tuple(total))
+    setting, edges, hits, total = (arrays[name].tolist() for name in _RECALL)
+    return RegionRecall(setting[0], setting[1], tuple(edges), tuple(hits), tuple(total))

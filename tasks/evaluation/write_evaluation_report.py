@@ -173,7 +173,7 @@ def _restored(kept_result: dict[str, Any]) -> WrittenEvaluation:
         return tuple(Measure(**measure) for measure in many)
 
     categories = tuple(
-        CategoryFigures(**{**told, "measures": measures(told["measures"])}) for told in kept_result["categories"]
+        CategoryFigures(**{**entry, "measures": measures(entry["measures"])}) for entry in kept_result["categories"]
     )
     return WrittenEvaluation(**{**kept_result, "categories": categories, "means": measures(kept_result["means"])})
 
@@ -210,7 +210,7 @@ def _aupimo(
 ) -> NDArray[np.float64]:
     """AUPIMO of each masked defect [k], also written beside its partition's counts. It needs the normal images of all
     days, so it follows all counts."""
-    shared, found = Aupimo.of(tables), []
+    shared, values = Aupimo.of(tables), []
     for evaluated in partitions:
         if evaluated.masked_defects:
             rows = [
@@ -219,8 +219,8 @@ def _aupimo(
             ]
             key = evaluated.defects.replace("defects.parquet", "aupimo.parquet")
             made.files[key] = write_rows(store, key, rows, AUPIMO)
-            found += [row["aupimo"] for row in rows]
-    return np.array(found, np.float64)
+            values += [row["aupimo"] for row in rows]
+    return np.array(values, np.float64)
 
 
 def _card(store: Store, category: str, version: str) -> ModelCard | None:
@@ -235,8 +235,8 @@ def _sealed_at(store: Store, evaluated: EvaluatedPartition) -> datetime:
     seal = seals.read_seal(store, where)
     if seal is None:
         raise KeyNotFound(
-            f"The seal of {where.category} of {where.run_date} was removed while it was evaluated, so its figures "
-            "are of nothing that holds. Evaluate again."
+            f"The seal of {where.category} of {where.run_date} was removed during the evaluation, so its figures "
+            "are invalid. Evaluate again."
         )
     return seal.sealed_at
 

@@ -32,14 +32,14 @@ _FROM_A_ROOT = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9]*://")
 _NAMED = 3
 
 Row = Mapping[str, Any]
-"""a row of storage.labels.labels.said_in"""
+"""a row of storage.labels.labels.rows_in"""
 
 
 @dataclass
 class FlatFolder:
     """The contents of the folder, and the rows of each image."""
 
-    found: ImageFolder = field(default_factory=ImageFolder)
+    contents: ImageFolder = field(default_factory=ImageFolder)
     """images with the masks that the table names; left-out files and rows"""
     noted: list[Remark] = field(default_factory=list)
     place_of: dict[str, str] = field(default_factory=dict)
@@ -54,8 +54,8 @@ def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFold
     refuse_no_folder(folder)
     if is_category_folder(folder) and read_folder(folder).images:
         raise NotAnImageFolder(
-            f"{folder} has train/ or test/, whose folders say which images are good, so a table could say otherwise "
-            "and nothing was taken. Leave --table out, or name a folder within."
+            f"{folder} has train/ or test/, whose folders say which images are good, so a table could contradict "
+            "them and nothing was taken. Leave --table out, or name a folder within."
         )
     listing = list_files(folder)
     files = {unicodedata.normalize("NFC", place): path for place, path in listing.files.items()}
@@ -71,30 +71,30 @@ def read_flat_folder(folder: Path, table: Path, rows: Sequence[Row]) -> FlatFold
         of_image[flat.place_of.get(row["image_key"], "")].append(row)
     for place in sorted(set(files) - taken):
         words = {row["label"] for row in of_image[place]}
-        flat.found.images.append(
+        flat.contents.images.append(
             FolderImage(
                 files[place],
                 place,
                 word=words.pop() if len(words) == 1 else None,
                 purpose="evaluation",
-                masks=masks.of(of_image[place], flat.found.left_out),
+                masks=masks.of(of_image[place], flat.contents.left_out),
                 flat=True,
             )
         )
-    _leave_out_data(flat.found, named)
+    _leave_out_data(flat.contents, named)
     why = "in folders that are named like days, and all of --run-date: for days of their own import each folder"
-    flat.noted += [Remark(shown(image.name), why) for image in flat.found.images if _DAY.match(image.name)]
+    flat.noted += [Remark(shown(image.name), why) for image in flat.contents.images if _DAY.match(image.name)]
     return flat
 
 
-def _leave_out_data(found: ImageFolder, named: Collection[str]) -> None:
+def _leave_out_data(folder: ImageFolder, named: Collection[str]) -> None:
     """Masks and other data that no row names."""
     why = "in folders of masks or other data among the images"
-    unnamed = (image.name for image in found.images if image.name not in named)
+    unnamed = (image.name for image in folder.images if image.name not in named)
     data = {name for name in unnamed if holds_no_pictures(name.split("/")[:-1])}
-    found.left_out += [Remark(shown(name), why) for name in sorted(data)]
-    found.images = [image for image in found.images if image.name not in data]
-    set_masks_apart(found, named)
+    folder.left_out += [Remark(shown(name), why) for name in sorted(data)]
+    folder.images = [image for image in folder.images if image.name not in data]
+    set_masks_apart(folder, named)
 
 
 def _place_rows(flat: FlatFolder, names: "_Names", rows: Iterable[Row]) -> None:
@@ -109,8 +109,8 @@ def _place_rows(flat: FlatFolder, names: "_Names", rows: Iterable[Row]) -> None:
                     "names below the folder."
                 )
         else:
-            what = "that may be of several images" if places else "without an image"
-            flat.found.left_out.append(Remark(shown(called), f"names in the table {what}"))
+            what = "that fit several images" if places else "without an image"
+            flat.contents.left_out.append(Remark(shown(called), f"names in the table {what}"))
 
 
 def _refuse_another_table(folder: Path, table: Path, flat: FlatFolder, rows: Sequence[Row]) -> None:
@@ -136,17 +136,17 @@ class _Masks:
 
     def of(self, rows: Iterable[Row], left_out: list[Remark]) -> tuple[Path, ...]:
         """The usable rows of one image; others are added to `left_out`."""
-        found = {}
+        masks = {}
         for row in rows:
             called = row["mask_key"]
             places = self._names.find(called)[0] if called else []
             if called and row["label"] != "anomalous":
                 left_out.append(Remark(shown(called), MASKS_OF_NO_DEFECT))
             elif called and len(places) != 1:
-                left_out.append(Remark(shown(called), "masks in the table that are not there, or several of them"))
+                left_out.append(Remark(shown(called), "masks in the table that do not exist, or exist several times"))
             elif called:
-                found[places[0]] = self._files[places[0]]
-        return tuple(found.values())
+                masks[places[0]] = self._files[places[0]]
+        return tuple(masks.values())
 
 
 class _Names:

@@ -38,9 +38,9 @@ class Listing:
 
 def list_files(folder: Path) -> Listing:
     """All files below `folder`, at any depth, unopened."""
-    found = Listing()
-    _walk(folder, "", (), found)
-    return found
+    listing = Listing()
+    _walk(folder, "", (), listing)
+    return listing
 
 
 def shown(name: str) -> str:
@@ -65,32 +65,32 @@ def without_suffix(name: str) -> str:
     return f"{folder}{slash}{stem}" if dot and stem else name
 
 
-def _walk(folder: Path, at: str, above: tuple[str, ...], found: Listing) -> None:
+def _walk(folder: Path, at: str, above: tuple[str, ...], listing: Listing) -> None:
     """Add the files below `folder`, whose path is `at`; `above`: the real folders on the way."""
     real = os.path.realpath(folder)
     if real in above:
-        found.left_out.append(Remark(shown(at), "links to a folder that holds them"))
+        listing.left_out.append(Remark(shown(at), "links to a folder that holds them"))
         return
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
     except OSError as e:
-        found.left_out.append(Remark(shown(at), f"folders that cannot be read ({e.strerror})"))
+        listing.left_out.append(Remark(shown(at), f"folders that cannot be read ({e.strerror})"))
         return
     for name in names:
         place, path = at + name, folder / name
         try:
             is_folder = path.is_dir()
             if is_litter(f"{name}/" if is_folder else name):
-                found.litter.append(shown(place))
+                listing.litter.append(shown(place))
             elif is_folder and not _why_no_name(name):
-                _walk(path, f"{place}/", (*above, real), found)
+                _walk(path, f"{place}/", (*above, real), listing)
             elif why := _why_no_name(name) or _why_no_file(path):
-                found.left_out.append(Remark(shown(place), why))
+                listing.left_out.append(Remark(shown(place), why))
             else:
-                found.files[place] = path
+                listing.files[place] = path
         except OSError as e:
-            found.left_out.append(Remark(shown(place), f"cannot be read ({e.strerror})"))
+            listing.left_out.append(Remark(shown(place), f"cannot be read ({e.strerror})"))
 
 
 def _why_no_name(name: str) -> str | None:

@@ -22,24 +22,24 @@ from tasks.importing.image_folder import MASKS, FolderImage, ImageFolder
 MASKS_OF_NO_DEFECT = "masks of images that are no defects"
 
 
-def with_masks(found: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
+def with_masks(folder: ImageFolder) -> tuple[list[FolderImage], list[Remark]]:
     """Images with their masks, and masks that are left out."""
     by_name: dict[str, list[int]] = defaultdict(list)
-    for index, image in enumerate(found.images):
+    for index, image in enumerate(folder.images):
         if image.purpose == "evaluation":
             name = image.name.casefold()
             for called in {name, without_suffix(name)}:
                 by_name[called].append(index)
     masks: dict[int, list[Path]] = defaultdict(list)
     left_out = []
-    for place, path in sorted(found.masks.items()):
+    for place, path in sorted(folder.masks.items()):
         owners = next((by_name[name] for name in _possible_images(place) if name in by_name), [])
-        if why := _why_unused([found.images[index] for index in owners]):
+        if why := _why_unused([folder.images[index] for index in owners]):
             left_out.append(Remark(shown(f"{MASKS}/{place}"), why))
         else:
             masks[owners[0]].append(path)
     images = [
-        replace(image, masks=image.masks or tuple(masks.get(index, ()))) for index, image in enumerate(found.images)
+        replace(image, masks=image.masks or tuple(masks.get(index, ()))) for index, image in enumerate(folder.images)
     ]
     return images, left_out
 
@@ -48,10 +48,10 @@ def marked_by(masks: Sequence[Path]) -> NDArray[np.bool_] | None:
     """The union of the masks, bool [H, W]; None if their sizes differ. Raises UnreadableImage, OSError."""
     marked: NDArray[np.bool_] | None = None
     for path in masks:
-        one = decode_mask(path.read_bytes())
-        if marked is not None and marked.shape != one.shape:
+        mask = decode_mask(path.read_bytes())
+        if marked is not None and marked.shape != mask.shape:
             return None
-        marked = one if marked is None else marked | one
+        marked = mask if marked is None else marked | mask
     return marked
 
 
@@ -67,7 +67,7 @@ def _why_unused(owners: Sequence[FolderImage]) -> str | None:
     if not owners:
         return "masks without an image"
     if len(owners) > 1:
-        return "masks that may be of several images, whose names differ in their suffixes only"
+        return "masks that fit several images, whose names differ only in their suffixes"
     if owners[0].word != "anomalous":
         return MASKS_OF_NO_DEFECT
     return None

@@ -14,17 +14,17 @@ _BEGINNING = 65536
 
 def twins(images: Iterable[FolderImage]) -> list[Remark]:
     """Remarks about images with the same bytes as another one. Raises OSError."""
-    found = []
+    remarks = []
     for same_size in _alike(images, lambda path: path.stat().st_size):
         for same_beginning in _alike(same_size, _beginning):
             for same in _alike(same_beginning, lambda path: hashlib.sha256(path.read_bytes()).digest()):
-                found += [Remark(shown(image.place), _why(same)) for image in same[1:]]
-    return found
+                remarks += [Remark(shown(image.place), _why(same)) for image in same[1:]]
+    return remarks
 
 
 def _why(same: list[FolderImage]) -> str:
     if len({image.word for image in same}) > 1:
-        return f"the same picture as {shown(same[0].place)}, with another word: one of them is wrong"
+        return f"the same picture as {shown(same[0].place)}, with another label: one of them is wrong"
     return "the same picture as another one, so that it counts twice"
 
 

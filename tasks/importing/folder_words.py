@@ -23,26 +23,24 @@ class Verdict:
     """remark: a label changed, or an earlier one stands"""
 
 
-def verdict(said: Label, before: Sequence[Label]) -> Verdict:
+def verdict(new: Label, before: Sequence[Label]) -> Verdict:
     """`said`: the folder's present label of an image; `before`: all its labels, by time."""
     mine = next((label for label in reversed(before) if label.labelled_by == BY), None)
     latest = before[-1] if before else None
     if latest is None:
-        return Verdict(said)
-    stands = (
-        None if latest.label == said.label else f"stay {latest.label}, as {latest.labelled_by or 'somebody'} said"
-    )
-    word = replace(said, labelled_at=moment_after(before, said.labelled_at))
+        return Verdict(new)
+    stands = None if latest.label == new.label else f"stay {latest.label}, as {latest.labelled_by or 'somebody'} said"
+    word = replace(new, labelled_at=moment_after(before, new.labelled_at))
     if mine is None:
         return Verdict(None, stands) if stands else Verdict(_with_what_is_known(word, latest))
-    if _claim(said, mine) == _claim(mine, mine):
+    if _claim(new, mine) == _claim(mine, mine):
         return Verdict(None, stands)
-    if mine.label != said.label:
-        return Verdict(word, f"now {_named(said)}, before {_named(latest)}")
+    if mine.label != new.label:
+        return Verdict(word, f"now {_named(new)}, before {_named(latest)}")
     spoken_since = latest.labelled_by != BY
     if spoken_since and (stands or latest.mask_key not in {None, mine.mask_key}):
         return Verdict(None, stands or f"keep the mask that {latest.labelled_by or 'somebody'} drew")
-    return Verdict(_with_what_is_known(word, latest), f"now {_detailed(said)}")
+    return Verdict(_with_what_is_known(word, latest), f"now {_detailed(new)}")
 
 
 def _claim(label: Label, mine: Label) -> tuple[object, ...]:

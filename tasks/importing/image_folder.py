@@ -5,8 +5,8 @@ test/good/<name>                        normal, for evaluation
 test/<kind>/<name>                      anomalous
 ground_truth/<kind>/<stem>_mask.png     mask of test/<kind>/<stem>.*; other names: folder_masks
 
-A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.labels.words), and upper
-and lower case are the same. A place that does not say whether its parts are good is named, never guessed.
+A name may have folders: test/<kind>/<camera>/<name>. 'good' has other names (storage.labels.words); case is
+ignored. A folder whose meaning is unclear is reported, never guessed.
 """
 
 import re
@@ -96,7 +96,7 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
     _require_category(folder)
     known = meanings_of(words or {})
     listing = list_files(folder)
-    found = ImageFolder(left_out=listing.left_out, litter=listing.litter)
+    contents = ImageFolder(left_out=listing.left_out, litter=listing.litter)
     mixed = {of for place in listing.files if (of := _mixed_folder(place, known))}
     for place, file in listing.files.items():
         split, _, name = place.partition("/")
@@ -104,18 +104,18 @@ def read_folder(folder: Path, words: Mapping[str, str] | None = None) -> ImageFo
         if name and split.lower() in {TRAIN, TEST}:
             image = _image(file, split.lower(), name, known, mixed)
             if isinstance(image, FolderImage):
-                found.images.append(image)
+                contents.images.append(image)
             else:
                 why = image
         elif name and plain_choice(split) == "ground truth":
-            found.masks[unicodedata.normalize("NFC", name)] = file
+            contents.masks[unicodedata.normalize("NFC", name)] = file
         else:
             why = f"neither in {TRAIN}/ nor in {TEST}/"
         if why:
-            found.left_out.append(Remark(shown(place), why))
-    set_masks_apart(found)
-    found.images.sort(key=lambda image: (image.purpose != "training", image.name))
-    return found
+            contents.left_out.append(Remark(shown(place), why))
+    set_masks_apart(contents)
+    contents.images.sort(key=lambda image: (image.purpose != "training", image.name))
+    return contents
 
 
 def refuse_no_folder(folder: Path) -> None:
@@ -172,20 +172,22 @@ def holds_no_pictures(folders: Sequence[str]) -> bool:
     return any(plain_choice(folder) in _NO_PICTURES for folder in folders)
 
 
-def set_masks_apart(found: ImageFolder, images: Collection[str] = ()) -> None:
+def set_masks_apart(contents: ImageFolder, images: Collection[str] = ()) -> None:
     """Leaves out masks beside their images, such as 000_gt.png beside 000.png. `images`: names of files known to be
     no images."""
-    stems = {without_suffix(image.place.casefold()) for image in found.images}
+    stems = {without_suffix(image.place.casefold()) for image in contents.images}
     kept = []
-    for image in found.images:
+    for image in contents.images:
         folder, slash, stem = without_suffix(image.place.casefold()).rpartition("/")
         if image.name not in images and any(
             f"{folder}{slash}{other}" in stems for other in marked_stems(stem) if other != stem
         ):
-            found.left_out.append(Remark(shown(image.place), f"masks among the images: move them to {MASKS}/<kind>/"))
+            contents.left_out.append(
+                Remark(shown(image.place), f"masks among the images: move them to {MASKS}/<kind>/")
+            )
         else:
             kept.append(image)
-    found.images = kept
+    contents.images = kept
 
 
 def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
@@ -193,7 +195,7 @@ def _meaning(folder: str, known: Mapping[str, str]) -> str | None:
     plain = plain_choice(folder)
     if plain in known:
         return known[plain]
-    spelled = _IN_ORDER.sub(lambda found: f"{found[1] or ''}io", plain)
+    spelled = _IN_ORDER.sub(lambda match: f"{match[1] or ''}io", plain)
     words = {word.rstrip("0123456789") for word in spelled.split()} - {""}
     undone = bool(words & _NEGATIONS) and any(word in _ANOMALOUS or word.rstrip("s") in _ANOMALOUS for word in words)
     if not words or words <= _NO_KIND or words & (_NORMAL | _PERHAPS_GOOD) or undone:

@@ -116,13 +116,17 @@ class _Looked:
 
 
 def plan_import(
-    store: Store, request: ImportRequest, found: ImageFolder, now: datetime, progress: Progress = lambda all_, _: all_
+    store: Store,
+    request: ImportRequest,
+    folder: ImageFolder,
+    now: datetime,
+    progress: Progress = lambda all_, _: all_,
 ) -> ImportPlan:
     """Check every file of the folder and the stored objects of its days; writes nothing.
 
     Raises NotAnImageFolder without anything to import, ImportRefused if an image would replace another.
     """
-    images, unused = with_masks(found)
+    images, unused = with_masks(folder)
     keyed, twice = _keyed(images, request)
     days = sorted({request.run_date, request.normals_date})
     there = {info.key: info for day in days for info in list_images(store, request.category, day)}
@@ -138,9 +142,9 @@ def plan_import(
     for label in labels.to_labels(labels.read_label_history(store, request.category)):
         history[label.image_key].append(label)
     taken = _moved_back(store, request, [seen.image for seen in looked if seen.image], there, history)
-    left_out = [*found.left_out, *unused, *twice, *(remark for seen in looked for remark in seen.left_out)]
+    left_out = [*folder.left_out, *unused, *twice, *(remark for seen in looked for remark in seen.left_out)]
     noted = [
-        *(_bare(taken) if found.masks else ()),
+        *(_bare(taken) if folder.masks else ()),
         *_alike(taken),
         *_twins(taken),
         *_on_other_days(store, taken, history),
@@ -150,10 +154,10 @@ def plan_import(
         raise NotAnImageFolder(_nothing(request.folder, left_out))
     words = []
     for image in (image for image in taken if not image.source.flat):
-        judged = verdict(_said(image, now), history[image.key])
+        judged = verdict(_label_of(image, now), history[image.key])
         words += [judged.word] if judged.word else []
         noted += [Remark(image.key, judged.remark)] if judged.remark else []
-    return ImportPlan(request, tuple(taken), tuple(words), tuple(left_out), tuple(noted), tuple(found.litter))
+    return ImportPlan(request, tuple(taken), tuple(words), tuple(left_out), tuple(noted), tuple(folder.litter))
 
 
 def import_images(store: Store, plan: ImportPlan, progress: Progress = lambda all_, _: all_) -> str | None:
@@ -185,7 +189,9 @@ def _keyed(images: Sequence[FolderImage], request: ImportRequest) -> tuple[list[
                 "day of its own by --normals-date."
             )
         if other.source is not image:
-            twice.append(Remark(shown(image.place), "names that another file has, but for how letters are written"))
+            twice.append(
+                Remark(shown(image.place), "names that differ from another file's only in the encoding of letters")
+            )
     return list(by_key.values()), twice
 
 
@@ -223,7 +229,7 @@ def _look_at_masks(looked: _Looked, folder: Path, masks: Sequence[Path], size: t
         looked.left_out.append(Remark(place, "masks that mark nothing"))
     else:
         if marked.shape != size:
-            looked.noted.append(Remark(place, "masks of another size than their image, but of its proportions"))
+            looked.noted.append(Remark(place, "masks with the proportions of their image, but another size"))
         digest = hashlib.sha256(repr(marked.shape).encode() + np.packbits(marked).tobytes()).hexdigest()[:12]
         looked.image = replace(looked.image, mask_digest=digest)
 
@@ -234,8 +240,8 @@ def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
         first = ", ".join(f"{image.source.place} ({image.key})" for image in images[:_NAMED])
         more = ", ..." if len(images) > _NAMED else ""
         raise ImportRefused(
-            f"{len(images)} pictures differ from those that lie in {store.uri} under the same keys: {first}{more}. "
-            "Nothing was imported and nothing replaced. Of another camera or batch? Put them into a folder of their "
+            f"{len(images)} images differ from those in {store.uri} under the same keys: {first}{more}. "
+            "Nothing was imported or replaced. From another camera or batch? Put them into a folder of their "
             "own: --prefix camera-b. Of another day? --run-date and --normals-date."
         )
 
@@ -292,9 +298,7 @@ def _twins(images: Sequence[FoundImage]) -> list[Remark]:
     try:
         return twins(image.source for image in images)
     except OSError as e:
-        raise ImportStopped(
-            f"{e.filename} went away while it was looked at: nothing was written. Do it again."
-        ) from e
+        raise ImportStopped(f"{e.filename} disappeared during the check: nothing was written. Import again.") from e
 
 
 def _on_other_days(
@@ -302,8 +306,8 @@ def _on_other_days(
 ) -> Iterator[Remark]:
     """New images that were imported before under another day."""
     days: dict[str, list[str]] = defaultdict(list)
-    for key, said in history.items():
-        if any(label.labelled_by in _BROUGHT_BY for label in said):
+    for key, words in history.items():
+        if any(label.labelled_by in _BROUGHT_BY for label in words):
             days[key.split("/", 3)[3]].append(key)
     for image in images:
         for key in days[image.key.split("/", 3)[3]] if image.is_new else ():
@@ -314,13 +318,11 @@ def _on_other_days(
                 and store.read(key) == image.source.path.read_bytes()
             ):
                 day = key.split("/")[2]
-                yield Remark(
-                    shown(image.source.place), f"in the store already, as of {day}, so that they count twice"
-                )
+                yield Remark(shown(image.source.place), f"already in the store under {day}, so they count twice")
                 break
 
 
-def _said(image: FoundImage, now: datetime) -> Label:
+def _label_of(image: FoundImage, now: datetime) -> Label:
     source = image.source
     assert source.word is not None
     return Label(image.key, source.word, image.mask_key, BY, now, source.kind, source.purpose)
@@ -351,6 +353,6 @@ def _write(store: Store, image: FoundImage) -> None:
             store.write(image.mask_key, mask_png(mask))
     except (OSError, UnreadableImage) as e:
         raise ImportStopped(
-            f"{image.source.path} or its mask changed while it was brought in ({e}): pictures before it are in the "
+            f"{image.source.path} or its mask changed during the import ({e}): images before it are in the "
             "store, no label is. Import the folder again."
         ) from e

@@ -69,14 +69,14 @@ def read_retraining(store: Store, pool: Executor) -> dict[str, tuple[tuple[date,
     names = [name for name in store.children(reports_prefix("retraining")) if folder_day(name)]
     prefixes = [reports_prefix("retraining", name) for name in sorted(names, reverse=True)[:RETRAINING_DAYS]]
     listed = pool.map(lambda prefix: list(store.list(prefix)), prefixes)
-    found: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
+    by_category: defaultdict[str, list[tuple[date, str]]] = defaultdict(list)
     for prefix, infos in zip(prefixes, listed, strict=True):
         day = date.fromisoformat(prefix.rstrip("/").rpartition("/")[2])
         for info in sorted(infos, key=lambda info: info.modified, reverse=True):
             category, _, below = info.key.removeprefix(prefix).partition("/")
             if below.endswith(".html"):
-                found[category].append((day, path_from_index(info.key)))
-    return {category: tuple(reports) for category, reports in found.items()}
+                by_category[category].append((day, path_from_index(info.key)))
+    return {category: tuple(reports) for category, reports in by_category.items()}
 
 
 def _documents(
@@ -118,16 +118,16 @@ def _newest(
     why: str,
 ) -> Newest[T]:
     """Reads documents, newest first, until every category has one: mostly only the first."""
-    found: dict[str, T] = {}
+    newest: dict[str, T] = {}
     unreadable: dict[str, str] = {}
     failed: tuple[tuple[str, str, str], ...] | None = None
     for document in documents:
-        if found.keys() >= set(categories):
+        if newest.keys() >= set(categories):
             break
         try:
             tree = json.loads(store.read(document.key))
             entries = list(tree["categories"])
-            told = tuple((document.report, text(failure[what]), text(failure[why])) for failure in tree["failed"])
+            failures = tuple((document.report, text(failure[what]), text(failure[why])) for failure in tree["failed"])
         except KeyNotFound:
             continue
         except StorageError as e:
@@ -136,18 +136,18 @@ def _newest(
         except FOREIGN as e:
             unreadable[document.key] = foreign(e)
             continue
-        failed = told if failed is None else failed
-        problems = list(_take(document, entries, parse, found))
+        failed = failures if failed is None else failed
+        problems = list(_take(document, entries, parse, newest))
         if problems:
             unreadable[document.key] = problems[0]
-    return Newest(found, failed or (), unreadable)
+    return Newest(newest, failed or (), unreadable)
 
 
 def _take(
     document: _Document,
     entries: Sequence[Any],
     parse: Callable[[_Document, dict[str, Any]], T | None],
-    found: dict[str, T],
+    newest: dict[str, T],
 ) -> Iterator[str]:
     """Add the document's categories to `found` unless a newer document has them; yields its faults."""
     mine: dict[str, T] = {}
@@ -159,7 +159,7 @@ def _take(
             continue
         if value is not None:
             mine[category] = value
-    found |= {category: value for category, value in mine.items() if category not in found}
+    newest |= {category: value for category, value in mine.items() if category not in newest}
 
 
 def _verdict(document: _Document, entry: dict[str, Any]) -> DriftInForce:

@@ -62,7 +62,7 @@ def read_nights(store: Store, pool: Executor, image_days: Mapping[str, Sequence[
     known = (folder_day(name) for name in store.children(seals_prefix()))
     sealed_days = sorted({day for day in known if day is not None})
     shown = sealed_days[-SEALED_DAYS:]
-    partitions = {partition for found in pool.map(lambda day: _sealed(store, day), shown) for partition in found}
+    partitions = {partition for sealed in pool.map(lambda day: _sealed(store, day), shown) for partition in sealed}
     counts, damaged = _read_seals(store, pool, partitions)
     alphas, bad_cards = _read_alphas(store, pool, {(where.category, where.model_version) for where in counts})
     rows = _rows(partitions, counts, alphas)
@@ -95,8 +95,8 @@ def read_image_days(images: Store, pool: Executor) -> tuple[dict[str, tuple[date
 
 def _sealed(store: Store, day: date) -> list[Partition]:
     """From the seals' keys alone; other objects are ignored."""
-    found = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
-    return [Partition(*parts) for parts in found if parts and is_plain(parts[0]) and is_plain(parts[2])]
+    partitions = (seal_partition(info.key) for info in store.list(seals_prefix(day)))
+    return [Partition(*parts) for parts in partitions if parts and is_plain(parts[0]) and is_plain(parts[2])]
 
 
 def _read_seals(
@@ -112,7 +112,9 @@ def _counts(store: Store, partition: Partition) -> _Counts | None:
     if seal is None:
         return None  # removed since it was listed
     if seal.partition != partition:
-        raise CorruptObject(f"The seal says it is of {seal.partition}. Restore it, or remove it and inspect the day.")
+        raise CorruptObject(
+            f"The seal names {seal.partition} instead. Restore it, or remove it and inspect the day again."
+        )
     if any(plan.supersedes for plan in seal.plans):
         images, ok, anomalous = _count_rows(store, seal)
     else:
@@ -163,9 +165,9 @@ def _rows(
             rows[day][category] = CategoryDay(category, DAMAGED)
             continue
         last = max(whole, key=lambda version: (counts[version].sealed_at, version.model_version))
-        found = counts[last]
+        count = counts[last]
         rows[day][category] = CategoryDay(
-            category, SEALED, last.model_version, len(whole) - 1, found.images, found.ok, found.anomalous,
+            category, SEALED, last.model_version, len(whole) - 1, count.images, count.ok, count.anomalous,
             alphas.get((category, last.model_version)),
         )  # fmt: skip
     return rows
@@ -191,7 +193,7 @@ def _unsealed(
 
 
 def _run_reports(store: Store, day: date) -> tuple[str, ...]:
-    found = [info for info in store.list(report_key("inspection", day, "")) if info.key.endswith(".html")]
+    reports = [info for info in store.list(report_key("inspection", day, "")) if info.key.endswith(".html")]
     return tuple(
-        path_from_index(info.key) for info in sorted(found, key=lambda report: report.modified, reverse=True)
+        path_from_index(info.key) for info in sorted(reports, key=lambda report: report.modified, reverse=True)
     )

@@ -26,27 +26,32 @@ def gather_plant(
     """The contents of the index page; `night` and `made_every_day` as for `write_index`. Reads run in `pool`. Raises
     StorageError if the store cannot be listed."""
     image_days, closed = read_image_days(images, pool)
-    found = read_nights(store, pool, image_days, now)
-    inspected = {category.category for night in found.nights for category in night.categories}
+    last_nights = read_nights(store, pool, image_days, now)
+    inspected = {category.category for night in last_nights.nights for category in night.categories}
     with_models = set(models.list_model_categories(store))
     names = sorted({*inspected, *with_models, *(name for name, days in image_days.items() if days)})
     champions, bad_champions = _champions(store, pool, names)
-    sealed = (night.day for night in found.nights if any(category.state != UNSEALED for category in night.categories))
+    sealed = (
+        night.day for night in last_nights.nights if any(category.state != UNSEALED for category in night.categories)
+    )
     last_night = max(sealed, default=None)
     drift = read_drift(store, pool, names, last_night)
     evaluations = read_evaluations(store, pool, names, last_night)
     retraining = read_retraining(store, pool)
-    last = max((*(newest.day for newest in found.nights[:1]), *((night,) if night else ())), default=None)
+    last = max((*(newest.day for newest in last_nights.nights[:1]), *((night,) if night else ())), default=None)
     able = [champion for champion in champions if made_every_day is None or champion in made_every_day]
     return PlantIndex(
         store_uri=store.uri,
         made_at=now.astimezone(UTC),
-        nights=found.nights,
-        older_days=found.older_days,
+        nights=last_nights.nights,
+        older_days=last_nights.older_days,
         images_listed=any(image_days.values()),
         last_night=last,
         silent=_silent(
-            found.nights, image_days, last, [name for name in able if category_images_prefix(name) not in closed]
+            last_nights.nights,
+            image_days,
+            last,
+            [name for name in able if category_images_prefix(name) not in closed],
         ),
         categories=tuple(
             PlantCategory(
@@ -61,7 +66,9 @@ def gather_plant(
         ),
         not_assessed=(*drift.not_assessed, *evaluations.not_assessed),
         unreadable=tuple(
-            sorted((closed | found.unreadable | bad_champions | drift.unreadable | evaluations.unreadable).items())
+            sorted(
+                (closed | last_nights.unreadable | bad_champions | drift.unreadable | evaluations.unreadable).items()
+            )
         ),
         software=software(),
     )
@@ -88,7 +95,7 @@ def _champions(store: Store, pool: Executor, names: Iterable[str]) -> tuple[dict
 
 
 def _champion(store: Store, category: str) -> InForce | None:
-    found = models.read_champion(store, category)
-    if found is None:
+    champion = models.read_champion(store, category)
+    if champion is None:
         return None
-    return InForce(found.version, found.since.astimezone(UTC), found.rolled_back_from)
+    return InForce(champion.version, champion.since.astimezone(UTC), champion.rolled_back_from)

@@ -37,10 +37,10 @@ def foreign(error: Exception) -> str:
 
 def number(value: Any) -> float:
     """`value` as a finite float. Raises TypeError, ValueError, OverflowError."""
-    found = float(value)
-    if isinstance(value, str | bool) or not math.isfinite(found):
+    converted = float(value)
+    if isinstance(value, str | bool) or not math.isfinite(converted):
         raise ValueError(f"{value!r} is no finite number")
-    return found
+    return converted
 
 
 def whole_number(value: Any) -> int:

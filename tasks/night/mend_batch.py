@@ -45,7 +45,7 @@ def _refuse_changed(images: Store, store: Store, batch: Batch, part: SealedPart)
     changed = changed_keys(store, images, batch.plan.partition, part, planned)
     if changed:
         raise ImagesChanged(
-            f"{len(changed)} of the batch's {len(planned)} images are gone or another since they were scored, such "
-            f"as {changed[0]!r}, so the batch was not scored again. Restore them, or {batch.plan.map_store} and the "
-            "part, from a copy."
+            f"{len(changed)} of the batch's {len(planned)} images are missing or have changed since they were "
+            f"scored, such as {changed[0]!r}, so the batch was not scored again. Restore them, or "
+            f"{batch.plan.map_store} and the part, from a copy."
         )

@@ -71,10 +71,10 @@ class NightSummary:
 
 def summarise_night(store: Store, seal: Seal, *, worst: int, first: int, alpha: float, errors: int) -> NightSummary:
     """Every sealed row of the partition that no later row of the same image replaced."""
-    found = NightSummary(worst, first, alpha, errors)
+    summary = NightSummary(worst, first, alpha, errors)
     for table in rows_in_force(store, [seal]):
-        found.add(table)
-    return found
+        summary.add(table)
+    return summary
 
 
 def _prefixes(digests: Any) -> NDArray[np.uint64]:

@@ -83,8 +83,8 @@ def plan_batches(job: PartitionJob) -> PartitionPlan:
     line = open_store(job.images_uri, read_only=True)
     listed = list(images.list_images(line, job.category, job.run_date, left_out))
     seal = seals.read_seal(store, job.partition)
-    found = compare(store, line, seal, listed, tell=get_run_logger().warning)
-    to_score = [*found.late, *found.changed]
+    comparison = compare(store, line, seal, listed, tell=get_run_logger().warning)
+    to_score = [*comparison.late, *comparison.changed]
     plan = _publish(store, job, to_score, seal) if to_score else None
     return PartitionPlan(job, listed=len(listed), sealed=len(listed) - len(to_score), plan=plan, left_out=left_out)
 
@@ -116,7 +116,7 @@ def _engine(job: PartitionJob, seal: Seal | None) -> str:
         get_run_logger().warning(
             "engine=%s instead of %s category=%s run_date=%s: %s",
             library, wanted, job.category, job.run_date,
-            "its other images were scored so" if begun else "a GPU scores, and OpenVINO is used on CPUs alone",
+            "the day's other images were scored with it" if begun else "a GPU is used, and OpenVINO needs a CPU",
         )  # fmt: skip
     return engine_here(library)
 

@@ -25,7 +25,7 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
     if rows != plan.images or len({receipt.part for receipt in receipts}) != len(receipts):
         raise IncompletePartition(
             f"{rows} rows of {len(receipts)} parts for {plan.images} planned images of {plan.partition}. "
-            "The partition is not complete, so nobody sees it half done. Run the inspection again."
+            "The category's day is not complete and stays unsealed. Run the inspection again."
         )
     store = open_store(store_uri)
     seals.add_plan(

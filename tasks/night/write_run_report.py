@@ -149,10 +149,10 @@ def _states(store: Store, run_date: date, categories: Sequence[CategoryOutcome])
         yield [category.category, state, category.model_version, category.images, category.message]
         if category.model_version is not None:
             partition = Partition(category.category, run_date, category.model_version)
-            yield [*scored_state(store, partition), *_said(store, partition)]
+            yield [*scored_state(store, partition), *_labels_of_run(store, partition)]
 
 
-def _said(store: Store, partition: Partition) -> list[Any]:
+def _labels_of_run(store: Store, partition: Partition) -> list[Any]:
     """The labels, and why some cannot be read."""
     unread: list[str] = []
     try:
@@ -252,7 +252,7 @@ def _pictured(
     unlabelled = {"label": None, "kind": None}
 
     def drawn(rows: list[dict[str, Any]]) -> list[ScoredImage]:
-        told = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
-        return scored_images(store, images, told, card)
+        labelled = ({**row, **label_of.get(row["image_key"], unlabelled), "mask_key": None} for row in rows)
+        return scored_images(store, images, labelled, card)
 
     return drawn(first), drawn(others)

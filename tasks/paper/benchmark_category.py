@@ -98,7 +98,7 @@ def benchmark_category(
         judged = _judge(model, request.images.test, on_progress)
         yield Measurement(
             model=settings,
-            image_auroc=_known(image_auroc(judged.scores, [one.is_anomalous for one in request.images.test])),
+            image_auroc=_known(image_auroc(judged.scores, [image.is_anomalous for image in request.images.test])),
             pixel_auroc=_known(pixel_auroc(judged.tables)),
             aupro=_known(aupro(judged.tables)),
             paper_pro=_known(float(np.mean(judged.pros)) if judged.pros else math.nan),
@@ -142,23 +142,25 @@ def _judge(
     height, width = model.settings.image_height, model.settings.image_width
     # The first pass sets up kernels and memory, which is no part of the rate.
     model.score(np.zeros((1, height, width, 3), dtype=np.uint8))
-    localised = any(one.masks for one in test)
+    localised = any(image.masks for image in test)
     tables = PixelTables.empty()
     scores: list[NDArray[np.float32]] = []
     pros: list[float] = []
     seconds = 0.0
-    pixels = prefetched(DecodedImages([one.path for one in test]), range(len(test)), model)
+    pixels = prefetched(DecodedImages([image.path for image in test]), range(len(test)), model)
     for start in range(0, len(test), MICRO_BATCH):
         images = test[start : start + MICRO_BATCH]
         batch = np.stack([next(pixels) for _ in images])
         began = perf_counter()
-        found = model.score(batch)
+        scores_of_batch = model.score(batch)
         seconds += perf_counter() - began
-        scores.append(found.scores)
+        scores.append(scores_of_batch.scores)
         if localised:
-            masks = [defects(one, height, width) for one in images]
-            tables += PixelTables.of(found.as_float16(), masks, [one.is_anomalous for one in images])
-            pros += [paper_pro(m, mask) for m, mask in zip(found.maps, masks, strict=True) if mask is not None]
+            masks = [defects(image, height, width) for image in images]
+            tables += PixelTables.of(scores_of_batch.as_float16(), masks, [image.is_anomalous for image in images])
+            pros += [
+                paper_pro(m, mask) for m, mask in zip(scores_of_batch.maps, masks, strict=True) if mask is not None
+            ]
         on_progress(BenchmarkProgress("scoring", start + len(images), len(test), None))
     return _Judged(np.concatenate(scores), tables, [pro for pro in pros if not math.isnan(pro)], seconds)
 

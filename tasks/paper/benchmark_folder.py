@@ -59,9 +59,9 @@ class BenchmarkImages:
         """SHA-256, hex, over every file's role, path and content, independent of the folder's place"""
         total = hashlib.sha256()
         roles = [("train", path) for path in self.train]
-        for one in self.test:
-            roles.append((f"test {one.is_anomalous}", one.path))
-            roles += [("mask", mask) for mask in one.masks]
+        for image in self.test:
+            roles.append((f"test {image.is_anomalous}", image.path))
+            roles += [("mask", mask) for mask in image.masks]
         for role, path in roles:
             total.update(f"{role}\t{path.relative_to(self.root).as_posix()}\t{file_digest(path)}\n".encode())
         return total.hexdigest()
@@ -155,32 +155,34 @@ def file_digest(path: Path) -> str:
 
 def _mvtec_category(root: Path, name: str) -> BenchmarkImages:
     folder = root / name
-    found = read_folder(folder)
-    images, unused = with_masks(found)
-    unknown = [Remark(one.place, "neither good nor a defect") for one in images if one.word == "unsure"]
-    _refuse_left_out(folder, [*found.left_out, *unknown])
-    train = tuple(one.path for one in images if one.purpose == "training")
+    contents = read_folder(folder)
+    images, unused = with_masks(contents)
+    unknown = [Remark(image.place, "neither good nor a defect") for image in images if image.word == "unsure"]
+    _refuse_left_out(folder, [*contents.left_out, *unknown])
+    train = tuple(image.path for image in images if image.purpose == "training")
     test = tuple(
-        JudgedImage(one.path, one.word == "anomalous", one.masks) for one in images if one.purpose == "evaluation"
+        JudgedImage(image.path, image.word == "anomalous", image.masks)
+        for image in images
+        if image.purpose == "evaluation"
     )
-    normal = sum(not one.is_anomalous for one in test)
+    normal = sum(not image.is_anomalous for image in test)
     if not train or not normal or normal == len(test):
         raise NotAnImageFolder(
             f"{folder} has {len(train)} images in train/good, {normal} in test/good and {len(test) - normal} in "
             "other folders of test/; without some of each there is no AUROC, and nothing was computed. Complete the "
             "folder, or leave it out: name the others with --category."
         )
-    _refuse_left_out(folder, [one for one in unused if one.why != MASKS_OF_NO_DEFECT])
+    _refuse_left_out(folder, [image for image in unused if image.why != MASKS_OF_NO_DEFECT])
     return BenchmarkImages(name, root, train, test)
 
 
 def _refuse_left_out(folder: Path, left_out: Sequence[Remark]) -> None:
     """Entries beside train/, test/ and ground_truth/ are ignored; all files within must belong to the benchmark."""
-    within = [one for one in left_out if one.path.partition("/")[0].lower() in {TRAIN, TEST, MASKS}]
+    within = [remark for remark in left_out if remark.path.partition("/")[0].lower() in {TRAIN, TEST, MASKS}]
     if within:
         raise NotAnImageFolder(
             f"{folder}/{within[0].path} cannot be placed ({within[0].why}), nor can {len(within) - 1} others. A "
-            "figure without them could not be compared with anyone's, so nothing was computed. Mend or move them."
+            "figure without them could not be compared with anyone's, so nothing was computed. Correct or move them."
         )
 
 
@@ -217,5 +219,7 @@ def _folders(folder: Path) -> list[Path]:
 def _files(folder: Path) -> list[Path]:
     listing = list_files(folder)
     place = f"{folder.parent.name}/{folder.name}"
-    _refuse_left_out(folder.parent.parent, [Remark(f"{place}/{one.path}", one.why) for one in listing.left_out])
+    _refuse_left_out(
+        folder.parent.parent, [Remark(f"{place}/{remark.path}", remark.why) for remark in listing.left_out]
+    )
     return list(listing.files.values())

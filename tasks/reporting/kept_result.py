@@ -32,8 +32,8 @@ _ASKERS = 16
 
 def inputs_digest(inputs: Any) -> str:
     """SHA-256 (hex) of the inputs (JSON values, dates and dataclasses of them), the code and the libraries."""
-    told = json.dumps([FORMAT, code_digest(), inputs], sort_keys=True, default=_plain)
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    text = json.dumps([FORMAT, code_digest(), inputs], sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def bytes_there(store: Store, key: str) -> str | None:
@@ -64,16 +64,16 @@ def stated(store: Store, keys: Iterable[str]) -> list[tuple[str, str | None]]:
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for key in set(keys):
         folders[key.rpartition("/")[0]].append(key)
-    found: dict[str, str | None] = {}
+    etag_of: dict[str, str | None] = {}
     with ThreadPoolExecutor(_ASKERS) as pool:
         for folder, some in folders.items():
             there = listed(store, f"{folder}/") if folder and len(some) >= _WORTH_A_LISTING else ""
             if isinstance(there, str):
-                found |= zip(some, pool.map(partial(_etag, store), some), strict=True)
+                etag_of |= zip(some, pool.map(partial(_etag, store), some), strict=True)
             else:
                 etags = {key: etag for key, etag, _ in there}
-                found |= {key: etags.get(key) for key in some}
-    return sorted(found.items())
+                etag_of |= {key: etags.get(key) for key in some}
+    return sorted(etag_of.items())
 
 
 def _etag(store: Store, key: str) -> str | None:

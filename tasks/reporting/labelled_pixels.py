@@ -91,8 +91,8 @@ def _pixels(store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | 
 
 def _no_map(why: str) -> str:
     return (
-        f"The row counts, but its map is not there: {why} No pixel of this image is counted. rd-inspect verify "
-        "--deep names the command that makes the map again."
+        f"The image's score counts, but its map is missing: {why} No pixel of this image is counted. rd-inspect "
+        "verify --deep names the command that makes the map again."
     )
 
 
@@ -102,7 +102,7 @@ def _mask_of(store: Store, row: Mapping[str, Any], shape: tuple[int, ...]) -> ND
     if abs(mask.shape[0] * width / (mask.shape[1] * height) - 1) > _PROPORTION:
         raise Uncountable(
             f"The mask {row['mask_key']} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {height}x{width}: "
-            "they do not lie on each other, so no pixel of this image is counted. Draw the mask on the image."
+            "they do not match, so no pixel of this image is counted. Draw the mask on the image."
         )
     if row["label"] == "normal" and mask.any():
         raise Uncountable(

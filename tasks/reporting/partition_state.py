@@ -26,8 +26,8 @@ def scored_state(store: Store, partition: Partition) -> list[Any]:
 
 def labels_state(store: Store, partition: Partition, held: pa.Table) -> list[Any]:
     """State of the day's labels, among the category's labels `held`, and of the masks."""
-    said = labels_of_day(partition, held)
-    return [said, masks_state(store, said)]
+    labels = labels_of_day(partition, held)
+    return [labels, masks_state(store, labels)]
 
 
 def labels_of_day(partition: Partition, held: pa.Table) -> list[dict[str, Any]]:

@@ -81,9 +81,9 @@ def link_day(store: Store, day: date, kind: str | None = None) -> None:
 def _relink(store: Store, report: Filed, around: Around) -> None:
     try:
         html, etag = store.read_with_etag(report.key)
-        found = linked(html, report.path, around)
-        if found != html:
-            store.replace(report.key, found, etag)
+        page = linked(html, report.path, around)
+        if page != html:
+            store.replace(report.key, page, etag)
     except StorageError as e:
         get_run_logger().warning("links not set report=%s: %s", report.key, e)
 
@@ -128,9 +128,9 @@ class Shelf:
         """(in words, path) of the day's reports of other kinds."""
         for kind in KINDS:
             if kind != than:
-                found = self.newest(kind, day)
-                whole = [report for report in found if not report.of]
-                yield from ((_words(report), report.path) for report in whole[:1] or found)
+                filed = self.newest(kind, day)
+                whole = [report for report in filed if not report.of]
+                yield from ((_words(report), report.path) for report in whole[:1] or filed)
 
     def _nearest(self, report: Filed, days: list[date]) -> Filed | None:
         for day in days[:_FURTHEST]:
@@ -141,16 +141,16 @@ class Shelf:
 
     def _folders(self, kind: str) -> dict[date, list[str]]:
         """The folders of a kind's reports by their last day."""
-        found: dict[date, list[str]] = {}
+        folders: dict[date, list[str]] = {}
         for name in self._store.children(reports_prefix(kind)):
             last = folder_day(name) if kind in (INSPECTION, RETRAINING) else (folder_days(name) or (None, None))[1]
             if last:
-                found.setdefault(last, []).append(name)
-        return found
+                folders.setdefault(last, []).append(name)
+        return folders
 
     def _of_day(self, kind: str, day: date) -> list[Filed]:
         """The newest of them."""
-        found: list[Filed] = []
+        reports: list[Filed] = []
         for folder in self.folders(kind).get(day, ()):
             prefix = reports_prefix(kind, folder)
             days = folder_days(folder)
@@ -158,8 +158,8 @@ class Shelf:
                 if info.key.endswith(".html"):
                     of, _, _ = info.key.removeprefix(prefix).rpartition("/")
                     length = (days[1] - days[0]).days + 1 if days else 1
-                    found.append(Filed(kind, day, length, of.partition("/")[0], info.key, info.modified))
-        return sorted(found, key=lambda report: report.modified, reverse=True)[:_MOST_OF_A_DAY]
+                    reports.append(Filed(kind, day, length, of.partition("/")[0], info.key, info.modified))
+        return sorted(reports, key=lambda report: report.modified, reverse=True)[:_MOST_OF_A_DAY]
 
 
 def _words(report: Filed) -> str:

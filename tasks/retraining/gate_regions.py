@@ -37,7 +37,7 @@ class MaskedMaps:
 
     def __init__(self, store: Store, judging: Sequence[GateImage], comparable: bool) -> None:
         """comparable: both models' maps have one size, so their regions are the same."""
-        masked = [one.key for one in judging if one.mask_key is not None] if comparable else []
+        masked = [image.key for image in judging if image.mask_key is not None] if comparable else []
         self.problems: list[tuple[str, str]] = []
         """(key, why its mask cannot be counted)"""
         self._store = store

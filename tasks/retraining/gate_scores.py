@@ -53,24 +53,24 @@ def score_pair(
     store: Store, images: Store, judging: Sequence[GateImage], champion: Scorer, candidate: Scorer
 ) -> PairScores:
     """Score all readable images with both models, and time them in turns on the first few."""
-    by_key = {one.key: one for one in judging}
+    by_key = {image.key: image for image in judging}
     maps = MaskedMaps(store, judging, champion.map_size == candidate.map_size)
     kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
     seconds = (float("nan"), float("nan"))
     for batch in _read_for(images, list(by_key), champion, candidate):
-        left_out += [(one.key, one.error) for one in batch if one.error is not None]
-        readable = [one for one in batch if one.error is None]
+        left_out += [(image.key, image.error) for image in batch if image.error is not None]
+        readable = [image for image in batch if image.error is None]
         if not readable:
             continue
         pixels = _stacked(readable)
         scored = [scorer.model.score(own) for scorer, own in zip((champion, candidate), pixels, strict=True)]
         if not kept:
             seconds = _timed((champion, candidate), pixels)
-        scores.append(np.stack([one.scores for one in scored]))
-        members = [by_key[one.key] for one in readable]
-        sizes = [one.champion.size for one in readable if one.champion.size is not None]
+        scores.append(np.stack([image.scores for image in scored]))
+        members = [by_key[image.key] for image in readable]
+        sizes = [image.champion.size for image in readable if image.champion.size is not None]
         maps.add(members, sizes, *scored)
         kept += members
     both = np.concatenate(scores, axis=1) if scores else np.zeros((2, 0), np.float32)
@@ -84,7 +84,7 @@ def score_unchanged(
     be read."""
     scores: list[NDArray[np.float32]] = []
     for batch in _read_for(images, list(digests), champion, candidate):
-        readable = [one for one in batch if one.error is None and one.champion.digest == digests[one.key]]
+        readable = [image for image in batch if image.error is None and image.champion.digest == digests[image.key]]
         if readable:
             pairs = zip((champion, candidate), _stacked(readable), strict=True)
             scores.append(np.stack([scorer.model.score(own).scores for scorer, own in pairs]))
@@ -108,7 +108,7 @@ def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: S
 
 def _stacked(readable: Sequence[_ReadTwice]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """uint8 (b, H, W, 3) for the champion, and for the candidate."""
-    return stacked([one.champion for one in readable]), stacked([one.candidate for one in readable])
+    return stacked([image.champion for image in readable]), stacked([image.candidate for image in readable])
 
 
 def _clock() -> Callable[[], float]:

@@ -44,7 +44,9 @@ def gate_set(
     new to the champion. Equal labels and cards give an equal set."""
     seen = {*champion.images.seen, *candidate.images.seen}
     new = {*candidate.images.test} - {*champion.images.duplicates}
-    disputed = {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
+    disputed = {
+        contradiction.image_key for contradiction in labels.contradictions(labels.read_label_history(store, category))
+    }
     chosen: list[tuple[Mapping[str, Any], str]] = []
     left_out: list[tuple[str, str]] = []
     for row in labels.read_labels(store, category).to_pylist():

@@ -132,12 +132,12 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
     _leave_too_old(rows, order)
     threshold = _look_at_new(store, images, rows, order, card)
     _keep_shares(rows, order.limits)
-    found = list(rows.values())
-    write_considered(store, order.key, found)
-    counts = Counter(row.state for row in found)
-    above = sum(row.state == NEW and row.score is not None and row.score > threshold for row in found)
-    digest = _digest(store, order, found)
-    message = _too_few(order, counts, sum(row.is_new for row in found)) or _judged_before(store, order, digest)
+    considered = list(rows.values())
+    write_considered(store, order.key, considered)
+    counts = Counter(row.state for row in considered)
+    above = sum(row.state == NEW and row.score is not None and row.score > threshold for row in considered)
+    digest = _digest(store, order, considered)
+    message = _too_few(order, counts, sum(row.is_new for row in considered)) or _judged_before(store, order, digest)
     get_run_logger().info(
         "normals gathered category=%s champion=%s enough=%s above_threshold=%d %s",
         order.category, order.champion, message is None, above,
@@ -166,8 +166,8 @@ def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, Co
         )
         if key not in may_train:
             kept = label is not None and label["label"] == "normal"
-            said = "it is kept to judge models by now" if kept else "nobody calls it normal any more"
-            row = _left(row, LABEL_CHANGED, f"The champion was made with it, but {said}.")
+            why = "it is kept to judge models by now" if kept else "nobody calls it normal any more"
+            row = _left(row, LABEL_CHANGED, f"The champion was made with it, but {why}.")
         rows[key] = row
     return rows
 
@@ -176,12 +176,12 @@ def _left(row: ConsideredNormal, state: str, why: str, **more: Any) -> Considere
     return replace(row, state=state, why=why, **more)
 
 
-def _leave_contradictions(rows: dict[str, ConsideredNormal], found: Iterable[labels.Contradiction]) -> None:
-    for one in found:
-        if one.image_key in rows:
-            words = ", ".join(f"{who or 'somebody without a name'}: {word}" for who, word, _ in one.words)
+def _leave_contradictions(rows: dict[str, ConsideredNormal], contradictions: Iterable[labels.Contradiction]) -> None:
+    for contradiction in contradictions:
+        if contradiction.image_key in rows:
+            words = ", ".join(f"{who or 'somebody without a name'}: {word}" for who, word, _ in contradiction.words)
             why = f"People disagree ({words}). Let one of them look again."
-            rows[one.image_key] = _left(rows[one.image_key], CONTRADICTION, why)
+            rows[contradiction.image_key] = _left(rows[contradiction.image_key], CONTRADICTION, why)
 
 
 def _leave_too_old(rows: dict[str, ConsideredNormal], order: GatherOrder) -> None:
@@ -194,8 +194,8 @@ def _leave_too_old(rows: dict[str, ConsideredNormal], order: GatherOrder) -> Non
 
 def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
     """Those not excluded yet, the first labelled first."""
-    found = [row for row in rows.values() if row.state == NEW]
-    return sorted(found, key=lambda row: (row.labelled_at is None, row.labelled_at, row.image_key))
+    new = [row for row in rows.values() if row.state == NEW]
+    return sorted(new, key=lambda row: (row.labelled_at is None, row.labelled_at, row.image_key))
 
 
 def _look_at_new(
@@ -257,9 +257,9 @@ def _keep_shares(rows: dict[str, ConsideredNormal], limits: GatherLimits) -> Non
         members: dict[Any, list[ConsideredNormal]] = defaultdict(list)
         for row in _new(rows):
             members[getattr(row, name)].append(row)
-        for value, found in members.items():
-            for row in sorted(found, key=_by_hash)[most:]:
-                why = f"{len(found)} new normals are of {name} {value}; {most} are used."
+        for value, group in members.items():
+            for row in sorted(group, key=_by_hash)[most:]:
+                why = f"{len(group)} new normals are of {name} {value}; {most} are used."
                 rows[row.image_key] = _left(row, state, why)
     old = sorted((row for row in rows.values() if row.state == REPLAYED), key=_by_hash)
     for row in old[limits.most_replayed :]:
@@ -272,12 +272,12 @@ def _by_hash(row: ConsideredNormal) -> str:
 
 
 def _too_few(order: GatherOrder, counts: Mapping[str, int], labelled: int) -> str | None:
-    found = counts.get(NEW, 0)
-    if found >= order.limits.fewest_new:
+    new = counts.get(NEW, 0)
+    if new >= order.limits.fewest_new:
         return None
     taken = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()) if state not in (NEW, REPLAYED))
     return (
-        f"{found} new normals of {order.category} can be used and {order.limits.fewest_new} are needed, so it stays "
+        f"{new} new normals of {order.category} can be used and {order.limits.fewest_new} are needed, so it stays "
         f"with model {order.champion}: {labelled} were labelled since"
         f"{f' (not used, old ones included: {taken})' if taken else ''}. Label more good images."
     )

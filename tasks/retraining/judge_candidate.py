@@ -106,7 +106,7 @@ def judge_candidate(
     alpha = cards[1].threshold.alpha
     decision = judge(_scores(pair, champion, candidate, alpha), before, after, golden, order.settings)
     store.write(order.key, parquet.to_bytes(_table(pair, champion, candidate)))
-    found = {
+    record = {
         "schema_version": SCHEMA_VERSION,
         "category": order.category,
         "champion": order.champion,
@@ -117,21 +117,21 @@ def judge_candidate(
         "settings": asdict(order.settings),
         **_what_with(judging, pair, golden, order.key),
     }
-    models.publish_decision(store, order.category, order.candidate, plain(found))
+    models.publish_decision(store, order.category, order.candidate, plain(record))
     tell_phase(order.category, "judged", done=1, total=1)
     get_run_logger().info(
         "candidate judged run=%s category=%s champion=%s candidate=%s promote=%s images=%d",
         run_id, order.category, order.champion, order.candidate, decision.promote, len(pair.images),
     )  # fmt: skip
-    return _judged(found)
+    return _judged(record)
 
 
 def plain(value: Any) -> Any:
     """`value` for JSON: no number that is not finite."""
     if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -141,7 +141,7 @@ def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any
     if known["champion"] != order.champion:
         raise Conflict(
             f"{order.candidate} of {order.category!r} was judged against {known['champion']} and not "
-            f"{order.champion}; that decision stays, and says nothing of the champion of now. Retrain again: "
+            f"{order.champion}; that decision is final and does not apply to the present champion. Retrain again: "
             f"rd-inspect retrain --category {order.category}"
         )
     return known
@@ -150,9 +150,9 @@ def _of_this_champion(known: dict[str, Any], order: JudgeOrder) -> dict[str, Any
 def _scores(pair: PairScores, champion: Scorer, candidate: Scorer, alpha: float) -> GateScores:
     regions = pair.regions
     return GateScores(
-        is_anomalous=np.array([one.is_anomalous for one in pair.images], np.bool_),
-        parts=[one.part for one in pair.images],
-        kinds=[one.kind for one in pair.images],
+        is_anomalous=np.array([image.is_anomalous for image in pair.images], np.bool_),
+        parts=[image.part for image in pair.images],
+        kinds=[image.kind for image in pair.images],
         champion=pair.champion,
         candidate=pair.candidate,
         champion_threshold=float(champion.threshold),
@@ -176,11 +176,11 @@ def _golden(
 
 def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:
     columns: list[Any] = [
-        [one.key for one in pair.images],
-        [one.part for one in pair.images],
-        [one.is_anomalous for one in pair.images],
-        [one.kind for one in pair.images],
-        [one.source for one in pair.images],
+        [image.key for image in pair.images],
+        [image.part for image in pair.images],
+        [image.is_anomalous for image in pair.images],
+        [image.kind for image in pair.images],
+        [image.source for image in pair.images],
         pair.champion,
         pair.candidate,
         pair.champion > champion.threshold,
@@ -193,27 +193,27 @@ def _table(pair: PairScores, champion: Scorer, candidate: Scorer) -> pa.Table:
 def _what_with(judging: GateSet, pair: PairScores, golden: tuple[Any, Any] | None, key: str) -> dict[str, Any]:
     """The images behind the decision: counts, digest, and those left out."""
     left_out = [*judging.left_out, *pair.left_out]
-    anomalous = [one for one in pair.images if one.is_anomalous]
+    anomalous = [image for image in pair.images if image.is_anomalous]
     return {
         "images": {
             "normal": len(pair.images) - len(anomalous),
             "anomalous": len(anomalous),
-            "masked": sum(one.mask_key is not None for one in anomalous),
-            "parts": len({one.part for one in pair.images}),
+            "masked": sum(image.mask_key is not None for image in anomalous),
+            "parts": len({image.part for image in pair.images}),
             "golden": 0 if golden is None else len(golden[0]),
             "left_out": len(left_out),
         },
-        "kinds": dict(sorted(Counter(one.kind or "no kind given" for one in anomalous).items())),
-        "sources": dict(sorted(Counter(one.source for one in pair.images).items())),
-        "digest": hashlib.sha256("\n".join(one.key for one in pair.images).encode()).hexdigest(),
-        "left_out": [list(one) for one in left_out[:_LISTED]],
+        "kinds": dict(sorted(Counter(image.kind or "no kind given" for image in anomalous).items())),
+        "sources": dict(sorted(Counter(image.source for image in pair.images).items())),
+        "digest": hashlib.sha256("\n".join(image.key for image in pair.images).encode()).hexdigest(),
+        "left_out": [list(image) for image in left_out[:_LISTED]],
         "scores": key,
     }
 
 
-def _judged(found: Mapping[str, Any]) -> JudgedCandidate:
+def _judged(record: Mapping[str, Any]) -> JudgedCandidate:
     """From the stored decision, so that first and later calls agree."""
-    kept = plain(found)
+    kept = plain(record)
     checks = tuple(Check(**check) for check in kept["checks"])
     return JudgedCandidate(
         kept["category"],

@@ -94,8 +94,8 @@ def _start(store: Store, champion: str, request: TrainingRequest) -> Detector | 
         if model.settings.of_weights() == request.settings.of_weights():
             return model
     get_run_logger().warning(
-        "retraining category=%s from scratch: the champion %s has another method or other settings than are in "
-        "force now",
+        "retraining category=%s from scratch: the champion %s has another method or other settings than "
+        "the request",
         request.category, champion,
     )  # fmt: skip
     return None

@@ -138,7 +138,7 @@ def write_retraining_report(
 
 
 def _groups(rows: Sequence[ConsideredNormal]) -> list[LeftOutGroup]:
-    found = []
+    groups = []
     for state in LEFT_OUT:
         members = sorted(
             (row for row in rows if row.state == state), key=lambda row: (-(row.score or 0), row.image_key)
@@ -148,8 +148,8 @@ def _groups(rows: Sequence[ConsideredNormal]) -> list[LeftOutGroup]:
                 NormalRow(row.image_key, row.day, row.labelled_by, row.labelled_at, row.why or "")
                 for row in members[:MOST_ROWS]
             ]
-            found.append(LeftOutGroup(state, len(members), tuple(listed)))
-    return found
+            groups.append(LeftOutGroup(state, len(members), tuple(listed)))
+    return groups
 
 
 def _days(rows: Sequence[ConsideredNormal]) -> list[NormalsOfDay]:
@@ -157,14 +157,14 @@ def _days(rows: Sequence[ConsideredNormal]) -> list[NormalsOfDay]:
     of_day: dict[date, list[ConsideredNormal]] = defaultdict(list)
     for row in rows:
         of_day[row.day].append(row)
-    found = []
+    days = []
     for day in sorted(of_day, reverse=True):
         states = Counter(row.state for row in of_day[day])
         used = [row for row in of_day[day] if row.state in (NEW, REPLAYED)]
         people = sorted({row.labelled_by for row in used if row.labelled_by})
         left_out = len(of_day[day]) - len(used)
-        found.append(NormalsOfDay(day, states[NEW], states[REPLAYED], left_out, tuple(people)))
-    return found
+        days.append(NormalsOfDay(day, states[NEW], states[REPLAYED], left_out, tuple(people)))
+    return days
 
 
 def _quarantined(
@@ -261,7 +261,7 @@ def _document(
                     for row in rows
                     if row.state in LEFT_OUT
                 ],
-                "days": [{**asdict(one), "day": one.day.isoformat()} for one in _days(rows)],
+                "days": [{**asdict(day), "day": day.day.isoformat()} for day in _days(rows)],
             },
             "software": report.software,
         }

@@ -54,7 +54,7 @@ class FileScore:
     """One file's score, or why it has none."""
 
     picture: LocalPicture
-    found: ScoredPicture
+    scored: ScoredPicture
     anomaly_map: NDArray[np.float16] | None
     """(H, W) in the model's size; None without a score"""
 
@@ -69,10 +69,10 @@ def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> I
         while chunk := list(islice(loaded, size)):
             size = MICRO_BATCH
             maps = np.full((len(chunk), *scorer.map_size), np.nan, dtype=np.float16)
-            found = score_pictures(scorer, [picture for _, picture in chunk], maps)
+            scored = score_pictures(scorer, [picture for _, picture in chunk], maps)
             yield [
                 FileScore(picture, scored_picture, None if scored_picture.score is None else anomaly_map)
-                for (picture, _), scored_picture, anomaly_map in zip(chunk, found, maps, strict=True)
+                for (picture, _), scored_picture, anomaly_map in zip(chunk, scored, maps, strict=True)
             ]
 
 

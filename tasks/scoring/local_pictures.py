@@ -78,12 +78,12 @@ def names_as_they_come(descriptor: int) -> Iterator[list[str]]:
     Thread(target=_read_names, args=(descriptor, arrived.put), name="names", daemon=True).start()
     ended = False
     while not ended:
-        found = [arrived.get()]
+        batch = [arrived.get()]
         with suppress(Empty):
             while True:
-                found.append(arrived.get_nowait())
-        ended = None in found
-        if names := [name for name in found if name]:
+                batch.append(arrived.get_nowait())
+        ended = None in batch
+        if names := [name for name in batch if name]:
             yield names
 
 

@@ -51,9 +51,9 @@ class OverlayFolder:
             picture = self._scorer.image_format.decode(data)
         except (StorageError, UnreadableImage):
             return None
-        if content_digest(data) != scored.found.loaded.digest:
+        if content_digest(data) != scored.scored.loaded.digest:
             return None
-        columns = columns_of(scored.found, self._scorer)
+        columns = columns_of(scored.scored, self._scorer)
         boxes = boxes_in_shares(columns["defect_boxes"], *picture.shape[:2])
         drawn = overlay(shrunk(picture, LONGEST_SIDE), scored.anomaly_map, self._scorer.pixel_threshold, boxes)
         path = self._free(scored.picture.place)
@@ -85,6 +85,6 @@ def _write(path: Path, data: bytes) -> None:
             beside.unlink(missing_ok=True)
     except OSError as e:
         raise OverlayNotWritten(
-            f"{path} cannot be written ({e.strerror}), so no further picture was drawn or scored. Make room or "
+            f"{path} cannot be written ({e.strerror}), so no further image was drawn or scored. Free space or "
             "change the folder's rights, or name another with --overlays."
         ) from e

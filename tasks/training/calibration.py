@@ -39,7 +39,7 @@ def calibrate_old_and_new(model: Engine, pixels: PixelSource, new: Sequence[int]
     if not FEWEST_NEW <= len(new) < len(pixels):
         return everything
     lately = calibrate_model(model, pixels.of(new), alpha)
-    return max((everything, lately), key=lambda one: one.threshold.value)
+    return max((everything, lately), key=lambda calibration: calibration.threshold.value)
 
 
 def calibrate_model(model: Engine, pixels: PixelSource, alpha: float) -> Calibration:
@@ -57,7 +57,7 @@ def calibrate_model(model: Engine, pixels: PixelSource, alpha: float) -> Calibra
             yield from scored.as_float16()
 
     pixel_threshold = calibrate_pixels(maps())
-    by_name = {name: np.array([one[name] for one in statistics]) for name in statistics[0]}
+    by_name = {name: np.array([row[name] for row in statistics]) for name in statistics[0]}
     joined = np.concatenate(scores)
     return Calibration(
         joined, {**by_name, "feature_distance": np.concatenate(distances)}, calibrate(joined, alpha), pixel_threshold

@@ -94,7 +94,7 @@ class FittedModel:
 def _unread(store: Store, category: str) -> str:
     prefix = layout.labels_prefix(category)
     keys = [key for key in labels.unread_label_keys(store) if key.startswith(prefix)]
-    return f"{keys[0]} is no label file: bring it in with rd-inspect labels." if keys else ""
+    return f"{keys[0]} is not a label file: import it with rd-inspect labels." if keys else ""
 
 
 @task(name="fit-model", task_run_name="fit {request.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
@@ -257,14 +257,14 @@ def _fit(
             teacher_weights=request.teacher_weights,
         )
 
-    found = unfinished.resumption()
+    state = unfinished.resumption()
     try:
-        return fit(found)
+        return fit(state)
     except CheckpointError as e:
-        if found.state is None:
+        if state.state is None:
             raise
         get_run_logger().warning(
-            "training begins anew category=%s, for its state is no good: %s", request.category, e
+            "training starts from scratch category=%s: its stored state cannot be used: %s", request.category, e
         )
         return fit(unfinished.from_the_first_step())
 

@@ -37,8 +37,8 @@ class NormalImages:
         """Number of unused labelled normals and the reasons, in a sentence; None if all are used."""
         reasons = []
         if self.unreadable:
-            told = [f"{key}: {why}" for key, why in self.unreadable]
-            reasons.append(f"{len(told)} unreadable ({_some(told)})")
+            parts = [f"{key}: {why}" for key, why in self.unreadable]
+            reasons.append(f"{len(parts)} unreadable ({_some(parts)})")
         if self.duplicates:
             reasons.append(f"{len(self.duplicates)} duplicates of another one's bytes ({_some(self.duplicates)})")
         if not reasons:
@@ -102,6 +102,6 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
     )
 
 
-def _some(told: Sequence[str]) -> str:
-    more = len(told) - _EXAMPLES
-    return "; ".join([*told[:_EXAMPLES], *([f"and {more} more"] if more > 0 else [])])
+def _some(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _EXAMPLES
+    return "; ".join([*reasons[:_EXAMPLES], *([f"and {more} more"] if more > 0 else [])])

@@ -33,7 +33,7 @@ class UnfinishedTraining:
             state = self._store.read(self._key)
         except KeyNotFound:
             return self.from_the_first_step()
-        get_run_logger().info("training goes on category=%s state=%s", self._category, self._key)
+        get_run_logger().info("training resumed category=%s state=%s", self._category, self._key)
         return Resumption(state, self._keep, APART)
 
     def from_the_first_step(self) -> Resumption:
@@ -50,7 +50,9 @@ class UnfinishedTraining:
             self._store.write(self._key, state)
         except StorageError as e:
             get_run_logger().warning(
-                "training state not kept category=%s: %s An interruption would begin it anew.", self._category, e
+                "training state not stored category=%s: %s An interruption would restart the training.",
+                self._category,
+                e,
             )
 
 
@@ -64,7 +66,7 @@ def training_digest(
     pixels: Mapping[str, Any],
 ) -> str:
     """SHA-256 (hex) over settings, images, starting model and preprocessing: equal trainings give equal weights."""
-    said = {
+    inputs = {
         "method": method,
         "settings": settings.to_dict(),
         "data": data_digest,
@@ -73,4 +75,4 @@ def training_digest(
         "pixels": dict(pixels),
         "start": hashlib.sha256(checkpoint.to_bytes(start)).hexdigest() if start else None,
     }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

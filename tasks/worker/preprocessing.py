@@ -63,6 +63,6 @@ def why_unusable(card: ModelCard) -> str | None:
         return None
     return (
         f"Model {card.version} of {card.category} was made with the preprocessing {made_with!r}, and this release "
-        f"makes pixels by {PREPROCESSING_VERSION!r}: its threshold would not hold for them, so it scores nothing. "
+        f"uses {PREPROCESSING_VERSION!r}: its threshold would not hold, so it scores nothing. "
         f"Train again: rd-inspect train --category {card.category} --promote"
     )

@@ -21,20 +21,20 @@ def software() -> dict[str, str]:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
+            versions[package] = "not installed as a package"
+    return versions
 
 
 @cache
 def processor() -> str:
     """This machine and its processor's features: other instructions sum in another order."""
-    told = Path("/proc/cpuinfo")
-    lines = set(told.read_text(encoding="utf-8", errors="replace").splitlines()) if told.exists() else ()
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = set(cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()) if cpuinfo.exists() else ()
     known = sorted(line for line in lines if line.startswith(("model name", "flags", "Features")))
     whole = [platform.node(), platform.machine(), *known]
     return hashlib.sha256("\n".join(whole).encode()).hexdigest()
@@ -43,10 +43,10 @@ def processor() -> str:
 @cache
 def code_digest() -> str:
     """SHA-256 (hex) of the code behind figures and reports, and of its libraries' versions."""
-    found = hashlib.sha256(repr([*sorted(software().items()), *sorted(_versions(_BENEATH).items())]).encode())
+    digest = hashlib.sha256(repr([*sorted(software().items()), *sorted(_versions(_BENEATH).items())]).encode())
     root = Path(__file__).resolve().parents[2]
     for package in _OURS:
         for path in sorted((root / package).rglob("*")):
             if path.suffix in _SOURCES:
-                found.update(f"\n{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
-    return found.hexdigest()
+                digest.update(f"\n{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

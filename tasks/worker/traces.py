@@ -34,7 +34,7 @@ def begin_traces() -> None:
         import logging  # noqa: PLC0415  # a command that sends no spans pays at its first line for all this imports
 
         logging.getLogger(__name__).warning(
-            "A collector of traces is named (%s), and %s is not installed here, so no span is sent. "
+            "A trace collector is named (%s), but %s is not installed here, so no span is sent. "
             "Install it: pip install 'rd-inspect[traces]'",
             " or ".join(ENDPOINTS),
             e.name,

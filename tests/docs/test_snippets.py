@@ -31,7 +31,7 @@ from flows.cli import app
 from flows.settings import load_settings
 from storage.analysis import benchmark_rows
 from storage.filesystem import Store, open_store
-from storage.labels.labels import said_in
+from storage.labels.labels import rows_in
 from storage.stores import parquet
 from tasks.drift.write_drift_report import SCHEMA as DRIFT
 from tasks.evaluation.write_evaluation_report import FIGURES
@@ -181,7 +181,7 @@ def test_every_line_to_type_is_run_or_has_its_reason() -> None:
 @pytest.mark.parametrize("snippet", [case for case in of_kind("") if case.values[0].text.startswith(TABLE)])
 def test_tables_of_labels_are_read(snippet: Snippet) -> None:
     assert (
-        len(list(said_in(snippet.text.encode(), "labels.csv")))
+        len(list(rows_in(snippet.text.encode(), "labels.csv")))
         == len(list(csv.reader(io.StringIO(snippet.text)))) - 1
     )
 

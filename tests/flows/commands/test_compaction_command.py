@@ -31,5 +31,5 @@ def test_a_damaged_part_fails_the_command(plant: str) -> None:
     part.write_bytes(part.read_bytes()[:-1])
     done = CliRunner().invoke(app, ["compact", "--store", plant])
     assert done.exit_code == 1
-    assert f"{part} is not what the seal names" in done.stderr
+    assert f"{part} does not match its seal" in done.stderr
     assert "rd-inspect verify" in done.stderr

@@ -90,7 +90,7 @@ def test_the_most_urgent_comes_first() -> None:
 def test_a_verdict_names_cause_and_day_and_leads_to_its_report() -> None:
     drift = DriftInForce(DRIFT, DAY, "v1", "retrain", ("light or camera", "focus"), "2026-03-04")
     found = needs(index(categories=(category(drift=drift),)))
-    assert str(found[0]).startswith("Retrain: cloth: light or camera, focus, since 2026-03-04; ")
+    assert str(found[0]).startswith("Retrain: cloth: likely cause light or camera, focus, since 2026-03-04; ")
     assert found[0].report == DRIFT
 
 

@@ -211,9 +211,9 @@ def test_a_part_with_other_rows_than_sealed_is_refused(local: LocalStore, ok_row
     night(local, ok_row, DAYS[0], "ab")
     [key] = [info.key for info in local.list("scores/")]
     local.write(key, parquet.to_bytes(scores.read_part(local, key).slice(1)))
-    assert "not what the seal names" in merge_days(local, now=NOW).damaged[0]
+    assert "does not match its seal" in merge_days(local, now=NOW).damaged[0]
     local.remove(key)
-    assert "is gone" in merge_days(local, now=NOW).damaged[0]
+    assert "is missing" in merge_days(local, now=NOW).damaged[0]
 
 
 class _Killed(BaseException):

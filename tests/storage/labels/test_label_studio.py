@@ -184,9 +184,12 @@ def test_a_brush_that_is_cut_off_is_refused(cut: int) -> None:
     ("data", "told"),
     [
         (b"\xff", "not JSON"),
-        (b'{"a": 1}', "no list of tasks"),
+        (b'{"a": 1}', "not a list of tasks"),
         (b'[{"image": "x", "choice": "normal"}]', "JSON-MIN"),
-        (exported(task(annotation(choice("Kratzer")))), r"task 1.*'Kratzer' is no word.*--word Kratzer=anomalous"),
+        (
+            exported(task(annotation(choice("Kratzer")))),
+            r"task 1.*'Kratzer' is no known word.*--word Kratzer=anomalous",
+        ),
         (exported(task(annotation(choice("normal"), BOX))), "says normal and a region"),
         (exported(task(annotation(choice("normal", "defect")))), "anomalous and normal"),
         (exported(task(annotation(choice("normal"), updated_at=None))), "no time"),
@@ -372,7 +375,7 @@ def test_what_an_option_says_of_another_kind_of_file_is_refused(plant: LocalStor
         bring(plant, b"image_key,label\n", "t.csv", image_tag="left")
     with pytest.raises(UnusableLabels, match="has no columns and no delimiter"):
         bring(plant, exported(), table=table_reading(delimiter=";"))
-    with pytest.raises(StorageError, match="'-1' and '1' are one"):
+    with pytest.raises(StorageError, match="'-1' and '1' are the same"):
         bring(plant, exported(), choices={"-1": "anomalous", "1": "normal"})
 
 
@@ -447,7 +450,7 @@ def test_an_annotator_is_known_by_the_words_of_an_earlier_export(plant: LocalSto
         (exported(task(annotation(choice("ok"), updated_at="2126-01-01T00:00:00Z"))), "task 1, .*lies in the future"),
         (exported(task(annotation({"type": "videorectangle", "value": {}}))), "type 'videorectangle'"),
         (exported({**task(annotation(BOX)), "data": {"image": ["a.png", "b.png"]}}), "one image a task"),
-        (exported(task(annotation(choice("bad", "a\ud800")))), "the kind .*is no letter"),
+        (exported(task(annotation(choice("bad", "a\ud800")))), "the kind .*control character"),
     ],
 )
 def test_what_is_no_export_of_images_is_named(data: bytes, told: str) -> None:

@@ -16,7 +16,7 @@ from storage.errors import StorageError
 from storage.filesystem import LocalStore
 from storage.labels import annotators, labels
 from storage.labels.findings import label_findings
-from storage.labels.labels import Label, contradictions, read_label_history, read_labels, said_in, write_labels
+from storage.labels.labels import Label, contradictions, read_label_history, read_labels, rows_in, write_labels
 from storage.labels.parquet_rows import _cells
 from storage.labels.reading import table_reading
 from storage.stores import parquet
@@ -26,7 +26,7 @@ HEADER = "image_key,label,kind\n"
 
 
 def csv_words(data: str | bytes, name: str = "t.csv") -> list[tuple[str, str, str | None]]:
-    found = said_in(data if isinstance(data, bytes) else data.encode(), name)
+    found = rows_in(data if isinstance(data, bytes) else data.encode(), name)
     return [(cells["image_key"], cells["label"], cells["kind"]) for _, cells in found]
 
 
@@ -65,7 +65,7 @@ def test_tables_as_spreadsheets_write_them(encoded: bytes) -> None:
         ("a, normal,deep, hole\n", "line 2: the row has 4 cells and the header 3"),
         (f"a,normal,{'x' * 131_073}\n", "line 2: a cell has more than 131,072 characters"),
         ("a,normal,\nb,norm\0al,\n", "line 3: there is a character of value 0"),
-        ("a,normal,x\x1by\n", "line 2: kind .*is no letter"),
+        ("a,normal,x\x1by\n", "line 2: kind .*control character"),
         (",normal,\n", "line 2: image_key is empty"),
         ("a,,\n", "line 2: the label '' is unknown"),
     ],
@@ -82,7 +82,7 @@ def test_a_quote_left_open_in_a_remark_swallows_no_row() -> None:
 
 def test_a_decimal_comma_is_read_where_no_comma_parts_cells() -> None:
     for one in (";", "\t", "|"):
-        [(_, cells)] = said_in(f"image_key{one}label{one}score\na{one}normal{one}0,53\n".encode(), "t.csv")
+        [(_, cells)] = rows_in(f"image_key{one}label{one}score\na{one}normal{one}0,53\n".encode(), "t.csv")
         assert cells["score"] == 0.53
 
 
@@ -91,7 +91,7 @@ def test_a_decimal_comma_is_read_where_no_comma_parts_cells() -> None:
     [
         (b"", "is empty, so no label"),
         (b"image_key,kind\n", "no column label"),
-        (b'image_key,label,score\na,normal,"1,250"\n', "line 2: score '1,250' is no number"),
+        (b'image_key,label,score\na,normal,"1,250"\n', "line 2: score '1,250' is not a number"),
         (b"image_key,label,Label\na,normal,normal\n", "the column label 2 times"),
         (b"image_key,label,labeled_by\na,normal,eva\n", "'labeled_by', which is not known: if it is labelled_by"),
         ("image_key,label\nä,normal\n".encode("cp1252"), "line 2: the byte 0xe4 is not UTF-8"),
@@ -101,7 +101,7 @@ def test_a_decimal_comma_is_read_where_no_comma_parts_cells() -> None:
         (b'[{"id": 1}]', "is JSON"),
         (b"image_key,label,labelled_at\na,normal,0001-01-01T00:00:00+05:00\n", "line 2: labelled_at .* is no time"),
         (b"image_key,label,labelled_at\na,normal,1763791200\n", "line 2: labelled_at '1763791200' is no time"),
-        (b"image_key,label,score\na,normal,inf\n", "line 2: score 'inf' is beyond"),
+        (b"image_key,label,score\na,normal,inf\n", "line 2: score 'inf' is larger than"),
         (b"image_key,label,purpose\na,normal,test\n", "line 2: the purpose 'test' is unknown"),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_read_rightly_is_refused(data: bytes, told: str) -
 
 
 def told(data: bytes, name: str = "t.csv", **reading: Any) -> list[tuple[str, str, str | None]]:
-    found = said_in(data, name, table_reading(**reading))
+    found = rows_in(data, name, table_reading(**reading))
     return [(cells["image_key"], cells["label"], cells["labelled_by"]) for _, cells in found]
 
 
@@ -171,16 +171,16 @@ def test_signs_of_a_label_count_and_parquet_is_told_of_too() -> None:
         ("t.csv", b"a\n", {"columns": {"image": "a", "label": "a"}}, "heading 'a' is given for 2 columns"),
         ("t.csv", b"a\n", {"columns": {"image": "a", "image_key": "b"}}, "image_key is given twice"),
         ("t.csv", b"a\n", {"columns": {"picture": "a"}}, "no column 'picture'"),
-        ("t.csv", b"a\n", {"delimiter": ";;"}, "cannot part cells"),
-        ("t.csv", b"a\n", {"delimiter": "x"}, "cannot part cells"),
+        ("t.csv", b"a\n", {"delimiter": ";;"}, "cannot separate cells"),
+        ("t.csv", b"a\n", {"delimiter": "x"}, "cannot separate cells"),
         ("t.csv", b"sep=;\na;b\n", {"delimiter": ","}, "is semicolon, and --delimiter says comma"),
-        ("t.csv", b"a\n", {"encoding": "rot13"}, "'rot13' is no encoding of text"),
-        ("t.csv", b"a\n", {"encoding": "windows-europe"}, "is no encoding of text"),
+        ("t.csv", b"a\n", {"encoding": "rot13"}, "'rot13' is not a text encoding"),
+        ("t.csv", b"a\n", {"encoding": "windows-europe"}, "is not a text encoding"),
         ("t.csv", b"\xef\xbb\xbfa\n", {"encoding": "cp1252"}, "the mark of UTF-8, and --encoding says cp1252"),
         ("t.csv", b"\x81\n", {"encoding": "cp1252"}, "0x81 is not CP1252 text.*another --encoding"),
         ("t.csv", b"\xe4\n", {}, "0xe4 is not UTF-8 text.*--encoding cp1252"),
         ("t.csv", "a\n".encode("utf-16-be"), {}, "--encoding utf-16-be"),
-        ("t.csv", b"a\n", {"words": {"OK": "good"}}, "'good' is no word"),
+        ("t.csv", b"a\n", {"words": {"OK": "good"}}, "'good' is no label"),
         ("t.csv", b"image_key,label\na,OK\n", {}, "label 'OK' is unknown.*--word OK=normal"),
         ("t.parquet", b"", {"delimiter": ","}, "has no delimiter"),
         ("t.parquet", b"", {"encoding": "utf-8"}, "has no encoding"),
@@ -197,7 +197,7 @@ def table_of(**columns: pa.Array) -> bytes:
 
 
 def first_of(**columns: pa.Array) -> dict[str, object]:
-    [(_, cells)] = said_in(table_of(**columns), "t.parquet")
+    [(_, cells)] = rows_in(table_of(**columns), "t.parquet")
     return cells
 
 
@@ -242,16 +242,16 @@ def test_a_day_is_its_beginning() -> None:
         ({"label": pa.array([True])}, "row 1: the label 'true' is unknown.*--word true=normal"),
         ({"label": pa.array([1])}, "row 1: the label '1' is unknown"),
         ({"label": pa.nulls(1)}, "row 1: the label '' is unknown"),
-        ({"image_key": pa.array([7])}, "row 1: image_key 7 is no text"),
+        ({"image_key": pa.array([7])}, "row 1: image_key 7 is not text"),
         ({"labelled_by": pa.array([{"id": 7}])}, "the column labelled_by is of type struct"),
-        ({"labelled_by": pa.array([7.5])}, "row 1: labelled_by 7.5 is no text"),
+        ({"labelled_by": pa.array([7.5])}, "row 1: labelled_by 7.5 is not text"),
         ({"labelled_at": pa.array([1767225600])}, "row 1: labelled_at 1767225600 is no time"),
         (
             {"labelled_at": pa.array([1767225600_000 + 2**61], pa.timestamp("ms"))},
             "labelled_at of type timestamp.*cannot be read",
         ),
         ({"kind": pa.array([b"\xff"])}, "the column kind of type binary cannot be read"),
-        ({"score": pa.array([float("inf")])}, "row 1: score inf is beyond"),
+        ({"score": pa.array([float("inf")])}, "row 1: score inf is larger than"),
     ],
 )
 def test_cells_of_other_types_are_refused_in_words(columns: dict[str, pa.Array], told: str) -> None:
@@ -291,7 +291,7 @@ WHOLE = parquet.to_bytes(labels.to_table([Label("a", "normal", None, "Eva", NOW,
 def test_any_bytes_are_labels_or_a_plain_refusal(data: st.DataObject) -> None:
     for name, whole in (("t.csv", WELL.encode()), ("t.parquet", WHOLE)):
         try:
-            for _, cells in said_in(mutated(data.draw, whole), name):
+            for _, cells in rows_in(mutated(data.draw, whole), name):
                 assert cells["label"] in labels.WORDS
         except StorageError as e:
             assert "t." in str(e)
@@ -401,4 +401,4 @@ def test_every_file_that_is_wrong_is_found(local: LocalStore) -> None:
         ("labels/c/notes.txt", False),
     ]
     assert "9999-01-01" in found["labels/c/late.csv"].what
-    assert found["labels/c/a.csv"].what.startswith("labels do not read: line 2: the label 'okay' is unknown")
+    assert found["labels/c/a.csv"].what.startswith("labels cannot be read: line 2: the label 'okay' is unknown")

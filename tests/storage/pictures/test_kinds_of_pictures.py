@@ -164,8 +164,8 @@ REFUSED: list[tuple[str, bytes, str]] = [
      "pixels of colour 2, and a colour table of 2"),
     ("colours without a table", png_file(8, 3, [b"\0\1\2"], 3), "a colour table of 0"),
     ("a table of one colour", png_file(8, 3, [b"\0\1\2"], 3, (b"PLTE", bytes(9))), "3 different values one colour"),
-    ("a JPEG that ends in zeros, not in its end mark", UNFINISHED, "without its end mark: it was cut off"),
-    ("the same, with a whole preview", PREVIEWED, "without its end mark: it was cut off"),
+    ("a JPEG that ends in zeros, not in its end mark", UNFINISHED, "without an end mark: the file was cut off"),
+    ("the same, with a whole preview", PREVIEWED, "without an end mark: the file was cut off"),
     ("BMP of 10 bits a colour",
      bmp_with_alpha(four(RGB, 0)).replace(b"\0\0\xff\0\0\xff\0\0", b"\0\0\xf0\3\0\xff\0\0"),
      "BMP of a kind that is not taken.*bitfields"),
@@ -240,7 +240,7 @@ def test_half_a_file_is_no_picture_whatever_other_software_has_set(monkeypatch: 
 
 def test_a_mode_that_nobody_has_thought_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "open", lambda *_, **__: Image.new("HSV", (8, 6)))
-    with pytest.raises(UnreadableImage, match="pixels of the mode HSV"):
+    with pytest.raises(UnreadableImage, match="pixels of mode HSV"):
         decode(b"any")
 
 

@@ -169,7 +169,7 @@ def test_a_day_that_lost_its_seal_keeps_everything_until_it_is_sealed_again(loca
     assert seen.leftovers == ()
     assert [one.whole.plan for one in seen.kept if one.whole] == [night.plan]
     [told] = [one for one in verify(local, local, Scope()).findings if one.wrong]
-    assert "3 images of cloth 2026-03-02 are scored and not complete" in told.what
+    assert "3 images of cloth 2026-03-02 are scored but not complete" in told.what
     assert "rd-inspect backfill --from 2026-03-02 --to 2026-03-02 --category cloth --model v1" in told.cure
     assert collect(local) == []
     put_night(local)  # what the cure does

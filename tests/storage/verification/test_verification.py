@@ -147,17 +147,17 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
         lambda s, n: s.write(n.parts[0].key, s.read(n.parts[1].key)), "its rows are not those", "--mend", False,
     ),
     "a row twice": (twice, "its rows are not those", "--mend", False),
-    "shard gone": (lambda s, n: s.remove(f"{n.plan.map_store}/c/1/0/0"), "shard 1 is gone", "--mend", False),
+    "shard gone": (lambda s, n: s.remove(f"{n.plan.map_store}/c/1/0/0"), "shard 1 is missing", "--mend", False),
     "shard cut": (lambda s, n: cut(s, f"{n.plan.map_store}/c/1/0/0"), "327 bytes, and its part", "--mend", False),
     "shard flipped": (lambda s, n: flip(s, f"{n.plan.map_store}/c/1/0/0"), "has the SHA-256", "--mend", True),
     "shards swapped": (swapped_shards, "has the SHA-256", "--mend", True),
     "maps of others": (other_maps, "2 maps are not those of their rows", "--mend", True),
     "row of another day": (changed_rows(run_date=date(2026, 3, 1)), "is of Partition", "--mend", False),
     "row of another version": (changed_rows(etag="another"), "4 differ, such as", "--mend", False),
-    "row judged otherwise": (changed_rows(threshold=3.0), "and the model card has 2.0", "--mend", False),
-    "row decided otherwise": (changed_rows(is_anomalous=True), "says is_anomalous = True", "--mend", False),
+    "row judged otherwise": (changed_rows(threshold=3.0), "but the model card has 2.0", "--mend", False),
+    "row decided otherwise": (changed_rows(is_anomalous=True), "has is_anomalous = True", "--mend", False),
     "map of another image": (changed_rows(map_index=1), "names map 1 of maps", "--mend", False),
-    "array gone": (lambda s, n: s.remove(f"{n.plan.map_store}/zarr.json"), "zarr.json, is gone", "--mend", False),
+    "array gone": (lambda s, n: s.remove(f"{n.plan.map_store}/zarr.json"), "zarr.json, is missing", "--mend", False),
     "array of another shape": (wrong_shape, "the array's shape is", "--mend", False),
     "manifest cut": (lambda s, n: cut(s, n.plan.manifest), "manifest is damaged", "from a copy", False),
     "seal cut": (lambda s, n: cut(s, layout.seal_key("cloth", DAY, "v1")), "seal is damaged", MEND, False),
@@ -194,21 +194,21 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
         lambda s, n: edit(s, layout.card_key("cloth", "v1"), b"2.0", b"2.5"), "edited or damaged", AGAIN, False,
     ),
     "decision edited": (edited_decision, "decision is damaged", "copy", False),
-    "card gone": (lambda s, n: s.remove(layout.card_key("cloth", "v1")), "model card is gone", AGAIN, False),
-    "weights gone": (lambda s, n: s.remove(layout.weights_key("cloth", "v1")), "they are gone", AGAIN, False),
+    "card gone": (lambda s, n: s.remove(layout.card_key("cloth", "v1")), "model card is missing", AGAIN, False),
+    "weights gone": (lambda s, n: s.remove(layout.weights_key("cloth", "v1")), "they are missing", AGAIN, False),
     "weights cut": (lambda s, n: cut(s, layout.weights_key("cloth", "v1")), "the card promises", AGAIN, False),
     "weights flipped": (lambda s, n: flip(s, layout.weights_key("cloth", "v1")), "SHA-256", AGAIN, True),
     "pointer cut": (lambda s, n: cut(s, layout.champion_key("cloth")), "champion pointer", "promote", False),
     "pointer to nothing": (
         lambda s, n: rewritten(s, layout.champion_key("cloth"), lambda pointer: pointer.update(version="v0")),
-        "model card is gone", AGAIN, False,
+        "model card is missing", AGAIN, False,
     ),
     "image changed": (
         lambda s, n: s.write(layout.image_key("cloth", DAY, "a"), b"A"), "1 images have changed since v1", MEND,
         False,
     ),
-    "image late": (lambda s, n: put_images(s, "z"), "1 images came after v1", MEND, False),
-    "labels": (lambda s, n: s.write("labels/cloth/x.csv", b"no\n1\n"), "labels do not read", "Correct", False),
+    "image late": (lambda s, n: put_images(s, "z"), "1 images arrived after v1", MEND, False),
+    "labels": (lambda s, n: s.write("labels/cloth/x.csv", b"no\n1\n"), "labels cannot be read", "Correct", False),
 }  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def test_a_version_that_is_not_in_force_is_looked_at_too(local: LocalStore, nigh
 def test_a_card_written_anew_with_another_threshold_is_seen_by_its_rows(local: LocalStore, night: Night) -> None:
     rewritten(local, layout.card_key("cloth", "v1"), lambda card: card["threshold"].update(value=2.5))
     told = [one.what for one in wrong(local, deep=False)]
-    assert len([what for what in told if "threshold 2.0, and the model card has 2.5" in what]) == 3
+    assert len([what for what in told if "threshold 2.0, but the model card has 2.5" in what]) == 3
 
 
 def test_maps_on_a_scale_of_their_own_are_not_held_against_scores(local: LocalStore, night: Night) -> None:
@@ -310,7 +310,7 @@ def test_maps_removed_on_purpose_and_archived_images_are_nothing_wrong(local: Lo
     found = verify(local, local, Scope(deep=True))
     assert found.wrong == 0
     assert [one.what for one in found.findings] == [
-        "5 images are gone since v1 scored them, such as 'images/cloth/2026-03-02/a'"
+        "5 images have disappeared since v1 scored them, such as 'images/cloth/2026-03-02/a'"
     ]
 
 
@@ -319,7 +319,7 @@ def test_an_old_model_need_not_have_seen_late_images(local: LocalStore, night: N
     put_images(local, "z")
     found = verify(local, local, Scope())
     assert [(one.wrong, one.what.split(",")[0]) for one in found.findings] == [
-        (False, "1 images came after v1 had scored the others")
+        (False, "1 images arrived after v1 had scored the others")
     ]
 
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
     ):  # fmt: skip
         monkeypatch.setattr(where, name, denied)
         told = wrong(local)
-        assert any("cannot be looked at: injected" in one.what for one in told), name
+        assert any("cannot be verified: injected" in one.what for one in told), name
         assert name == "read_plan" or set(before) <= {one.where for one in told}
         monkeypatch.undo()
 
@@ -426,14 +426,16 @@ def test_a_link_that_leads_out_of_the_store_is_the_damage_of_one_object(
 def test_what_lies_among_the_seals_is_told_and_no_reader_takes_it_for_one(local: LocalStore, night: Night) -> None:
     key = layout.seal_key("cloth", DAY, "v1")
     local.write(f"{key.rpartition('/')[0]}/copy.json", local.read(key))
-    assert [(one.what, one.cure) for one in wrong(local)] == [("lies among the seals and is none", "Move it away.")]
+    assert [(one.what, one.cure) for one in wrong(local)] == [
+        ("is among the seals but is not a seal", "Move it away.")
+    ]
     assert run_query(local, "SELECT count(*) n FROM latest").to_pylist() == [{"n": 5}]
 
 
 def test_digits_that_are_no_day_are_the_name_of_nothing(local: LocalStore, night: Night) -> None:
     for key in (layout.seal_key("cloth", DAY, "v1"), night.plan.manifest, night.parts[0].key, night.plan.map_store):
         local.write(key.replace("2026-03-02", "2026-02-30") + "/zarr.json" * (key == night.plan.map_store), b"x")
-    assert [one.what for one in wrong(local)] == ["lies among the seals and is none"]
+    assert [one.what for one in wrong(local)] == ["is among the seals but is not a seal"]
     assert not garbage.look(local).leftovers
     assert merge_days(local, now=NOW).days == 1
 

@@ -121,7 +121,7 @@ BAD_MASKS = {
     "unreadable": (Shot("x.png", flat(), "anomalous", mask_bytes=b"no picture"), "cannot be read"),
     "black": (Shot("x.png", flat(), "anomalous", np.zeros((2 * SIDE, 2 * SIDE), np.bool_)), "is black"),
     "of a normal": (Shot("x.png", flat(), "normal", defect()), "labelled normal"),
-    "of another shape": (Shot("x.png", flat(), "anomalous", defect()[:, :SIDE]), "do not lie on each other"),
+    "of another shape": (Shot("x.png", flat(), "anomalous", defect()[:, :SIDE]), "they do not match"),
 }
 
 

@@ -18,7 +18,7 @@ def read(root: Path, names: list[str], rows: Mapping[str, str] | list[tuple[str,
 
 
 def left_out(flat: FlatFolder) -> dict[str, str]:
-    return {one.path: one.why for one in flat.found.left_out}
+    return {one.path: one.why for one in flat.contents.left_out}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_a_row_may_call_an_image(tmp_path: Path, called: str, place: str | 
     called = called.replace("{folder}", str(tmp_path / "cloth"))
     flat = read(tmp_path, names, {called: "normal", "a.png": "normal", "OK/a.png": "normal"})
     assert flat.place_of.get(called) == place
-    assert sorted(one.place for one in flat.found.images) == sorted(names)
-    several = "that may be of several images" if called == "c.png" else "without an image"
+    assert sorted(one.place for one in flat.contents.images) == sorted(names)
+    several = "that fit several images" if called == "c.png" else "without an image"
     assert left_out(flat) == ({} if place else {called: f"names in the table {several}"})
 
 
@@ -60,7 +60,7 @@ def test_masks_are_of_the_images_whose_rows_name_them(tmp_path: Path) -> None:
     ]
     flat = read(tmp_path, names, rows)
     folder = tmp_path / "cloth"
-    assert {one.name: (one.word, one.masks) for one in flat.found.images} == {
+    assert {one.name: (one.word, one.masks) for one in flat.contents.images} == {
         "a.png": ("anomalous", (folder / "masks/a.png",)),
         "b.png": ("normal", ()),
         "c.png": ("anomalous", ()),
@@ -68,7 +68,7 @@ def test_masks_are_of_the_images_whose_rows_name_them(tmp_path: Path) -> None:
     }
     assert left_out(flat) == {
         "b-drawn.png": "masks of images that are no defects",
-        "nowhere.png": "masks in the table that are not there, or several of them",
+        "nowhere.png": "masks in the table that do not exist, or exist several times",
         "masks/x.png": "in folders of masks or other data among the images",
         "c_mask.png": "masks among the images: move them to ground_truth/<kind>/",
     }
@@ -76,9 +76,9 @@ def test_masks_are_of_the_images_whose_rows_name_them(tmp_path: Path) -> None:
 
 def test_the_table_in_the_folder_is_no_image_and_days_are_told(tmp_path: Path) -> None:
     flat = read(tmp_path, ["labels.csv", "2026-03-01/a.png"], {"a.png": "normal"})
-    assert [one.place for one in flat.found.images] == ["2026-03-01/a.png"]
+    assert [one.place for one in flat.contents.images] == ["2026-03-01/a.png"]
     assert "named like days" in flat.noted[0].why
-    assert not flat.found.left_out
+    assert not flat.contents.left_out
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_table_of_another_folder_is_refused(
 
 def test_folders_called_train_without_words_are_flat(tmp_path: Path) -> None:
     flat = read(tmp_path, ["train/a.png", "test/b.png"], {"train/a.png": "normal", "test/b.png": "anomalous"})
-    assert [(one.place, one.word) for one in flat.found.images] == [
+    assert [(one.place, one.word) for one in flat.contents.images] == [
         ("test/b.png", "anomalous"),
         ("train/a.png", "normal"),
     ]

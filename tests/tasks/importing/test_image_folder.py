@@ -196,7 +196,7 @@ def test_masks_that_are_of_no_image_or_of_several_are_told(tmp_path: Path) -> No
     images, left_out = with_masks(found)
     assert not any(one.masks for one in images)
     assert {one.path.removeprefix("ground_truth/"): one.why.partition(" ")[2] for one in left_out} == {
-        "hole/000_mask.png": "that may be of several images, whose names differ in their suffixes only",
+        "hole/000_mask.png": "that fit several images, whose names differ only in their suffixes",
         "good/001_mask.png": "of images that are no defects",
         "good/002_mask.png": "without an image",
         "003_mask.png": "without an image",

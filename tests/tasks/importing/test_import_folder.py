@@ -130,7 +130,7 @@ def test_another_picture_of_the_same_name_is_refused_before_anything_is_written(
         tmp_path / "b",
         {"train/good/000.png": picture(30), "train/good/001.png": picture(1), "test/ng/b.png": picture(31)},
     )
-    with pytest.raises(ImportRefused, match=r"^1 pictures differ .* train/good/000\.png .*--prefix"):
+    with pytest.raises(ImportRefused, match=r"^1 images differ .* train/good/000\.png .*--prefix"):
         bring_in(store, other, now=LATER)
     assert state(store) == before
     bring_in(store, other, now=LATER, prefix="camera-b")
@@ -206,7 +206,7 @@ def test_masks_that_cannot_be_used_are_told_and_their_images_taken(store: Store,
         "0.png": "masks that mark nothing",
         "1.png": "masks of another size than their image",
         "2.png": "masks that cannot be read",
-        "3.png": "masks of another size than their image, but of its proportions",
+        "3.png": "masks with the proportions of their image, but another size",
         "4/a.png": "masks of another size than their image",
         "test/hole/5.png": "defects without a mask in ground_truth/",
     }
@@ -234,7 +234,7 @@ def test_of_two_ways_to_write_a_name_one_is_taken_and_the_other_told(store: Stor
     write_files(folder / "test/good", {name: picture(seed) for seed, name in enumerate(names)})
     plan = bring_in(store, folder)
     assert sum("ä" in place for place in held(store)) == 1
-    assert any("how letters are written" in one.why for one in plan.left_out)
+    assert any("the encoding of letters" in one.why for one in plan.left_out)
 
 
 def test_a_picture_that_a_line_wrote_under_decomposed_letters_is_the_same(store: Store, tmp_path: Path) -> None:
@@ -279,8 +279,8 @@ def test_pictures_that_count_twice_are_told(store: Store, folder: Path) -> None:
     write_files(folder, {"train/good/copy.png": picture(0), "test/big hole/002.png": picture(1)})
     first = told(bring_in(store, folder))
     assert first["train/good/copy.png"] == "the same picture as another one, so that it counts twice"
-    assert first["test/big hole/002.png"].startswith("the same picture as train/good/001.png, with another word")
+    assert first["test/big hole/002.png"].startswith("the same picture as train/good/001.png, with another label")
     assert not first.keys() & {"train/good/000.png", "train/good/001.png"}
     plan = bring_in(store, folder, normals=BEFORE - timedelta(days=1))
-    assert told(plan)["train/good/000.png"] == f"in the store already, as of {BEFORE}, so that they count twice"
+    assert told(plan)["train/good/000.png"] == f"already in the store under {BEFORE}, so they count twice"
     assert "test/good/000.png" not in told(plan)

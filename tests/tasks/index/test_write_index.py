@@ -131,7 +131,9 @@ def test_what_the_reports_say_stands_on_the_page(real: Store) -> None:
     found, html = written_page(real, datetime(2026, 3, 9, 6, tzinfo=UTC))
     text = words(html)
     assert found.key == PAGE
-    assert any(need.startswith("Retrain: cloth: light or camera, since 2026-03-05") for need in found.needs)
+    assert any(
+        need.startswith("Retrain: cloth: likely cause light or camera, since 2026-03-05") for need in found.needs
+    )
     assert "Not assessed: metal v1: CorruptObject: cut off" in found.needs
     assert "AUROC 0.932 recall 75\u202f%" in text
     assert "AUPRO" not in text

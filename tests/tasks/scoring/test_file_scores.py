@@ -37,7 +37,7 @@ def test_files_have_the_rows_of_their_night(store: Store) -> None:
     scorer = warm_scorer(store, "cloth", "v1")
     found = scored(scorer, f"{store.uri}/images/cloth")
     rows = file_rows(ReadyModel("cloth", "v1", scorer), [one.picture.path for one in found],
-                     [one.found for one in found], [None] * len(found))  # fmt: skip
+                     [one.scored for one in found], [None] * len(found))  # fmt: skip
     assert rows["path"].to_pylist() == [f"{store.uri}/{key}" for key in night["image_key"].to_pylist()]
     assert set(rows["status"].to_pylist()) == {"ok", "unreadable"}
     for name in set(FILE_SCHEMA.names) & set(night.column_names):
@@ -54,9 +54,9 @@ def test_the_first_picture_is_scored_alone_and_what_cannot_be_opened_is_a_row(tm
     parts = list(score_files(StubScorer(), [pictures_named([str(tmp_path), "nope.png"], LeftOut())]))
     assert [len(part) for part in parts] == [1, 16, 5]
     *_, link, nope = [one for part in parts for one in part]
-    assert (link.found.loaded.status, nope.found.loaded.status) == ("unreadable", "unreadable")
-    assert link.anomaly_map is None and "leads nowhere" in str(link.found.loaded.error)
-    assert nope.found.loaded.error == "there is no such file"
+    assert (link.scored.loaded.status, nope.scored.loaded.status) == ("unreadable", "unreadable")
+    assert link.anomaly_map is None and "leads nowhere" in str(link.scored.loaded.error)
+    assert nope.scored.loaded.error == "there is no such file"
 
 
 def test_pictures_of_one_name_have_overlays_of_their_own(store: Store, tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_a_damaged_state_is_told_and_the_training_begins_anew(
     steps = steps_told(monkeypatch)
     fit(store)
     assert steps == [1, 2]
-    assert "training begins anew category=cloth" in log.text
+    assert "training starts from scratch category=cloth" in log.text
     assert list(store.list("trainings/")) == []
 
 
@@ -266,7 +266,7 @@ def test_a_state_that_cannot_be_kept_costs_no_training(
 
     monkeypatch.setattr(type(store), "write", full)
     assert fit(store).champion
-    assert "training state not kept category=cloth: the disk is full." in log.text
+    assert "training state not stored category=cloth: the disk is full." in log.text
 
 
 def test_a_model_that_no_night_could_score_is_not_trained(store: Store, normals: list[str]) -> None:
@@ -278,7 +278,7 @@ def test_a_model_that_no_night_could_score_is_not_trained(store: Store, normals:
 def test_no_normals_is_told_with_the_cure(store: Store) -> None:
     put_images(store, "cloth", ["a.png"])
     store.write("labels/cloth/export.json", b"[]")
-    with pytest.raises(NoNormals, match=r"labels/cloth/export\.json is no label file.*rd-inspect import"):
+    with pytest.raises(NoNormals, match=r"labels/cloth/export\.json is not a label file.*rd-inspect import"):
         fit(store)
 
 

@@ -88,7 +88,7 @@ def test_late_images_are_scored_by_the_library_of_the_others(
     installed["version"] = "2026.5.0"
     late = plan(store, now)
     assert late.plan.engine == ("torch" if begun == TORCH else "openvino 2026.5.0")
-    assert len(warned) == 1 and f"engine={begun} instead of {now}" in warned[0] and "were scored so" in warned[0]
+    assert len(warned) == 1 and f"engine={begun} instead of {now}" in warned[0] and "were scored with it" in warned[0]
     seal(store, late)
 
 
