@@ -15,10 +15,10 @@ QUALITY = {
     "aupro": ("AUPRO", ".3f"),
     "recall": ("share of defects found", "percent"),
 }
-LEVEL = 1.3
+LEVEL = 1.5
 """times in cost by which methods may differ and be level: not measured in turns, on a shared machine"""
 NIGHT, STEP = "night, times `Engine.predict`", "training step, times the authors' loop"
-FORWARD = "forward pass, share of a matrix product's rate"
+FORWARD = "forward pass, share of a matrix product"
 RATIOS = (
     ("prediction", "torch", "resnet18", "times Engine.predict", 2, f"{NIGHT}, same networks, torch"),
     ("prediction", "torch", "efficientnet_lite0", "times Engine.predict", 5, f"{NIGHT}, default teacher, torch"),
@@ -99,7 +99,8 @@ def _behind_in_cost(measured: Measured, name: str, words: str, *, less_is_better
         better = [ratio for ratio in (ratios if less_is_better else [1 / ratio for ratio in ratios]) if ratio > LEVEL]
         if better:
             times = spread(Figure.of(better), "2")
-            ahead.append(f"{NAMES[peer]} {times} times {word} in {len(better)} of {len(ratios)} folders")
+            where = "" if len(better) == len(ratios) else f" in {len(better)} of {len(ratios)} folders"
+            ahead.append(f"{NAMES[peer]} {times} times {word}{where}")
     ours = [figure.median for folder in measured.folders if (figure := measured.figure(folder, DEFAULT, name))]
     if ahead:
         yield Lead(words, spread(Figure.of(ours), "2"), ahead, False)

@@ -70,9 +70,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def caption(records: Iterable[Record | None]) -> str:
-    """Command, commit and date of each, on a line."""
-    parts = [f"`{one.command}`, {one.commit}, {one.date}" for one in records if one]
-    return "; ".join(parts) + "." if parts else ""
+    """Commands by commit and date, on a line."""
+    commands: dict[str, list[str]] = {}
+    for record in filter(None, records):
+        commands.setdefault(f"{record.commit}, {record.date}", []).append(f"`{record.command}`")
+    return "; ".join(f"{', '.join(some)}, {code}" for code, some in commands.items()) + "."
 
 
 def spread(figure: Figure, form: str) -> str:

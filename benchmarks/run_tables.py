@@ -111,7 +111,7 @@ def _networks(measured: Measured) -> Iterator[list[str]]:
             yield _row(what, record.figures["images/s"], "sealed", "forward", "sealed to forward")
     if record := measured.find("cost"):
         for teacher, figures in record.figures.items():
-            what = f"forward pass beside a matrix product, {teacher}, GFLOP/s of a core"
+            what = f"forward pass beside a matrix product, {teacher}, GFLOP/s"
             yield _row(what, figures, "forward pass gflop/s", "matrix product gflop/s", "share of matrix product")
 
 
@@ -129,7 +129,7 @@ def _engines(measured: Measured) -> Iterator[list[str]]:
         if record and engine != "torch":
             both = figures | {"torch": record.figures[f"{teacher}, torch"]["ms an image"]}
             others = f"{_of(figures, 'other decisions', 'images decided')} decisions differ"
-            what = f"{ENGINES[engine]} beside torch, {teacher}, processor ms an image; {others}"
+            what = f"{ENGINES[engine]} beside torch, {teacher}, ms an image ({others})"
             yield _row(what, both, "ms an image", "torch", "times torch")
 
 
