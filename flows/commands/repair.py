@@ -111,7 +111,7 @@ def gc(
             find_expired_maps,
             find_old_temporaries,
             find_old_trainings,
-            look,
+            find_unsealed,
             removable,
             remove_leftovers,
         )
@@ -119,7 +119,7 @@ def gc(
         opened, now = open_store(resolved_store(store)), datetime.now(UTC)
         opened.check()
         age = timedelta(days=older_than)
-        seen = look(opened)
+        seen = find_unsealed(opened)
         leftovers = removable(seen.leftovers, now=now, older_than=age)
         leftovers += find_old_temporaries(opened, now=now, older_than=age)
         leftovers += find_old_trainings(opened, now=now, older_than=age)

@@ -50,28 +50,29 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Look:
+class UnsealedObjects:
     """Unsealed objects: removable ones and those that stay."""
 
     leftovers: tuple[Leftover, ...]
     kept: tuple[Kept, ...]
 
 
-def look(
+def find_unsealed(
     store: Store, first: date | None = None, last: date | None = None, categories: Sequence[str] | None = None
-) -> Look:
+) -> UnsealedObjects:
     """Parts, map stores and manifests of these days and categories that no seal names, of any age.
 
     All of a category's day stays if one of its seals is unreadable or says less than its manifest. A completely
     scored plan stays: its seal may be lost.
     """
-    looks = [
+    by_day = [
         _of_day(store, category, day)
         for category, day in _partitions(store, categories)
         if (first is None or first <= day) and (last is None or day <= last)
     ]
-    return Look(
-        tuple(item for some in looks for item in some.leftovers), tuple(item for some in looks for item in some.kept)
+    return UnsealedObjects(
+        tuple(item for some in by_day for item in some.leftovers),
+        tuple(item for some in by_day for item in some.kept),
     )
 
 
@@ -178,7 +179,7 @@ def _partitions(store: Store, categories: Sequence[str] | None) -> list[tuple[st
     return sorted((name, day) for name, day in partitions if day and (not categories or name in categories))
 
 
-def _of_day(store: Store, category: str, day: date) -> Look:
+def _of_day(store: Store, category: str, day: date) -> UnsealedObjects:
     """The day's unsealed objects. Seals are read last, so that a new one counts."""
     groups: defaultdict[tuple[str, str], list[ObjectInfo]] = defaultdict(list)
     for info in store.list(layout.manifests_prefix(category, day)):
@@ -191,11 +192,11 @@ def _of_day(store: Store, category: str, day: date) -> Look:
         if within := layout.map_partition(info.key):
             groups[MAPS, within[2]].append(info)
     if not groups:
-        return Look((), ())
+        return UnsealedObjects((), ())
     claims = read_claims(store, category, day)
     unnamed = {(what, key): infos for (what, key), infos in groups.items() if key not in claims.named}
     if unnamed and (why := doubts(store, claims)):
-        return Look((), tuple(Kept(category, day, reason) for reason in why))
+        return UnsealedObjects((), tuple(Kept(category, day, reason) for reason in why))
     whole = whole_plans(
         store,
         claims,
@@ -203,7 +204,7 @@ def _of_day(store: Store, category: str, day: date) -> Look:
         {key for what, key in groups if what == PART},
     )
     kept = {key for plan in whole for key in plan.keys}
-    return Look(
+    return UnsealedObjects(
         tuple(_leftover(what, key, category, day, some) for (what, key), some in unnamed.items() if key not in kept),
         tuple(
             Kept(category, day, f"plan {plan.plan.digest} is scored whole and not complete", plan) for plan in whole

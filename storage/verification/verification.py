@@ -39,7 +39,14 @@ from storage.verification.damage import (
     WrongSeal,
     partition_damage,
 )
-from storage.verification.garbage import MANIFEST, Kept, Leftover, find_old_temporaries, find_old_trainings, look
+from storage.verification.garbage import (
+    MANIFEST,
+    Kept,
+    Leftover,
+    find_old_temporaries,
+    find_old_trainings,
+    find_unsealed,
+)
 from storage.verification.model_findings import model_findings
 
 _THREADS = 8
@@ -271,7 +278,7 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
 
 
 def _leftover_findings(store: Store, scope: Scope) -> Iterator[Finding]:
-    looked = look(store, scope.first, scope.last, scope.categories)
+    looked = find_unsealed(store, scope.first, scope.last, scope.categories)
     yield from (_whole_plan_finding(store, kept) for kept in looked.kept if kept.whole)
     cure = f"If no run is at work on it: rd-inspect gc --older-than 7 --store {quote(store.uri)}"
     for (category, day), some in groupby(looked.leftovers, lambda leftover: (leftover.category, leftover.run_date)):

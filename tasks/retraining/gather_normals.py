@@ -38,7 +38,7 @@ from tasks.retraining.considered_normals import (
     ConsideredNormal,
     write_considered,
 )
-from tasks.retraining.normal_looks import Look, find_twins, hashes_of, log_scores, look_at
+from tasks.retraining.scored_normals import ScoredNormal, find_duplicates, hashes_of, log_scores, score_normals
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import warm_scorer
@@ -204,14 +204,14 @@ def _look_at_new(
     """Reads, compares and scores the new ones with the champion; returns its threshold."""
     keys = [row.image_key for row in _new(rows)]
     scorer = warm_scorer(store, order.category, order.champion)
-    looks = look_at(images, scorer, keys)
-    for look in looks:
-        row = replace(rows[look.key], score=look.score)
-        rows[look.key] = row if look.why is None else _left(row, UNREADABLE, look.why)
-    readable = [look for look in looks if look.why is None]
+    scored = score_normals(images, scorer, keys)
+    for image in scored:
+        row = replace(rows[image.key], score=image.score)
+        rows[image.key] = row if image.why is None else _left(row, UNREADABLE, image.why)
+    readable = [image for image in scored if image.why is None]
     _leave_twins(rows, readable, hashes_of(images, scorer, _known(store, order, card)), order.limits.most_bits)
     threshold = float(scorer.threshold)
-    _quarantine(rows, [look for look in readable if rows[look.key].state == NEW], threshold, order.limits)
+    _quarantine(rows, [image for image in readable if rows[image.key].state == NEW], threshold, order.limits)
     return threshold
 
 
@@ -222,29 +222,29 @@ def _known(store: Store, order: GatherOrder, card: ModelCard) -> list[str]:
 
 
 def _leave_twins(
-    rows: dict[str, ConsideredNormal], looks: Sequence[Look], known: Mapping[str, Any], most_bits: int
+    rows: dict[str, ConsideredNormal], scored: Sequence[ScoredNormal], known: Mapping[str, Any], most_bits: int
 ) -> None:
-    for key, twin in find_twins(looks, known, most_bits).items():
+    for key, twin in find_duplicates(scored, known, most_bits).items():
         of = "that the champion was made with or that judges it" if twin in known else "that is new as well"
         why = f"It shows the same as {twin}, {of}: twice the same teaches nothing and flatters the figures."
         rows[key] = _left(rows[key], NEAR_DUPLICATE, why, other_key=twin)
 
 
 def _quarantine(
-    rows: dict[str, ConsideredNormal], looks: Sequence[Look], threshold: float, limits: GatherLimits
+    rows: dict[str, ConsideredNormal], scored: Sequence[ScoredNormal], threshold: float, limits: GatherLimits
 ) -> None:
     """A score above the threshold alone is no sign: after a lasting change of light all are above. Wrong labels also
     stand out within their day."""
-    standing = robust_z(log_scores(looks), [rows[look.key].day.toordinal() for look in looks])
-    for look, z in zip(looks, standing, strict=True):
-        row = rows[look.key] = replace(rows[look.key], outlying=float(z))
-        if look.score is not None and look.score > threshold and z > limits.most_outlying:
+    standing = robust_z(log_scores(scored), [rows[image.key].day.toordinal() for image in scored])
+    for image, z in zip(scored, standing, strict=True):
+        row = rows[image.key] = replace(rows[image.key], outlying=float(z))
+        if image.score is not None and image.score > threshold and z > limits.most_outlying:
             why = (
-                f"The champion scores it {look.score:.4g}, above its threshold of {threshold:.4g} and {z:.1f} robust "
-                f"standard deviations above its day's other new normals ({limits.most_outlying:g} are allowed). Look "
-                "whether it is normal."
+                f"The champion scores it {image.score:.4g}, above its threshold of {threshold:.4g} and {z:.1f} "
+                f"robust standard deviations above its day's other new normals ({limits.most_outlying:g} are "
+                "allowed). Look whether it is normal."
             )
-            rows[look.key] = _left(row, QUARANTINED, why)
+            rows[image.key] = _left(row, QUARANTINED, why)
 
 
 def _keep_shares(rows: dict[str, ConsideredNormal], limits: GatherLimits) -> None:

@@ -20,7 +20,7 @@ from storage.verification.garbage import (
     find_expired_maps,
     find_old_temporaries,
     find_old_trainings,
-    look,
+    find_unsealed,
     removable,
     remove_leftovers,
 )
@@ -52,7 +52,7 @@ def plant(store: Store) -> set[str]:
 
 
 def collect(store: Store, now: datetime = LATER) -> list[garbage.Leftover]:
-    return removable(look(store).leftovers, now=now, older_than=WEEK)
+    return removable(find_unsealed(store).leftovers, now=now, older_than=WEEK)
 
 
 def test_what_a_killed_run_left_goes_and_nothing_else(store: Store) -> None:
@@ -150,7 +150,7 @@ def test_what_a_damaged_or_shortened_seal_could_mean_stays_and_is_told(local: Lo
     damage, words = DOUBTS[name]
     damage(local)
     before = objects(local)
-    seen = garbage.look(local)
+    seen = garbage.find_unsealed(local)
     assert seen.leftovers == ()
     assert {(one.category, one.run_date, one.whole) for one in seen.kept} == {("cloth", DAY, None)}
     assert re.search(words, " ".join(one.why for one in seen.kept))
@@ -165,7 +165,7 @@ def test_a_day_that_lost_its_seal_keeps_everything_until_it_is_sealed_again(loca
     night = put_night(local)
     whole = objects(local)
     local.remove(SEAL)
-    seen = garbage.look(local)
+    seen = garbage.find_unsealed(local)
     assert seen.leftovers == ()
     assert [one.whole.plan for one in seen.kept if one.whole] == [night.plan]
     [told] = [one for one in verify(local, local, Scope()).findings if one.wrong]
@@ -185,9 +185,11 @@ def test_a_mended_part_stands_for_its_batch_when_the_seal_is_lost(local: LocalSt
     local.write(mended, local.read(first))
     local.remove(first)
     local.remove(SEAL)
-    assert [one.whole.parts for one in garbage.look(local).kept if one.whole] == [(mended, night.parts[1].key)]
+    assert [one.whole.parts for one in garbage.find_unsealed(local).kept if one.whole] == [
+        (mended, night.parts[1].key)
+    ]
     local.remove(mended)
-    assert garbage.look(local).kept == ()
+    assert garbage.find_unsealed(local).kept == ()
     assert len(collect(local)) == 3
 
 
@@ -199,10 +201,10 @@ def test_in_a_copied_store_a_day_that_lost_its_seal_is_whole_once_it_is_sealed_a
     put_images(local, "a", "b", "c")  # the same bytes, of another time and inode
     local.write(layout.image_key("cloth", DAY, "a"), b"another picture")
     put_night(local)
-    assert [one.whole.plan for one in garbage.look(local).kept if one.whole] == [lost.plan]
+    assert [one.whole.plan for one in garbage.find_unsealed(local).kept if one.whole] == [lost.plan]
     put_images(local, "a")
     put_night(local, only=["a"])
-    assert garbage.look(local).kept == ()
+    assert garbage.find_unsealed(local).kept == ()
     assert lost.plan.manifest in {one.key for one in collect(local)}
     assert not [one for one in verify(local, local, Scope(deep=True)).findings if one.wrong]
 
@@ -228,7 +230,7 @@ def test_where_the_seals_cannot_be_listed_nothing_is_removed(
         return listing(self, prefix, *rest)
 
     monkeypatch.setattr(LocalStore, "_list", refuse)
-    for call in (look, lambda store: remove_leftovers(store, found, now=LATER, older_than=WEEK)):
+    for call in (find_unsealed, lambda store: remove_leftovers(store, found, now=LATER, older_than=WEEK)):
         with pytest.raises(AccessDenied, match="injected"):
             call(local)
     monkeypatch.undo()
@@ -251,7 +253,7 @@ def test_maps_past_their_retention_go_with_a_word_and_scores_stay(local: LocalSt
     assert all(after[key] == data for key, data in before.items() if key in after)
     assert verify(local, local, Scope(deep=True)).findings == ()
     assert find_expired_maps(local, before=DAY + timedelta(days=1)) == []
-    assert not look(local).leftovers
+    assert not find_unsealed(local).leftovers
     assert list(local.list(f"{new.plan.map_store}/"))
 
 
@@ -283,6 +285,6 @@ def test_states_of_trainings_that_nobody_went_on_with_go_when_old(local: LocalSt
 
 def test_a_window_of_days_and_categories(local: LocalStore) -> None:
     plant(local)
-    assert len(look(local, DAY, DAY, ["cloth"]).leftovers) == 3
+    assert len(find_unsealed(local, DAY, DAY, ["cloth"]).leftovers) == 3
     for window in ((date(2026, 3, 3), None, None), (None, date(2026, 3, 1), None), (None, None, ["metal"])):
-        assert not look(local, *window).leftovers
+        assert not find_unsealed(local, *window).leftovers

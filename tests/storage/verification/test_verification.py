@@ -418,7 +418,7 @@ def test_a_link_that_leads_out_of_the_store_is_the_damage_of_one_object(
     (local.root / key).symlink_to("/nowhere/else")
     found = wrong(local)
     assert [("symbolic link" in one.what, "damaged" in one.what) for one in found] == [(True, True)]
-    assert not garbage.look(local).leftovers
+    assert not garbage.find_unsealed(local).leftovers
     (cell,) = read_grid(local, local, DAY, DAY, {"cloth": "v1"}).cells
     assert (cell.state == "failed") == (kind == "seal")
 
@@ -436,7 +436,7 @@ def test_digits_that_are_no_day_are_the_name_of_nothing(local: LocalStore, night
     for key in (layout.seal_key("cloth", DAY, "v1"), night.plan.manifest, night.parts[0].key, night.plan.map_store):
         local.write(key.replace("2026-03-02", "2026-02-30") + "/zarr.json" * (key == night.plan.map_store), b"x")
     assert [one.what for one in wrong(local)] == ["is among the seals but is not a seal"]
-    assert not garbage.look(local).leftovers
+    assert not garbage.find_unsealed(local).leftovers
     assert merge_days(local, now=NOW).days == 1
 
 

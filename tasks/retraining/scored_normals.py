@@ -1,4 +1,4 @@
-"""New normals as the champion sees them: scores, and near-duplicates."""
+"""The champion's scores of new normals, and their near-duplicates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from tasks.worker.scorer import Scorer
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """One image with the champion's score."""
+class ScoredNormal:
+    """A normal image with the champion's score."""
 
     key: str
     why: str | None
@@ -25,19 +25,19 @@ class Look:
     score: float | None = None
 
 
-def look_at(images: Store, scorer: Scorer, keys: Sequence[str]) -> list[Look]:
+def score_normals(images: Store, scorer: Scorer, keys: Sequence[str]) -> list[ScoredNormal]:
     """Read, hash and score the images, in order, a few in memory at a time."""
-    looks: list[Look] = []
+    scored: list[ScoredNormal] = []
     for batch in _read(images, scorer, keys):
         pixels = stacked([picture for _, picture in batch])
         scores = iter(scorer.model.score(pixels).scores if len(pixels) else ())
-        looks += [
-            Look(key, picture.error)
+        scored += [
+            ScoredNormal(key, picture.error)
             if picture.pixels is None
-            else Look(key, None, perceptual_hash(picture.pixels), float(next(scores)))
+            else ScoredNormal(key, None, perceptual_hash(picture.pixels), float(next(scores)))
             for key, picture in batch
         ]
-    return looks
+    return scored
 
 
 def hashes_of(images: Store, scorer: Scorer, keys: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
@@ -46,21 +46,23 @@ def hashes_of(images: Store, scorer: Scorer, keys: Sequence[str]) -> dict[str, N
     return {key: perceptual_hash(picture.pixels) for key, picture in read if picture.pixels is not None}
 
 
-def find_twins(looks: Sequence[Look], known: Mapping[str, NDArray[np.bool_]], most_bits: int) -> dict[str, str]:
-    """The image of `known`, or earlier look, that each readable one of `looks` nearly duplicates."""
-    own, names = _stacked([look.hash for look in looks]), list(known)
+def find_duplicates(
+    scored: Sequence[ScoredNormal], known: Mapping[str, NDArray[np.bool_]], most_bits: int
+) -> dict[str, str]:
+    """The image of `known`, or the earlier image, that each readable one of `scored` nearly duplicates."""
+    own, names = _stacked([image.hash for image in scored]), list(known)
     among = _stacked([known[name] for name in names])
     twins = {}
     for number, earlier in enumerate(near_duplicates(own, among, most_bits)):
         if earlier is not None:
             nearest = earlier if earlier >= 0 else int((among ^ own[number]).sum(axis=1).argmin())
-            twins[looks[number].key] = looks[nearest].key if earlier >= 0 else names[nearest]
+            twins[scored[number].key] = scored[nearest].key if earlier >= 0 else names[nearest]
     return twins
 
 
-def log_scores(looks: Sequence[Look]) -> NDArray[np.float64]:
+def log_scores(scored: Sequence[ScoredNormal]) -> NDArray[np.float64]:
     """(n,): scores vary by factors, so their logarithms are compared."""
-    scores = np.array([look.score for look in looks], np.float64)
+    scores = np.array([image.score for image in scored], np.float64)
     return np.log(np.maximum(scores, np.finfo(np.float32).tiny))
 
 
