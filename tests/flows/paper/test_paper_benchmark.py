@@ -279,7 +279,7 @@ def test_without_weights_the_error_names_both_ways_out(
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
     said = call(mvtec, "--out", out, code=1)
-    assert "no weights of wide_resnet50_2" in said
+    assert "the weights of wide_resnet50_2 are not available" in said
     assert "--teacher-weights FILE" in said and "--teacher efficientnet_lite0" in said
     assert not out.exists()
 
