@@ -331,7 +331,7 @@ def test_a_warm_start_goes_on_from_the_weights_and_standardises_by_the_images_it
 
 
 def test_a_start_that_was_made_ready_for_scoring_is_refused(fitted):
-    with pytest.raises(ConfigError, match="folded away"):
+    with pytest.raises(ConfigError, match="batch norms are folded"):
         fit(small(steps=1), textured(8), textured(2), start=fitted.detector.ready())
 
 
