@@ -41,7 +41,7 @@ def quality(measured: Measured) -> Iterator[str]:
 
 def auroc_by_folder(measured: Measured) -> Iterator[str]:
     """Image AUROC, a row a method, the best of each folder in bold."""
-    yield (f"Image AUROC (1 is perfect, 0.5 is chance) on real parts that no model saw, {SIZES}. {_seeds(measured)}")
+    yield (f"Image AUROC (1 is perfect, 0.5 is chance) on real parts that no model saw. {_seeds(measured)}")
     columns = [_with_best(measured, folder) for folder in measured.folders]
     rows = [[NAMES[method], *cells] for method, *cells in zip(measured.methods, *columns, strict=True)]
     yield table(["method", *measured.folders], rows)

@@ -38,9 +38,9 @@ def beside_anomalib(measured: Measured) -> Iterator[str]:
     if record := measured.find("prediction", "torch"):
         default, same = (spread(record.figures[row]["times Engine.predict"], "2") for row in (LITE, RESNET))
         yield (
-            f"On {record.machine['cores']} cores a night, from folder to sealed scores and maps, takes {default}\n"
-            "times as many images a second as anomalib's `Engine.predict` with its Reverse Distillation of\n"
-            f"ResNet18, which keeps nothing, and {same} times with the same networks."
+            f"On {record.machine['cores']} cores, a night scores {default} times as many images a second as\n"
+            "anomalib's `Engine.predict` with Reverse Distillation of ResNet18, and with the same networks\n"
+            f"{same} times. Only the night stores scores and maps."
         )
 
 

@@ -1,5 +1,6 @@
 """The pages with figures say what the records below benchmarks/results say."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -44,6 +45,12 @@ def test_a_figure_changed_by_hand_is_told(page: str, root: Path) -> None:
     assert (done.returncode, done.stdout) == (
         1, f"{page} is not what the records say. Run make tables, and change no figure by hand.\n"
     )  # fmt: skip
+
+
+def test_the_readme_says_what_a_retraining_gained() -> None:
+    figures = json.loads((ROOT / "benchmarks/results/lasting_light.json").read_text())["figures"]
+    alarms, good = (int(figures["after the retraining"][name]["median"]) for name in ("false_alarms", "good"))
+    assert f"{alarms} of {good} do" in " ".join((ROOT / "README.md").read_text().split())
 
 
 def test_rendering_again_changes_nothing_and_mends_a_page(root: Path) -> None:
