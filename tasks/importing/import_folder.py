@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.number_format import counted
 from storage import layout
 from storage.errors import AlreadyExists, StorageError, UnreadableImage
 from storage.filesystem import Store
@@ -240,7 +241,7 @@ def _refuse_clashes(store: Store, clashes: Sequence[_Looked]) -> None:
         first = ", ".join(f"{image.source.place} ({image.key})" for image in images[:_NAMED])
         more = ", ..." if len(images) > _NAMED else ""
         raise ImportRefused(
-            f"{len(images)} images differ from those in {store.uri} under the same keys: {first}{more}. "
+            f"{counted(len(images), 'image')} in {store.uri} would be replaced by others: {first}{more}. "
             "Nothing was imported or replaced. From another camera or batch? Put them into a folder of their "
             "own: --prefix camera-b. Of another day? --run-date and --normals-date."
         )

@@ -28,7 +28,7 @@ def test_what_else_it_refuses(store: LocalStore) -> None:
         for wrong, told in (
             (["--store", f"{store.uri}/nowhere"], "is not a folder"),
             (["--store", store.uri, "--reviewer", "a\x07"], "a reviewer's name"),
-            (["--store", store.uri, "--port", port], f"--port {port}: cannot be listened on"),
+            (["--store", store.uri, "--port", port], f"--port {port}: cannot listen there"),
         ):
             refused = CliRunner().invoke(app, ["review", *wrong])
             assert refused.exit_code == 2

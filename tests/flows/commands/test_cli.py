@@ -59,7 +59,7 @@ def test_import_then_query_labels(tmp_path: Path) -> None:
         {"label": "normal", "n": 3},
     ]
     write_files(folder, {"test/good/1.png": png(2)})
-    assert "1 pictures differ" in flat(call(*command, code=2))
+    assert "would be replaced by others" in flat(call(*command, code=2))
     assert "the store has a category cloth, and Cloth would be another" in flat(
         call(*command, "--category", "Cloth", code=2)
     )

@@ -97,7 +97,7 @@ def test_a_flat_folder_is_brought_in_with_its_table(store: Store, photos: Path) 
 
     # Nothing is replaced.
     write_files(photos, {"a.png": picture(5)})
-    assert "1 pictures differ" in call(*command, code=2)
+    assert "would be replaced by others" in call(*command, code=2)
     assert store.read(f"{day}/a.png") == picture(1)
     assert "New: 4 images, 3 labels." in call(*command, "--prefix", "camera-b")
 

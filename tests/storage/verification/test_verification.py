@@ -367,7 +367,7 @@ def test_what_cannot_be_looked_at_is_a_finding_and_the_rest_is_looked_at(
     before = [one.where for one in wrong(local)]
     for where, name in (
         (models, "read_champion"), (verification, "compare"), (verification, "label_findings"),
-        (verification, "look"), (manifests, "read_plan"), (manifests, "read_columns"),
+        (verification, "find_unsealed"), (manifests, "read_plan"), (manifests, "read_columns"),
     ):  # fmt: skip
         monkeypatch.setattr(where, name, denied)
         told = wrong(local)

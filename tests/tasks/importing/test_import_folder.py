@@ -130,7 +130,7 @@ def test_another_picture_of_the_same_name_is_refused_before_anything_is_written(
         tmp_path / "b",
         {"train/good/000.png": picture(30), "train/good/001.png": picture(1), "test/ng/b.png": picture(31)},
     )
-    with pytest.raises(ImportRefused, match=r"^1 images differ .* train/good/000\.png .*--prefix"):
+    with pytest.raises(ImportRefused, match=r"^1 image in .* would be replaced .* train/good/000\.png .*--prefix"):
         bring_in(store, other, now=LATER)
     assert state(store) == before
     bring_in(store, other, now=LATER, prefix="camera-b")
