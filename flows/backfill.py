@@ -20,6 +20,7 @@ from flows.night.partition_scoring import score_partitions
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.preflight.night_size import seconds_to_score
 from flows.printing.grid import grid_rows
+from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.metrics import backfill_metrics
@@ -268,5 +269,5 @@ def _ended(
     if incomplete:
         raise BackfillIncomplete(run)
     name = {"dry run": "DryRun", "nothing to do": "NothingToDo"}.get(outcome, "Completed")
-    message = f"{scored} images scored, {mended.total} damages mended in {settings.store}; {after.counts}"
+    message = f"{counted(scored, 'image')} scored, damaged batches mended: {mended.total}; {after.counts}"
     return cast(BackfillRun, Completed(name=name, message=message, data=run))

@@ -16,6 +16,7 @@ from flows.night.partition_scoring import score_partitions
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
 from flows.preflight.night_choice import NightChoice, NoImages, choose_night
 from flows.preflight.night_size import seconds_to_come, seconds_to_score
+from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_report, leave_table
 from flows.watching.metrics_files import write_night_metrics
@@ -319,7 +320,7 @@ def _ended(name: str, message: str, run: InspectionRun) -> InspectionRun:
 def _in_a_line(run: InspectionRun) -> str:
     images = sum(outcome.images for outcome in run.categories)
     anomalous = sum(outcome.anomalous for outcome in run.categories)
-    return f"{images} images of {run.run_date}, {anomalous} anomalous; report: {run.report}"
+    return f"{counted(images, 'image')} of {run.run_date}, {anomalous} anomalous; report: {run.report}"
 
 
 def _artifact_row(outcome: CategoryOutcome) -> dict[str, Any]:

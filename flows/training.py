@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import RunFailed, in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.progress import progress_bars
@@ -73,7 +74,7 @@ def train_model(
         fit = fit_models.with_options(task_runner=dask_runner(scheduler))
         models, problems = fit(settings.store, settings.images, requests, str(flow_run.id), promote)
     rows = [_artifact_row(model) for model in models]
-    leave_table("trained-models", settings, rows, f"{len(models)} models trained", problems=problems)
+    leave_table("trained-models", settings, rows, f"{counted(len(models), 'model')} trained", problems=problems)
     if problems:
         raise TrainingFailed("\n".join(f"{category}: {why}" for category, why in problems))
     return TrainingRun(run_id=str(flow_run.id), models=tuple(models))

@@ -332,7 +332,7 @@ def _colours(picture: _Picture, least_visible: float) -> NDArray[np.uint8]:
         return colours
     if visible < least_visible:
         raise UnreadableImage(
-            f"its alpha lets {visible:.1%} of the picture be seen, so that it would be nearly black. Save it without "
+            f"its alpha lets {visible:.1%} of the image be seen, so that it would be nearly black. Save it without "
             "alpha, or with the part visible"
         )
     return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB"))

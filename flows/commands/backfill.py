@@ -23,6 +23,7 @@ from flows.commands.frame import (
     resolved_store,
     show_run,
 )
+from flows.printing.numbers import counted
 from flows.printing.output import print_text, say
 from flows.printing.plain_table import PlainTable, print_table
 
@@ -187,7 +188,8 @@ def _table(run: "BackfillRun") -> PlainTable:
     from flows.printing.grid import grid_table
 
     table = grid_table(run.after)
-    table.title = f"{run.outcome}, {run.scored} images scored, {run.mended} damages mended; {table.title}"
+    done = f"{counted(run.scored, 'image')} scored, damaged batches mended: {run.mended}"
+    table.title = f"{run.outcome}, {done}; {table.title}"
     lines = [f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems[:_MOST_LINES]]
     table.notes = [*lines, *table.notes]
     return table

@@ -4,6 +4,7 @@ import typer
 
 from flows.commands.frame import StoreOption, plain_errors, resolved_store
 from flows.errors import RUN_FAILED
+from flows.printing.numbers import counted
 from flows.printing.output import say
 
 
@@ -30,11 +31,12 @@ def compact(store: StoreOption = None) -> None:
         opened = open_store(resolved_store(store))
         opened.check()
         done = merge_days(opened, now=datetime.now(UTC))
-        say(f"{done.days} days copied ({done.rows:,} rows of {done.parts:,} parts), {done.held} were up to date.")
+        files = f"{counted(done.rows, 'row')} of {counted(done.parts, 'score file')}"
+        say(f"{counted(done.days, 'day')} copied ({files}), {done.held} already up to date.")
         if done.removed:
-            say(f"{done.removed} copies that nobody needs any more were removed.")
+            say(f"Outdated copies removed: {done.removed}.")
         for day in done.changing:
-            say(f"{day} was being completed meanwhile; it is copied the next time.")
+            say(f"{day} changed meanwhile; the next rd-inspect compact copies it.")
         for problem in done.damaged:
             say(problem)
         if done.damaged:

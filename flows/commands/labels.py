@@ -16,6 +16,7 @@ from flows.commands.table_options import (
     read_label_file,
     table_reading_of,
 )
+from flows.printing.numbers import counted
 from flows.printing.output import say
 
 
@@ -113,7 +114,7 @@ def import_label_file(
         left_out = f"; {done.left_out} cancelled or empty annotations left out" if done.left_out else ""
         people = "1 person" if done.people == 1 else f"{done.people} people"
         if done.words or left_out:
-            say(f"{category}: {counts or 'no labels'} by {people}, {done.masks} masks{left_out}.")
+            say(f"{category}: {counts or 'no labels'} by {people}, {counted(done.masks, 'mask')}{left_out}.")
         if done.elsewhere:
             say(f"Left out, because it belongs to other images of the tasks: {_counted(done.elsewhere)}.")
         if done.columns:
@@ -122,8 +123,8 @@ def import_label_file(
             say(f"Left out, because a label cannot hold it: {_counted(done.unheard)}.")
         if done.outvoted:
             say(
-                f"{done.outvoted} were said before, and people said otherwise since: that stands. To say them anew, "
-                "give labelled_at."
+                f"Left out, because people have changed them since: {counted(done.outvoted, 'label')}. To change "
+                "them back, give labelled_at."
             )
         there = (
             "All of them were in the store already."

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.local.importing import opened_for, remark_lines, with_bar
+from flows.local.importing import new_line, opened_for, remark_lines, with_bar
+from flows.printing.numbers import counted
 from flows.settings import SettingsError
 from storage.errors import StorageError
 from storage.labels.imports import Imported, LabelPlan, plan_table, refuse_other_file, write_plan
@@ -102,15 +103,15 @@ def _imported(images: ImportPlan, flat: FlatFolder, words: LabelPlan, done: Impo
 
 def flat_import_lines(done: FlatImported, category: str, run_date: date) -> Iterator[str]:
     """Lines for people: what was imported and what was left out."""
-    words = ", ".join(f"{count} labels {word}" for word, count in sorted(done.labels.words.items()))
+    words = ", ".join(f"{count} labelled {word}" for word, count in sorted(done.labels.words.items()))
     yield (
-        f"{category}: {done.images} images of {run_date} ({words or 'no labels'}; {done.masks} masks; "
-        f"{done.unlabelled} images without a label)."
+        f"{category}: {counted(done.images, 'image')} of {run_date} ({words or 'no labels'}; "
+        f"{counted(done.masks, 'mask')}; {done.unlabelled} without a label)."
     )
     there = done.images - done.images_new
-    yield f"New: {done.images_new} images, {done.labels.new} labels. There already: {there} images."
+    yield new_line(done.images_new, done.labels.new, there)
     if done.labels.columns:
         yield f"Ignored columns, because labels have no such field: {', '.join(done.labels.columns)}."
     if done.labels.outvoted:
-        yield f"{done.labels.outvoted} labels were left out: people have changed these labels since."
+        yield f"Left out, because people have changed them since: {counted(done.labels.outvoted, 'label')}."
     yield from remark_lines(done.noted, done.left_out, done.litter)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from flows.printing.numbers import counted
 from storage.filesystem import Store, open_store
 from storage.images import list_categories
 from storage.layout import check_segment
@@ -87,12 +88,17 @@ def import_lines(done: Imported, category: str, run_date: date, normals_date: da
     """Lines for people: what was imported and what was left out."""
     unsure = f", {done.unsure} unsure" if done.unsure else ""
     yield (
-        f"{category}: {done.normals} labelled normals ({normals_date}), {done.test} images of {run_date} "
-        f"({done.anomalous} labelled anomalous{unsure}, {done.masks} masks)."
+        f"{category}: {done.normals} labelled normal ({normals_date}), {counted(done.test, 'image')} of {run_date} "
+        f"({done.anomalous} labelled anomalous{unsure}, {counted(done.masks, 'mask')})."
     )
     there = done.normals + done.test - done.images_new
-    yield f"New: {done.images_new} images, {done.labels_new} labels. There already: {there} images."
+    yield new_line(done.images_new, done.labels_new, there)
     yield from remark_lines(done.noted, done.left_out, done.litter)
+
+
+def new_line(images: int, labels: int, there: int) -> str:
+    """What an import added, and how many images it had added before."""
+    return f"New: {counted(images, 'image')}, {counted(labels, 'label')}. Already there: {counted(there, 'image')}."
 
 
 def remark_lines(noted: Sequence[Remark], left_out: Sequence[Remark], litter: Sequence[str]) -> Iterator[str]:

@@ -18,9 +18,10 @@ from reports.number_format import count, counted, percent
 WHAT_TO_DO = {
     HOLD: "Hold: go on as before.",
     RECALIBRATE: "Recalibrate: the scale of the scores has shifted, the images have not changed. Label good images "
-    "of these days as normal, train, and promote the new version: it brings a new threshold.",
+    "of these days as normal and run rd-inspect retrain: a new version brings a new threshold.",
     RETRAIN: "Retrain: the images have changed since the model was trained. If light, camera or process is the "
-    "cause, correct it. If the change is permanent, label good images of these days as normal, train and promote.",
+    "cause, correct it. If the change is permanent, label good images of these days as normal and run "
+    "rd-inspect retrain.",
     STOP_THE_LINE: "Stop the line: do not trust parts or decisions until the cause below is found.",
 }
 TONES = {HOLD: "good", RECALIBRATE: "warn", RETRAIN: "warn", STOP_THE_LINE: "bad", None: "plain"}

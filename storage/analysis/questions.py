@@ -123,18 +123,16 @@ class Questions:
         if not statements:
             raise QueryError(f"{sql!r} asks nothing, so there is no table to show. Write a SELECT.")
         if len(statements) > 1:
-            raise duckdb.Error(f"it has {len(statements)} statements, and one question is answered at a time")
+            raise duckdb.Error(f"it has {len(statements)} statements, and one is run at a time")
         kind, text = statements[0]
         explain = _EXPLAIN.match(text)
         if explain is not None:
             return explain[0] + self._question(text[explain.end() :])
         if kind == duckdb.StatementType.MULTI and _has_keyword(text, b"copy"):
-            raise duckdb.Error(
-                'it has the word COPY, which does more than ask; write a column of that name as "copy"'
-            )
+            raise duckdb.Error('it has the word COPY, which may write; write a column of that name as "copy"')
         if kind in (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI):
             return self._bracketed(kind, text)
-        raise duckdb.Error(f"it is not a question ({kind.name}), and only questions are answered")
+        raise duckdb.Error(f"it is not a query ({kind.name}), and nothing else is run")
 
     def _bracketed(self, kind: duckdb.StatementType, text: str) -> str:
         """A statement of this kind in the brackets of a SELECT, without a final semicolon and comments. Raises
@@ -148,14 +146,14 @@ class Questions:
                     return wrapped
             except duckdb.Error as e:
                 refused = refused or e
-        raise refused or duckdb.Error(f"it is not a question ({kind.name}), and only questions are answered")
+        raise refused or duckdb.Error(f"it is not a query ({kind.name}), and nothing else is run")
 
     def _statements(self, sql: str) -> list[tuple[duckdb.StatementType, str]]:
         """(kind, text) of each statement."""
         try:
             return [(statement.type, str(statement.query)) for statement in self._connection.extract_statements(sql)]
         except ValueError as e:  # kinds that the Python package has no name for
-            raise duckdb.Error("it is not a question, and only questions are answered") from e
+            raise duckdb.Error("it is not a query, and nothing else is run") from e
 
 
 def _original_types(schema: pa.Schema, kinds: Sequence[Any]) -> pa.Schema:

@@ -49,8 +49,8 @@ def refuse_impossible(labelled_at: datetime, now: datetime, where: str) -> None:
     start = f"{where}: labelled_at {labelled_at.isoformat()}"
     if labelled_at < EARLIEST:
         raise StorageError(
-            f"{start} is of a clock that was never set, so every other word would outvote it and no label was read. "
-            "Correct it, or leave it out."
+            f"{start} is of a clock that was never set: every other label would count before it, so no label was "
+            "read. Correct it, or leave it out."
         )
     raise StorageError(
         f"{start} lies in the future (it is {now:%Y-%m-%dT%H:%M}Z), so it would outvote every correction until then, "

@@ -36,7 +36,7 @@ def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
     if the card names other weights.
     """
     if WeightsFile.of(weights) != card.weights:
-        raise ValueError(f"the card of {card.version} tells of other weights. Make it with WeightsFile.of(weights).")
+        raise ValueError(f"the card of {card.version} names other weights. Make it with WeightsFile.of(weights).")
     card_key, weights_key = (key(card.category, card.version) for key in (layout.card_key, layout.weights_key))
     text = cards.to_bytes(card)
     if store.info(card_key) is not None:

@@ -157,5 +157,5 @@ def _plan_of(schema: pa.Schema, key: str, address: str) -> Plan:
         return replace(json_records.from_json(Plan, json.loads((schema.metadata or {})[_PLAN])), manifest=key)
     except (KeyError, ValueError) as e:
         raise CorruptObject(
-            f"{address} tells no plan ({e}), so its images cannot be scored. Remove it and plan again."
+            f"{address} is not a plan ({e}), so its images cannot be scored. Remove it and plan again."
         ) from e

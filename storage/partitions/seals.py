@@ -204,11 +204,11 @@ def from_bytes(data: bytes, address: str) -> Seal:
     except (ValueError, InvalidKey) as e:
         raise CorruptObject(
             f"{address} is not a seal ({e}), so it is unknown what is scored. Remove it and run the night again: "
-            "finished parts are kept."
+            "finished batches are kept."
         ) from e
     if address != key and not address.endswith(f"/{key}"):
         raise CorruptObject(
             f"{address} is the seal of {key}, so it says nothing of the partition whose name it has. Put it back "
-            "where it belongs, or remove it and run the night again: finished parts are kept."
+            "where it belongs, or remove it and run the night again: finished batches are kept."
         )
     return seal

@@ -49,15 +49,15 @@ def refuse_other_pictures(data: bytes) -> None:
         raise UnreadableImage(f"camera raw (DNG) {_RAW}")
     if first.get(_SUBFILE, (0,))[0] & 5 or first.get(_OLD_SUBFILE) == (2,):
         raise UnreadableImage(
-            "a TIFF whose first picture calls itself a preview or a mask of another one, as camera raw files have; "
-            "nothing of it was decoded. Save the picture itself alone"
+            "a TIFF whose first page is marked as a preview or mask of another, as in camera raw files; "
+            "nothing of it was decoded. Save the image itself alone"
         )
     size = _pixels(first)
     larger = max(map(_pixels, _others(data, form, first, after)), default=0)
     if larger > size:
         raise UnreadableImage(
-            f"a TIFF whose first picture ({size:,} pixels) is smaller than another one in it ({larger:,}), and so a "
-            "preview; nothing of it was decoded. Save the large picture alone"
+            f"a TIFF whose first page ({size:,} pixels) is smaller than another one in it ({larger:,}), and so a "
+            "preview; nothing of it was decoded. Save the large page alone"
         )
 
 

@@ -259,7 +259,7 @@ def _why_maps_are_damaged(
     if index not in maps.shards:
         return f"shard {index} is missing, with the maps of {len(scored)} scored images" if scored or shard else None
     if shard and maps.shards[index] != shard.size:
-        return f"shard {index} has {maps.shards[index]} bytes, and its part names {shard.size}"
+        return f"shard {index} has {maps.shards[index]} bytes, and its score file names {shard.size}"
     return _why_shard_is_wrong(store, plan, index, scored, shard, maps) if deep else None
 
 
@@ -275,12 +275,12 @@ def _why_shard_is_wrong(
         data = store.read(anomaly_maps.shard_key(plan.map_store, index))
         shard_now = anomaly_maps.shard_of(data)
         if shard and shard_now != shard:
-            return f"shard {index} has the SHA-256 {shard_now.digest}, and its part names {shard.digest}"
+            return f"shard {index} has the SHA-256 {shard_now.digest}, and its score file names {shard.digest}"
         if not scored or maps.description is None:
             return None
         values = anomaly_maps.maps_in_shard(store, plan.map_store, index, data, maps.description)
         if len(values) <= scored[-1][0]:
-            return f"shard {index} has {len(values)} maps, too few for its part's rows"
+            return f"shard {index} has {len(values)} maps, too few for its score file's rows"
     except OF_ONE_OBJECT as e:
         return str(e)
     return _why_values_are_wrong(values, index * plan.batch_size, scored, maps.of_score)

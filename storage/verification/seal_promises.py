@@ -38,7 +38,9 @@ def why_plan_is_wrong(sealed: SealedPlan, plan: Plan, partition: Partition) -> s
     wanted = [min(plan.batch_size, plan.images - start) for start in range(0, plan.images, plan.batch_size)]
     rows = [part.rows for part in sealed.parts]
     if rows != wanted:
-        return f"of plan {plan.digest} it names parts with {rows} rows, and the manifest's batches have {wanted}"
+        return (
+            f"of plan {plan.digest} it names score files with {rows} rows, and the manifest's batches have {wanted}"
+        )
     return None
 
 
@@ -49,7 +51,7 @@ def why_counts_are_wrong(sealed: SealedPlan, statuses: Mapping[str, int], anomal
     if (promised, sealed.anomalous) == (counts, anomalous):
         return None
     return (
-        f"of plan {sealed.digest} it counts {_words(promised, sealed.anomalous)}, and its parts have "
+        f"of plan {sealed.digest} it counts {_words(promised, sealed.anomalous)}, and its score files have "
         f"{_words(counts, anomalous)}"
     )
 

@@ -198,7 +198,7 @@ def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
     score_again, late = _backfill(store, where), "no run can score late images of the day"
     match damage:
         case WrongSeal():
-            cure = f"Remove it; finished parts are taken up again by: {score_again}"
+            cure = f"Remove it, then, with finished batches kept: {score_again}"
             return Finding(
                 f"seal is wrong: {damage.why}", damage.where, "what it seals is counted or read wrongly", cure
             )
@@ -210,7 +210,7 @@ def _damage_finding(store: Store, where: Partition, damage: Damage) -> Finding:
             lost = "its maps cannot be read, although they may be intact"
             return Finding(f"maps are damaged: {damage.why}", damage.where, lost, f"{score_again} --mend")
         case DamagedBatch():
-            kind = "part is damaged" if damage.where == damage.part.key else "maps are damaged"
+            kind = "score file is damaged" if damage.where == damage.part.key else "maps are damaged"
             lost = "its rows cannot be trusted" if damage.where == damage.part.key else "its scores have no heat map"
             return Finding(f"{kind}: {damage.why}", damage.where, lost, f"{score_again} --mend")
 
@@ -225,7 +225,7 @@ def _double_rows(store: Store, seal: Seal) -> Iterator[Finding]:
         known |= images
     if double:
         cure = f"Remove it, then: {_backfill(store, seal.partition)}"
-        what = f"{len(double)} images are sealed twice, such as {min(double)!r}"
+        what = f"{_images(len(double))} sealed twice, such as {min(double)!r}"
         yield Finding(what, _seal_key(seal.partition), "they count twice", cure)
 
 
@@ -248,15 +248,19 @@ def _image_findings(
     gone = compared.gone
     version, cure = where.model_version, _backfill(store, where)
     if changed:
-        what = f"{len(changed)} images have changed since {version} scored them, such as {changed[0]!r}"
+        what = f"{_images(len(changed))} changed since {version} scored the day, such as {changed[0]!r}"
         yield Finding(what, prefix, "their rows are those of the earlier images", cure, wrong=in_force)
     if late:
-        what = f"{len(late)} images arrived after {version} had scored the others, such as {late[0]!r}"
+        what = f"{_images(len(late))} arrived after {version} had scored the others, such as {late[0]!r}"
         yield Finding(what, prefix, "they have no row", cure, wrong=in_force)
     if gone:
-        what = f"{len(gone)} images have disappeared since {version} scored them, such as {gone[0]!r}"
+        what = f"{_images(len(gone))} disappeared since {version} scored the day, such as {gone[0]!r}"
         lost = "they cannot be shown or scored again; their rows stay"
         yield Finding(what, prefix, lost, "None is needed if they were archived; else restore them.", wrong=False)
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
 
 
 def _closed(folder: str, why: str) -> Finding:
@@ -272,8 +276,8 @@ def _copy_findings(store: Store) -> Iterator[Finding]:
         except KeyNotFound:
             continue  # removed since it was listed
         except (CorruptObject, ObjectDenied, InvalidKey) as e:
-            lost = "queries read what is wrong, or fail; the parts it was made of are not touched"
-            cure = "Remove it: queries read the parts, and rd-inspect compact makes it again."
+            lost = "queries read wrong rows, or fail; the score files it was made of are intact"
+            cure = "Remove it: queries read the score files, and rd-inspect compact makes it again."
             yield Finding(f"copy of merged days is damaged: {e}", info.key, lost, cure)
 
 
@@ -306,10 +310,10 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
     assert kept.whole is not None
     plan = kept.whole.plan
     what = (
-        f"{plan.images} images of {kept.category} {kept.run_date} are scored but not complete: their seal is lost, "
+        f"{_images(plan.images)} of {kept.category} {kept.run_date} scored but not complete: the seal is lost, or "
+        "the run ended before it"
     )
-    what += "or their run ended right before it"
-    cure = f"Finished parts are taken up again by: {_backfill(store, plan.partition)}"
+    cure = f"To complete the day from the finished batches: {_backfill(store, plan.partition)}"
     return Finding(what, plan.manifest, "readers do not see their scores", cure)
 
 

@@ -135,7 +135,7 @@ def _count_rows(store: Store, seal: Seal) -> tuple[int, int, int]:
             ok += table["status"].to_pylist().count("ok")
             anomalous += table["is_anomalous"].to_pylist().count(True)
     except KeyNotFound as e:
-        raise CorruptObject(f"A part that the seal names is gone: {e}") from e
+        raise CorruptObject(f"A score file that the seal names is gone: {e}") from e
     return images, ok, anomalous
 
 

@@ -47,5 +47,5 @@ def _refuse_changed(images: Store, store: Store, batch: Batch, part: SealedPart)
         raise ImagesChanged(
             f"{len(changed)} of the batch's {len(planned)} images are missing or have changed since they were "
             f"scored, such as {changed[0]!r}, so the batch was not scored again. Restore them, or "
-            f"{batch.plan.map_store} and the part, from a copy."
+            f"{batch.plan.map_store} and the score file, from a copy."
         )

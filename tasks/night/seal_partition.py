@@ -24,7 +24,7 @@ def seal_partition(store_uri: str, plan: Plan, receipts: list[Receipt], sealed_a
     rows = sum(receipt.rows for receipt in receipts)
     if rows != plan.images or len({receipt.part for receipt in receipts}) != len(receipts):
         raise IncompletePartition(
-            f"{rows} rows of {len(receipts)} parts for {plan.images} planned images of {plan.partition}. "
+            f"{rows} rows of {len(receipts)} batches for {plan.images} planned images of {plan.partition}. "
             "The category's day is not complete and stays unsealed. Run the inspection again."
         )
     store = open_store(store_uri)

@@ -99,7 +99,7 @@ def _fitting(store: Store, key: str, size: tuple[int, int]) -> NDArray[np.bool_]
     if abs(mask.shape[0] * size[1] / (mask.shape[1] * size[0]) - 1) > _PROPORTION:
         raise Uncountable(
             f"The mask {key} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {size[0]}x{size[1]}: they do not "
-            "lie on each other, so no pixel of it is counted. Draw the mask on the image."
+            "match, so no pixel of it is counted. Draw the mask on the image."
         )
     if not mask.any():
         raise Uncountable(

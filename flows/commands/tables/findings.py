@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from flows.printing.numbers import counted
 from flows.printing.plain_table import PlainTable, plain_table
 from storage.verification.garbage import Leftover
 from storage.verification.verification import Verification
@@ -17,9 +18,9 @@ def findings_table(verification: Verification) -> PlainTable:
             "wrong" if finding.wrong else "note", finding.where, finding.what, finding.consequence, finding.cure
         )
     notes = len(verification.findings) - verification.wrong
-    seen = f"{verification.partitions} complete days with {verification.images:,} rows checked"
+    seen = f"{counted(verification.partitions, 'complete day')} with {counted(verification.images, 'row')} checked"
     table.title = (
-        f"{seen}: {verification.wrong} errors, {notes} notes"
+        f"{seen}: {counted(verification.wrong, 'error')}, {counted(notes, 'note')}"
         if verification.findings
         else f"{seen}: nothing is wrong"
     )
@@ -42,6 +43,7 @@ def leftovers_table(leftovers: Sequence[Leftover], *, removed: bool) -> PlainTab
     for leftover in leftovers:
         written = f"{leftover.modified:%Y-%m-%d %H:%M}"
         table.add_row(leftover.what, leftover.key, str(leftover.objects), f"{leftover.size:,}", written)
-    total = f"{len(leftovers)} left-overs, {sum(leftover.size for leftover in leftovers):,} bytes"
+    size = sum(leftover.size for leftover in leftovers)
+    total = f"{counted(len(leftovers), 'left-over')}, {counted(size, 'byte')}"
     table.title = f"Removed: {total}" if removed else f"Would be removed by --yes: {total}"
     return table

@@ -11,6 +11,7 @@ import typer
 
 from flows.commands.tables.plant import opened
 from flows.errors import RUN_FAILED
+from flows.printing.numbers import counted
 from flows.printing.output import quiet_pipe, say
 from flows.printing.plain_table import PlainTable, print_rows, print_table
 from flows.printing.result_file import refuse_unusable, write_file
@@ -45,7 +46,7 @@ def query_output(store_uri: str, sql: str, output_format: str, out: Path | None 
         refuse_unusable(out)
         with query_batches(opened(store_uri), sql, _ROWS_OF_A_FILE, unread=tell) as (schema, batches):
             written = write_file(out, schema, batches)
-        say(f"{written:,} rows of {len(schema)} columns: {out}")
+        say(f"{counted(written, 'row')} of {counted(len(schema), 'column')}: {out}")
     else:
         answer = run_query(opened(store_uri), sql, unread=tell)
         with quiet_pipe():

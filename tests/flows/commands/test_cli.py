@@ -43,15 +43,15 @@ def test_import_then_query_labels(tmp_path: Path) -> None:
     command = ["import", str(folder), "--category", "cloth", "--run-date", str(DAY), "--store", plant]
     said = call(*command)
     for line in (
-        "1 labelled normals (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)",
-        "New: 3 images, 3 labels. There already: 0 images.",
+        "1 labelled normal (2026-03-01), 2 images of 2026-03-02 (1 labelled anomalous, 0 masks)",
+        "New: 3 images, 3 labels. Already there: 0 images.",
         "Left out, 2:",
         "test/good/notes.txt",
         "1 test/extra/ does not say whether its parts are good",
         "Skipped what systems leave behind, 1: test/good/Thumbs.db",
     ):
         assert line in flat(said)
-    assert "New: 1 images, 1 labels. There already: 3 images." in flat(call(*command, "--word", "extra=normal"))
+    assert "New: 1 image, 1 label. Already there: 3 images." in flat(call(*command, "--word", "extra=normal"))
     rows = call("query", "SELECT label, count(*) AS n FROM labels GROUP BY 1 ORDER BY 1", "--store", plant,
                 "--format", "json")  # fmt: skip
     assert [json.loads(line) for line in rows.splitlines()] == [

@@ -21,9 +21,9 @@ def plant(tmp_path: Path) -> str:
 
 def test_days_are_copied_once(plant: str) -> None:
     first = CliRunner().invoke(app, ["compact", "--store", plant])
-    assert (first.exit_code, first.stderr) == (0, "1 days copied (3 rows of 2 parts), 0 were up to date.\n")
+    assert (first.exit_code, first.stderr) == (0, "1 day copied (3 rows of 2 score files), 0 already up to date.\n")
     again = CliRunner().invoke(app, ["compact", "--store", plant])
-    assert (again.exit_code, again.stderr) == (0, "0 days copied (0 rows of 0 parts), 1 were up to date.\n")
+    assert (again.exit_code, again.stderr) == (0, "0 days copied (0 rows of 0 score files), 1 already up to date.\n")
 
 
 def test_a_damaged_part_fails_the_command(plant: str) -> None:

@@ -75,8 +75,8 @@ def test_a_flat_folder_is_brought_in_with_its_table(store: Store, photos: Path) 
     command += ["--column", "labelled_by=who", "--word", "OK=normal", "--word", "NG=anomalous"]
     said = call(*command)
     for part in (
-        f"cloth: 3 images of {DAY} (1 labels anomalous, 1 labels normal; 1 masks; 1 images without a label).",
-        "New: 3 images, 2 labels. There already: 0 images.",
+        f"cloth: 3 images of {DAY} (1 labelled anomalous, 1 labelled normal; 1 mask; 1 without a label).",
+        "New: 3 images, 2 labels. Already there: 0 images.",
         "1 names in the table without an image: d.png",
     ):
         assert part in said
@@ -87,10 +87,10 @@ def test_a_flat_folder_is_brought_in_with_its_table(store: Store, photos: Path) 
     # Again it changes nothing; an image that comes later gets its word, and nobody's word since is touched.
     append_label(store, "cloth", Label(f"{day}/a.png", "anomalous", None, "ann", datetime.now(UTC)), reviewer="ann")
     before = everything_below(Path(store.uri), "images", "labels")
-    assert "New: 0 images, 0 labels. There already: 3 images." in call(*command)
+    assert "New: 0 images, 0 labels. Already there: 3 images." in call(*command)
     assert everything_below(Path(store.uri), "images", "labels") == before
     write_files(photos, {"d.png": picture(4)})
-    assert "New: 1 images, 1 labels." in call(*command)
+    assert "New: 1 image, 1 label." in call(*command)
     assert labels_of(store) == dict.fromkeys([f"{day}/a.png", f"{day}/b.jpg"], "anomalous") | {
         f"{day}/d.png": "normal"
     }

@@ -150,7 +150,7 @@ def test_broken_manifests(local: LocalStore, partition: Partition, images: list[
     with pytest.raises(CorruptObject, match=plan.digest):
         read_manifest(local, plan.manifest)
     local.write(plan.manifest, parquet.to_bytes(manifests.SCHEMA.empty_table()))
-    with pytest.raises(CorruptObject, match="tells no plan"):
+    with pytest.raises(CorruptObject, match="is not a plan"):
         read_plan(local, plan.manifest)
 
 

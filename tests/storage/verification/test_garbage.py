@@ -127,7 +127,7 @@ DOUBTS: dict[str, tuple[Callable[[Store], object], str]] = {
     "of fewer rows": (
         lambda s: reseal(s, lambda seal: seal["plans"][0]["parts"][0].update(rows=1)), r"with \[1, 1\]",
     ),
-    "of fewer parts": (lambda s: reseal(s, lambda seal: seal["plans"][0]["parts"].pop()), r"parts with \[2\] rows"),
+    "of fewer parts": (lambda s: reseal(s, lambda seal: seal["plans"][0]["parts"].pop()), r"files with \[2\] rows"),
     "of no plans": (lambda s: reseal(s, lambda seal: seal.update(plans=[])), "names no plan"),
     "of other maps": (lambda s: reseal(s, lambda seal: seal["plans"][0].update(map_store="x")), "maps in x"),
     "of a later format": (lambda s: reseal(s, lambda seal: seal.update(schema_version=2)), "format 2"),
@@ -169,7 +169,7 @@ def test_a_day_that_lost_its_seal_keeps_everything_until_it_is_sealed_again(loca
     assert seen.leftovers == ()
     assert [one.whole.plan for one in seen.kept if one.whole] == [night.plan]
     [told] = [one for one in verify(local, local, Scope()).findings if one.wrong]
-    assert "3 images of cloth 2026-03-02 are scored but not complete" in told.what
+    assert "3 images of cloth 2026-03-02 scored but not complete" in told.what
     assert "rd-inspect backfill --from 2026-03-02 --to 2026-03-02 --category cloth --model v1" in told.cure
     assert collect(local) == []
     put_night(local)  # what the cure does

@@ -140,7 +140,7 @@ MEND = "rd-inspect backfill --from 2026-03-02 --to 2026-03-02 --category cloth -
 AGAIN = "rd-inspect train --promote"
 CASES: dict[str, tuple[Damage, str, str, bool]] = {
     "part gone": (lambda s, n: s.remove(n.parts[1].key), "no such object", "--mend", False),
-    "part cut": (lambda s, n: cut(s, n.parts[0].key), "part is damaged", "--mend", False),
+    "part cut": (lambda s, n: cut(s, n.parts[0].key), "score file is damaged", "--mend", False),
     "part flipped": (lambda s, n: flip(s, n.parts[0].key), "SHA-256", "--mend", False),
     "part rewritten": (rewrite, "SHA-256", "--mend", True),
     "part of another batch": (
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
     ),
     "a row twice": (twice, "its rows are not those", "--mend", False),
     "shard gone": (lambda s, n: s.remove(f"{n.plan.map_store}/c/1/0/0"), "shard 1 is missing", "--mend", False),
-    "shard cut": (lambda s, n: cut(s, f"{n.plan.map_store}/c/1/0/0"), "327 bytes, and its part", "--mend", False),
+    "shard cut": (lambda s, n: cut(s, f"{n.plan.map_store}/c/1/0/0"), "and its score file names", "--mend", False),
     "shard flipped": (lambda s, n: flip(s, f"{n.plan.map_store}/c/1/0/0"), "has the SHA-256", "--mend", True),
     "shards swapped": (swapped_shards, "has the SHA-256", "--mend", True),
     "maps of others": (other_maps, "2 maps are not those of their rows", "--mend", True),
@@ -167,11 +167,11 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
     ),
     "seal of fewer rows": (
         lambda s, n: reseal(s, lambda seal: seal["plans"][0]["parts"][0].update(rows=1)),
-        "parts with [1, 2, 1] rows, and the manifest's batches have [2, 2, 1]", MEND, False,
+        "files with [1, 2, 1] rows, and the manifest's batches have [2, 2, 1]", MEND, False,
     ),
     "seal of fewer parts": (
         lambda s, n: reseal(s, lambda seal: seal["plans"][0]["parts"].pop()),
-        "parts with [2, 2] rows", MEND, False,
+        "files with [2, 2] rows", MEND, False,
     ),
     "seal of fewer images": (
         lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(images=4, ok=3)),
@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
     ),
     "seal of other counts": (
         lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(ok=3, rejected=1)),
-        "3 ok, 1 unreadable, 1 rejected, 0 anomalous, and its parts have 4 ok", MEND, False,
+        "3 ok, 1 unreadable, 1 rejected, 0 anomalous, and its score files have 4 ok", MEND, False,
     ),
     "seal of more alarms": (
         lambda s, n: reseal(s, lambda seal: seal["plans"][0].update(anomalous=1)), "1 anomalous, and", MEND, False,
@@ -204,10 +204,10 @@ CASES: dict[str, tuple[Damage, str, str, bool]] = {
         "model card is missing", AGAIN, False,
     ),
     "image changed": (
-        lambda s, n: s.write(layout.image_key("cloth", DAY, "a"), b"A"), "1 images have changed since v1", MEND,
+        lambda s, n: s.write(layout.image_key("cloth", DAY, "a"), b"A"), "1 image changed since v1", MEND,
         False,
     ),
-    "image late": (lambda s, n: put_images(s, "z"), "1 images arrived after v1", MEND, False),
+    "image late": (lambda s, n: put_images(s, "z"), "1 image arrived after v1", MEND, False),
     "labels": (lambda s, n: s.write("labels/cloth/x.csv", b"no\n1\n"), "labels cannot be read", "Correct", False),
 }  # fmt: skip
 
@@ -238,7 +238,7 @@ def test_an_image_that_is_sealed_twice_as_the_same_picture_is_told(
     put_night(local, only=["a", "b"])
     [found] = wrong(local)
     assert (found.what, found.consequence) == (
-        f"2 images are sealed twice, such as {layout.image_key('cloth', DAY, 'a')!r}", "they count twice",
+        f"2 images sealed twice, such as {layout.image_key('cloth', DAY, 'a')!r}", "they count twice",
     )  # fmt: skip
 
 
@@ -310,7 +310,7 @@ def test_maps_removed_on_purpose_and_archived_images_are_nothing_wrong(local: Lo
     found = verify(local, local, Scope(deep=True))
     assert found.wrong == 0
     assert [one.what for one in found.findings] == [
-        "5 images have disappeared since v1 scored them, such as 'images/cloth/2026-03-02/a'"
+        "5 images disappeared since v1 scored the day, such as 'images/cloth/2026-03-02/a'"
     ]
 
 
@@ -319,7 +319,7 @@ def test_an_old_model_need_not_have_seen_late_images(local: LocalStore, night: N
     put_images(local, "z")
     found = verify(local, local, Scope())
     assert [(one.wrong, one.what.split(",")[0]) for one in found.findings] == [
-        (False, "1 images arrived after v1 had scored the others")
+        (False, "1 image arrived after v1 had scored the others")
     ]
 
 
