@@ -126,7 +126,7 @@ def _score_signs(
     for chart in charts:
         if chart.out_since and chart.name != ALARM_SUM:
             way = "up" if chart.values[-1] > 0 else "down"
-            sentence = f"The bulk of the scores has gone {way}, most likely since {chart.out_since}."
+            sentence = f"Most scores have gone {way}, most likely since {chart.out_since}."
             signs.append(Reason(chart.name, sentence))
     whole = median_shift(SCORE, window.scores, baseline.scores, settings.bulk_shift, settings.significance)
     if whole and whole.moved:

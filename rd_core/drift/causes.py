@@ -95,11 +95,11 @@ def _of_shift(name: str, shift: Shift | None) -> Cause | None:
     ]
     size = f"by {abs(shift.shift):.1f} standard deviations ({shift.low:+.1f} to {shift.high:+.1f})"
     sentence = {
-        LIGHT_OR_CAMERA: f"The pictures' {shift.name} is {way} than at calibration, {size}: check lamps, exposure "
+        LIGHT_OR_CAMERA: f"The images' {shift.name} is {way} than at calibration, {size}: check lamps, exposure "
         "and stray light.",
-        FOCUS_OR_CAMERA: f"The pictures' sharpness is {way} than at calibration, {size}: check the focus, clean the "
+        FOCUS_OR_CAMERA: f"The images' sharpness is {way} than at calibration, {size}: check the focus, clean the "
         "lens, look for vibration.",
-        POSITION_OR_FIXTURE: f"The pictures' edges lie further {side} than at calibration, {size}, more than light "
+        POSITION_OR_FIXTURE: f"The images' edges lie further {side} than at calibration, {size}, more than light "
         "and focus have changed: check the fixture, its stops and the camera's mount.",
         WEAR_OR_PROCESS: f"Parts without alarm look unlike those at calibration, {size}, in steady light, focus and "
         "place: check tooling and material.",
@@ -117,7 +117,7 @@ def _more_defects(recent: AlarmRate) -> Cause:
         recent.rate,
         limit,
         f"{recent.alarms} of {recent.images} images raised an alarm ({recent.rate:.1%}) since {recent.first_day}, "
-        "while those without one score as ever: look at the newest alarms for a common fault.",
+        "while the others score as before: look at the newest alarms for a common fault.",
     )
 
 

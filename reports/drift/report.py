@@ -181,7 +181,7 @@ def _facts(model: ModelSection, tested: int) -> list[tuple[str, str, str]]:
         facts.append(("Difference", f"p {p_value}", drift_words.discovery(model, tested)))
     if model.new_threshold:
         new = model.new_threshold
-        flips = f"{count(new.to_normal)} alarms fewer, {count(new.to_anomalous)} more"
+        flips = f"{count(new.to_normal)} alarms would go, {count(new.to_anomalous)} would come"
         facts.append(("Threshold", score(model.threshold), f"from these days alone: {score(new.value)}, {flips}"))
     if model.golden:
         facts.append(_golden(model.golden))

@@ -133,7 +133,7 @@ def test_figures_of_golden_images_threshold_and_discovery_are_told() -> None:
         )
     )
     assert "3 of 24" in page and "the largest change is 0.5 standard deviations, 0.01 is allowed" in page
-    assert "from these days alone: 4.5, 7 alarms fewer, 1 more" in page
+    assert "from these days alone: 4.5, 7 alarms would go, 1 would come" in page
     assert "corrected for 2 models tested at once" in page
     assert "the scores do not differ significantly from those of held-out good images, corrected for 2" in page
 
