@@ -28,6 +28,7 @@ def _plainly() -> Iterator[None]:
     try:
         yield
     except ClickException as e:
-        e.message = sentence(in_plain_words(e.message))
+        if e.message:  # a missing option has none
+            e.message = sentence(in_plain_words(e.message))
         e.show()
         raise typer.Exit(e.exit_code) from e

@@ -62,7 +62,7 @@ def _evaluation(settings: Settings, day: date, chosen: list[str] | None) -> Nigh
     run = evaluate_if_labelled(settings.store, day, day, chosen, images=settings.images)
     if run is None:
         return NightReport("evaluation", NOTHING, f"no image of {day} is labelled for evaluation")
-    means = ", ".join(f"{WORDS[mean.name].title} {in_digits(mean)}" for mean in run.means if mean.value is not None)
+    means = "; ".join(f"{WORDS[mean.name].title} {in_digits(mean)}" for mean in run.means if mean.value is not None)
     return NightReport("evaluation", WRITTEN, means or "no figure", run.report)
 
 
