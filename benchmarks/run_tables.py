@@ -56,8 +56,12 @@ def scale(measured: Measured) -> Iterator[str]:
         yield caption([nights])
     if year:
         about = year.about
-        yield f"Seconds of a question of a year of {about['rows']:,} scores, {about['categories']} categories:"
-        questions = {row: figures for row, figures in year.figures.items() if "query s" in figures}
+        yield f"Seconds that SQL questions take over a year of {about['rows']:,} scores, {about['categories']} categories:"
+        questions = {
+            "`SELECT 1`" if row == "none" else row: figures
+            for row, figures in year.figures.items()
+            if "query s" in figures
+        }
         yield table(
             ["question", "open connection", "`rd-inspect query`"], [_question(*one) for one in questions.items()]
         )
