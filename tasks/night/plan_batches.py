@@ -112,7 +112,7 @@ def _engine(job: PartitionJob, seal: Seal | None) -> str:
     library = begun or wanted
     if begun is None and (job.gpu_workers or default_device().type != "cpu"):
         library = TORCH
-    if library != wanted and (begun or job.library != AUTO):  # a GPU is no news to who left the choice
+    if library != wanted and (begun or job.library != AUTO):  # with AUTO, a GPU may change the library silently
         get_run_logger().warning(
             "engine=%s instead of %s category=%s run_date=%s: %s",
             library, wanted, job.category, job.run_date,
