@@ -55,8 +55,8 @@ def scale(measured: Measured) -> Iterator[str]:
         yield table(head, [_night(row, figures) for row, figures in nights.figures.items()])
         yield caption([nights])
     if year:
-        about = year.about
-        yield f"Seconds that SQL questions take over a year of {about['rows']:,} scores, {about['categories']} categories:"
+        rows, categories = year.about["rows"], year.about["categories"]
+        yield f"Seconds that SQL questions take over a year of {rows:,} scores, {categories} categories:"
         questions = {
             "`SELECT 1`" if row == "none" else row: figures
             for row, figures in year.figures.items()

@@ -33,7 +33,10 @@ class _Command:
     def __init__(self, folder: Path, work: str, ignored: frozenset[signal.Signals] = frozenset()) -> None:
         body = "".join(f"\n    {line}" for line in work.strip().splitlines())
         script = f"{BEFORE}\ndef work():{body}\nrun_guarded(work, ['inspect'])"
-        before = [(one, signal.signal(one, signal.SIG_IGN)) for one in ignored]
+        handlers = {signal.SIGHUP: signal.SIG_DFL} | dict.fromkeys(
+            ignored, signal.SIG_IGN
+        )  # the tests may be under nohup
+        before = [(number, signal.signal(number, handler)) for number, handler in handlers.items()]
         self.process = subprocess.Popen(
             [sys.executable, "-c", script, str(folder)],
             stdout=subprocess.PIPE,
@@ -41,8 +44,8 @@ class _Command:
             text=True,
             start_new_session=True,
         )
-        for one, handler in before:
-            signal.signal(one, handler)
+        for number, handler in before:
+            signal.signal(number, handler)
         assert self.process.stdout
         assert self.process.stdout.readline() == "ready\n"
 
