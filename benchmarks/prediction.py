@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.record import Record, add_results_option
 from benchmarks.throughput import night, put_model, put_pictures, result_name
 from flows.dask_cluster import dask_cluster
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.settings import PRECISIONS
 from storage.filesystem import open_store

@@ -16,7 +16,7 @@ from prefect import flow, task
 
 from benchmarks.record import Record, add_results_option
 from flows.dask_cluster import dask_cluster, dask_runner
-from flows.machinery.prefect_server import home_folder, prefect_server
+from flows.prefect_server import home_folder, prefect_server
 from flows.settings import load_settings
 
 

@@ -24,7 +24,7 @@ from benchmarks.record import Measured, Record, add_results_option
 from demo import woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint

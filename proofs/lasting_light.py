@@ -24,7 +24,7 @@ from demo import defects, lighting, woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.drift import report_drift
 from flows.inspection import inspect_images
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 from flows.retraining import retrain
 from flows.settings import load_settings
 from flows.training import train_model

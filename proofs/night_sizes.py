@@ -34,7 +34,7 @@ from prefect.client.orchestration import get_client
 
 from benchmarks.record import Measured, Record, add_results_option
 from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
-from flows.machinery.prefect_server import home_folder, prefect_server
+from flows.prefect_server import home_folder, prefect_server
 from proofs.model_cards import publish_made_up
 from storage.analysis.queries import run_query
 from storage.filesystem import Store, open_store

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from flows.machinery import worker_start
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 from tests import prefect_database
 from tests.object_stores import moto_endpoint, moto_s3, seaweed_endpoint, seaweed_s3
 

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from flows.errors import RUN_FAILED, WRONG_USE, RunFailed
-from flows.machinery.prefect_server import ServerNotStarted, ServerNotUsable
+from flows.prefect_server import ServerNotStarted, ServerNotUsable
 from flows.settings import SettingsError
 from storage.errors import (
     AccessDenied,

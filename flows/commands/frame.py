@@ -179,7 +179,7 @@ def command_server(verbose: bool, *, flow: str, cluster: bool = False) -> Iterat
     if sys.stderr.isatty() and not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     from flows.machinery.interruption import held
-    from flows.machinery.prefect_server import prefect_server
+    from flows.prefect_server import prefect_server
 
     if cluster:
         from flows.machinery.worker_start import begin_imports

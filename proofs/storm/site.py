@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 from proofs.seaweed import SEAWEED_BUCKET, aws_settings, running_seaweed
 from proofs.storm import examination, weather
 from proofs.storm.faulty_proxy import FaultyProxy

@@ -26,7 +26,7 @@ from typer.exceptions import TyperException
 from typer.testing import CliRunner
 
 import flows.inspection
-import flows.machinery.prefect_server
+import flows.prefect_server
 from flows.cli import app
 from flows.settings import load_settings
 from storage.analysis import benchmark_rows
@@ -199,7 +199,7 @@ def test_python_runs_as_it_stands(snippet: Snippet, plant: Store, monkeypatch: p
     # A night and its server take half a minute, and tests/flows runs them: here the calls are looked at alone.
     known = {field.name for field in fields(flows.inspection.InspectionRun)}
     run = SimpleNamespace(**dict.fromkeys(known, "drawn"))
-    monkeypatch.setattr(flows.machinery.prefect_server, "prefect_server", contextlib.nullcontext)
+    monkeypatch.setattr(flows.prefect_server, "prefect_server", contextlib.nullcontext)
     monkeypatch.setattr(flows.inspection, "inspect_images", calls_like(flows.inspection.inspect_images, run))
     results = executed(snippet)
     assert all(len(result) for result in results if hasattr(result, "__len__")), f"{snippet.where}: a result is empty"

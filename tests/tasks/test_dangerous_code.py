@@ -38,7 +38,7 @@ WRITERS = {
     "flows/demonstration.py": "removes an earlier demonstration",
     "flows/local/file_scoring.py": "the file that scores are to go to",
     "flows/machinery/migrations.py": "the server's home folder",
-    "flows/machinery/prefect_server.py": "the server's home folder",
+    "flows/prefect_server.py": "the server's home folder",
     "flows/machinery/server_process.py": "likewise",
     "flows/printing/result_file.py": "the file that a query's rows are to go to",
     "rd_core/features/backbone_weights.py": "torch's own cache of downloads",

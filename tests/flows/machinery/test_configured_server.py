@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, PREFECT_CLOUD_API
 from flows.commands.failures import exit_code_of
 from flows.errors import RUN_FAILED
 from flows.machinery.configured_server import trouble_with_configured
-from flows.machinery.prefect_server import ServerNotUsable, prefect_server
+from flows.prefect_server import ServerNotUsable, prefect_server
 
 URL = "http://eva:secret@plant.example:4200/api"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from flows import prefect_server as prefect_server_module
 from flows.cli import app
-from flows.machinery import prefect_server as prefect_server_module
 from rd_core.errors import TeacherUnavailable
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.features.weight_source import refuse_unavailable

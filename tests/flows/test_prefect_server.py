@@ -25,9 +25,10 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from flows.machinery import prefect_server as prefect_server_module
+from flows import prefect_server as prefect_server_module
 from flows.machinery.migrations import is_migrated, remember_migrated
-from flows.machinery.prefect_server import (
+from flows.machinery.server_process import LOOKS_SECONDS, PAUSES, Message, Receive, Send, patient
+from flows.prefect_server import (
     ServerNotStarted,
     _Home,
     _is_healthy,
@@ -36,13 +37,12 @@ from flows.machinery.prefect_server import (
     home_folder,
     prefect_server,
 )
-from flows.machinery.server_process import LOOKS_SECONDS, PAUSES, Message, Receive, Send, patient
 from tests.prefect_database import copy_database
 
 OTHER_COMMAND = """
 import os, sys, time
 os.environ.pop("PREFECT_API_URL", None)
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 with prefect_server() as url:
     print(url, flush=True)
     time.sleep(float(sys.argv[1]))
@@ -51,7 +51,7 @@ with prefect_server() as url:
 LOGGING_COMMAND = """
 import os, sys
 os.environ.pop("PREFECT_API_URL", None)
-from flows.machinery.prefect_server import prefect_server
+from flows.prefect_server import prefect_server
 with prefect_server():
     from prefect import flow, get_run_logger
     from prefect.events import emit_event
