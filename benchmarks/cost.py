@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from benchmarks.throughput import untrained
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
@@ -43,7 +43,7 @@ def main() -> None:
     record.write(arguments.results / "cost.json", rows, {"size": arguments.size})
 
 
-def _figures(teacher: str, size: int, rounds: int) -> dict[str, Measured]:
+def _figures(teacher: str, size: int, rounds: int) -> dict[str, Values]:
     config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size)
     model = untrained(config).ready()
     images = torch.randn(MICRO_BATCH, 3, size, size).to(memory_format=torch.channels_last)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from benchmarks.throughput import untrained
 from demo import woven_cloth
 from rd_core.calibration.threshold import calibrate, triage
@@ -43,7 +43,7 @@ def main() -> None:
     record = Record.begin("engines", threads=1)
     prepare_worker_process()
     images = np.stack([_drawn(seed, arguments.size) for seed in range(NORMALS + JUDGED)])
-    rows: dict[str, dict[str, Measured]] = {}
+    rows: dict[str, dict[str, Values]] = {}
     for teacher in arguments.teacher or TEACHERS:
         rows |= _rows(teacher, images, arguments)
     about = {"size": arguments.size, "precision": arguments.precision}
@@ -51,7 +51,7 @@ def main() -> None:
     record.write(arguments.results / f"{name}.json", rows, about)
 
 
-def _rows(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> dict[str, dict[str, Measured]]:
+def _rows(teacher: str, images: NDArray[np.uint8], arguments: argparse.Namespace) -> dict[str, dict[str, Values]]:
     size, precision = arguments.size, arguments.precision
     config = ReverseDistillationSettings(teacher=teacher, image_height=size, image_width=size, precision=precision)
     model = untrained(config).ready()

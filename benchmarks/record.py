@@ -25,7 +25,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 RENDERED = ("benchmarks/results", "docs/benchmarks.md", "docs/methods.md", "README.md")
 """what no measurement depends on: a change there does not make a commit dirty"""
 
-Measured = float | Sequence[float]
+Values = float | Sequence[float]
 """one value, or one a round, seed or item"""
 
 
@@ -40,7 +40,7 @@ class Figure:
     """rounds, seeds or items that the spread is of"""
 
     @classmethod
-    def of(cls, measured: Measured) -> "Figure":
+    def of(cls, measured: Values) -> "Figure":
         """To six digits."""
         values = [float(f"{value:.6g}") for value in (measured if isinstance(measured, Sequence) else (measured,))]
         return cls(statistics.median(values), min(values), max(values), len(values))
@@ -71,7 +71,7 @@ class Record:
         return cls(benchmark, command or own_command(), _commit(), f"{datetime.now(UTC):%Y-%m-%d}", _machine(threads))
 
     def write(
-        self, file: Path, rows: Mapping[str, Mapping[str, Measured]], about: Mapping[str, Any] | None = None
+        self, file: Path, rows: Mapping[str, Mapping[str, Values]], about: Mapping[str, Any] | None = None
     ) -> None:
         """Write and print the figures."""
         figures = {row: {name: Figure.of(value) for name, value in of.items()} for row, of in rows.items()}

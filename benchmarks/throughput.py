@@ -20,7 +20,7 @@ import torch
 from dask.system import cpu_count
 from PIL import Image
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from demo import woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.inspection import inspect_images
@@ -95,7 +95,7 @@ def main() -> None:
                 store, scheduler, CATEGORY, date(2026, 1, 1), arguments.engine
             )  # imports and the model, once a worker
             rounds = [_round(store, scheduler, weights, day, arguments) for day in range(arguments.rounds)]
-    rates: dict[str, Measured] = {name: [getattr(one, name) for one in rounds] for name in RATES}
+    rates: dict[str, Values] = {name: [getattr(one, name) for one in rounds] for name in RATES}
     for name in ("sealed", "reported"):
         rates[f"{name} to forward"] = [getattr(one, name) / one.forward for one in rounds]
     about = {name: getattr(arguments, name) for name in ("images", "size", "engine", "precision")}

@@ -21,7 +21,7 @@ from unittest import mock
 
 import pyarrow as pa
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from benchmarks.year_store import Year, write_year
 from storage import layout
 from storage.analysis.queries import connect, run_query
@@ -80,15 +80,15 @@ def main() -> None:
     record.write(arguments.results / "year_of_scores.json", rows, about)
 
 
-def _sizes(store: Store) -> dict[str, dict[str, Measured]]:
-    rows: dict[str, dict[str, Measured]] = {}
+def _sizes(store: Store) -> dict[str, dict[str, Values]]:
+    rows: dict[str, dict[str, Values]] = {}
     for name in (layout.MERGED_PREFIX, f"{layout.SCORES}/", f"{layout.SEALS}/"):
         sizes = [info.size for info in store.list(name)]
         rows[name] = {"files": len(sizes), "mb": sum(sizes) / 1e6}
     return rows
 
 
-def _times(store: Store) -> dict[str, dict[str, Measured]]:
+def _times(store: Store) -> dict[str, dict[str, Values]]:
     """By question, asked by `run_query` and of a connection that is held open."""
     rows = {"none": _seconds(lambda: run_query(store, "SELECT 1"), "query")}
     for question, sql in QUESTIONS.items():
@@ -98,7 +98,7 @@ def _times(store: Store) -> dict[str, dict[str, Measured]]:
     return rows
 
 
-def _seconds(work: Callable[[], pa.Table], how: str) -> dict[str, Measured]:
+def _seconds(work: Callable[[], pa.Table], how: str) -> dict[str, Values]:
     walls, cpus = [], []
     for _ in range(ROUNDS):
         wall, cpu = time.perf_counter(), sum(os.times()[:2])

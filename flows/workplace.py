@@ -46,7 +46,7 @@ class Workplace:
         return dask_runner(self.scheduler)
 
     def _start(self, tasks: int | None) -> None:
-        from flows.dask_cluster import dask_cluster  # noqa: PLC0415  # as above
+        from flows.dask_cluster import dask_cluster  # noqa: PLC0415  # imports Dask, half a second that small runs save
 
         self.scheduler = self._exits.enter_context(dask_cluster(self._settings, most_workers=tasks))
 
@@ -56,7 +56,7 @@ class Workplace:
         if self.scheduler is None:
             yield
             return
-        from flows.watching.progress import progress_bars  # noqa: PLC0415  # as above
+        from flows.watching.progress import progress_bars  # noqa: PLC0415  # imports Dask, half a second that small runs save
 
         with progress_bars(self.scheduler, stage, totals):
             yield

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from rd_core.calibration.threshold import calibrate
 from rd_core.drift.assessment import DriftAssessment, assess
 from rd_core.drift.causes import (
@@ -190,11 +190,11 @@ def _so_far(month: list[Day], golden: NDArray[np.float64] | None) -> Window:
     return window(days, np.concatenate([scores for scores, _ in month]), named, golden)
 
 
-def change_figures(outcomes: Sequence[Outcome], change: Change) -> dict[str, Measured]:
+def change_figures(outcomes: Sequence[Outcome], change: Change) -> dict[str, Values]:
     """Figures of the months with one change; delays of those without an earlier alarm."""
     delays = [o.delay for o in outcomes if o.delay is not None and not o.early]
     detected = [o for o in outcomes if o.delay is not None]
-    figures: dict[str, Measured] = {"delay nights": delays, "delay nights 90 %": float(np.quantile(delays, 0.9))}
+    figures: dict[str, Values] = {"delay nights": delays, "delay nights 90 %": float(np.quantile(delays, 0.9))}
     return (figures if delays else {}) | {
         "months": len(outcomes),
         "missed": len(outcomes) - len(detected),
@@ -203,11 +203,11 @@ def change_figures(outcomes: Sequence[Outcome], change: Change) -> dict[str, Mea
     }
 
 
-def quiet_figures(line: Simulation, months: int, settings: DriftSettings) -> dict[str, Measured]:
+def quiet_figures(line: Simulation, months: int, settings: DriftSettings) -> dict[str, Values]:
     """Figures of months without a change: false alarms, in all and by verdict."""
     false = [a for a in (first_alarm(line, 10_000 + seed, settings) for seed in range(months)) if a]
     by_verdict = Counter(a.verdict.action for a in false)
-    figures: dict[str, Measured] = {"months": months, "false alarm": len(false)}
+    figures: dict[str, Values] = {"months": months, "false alarm": len(false)}
     return figures | {f"false alarm: {verdict}": count for verdict, count in by_verdict.items()}
 
 
@@ -222,7 +222,7 @@ def main() -> int:
     parser.add_argument("--change-day", type=int, default=Line.change_day)
     add_results_option(parser)
     arguments = parser.parse_args()
-    record, rows = Record.begin("drift_delay"), dict[str, dict[str, Measured]]()
+    record, rows = Record.begin("drift_delay"), dict[str, dict[str, Values]]()
     settings = DriftSettings(resamples=50)  # the null bands are no part of the verdict
     holds = True
     for calibration in arguments.calibrations:

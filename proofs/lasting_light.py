@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from demo import defects, lighting, woven_cloth
 from flows.dask_cluster import dask_cluster
 from flows.drift import report_drift
@@ -192,10 +192,10 @@ def _figure(nights: Sequence[Night]) -> str:
     )
 
 
-def _figures(nights: Sequence[Night]) -> dict[str, Measured]:
+def _figures(nights: Sequence[Night]) -> dict[str, Values]:
     """Sums over the nights."""
     names = ("good", "false_alarms", "defective", "found")
-    sums: dict[str, Measured] = {name: sum(getattr(night, name) for night in nights) for name in names}
+    sums: dict[str, Values] = {name: sum(getattr(night, name) for night in nights) for name in names}
     return {"nights": len(nights)} | sums
 
 

@@ -32,7 +32,7 @@ from distributed import LocalCluster
 from PIL import Image
 from prefect.client.orchestration import get_client
 
-from benchmarks.record import Measured, Record, add_results_option
+from benchmarks.record import Record, Values, add_results_option
 from flows.inspection import TASKS_PER_FLOW_RUN, inspect_images
 from flows.prefect_server import home_folder, prefect_server
 from proofs.model_cards import publish_made_up
@@ -205,7 +205,7 @@ def _peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def _figures(night: Night) -> dict[str, Measured]:
+def _figures(night: Night) -> dict[str, Values]:
     return {
         "images": night.images,
         "images missing": night.images - night.rows,

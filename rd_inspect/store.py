@@ -46,10 +46,10 @@ class InspectionStore:
         Raises ModelNotUsable for an unknown name, with the nearest known one, and for a model that cannot score
         here; StorageError if there is no champion, or its files are damaged.
         """
-        from flows.preflight.model_choice import chosen_version, ready_model  # noqa: PLC0415  # settings, and torch with a model
-        from flows.settings import SettingsError, load_settings  # noqa: PLC0415  # likewise
-        from rd_core.errors import CoreError  # noqa: PLC0415  # likewise
-        from tasks.worker.preprocessing import OtherPreprocessing  # noqa: PLC0415  # likewise
+        from flows.preflight.model_choice import chosen_version, ready_model  # noqa: PLC0415  # imports torch, which opening a store and reading scores do without
+        from flows.settings import SettingsError, load_settings  # noqa: PLC0415  # imports much that opening a store and reading scores do without
+        from rd_core.errors import CoreError  # noqa: PLC0415  # imports much that opening a store and reading scores do without
+        from tasks.worker.preprocessing import OtherPreprocessing  # noqa: PLC0415  # imports much that opening a store and reading scores do without
 
         try:
             settings = load_settings(self.uri)

@@ -18,8 +18,8 @@ def ready_model(store: Store, settings: Settings, category: str, version: str) -
     Raises the errors of `tasks.worker.scorer.warm_scorer`.
     """
     from rd_core.kernels.precision import default_device  # noqa: PLC0415  # imports torch, once the model is known
-    from tasks.scoring.file_scores import ReadyModel  # noqa: PLC0415  # likewise
-    from tasks.worker.scorer import warm_scorer  # noqa: PLC0415  # likewise
+    from tasks.scoring.file_scores import ReadyModel  # noqa: PLC0415  # imports torch, once the model is known
+    from tasks.worker.scorer import warm_scorer  # noqa: PLC0415  # imports torch, once the model is known
 
     library = settings.category(category).engine if default_device().type == "cpu" else TORCH
     if library == AUTO:

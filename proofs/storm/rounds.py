@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from benchmarks.record import Measured
+from benchmarks.record import Values
 from proofs.storm import weather
 from proofs.storm.examination import examine
 from proofs.storm.plant import CATEGORIES, DAYS, furnish, promote
@@ -195,7 +195,7 @@ def _strike(round_: _Round, command: Command, others: list[Command], day: date, 
         others.append(round_.start(night(round_.site, round_.where, round_.store, day)))
 
 
-def figures(played: Sequence[Played]) -> dict[str, dict[str, Measured]]:
+def figures(played: Sequence[Played]) -> dict[str, dict[str, Values]]:
     """Figures by kind of fault and store, and in all."""
     rows = {}
     for kind, store in sorted({(result.kind, result.store) for result in played}):
@@ -205,7 +205,7 @@ def figures(played: Sequence[Played]) -> dict[str, dict[str, Measured]]:
     return rows | ({"all": _figures(played)} if played else {})
 
 
-def _figures(some: Sequence[Played]) -> dict[str, Measured]:
+def _figures(some: Sequence[Played]) -> dict[str, Values]:
     sums = ("lost", "twice", "maps_without_rows", "rows_without_maps", "changed", "wrong", "hung", "losses")
     return {
         "rounds": len(some),

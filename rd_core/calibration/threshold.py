@@ -139,7 +139,7 @@ def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.flo
 
     Fitted by L-moments (Hosking and Wallis 1987), which are stable for ten exceedances, unlike maximum likelihood.
     """
-    from scipy.stats import genpareto  # noqa: PLC0415  # likewise
+    from scipy.stats import genpareto  # noqa: PLC0415  # half a second, which scoring by a threshold need not wait
 
     n = ordered.shape[1]
     exceedances = min(max(TAIL_MINIMUM, round(TAIL_SHARE * n)), n - 1)

@@ -40,14 +40,14 @@ def begin_traces() -> None:
             e.name,
         )
         return
-    from opentelemetry import trace  # noqa: PLC0415  # likewise
+    from opentelemetry import trace  # noqa: PLC0415  # imports much, and not every command sends spans
 
     trace.set_tracer_provider(provider(os.environ.get("OTEL_SERVICE_NAME", SERVICE)))
 
 
 def describe_span(values: Mapping[str, str | int | float]) -> None:
     """Set attributes of the running task's span, with `rd_inspect.` before each name."""
-    from opentelemetry import trace  # noqa: PLC0415  # likewise
+    from opentelemetry import trace  # noqa: PLC0415  # imports much, and not every command sends spans
 
     trace.get_current_span().set_attributes({f"rd_inspect.{name}": value for name, value in values.items()})
 
@@ -59,7 +59,7 @@ def dask_setup(_: object) -> None:
 
 def dask_teardown(_: object) -> None:
     """Called by Dask before such a worker ends."""
-    from opentelemetry import trace  # noqa: PLC0415  # likewise
+    from opentelemetry import trace  # noqa: PLC0415  # imports much, and not every command sends spans
 
     flush = getattr(trace.get_tracer_provider(), "force_flush", None)  # which only a real provider has
     if flush is not None:
