@@ -3,7 +3,7 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
@@ -64,6 +64,23 @@ class FitProgress:
 
 
 @dataclass(frozen=True)
+class CrossFit:
+    """Asks a fit to judge every normal by a model that has not seen the part it shows.
+
+    Images are numbered: the training images, then the early-stop images, n in all.
+    """
+
+    parts: Sequence[str]
+    """(n,) the part that each image shows"""
+    set_aside: Callable[[NDArray[np.float64]], Collection[int]]
+    """called once, with scores (n,) by such models that can be compared with each other; returns the images that the
+    detector must not learn from"""
+    judge: Callable[[Sequence[int], AnomalyMaps], None]
+    """called with the numbers (B,) of images and their maps and scores by such models, on the scale of the fitted
+    detector: every image once, in any order, those set aside too"""
+
+
+@dataclass(frozen=True)
 class FitRun:
     """Callbacks of a fit."""
 
@@ -71,6 +88,8 @@ class FitRun:
     """called now and then; an exception ends the fit"""
     resumption: Resumption | None = None
     """a method that keeps no states starts from the beginning"""
+    cross: CrossFit | None = None
+    """None: no normal is judged"""
 
 
 @dataclass(frozen=True)
