@@ -133,7 +133,7 @@ def put_model(
     model = untrained(config)
     found = model.score(np.stack([np.asarray(_picture(seed, size)) for seed in range(PICTURES)]))
     scores = np.repeat(found.scores, PICTURES).astype(np.float64)
-    weights = checkpoint.to_bytes(model)
+    threshold, weights = calibrate(scores, 0.1), checkpoint.to_bytes(model)
     card = ModelCard(
         category=category,
         version=VERSION,
@@ -143,10 +143,12 @@ def put_model(
         fit=Fit("none", {}, 0.0),
         preprocessing=Preprocessing(PREPROCESSING_VERSION, size, size, 65535, None, 100_000_000),
         maps=Maps(size, size, "of no meaning", maximum_is_score=True),
-        threshold=ImageThreshold(**asdict(calibrate(scores, 0.1))),
+        threshold=ImageThreshold(**asdict(threshold)),
         pixel_threshold=PixelThreshold(float(np.quantile(found.maps, 0.999)), 0.001, PICTURES),
-        calibration=Calibration(tuple(scores.tolist()), {}),
-        images=ImageSets("", None, (), (), (), (), (), {}),
+        calibration=Calibration(
+            tuple(scores.tolist()), {}, "split", None, 0.1, int(np.count_nonzero(scores > threshold.value))
+        ),
+        images=ImageSets("", None, (), (), (), (), (), {}, {}, ()),
         retraining=None,
         engine=Engine("torch", "of no meaning", {}),
         weights=WeightsFile.of(weights),

@@ -26,6 +26,13 @@ class CategorySettings(BaseModel):
     """a local file of teacher weights; without it the package, the cache or a download is used"""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """promised false-alarm rate: the share of normal images that may lie above the threshold"""
+    calibration: Literal["auto", "split", "cross"] = "auto"
+    """scores that set the threshold. `split`: of a quarter of the normals, kept apart from the training; `cross`: of
+    all, each by a model that has not seen its part, which takes longer; `auto`: `split` where its normals can prove
+    alpha, else `cross`"""
+    extrapolate: bool = True
+    """whether the threshold may rest on a fitted tail; false refuses the training where alpha is smaller than the
+    normals can prove"""
     part_pattern: str | None = None
     """regular expression over image names with a group `part`, or groups `view` and `serial`; see
     rd_core.calibration.holdout"""

@@ -109,6 +109,8 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         settings=settings.detector(category),
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
+        calibration=chosen.calibration,
+        extrapolate=chosen.extrapolate,
         part_pattern=chosen.part_pattern,
         white_level=chosen.white_level,
         black_level=chosen.black_level,

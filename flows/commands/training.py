@@ -34,6 +34,10 @@ def train(
     ] = None,
     image_size: Annotated[int | None, typer.Option(min=32, help="Side of the model's square input, pixels.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Promised false-alarm rate, a share such as 0.01.")] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Images that set the threshold: split (a quarter), cross (all), or auto (default)."),
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option(help="Pretrained network that gives the features; default: efficientnet_lite0.")
     ] = None,
@@ -63,8 +67,8 @@ def train(
     Next: `rd-inspect inspect --run-date 2026-11-21` scores a production day.
     """
     options = {
-        "method": method, "image_size": image_size, "alpha": alpha, "teacher": teacher, "precision": precision,
-        "steps": steps, "recipe": recipe,
+        "method": method, "image_size": image_size, "alpha": alpha, "calibration": calibration, "teacher": teacher,
+        "precision": precision, "steps": steps, "recipe": recipe,
     }  # fmt: skip
     settings = check(store, category, images=images, dask_address=dask_address, options=options)
     with plain_errors():

@@ -1,9 +1,10 @@
 """The model card: everything needed to trust, repeat or question a model version of any method."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 from storage.errors import CorruptObject
@@ -107,6 +108,15 @@ class Calibration:
     """n, ascending; float32"""
     statistics: Mapping[str, tuple[float, ...]]
     """by name of a score row's column, n each, in the order of `scores`: the statistics for drift"""
+    method: str
+    """"split" (images apart from those it trained on), "cross" (every normal, by models that have not seen its part),
+    "labelled normals" or "unlabelled scores" (of days after the training)"""
+    folds: int | None
+    """number of folds of "cross"; None: every part was left out exactly, or another method"""
+    proven: float
+    """false-alarm rate that is proven without assuming a law for the scores; it may exceed the promised one"""
+    above: int
+    """number of `scores` above the threshold; above / n is the realised false-alarm rate"""
 
 
 @dataclass(frozen=True)
@@ -120,27 +130,34 @@ class ImageSets:
     train: tuple[str, ...]
     early_stop: tuple[str, ...]
     calibration: tuple[str, ...]
+    """their scores set the threshold; with cross-fitting they are those of `train` and `early_stop`"""
     test: tuple[str, ...]
     """held out to compare the model with another"""
     duplicates: tuple[str, ...]
     """left out because of equal bytes"""
     unreadable: Mapping[str, str]
     """left out: key -> why"""
+    set_aside: Mapping[str, str]
+    """normals that look like wrong labels, and are in no set above: key -> why"""
+    unlabelled: tuple[date, ...]
+    """production days whose images were taken for normals although nobody had labelled them; empty: all were
+    labelled"""
 
     @property
     def seen(self) -> tuple[str, ...]:
-        """Images that the model or its threshold depends on, which cannot judge it."""
-        return (*self.train, *self.early_stop, *self.calibration)
+        """Images that the model or its threshold depends on, which cannot judge it. Each is named once, as in `used`
+        and `named`."""
+        return _once(self.train, self.early_stop, self.calibration, self.set_aside)
 
     @property
     def used(self) -> tuple[str, ...]:
         """All images that were read for it."""
-        return (*self.seen, *self.test)
+        return _once(self.seen, self.test)
 
     @property
     def named(self) -> tuple[str, ...]:
         """All images of the card."""
-        return (*self.used, *self.duplicates, *self.unreadable)
+        return _once(self.used, self.duplicates, self.unreadable)
 
 
 @dataclass(frozen=True)
@@ -232,6 +249,10 @@ class ModelCard:
         """A region whose values stay below it is no defect: the lower bound of the review band if the score is a
         map's maximum."""
         return self.threshold.low if self.maps.maximum_is_score else self.pixel_threshold.value
+
+
+def _once(*sets: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain(*sets)))
 
 
 def to_bytes(card: ModelCard) -> bytes:

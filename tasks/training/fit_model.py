@@ -55,6 +55,10 @@ class TrainingRequest:
     black_level: float | None = None
     engine: str = TORCH
     """engine for the card; "auto": the fastest measured"""
+    calibration: str = "auto"
+    """how the threshold is set: "split", "cross" or "auto"; see flows.category_settings"""
+    extrapolate: bool = True
+    """False: no threshold that rests on a fitted tail"""
 
     @property
     def image_format(self) -> ImageFormat:

@@ -62,7 +62,15 @@ def model_card(
 def _calibration(calibration: Calibration) -> card.Calibration:
     order = np.argsort(calibration.scores, kind="stable")
     statistics = {name: tuple(values[order].tolist()) for name, values in calibration.statistics.items()}
-    return card.Calibration(tuple(calibration.scores[order].tolist()), statistics)
+    threshold = calibration.threshold
+    return card.Calibration(
+        tuple(calibration.scores[order].tolist()),
+        statistics,
+        method="split",
+        folds=None,
+        proven=max(threshold.alpha, threshold.smallest_honest_alpha),
+        above=int(np.count_nonzero(calibration.scores > threshold.value)),
+    )
 
 
 def _images(part_pattern: str | None, normals: NormalImages, split: Split) -> card.ImageSets:
@@ -79,4 +87,6 @@ def _images(part_pattern: str | None, normals: NormalImages, split: Split) -> ca
         test,
         duplicates=tuple(normals.duplicates),
         unreadable=dict(normals.unreadable),
+        set_aside={},
+        unlabelled=(),
     )

@@ -17,6 +17,8 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         teacher = "resnet18"
         teacher_weights = "weights.pth"
         alpha = 0.05
+        calibration = "cross"
+        extrapolate = false
         part_pattern = "(?P<part>a)"
         white_level = 4095
         black_level = 64
@@ -35,6 +37,7 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
     assert (model.recipe, training.steps, model.seed, training.mirrored_below) == ("robust", 7, 3, 0)
     assert request.teacher_weights == Path("weights.pth")
     assert (request.alpha, request.part_pattern) == (0.05, "(?P<part>a)")
+    assert (request.calibration, request.extrapolate) == ("cross", False)
     pixels = request.image_format
     assert (pixels.white_level, pixels.black_level, pixels.max_pixels) == (4095, 64, 1000)
 

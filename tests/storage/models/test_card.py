@@ -52,8 +52,13 @@ def test_the_sets_of_images() -> None:
     images = made_up_card(
         images={
             "train": ("t",), "early_stop": ("e",), "calibration": ("c",), "test": ("x",),
-            "duplicates": ("d",), "unreadable": {"u": "cut"},
+            "duplicates": ("d",), "unreadable": {"u": "cut"}, "set_aside": {"s": "odd"},
         }
     ).images  # fmt: skip
-    assert (images.seen, images.used) == (("t", "e", "c"), ("t", "e", "c", "x"))
-    assert images.named == ("t", "e", "c", "x", "d", "u")
+    assert (images.seen, images.used) == (("t", "e", "c", "s"), ("t", "e", "c", "s", "x"))
+    assert images.named == ("t", "e", "c", "s", "x", "d", "u")
+
+
+def test_an_image_that_trained_and_set_the_threshold_is_named_once() -> None:
+    images = made_up_card(images={"train": ("t", "b"), "early_stop": ("e",), "calibration": ("b", "e", "t")}).images
+    assert images.seen == images.used == images.named == ("t", "b", "e")
