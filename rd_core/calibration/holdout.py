@@ -1,17 +1,22 @@
-"""Hold-out splits of normal images by whole parts, because images of one part resemble each other."""
+"""Hold-out splits of normal images, by counts and by whole parts, because images of one part resemble each other."""
 
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from rd_core.errors import ConfigError, TooFewNormals
 
 MINIMUM_NORMALS = 8
+EARLY_STOP, CALIBRATION = 0.1, 0.25
+"""shares of the images"""
 NEW_CALIBRATION = 0.35
 """calibration's share of new parts: a quarter of a few parts is too few for a threshold"""
 MINIMUM_PARTS = 3
+LEAST_PARTS = 3
+"""in early stop and in calibration: one odd image or part must not decide alone when training ends"""
 
 
 @dataclass(frozen=True)
@@ -65,60 +70,82 @@ def split(
     names: Sequence[str],
     parts: Sequence[str],
     *,
-    early_stop: float = 0.1,
-    calibration: float = 0.25,
+    early_stop: float = EARLY_STOP,
+    calibration: float = CALIBRATION,
     test: float = 0.0,
     seed: int = 0,
 ) -> Split:
-    """Assign whole parts to sets of about these shares; the rest trains. No set but `test` is empty.
+    """Assign whole parts to sets with about these shares of the images; the rest trains.
 
-    A part's set follows from the hash of its name, so it stays when images are added (except that a set that would be
-    empty takes the nearest part). `test` takes from the training parts; it has a part unless that would leave none to
-    train. Raises TooFewNormals below 8 images or 3 parts, ConfigError for shares that leave nothing to train.
+    Parts are ranked by the hash of their name, and each set takes a run of the ranking: added images move only parts
+    at the bounds. Early stop and calibration have at least 3 parts each, fewer only where they would leave less than
+    half to train, but one. `calibration` 0 leaves that set empty, for cross-fitting. `test` takes from the training
+    parts; it has a part unless that would leave none to train. Raises TooFewNormals below 8 images or 3 parts,
+    ConfigError for shares that leave nothing to train.
     """
     _check(names, parts, early_stop, calibration, test)
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, part in enumerate(parts):
-        members[part].append(index)
-    ranked = sorted((_position(part, seed), part) for part in members)
-    first, second = (sum(p < bound for p, _ in ranked) for bound in (early_stop, early_stop + calibration))
-    # Each set takes a run of the ranking: the bounds move just far enough to leave none empty.
-    first = min(max(first, 1), len(ranked) - 2)
-    second = min(max(second, first + 1), len(ranked) - 1)
-    third = min(sum(p < 1 - test for p, _ in ranked), len(ranked) - 1) if test else len(ranked)
-    third = max(third, second + 1)
-    sets = ranked[second:third], ranked[:first], ranked[first:second], ranked[third:]
-    return Split(*(tuple(sorted(i for _, part in chosen for i in members[part])) for chosen in sets))
+    members = _members(parts)
+    held_out = 2 if calibration else 1
+    least = min(LEAST_PARTS, max(1, len(members) // (2 * held_out)))
+    return _runs(members, (early_stop, calibration, test), least, seed)
 
 
 def split_old_and_new(
-    names: Sequence[str], parts: Sequence[str], is_new: Sequence[bool], *, test: float, seed: int = 0
+    names: Sequence[str],
+    parts: Sequence[str],
+    is_new: Sequence[bool],
+    *,
+    test: float,
+    calibration: float = CALIBRATION,
+    seed: int = 0,
 ) -> Split:
     """Split as `split`, with parts that are entirely new distributed over the sets on their own.
 
-    Of the new parts, ordered by hash, 10 % stop early, 35 % calibrate and a share `test` is held out, each rounded
-    and at least one; the rest trains. With fewer than 8 new parts, or too few old ones to split, this is `split`.
-    Raises as `split`.
+    Of the new parts' images 10 % stop early, 35 % calibrate (none where `calibration` is 0) and a share `test` is
+    held out, by whole parts and at least one; the rest trains. With fewer than 8 new parts, or too few old ones to
+    split, this is `split`. Raises as `split`.
     """
     old_parts = {part for part, new in zip(parts, is_new, strict=True) if not new}
     old = [i for i, part in enumerate(parts) if part in old_parts]
-    fresh = sorted({part for part in parts if part not in old_parts}, key=lambda part: _position(part, seed))
+    fresh = {part: of for part, of in _members(parts).items() if part not in old_parts}
     if len(fresh) < MINIMUM_NORMALS or len(old) < MINIMUM_NORMALS or len(old_parts) < MINIMUM_PARTS:
-        return split(names, parts, test=test, seed=seed)
-    base = split([names[i] for i in old], [parts[i] for i in old], test=test, seed=seed)
-    stop, held = (max(1, round(share * len(fresh))) for share in (0.1, NEW_CALIBRATION))
-    last = len(fresh) - (max(1, round(test * len(fresh))) if test else 0)
-    shares = fresh[stop + held : last], fresh[:stop], fresh[stop : stop + held], fresh[last:]
-    return Split(
-        *(
-            _merged([old[i] for i in of_old], parts, set(of_new))
-            for of_old, of_new in zip((base.train, base.early_stop, base.calibration, base.test), shares, strict=True)
-        )
-    )
+        return split(names, parts, calibration=calibration, test=test, seed=seed)
+    base = split([names[i] for i in old], [parts[i] for i in old], calibration=calibration, test=test, seed=seed)
+    added = _runs(fresh, (EARLY_STOP, NEW_CALIBRATION if calibration else 0.0, test), 1, seed)
+    sets = ("train", "early_stop", "calibration", "test")
+    return Split(*(tuple(sorted([*(old[i] for i in getattr(base, s)), *getattr(added, s)])) for s in sets))
 
 
-def _merged(old: Sequence[int], parts: Sequence[str], new_parts: set[str]) -> tuple[int, ...]:
-    return tuple(sorted([*old, *(i for i, part in enumerate(parts) if part in new_parts)]))
+def _members(parts: Sequence[str]) -> dict[str, list[int]]:
+    """Indices by part."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, part in enumerate(parts):
+        members[part].append(index)
+    return members
+
+
+def _runs(members: Mapping[str, list[int]], shares: tuple[float, float, float], least: int, seed: int) -> Split:
+    """Runs of the ranking for early stop, calibration and test (a share of 0: no run), and between the last two, for
+    training."""
+    ranked = sorted(members, key=lambda part: (_position(part, seed), part))
+    sizes = [len(members[part]) for part in ranked]
+    early_stop, calibration, test = (share * sum(sizes) for share in shares)
+    reserved = 1 + (least if calibration else 0)
+    first = min(max(_nearest(sizes, early_stop), least), len(ranked) - reserved)
+    second = first
+    if calibration:
+        second = min(first + max(_nearest(sizes[first:], calibration), least), len(ranked) - 1)
+    third = len(ranked)
+    if test:
+        third = max(third - max(_nearest(sizes[::-1], test), 1), second + 1)
+    runs = ranked[second:third], ranked[:first], ranked[first:second], ranked[third:]
+    return Split(*(tuple(sorted(i for part in run for i in members[part])) for run in runs))
+
+
+def _nearest(sizes: Sequence[int], images: float) -> int:
+    """How many leading parts of `sizes` images have together most nearly so many."""
+    sums = list(accumulate(sizes, initial=0))
+    return min(range(len(sums)), key=lambda count: abs(sums[count] - images))
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -136,10 +163,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibration: float, test: float) -> None:
-    if not (early_stop > 0 and calibration > 0 and test >= 0 and early_stop + calibration + test < 1):
+    if not (early_stop > 0 and calibration >= 0 and test >= 0 and early_stop + calibration + test < 1):
         raise ConfigError(
             f"early_stop {early_stop}, calibration {calibration} and test {test} leave a set empty. Give shares "
-            "above 0, for test 0 or more, with a sum below 1."
+            "of 0 or more, for early_stop above 0, with a sum below 1."
         )
     if len(names) != len(parts):
         raise ValueError(f"{len(names)} names but {len(parts)} parts: they cannot be matched. Give a part for each.")
@@ -148,7 +175,7 @@ def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibr
         raise TooFewNormals(
             f"{len(names)} normal images of {count} parts are too few: training, early stop and threshold need "
             f"separate images. Label at least {MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; "
-            "for a threshold at alpha 0.01, 400."
+            "for a threshold at alpha 0.01, 100 or more."
         )
 
 

@@ -60,18 +60,58 @@ def test_a_split_keeps_parts_whole_and_leaves_no_set_empty(numbers, seed):
     assert not (in_parts[0] & in_parts[1] or in_parts[0] & in_parts[2] or in_parts[1] & in_parts[2])
 
 
-def test_the_shares_are_about_those_asked_for():
-    names = [f"{i}.png" for i in range(4000)]
-    result = split(names, names, early_stop=0.1, calibration=0.25)
-    assert len(result.early_stop) == pytest.approx(400, abs=60)
-    assert len(result.calibration) == pytest.approx(1000, abs=90)
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(9, (2, 2, 5)), (12, (3, 3, 6)), (30, (3, 7, 20)), (46, (5, 11, 30)), (4000, (400, 1000, 2600))],
+)
+def test_each_set_has_its_share_of_the_images_rounded_and_no_bound_rests_on_one(count, expected):
+    names = [f"{i}.png" for i in range(count)]
+    for seed in range(5):
+        result = split(names, names, seed=seed)
+        assert (len(result.early_stop), len(result.calibration), len(result.train)) == expected
 
 
-def test_added_images_move_none_of_the_others():
-    names = [f"{i}.png" for i in range(300)]
-    before, after = split(names[:200], names[:200]), split(names, names)
-    for kind in ("train", "early_stop", "calibration"):
-        assert getattr(before, kind) == tuple(i for i in getattr(after, kind) if i < 200)
+@pytest.mark.parametrize("count, stop", [(3, 1), (4, 2), (5, 2), (6, 3), (60, 6)])
+def test_without_calibration_all_but_early_stop_trains(count, stop):
+    parts = [f"p{i % count}" for i in range(3 * count)]
+    names = [f"{i}.png" for i in range(len(parts))]
+    result = split(names, parts, calibration=0)
+    assert result.calibration == ()
+    assert sorted(result.train + result.early_stop) == list(range(len(names)))
+    assert len({parts[i] for i in result.early_stop}) == stop
+
+
+@given(st.lists(st.integers(1, 12), min_size=12, max_size=60), st.integers(0, 5))
+def test_parts_of_many_images_count_as_many(sizes, seed):
+    """A bound lies where one part more or less would be farther from the share, beyond the least number of parts."""
+    parts = [f"p{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    result = split(parts, parts, early_stop=0.2, calibration=0.3, seed=seed)
+    for share, chosen in ((0.2, result.early_stop), (0.3, result.calibration)):
+        of_parts = len({parts[i] for i in chosen})
+        assert of_parts >= 3
+        assert of_parts == 3 or abs(len(chosen) - share * len(parts)) <= max(sizes) / 2
+
+
+@given(st.integers(12, 150), st.sampled_from([1, 5, 50]), st.integers(0, 9))
+def test_added_parts_move_others_at_the_bounds_alone(count, added, seed):
+    names = [f"{i}.png" for i in range(count + added)]
+    before, after = split(names[:count], names[:count], seed=seed), split(names, names, seed=seed)
+    stop, stop_after = set(before.early_stop), {i for i in after.early_stop if i < count}
+    held, held_after = ({*stop, *before.calibration}, {*stop_after, *(i for i in after.calibration if i < count)})
+    for one, other, most in ((stop, stop_after, added), (held, held_after, added + 1)):
+        assert one <= other or other <= one
+        assert len(one ^ other) <= most
+
+
+def test_of_200_normals_50_more_move_a_few():
+    names = [f"{i}.png" for i in range(250)]
+    moved = []
+    for seed in range(40):
+        before, after = split(names[:200], names[:200], seed=seed), split(names, names, seed=seed)
+        kept = sum(len({*getattr(before, s)} & {*getattr(after, s)}) for s in ("train", "early_stop", "calibration"))
+        moved.append(200 - kept)
+    assert sum(moved) / len(moved) < 6
+    assert max(moved) <= 12
 
 
 def test_the_order_of_names_does_not_matter_but_the_seed_does():
@@ -116,12 +156,10 @@ def test_without_a_share_there_is_no_test_set():
     assert split(names, names).test == ()
 
 
-def test_a_test_set_has_about_its_share_and_keeps_its_images_when_others_come():
+def test_a_test_set_has_its_share():
     names = [f"{i}.png" for i in range(4000)]
-    result = split(names, names, test=0.1)
-    assert len(result.test) == pytest.approx(400, abs=60)
-    before = split(names[:500], names[:500], test=0.1)
-    assert before.test == tuple(i for i in result.test if i < 500)
+    assert len(split(names, names, test=0.1).test) == 400
+    assert len(split(names, names, test=1e-9).test) == 1
 
 
 @given(
@@ -153,6 +191,21 @@ def test_new_parts_are_shared_out_by_themselves_and_old_ones_keep_their_places()
     assert counts == [27, 6, 21, 6]
     for name in ("train", "early_stop", "calibration", "test"):
         assert tuple(i for i in getattr(result, name) if not new[i]) == getattr(before, name)
+
+
+def test_new_parts_stop_early_too_where_none_calibrate():
+    names = [f"{i}.png" for i in range(160)]
+    new = [i >= 100 for i in range(160)]
+    result = split_old_and_new(names, names, new, test=0.1, calibration=0)
+    assert result.calibration == ()
+    assert [sum(new[i] for i in chosen) for chosen in (result.train, result.early_stop, result.test)] == [48, 6, 6]
+    assert [sum(not new[i] for i in chosen) for chosen in (result.train, result.early_stop, result.test)] == [
+        80,
+        10,
+        10,
+    ]
+    few = split_old_and_new(names, names, [i >= 155 for i in range(160)], test=0.1, calibration=0)
+    assert few == split(names, names, test=0.1, calibration=0)
 
 
 def test_a_part_seen_before_keeps_its_place_when_new_images_show_it():
@@ -221,12 +274,14 @@ def test_just_enough_of_both_are_shared_out_by_themselves():
     assert new == [9, 2, 7, 2]
 
 
-def test_a_set_that_would_be_empty_is_given_one_part_and_no_more():
+def test_shares_too_small_or_too_large_leave_each_set_its_least():
     names = list("abcdefgh")
     result = split(names, names, early_stop=1e-9, calibration=1e-9)
-    assert (len(result.early_stop), len(result.calibration), len(result.train)) == (1, 1, 6)
+    assert (len(result.early_stop), len(result.calibration), len(result.train)) == (2, 2, 4)
     crowded = split(names, names, early_stop=0.9, calibration=0.09)
-    assert (len(crowded.early_stop), len(crowded.calibration), len(crowded.train)) == (6, 1, 1)
+    assert (len(crowded.early_stop), len(crowded.calibration), len(crowded.train)) == (5, 2, 1)
+    alone = split(names, names, early_stop=0.9, calibration=0, test=0.09)
+    assert (len(alone.early_stop), len(alone.train), len(alone.test)) == (7, 1, 0)
 
 
 def test_names_that_are_no_unicode_have_their_place_too():
