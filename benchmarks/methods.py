@@ -11,7 +11,6 @@ of training, calibration included; images/s of scoring, decoding left out, by --
 """
 
 import argparse
-import hashlib
 import json
 import os
 import resource
@@ -22,17 +21,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from prefect.logging import disable_run_logger
 
+from benchmarks.folders import halves_of_test, import_category
 from benchmarks.record import Record, add_results_option
 from flows.settings import load_settings
 from flows.training import training_request
-from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.threshold import REVIEW, triage
 from rd_core.detectors.registry import METHODS
 from rd_core.metrics.aupro import aupro
@@ -41,30 +40,17 @@ from rd_core.metrics.image_metrics import image_auroc, image_average_precision
 from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from storage.filesystem import Store, open_store
-from storage.layout import SETTINGS_KEY
+from storage.filesystem import open_store
 from storage.models import models
-from tasks.importing.folder_masks import marked_by, with_masks
-from tasks.importing.image_folder import FolderImage, is_category_folder, read_folder
-from tasks.importing.import_folder import ImportRequest, import_images, plan_import
+from tasks.importing.folder_masks import marked_by
+from tasks.importing.image_folder import FolderImage, is_category_folder
 from tasks.training.fit_model import fit_model
 from tasks.worker.scorer import Scorer, warm_scorer
 
-DAY = date(2026, 1, 2)
 SECONDS = 1800
 """of a processor, that a method may take on a folder: unlike the clock's they bear a busy machine"""
 BATCH = 16
 """images scored at once"""
-SIZES = {"kolektorsdd": (640, 256)}
-"""pixels, height and width; others 256 x 256"""
-PART_PATTERNS = {
-    # One tile is photographed under exposures 1 to 6 in turn: a new tile begins where the exposure does not rise.
-    "magnetic_tile": r"exp(?P<view>\d+)_num_(?P<serial>\d+)",
-    "kolektorsdd": r"(?P<part>kos\d+)_",
-    # A board's template and its tested picture have one number.
-    "pcb": r"(?P<part>\d+)\.",
-}
-"""by the folder's name, or what it begins with up to '_'; elsewhere each picture is a part"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.play:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, resource.RLIM_INFINITY))
-        given.play.write_text(json.dumps(_measure(given.data, given.method[0], given.seed[0], given.set)))
+        figures, scores = _measure(given.data, given.method[0], given.seed[0], given.set)
+        given.play.write_text(json.dumps({"figures": figures, "scores": scores}))
         return
     folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
     for seed in given.seed or [0]:
@@ -127,14 +114,18 @@ def _run(folder: Path, method: str, seed: int, settings: Sequence[str], threads:
         elif code:
             print(f"{folder.name}, {method}: failed with {code}; nothing is kept", flush=True)
         else:
-            record.write(out, json.loads(play.read_text()), about)
+            measured = json.loads(play.read_text())
+            record.write(out, measured["figures"], {**about, "scores": measured["scores"]})
 
 
-def _measure(folder: Path, method: str, seed: int, settings: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The rows of a record."""
+def _measure(
+    folder: Path, method: str, seed: int, settings: Sequence[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
+    """The rows of a record, and scores: those held out from the training, and of the good and the defective images of
+    test/, both halves."""
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
-        _import(store, folder, method, seed, settings)
+        import_category(store, folder, method, seed, settings)
         wall, cpu, before = time.perf_counter(), time.process_time(), _peak(restart=True)
         request = training_request(load_settings(store.uri), folder.name)
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="benchmark", now=datetime.now(UTC), promote=True)
@@ -145,7 +136,8 @@ def _measure(folder: Path, method: str, seed: int, settings: Sequence[str]) -> d
             "memory before mib": before,
         }
         scorer = warm_scorer(store, folder.name, fitted.version)
-        judged = _judge(scorer, _reporting(folder))
+        halves = halves_of_test(folder)
+        judged = _judge(scorer, halves.reporting)
         quality, by_kind = _quality(scorer, judged)
         whole = {
             "normals trained on": fitted.train,
@@ -157,34 +149,11 @@ def _measure(folder: Path, method: str, seed: int, settings: Sequence[str]) -> d
             "scoring peak mib": _peak(),
             "weights mib": len(models.read_weights(store, folder.name, fitted.version)) / 2**20,
         }
-        return {"test": whole, **by_kind}
-
-
-def _import(store: Store, folder: Path, method: str, seed: int, settings: Sequence[str]) -> None:
-    height, width = SIZES.get(folder.name, (256, 256))
-    pattern = _pattern(folder.name)
-    lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]", f"seed = {seed}"]
-    lines += [f"part_pattern = '{pattern}'"] if pattern else []
-    lines += [f"[defaults.{method}]", *settings]
-    store.write(SETTINGS_KEY, "\n".join(lines).encode())
-    request = ImportRequest(folder, folder.name, DAY, DAY - timedelta(days=1))
-    import_images(store, plan_import(store, request, read_folder(folder), datetime.now(UTC)))
-
-
-def _pattern(name: str) -> str | None:
-    return PART_PATTERNS.get(name, PART_PATTERNS.get(name.split("_", maxsplit=1)[0]))
-
-
-def _reporting(folder: Path) -> list[FolderImage]:
-    """The half that reports: by the parts' hashes, the same for every method and seed."""
-    images, _ = with_masks(read_folder(folder))
-    tested = [one for one in images if one.purpose == "evaluation" and one.word != "unsure"]
-    parts = parts_of([one.path.name for one in tested], _pattern(folder.name))
-    if _pattern(folder.name) is None:
-        parts = [one.name for one in tested]  # good/ and defect/ may count from one both
-    ranked = sorted(set(parts), key=lambda part: hashlib.sha256(part.encode()).digest())
-    reporting = set(ranked[len(ranked) // 2 :])
-    return [one for one, part in zip(tested, parts, strict=True) if part in reporting]
+        card = models.read_card(store, folder.name, fitted.version)
+        return {"test": whole, **by_kind}, {
+            "held out": _rounded(np.asarray(card.calibration.scores)),
+            **_scores_of_test(judged, _judge(scorer, halves.choosing)),
+        }
 
 
 def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
@@ -220,6 +189,16 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
         "undecided": float((triage(scores, *scorer.review_band) == REVIEW).mean()),
     }
     return whole | ({"pixel auroc": pixel_auroc(tables), "aupro": aupro(tables)} if has_masks else {}), by_kind
+
+
+def _scores_of_test(*halves: Judged) -> dict[str, list[float]]:
+    scores = np.concatenate([half.scores for half in halves])
+    anomalous = np.concatenate([half.is_anomalous for half in halves])
+    return {"good": _rounded(scores[~anomalous]), "defective": _rounded(scores[anomalous])}
+
+
+def _rounded(scores: NDArray[np.floating]) -> list[float]:
+    return [float(f"{score:.6g}") for score in np.sort(scores)]
 
 
 def _mask(files: Sequence[Path], size: Sequence[int]) -> NDArray[np.bool_] | None:
