@@ -110,3 +110,5 @@ class Champion:
     """earlier champions, newest first, without their own history"""
     rolled_back_from: str | None = None
     """the version that a rollback replaced; None after a promotion"""
+    overruled: str | None = None
+    """the gate's words against this version, which a person promoted nevertheless; None if it had none"""

@@ -30,8 +30,9 @@ def promote(
 ) -> None:
     """Make a model version the champion of its category, from the next run on.
 
-    Runs under way keep the model they began with. `rd-inspect retrain` promotes by itself when its comparison
-    allows it; by hand you overrule it, and what it decided is shown. Damaged weights are refused, and so is a
+    Runs under way keep the model they began with. `rd-inspect retrain` promotes by itself when its gate
+    allows it; by hand you overrule the gate, and its words against the version are kept with the promotion, for
+    `rd-inspect models --history` to show. Damaged weights are refused, and so is a
     change that conflicts with one that somebody else has just made.
 
     Example:
@@ -48,11 +49,14 @@ def promote(
         _refuse_other_preprocessing(opened, category, version)
         before = models.read_champion(opened, category)
         expected = before.version if before else None
-        champion = models.promote(opened, category, version, by=_name(by), now=datetime.now(UTC), expected=expected)
-        decision = models.read_decision(opened, category, version)
-        if decision and not decision.get("promote"):
-            say(f"The comparison had decided: {decision.get('words')}")
+        overruled = _gate_against(opened, category, version)
+        champion = models.promote(
+            opened, category, version,
+            by=_name(by), now=datetime.now(UTC), expected=expected, overruled=overruled,
+        )  # fmt: skip
         _tell(category, champion, expected)
+        if overruled and version != expected:
+            say(f"Kept with this promotion, against which the gate had decided: {overruled}")
 
 
 def rollback(
@@ -126,6 +130,16 @@ def _refuse_other_preprocessing(store: "Store", category: str, version: str) -> 
         check_preprocessing(read_card(store, category, version))
     except OtherPreprocessing as e:
         raise typer.BadParameter(f"{e} Nothing was changed.") from e
+
+
+def _gate_against(store: "Store", category: str, version: str) -> str | None:
+    """The gate's words against the version; None if it was not refused."""
+    from storage.models.models import read_decision
+
+    decision = read_decision(store, category, version)
+    if decision is None or decision.get("promote"):
+        return None
+    return f"Compared with {decision.get('champion')}: {decision.get('words')}"
 
 
 def _name(given: str | None) -> str:

@@ -1,260 +1,119 @@
 """The gate's decision, from both models' scores of the same labelled images.
 
 A candidate is promoted if it is not worse (each difference that matters is above its margin with confidence: tests of
-non-inferiority, all of which must pass) and better in something beyond chance. Whole parts are resampled and counted,
-because images of one part resemble each other.
+non-inferiority, all of which must pass), better in something beyond chance, and shown to keep its promised
+false-alarm rate within a margin. A candidate that only changes the threshold has a rule of its own.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binom
+from rd_core.gate import checks
+from rd_core.gate.checks import FALSE_ALARMS, KINDS, PROMISE, RECALL
+from rd_core.gate.evidence import Check, Cost, GateDecision, GateScores, GateSettings, Golden
 
-from rd_core.gate.evidence import Check, Cost, GateDecision, GateScores, GateSettings
-from rd_core.metrics.image_metrics import check_scores
-from rd_core.metrics.intervals import Interval, clopper_pearson
-from rd_core.metrics.paired_bootstrap import Difference, mean_difference, metric_difference
-from rd_core.metrics.ranking import auroc
-
-__all__ = ["Check", "Cost", "GateDecision", "GateScores", "GateSettings", "judge"]
-
-AUROC, AUPRO, RECALL, FALSE_ALARMS = "AUROC", "AUPRO", "recall", "false alarms"
-KINDS, SECONDS, WEIGHTS, GOLDEN = "defect kinds", "seconds an image", "size of the weights", "golden images"
-_REQUIRED = (AUROC, RECALL, FALSE_ALARMS)
-"""checks that must have enough images for a promotion"""
-_KIND_IMAGES = 3
-"""fewest images of a kind for a comparison"""
+__all__ = ["Check", "Cost", "GateDecision", "GateScores", "GateSettings", "judge", "judge_threshold"]
 
 
 def judge(
     paired: GateScores,
     champion_cost: Cost,
     candidate_cost: Cost,
-    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    golden: Golden | None = None,
     settings: GateSettings | None = None,
 ) -> GateDecision:
     """Compare a candidate with the champion.
 
-    golden: (champion's, candidate's) scores (g,) of the golden normals; None if there are none. Deterministic. Raises
-    ValueError for golden scores that are not finite or differ in number.
+    golden: None if there are no golden normals. Deterministic. Raises ValueError for golden scores that are not
+    finite or differ in number.
     """
     settings = settings or GateSettings()
-    checks = (
-        _auroc(paired, settings),
-        _aupro(paired, settings),
-        _recall(paired, settings),
-        _false_alarms(paired, settings),
-        _kinds(paired, settings),
-        *_costs(champion_cost, candidate_cost, settings),
-        _golden(golden, paired, settings),
+    compared = (
+        checks.ranking(paired, settings),
+        checks.maps(paired, settings),
+        checks.recall(paired, settings),
+        checks.false_alarms(paired, settings),
+        checks.promise(paired, settings),
+        checks.kinds(paired, settings),
+        *checks.costs(champion_cost, candidate_cost, settings),
+        checks.golden(golden, paired, settings),
     )
-    refused = [c for c in checks if c.passed is False or (c.passed is None and c.name in _REQUIRED)]
-    gains = [c for c in checks if c.gained]
-    return GateDecision(bool(gains) and not refused, bool(gains), checks, _decision_words(refused, gains))
+    refused = _refused(compared, {checks.AUROC, RECALL, FALSE_ALARMS, PROMISE})
+    gains = [check for check in compared if check.gained]
+    return GateDecision(bool(gains) and not refused, bool(gains), compared, _words(refused, gains))
 
 
-def _decision_words(refused: Sequence[Check], gains: Sequence[Check]) -> str:
-    better = ", ".join(f"{c.name} ({c.words})" for c in gains)
+def judge_threshold(
+    paired: GateScores, golden: Golden | None = None, settings: GateSettings | None = None
+) -> GateDecision:
+    """Compare a candidate that has the champion's weights, so the same scores, and another threshold.
+
+    No gain is asked for. Its false alarms must be shown to keep the promise; they may be more than before only if
+    more defects are found. A champion that is proven to break the promise excuses two things: a loss of recall, and
+    false alarms that are proven fewer but too few normals show to be few enough. Raises as judge.
+    """
+    settings = settings or GateSettings()
+    broken = checks.breaks_promise(paired, settings)
+    alarms = _not_for_nothing(checks.false_alarms(paired, settings), paired, settings)
+    compared = [
+        alarms,
+        checks.promise(paired, settings),
+        checks.recall(paired, settings),
+        checks.kinds(paired, settings),
+    ]
+    required = {FALSE_ALARMS, PROMISE, RECALL}
+    if broken:
+        excused = {RECALL, KINDS} | ({PROMISE} if alarms.gained else set())
+        required -= excused
+        compared = [_excused(check) if check.name in excused else check for check in compared]
+    elif paired.candidate_threshold <= paired.champion_threshold:
+        required.discard(RECALL)  # a lower threshold misses no more
+    compared.append(checks.golden(golden, paired, settings))
+    refused = _refused(compared, required)
+    changed = paired.candidate_threshold != paired.champion_threshold
+    gained = any(check.gained for check in compared)
+    words = _threshold_words(compared, refused, changed)
+    return GateDecision(changed and not refused, gained, tuple(compared), words)
+
+
+def _refused(compared: Sequence[Check], required: Collection[str]) -> list[Check]:
+    """Checks that failed, and those that are required and could not be made."""
+    return [check for check in compared if check.passed is False or (check.passed is None and check.name in required)]
+
+
+def _words(refused: Sequence[Check], gains: Sequence[Check]) -> str:
     if refused:
-        why = "; ".join(f"{c.name}: {c.words}" for c in refused)
-        return f"The champion stays, for the candidate is not proven to be as good. {why}."
+        return f"The champion stays, for the candidate is not proven to be as good. {_listed(refused, '; ')}."
     if not gains:
         return "The champion stays: the candidate is not worse, but it gains nothing beyond chance."
+    better = ", ".join(f"{check.name} ({check.words})" for check in gains)
     return f"The candidate is promoted: not worse in anything, and better in {better}."
 
 
-def _auroc(paired: GateScores, settings: GateSettings) -> Check:
-    few = _too_few(paired, settings, normals=True, defects=True)
-    if few:
-        return _undecided(AUROC, settings.auroc_margin, few)
-    difference = metric_difference(
-        auroc,
-        paired.champion,
-        paired.candidate,
-        paired.is_anomalous,
-        paired.parts,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
-    return _not_worse(AUROC, difference, settings.auroc_margin)
+def _threshold_words(compared: Sequence[Check], refused: Sequence[Check], changed: bool) -> str:
+    if not changed:
+        return "The champion stays: the candidate has the same weights and the same threshold."
+    if refused:
+        return f"The champion's threshold stays. {_listed(refused, '; ')}."
+    told = [check for check in compared if check.name in (FALSE_ALARMS, PROMISE, RECALL)]
+    return f"The new threshold is promoted, with the champion's weights. {_listed(told, '; ')}."
 
 
-def _aupro(paired: GateScores, settings: GateSettings) -> Check:
-    before, after, parts = paired.champion_aupro, paired.candidate_aupro, paired.region_parts
-    if before is None or after is None or parts is None or not len(before):
-        return _undecided(AUPRO, settings.aupro_margin, "no masks to compare the maps by")
-    if len(set(parts)) < settings.fewest_defects:
-        few = f"masks on {len(set(parts))} parts are too few to tell; draw them on {settings.fewest_defects}"
-        return _undecided(AUPRO, settings.aupro_margin, few)
-    return _not_worse(AUPRO, _mean_difference(before, after, parts, settings), settings.aupro_margin)
+def _listed(some: Sequence[Check], between: str) -> str:
+    return between.join(f"{check.name}: {check.words}" for check in some)
 
 
-def _recall(paired: GateScores, settings: GateSettings) -> Check:
-    few = _too_few(paired, settings, defects=True)
-    if few:
-        return _undecided(RECALL, settings.recall_margin, few)
-    before, after = (flagged[paired.is_anomalous].astype(np.float64) for flagged in _flagged(paired))
-    difference = _mean_difference(before, after, _parts_of(paired, paired.is_anomalous), settings)
-    return _not_worse(RECALL, difference, settings.recall_margin)
+def _not_for_nothing(alarms: Check, paired: GateScores, settings: GateSettings) -> Check:
+    """The check of false alarms, failed where they are proven more than before and no more defects are found."""
+    before, after = (int(flagged[paired.is_anomalous].sum()) for flagged in paired.flagged)
+    if after > before or not checks.more_false_alarms(paired, settings):
+        return alarms
+    return replace(alarms, passed=False, words=f"{alarms.words}; no more defects are found in return")
 
 
-def _false_alarms(paired: GateScores, settings: GateSettings) -> Check:
-    few = _too_few(paired, settings, normals=True)
-    if few:
-        return _undecided(FALSE_ALARMS, paired.alpha, few)
-    normal = ~paired.is_anomalous
-    before, after = (flagged[normal] for flagged in _flagged(paired))
-    fewer, more = _parts_that_changed(before, after, _parts_of(paired, normal))
-    # McNemar's exact test; with parts for images where several show one part.
-    chance = float(binom.cdf(more, fewer + more, 0.5))
-    gained = fewer > more and chance <= 1 - settings.confidence
-    words = (
-        f"fewer on {fewer} parts, more on {more}; so many fewer by chance: {chance:.2g}"
-        if fewer + more
-        else "the same"
-    )
-    return _alarms_kept(FALSE_ALARMS, before, after, paired.alpha, settings, words, gained)
-
-
-def _golden(
-    golden: tuple[NDArray[np.floating], NDArray[np.floating]] | None, paired: GateScores, settings: GateSettings
-) -> Check:
-    if golden is None or not len(golden[0]):
-        return _undecided(GOLDEN, paired.alpha, "there are none")
-    scores = [check_scores(values, golden[0]) for values in golden]
-    before, after = scores[0] > paired.champion_threshold, scores[1] > paired.candidate_threshold
-    return _alarms_kept(GOLDEN, before, after, paired.alpha, settings, f"{len(after)} golden normals", gained=False)
-
-
-def _alarms_kept(
-    name: str,
-    before: NDArray[np.bool_],
-    after: NDArray[np.bool_],
-    alpha: float,
-    settings: GateSettings,
-    words: str,
-    gained: bool,
-) -> Check:
-    """Check whether the candidate's false alarms [n] exceed its threshold's promise beyond chance."""
-    rate = _one_sided(after, settings)
-    passed = rate.low <= alpha
-    verdict = "as promised" if passed else f"more than the {alpha:.2%} promised: recalibrate, or look at the labels"
-    sentence = f"{int(after.sum())} of {len(after)} normals alarm, {verdict}; {int(before.sum())} did before; {words}"
-    was = float(before.mean())
-    return Check(name, was, rate.value, rate.value - was, rate.low, rate.high, alpha, passed, sentence, gained)
-
-
-def _one_sided(flagged: NDArray[np.bool_], settings: GateSettings) -> Interval:
-    """The share of flagged images with one-sided exact bounds."""
-    return clopper_pearson(int(flagged.sum()), len(flagged), 2 * settings.confidence - 1)
-
-
-def _parts_that_changed(before: NDArray[np.bool_], after: NDArray[np.bool_], parts: Sequence[str]) -> tuple[int, int]:
-    """Numbers of parts with fewer flagged images than before, and with more."""
-    change: dict[str, int] = defaultdict(int)
-    for part, was, became in zip(parts, before.tolist(), after.tolist(), strict=True):
-        change[part] += became - was
-    return sum(c < 0 for c in change.values()), sum(c > 0 for c in change.values())
-
-
-def _kinds(paired: GateScores, settings: GateSettings) -> Check:
-    """Check the kind of defect whose recall falls most, as measured."""
-    images = defaultdict(list)
-    for i, kind in enumerate(paired.kinds):
-        if kind is not None and paired.is_anomalous[i]:
-            images[kind].append(i)
-    before, after = _flagged(paired)
-    recalls = {
-        kind: (float(before[chosen].mean()), float(after[chosen].mean()))
-        for kind, chosen in sorted(images.items())
-        if len(chosen) >= _KIND_IMAGES
-    }
-    if not recalls:
-        return _undecided(KINDS, settings.kind_margin, f"no kind has {_KIND_IMAGES} labelled images")
-    kind, (was, became) = min(recalls.items(), key=lambda item: item[1][1] - item[1][0])
-    # The shares are of whole images: rounding must not turn a loss at the margin into one beyond it.
-    lost = [k for k, (a, b) in recalls.items() if round(b - a + settings.kind_margin, 9) < 0]
-    changes = ", ".join(f"{k} {recalls[k][0]:.0%} to {recalls[k][1]:.0%}" for k in (lost or [kind]))
-    words = f"{'detected less often' if lost else f'of {len(recalls)} kinds the one that changes worst'}: {changes}"
-    return Check(KINDS, was, became, became - was, None, None, settings.kind_margin, not lost, words)
-
-
-def _costs(champion: Cost, candidate: Cost, settings: GateSettings) -> tuple[Check, Check]:
-    """Check time and size."""
-    methods = None if champion.method == candidate.method else f"from {champion.method} to {candidate.method}"
-    return (
-        _no_dearer(SECONDS, champion.seconds_an_image, candidate.seconds_an_image, settings.slowdown, methods),
-        _no_dearer(WEIGHTS, champion.weights_bytes, candidate.weights_bytes, settings.growth, methods),
-    )
-
-
-def _no_dearer(name: str, before: float, after: float, most: float, methods: str | None) -> Check:
-    ratio = f"{after / before:.2f} times the champion's" if before else f"{after:g}, the champion's is 0"
-    words = f"{ratio}, {most:g} times is the most" if methods is None else f"{ratio}, which does not count {methods}"
-    passed = after <= most * before if methods is None else None
-    return Check(name, before, after, after - before, None, None, most, passed, words)
-
-
-def _not_worse(name: str, difference: Difference, margin: float) -> Check:
-    passed = bool(difference.low > -margin)  # False for NaN
-    worst = f"at worst {difference.low:+.4f}, and {-margin:+.4f} is the most that may be lost"
-    words = f"{difference.before:.4f} to {difference.after:.4f}, {difference.value:+.4f}; {worst}"
-    return Check(
-        name,
-        _number(difference.before),
-        _number(difference.after),
-        _number(difference.value),
-        _number(difference.low),
-        _number(difference.high),
-        margin,
-        passed,
-        words,
-        gained=passed and difference.low > 0,
-    )
-
-
-def _undecided(name: str, margin: float, words: str) -> Check:
-    return Check(name, None, None, None, None, None, margin, None, words)
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
-
-
-def _mean_difference(
-    before: NDArray[np.float64], after: NDArray[np.float64], parts: Sequence[str], settings: GateSettings
-) -> Difference:
-    return mean_difference(
-        before,
-        after,
-        parts,
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
-
-
-def _parts_of(paired: GateScores, chosen: NDArray[np.bool_]) -> list[str]:
-    return [paired.parts[i] for i in np.flatnonzero(chosen).tolist()]
-
-
-def _flagged(paired: GateScores) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(champion's, candidate's) alarms, (n,) each."""
-    return paired.champion > paired.champion_threshold, paired.candidate > paired.candidate_threshold
-
-
-def _too_few(paired: GateScores, settings: GateSettings, *, normals: bool = False, defects: bool = False) -> str:
-    """Say which images are missing, or ''."""
-    wanted = (
-        (normals, False, settings.fewest_normals, "normal"),
-        (defects, True, settings.fewest_defects, "anomalous"),
-    )
-    missing = []
-    for asked, label, fewest, word in wanted:
-        count = len(set(_parts_of(paired, paired.is_anomalous == label)))
-        if asked and count < fewest:
-            missing.append(f"{count} {word} parts are too few to tell; label images of {fewest} for evaluation")
-    return " and ".join(missing)
+def _excused(check: Check) -> Check:
+    """The check as information, where it did not pass."""
+    if check.passed:
+        return check
+    words = f"{check.words}. This refuses nothing, for the champion's false alarms break the promise"
+    return replace(check, passed=None, words=words)

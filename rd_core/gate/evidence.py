@@ -12,6 +12,9 @@ from rd_core.metrics.decisions import check_threshold
 from rd_core.metrics.image_metrics import check_images, check_scores
 from rd_core.settings import check_ranges
 
+Golden = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
+"""(champion's, candidate's) scores (g,) of the golden normals"""
+
 
 @dataclass(frozen=True)
 class GateSettings:
@@ -25,6 +28,9 @@ class GateSettings:
     """largest loss of recall, each model at its own threshold"""
     kind_margin: float = 0.10
     """largest loss of recall within one kind of defect, as measured: kinds have too few images for a bound"""
+    false_alarm_margin: float = 5.0
+    """largest false-alarm rate that the candidate may have, in multiples of the promised one: 60 normals without an
+    alarm prove no more than 4.9 %"""
     confidence: float = 0.95
     """of every bound and test, one-sided"""
     resamples: int = 2000
@@ -50,6 +56,7 @@ _RANGES = (
     ("aupro_margin", 0.0, 1.0),
     ("recall_margin", 0.0, 1.0),
     ("kind_margin", 0.0, 1.0),
+    ("false_alarm_margin", 1.0, 1000.0),
     ("confidence", 0.5, 0.9999),
     ("resamples", 100, 1_000_000),
     ("slowdown", 1.0, 1000.0),
@@ -104,6 +111,11 @@ class GateScores:
         if self.has_regions:
             for values in (self.champion_aupro, self.candidate_aupro):
                 check_scores([] if values is None else values, list(self.region_parts or ()))
+
+    @property
+    def flagged(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(champion's, candidate's) alarms, bool (n,) each."""
+        return self.champion > self.champion_threshold, self.candidate > self.candidate_threshold
 
     @property
     def has_regions(self) -> bool:

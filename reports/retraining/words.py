@@ -3,7 +3,9 @@
 from reports import number_format
 from reports.retraining.decision import CHAMPION_STAYS, LEFT, OVERTAKEN, PROMOTED, GateCheck, RetrainingReport
 
-_SHARES = ("recall", "false alarms", "defect kinds", "golden images")
+_RATES = ("false alarms", "promised rate", "golden images")
+"""checks of the candidate's own rate of false alarms, whose bounds they give"""
+_SHARES = ("recall", "defect kinds", *_RATES)
 """checks of shares of images, written in per cent"""
 TONES = {PROMOTED: "good", CHAMPION_STAYS: "plain", OVERTAKEN: "warn", LEFT: "plain"}
 
@@ -25,6 +27,10 @@ CHECKS = {
     "false alarms": (
         "False alarms",
         "Share of good images above the threshold. The candidate's must not exceed its promised rate beyond chance.",
+    ),
+    "promised rate": (
+        "Promised rate",
+        "The same share, to be shown: its upper bound must not exceed the limit, a multiple of the promised rate.",
     ),
     "defect kinds": (
         "Worst kind of defect",
@@ -82,6 +88,8 @@ def meaning_of(check: GateCheck) -> str:
 
 def verdict_of(check: GateCheck) -> tuple[str, str]:
     """(word, tone)"""
+    if check.passed is None and check.name == "promised rate":
+        return "cannot be shown", "warn"
     if check.passed is None:
         return "not known" if check.candidate is None else "for information", "plain"
     if not check.passed:
@@ -116,14 +124,16 @@ def bounds(check: GateCheck) -> str | None:
     """Bounds of the difference, or of the candidate's rate."""
     if check.low is None or check.high is None:
         return None
-    if check.name in ("false alarms", "golden images"):
+    if check.name in _RATES:
         return f"candidate {figure(check, check.low)} to {figure(check, check.high)}"
     return f"{_signed(check, check.low)} to {_signed(check, check.high)}"
 
 
 def margin(check: GateCheck) -> str:
     """The limit in words."""
-    if check.name in ("false alarms", "golden images"):
+    if check.name == "promised rate":
+        return f"up to {number_format.percent(check.margin)}"
+    if check.name in _RATES:
         return f"{number_format.percent(check.margin)} promised"
     if check.name in ("seconds an image", "size of the weights"):
         return "no limit" if check.passed is None else f"up to ×{check.margin:.2f}"
@@ -177,15 +187,27 @@ def steps(report: RetrainingReport) -> list[str]:
     return sentences
 
 
+def _how_to_show(check: GateCheck, report: RetrainingReport) -> str:
+    version = report.candidate.version if report.candidate else "V"
+    return (
+        f"Promised rate {check.words}. Label more good images of the last days with the purpose evaluation, and "
+        "retrain. Or look at the images, and if you trust the candidate, promote it by name, which keeps this "
+        f"sentence: rd-inspect promote --category {report.category} --version {version}"
+    )
+
+
 def _how_to_prove(report: RetrainingReport) -> list[str]:
     checks = report.judgement.checks if report.judgement else ()
     ways = []
-    if any(check.passed is None and check.name in ("AUROC", "recall", "false alarms") for check in checks):
+    unknown = {check.name: check for check in checks if check.passed is None}
+    if {"AUROC", "recall", "false alarms"} & set(unknown):
         ways.append(
             "Too few images judge the candidate. Label more good parts and defects of the last days with the purpose "
             "evaluation, and retrain."
         )
     failed = [title_of(check) for check in checks if check.passed is False]
+    if not failed and "promised rate" in unknown:
+        ways.append(_how_to_show(unknown["promised rate"], report))
     if failed:
         ways.append(
             f"Failed: {', '.join(failed)}. {report.candidate.version if report.candidate else 'The candidate'} is "

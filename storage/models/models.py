@@ -136,10 +136,12 @@ def promote(
     by: str,
     now: datetime,
     expected: str | _Anything | None = ANY_CHAMPION,
+    overruled: str | None = None,
 ) -> Champion:
     """Put `version` in force; the previous champion becomes the first of its history. Repeating it changes nothing.
 
     expected: the version that must be in force, None for no champion, because a comparison holds for that one only.
+    overruled: the gate's words against the version, kept with the promotion.
     Raises KeyNotFound for an unpublished version, CorruptObject if its weights do not match the card, Conflict if
     another promotion came in between or another champion is in force.
     """
@@ -154,7 +156,7 @@ def promote(
             f"compared, so {version} is not put in force. Compare it with the one in force now."
         )
     read_weights(store, category, version)
-    champion = Champion(version, now.astimezone(UTC), by, _history_after(current))
+    champion = Champion(version, now.astimezone(UTC), by, _history_after(current), overruled=overruled)
     return _put_in_force(store, category, champion, etag)
 
 

@@ -15,7 +15,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.gate.decision import Check, Cost, GateDecision, GateScores, GateSettings, judge
+from rd_core.gate.decision import (
+    Check,
+    Cost,
+    GateDecision,
+    GateScores,
+    GateSettings,
+    judge,
+    judge_threshold,
+)
 from storage.errors import Conflict
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -87,6 +95,7 @@ def judge_candidate(
 ) -> JudgedCandidate:
     """Score the gate's images with both models and decide. A repeated call returns the stored decision.
 
+    A candidate with the champion's weights is judged by its threshold alone (rd_core.gate.decision.judge_threshold).
     Raises Conflict if the candidate was judged against another champion: decisions are final.
     """
     prepare_worker_process()
@@ -99,12 +108,15 @@ def judge_candidate(
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
     judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern)
     pair = score_pair(store, images, judging.images, champion, candidate)
-    before, after = (
-        Cost(took, card.weights.size, card.method.name) for took, card in zip(pair.seconds, cards, strict=True)
-    )
     golden = _golden(store, images, order.category, champion, candidate)
-    alpha = cards[1].threshold.alpha
-    decision = judge(_scores(pair, champion, candidate, alpha), before, after, golden, order.settings)
+    scores = _scores(pair, champion, candidate, cards[1].threshold.alpha)
+    if cards[0].weights == cards[1].weights:
+        decision = judge_threshold(scores, golden, order.settings)
+    else:
+        before, after = (
+            Cost(took, card.weights.size, card.method.name) for took, card in zip(pair.seconds, cards, strict=True)
+        )
+        decision = judge(scores, before, after, golden, order.settings)
     store.write(order.key, parquet.to_bytes(_table(pair, champion, candidate)))
     record = {
         "schema_version": SCHEMA_VERSION,

@@ -94,15 +94,24 @@ def history_table(store_uri: str, category: str | None) -> PlainTable:
     """Every champion of one category or of all, newest first."""
     store = opened(store_uri)
     table = plain_table("category", "version", "in force since (UTC)", "by", "how")
-    damaged = table.notes
+    notes = table.notes
     for name in _categories(store, category):
-        champion = _in_force(store, name, damaged)
+        champion = _in_force(store, name, notes)
         for reign in (champion, *champion.history) if champion else ():
-            how = f"rollback from {reign.rolled_back_from}" if reign.rolled_back_from else "promotion"
-            table.add_row(name, reign.version, f"{reign.since:%Y-%m-%d %H:%M}", reign.by, how)
-    if not table.rows and not damaged:
-        damaged.append(f"No model is in force. Train one: rd-inspect train --store {quote(store_uri)}")
+            since = f"{reign.since:%Y-%m-%d %H:%M}"
+            table.add_row(name, reign.version, since, reign.by, _how(reign))
+            if reign.overruled:
+                words = shown(reign.overruled)
+                notes.append(f"{name}: {reign.version} was promoted by {reign.by} against the gate: {words}")
+    if not table.rows and not notes:
+        notes.append(f"No model is in force. Train one: rd-inspect train --store {quote(store_uri)}")
     return table
+
+
+def _how(reign: Champion) -> str:
+    if reign.rolled_back_from:
+        return f"rollback from {reign.rolled_back_from}"
+    return "promotion against the gate" if reign.overruled else "promotion"
 
 
 def _categories(store: Store, category: str | None) -> list[str]:

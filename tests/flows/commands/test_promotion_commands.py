@@ -111,11 +111,30 @@ def test_the_history_tells_who_put_which_version_in_force_and_how(store: Store, 
     assert "No model is in force" in call(*asked, "metal")
 
 
-def test_by_hand_the_gate_is_overruled_and_its_word_is_shown(store: Store, cloth: Callable[..., str]) -> None:
-    models.publish_decision(store, "cloth", "v2", {"promote": False, "words": "The champion stays: recall fell."})
-    said = cloth("promote", "--version", "v2")
-    assert "The comparison had decided: The champion stays: recall fell." in said
-    assert in_force(store) == "v2"
+def test_by_hand_the_gate_is_overruled_and_its_words_stay_with_the_promotion(
+    store: Store, cloth: Callable[..., str]
+) -> None:
+    words = "The champion stays. promised rate: cannot be shown: 0 of 20 normals alarm, so up to 13.91% may."
+    models.publish_decision(store, "cloth", "v2", {"promote": False, "champion": "v1", "words": words})
+    kept = f"Compared with v1: {words}"
+    said = cloth("promote", "--version", "v2", "--by", "Ada")
+    assert f"against which the gate had decided: {kept}" in said
+    champion = models.read_champion(store, "cloth")
+    assert champion is not None and (champion.version, champion.overruled) == ("v2", kept)
+    history = cloth("models", "--history")
+    assert "Ada promotion against the gate" in history
+    assert f"cloth: v2 was promoted by Ada against the gate: {kept}" in history
+    cloth("rollback")
+    after = models.read_champion(store, "cloth")
+    assert after is not None and after.overruled is None and after.history[0].overruled == kept
+
+
+def test_a_promotion_that_the_gate_allows_overrules_nothing(store: Store, cloth: Callable[..., str]) -> None:
+    models.publish_decision(store, "cloth", "v2", {"promote": True, "champion": "v1", "words": "better in recall"})
+    assert "better in recall" not in cloth("promote", "--version", "v2")
+    champion = models.read_champion(store, "cloth")
+    assert champion is not None and champion.overruled is None
+    assert "against the gate" not in cloth("models", "--history")
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,19 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
 from rd_core.errors import ConfigError
-from rd_core.gate.decision import (
+from rd_core.gate.checks import (
     AUPRO,
     AUROC,
     FALSE_ALARMS,
     GOLDEN,
     KINDS,
+    PROMISE,
     RECALL,
     SECONDS,
     WEIGHTS,
-    Cost,
-    GateScores,
-    GateSettings,
     _not_worse,
-    judge,
 )
+from rd_core.gate.decision import Cost, GateScores, GateSettings, judge, judge_threshold
 from rd_core.metrics.paired_bootstrap import Difference
 from tests.examples import examples
 
@@ -146,6 +144,163 @@ def test_fewer_false_alarms_by_mcnemars_exact_test(seed, alarm):
     assert result.passed == (exact > 0.05)
 
 
+def with_alarms(alarms, normals, before=0, alpha=0.01, **changes):
+    """A candidate that finds more defects, with so many alarms on normals; the champion has `before`."""
+    labels = np.arange(normals + 40) >= normals
+    champion = np.where(labels, np.where(np.arange(normals + 40) % 2, 2.0, 0.5), 0.0)
+    candidate = np.where(labels, 2.0, 0.0)
+    champion[:before], candidate[:alarms] = 1.5, 1.5
+    names = [f"part {i}" for i in range(normals + 40)]
+    kinds = [None] * len(names)
+    return replace(GateScores(labels, names, kinds, champion, candidate, 1.0, 1.0, alpha), **changes)
+
+
+@pytest.mark.parametrize(
+    ("alarms", "normals", "shown", "says"),
+    [
+        (0, 59, True, "0 of 59 normals alarm, so up to 4.95% may; 5.00% is the most, 5 times the 1.00% promised"),
+        (0, 58, None, "cannot be shown: 0 of 58 normals alarm, so up to 5.03% may, and 5.00% is the most, 5 times "
+         "the 1.00% promised. 59 normals without an alarm would show it"),
+        (1, 59, None, "93 normals would show it if no other alarms, about 130 at the observed rate"),
+        (1, 93, True, "1 of 93 normals alarm, so up to 5.00% may"),
+        (3, 59, None, "153 normals would show it if no other alarms, at the observed rate no number of them would, "
+         "so recalibrate"),
+        (4, 200, True, "4 of 200 normals alarm, so up to 4.52% may"),
+        (5, 200, None, "5 of 200 normals alarm, so up to 5.18% may, and 5.00% is the most"),
+    ],
+)  # fmt: skip
+def test_the_promise_is_shown_or_cannot_be_shown_and_the_words_say_what_would(alarms, normals, shown, says):
+    decision = decide(with_alarms(alarms, normals))
+    result = check(decision, PROMISE)
+    assert result.passed == shown
+    assert says in result.words
+    assert (result.candidate, result.champion) == (alarms / normals, 0)
+    assert result.high == pytest.approx(
+        binomtest(alarms, normals).proportion_ci(0.90, "exact").high  # one-sided 95 %
+    )
+    assert result.margin == 0.05 and not result.gained
+    others = [one for one in decision.checks if one.name != PROMISE]
+    if all(one.passed is not False for one in others):
+        assert decision.promote == bool(shown)
+        assert shown or f"promised rate: {result.words}" in decision.words
+
+
+def test_the_margin_is_a_multiple_of_the_promise_and_never_more_than_every_image():
+    paired = with_alarms(0, 30)
+    assert check(decide(paired), PROMISE).passed is None
+    wider = check(decide(paired, limits=replace(QUICK, false_alarm_margin=10.0)), PROMISE)
+    assert (wider.passed, wider.margin) == (True, pytest.approx(0.1))
+    all_of_them = with_alarms(30, 30, alpha=0.3)
+    loose = decide(all_of_them)
+    assert (check(loose, PROMISE).passed, check(loose, PROMISE).margin) == (True, 1.0)
+    assert check(loose, FALSE_ALARMS).passed is False, "so a promise too loose to be shown is still not broken"
+    strict = decide(with_alarms(0, 59), limits=replace(QUICK, confidence=0.99))
+    assert "90 normals without an alarm" in check(strict, PROMISE).words
+
+
+def test_images_of_one_part_do_not_show_the_promise_twice():
+    """300 images without an alarm show it if they are of 60 parts, and not if they are of 30."""
+
+    def of_parts(parts, alarms=0):
+        names = [f"part {i % parts}" for i in range(300)] + [f"bad {i}" for i in range(40)]
+        return check(decide(with_alarms(alarms, 300, parts=names)), PROMISE)
+
+    assert of_parts(60).passed
+    assert of_parts(30).passed is None
+    assert "59 parts with normals without an alarm would show it" in of_parts(30).words
+    one, several = of_parts(60, alarms=1), of_parts(300, alarms=1)
+    assert one.candidate == several.candidate == pytest.approx(1 / 300)
+    assert one.high > several.high and one.passed is None and several.passed
+
+
+def test_without_a_normal_the_promise_cannot_be_shown():
+    decision = decide(with_alarms(0, 0))
+    assert not decision.promote
+    result = check(decision, PROMISE)
+    assert (result.passed, result.candidate, result.high) == (None, None, 1.0)
+    assert "cannot be shown: 0 of 0 normals alarm" in result.words and "59 normals" in result.words
+    json.dumps(decision.to_dict(), allow_nan=False)
+
+
+def threshold_change(before, after, good, bad, alpha=0.01, **changes):
+    """One model's scores of parts, and two thresholds. `good`, `bad`: scores by number of parts."""
+    labels = np.array([False] * sum(good.values()) + [True] * sum(bad.values()))
+    scores = np.concatenate([np.full(count, score) for score, count in [*good.items(), *bad.items()]])
+    names = [f"part {i}" for i in range(len(labels))]
+    kinds = [("hole", "stain")[i % 2] if label else None for i, label in enumerate(labels)]
+    return replace(GateScores(labels, names, kinds, scores, scores, before, after, alpha), **changes)
+
+
+def passed(decision):
+    return {one.name: one.passed for one in decision.checks}
+
+
+def test_a_lower_threshold_needs_the_promise_shown_and_no_gain():
+    """What a threshold far above all normals costs, a recalibration gives back."""
+    found = threshold_change(9.0, 3.0, {1.0: 120}, {5.0: 40})
+    decision = judge_threshold(found, settings=QUICK)
+    assert decision.promote and decision.gained
+    assert list(passed(decision)) == [FALSE_ALARMS, PROMISE, RECALL, KINDS, GOLDEN]
+    assert "recall: 0.0000 to 1.0000, +1.0000" in decision.words
+    assert "false alarms: 0 of 120 normals alarm" in decision.words
+    same = judge_threshold(replace(found, champion=found.champion - 8, candidate=found.champion - 8), settings=QUICK)
+    assert same.promote and not same.gained, "no defect is found, and none was before"
+    few = judge_threshold(threshold_change(9.0, 3.0, {1.0: 58}, {5.0: 40}), settings=QUICK)
+    assert not few.promote and passed(few)[PROMISE] is None
+    assert "The champion's threshold stays. promised rate: cannot be shown" in few.words
+    without_defects = judge_threshold(threshold_change(9.0, 3.0, {1.0: 120}, {}), settings=QUICK)
+    assert without_defects.promote and passed(without_defects)[RECALL] is None
+
+
+def test_more_false_alarms_need_more_defects_found():
+    alarms = {1.0: 590, 4.0: 10}
+    assert judge_threshold(threshold_change(9.0, 3.0, alarms, {5.0: 40}), settings=QUICK).promote
+    for bad in ({1.0: 40}, {}):
+        in_vain = judge_threshold(threshold_change(9.0, 3.0, alarms, bad), settings=QUICK)
+        assert not in_vain.promote
+        assert "10 of 600 normals alarm" in in_vain.words and "no more defects are found in return" in in_vain.words
+    few_more = threshold_change(9.0, 3.0, {1.0: 596, 4.0: 4}, {1.0: 40})
+    assert judge_threshold(few_more, settings=QUICK).promote, "four more of 600 are chance: 1 in 16"
+
+
+def test_a_higher_threshold_may_not_cost_recall_unless_the_champion_breaks_its_promise():
+    calm = threshold_change(3.0, 6.0, {1.0: 120}, {5.0: 8, 9.0: 40})
+    decision = judge_threshold(calm, settings=QUICK)
+    assert not decision.promote and passed(decision)[RECALL] is False
+    assert "recall: 1.0000 to 0.8333" in decision.words
+    untold = judge_threshold(threshold_change(3.0, 6.0, {1.0: 120}, {9.0: 29}), settings=QUICK)
+    assert not untold.promote and "29 anomalous parts are too few" in untold.words
+    loud = threshold_change(3.0, 6.0, {1.0: 100, 4.0: 20}, {5.0: 8, 9.0: 40})
+    decision = judge_threshold(loud, settings=QUICK)
+    assert decision.promote, decision.words
+    assert passed(decision)[RECALL] is None and passed(decision)[KINDS] is None
+    assert "recall: 1.0000 to 0.8333, -0.1667" in decision.words
+    assert "This refuses nothing, for the champion's false alarms break the promise" in decision.words
+
+
+def test_far_fewer_false_alarms_than_a_broken_promise_need_not_be_shown_to_be_few_enough():
+    """Half of 40 normals alarm, and none would: too few to show a rate, but the champion is worse beyond chance."""
+    decision = judge_threshold(threshold_change(3.0, 6.0, {1.0: 20, 4.0: 20}, {9.0: 40}), settings=QUICK)
+    assert decision.promote and passed(decision)[PROMISE] is None
+    assert "cannot be shown: 0 of 40 normals alarm" in decision.words
+    still_too_many = judge_threshold(
+        threshold_change(3.0, 6.0, {1.0: 20, 4.0: 10, 8.0: 10}, {9.0: 40}), settings=QUICK
+    )
+    assert not still_too_many.promote and passed(still_too_many)[FALSE_ALARMS] is False
+    hardly_fewer = judge_threshold(threshold_change(3.0, 6.0, {1.0: 36, 4.0: 3, 8.0: 1}, {9.0: 40}), settings=QUICK)
+    assert not hardly_fewer.promote and passed(hardly_fewer)[PROMISE] is None
+
+
+def test_golden_normals_refuse_a_threshold_and_an_equal_one_changes_nothing():
+    found = threshold_change(9.0, 3.0, {1.0: 120}, {5.0: 40})
+    loud = np.full(12, 4.0)
+    assert passed(judge_threshold(found, (loud, loud), QUICK))[GOLDEN] is False
+    assert not judge_threshold(found, (loud, loud), QUICK).promote
+    same = judge_threshold(replace(found, candidate_threshold=9.0), settings=QUICK)
+    assert not same.promote
+    assert same.words == "The champion stays: the candidate has the same weights and the same threshold."
+
+
 @examples(20)
 @given(st.integers(0, 2**32))
 def test_the_order_of_the_images_does_not_matter(seed):
@@ -261,7 +416,7 @@ def test_golden_normals_alarm_by_each_models_own_threshold():
     assert (result.champion, result.candidate, result.passed) == (1.0, 0.0, True)  # one equal to it is no alarm
     assert result.margin == paired.alpha
     assert not result.gained
-    assert result.words == "0 of 24 normals alarm, as promised; 24 did before; 24 golden normals"
+    assert result.words == "0 of 24 normals alarm, not proven more than promised; 24 did before; 24 golden normals"
     above = check(decide(paired, golden=(between - 1, at_its_own + 0.01)), GOLDEN)
     assert (above.champion, above.candidate, above.passed) == (0.0, 1.0, False)
 

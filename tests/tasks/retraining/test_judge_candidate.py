@@ -49,7 +49,8 @@ def put(store: Store, name: str, seed: int, *scores: float, mask: np.ndarray | N
 
 
 def publish(store: Store, version: str, **sets: list[str]) -> None:
-    publish_made_up(store, version=version, threshold=asdict(calibrate(np.arange(40.0), 0.1)), images=sets)
+    threshold = asdict(calibrate(np.arange(40.0), 0.1))
+    publish_made_up(store, version=version, weights=version.encode(), threshold=threshold, images=sets)
 
 
 def put_plant(store: Store, found: tuple[float, float] = (2.0, 9.0), good: tuple[float, float] = (1.0, 1.0)) -> None:
@@ -102,6 +103,22 @@ def test_a_candidate_that_gains_nothing_stays_out_and_the_words_say_so(store: St
     found = judge(store, replace(again, champion="v0"))  # all but v1 score and map alike
     assert not found.decision.promote and not found.decision.gained
     assert "gains nothing" in found.decision.words
+
+
+def test_a_candidate_with_the_champions_weights_is_judged_by_its_threshold_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_plant(store, found=(7.0, 7.0), good=(6.0, 6.0))
+    publish_made_up(store, version="v3", weights=b"v1", threshold=asdict(calibrate(np.arange(40.0), 0.1)))
+    scorers = {"v1": ToldScorer(np.float32(THRESHOLD), 0), "v3": ToldScorer(np.float32(6.5), 0)}
+    monkeypatch.setattr(module, "warm_scorer", lambda _, __, version: scorers[version])
+    found = judge(store, replace(ORDER, candidate="v3"))
+    assert [check.name for check in found.decision.checks] == [
+        "false alarms", "promised rate", "recall", "defect kinds", "golden images",
+    ]  # fmt: skip
+    assert found.decision.promote, found.decision.words
+    assert "The new threshold is promoted" in found.decision.words
+    assert judge(store, replace(ORDER, candidate="v3")) == found
 
 
 def test_a_worse_candidate_stays_out(store: Store) -> None:
