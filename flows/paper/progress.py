@@ -13,7 +13,13 @@ from tasks.paper.benchmark_category import BenchmarkProgress
 
 LINE_EVERY = 30.0
 """seconds between two lines on one training"""
-_VERBS = {"features": "teacher's features", "memory": "memory", "steps": "train", "scoring": "score"}
+_VERBS = {
+    "features": "teacher's features",
+    "memory": "memory",
+    "steps": "train",
+    "held out": "judge",
+    "scoring": "score",
+}
 
 
 class BenchmarkDisplay:

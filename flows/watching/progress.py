@@ -19,13 +19,14 @@ _WORDS: dict[Phase, str] = {
     "features": "features",
     "memory": "memory",
     "steps": "steps",
+    "held out": "held-out scores",
     "threshold": "threshold",
     "trained": "trained",
     "judging": "comparison",
     "judged": "judged",
 }
 """phases of a training, in order"""
-_UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": "steps"}
+_UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": "steps", "held out": "images"}
 
 
 class _Counted(ProgressColumn):

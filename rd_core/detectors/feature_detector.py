@@ -7,13 +7,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rd_core.detectors.detector import Detection, Detector, FitProgress
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.features.backbone import STRIDES, Pretrained, build_teacher
-from rd_core.features.cache import CachedFeatures, FeatureSource, StreamedFeatures, feature_bytes, stream_features
+from rd_core.features.cache import (
+    CachedFeatures,
+    CacheType,
+    FeatureSource,
+    StreamedFeatures,
+    feature_bytes,
+    stream_features,
+)
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
@@ -76,12 +84,21 @@ class FeatureDetector(Detector[S]):
     @torch.inference_mode()
     def detect(self, images: Tensor) -> Detection:
         """See `Detector.detect`."""
-        raw = self.teacher_features(images)
+        return self.detect_in_features(self.teacher_features(images))
+
+    @torch.inference_mode()
+    def detect_in_features(self, raw: tuple[Tensor, ...]) -> Detection:
+        """`detect` from the teacher's raw maps, as `teacher_features` returns them."""
+        raw = tuple(stage.to(self.device) for stage in raw)
         features = Features(raw, self.standardisation(raw))
-        distances = self.distances(features)
+        return self.detection(features, self.distances(features))
+
+    def detection(self, features: Features, distances: tuple[Tensor, ...], scores: Tensor | None = None) -> Detection:
+        """Detect by distances as those of `distances`. scores: (B,), instead of `image_scores`."""
         maps = self.map_scale * self.assembly(distances)
         moved = [stage.mean(dim=(2, 3)).square().mean(dim=1) for stage in features.standardised]
-        return Detection(maps, self.image_scores(maps, features, distances), torch.stack(moved).mean(dim=0).sqrt())
+        scores = self.image_scores(maps, features, distances) if scores is None else scores
+        return Detection(maps, scores, torch.stack(moved).mean(dim=0).sqrt())
 
     def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
         """The teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16, of images uint8 (B, H, W, 3)."""
@@ -105,35 +122,29 @@ class FeatureDetector(Detector[S]):
         """See `Detector.networks`."""
         return (self.teacher,)
 
-    def gather(self, images: Images, report: Callable[[FitProgress], None], gatherings: Sequence[Gathering]) -> None:
-        """Pass the images through the teacher once and feed the accumulators; no features are kept."""
-        began = time.monotonic()
-        for indices, features in stream_features(self, images):
-            for statistic, _ in gatherings:
-                statistic.add(features)
-            report(FitProgress("features", indices.stop, len(images), seconds=time.monotonic() - began))
-        for statistic, take in gatherings:
-            take(statistic)
-
     def feature_sources(
         self,
         image_sets: Sequence[Images],
         report: Callable[[FitProgress], None],
         resources: ExitStack,
         gatherings: Sequence[Gathering] = (),
+        kind: CacheType = np.float16,
     ) -> list[FeatureSource]:
         """A source of raw features for each set of images.
 
-        Cached on disk, by one pass of the teacher now, if all fit into `feature_cache_bytes`; otherwise computed at
-        every use. gatherings: fed from the first set, such as `(Moments(), self.standardisation.fit)`.
+        Cached on disk in numbers of this kind, by one pass of the teacher now, if all fit into `feature_cache_bytes`;
+        otherwise computed at every use. gatherings: fed from the first set, such as `(Moments(),
+        self.standardisation.fit)`.
         """
         began = time.monotonic()
-        cached = feature_bytes(self, sum(map(len, image_sets))) <= self.settings.feature_cache_bytes
+        cached = feature_bytes(self, sum(map(len, image_sets)), kind) <= self.settings.feature_cache_bytes
         total = sum(map(len, image_sets)) if cached else len(image_sets[0])
         sources: list[FeatureSource] = []
         before = 0
         for number, images in enumerate(image_sets):
-            cache = resources.enter_context(CachedFeatures(self, len(images))) if cached and len(images) else None
+            cache = (
+                resources.enter_context(CachedFeatures(self, len(images), kind)) if cached and len(images) else None
+            )
             sources.append(cache if cache is not None else StreamedFeatures(self, images))
             gathered = gatherings if number == 0 else ()
             if cache is None and not gathered:

@@ -16,7 +16,7 @@ from rd_core.pictures.read_ahead import read_ahead
 
 AT_ONCE = 8
 """images in one pass of a training; another number rounds differently and trains another model"""
-FLOAT16_MAX = 65504.0
+CacheType = type[np.float16] | type[np.float32]
 
 
 class FeatureMaker(Protocol):
@@ -44,13 +44,14 @@ class FeatureSource(Protocol):
 
 
 class CachedFeatures:
-    """Features in float16 in a temporary file; the rounding is far below the features' noise."""
+    """Features in a temporary file, by default in float16, whose rounding is far below the features' noise."""
 
-    def __init__(self, maker: FeatureMaker, count: int) -> None:
+    def __init__(self, maker: FeatureMaker, count: int, kind: CacheType = np.float16) -> None:
         self._shapes = maker.feature_shapes
+        self._limit = float(np.finfo(kind).max)
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves none of its gigabytes
-            self._rows = np.memmap(nameless, dtype=np.float16, mode="w+", shape=(count, sum(self._sizes)))
+            self._rows = np.memmap(nameless, dtype=kind, mode="w+", shape=(count, sum(self._sizes)))
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +67,7 @@ class CachedFeatures:
     def put(self, start: int, features: tuple[Tensor, ...]) -> None:
         """Store the features of images start, start + 1, ..."""
         flat = torch.cat([f.permute(0, 2, 3, 1).flatten(1) for f in features], dim=1)
-        rows = flat.clamp(-FLOAT16_MAX, FLOAT16_MAX).half().cpu().numpy()
-        self._rows[start : start + len(rows)] = rows
+        self._rows[start : start + len(flat)] = flat.clamp(-self._limit, self._limit).cpu().numpy()
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See `FeatureSource.batch`."""
@@ -91,14 +91,42 @@ class StreamedFeatures:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See `FeatureSource.batch`."""
-        decoded = np.stack(list(prefetched(self._images, indices, self._maker)))
-        features = self._maker.teacher_features(torch.from_numpy(decoded))
+        features = _features(self._maker, list(prefetched(self._images, indices, self._maker)))
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
 
+    def in_order(self) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+        """See `in_order`; reads ahead."""
+        return stream_features(self._maker, self._images)
 
-def feature_bytes(maker: FeatureMaker, count: int) -> int:
+
+class ChosenFeatures:
+    """Some images of a source, numbered anew in the order of `numbers`."""
+
+    def __init__(self, source: FeatureSource, numbers: Sequence[int]) -> None:
+        self._source = source
+        self._numbers = np.asarray(numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """See `FeatureSource.batch`."""
+        return self._source.batch(self._numbers[np.asarray(indices)].tolist())
+
+
+def in_order(source: FeatureSource) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
+    """All images of a source, AT_ONCE at a time: index ranges and their raw features."""
+    if isinstance(source, StreamedFeatures):
+        yield from source.in_order()
+        return
+    for start in range(0, len(source), AT_ONCE):
+        indices = range(start, min(start + AT_ONCE, len(source)))
+        yield indices, source.batch(indices)
+
+
+def feature_bytes(maker: FeatureMaker, count: int, kind: CacheType = np.float16) -> int:
     """Bytes on disk of CachedFeatures of `count` images."""
-    return 2 * count * sum(int(np.prod(shape)) for shape in maker.feature_shapes)
+    return np.dtype(kind).itemsize * count * sum(int(np.prod(shape)) for shape in maker.feature_shapes)
 
 
 def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
@@ -108,9 +136,15 @@ def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range
     for image in prefetched(images, range(len(images)), maker):
         waiting.append(image)
         if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
-            yield range(done, done + len(waiting)), maker.teacher_features(torch.from_numpy(np.stack(waiting)))
+            yield range(done, done + len(waiting)), _features(maker, waiting)
             done += len(waiting)
             waiting = []
+
+
+def _features(maker: FeatureMaker, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, ...]:
+    """Features of a few images, at least AT_ONCE in the teacher's pass: an image's do not depend on how many."""
+    filled = np.stack([*images, *[images[-1]] * (AT_ONCE - len(images))])
+    return tuple(f[: len(images)] for f in maker.teacher_features(torch.from_numpy(filled)))
 
 
 def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:

@@ -1,5 +1,6 @@
 """Standardisation of teacher features to mean 0 and deviation 1 per channel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -62,6 +63,37 @@ class Moments:
             std = (squares / count - mean.square()).clamp_min(0).sqrt()
             pairs.append((mean.float(), divisors(mean, std).float()))
         return pairs
+
+    def without(self, some: Sequence["Moments"]) -> "Moments":
+        """These moments less those of some of their images."""
+        own = together(some)
+        return Moments(
+            [count - less for count, less in zip(self.count, own.count, strict=True)],
+            [total - less for total, less in zip(self.total, own.total, strict=True)],
+            [squares - less for squares, less in zip(self.squares, own.squares, strict=True)],
+        )
+
+
+def together(some: Sequence[Moments]) -> Moments:
+    """The moments of all images of these, which are at least one."""
+    return Moments(
+        [sum(counts) for counts in zip(*(one.count for one in some), strict=True)],
+        [torch.stack(totals).sum(dim=0) for totals in zip(*(one.total for one in some), strict=True)],
+        [torch.stack(squares).sum(dim=0) for squares in zip(*(one.squares for one in some), strict=True)],
+    )
+
+
+@dataclass
+class ImageMoments:
+    """Moments of each image: 16 bytes a channel."""
+
+    of_images: list[Moments] = field(default_factory=list)
+
+    def add(self, features: tuple[Tensor, ...]) -> None:
+        """Add maps (B, C_k, h_k, w_k) of more images."""
+        for one in range(len(features[0])):
+            self.of_images.append(Moments())
+            self.of_images[-1].add(tuple(f[one : one + 1] for f in features))
 
 
 def divisors(mean: Tensor, deviation: Tensor) -> Tensor:

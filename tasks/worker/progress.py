@@ -4,9 +4,11 @@ import sys
 from typing import Literal, TypedDict
 
 TOPIC = "rd-inspect-progress"
-Phase = Literal["reading", "gathered", "features", "memory", "steps", "threshold", "trained", "judging", "judged"]
-"""phases of a training: its images, the teacher's pass, memory, gradient descent, calibration, end. A retraining
-starts with "gathered" images and ends with the comparison with the champion"""
+Phase = Literal[
+    "reading", "gathered", "features", "memory", "steps", "held out", "threshold", "trained", "judging", "judged"
+]
+"""phases of a training: its images, the teacher's pass, memory, gradient descent, held-out scores, calibration, end.
+A retraining starts with "gathered" images and ends with the comparison with the champion"""
 
 
 class Scored(TypedDict):
@@ -25,7 +27,7 @@ class Trained(TypedDict):
     category: str
     phase: Phase
     done: int
-    """images of "features", vectors of "memory", steps of "steps", 1 for finished phases"""
+    """images of "features" and "held out", vectors of "memory", steps of "steps", 1 for finished phases"""
     total: int | None
     """None if unknown"""
 

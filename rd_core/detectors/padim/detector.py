@@ -1,24 +1,30 @@
 """PaDiM as a detector."""
 
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Features
+from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
+from rd_core.detectors.detector import FitProgress, FitReport
+from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.padim.gaussians import PositionMoments, mahalanobis
+from rd_core.detectors.padim.leaving_out import GaussiansWithout
 from rd_core.detectors.padim.settings import STRIDE, PaDiMSettings
+from rd_core.detectors.refittable import RefittableDetector, Report
 from rd_core.features.backbone import Pretrained
+from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
 
 
-class PaDiM(FeatureDetector[PaDiMSettings]):
+class PaDiM(RefittableDetector[PaDiMSettings]):
     """A Gaussian of the normals' features at every position (Defard et al., ICPR 2021).
 
     Memory: H/4 W/4 d^2 float32 on disk and to score (164 MB at 256 x 256 and d = 100), three times that during the
-    fit, which is one pass over the normals. Scoring: 2 H/4 W/4 d^2 FLOPs an image.
+    fit, which is one pass over the normals; five times where every normal is judged. Scoring: 2 H/4 W/4 d^2 FLOPs an
+    image.
     """
 
     Settings = PaDiMSettings
@@ -43,23 +49,40 @@ class PaDiM(FeatureDetector[PaDiMSettings]):
         """See `FeatureDetector.strides`."""
         return (STRIDE,)
 
-    def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        """See `Detector.fit`."""
-        count, dimensions = len(normals.train), self.settings.dimensions
+    def learn(self, source: FeatureSource, report: Report) -> Learnt:
+        """See `RefittableDetector.learn`."""
+        count, dimensions = len(source), self.settings.dimensions
         self.drawn.copy_(torch.randperm(sum(self.teacher.channels))[:dimensions].sort().values)
         gathered = _EmbeddingMoments(self)
-        self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit), (gathered, lambda _: None)])
+        self.gather(source, report, [(Moments(), self.standardisation.fit), (gathered, lambda _: None)])
         began, positions = time.monotonic(), self.settings.grid[0] * self.settings.grid[1]
         self.means, self.whitening = gathered.moments.gaussians(
             self._ridge(),
-            lambda done: run.report(FitProgress("memory", done, positions, seconds=time.monotonic() - began)),
+            lambda done: report(FitProgress("memory", done, positions, seconds=time.monotonic() - began)),
         )
-        self.fit_map_scale(normals.early_stop)
         few = ", fewer than the dimensions: the ridge decides" if count <= dimensions else ""
-        return FitReport(
+        fitted = FitReport(
             f"{positions:,} Gaussians of {dimensions} dimensions from {count:,} images{few}",
             {"images": count, "positions": positions, "gaussian_bytes": self.settings.needed_bytes},
         )
+        # Variances of channels make the ridge, and of those no part can be left out by a downdate.
+        return Learnt(fitted, None if self.settings.standardise else partial(self._leave_out, gathered.moments))
+
+    def _leave_out(self, moments: PositionMoments, normals: CrossNormals) -> HeldOut:
+        """Judge every image by the Gaussians without its part; all parts of one size share a factorisation."""
+
+        def judged() -> Judged:
+            for left_out, parts in sorted(normals.by_size().items()):
+                gaussians = GaussiansWithout(moments, self._ridge(), left_out) if left_out else None
+                for numbers, places in normals.whole_parts(parts, self.settings.micro_batch):
+                    features = normals.features(numbers)
+                    if gaussians is None:
+                        yield numbers, self.detection(features, self.distances(features))
+                    else:
+                        apart = gaussians.distances(self.embeddings(features.raw), places)
+                        yield numbers, self.detection(features, (apart.reshape(-1, *self.settings.grid),))
+
+        return HeldOut(None, judged())
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         """See `FeatureDetector.distances`."""

@@ -31,16 +31,30 @@ class PositionMoments:
         ridge: (d,), added to the diagonals. Whitening is the inverse of the covariance's Cholesky factor, so
         |whitening @ (x - mean)| is x's Mahalanobis distance. report: called with the number of finished positions.
         """
-        mean = self._total / self.count
         whitening = torch.empty_like(self._products, dtype=torch.float32)
-        identity = torch.eye(mean.shape[1], dtype=torch.float64, device=mean.device)
-        for start in range(0, len(mean), AT_ONCE):
+        for start in range(0, len(whitening), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            spread = self._products[some] - self.count * mean[some, :, None] * mean[some, None]
-            factor = torch.linalg.cholesky(spread / (self.count - 1) + ridge.double().diag())
-            whitening[some] = torch.linalg.solve_triangular(factor, identity, upper=False)
-            report(min(start + AT_ONCE, len(mean)))
-        return mean.float(), whitening
+            whitening[some] = inverse_factors(self.scatter(some) / (self.count - 1), ridge)
+            report(min(start + AT_ONCE, len(whitening)))
+        return self.means.float(), whitening
+
+    @property
+    def means(self) -> Tensor:
+        """(P, d), float64"""
+        return self._total / self.count
+
+    def scatter(self, some: slice) -> Tensor:
+        """Sums (p, d, d) of the products of deviations from the mean, of some positions, float64."""
+        means = self._total[some] / self.count
+        return self._products[some] - self.count * means[:, :, None] * means[:, None]
+
+
+def inverse_factors(matrices: Tensor, ridge: Tensor) -> Tensor:
+    """Inverse Cholesky factors (p, d, d), float64, of positive semi-definite matrices with `ridge` (d,) added to
+    their diagonals."""
+    factors = torch.linalg.cholesky(matrices + ridge.double().diag())
+    identity = torch.eye(len(ridge), dtype=torch.float64, device=ridge.device)
+    return torch.linalg.solve_triangular(factors, identity, upper=False)
 
 
 def mahalanobis(embeddings: Tensor, means: Tensor, whitening: Tensor) -> Tensor:

@@ -2,23 +2,24 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Features
+from rd_core.detectors.cross_normals import Learnt
+from rd_core.detectors.detector import FitProgress, FitReport
+from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.patchcore.coreset import greedy_coreset, random_projection
 from rd_core.detectors.patchcore.neighbours import nearest, reweighted
 from rd_core.detectors.patchcore.settings import STRIDE, PatchCoreSettings
+from rd_core.detectors.refittable import RefittableDetector, Report
 from rd_core.features.backbone import Pretrained
 from rd_core.features.cache import AT_ONCE, FeatureSource
 from rd_core.features.standardisation import Moments
 
 
-class PatchCore(FeatureDetector[PatchCoreSettings]):
+class PatchCore(RefittableDetector[PatchCoreSettings]):
     """Distance from the nearest patch of the normals (Roth et al., CVPR 2022).
 
     A coreset of M of N patches of D features (H/8 W/8 an image; D = C_2 + C_3) is kept: 4 M D bytes, 2 H/8 W/8 M D
@@ -31,6 +32,7 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
     map_values = "Euclidean distance of a patch's features from the nearest of those kept of the normals'"
     score_is_map_maximum = False
     sized_by_fit = ("memory",)
+    several_passes = True
     memory: Tensor
     """(M, D), centred"""
     centre: Tensor
@@ -47,23 +49,21 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
         """See `FeatureDetector.strides`."""
         return (STRIDE,)
 
-    def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        """See `Detector.fit`."""
-        with ExitStack() as resources:
-            gatherings = [(Moments(), self.standardisation.fit)]
-            (source,) = self.feature_sources([normals.train], run.report, resources, gatherings)
-            patches = len(source) * self.settings.grid[0] * self.settings.grid[1]
-            candidates = torch.randperm(patches)[: self.settings.candidates].sort().values
-            points = self._projected(source, candidates, run)
-            chosen = candidates[self._chosen(points, patches, run).cpu()].sort().values
-            memory = torch.cat([some for _, some in self._patches(source, chosen)])
+    def learn(self, source: FeatureSource, report: Report) -> Learnt:
+        """See `RefittableDetector.learn`."""
+        self.gather(source, report, [(Moments(), self.standardisation.fit)])
+        patches = len(source) * self.settings.grid[0] * self.settings.grid[1]
+        candidates = torch.randperm(patches)[: self.settings.candidates].sort().values
+        points = self._projected(source, candidates, report)
+        chosen = candidates[self._chosen(points, patches, report).cpu()].sort().values
+        memory = torch.cat([some for _, some in self._patches(source, chosen)])
         self.centre.copy_(memory.mean(dim=0))
         self.memory = memory - self.centre
-        self.fit_map_scale(normals.early_stop)
-        return FitReport(
-            f"{len(memory):,} of {patches:,} patches from {len(normals.train):,} images",
-            {"images": len(normals.train), "patches": patches, "candidates": len(points), "vectors": len(memory)},
+        fitted = FitReport(
+            f"{len(memory):,} of {patches:,} patches from {len(source):,} images",
+            {"images": len(source), "patches": patches, "candidates": len(points), "vectors": len(memory)},
         )
+        return Learnt(fitted)  # what a coreset keeps depends on all images, so folds leave parts out
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         """See `FeatureDetector.distances`."""
@@ -101,7 +101,7 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
                 patches = self.patches(Features(raw, self.standardisation(raw))).flatten(0, 1)
                 yield images.stop, patches[(numbers[first:last] - images.start * an_image).to(self.device)]
 
-    def _projected(self, source: FeatureSource, numbers: Tensor, run: FitRun) -> Tensor:
+    def _projected(self, source: FeatureSource, numbers: Tensor, report: Report) -> Tensor:
         """Projections (N, projection) of these patches, centred."""
         began, width = time.monotonic(), self.settings.projection
         projection = random_projection(len(self.centre), width, self.settings.seed).to(self.device)
@@ -110,16 +110,16 @@ class PatchCore(FeatureDetector[PatchCoreSettings]):
         for done, some in self._patches(source, numbers):
             points[filled : filled + len(some)] = some @ projection
             filled += len(some)
-            run.report(FitProgress("features", done, len(source), seconds=time.monotonic() - began))
+            report(FitProgress("features", done, len(source), seconds=time.monotonic() - began))
         return points.sub_(points.mean(dim=0))
 
-    def _chosen(self, points: Tensor, patches: int, run: FitRun) -> Tensor:
+    def _chosen(self, points: Tensor, patches: int, report: Report) -> Tensor:
         """Indices of the coreset's points."""
         began, wanted = time.monotonic(), self.settings.vectors(patches)
 
-        def report(done: int, total: int = wanted) -> None:
-            run.report(FitProgress("memory", done, total, seconds=time.monotonic() - began))
+        def tell(done: int, total: int = wanted) -> None:
+            report(FitProgress("memory", done, total, seconds=time.monotonic() - began))
 
-        chosen = greedy_coreset(points, wanted, int(torch.randint(len(points), ())), report)
-        report(len(chosen), len(chosen))
+        chosen = greedy_coreset(points, wanted, int(torch.randint(len(points), ())), tell)
+        tell(len(chosen), len(chosen))
         return chosen

@@ -10,7 +10,7 @@ Cost: 2 C P G FLOPs an image for P positions of C channels and G in the gallery,
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +18,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rd_core.detectors.detector import FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Features
+from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
+from rd_core.detectors.detector import FitReport
+from rd_core.detectors.feature_detector import Features
+from rd_core.detectors.refittable import RefittableDetector, Report, in_batches
 from rd_core.detectors.spade.settings import SpadeSettings
+from rd_core.errors import ConfigError
 from rd_core.features.backbone import STRIDES, Pretrained
+from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.micro_batch import FLOAT16_MAX
@@ -30,7 +34,7 @@ _BLOCK = 2**22
 """most distances in memory at once"""
 
 
-class Spade(FeatureDetector[SpadeSettings]):
+class Spade(RefittableDetector[SpadeSettings]):
     """Sub-image anomaly detection with deep pyramid correspondences."""
 
     name: ClassVar[str] = SpadeSettings.method
@@ -64,15 +68,39 @@ class Spade(FeatureDetector[SpadeSettings]):
     def networks(self) -> Iterable[nn.Module]:
         return self.teacher, self.fourth
 
-    def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        """Pass the normals through the teacher once. See `Detector.fit`."""
-        count = len(normals.train)
-        drawn = min(count, self.settings.gallery_bytes // self.settings.bytes_a_normal)
-        kept = _GalleryRows(np.random.default_rng(self.settings.seed).permutation(count)[:drawn], self._averaged)
-        self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit), (kept, self._take)])
-        self.fit_map_scale(normals.early_stop)
-        summary = f"{drawn} normals" + (f" of {count}, for gallery_bytes holds no more" if drawn < count else "")
-        return FitReport(summary, {"normals": drawn, "of": count})
+    def learn(self, source: FeatureSource, report: Report) -> Learnt:
+        """See `RefittableDetector.learn`: one pass."""
+        drawn = self._drawn(len(source))
+        rows = _GalleryRows(drawn, self._averaged)
+        self.gather(source, report, [(Moments(), self.standardisation.fit), (rows, self._take)])
+        of = f" of {len(source)}, for gallery_bytes holds no more" if len(drawn) < len(source) else ""
+        return Learnt(
+            FitReport(f"{len(drawn)} normals{of}", {"normals": len(drawn), "of": len(source)}), self._leave_out
+        )
+
+    def _drawn(self, count: int) -> NDArray[np.int64]:
+        """The images that `gallery_bytes` holds, ascending."""
+        room = self.settings.gallery_bytes // self.settings.bytes_a_normal
+        return np.sort(np.random.default_rng(self.settings.seed).permutation(count)[:room])
+
+    def _leave_out(self, normals: CrossNormals) -> HeldOut:
+        """Judge every image by the gallery's normals of other parts."""
+        parts = np.unique(normals.parts, return_inverse=True)[1]
+        of_rows = parts[np.asarray(normals.kept)[self._drawn(len(normals.kept))]]
+        if len(set(of_rows)) == 1:
+            raise ConfigError(
+                f"gallery_bytes {self.settings.gallery_bytes} hold {len(of_rows)} normals, all of one part, so "
+                "nothing would be left to judge that part by. Give more, or calibrate by a split."
+            )
+
+        def judged() -> Judged:
+            for numbers in in_batches(range(len(parts)), self.settings.micro_batch):
+                features = normals.features(numbers)
+                own = torch.from_numpy(parts[np.asarray(numbers)][:, None] == of_rows).to(self.device)
+                nearest = self._nearest(features, own)
+                yield numbers, self.detection(features, self._distances(features, nearest), nearest.scores())
+
+        return HeldOut(None, judged())
 
     def _take(self, kept: "_GalleryRows") -> None:
         for name, rows in zip(self.sized_by_fit, kept.rows, strict=True):
@@ -80,11 +108,14 @@ class Spade(FeatureDetector[SpadeSettings]):
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         """See `FeatureDetector.distances`: at stride 4."""
-        joined = self._joined(features.raw)
-        nearest = self._nearest(features)[1].tolist()
+        return self._distances(features, self._nearest(features))
+
+    def _distances(self, features: Features, nearest: "_Nearest") -> tuple[Tensor, ...]:
+        """Distances from the galleries of these normals."""
+        joined, of_images = self._joined(features.raw), nearest.normals()
         by_image: list[Tensor] = []
-        for place, normals in enumerate(nearest):
-            if place and torch.equal(joined[place], joined[place - 1]):
+        for place, normals in enumerate(of_images):
+            if place and normals == of_images[place - 1] and torch.equal(joined[place], joined[place - 1]):
                 by_image.append(by_image[-1])  # one and the same image fills up a micro-batch
             else:
                 by_image.append(
@@ -95,12 +126,14 @@ class Spade(FeatureDetector[SpadeSettings]):
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
         """Mean distance (B,) of the averages from those of the nearest normals."""
         del maps, distances
-        return self._nearest(features)[0].mean(dim=1)
+        return self._nearest(features).scores()
 
-    def _nearest(self, features: Features) -> tuple[Tensor, Tensor]:
-        """(distances, indices) of the nearest normals, (B, K) each."""
+    def _nearest(self, features: Features, hidden: Tensor | None = None) -> "_Nearest":
+        """The nearest normals of each image. hidden: bool (B, normals), those not to be compared with."""
         apart = torch.cdist(self._averaged(features.raw), self.averages, compute_mode="donot_use_mm_for_euclid_dist")
-        return apart.topk(min(self.settings.nearest, len(self.averages)), largest=False)
+        if hidden is not None:
+            apart = apart.masked_fill(hidden, torch.inf)
+        return _Nearest(*apart.topk(min(self.settings.nearest, len(self.averages)), largest=False))
 
     def _averaged(self, raw: tuple[Tensor, ...]) -> Tensor:
         """Mean of the fourth stage's features over positions, (B, E)."""
@@ -124,6 +157,24 @@ class Spade(FeatureDetector[SpadeSettings]):
                 for k, shape in enumerate(self.feature_shapes)
             ]
             yield _positions(self._joined(maps)[0, :, ::step, ::step])
+
+
+class _Nearest(NamedTuple):
+    """The K nearest normals of each image, fewer where some are hidden."""
+
+    apart: Tensor
+    """(B, K) distances; infinite for hidden ones"""
+    indices: Tensor
+    """(B, K)"""
+
+    def scores(self) -> Tensor:
+        """Mean distances (B,)."""
+        return self.apart.masked_fill(self.apart.isinf(), torch.nan).nanmean(dim=1)
+
+    def normals(self) -> list[list[int]]:
+        """Their indices, by image."""
+        seen = self.apart.isfinite()
+        return [indices[there].tolist() for indices, there in zip(self.indices, seen, strict=True)]
 
 
 def mean_nearest(positions: Tensor, gallery: Iterable[Tensor], count: int) -> Tensor:

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from rd_core.detectors.cross_normals import Learnt
 from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Features
+from rd_core.detectors.feature_detector import Features
+from rd_core.detectors.refittable import RefittableDetector, Report
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.engines.choice import TORCH
 from rd_core.engines.engine import computed_by
 from rd_core.errors import EngineUnavailable
+from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
@@ -24,7 +27,7 @@ class LengthSettings(DetectorSettings):
     factor: float = 1.0
 
 
-class Length(FeatureDetector[LengthSettings]):
+class Length(RefittableDetector[LengthSettings]):
     """Features that are long are strange. It scores by gradients, or so it says."""
 
     Settings = LengthSettings
@@ -33,10 +36,9 @@ class Length(FeatureDetector[LengthSettings]):
     exportable = False
     strides = (4,)
 
-    def fit(self, normals: Normals, run: FitRun) -> FitReport:
-        self.gather(normals.train, run.report, [(Moments(), self.standardisation.fit)])
-        self.fit_map_scale(normals.early_stop)
-        return FitReport("nothing learnt")
+    def learn(self, source: FeatureSource, report: Report) -> Learnt:
+        self.gather(source, report, [(Moments(), self.standardisation.fit)])
+        return Learnt(FitReport("nothing learnt"))
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         return (self.settings.factor * torch.linalg.vector_norm(features.standardised[0], dim=1),)
