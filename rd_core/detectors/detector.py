@@ -74,8 +74,8 @@ class CrossFit:
     parts: Sequence[str]
     """(n,) the part that each image shows"""
     set_aside: Callable[[NDArray[np.float64]], Collection[int]]
-    """called once, with scores (n,) by such models that can be compared with each other; returns the images that the
-    detector must not learn from"""
+    """called once, before `judge`, with scores (n,) by such models that can be compared with each other; returns the
+    images that the detector must not learn from"""
     judge: Callable[[Sequence[int], AnomalyMaps], None]
     """called with the numbers (B,) of images and their maps and scores by such models, on the scale of the fitted
     detector: every image once, in any order, those set aside too"""
@@ -100,7 +100,8 @@ class FitReport:
     summary: str
     """in a few words, for people: "450 steps", "2,000 vectors of 120 images" """
     figures: dict[str, Any] = field(default_factory=dict)
-    """JSON values by names of the method's own, for the model card"""
+    """JSON values by names of the method's own, for the model card; `folds` of a cross-fit: how many, or None if each
+    part was left out exactly"""
     seconds: float = 0.0
     """of the whole training; `rd_core.detectors.training.train` fills it in"""
 

@@ -11,6 +11,8 @@ from storage.errors import CorruptObject
 from storage.stores import checked_json, json_records
 
 CARD_VERSION = 1
+SPLIT, CROSS = "split", "cross"
+LABELLED_NORMALS, UNLABELLED_SCORES = "labelled normals", "unlabelled scores"
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class Calibration:
     statistics: Mapping[str, tuple[float, ...]]
     """by name of a score row's column, n each, in the order of `scores`: the statistics for drift"""
     method: str
-    """"split" (images apart from those it trained on), "cross" (every normal, by models that have not seen its part),
-    "labelled normals" or "unlabelled scores" (of days after the training)"""
+    """SPLIT (images apart from those it trained on), CROSS (every normal, by models that have not seen its part),
+    LABELLED_NORMALS or UNLABELLED_SCORES (of days after the training)"""
     folds: int | None
     """number of folds of "cross"; None: every part was left out exactly, or another method"""
     proven: float

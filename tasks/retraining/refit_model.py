@@ -16,7 +16,7 @@ from storage.models import models
 from storage.models.card import Origin, Retraining
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
-from tasks.training.fit_model import FittedModel, TrainingRequest, fit_and_publish
+from tasks.training.fit_model import FittedModel, TrainingRequest, choose_split, fit_and_publish
 from tasks.training.normal_images import read_normal_images
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.worker_process import prepare_worker_process
@@ -39,8 +39,9 @@ class RefitOrder:
 def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: str, now: datetime) -> FittedModel:
     """Train on the gathered normals, calibrate and publish; never promote.
 
-    Starts from the champion's weights if its settings equal the request's, else from scratch. The card has the source
-    of every image. Raises holdout's error for too few normals, TeacherUnavailable.
+    Starts from the champion's weights if its settings equal the request's and images apart from those it trains on
+    set the threshold, else from scratch. The card has the source of every image. Raises holdout's error for too few
+    normals, TeacherUnavailable.
     """
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
@@ -48,14 +49,19 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     used = [row for row in read_considered(store, gathered.key) if row.state in USED]
     normals = read_normal_images(images, sorted(row.image_key for row in used), request.image_format)
     new = {row.image_key for row in used if row.is_new}
-    split = holdout.split_old_and_new(
-        normals.names,
+    parts, is_new, seed = (
         normals.parts(request.part_pattern),
         [key in new for key in normals.keys],
-        test=TEST_SHARE,
-        seed=request.settings.seed,
+        request.settings.seed,
     )
-    start = None if order.from_scratch else _start(store, gathered.champion, request)
+    split = choose_split(
+        request,
+        lambda share: holdout.split_old_and_new(
+            normals.names, parts, is_new, test=TEST_SHARE, calibration=share, seed=seed
+        ),
+    )
+    cross = not split.calibration
+    start = None if order.from_scratch else _start(store, gathered.champion, request, cross=cross)
     started_from = None if start is None else gathered.champion
     fitted = fit_and_publish(
         store,
@@ -86,8 +92,15 @@ def _retraining(gathered: GatheredNormals, started_from: str | None, used: Seque
     )
 
 
-def _start(store: Store, champion: str, request: TrainingRequest) -> Detector | None:
+def _start(store: Store, champion: str, request: TrainingRequest, *, cross: bool) -> Detector | None:
     if not registry.method(request.settings.method).continues:
+        return None
+    if cross:
+        get_run_logger().info(
+            "retraining category=%s from scratch: all its normals set the threshold, and the champion %s has learnt "
+            "from the parts that they show",
+            request.category, champion,
+        )  # fmt: skip
         return None
     if models.read_card(store, request.category, champion).method.name == request.settings.method:
         model = checkpoint.from_bytes(models.read_weights(store, request.category, champion))

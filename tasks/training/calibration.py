@@ -1,15 +1,18 @@
-"""A new model's scores of its held-out normals, the basis of its thresholds."""
+"""Scores of held-out normals, the basis of a model's thresholds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.calibration.pixel_threshold import PixelThreshold, calibrate_pixels
+from rd_core.calibration.pixel_threshold import PixelCounts, PixelThreshold
+from rd_core.calibration.suspects import MOST_OUTLYING, Suspects, suspicious
 from rd_core.calibration.threshold import Threshold, calibrate
 from rd_core.engines.engine import Engine
-from rd_core.pictures.image_statistics import image_statistics
+from rd_core.errors import TooFewNormals
+from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_statistics import ImageStatistics
 from tasks.training.normal_images import PixelSource
 from tasks.worker.picture_reader import micro_batches
 
@@ -27,38 +30,118 @@ class Calibration:
     """by name, float [n]: the image statistics that score rows have"""
     threshold: Threshold
     pixel_threshold: PixelThreshold
+    set_aside: Mapping[str, str]
+    """normals that look like wrong labels, which set no threshold, most suspicious first: key -> why"""
+    more_suspects: int
+    """number of further ones, which are used because no more than a share is set aside"""
+
+    @property
+    def above(self) -> int:
+        """Number of scores above the threshold."""
+        return int(np.count_nonzero(self.scores > self.threshold.value))
 
 
-def calibrate_old_and_new(model: Engine, pixels: PixelSource, new: Sequence[int], alpha: float) -> Calibration:
-    """The stricter of two calibrations: on all held-out normals, and on the new ones alone (their positions).
+class HeldOutNormals:
+    """What models find in normals whose parts they have not seen.
 
-    After a change of light, a threshold from all keeps its promise only on the average of old and new; this one keeps
-    it for each (conformal by groups, Vovk et al. 2003).
+    `set_aside` and `judge` are those of `rd_core.detectors.detector.CrossFit`; the numbers are places in `keys`.
     """
-    everything = calibrate_model(model, pixels, alpha)
-    if not FEWEST_NEW <= len(new) < len(pixels):
-        return everything
-    lately = calibrate_model(model, pixels.of(new), alpha)
-    return max((everything, lately), key=lambda calibration: calibration.threshold.value)
+
+    def __init__(
+        self, keys: Sequence[str], statistics: Mapping[str, ImageStatistics], new: Collection[str] = ()
+    ) -> None:
+        """new: the keys of normals that are new to any model."""
+        self.keys = tuple(keys)
+        self.scores, self._distances = np.full((2, len(keys)), np.nan, np.float32)
+        self._statistics = [asdict(statistics[key]) for key in keys]
+        self._is_new = np.array([key in new for key in keys], bool)
+        self._kept = np.ones(len(keys), bool)
+        self._suspects: list[tuple[int, float, Suspects]] = []
+        self._pixels, self._new_pixels = PixelCounts(), PixelCounts()
+        self._more = 0
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether there are enough new normals, beside others, for a threshold of their own."""
+        new, kept = np.count_nonzero(self._is_new & self._kept), np.count_nonzero(self._kept)
+        return bool(FEWEST_NEW <= new < kept)
+
+    def set_aside(self, scores: NDArray[np.float64]) -> list[int]:
+        """The numbers of normals that look like wrong labels. New ones are compared with each other only: after a
+        change of light all of them stand out among the old ones."""
+        groups = [~self._is_new, self._is_new] if self.has_groups else [self._kept.copy()]
+        for group in groups:
+            numbers = np.flatnonzero(group)
+            found = suspicious(scores[numbers])
+            self._more += found.more
+            self._suspects += [(int(numbers[i]), float(found.z[i]), found) for i in found.numbers]
+        aside = [number for number, *_ in self._suspects]
+        self._kept[aside] = False
+        return aside
+
+    def judge(self, numbers: Sequence[int], found: AnomalyMaps) -> None:
+        """Take the maps and scores of these normals."""
+        some = np.asarray(numbers)
+        self.scores[some], self._distances[some] = found.scores, found.feature_distances
+        maps = found.as_float16()
+        self._pixels.add(maps[self._kept[some]])
+        self._new_pixels.add(maps[self._kept[some] & self._is_new[some]])
+
+    def take_back(self, numbers: Sequence[int], found: AnomalyMaps) -> None:
+        """Forget the maps of normals that were set aside after they were judged."""
+        maps = found.as_float16()
+        self._pixels.remove(maps)
+        self._new_pixels.remove(maps[self._is_new[np.asarray(numbers)]])
+
+    def calibrate(self, alpha: float, *, extrapolate: bool) -> Calibration:
+        """The stricter of two calibrations: on all normals kept, and on the new ones alone.
+
+        After a change of light, a threshold from all keeps its promise only on the average of old and new; this one
+        keeps it for each (conformal by groups, Vovk et al. 2003). Raises as
+        `rd_core.calibration.threshold.calibrate`.
+        """
+        everything = self._of(self._kept, self._pixels, alpha, extrapolate=extrapolate)
+        if not self.has_groups:
+            return everything
+        lately = self._of(self._kept & self._is_new, self._new_pixels, alpha, extrapolate=extrapolate)
+        return max((everything, lately), key=lambda calibration: calibration.threshold.value)
+
+    def _of(self, chosen: NDArray[np.bool_], pixels: PixelCounts, alpha: float, *, extrapolate: bool) -> Calibration:
+        numbers = np.flatnonzero(chosen)
+        rows = [self._statistics[number] for number in numbers]
+        statistics = {name: np.array([row[name] for row in rows]) for name in self._statistics[0]}
+        scores = self.scores[numbers]
+        threshold = calibrate(scores, alpha)
+        if threshold.extrapolated and not extrapolate:
+            raise TooFewNormals(f"{len(numbers)} held-out normals cannot prove alpha {alpha}.")
+        return Calibration(
+            scores,
+            {**statistics, "feature_distance": self._distances[numbers]},
+            threshold,
+            pixels.threshold(),
+            {self.keys[number]: self._why(number, z) for number, z, _ in self._suspects},
+            self._more,
+        )
+
+    def _why(self, number: int, z: float) -> str:
+        return (
+            f"A model that has not seen its part scores it {self.scores[number]:.4g}, {z:.1f} robust standard "
+            f"deviations above the other normals ({MOST_OUTLYING:g} are allowed). Look whether it is normal."
+        )
 
 
-def calibrate_model(model: Engine, pixels: PixelSource, alpha: float) -> Calibration:
-    """Score the held-out normals as in a night, in bounded chunks. Raises TooFewNormals."""
-    scores: list[np.ndarray] = []
-    distances: list[np.ndarray] = []
-    statistics: list[dict[str, float]] = []
+def judge_held_out(model: Engine, pixels: PixelSource, held_out: HeldOutNormals) -> None:
+    """Score normals that `model` was not trained on as in a night, in bounded chunks, and set suspicious ones
+    aside."""
+    for numbers, found in _scored(model, pixels, range(len(pixels))):
+        held_out.judge(numbers, found)
+    # Their maps are computed again, so that not all have to be kept until it is known which these are.
+    for numbers, found in _scored(model, pixels, held_out.set_aside(held_out.scores.astype(np.float64))):
+        held_out.take_back(numbers, found)
 
-    def maps() -> Iterator[NDArray[np.float16]]:
-        for batch in micro_batches(pixels.__getitem__, range(len(pixels))):
-            scored = model.score(np.stack(batch))
-            scores.append(scored.scores)
-            distances.append(scored.feature_distances)
-            statistics.extend(asdict(image_statistics(picture)) for picture in batch)
-            yield from scored.as_float16()
 
-    pixel_threshold = calibrate_pixels(maps())
-    by_name = {name: np.array([row[name] for row in statistics]) for name in statistics[0]}
-    joined = np.concatenate(scores)
-    return Calibration(
-        joined, {**by_name, "feature_distance": np.concatenate(distances)}, calibrate(joined, alpha), pixel_threshold
-    )
+def _scored(
+    model: Engine, pixels: PixelSource, numbers: Sequence[int]
+) -> Iterator[tuple[Sequence[int], AnomalyMaps]]:
+    for batch in micro_batches(lambda number: (number, pixels[number]), numbers):
+        yield [number for number, _ in batch], model.score(np.stack([picture for _, picture in batch]))

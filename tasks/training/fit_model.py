@@ -1,7 +1,7 @@
 """A model version from the labelled normals of a category."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
-from rd_core.calibration.threshold import Threshold
 from rd_core.detectors import checkpoint, registry
-from rd_core.detectors.detector import Detector, FitProgress, FitRun, Normals
+from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.engines.choice import AUTO, TORCH
@@ -24,8 +23,8 @@ from storage import layout
 from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.models import models
-from storage.models.card import Retraining, WeightsFile
-from tasks.training.calibration import calibrate_old_and_new
+from storage.models.card import CROSS, ModelCard, Retraining, WeightsFile
+from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
@@ -34,6 +33,10 @@ from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process
+
+AUTO_IS_SPLIT = True  # until every method cross-fits
+_ROUNDING = 1e-9
+"""(n + 1) * alpha may be a whole number, and its rounding error must not decide"""
 
 
 class NoNormals(Exception):
@@ -56,7 +59,7 @@ class TrainingRequest:
     engine: str = TORCH
     """engine for the card; "auto": the fastest measured"""
     calibration: str = "auto"
-    """how the threshold is set: "split", "cross" or "auto"; see flows.category_settings"""
+    """"split", "cross" or "auto"; see flows.category_settings"""
     extrapolate: bool = True
     """False: no threshold that rests on a fitted tail"""
 
@@ -87,6 +90,16 @@ class FittedModel:
     threshold_is_extrapolated: bool
     champion: bool
     """whether it was promoted: on request, or without a champion"""
+    alpha: float
+    """promised false-alarm rate"""
+    proven: float
+    """proven false-alarm rate, see the model card"""
+    cross: bool = False
+    """whether all normals set the threshold, by models that have not seen their parts"""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    """normals that look like wrong labels, most suspicious first: key -> why"""
+    more_suspects: int = 0
+    """number of further ones, which were used"""
     test: int = 0
     """held out to compare it with the champion"""
     started_from: str | None = None
@@ -120,7 +133,8 @@ def fit_model(
             f"--category {request.category} --run-date DATE"
         )
     try:
-        split = holdout.split(normals.names, normals.parts(request.part_pattern), seed=request.settings.seed)
+        parts, seed = normals.parts(request.part_pattern), request.settings.seed
+        split = choose_split(request, lambda share: holdout.split(normals.names, parts, calibration=share, seed=seed))
     except TooFewNormals as e:
         raise TooFewNormals(" ".join(filter(None, (str(e), normals.left_out)))) from e
     fitted = fit_and_publish(store, images, request, normals, split, now=now, run_id=run_id)
@@ -129,6 +143,19 @@ def fit_model(
     models.promote(store, request.category, fitted.version, by=f"training run {run_id}", now=now)
     get_run_logger().info("model promoted run=%s category=%s model=%s", run_id, request.category, fitted.version)
     return replace(fitted, champion=True)
+
+
+def choose_split(request: TrainingRequest, split: Callable[[float], holdout.Split]) -> holdout.Split:
+    """The split of normals for a request; without calibration images the training cross-fits.
+
+    split: makes a split with a share of images to calibrate on, and with none where that is 0.
+    """
+    apart = split(holdout.CALIBRATION)
+    if request.calibration == "split":
+        return apart
+    proves_alpha = (len(apart.calibration) + 1) * request.alpha > 1 - _ROUNDING
+    proves_alpha |= AUTO_IS_SPLIT
+    return apart if request.calibration == "auto" and proves_alpha else split(0.0)
 
 
 def fit_and_publish(
@@ -146,26 +173,24 @@ def fit_and_publish(
 ) -> FittedModel:
     """Train on `split` of `normals`, calibrate and publish with the card; promotes nothing.
 
-    `start`: a model with the same settings to start from. `new`: keys of normals new to any model; the threshold
-    keeps its promise for them alone too. Resumes an interrupted training. Raises EngineUnavailable, before the fit,
-    for an engine that cannot compute such a model.
+    A split without calibration images is cross-fitted. `start`: a model with the same settings to start from, not
+    when cross-fitting: it has seen the parts. `new`: keys of normals new to any model; the threshold keeps its
+    promise for them alone too. Resumes an interrupted training. Raises EngineUnavailable, before the fit, for an
+    engine that cannot compute such a model, and as `calibrate`.
     """
     refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
     _warn_of_slow_precision(request)
     if normals.left_out:
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
-    fitted = _fit(images, normals, split, request, start, unfinished)
+    held_out = HeldOutNormals(_of(normals, _held_out(split)), normals.statistics, new)
+    fitted = _fit(images, normals, split, request, start, unfinished, held_out)
     tell_phase(request.category, "threshold")
     weights = checkpoint.to_bytes(fitted.detector)
-    keys = _of(normals, split.calibration)
     ready = model_for_scoring(weights)
-    calibration = calibrate_old_and_new(
-        ready,
-        PixelSource(images, keys, request.image_format),
-        [index for index, key in enumerate(keys) if key in new],
-        request.alpha,
-    )
+    if split.calibration:
+        judge_held_out(ready, PixelSource(images, held_out.keys, request.image_format), held_out)
+    calibration = held_out.calibrate(request.alpha, extrapolate=request.extrapolate)
     threshold = calibration.threshold
     engine = choose_engine(ready) if request.engine == AUTO else EngineChoice(request.engine, "the settings said so")
     model_version = models.new_version(weights, now)
@@ -190,7 +215,7 @@ def fit_and_publish(
         request.category, model_version, fitted.detector.name, len(split.train),
         fitted.report.seconds, threshold.value, engine.library, engine.why,
     )  # fmt: skip
-    return _receipt(request.category, model_version, normals, split, fitted, threshold)
+    return _receipt(card, normals, fitted, calibration)
 
 
 def _warn_of_slow_precision(request: TrainingRequest) -> None:
@@ -202,29 +227,32 @@ def _warn_of_slow_precision(request: TrainingRequest) -> None:
         )  # fmt: skip
 
 
-def _receipt(
-    category: str,
-    version: str,
-    normals: NormalImages,
-    split: holdout.Split,
-    fitted: Fitted,
-    threshold: Threshold,
-) -> FittedModel:
+def _held_out(split: holdout.Split) -> tuple[int, ...]:
+    """The images that set the threshold; when cross-fitting in the order that `CrossFit` numbers them."""
+    return split.calibration or (*split.train, *split.early_stop)
+
+
+def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration: Calibration) -> FittedModel:
     return FittedModel(
-        category=category,
-        version=version,
-        method=fitted.detector.name,
-        train=len(split.train),
-        early_stop=len(split.early_stop),
-        calibration=len(split.calibration),
+        category=card.category,
+        version=card.version,
+        method=card.method.name,
+        train=len(card.images.train),
+        early_stop=len(card.images.early_stop),
+        calibration=len(card.calibration.scores),
         duplicates=len(normals.duplicates),
         unreadable=len(normals.unreadable),
         fit=fitted.report.summary,
         seconds=fitted.report.seconds,
-        threshold=threshold.value,
-        threshold_is_extrapolated=threshold.extrapolated,
+        threshold=card.threshold.value,
+        threshold_is_extrapolated=card.threshold.extrapolated,
         champion=False,
-        test=len(split.test),
+        alpha=card.threshold.alpha,
+        proven=card.calibration.proven,
+        cross=card.calibration.method == CROSS,
+        set_aside=calibration.set_aside,
+        more_suspects=calibration.more_suspects,
+        test=len(card.images.test),
         left_out=normals.left_out,
     )
 
@@ -232,9 +260,16 @@ def _receipt(
 def _digest(request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: Detector | None) -> str:
     train, early_stop = _of(normals, split.train), _of(normals, split.early_stop)
     pixels = {"preprocessing": PREPROCESSING_VERSION, "white": request.white_level, "black": request.black_level}
+    cross = None if split.calibration else _parts(normals, split, request)
     return training_digest(
-        request.settings.method, request.settings, normals.data_digest, train, early_stop, start, pixels
+        request.settings.method, request.settings, normals.data_digest, train, early_stop, start, pixels, cross
     )
+
+
+def _parts(normals: NormalImages, split: holdout.Split, request: TrainingRequest) -> list[str]:
+    """The part of each held-out image."""
+    parts = normals.parts(request.part_pattern)
+    return [parts[index] for index in _held_out(split)]
 
 
 def _fit(
@@ -244,7 +279,10 @@ def _fit(
     request: TrainingRequest,
     start: Detector | None,
     unfinished: UnfinishedTraining,
+    held_out: HeldOutNormals,
 ) -> Fitted:
+    cross = CrossFit(_parts(normals, split, request), held_out.set_aside, held_out.judge)
+
     def tell_step(progress: FitProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)
 
@@ -256,7 +294,7 @@ def _fit(
                 PixelSource(images, _of(normals, split.train), request.image_format),
                 PixelSource(images, _of(normals, split.early_stop), request.image_format),
             ),
-            FitRun(tell_step, resumption),
+            FitRun(tell_step, resumption, None if split.calibration else cross),
             start=start,
             teacher_weights=request.teacher_weights,
         )

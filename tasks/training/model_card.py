@@ -50,8 +50,8 @@ def model_card(
         maps=card.Maps(height, width, detector.map_values, detector.score_is_map_maximum),
         threshold=card.ImageThreshold(**asdict(calibration.threshold)),
         pixel_threshold=card.PixelThreshold(**asdict(calibration.pixel_threshold)),
-        calibration=_calibration(calibration),
-        images=_images(request.part_pattern, normals, split),
+        calibration=_calibration(calibration, fitted, cross=not split.calibration),
+        images=_images(request.part_pattern, normals, split, calibration),
         retraining=retraining,
         engine=card.Engine(**asdict(engine)),
         weights=weights,
@@ -59,23 +59,25 @@ def model_card(
     )
 
 
-def _calibration(calibration: Calibration) -> card.Calibration:
+def _calibration(calibration: Calibration, fitted: Fitted, *, cross: bool) -> card.Calibration:
     order = np.argsort(calibration.scores, kind="stable")
     statistics = {name: tuple(values[order].tolist()) for name, values in calibration.statistics.items()}
     threshold = calibration.threshold
     return card.Calibration(
         tuple(calibration.scores[order].tolist()),
         statistics,
-        method="split",
-        folds=None,
+        method=card.CROSS if cross else card.SPLIT,
+        folds=fitted.report.figures.get("folds") if cross else None,
         proven=max(threshold.alpha, threshold.smallest_honest_alpha),
-        above=int(np.count_nonzero(calibration.scores > threshold.value)),
+        above=calibration.above,
     )
 
 
-def _images(part_pattern: str | None, normals: NormalImages, split: Split) -> card.ImageSets:
-    train, early_stop, calibration, test = (
-        tuple(normals.keys[i] for i in chosen)
+def _images(
+    part_pattern: str | None, normals: NormalImages, split: Split, calibration: Calibration
+) -> card.ImageSets:
+    train, early_stop, apart, test = (
+        tuple(normals.keys[i] for i in chosen if normals.keys[i] not in calibration.set_aside)
         for chosen in (split.train, split.early_stop, split.calibration, split.test)
     )
     return card.ImageSets(
@@ -83,10 +85,10 @@ def _images(part_pattern: str | None, normals: NormalImages, split: Split) -> ca
         part_pattern,
         train,
         early_stop,
-        calibration,
+        apart or tuple(sorted((*train, *early_stop))),
         test,
         duplicates=tuple(normals.duplicates),
         unreadable=dict(normals.unreadable),
-        set_aside={},
+        set_aside=calibration.set_aside,
         unlabelled=(),
     )

@@ -1,7 +1,7 @@
 """The labelled normals of a category, read one at a time for training."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from rd_core.calibration import holdout
+from rd_core.pictures.image_statistics import ImageStatistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.filesystem import Store
 from storage.labels import labels
@@ -31,6 +32,8 @@ class NormalImages:
     """keys whose bytes another key has: a copy in training and calibration would flatter the threshold"""
     unreadable: tuple[tuple[str, str], ...]
     """(key, why)"""
+    statistics: Mapping[str, ImageStatistics]
+    """of the resized picture, by key"""
 
     @property
     def left_out(self) -> str | None:
@@ -68,10 +71,6 @@ class PixelSource:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def of(self, indices: Sequence[int]) -> "PixelSource":
-        """Only these images."""
-        return PixelSource(self._images, [self._keys[index] for index in indices], self._format)
-
     def __getitem__(self, index: int) -> np.ndarray:
         return self._format.prepare(self._images.read(self._keys[index]))[0]
 
@@ -84,13 +83,16 @@ def find_normal_images(store: Store, images: Store, category: str, image_format:
 def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFormat) -> NormalImages:
     """The same of the given keys."""
     first: dict[str, str] = {}
+    statistics: dict[str, ImageStatistics] = {}
     duplicates: list[str] = []
     unreadable: list[tuple[str, str]] = []
     for key, picture in zip(keys, read_ahead(partial(read_picture, images, image_format), keys), strict=True):
-        if picture.error is not None or picture.digest is None:
+        if picture.digest is None or picture.statistics is None:
             unreadable.append((key, picture.error or picture.status))
         elif first.setdefault(picture.digest, key) != key:
             duplicates.append(key)
+        else:
+            statistics[key] = picture.statistics
     digests = {key: digest for digest, key in first.items()}
     return NormalImages(
         keys=tuple(sorted(digests)),
@@ -99,6 +101,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         ).hexdigest(),
         duplicates=tuple(duplicates),
         unreadable=tuple(unreadable),
+        statistics=statistics,
     )
 
 

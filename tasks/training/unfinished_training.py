@@ -64,8 +64,10 @@ def training_digest(
     early_stop: Sequence[str],
     start: Detector | None,
     pixels: Mapping[str, Any],
+    cross: Sequence[str] | None,
 ) -> str:
-    """SHA-256 (hex) over settings, images, starting model and preprocessing: equal trainings give equal weights."""
+    """SHA-256 (hex) over settings, images, starting model, preprocessing and, when cross-fitting, the parts: equal
+    trainings give equal weights."""
     inputs = {
         "method": method,
         "settings": settings.to_dict(),
@@ -73,6 +75,7 @@ def training_digest(
         "train": list(train),
         "early_stop": list(early_stop),
         "pixels": dict(pixels),
+        "cross": None if cross is None else list(cross),
         "start": hashlib.sha256(checkpoint.to_bytes(start)).hexdigest() if start else None,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

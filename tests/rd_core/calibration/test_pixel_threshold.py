@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rd_core.calibration.pixel_threshold import calibrate_pixels
+from rd_core.calibration.pixel_threshold import PIXEL_ALPHA, PixelCounts, PixelThreshold
 from rd_core.errors import ConfigError, TooFewNormals
+
+
+def calibrate_pixels(maps: np.ndarray, alpha: float = PIXEL_ALPHA) -> PixelThreshold:
+    counts = PixelCounts()
+    counts.add(maps)
+    return counts.threshold(alpha)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.001, 0.01, 0.1, 0.5]))
@@ -24,6 +30,16 @@ def test_negative_values_have_their_order() -> None:
     assert calibrate_pixels(maps, 0.5).value == -1.0
 
 
+def test_maps_count_in_any_order_and_can_be_taken_back() -> None:
+    maps = np.random.default_rng(1).gamma(2.0, size=(5, 9, 7)).astype(np.float16)
+    counts = PixelCounts()
+    for some in (maps[3:], maps[:1], maps[1:3]):
+        counts.add(some)
+    assert counts.threshold(0.1) == calibrate_pixels(maps, 0.1)
+    counts.remove(maps[[2, 4]])
+    assert counts.threshold(0.1) == calibrate_pixels(maps[[0, 1, 3]], 0.1) != calibrate_pixels(maps, 0.1)
+
+
 def test_new_images_keep_it_on_average() -> None:
     random = np.random.default_rng(0)
     shares = []
@@ -35,9 +51,9 @@ def test_new_images_keep_it_on_average() -> None:
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(TooFewNormals, match="Hold out"):
-        calibrate_pixels([])
+        PixelCounts().threshold()
     with pytest.raises(ConfigError, match="share of pixels"):
-        calibrate_pixels([np.zeros((2, 2), np.float16)], 1.0)
+        calibrate_pixels(np.zeros((1, 2, 2), np.float16), 1.0)
     for bad in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match="not finite"):
-            calibrate_pixels([np.array([[0.0, bad]], np.float16)])
+            calibrate_pixels(np.array([[[0.0, bad]]], np.float16))

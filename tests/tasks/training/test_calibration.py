@@ -1,17 +1,15 @@
-"""A threshold that keeps its promise for old and new normals alike."""
+"""Held-out normals set the thresholds: for old and new ones alike, and without those that look like defects."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from rd_core.maps.micro_batch import AnomalyMaps
-from storage.filesystem import Store
-from tasks.training.calibration import FEWEST_NEW, calibrate_model, calibrate_old_and_new
-from tasks.training.normal_images import PixelSource
-from tasks.worker.preprocessing import ImageFormat
-from tests.factories import SIZE, put_images
+from rd_core.pictures.image_statistics import image_statistics
+from tasks.training.calibration import FEWEST_NEW, Calibration, HeldOutNormals, judge_held_out
 
 ALPHA = 0.1
-FORMAT = ImageFormat(SIZE, SIZE, 65535, 1_000_000)
 
 
 class Brightness:
@@ -22,20 +20,22 @@ class Brightness:
         return AnomalyMaps(maps, maps.max(axis=(1, 2)), np.zeros(len(images), np.float32))
 
 
-class Pixels(PixelSource):
-    """Flat pictures of these shades."""
+def flat(shade: int) -> np.ndarray:
+    return np.full((8, 8, 3), shade, np.uint8)
 
-    def __init__(self, shades: list[int]) -> None:
-        self._shades = shades
 
-    def __len__(self) -> int:
-        return len(self._shades)
+def held_out(shades: Sequence[int], new: Sequence[int] = ()) -> HeldOutNormals:
+    """Flat pictures of these shades; `new`: the places of new ones."""
+    keys = [str(place) for place in range(len(shades))]
+    statistics = {key: image_statistics(flat(shade)) for key, shade in zip(keys, shades, strict=True)}
+    return HeldOutNormals(keys, statistics, {keys[place] for place in new})
 
-    def of(self, indices: list[int]) -> "Pixels":
-        return Pixels([self._shades[index] for index in indices])
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        return np.full((8, 8, 3), self._shades[index], np.uint8)
+def calibrated(shades: Sequence[int], new: Sequence[int] = ()) -> Calibration:
+    """As a split calibrates."""
+    normals = held_out(shades, new)
+    judge_held_out(Brightness(), [flat(shade) for shade in shades], normals)  # type: ignore[arg-type]
+    return normals.calibrate(ALPHA, extrapolate=True)
 
 
 OLD = list(range(10, 70))
@@ -43,29 +43,52 @@ BRIGHT, DARK = list(range(200, 230)), list(range(5, 35))
 
 
 def test_new_normals_that_score_higher_set_the_threshold() -> None:
-    new = list(range(len(OLD), len(OLD) + len(BRIGHT)))
-    found = calibrate_old_and_new(Brightness(), Pixels(OLD + BRIGHT), new, ALPHA)
-    alone = calibrate_model(Brightness(), Pixels(BRIGHT), ALPHA)
+    found = calibrated(OLD + BRIGHT, range(len(OLD), len(OLD) + len(BRIGHT)))
+    alone = calibrated(BRIGHT)
+    assert found.set_aside == {}  # after a change of light all stand out
     assert found.threshold == alone.threshold
     assert found.threshold.n == len(found.scores) == len(BRIGHT)
     assert found.pixel_threshold == alone.pixel_threshold
     for group in (OLD, BRIGHT):
         assert np.mean(np.array(group) / 255 > found.threshold.value) <= ALPHA
-    together = calibrate_model(Brightness(), Pixels(OLD + BRIGHT), ALPHA)
+    together = calibrated(OLD + BRIGHT)
     assert np.mean(np.array(BRIGHT) / 255 > together.threshold.value) > ALPHA
 
 
 @pytest.mark.parametrize("new", [DARK, BRIGHT[: FEWEST_NEW - 1], []], ids=["lower", "too few", "none"])
 def test_otherwise_all_normals_set_it(new: list[int]) -> None:
-    places = list(range(len(OLD), len(OLD) + len(new)))
-    found = calibrate_old_and_new(Brightness(), Pixels(OLD + new), places, ALPHA)
-    assert found.threshold == calibrate_model(Brightness(), Pixels(OLD + new), ALPHA).threshold
+    found = calibrated(OLD + new, range(len(OLD), len(OLD) + len(new)))
+    assert found.threshold == calibrated(OLD + new).threshold
 
 
-def test_a_source_of_some_images_has_those_alone(store: Store) -> None:
-    keys = put_images(store, "cloth", ["a.png", "b.png", "c.png"])
-    whole = PixelSource(store, keys, FORMAT)
-    some = whole.of([2, 0])
-    assert len(some) == 2
-    np.testing.assert_array_equal(some[0], whole[2])
-    np.testing.assert_array_equal(some[1], whole[0])
+NORMAL = [40 + place % 7 for place in range(60)]
+DEFECTS = [250, 254]
+
+
+def test_what_looks_like_a_defect_sets_no_threshold_and_is_told_with_its_score() -> None:
+    found, clean = calibrated([*NORMAL[:30], *DEFECTS, *NORMAL[30:]]), calibrated(NORMAL)
+    assert list(found.set_aside) == ["31", "30"]
+    assert found.set_aside["31"].startswith("A model that has not seen its part scores it 0.9961, ")
+    assert (found.threshold, found.pixel_threshold) == (clean.threshold, clean.pixel_threshold)
+    assert found.statistics.keys() == clean.statistics.keys()
+    for name, values in clean.statistics.items():
+        np.testing.assert_array_equal(found.statistics[name], values)
+
+
+def test_judged_in_any_order_the_thresholds_are_those_of_a_split() -> None:
+    shades = [*NORMAL[:30], *DEFECTS, *NORMAL[30:]]
+    normals, model = held_out(shades), Brightness()
+    everything = model.score(np.stack([flat(shade) for shade in shades]))
+    assert sorted(normals.set_aside(3 * everything.scores.astype(np.float64))) == [30, 31]
+    for numbers in np.array_split(np.random.default_rng(0).permutation(len(shades)), 7):
+        normals.judge(numbers.tolist(), AnomalyMaps(*(values[numbers] for values in everything)))
+    found, split = normals.calibrate(ALPHA, extrapolate=True), calibrated(shades)
+    assert (found.threshold, found.pixel_threshold) == (split.threshold, split.pixel_threshold)
+    assert found.set_aside == split.set_aside
+    np.testing.assert_array_equal(found.scores, split.scores)
+
+
+def test_a_wrong_label_among_new_normals_stands_out_among_these() -> None:
+    new = [70 + place % 7 for place in range(30)]
+    shades = [*NORMAL, *new, 250]
+    assert list(calibrated(shades, range(len(NORMAL), len(shades))).set_aside) == [str(len(shades) - 1)]

@@ -156,7 +156,7 @@ def killed_plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put_normals(store)
     with pytest.MonkeyPatch.context() as patch, disable_run_logger():
         patch.setattr("tasks.training.unfinished_training.APART", 0.0)
-        patch.setattr(fit_module, "calibrate_old_and_new", _killed)
+        patch.setattr(fit_module, "judge_held_out", _killed)
         with pytest.raises(KeyboardInterrupt):
             fit(store)
     return Path(store.uri)
@@ -232,14 +232,17 @@ def test_a_training_of_other_settings_or_images_begins_with_its_first_step(
     assert [info.key for info in store.list("trainings/")] == [killed]
 
 
-def test_a_training_of_other_pixels_never_goes_on_from_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    def digest(**changes: object) -> str:
-        normals = NormalImages(("a",), "d", (), ())
-        return fit_module._digest(quick_request(**changes), normals, Split((0,), (), ()), None)
+def test_a_training_of_other_pixels_or_folds_never_goes_on_from_a_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(f"part1_view{i}.png" for i in range(3))
+
+    def digest(split: Split = Split((0,), (1,), (2,)), **changes: object) -> str:
+        return fit_module._digest(quick_request(**changes), NormalImages(names, "d", (), (), {}), split, None)
 
     found = [digest(), digest(white_level=4095.0), digest(black_level=5.0)]
+    cross = Split((0,), (1,), ())
+    found += [digest(cross), digest(cross, part_pattern=r"(?P<part>view\d)")]
     monkeypatch.setattr(fit_module, "PREPROCESSING_VERSION", "another")
-    assert len({*found, digest()}) == 4
+    assert len({*found, digest()}) == 6
 
 
 def test_a_damaged_state_is_told_and_the_training_begins_anew(
@@ -295,7 +298,7 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
 
     def keep(_store: Store, _images: Store, request: TrainingRequest, images: object, split: object, **more: object):
         handed.update(request=request, normals=images, split=split, **more)
-        return FittedModel("cloth", "v2", "padim", 1, 1, 1, 0, 0, "1 step", 0.1, 1.0, False, False)
+        return FittedModel("cloth", "v2", "padim", 1, 1, 1, 0, 0, "1 step", 0.1, 1.0, False, False, 0.2, 0.2)
 
     monkeypatch.setattr(refit_module, "fit_and_publish", keep)
     return handed

@@ -47,6 +47,8 @@ def test_train_prints_what_was_left_out() -> None:
         2.0,
         False,
         True,
+        0.2,
+        0.2,
         left_out="1 of 28 [b]normals[/b] ...",
     )
     assert training_table(TrainingRun("run", (model,))).notes == ["cloth: 1 of 28 [b]normals[/b] ..."]

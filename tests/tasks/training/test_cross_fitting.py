@@ -1,0 +1,121 @@
+"""A training whose threshold rests on all normals, each judged by a model that has not seen its part."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rd_core.calibration.holdout import CALIBRATION, Split
+from rd_core.calibration.threshold import calibrate
+from rd_core.detectors import checkpoint
+from rd_core.detectors.detector import FitReport, FitRun, Normals
+from rd_core.detectors.training import Fitted
+from rd_core.errors import TooFewNormals
+from rd_core.maps.micro_batch import AnomalyMaps
+from storage.filesystem import Store
+from storage.labels import labels
+from storage.labels.labels import Label
+from storage.models import models
+from storage.models.card import CROSS
+from tasks.training import fit_model as fit_module
+from tasks.training.fit_model import FittedModel, choose_split, fit_model
+from tests.factories import NOW, SIZE, put_images, quick_request, quick_weights
+
+PARTS = 12
+WRONG = "part07_view1.png"
+
+
+def held_out_score(part: str, view: int) -> float:
+    """The score by a model without the part; WRONG is a defect."""
+    return 9.0 if f"{part}_view{view}.png" == WRONG else 1 + int(part[-2:]) / 10 + view / 100
+
+
+@pytest.fixture
+def normals(store: Store) -> list[str]:
+    keys = put_images(store, "cloth", [f"part{i // 2:02}_view{i % 2}.png" for i in range(2 * PARTS)])
+    labels.write_labels(store, "cloth", [Label(key, "normal", None, "me", NOW) for key in keys], "normals")
+    return keys
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A cross-fit in place of a training; what it was asked."""
+    told: dict[str, Any] = {}
+
+    def train(_name: str, _settings: object, normals: Normals, run: FitRun, **more: object) -> Fitted:
+        assert run.cross is not None
+        parts = run.cross.parts
+        views = [parts[:number].count(part) for number, part in enumerate(parts)]
+        scores = np.array([held_out_score(part, view) for part, view in zip(parts, views, strict=True)])
+        aside = run.cross.set_aside(scores / 3)  # not yet on the detector's scale
+        for numbers in (range(5), range(5, len(parts))):
+            some = scores[list(numbers)].astype(np.float32)
+            maps = np.repeat(some[:, None], SIZE * SIZE, axis=1).reshape(-1, SIZE, SIZE)
+            run.cross.judge(numbers, AnomalyMaps(maps, some, some))
+        told.update(parts=parts, count=len(normals.train) + len(normals.early_stop), aside=set(aside), **more)
+        return Fitted(checkpoint.from_bytes(quick_weights()), FitReport("2 steps", {"folds": 4}))
+
+    monkeypatch.setattr(fit_module, "train", train)
+    return told
+
+
+def cross_fit(store: Store, **changes: object) -> FittedModel:
+    request = quick_request(**{"calibration": "cross", **changes})
+    return fit_model.fn(store.uri, store.uri, request, run_id="run-1", now=NOW, promote=False)
+
+
+def test_every_normal_is_judged_and_all_but_the_suspicious_set_the_threshold(
+    store: Store, normals: list[str], told: dict[str, Any]
+) -> None:
+    fitted = cross_fit(store, alpha=0.1)
+    assert told["count"] == len(told["parts"]) == len(normals) and len(set(told["parts"])) == PARTS
+    assert len(told["aside"]) == 1
+    card = models.read_card(store, "cloth", fitted.version)
+    kept = [key for key in normals if PurePosixPath(key).name != WRONG]
+    assert list(card.images.calibration) == sorted([*card.images.train, *card.images.early_stop]) == kept
+    (wrong,) = card.images.set_aside
+    assert wrong not in kept and card.images.set_aside[wrong].startswith(
+        "A model that has not seen its part scores it 9, "
+    )
+    assert sorted(card.images.seen) == normals and len(card.images.used) == len(normals)
+    expected = sorted(held_out_score(name[:6], int(name[11])) for name in (PurePosixPath(k).name for k in kept))
+    np.testing.assert_allclose(card.calibration.scores, expected, rtol=1e-6)
+    assert card.threshold.value == calibrate(np.float32(expected), 0.1).value
+    assert (card.calibration.method, card.calibration.folds, card.calibration.above) == (CROSS, 4, 1)
+    assert card.pixel_threshold.images == len(kept) == len(card.calibration.statistics["sharpness"])
+    np.testing.assert_allclose(card.calibration.statistics["feature_distance"], expected, rtol=1e-6)
+    assert fitted.cross and fitted.set_aside == card.images.set_aside
+    assert (fitted.train + fitted.early_stop, fitted.calibration) == (len(kept), len(kept))
+
+
+def test_what_cannot_be_proven_is_refused_on_request_and_nothing_is_published(
+    store: Store, normals: list[str], told: dict[str, Any]
+) -> None:
+    with pytest.raises(TooFewNormals, match=r"0\.01"):
+        cross_fit(store, alpha=0.01, extrapolate=False)
+    assert models.list_versions(store, "cloth") == [] and models.read_champion(store, "cloth") is None
+    assert cross_fit(store, alpha=0.1, extrapolate=False).champion
+
+
+@pytest.mark.parametrize(
+    ("calibration", "alpha", "apart", "crosses"),
+    [
+        ("auto", 0.01, 99, False),
+        ("auto", 0.01, 98, True),
+        ("auto", 0.05, 19, False),
+        ("split", 0.01, 10, False),
+        ("cross", 0.2, 400, True),
+    ],
+)
+def test_auto_crosses_where_the_images_apart_cannot_prove_alpha(
+    calibration: str, alpha: float, apart: int, crosses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_module, "AUTO_IS_SPLIT", False)
+
+    def split(share: float) -> Split:
+        assert share in (0, CALIBRATION)
+        return Split((0,), (1,), tuple(range(2, 2 + apart)) if share else ())
+
+    found = choose_split(quick_request(calibration=calibration, alpha=alpha), split)
+    assert (found.calibration == ()) is crosses
