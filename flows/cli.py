@@ -19,6 +19,7 @@ from flows.commands.models import models
 from flows.commands.night import demo, inspect
 from flows.commands.promotion import promote, rollback
 from flows.commands.query import query
+from flows.commands.recalibration import recalibrate
 from flows.commands.repair import gc, verify
 from flows.commands.retraining import retrain
 from flows.commands.review import serve_review
@@ -84,7 +85,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "review": serve_review, "labels": import_label_file, "evaluate": evaluate, "drift": drift,
     },
     "Models": {
-        "models": models, "retrain": retrain, "promote": promote, "rollback": rollback, "benchmark": benchmark,
+        "models": models, "retrain": retrain, "recalibrate": recalibrate, "promote": promote, "rollback": rollback,
+        "benchmark": benchmark,
     },
     "Store": {"verify": verify, "compact": compact, "gc": gc},
 }  # fmt: skip

@@ -202,12 +202,35 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Recalibration:
+    """The version whose threshold this one replaces, with the same weights."""
+
+    replaces: str
+    first_day: date
+    """production day of the oldest image behind the threshold"""
+    last_day: date
+    """of the newest"""
+    considered: int
+    """number of images looked at"""
+    left_out: Mapping[str, int]
+    """number of them that were not used, by reason"""
+    sealed: int
+    """number of scores taken from complete days; the others were computed anew"""
+    defect_share: float | None
+    """estimated share of defects among unlabelled images; None for labelled normals"""
+    digest: str
+    """SHA-256 (hex) of all inputs of the threshold: weights, scores, false-alarm rate"""
+
+
+@dataclass(frozen=True)
 class WeightsFile:
-    """Digest and size of the weights."""
+    """Digest and size of the weights, and where they are."""
 
     sha256: str
     size: int
     """bytes"""
+    version: str | None = None
+    """the version of the category that holds the file; None: this one"""
 
     @classmethod
     def of(cls, data: bytes) -> "WeightsFile":
@@ -238,7 +261,14 @@ class ModelCard:
     weights: WeightsFile
     software: Mapping[str, str]
     """version by name"""
+    recalibration: Recalibration | None = None
+    """None: a training"""
     schema_version: int = CARD_VERSION
+
+    @property
+    def weights_version(self) -> str:
+        """The version that holds the weights: versions with the same one have comparable scores."""
+        return self.weights.version or self.version
 
     @property
     def map_threshold(self) -> float:

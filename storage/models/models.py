@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Final
 
 from storage import layout
-from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound
+from storage.errors import OF_ONE_OBJECT, AlreadyExists, Conflict, CorruptObject, KeyNotFound
 from storage.models import card as cards
 from storage.models.card import ModelCard, WeightsFile
 from storage.records import Champion
@@ -24,9 +24,10 @@ ANY_CHAMPION: Final = _Anything.CHAMPION
 """the `expected` of promote() that replaces any champion"""
 
 
-def new_version(weights: bytes, now: datetime) -> str:
-    """Such as 20261122T020100Z-1a2b3c4d: UTC time and the start of the weights' SHA-256."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(weights).hexdigest()[:8]}"
+def new_version(content: bytes, now: datetime) -> str:
+    """Such as 20261122T020100Z-1a2b3c4d: UTC time and the start of the SHA-256 of the weights, or of what another
+    version differs by from the one whose weights it shares."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
@@ -35,7 +36,7 @@ def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
     An interrupted call can be repeated. Raises AlreadyExists if the version has a card or other weights, ValueError
     if the card names other weights.
     """
-    if WeightsFile.of(weights) != card.weights:
+    if WeightsFile.of(weights) != card.weights:  # also one that refers to another version's
         raise ValueError(f"the card of {card.version} names other weights. Make it with WeightsFile.of(weights).")
     card_key, weights_key = (key(card.category, card.version) for key in (layout.card_key, layout.weights_key))
     text = cards.to_bytes(card)
@@ -52,6 +53,43 @@ def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
     store.create(card_key, text)
 
 
+def publish_recalibrated(store: Store, card: ModelCard) -> None:
+    """Publish a version that shares the weights of `card.weights.version`; only its card is written.
+
+    Repeating it changes nothing. Raises AlreadyExists if the version has another card, ValueError if the named
+    version does not hold these weights itself, CorruptObject or KeyNotFound if they are damaged or gone.
+    """
+    shared, held = replace(card.weights, version=None), None
+    if card.weights_version != card.version:
+        held = read_card(store, card.category, card.weights_version).weights
+    if held != shared:
+        raise ValueError(
+            f"the card of {card.version} refers to {card.weights.version}, which does not hold these weights itself. "
+            "Name the version that does: card.weights_version of the one whose threshold is replaced."
+        )
+    read_weights(store, card.category, card.weights_version)
+    key, text = layout.card_key(card.category, card.version), cards.to_bytes(card)
+    try:
+        store.create(key, text)
+    except AlreadyExists:
+        if store.read(key) != text:
+            raise
+
+
+def versions_with_weights(store: Store, category: str, version: str) -> list[str]:
+    """Every published version with the weights of this one, itself included, oldest first: their scores are
+    comparable. Cards that cannot be read are ignored."""
+    wanted = read_card(store, category, version).weights.sha256
+    return [name for name in list_versions(store, category) if _sha256(store, category, name) == wanted]
+
+
+def _sha256(store: Store, category: str, version: str) -> str | None:
+    try:
+        return read_card(store, category, version).weights.sha256
+    except OF_ONE_OBJECT:  # `rd-inspect verify` tells of it
+        return None
+
+
 def read_card(store: Store, category: str, version: str) -> ModelCard:
     """The model card. Raises KeyNotFound, and CorruptObject, also for another model's card."""
     key = layout.card_key(category, version)
@@ -65,11 +103,11 @@ def read_card(store: Store, category: str, version: str) -> ModelCard:
 
 
 def read_weights(store: Store, category: str, version: str) -> bytes:
-    """The weights, verified against the card. Raises KeyNotFound, CorruptObject."""
-    promised = read_card(store, category, version).weights
-    key = layout.weights_key(category, version)
+    """The weights, from the version that holds them, verified against the card. Raises KeyNotFound, CorruptObject."""
+    card = read_card(store, category, version)
+    promised, key = card.weights, layout.weights_key(category, card.weights_version)
     weights = store.read(key)
-    weights_file = WeightsFile.of(weights)
+    weights_file = replace(WeightsFile.of(weights), version=promised.version)
     if weights_file != promised:
         raise CorruptObject(
             f"{store.address(key)} has {weights_file.size} bytes with SHA-256 {weights_file.sha256}, and the card "

@@ -1,6 +1,6 @@
 """Nights without a network: images, maps, parts and seals as a run leaves them, in milliseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -43,6 +43,16 @@ def put_model(store: Store, category: str = "cloth", version: str = "v1", *, cha
     models.publish_model(store, card_of(category, version, weights), weights)
     if champion:
         models.promote(store, category, version, by="test", now=NOW)
+
+
+def share_weights(store: Store, version: str = "v2", of: str = "v1", threshold: float = THRESHOLD) -> None:
+    """A version with the weights of another, and in force instead of it."""
+    card = models.read_card(store, "cloth", of)
+    weights = replace(card.weights, version=card.weights_version)
+    models.publish_recalibrated(
+        store, replace(card, version=version, weights=weights, threshold=replace(card.threshold, value=threshold))
+    )
+    models.promote(store, "cloth", version, by="test", now=NOW)
 
 
 def put_images(store: Store, *names: str, category: str = "cloth", day: date = DAY) -> None:

@@ -1,7 +1,9 @@
 """The registry: immutable versions, one champion, honest losers."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -9,10 +11,12 @@ from proofs.model_cards import made_up_card, publish_made_up
 from storage.errors import AlreadyExists, Conflict, CorruptObject, InvalidKey, KeyNotFound
 from storage.filesystem import LocalStore, Store, open_store
 from storage.models import models
+from storage.models.card import ModelCard
 from storage.models.models import (
     promote,
     publish_decision,
     publish_model,
+    publish_recalibrated,
     read_card,
     read_champion,
     read_decision,
@@ -328,3 +332,41 @@ def test_nothing_is_decided_on_a_version_that_is_not_published(local: LocalStore
     local.write("models/cloth/v1/decision.json", b"{")
     with pytest.raises(CorruptObject, match=r"decision\.json"):
         read_decision(local, "cloth", "v1")
+
+
+def shared_card(version: str = "v2", **changes: Any) -> ModelCard:
+    card = made_up_card(version=version, **{"threshold": {"value": 3.0}} | changes)
+    return replace(card, weights=replace(card.weights, version="v1"))
+
+
+def test_versions_share_weights_of_which_there_is_one_copy(store: Store) -> None:
+    publish_made_up(store)
+    publish_made_up(store, version="other", weights=b"others")
+    for _ in range(2):  # a repetition changes nothing
+        publish_recalibrated(store, shared_card())
+    assert [info.key for info in store.list("models/cloth/v2/")] == ["models/cloth/v2/card.json"]
+    assert read_weights(store, "cloth", "v2") == b"weights"
+    assert models.versions_with_weights(store, "cloth", "v2") == ["v1", "v2"]
+    promote(store, "cloth", "v1", by="op", now=NOW)
+    promote(store, "cloth", "v2", by="op", now=NOW, expected="v1")
+    assert rollback(store, "cloth", by="op", now=NOW).version == "v1"
+    with pytest.raises(AlreadyExists):
+        publish_recalibrated(store, shared_card(run_id="another"))
+
+
+def test_a_reference_leads_to_the_version_that_holds_the_weights(local: LocalStore) -> None:
+    publish_made_up(local)
+    publish_recalibrated(local, shared_card())
+    third = shared_card("v3")
+    for odd in (
+        replace(third, weights=replace(third.weights, version="v2")),  # a chain
+        replace(third, weights=replace(third.weights, version=None)),
+        replace(third, weights=replace(third.weights, sha256="0" * 64)),
+    ):
+        with pytest.raises(ValueError, match="does not hold these weights itself"):
+            publish_recalibrated(local, odd)
+    local.write("models/cloth/v1/weights.safetensors", b"weightz")
+    with pytest.raises(CorruptObject, match="models/cloth/v1/weights"):
+        publish_recalibrated(local, third)
+    with pytest.raises(CorruptObject, match="models/cloth/v1/weights"):
+        promote(local, "cloth", "v2", by="op", now=NOW)

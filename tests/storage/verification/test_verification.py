@@ -26,7 +26,17 @@ from storage.stores import checked_json, parquet
 from storage.verification import garbage, verification
 from storage.verification.verification import Scope, verify
 from tests.object_stores import Bucket
-from tests.storage.small_nights import DAY, NOW, SIZE, THRESHOLD, Night, put_images, put_model, put_night
+from tests.storage.small_nights import (
+    DAY,
+    NOW,
+    SIZE,
+    THRESHOLD,
+    Night,
+    put_images,
+    put_model,
+    put_night,
+    share_weights,
+)
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -444,6 +454,27 @@ def test_an_earlier_champion_stands_in_for_a_damaged_one(local: LocalStore, nigh
     put_model(local, version="v2")
     cut(local, layout.weights_key("cloth", "v2"))
     assert ["rd-inspect rollback" in one.cure for one in wrong(local)] == [True]
+
+
+def test_shared_weights_are_looked_for_where_they_are(local: LocalStore, night: Night) -> None:
+    share_weights(local)
+    assert not wrong(local)
+    flip(local, layout.weights_key("cloth", "v1"))
+    assert {(one.where, one.what.partition(":")[0]) for one in wrong(local)} == {
+        (layout.weights_key("cloth", "v1"), "weights are damaged"),
+        (layout.weights_key("cloth", "v1"), "weights of v2 are damaged"),
+    }
+    [instead] = [one.cure for one in wrong(local) if "Until then" in one.cure]
+    assert "rd-inspect train --promote" in instead  # the version before has the same weights
+
+
+def test_weights_that_another_version_scores_with_may_not_be_removed(local: LocalStore) -> None:
+    put_model(local)
+    share_weights(local)
+    local.remove(layout.card_key("cloth", "v1"))
+    assert [(one.what, "v2 score with its weights" in one.consequence) for one in wrong(local)] == [
+        ("model card is missing", True)
+    ]
 
 
 def test_what_lies_beside_a_shard_is_no_shard(local: LocalStore, night: Night) -> None:

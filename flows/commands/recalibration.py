@@ -1,0 +1,94 @@
+"""`rd-inspect recalibrate`."""
+
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from flows.commands.frame import (
+    DATE_FORMATS,
+    DAY,
+    DaskOption,
+    ImagesOption,
+    StoreOption,
+    VerboseOption,
+    check,
+    command_server,
+    day_of,
+    plain_errors,
+    resolved_store,
+    show_run,
+)
+from flows.commands.promotion import CategoryOption
+
+
+def recalibrate(
+    category: CategoryOption,
+    first_day: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            formats=DATE_FORMATS,
+            metavar=DAY,
+            help="First day; default: any, or with --unlabelled 29 days before the last.",
+        ),
+    ] = None,
+    last_day: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=DATE_FORMATS, metavar=DAY, help="Last day, included; default: the last."),
+    ] = None,
+    store: StoreOption = None,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled/--labelled",
+            help="Use all scores of complete days, or images labelled normal (default).",
+        ),
+    ] = False,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Promised false-alarm rate, a share such as 0.01; default: the category's."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="V", help="Version whose threshold is replaced; default: the champion."),
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the new version the champion.")] = False,
+    images: ImagesOption = None,
+    dask_address: DaskOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Give a model a new threshold from later images, without training it again.
+
+    The new version has the same weights, so its scores can be compared with the old ones; nothing is copied. It
+    needs some seconds. Images labelled normal after the training set the threshold, or with `--unlabelled` the
+    scores of complete days, of which a few may be of defects. The new images alone decide: after a lasting change
+    of light, name with `--from` its first day. The version stays a candidate unless `--promote` is given.
+
+    Examples:
+
+    * `rd-inspect recalibrate --category cloth --from 2026-11-08`
+    * `rd-inspect recalibrate --category cloth --unlabelled --promote`
+
+    Next: `rd-inspect promote` makes it the champion; `rd-inspect rollback --category cloth` goes back.
+    """
+    days = (day_of(first_day), day_of(last_day))
+    settings = check(store, [category], images=images, days=days, dask_address=dask_address)
+    with plain_errors():
+        from flows.preflight.checks import refuse_reversed
+        from flows.preflight.recalibration_choice import orders_of
+
+        refuse_reversed(*days)
+        orders_of(settings, [category], model, alpha)
+    with plain_errors(), command_server(verbose, flow="flows.recalibration"):
+        from flows.commands.tables.recalibration import recalibration_table
+        from flows.recalibration import recalibrate as recalibrate_models
+
+        uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
+        work = partial(
+            recalibrate_models, uri, [category], first, last,
+            unlabelled=unlabelled, alpha=alpha, model=model, promote=promote,
+            images=images, dask_address=dask_address,
+        )  # fmt: skip
+        show_run(work, partial(recalibration_table, store=uri), uri)

@@ -1,0 +1,61 @@
+"""The table of `rd-inspect recalibrate`."""
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from flows.printing.plain_table import PlainTable, plain_table
+from reports.plain_text import shown
+
+if TYPE_CHECKING:  # the table needs no flow
+    from flows.recalibration import RecalibrationRun
+    from tasks.recalibration.recalibrate_model import RecalibratedModel
+
+_MOST_NAMED = 10
+"""images set aside that are named; the model card has all"""
+
+
+def recalibration_table(run: "RecalibrationRun", store: str) -> PlainTable:
+    """New versions, what their thresholds rest on, and what they change. `store`: its address, for what to type
+    next."""
+    table = plain_table(
+        "category", "version", "champion", "threshold", "before", "images", "above it", "above the old", "days"
+    )
+    for model in run.models:
+        table.add_row(
+            model.category,
+            model.version,
+            "yes" if model.champion else "no",
+            f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
+            f"{model.threshold_before:.4f}",
+            str(model.images),
+            str(model.above),
+            str(model.above_before),
+            f"{model.first_day} to {model.last_day}",
+        )
+    table.notes = [f"{model.category}: {words_of(model)}" for model in run.models]
+    for model in run.models:
+        some = list(model.set_aside.items())
+        table.notes += [f"set aside {shown(key)}: {shown(why)}" for key, why in some[:_MOST_NAMED]]
+        if len(some) > _MOST_NAMED:
+            table.notes.append(f"and {len(some) - _MOST_NAMED} more; the model card names all")
+        table.notes.append(_next(model, store))
+    return table
+
+
+def _next(model: "RecalibratedModel", store: str) -> str:
+    named = f"--category {quote(model.category)} --store {quote(store)}"
+    if model.champion:
+        return f"To undo: rd-inspect rollback {named}"
+    return f"Next: rd-inspect promote --version {model.version} {named}"
+
+
+def words_of(model: "RecalibratedModel") -> str:
+    """What the new threshold rests on, in sentences."""
+    left = ", ".join(f"{count} {reason}" for reason, count in model.left_out.items())
+    parts = [
+        f"calibrated on {model.method}, {model.sealed} of {model.images} scores from complete days; "
+        f"weights of {model.weights_version}.",
+        f"Left out: {left}." if left else "",
+        "" if model.pixel_threshold_is_new else "The pixel threshold stays, for no map of these images is left.",
+    ]
+    return " ".join(filter(None, parts))

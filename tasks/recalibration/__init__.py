@@ -1,0 +1,1 @@
+"""A new threshold for a model version, without a training."""

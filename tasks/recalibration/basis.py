@@ -1,0 +1,157 @@
+"""The scored images that a new threshold rests on, and why others were left out."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.calibration.robust_outliers import robust_z
+from rd_core.drift.causes import STATISTICS
+from storage.errors import OF_ONE_OBJECT
+from storage.filesystem import Store
+from storage.models import models
+from storage.models.card import ModelCard
+from storage.partitions.anomaly_maps import read_maps
+from tasks.recalibration.labelled_normals import labelled_normals, not_normal
+from tasks.recalibration.sealed_scores import ScoredImage, sealed_days, sealed_scores
+from tasks.scoring.picture_scores import score_pictures
+from tasks.worker.picture_reader import micro_batches, read_picture
+from tasks.worker.scorer import Scorer
+
+UNREADABLE, DUPLICATE, SUSPICIOUS = "unreadable", "duplicate", "set aside"
+LEARNED, JUDGES_OR_DEFECT = "learned from", "labelled anomalous or for evaluation"
+MOST_OUTLYING = 3.5
+"""robust z among the day's normals above which one over the old threshold is set aside, as in a retraining"""
+MOST_MAPS = 256
+"""maps behind the pixel threshold: sixteen million pixels"""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The images behind a new threshold."""
+
+    used: tuple[ScoredImage, ...]
+    """sorted by key"""
+    left_out: dict[str, str]
+    """reason by key"""
+    set_aside: dict[str, str]
+    """by key, why an image labelled normal may be a wrong label, in a sentence"""
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(n,), in the order of `used`"""
+        return np.array([image.score for image in self.used], np.float32)
+
+    @property
+    def statistics(self) -> dict[str, NDArray[np.float64]]:
+        """(n,) by name; those that some image lacks are left out"""
+        by_name = {name: np.array([image.statistics[name] for image in self.used], np.float64) for name in STATISTICS}
+        return {name: values for name, values in by_name.items() if np.isfinite(values).all()}
+
+
+def labelled_basis(
+    store: Store, images: Store, scorer: Scorer, card: ModelCard, first: date | None, last: date | None
+) -> Basis:
+    """The labelled normals of these days that the weights have not learned from.
+
+    Sealed scores of the same object by the same weights are taken; the others are computed. Copies of one picture
+    count once. A normal above the old threshold that also stands out among its day's is set aside.
+    """
+    learned = models.read_card(store, card.category, card.weights_version)
+    chosen = labelled_normals(store, card.category, learned, first, last)
+    left_out = dict(chosen.left_out)
+    sealed = _sealed(store, card, sorted(set(chosen.days.values())))
+    known = {
+        key: sealed[key]
+        for key in chosen.days
+        if key in sealed and (info := images.info(key)) and info.etag == sealed[key].etag
+    }
+    missing = {key: day for key, day in chosen.days.items() if key not in known}
+    for key, image in _score(images, scorer, missing):
+        if image is None:
+            left_out[key] = UNREADABLE
+        else:
+            known[key] = image
+    first_of: dict[str | None, str] = {}
+    for key in sorted(known):
+        if known[key].digest and first_of.setdefault(known[key].digest, key) != key:
+            left_out[key] = DUPLICATE
+            del known[key]
+    set_aside = _suspicious([known[key] for key in sorted(known)], float(scorer.threshold))
+    left_out |= dict.fromkeys(set_aside, SUSPICIOUS)
+    used = tuple(known[key] for key in sorted(known) if key not in set_aside)
+    return Basis(used, left_out, set_aside)
+
+
+def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> Basis:
+    """All sealed scores of these days by the same weights, but those of images that the weights have learned from,
+    that are labelled anomalous, or that judge models."""
+    learned = models.read_card(store, card.category, card.weights_version).images
+    aside = dict.fromkeys(not_normal(store, card.category), JUDGES_OR_DEFECT)
+    aside |= dict.fromkeys((*learned.train, *learned.early_stop, *learned.test), LEARNED)
+    sealed = _sealed(store, card, sealed_days(store, card.category, first, last))
+    used = tuple(sealed[key] for key in sorted(sealed) if key not in aside)
+    return Basis(used, {key: aside[key] for key in sealed if key in aside}, {})
+
+
+def maps_of(store: Store, images: Iterable[ScoredImage]) -> Iterator[NDArray[np.float16]]:
+    """Maps, float16 (H, W), of at most MOST_MAPS of the images, whichever their order; map stores that are gone are
+    left out."""
+    in_stores: defaultdict[str, list[int]] = defaultdict(list)
+    for image in sorted(images, key=lambda image: _hash(image.key))[:MOST_MAPS]:
+        if image.anomaly_map is not None:
+            yield image.anomaly_map
+        elif image.map_store is not None and image.map_index is not None:
+            in_stores[image.map_store].append(image.map_index)
+    for key, indices in in_stores.items():
+        with suppress(*OF_ONE_OBJECT):  # past their retention, or damaged: `rd-inspect verify` tells of it
+            yield from read_maps(store, key, sorted(indices))
+
+
+def _sealed(store: Store, card: ModelCard, days: Sequence[date]) -> dict[str, ScoredImage]:
+    versions = models.versions_with_weights(store, card.category, card.version)
+    return sealed_scores(store, card.category, versions, days)
+
+
+def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tuple[str, ScoredImage | None]]:
+    """Each image with its score; None if it is unreadable. Maps are kept of as many as `maps_of` may ask for."""
+    with_map = set(sorted(days, key=_hash)[:MOST_MAPS])
+    keys = iter(days)
+    for pictures in micro_batches(partial(read_picture, images, scorer.image_format), list(days)):
+        maps = np.full((len(pictures), *scorer.map_size), np.nan, np.float16)
+        for scored, anomaly_map in zip(score_pictures(scorer, pictures, maps), maps, strict=True):
+            key, loaded = next(keys), scored.loaded
+            if scored.score is None or loaded.statistics is None:
+                yield key, None
+                continue
+            statistics = {**vars(loaded.statistics), "feature_distance": float(scored.feature_distance or 0.0)}
+            kept = anomaly_map.copy() if key in with_map else None
+            yield key, ScoredImage(key, days[key], float(scored.score), loaded.digest, statistics, anomaly_map=kept)
+
+
+def _suspicious(images: Sequence[ScoredImage], threshold: float) -> dict[str, str]:
+    """A score above the threshold alone is no sign: after a lasting change of light all are above."""
+    logs = np.log(np.maximum([image.score for image in images], np.finfo(np.float32).tiny))
+    standing = robust_z(logs, [image.day.toordinal() for image in images])
+    return {
+        image.key: f"The model scores it {image.score:.4g}, above its threshold of {threshold:.4g} and {z:.1f} "
+        f"robust standard deviations above its day's other normals ({MOST_OUTLYING:g} are allowed). Look whether "
+        "it is normal."
+        for image, z in zip(images, standing, strict=True)
+        if image.score > threshold and z > MOST_OUTLYING
+    }
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def counted(left_out: Collection[str]) -> dict[str, int]:
+    """Number of images by reason, sorted."""
+    return {reason: sum(why == reason for why in left_out) for reason in sorted(set(left_out))}

@@ -1,0 +1,28 @@
+"""The input of a recalibration."""
+
+from dataclasses import dataclass
+from datetime import date
+
+LABELLED, UNLABELLED = "labelled normals", "unlabelled scores"
+UNLABELLED_DAYS = 30
+"""days of unlabelled scores, if none are given"""
+
+
+@dataclass(frozen=True)
+class RecalibrateOrder:
+    """What to calibrate on."""
+
+    category: str
+    version: str
+    """whose weights, and whose threshold is replaced"""
+    alpha: float
+    """promised false-alarm rate"""
+    unlabelled: bool = False
+    """sealed scores of the days whatever the images show; else labelled normals"""
+    first_day: date | None = None
+    """None: any for labelled normals; else UNLABELLED_DAYS with the last one"""
+    last_day: date | None = None
+    """included; None: any"""
+    promote: bool = False
+    expected: str | None = None
+    """the champion that a promotion may replace; None for no champion"""

@@ -1,0 +1,200 @@
+"""A new threshold for a model version: a new version with the same weights by reference."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from rd_core.calibration.pixel_threshold import calibrate_pixels
+from rd_core.calibration.threshold import Threshold, calibrate
+from rd_core.errors import TooFewNormals
+from storage.filesystem import Store, open_store
+from storage.models import card as cards
+from storage.models import models
+from storage.models.card import ModelCard
+from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis
+from tasks.recalibration.order import LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
+from tasks.recalibration.sealed_scores import last_sealed_day, window_before
+from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.scorer import warm_scorer
+from tasks.worker.software import software
+from tasks.worker.worker_process import prepare_worker_process
+
+FEWEST_NORMALS = 16
+"""labelled normals for a threshold of their own, as a retraining needs"""
+
+
+@dataclass(frozen=True)
+class RecalibratedModel:
+    """The result of a recalibration."""
+
+    category: str
+    version: str
+    replaces: str
+    weights_version: str
+    method: str
+    """labelled normals or unlabelled scores"""
+    first_day: date
+    last_day: date
+    images: int
+    """behind the threshold"""
+    sealed: int
+    """of them, scores taken from complete days"""
+    left_out: dict[str, int]
+    set_aside: dict[str, str]
+    threshold: float
+    threshold_is_extrapolated: bool
+    threshold_before: float
+    above: int
+    """of the images, those above the new threshold"""
+    above_before: int
+    """those above the old one"""
+    pixel_threshold_is_new: bool
+    champion: bool
+    seconds: float
+    defect_share: float | None = None
+
+
+@task(
+    name="recalibrate-model",
+    task_run_name="recalibrate {order.category}",
+    cache_policy=NO_CACHE,
+    **ON_STORAGE_FAULT,
+)
+def recalibrate_model(
+    store_uri: str, images_uri: str, order: RecalibrateOrder, *, run_id: str, now: datetime
+) -> RecalibratedModel:
+    """Calibrate, publish, and promote on request. Equal inputs at the same `now` give the same version.
+
+    The new images alone decide, without the old calibration: after a lasting change only they keep the promise.
+    Raises TooFewNormals, OtherPreprocessing, Conflict if another model was promoted meanwhile.
+    """
+    started = time.perf_counter()
+    prepare_worker_process()
+    store, images = open_store(store_uri), open_store(images_uri, read_only=True)
+    card = models.read_card(store, order.category, order.version)
+    basis, threshold = _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
+    new = _card(store, order, card, basis, threshold, run_id=run_id, now=now)
+    models.publish_recalibrated(store, new)
+    get_run_logger().info(
+        "model recalibrated run=%s category=%s model=%s replaces=%s images=%d threshold=%.4f before=%.4f",
+        run_id, order.category, new.version, order.version, len(basis.used), threshold.value, card.threshold.value,
+    )  # fmt: skip
+    if order.promote:
+        models.promote(
+            store, order.category, new.version,
+            by=f"recalibration run {run_id}", now=now, expected=order.expected,
+        )  # fmt: skip
+    return _receipt(order, card, new, basis, time.perf_counter() - started)
+
+
+def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard) -> tuple[Basis, Threshold]:
+    scorer = warm_scorer(store, order.category, order.version)
+    basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day)
+    if len(basis.used) < FEWEST_NORMALS:
+        left = ", ".join(f"{count} {reason}" for reason, count in counted(basis.left_out.values()).items())
+        raise TooFewNormals(
+            f"{len(basis.used)} labelled normals of {order.category} can be used and {FEWEST_NORMALS} are needed, so "
+            f"model {order.version} keeps its threshold. {f'Left out: {left}. ' if left else ''}Those that it was "
+            "trained with do not count. Label more good images of later days, or calibrate on all scores: "
+            f"rd-inspect recalibrate --category {order.category} --unlabelled"
+        )
+    return basis, calibrate(basis.scores, order.alpha)
+
+
+def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> tuple[Basis, Threshold]:
+    last = order.last_day or last_sealed_day(store, order.category)
+    if last is None:
+        raise TooFewNormals(
+            f"No day of {order.category} is complete, so there are no scores to calibrate on. Score some: "
+            "rd-inspect inspect"
+        )
+    basis = unlabelled_basis(store, card, order.first_day or window_before(last, UNLABELLED_DAYS), last)
+    raise NotImplementedError(basis)
+
+
+def _card(
+    store: Store,
+    order: RecalibrateOrder,
+    card: ModelCard,
+    basis: Basis,
+    threshold: Threshold,
+    *,
+    run_id: str,
+    now: datetime,
+) -> ModelCard:
+    """The version's card: that of the weights, with the new images in place of the old calibration."""
+    digest = _digest(card, basis, threshold)
+    ascending = np.argsort(basis.scores, kind="stable")
+    below = [image for image in basis.used if image.score <= threshold.value]
+    try:
+        pixels = cards.PixelThreshold(**asdict(calibrate_pixels(maps_of(store, below))))
+    except TooFewNormals:  # no map is left: the old one stays
+        pixels = card.pixel_threshold
+    days = [image.day for image in basis.used]
+    return replace(
+        card,
+        version=models.new_version(digest.encode(), now),
+        created_at=now,
+        run_id=run_id,
+        threshold=cards.ImageThreshold(**asdict(threshold)),
+        pixel_threshold=pixels,
+        calibration=cards.Calibration(
+            tuple(basis.scores[ascending].tolist()),
+            {name: tuple(values[ascending].tolist()) for name, values in basis.statistics.items()},
+        ),
+        images=replace(card.images, calibration=tuple(image.key for image in basis.used)),
+        weights=replace(card.weights, version=card.weights_version),
+        software=software(),
+        recalibration=cards.Recalibration(
+            replaces=order.version,
+            first_day=min(days),
+            last_day=max(days),
+            considered=len(basis.used) + len(basis.left_out),
+            left_out=counted(basis.left_out.values()),
+            sealed=sum(image.etag is not None for image in basis.used),
+            defect_share=None,
+            digest=digest,
+        ),
+    )
+
+
+def _digest(card: ModelCard, basis: Basis, threshold: Threshold) -> str:
+    scores = [[image.key, image.digest, image.score] for image in basis.used]
+    text = json.dumps([card.version, card.weights.sha256, scores, asdict(threshold)])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _receipt(
+    order: RecalibrateOrder, card: ModelCard, new: ModelCard, basis: Basis, seconds: float
+) -> RecalibratedModel:
+    made = new.recalibration
+    assert made is not None  # `_card` wrote it
+    return RecalibratedModel(
+        category=order.category,
+        version=new.version,
+        replaces=order.version,
+        weights_version=new.weights_version,
+        method=UNLABELLED if order.unlabelled else LABELLED,
+        first_day=made.first_day,
+        last_day=made.last_day,
+        images=len(basis.used),
+        sealed=made.sealed,
+        left_out=dict(made.left_out),
+        set_aside=basis.set_aside,
+        threshold=new.threshold.value,
+        threshold_is_extrapolated=new.threshold.extrapolated,
+        threshold_before=card.threshold.value,
+        above=int(np.count_nonzero(basis.scores > np.float32(new.threshold.value))),
+        above_before=int(np.count_nonzero(basis.scores > np.float32(card.threshold.value))),
+        pixel_threshold_is_new=new.pixel_threshold != card.pixel_threshold,
+        champion=order.promote,
+        seconds=seconds,
+        defect_share=made.defect_share,
+    )

@@ -1,0 +1,50 @@
+"""A new threshold from later normals: the same weights, no second copy, promoted, scoring a night, rolled back."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from flows.inspection import inspect_images
+from flows.recalibration import RecalibrationFailed, recalibrate
+from storage.filesystem import Store
+from storage.models import models
+from storage.verification.verification import Scope, verify
+from tests.factories import DAY, everything_below, sealed_rows, write_settings
+from tests.flows.commands.test_cli import call
+from tests.retraining_plants import ALPHA, put_champion, put_new_normals
+
+TOO_LOW = 0.01
+LATER = DAY + timedelta(days=1)
+
+
+@pytest.fixture
+def plant(store: Store) -> Store:
+    """A champion that alarms on everything, a scored day, and 20 normals labelled since."""
+    write_settings(store, image_size=64, alpha=ALPHA, max_pixels=1_000_000)
+    put_champion(store, "cloth", threshold=TOO_LOW)
+    put_new_normals(store, "cloth", 20)
+    return store
+
+
+def test_from_labels_to_a_night_and_back(plant: Store, prefect_api: str) -> None:
+    inspect_images(plant.uri, DAY, reports=False)
+    before = everything_below(plant.root, "scores", "seals", "maps")
+    made = recalibrate(plant.uri, ["cloth"], promote=True).models[0]
+    assert (made.images, made.sealed, made.champion, made.above_before) == (20, 20, True, 20)
+    assert made.above <= 2 and made.threshold > TOO_LOW
+    assert [path.name for path in plant.root.glob(f"models/cloth/{made.version}/*")] == ["card.json"]
+    inspect_images(plant.uri, DAY, reports=False)
+    rows = sealed_rows(plant, "cloth", version=made.version)
+    assert {row["threshold"] for row in rows} == {float(np.float32(made.threshold))}
+    assert sum(row["is_anomalous"] for row in rows) == made.above
+    assert before.items() <= everything_below(plant.root, "scores", "seals", "maps").items()
+    assert not verify(plant, plant, Scope(deep=True)).wrong
+    call("rollback", "--category", "cloth", "--store", plant.uri, "--by", "ada")
+    assert models.read_champion(plant, "cloth").version == "v1"
+
+
+def test_too_few_normals_leave_the_threshold(plant: Store, prefect_api: str) -> None:
+    with pytest.raises(RecalibrationFailed, match="0 labelled normals of cloth can be used and 16 are needed"):
+        recalibrate(plant.uri, ["cloth"], LATER)
+    assert models.list_versions(plant, "cloth") == ["v1"]
