@@ -80,13 +80,14 @@ def versions_with_weights(store: Store, category: str, version: str) -> list[str
     """Every published version with the weights of this one, itself included, oldest first: their scores are
     comparable. Cards that cannot be read are ignored."""
     wanted = read_card(store, category, version).weights.sha256
-    return [name for name in list_versions(store, category) if _sha256(store, category, name) == wanted]
+    names = store.children(layout.models_prefix(category))
+    return [name for name in names if _sha256(store, category, name) == wanted]
 
 
 def _sha256(store: Store, category: str, version: str) -> str | None:
     try:
         return read_card(store, category, version).weights.sha256
-    except OF_ONE_OBJECT:  # `rd-inspect verify` tells of it
+    except OF_ONE_OBJECT:  # without a card, or damaged: `rd-inspect verify` tells of it
         return None
 
 

@@ -1,6 +1,7 @@
 """Verification of models against sealed days and champion pointers."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from shlex import quote
 
 from storage import layout
@@ -30,13 +31,11 @@ def model_findings(store: Store, category: str, in_use: Mapping[str, int], *, de
 def _shared(store: Store, category: str) -> dict[str, list[str]]:
     """By version that holds weights: the other versions whose cards refer to them."""
     shared: dict[str, list[str]] = {}
-    for version in models.list_versions(store, category):
-        try:
+    for version in sorted(store.children(layout.models_prefix(category))):
+        with suppress(*OF_ONE_OBJECT):  # no card, or a finding of its own
             holder = models.read_card(store, category, version).weights_version
-        except OF_ONE_OBJECT:  # a finding of its own
-            continue
-        if holder != version:
-            shared.setdefault(holder, []).append(version)
+            if holder != version:
+                shared.setdefault(holder, []).append(version)
     return shared
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.calibration.robust_outliers import robust_z
+from rd_core.calibration.suspects import suspicious
 from rd_core.drift.causes import STATISTICS
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
@@ -26,8 +26,6 @@ from tasks.worker.scorer import Scorer
 
 UNREADABLE, DUPLICATE, SUSPICIOUS = "unreadable", "duplicate", "set aside"
 LEARNED, JUDGES_OR_DEFECT = "learned from", "labelled anomalous or for evaluation"
-MOST_OUTLYING = 3.5
-"""robust z among the day's normals above which one over the old threshold is set aside, as in a retraining"""
 MOST_MAPS = 256
 """maps behind the pixel threshold: sixteen million pixels"""
 
@@ -61,7 +59,7 @@ def labelled_basis(
     """The labelled normals of these days that the weights have not learned from.
 
     Sealed scores of the same object by the same weights are taken; the others are computed. Copies of one picture
-    count once. A normal above the old threshold that also stands out among its day's is set aside.
+    count once. Those that look like wrong labels are set aside, see rd_core.calibration.suspects.
     """
     learned = models.read_card(store, card.category, card.weights_version)
     chosen = labelled_normals(store, card.category, learned, first, last)
@@ -83,7 +81,7 @@ def labelled_basis(
         if known[key].digest and first_of.setdefault(known[key].digest, key) != key:
             left_out[key] = DUPLICATE
             del known[key]
-    set_aside = _suspicious([known[key] for key in sorted(known)], float(scorer.threshold))
+    set_aside = _suspicious([known[key] for key in sorted(known)])
     left_out |= dict.fromkeys(set_aside, SUSPICIOUS)
     used = tuple(known[key] for key in sorted(known) if key not in set_aside)
     return Basis(used, left_out, set_aside)
@@ -135,16 +133,12 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
             yield key, ScoredImage(key, days[key], float(scored.score), loaded.digest, statistics, anomaly_map=kept)
 
 
-def _suspicious(images: Sequence[ScoredImage], threshold: float) -> dict[str, str]:
-    """A score above the threshold alone is no sign: after a lasting change of light all are above."""
-    logs = np.log(np.maximum([image.score for image in images], np.finfo(np.float32).tiny))
-    standing = robust_z(logs, [image.day.toordinal() for image in images])
+def _suspicious(images: Sequence[ScoredImage]) -> dict[str, str]:
+    found = suspicious([image.score for image in images])
     return {
-        image.key: f"The model scores it {image.score:.4g}, above its threshold of {threshold:.4g} and {z:.1f} "
-        f"robust standard deviations above its day's other normals ({MOST_OUTLYING:g} are allowed). Look whether "
-        "it is normal."
-        for image, z in zip(images, standing, strict=True)
-        if image.score > threshold and z > MOST_OUTLYING
+        images[number].key: f"Its score of {images[number].score:.4g} is above {found.level:.4g}, which hardly one "
+        f"normal image among these would exceed (robust z {found.z[number]:.1f}). Look whether it is normal."
+        for number in found.numbers
     }
 
 

@@ -137,7 +137,8 @@ def _card(
         pixels = cards.PixelThreshold(**asdict(calibrate_pixels(maps_of(store, below))))
     except TooFewNormals:  # no map is left: the old one stays
         pixels = card.pixel_threshold
-    days = [image.day for image in basis.used]
+    used, days = tuple(image.key for image in basis.used), [image.day for image in basis.used]
+    aside = {key: why for key, why in card.images.set_aside.items() if key not in used}
     return replace(
         card,
         version=models.new_version(digest.encode(), now),
@@ -148,8 +149,12 @@ def _card(
         calibration=cards.Calibration(
             tuple(basis.scores[ascending].tolist()),
             {name: tuple(values[ascending].tolist()) for name, values in basis.statistics.items()},
+            method=UNLABELLED if order.unlabelled else LABELLED,
+            folds=None,
+            proven=max(threshold.alpha, threshold.smallest_honest_alpha),
+            above=int(np.count_nonzero(basis.scores > np.float32(threshold.value))),
         ),
-        images=replace(card.images, calibration=tuple(image.key for image in basis.used)),
+        images=replace(card.images, calibration=used, set_aside={**aside, **basis.set_aside}),
         weights=replace(card.weights, version=card.weights_version),
         software=software(),
         recalibration=cards.Recalibration(
@@ -191,7 +196,7 @@ def _receipt(
         threshold=new.threshold.value,
         threshold_is_extrapolated=new.threshold.extrapolated,
         threshold_before=card.threshold.value,
-        above=int(np.count_nonzero(basis.scores > np.float32(new.threshold.value))),
+        above=new.calibration.above,
         above_before=int(np.count_nonzero(basis.scores > np.float32(card.threshold.value))),
         pixel_threshold_is_new=new.pixel_threshold != card.pixel_threshold,
         champion=order.promote,
