@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
@@ -11,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from rd_core.calibration.pixel_threshold import calibrate_pixels
+from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.calibration.threshold import Threshold, calibrate
 from rd_core.errors import TooFewNormals
 from storage.filesystem import Store, open_store
@@ -20,7 +21,7 @@ from storage.models import models
 from storage.models.card import ModelCard
 from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis
 from tasks.recalibration.order import LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
-from tasks.recalibration.sealed_scores import last_sealed_day, window_before
+from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software
@@ -134,7 +135,7 @@ def _card(
     ascending = np.argsort(basis.scores, kind="stable")
     below = [image for image in basis.used if image.score <= threshold.value]
     try:
-        pixels = cards.PixelThreshold(**asdict(calibrate_pixels(maps_of(store, below))))
+        pixels = cards.PixelThreshold(**asdict(_pixels(store, below).threshold()))
     except TooFewNormals:  # no map is left: the old one stays
         pixels = card.pixel_threshold
     used, days = tuple(image.key for image in basis.used), [image.day for image in basis.used]
@@ -168,6 +169,13 @@ def _card(
             digest=digest,
         ),
     )
+
+
+def _pixels(store: Store, images: Sequence[ScoredImage]) -> PixelCounts:
+    counts = PixelCounts()
+    for anomaly_map in maps_of(store, images):
+        counts.add(anomaly_map[None])
+    return counts
 
 
 def _digest(card: ModelCard, basis: Basis, threshold: Threshold) -> str:
