@@ -16,6 +16,7 @@ LINE_EVERY = 30.0
 _VERBS = {
     "features": "teacher's features",
     "memory": "memory",
+    "folds": "train folds",
     "steps": "train",
     "held out": "judge",
     "scoring": "score",

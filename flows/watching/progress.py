@@ -18,6 +18,7 @@ _WORDS: dict[Phase, str] = {
     "gathered": "images gathered",
     "features": "features",
     "memory": "memory",
+    "folds": "folds",
     "steps": "steps",
     "held out": "held-out scores",
     "threshold": "threshold",
@@ -26,7 +27,13 @@ _WORDS: dict[Phase, str] = {
     "judged": "judged",
 }
 """phases of a training, in order"""
-_UNITS: dict[Phase, str] = {"features": "images", "memory": "vectors", "steps": "steps", "held out": "images"}
+_UNITS: dict[Phase, str] = {
+    "features": "images",
+    "memory": "vectors",
+    "folds": "steps",
+    "steps": "steps",
+    "held out": "images",
+}
 
 
 class _Counted(ProgressColumn):

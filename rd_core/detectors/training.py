@@ -38,12 +38,17 @@ def train(
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
     `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
-    ConfigError for another start, TeacherUnavailable, and as `Detector.fit`.
+    ConfigError for another start or one together with `run.cross`, TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(
             f"{len(normals.train)} images to train and {len(normals.early_stop)} to stop early are too few. Give at "
             "least 2 and 1."
+        )
+    if start is not None and run.cross is not None:
+        raise ConfigError(
+            "the model to start from has seen the normals that held-out scores are wanted of, so they would not be "
+            "held out. Train from scratch, or without cross-fitting."
         )
     began = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were

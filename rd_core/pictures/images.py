@@ -1,5 +1,7 @@
 """The image sequences that training takes: fetched one by one, never all in memory."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,3 +18,17 @@ class Images(Protocol):
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
         """Raises IndexError beyond the last, and whatever fetching raises."""
+
+
+@dataclass(frozen=True)
+class SomeImages:
+    """The images with these numbers, in their order."""
+
+    images: Images
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return self.images[self.numbers[index]]

@@ -159,11 +159,21 @@ def with_synthetic_defect(
 class SyntheticDefectImages:
     """`copies` of each image with synthetic defects, at one size: number i * copies + j is the j-th of image i.
 
-    Drawn when indexed, each from its own random numbers derived from `seed`, so always the same.
+    Drawn when indexed, each from its own random numbers derived from `seed`, so always the same. groups: the group of
+    each image; a donor is then of the image's own group, so no copy shows anything of another group. None: one group.
     """
 
-    def __init__(self, images: Images, copies: int, height: int, width: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: Images,
+        copies: int,
+        height: int,
+        width: int,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+    ) -> None:
         self._images = images
+        self._groups = np.zeros(len(images), np.int64) if groups is None else groups
         self._copies = copies
         self._size = height, width
         self._seed = seed
@@ -175,9 +185,10 @@ class SyntheticDefectImages:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is out of range: there are {len(self)} images with synthetic defects")
         rng = np.random.default_rng((self._seed, index))
+        own = index // self._copies
+        donors = np.flatnonzero(self._groups == self._groups[own])
         image, donor = (
-            resize(np.asarray(self._images[i]), *self._size)
-            for i in (index // self._copies, int(rng.integers(len(self._images))))
+            resize(np.asarray(self._images[int(i)]), *self._size) for i in (own, donors[rng.integers(len(donors))])
         )
         return with_synthetic_defect(image, donor, rng)[0]
 

@@ -5,10 +5,20 @@ from typing import Literal, TypedDict
 
 TOPIC = "rd-inspect-progress"
 Phase = Literal[
-    "reading", "gathered", "features", "memory", "steps", "held out", "threshold", "trained", "judging", "judged"
+    "reading",
+    "gathered",
+    "features",
+    "memory",
+    "folds",
+    "steps",
+    "held out",
+    "threshold",
+    "trained",
+    "judging",
+    "judged",
 ]
-"""phases of a training: its images, the teacher's pass, memory, gradient descent, held-out scores, calibration, end.
-A retraining starts with "gathered" images and ends with the comparison with the champion"""
+"""phases of a training: its images, the teacher's pass, memory, steps of its folds, its own, held-out scores,
+calibration, end. A retraining starts with "gathered" images and ends with the comparison with the champion"""
 
 
 class Scored(TypedDict):
@@ -27,7 +37,7 @@ class Trained(TypedDict):
     category: str
     phase: Phase
     done: int
-    """images of "features" and "held out", vectors of "memory", steps of "steps", 1 for finished phases"""
+    """images of "features" and "held out", vectors of "memory", steps of "folds" and "steps", 1 for a finished one"""
     total: int | None
     """None if unknown"""
 

@@ -11,7 +11,7 @@ from rd_core.detectors.reverse_distillation.blend import best_share, squared_dis
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE
 from rd_core.detectors.reverse_distillation.loss import cosine_distance
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
-from rd_core.features.cache import AT_ONCE, FeatureSource
+from rd_core.features.cache import FeatureSource, in_order
 
 EVEN_SHARE = 0.5
 """of magnitude"""
@@ -114,6 +114,5 @@ def _levels(model: TeacherAndStudent, source: FeatureSource) -> tuple[float, lis
 
 def _feature_batches(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
     """The teacher's raw features of all images, some at a time."""
-    for start in range(0, len(source), AT_ONCE):
-        indices = range(start, min(start + AT_ONCE, len(source)))
-        yield tuple(f.to(model.device) for f in source.batch(indices))
+    for _, features in in_order(source):
+        yield tuple(f.to(model.device) for f in features)

@@ -7,16 +7,18 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from rd_core.detectors.detector import FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import Gathering
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.detectors.detector import FitProgress, FitReport, FitRun, Normals
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
+from rd_core.detectors.reverse_distillation.cross_fitting import CrossFitting
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources
 from rd_core.detectors.reverse_distillation.mirroring import WithMirrored, may_be_mirrored
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
+from rd_core.detectors.reverse_distillation.moments import fit_moments
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.features.cache import CachedFeatures
-from rd_core.features.cells import CellMoments
-from rd_core.features.standardisation import Moments
 from rd_core.files.training_state import Resumption, TrainingState, settings_of
 from rd_core.pictures.images import Images
 from rd_core.pictures.synthetic_defects import SyntheticDefectImages
@@ -26,32 +28,43 @@ def fit(model: TeacherAndStudent, normals: Normals, run: FitRun) -> FitReport:
     """Train bottleneck, student and discriminators from their current weights; the standardisation is refitted.
 
     Reports after every micro-batch of the teacher's pass and every step. An interrupted fit resumes from its last
-    state after repeating the teacher's pass, and with the same images, first weights and threads ends in the same
-    weights. Raises as `Detector.fit`.
+    state after repeating the teacher's pass and all folds, and with the same images, first weights and threads ends
+    in the same weights. Raises as `Detector.fit`, and as `CrossFitting`.
     """
     settings = model.settings
     described = settings_of(model.name, settings, len(normals.train), len(normals.early_stop))
+    described["cross"] = run.cross is not None
     resumption = run.resumption
     state = TrainingState.from_bytes(resumption.state, described) if resumption and resumption.state else None
     few = len(normals.train) < settings.training.mirrored_below
     mirrored = few and may_be_mirrored(model, normals.train, normals.early_stop, settings.seed)
+    folds = CrossFitting(model, normals, run.cross, run.report) if run.cross else None
     with ExitStack() as resources:
-        sets = _image_sets(settings, normals, mirrored=mirrored)
-        sources = Sources(*model.feature_sources(sets, run.report, resources, _gatherings(model)))
+        by_mirrored = _sources(model, normals, mirrored, folds, run.report, resources)
+        sources = by_mirrored[mirrored]
+        cached = isinstance(sources.train, CachedFeatures)
+        if folds:
+            folds.fit(by_mirrored)
+            sources = folds.kept(sources)
+        fit_moments(model, sources.train)
         descent = Descent(model, settings, sources, run.report, _keeper(resumption, described))
         if state:
             descent.restore(state)
         descent.run()
         fit_blend(model, sources.early_stop, sources.synthetic_early_stop)
+    if folds:
+        folds.judge(model)
     figures = {
         "steps": descent.step,
         "best_step": descent.best_step,
         "stopped_by": descent.stopped,
         "mirrored": mirrored,
-        "cached": isinstance(sources.train, CachedFeatures),
+        "cached": cached,
         "history": [asdict(validation) for validation in descent.history],
     }
-    return FitReport(f"{descent.best_step} steps", figures)
+    return FitReport(
+        f"{descent.best_step} steps", figures | ({"folds": folds.count, "cross": folds.figures} if folds else {})
+    )
 
 
 def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable[[Descent], None]:
@@ -69,8 +82,27 @@ def _keeper(resumption: Resumption | None, settings: dict[str, Any]) -> Callable
     return keep
 
 
-def _image_sets(settings: ReverseDistillationSettings, normals: Normals, *, mirrored: bool) -> list[Images]:
-    """Training and early-stop images, and copies of both with synthetic defects (none where the settings want none).
+def _sources(
+    model: TeacherAndStudent,
+    normals: Normals,
+    mirrored: bool,
+    folds: CrossFitting | None,
+    report: Callable[[FitProgress], None],
+    resources: ExitStack,
+) -> dict[bool, Sources]:
+    """Features of training and early-stop images and of their copies with synthetic defects (none where the settings
+    want none), by whether mirrored images are among the training images: as the detector or a fold wants it."""
+    ways = [mirrored, *({*folds.mirrored} - {mirrored} if folds else ())]
+    groups = folds.fold_of if folds else None
+    sets = [images for way in ways for images in _image_sets(model.settings, normals, groups, mirrored=way)]
+    sources = model.feature_sources(sets, report, resources)
+    return {way: Sources(*sources[4 * at : 4 * at + 4]) for at, way in enumerate(ways)}
+
+
+def _image_sets(
+    settings: ReverseDistillationSettings, normals: Normals, groups: NDArray[np.int64] | None, *, mirrored: bool
+) -> list[Images]:
+    """In the order of Sources. groups: of the training images; a copy shows nothing of another group.
 
     Mirrored images share the training images' number of copies.
     """
@@ -78,16 +110,9 @@ def _image_sets(settings: ReverseDistillationSettings, normals: Normals, *, mirr
     height, width = settings.image_height, settings.image_width
     copies = settings.training.synthetic_copies(len(train))
     shown = WithMirrored(train, seed) if mirrored else train
+    donors = None if groups is None else np.resize(groups, len(shown))  # mirrored images have their image's group
     defective = [
-        SyntheticDefectImages(shown, math.ceil(copies * len(train) / len(shown)), height, width, seed),
+        SyntheticDefectImages(shown, math.ceil(copies * len(train) / len(shown)), height, width, seed, donors),
         SyntheticDefectImages(early_stop, copies, height, width, seed + 1),
     ]
     return [shown, early_stop, *defective]
-
-
-def _gatherings(model: TeacherAndStudent) -> list[Gathering]:
-    """Accumulators over the training normals' features."""
-    standardisation: list[Gathering] = [(Moments(), model.standardisation.fit)] if model.settings.standardise else []
-    return standardisation + [
-        (CellMoments(discriminator.side), discriminator.fit) for discriminator in model.discriminators
-    ]

@@ -92,6 +92,19 @@ def test_a_defective_image_looks_like_the_one_it_was_made_of():
     assert np.array_equal(abs(middles - 40) < abs(middles - 200), [True] * 6 + [False] * 6)
 
 
+def test_a_donor_is_of_the_images_own_group_and_without_groups_any_image():
+    images = list(textured(4))
+    groups = np.array([0, 1, 0, 1])
+    before, own = SyntheticDefectImages(images, 30, 64, 64, 0), SyntheticDefectImages(images, 30, 64, 64, 0, groups)
+    drawn = [(before[i], own[i]) for i in range(120)]
+    images[1], images[3] = 255 - images[1], 255 - images[3]
+    for copies, inside in ((0, 30), (60, 90)):
+        assert all(np.array_equal(own[i], drawn[i][1]) for i in range(copies, inside))
+        assert any(not np.array_equal(before[i], drawn[i][0]) for i in range(copies, inside))
+    one = SyntheticDefectImages(images, 30, 64, 64, 0, np.zeros(4, np.int64))
+    assert all(np.array_equal(one[i], before[i]) for i in range(120))
+
+
 def test_a_number_beyond_the_last_is_an_index_error():
     with pytest.raises(IndexError, match="index 4 is out of range: there are 4 images"):
         SyntheticDefectImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
