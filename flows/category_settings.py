@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from rd_core.calibration.goals import Costs, Goal, WantedRecall
 from rd_core.detectors.registry import settings_class
 from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
 from rd_core.features.backbone_spec import teacher_spec
@@ -33,6 +34,14 @@ class CategorySettings(BaseModel):
     extrapolate: bool = True
     """whether the threshold may rest on a fitted tail; false refuses the training where alpha is smaller than the
     normals can prove"""
+    miss_cost: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    """cost of a defect that passes, in any unit; evaluations then name the alpha with the cheapest threshold"""
+    alarm_cost: Annotated[float | None, Field(gt=0, allow_inf_nan=False, validate_default=True)] = None
+    """cost of a good part that is stopped, in the same unit"""
+    defect_share: Annotated[float | None, Field(gt=0, lt=1, validate_default=True)] = None
+    """share of defects in production, which costs need: labelled images are another mix"""
+    wanted_recall: Annotated[float | None, Field(gt=0, lt=1, validate_default=True)] = None
+    """share of the defects to find; evaluations then name the alpha that finds it with the fewest false alarms"""
     part_pattern: str | None = None
     """regular expression over image names with a group `part`, or groups `view` and `serial`; see
     rd_core.calibration.holdout"""
@@ -90,6 +99,29 @@ class CategorySettings(BaseModel):
             raise ValueError("part_pattern needs a named group `part`, or the groups `view` and `serial`")
         return value
 
+    @field_validator("alarm_cost")
+    @classmethod
+    def _both_costs(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if "miss_cost" in info.data and (value is None) != (info.data["miss_cost"] is None):
+            raise ValueError("miss_cost and alarm_cost decide together alone: give both or neither")
+        return value
+
+    @field_validator("defect_share")
+    @classmethod
+    def _with_costs(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is None and info.data.get("miss_cost") and info.data.get("alarm_cost"):
+            raise ValueError(
+                "costs need the share of defects in production, such as 0.01: it weighs one against the other"
+            )
+        return value
+
+    @field_validator("wanted_recall")
+    @classmethod
+    def _one_goal(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("miss_cost"):
+            raise ValueError("a wanted recall and costs may choose differently: give one of them")
+        return value
+
     @field_validator("black_level")
     @classmethod
     def _below_white(cls, value: float | None, info: ValidationInfo) -> float | None:
@@ -99,6 +131,13 @@ class CategorySettings(BaseModel):
                 f"white_level {white:g} is not above {value or 0:g}: every pixel would be white or black"
             )
         return value
+
+    @property
+    def goal(self) -> Goal | None:
+        """What the threshold is to achieve besides alpha; None if nothing is said."""
+        if self.miss_cost and self.alarm_cost and self.defect_share:
+            return Costs(self.miss_cost, self.alarm_cost, self.defect_share)
+        return WantedRecall(self.wanted_recall) if self.wanted_recall else None
 
     @property
     def height_width(self) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from storage.labels import labels
 from storage.partitions.seals import read_seal
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
+from tasks.evaluation.thresholds import ThresholdGoal
 from tasks.evaluation.write_evaluation_report import CategoryFigures, EvaluationContents, write_evaluation_report
 
 TASKS_PER_FLOW_RUN = 450
@@ -152,6 +153,7 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
             ),
             failed=tuple(failed),
             missing_days=tuple(day for day in _every_day(first, last) if day not in days),
+            thresholds={name: _threshold_goal(settings, name) for name in names},
         )
         written = write_evaluation_report(
             settings.store,
@@ -172,6 +174,11 @@ def _evaluate(settings: Settings, choice: EvaluationChoice, *, whole_plant: bool
     if failed:
         raise EvaluationFailed(run)
     return run
+
+
+def _threshold_goal(settings: Settings, category: str) -> ThresholdGoal:
+    chosen = settings.category(category)
+    return ThresholdGoal(chosen.goal, chosen.extrapolate)
 
 
 def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
@@ -267,6 +274,5 @@ def _artifact_row(figures: CategoryFigures) -> dict[str, Any]:
         "category": figures.category, "model version": figures.model_version,
         "normal": figures.normal, "anomalous": figures.anomalous,
     }  # fmt: skip
-    return row | {
-        measure.name: None if measure.value is None else round(measure.value, 4) for measure in figures.measures
-    }
+    row |= {measure.name: None if measure.value is None else round(measure.value, 4) for measure in figures.measures}
+    return row | ({"recommended": figures.recommended} if figures.recommended else {})

@@ -57,7 +57,8 @@ def recommend(
 ) -> Recommendation | None:
     """The best of `choices` for labelled images with scores float [n], labels bool [n] and parts [n].
 
-    `in_force`: the alpha in force, which stays if it is as good as the best. None where no choice serves the goal, or
+    `in_force`: the alpha in force, which stays if it is as good as the best, or if a cheaper one does not save on
+    images that did not choose it. None where no choice serves the goal, or
     where fewer than FEWEST_PARTS parts have, or have no, defect. Deterministic. Raises ValueError for scores that are
     not finite or lengths that differ.
     """
@@ -69,8 +70,15 @@ def recommend(
     place = _best(goal, choices, today, values, labels)
     if place is None:
         return None
-    fold = _folds(labels, number, count)
-    flagged = values > _held_out_thresholds(goal, choices, today, values, labels, fold, place)
+    kept = values > choices.thresholds[today]
+    flagged, saving = kept, Interval(0.0, 0.0, 0.0)
+    if place != today:
+        fold = _folds(labels, number, count)
+        flagged = values > _held_out_thresholds(goal, choices, today, values, labels, fold, place)
+        if isinstance(goal, Costs):
+            saving = _saving(goal, flagged, kept, labels, number, count)
+            if saving.value <= 0:
+                place, flagged, saving = today, kept, Interval(0.0, 0.0, 0.0)
     chosen = _curve(choices, values, labels)
     rates = _rates(flagged, labels, number, count)
     return Recommendation(
@@ -85,9 +93,7 @@ def recommend(
         recall_as_chosen=float(chosen.recall[place]),
         false_alarm_rate_as_chosen=float(chosen.false_alarm_rate[place]),
         cost=_cost(goal, *rates) if isinstance(goal, Costs) else None,
-        saving=_saving(goal, flagged, values > choices.thresholds[today], labels, number, count)
-        if isinstance(goal, Costs)
-        else None,
+        saving=saving if isinstance(goal, Costs) else None,
     )
 
 

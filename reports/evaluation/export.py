@@ -1,10 +1,10 @@
 """The figures of an evaluation for machines: as table rows and as a JSON tree."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure, ShareRow
+from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure, RecommendedThreshold, ShareRow
 
 SCHEMA_VERSION = 1
 
@@ -52,6 +52,7 @@ def _entry(evaluated: EvaluatedCategory) -> dict[str, Any]:
         "in_mean": evaluated.in_mean,
         "threshold": evaluated.threshold,
         "alpha": evaluated.alpha,
+        "recommended": _recommended(evaluated.recommended),
         "counts": asdict(evaluated.counts),
         "figures": {measure.name: _measure(measure) for measure in evaluated.measures},
         "recall_by_kind": [asdict(row) for row in evaluated.by_kind],
@@ -71,6 +72,24 @@ def _rows(evaluated: EvaluatedCategory) -> Iterator[dict[str, Any]]:
     ):
         for row in rows:
             yield _share_row(name, cases, row)
+    if evaluated.recommended is not None:
+        yield from _recommended_rows(evaluated.recommended)
+
+
+def _recommended(recommended: RecommendedThreshold | None) -> dict[str, Any] | None:
+    if recommended is None:
+        return None
+    entry = asdict(recommended)
+    return {**entry, "figures": {figure.name: _measure(figure) for figure in recommended.figures}}
+
+
+def _recommended_rows(recommended: RecommendedThreshold) -> Iterator[dict[str, Any]]:
+    """`recommended_alpha`, and if there is one, its threshold with the 95 % interval and what it does."""
+    yield _row(Measure("recommended_alpha", recommended.alpha, why=recommended.why or recommended.caution))
+    if recommended.alpha is not None:
+        ends = recommended.low, recommended.high
+        for figure in (Measure("threshold", recommended.threshold, *ends), *recommended.figures):
+            yield _row(replace(figure, name=f"recommended_{figure.name}"))
 
 
 def _row(measure: Measure) -> dict[str, Any]:

@@ -53,6 +53,68 @@ class Curve:
     """[k], not falling"""
 
 
+@dataclass(frozen=True, eq=False)
+class ThresholdCurves:
+    """Shares of the labelled images at every threshold; each holds up to the next threshold, which is excluded."""
+
+    thresholds: NDArray[np.float64]
+    """[k], rising, from -inf"""
+    recall: NDArray[np.float64] | None
+    """[k] in [0, 1]; None without an anomalous image"""
+    false_alarm_rate: NDArray[np.float64] | None
+    """[k] in [0, 1]; None without a normal image"""
+    cost: NDArray[np.float64] | None
+    """[k], expected an image; None without costs"""
+    reachable: NDArray[np.float64]
+    """[g], rising: thresholds for some alphas; empty if the model card is gone"""
+    review: NDArray[np.float64]
+    """[g] in [0, 1]: share of the normal images within the 95 % interval of each of them"""
+    value: float
+    """the threshold in force"""
+    low: float
+    """of its 95 % interval"""
+    high: float
+
+    def at(self, shares: NDArray[np.float64], threshold: float) -> float:
+        """The value of shares [k] at any threshold."""
+        return float(shares[np.searchsorted(self.thresholds, threshold, side="right") - 1])
+
+    def review_at(self, threshold: float) -> float | None:
+        """Interpolated between reachable thresholds; None without them."""
+        return float(np.interp(threshold, self.reachable, self.review)) if len(self.review) else None
+
+
+@dataclass(frozen=True)
+class RecommendedThreshold:
+    """The alpha that serves a category's goal best, or why there is none."""
+
+    name: str
+    """of its threshold, as the picture has it: "cheapest" or "wanted recall" """
+    goal: str
+    """in words"""
+    why: str | None = None
+    """why no alpha is recommended"""
+    alpha: float | None = None
+    threshold: float | None = None
+    low: float | None = None
+    """of its 95 % interval"""
+    high: float | None = None
+    extrapolated: bool = False
+    in_force: bool = False
+    """whether it is the alpha in force"""
+    figures: tuple[Measure, ...] = ()
+    """recall, false_alarm_rate, and with costs cost and saving; cross-fitted"""
+    recall_as_chosen: float | None = None
+    """on the images that chose it"""
+    false_alarm_rate_as_chosen: float | None = None
+    caution: str | None = None
+    """what the labelled images cannot show, and the cure"""
+
+    def figure(self, name: str) -> Measure:
+        """The figure of that name. Raises KeyError."""
+        return {figure.name: figure for figure in self.figures}[name]
+
+
 @dataclass(frozen=True)
 class LabelCounts:
     """How many images of the days are in the figures, and why others are not."""
@@ -103,6 +165,10 @@ class EvaluatedCategory:
     """defects found at the threshold, by their share of the image"""
     normal_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     anomalous_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    curves: ThresholdCurves | None = None
+    """against the threshold; None without a judged image"""
+    recommended: RecommendedThreshold | None = None
+    """None if the settings have no goal"""
     roc: Curve | None = None
     pro: Curve | None = None
     """per-region overlap over the pixel false-positive rate, up to 0.3"""

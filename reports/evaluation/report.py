@@ -10,6 +10,8 @@ from reports.evaluation import words as evaluation_words
 from reports.evaluation.curve import Mark, curve_chart
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.shares import share_chart
+from reports.evaluation.threshold_chart import threshold_chart
+from reports.evaluation.threshold_words import in_sentences, setting
 from reports.evaluation.words import WORDS, Words
 from reports.heat_scale import Tick, gradient_css
 from reports.histogram import Group, histogram
@@ -53,6 +55,11 @@ class _Section:
     figures: list[_Figure]
     glance: list[_Figure]
     histogram: Markup
+    threshold: Markup
+    recommended: list[str]
+    """in sentences"""
+    setting: str | None
+    """lines to copy; None if nothing is to be changed"""
     roc: Markup
     pro: Markup
     by_kind: Markup
@@ -115,6 +122,9 @@ def _section(
             f"Scores of {name} by label",
             mirrored=True,
         ),
+        threshold=_threshold(evaluated, name),
+        recommended=in_sentences(evaluated.recommended) if evaluated.recommended else [],
+        setting=_setting(evaluated),
         roc=_roc(evaluated, name),
         pro=_pro(evaluated, name),
         by_kind=share_chart(evaluated.by_kind, f"Recall of {name} by kind of defect"),
@@ -132,6 +142,19 @@ def _figure(measure: Measure) -> _Figure:
 def _glance(measures: Sequence[Measure]) -> list[_Figure]:
     by_name = {measure.name: measure for measure in measures}
     return [_figure(by_name[name]) for name in evaluation_words.GLANCE if name in by_name]
+
+
+def _threshold(evaluated: EvaluatedCategory, name: str) -> Markup:
+    if evaluated.curves is None:
+        return Markup("")
+    return threshold_chart(evaluated.curves, evaluated.recommended, f"Outcomes of {name} by threshold")
+
+
+def _setting(evaluated: EvaluatedCategory) -> str | None:
+    recommended = evaluated.recommended
+    if recommended is None or recommended.alpha is None or recommended.in_force:
+        return None
+    return setting(evaluated.category, recommended.alpha)
 
 
 def _roc(evaluated: EvaluatedCategory, name: str) -> Markup:

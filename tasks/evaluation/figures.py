@@ -22,6 +22,7 @@ from storage.models.card import ModelCard
 from tasks.evaluation.curves import pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.measures import measure_of, pixel_measures
+from tasks.evaluation.thresholds import LabelledScores, ThresholdGoal, choices_of, recommendation, threshold_curves
 
 NO_KIND = "no kind given"
 _PROBLEMS_LISTED = 100
@@ -46,6 +47,8 @@ class Gathered:
     """[masked defects]"""
     card: ModelCard | None
     """None if the card is gone"""
+    threshold: ThresholdGoal
+    """what the settings want of the threshold"""
 
     @property
     def judged(self) -> list[dict[str, Any]]:
@@ -60,6 +63,12 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
     decided = decisions_at(0.0, margins, anomalous)
     counts = _label_counts(gathered)
     problems = [(row["image_key"], row["problem"]) for row in gathered.rows if row["problem"]]
+    threshold, alpha = (
+        judged[-1]["threshold"] if judged else None,
+        gathered.card.threshold.alpha if gathered.card else None,
+    )
+    images = LabelledScores(scores, anomalous, [row["part"] for row in judged])
+    goal, choices = gathered.threshold.goal, choices_of(gathered.card, gathered.threshold.extrapolate)
     return EvaluatedCategory(
         category=gathered.category,
         model_version=gathered.model_version,
@@ -68,12 +77,14 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
         in_mean=True,
         counts=counts,
         measures=(
-            *_image_measures(scores, anomalous, [row["part"] for row in judged]),
+            *_image_measures(scores, anomalous, images.parts),
             *_decision_measures(decided),
             *pixel_measures(gathered.tables, gathered.recalls, gathered.aupimo, counts.anomalous),
         ),
-        threshold=judged[-1]["threshold"] if judged else None,
-        alpha=gathered.card.threshold.alpha if gathered.card else None,
+        threshold=threshold,
+        alpha=alpha,
+        curves=threshold_curves(images, gathered.card, threshold, choices, goal) if threshold is not None else None,
+        recommended=recommendation(goal, choices, alpha, images) if goal is not None else None,
         by_kind=_by_kind(margins[anomalous], [row["kind"] for row in judged if row["label"] == "anomalous"]),
         by_size=_by_size(gathered.recalls),
         normal_scores=scores[~anomalous],
@@ -142,7 +153,7 @@ def _label_counts(gathered: Gathered) -> LabelCounts:
     )
 
 
-def _image_measures(scores: NDArray[np.float64], anomalous: NDArray[np.bool_], parts: list[str]) -> list[Measure]:
+def _image_measures(scores: NDArray[np.float64], anomalous: NDArray[np.bool_], parts: Sequence[str]) -> list[Measure]:
     why = _missing_class(anomalous)
     if why:
         names = ("image_auroc", "image_average_precision", "image_f1_max")
@@ -174,7 +185,7 @@ def _with_interval(
     plain: Callable[[NDArray[np.float64], NDArray[np.bool_]], float],
     scores: NDArray[np.float64],
     anomalous: NDArray[np.bool_],
-    parts: list[str],
+    parts: Sequence[str],
 ) -> Measure:
     if len(set(parts)) < 2:
         return Measure(name, plain(scores, anomalous), n=len(scores), why="no interval: all images show one part")

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import reduce
@@ -21,6 +21,7 @@ from reports.evaluation.export import figure_rows, figure_tree
 from reports.evaluation.markdown import render_evaluation_markdown
 from reports.evaluation.measures import EvaluatedCategory, EvaluationReport, Measure
 from reports.evaluation.report import render_evaluation_report
+from reports.evaluation.threshold_words import in_short
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.layout import evaluation_prefix
@@ -31,6 +32,7 @@ from storage.stores import parquet
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.figures import Gathered, category_figures, macro_means, mark_latest
 from tasks.evaluation.tables import AUPIMO, read_defects, read_pixels, read_rows, write_rows
+from tasks.evaluation.thresholds import ThresholdGoal
 from tasks.reporting.kept_result import bytes_there, file_digest, inputs_digest, keep, kept, stated
 from tasks.reporting.partition_state import masks_state, scored_state
 from tasks.reporting.published_reports import EVALUATION, publish_again, publish_report
@@ -73,6 +75,8 @@ class EvaluationContents:
     failed: tuple[tuple[str, str], ...] = ()
     """(partition, why)"""
     missing_days: tuple[date, ...] = ()
+    thresholds: Mapping[str, ThresholdGoal] = field(default_factory=dict)
+    """what the settings want of each category's threshold; alpha alone of one that is not in it"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class CategoryFigures:
     normal: int
     anomalous: int
     measures: tuple[Measure, ...]
+    recommended: str | None = None
+    """the recommended alpha in one line; None if the settings have no goal"""
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def write_evaluation_report(
     most = int(np.clip(PICTURES // (3 * max(1, len(by_model))), FEWEST_IN_GALLERY, MOST_IN_GALLERY))
     made = _Made()
     evaluated = [
-        _category(store, images, by_model[name], most, made)
+        _category(store, images, by_model[name], most, made, contents.thresholds.get(name[0], ThresholdGoal()))
         for name in sorted(by_model)
         if any(of.judged + of.unreadable + of.not_scored + of.trained_on for of in by_model[name])
     ]
@@ -184,6 +190,7 @@ def _category(
     partitions: Sequence[EvaluatedPartition],
     most: int,
     made: _Made,
+    threshold: ThresholdGoal,
 ) -> EvaluatedCategory:
     partition = partitions[0].partition
     pixels = [read_pixels(store, evaluated.pixels) for evaluated in partitions]
@@ -198,6 +205,7 @@ def _category(
         recalls=tuple(counts.recall for counts in pixels if counts.recall is not None),
         aupimo=_aupimo(store, partitions, tables, made),
         card=_card(store, partition.category, partition.model_version),
+        threshold=threshold,
     )
     picked = rows_to_show(gathered.judged, most)
     made.drawn.update(stated(images, (row["image_key"] for chosen in picked for row in chosen)))
@@ -260,7 +268,14 @@ def _write(
         figures_parquet=f"{prefix}figures.parquet",
         markdown=render_evaluation_markdown(report),
         categories=tuple(
-            CategoryFigures(of.category, of.model_version, of.counts.normal, of.counts.anomalous, of.measures)
+            CategoryFigures(
+                of.category,
+                of.model_version,
+                of.counts.normal,
+                of.counts.anomalous,
+                of.measures,
+                in_short(of.recommended) if of.recommended else None,
+            )
             for of in report.categories
         ),
         means=report.means,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.settings import SettingsError, load_settings, store_uri
+from rd_core.calibration.goals import Costs, WantedRecall
 
 TOML = """
 [plant]
@@ -216,3 +217,29 @@ def test_the_review_page_has_an_address_that_a_browser_opens(store: str, address
 def test_what_is_no_address_of_a_review_page_is_refused(store: str, address: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load_settings(store, environment={"RD_INSPECT_REVIEW_URL": address})
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("miss_cost = 50", "miss_cost and alarm_cost decide together"),
+        ("miss_cost = 50\nalarm_cost = 1", "costs need the share of defects"),
+        ("miss_cost = 0\nalarm_cost = 1\ndefect_share = 0.1", "miss_cost = 0"),
+        ("miss_cost = 5\nalarm_cost = 1\ndefect_share = 0.1\nwanted_recall = 0.9", "give one of them"),
+        ("wanted_recall = 95", "wanted_recall = 95"),
+    ],
+)
+def test_goals_of_a_threshold_that_decide_nothing_are_refused(tmp_path: Path, lines: str, said: str) -> None:
+    (tmp_path / "categories.toml").write_text(f"[categories.cloth]\n{lines}\n")
+    with pytest.raises(SettingsError, match=said):
+        load_settings(str(tmp_path), environment={})
+
+
+def test_a_category_has_the_goal_of_its_settings(tmp_path: Path) -> None:
+    lines = (
+        "[categories.a]\nmiss_cost = 50\nalarm_cost = 2\ndefect_share = 0.01\n[categories.b]\nwanted_recall = 0.9\n"
+    )
+    (tmp_path / "categories.toml").write_text(lines)
+    settings = load_settings(str(tmp_path), environment={})
+    goals = [settings.category(name).goal for name in ("a", "b", "c")]
+    assert goals == [Costs(50, 2, 0.01), WantedRecall(0.9), None]

@@ -25,6 +25,7 @@ def evaluation_table(run: EvaluationRun) -> PlainTable:
     if len(run.categories) > 1:
         table.add_row("mean", "", "", *_cells(run.means))
     table.notes = ["images: normal + anomalous; AUPRO up to a false-positive rate of 0.3"]
+    table.notes += [f"{one.category}, {shown(one.recommended)}" for one in run.categories if one.recommended]
     table.notes += [f"{name}: no evaluation label" for name in run.unlabelled]
     table.notes += [f"{what}: {shown(why)}" for what, why in run.failed]
     return table

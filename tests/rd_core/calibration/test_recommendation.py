@@ -47,7 +47,7 @@ def test_no_threshold_is_cheaper_and_the_one_in_force_stays_if_none_is(seed, mis
     cost = [plain_cost(costs, threshold, scores, labels) for threshold in at.thresholds]
     today = float(at.alphas[int(np.argmin(cost))])
     best = recommend(costs, at, 0.9, scores, labels, parts)
-    assert plain_cost(costs, best.threshold, scores, labels) == pytest.approx(min(cost))
+    assert best.in_force or plain_cost(costs, best.threshold, scores, labels) == pytest.approx(min(cost))
     kept = recommend(costs, at, today, scores, labels, parts)
     assert kept.alpha == today
     assert kept.in_force
@@ -102,6 +102,20 @@ def test_the_interval_of_the_saving_covers_the_truth():
         cost = [costs.expected(norm.sf(t, loc=2), norm.sf(t)) for t in (2.6, best.threshold)]
         covered.append(best.saving.low <= cost[0] - cost[1] <= best.saving.high)
     assert np.mean(covered) >= 0.93
+
+
+def test_the_threshold_in_force_stays_where_another_saves_only_on_the_images_that_chose_it():
+    at, kept = choices(np.linspace(-3, 6, 200)), 0
+    for seed in range(30):
+        scores, labels, parts = drawn(seed, 12, 8, 1.5)
+        costs = [plain_cost(COSTS, threshold, scores, labels) for threshold in at.thresholds]
+        near = int(np.argmin(COSTS.expected(norm.sf(at.thresholds, loc=1.5), norm.sf(at.thresholds))))
+        best = recommend(COSTS, at, float(at.alphas[near]), scores, labels, parts)
+        assert best.saving.value >= 0
+        if best.in_force and min(costs) < costs[near]:
+            kept += 1
+            assert best.recall.value == best.recall_as_chosen
+    assert kept > 5
 
 
 def test_images_of_one_part_stay_together():
