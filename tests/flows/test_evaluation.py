@@ -59,7 +59,7 @@ def test_an_evaluation_from_seals_to_report(plant: Store, scheduler: str) -> Non
     assert tree["days_not_inspected"] == [str(GAP)]
     assert tree["categories"][0]["figures"]["aupimo"]["value"] == figures["aupimo"]
     page = plant.read(run.report).decode()
-    assert page.startswith("<!doctype html>") and "metal" in page and page.count('<svg class="chart') == 5
+    assert page.startswith("<!doctype html>") and "metal" in page and page.count('<svg class="chart') == 6
     shown = artifact("evaluation-report")
     assert re.search(r"\| cloth \| v1 reverse\S+ \| 20 \| 8 \|", str(shown.data))
     assert str(shown.data).startswith(f"The whole report: `{plant.uri}/{run.report}`")
