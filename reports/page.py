@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from reports import number_format
 from reports.plain_text import shown, state_in_words
+from reports.promise import promise_in_words
 
 
 def page(template: str, **contents: Any) -> str:
@@ -35,6 +36,7 @@ def _environment() -> Environment:
         counted=number_format.counted,
         breakable=breakable,
         state=state_in_words,
+        promise=promise_in_words,
     )
     return environment
 

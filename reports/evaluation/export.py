@@ -52,6 +52,7 @@ def _entry(evaluated: EvaluatedCategory) -> dict[str, Any]:
         "in_mean": evaluated.in_mean,
         "threshold": evaluated.threshold,
         "alpha": evaluated.alpha,
+        "promise": asdict(evaluated.promise) if evaluated.promise else None,
         "recommended": _recommended(evaluated.recommended),
         "counts": asdict(evaluated.counts),
         "figures": {measure.name: _measure(measure) for measure in evaluated.measures},

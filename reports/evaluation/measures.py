@@ -6,6 +6,7 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.promise import Promise
 from reports.scored_image import ScoredImage
 
 
@@ -157,6 +158,8 @@ class EvaluatedCategory:
     """in force on the latest day"""
     alpha: float | None = None
     """the promised false-alarm rate; None if the model card is gone"""
+    promise: Promise | None = None
+    """of the threshold; None if the model card is gone"""
     method: str | None = None
     """the model's; None if the model card is gone"""
     by_kind: tuple[ShareRow, ...] = ()

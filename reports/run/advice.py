@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from reports.number_format import count, counted, percent
+from reports.promise import needed
 from reports.run.outcome import CategoryRun, RunReport
 
 _ENOUGH_IMAGES = 20
@@ -101,12 +102,12 @@ def _rejects(run: CategoryRun) -> str | None:
 
 
 def _tail(run: CategoryRun) -> str | None:
-    if not run.threshold_extrapolated or not run.alpha:
+    promise = run.promise
+    if promise is None or not promise.extrapolated:
         return None
-    needed = math.ceil(1 / run.alpha - 1 - 1e-9)
     return (
-        f"The threshold is extrapolated: {counted(len(run.calibration_scores), 'held-out good image')} cannot show a "
-        f"false-alarm rate of {percent(run.alpha)}; at least {count(needed)} are needed. Label more good images and "
+        f"The threshold is extrapolated: {counted(promise.n, 'held-out score')} cannot show a false-alarm rate of "
+        f"{percent(promise.alpha)}; at least {count(needed(promise.alpha))} are needed. Label more good images and "
         "train again, or promise a higher false-alarm rate (setting alpha)."
     )
 

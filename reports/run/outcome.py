@@ -6,6 +6,7 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.promise import Promise
 from reports.scored_image import ScoredImage
 
 
@@ -23,8 +24,8 @@ class CategoryRun:
     threshold: float | None = None
     alpha: float | None = None
     """the false-alarm rate the threshold was set for, in (0, 1)"""
-    threshold_extrapolated: bool = False
-    """True if alpha < 1 / (n + 1) for n calibration normals, so that a fitted tail gave the threshold"""
+    promise: Promise | None = None
+    """of that threshold"""
     images: int = 0
     ok: int = 0
     unreadable: int = 0

@@ -12,6 +12,7 @@ from reports.heat_scale import Tick, gradient_css
 from reports.histogram import Group, histogram
 from reports.page import page
 from reports.plain_text import shown
+from reports.promise import promise_in_words
 from reports.review_address import list_address
 from reports.run import advice
 from reports.run.outcome import CategoryRun, RunReport
@@ -152,15 +153,9 @@ def _figures(run: CategoryRun) -> Iterator[Figure]:
             + (f"; good parts alone would give about {number_format.percent(run.alpha)}" if run.alpha else ""),
         )
     if run.threshold is not None:
-        origin = "extrapolated from" if run.threshold_extrapolated else "from"
         normals = number_format.counted(len(run.calibration_scores), "held-out good image")
-        yield Figure("Threshold", number_format.score(run.threshold), f"{origin} the scores of {normals}")
-    if run.alpha is not None:
-        yield Figure(
-            "Promised false-alarm rate",
-            number_format.percent(run.alpha),
-            "of good parts; the threshold is set for it",
-        )
+        words = promise_in_words(run.promise) if run.promise else f"from the scores of {normals}"
+        yield Figure("Threshold", number_format.score(run.threshold), words)
     if run.blank:
         yield Figure("Blank", number_format.count(run.blank), "one value throughout, such as black")
     if run.duplicates:

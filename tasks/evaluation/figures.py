@@ -23,6 +23,7 @@ from tasks.evaluation.curves import pro_curve, roc_curve
 from tasks.evaluation.evaluate_partition import EvaluatedPartition
 from tasks.evaluation.measures import measure_of, pixel_measures
 from tasks.evaluation.thresholds import LabelledScores, ThresholdGoal, choices_of, recommendation, threshold_curves
+from tasks.reporting.promise import promise_of
 
 NO_KIND = "no kind given"
 _PROBLEMS_LISTED = 100
@@ -83,6 +84,7 @@ def category_figures(gathered: Gathered) -> EvaluatedCategory:
         ),
         threshold=threshold,
         alpha=alpha,
+        promise=promise_of(gathered.card) if gathered.card else None,
         curves=threshold_curves(images, gathered.card, threshold, choices, goal) if threshold is not None else None,
         recommended=recommendation(goal, choices, alpha, images) if goal is not None else None,
         by_kind=_by_kind(margins[anomalous], [row["kind"] for row in judged if row["label"] == "anomalous"]),

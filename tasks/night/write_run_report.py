@@ -28,6 +28,7 @@ from storage.records import Partition
 from tasks.night.night_summary import NightSummary, summarise_night
 from tasks.reporting.kept_result import file_digest, inputs_digest, keep, kept, stated
 from tasks.reporting.partition_state import labels_state, scored_state
+from tasks.reporting.promise import promise_of
 from tasks.reporting.published_reports import INSPECTION, publish_again, publish_report
 from tasks.reporting.scored_picture import scored_images
 from tasks.worker.faults import ON_STORAGE_FAULT
@@ -202,7 +203,7 @@ def _with_scores(
         method=card.method.name,
         threshold=card.threshold.value,
         alpha=card.threshold.alpha,
-        threshold_extrapolated=card.threshold.extrapolated,
+        promise=promise_of(card),
         calibration_scores=np.asarray(card.calibration.scores, dtype=np.float32),
     )
     seal = seals.read_seal(store, Partition(run.category, run_date, version))

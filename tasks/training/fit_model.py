@@ -19,11 +19,13 @@ from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impo
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
+from reports.promise import promise_in_words
 from storage import layout
 from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.models import models
 from storage.models.card import CROSS, ModelCard, Retraining, WeightsFile
+from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images
@@ -100,6 +102,8 @@ class FittedModel:
     """normals that look like wrong labels, most suspicious first: key -> why"""
     more_suspects: int = 0
     """number of further ones, which were used"""
+    promise: str = ""
+    """what the threshold promises, and what its held-out scores prove and show, in words"""
     test: int = 0
     """held out to compare it with the champion"""
     started_from: str | None = None
@@ -252,6 +256,7 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         cross=card.calibration.method == CROSS,
         set_aside=calibration.set_aside,
         more_suspects=calibration.more_suspects,
+        promise=promise_in_words(promise_of(card)),
         test=len(card.images.test),
         left_out=normals.left_out,
     )

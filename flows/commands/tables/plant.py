@@ -36,7 +36,8 @@ def training_table(run: "TrainingRun") -> PlainTable:
             f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
             f"{model.seconds:.1f}",
         )
-    table.notes = [f"{model.category}: {shown(model.left_out)}" for model in run.models if model.left_out]
+    table.notes = [f"{model.category}: {model.promise}" for model in run.models if model.promise]
+    table.notes += [f"{model.category}: {shown(model.left_out)}" for model in run.models if model.left_out]
     return table
 
 

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from reports.promise import Promise
 from reports.run import advice
 
 
@@ -28,8 +31,9 @@ def test_a_night_that_moved_as_a_whole_comes_first(category_run):
 
 @pytest.mark.parametrize(("alpha", "needed"), [(0.01, "99"), (0.005, "199"), (0.3, "3")])
 def test_an_extrapolated_threshold_says_how_many_normals_are_needed(category_run, alpha, needed):
-    assert f"at least {needed} are needed" in words(category_run(threshold_extrapolated=True, alpha=alpha))
-    assert "extrapolated" not in words(category_run(alpha=alpha))
+    promise = Promise(alpha, 0.5, 0, 2, 0.0, 0.84, extrapolated=True, method="split")
+    assert f"at least {needed} are needed" in words(category_run(promise=promise, alpha=alpha))
+    assert "extrapolated" not in words(category_run(promise=replace(promise, extrapolated=False), alpha=alpha))
 
 
 def test_a_category_without_a_model_is_told_the_command(category_run):
