@@ -114,8 +114,8 @@ def judge_candidate(
     if both[0] is both[1]:
         decision = judge_threshold(scores, golden, order.settings)
     else:
-        costs = [Cost(took, c.weights.size, c.method.name) for took, c in zip(pair.seconds, cards, strict=True)]
-        decision = judge(scores, *costs, golden, order.settings)
+        before, after = (Cost(t, c.weights.size, c.method.name) for t, c in zip(pair.seconds, cards, strict=True))
+        decision = judge(scores, before, after, golden, order.settings)
     store.write(order.key, parquet.to_bytes(_table(pair, champion, candidate)))
     record = {
         "schema_version": SCHEMA_VERSION,
