@@ -1,8 +1,8 @@
 """Training: a model version for each category, from its normal images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 from prefect import flow, get_run_logger
@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import RunFailed, in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.preflight.unlabelled_choice import choose_unlabelled
 from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
@@ -43,6 +44,7 @@ def train_model(
     promote: bool = False,
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
+    unlabelled: tuple[date, date] | None = None,
 ) -> TrainingRun:
     """Train one model for each of `categories`, side by side.
 
@@ -53,6 +55,8 @@ def train_model(
         promote: make the new versions champions; a category's first version always becomes champion.
         dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings of a category or its method, such as {"steps": 500}; they override every other source.
+        unlabelled: first and last production day whose images are taken for normals, whether labelled or not, but
+            those that somebody calls anomalous; default the labelled normals.
 
     Raises TrainingFailed when a category could not be trained; the others are.
     """
@@ -60,13 +64,8 @@ def train_model(
         store_uri(store), options={"images": images, "dask_address": dask_address, **(options or {})}
     )
     refuse_mistyped_tables(settings, known_categories(settings))
-    chosen = categories or list_label_categories(open_store(settings.store, read_only=True))
-    if not chosen:
-        raise NoNormals(
-            f"No category in {settings.store} has labels, so there is nothing to train on. "
-            "Import normal images: rd-inspect import FOLDER --category C --run-date DATE"
-        )
-    requests = [training_request(settings, category) for category in chosen]
+    requests = _requests(settings, categories, unlabelled)
+    chosen = [request.category for request in requests]
     with (
         dask_cluster(settings, most_workers=len(chosen)) as scheduler,
         progress_bars(scheduler, "train", dict.fromkeys(chosen)),
@@ -78,6 +77,23 @@ def train_model(
     if problems:
         raise TrainingFailed("\n".join(f"{category}: {why}" for category, why in problems))
     return TrainingRun(run_id=str(flow_run.id), models=tuple(models))
+
+
+def _requests(
+    settings: Settings, categories: list[str] | None, unlabelled: tuple[date, date] | None
+) -> list[TrainingRequest]:
+    if unlabelled:
+        days = choose_unlabelled(settings, categories, *unlabelled)
+        for one in days:
+            get_run_logger().info("%s", one.words)
+        return [replace(training_request(settings, one.category), unlabelled=one.days) for one in days]
+    chosen = categories or list_label_categories(open_store(settings.store, read_only=True))
+    if not chosen:
+        raise NoNormals(
+            f"No category in {settings.store} has labels, so there is nothing to train on. "
+            "Import normal images: rd-inspect import FOLDER --category C --run-date DATE"
+        )
+    return [training_request(settings, category) for category in chosen]
 
 
 def _in_short(parameters: Mapping[str, Any]) -> str:
@@ -116,6 +132,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         black_level=chosen.black_level,
         max_pixels=chosen.max_pixels,
         engine=chosen.engine,
+        review_url=settings.plant.review_url,
     )
 
 
@@ -127,5 +144,7 @@ def _artifact_row(model: FittedModel) -> dict[str, Any]:
         "train": model.train,
         "calibration": model.calibration,
         "threshold": round(model.threshold, 4),
+        "set aside": len(model.set_aside),
+        "page": model.page,
         "seconds": round(model.seconds, 1),
     }

@@ -15,6 +15,7 @@
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
     reports/golden/<run_date>/<category>/<version>.parquet
+    reports/training/<run_date>/<category>/<model version>.html     the normals that a training set aside
     reports/retraining/<run_date>/<category>/<run id>/{retraining.html, retraining.json, *.parquet}
     golden/<category>.json                              golden/<category>/<version>.parquet is the reference
     settled/run_date=<d>/category=<c>.parquet           which objects of a copied store are the images scored
@@ -260,6 +261,12 @@ def retraining_prefix(run_date: date, category: str, run_id: str) -> str:
     """The prefix of a retraining's results for a category."""
     within = f"{check_segment(category, 'category')}/{check_segment(run_id, 'run id')}/"
     return report_key("retraining", run_date, within)
+
+
+def set_aside_key(run_date: date, category: str, version: str) -> str:
+    """The key of the page with the normals that the training of this model set aside on that day."""
+    name = f"{check_segment(category, 'category')}/{check_segment(version, 'model version')}.html"
+    return report_key("training", run_date, name)
 
 
 def manifest_partition(key: str) -> tuple[str, date, str] | None:

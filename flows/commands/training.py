@@ -1,6 +1,7 @@
 """`rd-inspect train`."""
 
 from collections.abc import Sequence
+from datetime import date
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,19 +51,29 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="Training recipe (reverse_distillation only): robust (default) or paper.")
     ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            help="Take all images of these production days as normal, though nobody labelled them.",
+            metavar="DAY..DAY",
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make it the champion even if there is one.")] = False,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Train one model for each category on its normal images.
 
-    The images are divided by part: most train the model, some decide when to stop, and some set the threshold. A
-    category's first version becomes its champion; later versions stay candidates unless `--promote` is given.
+    The images are divided by part: most train the model and some decide when to stop. Of many images others set the
+    threshold; of few all do, each scored by a model that has not seen its part. Normal images that look like defects
+    are set aside and named. A category's first version becomes its champion; later versions stay candidates unless
+    `--promote` is given.
 
     Examples:
 
     * `rd-inspect train`
     * `rd-inspect train --category cloth --method patchcore --alpha 0.005`
+    * `rd-inspect train --category cloth --unlabelled 2026-11-02..2026-11-06` starts from an unlabelled pile
 
     Next: `rd-inspect inspect --run-date 2026-11-21` scores a production day.
     """
@@ -70,11 +81,16 @@ def train(
         "method": method, "image_size": image_size, "alpha": alpha, "calibration": calibration, "teacher": teacher,
         "precision": precision, "steps": steps, "recipe": recipe,
     }  # fmt: skip
-    settings = check(store, category, images=images, dask_address=dask_address, options=options)
+    days = _days(unlabelled) if unlabelled else None
+    settings = check(store, category, images=images, days=days or (), dask_address=dask_address, options=options)
     with plain_errors():
-        from flows.preflight.refusals import refuse_training
+        from flows.preflight.refusals import refuse_training, refuse_unlabelled_training
 
-        refuse_training(settings, category)
+        if days:
+            for one in refuse_unlabelled_training(settings, category, *days):
+                say(one.words)
+        else:
+            refuse_training(settings, category)
     with plain_errors(), command_server(verbose, flow="flows.training", cluster=not dask_address):
         from flows.training import train_model
 
@@ -85,11 +101,23 @@ def train(
             promote=promote,
             dask_address=dask_address,
             options=options,
+            unlabelled=days,
         )
-        from flows.commands.tables.plant import training_table
+        from flows.commands.tables.training import training_table
 
-        print_table(training_table(run))
+        print_table(training_table(run, resolved_store(store)))
         say(f"Next: {next_command(run.models)} --store {quote(resolved_store(store))}")
+
+
+def _days(text: str) -> tuple[date, date]:
+    """(first, last) of `DAY..DAY` or one day."""
+    first, _, last = text.partition("..")
+    try:
+        return date.fromisoformat(first), date.fromisoformat(last or first)
+    except ValueError as e:
+        raise typer.BadParameter(
+            f"{text!r} are no days. Write them as 2026-11-02..2026-11-06.", param_hint="--unlabelled"
+        ) from e
 
 
 def next_command(models: "Sequence[FittedModel]") -> str:

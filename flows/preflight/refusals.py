@@ -12,6 +12,7 @@ from typing import Any
 from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
 from flows.preflight.evaluation_choice import choose_evaluation
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.preflight.unlabelled_choice import UnlabelledDays, choose_unlabelled
 from flows.settings import Settings, SettingsError, nearest
 from rd_core.errors import TeacherUnavailable, UnknownTeacher
 from rd_core.features.backbone_spec import teacher_spec
@@ -24,6 +25,16 @@ from tasks.worker.preprocessing import why_unusable
 
 DEMO_MARKER = "made-by-rd-inspect-demo"
 """object that marks a folder as a demo's, which may be emptied"""
+
+
+def refuse_unlabelled_training(
+    settings: Settings, categories: Sequence[str] | None, first: date, last: date
+) -> list[UnlabelledDays]:
+    """What would be trained on. Refuse as `choose_unlabelled`, for settings that a method does not have, and for
+    unavailable teachers."""
+    chosen = choose_unlabelled(settings, categories, first, last)
+    _refuse_methods(settings, [one.category for one in chosen])
+    return chosen
 
 
 def refuse_training(settings: Settings, categories: Sequence[str] | None) -> None:

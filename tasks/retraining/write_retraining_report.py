@@ -7,13 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from rd_core.maps.defect_regions import defect_regions
-from reports.overlay import shrunk
 from reports.retraining.decision import (
     CHAMPION_STAYS,
     LEFT,
@@ -28,12 +24,12 @@ from reports.retraining.decision import (
     RetrainingReport,
 )
 from reports.retraining.report import render_retraining_report
-from reports.scored_image import Box, ScoredImage, boxes_in_shares
+from reports.scored_image import ScoredImage
 from storage.filesystem import Store, open_store
 from storage.layout import retraining_prefix
 from storage.models import models
+from tasks.reporting.picture_now import picture_now
 from tasks.reporting.published_reports import RETRAINING, publish_report
-from tasks.reporting.scored_picture import PICTURE_SIDE
 from tasks.retraining.considered_normals import (
     LEFT_OUT,
     NEW,
@@ -47,8 +43,7 @@ from tasks.retraining.judge_candidate import JudgedCandidate, plain
 from tasks.retraining.promote_candidate import Promotion
 from tasks.training.fit_model import FittedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
-from tasks.worker.picture_reader import read_picture
-from tasks.worker.scorer import Scorer, warm_scorer
+from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
 
@@ -175,34 +170,7 @@ def _quarantined(
     if not chosen:
         return ()
     scorer = warm_scorer(store, gathered.category, gathered.champion)
-    return tuple(_pictured(images, scorer, row) for row in chosen[:MOST_PICTURES])
-
-
-def _pictured(images: Store, scorer: Scorer, row: ConsideredNormal) -> ScoredImage:
-    threshold = float(scorer.threshold)
-    pixels = read_picture(images, scorer.image_format, row.image_key).pixels
-    if pixels is None:  # gone since it was gathered: its row remains
-        return ScoredImage(row.image_key, row.score, threshold, True)
-    anomaly_map = scorer.model.score(pixels[None]).maps[0]
-    return ScoredImage(
-        image_key=row.image_key,
-        score=row.score,
-        threshold=threshold,
-        is_anomalous=True,
-        anomalous_area=float(np.mean(anomaly_map > scorer.map_threshold)),
-        pixel_threshold=scorer.pixel_threshold,
-        map_threshold=scorer.map_threshold,
-        boxes=_boxes(anomaly_map, scorer),
-        label="normal",
-        picture=shrunk(pixels, PICTURE_SIDE),
-        anomaly_map=anomaly_map,
-    )
-
-
-def _boxes(anomaly_map: NDArray[np.float32], scorer: Scorer) -> tuple[Box, ...]:
-    """Boxes around the defects of a map, as in a night."""
-    regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.defect_peak)
-    return boxes_in_shares(map(asdict, regions), *anomaly_map.shape)
+    return tuple(picture_now(images, scorer, row.image_key, row.score) for row in chosen[:MOST_PICTURES])
 
 
 def _candidate(store: Store, findings: RetrainingFindings) -> CandidateFigures | None:

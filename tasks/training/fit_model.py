@@ -1,8 +1,8 @@
-"""A model version from the labelled normals of a category."""
+"""A model version from the normals of a category."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from prefect import task
@@ -28,7 +28,8 @@ from storage.models.card import CROSS, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.model_card import model_card
-from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images
+from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images, find_unlabelled_images
+from tasks.training.set_aside_report import write_set_aside_report
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
@@ -36,13 +37,12 @@ from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process
 
-AUTO_IS_SPLIT = True  # until every method cross-fits
 _ROUNDING = 1e-9
 """(n + 1) * alpha may be a whole number, and its rounding error must not decide"""
 
 
 class NoNormals(Exception):
-    """A category has no labelled normals to train on."""
+    """A category has no normals to train on."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,10 @@ class TrainingRequest:
     """"split", "cross" or "auto"; see flows.category_settings"""
     extrapolate: bool = True
     """False: no threshold that rests on a fitted tail"""
+    unlabelled: tuple[date, ...] = ()
+    """production days whose images are taken for normals; empty: labelled normals"""
+    review_url: str | None = None
+    """address of the review page, for links"""
 
     @property
     def image_format(self) -> ImageFormat:
@@ -92,10 +96,6 @@ class FittedModel:
     threshold_is_extrapolated: bool
     champion: bool
     """whether it was promoted: on request, or without a champion"""
-    alpha: float
-    """promised false-alarm rate"""
-    proven: float
-    """proven false-alarm rate, see the model card"""
     cross: bool = False
     """whether all normals set the threshold, by models that have not seen their parts"""
     set_aside: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +104,10 @@ class FittedModel:
     """number of further ones, which were used"""
     promise: str = ""
     """what the threshold promises, and what its held-out scores prove and show, in words"""
+    page: str | None = None
+    """key of the page that shows them"""
+    unlabelled: tuple[date, ...] = ()
+    """production days whose images nobody had labelled; empty: all were labelled"""
     test: int = 0
     """held out to compare it with the champion"""
     started_from: str | None = None
@@ -129,13 +133,7 @@ def fit_model(
     prepare_worker_process()
     store = open_store(store_uri)
     images = open_store(images_uri, read_only=True)
-    normals = find_normal_images(store, images, request.category, request.image_format)
-    if not normals.keys:
-        raise NoNormals(
-            f"Category {request.category!r} has no readable image labelled normal in {store_uri}, so nothing was "
-            f"trained. {normals.left_out or _unread(store, request.category)} Label some: rd-inspect import FOLDER "
-            f"--category {request.category} --run-date DATE"
-        )
+    normals = _find_normals(store, images, request)
     try:
         parts, seed = normals.parts(request.part_pattern), request.settings.seed
         split = choose_split(request, lambda share: holdout.split(normals.names, parts, calibration=share, seed=seed))
@@ -149,6 +147,24 @@ def fit_model(
     return replace(fitted, champion=True)
 
 
+def _find_normals(store: Store, images: Store, request: TrainingRequest) -> NormalImages:
+    """The request's normals. Raises NoNormals."""
+    category = request.category
+    if request.unlabelled:
+        normals = find_unlabelled_images(store, images, category, request.unlabelled, request.image_format)
+        asked, cure = f"image of {request.unlabelled[0]} to {request.unlabelled[-1]}", "Name other days."
+    else:
+        normals = find_normal_images(store, images, category, request.image_format)
+        asked = "image labelled normal"
+        cure = f"Label some: rd-inspect import FOLDER --category {category} --run-date DATE"
+    if not normals.keys:
+        raise NoNormals(
+            f"Category {category!r} has no readable {asked} in {store.uri}, so nothing was trained. "
+            f"{normals.left_out or _unread(store, category)} {cure}"
+        )
+    return normals
+
+
 def choose_split(request: TrainingRequest, split: Callable[[float], holdout.Split]) -> holdout.Split:
     """The split of normals for a request; without calibration images the training cross-fits.
 
@@ -158,7 +174,6 @@ def choose_split(request: TrainingRequest, split: Callable[[float], holdout.Spli
     if request.calibration == "split":
         return apart
     proves_alpha = (len(apart.calibration) + 1) * request.alpha > 1 - _ROUNDING
-    proves_alpha |= AUTO_IS_SPLIT
     return apart if request.calibration == "auto" and proves_alpha else split(0.0)
 
 
@@ -213,13 +228,14 @@ def fit_and_publish(
     )
     models.publish_model(store, card, weights)
     unfinished.discard()
+    page = _show_set_aside(store, images, card, calibration, request.review_url) if calibration.set_aside else None
     tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(
         "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f engine=%s (%s)",
         request.category, model_version, fitted.detector.name, len(split.train),
         fitted.report.seconds, threshold.value, engine.library, engine.why,
     )  # fmt: skip
-    return _receipt(card, normals, fitted, calibration)
+    return replace(_receipt(card, normals, fitted, calibration), page=page)
 
 
 def _warn_of_slow_precision(request: TrainingRequest) -> None:
@@ -229,6 +245,19 @@ def _warn_of_slow_precision(request: TrainingRequest) -> None:
             "float32, as scoring will on workers like this one",
             request.settings.precision, request.category, request.settings.precision,
         )  # fmt: skip
+
+
+def _show_set_aside(
+    store: Store, images: Store, card: ModelCard, calibration: Calibration, review_url: str | None
+) -> str:
+    """Tell of them and write their page, whose key is returned."""
+    more = calibration.more_suspects
+    page = write_set_aside_report(store, images, card, more_suspects=more, review_url=review_url)
+    get_run_logger().warning(
+        "normals set aside category=%s model=%s count=%d page=%s first=%s: %s",
+        card.category, card.version, len(calibration.set_aside), page, *next(iter(calibration.set_aside.items())),
+    )  # fmt: skip
+    return page
 
 
 def _held_out(split: holdout.Split) -> tuple[int, ...]:
@@ -251,14 +280,13 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         threshold=card.threshold.value,
         threshold_is_extrapolated=card.threshold.extrapolated,
         champion=False,
-        alpha=card.threshold.alpha,
-        proven=card.calibration.proven,
         cross=card.calibration.method == CROSS,
         set_aside=calibration.set_aside,
         more_suspects=calibration.more_suspects,
         promise=promise_in_words(promise_of(card)),
         test=len(card.images.test),
         left_out=normals.left_out,
+        unlabelled=normals.unlabelled,
     )
 
 

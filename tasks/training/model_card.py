@@ -90,5 +90,5 @@ def _images(
         duplicates=tuple(normals.duplicates),
         unreadable=dict(normals.unreadable),
         set_aside=calibration.set_aside,
-        unlabelled=(),
+        unlabelled=normals.unlabelled,
     )

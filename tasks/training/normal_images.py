@@ -1,8 +1,9 @@
-"""The labelled normals of a category, read one at a time for training."""
+"""The normals of a category, read one at a time for training."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -12,6 +13,7 @@ from rd_core.calibration import holdout
 from rd_core.pictures.image_statistics import ImageStatistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.filesystem import Store
+from storage.images import list_images
 from storage.labels import labels
 from tasks.worker.picture_reader import read_picture
 from tasks.worker.preprocessing import ImageFormat
@@ -22,7 +24,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class NormalImages:
-    """Readable labelled normals, each content once."""
+    """Readable normals, each content once."""
 
     keys: tuple[str, ...]
     """sorted"""
@@ -34,10 +36,12 @@ class NormalImages:
     """(key, why)"""
     statistics: Mapping[str, ImageStatistics]
     """of the resized picture, by key"""
+    unlabelled: tuple[date, ...] = ()
+    """production days whose images these are, whatever their label; empty: labelled ones"""
 
     @property
     def left_out(self) -> str | None:
-        """Number of unused labelled normals and the reasons, in a sentence; None if all are used."""
+        """Number of unused normals and the reasons, in a sentence; None if all are used."""
         reasons = []
         if self.unreadable:
             parts = [f"{key}: {why}" for key, why in self.unreadable]
@@ -47,7 +51,8 @@ class NormalImages:
         if not reasons:
             return None
         left = len(self.unreadable) + len(self.duplicates)
-        return f"{left} of {left + len(self.keys)} labelled normals are not used: {', '.join(reasons)}."
+        called = "images" if self.unlabelled else "labelled normals"
+        return f"{left} of {left + len(self.keys)} {called} are not used: {', '.join(reasons)}."
 
     @property
     def names(self) -> list[str]:
@@ -78,6 +83,21 @@ class PixelSource:
 def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
     """Read every image labelled normal once, for its content and whether it decodes."""
     return read_normal_images(images, labels.normal_image_keys(store, category), image_format)
+
+
+def find_unlabelled_images(
+    store: Store, images: Store, category: str, days: Sequence[date], image_format: ImageFormat
+) -> NormalImages:
+    """The same of every image of these production days, but those that somebody calls anomalous or that are kept for
+    evaluation."""
+    refused = {
+        row["image_key"]
+        for row in labels.read_labels(store, category).to_pylist()
+        if row["label"] == "anomalous" or row["purpose"] == "evaluation"
+    }
+    refused |= {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
+    keys = [info.key for day in days for info in list_images(images, category, day) if info.key not in refused]
+    return replace(read_normal_images(images, keys, image_format), unlabelled=tuple(days))
 
 
 def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFormat) -> NormalImages:

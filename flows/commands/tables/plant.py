@@ -1,4 +1,4 @@
-"""Tables of training, inspection and models."""
+"""Tables of inspection and models."""
 
 import json
 from shlex import quote
@@ -17,28 +17,6 @@ from tasks.worker.preprocessing import why_unusable
 if TYPE_CHECKING:  # a table of grids needs no flow, nor its torch
     from flows.inspection import InspectionRun
     from flows.night.night_reports import NightReport
-    from flows.training import TrainingRun
-
-
-def training_table(run: "TrainingRun") -> PlainTable:
-    """New versions, their data and their thresholds."""
-    table = plain_table(
-        "category", "version", "champion", "trained on", "calibrated on", "fit", "threshold", "seconds"
-    )
-    for model in run.models:
-        table.add_row(
-            model.category,
-            model.version,
-            "yes" if model.champion else "no",
-            str(model.train),
-            str(model.calibration),
-            f"{model.method}: {model.fit}",
-            f"{model.threshold:.4f}" + (" (extrapolated)" if model.threshold_is_extrapolated else ""),
-            f"{model.seconds:.1f}",
-        )
-    table.notes = [f"{model.category}: {model.promise}" for model in run.models if model.promise]
-    table.notes += [f"{model.category}: {shown(model.left_out)}" for model in run.models if model.left_out]
-    return table
 
 
 def inspection_table(run: "InspectionRun") -> PlainTable:

@@ -17,7 +17,7 @@ def test_a_candidate_is_asked_for_by_its_name_since_no_night_is_scored_by_it(
     champions: list[bool], said: str
 ) -> None:
     fitted = [
-        FittedModel(f"part{i}", f"v{i}", "padim", 20, 4, 4, 0, 0, "1 step", 0.1, 1.0, False, champion, 0.01, 0.2)
+        FittedModel(f"part{i}", f"v{i}", "padim", 20, 4, 4, 0, 0, "1 step", 0.1, 1.0, False, champion)
         for i, champion in enumerate(champions)
     ]
     assert next_command(fitted) == said

@@ -10,6 +10,7 @@ from rd_core.calibration.holdout import CALIBRATION, Split
 from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import FitReport, FitRun, Normals
+from rd_core.detectors.registry import METHODS, settings_class
 from rd_core.detectors.training import Fitted
 from rd_core.errors import TooFewNormals
 from rd_core.maps.micro_batch import AnomalyMaps
@@ -20,9 +21,20 @@ from storage.models import models
 from storage.models.card import CROSS
 from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, choose_split, fit_model
+from tasks.worker.scorer import warm_scorer
 from tests.factories import NOW, SIZE, put_images, quick_request, quick_weights
+from tests.rd_core.striped_images import textured, with_blot
+from tests.reports.html_page import words
+from tests.retraining_plants import put_labels, put_pictures
 
 PARTS = 12
+SMALL: dict[str, dict[str, Any]] = {
+    "reverse_distillation": {"steps": 12, "mirrored_below": 0},
+    "padim": {"dimensions": 20},
+    "patchcore": {"coreset_share": 0.02},
+    "spade": {"gallery_stride": 8},
+}
+"""settings of quick models"""
 WRONG = "part07_view1.png"
 
 
@@ -98,6 +110,24 @@ def test_what_cannot_be_proven_is_refused_on_request_and_nothing_is_published(
     assert cross_fit(store, alpha=0.1, extrapolate=False).champion
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_sets_a_defect_aside_and_calibrates_on_all_other_normals(store: Store, method: str) -> None:
+    keys = put_pictures(store, "cloth", np.concatenate([textured(23), with_blot(textured(1, seed=9))]))
+    put_labels(store, "cloth", "normals", keys)
+    settings = settings_class(method).from_table({"image_height": SIZE, "image_width": SIZE, **SMALL.get(method, {})})
+    fitted = cross_fit(store, settings=settings, alpha=0.1, part_pattern=None)
+    card = models.read_card(store, "cloth", fitted.version)
+    assert list(card.images.set_aside) == keys[-1:] == list(fitted.set_aside)
+    assert list(card.images.calibration) == keys[:-1] == sorted([*card.images.train, *card.images.early_stop])
+    assert (card.calibration.method, len(card.calibration.scores)) == (CROSS, 23)
+    scorer = warm_scorer(store, "cloth", fitted.version)
+    pixels = np.stack([scorer.image_format.prepare(store.read(key))[0] for key in keys])
+    scores = scorer.model.score(pixels).scores
+    assert scores[-1] > scorer.threshold > np.median(scores)
+    page = store.read(fitted.page or "").decode()
+    assert page.count("data:image/webp") == 2 and card.images.set_aside[keys[-1]] in words(page)
+
+
 @pytest.mark.parametrize(
     ("calibration", "alpha", "apart", "crosses"),
     [
@@ -109,10 +139,8 @@ def test_what_cannot_be_proven_is_refused_on_request_and_nothing_is_published(
     ],
 )
 def test_auto_crosses_where_the_images_apart_cannot_prove_alpha(
-    calibration: str, alpha: float, apart: int, crosses: bool, monkeypatch: pytest.MonkeyPatch
+    calibration: str, alpha: float, apart: int, crosses: bool
 ) -> None:
-    monkeypatch.setattr(fit_module, "AUTO_IS_SPLIT", False)
-
     def split(share: float) -> Split:
         assert share in (0, CALIBRATION)
         return Split((0,), (1,), tuple(range(2, 2 + apart)) if share else ())

@@ -298,7 +298,7 @@ def gathered(store: Store, normals: list[str], monkeypatch: pytest.MonkeyPatch) 
 
     def keep(_store: Store, _images: Store, request: TrainingRequest, images: object, split: object, **more: object):
         handed.update(request=request, normals=images, split=split, **more)
-        return FittedModel("cloth", "v2", "padim", 1, 1, 1, 0, 0, "1 step", 0.1, 1.0, False, False, 0.2, 0.2)
+        return FittedModel("cloth", "v2", "padim", 1, 1, 1, 0, 0, "1 step", 0.1, 1.0, False, False)
 
     monkeypatch.setattr(refit_module, "fit_and_publish", keep)
     return handed

@@ -1,7 +1,7 @@
 """Labelled normals that are not trained on are told by name and reason."""
 
-from flows.commands.tables.plant import training_table
 from flows.commands.tables.retraining import retraining_table
+from flows.commands.tables.training import training_table
 from flows.training import TrainingRun
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
 from storage.filesystem import Store
@@ -47,11 +47,9 @@ def test_train_prints_what_was_left_out() -> None:
         2.0,
         False,
         True,
-        0.2,
-        0.2,
         left_out="1 of 28 [b]normals[/b] ...",
     )
-    assert training_table(TrainingRun("run", (model,))).notes == ["cloth: 1 of 28 [b]normals[/b] ..."]
+    assert training_table(TrainingRun("run", (model,)), "/plant").notes == ["cloth: 1 of 28 [b]normals[/b] ..."]
 
 
 def test_retrain_prints_what_was_left_out_and_why() -> None:

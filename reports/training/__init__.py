@@ -1,0 +1,1 @@
+"""The page of the normals that a training set aside."""
