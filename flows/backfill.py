@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from shlex import quote
 from typing import Any, cast
@@ -31,6 +31,8 @@ from storage.analysis.grid import Cell, Grid, read_grid
 from storage.filesystem import open_store
 from storage.records import Partition
 from tasks.night.pin_champion import PinnedModel, pin_champion, pin_version
+from tasks.night.redecide_partition import redecide_partition
+from tasks.recalibration.sealed_scores import sealed_days
 
 PRIORITY = -1_000_000
 """lower than that of any night's batch (minus its number), so that nights on the same cluster overtake"""
@@ -64,9 +66,17 @@ class BackfillRun:
     """images that got a row now"""
     mended: int
     """damaged batches and map metadata that were repaired"""
+    redecided: int
+    """images whose sealed scores were decided anew"""
     problems: tuple[Undone, ...]
     report: str | None = None
     """a backfill writes none"""
+
+
+def done_in_words(run: BackfillRun) -> str:
+    """How many images were scored and decided anew, and what was mended."""
+    anew = f"{counted(run.redecided, 'image')} decided anew, " if run.redecided else ""
+    return f"{anew}{counted(run.scored, 'image')} scored, damaged batches mended: {run.mended}"
 
 
 class BackfillIncomplete(PartlyDone):
@@ -90,6 +100,7 @@ def backfill(
     at_once: int = AT_ONCE,
     dry_run: bool = False,
     mend: bool = False,
+    redecide: bool = False,
     images: str | None = None,
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
@@ -106,6 +117,7 @@ def backfill(
         at_once: days scored at the same time.
         dry_run: only look.
         mend: read every score file and map of the period, and score damaged batches of complete days anew.
+        redecide: first decide anew about scores that versions with the same weights have sealed; the rest is scored.
         images: URI of the images' own store; default `store`.
         dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings by name; they override every other source.
@@ -121,10 +133,15 @@ def backfill(
     pinned, problems = _pin(settings, chosen, model)
     before = _grid(settings, window, chosen, pinned)
     if dry_run:
-        return _ended(settings, pinned, before, before, "dry run", 0, Mended(), problems)
-    if not before.undone and not mend:
-        return _ended(settings, pinned, before, before, "nothing to do", 0, Mended(), problems)
-    days = _days(before, pinned, oldest_first=oldest_first)
+        return _ended(settings, pinned, before, before, "dry run", _Done(), problems)
+    done, undecided = _redecide(settings, window, pinned) if redecide else (_Done(), [])
+    left = _grid(settings, window, chosen, pinned) if done.redecided else before
+    problems += undecided
+    if not left.undone and not mend:
+        return _ended(
+            settings, pinned, before, left, "completed" if done.redecided else "nothing to do", done, problems
+        )
+    days = _days(left, pinned, oldest_first=oldest_first)
     with workplace(settings) as place:
         runner = place.runner(ALWAYS if mend else _seconds(days, pinned), in_turn=True)
         if place.scheduler and not settings.plant.dask_address:
@@ -132,10 +149,43 @@ def backfill(
 
             let_others_go_first(place.scheduler)
         with place.bars("inspect", _images_to_do(days)):
-            mended = _mend(settings, before, runner) if mend else Mended()
-            scored, unscored = _score_days(settings, days, pinned, runner, max(1, at_once) if place.scheduler else 1)
+            done.mended = _mend(settings, left, runner) if mend else Mended()
+            done.scored, unscored = _score_days(
+                settings, days, pinned, runner, max(1, at_once) if place.scheduler else 1
+            )
     after = _grid(settings, window, chosen, pinned)
-    return _ended(settings, pinned, before, after, "completed", scored, mended, problems + unscored)
+    return _ended(settings, pinned, before, after, "completed", done, problems + unscored)
+
+
+@dataclass
+class _Done:
+    """What a backfill has done so far."""
+
+    redecided: int = 0
+    scored: int = 0
+    mended: Mended = field(default_factory=Mended)
+
+
+def _redecide(
+    settings: Settings, window: tuple[date, date], pinned: Mapping[str, PinnedModel]
+) -> tuple[_Done, list[Undone]]:
+    """Decide anew about the sealed scores of the days; their images are not needed."""
+    store, now = open_store(settings.store, read_only=True), datetime.now(UTC)
+    partitions = [
+        Partition(name, day, model.version)
+        for name, model in pinned.items()
+        for day in sealed_days(store, name, *window)
+    ]
+    results, problems = settle(
+        {
+            str(number): redecide_partition.submit(settings.store, partition, run_id=str(flow_run.id), now=now)
+            for number, partition in enumerate(partitions)
+        }
+    )
+    failed = [(partitions[int(number)], in_words(why)) for number, why in problems.items()]
+    return _Done(redecided=sum(result.images for result in results.values())), [
+        Undone(partition.category, partition.run_date, why) for partition, why in failed
+    ]
 
 
 def _pin(settings: Settings, chosen: Sequence[str], model: str | None) -> tuple[dict[str, PinnedModel], list[Undone]]:
@@ -247,27 +297,26 @@ def _ended(
     before: Grid,
     after: Grid,
     outcome: str,
-    scored: int,
-    mended: Mended,
+    done: _Done,
     problems: Sequence[Undone],
 ) -> BackfillRun:
     """A named final state. Prefect returns its data, `run`, to the flow's caller."""
-    undone = (*problems, *(Undone(where.category, where.run_date, why) for where, why in mended.problems))
+    undone = (*problems, *(Undone(where.category, where.run_date, why) for where, why in done.mended.problems))
     versions = {name: model.version for name, model in pinned.items()}
     incomplete = outcome != "dry run" and (bool(undone) or bool(after.undone))
     run = BackfillRun(
-        str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, scored, mended.total,
-        undone,
+        str(flow_run.id), "incomplete" if incomplete else outcome, versions, before, after, done.scored,
+        done.mended.total, done.redecided, undone,
     )  # fmt: skip
     wrong = [(f"{problem.category} {problem.run_date or ''}".strip(), problem.why) for problem in undone]
     leave_table(
         "backfill-grid", settings, grid_rows(after), f"{run.outcome}: {after.counts}", problems=wrong, column="day"
     )
     if outcome != "dry run":
-        figures = backfill_metrics(scored=scored, mended=mended.total, undone=len(after.undone))
+        figures = backfill_metrics(scored=done.scored, mended=done.mended.total, undone=len(after.undone))
         write_metrics(settings, "backfill", run.outcome, figures, failed=incomplete)
     if incomplete:
         raise BackfillIncomplete(run)
     name = {"dry run": "DryRun", "nothing to do": "NothingToDo"}.get(outcome, "Completed")
-    message = f"{counted(scored, 'image')} scored, damaged batches mended: {mended.total}; {after.counts}"
+    message = f"{done_in_words(run)}; {after.counts}"
     return cast(BackfillRun, Completed(name=name, message=message, data=run))

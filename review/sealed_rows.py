@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from review.selection import TO_LABEL, Selection
 from storage import layout
-from storage.analysis.merged_days import LATEST_FIRST
+from storage.analysis.merged_days import LATEST_FIRST, OF_ITS_PLAN
 from storage.analysis.queries import connect
 from storage.analysis.questions import Questions
 from storage.errors import CorruptObject, KeyNotFound, QueryError
@@ -78,7 +78,7 @@ _CANDIDATES = f"""SELECT {_COLUMNS} FROM (
     FROM latest LEFT JOIN alphas ON latest.category = alphas.category AND latest.model_version = alphas.model_version
 ) WHERE {WORTH_A_LOOK}"""
 # Rows of one day: a window over all days would read them all. An image's key has its day.
-_DAY = f"""SELECT scores.* FROM scores LEFT JOIN seals ON scores.map_store = seals.map_store
+_DAY = f"""SELECT scores.* FROM scores LEFT JOIN seals {OF_ITS_PLAN}
 WHERE scores.run_date = DATE '%s' QUALIFY {LATEST_FIRST} = 1"""
 _SHOWN = {
     TO_LABEL: "NOT ifnull(mine, false)",

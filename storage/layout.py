@@ -284,6 +284,16 @@ def map_partition(key: str) -> tuple[str, date, str] | None:
     return _with_day(_IN_MAPS.fullmatch(key), "store")
 
 
+def maps_manifest_key(map_store: str) -> str:
+    """The key of the manifest of the plan that made a map store. Raises InvalidKey for another key."""
+    within = map_partition(f"{map_store}/zarr.json")
+    if within is None:
+        raise InvalidKey(
+            f"{map_store} is no map store, so nothing says how its maps were made. Restore the manifest."
+        )
+    return manifest_key(within[0], within[1], map_store.rpartition("/")[2].removesuffix(".zarr"))
+
+
 def expired_maps_key(map_store: str) -> str:
     """The key of the note, beside a map store, that its maps were removed on purpose."""
     return f"{map_store.removesuffix('.zarr')}.expired.json"

@@ -35,8 +35,8 @@ class Plan:
 
     partition: Partition
     digest: str
-    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing, batch size, engine and
-    `supersedes`"""
+    """SHA-256 (hex, 16 characters) of images, etags, model version, preprocessing, batch size, engine, `supersedes`
+    and `redecides`"""
     manifest: str
     """key of the manifest"""
     map_store: str
@@ -51,6 +51,9 @@ class Plan:
     """the library that computes the scores, with its version unless it is torch: 'openvino 2026.4.1'"""
     supersedes: str | None = None
     """digest of the sealed plan that had one of these images last, with other content; None if all are new"""
+    redecides: str | None = None
+    """model version with the same weights whose sealed scores are decided anew: the maps are those of its rows; None:
+    the images are scored"""
 
 
 @dataclass(frozen=True)

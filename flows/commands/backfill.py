@@ -23,7 +23,6 @@ from flows.commands.frame import (
     resolved_store,
     show_run,
 )
-from flows.printing.numbers import counted
 from flows.printing.output import print_text, say
 from flows.printing.plain_table import PlainTable, print_table
 
@@ -144,6 +143,12 @@ def backfill(
             "--mend", help="Also read the score files and maps of complete days, and score damaged batches anew."
         ),
     ] = False,
+    redecide: Annotated[
+        bool,
+        typer.Option(
+            "--redecide", help="First decide anew by the scores of versions with the same weights; score the rest."
+        ),
+    ] = False,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -152,8 +157,9 @@ def backfill(
 
     All days of a category are scored by the model that was champion at the start. Complete days are left alone, so
     the same command continues after any interruption, and does nothing when all is done. Another `--model` adds
-    its own scores to old days and removes none. A nightly run on the same Dask cluster goes first. Exit code 1 if
-    something is left undone.
+    its own scores to old days and removes none. After a recalibration, `--redecide` keeps the scores and decides
+    by the new threshold; the earlier decisions stay too. A nightly run on the same Dask cluster goes first. Exit
+    code 1 if something is left undone.
 
     Examples:
 
@@ -178,18 +184,18 @@ def backfill(
         work = partial(
             backfill_days, uri, day_of(first_day), day_of(last_day), category,
             model=model, oldest_first=oldest_first, at_once=at_once, mend=mend,
-            images=images, dask_address=dask_address,
+            redecide=redecide, images=images, dask_address=dask_address,
         )  # fmt: skip
         show_run(work, _table, uri)
 
 
 def _table(run: "BackfillRun") -> PlainTable:
     """The grid after the backfill, and what could not be done."""
+    from flows.backfill import done_in_words
     from flows.printing.grid import grid_table
 
     table = grid_table(run.after)
-    done = f"{counted(run.scored, 'image')} scored, damaged batches mended: {run.mended}"
-    table.title = f"{run.outcome}, {done}; {table.title}"
+    table.title = f"{run.outcome}, {done_in_words(run)}; {table.title}"
     lines = [f"{problem.category} {problem.run_date or ''}: {problem.why}" for problem in run.problems[:_MOST_LINES]]
     table.notes = [*lines, *table.notes]
     return table

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from storage import layout
 from storage.analysis.merged_days import (
     LATEST_FIRST,
+    OF_ITS_PLAN,
     SCHEMA,
     Files,
     copies,
@@ -169,9 +170,7 @@ def _split(rows: pa.Table, plans: pa.Table) -> tuple[pa.Table, pa.Table]:
     with duckdb.connect() as connection:
         connection.register("scores", numbered.select(["_row", "image_key", "model_version", "map_store"]))
         connection.register("seals", plans)
-        first = (
-            f"SELECT _row, {LATEST_FIRST} = 1 AS first FROM scores LEFT JOIN seals USING (map_store) ORDER BY _row"
-        )
+        first = f"SELECT _row, {LATEST_FIRST} = 1 AS first FROM scores LEFT JOIN seals {OF_ITS_PLAN} ORDER BY _row"
         holds = connection.sql(first).to_arrow_table()["first"].combine_chunks()
     return rows.filter(holds), rows.filter(pc.invert(holds))
 
@@ -185,7 +184,7 @@ def _is_contested(plans: pa.Table) -> bool:
 def _digest(sealed: Sequence[Seal]) -> str:
     """SHA-256 (hex, 16 characters) of the sealed content and the columns: equal content has an equal copy."""
     parts = sorted((part.key, part.digest) for seal in sealed for plan in seal.plans for part in plan.parts)
-    times = sorted((plan.map_store, plan.sealed_at.isoformat()) for seal in sealed for plan in seal.plans)
+    times = sorted((plan.digest, plan.sealed_at.isoformat()) for seal in sealed for plan in seal.plans)
     return hashlib.sha256(json.dumps([scores.SCHEMA_VERSION, parts, times]).encode()).hexdigest()[:16]
 
 

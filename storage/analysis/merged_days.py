@@ -39,12 +39,14 @@ _FILES = ("latest", "superseded")
 _TOLD = ("latest", "latest_size", "superseded", "superseded_size")
 Files = tuple[str, int, str | None, int | None]
 """key and size of the files with a copy's latest and superseded rows, as in the index"""
-# A plan's map store is its own, so it leads from a row to the plan and its time of sealing.
+OF_ITS_PLAN = "ON scores.map_store = seals.map_store AND scores.model_version = seals.model_version"
+"""SQL: a row of `scores` and its plan in `seals`. Each plan of a version has maps of its own; versions with the same
+weights may share them"""
 LATEST_FIRST = """row_number() OVER (
     PARTITION BY scores.image_key
     ORDER BY seals.sealed_at DESC NULLS LAST, scores.model_version DESC
 )"""
-"""1 for the row in force of an image, in `scores` LEFT JOIN `seals` by map_store; storage.partitions.rows_in_force
+"""1 for the row in force of an image, in `scores` LEFT JOIN `seals` OF_ITS_PLAN; storage.partitions.rows_in_force
 has the same order"""
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
-from storage.analysis.merged_days import LATEST_FIRST, read_merged_days
+from storage.analysis.merged_days import LATEST_FIRST, OF_ITS_PLAN, read_merged_days
 from storage.analysis.questions import Questions
 from storage.errors import QueryError
 from storage.labels import labels
@@ -19,7 +19,7 @@ from storage.stores.store import Store
 
 _LABELS = pa.schema([pa.field("category", pa.string()), *labels.SCHEMA])
 _COLUMNS = ", ".join(f"scores.{name}" for name in scores.SCHEMA.names)
-_LATEST = f"""SELECT {_COLUMNS} FROM unmerged AS scores LEFT JOIN seals ON scores.map_store = seals.map_store
+_LATEST = f"""SELECT {_COLUMNS} FROM unmerged AS scores LEFT JOIN seals {OF_ITS_PLAN}
 QUALIFY {LATEST_FIRST} = 1"""
 _MAY_NEED_LABELS = ("label", "query", "show", "duckdb_", "information_schema", "pragma")
 

@@ -35,10 +35,11 @@ def plan_digest(
     batch_size: int,
     engine: str = TORCH,
     supersedes: str | None = None,
+    redecides: str | None = None,
 ) -> str:
-    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, their processing and the superseded plan:
-    an image that changed and changed back gets a new plan."""
-    done = [model_version, preprocessing, batch_size, engine, supersedes]
+    """SHA-256 (hex, 16 characters) of the images' keys and etags in order, their processing, the superseded plan and
+    the version whose scores are decided anew: an image that changed and changed back gets a new plan."""
+    done = [model_version, preprocessing, batch_size, engine, supersedes, *([redecides] if redecides else [])]
     # One JSON text a line: no key can look like the border between two.
     digest = hashlib.sha256(json.dumps(done).encode())
     for image in images:
@@ -62,11 +63,14 @@ def publish_plan(
     planned_at: datetime,
     engine: str = TORCH,
     supersedes: str | None = None,
+    redecides: tuple[str, str] | None = None,
 ) -> Plan:
-    """Fix the images to score and return the plan in force. `supersedes` as in Plan.
+    """Fix the images to score and return the plan in force. `supersedes` as in Plan; `redecides`: the version whose
+    scores are decided anew, and the key of their map store.
 
-    Equal images, model, preprocessing, batch size, engine and superseded plan give the same plan: an existing one is
-    returned, with its first run id and time. Raises StorageError for no images or a repeated one.
+    Equal images, model, preprocessing, batch size, engine, superseded plan and version decided anew give the same
+    plan: an existing one is returned, with its first run id and time. Raises StorageError for no images or a repeated
+    one.
     """
     ordered = sorted(images, key=lambda image: image.key)
     for before, image in pairwise(ordered):
@@ -78,18 +82,20 @@ def publish_plan(
             "in batches of 1 or more."
         )
     category, run_date = partition.category, partition.run_date
-    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine, supersedes)
+    of, maps = redecides or (None, None)
+    digest = plan_digest(ordered, partition.model_version, preprocessing, batch_size, engine, supersedes, of)
     plan = Plan(
         partition=partition,
         digest=digest,
         manifest=layout.manifest_key(category, run_date, digest),
-        map_store=layout.map_store_key(category, run_date, partition.model_version, digest),
+        map_store=maps or layout.map_store_key(category, run_date, partition.model_version, digest),
         images=len(ordered),
         batch_size=batch_size,
         run_id=run_id,
         planned_at=planned_at,
         engine=engine,
         supersedes=supersedes,
+        redecides=of,
     )
     return write_manifest(store, plan, ordered)
 

@@ -227,7 +227,7 @@ def _look_at_maps(store: Store, plan: Plan, card: ModelCard | None) -> tuple[_Ma
         and info.key == anomaly_maps.shard_key(key, int(name))
     }
     of_score = card is not None and card.maps.maximum_is_score
-    wanted = anomaly_maps.MapArray.of(plan, card.maps, card.map_threshold).describe() if card else None
+    wanted = _description(store, plan, card)
     try:
         description = store.read(anomaly_maps.description_key(key))
     except KeyNotFound:
@@ -238,6 +238,18 @@ def _look_at_maps(store: Store, plan: Plan, card: ModelCard | None) -> tuple[_Ma
     wrong = anomaly_maps.why_description_is_wrong(description, wanted or description)
     damage = DamagedDescription(plan, key, wrong, wanted) if wrong else None
     return _Maps(wanted or (None if wrong else description), shards, of_score), damage
+
+
+def _description(store: Store, plan: Plan, card: ModelCard | None) -> bytes | None:
+    """The right description of the plan's maps; None if it cannot be told. Maps of scores that are decided anew are
+    described by the plan and the model that made them."""
+    if plan.redecides is not None:
+        try:
+            plan = manifests.read_plan(store, layout.maps_manifest_key(plan.map_store))
+            card = models.read_card(store, plan.partition.category, plan.partition.model_version)
+        except OF_ONE_OBJECT:  # a finding of its own
+            return None
+    return anomaly_maps.MapArray.of(plan, card.maps, card.map_threshold).describe() if card else None
 
 
 def _why_maps_are_damaged(

@@ -106,11 +106,15 @@ def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) ->
 def find_expired_maps(store: Store, *, before: date) -> list[Leftover]:
     """Existing sealed map stores of production days before this one."""
     expired = []
+    looked = set[str]()  # versions with the same weights may share maps
     for seal in _readable_seals(store):
         where = seal.partition
         if where.run_date >= before:
             continue
         for plan in seal.plans:
+            if plan.map_store in looked:
+                continue
+            looked.add(plan.map_store)
             infos = list(store.list(f"{plan.map_store}/"))
             inside = layout.map_partition(f"{plan.map_store}/zarr.json")
             if infos and inside == (where.category, where.run_date, plan.map_store):

@@ -313,7 +313,8 @@ def _whole_plan_finding(store: Store, kept: Kept) -> Finding:
         f"{_images(plan.images)} of {kept.category} {kept.run_date} scored but not complete: the seal is lost, or "
         "the run ended before it"
     )
-    cure = f"To complete the day from the finished batches: {_backfill(store, plan.partition)}"
+    again = f"{_backfill(store, plan.partition)}{' --redecide' if plan.redecides else ''}"
+    cure = f"To complete the day from the finished batches: {again}"
     return Finding(what, plan.manifest, "readers do not see their scores", cure)
 
 

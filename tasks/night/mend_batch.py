@@ -11,6 +11,7 @@ from storage.partitions.same_images import changed_keys
 from storage.partitions.seals import SealedPart
 from storage.records import Batch
 from storage.verification.damage import DamagedBatch
+from tasks.night.redecide_partition import redecide_batch, source_of
 from tasks.night.score_batch import score_batch
 from tasks.worker.faults import ON_STORAGE_FAULT
 
@@ -29,13 +30,17 @@ def mend_batch(store_uri: str, images_uri: str, damaged: DamagedBatch) -> int:
     """Score the batch again with its model version and manifest, and seal the new part in place of the damaged one;
     returns its rows.
 
-    Maps are overwritten; the part gets a new name, and the damaged one stays unsealed. Can be repeated. Raises
-    ImagesChanged if an image is gone or has changed.
+    Maps are overwritten; the part gets a new name, and the damaged one stays unsealed. Scores that were decided anew
+    are so once more, from the version that scored the images, whose damage must be mended first. Can be repeated.
+    Raises ImagesChanged if an image is gone or has changed.
     """
     store, plan = open_store(store_uri), damaged.plan
     batch = Batch(plan, damaged.index, manifests.batch_digest(damaged.part.key, damaged.index))
-    _refuse_changed(open_store(images_uri, read_only=True), store, batch, damaged.part)
-    receipt = score_batch.fn(store_uri, images_uri, batch)
+    if plan.redecides is None:
+        _refuse_changed(open_store(images_uri, read_only=True), store, batch, damaged.part)
+        receipt = score_batch.fn(store_uri, images_uri, batch)
+    else:
+        receipt = redecide_batch(store, batch, source_of(store, plan, damaged.index))
     replace_part(store, plan.partition, damaged.part, receipt)
     return receipt.rows
 

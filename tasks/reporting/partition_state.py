@@ -6,8 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.layout import card_key, images_prefix, scores_prefix, seal_key, version_maps_prefix
+from storage.partitions.seals import read_seal
 from storage.records import Partition
 from tasks.reporting.kept_result import bytes_there, listed, stated
 
@@ -21,7 +23,18 @@ def scored_state(store: Store, partition: Partition) -> list[Any]:
         bytes_there(store, card_key(category, version)),
         listed(store, scores_prefix(category, day, version)),
         listed(store, version_maps_prefix(category, day, version)),
+        *(listed(store, f"{maps}/") for maps in _shared_maps(store, partition)),
     ]
+
+
+def _shared_maps(store: Store, partition: Partition) -> list[str]:
+    """Map stores of other versions with the same weights that the seal names, sorted."""
+    own = version_maps_prefix(partition.category, partition.run_date, partition.model_version)
+    try:
+        seal = read_seal(store, partition)
+    except OF_ONE_OBJECT:  # its bytes are part of the state
+        return []
+    return sorted({plan.map_store for plan in seal.plans if not plan.map_store.startswith(own)} if seal else ())
 
 
 def labels_state(store: Store, partition: Partition, held: pa.Table) -> list[Any]:

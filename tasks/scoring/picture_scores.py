@@ -13,7 +13,7 @@ from rd_core.maps.defect_regions import DefectRegion, defect_regions
 from tasks.worker.picture_reader import LoadedPicture, stacked
 
 if TYPE_CHECKING:
-    from tasks.worker.scorer import Scorer
+    from tasks.worker.scorer import Decider, Scorer
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class ScoredPicture:
     regions: tuple[DefectRegion, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What follows from a score, its map and the thresholds."""
+
+    p_value: float
+    decision: str
+    anomalous_area: float
+    defect_area: float
+    regions: tuple[DefectRegion, ...]
+
+
 def score_pictures(
     scorer: "Scorer", pictures: Sequence[LoadedPicture], maps: NDArray[np.floating] | None = None
 ) -> list[ScoredPicture]:
@@ -40,23 +51,39 @@ def score_pictures(
     if not len(pixels):
         return results
     scored = scorer.model.score(pixels)
-    p_values = scorer.p_values(scored.scores)
-    areas = np.count_nonzero(scored.maps > scorer.map_threshold, axis=(1, 2)) / scored.maps[0].size
-    decisions = triage(scored.scores, *scorer.review_band)
+    decided = decide(scorer, scored.scores, scored.maps)
     readable = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
     if maps is not None:
         maps[readable] = scored.as_float16() if maps.dtype == np.float16 else scored.maps
     for row, i in enumerate(readable):
+        own = decided[row]
         results[i] = ScoredPicture(
             pictures[i],
             scored.scores[row],
-            float(p_values[row]),
-            float(areas[row]),
+            own.p_value,
+            own.anomalous_area,
             float(scored.feature_distances[row]),
-            str(decisions[row]),
-            *_extent(scorer, scored.maps[row], str(decisions[row])),
+            own.decision,
+            own.defect_area,
+            own.regions,
         )
     return results
+
+
+def decide(decider: "Decider", scores: NDArray[np.float32], maps: NDArray[np.floating]) -> list[Decided]:
+    """What a model card's thresholds make of scores (B,) and their maps (B, H, W)."""
+    p_values = decider.p_values(scores)
+    areas = np.count_nonzero(maps > decider.map_threshold, axis=(1, 2)) / maps[0].size
+    decisions = triage(scores, *decider.review_band)
+    return [
+        Decided(
+            float(p_values[row]),
+            str(decisions[row]),
+            float(areas[row]),
+            *_extent(decider, maps[row], str(decisions[row])),
+        )
+        for row in range(len(scores))
+    ]
 
 
 def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
@@ -82,22 +109,27 @@ def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
     }
 
 
-def _extent(scorer: "Scorer", anomaly_map: np.ndarray, decision: str) -> tuple[float, tuple[DefectRegion, ...]]:
+def _extent(decider: "Decider", anomaly_map: np.ndarray, decision: str) -> tuple[float, tuple[DefectRegion, ...]]:
     """(share of the map above the pixel threshold, defect regions): none for an accepted image."""
-    level = scorer.pixel_threshold
-    regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, scorer.defect_peak)
+    level = decider.pixel_threshold
+    regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, decider.defect_peak)
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
 def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, float]] | None:
-    """Regions of the map as boxes in the image's pixels, rounded outwards."""
     size = picture.loaded.size
-    if picture.regions is None or size is None:
-        return None
-    height, width = scorer.map_size
+    return None if picture.regions is None or size is None else boxes_of(picture.regions, size, scorer.map_size)
+
+
+def boxes_of(
+    regions: Sequence[DefectRegion], size: tuple[int, int], map_size: tuple[int, int]
+) -> list[dict[str, float]]:
+    """Regions of a map of `map_size` as boxes in the pixels of an image of `size`, rounded outwards; both (height,
+    width)."""
+    height, width = map_size
     down, across = size[0] / height, size[1] / width
     boxes = []
-    for region in picture.regions:
+    for region in regions:
         top, left = math.floor(region.top * down), math.floor(region.left * across)
         bottom = min(math.ceil((region.top + region.height) * down), size[0])
         right = min(math.ceil((region.left + region.width) * across), size[1])

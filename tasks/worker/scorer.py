@@ -26,14 +26,16 @@ _warm: OrderedDict[tuple[str, str, str, str, str], "Scorer"] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """One loaded model version with its card's calibration and thresholds."""
+class Decider:
+    """A model card's calibration and thresholds, which decide about scores and maps."""
 
-    model: Engine
-    image_format: ImageFormat
     card: ModelCard
     calibration_scores: np.ndarray
     """float32 [n], sorted: scores of held-out normals"""
+
+    @classmethod
+    def of(cls, card: ModelCard) -> "Decider":
+        return Decider(card, _held_out(card))
 
     @property
     def map_size(self) -> tuple[int, int]:
@@ -71,6 +73,14 @@ class Scorer:
         return conformal_p_values(scores, self.calibration_scores)
 
 
+@dataclass(frozen=True)
+class Scorer(Decider):
+    """One loaded model version with its card's calibration and thresholds."""
+
+    model: Engine
+    image_format: ImageFormat
+
+
 def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
     """The scorer of `version`, from memory or the store (digest checked), with the engine of a plan.
 
@@ -96,6 +106,17 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     check_preprocessing(card)
     # A plan of OpenVINO is one of the CPU, whatever else this machine has.
     device = default_device() if engine == TORCH else torch.device("cpu")
-    model = model_for_scoring(models.read_weights(store, category, version), device)
-    held_out = np.sort(np.asarray(card.calibration.scores, dtype=np.float32))
-    return Scorer(computed_by(engine, model), ImageFormat.of(card.preprocessing), card, held_out)
+    return Scorer(card, _held_out(card), _model(store, card, engine, device), ImageFormat.of(card.preprocessing))
+
+
+def _model(store: Store, card: ModelCard, engine: str, device: torch.device) -> Engine:
+    """The model of another version with the same weights, if it is in memory; else a new one."""
+    for (uri, category, _, its_engine, its_device), scorer in _warm.items():
+        same = (uri, category, its_engine, its_device) == (store.uri, card.category, engine, str(default_device()))
+        if same and scorer.card.weights.sha256 == card.weights.sha256:
+            return scorer.model
+    return computed_by(engine, model_for_scoring(models.read_weights(store, card.category, card.version), device))
+
+
+def _held_out(card: ModelCard) -> np.ndarray:
+    return np.sort(np.asarray(card.calibration.scores, dtype=np.float32))

@@ -143,7 +143,7 @@ def test_labels_and_seals_can_be_joined(store: Store, ok_row: ScoreRow) -> None:
     found = run_query(
         store,
         "SELECT image_key, label, kind, labels.category, score, seals.images FROM latest"
-        " JOIN labels USING (image_key) JOIN seals USING (map_store)",
+        " JOIN labels USING (image_key) JOIN seals USING (map_store, model_version)",
     )
     assert found.to_pylist() == [
         {

@@ -109,7 +109,7 @@ def test_maps_on_a_scale_of_their_own_are_held_against_their_own_threshold(
     model = SimpleNamespace(score=lambda _: AnomalyMaps(ones, np.float32([10]), np.float32([1])))
     levels = {"threshold": {"value": 15.0, "low": 5.0, "high": 20.0}, "pixel_threshold": {"value": 0.5}}
     card = made_up_card(side=SIZE, maps={"maximum_is_score": False}, **levels)
-    scorer = Scorer(model, ImageFormat.of(card.preprocessing), card, np.zeros(0, np.float32))
+    scorer = Scorer(card, np.zeros(0, np.float32), model, ImageFormat.of(card.preprocessing))
     monkeypatch.setattr("tasks.worker.scorer.warm_scorer", lambda *_: scorer)
     put_images(store, "cloth", ["a.png"])
     row = rows_of(store, planned(store))["a.png"]
