@@ -11,6 +11,7 @@ from rd_core.calibration.threshold import calibrate
 from storage.filesystem import Store
 from storage.layout import image_key, part_key
 from storage.models import models
+from storage.models.card import Recalibration
 from storage.partitions import manifests, scores, seals
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import SealedPart, SealedPlan
@@ -69,6 +70,20 @@ def put_calibrated_model(
     )
     models.promote(store, category, version, by="test", now=datetime.now(UTC))
     return version
+
+
+def put_recalibrated(
+    store: Store, category: str, version: str, *, of: str, day: date, threshold: float = 3.5
+) -> None:
+    """Publish a version with the weights of another, calibrated on `day`, and promote it."""
+    card = models.read_card(store, category, of)
+    made = Recalibration(of, day, day, 300, {}, 300, None, "0" * 64)
+    levels = replace(card.threshold, value=threshold, low=threshold, high=threshold)
+    shared = replace(card.weights, version=card.weights_version)
+    models.publish_recalibrated(
+        store, replace(card, version=version, threshold=levels, recalibration=made, weights=shared)
+    )
+    models.promote(store, category, version, by="test", now=datetime.now(UTC))
 
 
 def put_days(store: Store, category: str, days: Sequence[Day], *, first: date = FIRST, version: str = "v1") -> None:

@@ -1,6 +1,6 @@
-"""The sealed scores of one model version over a window of days: each image once, by its latest row."""
+"""The sealed scores of one model's weights over a window of days: each image once, by its latest row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from rd_core.drift.causes import STATISTICS
 from storage.filesystem import Store
+from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import scores, seals
 from storage.partitions.rows_in_force import rows_in_force
 
@@ -41,11 +43,14 @@ class WindowScores:
     rejected: int
 
 
-def read_window(store: Store, category: str, version: str, first_day: date, last_day: date) -> WindowScores:
-    """Rows of `version` that are the latest of their image, on the days from first to last, both included."""
+def read_window(store: Store, card: ModelCard, first_day: date, last_day: date) -> WindowScores:
+    """Rows of `comparable_versions` that are the latest of their image, on the days from first to last, both
+    included."""
     days = [first_day + timedelta(days=i) for i in range((last_day - first_day).days + 1)]
     with ThreadPoolExecutor(_READERS) as pool:
-        tables = list(pool.map(rows_of_day, repeat(store), repeat(category), repeat(version), days, repeat(_COLUMNS)))
+        versions = map(comparable_versions(store, card), days)
+        of = (repeat(store), repeat(card.category), versions, days, repeat(_COLUMNS))
+        tables = list(pool.map(rows_of_day, *of))
     with_rows = [(day, table) for day, table in zip(days, tables, strict=True) if table.num_rows]
     everything = pa.concat_tables([_empty(_COLUMNS), *(table for _, table in with_rows)])
     ordinals = np.repeat(
@@ -65,12 +70,24 @@ def read_window(store: Store, category: str, version: str, first_day: date, last
     )
 
 
-def rows_of_day(store: Store, category: str, version: str, day: date, columns: Sequence[str]) -> pa.Table:
-    """Rows of `version` that are the latest of their image. `columns` of SCHEMA, with image_key."""
+def comparable_versions(store: Store, card: ModelCard) -> Callable[[date], Collection[str]]:
+    """By day, the versions whose scores the card's calibration is compared with: its own, and after the days of a
+    recalibration those with the same weights. The days it was calibrated on would agree with it in any case."""
+    made = card.recalibration
+    if made is None:
+        return lambda _: (card.version,)
+    shared = models.versions_with_weights(store, card.category, card.version)
+    return lambda day: shared if day > made.last_day else (card.version,)
+
+
+def rows_of_day(
+    store: Store, category: str, versions: Collection[str], day: date, columns: Sequence[str]
+) -> pa.Table:
+    """Rows of these versions that are the latest of their image. `columns` of SCHEMA, with image_key."""
     sealed = list(seals.list_seals(store, run_date=day, category=category))
-    if all(seal.partition.model_version != version for seal in sealed):
+    if all(seal.partition.model_version not in versions for seal in sealed):
         return _empty(columns)
-    return pa.concat_tables([_empty(columns), *rows_in_force(store, sealed, columns, version=version)])
+    return pa.concat_tables([_empty(columns), *rows_in_force(store, sealed, columns, versions=versions)])
 
 
 def _empty(columns: Sequence[str]) -> pa.Table:

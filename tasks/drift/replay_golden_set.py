@@ -12,10 +12,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
-from storage.errors import AlreadyExists, KeyNotFound
+from storage.errors import OF_ONE_OBJECT, AlreadyExists, KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.images import content_digest
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
+from storage.models import models
 from storage.stores import parquet
 from tasks.drift.golden_set import GoldenImage, read_golden_set
 from tasks.night.pin_champion import PinnedModel
@@ -54,15 +55,15 @@ class GoldenReceipt:
     left_out: int
     """number of files that are gone or replaced, which say nothing about the software"""
     is_reference: bool
-    """the first replay of this version"""
+    """the first replay of its weights"""
 
 
 @task(name="replay-golden-set", task_run_name="replay {model.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
     """Score the golden images with the pinned model and store the scores under the day; None without golden images.
 
-    Can be repeated: the day's last replay counts, the version's first is its reference. `unchanged_replay` finds it
-    while its inputs are the same.
+    Can be repeated: the day's last replay counts, the first of the weights is their reference, whichever version
+    has them. `unchanged_replay` finds it while its inputs are the same.
     """
     store = open_store(store_uri)
     inputs = _inputs(store, open_store(images_uri, read_only=True), model.category, model.version)
@@ -74,9 +75,10 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     prepare_worker_process()
     scorer = warm_scorer(store, model.category, model.version)
     table = _replayed(open_store(images_uri, read_only=True), scorer, golden)
-    data, key = parquet.to_bytes(table), golden_scores_key(run_date, model.category, model.version)
+    of = _holder(store, model.category, model.version)
+    data, key = parquet.to_bytes(table), golden_scores_key(run_date, model.category, of)
     store.write(key, data)
-    is_reference = _become_reference(store, golden_reference_key(model.category, model.version), data)
+    is_reference = _become_reference(store, golden_reference_key(model.category, of), data)
     states = table["status"].to_pylist()
     left_out = sum(state not in SAME_FILE for state in states)
     get_run_logger().info(
@@ -94,12 +96,20 @@ def unchanged_replay(
     store: Store, images: Store, run_date: date, category: str, version: str
 ) -> GoldenReceipt | None:
     """The day's replay, if images, model, software and machine are still the same."""
-    key = golden_scores_key(run_date, category, version)
-    reference = golden_reference_key(category, version)
+    of = _holder(store, category, version)
+    key, reference = golden_scores_key(run_date, category, of), golden_reference_key(category, of)
     if store.info(_kept_key(key)) is None or store.info(reference) is None:
         return None
     stored = kept(store, _kept_key(key), _inputs(store, images, category, version))
     return stored and replace(GoldenReceipt(**stored), is_reference=False)
+
+
+def _holder(store: Store, category: str, version: str) -> str:
+    """The version that holds the weights; this one if its card cannot be read, which is told elsewhere."""
+    try:
+        return models.read_card(store, category, version).weights_version
+    except OF_ONE_OBJECT:
+        return version
 
 
 def _kept_key(scores_key: str) -> str:
@@ -108,11 +118,12 @@ def _kept_key(scores_key: str) -> str:
 
 def _inputs(store: Store, images: Store, category: str, version: str) -> str:
     """A digest of everything whose change a replay detects."""
-    own = (golden_set_key(category), card_key(category, version))
+    of = _holder(store, category, version)
+    own = (golden_set_key(category), card_key(category, of))
     return inputs_digest(
         [
             [bytes_there(store, key) for key in own],
-            stated(store, [weights_key(category, version)]),
+            stated(store, [weights_key(category, of)]),
             stated(images, (image.key for image in read_golden_set(store, category))),
             processor(),
         ]
@@ -123,7 +134,8 @@ def golden_pair(
     store: Store, category: str, version: str, first_day: date, last_day: date
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """(reference, latest replay of the window): scores (g,) of the same files in the same order; NaN if a file can no
-    longer be scored. None without a replay in the window or a file to compare."""
+    longer be scored. None without a replay in the window or a file to compare. `version`: the holder of the
+    weights."""
     latest = _latest_replay(store, category, version, first_day, last_day)
     try:
         reference = _rows(store, golden_reference_key(category, version))

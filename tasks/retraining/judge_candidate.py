@@ -110,7 +110,7 @@ def judge_candidate(
     pair = score_pair(store, images, judging.images, champion, candidate)
     golden = _golden(store, images, order.category, champion, candidate)
     scores = _scores(pair, champion, candidate, cards[1].threshold.alpha)
-    if cards[0].weights == cards[1].weights:
+    if cards[0].weights.sha256 == cards[1].weights.sha256:
         decision = judge_threshold(scores, golden, order.settings)
     else:
         before, after = (

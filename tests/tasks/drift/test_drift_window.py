@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from rd_core.drift.causes import STATISTICS
 from storage.analysis.queries import run_query
 from storage.filesystem import Store, open_store
+from storage.models import models
+from storage.models.card import ModelCard
 from storage.partitions import scores
 from tasks.drift.drift_window import read_window
-from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
+from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_recalibrated
 from tests.examples import examples
 
 LAST = FIRST + timedelta(days=2)
@@ -22,6 +24,10 @@ PLANS = st.lists(
     min_size=1,
     max_size=6,
 )
+
+
+def card(store: Store, version: str = "v1") -> ModelCard:
+    return models.read_card(store, "cloth", version)
 
 
 def latest(store: Store, version: str) -> list[tuple]:
@@ -41,7 +47,7 @@ def test_rows_are_those_of_the_view_latest(tmp_path_factory: pytest.TempPathFact
             etag=f"e{number}",
         )  # fmt: skip
     for version in ("v1", "v2"):
-        found = read_window(store, "cloth", version, FIRST, LAST)
+        found = read_window(store, card(store, version), FIRST, LAST)
         rows = sorted(
             (FIRST.fromordinal(int(day)), key, score)
             for day, key, score in zip(found.days, found.keys.to_pylist(), found.scores, strict=True)
@@ -55,7 +61,7 @@ def test_unscored_images_are_counted_and_other_days_and_categories_are_not(store
         put_calibrated_model(store, category)
         for day in range(4):
             put_day(store, category, FIRST + timedelta(days=day), Day(images=5, unreadable=day))
-    found = read_window(store, "cloth", "v1", FIRST + timedelta(days=1), LAST)
+    found = read_window(store, card(store), FIRST + timedelta(days=1), LAST)
     assert (found.images, found.unreadable, found.rejected, len(found.scores)) == (10, 3, 0, 7)
     assert found.sealed_days == (FIRST + timedelta(days=1), LAST)
     assert found.days.tolist() == [LAST.toordinal() - 1] * 4 + [LAST.toordinal()] * 3
@@ -71,10 +77,25 @@ def test_only_the_columns_that_are_needed_are_read(store: Store, monkeypatch: py
         scores, "read_columns", lambda s, k, names: read.append(tuple(names)) or read_columns(s, k, names)
     )
     monkeypatch.setattr(scores, "read_part", lambda *_: pytest.fail("a whole part was read"))
-    read_window(store, "cloth", "v1", FIRST, LAST)
+    read_window(store, card(store), FIRST, LAST)
     assert read == [("image_key", "score", "status", *STATISTICS)]
 
 
 def test_a_window_without_a_seal_is_empty(store: Store) -> None:
-    found = read_window(store, "cloth", "v1", FIRST, LAST)
+    put_calibrated_model(store, "cloth")
+    found = read_window(store, card(store), FIRST, LAST)
     assert (found.images, found.sealed_days, len(found.scores)) == (0, (), 0)
+
+
+def test_scores_of_the_same_weights_count_after_the_days_of_a_recalibration(store: Store) -> None:
+    put_calibrated_model(store, "cloth")
+    put_calibrated_model(store, "cloth", "other")
+    for number, version in enumerate(("v1", "v1", "other")):
+        put_day(store, "cloth", FIRST + timedelta(days=number), Day(images=3), version=version)
+    put_recalibrated(store, "cloth", "v2", of="v1", day=FIRST)
+    put_day(store, "cloth", LAST, version="v2", names=["late.png"], later=1)
+    assert read_window(store, card(store, "v2"), FIRST, LAST).days.tolist() == [
+        *[(FIRST + timedelta(days=1)).toordinal()] * 3,
+        LAST.toordinal(),
+    ]
+    assert read_window(store, card(store), FIRST, LAST).images == 6  # its own report stays

@@ -17,6 +17,7 @@ from storage.stores import parquet
 from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
 from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, write_golden_set
 from tasks.drift.replay_golden_set import golden_pair, replay_golden_set, unchanged_replay
+from tests.drift_plants import put_recalibrated
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model
 
 NEXT = DAY + timedelta(days=1)
@@ -148,3 +149,14 @@ def test_a_replay_that_would_be_the_same_is_not_played_again(store: Store, monke
         assert _again(store) is not None, name
         change(store)
         assert _again(store) is None, name
+
+
+def test_versions_that_share_weights_share_reference_and_replays(store: Store) -> None:
+    golden(store, ["a.png"])
+    first = replay(store)
+    put_recalibrated(store, "cloth", "v2", of="v1", day=DAY)
+    assert unchanged_replay(store, store, DAY, "cloth", "v2") == replace(first, is_reference=False)
+    again = replay_golden_set.fn(store.uri, store.uri, NEXT, pinned("cloth", "v2"))
+    assert (again.model_version, again.is_reference) == ("v2", False)
+    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    assert now.tolist() == then.tolist()

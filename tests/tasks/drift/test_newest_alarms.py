@@ -1,6 +1,7 @@
 """The newest alarms as the drift report shows them: the latest row, its own picture, whatever of it is left."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from rd_core.drift.settings import DriftSettings
 from storage.filesystem import Store
 from tasks.drift.assess_drift import DriftJob, assess_drift
 from tasks.drift.newest_alarms import pictured_alarms
-from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day
+from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_recalibrated
 from tests.factories import SIZE, png
 
 NAMES = ["a.png", "b.png", "c.png"]
@@ -32,3 +33,12 @@ def test_the_newest_alarms_come_in_order_with_the_pictures_that_are_left(store: 
     assert pictures[1:] == [None, None]
     assert all(image.threshold == np.float32(found.threshold) and image.is_anomalous for _, image in shown)
     assert pictured_alarms(store, store, replace(found, newest_alarms=())) == ()
+
+
+def test_alarms_of_the_same_weights_are_shown_with_the_new_threshold(store: Store) -> None:
+    put_calibrated_model(store, "cloth")
+    put_day(store, "cloth", FIRST + timedelta(days=1), Day(images=3), names=NAMES)
+    put_recalibrated(store, "cloth", "v2", of="v1", day=FIRST, threshold=1.0)
+    after = FIRST + timedelta(days=1)
+    found = assess_drift.fn(DriftJob(store.uri, "cloth", "v2", FIRST, after, DriftSettings(resamples=20)))
+    assert [image.threshold for _, image in pictured_alarms(store, store, found)] == [1.0] * 3
