@@ -1,27 +1,30 @@
-"""Thresholds that keep a promised false-alarm rate: split conformal prediction on held-out normal scores.
+"""Thresholds that keep a promised false-alarm rate: conformal prediction on held-out normal scores.
 
 For a normal score S exchangeable with n held-out ones, P(S > k-th smallest) <= 1 - k / (n + 1), which is at most
-alpha for k = ceil((n + 1)(1 - alpha)). Below alpha = 1 / (n + 1) there is no such k: a generalised Pareto tail is
-fitted and the threshold marked as extrapolated.
+alpha for k = ceil((n + 1)(1 - alpha)). Below alpha = 1 / (n + 1) there is no such k: the quantile is estimated from
+the scores' tail and the threshold marked as extrapolated.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rd_core.calibration.spread import SMALLEST, scaled, unscaled
+from rd_core.calibration import tail
+from rd_core.calibration.spread import scaled, unscaled
 from rd_core.errors import ConfigError, TooFewNormals
 
 ACCEPT, REVIEW, REJECT = DECISIONS = ("accept", "review", "reject")
 CONFIDENCE = 0.95
 MINIMUM_SCORES = 2
-TAIL_SHARE = 0.2
-TAIL_MINIMUM = 10
-_RESAMPLES = 400
-# Heavier or lighter tails than these are artefacts of few exceedances, and ruin the extrapolation.
-_SHAPES = (-0.5, 0.5)
+MOST_ABOVE = 2
+"""An extrapolated threshold is at least the second largest score, so that 2 / (n + 1) is proven of it. The largest is
+no bound: it exceeds the wanted quantile often, and where it is a wrong label it would hide every defect."""
+_LEVELS = (0.02, 0.5, 0.98)
+"""of the tail's posterior, for lower end, value and upper end. The ends have 0.96 between them, because the posterior
+leaves out that a tail of few scores is not quite a Pareto law: in simulations they then cover 0.95."""
 # (n + 1) * alpha is a whole number for the alphas people choose; its rounding error must not cost a rank.
 _ROUNDING = 1e-9
 
@@ -45,15 +48,17 @@ class Threshold:
     high: float
     """upper end of it"""
     interval: str
-    """method of the interval: "order statistics" (exact, by the binomial law), "order statistics and tail" (its upper
-    end lies beyond the largest score) or "tail" (the fitted tail, resampled)"""
+    """method of the interval: "order statistics" (exact, by the binomial law), "order statistics and tail posterior"
+    (its upper end lies beyond the largest score) or "tail posterior" (see rd_core.calibration.tail)"""
 
 
-def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
+def calibrate(scores: ArrayLike, alpha: float, *, extrapolate: bool = True) -> Threshold:
     """Compute the threshold for a false-alarm rate of at most `alpha` from scores (n,) of held-out normal images.
 
-    Scores of training images are too low for this. Raises TooFewNormals below 2 scores, ConfigError for an alpha
-    outside (0, 1), ValueError for scores that are not finite.
+    Scores of training images are too low for this. An alpha below 1 / (n + 1) is extrapolated: the threshold is the
+    median of the tail's posterior, but at least the second largest score. Raises TooFewNormals below 2 scores, and
+    with `extrapolate` false for such an alpha; ConfigError for an alpha outside (0, 1), ValueError for scores that
+    are not finite.
     """
     ordered = _ordered(scores)
     if not 0 < alpha < 1:
@@ -62,17 +67,48 @@ def calibrate(scores: ArrayLike, alpha: float) -> Threshold:
     if n < MINIMUM_SCORES:
         raise TooFewNormals(
             f"{n} held-out normal scores are too few for a threshold: any false-alarm rate could follow. "
-            f"Hold out at least {MINIMUM_SCORES}, and {math.ceil(1 / alpha)} for alpha {alpha}."
+            f"Hold out at least {MINIMUM_SCORES}, and {normals_needed(alpha)} for alpha {alpha}."
         )
-    rank = n + 1 - math.floor((n + 1) * alpha + _ROUNDING)
-    extrapolated = rank > n
-    if extrapolated:
-        (near,), exponent = scaled(ordered)
-        value = max(unscaled(float(_tail_quantile(near[None], alpha)[0]), exponent), float(ordered[-1]))
-    else:
-        value = float(ordered[rank - 1])
-    low, high, interval = _interval(ordered, alpha, value, extrapolated)
-    return Threshold(value, alpha, n, 1 / (n + 1), extrapolated, low, high, interval)
+    allowed = _allowed_above(n, alpha)
+    if allowed:
+        value = float(ordered[n - allowed])
+        return Threshold(value, alpha, n, 1 / (n + 1), False, *_interval(ordered, alpha))
+    if not extrapolate:
+        raise TooFewNormals(
+            f"{n} held-out normals prove no false-alarm rate below 1 / {n + 1}, so alpha {alpha:g} would rest on the "
+            f"fitted tail of their scores, which extrapolate = false refuses. Hold out {normals_needed(alpha)}, set "
+            f"alpha to {_rounded_up(1 / (n + 1))}, or set extrapolate = true."
+        )
+    low, value, high = _tail(ordered, alpha, _LEVELS)
+    value = max(value, float(ordered[n - MOST_ABOVE]))
+    return Threshold(value, alpha, n, 1 / (n + 1), True, low, max(high, value), "tail posterior")
+
+
+def normals_needed(alpha: float) -> int:
+    """The least number of held-out normals that prove `alpha`."""
+    return math.ceil(1 / alpha - _ROUNDING / alpha) - 1
+
+
+def proven_rate(n: int, alpha: float) -> float:
+    """The false-alarm rate that n held-out normals prove of the threshold for `alpha`, whatever their law.
+
+    One model, trained on other images, has scored them (split conformal prediction). It is `alpha`, or for an
+    extrapolated threshold 2 / (n + 1).
+    """
+    return alpha if _allowed_above(n, alpha) else MOST_ABOVE / (n + 1)
+
+
+def cross_proven_rate(n: int, alpha: float, folds: int | None) -> float:
+    """The same of cross-fitted scores: by models of `folds` folds, or with each part left out exactly (None).
+
+    Twice `proven_rate`, for folds of equal size with a further term: jackknife+ and CV+ (Barber, Candes, Ramdas and
+    Tibshirani, Annals of Statistics 2021, theorems 1 and 4; 1 at most). These count a new image by the models that
+    did not see the held-out ones; that the model of all images scores it alike is not proven but realised.
+    """
+    further = 0.0
+    if folds is not None:
+        further = min(2 * (1 - 1 / folds) / (n / folds + 1), (1 - folds / n) / (folds + 1))
+    return min(1.0, 2 * proven_rate(n, alpha) + further)
 
 
 def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:
@@ -105,50 +141,33 @@ def _ordered(scores: ArrayLike) -> NDArray[np.float64]:
     return ordered
 
 
-def _interval(
-    ordered: NDArray[np.float64], alpha: float, value: float, extrapolated: bool
-) -> tuple[float, float, str]:
+def _allowed_above(n: int, alpha: float) -> int:
+    """One more than the number of n held-out scores that may lie above the threshold; 0: they prove no such alpha."""
+    return math.floor((n + 1) * alpha + _ROUNDING)
+
+
+def _interval(ordered: NDArray[np.float64], alpha: float) -> tuple[float, float, str]:
     """Interval of the true quantile. The number of n scores below it is binomial(n, 1 - alpha), which gives the
     ranks."""
-    n = len(ordered)
-    tail = (1 - CONFIDENCE) / 2
-    if extrapolated:
-        low, high = _resampled_tail(ordered, alpha, [tail, 1 - tail])
-        return min(low, value), max(high, value), "tail"
     from scipy.stats import binom  # noqa: PLC0415  # half a second, which whoever scores by a threshold is spared
 
-    lower_rank = int(binom.ppf(tail, n, 1 - alpha))
-    upper_rank = int(binom.ppf(1 - tail, n, 1 - alpha)) + 1
+    n = len(ordered)
+    outside = (1 - CONFIDENCE) / 2
+    lower_rank = int(binom.ppf(outside, n, 1 - alpha))
+    upper_rank = int(binom.ppf(1 - outside, n, 1 - alpha)) + 1
     low = float(ordered[max(lower_rank, 1) - 1])
     if upper_rank <= n:
         return low, float(ordered[upper_rank - 1]), "order statistics"
-    (beyond,) = _resampled_tail(ordered, alpha, [1 - tail])
-    return low, max(beyond, float(ordered[-1])), "order statistics and tail"
+    (high,) = _tail(ordered, alpha, _LEVELS[2:])
+    return low, max(high, float(ordered[-1])), "order statistics and tail posterior"
 
 
-def _resampled_tail(ordered: NDArray[np.float64], alpha: float, levels: list[float]) -> list[float]:
-    """Quantiles at `levels` of tail fits to bootstrap samples, deterministic by a fixed seed."""
+def _tail(ordered: NDArray[np.float64], alpha: float, levels: Sequence[float]) -> list[float]:
     (near,), exponent = scaled(ordered)
-    draws = np.random.default_rng(0).choice(near, size=(_RESAMPLES, len(near)))
-    quantiles = np.quantile(_tail_quantile(np.sort(draws, axis=1), alpha), levels)
-    return [unscaled(float(quantile), exponent) for quantile in quantiles]
+    return [unscaled(float(quantile), exponent) for quantile in tail.quantiles(near, alpha, levels)]
 
 
-def _tail_quantile(ordered: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """(1 - alpha) quantiles (r,) of sorted samples (r, n) by a generalised Pareto tail.
-
-    Fitted by L-moments (Hosking and Wallis 1987), which are stable for ten exceedances, unlike maximum likelihood.
-    """
-    from scipy.stats import genpareto  # noqa: PLC0415  # half a second, which scoring by a threshold need not wait
-
-    n = ordered.shape[1]
-    exceedances = min(max(TAIL_MINIMUM, round(TAIL_SHARE * n)), n - 1)
-    start = ordered[:, n - exceedances - 1]
-    excess = ordered[:, n - exceedances :] - start[:, None]
-    mean = excess.mean(axis=1)
-    weights = np.arange(exceedances) / max(exceedances - 1, 1)
-    half_gap = np.maximum(2 * (excess * weights).mean(axis=1) - mean, np.maximum(1e-12 * mean, SMALLEST))
-    shape = np.clip(2 - mean / half_gap, *_SHAPES)
-    scale = np.maximum(mean * (1 - shape), SMALLEST)
-    beyond = min(1.0, alpha * n / exceedances)
-    return start + genpareto.isf(beyond, shape, scale=scale)
+def _rounded_up(share: float) -> str:
+    """To two digits."""
+    unit = 10.0 ** (math.floor(math.log10(share)) - 1)
+    return f"{math.ceil(share / unit - _ROUNDING) * unit:.2g}"

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rd_core.calibration.threshold import ACCEPT, REJECT, REVIEW, calibrate, conformal_p_values, triage
+from rd_core.calibration.threshold import (
+    ACCEPT,
+    REJECT,
+    REVIEW,
+    calibrate,
+    conformal_p_values,
+    cross_proven_rate,
+    normals_needed,
+    proven_rate,
+    triage,
+)
 from rd_core.errors import ConfigError, TooFewNormals
 from tests.examples import FINITE
 
@@ -42,21 +52,80 @@ def test_an_extrapolated_threshold_comes_near_its_rate(law):
     assert 0.0005 < rate < 0.006  # the largest of 100 scores alone would give 0.0099
 
 
-def test_an_extrapolated_threshold_is_never_below_the_largest_score():
-    scores = np.r_[np.linspace(0, 1, 30), 50.0]
-    threshold = calibrate(scores, 0.03)
-    assert threshold.extrapolated
-    assert threshold.value >= 50
+def test_an_extrapolated_threshold_may_leave_the_largest_score_above_but_not_the_second():
+    """One wrong label among the normals must not hide the defects; two cannot be told from a heavy tail."""
+    scores = np.linspace(0, 1, 40)
+    one, two = calibrate([*scores, 50.0], 0.01), calibrate([*scores, 50.0, 50.0], 0.01)
+    assert one.extrapolated and two.extrapolated
+    assert 1 < one.value < 5
+    assert two.value >= 50
+    assert two.low < two.value <= two.high
 
 
-def test_a_smaller_alpha_never_lowers_the_threshold():
+def test_a_smaller_alpha_never_lowers_the_threshold_within_what_is_proven_or_is_extrapolated():
     scores = np.random.default_rng(3).gamma(2.0, size=60)
-    values = [calibrate(scores, alpha).value for alpha in (0.3, 0.1, 0.03, 0.017, 0.016, 0.01, 0.003, 0.001)]
-    assert values == sorted(values)
+    for alphas in ((0.3, 0.1, 0.03, 0.017), (0.016, 0.01, 0.003, 0.001)):
+        values = [calibrate(scores, alpha).value for alpha in alphas]
+        assert values == sorted(values)
+
+
+@pytest.mark.parametrize("n", [9, 20, 60])
+def test_only_an_alpha_that_the_ranks_reach_needs_no_tail(n):
+    scores = np.arange(n)
+    at, below = calibrate(scores, 1 / (n + 1)), calibrate(scores, 0.999 / (n + 1))
+    assert (at.value, at.extrapolated, below.extrapolated) == (n - 1, False, True)
+    assert at.interval == "order statistics and tail posterior"
+    assert below.interval == "tail posterior"
+
+
+def test_without_extrapolation_an_alpha_that_is_not_proven_is_refused_with_the_ways_out():
+    scores = np.arange(40.0)
+    with pytest.raises(TooFewNormals, match=r"below 1 / 41, .*alpha 0\.01 .*Hold out 99, set alpha to 0\.025, or"):
+        calibrate(scores, 0.01, extrapolate=False)
+    assert calibrate(scores, 0.025, extrapolate=False) == calibrate(scores, 0.025)
+    assert calibrate(np.arange(99.0), 0.01, extrapolate=False).value == 98
+
+
+@given(st.integers(2, 5000))
+def test_the_alpha_named_when_refused_is_proven_and_little_larger_than_needed(n):
+    with pytest.raises(TooFewNormals) as refused:
+        calibrate(np.arange(n), 0.9 / (n + 1), extrapolate=False)
+    named = float(str(refused.value).split("set alpha to ")[1].split(",")[0])
+    assert 1 / (n + 1) <= named <= 1.1 / (n + 1) + 1e-12
+    assert normals_needed(named) <= n
+
+
+@pytest.mark.parametrize(("alpha", "needed"), [(0.01, 99), (0.05, 19), (0.003, 333), (0.5, 1), (0.0001, 9999)])
+def test_so_many_normals_prove_alpha_and_one_less_does_not(alpha, needed):
+    assert normals_needed(alpha) == needed
+    assert proven_rate(needed, alpha) == alpha
+    assert proven_rate(needed - 1, alpha) == 2 / needed
+
+
+def test_cross_fitted_scores_prove_half_as_much_less_what_folds_cost():
+    assert cross_proven_rate(99, 0.01, None) == 0.02
+    assert cross_proven_rate(40, 0.01, None) == pytest.approx(4 / 41)
+    # Barber et al. 2021, theorem 4: the smaller of 2 (1 - 1/K) / (n/K + 1) and (1 - K/n) / (K + 1)
+    assert cross_proven_rate(100, 0.01, 5) == pytest.approx(0.02 + 1.6 / 21)
+    assert cross_proven_rate(100, 0.01, 50) == pytest.approx(0.02 + 0.5 / 51)
+    assert cross_proven_rate(100, 0.01, 100) == 0.02
+    assert cross_proven_rate(3, 0.01, 3) == 1
+
+
+@given(st.integers(3, 500), st.floats(0.001, 0.3), st.integers(2, 20))
+def test_folds_prove_less_than_parts_left_out_and_those_less_than_images_apart(n, alpha, folds):
+    apart, left_out, by_folds = (
+        proven_rate(n, alpha),
+        cross_proven_rate(n, alpha, None),
+        cross_proven_rate(n, alpha, min(folds, n)),
+    )
+    assert alpha <= apart <= left_out <= by_folds <= 1
+    # the same theorem's simpler bound
+    assert by_folds <= 2 * apart + np.sqrt(2 / n)
 
 
 @pytest.mark.parametrize(
-    ("n", "alpha", "how"), [(400, 0.1, "order statistics"), (60, 0.05, "order statistics and tail")]
+    ("n", "alpha", "how"), [(400, 0.1, "order statistics"), (60, 0.05, "order statistics and tail posterior")]
 )
 def test_the_interval_covers_the_true_quantile(n, alpha, how):
     random = np.random.default_rng(4)
@@ -80,11 +149,13 @@ def test_equal_scores_extrapolate_to_themselves():
     assert threshold.value == pytest.approx(2.5)
 
 
-def test_a_threshold_moves_with_the_scores_unit():
-    scores = np.random.default_rng(7).gamma(2.0, size=40)
-    small, large = (calibrate(scores * unit, 0.005) for unit in (2.0**-60, 2.0**600))
+@pytest.mark.parametrize("alpha", [0.005, 0.05])
+@given(st.integers(0, 99), st.sampled_from([2.0**-900, 1e-3, 7.0, 2.0**900]), st.sampled_from([0.0, -3.0, 50.0]))
+def test_a_threshold_moves_with_the_scores_unit_and_zero(alpha, seed, unit, zero):
+    scores = np.random.default_rng(seed).gamma(2.0, size=40)
+    plain, moved = calibrate(scores, alpha), calibrate((scores + zero) * unit, alpha)
     for end in ("value", "low", "high"):
-        assert getattr(small, end) * 2.0**60 == pytest.approx(getattr(large, end) * 2.0**-600)
+        assert getattr(moved, end) / unit - zero == pytest.approx(getattr(plain, end), rel=1e-6)
 
 
 def test_p_values_count_the_scores_at_least_as_high():
