@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration.pixel_threshold import PixelCounts
-from rd_core.calibration.threshold import Threshold, calibrate
+from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
 from rd_core.errors import TooFewNormals
 from storage.filesystem import Store, open_store
 from storage.models import card as cards
@@ -152,7 +152,7 @@ def _card(
             {name: tuple(values[ascending].tolist()) for name, values in basis.statistics.items()},
             method=UNLABELLED if order.unlabelled else LABELLED,
             folds=None,
-            proven=max(threshold.alpha, threshold.smallest_honest_alpha),
+            proven=proven_rate(threshold.n, threshold.alpha),
             above=int(np.count_nonzero(basis.scores > np.float32(threshold.value))),
         ),
         images=replace(card.images, calibration=used, set_aside={**aside, **basis.set_aside}),

@@ -10,7 +10,6 @@ from rd_core.calibration.pixel_threshold import PixelCounts, PixelThreshold
 from rd_core.calibration.suspects import MOST_OUTLYING, Suspects, suspicious
 from rd_core.calibration.threshold import Threshold, calibrate
 from rd_core.engines.engine import Engine
-from rd_core.errors import TooFewNormals
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import ImageStatistics
 from tasks.training.normal_images import PixelSource
@@ -111,13 +110,10 @@ class HeldOutNormals:
         rows = [self._statistics[number] for number in numbers]
         statistics = {name: np.array([row[name] for row in rows]) for name in self._statistics[0]}
         scores = self.scores[numbers]
-        threshold = calibrate(scores, alpha)
-        if threshold.extrapolated and not extrapolate:
-            raise TooFewNormals(f"{len(numbers)} held-out normals cannot prove alpha {alpha}.")
         return Calibration(
             scores,
             {**statistics, "feature_distance": self._distances[numbers]},
-            threshold,
+            calibrate(scores, alpha, extrapolate=extrapolate),
             pixels.threshold(),
             {self.keys[number]: self._why(number, z) for number, z, _ in self._suspects},
             self._more,
