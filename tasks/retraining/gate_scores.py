@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.kernels.precision import default_device
+from rd_core.maps.micro_batch import AnomalyMaps
 from storage.filesystem import Store
 from tasks.retraining.gate_regions import MaskedMaps, RegionPair
 from tasks.retraining.gate_set import GateImage
@@ -29,11 +30,11 @@ class PairScores:
     candidate: NDArray[np.float32]
     """(n,)"""
     regions: RegionPair | None
-    """None without a mask, or if the models' maps differ in size"""
+    """None without a mask, or if the models' maps differ in size or are the same"""
     left_out: tuple[tuple[str, str], ...]
     """(key, why): unreadable images and masks"""
     seconds: tuple[float, float]
-    """of computing time for an image, champion and candidate; NaN without an image"""
+    """of computing time for an image, champion and candidate; NaN where not measured"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +53,13 @@ class _ReadTwice:
 def score_pair(
     store: Store, images: Store, judging: Sequence[GateImage], champion: Scorer, candidate: Scorer
 ) -> PairScores:
-    """Score all readable images with both models, and time them in turns on the first few."""
+    """Score all readable images with both models, and time them in turns on the first few.
+
+    Give the champion twice for a candidate with its weights: images are scored once, nothing is timed, and no map is
+    compared.
+    """
     by_key = {image.key: image for image in judging}
-    maps = MaskedMaps(store, judging, champion.map_size == candidate.map_size)
+    maps = MaskedMaps(store, judging, candidate is not champion and champion.map_size == candidate.map_size)
     kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
@@ -65,8 +70,8 @@ def score_pair(
         if not readable:
             continue
         pixels = _stacked(readable)
-        scored = [scorer.model.score(own) for scorer, own in zip((champion, candidate), pixels, strict=True)]
-        if not kept:
+        scored = _scored(champion, candidate, pixels)
+        if not kept and candidate is not champion:
             seconds = _timed((champion, candidate), pixels)
         scores.append(np.stack([image.scores for image in scored]))
         members = [by_key[image.key] for image in readable]
@@ -86,8 +91,8 @@ def score_unchanged(
     for batch in _read_for(images, list(digests), champion, candidate):
         readable = [image for image in batch if image.error is None and image.champion.digest == digests[image.key]]
         if readable:
-            pairs = zip((champion, candidate), _stacked(readable), strict=True)
-            scores.append(np.stack([scorer.model.score(own).scores for scorer, own in pairs]))
+            scored = _scored(champion, candidate, _stacked(readable))
+            scores.append(np.stack([image.scores for image in scored]))
     if not scores:
         return None
     both = np.concatenate(scores, axis=1)
@@ -104,6 +109,13 @@ def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: S
         return _ReadTwice(key, first, read_picture(images, candidate.image_format, key))
 
     return micro_batches(read, keys)
+
+
+def _scored(
+    champion: Scorer, candidate: Scorer, pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+) -> tuple[AnomalyMaps, AnomalyMaps]:
+    first = champion.model.score(pixels[0])
+    return first, first if candidate is champion else candidate.model.score(pixels[1])
 
 
 def _stacked(readable: Sequence[_ReadTwice]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -107,15 +107,14 @@ def judge_candidate(
     cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
     judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern)
-    pair = score_pair(store, images, judging.images, champion, candidate)
-    golden = _golden(store, images, order.category, champion, candidate)
+    both = champion, champion if cards[0].weights.sha256 == cards[1].weights.sha256 else candidate
+    pair = score_pair(store, images, judging.images, *both)
+    golden = _golden(store, images, order.category, *both)
     scores = _scores(pair, champion, candidate, cards[1].threshold.alpha)
-    if cards[0].weights.sha256 == cards[1].weights.sha256:
+    if both[0] is both[1]:
         decision = judge_threshold(scores, golden, order.settings)
     else:
-        before, after = (
-            Cost(took, card.weights.size, card.method.name) for took, card in zip(pair.seconds, cards, strict=True)
-        )
+        before, after = (Cost(t, c.weights.size, c.method.name) for t, c in zip(pair.seconds, cards, strict=True))
         decision = judge(scores, before, after, golden, order.settings)
     store.write(order.key, parquet.to_bytes(_table(pair, champion, candidate)))
     record = {

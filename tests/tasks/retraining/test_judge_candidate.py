@@ -35,11 +35,12 @@ THRESHOLD = 5.0
 @pytest.fixture(autouse=True)
 def _told(monkeypatch: pytest.MonkeyPatch) -> None:
     """v1 tells a picture's first score, v2 its second; the maps of v1 are wrong where those of v2 are right."""
-    scorers = {
-        "v1": ToldScorer(np.float32(THRESHOLD), 0, inverted=True),
-        "v2": ToldScorer(np.float32(THRESHOLD), 1),
-    }
-    monkeypatch.setattr(module, "warm_scorer", lambda _, __, version: scorers.get(version, scorers["v2"]))
+    champion = ToldScorer(np.float32(THRESHOLD), 0, inverted=True)
+    monkeypatch.setattr(
+        module,
+        "warm_scorer",
+        lambda _, __, version: champion if version == "v1" else ToldScorer(np.float32(THRESHOLD), 1),
+    )
 
 
 def put(store: Store, name: str, seed: int, *scores: float, mask: np.ndarray | None = None) -> str:
@@ -108,9 +109,10 @@ def test_a_candidate_that_gains_nothing_stays_out_and_the_words_say_so(store: St
 def test_a_candidate_with_the_champions_weights_is_judged_by_its_threshold_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_plant(store, found=(7.0, 7.0), good=(6.0, 6.0))
+    put_plant(store, found=(7.0, 0.0), good=(6.0, 9.0))
     publish_made_up(store, version="v3", weights=b"v1", threshold=asdict(calibrate(np.arange(40.0), 0.1)))
-    scorers = {"v1": ToldScorer(np.float32(THRESHOLD), 0), "v3": ToldScorer(np.float32(6.5), 0)}
+    # The second channel, which v3 would tell, must not be asked for: the scores are the champion's.
+    scorers = {"v1": ToldScorer(np.float32(THRESHOLD), 0), "v3": ToldScorer(np.float32(6.5), 1)}
     monkeypatch.setattr(module, "warm_scorer", lambda _, __, version: scorers[version])
     found = judge(store, replace(ORDER, candidate="v3"))
     assert [check.name for check in found.decision.checks] == [
