@@ -38,7 +38,8 @@ def retrain(
 ) -> None:
     """Train a candidate on newly labelled normal images, and promote it only if it proves better.
 
-    It becomes the champion if it is proven not worse than the champion, and better in at least one figure. New
+    It becomes the champion if it is proven not worse than the champion, better in at least one figure, and shown to
+    keep its promised false-alarm rate, for which it takes some 60 to 200 good parts labelled for evaluation. New
     images are those labelled normal since the champion was trained. Wrong labels, near-duplicates and images with
     conflicting labels are left out and listed. Both models are judged on images that neither has seen, so label
     some good parts and some defects for evaluation.

@@ -36,6 +36,7 @@ CHECKS = (
     GateCheck("AUPRO", 0.85, 0.84, -0.01, -0.03, 0.01, 0.02, False, "at worst -0.03", False),
     GateCheck("recall", 0.90, 0.92, 0.02, -0.02, 0.06, 0.05, True, "as good", False),
     GateCheck("false alarms", 0.02, 0.01, -0.01, 0.001, 0.03, 0.01, True, "as promised", False),
+    GateCheck("promised rate", 0.02, 0.01, -0.01, 0.001, 0.03, 0.05, True, "up to 3 % may", False),
     GateCheck("defect kinds", 0.8, 0.8, 0.0, None, None, 0.1, True, "hole 80 % to 80 %", False),
     GateCheck("seconds an image", 0.02, 0.021, 0.001, None, None, 1.25, True, "1.05 times", False),
     GateCheck("size of the weights", 10.8e6, 10.8e6, 0, None, None, 1.1, True, "1 times", False),
@@ -102,6 +103,7 @@ def test_every_check_has_its_numbers_its_verdict_and_its_meaning() -> None:
     assert "0.950 0.970 +0.020 +0.004 to +0.036 loss up to 0.010" in text
     assert "90\u202f% 92\u202f% +2.0 points −2.0 points to +6.0 points loss up to 5.0 points" in text
     assert "candidate 0.10\u202f% to 3\u202f% 1\u202f% promised" in text
+    assert "candidate 0.10\u202f% to 3\u202f% up to 5\u202f%" in text
     assert "20.0 ms 21.0 ms ×1.05 up to ×1.25" in text and "10.8 MB" in text
     assert "Failed: AUPRO. " in text
 
@@ -113,7 +115,7 @@ def test_the_verdict_of_a_check() -> None:
         "no limit",
     )
     said = [retraining_words.verdict_of(check)[0] for check in CHECKS]
-    assert said == ["better", "failed", *["passed"] * 5, "not known"]
+    assert said == ["better", "failed", *["passed"] * 6, "not known"]
 
 
 def test_what_to_do_depends_on_why_the_champion_stays() -> None:
@@ -123,6 +125,16 @@ def test_what_to_do_depends_on_why_the_champion_stays() -> None:
         "Too few images judge the candidate. Label more good parts and defects of the last days with the purpose "
         "evaluation, and retrain."
     ]
+    unshown = replace(CHECKS[4], passed=None, words="cannot be shown: 59 normals without an alarm would show it")
+    told = report(outcome=CHAMPION_STAYS, judgement=judgement(unshown), groups=())
+    assert retraining_words.steps(told) == [
+        "Promised rate cannot be shown: 59 normals without an alarm would show it. Label more good images of the last "
+        "days with the purpose evaluation, and retrain. Or look at the images, and if you trust the candidate, promote "
+        "it by name, which keeps this sentence: rd-inspect promote --category cloth --version v2-def"
+    ]
+    assert "Promised rate cannot be shown" in words(render_retraining_report(told))
+    worse = report(outcome=CHAMPION_STAYS, judgement=judgement(unshown, CHECKS[1]), groups=())
+    assert ["do not promote it by hand" in step for step in retraining_words.steps(worse)] == [True]
     same = report(outcome=CHAMPION_STAYS, judgement=judgement(replace(CHECKS[2])), groups=())
     assert retraining_words.steps(same)[0].startswith("Nothing to do")
     asked = retraining_words.steps(report(groups=(group("quarantined", 1), group("contradiction", 3))))

@@ -49,8 +49,8 @@ def put(store: Store, name: str, seed: int, *scores: float, mask: np.ndarray | N
     return key
 
 
-def publish(store: Store, version: str, **sets: list[str]) -> None:
-    threshold = asdict(calibrate(np.arange(40.0), 0.1))
+def publish(store: Store, version: str, *, alpha: float = 0.1, **sets: list[str]) -> None:
+    threshold = asdict(calibrate(np.arange(40.0), alpha))
     publish_made_up(store, version=version, weights=version.encode(), threshold=threshold, images=sets)
 
 
@@ -104,6 +104,19 @@ def test_a_candidate_that_gains_nothing_stays_out_and_the_words_say_so(store: St
     found = judge(store, replace(again, champion="v0"))  # all but v1 score and map alike
     assert not found.decision.promote and not found.decision.gained
     assert "gains nothing" in found.decision.words
+
+
+def test_with_too_few_normals_for_its_promise_a_better_candidate_waits_for_labels_or_a_person(store: Store) -> None:
+    put_plant(store)
+    publish(store, "v3", alpha=0.01)
+    found = judge(store, replace(ORDER, candidate="v3"))
+    assert found.decision.gained and not found.decision.promote
+    says = "promised rate: cannot be shown: 0 of 30 normals alarm, so up to 9.50% may, and 5.00% is the most"
+    assert says in found.decision.words
+    assert "59 normals without an alarm would show it" in found.decision.words
+    wider = replace(ORDER, candidate="v4", settings=replace(ORDER.settings, false_alarm_margin=10.0))
+    publish(store, "v4", alpha=0.01)
+    assert judge(store, wider).decision.promote
 
 
 def test_a_candidate_with_the_champions_weights_is_judged_by_its_threshold_alone(
