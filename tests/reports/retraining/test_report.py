@@ -128,9 +128,9 @@ def test_what_to_do_depends_on_why_the_champion_stays() -> None:
     unshown = replace(CHECKS[4], passed=None, words="cannot be shown: 59 normals without an alarm would show it")
     told = report(outcome=CHAMPION_STAYS, judgement=judgement(unshown), groups=())
     assert retraining_words.steps(told) == [
-        "Promised rate cannot be shown: 59 normals without an alarm would show it. Label more good images of the last "
-        "days with the purpose evaluation, and retrain. Or look at the images, and if you trust the candidate, promote "
-        "it by name, which keeps this sentence: rd-inspect promote --category cloth --version v2-def"
+        "Promised rate cannot be shown: 59 normals without an alarm would show it. Label more good images of the "
+        "last days with the purpose evaluation, and retrain. Or look at the images, and if you trust the candidate, "
+        "promote it by name, which keeps this sentence: rd-inspect promote --category cloth --version v2-def"
     ]
     assert "Promised rate cannot be shown" in words(render_retraining_report(told))
     worse = report(outcome=CHAMPION_STAYS, judgement=judgement(unshown, CHECKS[1]), groups=())
