@@ -46,6 +46,7 @@ def recalibrate(
     last_day: date | None = None,
     *,
     unlabelled: bool = False,
+    held_out: bool = False,
     alpha: float | None = None,
     model: str | None = None,
     promote: bool = False,
@@ -60,6 +61,7 @@ def recalibrate(
         first_day: default any for labelled normals, 29 days before the last for unlabelled scores.
         last_day: included; default the last.
         unlabelled: calibrate on the sealed scores of these days; default on labelled normals of later days.
+        held_out: calibrate on the model's own held-out scores, so that alpha alone changes.
         alpha: promised false-alarm rate; default the category's setting.
         model: the version whose threshold is replaced, of one category; default its champion.
         promote: make the new versions champions.
@@ -72,7 +74,9 @@ def recalibrate(
     refuse_mistyped_tables(settings, known_categories(settings))
     refuse_reversed(first_day, last_day)
     orders = [
-        replace(order, unlabelled=unlabelled, first_day=first_day, last_day=last_day, promote=promote)
+        replace(
+            order, unlabelled=unlabelled, held_out=held_out, first_day=first_day, last_day=last_day, promote=promote
+        )
         for order in orders_of(settings, categories, model, alpha)
     ]
     with workplace(settings) as place:

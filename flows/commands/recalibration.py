@@ -46,6 +46,10 @@ def recalibrate(
             help="Use all scores of complete days, or images labelled normal (default).",
         ),
     ] = False,
+    held_out: Annotated[
+        bool,
+        typer.Option("--held-out", help="Use the model's own held-out scores: only alpha changes."),
+    ] = False,
     alpha: Annotated[
         float | None,
         typer.Option(help="Promised false-alarm rate, a share such as 0.01; default: the category's."),
@@ -64,12 +68,14 @@ def recalibrate(
     The new version has the same weights, so its scores can be compared with the old ones; nothing is copied. It
     needs some seconds. Images labelled normal after the training set the threshold, or with `--unlabelled` the
     scores of complete days, of which a few may be of defects. The new images alone decide: after a lasting change
-    of light, name with `--from` its first day. The version stays a candidate unless `--promote` is given.
+    of light, name with `--from` its first day. With `--held-out` no image is read: after a change of the setting
+    alpha, the same held-out scores set the threshold. The version stays a candidate unless `--promote` is given.
 
     Examples:
 
     * `rd-inspect recalibrate --category cloth --from 2026-11-08`
     * `rd-inspect recalibrate --category cloth --unlabelled --promote`
+    * `rd-inspect recalibrate --category cloth --held-out --alpha 0.02`
 
     Next: `rd-inspect promote` makes it the champion; `rd-inspect rollback --category cloth` goes back.
     """
@@ -80,6 +86,8 @@ def recalibrate(
         from flows.preflight.recalibration_choice import orders_of
 
         refuse_reversed(*days)
+        if held_out and (unlabelled or any(days)):
+            raise typer.BadParameter("--held-out reads no day's images: leave out --from, --to and --unlabelled.")
         orders_of(settings, [category], model, alpha)
     with plain_errors(), command_server(verbose, flow="flows.recalibration"):
         from flows.commands.tables.recalibration import recalibration_table
@@ -88,7 +96,7 @@ def recalibrate(
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(
             recalibrate_models, uri, [category], first, last,
-            unlabelled=unlabelled, alpha=alpha, model=model, promote=promote,
+            unlabelled=unlabelled, held_out=held_out, alpha=alpha, model=model, promote=promote,
             images=images, dask_address=dask_address,
         )  # fmt: skip
         show_run(work, partial(recalibration_table, store=uri), uri)

@@ -50,4 +50,6 @@ def _order(
     if why := why_unusable(models.read_card(store, category, chosen)):
         raise SettingsError(f"{why} Nothing was started.")
     rate = settings.category(category).alpha if alpha is None else alpha
-    return RecalibrateOrder(category, chosen, rate, expected=in_force)
+    return RecalibrateOrder(
+        category, chosen, rate, extrapolate=settings.category(category).extrapolate, expected=in_force
+    )

@@ -206,9 +206,9 @@ class Recalibration:
     """The version whose threshold this one replaces, with the same weights."""
 
     replaces: str
-    first_day: date
-    """production day of the oldest image behind the threshold"""
-    last_day: date
+    first_day: date | None
+    """production day of the oldest image behind the threshold; None: another alpha for the same held-out scores"""
+    last_day: date | None
     """of the newest"""
     considered: int
     """number of images looked at"""

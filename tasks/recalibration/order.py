@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 LABELLED, UNLABELLED = "labelled normals", "unlabelled scores"
+HELD_OUT = "the model's own held-out scores"
 UNLABELLED_DAYS = 30
 """days of unlabelled scores, if none are given"""
 
@@ -19,6 +20,10 @@ class RecalibrateOrder:
     """promised false-alarm rate"""
     unlabelled: bool = False
     """sealed scores of the days whatever the images show; else labelled normals"""
+    held_out: bool = False
+    """the model's own held-out scores, for another alpha alone"""
+    extrapolate: bool = True
+    """False: no threshold of them that rests on a fitted tail"""
     first_day: date | None = None
     """None: any for labelled normals; else UNLABELLED_DAYS with the last one"""
     last_day: date | None = None

@@ -20,7 +20,8 @@ from storage.models import card as cards
 from storage.models import models
 from storage.models.card import ModelCard
 from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis
-from tasks.recalibration.order import LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
+from tasks.recalibration.held_out import with_alpha
+from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.scorer import warm_scorer
@@ -40,9 +41,10 @@ class RecalibratedModel:
     replaces: str
     weights_version: str
     method: str
-    """labelled normals or unlabelled scores"""
-    first_day: date
-    last_day: date
+    """labelled normals, unlabelled scores or the model's own held-out scores"""
+    first_day: date | None
+    """None for held-out scores"""
+    last_day: date | None
     images: int
     """behind the threshold"""
     sealed: int
@@ -80,12 +82,18 @@ def recalibrate_model(
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     card = models.read_card(store, order.category, order.version)
-    basis, threshold = _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
-    new = _card(store, order, card, basis, threshold, run_id=run_id, now=now)
+    if order.held_out:
+        basis, new = Basis((), {}, {}), with_alpha(card, order, run_id=run_id, now=now)
+    else:
+        basis, threshold = (
+            _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
+        )
+        new = _card(store, order, card, basis, threshold, run_id=run_id, now=now)
     models.publish_recalibrated(store, new)
     get_run_logger().info(
         "model recalibrated run=%s category=%s model=%s replaces=%s images=%d threshold=%.4f before=%.4f",
-        run_id, order.category, new.version, order.version, len(basis.used), threshold.value, card.threshold.value,
+        run_id, order.category, new.version, order.version, len(new.calibration.scores), new.threshold.value,
+        card.threshold.value,
     )  # fmt: skip
     if order.promote:
         models.promote(
@@ -188,16 +196,17 @@ def _receipt(
     order: RecalibrateOrder, card: ModelCard, new: ModelCard, basis: Basis, seconds: float
 ) -> RecalibratedModel:
     made = new.recalibration
-    assert made is not None  # `_card` wrote it
+    assert made is not None  # of a new card
+    scores = np.asarray(new.calibration.scores, np.float32)
     return RecalibratedModel(
         category=order.category,
         version=new.version,
         replaces=order.version,
         weights_version=new.weights_version,
-        method=UNLABELLED if order.unlabelled else LABELLED,
+        method=HELD_OUT if order.held_out else UNLABELLED if order.unlabelled else LABELLED,
         first_day=made.first_day,
         last_day=made.last_day,
-        images=len(basis.used),
+        images=len(scores),
         sealed=made.sealed,
         left_out=dict(made.left_out),
         set_aside=basis.set_aside,
@@ -205,7 +214,7 @@ def _receipt(
         threshold_is_extrapolated=new.threshold.extrapolated,
         threshold_before=card.threshold.value,
         above=new.calibration.above,
-        above_before=int(np.count_nonzero(basis.scores > np.float32(card.threshold.value))),
+        above_before=int(np.count_nonzero(scores > np.float32(card.threshold.value))),
         pixel_threshold_is_new=new.pixel_threshold != card.pixel_threshold,
         champion=order.promote,
         seconds=seconds,

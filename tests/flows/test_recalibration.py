@@ -7,6 +7,7 @@ import pytest
 
 from flows.inspection import inspect_images
 from flows.recalibration import RecalibrationFailed, recalibrate
+from rd_core.calibration.threshold import calibrate
 from storage.filesystem import Store
 from storage.models import models
 from storage.verification.verification import Scope, verify
@@ -48,3 +49,17 @@ def test_too_few_normals_leave_the_threshold(plant: Store, prefect_api: str) -> 
     with pytest.raises(RecalibrationFailed, match="0 labelled normals of cloth can be used and 16 are needed"):
         recalibrate(plant.uri, ["cloth"], LATER)
     assert models.list_versions(plant, "cloth") == ["v1"]
+
+
+def test_another_alpha_alone_takes_the_models_own_held_out_scores(plant: Store, prefect_api: str) -> None:
+    old = models.read_card(plant, "cloth", "v1")
+    made = recalibrate(plant.uri, ["cloth"], held_out=True, alpha=0.4, promote=True).models[0]
+    new = models.read_card(plant, "cloth", made.version)
+    assert new.threshold.value == calibrate(old.calibration.scores, 0.4).value
+    assert (new.threshold.alpha, new.calibration.scores, new.images) == (0.4, old.calibration.scores, old.images)
+    assert made.above == new.calibration.above == sum(s > new.threshold.value for s in old.calibration.scores)
+    assert (made.method, made.first_day, made.champion) == ("the model's own held-out scores", None, True)
+    assert not verify(plant, plant, Scope(deep=True)).wrong
+    write_settings(plant, image_size=64, extrapolate=False, max_pixels=1_000_000)
+    with pytest.raises(RecalibrationFailed, match="and extrapolate = false, so model"):
+        recalibrate(plant.uri, ["cloth"], held_out=True, alpha=0.0001)

@@ -30,7 +30,7 @@ def recalibration_table(run: "RecalibrationRun", store: str) -> PlainTable:
             str(model.images),
             str(model.above),
             str(model.above_before),
-            f"{model.first_day} to {model.last_day}",
+            f"{model.first_day} to {model.last_day}" if model.first_day else "-",
         )
     table.notes = [f"{model.category}: {words_of(model)}" for model in run.models]
     for model in run.models:
@@ -53,8 +53,9 @@ def words_of(model: "RecalibratedModel") -> str:
     """What the new threshold rests on, in sentences."""
     left = ", ".join(f"{count} {reason}" for reason, count in model.left_out.items())
     parts = [
-        f"calibrated on {model.method}, {model.sealed} of {model.images} scores from complete days; "
-        f"weights of {model.weights_version}.",
+        f"calibrated on {model.method}"
+        + (f", {model.sealed} of {model.images} scores from complete days" if model.first_day else "")
+        + f"; weights of {model.weights_version}.",
         f"Left out: {left}." if left else "",
         "" if model.pixel_threshold_is_new else "The pixel threshold stays, for no map of these images is left.",
     ]
