@@ -207,7 +207,7 @@ class Recalibration:
 
     replaces: str
     first_day: date | None
-    """production day of the oldest image behind the threshold; None: another alpha for the same held-out scores"""
+    """production day of the oldest image behind the threshold; None: another alpha for the training's scores"""
     last_day: date | None
     """of the newest"""
     considered: int

@@ -77,7 +77,8 @@ def comparable_versions(store: Store, card: ModelCard) -> Callable[[date], Colle
     if made is None:
         return lambda _: (card.version,)
     shared = models.versions_with_weights(store, card.category, card.version)
-    return lambda day: shared if day > made.last_day else (card.version,)
+    last = made.last_day or date.min
+    return lambda day: shared if day > last else (card.version,)
 
 
 def rows_of_day(

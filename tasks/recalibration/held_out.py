@@ -44,8 +44,8 @@ def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: da
         software=software(),
         recalibration=cards.Recalibration(
             replaces=order.version,
-            first_day=None,
-            last_day=None,
+            first_day=card.recalibration.first_day if card.recalibration else None,
+            last_day=card.recalibration.last_day if card.recalibration else None,
             considered=threshold.n,
             left_out={},
             sealed=0,

@@ -43,7 +43,7 @@ class RecalibratedModel:
     method: str
     """labelled normals, unlabelled scores or the model's own held-out scores"""
     first_day: date | None
-    """None for held-out scores"""
+    """None for the training's held-out scores"""
     last_day: date | None
     images: int
     """behind the threshold"""

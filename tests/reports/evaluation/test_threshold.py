@@ -60,8 +60,6 @@ def test_lines_step_where_scores_are_and_end_at_their_axis():
                                     ("recommended", "threshold")], 1)  # fmt: skip
     assert np.polyval(scale, 1.2) == pytest.approx(min(steps), abs=0.2)
     assert np.polyval(scale, 2.2) == pytest.approx(sorted(steps)[1], abs=0.2)
-    top = min(y for line in points(svg, "alarms") for _, y in line)
-    assert all(y >= top for line in points(svg, "review") for _, y in line)
 
 
 def test_both_thresholds_and_the_interval_are_marked_and_told():
@@ -74,6 +72,25 @@ def test_both_thresholds_and_the_interval_are_marked_and_told():
     assert "expected cost an image" in said
     kept = threshold_chart(curves([0.0, 1.0], [2.5]), replace(CHEAPEST, in_force=True), "t")
     assert kept.count('class="threshold"') == 2 and 'class="recommended"' not in kept
+
+
+def test_a_line_above_its_axis_is_not_drawn_along_its_end():
+    svg = threshold_chart(curves([float(n) for n in range(7)], [9.0], value=5.5), None, "t")
+    (alarms,) = points(svg, "alarms")
+    assert ">20\u202f%<" in svg  # for one of seven above the threshold
+    top = min(y for _, y in alarms)
+    assert [place for place, (_, y) in enumerate(alarms) if y == top] == [0]
+
+
+@pytest.mark.parametrize("offset", [-1e4, 0.0, 3e5])
+def test_both_thresholds_lie_inside_wherever_the_scores_are(offset):
+    normal, anomalous = (offset + 100 * np.array(group) for group in ([0.0, 1.0, 1.5, 2.5], [1.2, 2.2, 3.0, 4.0]))
+    at = {"value": offset + 200, "low": offset + 100, "high": offset + 300}
+    svg = threshold_chart(curves([*normal], [*anomalous], **at), replace(CHEAPEST, threshold=offset + 150), "t")
+    places = [
+        float(re.search(rf'<line class="{kind}" x1="([^"]*)"', svg)[1]) for kind in ("recommended", "threshold")
+    ]
+    assert 60 < places[0] < places[1] - 30 < 450
 
 
 def test_what_is_not_labelled_is_missing_and_said():
