@@ -132,9 +132,10 @@ class Pictures:
         return Normal(normals.keys[others[best]], float(distances[best]))
 
     def _read_normals(self, category: str, version: str) -> _Normals:
-        """Up to MOST_NORMALS of the model's calibration and training images, evenly spaced."""
+        """Up to MOST_NORMALS of the model's calibration and training images, evenly spaced; often they are the
+        same."""
         made_with = self._card(category, version).images
-        keys = [*made_with.calibration, *made_with.train]
+        keys = list(dict.fromkeys((*made_with.calibration, *made_with.train)))
         chosen = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_NORMALS).astype(int))] if keys else []
         with ThreadPoolExecutor(_READERS) as pool:
             thumbnails = list(pool.map(lambda key: self._read_thumbnail(key, category, version), chosen))

@@ -18,7 +18,7 @@ GOLDEN_IMAGES = MICRO_BATCH
 @task(name="choose-golden-set", task_run_name="choose {category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def choose_golden_set(store_uri: str, images_uri: str, category: str, version: str) -> int:
     """The number of golden images of `category`; without any, calibration images of `version`, evenly spaced, become
-    golden."""
+    golden. A cross-fitted version has also learnt from them: their scores tell of a changed machine all the same."""
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     known = read_golden_set(store, category)
     if known:

@@ -150,9 +150,12 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
 def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, ConsideredNormal]:
     """The new normals, and the old ones, by key, before any guard."""
     table = {row["image_key"]: row for row in labels.read_labels(store, order.category).to_pylist()}
-    known = card.images.used
-    aside = {*known, *card.images.duplicates}
     may_train = {key for key, row in table.items() if (row["label"], row["purpose"]) == ("normal", "training")}
+    looked_again = {
+        key for key in card.images.set_aside if key in may_train and table[key]["labelled_at"] > card.created_at
+    }
+    known = {*card.images.used} - looked_again
+    aside = {*known, *card.images.duplicates}
     chosen = sorted(may_train - aside) + sorted(known)
     pattern = order.part_pattern
     parts = chosen if pattern is None else parts_of([PurePosixPath(key).name for key in chosen], pattern)
@@ -164,7 +167,9 @@ def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, Co
         row = ConsideredNormal(
             key, NEW if is_new else REPLAYED, None, is_new, day, part, label["labelled_by"] if label else None, when
         )
-        if key not in may_train:
+        if key in card.images.set_aside and not is_new:
+            row = _left(row, QUARANTINED, card.images.set_aside[key])
+        if key not in may_train and (label is not None or not card.images.unlabelled):
             kept = label is not None and label["label"] == "normal"
             why = "it is kept to judge models by now" if kept else "nobody calls it normal any more"
             row = _left(row, LABEL_CHANGED, f"The champion was made with it, but {why}.")
@@ -209,16 +214,17 @@ def _look_at_new(
         row = replace(rows[image.key], score=image.score)
         rows[image.key] = row if image.why is None else _left(row, UNREADABLE, image.why)
     readable = [image for image in scored if image.why is None]
-    _leave_twins(rows, readable, hashes_of(images, scorer, _known(store, order, card)), order.limits.most_bits)
+    _leave_twins(rows, readable, hashes_of(images, scorer, _known(store, order, rows, card)), order.limits.most_bits)
     threshold = float(scorer.threshold)
     _quarantine(rows, [image for image in readable if rows[image.key].state == NEW], threshold, order.limits)
     return threshold
 
 
-def _known(store: Store, order: GatherOrder, card: ModelCard) -> list[str]:
+def _known(store: Store, order: GatherOrder, rows: Mapping[str, ConsideredNormal], card: ModelCard) -> list[str]:
     """Images that new normals must not copy: the champion's own, and those that judge it."""
     table = labels.read_labels(store, order.category).to_pylist()
-    return sorted({*card.images.used, *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
+    own = {key for key in card.images.used if not rows[key].is_new}
+    return sorted({*own, *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
 
 
 def _leave_twins(

@@ -56,6 +56,7 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     )
     split = choose_split(
         request,
+        parts,
         lambda share: holdout.split_old_and_new(
             normals.names, parts, is_new, test=TEST_SHARE, calibration=share, seed=seed
         ),

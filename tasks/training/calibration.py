@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rd_core.calibration.pixel_threshold import PixelCounts, PixelThreshold
 from rd_core.calibration.suspects import MOST_OUTLYING, Suspects, suspicious
-from rd_core.calibration.threshold import Threshold, calibrate
+from rd_core.calibration.threshold import Threshold, calibrate, normals_needed
 from rd_core.engines.engine import Engine
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import ImageStatistics
@@ -96,13 +96,14 @@ class HeldOutNormals:
         """The stricter of two calibrations: on all normals kept, and on the new ones alone.
 
         After a change of light, a threshold from all keeps its promise only on the average of old and new; this one
-        keeps it for each (conformal by groups, Vovk et al. 2003). Raises as
-        `rd_core.calibration.threshold.calibrate`.
+        keeps it for each (conformal by groups, Vovk et al. 2003). Without `extrapolate` new ones that are too few to
+        prove alpha count among all only. Raises as `rd_core.calibration.threshold.calibrate`.
         """
         everything = self._of(self._kept, self._pixels, alpha, extrapolate=extrapolate)
-        if not self.has_groups:
+        new = self._kept & self._is_new
+        if not self.has_groups or not (extrapolate or np.count_nonzero(new) >= normals_needed(alpha)):
             return everything
-        lately = self._of(self._kept & self._is_new, self._new_pixels, alpha, extrapolate=extrapolate)
+        lately = self._of(new, self._new_pixels, alpha, extrapolate=extrapolate)
         return max((everything, lately), key=lambda calibration: calibration.threshold.value)
 
     def _of(self, chosen: NDArray[np.bool_], pixels: PixelCounts, alpha: float, *, extrapolate: bool) -> Calibration:

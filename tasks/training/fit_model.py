@@ -1,5 +1,6 @@
 """A model version from the normals of a category."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -10,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
+from rd_core.calibration.threshold import calibrate, normals_needed
 from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.settings import DetectorSettings
@@ -24,7 +26,7 @@ from storage import layout
 from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.models import models
-from storage.models.card import CROSS, ModelCard, Retraining, WeightsFile
+from storage.models.card import CROSS, SPLIT, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.model_card import model_card
@@ -37,8 +39,8 @@ from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process
 
-_ROUNDING = 1e-9
-"""(n + 1) * alpha may be a whole number, and its rounding error must not decide"""
+FEWEST_TO_TRAIN = 2
+"""images that a method can be fitted to"""
 
 
 class NoNormals(Exception):
@@ -136,7 +138,9 @@ def fit_model(
     normals = _find_normals(store, images, request)
     try:
         parts, seed = normals.parts(request.part_pattern), request.settings.seed
-        split = choose_split(request, lambda share: holdout.split(normals.names, parts, calibration=share, seed=seed))
+        split = choose_split(
+            request, parts, lambda share: holdout.split(normals.names, parts, calibration=share, seed=seed)
+        )
     except TooFewNormals as e:
         raise TooFewNormals(" ".join(filter(None, (str(e), normals.left_out)))) from e
     fitted = fit_and_publish(store, images, request, normals, split, now=now, run_id=run_id)
@@ -165,16 +169,20 @@ def _find_normals(store: Store, images: Store, request: TrainingRequest) -> Norm
     return normals
 
 
-def choose_split(request: TrainingRequest, split: Callable[[float], holdout.Split]) -> holdout.Split:
+def choose_split(
+    request: TrainingRequest, parts: Sequence[str], split: Callable[[float], holdout.Split]
+) -> holdout.Split:
     """The split of normals for a request; without calibration images the training cross-fits.
 
-    split: makes a split with a share of images to calibrate on, and with none where that is 0.
+    parts: of the normals. split: makes a split with a share of images to calibrate on, and with none where that is 0.
     """
-    apart = split(holdout.CALIBRATION)
-    if request.calibration == "split":
-        return apart
-    proves_alpha = (len(apart.calibration) + 1) * request.alpha > 1 - _ROUNDING
-    return apart if request.calibration == "auto" and proves_alpha else split(0.0)
+    apart, whole = split(holdout.CALIBRATION), split(0.0)
+    if request.calibration != "auto":
+        return apart if request.calibration == SPLIT else whole
+    proves_alpha = len(apart.calibration) >= normals_needed(request.alpha)
+    largest = max(Counter(parts[number] for number in whole.train).values())
+    cannot_cross = len(whole.train) - largest < FEWEST_TO_TRAIN
+    return apart if proves_alpha or cannot_cross else whole
 
 
 def fit_and_publish(
@@ -203,6 +211,8 @@ def fit_and_publish(
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     held_out = HeldOutNormals(_of(normals, _held_out(split)), normals.statistics, new)
+    if not request.extrapolate:  # refuse now what could not be proven after the fit
+        calibrate(range(len(held_out.keys)), request.alpha, extrapolate=False)
     fitted = _fit(images, normals, split, request, start, unfinished, held_out)
     tell_phase(request.category, "threshold")
     weights = checkpoint.to_bytes(fitted.detector)

@@ -70,6 +70,30 @@ def old(store: Store) -> list[str]:
     return keys
 
 
+def test_what_the_champion_set_aside_stays_so_until_somebody_looks_again(store: Store) -> None:
+    """The card is of 1 March."""
+    keys = [put(store, f"old{i}.png", i, day=TRAINED) for i in range(5)]
+    publish_made_up(store, images={"train": tuple(keys[:2]), "set_aside": dict.fromkeys(keys[2:], "It stands out.")})
+    put_labels(store, "cloth", "old", keys, labelled_at=NOW - timedelta(days=19))
+    put_labels(store, "cloth", "again", keys[3:4])
+    put_labels(store, "cloth", "defect", keys[4:], "anomalous")
+    new = put_many(store, 9)
+    found = gather(store)
+    assert set(rows_of(store, QUARANTINED)) == {keys[2]} and rows_of(store)[keys[2]].why == "It stands out."
+    assert set(rows_of(store, NEW)) == {*new, keys[3]}
+    assert set(rows_of(store, LABEL_CHANGED)) == {keys[4]}
+    assert (found.new, found.replayed) == (10, 2)
+
+
+def test_a_champion_of_unlabelled_days_keeps_its_images_until_somebody_knows_better(store: Store) -> None:
+    keys = [put(store, f"old{i}.png", i, day=TRAINED) for i in range(4)]
+    publish_made_up(store, images={"train": tuple(keys), "unlabelled": (TRAINED,)})
+    put_labels(store, "cloth", "defect", keys[:1], "anomalous")
+    put_many(store, 9)
+    assert gather(store).replayed == 3
+    assert set(rows_of(store, LABEL_CHANGED)) == {keys[0]}
+
+
 def gather(store: Store, pattern: str | None = None, **limits: float) -> GatheredNormals:
     order = GatherOrder("cloth", "v1", pattern, DAY, KEY, GatherLimits(**{"fewest_new": 8, **limits}))
     return gather_normals.fn(store.uri, store.uri, order)

@@ -107,6 +107,10 @@ def test_what_cannot_be_proven_is_refused_on_request_and_nothing_is_published(
     with pytest.raises(TooFewNormals, match=r"0\.01"):
         cross_fit(store, alpha=0.01, extrapolate=False)
     assert models.list_versions(store, "cloth") == [] and models.read_champion(store, "cloth") is None
+    assert told == {}  # refused before the fit
+    with pytest.raises(TooFewNormals, match="23 held-out normals prove no"):  # one is set aside
+        cross_fit(store, alpha=0.041, extrapolate=False)
+    assert told and models.list_versions(store, "cloth") == []
     assert cross_fit(store, alpha=0.1, extrapolate=False).champion
 
 
@@ -143,7 +147,17 @@ def test_auto_crosses_where_the_images_apart_cannot_prove_alpha(
 ) -> None:
     def split(share: float) -> Split:
         assert share in (0, CALIBRATION)
-        return Split((0,), (1,), tuple(range(2, 2 + apart)) if share else ())
+        return Split((0, 1, 2, 3), (4,), tuple(range(5, 5 + apart)) if share else ())
 
-    found = choose_split(quick_request(calibration=calibration, alpha=alpha), split)
+    parts = [f"part{number}" for number in range(apart + 5)]
+    found = choose_split(quick_request(calibration=calibration, alpha=alpha), parts, split)
     assert (found.calibration == ()) is crosses
+
+
+def test_auto_splits_where_all_but_one_image_to_train_show_one_part() -> None:
+    def split(share: float) -> Split:
+        return Split((0, 1, 2), (3,), (4,)) if share else Split((0, 1, 2, 4), (3,), ())
+
+    request = quick_request(calibration="auto", alpha=0.01)
+    assert choose_split(request, ["a", "a", "a", "b", "c"], split).calibration
+    assert not choose_split(request, ["a", "a", "d", "b", "c"], split).calibration

@@ -333,3 +333,22 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     assert refit(store, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["retraining"].started_from is None
+
+
+def test_a_cross_fitted_refit_starts_from_scratch_and_still_holds_whole_parts_out(
+    store: Store,
+    normals: list[str],
+    gathered: dict,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(refit_module, "get_run_logger", lambda: logging.getLogger("run"))
+    caplog.set_level(logging.INFO)
+    assert refit(store, calibration="cross").started_from is gathered["start"] is None
+    assert (
+        "from scratch: all its normals set the threshold, and the champion v1 has learnt from the parts"
+        in caplog.text
+    )
+    split, names = gathered["split"], gathered["normals"].names
+    assert split.calibration == () and len(split.test) + len(split.train) + len(split.early_stop) == 20
+    assert not {names[i][:6] for i in split.test} & {names[i][:6] for i in (*split.train, *split.early_stop)}
