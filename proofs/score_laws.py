@@ -15,8 +15,8 @@ class Law:
     """Scores of normal images, above 0."""
 
     draw: Callable[[np.random.Generator, int], Floats]
-    above: Callable[[float], float]
-    """probability of a higher score"""
+    above: Callable[[Floats], Floats]
+    """probability of a score above each of some (m,)"""
     median: float
     rare: float
     """what one normal image in 1,000 exceeds"""
@@ -27,20 +27,22 @@ class Law:
 
     def faint(self, random: np.random.Generator, n: int) -> Floats:
         """Defects that score like the highest tenth of normal images: log-uniform in the share of normals above."""
-        shares = 10 ** random.uniform(-4, -1, n)
-        return np.array([_quantile(self.above, share) for share in shares])
+        return _quantiles(self.above, 10 ** random.uniform(-4, -1, n))
 
 
-def _quantile(above: Callable[[float], float], share: float) -> float:
-    low, high = 0.0, 1e4
+def _quantiles(above: Callable[[Floats], Floats], shares: Floats) -> Floats:
+    """The scores that these shares of normal images exceed, by bisection."""
+    low, high = np.zeros(len(shares)), np.full(len(shares), 1e4)
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if above(middle) > share else (low, middle)
+        lower = above(middle) > shares
+        low, high = np.where(lower, middle, low), np.where(lower, high, middle)
     return high
 
 
-def _law(draw: Callable[[np.random.Generator, int], Floats], above: Callable[[float], float]) -> Law:
-    return Law(draw, above, _quantile(above, 0.5), _quantile(above, 0.001))
+def _law(draw: Callable[[np.random.Generator, int], Floats], above: Callable[[Floats], Floats]) -> Law:
+    median, rare = _quantiles(above, np.array([0.5, 0.001]))
+    return Law(draw, above, float(median), float(rare))
 
 
 def _mixture(random: np.random.Generator, n: int) -> Floats:

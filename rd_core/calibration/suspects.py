@@ -54,28 +54,32 @@ def suspicious(scores: ArrayLike, *, most: float = MOST_SET_ASIDE) -> Suspects:
     if len(values) < FEWEST:
         return Suspects((), 0, np.inf, z)
     order = np.argsort(values, kind="stable")
-    level = _level(values[order])
+    level = rarely_exceeded(values[order], EXPECTED)
     standing_out = [int(i) for i in order[::-1] if values[i] > level and z[i] > MOST_OUTLYING]
     allowed = max(1, int(most * len(values)))
     return Suspects(tuple(standing_out[:allowed]), len(standing_out[allowed:]), level, z)
 
 
-def _level(ordered: _Floats) -> float:
-    """The level of ascending scores (n,): what is above it is left out, until nothing new is."""
+def rarely_exceeded(ordered: _Floats, expected: float) -> float:
+    """Compute the score above which `expected` normal images of a sample are expected, from finite ascending scores
+    (n,), n > 7, of which a few are of defects; infinite if that cannot be told.
+
+    Scores above it are left out and it is computed again, until none is new.
+    """
     (near,), exponent = scaled(ordered)
     hidden = max(1, round(HIDDEN * len(near)))
     level, above, found = np.inf, 0, -1
     while found < above <= len(near) // 4:
         found = above
-        level = _rarely_reached(near[: len(near) - found], max(1, hidden - found))
+        level = _exponential_level(near[: len(near) - found], max(1, hidden - found), expected)
         above = int(np.count_nonzero(near > level))
     return unscaled(level, exponent)
 
 
-def _rarely_reached(ordered: _Floats, hidden: int) -> float:
-    """The score that EXPECTED of ascending scores (n,) exceed, if their upper half is exponential.
+def _exponential_level(ordered: _Floats, hidden: int, expected: float) -> float:
+    """The score that `expected` of ascending scores (n,) exceed, if their upper half is exponential.
 
-    The exponential law's predictive distribution with Jeffreys' prior, given all but the `hidden` highest scores.
+    By the predictive distribution with Jeffreys' prior, given all but the values of the `hidden` highest scores.
     """
     n = len(ordered)
     middle = float(np.median(ordered))
@@ -83,4 +87,4 @@ def _rarely_reached(ordered: _Floats, hidden: int) -> float:
     total = float((seen - middle).sum() + hidden * (seen[-1] - middle))
     if is_none(total / len(seen), ordered):
         return np.inf
-    return middle + total * ((n / 2 / EXPECTED) ** (1 / len(seen)) - 1)
+    return middle + total * ((n / 2 / expected) ** (1 / len(seen)) - 1)
