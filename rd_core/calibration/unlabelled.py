@@ -51,8 +51,8 @@ def fewest_scores(alpha: float) -> int:
 def calibrate_unlabelled(
     scores: ArrayLike, alpha: float, *, reference: ArrayLike, most: float = MOST_DEFECTS
 ) -> Unlabelled:
-    """Compute a threshold for a false-alarm rate of at most `alpha` from unlabelled scores (n,) of which up to a share
-    `most` are of defects.
+    """Compute a threshold for a false-alarm rate of at most `alpha` from unlabelled scores (n,), of which up to a
+    share `most` are of defects.
 
     reference: scores (m,) of held-out normals by the same weights, earlier. Raises TooFewNormals below
     `fewest_scores(alpha)` scores or 10 of the reference, ConfigError and ValueError as `calibrate`.

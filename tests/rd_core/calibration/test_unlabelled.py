@@ -89,9 +89,9 @@ def test_a_reference_without_spread_is_only_moved() -> None:
 
 def test_too_few_are_refused_with_what_is_needed() -> None:
     assert (fewest_scores(0.01), fewest_scores(0.05), fewest_scores(0.5)) == (200, 40, 20)
-    with pytest.raises(TooFewNormals, match="199 unlabelled scores .* at least 200"):
+    with pytest.raises(TooFewNormals, match=r"199 unlabelled scores .* at least 200"):
         calibrate_unlabelled(np.arange(199.0), 0.01, reference=np.arange(10.0))
-    with pytest.raises(TooFewNormals, match="9 held-out ones .* 10 held-out"):
+    with pytest.raises(TooFewNormals, match=r"9 held-out ones .* 10 held-out"):
         calibrate_unlabelled(np.arange(200.0), 0.01, reference=np.arange(9.0))
     with pytest.raises(ConfigError, match="alpha 2"):
         calibrate_unlabelled(np.arange(200.0), 2, reference=np.arange(10.0))
