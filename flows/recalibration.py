@@ -1,5 +1,6 @@
 """Recalibration: a new threshold for a model, from later images and without a training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,8 +16,12 @@ from flows.settings import Settings, load_settings, store_uri
 from flows.watching.artifacts import leave_table
 from flows.watching.run_names import named, today
 from flows.workplace import settle, workplace
+from rd_core.gate.decision import GateSettings
+from storage.layout import retraining_prefix
 from tasks.recalibration.order import RecalibrateOrder
 from tasks.recalibration.recalibrate_model import RecalibratedModel, recalibrate_model
+from tasks.retraining.judge_candidate import JudgeOrder, judge_candidate
+from tasks.retraining.promote_candidate import promote_candidate
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def recalibrate(
     alpha: float | None = None,
     model: str | None = None,
     promote: bool = False,
+    judge: bool = False,
     images: str | None = None,
     dask_address: str | None = None,
 ) -> RecalibrationRun:
@@ -65,6 +71,7 @@ def recalibrate(
         alpha: promised false-alarm rate; default the category's setting.
         model: the version whose threshold is replaced, of one category; default its champion.
         promote: make the new versions champions.
+        judge: make those champions that the gate allows; its decision stays with the model.
         images: URI of the images' own store; default `store`.
         dask_address: a running Dask scheduler; default this process, for it takes seconds.
 
@@ -81,7 +88,7 @@ def recalibrate(
     ]
     with workplace(settings) as place:
         calibrate = recalibrate_models.with_options(task_runner=place.runner(0.0, in_turn=True))
-        models, failed = calibrate(settings, orders, str(flow_run.id)) if orders else ([], [])
+        models, failed = calibrate(settings, orders, str(flow_run.id), judge=judge) if orders else ([], [])
     run = RecalibrationRun(str(flow_run.id), tuple(models), tuple(failed))
     rows = [_artifact_row(model) for model in models]
     leave_table("recalibrated-models", settings, rows, f"{counted(len(models), 'threshold')} new", problems=failed)
@@ -92,9 +99,9 @@ def recalibrate(
 
 @flow(name="recalibrate-models", flow_run_name=named("calibrate", lambda _: ""), validate_parameters=False)
 def recalibrate_models(
-    settings: Settings, orders: list[RecalibrateOrder], run_id: str
+    settings: Settings, orders: Sequence[RecalibrateOrder], run_id: str, *, judge: bool = False
 ) -> tuple[list[RecalibratedModel], list[tuple[str, str]]]:
-    """Recalibrate each category: (new models, problems by category)."""
+    """Recalibrate each category, and promote what the gate allows: (new models, problems by category)."""
     now = datetime.now(UTC)
     models, problems = settle(
         {
@@ -102,9 +109,38 @@ def recalibrate_models(
             for order in orders
         }
     )
+    if judge:
+        champions = {order.category: order.expected for order in orders if order.expected}
+        decided, unjudged = settle(
+            {
+                name: judge_candidate.submit(
+                    settings.store, settings.images, _judging(settings, model, champions[name], run_id, now),
+                    run_id=run_id, now=now,
+                )
+                for name, model in models.items()
+                if name in champions
+            }
+        )  # fmt: skip
+        promoted, unpromoted = settle(
+            {
+                name: promote_candidate.submit(settings.store, judged, run_id=run_id, now=now)
+                for name, judged in decided.items()
+                if judged.decision.promote
+            }
+        )
+        for name, judged in decided.items():
+            in_force = name in promoted and promoted[name].promoted
+            models[name] = replace(models[name], champion=in_force, decision=judged.decision.words)
+        problems |= unjudged | unpromoted
     for category, why in problems.items():
         get_run_logger().error("recalibration failed run=%s category=%s: %s", run_id, category, in_words(why))
     return list(models.values()), [(category, in_words(why)) for category, why in problems.items()]
+
+
+def _judging(settings: Settings, model: RecalibratedModel, champion: str, run_id: str, now: datetime) -> JudgeOrder:
+    key = f"{retraining_prefix(settings.today(now), model.category, run_id)}gate.parquet"
+    pattern = settings.category(model.category).part_pattern
+    return JudgeOrder(model.category, champion, model.version, pattern, key, GateSettings())
 
 
 def _artifact_row(model: RecalibratedModel) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Retraining: a candidate is trained on newly labelled normal images; promoted only if it is proven not worse."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -12,6 +13,8 @@ from prefect.states import Completed
 from flows.dask_cluster import dask_cluster, dask_runner
 from flows.errors import in_words
 from flows.preflight.checks import known_categories, refuse_mistyped_tables
+from flows.preflight.recalibration_choice import orders_of
+from flows.recalibration import recalibrate_models
 from flows.settings import Settings, SettingsError, load_settings, nearest, store_uri
 from flows.training import training_request
 from flows.watching.artifacts import leave_table
@@ -26,16 +29,20 @@ from flows.watching.retraining_outcome import (
     emit_promoted,
     ended,
     message_of,
+    recalibrated,
     state_of,
     unstarted,
 )
 from flows.watching.run_names import named, today
 from flows.workplace import settle
+from rd_core.drift.verdict import RECALIBRATE
 from rd_core.errors import ConfigError
 from rd_core.gate.decision import GateSettings
 from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from storage.layout import retraining_prefix
+from storage.models.models import has_champion
+from tasks.index.newest_reports import read_drift
 from tasks.night.pin_champion import pin_champion
 from tasks.retraining.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
@@ -45,6 +52,8 @@ from tasks.retraining.write_retraining_report import RetrainingFindings, write_r
 from tasks.training.fit_model import FittedModel
 
 R = TypeVar("R")
+_READERS = 8
+"""threads that read drift reports"""
 L = TypeVar("L", GatherLimits, GateSettings)
 
 
@@ -78,6 +87,7 @@ def retrain(
     dask_address: str | None = None,
     options: dict[str, Any] | None = None,
     limits: dict[str, float] | None = None,
+    recalibrate: bool = False,
 ) -> RetrainingRun:
     """For each category: gather new normal images, train, compare with the champion, and promote what is better.
 
@@ -90,6 +100,7 @@ def retrain(
         options: settings of a category or its method, such as {"steps": 500}; they override every other source.
         limits: fields of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings, such as
             {"fewest_new": 30, "recall_margin": 0.02}.
+        recalibrate: where the newest drift verdict is recalibrate, judge a new threshold in place of a candidate.
 
     Returns the RetrainingRun, as Completed (the champions stay), Promoted (each emits an event `model.promoted`)
     or NothingToDo (no candidate was made). Raises RetrainingFailed when a category could not be retrained; the
@@ -102,12 +113,17 @@ def retrain(
     plan, chosen = _planned(settings, from_scratch, limits or {}), _chosen(settings, categories)
     outcomes: list[CategoryRetraining] = []
     failed: list[tuple[str, str]] = []
+    if recalibrate and (shifted := _to_recalibrate(settings, chosen, plan.run_date)):
+        chosen = [name for name in chosen if name not in shifted]
+        models, failed = recalibrate_models(settings, orders_of(settings, shifted), plan.run_id, judge=True)
+        outcomes = [recalibrated(model) for model in models]
     if chosen:
         with (
             dask_cluster(settings, most_workers=len(chosen)) as scheduler,
             progress_bars(scheduler, "train", dict.fromkeys(chosen)),
         ):
-            outcomes, failed = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
+            trained, untrained = retrain_categories.with_options(task_runner=dask_runner(scheduler))(plan, chosen)
+        outcomes, failed = outcomes + trained, failed + untrained
     return _end(settings, RetrainingRun(plan.run_id, plan.run_date, tuple(outcomes), tuple(failed)))
 
 
@@ -144,6 +160,18 @@ def retrain_categories(
         unstarted(name) for name in without
     ]
     return sorted(ended_categories, key=lambda category: category.category), sorted(problems.items())
+
+
+def _to_recalibrate(settings: Settings, categories: Sequence[str], today: date) -> list[str]:
+    """The categories with a champion whose newest drift verdict is recalibrate."""
+    store = open_store(settings.store, read_only=True)
+    with ThreadPoolExecutor(_READERS) as pool:
+        newest = read_drift(store, pool, categories, today).by_category
+    return [
+        name
+        for name in categories
+        if name in newest and newest[name].action == RECALIBRATE and has_champion(store, name)
+    ]
 
 
 def _planned(settings: Settings, from_scratch: bool, limits: Mapping[str, Any]) -> _Plan:

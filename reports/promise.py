@@ -61,5 +61,7 @@ def _scores(promise: Promise) -> str:
 
 
 def _proof(promise: Promise) -> str:
+    if promise.method == "unlabelled scores":
+        return "prove nothing, for nobody has looked at them"
     verb = "proves" if promise.n == 1 else "prove"
     return f"{verb} it" if promise.keeps else f"{verb} {percent(min(promise.proven, 1.0))}"

@@ -63,7 +63,8 @@ def drift(
     * `rd-inspect drift`
     * `rd-inspect drift --from 2026-11-01 --to 2026-11-21 --golden`
 
-    Next: `rd-inspect retrain --category cloth` where the verdict is retrain.
+    Next: `rd-inspect retrain --category cloth` where the verdict is retrain, and where it is recalibrate
+    `rd-inspect recalibrate --category cloth`.
     """
     days = (day_of(first_day), day_of(last_day))
     options = None if defect_share is None else {"defect_share": defect_share}

@@ -59,6 +59,9 @@ def recalibrate(
         typer.Option("--model", metavar="V", help="Version whose threshold is replaced; default: the champion."),
     ] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make the new version the champion.")] = False,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Make it the champion only if the images kept for evaluation allow it.")
+    ] = False,
     images: ImagesOption = None,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -86,6 +89,8 @@ def recalibrate(
         from flows.preflight.recalibration_choice import orders_of
 
         refuse_reversed(*days)
+        if judge and promote:
+            raise typer.BadParameter("--promote asks nobody and --judge the gate: give one of them.")
         if held_out and (unlabelled or any(days)):
             raise typer.BadParameter("--held-out reads no day's images: leave out --from, --to and --unlabelled.")
         orders_of(settings, [category], model, alpha)
@@ -96,7 +101,7 @@ def recalibrate(
         uri, first, last = resolved_store(store), day_of(first_day), day_of(last_day)
         work = partial(
             recalibrate_models, uri, [category], first, last,
-            unlabelled=unlabelled, held_out=held_out, alpha=alpha, model=model, promote=promote,
-            images=images, dask_address=dask_address,
+            unlabelled=unlabelled, held_out=held_out, alpha=alpha, model=model,
+            promote=promote, judge=judge, images=images, dask_address=dask_address,
         )  # fmt: skip
         show_run(work, partial(recalibration_table, store=uri), uri)

@@ -10,7 +10,10 @@ from tasks.worker.preprocessing import why_unusable
 
 
 def orders_of(
-    settings: Settings, categories: Sequence[str] | None, version: str | None, alpha: float | None
+    settings: Settings,
+    categories: Sequence[str] | None,
+    version: str | None = None,
+    alpha: float | None = None,
 ) -> list[RecalibrateOrder]:
     """One order a category, with the champion's version or `version`. SettingsError for unknown names, a category
     without a champion, a model that cannot score here, and an impossible rate."""
@@ -49,7 +52,12 @@ def _order(
         )
     if why := why_unusable(models.read_card(store, category, chosen)):
         raise SettingsError(f"{why} Nothing was started.")
-    rate = settings.category(category).alpha if alpha is None else alpha
+    own = settings.category(category)
     return RecalibrateOrder(
-        category, chosen, rate, extrapolate=settings.category(category).extrapolate, expected=in_force
+        category,
+        chosen,
+        own.alpha if alpha is None else alpha,
+        extrapolate=own.extrapolate,
+        expected=in_force,
+        review_url=settings.plant.review_url,
     )

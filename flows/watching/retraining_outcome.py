@@ -8,6 +8,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from flows.errors import PartlyDone
+from tasks.recalibration.recalibrate_model import RecalibratedModel
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate
 from tasks.retraining.promote_candidate import Promotion
@@ -74,6 +75,15 @@ def ended(findings: RetrainingFindings, report: str | None) -> CategoryRetrainin
         findings.promotion,
         report,
     )
+
+
+def recalibrated(model: RecalibratedModel) -> CategoryRetraining:
+    """Outcome of a category that got a new threshold in place of a candidate."""
+    words = f"Drift asked for a new threshold: {model.version}. {model.decision or 'The gate was not asked.'}"
+    if not model.champion:
+        return CategoryRetraining(model.category, "champion stays", words, model.replaces)
+    promotion = Promotion(model.category, model.version, model.replaces, None)
+    return CategoryRetraining(model.category, "promoted", words, model.replaces, promotion=promotion)
 
 
 def unstarted(category: str) -> CategoryRetraining:

@@ -17,8 +17,8 @@ from reports.number_format import count, counted, percent
 
 WHAT_TO_DO = {
     HOLD: "Hold: go on as before.",
-    RECALIBRATE: "Recalibrate: the scale of the scores has shifted, the images have not changed. Label good images "
-    "of these days as normal and run rd-inspect retrain: a new version brings a new threshold.",
+    RECALIBRATE: "Recalibrate: the scale of the scores has shifted, the images have not changed. A new threshold, "
+    "without a training, corrects it.",
     RETRAIN: "Retrain: the images have changed since the model was trained. If light, camera or process is the "
     "cause, correct it. If the change is permanent, label good images of these days as normal and run "
     "rd-inspect retrain.",
@@ -147,12 +147,20 @@ def steps(section: CategorySection) -> list[str]:
     if current.action is None:
         return [current.message or "There is no verdict."]
     sentences = [WHAT_TO_DO[current.action], *current.reasons]
+    if current.action == RECALIBRATE:
+        sentences.insert(1, _recalibration(section))
     if current.unscored:
         sentences.append(
             f"{count(current.unscored)} of {counted(current.images, 'image')} have no score and are in no figure: "
             "nobody has judged these parts."
         )
     return sentences
+
+
+def _recalibration(section: CategorySection) -> str:
+    since = f" --from {section.current.changed_since}" if section.current.changed_since else ""
+    command = f"rd-inspect recalibrate --category {section.category}{since}"
+    return f"Label good images of these days as normal, then: {command}. Without labels: {command} --unlabelled."
 
 
 def model_change(section: CategorySection) -> list[str]:

@@ -19,7 +19,8 @@ _MOST_WORDS = 300
 _DRIFT_ADVICE = {
     STOP_THE_LINE: "do not trust parts or decisions until the cause is found",
     RETRAIN: "the images have changed; correct the cause, or retrain the model on these days",
-    RECALIBRATE: "the scale of the scores has shifted, the images have not changed; set a new threshold",
+    RECALIBRATE: "the scale of the scores has shifted, the images have not changed; set a new threshold: "
+    "rd-inspect recalibrate",
 }
 
 

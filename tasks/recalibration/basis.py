@@ -4,14 +4,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.calibration.suspects import suspicious
+from rd_core.calibration.suspects import MOST_OUTLYING, suspicious
 from rd_core.drift.causes import STATISTICS
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
@@ -25,6 +25,7 @@ from tasks.worker.picture_reader import micro_batches, read_picture
 from tasks.worker.scorer import Scorer
 
 UNREADABLE, DUPLICATE, SUSPICIOUS = "unreadable", "duplicate", "set aside"
+TAKEN_FOR_DEFECT = "taken for a defect"
 LEARNED, JUDGES_OR_DEFECT = "learned from", "labelled anomalous or for evaluation"
 MOST_MAPS = 256
 """maps behind the pixel threshold: sixteen million pixels"""
@@ -39,7 +40,9 @@ class Basis:
     left_out: dict[str, str]
     """reason by key"""
     set_aside: dict[str, str]
-    """by key, why an image labelled normal may be a wrong label, in a sentence"""
+    """by key, why an image labelled normal may be a wrong label, in a sentence; most suspicious first"""
+    more_suspects: int = 0
+    """number of further ones, which are used because no more than a share is set aside"""
 
     @property
     def scores(self) -> NDArray[np.float32]:
@@ -81,10 +84,18 @@ def labelled_basis(
         if known[key].digest and first_of.setdefault(known[key].digest, key) != key:
             left_out[key] = DUPLICATE
             del known[key]
-    set_aside = _suspicious([known[key] for key in sorted(known)])
+    set_aside, more = _suspicious([known[key] for key in sorted(known)])
     left_out |= dict.fromkeys(set_aside, SUSPICIOUS)
     used = tuple(known[key] for key in sorted(known) if key not in set_aside)
-    return Basis(used, left_out, set_aside)
+    return Basis(used, left_out, set_aside, more)
+
+
+def without_highest(basis: Basis, number: int) -> Basis:
+    """Without the images of the `number` highest scores, which are taken for defects."""
+    kept = np.argsort(basis.scores, kind="stable")[: len(basis.used) - number]
+    defects = {image.key for image in basis.used} - {basis.used[i].key for i in kept}
+    used = tuple(image for image in basis.used if image.key not in defects)
+    return replace(basis, used=used, left_out=basis.left_out | dict.fromkeys(sorted(defects), TAKEN_FOR_DEFECT))
 
 
 def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> Basis:
@@ -133,13 +144,15 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
             yield key, ScoredImage(key, days[key], float(scored.score), loaded.digest, statistics, anomaly_map=kept)
 
 
-def _suspicious(images: Sequence[ScoredImage]) -> dict[str, str]:
+def _suspicious(images: Sequence[ScoredImage]) -> tuple[dict[str, str], int]:
+    """(why by key of those to set aside, number of further ones)"""
     found = suspicious([image.score for image in images])
-    return {
-        images[number].key: f"Its score of {images[number].score:.4g} is above {found.level:.4g}, which hardly one "
-        f"normal image among these would exceed (robust z {found.z[number]:.1f}). Look whether it is normal."
+    aside = {
+        images[number].key: f"The model scores it {images[number].score:.4g}, {found.z[number]:.1f} robust standard "
+        f"deviations above the other normals ({MOST_OUTLYING:g} are allowed). Look whether it is normal."
         for number in found.numbers
     }
+    return aside, found.more
 
 
 def _hash(key: str) -> str:

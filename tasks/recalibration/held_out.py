@@ -7,12 +7,12 @@ from datetime import datetime
 
 import numpy as np
 
-from rd_core.calibration.threshold import Threshold, calibrate
+from rd_core.calibration.threshold import Threshold, calibrate, cross_proven_rate, proven_rate
 from rd_core.errors import TooFewNormals
 from storage.models import card as cards
 from storage.models import models
 from storage.models.card import ModelCard
-from tasks.recalibration.order import RecalibrateOrder
+from tasks.recalibration.order import UNLABELLED, RecalibrateOrder
 from tasks.worker.software import software
 
 
@@ -37,7 +37,7 @@ def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: da
         threshold=cards.ImageThreshold(**asdict(threshold)),
         calibration=replace(
             card.calibration,
-            proven=max(threshold.alpha, threshold.smallest_honest_alpha),
+            proven=_proven(card.calibration, threshold),
             above=int(np.count_nonzero(np.asarray(card.calibration.scores) > threshold.value)),
         ),
         weights=replace(card.weights, version=card.weights_version),
@@ -53,6 +53,14 @@ def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: da
             digest=digest,
         ),
     )
+
+
+def _proven(held: cards.Calibration, threshold: Threshold) -> float:
+    if held.method == UNLABELLED:
+        return held.proven
+    if held.method == cards.CROSS:
+        return cross_proven_rate(threshold.n, threshold.alpha, held.folds)
+    return proven_rate(threshold.n, threshold.alpha)
 
 
 def _digest(card: ModelCard, threshold: Threshold) -> str:

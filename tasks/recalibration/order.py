@@ -22,12 +22,14 @@ class RecalibrateOrder:
     """sealed scores of the days whatever the images show; else labelled normals"""
     held_out: bool = False
     """the model's own held-out scores, for another alpha alone"""
-    extrapolate: bool = True
-    """False: no threshold of them that rests on a fitted tail"""
     first_day: date | None = None
     """None: any for labelled normals; else UNLABELLED_DAYS with the last one"""
     last_day: date | None = None
     """included; None: any"""
+    extrapolate: bool = True
+    """False: no threshold that rests on a fitted tail"""
     promote: bool = False
     expected: str | None = None
     """the champion that a promotion may replace; None for no champion"""
+    review_url: str | None = None
+    """address of the review page, for links"""

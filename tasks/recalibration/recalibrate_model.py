@@ -14,20 +14,26 @@ from prefect.logging import get_run_logger
 
 from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
+from rd_core.calibration.unlabelled import calibrate_unlabelled
 from rd_core.errors import TooFewNormals
+from reports.promise import promise_in_words
 from storage.filesystem import Store, open_store
 from storage.models import card as cards
 from storage.models import models
 from storage.models.card import ModelCard
-from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis
+from tasks.recalibration.basis import Basis, counted, labelled_basis, maps_of, unlabelled_basis, without_highest
 from tasks.recalibration.held_out import with_alpha
 from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
+from tasks.reporting.promise import promise_of
+from tasks.training.set_aside_report import write_set_aside_report
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
 
+NOTHING_PROVEN = 1.0
+"""false-alarm rate that images prove at which nobody has looked"""
 FEWEST_NORMALS = 16
 """labelled normals for a threshold of their own, as a retraining needs"""
 
@@ -61,7 +67,18 @@ class RecalibratedModel:
     pixel_threshold_is_new: bool
     champion: bool
     seconds: float
+    promise: str
+    """what the threshold promises, and what its scores prove and show, in words"""
+    more_suspects: int = 0
+    """normals that stand out and are used, because no more than a share is set aside"""
+    page: str | None = None
+    """key of the page of those set aside"""
     defect_share: float | None = None
+    """estimated share of defects among unlabelled images"""
+    withstands: float | None = None
+    """largest share of defects that the threshold withstands"""
+    decision: str | None = None
+    """the gate's words; None: it was not asked"""
 
 
 @task(
@@ -82,28 +99,41 @@ def recalibrate_model(
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     card = models.read_card(store, order.category, order.version)
+    basis, withstands = Basis((), {}, {}), None
     if order.held_out:
-        basis, new = Basis((), {}, {}), with_alpha(card, order, run_id=run_id, now=now)
+        new = with_alpha(card, order, run_id=run_id, now=now)
     else:
-        basis, threshold = (
-            _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
-        )
-        new = _card(store, order, card, basis, threshold, run_id=run_id, now=now)
+        found = _unlabelled(store, order, card) if order.unlabelled else _labelled(store, images, order, card)
+        new = _card(store, order, card, found, run_id=run_id, now=now)
+        basis, withstands = found.images, found.withstands
     models.publish_recalibrated(store, new)
     get_run_logger().info(
         "model recalibrated run=%s category=%s model=%s replaces=%s images=%d threshold=%.4f before=%.4f",
-        run_id, order.category, new.version, order.version, len(new.calibration.scores), new.threshold.value,
-        card.threshold.value,
+        run_id, order.category, new.version, order.version, len(new.calibration.scores),
+        new.threshold.value, card.threshold.value,
     )  # fmt: skip
+    page = _show_set_aside(store, images, order, new, basis) if basis.set_aside else None
     if order.promote:
         models.promote(
             store, order.category, new.version,
             by=f"recalibration run {run_id}", now=now, expected=order.expected,
         )  # fmt: skip
-    return _receipt(order, card, new, basis, time.perf_counter() - started)
+    receipt = _receipt(order, card, new, basis, time.perf_counter() - started)
+    return replace(receipt, page=page, withstands=withstands)
 
 
-def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard) -> tuple[Basis, Threshold]:
+@dataclass(frozen=True)
+class _Calibrated:
+    """Images, and the threshold from their scores."""
+
+    images: Basis
+    threshold: Threshold
+    proven: float
+    defect_share: float | None = None
+    withstands: float | None = None
+
+
+def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard) -> _Calibrated:
     scorer = warm_scorer(store, order.category, order.version)
     basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day)
     if len(basis.used) < FEWEST_NORMALS:
@@ -114,10 +144,11 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
             "trained with do not count. Label more good images of later days, or calibrate on all scores: "
             f"rd-inspect recalibrate --category {order.category} --unlabelled"
         )
-    return basis, calibrate(basis.scores, order.alpha)
+    threshold = calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)
+    return _Calibrated(basis, threshold, proven_rate(threshold.n, threshold.alpha))
 
 
-def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> tuple[Basis, Threshold]:
+def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Calibrated:
     last = order.last_day or last_sealed_day(store, order.category)
     if last is None:
         raise TooFewNormals(
@@ -125,20 +156,33 @@ def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> tuple
             "rd-inspect inspect"
         )
     basis = unlabelled_basis(store, card, order.first_day or window_before(last, UNLABELLED_DAYS), last)
-    raise NotImplementedError(basis)
+    by_labels = card
+    if card.calibration.method == UNLABELLED:
+        by_labels = models.read_card(store, order.category, card.weights_version)
+    found = calibrate_unlabelled(basis.scores, order.alpha, reference=by_labels.calibration.scores)
+    if found.threshold.extrapolated:
+        calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)  # refuses, if the settings say so
+    kept = without_highest(basis, found.left_out)
+    return _Calibrated(kept, found.threshold, NOTHING_PROVEN, found.defects, found.withstands)
+
+
+def _show_set_aside(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard, basis: Basis) -> str:
+    """Write the page of the normals set aside now; its key."""
+    only = replace(card, images=replace(card.images, set_aside=basis.set_aside))
+    return write_set_aside_report(store, images, only, more_suspects=basis.more_suspects, review_url=order.review_url)
 
 
 def _card(
     store: Store,
     order: RecalibrateOrder,
     card: ModelCard,
-    basis: Basis,
-    threshold: Threshold,
+    calibrated: _Calibrated,
     *,
     run_id: str,
     now: datetime,
 ) -> ModelCard:
     """The version's card: that of the weights, with the new images in place of the old calibration."""
+    basis, threshold = calibrated.images, calibrated.threshold
     digest = _digest(card, basis, threshold)
     ascending = np.argsort(basis.scores, kind="stable")
     below = [image for image in basis.used if image.score <= threshold.value]
@@ -160,7 +204,7 @@ def _card(
             {name: tuple(values[ascending].tolist()) for name, values in basis.statistics.items()},
             method=UNLABELLED if order.unlabelled else LABELLED,
             folds=None,
-            proven=proven_rate(threshold.n, threshold.alpha),
+            proven=calibrated.proven,
             above=int(np.count_nonzero(basis.scores > np.float32(threshold.value))),
         ),
         images=replace(card.images, calibration=used, set_aside={**aside, **basis.set_aside}),
@@ -173,7 +217,7 @@ def _card(
             considered=len(basis.used) + len(basis.left_out),
             left_out=counted(basis.left_out.values()),
             sealed=sum(image.etag is not None for image in basis.used),
-            defect_share=None,
+            defect_share=calibrated.defect_share,
             digest=digest,
         ),
     )
@@ -203,7 +247,7 @@ def _receipt(
         version=new.version,
         replaces=order.version,
         weights_version=new.weights_version,
-        method=HELD_OUT if order.held_out else UNLABELLED if order.unlabelled else LABELLED,
+        method=HELD_OUT if order.held_out else new.calibration.method,
         first_day=made.first_day,
         last_day=made.last_day,
         images=len(scores),
@@ -218,5 +262,7 @@ def _receipt(
         pixel_threshold_is_new=new.pixel_threshold != card.pixel_threshold,
         champion=order.promote,
         seconds=seconds,
+        promise=promise_in_words(promise_of(new)),
+        more_suspects=basis.more_suspects,
         defect_share=made.defect_share,
     )

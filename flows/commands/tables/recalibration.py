@@ -4,14 +4,14 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from flows.printing.plain_table import PlainTable, plain_table
+from reports.number_format import percent
 from reports.plain_text import shown
 
 if TYPE_CHECKING:  # the table needs no flow
     from flows.recalibration import RecalibrationRun
     from tasks.recalibration.recalibrate_model import RecalibratedModel
 
-_MOST_NAMED = 10
-"""images set aside that are named; the model card has all"""
+_MOST_NAMED = 3
 
 
 def recalibration_table(run: "RecalibrationRun", store: str) -> PlainTable:
@@ -34,10 +34,16 @@ def recalibration_table(run: "RecalibrationRun", store: str) -> PlainTable:
         )
     table.notes = [f"{model.category}: {words_of(model)}" for model in run.models]
     for model in run.models:
-        some = list(model.set_aside.items())
-        table.notes += [f"set aside {shown(key)}: {shown(why)}" for key, why in some[:_MOST_NAMED]]
-        if len(some) > _MOST_NAMED:
-            table.notes.append(f"and {len(some) - _MOST_NAMED} more; the model card names all")
+        table.notes += [
+            f"{model.category}: set aside as a likely wrong label: {shown(key)}: {shown(why)}"
+            for key, why in list(model.set_aside.items())[:_MOST_NAMED]
+        ]
+        if model.page:
+            table.notes.append(f"all of them with their pictures: {store.rstrip('/')}/{model.page}")
+        if model.more_suspects:
+            table.notes.append(
+                f"{model.category}: {model.more_suspects} more stand out and are used. Check the labels."
+            )
         table.notes.append(_next(model, store))
     return table
 
@@ -49,6 +55,15 @@ def _next(model: "RecalibratedModel", store: str) -> str:
     return f"Next: rd-inspect promote --version {model.version} {named}"
 
 
+def _of_defects(model: "RecalibratedModel") -> str:
+    if model.defect_share is None or model.withstands is None:
+        return ""
+    return (
+        f"{percent(model.defect_share)} of the scores are taken for defects and left out; the threshold withstands "
+        f"{percent(model.withstands)}. A defect that many images show passes for normal."
+    )
+
+
 def words_of(model: "RecalibratedModel") -> str:
     """What the new threshold rests on, in sentences."""
     left = ", ".join(f"{count} {reason}" for reason, count in model.left_out.items())
@@ -56,7 +71,10 @@ def words_of(model: "RecalibratedModel") -> str:
         f"calibrated on {model.method}"
         + (f", {model.sealed} of {model.images} scores from complete days" if model.first_day else "")
         + f"; weights of {model.weights_version}.",
+        model.promise,
+        _of_defects(model),
+        shown(model.decision or ""),
         f"Left out: {left}." if left else "",
-        "" if model.pixel_threshold_is_new else "The pixel threshold stays, for no map of these images is left.",
+        "" if model.pixel_threshold_is_new or not model.first_day else "The pixel threshold stays: no map is left.",
     ]
     return " ".join(filter(None, parts))

@@ -183,3 +183,12 @@ def test_markdown_has_table_reasons_and_failures() -> None:
     assert "a\\|b" in text
     assert "- The scores have gone up." in text and "## a" not in text
     assert "- x v1: gone" in text
+
+
+def test_the_verdict_recalibrate_names_the_command() -> None:
+    changed = {**DRIFTING, "action": "recalibrate", "changed_since": "2026-03-06"}
+    for text in (
+        render_drift_report(report(section("light", **changed))),
+        render_drift_markdown(report(section("light", **changed))),
+    ):
+        assert "rd-inspect recalibrate --category light --from 2026-03-06 --unlabelled" in text

@@ -1,0 +1,128 @@
+"""Which images set a new threshold, which do not and why; from labelled normals and from unlabelled scores."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from rd_core.errors import TooFewNormals
+from storage.errors import Conflict
+from storage.filesystem import Store
+from storage.models import models
+from tasks.recalibration.labelled_normals import CONTRADICTION, OTHER_DAY
+from tasks.recalibration.order import LABELLED, UNLABELLED, RecalibrateOrder
+from tasks.recalibration.recalibrate_model import RecalibratedModel, recalibrate_model
+from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
+from tests.factories import DAY, NOW
+from tests.rd_core.striped_images import textured, with_blot
+from tests.retraining_plants import (
+    ALPHA,
+    put_champion,
+    put_judges,
+    put_labels,
+    put_new_normals,
+    put_pictures,
+)
+
+ORDER = RecalibrateOrder("cloth", "v1", ALPHA, expected="v1")
+LATER = DAY + timedelta(days=1)
+
+
+def recalibrate(store: Store, **changes: object) -> RecalibratedModel:
+    return recalibrate_model.fn(store.uri, store.uri, replace(ORDER, **changes), run_id="run", now=NOW)
+
+
+@pytest.fixture
+def plant(store: Store) -> Store:
+    """A champion, images that judge, and 20 normals labelled since."""
+    put_champion(store, "cloth")
+    put_judges(store, "cloth", 3, 3)
+    put_new_normals(store, "cloth", 20)
+    return store
+
+
+def test_labelled_normals_that_the_weights_have_not_learned_from(plant: Store) -> None:
+    plant.write(f"images/cloth/{DAY}/copy.png", plant.read(f"images/cloth/{DAY}/new6-000.png"))
+    plant.write(f"images/cloth/{DAY}/broken.png", b"no image")
+    more = [f"images/cloth/{DAY}/{name}.png" for name in ("copy", "broken")]
+    put_labels(plant, "cloth", "more", more)
+    put_labels(plant, "cloth", "doubt", [f"images/cloth/{DAY}/new6-001.png"], "anomalous", by="bo",
+               labelled_at=NOW - timedelta(hours=1))  # fmt: skip
+    put_new_normals(plant, "cloth", 2, LATER, seed=8)
+    [wrong] = put_pictures(plant, "cloth", with_blot(textured(1, seed=9)), DAY, "wrong")
+    put_labels(plant, "cloth", "wrong", [wrong])
+    made = recalibrate(plant, last_day=DAY)
+    assert (made.images, made.sealed, made.champion) == (19, 0, False)
+    assert made.left_out == {CONTRADICTION: 1, "duplicate": 1, OTHER_DAY: 2, "set aside": 1, "unreadable": 1}
+    assert list(made.set_aside) == [wrong] and plant.info(made.page)
+    card, old = models.read_card(plant, "cloth", made.version), models.read_card(plant, "cloth", "v1")
+    assert (card.calibration.method, card.threshold.n, card.threshold.alpha) == (LABELLED, 19, ALPHA)
+    assert wrong in card.images.set_aside and wrong not in card.images.calibration
+    assert {card.images.train, card.images.early_stop} == {old.images.train, old.images.early_stop}
+    assert list(card.calibration.scores) == sorted(card.calibration.scores)
+    assert card.pixel_threshold.images == made.images - made.above and card.pixel_threshold != old.pixel_threshold
+    assert set(card.calibration.statistics) >= {"brightness", "sharpness", "feature_distance"}
+    assert (card.recalibration.replaces, card.recalibration.first_day) == ("v1", DAY)
+    assert models.read_champion(plant, "cloth").version == "v1"
+
+
+def test_a_repetition_is_the_same_version_and_a_chain_leads_to_the_first(plant: Store) -> None:
+    first = recalibrate(plant)
+    assert recalibrate(plant).version == first.version
+    second = recalibrate(plant, version=first.version, alpha=0.2)
+    assert models.read_card(plant, "cloth", second.version).weights.version == "v1"
+    assert (second.replaces, second.images) == (first.version, 20)  # they only set a threshold
+    assert len(models.versions_with_weights(plant, "cloth", "v1")) == 3
+
+
+def test_a_promotion_replaces_the_expected_champion_alone(plant: Store) -> None:
+    assert recalibrate(plant, promote=True).champion
+    with pytest.raises(Conflict, match="is in force and not"):
+        recalibrate(plant, alpha=0.3, promote=True)
+
+
+def test_a_threshold_that_only_a_tail_reaches_is_refused_if_the_settings_say_so(plant: Store) -> None:
+    assert recalibrate(plant, alpha=0.01).threshold_is_extrapolated
+    with pytest.raises(TooFewNormals, match="extrapolate = false"):
+        recalibrate(plant, alpha=0.01, extrapolate=False)
+
+
+@pytest.fixture
+def shifted(store: Store) -> Store:
+    """Five days of 80 images whose scores have moved by two standard deviations; two of each day's are defects."""
+    put_calibrated_model(store, "cloth")
+    put_days(store, "cloth", [Day(score=2.0, defects=2)] * 5)
+    return store
+
+
+def test_unlabelled_scores_of_complete_days(shifted: Store) -> None:
+    defects = [f"images/cloth/{FIRST}/000{number}.png" for number in range(2)]
+    put_labels(shifted, "cloth", "seen", defects, "anomalous")
+    put_labels(shifted, "cloth", "judges", [f"images/cloth/{FIRST}/0010.png"], purpose="evaluation")
+    made = recalibrate(shifted, alpha=0.02, unlabelled=True)
+    card, old = models.read_card(shifted, "cloth", made.version), models.read_card(shifted, "cloth", "v1")
+    assert made.left_out["labelled anomalous or for evaluation"] == 3
+    assert made.images + made.left_out["taken for a defect"] == 397 and made.sealed == made.images
+    assert old.threshold.value < card.threshold.value < 5.5
+    assert 0.01 < made.defect_share < 0.05 and made.withstands >= 0.05
+    assert (card.calibration.method, card.calibration.proven) == (UNLABELLED, 1.0)
+    assert "prove nothing" in made.promise
+    assert card.pixel_threshold == old.pixel_threshold  # their maps are gone
+    assert (made.first_day, made.last_day) == (FIRST, FIRST + timedelta(days=4))
+
+
+def test_days_and_weights_are_chosen(shifted: Store) -> None:
+    put_calibrated_model(shifted, "cloth", "other")
+    put_days(shifted, "cloth", [Day()] * 5, first=FIRST + timedelta(days=9), version="other")
+    last = FIRST + timedelta(days=3)
+    made = recalibrate(shifted, alpha=0.02, unlabelled=True, first_day=FIRST + timedelta(days=1), last_day=last)
+    assert (made.first_day, made.last_day) == (FIRST + timedelta(days=1), last)
+    assert made.images + sum(made.left_out.values()) == 240
+
+
+def test_too_few_scores_are_refused(shifted: Store) -> None:
+    with pytest.raises(TooFewNormals, match="80 unlabelled scores"):
+        recalibrate(shifted, alpha=0.02, unlabelled=True, last_day=FIRST)
+    with pytest.raises(TooFewNormals):
+        recalibrate(shifted, unlabelled=True, last_day=date(2020, 1, 1))
+    assert models.list_versions(shifted, "cloth") == ["v1"]
