@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.contamination_tables import contamination
 from benchmarks.gate_tables import promotions
 from benchmarks.goals import behind_peers, goals
 from benchmarks.pages import Measured, table
@@ -21,7 +22,7 @@ BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
     "methods", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost", "night_sizes",
-    "year_of_scores", "storm", "drift_delay", "lasting_light", "gate",
+    "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def _readme(measured: Measured) -> Iterator[str]:
 
 
 def _whole_page(measured: Measured) -> str:
-    sections = (_head, quality, speed, scale, reliability, promotions, _behind, _end)
+    sections = (_head, quality, speed, scale, reliability, promotions, contamination, _behind, _end)
     return "\n\n".join(part for section in sections for part in section(measured)) + "\n"
 
 
