@@ -15,8 +15,8 @@ def contamination(measured: Measured) -> Iterator[str]:
         return
     yield "## Defects among the images"
     yield (
-        "Simulated scores of six laws, alpha 0.01: the median over the laws, with the least and the most in brackets.\n"
-        "Normal images that are [set aside](decisions/0037-wrong-labels-and-unlabelled-scores.md) where no defect is:"
+        "Simulated scores of six laws, alpha 0.01: the median over the laws, least and most in brackets. Normal\n"
+        "images that are [set aside](decisions/0037-wrong-labels-and-unlabelled-scores.md) where no defect is:"
     )
     names = ("normals set aside", "lost more than one")
     rows = [
