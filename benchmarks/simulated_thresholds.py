@@ -69,7 +69,9 @@ def main() -> None:
 def simulated(name: str, n: int, alpha: float, trainings: int) -> Mapping[str, float]:
     """Figures over trainings on n scores of a law."""
     law = LAWS[name]
-    scores = np.asarray(law.rvs(size=(trainings, n), random_state=np.random.default_rng((_SEED, n))))
+    scores = np.asarray(
+        law.rvs(size=(trainings, n), random_state=np.random.default_rng((_SEED, n, list(LAWS).index(name))))
+    )
     middle, quantile = float(law.isf(0.5)), float(law.isf(alpha))
     thresholds = [calibrate(drawn, alpha) for drawn in scores]
     values = _values(thresholds)
