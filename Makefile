@@ -61,13 +61,14 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 methods: $(INSTALLED) ## every method on the MVTec-layout folders below DATA=...: quality and cost; hours, and goes on where it stopped
 	$(BIN)/python -m benchmarks.methods $(DATA)
 
-bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step, the gate
+bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step, the gate, thresholds from few normals
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.gate
+	$(BIN)/python -m benchmarks.simulated_thresholds
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m proofs.night_sizes

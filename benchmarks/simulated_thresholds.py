@@ -58,12 +58,18 @@ def main() -> None:
     given = parser.parse_args()
     record = Record.begin(given.name)
     rows = {
-        f"alpha {alpha:g}, {name}, {n}": simulated(name, n, alpha, given.trainings)
+        row_name(alpha, name, n): simulated(name, n, alpha, given.trainings)
         for alpha in ALPHAS
         for name in LAWS
         for n in NUMBERS
     }
-    record.write(given.results / f"{given.name}.json", rows, {"trainings": given.trainings})
+    about = {"trainings": given.trainings, "alphas": ALPHAS, "laws": list(LAWS), "numbers": NUMBERS}
+    record.write(given.results / f"{given.name}.json", rows, about)
+
+
+def row_name(alpha: float, law: str, n: int) -> str:
+    """Of the record."""
+    return f"alpha {alpha:g}, {law}, {n}"
 
 
 def simulated(name: str, n: int, alpha: float, trainings: int) -> Mapping[str, float]:

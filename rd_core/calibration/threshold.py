@@ -23,8 +23,8 @@ MOST_ABOVE = 2
 """An extrapolated threshold is at least the second largest score, so that 2 / (n + 1) is proven of it. The largest is
 no bound: it exceeds the wanted quantile often, and where it is a wrong label it would hide every defect."""
 _LEVELS = (0.01, 0.5, 0.97)
-"""of the tail's posterior, for lower end, value and upper end. The ends leave less out below than above: few scores of
-a light tail look heavier than they are. In simulations of six laws they cover 0.95 and more."""
+"""of the tail's posterior, for lower end, value and upper end. The ends leave less out below than above: few scores
+of a light tail look heavier than they are. In simulations of six laws they cover 0.95 and more."""
 # (n + 1) * alpha is a whole number for the alphas people choose; its rounding error must not cost a rank.
 _ROUNDING = 1e-9
 
