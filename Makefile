@@ -54,6 +54,7 @@ proofs: $(INSTALLED) ## slow proofs: 100,000 records, 10,000 hostile files, a fu
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
 	$(BIN)/python -m proofs.night_sizes --most 100000
 	$(BIN)/python -m proofs.drift_delay
+	$(BIN)/python -m proofs.few_normals
 
 storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=100, and look for what was lost
 	$(BIN)/python -m proofs.storm --rounds $(ROUNDS)
@@ -61,14 +62,13 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 methods: $(INSTALLED) ## every method on the MVTec-layout folders below DATA=...: quality and cost; hours, and goes on where it stopped
 	$(BIN)/python -m benchmarks.methods $(DATA)
 
-bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step, the gate, thresholds from few normals
+bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step, the gate
 	$(BIN)/python -m benchmarks.cost
 	$(BIN)/python -m benchmarks.engines
 	$(BIN)/python -m benchmarks.task_cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.gate
-	$(BIN)/python -m benchmarks.simulated_thresholds
 
 scale: $(INSTALLED) ## nights of 10^3 to 10^6 records, a year of scores: hours, and 15 GB
 	$(BIN)/python -m proofs.night_sizes

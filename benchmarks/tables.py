@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.contamination_tables import contamination
+from benchmarks.few_normals_tables import few_normals
 from benchmarks.gate_tables import promotions
 from benchmarks.goals import behind_peers, goals
 from benchmarks.pages import Measured, table
 from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
 from benchmarks.run_tables import beside_anomalib, reliability, scale, speed
-from benchmarks.threshold_tables import few_normals
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
     "methods", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost", "night_sizes",
     "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
-    "simulated_thresholds",
+    "few_normals",
 )  # fmt: skip
 
 

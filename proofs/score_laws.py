@@ -21,6 +21,10 @@ class Law:
     rare: float
     """what one normal image in 1,000 exceeds"""
 
+    def quantile(self, share: float) -> float:
+        """What this share of normal images exceeds."""
+        return float(_quantiles(self.above, np.array([share]))[0])
+
     def clear(self, random: np.random.Generator, n: int) -> Floats:
         """Defects that stand out: 1.5 to 3 times as far from the median as one normal image in 1,000."""
         return self.median + (self.rare - self.median) * random.uniform(1.5, 3, n)

@@ -61,7 +61,7 @@ def test_quantiles_rise_with_the_level_and_lie_above_the_tails_start(scores, alp
     ids=["normal", "heavy", "bounded"],
 )
 def test_few_scores_keep_the_goals_under_laws_far_from_the_prior(law, n, rates, heights):
-    """The hardest of benchmarks.simulated_thresholds. Rates are in alphas; a height of 1 is the true quantile."""
+    """The hardest of proofs.few_normals. Rates are in alphas; a height of 1 is the true quantile."""
     draws = np.sort(law.rvs(size=(120, n), random_state=np.random.default_rng(2)), axis=1)
     low, value, high = np.array([quantiles(drawn / 32, 0.01, [0.01, 0.5, 0.97]) for drawn in draws]).T * 32
     truth, middle = law.isf(0.01), law.isf(0.5)

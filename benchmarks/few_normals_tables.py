@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from benchmarks.pages import Measured, caption, printed, table
-from benchmarks.record import Record
-from benchmarks.simulated_thresholds import row_name
+from benchmarks.record import Figure, Record
 
 
 def few_normals(measured: Measured) -> Iterator[str]:
     """The section of docs/benchmarks.md."""
-    record = measured.find("simulated_thresholds")
+    record = measured.find("few_normals")
     if record is None:
         return
     alphas, laws, numbers = (record.about[name] for name in ("alphas", "laws", "numbers"))
@@ -35,13 +34,17 @@ def few_normals(measured: Measured) -> Iterator[str]:
     yield caption([record])
 
 
+def _figures(record: Record, alpha: float, law: str, n: int) -> dict[str, Figure]:
+    return record.figures[f"alpha {alpha:g}, {law}, {n}"]
+
+
 def _values(record: Record, alpha: float, n: int, name: str) -> list[float]:
     """Of each law."""
-    return [record.figures[row_name(alpha, law, n)][name].median for law in record.about["laws"]]
+    return [_figures(record, alpha, law, n)[name].median for law in record.about["laws"]]
 
 
 def _cell(record: Record, alpha: float, law: str, n: int) -> str:
-    of = record.figures[row_name(alpha, law, n)]
+    of = _figures(record, alpha, law, n)
     above, coverage = (printed(of[name].median, "percent") for name in ("above twice alpha", "coverage"))
     return f"{of['mean rate'].median / alpha:.2f}, {above}, {coverage}"
 
