@@ -46,6 +46,17 @@ def test_bounds_of_parts_enclose_the_rate_and_are_no_tighter_than_exact(
     assert none.low(confidence) == 0
 
 
+@examples(60)
+@given(counted(), confidences)
+def test_bounds_of_parts_are_where_hoeffdings_inequality_says(counts: PartAlarms, confidence: float) -> None:
+    """So small a mean of n values in [0, 1] whose real mean is m has a chance of at most exp(-n KL(mean, m))."""
+    high = PartAlarms(counts.alarms, counts.parts, single=False).high(confidence)
+    rest, surely = 1 - counts.rate, 1 - high
+    if counts.rate > 0 and surely > 1e-9:
+        divergence = counts.rate * np.log(counts.rate / high) + rest * np.log(rest / surely)
+        assert np.exp(-counts.parts * divergence) == pytest.approx(1 - confidence, rel=1e-4)
+
+
 def test_a_bound_is_below_the_real_rate_no_more_often_than_stated() -> None:
     """Exactly, over all counts; and for parts whose images alarm together or apart, by 4,000 draws each."""
     for real, parts in ((0.05, 60), (0.05, 200), (0.3, 25)):
@@ -89,6 +100,7 @@ def test_the_numbers_that_the_pages_name() -> None:
     }
     assert without == {0.1: 5, 0.05: 11, 0.01: 59, 0.001: 598}
     assert PartAlarms(0, 60, True).high(0.95) == pytest.approx(0.0487, abs=1e-4)
+    assert PartAlarms(3, 60, True).needed_at_this_rate(0.05, 0.95) is None, "the rate is the limit itself"
     assert [PartAlarms(k, 60, True).needed_without_more(0.05, 0.95) for k in range(1, 4)] == [93, 124, 153]
 
 
