@@ -117,7 +117,7 @@ def _needed(alarms: PartAlarms, limit: float, settings: GateSettings) -> str:
 
 
 def breaks_promise(paired: GateScores, settings: GateSettings) -> bool:
-    """Whether the champion is proven to raise more false alarms than promised."""
+    """Whether the champion is proven to raise more false alarms than the candidate's threshold promises."""
     before, _, parts = _normals(paired)
     return PartAlarms.of(before, parts).low(settings.confidence) > paired.alpha
 

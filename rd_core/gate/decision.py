@@ -115,5 +115,5 @@ def _excused(check: Check) -> Check:
     """The check as information, where it did not pass."""
     if check.passed:
         return check
-    words = f"{check.words}. This refuses nothing, for the champion's false alarms break the promise"
+    words = f"{check.words}. This refuses nothing, for the champion's false alarms are above the promised rate"
     return replace(check, passed=None, words=words)

@@ -150,7 +150,8 @@ class Check:
     high: float | None
     """one-sided upper bound, likewise"""
     margin: float
-    """largest loss; the promised rate for false alarms, the largest ratio for time and size"""
+    """largest loss; for false alarms the promised rate, for the promised rate the largest that must be shown, for time
+    and size the largest ratio"""
     passed: bool | None
     """None: too few images, nothing to compare, or for information only"""
     words: str
@@ -164,7 +165,7 @@ class GateDecision:
     """The gate's result."""
 
     promote: bool
-    """the candidate is not worse in any check that counts, and better in one"""
+    """no check that counts refuses the candidate, and it is better in one, or changes the threshold alone"""
     gained: bool
     """some check shows a gain beyond chance"""
     checks: tuple[Check, ...]

@@ -15,16 +15,16 @@ class GateCheck:
     """One comparison of candidate and champion."""
 
     name: str
-    """of rd_core.gate.decision, such as AUROC, recall or false alarms"""
+    """of rd_core.gate.checks, such as AUROC, recall or false alarms"""
     champion: float | None
     """None if undefined, as for all numbers here"""
     candidate: float | None
     difference: float | None
     low: float | None
-    """one-sided bounds of the difference; for false alarms and golden images, of the candidate's rate"""
+    """one-sided bounds of the difference; of the candidate's rate for false alarms, promised rate and golden images"""
     high: float | None
     margin: float
-    """largest allowed loss; for false alarms the promised rate, for time and size the largest ratio"""
+    """largest allowed loss, or rate, or ratio of time and size"""
     passed: bool | None
     """None: too few images, or nothing to compare"""
     words: str
