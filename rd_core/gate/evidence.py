@@ -150,8 +150,8 @@ class Check:
     high: float | None
     """one-sided upper bound, likewise"""
     margin: float
-    """largest loss; for false alarms the promised rate, for the promised rate the largest that must be shown, for time
-    and size the largest ratio"""
+    """largest loss, or for false alarms the promised rate, for the promised rate the largest that is accepted, for
+    time and size the largest ratio"""
     passed: bool | None
     """None: too few images, nothing to compare, or for information only"""
     words: str

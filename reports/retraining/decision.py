@@ -21,7 +21,7 @@ class GateCheck:
     candidate: float | None
     difference: float | None
     low: float | None
-    """one-sided bounds of the difference; of the candidate's rate for false alarms, promised rate and golden images"""
+    """one-sided bounds of the difference, or of the candidate's rate of false alarms"""
     high: float | None
     margin: float
     """largest allowed loss, or rate, or ratio of time and size"""
