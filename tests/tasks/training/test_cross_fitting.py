@@ -29,7 +29,7 @@ from tests.retraining_plants import put_labels, put_pictures
 
 PARTS = 12
 SMALL: dict[str, dict[str, Any]] = {
-    "reverse_distillation": {"steps": 12, "mirrored_below": 0},
+    "reverse_distillation": {"steps": 12, "mirrored_below": 0, "pseudo_anomalies": 1, "pseudo_anomalies_in_all": 1},
     "padim": {"dimensions": 20},
     "patchcore": {"coreset_share": 0.02},
     "spade": {"gallery_stride": 8},
