@@ -6,6 +6,8 @@ from datetime import date, datetime
 from reports.scored_image import ScoredImage
 
 PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT = "promoted", "champion stays", "overtaken", "left as it is"
+SET_ASIDE = "set aside"
+"""state of normals that the candidate's training set aside"""
 OUTCOMES = (PROMOTED, CHAMPION_STAYS, OVERTAKEN, LEFT)
 """outcomes of a category's retraining; left as it is: no candidate was made"""
 

@@ -1,7 +1,15 @@
 """Titles, meanings and next steps of a retraining report."""
 
 from reports import number_format
-from reports.retraining.decision import CHAMPION_STAYS, LEFT, OVERTAKEN, PROMOTED, GateCheck, RetrainingReport
+from reports.retraining.decision import (
+    CHAMPION_STAYS,
+    LEFT,
+    OVERTAKEN,
+    PROMOTED,
+    SET_ASIDE,
+    GateCheck,
+    RetrainingReport,
+)
 
 _RATES = ("false alarms", "promised rate", "golden images")
 """checks of the candidate's own rate of false alarms, whose bounds they give"""
@@ -53,6 +61,11 @@ STATES = {
         "Labelled normal, but the champion's score is above its threshold and far above the other new normals of the "
         "day. Look at them and correct wrong labels. If one is normal, label more of its kind, so that it no longer "
         "stands out.",
+    ),
+    SET_ASIDE: (
+        "Set aside",
+        "A model that had not seen their parts scores them far above the other normal images, so neither the "
+        "candidate nor its threshold rests on them. Look at them and correct wrong labels.",
     ),
     "contradiction": (
         "People disagree",

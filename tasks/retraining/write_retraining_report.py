@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from reports.retraining.decision import (
     LEFT,
     OVERTAKEN,
     PROMOTED,
+    SET_ASIDE,
     CandidateFigures,
     GateCheck,
     Judgement,
@@ -118,7 +119,7 @@ def write_retraining_report(
         new=gathered.new,
         replayed=gathered.replayed,
         above_threshold=gathered.above_threshold,
-        groups=tuple(_groups(rows)),
+        groups=(*_set_aside(rows, findings.fitted), *_groups(rows)),
         days=tuple(_days(rows)[:MOST_DAYS]),
         quarantined=_quarantined(store, images, gathered, rows),
         candidate=_candidate(store, findings),
@@ -130,6 +131,16 @@ def write_retraining_report(
     store.write(f"{prefix}retraining.json", (json.dumps(_document(report, findings, rows), indent=2) + "\n").encode())
     publish_report(store, RETRAINING, run_date, f"{prefix}retraining.html", render_retraining_report(report))
     return f"{prefix}retraining.html"
+
+
+def _set_aside(rows: Sequence[ConsideredNormal], fitted: FittedModel | None) -> Iterator[LeftOutGroup]:
+    if fitted and fitted.set_aside:
+        considered = {row.image_key: row for row in rows}
+        listed = [
+            NormalRow(key, considered[key].day, considered[key].labelled_by, considered[key].labelled_at, why)
+            for key, why in list(fitted.set_aside.items())[:MOST_ROWS]
+        ]
+        yield LeftOutGroup(SET_ASIDE, len(fitted.set_aside), tuple(listed))
 
 
 def _groups(rows: Sequence[ConsideredNormal]) -> list[LeftOutGroup]:

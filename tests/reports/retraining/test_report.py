@@ -15,6 +15,7 @@ from reports.retraining.decision import (
     OUTCOMES,
     OVERTAKEN,
     PROMOTED,
+    SET_ASIDE,
     CandidateFigures,
     GateCheck,
     Judgement,
@@ -173,7 +174,7 @@ def test_the_guards_lists_and_the_days_are_shown() -> None:
 def test_every_reason_has_a_title_and_a_meaning() -> None:
     from tasks.retraining.considered_normals import LEFT_OUT  # noqa: PLC0415  # reports import no tasks; one test compares their words
 
-    assert set(LEFT_OUT) == set(retraining_words.STATES)
+    assert {*LEFT_OUT, SET_ASIDE} == set(retraining_words.STATES)
 
 
 def test_it_opens_without_a_network_or_a_script_and_escapes_what_comes_from_outside() -> None:
