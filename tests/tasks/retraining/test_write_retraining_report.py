@@ -35,4 +35,4 @@ def test_normals_that_the_training_set_aside_are_named_with_the_reason(store: St
     findings = RetrainingFindings(GatheredNormals("cloth", "v1", TABLE, {NEW: 3}, 0, None), fitted)
     page = write_retraining_report.fn(store.uri, store.uri, findings, run_date=DAY, run_id="run", made_at=NOW)
     text = words(store.read(page).decode())
-    assert "Set aside: 1" in text and f"{keys[1]}It stands out. Labelled by ada on 2026-03-03." in text
+    assert "Set aside: 1" in text and f"{keys[1]} It stands out. Labelled by ada on 2026-03-03." in text
