@@ -38,15 +38,15 @@ WORDS = {
     "recall": Words(
         "Recall",
         "Share of the anomalous images above the threshold in force.",
-        "Low: look at the misses. If the AUROC is high, promise a higher false-alarm rate (setting alpha) and train; "
-        "if not, train on more normal images.",
+        "Low: look at the misses. If the AUROC is high, promise a higher false-alarm rate (setting alpha) and "
+        "recalibrate; if not, train on more normal images.",
         is_share=True,
     ),
     "false_alarm_rate": Words(
         "False-alarm rate",
         "Share of the normal images above the threshold in force.",
-        "Whole interval above the promised rate: the line has changed; label good images of these days and train "
-        "again.",
+        "Whole interval above the promised rate: the line has changed; label good images of these days and "
+        "recalibrate.",
         is_share=True,
     ),
     "precision": Words(
@@ -149,7 +149,7 @@ def _alarms(evaluated: EvaluatedCategory) -> str | None:
     return (
         f"More false alarms than promised: {percent(rate.value)} of {counted(rate.n, 'normal image')} "
         f"({interval_in_digits(rate)}), promised {percent(evaluated.alpha)}. Light, camera or material have changed. "
-        "Look at the false alarms; if they are good parts, label them for training and train again."
+        "Look at the false alarms; if they are good parts, label them for training and recalibrate."
     )
 
 

@@ -108,7 +108,7 @@ def _tail(run: CategoryRun) -> str | None:
     return (
         f"The threshold is extrapolated: {counted(promise.n, 'held-out score')} cannot show a false-alarm rate of "
         f"{percent(promise.alpha)}; at least {count(needed(promise.alpha))} are needed. Label more good images and "
-        "train again, or promise a higher false-alarm rate (setting alpha)."
+        "recalibrate or train again, or promise a higher false-alarm rate (setting alpha)."
     )
 
 
