@@ -17,6 +17,7 @@ from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, ConfigError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.synthetic_defects import foreign_texture
 from tests.rd_core.small_trainings import small
 from tests.rd_core.striped_images import SIZE, textured
 
@@ -24,7 +25,8 @@ TRAIN, EARLY_STOP = textured(8), textured(2, seed=1)
 PARTS = [f"part {i}" for i in (*range(7), 0, 8, 9)]
 FOLD_OF = fold_of_each(PARTS[:8], FOLDS)
 SETTINGS = small(
-    steps=2, validate_every=1, batch_size=4, pseudo_anomalies=1, pseudo_anomalies_in_all=0, discriminator_cells=(16,)
+    **{"steps": 2, "validate_every": 1, "batch_size": 4, "discriminator_cells": (16,)},
+    **{"pseudo_anomalies": 1, "pseudo_anomalies_in_all": 0, "clean_share": 0.0},
 )
 
 
@@ -86,6 +88,7 @@ def judges_of(images: NDArray[np.uint8], early_stop: NDArray[np.uint8]) -> list[
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Folded):
         patch.setattr(CrossFitting, "_ratios", look)
+        patch.setattr("rd_core.pictures.synthetic_defects.DEFECTS", (foreign_texture,))  # all with a donor
         trained(Court(), images, early_stop)
     return seen
 
@@ -144,9 +147,9 @@ def test_what_is_set_aside_is_judged_but_not_learned_from() -> None:
 def test_early_stop_images_are_not_set_aside_where_too_few_parts_would_remain() -> None:
     kept = [
         _folds(aside, [*PARTS[:8], *early_stop])._kept_early_stop().tolist()
-        for aside, early_stop in (({8}, "ab"), ({8}, "abb"), ({8}, "abc"), ({8, 9}, "abcd"))
+        for aside, early_stop in (({8}, "abc"), ({8}, "abccb"), ({8}, "abcd"), ({8, 9}, "abcde"))
     ]
-    assert kept == [[0, 1], [0, 1, 2], [1, 2], [2, 3]]
+    assert kept == [[0, 1, 2], [0, 1, 2, 3, 4], [1, 2, 3], [2, 3, 4]]
 
 
 def _folds(aside: Collection[int], parts: list[str]) -> CrossFitting:
