@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.folds import fold_of_each
+from rd_core.detectors.reverse_distillation import cross_fitting
 from rd_core.detectors.reverse_distillation.cross_fitting import FOLDS, CrossFitting, ratio
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, ConfigError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.images import Images
 from rd_core.pictures.synthetic_defects import foreign_texture
 from tests.rd_core.small_trainings import small
 from tests.rd_core.striped_images import SIZE, textured
@@ -100,8 +103,8 @@ def judges() -> list[bytes]:
 
 @pytest.mark.parametrize("own", [0, 3, 4])
 def test_nothing_of_a_model_depends_on_the_images_that_it_judges(own: int, judges: list[bytes]) -> None:
-    """Weights, standardisation, whitening, blend and choice to mirror: all is in the bytes. The planted images are
-    unlike the others and cannot be mirrored, so that any use of them shows."""
+    """Weights, standardisation, whitening and blend: all is in the bytes. The planted images are unlike the others,
+    so any use of them shows."""
     images, early_stop = TRAIN.copy(), EARLY_STOP.copy()
     judged = images if own < 4 else early_stop
     inside = np.array(FOLD_OF) == own if own < 4 else np.ones(2, bool)
@@ -110,6 +113,26 @@ def test_nothing_of_a_model_depends_on_the_images_that_it_judges(own: int, judge
     )
     after = judges_of(images, early_stop)
     assert [a == b for a, b in zip(after, judges, strict=True)] == [at == own for at in range(5)]
+
+
+def test_the_choice_to_mirror_sees_neither_a_folds_images_nor_the_early_stop_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fold 0's weights judge both."""
+    shown: list[tuple[set[int], set[int]]] = []
+
+    def choose(_model: object, known: Images, tested: Images, _seed: int) -> bool:
+        shown.append(({int(known[i]) for i in range(len(known))}, {int(tested[i]) for i in range(len(tested))}))
+        return len(shown) == 2
+
+    monkeypatch.setattr(cross_fitting, "may_be_mirrored", choose)
+    numbers: Any = list(range(10))
+    fresh: Any = SimpleNamespace(settings=SETTINGS)
+    folds = CrossFitting(fresh, Normals(numbers[:8], numbers[8:]), Court().fit(), _never)
+    assert folds.mirrored == [False, True, False, False]
+    for fold, (known, tested) in enumerate(shown):
+        assert known.isdisjoint(tested) and tested
+        assert known | tested == {number for number in range(8) if FOLD_OF[number] != fold}
 
 
 def test_every_image_is_judged_once_and_compared_once(court: Court, crossed: Fitted) -> None:
@@ -182,8 +205,9 @@ def test_a_killed_fit_repeats_its_folds_and_ends_in_the_same(court: Court, cross
         train(SETTINGS.method, SETTINGS, Normals(TRAIN, EARLY_STOP), FitRun(resumption=Resumption(states[-1], print)))
 
 
-def test_the_ratio_is_the_median_one_and_zeros_have_one_too() -> None:
-    assert ratio(np.array([2.0, 4.0, 300.0]), np.array([1.0, 2.0, 3.0])) == pytest.approx(2)
+def test_odd_images_do_not_change_the_ratio_and_zeros_have_one_too() -> None:
+    scores = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert ratio(scores * [900, 1, 2, 4, 0.1], scores) == pytest.approx(2)
     assert ratio(np.zeros(2), np.zeros(2)) == 1
 
 
