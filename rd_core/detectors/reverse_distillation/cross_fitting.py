@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
-from rd_core.calibration.holdout import LEAST_PARTS
 from rd_core.detectors.detector import CrossFit, FitProgress, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.reverse_distillation.blend_fitting import fit_blend
@@ -36,6 +35,8 @@ from rd_core.pictures.read_ahead import read_ahead
 FOLDS = 4
 STEPS_SHARE = 1 / 3
 """a fold's steps as a share of the detector's"""
+FEWEST_PARTS = 2
+"""early-stop parts that must remain when normals are set aside: none decides alone when the training ends"""
 SMALLEST_SCORE = 1e-12
 """stands for a score of 0, which has no logarithm"""
 Numbers = NDArray[np.int64]
@@ -156,7 +157,7 @@ class CrossFitting:
         """Places among the early-stop images; all, if otherwise too few parts remained."""
         kept = np.array([at for at, i in enumerate(self._early_stop) if i not in self._set_aside], np.int64)
         parts = {self._cross.parts[self._early_stop[at]] for at in kept}
-        return kept if len(parts) >= LEAST_PARTS else np.arange(len(self._early_stop))
+        return kept if len(parts) >= FEWEST_PARTS else np.arange(len(self._early_stop))
 
     def _ratios(self, reference: Scores, witnesses: Numbers | slice = slice(None)) -> list[float]:
         """Of the reference's scores of these early-stop images to each judge's."""

@@ -13,7 +13,7 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.reverse_distillation import cross_fitting
-from rd_core.detectors.reverse_distillation.cross_fitting import FOLDS, CrossFitting, ratio
+from rd_core.detectors.reverse_distillation.cross_fitting import FOLDS, CrossFitting, _in_steps, ratio
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, ConfigError, TooFewNormals
@@ -135,6 +135,11 @@ def test_the_choice_to_mirror_sees_neither_a_folds_images_nor_the_early_stop_one
         assert known | tested == {number for number in range(8) if FOLD_OF[number] != fold}
 
 
+def test_early_stop_images_choose_no_weights_of_a_fold() -> None:
+    training = _in_steps(small(seconds=90.0), 5).training
+    assert (training.steps, training.keep, training.patience, training.seconds) == (5, "last", None, 30.0)
+
+
 def test_every_image_is_judged_once_and_compared_once(court: Court, crossed: Fitted) -> None:
     assert sorted(court.judged) == list(range(10))
     assert [scores.shape for scores in court.compared] == [(10,)]
@@ -170,9 +175,9 @@ def test_what_is_set_aside_is_judged_but_not_learned_from() -> None:
 def test_early_stop_images_are_not_set_aside_where_too_few_parts_would_remain() -> None:
     kept = [
         _folds(aside, [*PARTS[:8], *early_stop])._kept_early_stop().tolist()
-        for aside, early_stop in (({8}, "abc"), ({8}, "abccb"), ({8}, "abcd"), ({8, 9}, "abcde"))
+        for aside, early_stop in (({8}, "ab"), ({8}, "abb"), ({8}, "abc"), ({8, 9}, "abcd"))
     ]
-    assert kept == [[0, 1, 2], [0, 1, 2, 3, 4], [1, 2, 3], [2, 3, 4]]
+    assert kept == [[0, 1], [0, 1, 2], [1, 2], [2, 3]]
 
 
 def _folds(aside: Collection[int], parts: list[str]) -> CrossFitting:
