@@ -34,7 +34,7 @@ from rd_core.pictures.read_ahead import read_ahead
 
 FOLDS = 4
 STEPS_SHARE = 1 / 3
-"""a fold's steps as a share of the detector's"""
+"""a fold's steps as a share of the detector's (docs/decisions/0038)"""
 FEWEST_PARTS = 2
 """early-stop parts that must remain when normals are set aside: none decides alone when the training ends"""
 SMALLEST_SCORE = 1e-12
