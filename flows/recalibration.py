@@ -88,7 +88,8 @@ def recalibrate(
     ]
     with workplace(settings) as place:
         calibrate = recalibrate_models.with_options(task_runner=place.runner(0.0, in_turn=True))
-        models, failed = calibrate(settings, orders, str(flow_run.id), judge=judge) if orders else ([], [])
+        gate = GateSettings() if judge else None
+        models, failed = calibrate(settings, orders, str(flow_run.id), gate) if orders else ([], [])
     run = RecalibrationRun(str(flow_run.id), tuple(models), tuple(failed))
     rows = [_artifact_row(model) for model in models]
     leave_table("recalibrated-models", settings, rows, f"{counted(len(models), 'threshold')} new", problems=failed)
@@ -99,9 +100,12 @@ def recalibrate(
 
 @flow(name="recalibrate-models", flow_run_name=named("calibrate", lambda _: ""), validate_parameters=False)
 def recalibrate_models(
-    settings: Settings, orders: Sequence[RecalibrateOrder], run_id: str, *, judge: bool = False
+    settings: Settings, orders: Sequence[RecalibrateOrder], run_id: str, gate: GateSettings | None
 ) -> tuple[list[RecalibratedModel], list[tuple[str, str]]]:
-    """Recalibrate each category, and promote what the gate allows: (new models, problems by category)."""
+    """Recalibrate each category, and promote what the gate allows: (new models, problems by category).
+
+    gate: its limits; None: nothing is judged.
+    """
     now = datetime.now(UTC)
     models, problems = settle(
         {
@@ -109,12 +113,12 @@ def recalibrate_models(
             for order in orders
         }
     )
-    if judge:
+    if gate is not None:
         champions = {order.category: order.expected for order in orders if order.expected}
         decided, unjudged = settle(
             {
                 name: judge_candidate.submit(
-                    settings.store, settings.images, _judging(settings, model, champions[name], run_id, now),
+                    settings.store, settings.images, _judging(settings, model, champions[name], run_id, now, gate),
                     run_id=run_id, now=now,
                 )
                 for name, model in models.items()
@@ -137,10 +141,12 @@ def recalibrate_models(
     return list(models.values()), [(category, in_words(why)) for category, why in problems.items()]
 
 
-def _judging(settings: Settings, model: RecalibratedModel, champion: str, run_id: str, now: datetime) -> JudgeOrder:
+def _judging(
+    settings: Settings, model: RecalibratedModel, champion: str, run_id: str, now: datetime, gate: GateSettings
+) -> JudgeOrder:
     key = f"{retraining_prefix(settings.today(now), model.category, run_id)}gate.parquet"
     pattern = settings.category(model.category).part_pattern
-    return JudgeOrder(model.category, champion, model.version, pattern, key, GateSettings())
+    return JudgeOrder(model.category, champion, model.version, pattern, key, gate)
 
 
 def _artifact_row(model: RecalibratedModel) -> dict[str, Any]:

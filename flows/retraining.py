@@ -115,7 +115,7 @@ def retrain(
     failed: list[tuple[str, str]] = []
     if recalibrate and (shifted := _to_recalibrate(settings, chosen, plan.run_date)):
         chosen = [name for name in chosen if name not in shifted]
-        models, failed = recalibrate_models(settings, orders_of(settings, shifted), plan.run_id, judge=True)
+        models, failed = recalibrate_models(settings, orders_of(settings, shifted), plan.run_id, plan.gate)
         outcomes = [recalibrated(model) for model in models]
     if chosen:
         with (

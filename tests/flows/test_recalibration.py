@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from flows.inspection import inspect_images
-from flows.recalibration import RecalibrationFailed, recalibrate
+from flows.preflight.recalibration_choice import orders_of
+from flows.recalibration import RecalibrationFailed, recalibrate, recalibrate_models
+from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
+from rd_core.gate.decision import GateSettings
 from storage.filesystem import Store
 from storage.models import models
 from storage.verification.verification import Scope, verify
 from tests.factories import DAY, everything_below, sealed_rows, write_settings
 from tests.flows.commands.test_cli import call
-from tests.retraining_plants import ALPHA, put_champion, put_new_normals
+from tests.retraining_plants import ALPHA, put_champion, put_judges, put_new_normals
 
 TOO_LOW = 0.01
 LATER = DAY + timedelta(days=1)
@@ -43,6 +46,21 @@ def test_from_labels_to_a_night_and_back(plant: Store, prefect_api: str) -> None
     assert not verify(plant, plant, Scope(deep=True)).wrong
     call("rollback", "--category", "cloth", "--store", plant.uri, "--by", "ada")
     assert models.read_champion(plant, "cloth").version == "v1"
+
+
+def test_the_gate_puts_a_threshold_in_force_by_its_own_rule_and_the_limits_given(
+    plant: Store, prefect_api: str
+) -> None:
+    put_judges(plant, "cloth", masks=False)
+    settings = load_settings(plant.uri)
+    orders, limits = orders_of(settings, ["cloth"]), GateSettings(false_alarm_margin=7.0, resamples=200)
+    ((made,), problems) = recalibrate_models(settings, orders, "run", limits)
+    assert (made.champion, problems) == (True, []), made.decision
+    champion, kept = models.read_champion(plant, "cloth"), models.read_decision(plant, "cloth", made.version)
+    assert champion is not None and kept is not None and champion.version == made.version
+    assert kept["words"].startswith("The new threshold is promoted, with the champion's weights. false alarms: ")
+    assert kept["settings"]["false_alarm_margin"] == 7.0
+    assert [check["name"] for check in kept["checks"]][1] == "promised rate"
 
 
 def test_too_few_normals_leave_the_threshold(plant: Store, prefect_api: str) -> None:
