@@ -18,7 +18,8 @@ def promotions(measured: Measured) -> Iterator[str]:
         "How often a candidate is promoted that ranks and finds defects better than the champion, by its real\n"
         f"false-alarm rate (alpha is {about['alpha']:g}) and the number of normals that judge it: first without the "
         "check that\nthe promise is shown, then with it. In "
-        f"{about['repeats']} simulated retrainings a cell, with {about['defects']} defects:"
+        f"{about['repeats']} simulated retrainings a cell (up to 10 points off by chance), with\n{about['defects']} "
+        "defects:"
     )
     yield _cells(record, "gate before", "gate now")
     yield "Its false alarms alone, exactly:"
