@@ -121,8 +121,7 @@ def _run(folder: Path, method: str, seed: int, settings: Sequence[str], threads:
 def _measure(
     folder: Path, method: str, seed: int, settings: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
-    """The rows of a record, and scores: those held out from the training, and of the good and the defective images of
-    test/, both halves."""
+    """The rows of a record, and scores by what they are of."""
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
         import_category(store, folder, method, seed, settings)
@@ -152,7 +151,8 @@ def _measure(
         card = models.read_card(store, folder.name, fitted.version)
         return {"test": whole, **by_kind}, {
             "held out": _rounded(np.asarray(card.calibration.scores)),
-            **_scores_of_test(judged, _judge(scorer, halves.choosing)),
+            **_scores_of(judged, "reporting"),
+            **_scores_of(_judge(scorer, halves.choosing), "choosing"),
         }
 
 
@@ -191,10 +191,11 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
     return whole | ({"pixel auroc": pixel_auroc(tables), "aupro": aupro(tables)} if has_masks else {}), by_kind
 
 
-def _scores_of_test(*halves: Judged) -> dict[str, list[float]]:
-    scores = np.concatenate([half.scores for half in halves])
-    anomalous = np.concatenate([half.is_anomalous for half in halves])
-    return {"good": _rounded(scores[~anomalous]), "defective": _rounded(scores[anomalous])}
+def _scores_of(judged: Judged, half: str) -> dict[str, list[float]]:
+    return {
+        f"{half} good": _rounded(judged.scores[~judged.is_anomalous]),
+        f"{half} defective": _rounded(judged.scores[judged.is_anomalous]),
+    }
 
 
 def _rounded(scores: NDArray[np.floating]) -> list[float]:

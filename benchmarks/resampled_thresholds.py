@@ -38,9 +38,12 @@ def main() -> None:
     scored = [one for one in read_records(given.results) if one.benchmark == "methods" and "scores" in one.about]
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in (one for one in scored if one.about["method"] == DEFAULT):
-        held_out, good, defective = (
-            np.array(one.about["scores"][name]) for name in ("held out", "good", "defective")
+        scores = one.about["scores"]
+        good, defective = (
+            np.concatenate([scores[f"{half} {word}"] for half in ("choosing", "reporting")])
+            for word in ("good", "defective")
         )
+        held_out = np.array(scores["held out"])
         for number in (n for n in NUMBERS if n <= len(held_out)):
             for way, figures in _resampled(held_out, good, defective, number).items():
                 for name, value in figures.items():
