@@ -13,7 +13,7 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.reverse_distillation import cross_fitting
-from rd_core.detectors.reverse_distillation.cross_fitting import FOLDS, CrossFitting, _in_steps, ratio
+from rd_core.detectors.reverse_distillation.cross_fitting import FOLDS, CrossFitting, _in_steps, _some, ratio
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, ConfigError, TooFewNormals
@@ -133,6 +133,18 @@ def test_the_choice_to_mirror_sees_neither_a_folds_images_nor_the_early_stop_one
     for fold, (known, tested) in enumerate(shown):
         assert known.isdisjoint(tested) and tested
         assert known | tested == {number for number in range(8) if FOLD_OF[number] != fold}
+
+
+def test_chosen_images_come_with_their_own_copies() -> None:
+    class Numbered(list):
+        def batch(self, indices: Sequence[int]) -> list[int]:
+            return [self[i] for i in indices]
+
+    some: Any = [Numbered(range(count)) for count in (4, 12, 0)]
+    images, copies = _some(some[0], some[1], np.array([1, 3]))
+    assert images.batch(range(2)) == [1, 3]
+    assert copies.batch(range(6)) == [3, 4, 5, 9, 10, 11]
+    assert len(_some(some[0], some[2], np.array([1, 3]))[1]) == 0
 
 
 def test_early_stop_images_choose_no_weights_of_a_fold() -> None:
