@@ -41,7 +41,7 @@ from rd_core.gate.decision import GateSettings
 from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from storage.layout import retraining_prefix
-from storage.models.models import has_champion
+from storage.models.models import read_champion
 from tasks.index.newest_reports import read_drift
 from tasks.night.pin_champion import pin_champion
 from tasks.retraining.gather_normals import GatheredNormals, GatherLimits, GatherOrder, gather_normals
@@ -163,15 +163,13 @@ def retrain_categories(
 
 
 def _to_recalibrate(settings: Settings, categories: Sequence[str], today: date) -> list[str]:
-    """The categories with a champion whose newest drift verdict is recalibrate."""
+    """The categories whose newest drift verdict is recalibrate and is about their champion."""
     store = open_store(settings.store, read_only=True)
     with ThreadPoolExecutor(_READERS) as pool:
         newest = read_drift(store, pool, categories, today).by_category
-    return [
-        name
-        for name in categories
-        if name in newest and newest[name].action == RECALIBRATE and has_champion(store, name)
-    ]
+    asked = {name: drift.model_version for name, drift in newest.items() if drift.action == RECALIBRATE}
+    champions = {name: read_champion(store, name) for name in categories if name in asked}
+    return [name for name, champion in champions.items() if champion and champion.version == asked[name]]
 
 
 def _planned(settings: Settings, from_scratch: bool, limits: Mapping[str, Any]) -> _Plan:

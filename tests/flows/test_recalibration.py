@@ -1,22 +1,29 @@
 """A new threshold from later normals: the same weights, no second copy, promoted, scoring a night, rolled back."""
 
+import json
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from flows.backfill import backfill
 from flows.inspection import inspect_images
 from flows.preflight.recalibration_choice import orders_of
 from flows.recalibration import RecalibrationFailed, recalibrate, recalibrate_models
+from flows.retraining import _to_recalibrate, retrain
 from flows.settings import load_settings
 from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
 from storage.filesystem import Store
+from storage.layout import drift_prefix
 from storage.models import models
+from storage.partitions import seals
+from storage.records import Partition
 from storage.verification.verification import Scope, verify
 from tests.factories import DAY, everything_below, sealed_rows, write_settings
 from tests.flows.commands.test_cli import call
-from tests.retraining_plants import ALPHA, put_champion, put_judges, put_new_normals
+from tests.rd_core.striped_images import textured
+from tests.retraining_plants import ALPHA, put_champion, put_judges, put_new_normals, put_pictures
 
 TOO_LOW = 0.01
 LATER = DAY + timedelta(days=1)
@@ -61,6 +68,44 @@ def test_the_gate_puts_a_threshold_in_force_by_its_own_rule_and_the_limits_given
     assert kept["words"].startswith("The new threshold is promoted, with the champion's weights. false alarms: ")
     assert kept["settings"]["false_alarm_margin"] == 7.0
     assert [check["name"] for check in kept["checks"]][1] == "promised rate"
+
+
+def test_a_backfill_decides_anew_and_scores_what_is_left(plant: Store, prefect_api: str) -> None:
+    inspect_images(plant.uri, DAY, reports=False)
+    made = recalibrate(plant.uri, ["cloth"], promote=True).models[0]
+    put_pictures(plant, "cloth", textured(1, seed=20), DAY, "late")
+    run = backfill(plant.uri, DAY, DAY, redecide=True)
+    assert (run.redecided, run.scored, run.outcome) == (20, 1, "completed")
+    again = backfill(plant.uri, DAY, DAY, redecide=True)
+    assert (again.redecided, again.scored, again.outcome) == (0, 0, "nothing to do")
+    (day, late) = seals.read_seal(plant, Partition("cloth", DAY, made.version)).plans
+    assert (day.images, day.anomalous, late.images) == (20, made.above, 1)
+    assert not verify(plant, plant, Scope(deep=True)).wrong
+
+
+def test_a_retraining_recalibrates_where_the_newest_drift_verdict_says_so(
+    plant: Store, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.retraining._to_recalibrate", lambda *_: ["cloth"])
+    run = retrain(plant.uri, ["cloth"], recalibrate=True)
+    (outcome,) = run.categories
+    assert outcome.outcome in ("promoted", "champion stays")
+    assert "Drift asked for a new threshold" in outcome.words
+    assert len(models.list_versions(plant, "cloth")) == 2
+
+
+def test_a_verdict_about_another_model_or_another_action_recalibrates_nothing(plant: Store) -> None:
+    settings, key = load_settings(plant.uri), f"{drift_prefix(DAY, DAY)}drift"
+    for version, verdict, expected in (
+        ("v1", "recalibrate", ["cloth"]),
+        ("v1", "retrain", []),
+        ("v0", "recalibrate", []),
+    ):
+        model = {"model_version": version, "assessment": None, "message": None}
+        entry = {"category": "cloth", "verdict": verdict, "model_version": version, "models": [model]}
+        plant.write(f"{key}.json", json.dumps({"categories": [entry], "failed": []}).encode())
+        plant.write(f"{key}.html", b"drawn")
+        assert _to_recalibrate(settings, ["cloth", "other"], LATER) == expected
 
 
 def test_too_few_normals_leave_the_threshold(plant: Store, prefect_api: str) -> None:
