@@ -1,8 +1,10 @@
 """Deciding anew: scores and maps stay, decisions are those that scoring again would make, and nothing old changes."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,17 +68,26 @@ def recalibrated(store: Store, scores_of_normals: list[float], version: str = "v
     )
 
 
-@pytest.fixture
-def plant(store: Store) -> Store:
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A night of five images and a broken one in three batches; v2 has the weights of v1, and a threshold between
     their scores."""
+    store = open_store(tmp_path_factory.mktemp("scored") / "plant", create=True)
     put_model(store, "cloth")
     put_images(store, "cloth", [f"{i}.png" for i in range(5)])
     store.write(layout.image_key("cloth", DAY, "broken.png"), b"no image")
-    night(store)
+    with disable_run_logger():
+        night(store)
     found = sorted(row["score"] for row in sealed_rows(store, "cloth") if row["score"] is not None)
     recalibrated(store, [*np.linspace(found[0], found[2], 40)])
     return store
+
+
+@pytest.fixture
+def plant(scored: Store, tmp_path: Path) -> Store:
+    """A copy of `scored`."""
+    shutil.copytree(scored.root, tmp_path / "copy")
+    return open_store(tmp_path / "copy")
 
 
 def redecide(store: Store, run_id: str = "run-2", version: str = "v2") -> Redecided:
