@@ -19,7 +19,7 @@ from storage.errors import Conflict, CorruptObject, KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.models.card import ImageThreshold
-from storage.partitions import scores, seals
+from storage.partitions import manifests, scores, seals
 from storage.partitions.anomaly_maps import read_map
 from storage.records import Partition
 from storage.verification.damage import DamagedBatch, partition_damage
@@ -200,6 +200,17 @@ def test_killed_at_any_write_it_goes_on(plant: Store, monkeypatch: pytest.Monkey
     assert redecide(plant, "run-3").images == 6
     assert {row["run_id"] for row in sealed_rows(plant, "cloth", version="v2")} == {"run-2" if writes else "run-3"}
     assert not verify(plant, plant, Scope(deep=True)).findings
+
+
+def test_a_night_that_only_planned_the_day_is_another_plan(plant: Store) -> None:
+    pinned = pin_version.fn(plant.uri, "cloth", "v2")
+    (source,) = seals.read_seal(plant, replace(NEW, model_version="v1")).plans
+    manifests.publish_plan(
+        plant, NEW, manifests.read_manifest(plant, source.manifest), preprocessing=pinned.preprocessing,
+        batch_size=2, run_id="night", planned_at=NOW,
+    )  # fmt: skip
+    redecide(plant)
+    assert {row["map_store"] for row in sealed_rows(plant, "cloth", version="v2")} == {source.map_store}
 
 
 def test_a_version_that_scored_the_day_itself_stays(plant: Store) -> None:
