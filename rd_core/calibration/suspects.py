@@ -71,7 +71,7 @@ def rarely_exceeded(ordered: _Floats, expected: float) -> float:
     level, above, found = np.inf, 0, -1
     while found < above <= len(near) // 4:
         found = above
-        level = _exponential_level(near[: len(near) - found], max(1, hidden - found), expected)
+        level = _exponential_level(near[: len(near) - found], hidden, expected)
         above = int(np.count_nonzero(near > level))
     return unscaled(level, exponent)
 

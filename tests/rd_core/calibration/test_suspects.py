@@ -56,6 +56,12 @@ def test_a_level_alone_does_not_make_a_suspect() -> None:
     assert np.count_nonzero(scores > result.level) > len(result.numbers)
 
 
+def test_scores_that_each_dwarf_the_next_are_not_all_left_out() -> None:
+    scores = 10.0 ** np.arange(20)
+    assert suspicious(scores).numbers == ()
+    assert np.count_nonzero(scores > suspicious(scores).level) < 10
+
+
 @given(st.lists(st.integers(1, 1000), min_size=8, max_size=60), st.sampled_from([2.0**-60, 2.0, 2.0**300]))
 @examples(30)
 def test_a_unit_of_scores_changes_nothing(values: list[int], unit: float) -> None:
