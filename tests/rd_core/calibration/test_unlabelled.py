@@ -62,6 +62,19 @@ def test_a_share_left_out_is_about_that_of_the_defects() -> None:
     assert found.defects == pytest.approx(0.05, abs=0.01)
 
 
+def test_the_scores_alone_tell_clear_defects_where_the_reference_is_too_small_to() -> None:
+    random, law = np.random.default_rng(5), LAWS["heavy"]
+    scores = np.r_[law.draw(random, 990), law.clear(random, 10)]
+    found = calibrate_unlabelled(scores, 0.01, reference=law.draw(random, 10))
+    assert 9 <= found.left_out <= 12
+
+
+def test_what_is_left_out_sharpens_the_next_guess() -> None:
+    random, law = np.random.default_rng(0), LAWS["bounded"]
+    scores = np.r_[law.draw(random, 900), law.clear(random, 100)]
+    assert calibrate_unlabelled(scores, 0.01, reference=law.draw(random, 200)).left_out > 85
+
+
 @given(st.integers(0, 1000), st.sampled_from([2.0**-40, 2.0**200]), st.floats(0, 2))
 @examples(20)
 def test_the_scale_of_scores_changes_nothing(seed: int, unit: float, shift: float) -> None:
