@@ -1,11 +1,14 @@
 import json
+import math
 from dataclasses import asdict
+from itertools import accumulate
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rd_core.calibration.tail import quantiles
 from rd_core.calibration.threshold import (
     ACCEPT,
     REJECT,
@@ -60,6 +63,28 @@ def test_an_extrapolated_threshold_may_leave_the_largest_score_above_but_not_the
     assert 1 < one.value < 5
     assert two.value >= 50
     assert two.low < two.value <= two.high
+
+
+def test_an_extrapolated_threshold_is_the_median_of_the_tails_posterior_and_its_interval_is_nearly_all_of_it():
+    scores = np.random.default_rng(9).gumbel(size=40)
+    threshold = calibrate(scores, 0.01)
+    found = 16 * quantiles(np.sort(scores) / 16, 0.01, [0.01, 0.5, 0.97])
+    assert (threshold.low, threshold.value, threshold.high) == pytest.approx(tuple(found))
+    near = calibrate(scores, 0.05)
+    assert near.high == pytest.approx(16 * quantiles(np.sort(scores) / 16, 0.05, [0.97])[0])
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(100, 0.1), (400, 0.01), (60, 0.2), (2, 0.5)])
+def test_an_exact_interval_has_the_ranks_of_the_binomial_law(n, alpha):
+    """95 % lie between them: the lowest rank that at most 2.5 % stay below, the highest that at most 2.5 % reach."""
+    threshold = calibrate(np.arange(1, n + 1), alpha)
+    below = list(accumulate((math.comb(n, j) * (1 - alpha) ** j * alpha ** (n - j) for j in range(n + 1)), initial=0))
+    assert threshold.low == max(1, next(k for k in range(n + 1) if below[k + 1] >= 0.025))
+    highest = next(k for k in range(n + 1) if below[k + 1] >= 0.975) + 1
+    if highest <= n:
+        assert (threshold.high, threshold.interval) == (highest, "order statistics")
+    else:
+        assert threshold.interval == "order statistics and tail posterior"
 
 
 def test_a_smaller_alpha_never_lowers_the_threshold_within_what_is_proven_or_is_extrapolated():
