@@ -1,6 +1,7 @@
 """A training whose threshold rests on all normals, each judged by a model that has not seen its part."""
 
-from pathlib import PurePosixPath
+import shutil
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from rd_core.detectors.registry import METHODS, settings_class
 from rd_core.detectors.training import Fitted
 from rd_core.errors import TooFewNormals
 from rd_core.maps.micro_batch import AnomalyMaps
-from storage.filesystem import Store
+from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.labels.labels import Label
 from storage.models import models
@@ -161,3 +162,32 @@ def test_auto_splits_where_all_but_one_image_to_train_show_one_part() -> None:
     request = quick_request(calibration="auto", alpha=0.01)
     assert choose_split(request, ["a", "a", "a", "b", "c"], split).calibration
     assert not choose_split(request, ["a", "a", "d", "b", "c"], split).calibration
+
+
+@pytest.mark.slow
+def test_a_killed_cross_fit_goes_on_and_publishes_the_same_model(
+    store: Store, normals: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = open_store(tmp_path / "undisturbed", create=True)
+    shutil.copytree(store.uri, undisturbed.uri, dirs_exist_ok=True)
+    expected = cross_fit(undisturbed, alpha=0.1)
+    monkeypatch.setattr("tasks.training.unfinished_training.APART", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "model_card", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            cross_fit(store, alpha=0.1)
+    assert len(list(store.list("trainings/"))) == 1 and models.list_versions(store, "cloth") == []
+    steps: list[int] = []
+    monkeypatch.setattr(
+        fit_module, "tell_phase", lambda _, phase, *done, **__: phase == "steps" and steps.append(*done[:1])
+    )
+    fitted = cross_fit(store, alpha=0.1)
+    assert steps == [] or max(steps) == 0  # the detector's own were made already
+    cards = [
+        models.read_card(*one) for one in ((store, "cloth", fitted.version), (undisturbed, "cloth", expected.version))
+    ]
+    assert cards[0].weights == cards[1].weights and cards[0].calibration == cards[1].calibration
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
