@@ -91,4 +91,14 @@ def test_judged_in_any_order_the_thresholds_are_those_of_a_split() -> None:
 def test_a_wrong_label_among_new_normals_stands_out_among_these() -> None:
     new = [70 + place % 7 for place in range(30)]
     shades = [*NORMAL, *new, 250]
-    assert list(calibrated(shades, range(len(NORMAL), len(shades))).set_aside) == [str(len(shades) - 1)]
+    found = calibrated(shades, range(len(NORMAL), len(shades)))
+    assert list(found.set_aside) == [str(len(shades) - 1)]
+    clean = calibrated(shades[:-1], range(len(NORMAL), len(shades) - 1))
+    assert (found.threshold, found.pixel_threshold) == (clean.threshold, clean.pixel_threshold)
+
+
+def test_a_few_new_normals_in_other_light_are_no_wrong_labels() -> None:
+    new = [150 + place % 7 for place in range(FEWEST_NEW)]
+    shades = [*NORMAL, *NORMAL, *new]
+    assert calibrated(shades, range(2 * len(NORMAL), len(shades))).set_aside == {}
+    assert calibrated(shades).set_aside != {}
