@@ -1,17 +1,20 @@
 """SPADE beside its formulas, worked out position by position."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from rd_core.detectors.detector import FitRun, Normals
+from rd_core.detectors.detector import CrossFit, FitRun, Normals
 from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.spade import detector as module
 from rd_core.detectors.spade.detector import Spade
 from rd_core.detectors.spade.settings import SpadeSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import ConfigError
+from rd_core.maps.micro_batch import AnomalyMaps
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -88,3 +91,37 @@ def test_of_more_normals_than_the_gallery_holds_as_many_are_drawn_and_told() -> 
 def test_settings_that_leave_nothing_to_compare_with_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))}.*(nothing would be compared|gallery would be empty)"):
         SpadeSettings(**wrong)
+
+
+def judged(parts: list[str], images: NDArray, aside: tuple[int, ...] = (), **changes: object) -> dict[int, tuple]:
+    found: dict[int, tuple] = {}
+    settings = SpadeSettings(image_height=SIZE, image_width=SIZE, **changes)
+
+    def keep(numbers: Sequence[int], result: AnomalyMaps) -> None:
+        found.update(zip(numbers, zip(*result, strict=True), strict=True))
+
+    cross = CrossFit(parts, lambda _: aside, keep)
+    train("spade", settings, Normals(images, textured(1, seed=1)), FitRun(cross=cross))
+    return found
+
+
+def test_more_nearest_than_are_left_are_all_that_are_left() -> None:
+    images = textured(5)
+    found = judged([*"aabcd", "e"], images, nearest=50)
+    without = train("spade", SpadeSettings(image_height=SIZE, image_width=SIZE), Normals(images[2:], images[:1]))
+    scored = without.detector.score(images[:2])
+    np.testing.assert_allclose([found[n][1] for n in (0, 1)], scored.scores, rtol=1e-5)
+    np.testing.assert_allclose([found[n][0] for n in (0, 1)], scored.maps, rtol=1e-3, atol=1e-3)
+
+
+def test_twins_whose_galleries_differ_are_told_apart() -> None:
+    images = textured(5)
+    images[1] = images[0]
+    found = judged([*"abcde", "f"], images, aside=(1,))
+    assert found[1][0].max() < 0.1 * found[0][0].max()  # the one set aside is compared with its twin
+
+
+def test_a_gallery_of_one_part_is_refused_where_it_would_judge_that_part() -> None:
+    room = SpadeSettings(image_height=SIZE, image_width=SIZE).bytes_a_normal
+    with pytest.raises(ConfigError, match="1 normals, all of one part, so nothing would be left"):
+        judged([*"abcde", "f"], textured(5), gallery_bytes=room)
