@@ -42,6 +42,11 @@ def test_levels_are_those_of_the_posterior_by_quadrature(n, alpha):
         assert share_below(ordered, alpha, limit) == pytest.approx(level, abs=0.012)
 
 
+def test_a_quantile_below_the_tail_is_its_start():
+    ordered = np.linspace(-1, 1, 11)
+    assert quantiles(ordered, 0.99, [0.5]) == ordered[5]
+
+
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=50).map(sorted), st.floats(1e-12, 0.4))
 def test_quantiles_rise_with_the_level_and_lie_above_the_tails_start(scores, alpha):
     ordered = np.array(scores)

@@ -24,7 +24,9 @@ from rd_core.errors import ConfigError, TooFewNormals
 from tests.examples import FINITE
 
 
-@pytest.mark.parametrize(("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96)])
+@pytest.mark.parametrize(
+    ("n", "alpha", "rank"), [(99, 0.05, 95), (99, 0.01, 99), (19, 0.05, 19), (100, 0.05, 96), (99, 0.29, 71)]
+)
 def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
     scores = np.random.default_rng(0).permutation(np.arange(1, n + 1))
     threshold = calibrate(scores, alpha)
