@@ -86,6 +86,8 @@ def test_parts_of_many_images_count_as_many(sizes, seed):
     """A bound lies where one part more or less would be farther from the share, beyond the least number of parts."""
     parts = [f"p{number}" for number, size in enumerate(sizes) for _ in range(size)]
     result = split(parts, parts, early_stop=0.2, calibration=0.3, seed=seed)
+    held_out = len(split(parts, parts, calibration=0, test=0.2, seed=seed).test)
+    assert held_out in sizes or abs(held_out - 0.2 * len(parts)) <= max(sizes) / 2
     for share, chosen in ((0.2, result.early_stop), (0.3, result.calibration)):
         of_parts = len({parts[i] for i in chosen})
         assert of_parts >= 3
@@ -280,6 +282,8 @@ def test_shares_too_small_or_too_large_leave_each_set_its_least():
     assert (len(result.early_stop), len(result.calibration), len(result.train)) == (2, 2, 4)
     crowded = split(names, names, early_stop=0.9, calibration=0.09)
     assert (len(crowded.early_stop), len(crowded.calibration), len(crowded.train)) == (5, 2, 1)
+    calibrated = split(names, names, early_stop=0.01, calibration=0.98)
+    assert (len(calibrated.early_stop), len(calibrated.calibration), len(calibrated.train)) == (2, 5, 1)
     alone = split(names, names, early_stop=0.9, calibration=0, test=0.09)
     assert (len(alone.early_stop), len(alone.train), len(alone.test)) == (7, 1, 0)
 

@@ -65,6 +65,8 @@ def test_an_extrapolated_threshold_may_leave_the_largest_score_above_but_not_the
     assert 1 < one.value < 5
     assert two.value >= 50
     assert two.low < two.value <= two.high
+    proven = calibrate([*np.linspace(0, 1, 98), 50.0], 0.01)
+    assert (proven.value, proven.high) == (50, 50)
 
 
 def test_an_extrapolated_threshold_is_the_median_of_the_tails_posterior_and_its_interval_is_nearly_all_of_it():
