@@ -6,6 +6,7 @@ off the posterior of the quantile, whose width is the threshold's uncertainty (C
 Statistical Review 1996).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,10 @@ FEWEST, MOST = 20, 100
 PRIOR_SHAPE, PRIOR_DEVIATION = 0.0, 0.2
 """of the shape's normal prior. 0 is an exponential tail, that of a maximum over many pixels (Gumbel). Within two
 deviations lie a t law with 3 degrees of freedom (0.33) and a beta law whose density ends in a parabola (-0.33)."""
+WRONG = 0.02
+"""share of the tail that may be wrong labels, whose excesses follow an exponential law with FARTHER times the mean of
+all: a score far above the others then says little about the tail of the normal ones"""
+FARTHER = 5.0
 _SHAPES = np.linspace(-0.6, 0.6, 25)
 # Of the scale over the mean excess: wide enough for a tail of a single score.
 _LOG_SCALES = np.linspace(-2.5, 5.0, 76)
@@ -63,18 +68,18 @@ def quantiles(ordered: _Floats, alpha: float, levels: Sequence[float]) -> _Float
 def _posterior(excess: _Floats) -> _Floats:
     """Weights (shapes, scales), 1 at most, of excesses (k,) with mean 1, or all 0."""
     ratio = excess * np.exp(-_LOG_SCALES)[:, None]  # (scales, k)
+    wrong = math.log(WRONG / FARTHER) - excess / FARTHER
     likelihood = np.empty((len(_SHAPES), len(_LOG_SCALES)))
     for row, shape in enumerate(_SHAPES):
         if abs(shape) < 1e-9:
-            likelihood[row] = -ratio.sum(axis=1)
-            continue
-        inside = 1 + shape * ratio
-        possible = inside.min(axis=1) > 0
-        logs = np.log(np.where(possible[:, None], inside, 1.0)).sum(axis=1)
-        likelihood[row] = np.where(possible, -(1 / shape + 1) * logs, -np.inf)
+            density = -ratio
+        else:
+            inside = 1 + shape * ratio
+            density = np.where(inside > 0, -(1 / shape + 1) * np.log(np.where(inside > 0, inside, 1.0)), -np.inf)
+        normal = math.log(1 - WRONG) + density - _LOG_SCALES[:, None]
+        likelihood[row] = np.logaddexp(normal, wrong).sum(axis=1)
     prior = -0.5 * ((_SHAPES[:, None] - PRIOR_SHAPE) / PRIOR_DEVIATION) ** 2
-    posterior = prior + likelihood - len(excess) * _LOG_SCALES
-    return np.exp(posterior - posterior.max())
+    return np.exp(prior + likelihood - (prior + likelihood).max())
 
 
 def _relative_growth(x: _Floats) -> _Floats:
