@@ -14,7 +14,7 @@ from prefect.logging import get_run_logger
 
 from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
-from rd_core.calibration.unlabelled import calibrate_unlabelled
+from rd_core.calibration.unlabelled import calibrate_unlabelled, fewest_scores
 from rd_core.errors import TooFewNormals
 from reports.promise import promise_in_words
 from storage.filesystem import Store, open_store
@@ -137,15 +137,21 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
     scorer = warm_scorer(store, order.category, order.version)
     basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day)
     if len(basis.used) < FEWEST_NORMALS:
-        left = ", ".join(f"{count} {reason}" for reason, count in counted(basis.left_out.values()).items())
-        raise TooFewNormals(
-            f"{len(basis.used)} labelled normals of {order.category} can be used and {FEWEST_NORMALS} are needed, so "
-            f"model {order.version} keeps its threshold. {f'Left out: {left}. ' if left else ''}Those that it was "
-            "trained with do not count. Label more good images of later days, or calibrate on all scores: "
-            f"rd-inspect recalibrate --category {order.category} --unlabelled"
-        )
+        raise _too_few(
+            order, basis, f"labelled normals of {order.category}", FEWEST_NORMALS,
+            "Those that it was trained with do not count. Label more good images of later days, or calibrate on all "
+            f"scores: rd-inspect recalibrate --category {order.category} --unlabelled",
+        )  # fmt: skip
     threshold = calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)
     return _Calibrated(basis, threshold, proven_rate(threshold.n, threshold.alpha))
+
+
+def _too_few(order: RecalibrateOrder, basis: Basis, what: str, needed: int, cure: str) -> TooFewNormals:
+    left = ", ".join(f"{count} {reason}" for reason, count in counted(basis.left_out.values()).items())
+    return TooFewNormals(
+        f"{len(basis.used)} {what} can be used and {needed} are needed, so model {order.version} keeps its threshold. "
+        f"{f'Left out: {left}. ' if left else ''}{cure}"
+    )
 
 
 def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Calibrated:
@@ -155,7 +161,15 @@ def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Cali
             f"No day of {order.category} is complete, so there are no scores to calibrate on. Score some: "
             "rd-inspect inspect"
         )
-    basis = unlabelled_basis(store, card, order.first_day or window_before(last, UNLABELLED_DAYS), last)
+    first = order.first_day or window_before(last, UNLABELLED_DAYS)
+    basis = unlabelled_basis(store, card, first, last)
+    if len(basis.used) < (needed := fewest_scores(order.alpha)):
+        raise _too_few(
+            order, basis, f"scores of {order.category} by its weights from {first} to {last}", needed,
+            f"For alpha {order.alpha:g} as many are needed. Name more days with --from and --to, score more "
+            "(rd-inspect backfill), or calibrate on labelled normals: "
+            f"rd-inspect recalibrate --category {order.category}",
+        )  # fmt: skip
     by_labels = card
     if card.calibration.method == UNLABELLED:
         by_labels = models.read_card(store, order.category, card.weights_version)

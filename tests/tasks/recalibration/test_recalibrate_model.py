@@ -121,8 +121,9 @@ def test_days_and_weights_are_chosen(shifted: Store) -> None:
 
 
 def test_too_few_scores_are_refused(shifted: Store) -> None:
-    with pytest.raises(TooFewNormals, match="80 unlabelled scores"):
+    put_labels(shifted, "cloth", "judges", [f"images/cloth/{FIRST}/0010.png"], purpose="evaluation")
+    with pytest.raises(TooFewNormals, match=r"79 scores of cloth .* 100 are needed.* Left out: 1 labelled anomalous"):
         recalibrate(shifted, alpha=0.02, unlabelled=True, last_day=FIRST)
-    with pytest.raises(TooFewNormals):
+    with pytest.raises(TooFewNormals, match=r"^0 scores of cloth .* to 2020-01-01 .*rd-inspect recalibrate"):
         recalibrate(shifted, unlabelled=True, last_day=date(2020, 1, 1))
     assert models.list_versions(shifted, "cloth") == ["v1"]
