@@ -138,7 +138,7 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
     basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day)
     if len(basis.used) < FEWEST_NORMALS:
         raise _too_few(
-            order, basis, f"labelled normals of {order.category}", FEWEST_NORMALS,
+            order, basis, f"labelled normals of {order.category}", f"{FEWEST_NORMALS} are needed",
             "Those that it was trained with do not count. Label more good images of later days, or calibrate on all "
             f"scores: rd-inspect recalibrate --category {order.category} --unlabelled",
         )  # fmt: skip
@@ -146,10 +146,10 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
     return _Calibrated(basis, threshold, proven_rate(threshold.n, threshold.alpha))
 
 
-def _too_few(order: RecalibrateOrder, basis: Basis, what: str, needed: int, cure: str) -> TooFewNormals:
+def _too_few(order: RecalibrateOrder, basis: Basis, what: str, needed: str, cure: str) -> TooFewNormals:
     left = ", ".join(f"{count} {reason}" for reason, count in counted(basis.left_out.values()).items())
     return TooFewNormals(
-        f"{len(basis.used)} {what} can be used and {needed} are needed, so model {order.version} keeps its threshold. "
+        f"{len(basis.used)} {what} can be used and {needed}, so model {order.version} keeps its threshold. "
         f"{f'Left out: {left}. ' if left else ''}{cure}"
     )
 
@@ -165,10 +165,10 @@ def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Cali
     basis = unlabelled_basis(store, card, first, last)
     if len(basis.used) < (needed := fewest_scores(order.alpha)):
         raise _too_few(
-            order, basis, f"scores of {order.category} by its weights from {first} to {last}", needed,
-            f"For alpha {order.alpha:g} as many are needed. Name more days with --from and --to, score more "
-            "(rd-inspect backfill), or calibrate on labelled normals: "
-            f"rd-inspect recalibrate --category {order.category}",
+            order, basis, f"scores of {order.category} by its weights from {first} to {last}",
+            f"{needed} are needed for alpha {order.alpha:g}",
+            "Name more days with --from and --to, score more (rd-inspect backfill), or calibrate on labelled "
+            f"normals: rd-inspect recalibrate --category {order.category}",
         )  # fmt: skip
     by_labels = card
     if card.calibration.method == UNLABELLED:

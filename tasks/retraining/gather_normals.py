@@ -127,10 +127,11 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     card = models.read_card(store, order.category, order.champion)
-    rows = _labelled(store, order, card)
+    learned = models.read_card(store, order.category, card.weights_version)
+    rows = _labelled(store, order, card, learned)
     _leave_contradictions(rows, labels.contradictions(labels.read_label_history(store, order.category)))
     _leave_too_old(rows, order)
-    threshold = _look_at_new(store, images, rows, order, card)
+    threshold = _look_at_new(store, images, rows, order, learned)
     _keep_shares(rows, order.limits)
     considered = list(rows.values())
     write_considered(store, order.key, considered)
@@ -147,15 +148,19 @@ def gather_normals(store_uri: str, images_uri: str, order: GatherOrder) -> Gathe
     return GatheredNormals(order.category, order.champion, order.key, dict(counts), above, message, digest)
 
 
-def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, ConsideredNormal]:
-    """The new normals, and the old ones, by key, before any guard."""
+def _labelled(store: Store, order: GatherOrder, card: ModelCard, learned: ModelCard) -> dict[str, ConsideredNormal]:
+    """The new normals, and the old ones, by key, before any guard.
+
+    card: the champion's. learned: that of the training behind its weights; what only set a threshold since is new.
+    """
     table = {row["image_key"]: row for row in labels.read_labels(store, order.category).to_pylist()}
     may_train = {key for key, row in table.items() if (row["label"], row["purpose"]) == ("normal", "training")}
-    looked_again = {
-        key for key in card.images.set_aside if key in may_train and table[key]["labelled_at"] > card.created_at
-    }
-    known = {*card.images.used} - looked_again
-    aside = {*known, *card.images.duplicates}
+    set_aside = {**card.images.set_aside, **learned.images.set_aside}
+    looked_at = dict.fromkeys(card.images.set_aside, card.created_at)
+    looked_at |= dict.fromkeys(learned.images.set_aside, learned.created_at)
+    looked_again = {key for key, at in looked_at.items() if key in may_train and table[key]["labelled_at"] > at}
+    known = {*learned.images.used, *set_aside} - looked_again
+    aside = {*known, *learned.images.duplicates}
     chosen = sorted(may_train - aside) + sorted(known)
     pattern = order.part_pattern
     parts = chosen if pattern is None else parts_of([PurePosixPath(key).name for key in chosen], pattern)
@@ -167,9 +172,9 @@ def _labelled(store: Store, order: GatherOrder, card: ModelCard) -> dict[str, Co
         row = ConsideredNormal(
             key, NEW if is_new else REPLAYED, None, is_new, day, part, label["labelled_by"] if label else None, when
         )
-        if key in card.images.set_aside and not is_new:
-            row = _left(row, QUARANTINED, card.images.set_aside[key])
-        if key not in may_train and (label is not None or not card.images.unlabelled):
+        if key in set_aside and not is_new:
+            row = _left(row, QUARANTINED, set_aside[key])
+        if key not in may_train and (label is not None or not learned.images.unlabelled):
             kept = label is not None and label["label"] == "normal"
             why = "it is kept to judge models by now" if kept else "nobody calls it normal any more"
             row = _left(row, LABEL_CHANGED, f"The champion was made with it, but {why}.")
@@ -204,7 +209,7 @@ def _new(rows: Mapping[str, ConsideredNormal]) -> list[ConsideredNormal]:
 
 
 def _look_at_new(
-    store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, card: ModelCard
+    store: Store, images: Store, rows: dict[str, ConsideredNormal], order: GatherOrder, learned: ModelCard
 ) -> float:
     """Reads, compares and scores the new ones with the champion; returns its threshold."""
     keys = [row.image_key for row in _new(rows)]
@@ -214,16 +219,18 @@ def _look_at_new(
         row = replace(rows[image.key], score=image.score)
         rows[image.key] = row if image.why is None else _left(row, UNREADABLE, image.why)
     readable = [image for image in scored if image.why is None]
-    _leave_twins(rows, readable, hashes_of(images, scorer, _known(store, order, rows, card)), order.limits.most_bits)
+    _leave_twins(
+        rows, readable, hashes_of(images, scorer, _known(store, order, rows, learned)), order.limits.most_bits
+    )
     threshold = float(scorer.threshold)
     _quarantine(rows, [image for image in readable if rows[image.key].state == NEW], threshold, order.limits)
     return threshold
 
 
-def _known(store: Store, order: GatherOrder, rows: Mapping[str, ConsideredNormal], card: ModelCard) -> list[str]:
+def _known(store: Store, order: GatherOrder, rows: Mapping[str, ConsideredNormal], learned: ModelCard) -> list[str]:
     """Images that new normals must not copy: the champion's own, and those that judge it."""
     table = labels.read_labels(store, order.category).to_pylist()
-    own = {key for key in card.images.used if not rows[key].is_new}
+    own = {key for key in learned.images.used if not rows[key].is_new}
     return sorted({*own, *(row["image_key"] for row in table if row["purpose"] == "evaluation")})
 
 

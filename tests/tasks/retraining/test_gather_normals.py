@@ -1,6 +1,7 @@
 """Which normals a retraining takes, and that none is left out in silence."""
 
 import io
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -92,6 +93,34 @@ def test_a_champion_of_unlabelled_days_keeps_its_images_until_somebody_knows_bet
     put_many(store, 9)
     assert gather(store).replayed == 3
     assert set(rows_of(store, LABEL_CHANGED)) == {keys[0]}
+
+
+def test_what_only_set_the_champions_threshold_is_new(store: Store) -> None:
+    """A champion by recalibration, an hour after the last labels; its weights are of 1 March."""
+    keys = [put(store, f"old{i}.png", i, day=TRAINED) for i in range(7)]
+    trained = {
+        "train": tuple(keys[:4]),
+        "calibration": tuple(keys[4:5]),
+        "set_aside": {keys[5]: "Then.", keys[6]: ""},
+    }
+    publish_made_up(store, images=trained)
+    put_labels(store, "cloth", "old", keys, labelled_at=NOW - timedelta(days=19))
+    new = put_many(store, 9)
+    before = models.read_card(store, "cloth", "v1")
+    put_labels(store, "cloth", "again", keys[6:], labelled_at=before.created_at + timedelta(hours=1))
+    stranger = put(store, "nobody.png", 90)
+    images = replace(before.images, calibration=(*new[1:], stranger), set_aside={keys[5]: "Then.", new[0]: "Now."})
+    later, weights = NOW + timedelta(hours=1), replace(before.weights, version="v1")
+    models.publish_recalibrated(
+        store, replace(before, version="v2", created_at=later, images=images, weights=weights)
+    )
+    found = gather_normals.fn(
+        store.uri, store.uri, GatherOrder("cloth", "v2", None, DAY, KEY, GatherLimits(fewest_new=8))
+    )
+    assert set(rows_of(store, NEW)) == {*new[1:], keys[6]} and found.message is None
+    assert set(rows_of(store, REPLAYED)) == set(keys[:5])
+    assert {key: row.why for key, row in rows_of(store, QUARANTINED).items()} == {keys[5]: "Then.", new[0]: "Now."}
+    assert stranger not in rows_of(store), "nobody has labelled it"
 
 
 def gather(store: Store, pattern: str | None = None, **limits: float) -> GatheredNormals:
