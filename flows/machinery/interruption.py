@@ -43,6 +43,7 @@ KEPT = {
     "backfill": "Every image scored so far is kept, and the same command continues where it stopped.",
     "train": "Finished models and the last state of a training are kept, and the same command continues.",
     "retrain": "The champion stays, the last state of a training is kept, and the same command continues.",
+    "recalibrate": "Every model and decision stays, or the new version is whole; the same command begins anew.",
     "evaluate": "No score, label or model was changed, and the same command begins this evaluation anew.",
     "drift": "No score, label or model was changed, and the same command begins this report anew.",
     "import": "Images imported so far are kept, and the same command adds the rest, with the labels.",

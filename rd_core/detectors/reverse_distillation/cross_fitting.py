@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import trim_mean
 
 from rd_core.detectors.detector import CrossFit, FitProgress, Normals
 from rd_core.detectors.folds import fold_of_each
@@ -183,6 +182,8 @@ class CrossFitting:
 def ratio(reference: Scores, scores: Scores) -> float:
     """The typical ratio of two models' scores (n,) of the same images: the geometric mean of the middle half of the
     ratios, less noisy than their median and as deaf to one odd image."""
+    from scipy.stats import trim_mean  # noqa: PLC0415  # half a second, which scoring need not wait
+
     logs = [np.log(np.maximum(values, SMALLEST_SCORE)) for values in (reference, scores)]
     return float(np.exp(trim_mean(logs[0] - logs[1], 0.25)))
 
