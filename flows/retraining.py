@@ -100,7 +100,8 @@ def retrain(
         options: settings of a category or its method, such as {"steps": 500}; they override every other source.
         limits: fields of tasks.retraining.gather_normals.GatherLimits and rd_core.gate.decision.GateSettings, such as
             {"fewest_new": 30, "recall_margin": 0.02}.
-        recalibrate: where the newest drift verdict is recalibrate, judge a new threshold in place of a candidate.
+        recalibrate: where the newest drift verdict is recalibrate, judge a new threshold in place of a candidate; if
+            none can be set, retrain.
 
     Returns the RetrainingRun, as Completed (the champions stay), Promoted (each emits an event `model.promoted`)
     or NothingToDo (no candidate was made). Raises RetrainingFailed when a category could not be retrained; the
@@ -114,9 +115,10 @@ def retrain(
     outcomes: list[CategoryRetraining] = []
     failed: list[tuple[str, str]] = []
     if recalibrate and (shifted := _to_recalibrate(settings, chosen, plan.run_date)):
-        chosen = [name for name in chosen if name not in shifted]
-        models, failed = recalibrate_models(settings, orders_of(settings, shifted), plan.run_id, plan.gate)
-        outcomes = [recalibrated(model) for model in models]
+        models, problems = recalibrate_models(settings, orders_of(settings, shifted), plan.run_id, plan.gate)
+        made = {model.category for model in models}
+        outcomes, failed = [recalibrated(model) for model in models], [one for one in problems if one[0] in made]
+        chosen = [name for name in chosen if name not in made]  # the others too: with too few normals for a threshold
     if chosen:
         with (
             dask_cluster(settings, most_workers=len(chosen)) as scheduler,

@@ -1,12 +1,14 @@
 """A new threshold from later normals: the same weights, no second copy, promoted, scoring a night, rolled back."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
 from flows.backfill import backfill
+from flows.commands.tables.recalibration import words_of
 from flows.inspection import inspect_images
 from flows.preflight.recalibration_choice import orders_of
 from flows.recalibration import RecalibrationFailed, recalibrate, recalibrate_models
@@ -94,6 +96,16 @@ def test_a_retraining_recalibrates_where_the_newest_drift_verdict_says_so(
     assert len(models.list_versions(plant, "cloth")) == 2
 
 
+def test_where_a_threshold_cannot_be_set_a_retraining_looks_for_new_normals(
+    plant: Store, prefect_api: str, scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.retraining._to_recalibrate", lambda *_: ["few"])
+    put_champion(plant, "few")
+    put_new_normals(plant, "few", 5)
+    (outcome,) = retrain(plant.uri, ["few"], recalibrate=True, dask_address=scheduler).categories
+    assert outcome.outcome == "left as it is" and "0 new normals of few can be used" in outcome.words  # too old
+
+
 def test_a_verdict_about_another_model_or_another_action_recalibrates_nothing(plant: Store) -> None:
     settings, key = load_settings(plant.uri), f"{drift_prefix(DAY, DAY)}drift"
     for version, verdict, expected in (
@@ -117,6 +129,8 @@ def test_too_few_normals_leave_the_threshold(plant: Store, prefect_api: str) -> 
 def test_another_alpha_alone_takes_the_models_own_held_out_scores(plant: Store, prefect_api: str) -> None:
     old = models.read_card(plant, "cloth", "v1")
     made = recalibrate(plant.uri, ["cloth"], held_out=True, alpha=0.4, promote=True).models[0]
+    for days in (None, DAY):  # of a training's threshold, and of a recalibrated one
+        assert "pixel" not in words_of(replace(made, first_day=days)), "none was to be expected"
     new = models.read_card(plant, "cloth", made.version)
     assert new.threshold.value == calibrate(old.calibration.scores, 0.4).value
     assert (new.threshold.alpha, new.calibration.scores, new.images) == (0.4, old.calibration.scores, old.images)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from flows.printing.plain_table import PlainTable, plain_table
 from reports.number_format import percent
 from reports.plain_text import shown
+from tasks.recalibration.order import HELD_OUT
 
 if TYPE_CHECKING:  # the table needs no flow
     from flows.recalibration import RecalibrationRun
@@ -67,14 +68,15 @@ def _of_defects(model: "RecalibratedModel") -> str:
 def words_of(model: "RecalibratedModel") -> str:
     """What the new threshold rests on, in sentences."""
     left = ", ".join(f"{count} {reason}" for reason, count in model.left_out.items())
+    of_images = model.method != HELD_OUT
     parts = [
         f"calibrated on {model.method}"
-        + (f", {model.sealed} of {model.images} scores from complete days" if model.first_day else "")
+        + (f", {model.sealed} of {model.images} scores from complete days" if of_images else "")
         + f"; weights of {model.weights_version}.",
         model.promise,
         _of_defects(model),
         shown(model.decision or ""),
         f"Left out: {left}." if left else "",
-        "" if model.pixel_threshold_is_new or not model.first_day else "The pixel threshold stays: no map is left.",
+        "" if model.pixel_threshold_is_new or not of_images else "The pixel threshold stays: no map is left.",
     ]
     return " ".join(filter(None, parts))
