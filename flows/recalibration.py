@@ -127,7 +127,7 @@ def recalibrate_models(
         )  # fmt: skip
         promoted, unpromoted = settle(
             {
-                name: promote_candidate.submit(settings.store, judged, run_id=run_id, now=now)
+                name: promote_candidate.submit(settings.store, judged, run_id=run_id, now=now, kind="recalibration")
                 for name, judged in decided.items()
                 if judged.decision.promote
             }

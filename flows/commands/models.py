@@ -24,6 +24,8 @@ def models(
 ) -> None:
     """List the model versions of each category, and which one is its champion.
 
+    A recalibrated version has a threshold of its own and the weights of another one, which is named.
+
     With `--category` and `--version`, print that version's model card as JSON.
 
     Examples:

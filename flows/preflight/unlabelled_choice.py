@@ -26,9 +26,9 @@ class UnlabelledDays:
         """What a training on them means."""
         return (
             f"{self.category}: {counted(self.images, 'image')} of {counted(len(self.days), 'day')} are taken for "
-            "normals, and nobody has looked at them. What somebody called anomalous or keeps for evaluation is left "
-            "out, and what stands out is set aside, but a defect that many images show passes for normal. No "
-            "label is written."
+            "normals, except those that somebody called anomalous or keeps for evaluation. Nobody has looked at "
+            "them: what stands out is set aside, but a defect that many images show passes for normal. No label "
+            "is written."
         )
 
 

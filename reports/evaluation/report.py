@@ -152,8 +152,8 @@ def _threshold(evaluated: EvaluatedCategory, name: str) -> Markup:
 
 def _setting(evaluated: EvaluatedCategory) -> str | None:
     recommended = evaluated.recommended
-    if recommended is None or recommended.alpha is None or recommended.in_force:
-        return None
+    if recommended is None or recommended.alpha is None or recommended.in_force or not evaluated.in_mean:
+        return None  # the command would set it for the latest version, not for an earlier one
     return setting(evaluated.category, recommended.alpha)
 
 

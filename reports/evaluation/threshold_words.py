@@ -2,6 +2,7 @@
 
 import json
 import re
+from shlex import quote
 
 from reports.evaluation.measures import Measure, RecommendedThreshold
 from reports.evaluation.words import DASH
@@ -16,13 +17,16 @@ def setting(category: str, alpha: float) -> str:
     return f"[categories.{name}]\nalpha = {alpha:g}"
 
 
-def in_short(recommended: RecommendedThreshold) -> str:
-    """One line for a terminal."""
+def in_short(recommended: RecommendedThreshold, category: str) -> str:
+    """One line for a terminal, with the command that sets it."""
     if recommended.alpha is None:
         return f"no alpha is recommended: {recommended.why}"
     begin = f"{recommended.name} at alpha = {recommended.alpha:g}"
     begin += ", which is in force" if recommended.in_force else f" (threshold {score(recommended.threshold)})"
-    return f"{begin}: recall {_share(recommended, 'recall')}, false alarms {_share(recommended, 'false_alarm_rate')}"
+    line = f"{begin}: recall {_share(recommended, 'recall')}, false alarms {_share(recommended, 'false_alarm_rate')}"
+    if recommended.in_force:
+        return line
+    return f"{line}. Set this alpha, then: rd-inspect recalibrate --category {quote(category)} --held-out --judge"
 
 
 def in_sentences(recommended: RecommendedThreshold) -> list[str]:

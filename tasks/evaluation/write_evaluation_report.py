@@ -89,7 +89,7 @@ class CategoryFigures:
     anomalous: int
     measures: tuple[Measure, ...]
     recommended: str | None = None
-    """the recommended alpha in one line; None if the settings have no goal"""
+    """the recommended alpha in one line; None if the settings have no goal, and for an earlier version"""
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _write(
                 of.counts.normal,
                 of.counts.anomalous,
                 of.measures,
-                in_short(of.recommended) if of.recommended else None,
+                in_short(of.recommended, of.category) if of.recommended and of.in_mean else None,
             )
             for of in report.categories
         ),

@@ -31,17 +31,19 @@ class Promotion:
 
 
 @task(name="promote-candidate", task_run_name="promote {judged.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
-def promote_candidate(store_uri: str, judged: JudgedCandidate, *, run_id: str, now: datetime) -> Promotion:
+def promote_candidate(
+    store_uri: str, judged: JudgedCandidate, *, run_id: str, now: datetime, kind: str = "retraining"
+) -> Promotion:
     """Move the champion pointer by compare-and-swap. Repeating it changes nothing.
 
-    The decision holds only for its champion: another one in force stays.
+    The decision holds only for its champion: another one in force stays. `kind` of run: what the history says.
     """
     store = open_store(store_uri)
     names = judged.category, judged.candidate, judged.champion
     try:
         models.promote(
             store, judged.category, judged.candidate,
-            by=f"retraining run {run_id}", now=now, expected=judged.champion,
+            by=f"{kind} run {run_id}", now=now, expected=judged.champion,
         )  # fmt: skip
     except Conflict as e:
         get_run_logger().warning("promotion overtaken run=%s category=%s: %s", run_id, judged.category, e)

@@ -69,6 +69,7 @@ def test_the_gate_puts_a_threshold_in_force_by_its_own_rule_and_the_limits_given
     assert champion is not None and kept is not None and champion.version == made.version
     assert kept["words"].startswith("The new threshold is promoted, with the champion's weights. false alarms: ")
     assert kept["settings"]["false_alarm_margin"] == 7.0
+    assert champion.by == "recalibration run run"
     assert [check["name"] for check in kept["checks"]][1] == "promised rate"
 
 

@@ -46,7 +46,9 @@ def _of_report(report: "NightReport") -> str:
 def models_table(store_uri: str, category: str | None) -> PlainTable:
     """Every version of one category or of all, newest first."""
     store = opened(store_uri)
-    table = plain_table("category", "version", "in force", "method", "size", "threshold", PROMISED, "normals")
+    table = plain_table(
+        "category", "version", "in force", "method", "size", "threshold", PROMISED, "normals", "weights of"
+    )
     problems = table.notes
     for name in _categories(store, category):
         champion = _in_force(store, name, problems)
@@ -56,10 +58,11 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
                 card = models.read_card(store, name, version)
                 method, size = card.method.name, f"{card.preprocessing.height}x{card.preprocessing.width}"
                 promised, normals = f"{100 * card.threshold.alpha:.6g}%", str(len(card.images.train))
-                figures = f"{card.threshold.value:.4f}", promised, normals
+                shares = card.weights_version if card.weights_version != version else ""
+                figures = f"{card.threshold.value:.4f}", promised, normals, shares
             except CorruptObject as e:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
-                method, size, figures = "", "damaged", ("", "", "")
+                method, size, figures = "", "damaged", ("", "", "", "")
             else:
                 if in_force and (why := why_unusable(card)):
                     problems.append(why)

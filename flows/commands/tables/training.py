@@ -44,9 +44,8 @@ def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
     if model.unlabelled:
         normals = model.train + model.early_stop + (0 if model.cross else model.calibration)
         yield (
-            f"nobody has looked at the {counted(normals, 'image')} behind it; {counted(aside, 'other')} stood out "
-            f"and {_were(aside)} set aside. A defect that many images show passes for normal: label some of the next "
-            "nights' images (rd-inspect review)."
+            f"nobody has looked at the {counted(normals, 'image')} behind it; {_others(aside)}. A defect "
+            "that many images show passes for normal: label some of the next nights' images (rd-inspect review)."
         )
     if aside:
         yield (
@@ -60,6 +59,10 @@ def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
             f"{counted(model.more_suspects, 'further normal')} stood out too and {_were(model.more_suspects)} used, "
             "because no more than a tenth is set aside. Check the labels."
         )
+
+
+def _others(count: int) -> str:
+    return f"{counted(count, 'other')} stood out and {_were(count)} set aside" if count else "none stood out"
 
 
 def _were(count: int) -> str:

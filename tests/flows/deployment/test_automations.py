@@ -110,6 +110,7 @@ def test_they_load_and_a_drift_starts_one_retraining_of_its_category(store: Stor
     runs = runs_of_retraining(client, before + 1)
     assert len(runs) == before + 1
     assert runs[0].parameters["categories"] == ["metal"]
+    assert runs[0].parameters["recalibrate"] is True, "where the verdict is recalibrate, a new threshold is enough"
     assert runs[0].parameters["store"] == "s3://plant"
     time.sleep(1)
     assert len(runs_of_retraining(client, 0)) == before + 1, "one retraining a week, however often drift is told"

@@ -19,6 +19,7 @@ from flows.printing.folding import fold
 from flows.printing.plain_table import PlainTable, plain_table, print_rows, print_table, table_lines
 from proofs.model_cards import publish_made_up
 from storage.filesystem import open_store
+from tests.drift_plants import put_calibrated_model, put_recalibrated
 from tests.examples import examples
 
 WIDTHS = st.sampled_from([1, 20, 40, 60, 80, 120, 200])
@@ -259,3 +260,12 @@ def test_what_operators_read_of_a_night_and_a_model(tmp_path: Path) -> None:
     publish_made_up(open_store(tmp_path), "nut", threshold={"alpha": 0.0125})
     listed = models_table(str(tmp_path), None)
     assert dict(zip(listed.columns, listed.rows[0], strict=True))["promised false-alarm rate"] == "1.25%"
+
+
+def test_versions_say_whose_weights_they_share(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    held = put_calibrated_model(store, "nut")
+    put_recalibrated(store, "nut", "v2", of=held, day=date(2026, 3, 2))
+    listed = models_table(str(tmp_path), None)
+    of = [dict(zip(listed.columns, row, strict=True)) for row in listed.rows]
+    assert [(row["version"], row["weights of"]) for row in of] == [("v2", held), (held, "")]

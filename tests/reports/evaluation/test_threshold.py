@@ -144,10 +144,13 @@ def test_words_say_what_is_shown_and_what_is_not():
     assert "cost" not in " ".join(in_sentences(wanted)[1:]) and "Label more." in in_sentences(wanted)
     none = RecommendedThreshold("cheapest", "costs", why="3 parts are too few")
     assert in_sentences(none) == ["No alpha is recommended: 3 parts are too few."]
-    assert in_short(none) == "no alpha is recommended: 3 parts are too few"
-    assert in_short(CHEAPEST) == (
-        "cheapest at alpha = 0.023 (threshold 1.5): recall 90\u202f%, false alarms 5\u202f%"
+    assert in_short(none, "cloth") == "no alpha is recommended: 3 parts are too few"
+    begin = (
+        "cheapest at alpha = 0.023 (threshold 1.5): recall 90\u202f%, false alarms 5\u202f%. Set this alpha, then: "
     )
+    assert in_short(CHEAPEST, "a b") == f"{begin}rd-inspect recalibrate --category 'a b' --held-out --judge"
+    assert in_short(kept, "cloth").startswith("cheapest at alpha = 0.023, which is in force: recall")
+    assert "Set this" not in in_short(kept, "cloth")
 
 
 @pytest.mark.parametrize("category", ["cloth", "a.b", "0-x_y"])
@@ -162,6 +165,8 @@ def test_page_and_files_have_the_recommendation(evaluation, evaluated):
     assert "<code>[categories.cloth]\nalpha = 0.023</code>" in html
     assert "rd-inspect recalibrate --category cloth" in html
     assert html.count("names the alpha that serves it best") == 1
+    earlier = replace(one, in_mean=False)
+    assert "--held-out" not in render_evaluation_report(evaluation(categories=(earlier,)))
     kept = evaluated(curves=one.curves, recommended=replace(CHEAPEST, in_force=True))
     assert "rd-inspect recalibrate" not in render_evaluation_report(evaluation(categories=(kept,)))
     (cloth, metal) = figure_tree(report)["categories"]

@@ -71,7 +71,7 @@ def test_what_the_training_means_is_known_before(store: Store) -> None:
     settings = load_settings(store.uri)
     (one,) = choose_unlabelled(settings, None, DAY, NEXT)
     assert (one.category, one.days, one.images) == ("cloth", (DAY, NEXT), 5)
-    assert one.words.startswith("cloth: 5 images of 2 days are taken for normals, and nobody has looked at them.")
+    assert one.words.startswith("cloth: 5 images of 2 days are taken for normals, except those that somebody called")
     for categories, last, told in (
         (["cloth", "tile"], NEXT, "tile has no images from"),
         (None, DAY - timedelta(days=1), "after the last"),
