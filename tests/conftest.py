@@ -56,6 +56,7 @@ _SHARED = {
     "tests/flows/": {"cluster": ("scheduler", "s3_store"), "server": ("prefect_api", "command_environment")},
     "tests/rd_core/": {"fitted": ("fitted)", "fitted,")},
     "tests/storage/": {"s3": ("moto_s3", "seaweed_s3")},
+    "tests/tasks/": {"s3": ("moto_s3",)},
 }
 
 
