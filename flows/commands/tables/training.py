@@ -1,6 +1,7 @@
 """The table of a training, and what is to be known of its models."""
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from flows.printing.numbers import counted
@@ -58,6 +59,11 @@ def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
         yield (
             f"{counted(model.more_suspects, 'further normal')} stood out too and {_were(model.more_suspects)} used, "
             "because no more than a tenth is set aside. Check the labels."
+        )
+    if not model.champion:
+        yield (
+            "a candidate, which scores no night. To put it in force: rd-inspect promote --category "
+            f"{quote(model.category)} --version {model.version}"
         )
 
 

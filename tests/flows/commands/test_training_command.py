@@ -2,7 +2,9 @@
 
 import pytest
 
+from flows.commands.tables.training import training_table
 from flows.commands.training import next_command
+from flows.training import TrainingRun
 from tasks.training.fit_model import FittedModel
 
 
@@ -21,3 +23,6 @@ def test_a_candidate_is_asked_for_by_its_name_since_no_night_is_scored_by_it(
         for i, champion in enumerate(champions)
     ]
     assert next_command(fitted) == said
+    notes = training_table(TrainingRun("run", tuple(fitted)), "s3://plant").notes
+    promote = "rd-inspect promote --category part1 --version v1"
+    assert [note.endswith(promote) for note in notes] == [True] * champions.count(False)
