@@ -49,7 +49,8 @@ def main() -> None:
                 for name, value in figures.items():
                     rows[f"{way}, {number}"][name].append(value)
     folders = sorted(one.about["category"] for one in scored if one.about["method"] == DEFAULT)
-    record.write(given.results / f"{given.name}.json", rows, {"folders": folders, "resamples": RESAMPLES})
+    about = {"folders": folders, "resamples": RESAMPLES, "by folder": rows}
+    record.write(given.results / f"{given.name}.json", rows, about)
 
 
 def _resampled(held_out: Floats, good: Floats, defective: Floats, number: int) -> Mapping[str, dict[str, float]]:

@@ -17,6 +17,7 @@ from benchmarks.goals import behind_peers, goals
 from benchmarks.pages import Measured, table
 from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
+from benchmarks.resampled_tables import resampled
 from benchmarks.run_tables import beside_anomalib, reliability, scale, speed
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
@@ -24,7 +25,7 @@ WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
     "methods", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost", "night_sizes",
     "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
-    "few_normals",
+    "few_normals", "resampled_thresholds",
 )  # fmt: skip
 
 
@@ -65,7 +66,19 @@ def _readme(measured: Measured) -> Iterator[str]:
 
 
 def _whole_page(measured: Measured) -> str:
-    sections = (_head, quality, speed, scale, reliability, few_normals, promotions, contamination, _behind, _end)
+    sections = (
+        _head,
+        quality,
+        speed,
+        scale,
+        reliability,
+        resampled,
+        few_normals,
+        promotions,
+        contamination,
+        _behind,
+        _end,
+    )
     return "\n\n".join(part for section in sections for part in section(measured)) + "\n"
 
 
