@@ -35,8 +35,10 @@ def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
     assert threshold.smallest_honest_alpha == pytest.approx(1 / (n + 1))
 
 
-@pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (40, 0.1), (99, 0.02), (30, 0.07)])
-@pytest.mark.parametrize("law", ["normal", "lognormal"])
+@pytest.mark.parametrize(
+    ("n", "alpha", "law"),
+    [(19, 0.05, "normal"), (40, 0.1, "lognormal"), (99, 0.02, "normal"), (30, 0.07, "lognormal")],
+)
 def test_the_false_alarm_rate_keeps_its_promise(n, alpha, law):
     """Over many calibrations the mean rate is at most alpha, and not much below what the ranks allow."""
     draw = getattr(np.random.default_rng(1), law)
