@@ -90,7 +90,7 @@ def _known_alarms(reference: _Floats, alpha: float) -> tuple[float, float]:
 
     The share above the r-th highest of m scores has a beta law with r and m + 1 - r.
     """
-    from scipy.special import betaincinv  # noqa: PLC0415  # whoever scores by a threshold need not wait for it
+    from scipy.special import betaincinv  # noqa: PLC0415  # a second to import, which scoring by a threshold is spared
 
     m = len(reference)
     rank = max(1, math.floor((m + 1) * alpha + 1e-9))

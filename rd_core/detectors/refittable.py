@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
@@ -24,7 +23,7 @@ from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource, StreamedFeatures, in_order
 from rd_core.features.standardisation import ImageMoments
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import Images
+from rd_core.pictures.images import JoinedImages
 
 S = TypeVar("S", bound=DetectorSettings)
 Report = Callable[[FitProgress], None]
@@ -89,7 +88,7 @@ class _CrossFit:
         kind = np.float16 if detector.several_passes else np.float32  # so it learns what it learns without `cross`
         with ExitStack() as resources:
             moments = ImageMoments()
-            images = _Joined(self.normals.train, self.normals.early_stop)
+            images = JoinedImages(self.normals.train, self.normals.early_stop)
             gatherings: list[Gathering] = [(moments, lambda _: None)]
             (source,) = detector.feature_sources([images], self.report, resources, gatherings, kind)
             results = resources.enter_context(_Results(count, detector.image_size))
@@ -149,22 +148,6 @@ def _check_parts(normals: CrossNormals) -> None:
                 f"of {len(normals.kept)} images to train {len(own)} show the part {part!r}, so fewer than two are "
                 "left to judge it by. Give images of more parts, or calibrate by a split."
             )
-
-
-class _Joined:
-    """Images after images."""
-
-    def __init__(self, first: Images, then: Images) -> None:
-        self._first = first
-        self._then = then
-
-    def __len__(self) -> int:
-        return len(self._first) + len(self._then)
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        """See `Images`."""
-        first = len(self._first)
-        return self._first[index] if index < first else self._then[index - first]
 
 
 class _Results:

@@ -32,3 +32,18 @@ class SomeImages:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return self.images[self.numbers[index]]
+
+
+@dataclass(frozen=True)
+class JoinedImages:
+    """Images after images, numbered on."""
+
+    first: Images
+    then: Images
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.then)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        first = len(self.first)
+        return self.first[index] if index < first else self.then[index - first]

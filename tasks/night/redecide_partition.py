@@ -189,7 +189,7 @@ def _decisions(
     store: Store, plan: Plan, rows: Sequence[ScoreRow], decider: "Decider"
 ) -> Mapping[int, dict[str, Any]]:
     """New values of the columns that depend on thresholds, by number of the scored rows."""
-    from tasks.scoring.picture_scores import boxes_of, decide  # noqa: PLC0415  # with the decider
+    from tasks.scoring.picture_scores import boxes_of, decide  # noqa: PLC0415  # brings torch, which flow processes do without
 
     scored = [number for number, row in enumerate(rows) if row.score is not None]
     if not scored:

@@ -27,7 +27,7 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import SomeImages
+from rd_core.pictures.images import JoinedImages, SomeImages
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
@@ -62,6 +62,7 @@ class CrossFitting:
         _check(self.fold_of, cross.parts)
         self._fresh = fresh
         self._settings, self._normals, self._cross, self._report = fresh.settings, normals, cross, report
+        self._images = JoinedImages(normals.train, normals.early_stop)
         self._early_stop = np.arange(train, train + len(normals.early_stop))
         self.count = int(self.fold_of.max()) + 1
         few = train < fresh.settings.training.mirrored_below
@@ -174,15 +175,14 @@ class CrossFitting:
             yield some, model.eval().score(np.stack(list(islice(images, len(some)))))
 
     def _image(self, number: int) -> NDArray[np.uint8]:
-        train = self._normals.train
-        image = train[int(number)] if number < len(train) else self._normals.early_stop[int(number) - len(train)]
+        image = self._images[int(number)]
         return resize(np.asarray(image), self._settings.image_height, self._settings.image_width)
 
 
 def ratio(reference: Scores, scores: Scores) -> float:
     """The typical ratio of two models' scores (n,) of the same images: the geometric mean of the middle half of the
     ratios, less noisy than their median and as deaf to one odd image."""
-    from scipy.stats import trim_mean  # noqa: PLC0415  # half a second, which scoring need not wait
+    from scipy.stats import trim_mean  # noqa: PLC0415  # half a second to import, and scoring imports this module too
 
     logs = [np.log(np.maximum(values, SMALLEST_SCORE)) for values in (reference, scores)]
     return float(np.exp(trim_mean(logs[0] - logs[1], 0.25)))
