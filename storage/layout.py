@@ -3,6 +3,7 @@
     images/<category>/<run_date>/<name>
     labels/<category>/<name>.parquet | .csv | .tsv      masks below labels/<category>/masks/
     labels/<category>/review-<reviewer>-<day>.parquet   what was said on the review page, appended to
+    regions/<category>.json | .png                      its ignored region, with all earlier ones; or a mask by hand
     manifests/run_date=<d>/category=<c>/<plan digest>.parquet
     maps/<category>/<run_date>/<model version>/<plan digest>.zarr
     maps/<category>/<run_date>/<model version>/<plan digest>.expired.json     in their place, past their retention
@@ -37,7 +38,7 @@ INDEX_KEY = "reports/index.html"
 MERGED_PREFIX, MERGED_INDEX_KEY = "merged/", "merged/index.parquet"
 IMAGES, LABELS, MANIFESTS, MAPS = "images", "labels", "manifests", "maps"
 SCORES, SEALS, MODELS, REPORTS, GOLDEN = "scores", "seals", "models", "reports", "golden"
-TRAININGS, SETTLED = "trainings", "settled"
+TRAININGS, SETTLED, REGIONS = "trainings", "settled", "regions"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEAL = re.compile(
@@ -128,6 +129,11 @@ def mask_key(category: str, run_date: date, name: str) -> str:
     return f"{labels_prefix(category)}masks/{run_date.isoformat()}/{name}"
 
 
+def region_key(category: str, suffix: str = "json") -> str:
+    """The key of the category's ignored region; with the suffix 'png', of a mask that a person put there."""
+    return f"{REGIONS}/{check_segment(category, 'category')}.{suffix}"
+
+
 def manifest_key(category: str, run_date: date, plan_digest: str) -> str:
     return f"{MANIFESTS}/{_partition(category, run_date)}/{plan_digest}.parquet"
 
@@ -168,16 +174,8 @@ def decision_key(category: str, version: str) -> str:
     return f"{models_prefix(category)}{check_segment(version, 'model version')}/decision.json"
 
 
-def models_root() -> str:
-    return f"{MODELS}/"
-
-
 def training_state_key(category: str, training_digest: str) -> str:
     return f"{TRAININGS}/{check_segment(category, 'category')}/{training_digest}.safetensors"
-
-
-def trainings_root() -> str:
-    return f"{TRAININGS}/"
 
 
 def champion_key(category: str) -> str:

@@ -154,7 +154,7 @@ def list_versions(store: Store, category: str) -> list[str]:
 
 def list_model_categories(store: Store) -> list[str]:
     """Categories with models, sorted; other folders are ignored."""
-    return [name for name in store.children(layout.models_root()) if layout.is_plain(name)]
+    return [name for name in store.children(f"{layout.MODELS}/") if layout.is_plain(name)]
 
 
 def has_champion(store: Store, category: str) -> bool:

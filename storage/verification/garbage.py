@@ -98,7 +98,7 @@ def find_old_trainings(store: Store, *, now: datetime, older_than: timedelta) ->
     """Training states that nobody has continued."""
     return [
         Leftover(TRAINING, info.key, info.key.split("/")[1], None, 1, info.size, info.modified)
-        for info in store.list(layout.trainings_root())
+        for info in store.list(f"{layout.TRAININGS}/")
         if now - info.modified >= older_than
     ]
 

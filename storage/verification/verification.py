@@ -48,6 +48,7 @@ from storage.verification.garbage import (
     find_unsealed,
 )
 from storage.verification.model_findings import model_findings
+from storage.verification.region_findings import region_findings
 
 _THREADS = 8
 """partitions verified in parallel"""
@@ -111,6 +112,7 @@ def verify(
     findings += _findings_of(
         (store,), layout.labels_root(), lambda: label_findings(store, images, scope.covers_category, scope.covers)
     )
+    findings += _findings_of((store,), f"{layout.REGIONS}/", lambda: region_findings(store, scope.covers_category))
     if scope.deep:
         findings += _findings_of((store,), layout.MERGED_PREFIX, lambda: _copy_findings(store))
     for root, find in (("", _temporary_findings), (layout.scores_root(), _leftover_findings)):
