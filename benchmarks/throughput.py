@@ -146,7 +146,13 @@ def put_model(
         threshold=ImageThreshold(**asdict(threshold)),
         pixel_threshold=PixelThreshold(float(np.quantile(found.maps, 0.999)), 0.001, PICTURES),
         calibration=Calibration(
-            tuple(scores.tolist()), {}, "split", None, 0.1, int(np.count_nonzero(scores > threshold.value))
+            tuple(scores.tolist()),
+            {},
+            "split",
+            None,
+            (1,) * len(scores),
+            0.1,
+            int(np.count_nonzero(scores > threshold.value)),
         ),
         images=ImageSets("", None, (), (), (), (), (), {}, {}, ()),
         retraining=None,

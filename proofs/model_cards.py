@@ -31,7 +31,7 @@ CARD = ModelCard(
     maps=Maps(8, 8, "a distance", maximum_is_score=True),
     threshold=ImageThreshold(2.0, 0.05, 40, 1 / 41, extrapolated=False, low=1.5, high=2.5, interval="tail"),
     pixel_threshold=PixelThreshold(0.45, 0.001, 40),
-    calibration=Calibration((), {}, "split", None, 0.05, 0),
+    calibration=Calibration((), {}, "split", None, (), 0.05, 0),
     images=ImageSets("0" * 64, None, (), (), (), (), (), {}, {}, ()),
     retraining=None,
     engine=Engine("torch", "of no meaning", {}),

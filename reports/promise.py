@@ -1,6 +1,5 @@
 """What a threshold promises, what its held-out scores prove, and what they show: one sentence for all reports."""
 
-import math
 from dataclasses import dataclass
 
 from reports.number_format import count, counted, percent
@@ -21,6 +20,10 @@ class Promise:
     """held-out scores above the threshold"""
     n: int
     """held-out scores"""
+    parts: int
+    """that they are of"""
+    needed: int
+    """held-out parts that would prove alpha"""
     low: float
     """of the exact 95 % interval of above / n"""
     high: float
@@ -49,15 +52,11 @@ def promise_in_words(promise: Promise) -> str:
     return "".join(words) + "."
 
 
-def needed(alpha: float) -> int:
-    """Held-out scores that prove alpha: 1 / alpha - 1."""
-    return math.ceil(1 / alpha - 1 - 1e-9)
-
-
 def _scores(promise: Promise) -> str:
     apart = f" in {promise.folds} folds" if promise.folds else " with each part left out"
     whose = {"cross": apart, "labelled normals": " of later normals", "unlabelled scores": " of unlabelled images"}
-    return counted(promise.n, "held-out score") + whose.get(promise.method, "")
+    of_parts = f" of {counted(promise.parts, 'part')}" if promise.parts < promise.n else ""
+    return counted(promise.n, "held-out score") + of_parts + whose.get(promise.method, "")
 
 
 def _proof(promise: Promise) -> str:

@@ -173,9 +173,9 @@ def _check(names: Sequence[str], parts: Sequence[str], early_stop: float, calibr
     count = len(set(parts))
     if len(names) < MINIMUM_NORMALS or count < MINIMUM_PARTS:
         raise TooFewNormals(
-            f"{len(names)} normal images of {count} parts are too few: training, early stop and threshold need "
-            f"separate images. Label at least {MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; "
-            "for a threshold at alpha 0.01, 100 or more."
+            f"{len(names)} normal image{'s' * (len(names) != 1)} of {count} part{'s' * (count != 1)} are too few: "
+            "training, early stop and threshold need separate images. Label at least "
+            f"{MINIMUM_NORMALS} normal images of {MINIMUM_PARTS} parts; for a threshold at alpha 0.01, 100 or more."
         )
 
 

@@ -85,30 +85,41 @@ def calibrate(scores: ArrayLike, alpha: float, *, extrapolate: bool = True) -> T
 
 
 def normals_needed(alpha: float) -> int:
-    """The least number of held-out normals that prove `alpha`."""
+    """The least number of held-out normals, each of a part of its own, that prove `alpha`."""
     return math.ceil(1 / alpha - _ROUNDING / alpha) - 1
 
 
-def proven_rate(n: int, alpha: float) -> float:
-    """The false-alarm rate that n held-out normals prove of the threshold for `alpha`, whatever their law.
+def proven_rate(parts: Sequence[int], alpha: float, *, cross: bool = False, folds: int | None = None) -> float:
+    """The false-alarm rate that held-out normals prove of the threshold for `alpha`, whatever their law.
 
-    One model, trained on other images, has scored them (split conformal prediction). It is `alpha`, or for an
-    extrapolated threshold 2 / (n + 1).
+    parts: number of held-out images of each of K parts, which are exchangeable; images of one part need not be. One
+    model, trained on other parts, has scored them, or `cross`-fitted models: of `folds` folds, or with each part left
+    out exactly (None).
+
+    K parts prove (1 + s) / (K + 1), where s is the largest sum, over parts, of the share of a part's images that lie
+    above the threshold (Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023). With one
+    image a part it is `alpha`, or for an extrapolated threshold 2 / (K + 1).
+
+    Cross-fitted it is twice that, for folds of equal size with a further term: jackknife+ and CV+ (Barber, Candes,
+    Ramdas and Tibshirani, Annals of Statistics 2021, theorems 1 and 4; 1 at most). These count a new image by the
+    models that did not see the held-out ones; that the model of all images scores it alike is not proven but
+    realised.
     """
-    return alpha if _allowed_above(n, alpha) else MOST_ABOVE / (n + 1)
-
-
-def cross_proven_rate(n: int, alpha: float, folds: int | None) -> float:
-    """The same of cross-fitted scores: by models of `folds` folds, or with each part left out exactly (None).
-
-    Twice `proven_rate`, for folds of equal size with a further term: jackknife+ and CV+ (Barber, Candes, Ramdas and
-    Tibshirani, Annals of Statistics 2021, theorems 1 and 4; 1 at most). These count a new image by the models that
-    did not see the held-out ones; that the model of all images scores it alike is not proven but realised.
-    """
+    count = len(parts)
+    rate = max(alpha, (1 + _most_shares(parts, (_allowed_above(sum(parts), alpha) or MOST_ABOVE) - 1)) / (count + 1))
     further = 0.0
-    if folds is not None:
-        further = min(2 * (1 - 1 / folds) / (n / folds + 1), (1 - folds / n) / (folds + 1))
-    return min(1.0, 2 * proven_rate(n, alpha) + further)
+    if cross and folds is not None:
+        further = min(2 * (1 - 1 / folds) / (count / folds + 1), (1 - folds / count) / (folds + 1))
+    return min(1.0, 2 * rate + further if cross else rate)
+
+
+def _most_shares(parts: Sequence[int], above: int) -> float:
+    """The largest sum of shares of parts' images that `above` images make: those of the smallest parts."""
+    total = 0.0
+    for size in sorted(parts):
+        taken = min(size, above)
+        total, above = total + taken / size, above - taken
+    return total
 
 
 def conformal_p_values(scores: ArrayLike, calibration: ArrayLike) -> NDArray[np.float64]:

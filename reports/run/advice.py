@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from reports.number_format import count, counted, percent
-from reports.promise import needed
 from reports.run.outcome import CategoryRun, RunReport
 
 _ENOUGH_IMAGES = 20
@@ -107,7 +106,7 @@ def _tail(run: CategoryRun) -> str | None:
         return None
     return (
         f"The threshold is extrapolated: {counted(promise.n, 'held-out score')} cannot show a false-alarm rate of "
-        f"{percent(promise.alpha)}; at least {count(needed(promise.alpha))} are needed. Label more good images and "
+        f"{percent(promise.alpha)}; at least {count(promise.needed)} are needed. Label more good images and "
         "recalibrate or train again, or promise a higher false-alarm rate (setting alpha)."
     )
 

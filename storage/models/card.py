@@ -115,6 +115,8 @@ class Calibration:
     LABELLED_NORMALS or UNLABELLED_SCORES (of days after the training)"""
     folds: int | None
     """number of folds of "cross"; None: every part was left out exactly, or another method"""
+    parts: tuple[int, ...]
+    """number of images of each part behind `scores`, ascending"""
     proven: float
     """false-alarm rate that is proven without assuming a law for the scores; it may exceed the promised one"""
     above: int

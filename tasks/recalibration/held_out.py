@@ -7,8 +7,7 @@ from datetime import datetime
 
 import numpy as np
 
-from rd_core.calibration.threshold import Threshold, calibrate, cross_proven_rate, proven_rate
-from rd_core.errors import TooFewNormals
+from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
 from storage.models import card as cards
 from storage.models import models
 from storage.models.card import ModelCard
@@ -19,15 +18,11 @@ from tasks.worker.software import software
 def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: datetime) -> ModelCard:
     """The card of a new version that differs in its threshold for alpha, which the same scores set.
 
-    Raises TooFewNormals where the threshold would have to be extrapolated and the order forbids it.
+    Raises as rd_core.calibration.threshold.calibrate.
     """
-    threshold = calibrate(card.calibration.scores, order.alpha)
-    if threshold.extrapolated and not order.extrapolate:
-        raise TooFewNormals(
-            f"{threshold.n} held-out scores of {card.category} prove a false-alarm rate of "
-            f"{threshold.smallest_honest_alpha:.3g}, not {order.alpha:g}, and extrapolate = false, so model "
-            f"{order.version} keeps its threshold. Choose a larger alpha, or calibrate on more images."
-        )
+    held = card.calibration
+    threshold = calibrate(held.scores, order.alpha, extrapolate=order.extrapolate)
+    proven = proven_rate(held.parts, order.alpha, cross=held.method == cards.CROSS, folds=held.folds)
     digest = _digest(card, threshold)
     return replace(
         card,
@@ -36,9 +31,9 @@ def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: da
         run_id=run_id,
         threshold=cards.ImageThreshold(**asdict(threshold)),
         calibration=replace(
-            card.calibration,
-            proven=_proven(card.calibration, threshold),
-            above=int(np.count_nonzero(np.asarray(card.calibration.scores) > threshold.value)),
+            held,
+            proven=held.proven if held.method == UNLABELLED else proven,
+            above=int(np.count_nonzero(np.asarray(held.scores) > threshold.value)),
         ),
         weights=replace(card.weights, version=card.weights_version),
         software=software(),
@@ -53,14 +48,6 @@ def with_alpha(card: ModelCard, order: RecalibrateOrder, *, run_id: str, now: da
             digest=digest,
         ),
     )
-
-
-def _proven(held: cards.Calibration, threshold: Threshold) -> float:
-    if held.method == UNLABELLED:
-        return held.proven
-    if held.method == cards.CROSS:
-        return cross_proven_rate(threshold.n, threshold.alpha, held.folds)
-    return proven_rate(threshold.n, threshold.alpha)
 
 
 def _digest(card: ModelCard, threshold: Threshold) -> str:

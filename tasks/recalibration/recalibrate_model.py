@@ -26,6 +26,7 @@ from tasks.recalibration.held_out import with_alpha
 from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.reporting.promise import promise_of
+from tasks.training.parts import images_by_part
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.scorer import warm_scorer
@@ -143,7 +144,8 @@ def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelC
             f"scores: rd-inspect recalibrate --category {order.category} --unlabelled",
         )  # fmt: skip
     threshold = calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)
-    return _Calibrated(basis, threshold, proven_rate(threshold.n, threshold.alpha))
+    parts = images_by_part([image.key for image in basis.used], card.images.part_pattern)
+    return _Calibrated(basis, threshold, proven_rate(parts, threshold.alpha))
 
 
 def _too_few(order: RecalibrateOrder, basis: Basis, what: str, needed: str, cure: str) -> TooFewNormals:
@@ -218,6 +220,7 @@ def _card(
             {name: tuple(values[ascending].tolist()) for name, values in basis.statistics.items()},
             method=UNLABELLED if order.unlabelled else LABELLED,
             folds=None,
+            parts=images_by_part(used, card.images.part_pattern),
             proven=calibrated.proven,
             above=int(np.count_nonzero(basis.scores > np.float32(threshold.value))),
         ),

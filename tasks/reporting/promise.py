@@ -1,5 +1,6 @@
 """The promise of a model's threshold, from its card."""
 
+from rd_core.calibration.threshold import normals_needed
 from rd_core.metrics.intervals import clopper_pearson
 from reports.promise import Promise
 from storage.models.card import ModelCard
@@ -14,6 +15,8 @@ def promise_of(card: ModelCard) -> Promise:
         proven=held.proven,
         above=held.above,
         n=threshold.n,
+        parts=len(held.parts),
+        needed=normals_needed(threshold.alpha),
         low=realised.low,
         high=realised.high,
         extrapolated=threshold.extrapolated,

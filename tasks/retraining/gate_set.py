@@ -1,15 +1,13 @@
 """The images that judge candidate and champion: neither was trained, stopped or calibrated on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from rd_core.calibration.holdout import parts_of
-from rd_core.errors import ConfigError
 from storage.filesystem import Store
 from storage.labels import labels
 from storage.models.card import ModelCard
+from tasks.training.parts import parts_of_keys
 
 EVALUATION, DEFECT, HELD_OUT = "evaluation", "defect", "held out"
 
@@ -59,7 +57,7 @@ def gate_set(
             left_out.append((row["image_key"], "People disagree on it. Let one of them look again."))
         else:
             chosen.append((row, source))
-    parts = _parts([row["image_key"] for row, _ in chosen], part_pattern)
+    parts = parts_of_keys([row["image_key"] for row, _ in chosen], part_pattern)
     return GateSet(
         tuple(_image(row, source, part) for (row, source), part in zip(chosen, parts, strict=True)), tuple(left_out)
     )
@@ -77,14 +75,3 @@ def _image(row: Mapping[str, Any], source: str, part: str) -> GateImage:
     anomalous = row["label"] == "anomalous"
     kind = row["kind"] if anomalous else None
     return GateImage(row["image_key"], part, anomalous, kind, row["mask_key"] if anomalous else None, source)
-
-
-def _parts(keys: Sequence[str], pattern: str | None) -> list[str]:
-    """The part in the file's name, as in training. A pattern without any match belongs to other names: then each
-    image is a part of its own."""
-    if pattern is None:
-        return list(keys)
-    try:
-        return parts_of([PurePosixPath(key).name for key in keys], pattern)
-    except ConfigError:
-        return list(keys)

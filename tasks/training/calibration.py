@@ -1,5 +1,6 @@
 """Scores of held-out normals, the basis of a model's thresholds."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -29,6 +30,8 @@ class Calibration:
     """by name, float [n]: the image statistics that score rows have"""
     threshold: Threshold
     pixel_threshold: PixelThreshold
+    parts: tuple[int, ...]
+    """number of images of each part, ascending; their sum is n"""
     set_aside: Mapping[str, str]
     """normals that look like wrong labels, which set no threshold, most suspicious first: key -> why"""
     more_suspects: int
@@ -47,10 +50,14 @@ class HeldOutNormals:
     """
 
     def __init__(
-        self, keys: Sequence[str], statistics: Mapping[str, ImageStatistics], new: Collection[str] = ()
+        self,
+        keys: Sequence[str],
+        parts: Sequence[str],
+        statistics: Mapping[str, ImageStatistics],
+        new: Collection[str] = (),
     ) -> None:
-        """new: the keys of normals that are new to any model."""
-        self.keys = tuple(keys)
+        """parts: one for each key. new: the keys of normals that are new to any model."""
+        self.keys, self.parts = tuple(keys), tuple(parts)
         self.scores, self._distances = np.full((2, len(keys)), np.nan, np.float32)
         self._statistics = [asdict(statistics[key]) for key in keys]
         self._is_new = np.array([key in new for key in keys], bool)
@@ -116,6 +123,7 @@ class HeldOutNormals:
             {**statistics, "feature_distance": self._distances[numbers]},
             calibrate(scores, alpha, extrapolate=extrapolate),
             pixels.threshold(),
+            tuple(sorted(Counter(self.parts[number] for number in numbers).values())),
             {self.keys[number]: self._why(number, z) for number, z, _ in self._suspects},
             self._more,
         )

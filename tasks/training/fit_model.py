@@ -175,14 +175,21 @@ def choose_split(
     """The split of normals for a request; without calibration images the training cross-fits.
 
     parts: of the normals. split: makes a split with a share of images to calibrate on, and with none where that is 0.
+    Raises TooFewNormals where nearly all normals show one part, so that neither way gives a threshold.
     """
     apart, whole = split(holdout.CALIBRATION), split(0.0)
     if request.calibration != "auto":
         return apart if request.calibration == SPLIT else whole
-    proves_alpha = len(apart.calibration) >= normals_needed(request.alpha)
-    largest = max(Counter(parts[number] for number in whole.train).values())
-    cannot_cross = len(whole.train) - largest < FEWEST_TO_TRAIN
-    return apart if proves_alpha or cannot_cross else whole
+    if len({parts[number] for number in apart.calibration}) >= normals_needed(request.alpha):
+        return apart
+    ((part, images),) = Counter(parts[number] for number in whole.train).most_common(1)
+    if len(whole.train) - images < FEWEST_TO_TRAIN:
+        raise TooFewNormals(
+            f"{images} of {len(parts)} normal images of {request.category} show the part {part!r}: the others are "
+            "too few to train a model that has not seen it, and images of one part prove no false-alarm rate. Label "
+            "images of more parts, or correct part_pattern if these are not of one part."
+        )
+    return whole
 
 
 def fit_and_publish(
@@ -210,7 +217,8 @@ def fit_and_publish(
     if normals.left_out:
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
-    held_out = HeldOutNormals(_of(normals, _held_out(split)), normals.statistics, new)
+    parts = _parts(normals, split, request)
+    held_out = HeldOutNormals(_of(normals, _held_out(split)), parts, normals.statistics, new)
     if not request.extrapolate:  # refuse now what could not be proven after the fit
         calibrate(range(len(held_out.keys)), request.alpha, extrapolate=False)
     fitted = _fit(images, normals, split, request, start, unfinished, held_out)
@@ -324,7 +332,7 @@ def _fit(
     unfinished: UnfinishedTraining,
     held_out: HeldOutNormals,
 ) -> Fitted:
-    cross = CrossFit(_parts(normals, split, request), held_out.set_aside, held_out.judge)
+    cross = CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
 
     def tell_step(progress: FitProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)

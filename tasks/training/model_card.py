@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rd_core.calibration.holdout import Split
-from rd_core.calibration.threshold import cross_proven_rate, proven_rate
+from rd_core.calibration.threshold import proven_rate
 from rd_core.detectors.training import Fitted
 from rd_core.engines.measurement import EngineChoice
 from storage.models import card
@@ -63,13 +63,14 @@ def model_card(
 def _calibration(calibration: Calibration, fitted: Fitted, *, cross: bool) -> card.Calibration:
     order = np.argsort(calibration.scores, kind="stable")
     statistics = {name: tuple(values[order].tolist()) for name, values in calibration.statistics.items()}
-    n, alpha, folds = calibration.threshold.n, calibration.threshold.alpha, fitted.report.figures.get("folds")
+    folds = fitted.report.figures.get("folds") if cross else None
     return card.Calibration(
         tuple(calibration.scores[order].tolist()),
         statistics,
         method=card.CROSS if cross else card.SPLIT,
-        folds=folds if cross else None,
-        proven=cross_proven_rate(n, alpha, folds) if cross else proven_rate(n, alpha),
+        folds=folds,
+        parts=calibration.parts,
+        proven=proven_rate(calibration.parts, calibration.threshold.alpha, cross=cross, folds=folds),
         above=calibration.above,
     )
 

@@ -9,8 +9,8 @@ from reports.run.report import render_run_report
 from tasks.reporting.promise import promise_of
 from tests.reports.html_page import words
 
-KEPT = Promise(0.01, 0.01, 1, 120, 0.0002, 0.0456, extrapolated=False, method="split")
-FEW = Promise(0.01, 1 / 12, 0, 11, 0.0, 0.285, extrapolated=True, method="split")
+KEPT = Promise(0.01, 0.01, 1, 120, 120, 99, 0.0002, 0.0456, extrapolated=False, method="split")
+FEW = Promise(0.01, 1 / 12, 0, 11, 11, 99, 0.0, 0.285, extrapolated=True, method="split")
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,9 @@ FEW = Promise(0.01, 1 / 12, 0, 11, 0.0, 0.285, extrapolated=True, method="split"
                "(0.02 % to 4.6 %)."),
         (FEW, "Promised false-alarm rate 1 %. 11 held-out scores prove 8.3 %; 0 of them lie above the threshold "
               "(0 % to 28.5 %), which is extrapolated by a fitted tail."),
+        (replace(KEPT, parts=1, proven=1.0),
+         "Promised false-alarm rate 1 %. 120 held-out scores of 1 part prove 100 %; 1 of them lies above the "
+         "threshold (0.02 % to 4.6 %)."),
         (replace(KEPT, method="cross", folds=5, proven=0.02),
          "Promised false-alarm rate 1 %. 120 held-out scores in 5 folds prove 2 %; 1 of them lies above the "
          "threshold (0.02 % to 4.6 %)."),

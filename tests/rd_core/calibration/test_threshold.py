@@ -15,7 +15,6 @@ from rd_core.calibration.threshold import (
     REVIEW,
     calibrate,
     conformal_p_values,
-    cross_proven_rate,
     normals_needed,
     proven_rate,
     triage,
@@ -130,30 +129,55 @@ def test_the_alpha_named_when_refused_is_proven_and_little_larger_than_needed(n)
 @pytest.mark.parametrize(("alpha", "needed"), [(0.01, 99), (0.05, 19), (0.003, 333), (0.5, 1), (0.0001, 9999)])
 def test_so_many_normals_prove_alpha_and_one_less_does_not(alpha, needed):
     assert normals_needed(alpha) == needed
-    assert proven_rate(needed, alpha) == alpha
-    assert proven_rate(needed - 1, alpha) == 2 / needed
+    assert proven_rate([1] * needed, alpha) == alpha
+    assert proven_rate([1] * (needed - 1), alpha) == min(1, 2 / needed)
 
 
 def test_cross_fitted_scores_prove_half_as_much_less_what_folds_cost():
-    assert cross_proven_rate(99, 0.01, None) == 0.02
-    assert cross_proven_rate(40, 0.01, None) == pytest.approx(4 / 41)
+    def proven(n, folds):
+        return proven_rate([1] * n, 0.01, cross=True, folds=folds)
+
+    assert proven(99, None) == 0.02
+    assert proven(40, None) == pytest.approx(4 / 41)
     # Barber et al. 2021, theorem 4: the smaller of 2 (1 - 1/K) / (n/K + 1) and (1 - K/n) / (K + 1)
-    assert cross_proven_rate(100, 0.01, 5) == pytest.approx(0.02 + 1.6 / 21)
-    assert cross_proven_rate(100, 0.01, 50) == pytest.approx(0.02 + 0.5 / 51)
-    assert cross_proven_rate(100, 0.01, 100) == 0.02
-    assert cross_proven_rate(3, 0.01, 3) == 1
+    assert proven(100, 5) == pytest.approx(0.02 + 1.6 / 21)
+    assert proven(100, 50) == pytest.approx(0.02 + 0.5 / 51)
+    assert proven(100, 100) == 0.02
+    assert proven(3, 3) == 1
 
 
-@given(st.integers(3, 500), st.floats(0.001, 0.3), st.integers(2, 20))
-def test_folds_prove_less_than_parts_left_out_and_those_less_than_images_apart(n, alpha, folds):
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=300), st.floats(0.001, 0.3), st.integers(2, 20))
+def test_folds_prove_less_than_parts_left_out_and_those_less_than_images_apart(parts, alpha, folds):
     apart, left_out, by_folds = (
-        proven_rate(n, alpha),
-        cross_proven_rate(n, alpha, None),
-        cross_proven_rate(n, alpha, min(folds, n)),
+        proven_rate(parts, alpha),
+        proven_rate(parts, alpha, cross=True),
+        proven_rate(parts, alpha, cross=True, folds=min(folds, len(parts))),
     )
     assert alpha <= apart <= left_out <= by_folds <= 1
     # the same theorem's simpler bound
-    assert by_folds <= 2 * apart + np.sqrt(2 / n)
+    assert by_folds <= 2 * apart + np.sqrt(2 / len(parts))
+    assert apart >= proven_rate([1] * sum(parts), alpha), "more images of a part are no further proof"
+
+
+def test_parts_prove_and_not_their_images():
+    assert proven_rate([1] * 100, 0.01) == 0.01
+    assert proven_rate([30], 0.01) == 1 / 2 + 1 / 60  # the second largest score: one of 30 may lie above
+    assert proven_rate([30], 0.1) == (1 + 2 / 30) / 2
+    assert proven_rate([6] * 20, 0.01) == 1 / 21  # the largest of 120
+    assert proven_rate([1, 1, 1, 97], 0.03) == 3 / 5  # both of those above may be all images of their parts
+
+
+@pytest.mark.parametrize(("sizes", "alpha"), [((1, 12), 0.1), ((4, 4), 0.05), ((6, 6), 0.2), ((1, 3), 0.02)])
+def test_what_parts_prove_holds_where_images_of_a_part_resemble_each_other(sizes, alpha):
+    """So much that each part has one score, which is the worst there is."""
+    random = np.random.default_rng(3)
+    rates, proven = [], []
+    for _ in range(600):
+        counts = random.choice(sizes, 20)
+        scores = np.repeat(random.random(20), counts)
+        rates.append(1 - calibrate(scores, alpha).value)  # of new parts
+        proven.append(proven_rate(counts, alpha))
+    assert np.mean(rates) <= np.mean(proven) + 4 * np.std(rates) / np.sqrt(len(rates))
 
 
 @pytest.mark.parametrize(

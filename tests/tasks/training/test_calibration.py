@@ -28,7 +28,7 @@ def held_out(shades: Sequence[int], new: Sequence[int] = ()) -> HeldOutNormals:
     """Flat pictures of these shades; `new`: the places of new ones."""
     keys = [str(place) for place in range(len(shades))]
     statistics = {key: image_statistics(flat(shade)) for key, shade in zip(keys, shades, strict=True)}
-    return HeldOutNormals(keys, statistics, {keys[place] for place in new})
+    return HeldOutNormals(keys, keys, statistics, {keys[place] for place in new})
 
 
 def calibrated(shades: Sequence[int], new: Sequence[int] = ()) -> Calibration:

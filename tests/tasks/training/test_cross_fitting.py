@@ -1,6 +1,7 @@
 """A training whose threshold rests on all normals, each judged by a model that has not seen its part."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from rd_core.calibration.holdout import CALIBRATION, Split
-from rd_core.calibration.threshold import calibrate
+from rd_core.calibration.threshold import calibrate, proven_rate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import FitReport, FitRun, Normals
 from rd_core.detectors.registry import settings_class
@@ -94,6 +95,8 @@ def test_every_normal_is_judged_and_all_but_the_suspicious_set_the_threshold(
     np.testing.assert_allclose(card.calibration.scores, expected, rtol=1e-6)
     assert card.threshold.value == calibrate(np.float32(expected), 0.1).value
     assert (card.calibration.method, card.calibration.folds, card.calibration.above) == (CROSS, 4, 1)
+    assert card.calibration.parts == (1, *[2] * (PARTS - 1)) and "23 held-out scores of 12 parts in" in fitted.promise
+    assert card.calibration.proven == proven_rate(card.calibration.parts, 0.1, cross=True, folds=4)
     assert card.pixel_threshold.images == len(kept) == len(card.calibration.statistics["sharpness"])
     np.testing.assert_allclose(card.calibration.statistics["feature_distance"], expected, rtol=1e-6)
     assert fitted.cross and fitted.set_aside == card.images.set_aside
@@ -149,17 +152,23 @@ def test_auto_crosses_where_the_images_apart_cannot_prove_alpha(
         return Split((0, 1, 2, 3), (4,), tuple(range(5, 5 + apart)) if share else ())
 
     parts = [f"part{number}" for number in range(apart + 5)]
-    found = choose_split(quick_request(calibration=calibration, alpha=alpha), parts, split)
-    assert (found.calibration == ()) is crosses
+    request = quick_request(calibration=calibration, alpha=alpha)
+    assert (choose_split(request, parts, split).calibration == ()) is crosses
+    if calibration == "auto":
+        parts[5] = parts[6]
+        assert not choose_split(request, parts, split).calibration, "two images of one part prove what one does"
 
 
-def test_auto_splits_where_all_but_one_image_to_train_show_one_part() -> None:
+def test_a_category_of_hardly_more_than_one_part_is_refused_in_words() -> None:
     def split(share: float) -> Split:
         return Split((0, 1, 2), (3,), (4,)) if share else Split((0, 1, 2, 4), (3,), ())
 
     request = quick_request(calibration="auto", alpha=0.01)
-    assert choose_split(request, ["a", "a", "a", "b", "c"], split).calibration
+    with pytest.raises(TooFewNormals, match=r"^3 of 5 normal images of cloth show the part 'a': .* correct part_pat"):
+        choose_split(request, ["a", "a", "a", "b", "c"], split)
     assert not choose_split(request, ["a", "a", "d", "b", "c"], split).calibration
+    by_hand = replace(request, calibration="split")
+    assert choose_split(by_hand, ["a", "a", "a", "b", "c"], split).calibration
 
 
 @pytest.mark.slow
