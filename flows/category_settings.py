@@ -21,7 +21,9 @@ class CategorySettings(BaseModel):
     method: str = "reverse_distillation"
     """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
     image_size: int | tuple[int, int] = 256
-    """size of the networks' input and of the anomaly maps: pixels, one number or [height, width]"""
+    """size of the networks' input: pixels, one number or [height, width]"""
+    map_stride: Literal[1, 2, 4] = 1
+    """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
     teacher: str = "efficientnet_lite0"
     teacher_weights: Path | None = None
     """a local file of teacher weights; without it the package, the cache or a download is used"""
@@ -147,5 +149,5 @@ class CategorySettings(BaseModel):
         """Settings of a method's models; `own` overrides its table. ConfigError."""
         height, width = self.height_width
         shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
-        shared |= {"precision": self.precision, "seed": self.seed}
+        shared |= {"map_stride": self.map_stride, "precision": self.precision, "seed": self.seed}
         return settings_class(name).from_table({**self.tables.get(name, {}), **own, **shared})

@@ -106,7 +106,9 @@ def put_model(
 def pinned(category: str, version: str = "v1", library: str = "torch") -> PinnedModel:
     """What `pin_champion` finds of `put_model`'s version."""
     threshold, maps = calibrate(np.array(CALIBRATION), 0.05).value, made_up_card(side=SIZE).maps
-    return PinnedModel(category, version, PREPROCESSING_VERSION, maps, threshold, threshold, 0.05, False, library)
+    return PinnedModel(
+        category, version, PREPROCESSING_VERSION, (SIZE, SIZE), maps, threshold, threshold, 0.05, False, library
+    )
 
 
 def sealed_rows(store: Store, category: str, day: date = DAY, version: str = "v1") -> list[dict]:

@@ -29,7 +29,7 @@ class Detection(NamedTuple):
     """A detector's output for one micro-batch, float32."""
 
     maps: Tensor
-    """(B, H, W), not negative"""
+    """(B, H / s, W / s), not negative; s: the settings' map stride"""
     scores: Tensor
     """(B,), raw and unbounded; higher is more anomalous"""
     feature_distances: Tensor
@@ -167,8 +167,8 @@ class Detector(nn.Module, ABC, Generic[S]):
         """
 
     def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        """Score images uint8 (B, H, W, 3) in [0, 255], of the detector's size: maps (B, H, W) and scores (B,),
-        float32.
+        """Score images uint8 (B, H, W, 3) in [0, 255], of the detector's size: maps (B, H / s, W / s) at the map
+        stride s, and scores (B,), float32.
 
         An image's map and score do not depend on other images: micro-batches have one size, the last is padded.
         Raises ValueError for other shapes, RuntimeError in training mode.

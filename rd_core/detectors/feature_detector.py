@@ -51,7 +51,11 @@ class FeatureDetector(Detector[S]):
         self.normalisation = Normalisation(self.teacher.spec.mean, self.teacher.spec.std)
         self.standardisation = Standardisation(self.teacher.channels)
         self.assembly = MapAssembly(
-            *self.image_size, settings.smoothing_sigma, self.strides, align_corners=self.align_corners
+            *self.image_size,
+            settings.smoothing_sigma,
+            self.strides,
+            align_corners=self.align_corners,
+            map_stride=settings.map_stride,
         )
 
     @classmethod
@@ -74,7 +78,7 @@ class FeatureDetector(Detector[S]):
         """Distances from normal, float32 >= 0, (B, ceil(H / stride), ceil(W / stride)), a map for each stride."""
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
-        """Scores (B,) from the scaled maps (B, H, W), the features and the `distances`: the maps' maxima.
+        """Scores (B,) from the scaled maps (B, H / s, W / s), the features and the `distances`: the maps' maxima.
 
         A method that overrides it also overrides `score_is_map_maximum`.
         """

@@ -91,7 +91,7 @@ class _CrossFit:
             images = JoinedImages(self.normals.train, self.normals.early_stop)
             gatherings: list[Gathering] = [(moments, lambda _: None)]
             (source,) = detector.feature_sources([images], self.report, resources, gatherings, kind)
-            results = resources.enter_context(_Results(count, detector.image_size))
+            results = resources.enter_context(_Results(count, detector.settings.map_size))
             everything = CrossNormals(source, self.cross.parts, (), moments.of_images, detector.standardisation)
             report = self._fit_and_judge(everything, (), random, results)
             aside = set(self.cross.set_aside(results.scores.astype(np.float64)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from rd_core.errors import ConfigError
 from rd_core.settings import Precision, Record
@@ -12,7 +12,7 @@ MICRO_BATCH = 16
 """most images scored together (docs/decisions/0020)"""
 MICRO_BATCH_PIXELS = MICRO_BATCH * 256 * 256
 """most pixels scored together, which bounds memory"""
-OF_EVERY_METHOD = ("teacher", "image_height", "image_width", "precision", "seed")
+OF_EVERY_METHOD = ("teacher", "image_height", "image_width", "map_stride", "precision", "seed")
 """settings of a category that do not belong to its method's table"""
 
 
@@ -29,8 +29,10 @@ class DetectorSettings(Record):
     """pixels, a multiple of 32"""
     image_width: int = 256
     """pixels, a multiple of 32"""
+    map_stride: Literal[1, 2, 4] = 1
+    """side, in pixels of the image, of a pixel of the anomaly map, which is the mean over it"""
     smoothing_sigma: float = 4.0
-    """standard deviation of the Gaussian over the anomaly map, in its pixels; 0: none"""
+    """standard deviation of the Gaussian over the anomaly map, in pixels of the image; 0: none"""
     precision: Precision = "float32"
     """number type of the networks in training and scoring; bfloat16 is faster where
     `rd_core.kernels.precision.is_quick`. Maps and scores are float32 with either"""
@@ -62,6 +64,11 @@ class DetectorSettings(Record):
     def micro_batch_shape(self) -> tuple[int, int, int, int]:
         """Shape (B, H, W, 3) of a micro-batch of uint8 images."""
         return self.micro_batch, self.image_height, self.image_width, 3
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(height, width) of the anomaly maps."""
+        return self.image_height // self.map_stride, self.image_width // self.map_stride
 
     @classmethod
     def table_names(cls) -> list[str]:

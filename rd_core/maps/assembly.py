@@ -5,7 +5,8 @@ separable, so the map is
 
     S = sum over k of  A_k M_k B_k'     with  A_k = G_H U_k,  B_k = G_W V_k
 
-where U_k, V_k interpolate and G smooths. The matrices are computed once, in float64.
+where U_k, V_k interpolate and G smooths. The matrices are computed once, in float64. A map of stride s has the means
+of s x s pixels: means of the matrices' rows, so it is computed at its own size.
 """
 
 import numpy as np
@@ -39,6 +40,11 @@ def smoothing_matrix(size: int, sigma: float) -> NDArray[np.float64]:
     return identity if sigma == 0 else gaussian_filter1d(identity, sigma, axis=0)
 
 
+def block_means(matrix: NDArray[np.float64], stride: int) -> NDArray[np.float64]:
+    """Means of every `stride` rows, (n, m) -> (n / stride, m)."""
+    return matrix.reshape(-1, stride, matrix.shape[1]).mean(axis=1)
+
+
 class MapAssembly(nn.Module):
     """Upsample, smooth and sum the distances of all stages in two matrix products."""
 
@@ -52,13 +58,18 @@ class MapAssembly(nn.Module):
         strides: tuple[int, ...],
         *,
         align_corners: bool = False,
+        map_stride: int = 1,
     ) -> None:
-        """strides: pixels between distances, by stage; a row's last may reach beyond the image. align_corners: see
-        `interpolation_matrix`."""
+        """height, width: of the images. sigma: in their pixels. strides: pixels between distances, by stage; a row's
+        last may reach beyond the image. align_corners: see `interpolation_matrix`. map_stride: side, in pixels, of a
+        map's pixel."""
         super().__init__()
         vertical, horizontal = (
             [
-                smoothing_matrix(side, sigma) @ interpolation_matrix(side, s, align_corners=align_corners)
+                block_means(
+                    smoothing_matrix(side, sigma) @ interpolation_matrix(side, s, align_corners=align_corners),
+                    map_stride,
+                )
                 for s in strides
             ]
             for side in (height, width)
@@ -69,13 +80,13 @@ class MapAssembly(nn.Module):
             self.register_buffer(f"columns_{index}", _single(matrix.T), persistent=False)
 
     def forward(self, distances: tuple[Tensor, ...]) -> Tensor:
-        """Distances float32 (B, ceil(H / stride_k), ceil(W / stride_k)), in the order of the strides -> map (B, H,
-        W)."""
+        """Distances float32 (B, ceil(H / stride_k), ceil(W / stride_k)), in the order of the strides -> map (B,
+        H / map_stride, W / map_stride)."""
         wide = [d @ self.get_buffer(f"columns_{index}") for index, d in enumerate(distances)]
         return torch.matmul(self.rows, torch.cat(wide, dim=1))
 
     def of_stage(self, index: int, distances: Tensor) -> Tensor:
-        """The summand of stage number `index`: distances (B, h, w) -> (B, H, W)."""
+        """The summand of stage number `index`: distances (B, h, w) -> as the map."""
         wide = distances @ self.get_buffer(f"columns_{index}")
         start = self._starts[index]
         return torch.matmul(self.rows[:, start : start + distances.shape[1]], wide)

@@ -17,7 +17,7 @@ class AnomalyMaps(NamedTuple):
     """Maps and scores of B images."""
 
     maps: NDArray[np.float32]
-    """(B, H, W), not negative"""
+    """(B, H / s, W / s), not negative, of images (B, H, W, 3) and a map stride s"""
     scores: NDArray[np.float32]
     """(B,), raw and unbounded"""
     feature_distances: NDArray[np.float32]
@@ -26,7 +26,7 @@ class AnomalyMaps(NamedTuple):
     local defect"""
 
     def as_float16(self) -> NDArray[np.float16]:
-        """The maps as they are stored: float16 (B, H, W), rounded to nearest.
+        """The maps as they are stored: float16, rounded to nearest.
 
         Raises MapOutOfRange for a value that float16 cannot hold.
         """
@@ -56,13 +56,15 @@ def in_micro_batches(
             "rd_core.pictures.preprocessing.resize()."
         )
     count = len(images)
-    maps = np.empty(images.shape[:3], dtype=np.float32)
     scores, distances = np.empty((2, count), dtype=np.float32)
-    for start in range(0, count, shape[0]):
+    for start in range(0, max(count, 1), shape[0]):  # without images one, which tells the maps' size
         some = images[start : start + shape[0]]
         filled = np.zeros(shape, dtype=np.uint8)
         filled[: len(some)] = some
         stop = start + len(some)
-        for whole, part in zip((maps, scores, distances), detect(filled), strict=True):
+        found = detect(filled)
+        if not start:
+            maps = np.empty((count, *found.maps.shape[1:]), dtype=np.float32)
+        for whole, part in zip((maps, scores, distances), found, strict=True):
             whole[start:stop] = part[: len(some)]
     return AnomalyMaps(maps, scores, distances)

@@ -20,6 +20,8 @@ class PinnedModel:
     category: str
     version: str
     preprocessing: str
+    image_size: tuple[int, int]
+    """height and width, in pixels, of the resized image"""
     maps: Maps
     map_threshold: float
     threshold: float
@@ -57,6 +59,7 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
         category=category,
         version=version,
         preprocessing=card.preprocessing.version,
+        image_size=(card.preprocessing.height, card.preprocessing.width),
         maps=card.maps,
         map_threshold=card.map_threshold,
         threshold=card.threshold.value,

@@ -34,6 +34,7 @@ def model_card(
     """`request`: the TrainingRequest; calibration is stored by ascending score."""
     detector, report = fitted.detector, fitted.report
     height, width = detector.settings.image_height, detector.settings.image_width
+    map_height, map_width = detector.settings.map_size
     return card.ModelCard(
         category=request.category,
         version=version,
@@ -48,7 +49,7 @@ def model_card(
         preprocessing=card.Preprocessing(
             PREPROCESSING_VERSION, height, width, request.white_level, request.black_level, request.max_pixels
         ),
-        maps=card.Maps(height, width, detector.map_values, detector.score_is_map_maximum),
+        maps=card.Maps(map_height, map_width, detector.map_values, detector.score_is_map_maximum),
         threshold=card.ImageThreshold(**asdict(calibration.threshold)),
         pixel_threshold=card.PixelThreshold(**asdict(calibration.pixel_threshold)),
         calibration=_calibration(calibration, fitted, cross=not split.calibration),

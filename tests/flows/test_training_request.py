@@ -14,6 +14,7 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
         """
         [categories.cloth]
         image_size = [96, 160]
+        map_stride = 2
         teacher = "resnet18"
         teacher_weights = "weights.pth"
         alpha = 0.05
@@ -33,6 +34,7 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
     request = training_request(load_settings(str(tmp_path), environment={}), "cloth")
     model, training = request.settings, request.settings.training
     assert (model.image_height, model.image_width) == (96, 160)
+    assert model.map_size == (48, 80)
     assert (model.teacher, model.precision, model.smoothing_sigma) == ("resnet18", "bfloat16", 2.5)
     assert (model.recipe, training.steps, model.seed, training.mirrored_below) == ("robust", 7, 3, 0)
     assert request.teacher_weights == Path("weights.pth")

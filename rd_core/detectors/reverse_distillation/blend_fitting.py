@@ -89,7 +89,7 @@ def _part_maps(model: TeacherAndStudent, source: FeatureSource) -> Tensor:
         raw = model.standardisation(features)
         pairs = list(zip(model.map_features(raw), model.map_features(model(raw)), strict=True))
         kinds = [[distance(t, s) for t, s in pairs] for distance in (cosine_distance, squared_distance)]
-        maps = [[assembly.of_stage(k, kind[k])[:, 2::4, 2::4] for k in range(stages)] for kind in kinds]
+        maps = [[_thinned(model, assembly.of_stage(k, kind[k])) for k in range(stages)] for kind in kinds]
         by_batch.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
     return torch.cat(by_batch)
 
@@ -105,11 +105,17 @@ def _levels(model: TeacherAndStudent, source: FeatureSource) -> tuple[float, lis
         maps = [torch.stack([assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)]
         for number, discriminator in enumerate(model.discriminators):
             maps.append(assembly.of_stage(stages + number, discriminator.unweighed(features)))
-        floors.append(maps[0][:, 2::4, 2::4].flatten(1).quantile(FLOOR, dim=1))  # of at most 16 million values
+        floors.append(_thinned(model, maps[0]).flatten(1).quantile(FLOOR, dim=1))  # of at most 16 million values
         peaks.append(torch.stack(maps, dim=1).amax(dim=(2, 3)))
     means = torch.cat(peaks).mean(dim=0)
     means[0].clamp_min_(SMALLEST_PEAK)
     return float(torch.cat(floors).mean()), means.tolist()
+
+
+def _thinned(model: TeacherAndStudent, maps: Tensor) -> Tensor:
+    """Every fourth pixel of the image, in the middle of its four: (B, H / s, W / s) -> (B, H / 4, W / 4)."""
+    step = 4 // model.settings.map_stride
+    return maps[:, step // 2 :: step, step // 2 :: step]
 
 
 def _feature_batches(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:

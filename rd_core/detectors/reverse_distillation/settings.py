@@ -138,7 +138,7 @@ class ReverseDistillationSettings(DetectorSettings):
     """added to each channel's variance of 1 before cells are whitened; it limits the weight of directions in which
     few normals vary (docs/decisions/0034)"""
     smoothing_sigma: float = 2.5
-    """standard deviation of the Gaussian over the anomaly map, in its pixels; 0: none. 4 in the paper"""
+    """standard deviation of the Gaussian over the anomaly map, in pixels of the image; 0: none. 4 in the paper"""
     align_corners: bool = False
     """whether a stage's outer distances lie on the image's edges, as in the authors' code; False: at the centres of
     their pixels (docs/decisions/0034)"""

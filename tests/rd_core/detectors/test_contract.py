@@ -10,10 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rd_core.detectors import checkpoint, registry
-from rd_core.detectors.detector import Detector, FitProgress, FitRun, Normals
+from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import CheckpointError, ConfigError
+from rd_core.files.tensor_file import header_of, pack, tensors_of
 from rd_core.files.training_state import Resumption
 from tests.rd_core.batch_company import assert_company_does_not_count
 from tests.rd_core.striped_images import SIZE, textured, with_blot
@@ -126,6 +127,32 @@ def test_a_detector_made_ready_finds_the_same_and_the_original_stays(sample: Sma
     assert checkpoint.to_bytes(sample.detector) == sample.data
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+def test_maps_of_a_stride_are_means_and_everything_else_stays(sample: SmallFit, stride: int) -> None:
+    header, images = header_of(sample.data), with_blot(textured(3, seed=5))
+    full, coarse = (
+        checkpoint.from_bytes(
+            pack({**header, "settings": {**header["settings"], "map_stride": s}}, tensors_of(sample.data))
+        )
+        for s in (1, stride)
+    )
+    mine, whole = coarse.score(images), full.score(images)
+    blocks = whole.maps.reshape(3, SIZE // stride, stride, SIZE // stride, stride)
+    np.testing.assert_allclose(mine.maps, blocks.mean(axis=(2, 4)), rtol=1e-4, atol=1e-5 * whole.maps.max())
+    assert np.array_equal(mine.feature_distances, whole.feature_distances)
+    scores = mine.maps.max(axis=(1, 2)) if coarse.score_is_map_maximum else whole.scores
+    assert np.array_equal(mine.scores, scores) and coarse.score(images[:0]).maps.shape == (0, *mine.maps.shape[1:])
+
+
+def test_held_out_maps_have_the_stride(sample: SmallFit) -> None:
+    shapes: list[tuple[int, ...]] = []
+    cross = CrossFit(
+        [str(number) for number in range(16)], lambda _: (), lambda _, found: shapes.append(found.maps.shape[1:])
+    )
+    train(sample.name, replace(sample.settings, map_stride=2), Normals(TRAIN, EARLY_STOP), FitRun(cross=cross))
+    assert set(shapes) == {(SIZE // 2, SIZE // 2)}
+
+
 def test_a_detector_survives_bytes(sample: SmallFit) -> None:
     images = with_blot(textured(3, seed=5))
     loaded = checkpoint.from_bytes(sample.data)
@@ -160,7 +187,10 @@ def test_scores_are_finite_on_what_no_training_showed(sample: SmallFit) -> None:
     images = np.stack([np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in (0, 128, 255)] + [noise])
     scored = sample.detector.score(images)
     assert all(np.isfinite(values).all() and values.dtype == np.float32 for values in scored)
-    assert scored.maps.shape == images.shape[:3] and scored.scores.shape == scored.feature_distances.shape == (4,)
+    assert scored.maps.shape == (
+        4,
+        *sample.settings.map_size,
+    ) and scored.scores.shape == scored.feature_distances.shape == (4,)
     assert scored.maps.min() >= 0 and scored.maps.max() < 65504  # what float16 maps can hold
     if sample.detector.score_is_map_maximum:
         assert np.array_equal(scored.scores, scored.maps.max(axis=(1, 2)))

@@ -39,6 +39,18 @@ def test_a_stretched_stage_whose_last_distance_reaches_beyond_the_image_lies_ove
     np.testing.assert_allclose(result, reference(parts, 48, 96, 2.5, upsample=stretched), atol=1e-5)
 
 
+@pytest.mark.parametrize("map_stride", [2, 4])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_a_map_of_a_stride_has_the_means_of_the_full_maps_pixels(map_stride, align_corners):
+    parts = distances(64, 96)
+    full, coarse = (
+        MapAssembly(64, 96, 2.5, STRIDES, align_corners=align_corners, map_stride=s) for s in (1, map_stride)
+    )
+    for mine, whole in ((coarse(parts), full(parts)), (coarse.of_stage(2, parts[2]), full.of_stage(2, parts[2]))):
+        means = whole.reshape(2, 64 // map_stride, map_stride, 96 // map_stride, map_stride).mean(dim=(2, 4))
+        np.testing.assert_allclose(mine, means, atol=1e-6)
+
+
 @pytest.mark.parametrize(("length", "stride"), [(64, 16), (96, 4), (96, 64), (160, 64)])
 def test_a_distance_is_greatest_in_the_middle_of_the_pixels_that_it_is_of(length, stride):
     matrix = interpolation_matrix(length, stride, align_corners=False)
