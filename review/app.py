@@ -23,12 +23,15 @@ from review.access import Guard
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
 from review.plain_words import day_in_words
+from review.regions import Overtaken
 from review.selection import LABELS, SHOWS, SORTS, Selection, WrongSelection
 from storage.errors import InvalidKey, KeyNotFound, StorageError, UnreadableImage
+from storage.ignored_regions import UnusableRegion
 
 REVIEWER_COOKIE = "rd_inspect_reviewer"
 _YEAR = 365 * 24 * 3600  # seconds
 _LONGEST_BODY = 64 * 1024  # bytes; a label has some hundred
+_LONGEST_DRAWING = 1024 * 1024
 _HISTORY_PAGE = 100
 _PAGE = 20
 _LIST_PAGE = 48
@@ -40,6 +43,8 @@ _STATUS: dict[type[Exception], int] = {
     KeyNotFound: 404,
     InvalidKey: 404,
     ImageChanged: 409,
+    Overtaken: 409,
+    UnusableRegion: 422,
     UnreadableImage: 422,
     StorageError: 503,
 }
@@ -79,6 +84,10 @@ def create_app(
             Route("/picture", _drawn(lambda desk, key: desk.pictures.picture(desk.row(key)))),
             Route("/overlay", _drawn(lambda desk, key: desk.pictures.overlay(desk.row(key)))),
             Route("/nearest", _drawn(lambda desk, key: desk.pictures.nearest_picture(desk.row(key)))),
+            Route("/regions", _regions),
+            Route("/api/regions", _region),
+            Route("/api/regions", _save_region, methods=["POST"]),
+            Route("/regions/{picture:str}", _region_picture),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],
         middleware=[Middleware(Guard, token=token, hosts=hosts)],
@@ -94,7 +103,8 @@ def _failure(request: Request, error: Exception) -> Response:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     if "text/html" in request.headers.get("accept", ""):  # a followed link, not a script of ours
         return _html("failure.html", status=status, why=shown(str(error)))
-    return JSONResponse({"error": shown(str(error))}, status)
+    more = error.state if isinstance(error, Overtaken) else {}
+    return JSONResponse({"error": shown(str(error)), **more}, status)
 
 
 def _page(request: Request) -> Response:
@@ -188,6 +198,40 @@ async def _undo(request: Request) -> Response:
     return JSONResponse(await run_in_threadpool(request.app.state.desk.undo, sent, who))
 
 
+def _regions(request: Request) -> Response:
+    desk: Desk = request.app.state.desk
+    known = desk.regions.categories()
+    category = request.query_params.get("category") or next(iter(known), "")
+    if category:
+        desk.regions.refuse_unknown(category)
+    return _html("regions.html", categories=known, category=category, reviewer=_reviewer(request) or "")
+
+
+def _region(request: Request) -> Response:
+    desk: Desk = request.app.state.desk
+    return JSONResponse(desk.regions.state(request.query_params.get("category", "")))
+
+
+async def _save_region(request: Request) -> Response:
+    sent, who = await _json(request, _LONGEST_DRAWING), _named(request)
+    return JSONResponse(await run_in_threadpool(request.app.state.desk.regions.save, sent, who))
+
+
+def _region_picture(request: Request) -> Response:
+    """A normal image to draw over, the mean of some, or the mask in force."""
+    regions, category = request.app.state.desk.regions, request.query_params.get("category", "")
+    match request.path_params["picture"]:
+        case "picture":
+            drawn = regions.picture(category, request.query_params.get("key", ""))
+        case "mean":
+            drawn = regions.mean(category)
+        case "mask":
+            drawn = regions.mask(category)
+        case other:
+            raise KeyNotFound(f"there is no picture {other!r}.")
+    return Response(drawn, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
+
+
 def _drawn(draw: Callable[[Desk, str], bytes | None]) -> Callable[[Request], Response]:
     def answer(request: Request) -> Response:
         drawn = draw(request.app.state.desk, _key(request))
@@ -259,12 +303,12 @@ def _whole_number(request: Request, name: str, otherwise: int) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else otherwise
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def _json(request: Request, longest: int = _LONGEST_BODY) -> dict[str, Any]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LONGEST_BODY:
-            raise WrongRequest(f"the request is longer than {_LONGEST_BODY} bytes, so nothing was done.")
+        if len(body) > longest:
+            raise WrongRequest(f"the request is longer than {longest} bytes, so nothing was done.")
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as e:

@@ -14,6 +14,7 @@ from reports.plain_text import shown
 from review.ledger import Ledger, NoSuchLabel, purpose_of
 from review.pictures import ImageChanged, Pictures
 from review.plain_words import in_plain_words
+from review.regions import Regions
 from review.sealed_rows import LABEL_STATES, ReviewRow, SealedRows
 from review.selection import Selection
 from storage.errors import KeyNotFound
@@ -58,6 +59,7 @@ class Desk:
         self._ledgers: dict[str, Ledger] = {}
         self._lock = Lock()
         self.pictures = Pictures(store, images)
+        self.regions = Regions(store, images, categories, clock=clock)
 
     def close(self) -> None:
         """Close the connection to the scores."""

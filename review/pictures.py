@@ -79,13 +79,13 @@ class Pictures:
 
     def picture(self, row: ReviewRow) -> bytes:
         """The image as WebP. Raises ImageChanged, KeyNotFound, UnreadableImage."""
-        return _webp(self._pixels(row))
+        return webp(self._pixels(row))
 
     def full_picture(self, row: ReviewRow) -> tuple[bytes, str]:
         """The image with all its pixels, and the media type of these bytes. Raises as `picture`."""
         pixels = self._whole(row)
         if max(pixels.shape[:2]) <= _LONGEST_WEBP:
-            return _webp(pixels), "image/webp"
+            return webp(pixels), "image/webp"
         out = io.BytesIO()
         Image.fromarray(pixels).save(out, "PNG", compress_level=1)
         return out.getvalue(), "image/png"
@@ -93,14 +93,14 @@ class Pictures:
     def overlay(self, row: ReviewRow) -> bytes:
         """The image with its anomaly map in colour as WebP of the same size. Raises as `picture`, and StorageError
         without a map."""
-        return _webp(self._with_map(self._pixels(row), row))
+        return webp(self._with_map(self._pixels(row), row))
 
     def _draw_thumbnail(self, row: ReviewRow) -> bytes:
         """The image, with its map if there is one, as a small WebP. Raises as `picture`."""
         pixels = shrunk(self._pixels(row), SMALL_SIDE)
         with suppress(StorageError):  # maps are deleted before images
             pixels = self._with_map(pixels, row)
-        return _webp(pixels)
+        return webp(pixels)
 
     def _with_map(self, pixels: NDArray[np.uint8], row: ReviewRow) -> NDArray[np.uint8]:
         if row.map_store is None or row.map_index is None:
@@ -115,7 +115,7 @@ class Pictures:
         normal = self.nearest(row)
         if normal is None:
             return None
-        return _webp(shrunk(self._decoded(self._images.read(normal.image_key), row), LONGEST_SIDE))
+        return webp(shrunk(self._decoded(self._images.read(normal.image_key), row), LONGEST_SIDE))
 
     def _nearest(self, row: ReviewRow) -> Normal | None:
         """The most similar normal image of the champion's card; None if the card names none."""
@@ -185,8 +185,8 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(small, np.float32).ravel()
 
 
-def _webp(pixels: NDArray[np.uint8]) -> bytes:
-    """A small picture as lossless WebP, a large one as lossy, which is smaller."""
+def webp(pixels: NDArray[np.uint8]) -> bytes:
+    """Pixels (H, W, 3 or 4) as WebP: a small picture without loss, a large one with some, which is smaller."""
     out = io.BytesIO()
     lossless = pixels.shape[0] * pixels.shape[1] <= _LOSSLESS_PIXELS
     Image.fromarray(pixels).save(out, "WEBP", lossless=lossless, quality=90, method=2)

@@ -18,7 +18,8 @@ import numpy as np
 from storage import layout
 from storage.errors import AlreadyExists, Conflict, CorruptObject, KeyNotFound, UnreadableImage
 from storage.images import decode_mask
-from storage.labels import annotators
+from storage.labels import annotators, labels
+from storage.models import models
 from storage.pictures.masks import mask_png
 from storage.pictures.rasters import polygon_mask
 from storage.stores import checked_json, json_records
@@ -161,6 +162,13 @@ def save_region(store: Store, category: str, region: IgnoredRegion, *, expected:
     except (AlreadyExists, Conflict) as e:
         raise _overtaken(category, read_history(store, category)[0]) from e
     return region
+
+
+def images_to_draw_on(store: Store, category: str) -> list[str]:
+    """Keys of normal images: those labelled normal, else those that the champion was trained on."""
+    keys = labels.normal_image_keys(store, category)
+    card = None if keys else models.champion_card(store, category)
+    return keys or list(card.images.train if card else ())
 
 
 def from_json(content: Any) -> list[list[list[float]]]:

@@ -167,6 +167,12 @@ def read_champion(store: Store, category: str) -> Champion | None:
     return _read_pointer(store, category)[0]
 
 
+def champion_card(store: Store, category: str) -> ModelCard | None:
+    """The card of the champion, or None if none was ever promoted. Raises KeyNotFound, CorruptObject."""
+    champion = read_champion(store, category)
+    return None if champion is None else read_card(store, category, champion.version)
+
+
 def promote(
     store: Store,
     category: str,
