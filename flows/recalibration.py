@@ -133,8 +133,13 @@ def recalibrate_models(
             }
         )
         for name, judged in decided.items():
-            in_force = name in promoted and promoted[name].promoted
-            models[name] = replace(models[name], champion=in_force, decision=judged.decision.words)
+            moved = promoted.get(name)
+            models[name] = replace(
+                models[name],
+                champion=moved is not None and moved.promoted,
+                decision=judged.decision.words,
+                overtaken=moved.overtaken if moved else None,
+            )
         problems |= unjudged | unpromoted
     for category, why in problems.items():
         get_run_logger().error("recalibration failed run=%s category=%s: %s", run_id, category, in_words(why))

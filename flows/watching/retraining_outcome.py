@@ -8,6 +8,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from flows.errors import PartlyDone
+from reports.retraining.decision import CHAMPION_STAYS, OVERTAKEN, PROMOTED
 from tasks.recalibration.recalibrate_model import RecalibratedModel
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate
@@ -79,11 +80,12 @@ def ended(findings: RetrainingFindings, report: str | None) -> CategoryRetrainin
 
 def recalibrated(model: RecalibratedModel) -> CategoryRetraining:
     """Outcome of a category that got a new threshold in place of a candidate."""
-    words = f"Drift asked for a new threshold: {model.version}. {model.decision or 'The gate was not asked.'}"
+    words = f"Drift asked for a new threshold: {model.version}. {model.judged or 'The gate was not asked.'}"
     if not model.champion:
-        return CategoryRetraining(model.category, "champion stays", words, model.replaces)
+        outcome = OVERTAKEN if model.overtaken else CHAMPION_STAYS
+        return CategoryRetraining(model.category, outcome, words, model.replaces)
     promotion = Promotion(model.category, model.version, model.replaces, None)
-    return CategoryRetraining(model.category, "promoted", words, model.replaces, promotion=promotion)
+    return CategoryRetraining(model.category, PROMOTED, words, model.replaces, promotion=promotion)
 
 
 def unstarted(category: str) -> CategoryRetraining:
@@ -96,7 +98,8 @@ def state_of(categories: Iterable[CategoryRetraining]) -> str:
     """Name of the run's final state."""
     if any(category.promotion is not None and category.promotion.promoted for category in categories):
         return "Promoted"
-    return "Completed" if any(category.judged for category in categories) else "NothingToDo"
+    made = (CHAMPION_STAYS, OVERTAKEN)
+    return "Completed" if any(category.outcome in made for category in categories) else "NothingToDo"
 
 
 def message_of(run: RetrainingRun) -> str:

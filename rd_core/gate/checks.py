@@ -92,7 +92,8 @@ def promise(paired: GateScores, settings: GateSettings) -> Check:
     alarms, was = PartAlarms.of(after, parts), PartAlarms.of(before, parts).rate
     limit = min(1.0, settings.false_alarm_margin * paired.alpha)
     low, high = alarms.low(settings.confidence), alarms.high(settings.confidence)
-    most = f"{limit:.2%} is the most, {settings.false_alarm_margin:g} times the {paired.alpha:.2%} promised"
+    times = f"{settings.false_alarm_margin:g} times the {paired.alpha:.2%} promised"
+    most = f"{limit:.2%} is the most, {times}" if limit < 1 else f"all may, for {times} is no limit"
     seen = f"{int(after.sum())} of {len(after)} normals alarm, so up to {high:.2%} may"
     shown = high <= limit
     words = f"{seen}; {most}" if shown else f"cannot be shown: {seen}, and {most}. {_needed(alarms, limit, settings)}"

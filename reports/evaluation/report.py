@@ -105,14 +105,22 @@ def _pictured(evaluated: EvaluatedCategory) -> tuple[ScoredImage, ...]:
     return (*evaluated.misses, *evaluated.false_alarms, *evaluated.borderline)
 
 
+def _steps(evaluated: EvaluatedCategory, anchor: str) -> list[str]:
+    """With a link from the recommended alpha to what it does."""
+    recommended = evaluation_words.recommended_step(evaluated)
+    linked = Markup('{} <a href="#{}-threshold">What it would do</a>').format(recommended, anchor)
+    return [linked if step == recommended else step for step in evaluation_words.next_steps(evaluated)]
+
+
 def _section(
     evaluated: EvaluatedCategory, number: int, pictures: Iterator[Thumbnail | None], review_url: str | None
 ) -> _Section:
     name, galleries = shown(evaluated.category), _galleries(evaluated, pictures, review_url)
+    anchor = f"category-{number}"
     return _Section(
         evaluated=evaluated,
-        anchor=f"category-{number}",
-        steps=evaluation_words.next_steps(evaluated),
+        anchor=anchor,
+        steps=_steps(evaluated, anchor),
         figures=[_figure(measure) for measure in evaluated.measures],
         glance=_glance(evaluated.measures),
         histogram=histogram(

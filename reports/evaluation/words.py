@@ -126,6 +126,7 @@ def next_steps(evaluated: EvaluatedCategory) -> list[str]:
         _problems(evaluated),
         _alarms(evaluated),
         _recall(evaluated),
+        recommended_step(evaluated),
         _blind(evaluated),
         _few(evaluated),
         _masks(evaluated),
@@ -162,6 +163,15 @@ def _recall(evaluated: EvaluatedCategory) -> str | None:
     if auroc.value >= 0.95:
         return f"{start} The AUROC is high, so a higher promised false-alarm rate (setting alpha) would find more."
     return f"{start} The AUROC is low too, so another threshold does not help: look at the misses and train again."
+
+
+def recommended_step(evaluated: EvaluatedCategory) -> str | None:
+    """To set the alpha that is recommended; None if it is in force, for another version, or there is none."""
+    chosen = evaluated.recommended
+    if chosen is None or chosen.alpha is None or chosen.in_force or not evaluated.in_mean:
+        return None
+    best = {"cheapest": "the cheapest", "wanted recall": "the one with the fewest false alarms"}[chosen.name]
+    return f"Set alpha = {chosen.alpha:g} and recalibrate: its threshold is {best}, for {chosen.goal}."
 
 
 def _blind(evaluated: EvaluatedCategory) -> str | None:

@@ -56,8 +56,9 @@ def publish_model(store: Store, card: ModelCard, weights: bytes) -> None:
 def publish_recalibrated(store: Store, card: ModelCard) -> None:
     """Publish a version that shares the weights of `card.weights.version`; only its card is written.
 
-    Repeating it changes nothing. Raises AlreadyExists if the version has another card, ValueError if the named
-    version does not hold these weights itself, CorruptObject or KeyNotFound if they are damaged or gone.
+    Repeating it changes nothing, also for another run within the second that names the version: the first card
+    stays. Raises AlreadyExists if the version has a card that says something else, ValueError if the named version
+    does not hold these weights itself, CorruptObject or KeyNotFound if they are damaged or gone.
     """
     shared, held = replace(card.weights, version=None), None
     if card.weights_version != card.version:
@@ -68,11 +69,11 @@ def publish_recalibrated(store: Store, card: ModelCard) -> None:
             "Name the version that does: card.weights_version of the one whose threshold is replaced."
         )
     read_weights(store, card.category, card.weights_version)
-    key, text = layout.card_key(card.category, card.version), cards.to_bytes(card)
     try:
-        store.create(key, text)
+        store.create(layout.card_key(card.category, card.version), cards.to_bytes(card))
     except AlreadyExists:
-        if store.read(key) != text:
+        first = read_card(store, card.category, card.version)
+        if first != replace(card, created_at=first.created_at, run_id=first.run_id):
             raise
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rd_core.calibration.suspects import MOST_OUTLYING, suspicious
 from rd_core.drift.causes import STATISTICS
+from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.models import models
@@ -62,7 +63,8 @@ def labelled_basis(
     """The labelled normals of these days that the weights have not learned from.
 
     Sealed scores of the same object by the same weights are taken; the others are computed. Copies of one picture
-    count once. Those that look like wrong labels are set aside, see rd_core.calibration.suspects.
+    count once, and those of one that the weights have learned from not at all. Those that look like wrong labels are
+    set aside, see rd_core.calibration.suspects.
     """
     learned = models.read_card(store, card.category, card.weights_version)
     chosen = labelled_normals(store, card.category, learned, first, last)
@@ -79,6 +81,10 @@ def labelled_basis(
             left_out[key] = UNREADABLE
         else:
             known[key] = image
+    copies = _digests_of_copies(images, learned.images.used, known)
+    for key in [key for key in sorted(known) if known[key].digest in copies]:
+        left_out[key] = LEARNED
+        del known[key]
     first_of: dict[str | None, str] = {}
     for key in sorted(known):
         if known[key].digest and first_of.setdefault(known[key].digest, key) != key:
@@ -142,6 +148,16 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
             statistics = {**vars(loaded.statistics), "feature_distance": float(scored.feature_distance or 0.0)}
             kept = anomaly_map.copy() if key in with_map else None
             yield key, ScoredImage(key, days[key], float(scored.score), loaded.digest, statistics, anomaly_map=kept)
+
+
+def _digests_of_copies(images: Store, learned: Collection[str], known: Collection[str]) -> set[str]:
+    """SHA-256 (hex) of the images that the weights have learned from, of those as long as a known one: only they can
+    be its copies."""
+    sizes = {info.size for info in read_ahead(images.info, sorted(known)) if info}
+    learned = sorted(learned)
+    infos = zip(learned, read_ahead(images.info, learned), strict=True)
+    alike = [key for key, info in infos if info and info.size in sizes]
+    return {hashlib.sha256(data).hexdigest() for data in read_ahead(images.read, alike)}
 
 
 def _suspicious(images: Sequence[ScoredImage]) -> tuple[dict[str, str], int]:

@@ -80,6 +80,15 @@ class RecalibratedModel:
     """largest share of defects that the threshold withstands"""
     decision: str | None = None
     """the gate's words; None: it was not asked"""
+    overtaken: str | None = None
+    """why it is not in force though the gate let it pass: another was promoted first"""
+
+    @property
+    def judged(self) -> str:
+        """What the gate said of it and what came of that; empty if it was not asked."""
+        if self.overtaken is None:
+            return self.decision or ""
+        return f"The gate let it pass, but it was overtaken: {self.overtaken} The gate said: {self.decision}"
 
 
 @task(

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -17,6 +18,7 @@ from rd_core.calibration.holdout import parts_of
 from rd_core.calibration.robust_outliers import robust_z
 from rd_core.errors import ConfigError
 from rd_core.pictures.near_duplicates import MOST_BITS
+from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store, open_store
 from storage.labels import labels
 from storage.layout import production_day
@@ -309,15 +311,18 @@ def _digest(store: Store, order: GatherOrder, rows: Sequence[ConsideredNormal]) 
 
 
 def _judged_before(store: Store, order: GatherOrder, digest: str) -> str | None:
-    """Nothing has changed since the last candidate was judged, so a schedule must not make the same one again."""
-    versions = models.list_versions(store, order.category)
-    if not versions or models.read_decision(store, order.category, versions[-1]) is None:
-        return None
-    retraining = models.read_card(store, order.category, versions[-1]).retraining
-    if retraining is None or retraining.digest != digest:
-        return None
-    return (
-        f"Candidate {versions[-1]} of {order.category} was made from the same normals and judged by the same images, "
-        f"and did not take the place of {order.champion}: nothing has changed since. Label more images, or retrain "
-        "from scratch."
-    )
+    """An equal candidate was judged already, so a schedule must not make it again."""
+    for version in reversed(models.list_versions(store, order.category)):
+        with suppress(*OF_ONE_OBJECT):  # what is damaged says nothing: `rd-inspect verify` tells of it
+            decision = models.read_decision(store, order.category, version)
+            if decision and _digest_of(models.read_card(store, order.category, version)) == digest:
+                return (
+                    f"Candidate {version} of {order.category} was made from the same normals and judged by the same "
+                    f"images, and {order.champion} is in force: nothing has changed since. Label more images, or "
+                    "retrain from scratch."
+                )
+    return None
+
+
+def _digest_of(card: ModelCard) -> str | None:
+    return card.retraining.digest if card.retraining and card.recalibration is None else None

@@ -14,6 +14,7 @@ from flows.preflight.recalibration_choice import orders_of
 from flows.recalibration import RecalibrationFailed, recalibrate, recalibrate_models
 from flows.retraining import _to_recalibrate, retrain
 from flows.settings import load_settings
+from flows.watching.retraining_outcome import recalibrated, state_of
 from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
 from storage.filesystem import Store
@@ -71,6 +72,10 @@ def test_the_gate_puts_a_threshold_in_force_by_its_own_rule_and_the_limits_given
     assert kept["settings"]["false_alarm_margin"] == 7.0
     assert champion.by == "recalibration run run"
     assert [check["name"] for check in kept["checks"]][1] == "promised rate"
+    (late,), _ = recalibrate_models(settings, [replace(orders[0], alpha=0.2)], "run", limits)
+    assert not late.champion, "another champion is in force by now"
+    assert "The gate let it pass, but it was overtaken: model" in words_of(late)
+    assert recalibrated(late).outcome == "overtaken" and state_of([recalibrated(late)]) == "Completed"
 
 
 def test_a_backfill_decides_anew_and_scores_what_is_left(plant: Store, prefect_api: str) -> None:
@@ -139,5 +144,5 @@ def test_another_alpha_alone_takes_the_models_own_held_out_scores(plant: Store, 
     assert (made.method, made.first_day, made.champion) == ("the model's own held-out scores", None, True)
     assert not verify(plant, plant, Scope(deep=True)).wrong
     write_settings(plant, image_size=64, extrapolate=False, max_pixels=1_000_000)
-    with pytest.raises(RecalibrationFailed, match="and extrapolate = false, so model"):
+    with pytest.raises(RecalibrationFailed, match="which extrapolate = false refuses"):
         recalibrate(plant.uri, ["cloth"], held_out=True, alpha=0.0001)

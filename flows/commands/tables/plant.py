@@ -1,6 +1,7 @@
 """Tables of inspection and models."""
 
 import json
+from decimal import Decimal
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
             try:
                 card = models.read_card(store, name, version)
                 method, size = card.method.name, f"{card.preprocessing.height}x{card.preprocessing.width}"
-                promised, normals = f"{100 * card.threshold.alpha:.6g}%", str(len(card.images.train))
+                promised, normals = f"{Decimal(f'{100 * card.threshold.alpha:.6g}'):f}%", str(len(card.images.train))
                 shares = card.weights_version if card.weights_version != version else ""
                 figures = f"{card.threshold.value:.4f}", promised, normals, shares
             except CorruptObject as e:

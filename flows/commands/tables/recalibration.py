@@ -75,7 +75,7 @@ def words_of(model: "RecalibratedModel") -> str:
         + f"; weights of {model.weights_version}.",
         model.promise,
         _of_defects(model),
-        shown(model.decision or ""),
+        shown(model.judged),
         f"Left out: {left}." if left else "",
         "" if model.pixel_threshold_is_new or not of_images else "The pixel threshold stays: no map is left.",
     ]

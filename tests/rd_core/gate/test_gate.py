@@ -193,6 +193,9 @@ def test_the_margin_is_a_multiple_of_the_promise_and_never_more_than_every_image
     all_of_them = with_alarms(30, 30, alpha=0.3)
     loose = decide(all_of_them)
     assert (check(loose, PROMISE).passed, check(loose, PROMISE).margin) == (True, 1.0)
+    assert "30 of 30 normals alarm, so up to 100.00% may; all may, for 5 times the 30.00% promised is no limit" in (
+        check(loose, PROMISE).words
+    )
     assert check(loose, FALSE_ALARMS).passed is False, "so a promise too loose to be shown is still not broken"
     strict = decide(with_alarms(0, 59), limits=replace(QUICK, confidence=0.99))
     assert "90 normals without an alarm" in check(strict, PROMISE).words

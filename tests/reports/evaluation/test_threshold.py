@@ -15,6 +15,7 @@ from reports.evaluation.measures import Measure, RecommendedThreshold, Threshold
 from reports.evaluation.report import render_evaluation_report
 from reports.evaluation.threshold_chart import threshold_chart
 from reports.evaluation.threshold_words import in_sentences, in_short, setting
+from reports.evaluation.words import next_steps
 from tests.examples import examples
 from tests.reports.html_page import words
 
@@ -168,6 +169,10 @@ def test_page_and_files_have_the_recommendation(evaluation, evaluated):
     earlier = replace(one, in_mean=False)
     assert "--held-out" not in render_evaluation_report(evaluation(categories=(earlier,)))
     kept = evaluated(curves=one.curves, recommended=replace(CHEAPEST, in_force=True))
+    step = "Set alpha = 0.023 and recalibrate: its threshold is the cheapest, for a miss that costs 200."
+    assert step in next_steps(one) and not any("alpha = 0.023" in other for other in next_steps(kept))
+    page = render_evaluation_report(evaluation(categories=(one,)))
+    assert f'<li>{step} <a href="#category-1-threshold">' in page and 'id="category-1-threshold"' in page
     assert "rd-inspect recalibrate" not in render_evaluation_report(evaluation(categories=(kept,)))
     (cloth, metal) = figure_tree(report)["categories"]
     assert (cloth["recommended"]["alpha"], cloth["recommended"]["figures"]["saving"]["low"]) == (0.023, -0.1)

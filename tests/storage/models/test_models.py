@@ -342,8 +342,9 @@ def shared_card(version: str = "v2", **changes: Any) -> ModelCard:
 def test_versions_share_weights_of_which_there_is_one_copy(store: Store) -> None:
     publish_made_up(store)
     publish_made_up(store, version="other", weights=b"others")
-    for _ in range(2):  # a repetition changes nothing
-        publish_recalibrated(store, shared_card())
+    for run, when in (("run-1", NOW), ("run-1", NOW), ("run-2", NOW + timedelta(milliseconds=400))):
+        publish_recalibrated(store, shared_card(run_id=run, created_at=when))  # a repetition changes nothing
+    assert read_card(store, "cloth", "v2").run_id == "run-1"
     assert [info.key for info in store.list("models/cloth/v2/")] == ["models/cloth/v2/card.json"]
     assert read_weights(store, "cloth", "v2") == b"weights"
     assert models.versions_with_weights(store, "cloth", "v2") == ["v1", "v2"]
@@ -351,7 +352,7 @@ def test_versions_share_weights_of_which_there_is_one_copy(store: Store) -> None
     promote(store, "cloth", "v2", by="op", now=NOW, expected="v1")
     assert rollback(store, "cloth", by="op", now=NOW).version == "v1"
     with pytest.raises(AlreadyExists):
-        publish_recalibrated(store, shared_card(run_id="another"))
+        publish_recalibrated(store, shared_card(software={"torch": "other"}))
 
 
 def test_a_reference_leads_to_the_version_that_holds_the_weights(local: LocalStore) -> None:

@@ -283,6 +283,10 @@ def test_the_same_candidate_is_not_made_again_and_again(store: Store, old: list[
     publish_made_up(store, version="v2", retraining=Retraining("v1", None, {}, "", first.digest, {}))
     assert gather(store).message is None, "it was never judged: a run was cut short"
     models.publish_decision(store, "cloth", "v2", {"promote": False})
+    publish_made_up(store, version="v3")
+    models.publish_decision(store, "cloth", "v3", {"promote": False})
+    store.write("models/cloth/v4/card.json", b"damaged")
+    models.publish_decision(store, "cloth", "v4", {"promote": False})
     found = gather(store)
     assert "Candidate v2 of cloth was made from the same normals" in found.message
     assert found.digest == first.digest
