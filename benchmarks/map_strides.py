@@ -32,8 +32,8 @@ from rd_core.detectors.feature_detector import FeatureDetector
 from rd_core.maps.assembly import MapAssembly
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
-from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.pictures.masks import mask_on_grid
 from storage.filesystem import open_store
 from storage.models import models
 from storage.partitions import anomaly_maps

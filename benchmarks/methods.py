@@ -37,9 +37,9 @@ from rd_core.detectors.registry import METHODS
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision
-from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
+from rd_core.pictures.masks import mask_on_grid
 from storage.filesystem import open_store
 from storage.models import models
 from tasks.importing.folder_masks import marked_by

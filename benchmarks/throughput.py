@@ -32,6 +32,7 @@ from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.kernels.precision import networks_in
+from rd_core.pictures.image_view import ImageView
 from rd_core.settings import PRECISIONS, Precision
 from storage.filesystem import Store, open_store
 from storage.layout import image_key, seal_key
@@ -141,7 +142,7 @@ def put_model(
         run_id="benchmark",
         method=Method("reverse_distillation", config.to_dict(), teacher_weights=None),
         fit=Fit("none", {}, 0.0),
-        preprocessing=Preprocessing(PREPROCESSING_VERSION, size, size, 65535, None, 100_000_000),
+        preprocessing=Preprocessing(PREPROCESSING_VERSION, ImageView(size, size).to_dict(), 65535, None, 100_000_000),
         maps=Maps(size, size, "of no meaning", maximum_is_score=True),
         threshold=ImageThreshold(**asdict(threshold)),
         pixel_threshold=PixelThreshold(float(np.quantile(found.maps, 0.999)), 0.001, PICTURES),

@@ -10,6 +10,7 @@ from rd_core.calibration.goals import Costs, Goal, WantedRecall
 from rd_core.detectors.registry import settings_class
 from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
 from rd_core.features.backbone_spec import teacher_spec
+from rd_core.pictures.image_view import Crop, ImageView
 from rd_core.settings import Precision
 
 
@@ -24,6 +25,9 @@ class CategorySettings(BaseModel):
     """size of the networks' input: pixels, one number or [height, width]"""
     map_stride: Literal[1, 2, 4] = 1
     """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
+    crop: tuple[int | float, int | float, int | float, int | float] | None = None
+    """rectangle of an image that is inspected, [top, left, height, width]: whole numbers are pixels, fractions up to
+    1.0 are shares of the image's height and width. None: the whole image"""
     teacher: str = "efficientnet_lite0"
     teacher_weights: Path | None = None
     """a local file of teacher weights; without it the package, the cache or a download is used"""
@@ -76,6 +80,15 @@ class CategorySettings(BaseModel):
                 raise ValueError(
                     f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
                 )
+        return value
+
+    @field_validator("crop")
+    @classmethod
+    def _holds_pixels(
+        cls, value: tuple[float, float, float, float] | None
+    ) -> tuple[float, float, float, float] | None:
+        if value is not None:
+            Crop.of(value)
         return value
 
     @field_validator("teacher")
@@ -144,6 +157,12 @@ class CategorySettings(BaseModel):
     @property
     def height_width(self) -> tuple[int, int]:
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+    @property
+    def view(self) -> ImageView:
+        """What a model trained from now on sees of an image."""
+        height, width = self.height_width
+        return ImageView(height, width, crop=None if self.crop is None else Crop.of(self.crop))
 
     def of_method(self, name: str, **own: Any) -> DetectorSettings:
         """Settings of a method's models; `own` overrides its table. ConfigError."""

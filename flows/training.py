@@ -123,6 +123,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
     return TrainingRequest(
         category=category,
         settings=settings.detector(category),
+        view=chosen.view,
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
         calibration=chosen.calibration,

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from rd_core.pictures.image_view import ImageView
 from storage.models import models
 from storage.models.card import (
     Calibration,
@@ -27,7 +28,9 @@ CARD = ModelCard(
     run_id="run-0",
     method=Method("reverse_distillation", {"seed": 0}, teacher_weights=None),
     fit=Fit("2 steps", {"steps": 2}, seconds=1.5),
-    preprocessing=Preprocessing("p1", 8, 8, white_level=65535, black_level=None, max_pixels=1_000_000),
+    preprocessing=Preprocessing(
+        "p1", ImageView(8, 8).to_dict(), white_level=65535, black_level=None, max_pixels=1_000_000
+    ),
     maps=Maps(8, 8, "a distance", maximum_is_score=True),
     threshold=ImageThreshold(2.0, 0.05, 40, 1 / 41, extrapolated=False, low=1.5, high=2.5, interval="tail"),
     pixel_threshold=PixelThreshold(0.45, 0.001, 40),
@@ -45,7 +48,11 @@ def made_up_card(
 ) -> ModelCard:
     """CARD for this model, `side` pixels high and wide, with changes; a dict changes fields of the existing
     record."""
-    sized = {name: {"height": side, "width": side} | changes.get(name, {}) for name in ("preprocessing", "maps")}
+    view = {"view": ImageView(side, side).to_dict()}
+    sized = {
+        "preprocessing": view | changes.get("preprocessing", {}),
+        "maps": {"height": side, "width": side} | changes.get("maps", {}),
+    }
     for name, value in {**changes, **sized}.items():
         record: Any = getattr(CARD, name)
         changes[name] = (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.preprocessing import ImageFormat
@@ -38,7 +39,7 @@ class StubScorer:
     """Replaces tasks.worker.scorer.Scorer."""
 
     model = _Model()
-    image_format = _AnyBytes(SIZE, SIZE)
+    image_format = _AnyBytes(ImageView(SIZE, SIZE))
     map_size = (SIZE, SIZE)
     threshold = np.float32(2)
     preprocessing = "stub"

@@ -33,5 +33,9 @@ class MapOutOfRange(CoreError):
     """An anomaly map exceeds the range of its stored form, float16."""
 
 
+class ViewImpossible(CoreError):
+    """The view of a model does not fit an image."""
+
+
 class EngineUnavailable(CoreError):
     """The engine is not installed, has another version, or does not reproduce torch."""

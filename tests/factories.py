@@ -18,6 +18,7 @@ from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from storage.layout import image_key
 from storage.models import models
@@ -39,9 +40,11 @@ def quick_request(**changes: Any) -> TrainingRequest:
     """To train two steps; `changes` are fields of the request, or settings of Reverse Distillation."""
     own = [field.name for field in fields(TrainingRequest)]
     settings = {name: value for name, value in changes.items() if name not in own}
+    chosen = recipe(**{"image_height": SIZE, "image_width": SIZE, "steps": 2, "mirrored_below": 0, **settings})
     request = TrainingRequest(
         category="cloth",
-        settings=recipe(**{"image_height": SIZE, "image_width": SIZE, "steps": 2, "mirrored_below": 0, **settings}),
+        settings=chosen,
+        view=ImageView(chosen.image_height, chosen.image_width),
         teacher_weights=None,
         alpha=0.2,
         part_pattern=r"(?P<part>part\d+)_",

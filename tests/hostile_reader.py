@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rd_core.pictures.image_view import ImageView
 from storage.errors import UnreadableImage
 from storage.images import decode
 from tests.hostile_images import hostile_file, valid_files
@@ -65,7 +66,7 @@ def _decode(data: bytes) -> np.ndarray:
 def _prepare() -> Callable[[bytes], np.ndarray]:
     from tasks.worker.preprocessing import ImageFormat  # noqa: PLC0415  # brings torch, which the other reader does without
 
-    image_format = ImageFormat(64, 64, 65535, MAX_PIXELS)
+    image_format = ImageFormat(ImageView(64, 64), 65535, MAX_PIXELS)
     return lambda data: image_format.prepare(data)[0]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_view import ImageView
 from storage.errors import UnreadableImage
 from tasks.worker.preprocessing import ImageFormat
 
@@ -62,7 +63,7 @@ class ToldScorer:
     channel: int = 0
     inverted: bool = False
     """its maps are dark at defects and light elsewhere"""
-    image_format: ClassVar[ImageFormat] = _Unresized(SIDE, SIDE)
+    image_format: ClassVar[ImageFormat] = _Unresized(ImageView(SIDE, SIDE))
     map_size: ClassVar[tuple[int, int]] = (SIDE, SIDE)
 
     @property

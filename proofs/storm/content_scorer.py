@@ -7,6 +7,7 @@ import numpy as np
 
 from proofs.storm.plant import PIXEL_LEVEL, REVIEW_BAND, SIZE, STRENGTH, THRESHOLD
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.preprocessing import ImageFormat
@@ -27,7 +28,7 @@ class _Brightness:
 class ContentScorer:
     """Replaces tasks.worker.scorer.Scorer."""
 
-    image_format = ImageFormat(SIZE, SIZE)
+    image_format = ImageFormat(ImageView(SIZE, SIZE))
     map_size = (SIZE, SIZE)
     threshold = np.float32(THRESHOLD)
     preprocessing = "storm"

@@ -7,7 +7,7 @@ rates below 0.3 are stretched to end at 1, and the area is averaged over images.
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.metrics.masks import region_of_pixels
+from rd_core.pictures.masks import region_of_pixels
 
 THRESHOLDS = 200
 FPR_LIMIT = 0.3

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.metrics.float16_bins import BINS, VALUES, bins, bits, in_order
-from rd_core.metrics.masks import region_of_pixels
 from rd_core.metrics.pixel_truth import DefectiveMap, NormalMap, PixelTruth, UncountedMap, pixel_truths
 from rd_core.metrics.ranking import Ranking
 from rd_core.metrics.region_weights import REGIONS_LIMIT, add_region_weights
+from rd_core.pictures.masks import region_of_pixels
 
 _TABLES = ("normal", "around_defects", "anomalous", "region_weights")
 _COUNTS = ("regions", "normal_images", "anomalous_images", "unmasked_images", "unscored_images", "height", "width")

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.aupro import area_under_ramp, check_limit, false_positive_rates
 from rd_core.metrics.float16_bins import bins
-from rd_core.metrics.masks import region_of_pixels
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
+from rd_core.pictures.masks import region_of_pixels
 
 
 def region_auproes(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from rd_core.errors import ConfigError
 from rd_core.metrics.intervals import CONFIDENCE, Interval, clopper_pearson
-from rd_core.metrics.masks import region_of_pixels
 from rd_core.metrics.pixel_truth import DefectiveMap, pixel_truths
+from rd_core.pictures.masks import region_of_pixels
 
 AREA_EDGES = (0.0, 0.0001, 0.001, 0.01, 0.1, 1.0)
 """shares of the image's area; at 256 x 256 these are 6, 65, 655, 6553 and all pixels"""

@@ -44,9 +44,9 @@ class Preprocessing:
 
     version: str
     """version of decoding and resizing; releases with another version refuse the model"""
-    height: int
-    """pixels of the resized image"""
-    width: int
+    view: Mapping[str, Any]
+    """from an image to the model's pixels and back, as JSON; `rd_core.pictures.image_view.ImageView` alone validates
+    it"""
     white_level: float | None
     """grey value of more than 8 bits that becomes 255; None: the highest of the file's type"""
     black_level: float | None

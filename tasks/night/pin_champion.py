@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from rd_core.pictures.image_view import ImageView
 from storage.errors import KeyNotFound
 from storage.filesystem import open_store
 from storage.models import models
@@ -59,7 +60,7 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
         category=category,
         version=version,
         preprocessing=card.preprocessing.version,
-        image_size=(card.preprocessing.height, card.preprocessing.width),
+        image_size=ImageView.from_dict(card.preprocessing.view).size,
         maps=card.maps,
         map_threshold=card.map_threshold,
         threshold=card.threshold.value,

@@ -16,6 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.pictures.image_view import ImageView
 from storage import layout
 from storage.errors import CorruptObject, KeyNotFound
 from storage.filesystem import Store, open_store
@@ -189,7 +190,7 @@ def _decisions(
     store: Store, plan: Plan, rows: Sequence[ScoreRow], decider: "Decider"
 ) -> Mapping[int, dict[str, Any]]:
     """New values of the columns that depend on thresholds, by number of the scored rows."""
-    from tasks.scoring.picture_scores import boxes_of, decide  # noqa: PLC0415  # brings torch, which flow processes do without
+    from tasks.scoring.picture_scores import decide  # noqa: PLC0415  # brings torch, which flow processes do without
 
     scored = [number for number, row in enumerate(rows) if row.score is not None]
     if not scored:
@@ -200,12 +201,13 @@ def _decisions(
         decided = decide(decider, values, np.zeros((len(scored), 1, 1), np.float32))
     else:
         decided = decide(decider, values, maps)
+    view = ImageView.from_dict(decider.card.preprocessing.view)
     changes: dict[int, dict[str, Any]] = {}
     for number, value, own in zip(scored, values, decided, strict=True):
         height, width = rows[number].image_height, rows[number].image_width
         extent: dict[str, Any] = {"anomalous_area": None, "defect_area": None, "defect_boxes": None}
         if maps is not None and height is not None and width is not None:
-            boxes = boxes_of(own.regions, (height, width), decider.map_size)
+            boxes = view.boxes(own.regions, (height, width), decider.map_size)
             extent = {
                 "anomalous_area": own.anomalous_area,
                 "defect_area": own.defect_area,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.metrics.masks import mask_on_grid
+from rd_core.pictures.masks import mask_on_grid
 from storage.errors import UnreadableImage
 from storage.images import decode
 from storage.stores.litter import is_litter

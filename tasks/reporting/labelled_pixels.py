@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.metrics.masks import mask_on_grid
+from rd_core.pictures.masks import mask_on_grid
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
 from storage.images import decode_mask

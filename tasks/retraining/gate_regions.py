@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.metrics.masks import mask_on_grid
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
+from rd_core.pictures.masks import mask_on_grid
 from storage.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 from tasks.retraining.gate_set import GateImage

@@ -1,6 +1,5 @@
 """A model's scores of pictures, the same for a night and by hand."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -116,22 +115,8 @@ def _extent(decider: "Decider", anomaly_map: np.ndarray, decision: str) -> tuple
     return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
 
 
-def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, float]] | None:
+def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, Any]] | None:
     size = picture.loaded.size
-    return None if picture.regions is None or size is None else boxes_of(picture.regions, size, scorer.map_size)
-
-
-def boxes_of(
-    regions: Sequence[DefectRegion], size: tuple[int, int], map_size: tuple[int, int]
-) -> list[dict[str, float]]:
-    """Regions of a map of `map_size` as boxes in the pixels of an image of `size`, rounded outwards; both (height,
-    width)."""
-    height, width = map_size
-    down, across = size[0] / height, size[1] / width
-    boxes = []
-    for region in regions:
-        top, left = math.floor(region.top * down), math.floor(region.left * across)
-        bottom = min(math.ceil((region.top + region.height) * down), size[0])
-        right = min(math.ceil((region.left + region.width) * across), size[1])
-        boxes.append({"top": top, "left": left, "height": bottom - top, "width": right - left, "peak": region.peak})
-    return boxes
+    if picture.regions is None or size is None:
+        return None
+    return scorer.image_format.view.boxes(picture.regions, size, scorer.map_size)

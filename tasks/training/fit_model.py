@@ -21,6 +21,7 @@ from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impo
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
+from rd_core.pictures.image_view import ImageView
 from reports.promise import promise_in_words
 from storage import layout
 from storage.filesystem import Store, open_store
@@ -54,6 +55,7 @@ class TrainingRequest:
     category: str
     settings: DetectorSettings
     """settings of the method"""
+    view: ImageView
     teacher_weights: Path | None
     alpha: float
     part_pattern: str | None
@@ -73,9 +75,7 @@ class TrainingRequest:
 
     @property
     def image_format(self) -> ImageFormat:
-        return ImageFormat(
-            self.settings.image_height, self.settings.image_width, self.white_level, self.max_pixels, self.black_level
-        )
+        return ImageFormat(self.view, self.white_level, self.max_pixels, self.black_level)
 
 
 @dataclass(frozen=True)

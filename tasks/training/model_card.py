@@ -10,6 +10,7 @@ from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import proven_rate
 from rd_core.detectors.training import Fitted
 from rd_core.engines.measurement import EngineChoice
+from rd_core.pictures.image_view import ImageView
 from storage.models import card
 from tasks.training.calibration import Calibration
 from tasks.training.normal_images import NormalImages
@@ -33,7 +34,7 @@ def model_card(
 ) -> card.ModelCard:
     """`request`: the TrainingRequest; calibration is stored by ascending score."""
     detector, report = fitted.detector, fitted.report
-    height, width = detector.settings.image_height, detector.settings.image_width
+    view: ImageView = request.view
     map_height, map_width = detector.settings.map_size
     return card.ModelCard(
         category=request.category,
@@ -47,7 +48,7 @@ def model_card(
         ),
         fit=card.Fit(report.summary, report.figures, report.seconds),
         preprocessing=card.Preprocessing(
-            PREPROCESSING_VERSION, height, width, request.white_level, request.black_level, request.max_pixels
+            PREPROCESSING_VERSION, view.to_dict(), request.white_level, request.black_level, request.max_pixels
         ),
         maps=card.Maps(map_height, map_width, detector.map_values, detector.score_is_map_maximum),
         threshold=card.ImageThreshold(**asdict(calibration.threshold)),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.detectors.settings import MICRO_BATCH
+from rd_core.errors import ViewImpossible
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
@@ -27,7 +28,7 @@ class LoadedPicture:
     """A picture after reading, decoding and resizing, or why there is none."""
 
     pixels: NDArray[np.uint8] | None
-    """uint8 (height, width, 3), in the model's size"""
+    """uint8 (height, width, 3), of the model's view"""
     size: tuple[int, int] | None
     """own height and width"""
     digest: str | None
@@ -39,6 +40,9 @@ class LoadedPicture:
     seconds: dict[str, float] = field(default_factory=dict)
     """by stage: read, decode"""
     statistics: ImageStatistics | None = None
+    """of `pixels`"""
+    counted: NDArray[np.bool_] | None = None
+    """bool (height, width), False in ignored regions; None: every pixel counts"""
 
 
 def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPicture:
@@ -63,21 +67,28 @@ def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPi
 
 
 def load_picture(image_format: ImageFormat, data: bytes) -> LoadedPicture:
-    """The bytes of a file, decoded and resized; undecodable ones become 'unreadable' with the reason."""
+    """The bytes of a file, decoded, in the model's view; undecodable ones become 'unreadable' with the reason."""
     started = time.perf_counter()
     digest = content_digest(data)
     try:
         pixels, size = image_format.prepare(data)
-    except UnreadableImage as e:
+        loaded = _loaded(image_format, pixels, size)
+    except (UnreadableImage, ViewImpossible) as e:
         return LoadedPicture(None, None, digest, "unreadable", str(e))
-    statistics = image_statistics(pixels)
-    return LoadedPicture(pixels, size, digest, "ok", None, {"decode": time.perf_counter() - started}, statistics)
+    return replace(loaded, digest=digest, seconds={"decode": time.perf_counter() - started})
 
 
 def load_array(image_format: ImageFormat, picture: NDArray[np.uint8]) -> LoadedPicture:
-    """uint8 (H, W, 3), RGB, resized."""
-    pixels = image_format.fit(picture)
-    return LoadedPicture(pixels, picture.shape[:2], None, "ok", None, statistics=image_statistics(pixels))
+    """uint8 (H, W, 3), RGB, in the model's view; one that the view does not fit becomes 'unreadable'."""
+    try:
+        return _loaded(image_format, image_format.fit(picture), picture.shape[:2])
+    except ViewImpossible as e:
+        return not_loaded("unreadable", str(e))
+
+
+def _loaded(image_format: ImageFormat, pixels: NDArray[np.uint8], size: tuple[int, int]) -> LoadedPicture:
+    counted = image_format.view.counted(size)
+    return LoadedPicture(pixels, size, None, "ok", None, statistics=image_statistics(pixels), counted=counted)
 
 
 def not_loaded(status: str, why: str) -> LoadedPicture:

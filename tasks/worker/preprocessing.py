@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.images import RESIZING_VERSION
 from storage.images import DECODING_VERSION, MAX_PIXELS, decode
 from storage.models.card import ModelCard, Preprocessing
@@ -16,10 +17,9 @@ PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """The processing from a file's bytes to a model's pixels."""
+    """The processing from a file's bytes to a model's pixels: decoding, then the view."""
 
-    height: int
-    width: int
+    view: ImageView
     white_level: float | None = None
     """see `storage.images.decode`, as the next two"""
     max_pixels: int = MAX_PIXELS
@@ -27,21 +27,20 @@ class ImageFormat:
 
     @classmethod
     def of(cls, kept: Preprocessing) -> Self:
-        """The preprocessing of a model card."""
-        return cls(kept.height, kept.width, kept.white_level, kept.max_pixels, kept.black_level)
+        """The preprocessing of a model card. Raises ConfigError for a view of another release."""
+        return cls(ImageView.from_dict(kept.view), kept.white_level, kept.max_pixels, kept.black_level)
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Bytes of an image -> uint8 (H, W, 3), in its own size. Raises UnreadableImage."""
         return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
 
     def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3) -> uint8 (height, width, 3)"""
-        from rd_core.pictures.preprocessing import resize  # noqa: PLC0415  # brings torch, which plans and cards are spared
-
-        return resize(picture, self.height, self.width)
+        """uint8 (H, W, 3) -> uint8 (height, width, 3) of the view. Raises ViewImpossible."""
+        return self.view.pixels(picture)
 
     def prepare(self, data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage."""
+        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage,
+        ViewImpossible."""
         picture = self.decode(data)
         return self.fit(picture), picture.shape[:2]
 

@@ -7,6 +7,7 @@ import pytest
 
 from flows.settings import SettingsError, load_settings, store_uri
 from rd_core.calibration.goals import Costs, WantedRecall
+from rd_core.pictures.image_view import Crop, ImageView
 
 TOML = """
 [plant]
@@ -67,6 +68,14 @@ def test_values_of_a_methods_table_are_held_against_the_categories_that_have_the
         load_settings(str(tmp_path), environment={})
 
 
+def test_a_crop_in_whole_numbers_is_in_pixels_and_one_with_a_fraction_in_shares(tmp_path: Path) -> None:
+    text = "[defaults]\nimage_size = [64, 96]\ncrop = [10, 0, 300, 400]\n[categories.foil]\ncrop = [0, 0, 1.0, 0.5]\n"
+    (tmp_path / "categories.toml").write_text(text)
+    settings = load_settings(str(tmp_path), environment={})
+    assert settings.category("cloth").view == ImageView(64, 96, Crop(10, 0, 300, 400, "pixels"))
+    assert settings.category("foil").view == ImageView(64, 96, Crop(0, 0, 1, 0.5, "shares"))
+
+
 def test_environment_wins_over_the_file_and_options_over_both(store: str) -> None:
     environment = {"RD_INSPECT_ALPHA": "0.2", "RD_INSPECT_IMAGE_SIZE": "64x96", "RD_INSPECT_STORE": "elsewhere"}
     settings = load_settings(store, options={"alpha": 0.3, "steps": 9}, environment=environment)
@@ -87,6 +96,8 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nalpha = 1.5", ["defaults.alpha", "1.5"]),
         ("[defaults]\nimage_size = 8", ["image_size = 8", "multiple of 32"]),
         ("[categories.cloth]\nimage_size = [256, 250]", ["categories.cloth.image_size", "250 pixels", "256 is"]),
+        ("[defaults]\ncrop = [0.5, 0, 0.6, 1.0]", ["defaults.crop", "reaches beyond the image", "1.0"]),
+        ("[categories.cloth]\ncrop = [1, 2, 3]", ["categories.cloth.crop"]),
         (
             "[defaults]\nmethod = 'reverse_destillation'",
             ["defaults.method = 'reverse_destillation'", "'reverse_distillation'"],

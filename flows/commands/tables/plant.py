@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from flows.printing.plain_table import PlainTable, plain_table
 from flows.settings import SettingsError, nearest
+from rd_core.errors import ConfigError
+from rd_core.pictures.image_view import ImageView
 from reports.plain_text import PROMISED, shown, state_in_words
 from storage.errors import CorruptObject
 from storage.filesystem import Store, open_store
@@ -48,7 +50,7 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
     """Every version of one category or of all, newest first."""
     store = opened(store_uri)
     table = plain_table(
-        "category", "version", "in force", "method", "size", "threshold", PROMISED, "normals", "weights of"
+        "category", "version", "in force", "method", "view", "threshold", PROMISED, "normals", "weights of"
     )
     problems = table.notes
     for name in _categories(store, category):
@@ -57,17 +59,17 @@ def models_table(store_uri: str, category: str | None) -> PlainTable:
             in_force = bool(champion and champion.version == version)
             try:
                 card = models.read_card(store, name, version)
-                method, size = card.method.name, f"{card.preprocessing.height}x{card.preprocessing.width}"
+                method, view = card.method.name, ImageView.from_dict(card.preprocessing.view).in_words()
                 promised, normals = f"{Decimal(f'{100 * card.threshold.alpha:.6g}'):f}%", str(len(card.images.train))
                 shares = card.weights_version if card.weights_version != version else ""
                 figures = f"{card.threshold.value:.4f}", promised, normals, shares
-            except CorruptObject as e:
+            except (CorruptObject, ConfigError) as e:
                 problems.append(f"{name} {version}: its model card is damaged. {e}")
-                method, size, figures = "", "damaged", ("", "", "", "")
+                method, view, figures = "", "damaged", ("", "", "", "")
             else:
                 if in_force and (why := why_unusable(card)):
                     problems.append(why)
-            table.add_row(name, version, "yes" if in_force else "", method, size, *figures)
+            table.add_row(name, version, "yes" if in_force else "", method, view, *figures)
     if not table.rows and not problems:
         problems.append(f"No model yet. Train one: rd-inspect train --store {quote(store_uri)}")
     return table

@@ -4,6 +4,7 @@ from flows.commands.tables.retraining import retraining_table
 from flows.commands.tables.training import training_table
 from flows.training import TrainingRun
 from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.fit_model import FittedModel
@@ -11,7 +12,7 @@ from tasks.training.normal_images import read_normal_images
 from tasks.worker.preprocessing import ImageFormat
 from tests.factories import DAY, SIZE, png, put_images
 
-FORMAT = ImageFormat(SIZE, SIZE, None, 1_000_000)
+FORMAT = ImageFormat(ImageView(SIZE, SIZE), None, 1_000_000)
 
 
 def test_what_is_left_out_is_counted_and_told_by_name(store: Store) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rd_core.pictures.image_view import ImageView
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, TransientFault
 from storage.filesystem import Store
 from storage.images import content_digest
@@ -10,7 +11,7 @@ from tasks.worker.picture_reader import load_array, micro_batches, read_picture,
 from tasks.worker.preprocessing import ImageFormat
 from tests.factories import png
 
-FORMAT = ImageFormat(16, 24)
+FORMAT = ImageFormat(ImageView(16, 24))
 
 
 def test_an_image_has_the_pixels_that_its_format_says_and_keeps_size_and_digest(store: Store) -> None:

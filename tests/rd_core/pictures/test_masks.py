@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from rd_core.metrics.masks import EIGHT_CONNECTED, mask_on_grid, region_of_pixels
+from rd_core.pictures.masks import EIGHT_CONNECTED, mask_on_grid, region_of_pixels
 from tests.examples import examples
 
 sizes = st.tuples(st.integers(1, 14), st.integers(1, 14))

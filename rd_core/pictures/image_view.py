@@ -1,0 +1,315 @@
+"""Image views: from an image to a network's pixels, and from an anomaly map back to the image.
+
+The one place that knows where a pixel of a map lies in the image. A view crops, fills ignored regions, and resizes.
+"""
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from rd_core.errors import ConfigError, ViewImpossible
+from rd_core.settings import Record
+
+Size = tuple[int, int]
+"""height and width, in pixels"""
+Point = tuple[float, float]
+"""x and y, as shares of the width and the height"""
+_KEPT = 4
+"""rasterised masks kept in memory, each of an image's size; the images of a category mostly have one size"""
+_ROUNDING = 1e-9
+
+
+class Region(Protocol):
+    """A box in pixels of a map, with its largest value; `rd_core.maps.defect_regions.DefectRegion` is one."""
+
+    @property
+    def top(self) -> int: ...
+    @property
+    def left(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def peak(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Crop(Record):
+    """The rectangle of an image that is inspected."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+    unit: Literal["pixels", "shares"]
+    """of all four: whole pixels, or shares of the image's height and width"""
+
+    def __post_init__(self) -> None:
+        numbers = self.top, self.left, self.height, self.width
+        if not all(math.isfinite(number) for number in numbers) or min(numbers) < 0 or 0 in numbers[2:]:
+            raise ConfigError(
+                f"crop = {self}: it holds no pixel of an image. Give [top, left, height, width], the first two from "
+                "0, the others above 0."
+            )
+        if self.unit == "pixels" and any(number != int(number) for number in numbers):
+            raise ConfigError(f"crop = {self}: a part of a pixel cannot be cut. Give whole numbers.")
+        if self.unit == "shares" and max(self.top + self.height, self.left + self.width) > 1 + _ROUNDING:
+            raise ConfigError(
+                f"crop = {self}: it reaches beyond the image. Fractions are shares of the image's height and width: "
+                "top + height and left + width are at most 1.0. Whole numbers are pixels."
+            )
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Self:
+        """[top, left, height, width]: pixels if all are int, shares if one is float. Raises ConfigError."""
+        top, left, height, width = map(float, numbers)
+        return cls(top, left, height, width, "pixels" if all(isinstance(n, int) for n in numbers) else "shares")
+
+    def box(self, size: Size) -> tuple[int, int, int, int]:
+        """(top, left, height, width) in pixels of an image of `size`; at least one pixel. Raises ViewImpossible."""
+        (top, bottom), (left, right) = (
+            self._span(start, length, pixels)
+            for start, length, pixels in zip((self.top, self.left), (self.height, self.width), size, strict=True)
+        )
+        if bottom > size[0] or right > size[1]:
+            raise ViewImpossible(
+                f"the image has {size[0]} x {size[1]} pixels (height x width), and the crop {self} reaches beyond "
+                "them, so it has no score. Correct `crop` and train again; as fractions it fits images of every size"
+            )
+        return top, left, bottom - top, right - left
+
+    def _span(self, start: float, length: float, pixels: int) -> tuple[int, int]:
+        if self.unit == "pixels":
+            return int(start), int(start + length)
+        first = min(round(start * pixels), pixels - 1)
+        return first, min(max(round((start + length) * pixels), first + 1), pixels)
+
+    def __str__(self) -> str:
+        form = "{:g}" if self.unit == "pixels" else "{:.6}"
+        return f"[{', '.join(form.format(number) for number in (self.top, self.left, self.height, self.width))}]"
+
+
+@dataclass(frozen=True)
+class Ignore(Record):
+    """The regions of an image that do not count, in shares of the whole image, so that they fit images of every
+    size."""
+
+    polygons: tuple[tuple[Point, ...], ...] = ()
+    """each of 3 points or more; a pixel that an outline touches is inside"""
+    mask: str | None = None
+    """PNG of 1 bit in base64, white where pixels are ignored; it is stretched over the image"""
+
+    def __post_init__(self) -> None:
+        if not self.polygons and self.mask is None:
+            raise ConfigError("the ignored regions are empty, so nothing is ignored. Give polygons or a mask.")
+        for number, polygon in enumerate(self.polygons, start=1):
+            if len(polygon) < 3 or not all(0 <= share <= 1 for point in polygon for share in point):
+                raise ConfigError(
+                    f"ignored polygon {number} has the points {list(map(list, polygon))}: it is no region of an "
+                    "image. Give 3 points [x, y] or more, in shares of the image's width and height from 0 to 1."
+                )
+        if self.mask is not None:
+            _mask_of(self.mask)
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_]) -> Self:
+        """bool (h, w), True where pixels are ignored."""
+        out = io.BytesIO()
+        Image.fromarray(mask).save(out, "PNG", optimize=True)
+        return cls(mask=base64.b64encode(out.getvalue()).decode("ascii"))
+
+    def on(self, size: Size) -> NDArray[np.bool_]:
+        """bool `size`: True for the ignored pixels of an image of `size`."""
+        height, width = size
+        canvas = Image.new("1", (width, height))
+        if self.mask is not None:
+            canvas.paste(_mask_of(self.mask).resize((width, height), Image.Resampling.NEAREST))
+        pen = ImageDraw.Draw(canvas)
+        for polygon in self.polygons:
+            pen.polygon([(min(int(x * width), width - 1), min(int(y * height), height - 1)) for x, y in polygon], 1)
+        return np.asarray(canvas)
+
+
+@dataclass(frozen=True)
+class ImageView(Record):
+    """What a model sees of an image: crop, then ignored regions, then size, then tiles."""
+
+    height: int
+    """pixels of the cropped image after resizing: the network's input, or what tiles cover"""
+    width: int
+    crop: Crop | None = None
+    """None: the whole image"""
+    ignore: Ignore | None = None
+    """None: every pixel counts"""
+    tile: int | None = None
+    """pixels a side of the square tiles that a network sees one by one; None: it sees the whole view"""
+    overlap: int = 0
+    """pixels that neighbouring tiles share at least"""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1:
+            raise ConfigError(f"a view of {self.height} x {self.width} pixels shows nothing. Give 1 or more.")
+        if self.tile is not None and not 1 <= self.tile <= min(self.height, self.width):
+            raise ConfigError(
+                f"tile = {self.tile} does not fit into the view of {self.height} x {self.width} pixels. Give at most "
+                f"{min(self.height, self.width)}, or a larger image_size."
+            )
+        if not 0 <= self.overlap < (self.tile or 1):
+            raise ConfigError(
+                f"overlap = {self.overlap} is not from 0 to {(self.tile or 1) - 1}, below the tile's side"
+                f"{'' if self.tile else ', and there are no tiles'}: tiles would never cover the image."
+            )
+
+    @property
+    def size(self) -> Size:
+        return self.height, self.width
+
+    def covered(self, size: Size) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of the pixels of an image of `size` that a map covers. Raises ViewImpossible."""
+        return (0, 0, *size) if self.crop is None else self.crop.box(size)
+
+    def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels that a model sees: uint8 (height, width, 3), from uint8 (H, W, 3), RGB in [0, 255].
+
+        Ignored pixels are filled before resizing, with the mean colour of the counted pixels within the crop, so what
+        they show changes nothing. Raises ViewImpossible for an image of a size that the view does not fit, ValueError
+        for other arrays.
+        """
+        from rd_core.pictures.preprocessing import resize  # noqa: PLC0415  # brings torch, which plans, cards and pages do without
+
+        size = image.shape[0], image.shape[1]
+        top, left, height, width = box = self.covered(size)
+        seen = image
+        if box != (0, 0, *size):
+            # A copy: a part would keep the whole image in memory, and torch sums strided pixels in another order.
+            seen = image[top : top + height, left : left + width].copy()
+        ignored = self._ignored(size)
+        return resize(seen if ignored is None else _filled(seen, ignored), *self.size)
+
+    def counted(self, size: Size, grid: Size | None = None) -> NDArray[np.bool_] | None:
+        """The pixels of the view that count, for an image of `size`: bool `grid`, read-only; None if all do.
+
+        grid: height and width of the result, as of a map; None: the view's own. A pixel counts if at least half of
+        its area does. Raises ViewImpossible if none does.
+        """
+        if self._ignored(size) is None or self.ignore is None:
+            return None
+        counted = _counted(self.ignore, self.covered(size), size, self.size)
+        if not counted.any():
+            raise ViewImpossible(
+                "the ignored regions leave no pixel to inspect, so the image has no score. Draw smaller regions and "
+                "train again"
+            )
+        return counted if grid in (None, self.size) else _shrunk(counted, grid)
+
+    def boxes(self, regions: Iterable[Region], size: Size, map_size: Size) -> list[dict[str, Any]]:
+        """Boxes (top, left, height, width, peak) in pixels of an image of `size`, rounded outwards, of regions of its
+        map of `map_size`. Raises ViewImpossible."""
+        top, left, height, width = self.covered(size)
+        found = []
+        for region in regions:
+            first_row, rows = _stretched(region.top, region.height, map_size[0], height)
+            first_column, columns = _stretched(region.left, region.width, map_size[1], width)
+            place = {"top": top + first_row, "left": left + first_column, "height": rows, "width": columns}
+            found.append(place | {"peak": region.peak})
+        return found
+
+    def mask_on_map(
+        self, mask: NDArray[np.bool_] | NDArray[np.integer], map_size: Size, size: Size | None = None
+    ) -> NDArray[np.bool_]:
+        """A labelled mask (h, w), not 0 at defects, on the grid of a map of `map_size`: bool `map_size`.
+
+        size: of the image, if the mask was drawn at another. Parts outside the crop are left out; no defect within it
+        vanishes (`rd_core.pictures.masks.mask_on_grid`). Raises ViewImpossible, and ValueError for other arrays.
+        """
+        from rd_core.pictures.masks import mask_on_grid  # noqa: PLC0415  # brings SciPy, which masks alone need
+
+        given = np.asarray(mask)
+        if self.crop is not None and given.ndim == 2 and given.size:
+            of = size or (given.shape[0], given.shape[1])
+            top, left, height, width = self.covered(of)
+            row, rows = _stretched(top, height, of[0], given.shape[0])
+            column, columns = _stretched(left, width, of[1], given.shape[1])
+            given = given[row : row + rows, column : column + columns]
+        return mask_on_grid(given, *map_size)
+
+    def in_words(self) -> str:
+        """One line, such as "640 x 256, crop [0, 100, 500, 1000] pixels, 2 ignored regions"."""
+        parts = [f"{self.height} x {self.width}"]
+        if self.crop is not None:
+            parts.append(f"crop {self.crop} {self.crop.unit}")
+        if self.ignore is not None:
+            regions = len(self.ignore.polygons)
+            named = [f"{regions} ignored region{'s' * (regions != 1)}"] if regions else []
+            parts += named + (["an ignored mask"] if self.ignore.mask is not None else [])
+        if self.tile is not None:
+            parts.append(f"tiles of {self.tile}, overlap {self.overlap}")
+        return ", ".join(parts)
+
+    def _ignored(self, size: Size) -> NDArray[np.bool_] | None:
+        """bool (H, W) of the crop of an image of `size`; None if no pixel of it is ignored."""
+        return None if self.ignore is None else _ignored(self.ignore, self.covered(size), size)
+
+
+@lru_cache(_KEPT)
+def _ignored(ignore: Ignore, box: tuple[int, int, int, int], size: Size) -> NDArray[np.bool_] | None:
+    top, left, height, width = box
+    ignored = ignore.on(size)[top : top + height, left : left + width]
+    if not ignored.any():
+        return None
+    ignored = ignored.copy()
+    ignored.flags.writeable = False
+    return ignored
+
+
+@lru_cache(4 * _KEPT)
+def _counted(ignore: Ignore, box: tuple[int, int, int, int], size: Size, grid: Size) -> NDArray[np.bool_]:
+    ignored = _ignored(ignore, box, size)
+    counted = np.ones(grid, np.bool_) if ignored is None else _shrunk(~ignored, grid)
+    counted.flags.writeable = False
+    return counted
+
+
+def _filled(image: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A copy of (H, W, 3) with the mean colour of the other pixels, rounded, at the ignored ones."""
+    number = ignored.size - int(np.count_nonzero(ignored))
+    if not number:
+        return np.zeros_like(image)
+    # In whole numbers: floating-point sums would keep a trace of what is ignored.
+    sums = image.sum(axis=(0, 1), dtype=np.int64) - image[ignored].sum(axis=0, dtype=np.int64)
+    filled = image.copy()
+    filled[ignored] = ((2 * sums + number) // (2 * number)).astype(np.uint8)
+    return filled
+
+
+def _shrunk(counted: NDArray[np.bool_], grid: Size) -> NDArray[np.bool_]:
+    """bool `grid`: True where at least half of the area of a pixel is."""
+    area = Image.fromarray(counted.astype(np.uint8) * 255).resize(grid[::-1], Image.Resampling.BOX)
+    return np.asarray(area) >= 128
+
+
+def _stretched(start: int, length: int, cells: int, pixels: int) -> tuple[int, int]:
+    """(first pixel, number of pixels) that `length` of `cells` cells, from `start` on, touch."""
+    first = start * pixels // cells
+    return first, min(-(-(start + length) * pixels // cells), pixels) - first
+
+
+def _mask_of(encoded: str) -> Image.Image:
+    """Raises ConfigError."""
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True)), formats=["PNG"]) as image:
+            return image.convert("1", dither=Image.Dither.NONE)
+    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise ConfigError(
+            f"the mask of ignored regions is no PNG in base64 ({e}), so nothing could be ignored."
+        ) from e
