@@ -15,7 +15,7 @@ from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments, Standardisation, together
 
 Judged = Iterator[tuple[Sequence[int], Detection]]
-"""numbers (B,) of images, and what models that have not seen their parts find in them"""
+"""numbers (B,) of images to judge, and what models that have not seen their parts find in them"""
 
 
 class PlacesOfPart(NamedTuple):
@@ -28,12 +28,16 @@ class PlacesOfPart(NamedTuple):
 
 @dataclass(frozen=True)
 class CrossNormals:
-    """Normals to be judged, numbered as in `CrossFit`, of which the detector has learnt from some."""
+    """The n images of a fit, of which the detector has learnt from some, and the m to judge (see `CrossFit`)."""
 
     source: FeatureSource
     """of all n images"""
     parts: Sequence[str]
     """(n,)"""
+    judged: FeatureSource
+    """of the m images to judge: the same, unless `CrossFit` names others"""
+    judged_parts: Sequence[str]
+    """(m,)"""
     kept: Sequence[int]
     """ascending; the images that the detector has learnt from"""
     moments: Sequence[Moments]
@@ -82,14 +86,16 @@ class CrossNormals:
         return together([self.moments[number] for number in self.kept])
 
     def features(self, numbers: Sequence[int]) -> Features:
-        """Features of these images, each standardised by the images kept of other parts."""
+        """Features of these images to judge, each standardised by the images kept of other parts."""
         device = self.standardisation.get_buffer("mean_0").device
-        raw = tuple(stage.to(device) for stage in self.source.batch(numbers))
-        each = [self._standardised(n, tuple(f[i : i + 1] for f in raw)) for i, n in enumerate(numbers)]
+        raw = tuple(stage.to(device) for stage in self.judged.batch(numbers))
+        each = [
+            self._standardised(self.judged_parts[n], tuple(f[i : i + 1] for f in raw)) for i, n in enumerate(numbers)
+        ]
         return Features(raw, tuple(torch.cat(stages) for stages in zip(*each, strict=True)))
 
-    def _standardised(self, number: int, raw: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        own = [self.moments[one] for one in self.kept_by_part[self.parts[number]]]
+    def _standardised(self, part: str, raw: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        own = [self.moments[one] for one in self.kept_by_part.get(part, ())]
         if not own:
             return self.standardisation(raw)
         others = copy.deepcopy(self.standardisation)
@@ -98,7 +104,7 @@ class CrossNormals:
 
 
 class HeldOut(NamedTuple):
-    """Every image of a `CrossNormals`, judged."""
+    """Every image to judge of a `CrossNormals`."""
 
     folds: int | None
     """models that were fitted to judge; None: each part was left out exactly"""

@@ -64,21 +64,37 @@ class FitProgress:
     """since the phase began"""
 
 
+class JudgedImages(NamedTuple):
+    """Images that are judged, and from which nothing is learnt."""
+
+    images: Images
+    parts: Sequence[str]
+    """the part that each image shows"""
+
+
 @dataclass(frozen=True)
 class CrossFit:
-    """Asks a fit to judge every normal by a model that has not seen the part it shows.
+    """Asks a fit to judge images by models that have not seen the parts they show.
 
-    Images are numbered: the training images, then the early-stop images, n in all.
+    The n images of the fit are numbered: the training images, then the early-stop images. They are the m images to
+    judge, too, unless others are named.
     """
 
     parts: Sequence[str]
-    """(n,) the part that each image shows"""
+    """(n,) the part that each image of the fit shows"""
     set_aside: Callable[[NDArray[np.float64]], Collection[int]]
-    """called once, before `judge`, with scores (n,) by such models that can be compared with each other; returns the
-    images that the detector must not learn from"""
+    """called once, before `judge`, with scores (m,) by such models that can be compared with each other; returns the
+    images of the fit that the detector must not learn from"""
     judge: Callable[[Sequence[int], AnomalyMaps], None]
-    """called with the numbers (B,) of images and their maps and scores by such models, on the scale of the fitted
-    detector: every image once, in any order, those set aside too"""
+    """called with places (B,) among the images to judge and their maps and scores by such models, on the scale of the
+    fitted detector: every image once, a part's in ascending order, those set aside too"""
+    others: JudgedImages | None = None
+    """the images to judge instead, such as tiles where the images of the fit are random crops"""
+
+    @property
+    def judged_parts(self) -> Sequence[str]:
+        """(m,) the part that each image to judge shows"""
+        return self.parts if self.others is None else self.others.parts
 
 
 @dataclass(frozen=True)

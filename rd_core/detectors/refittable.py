@@ -83,7 +83,7 @@ class _CrossFit:
 
     def run(self) -> FitReport:
         """See `CrossFit`. The detector is fitted again if images are set aside, and judges all anew."""
-        detector, count = self.detector, len(self.normals.train) + len(self.normals.early_stop)
+        detector, others, parts = self.detector, self.cross.others, self.cross.judged_parts
         random = torch.get_rng_state()
         kind = np.float16 if detector.several_passes else np.float32  # so it learns what it learns without `cross`
         with ExitStack() as resources:
@@ -91,13 +91,16 @@ class _CrossFit:
             images = JoinedImages(self.normals.train, self.normals.early_stop)
             gatherings: list[Gathering] = [(moments, lambda _: None)]
             (source,) = detector.feature_sources([images], self.report, resources, gatherings, kind)
-            results = resources.enter_context(_Results(count, detector.settings.map_size))
-            everything = CrossNormals(source, self.cross.parts, (), moments.of_images, detector.standardisation)
+            judged = StreamedFeatures(detector, others.images) if others else source  # the fitted models see it once
+            results = resources.enter_context(_Results(len(parts), detector.settings.map_size))
+            everything = CrossNormals(
+                source, self.cross.parts, judged, parts, (), moments.of_images, detector.standardisation
+            )
             report = self._fit_and_judge(everything, (), random, results)
             aside = set(self.cross.set_aside(results.scores.astype(np.float64)))
             if aside:
                 report = self._fit_and_judge(everything, aside, random, results)
-            for some in in_batches(range(count), detector.settings.micro_batch):
+            for some in in_batches(range(len(parts)), detector.settings.micro_batch):
                 self.cross.judge(some, results.of(some))
         return report
 
@@ -127,7 +130,7 @@ class _CrossFit:
 
         def judged() -> Judged:
             for one in (None, *range(max(folds) + 1)):
-                numbers = [number for number, part in enumerate(normals.parts) if fold.get(part) == one]
+                numbers = [number for number, part in enumerate(normals.judged_parts) if fold.get(part) == one]
                 judge = self.detector
                 if one is not None:
                     judge = judge.unfitted_copy()
@@ -135,7 +138,7 @@ class _CrossFit:
                     others = [number for number in normals.kept if fold[normals.parts[number]] != one]
                     judge.learn(ChosenFeatures(normals.source, others), self.report)
                 for some in in_batches(numbers, judge.settings.micro_batch):
-                    yield some, judge.detect_in_features(normals.source.batch(some))
+                    yield some, judge.detect_in_features(normals.judged.batch(some))
 
         return HeldOut(max(folds) + 1, judged())
 

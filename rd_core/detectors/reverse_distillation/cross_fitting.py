@@ -1,4 +1,4 @@
-"""Held-out scores of every normal, by models of folds: each is trained without the parts that it judges.
+"""Held-out scores, by models of folds: each is trained without the parts that it judges.
 
 A fold's model does not depend on the images that it judges: not in its weights, standardisation or blend, not in the
 choice to mirror, not in the textures of its synthetic defects. All share the teacher's features, computed once.
@@ -27,7 +27,7 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import JoinedImages, SomeImages
+from rd_core.pictures.images import Images, JoinedImages, SomeImages
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
@@ -39,7 +39,7 @@ FEWEST_PARTS = 2
 SMALLEST_SCORE = 1e-12
 """stands for a score of 0, which has no logarithm"""
 Numbers = NDArray[np.int64]
-"""of images: the training images, then the early-stop images"""
+"""of images of the fit, the training images, then the early-stop images, or of images to judge"""
 Scores = NDArray[np.float64]
 
 
@@ -60,16 +60,20 @@ class CrossFitting:
         self.fold_of = np.array(fold_of_each(cross.parts[:train], FOLDS))
         """(train,) int64"""
         _check(self.fold_of, cross.parts)
+        fold = dict(zip(cross.parts, self.fold_of.tolist(), strict=False))  # early-stop parts are in none
         self._fresh = fresh
         self._settings, self._normals, self._cross, self._report = fresh.settings, normals, cross, report
         self._images = JoinedImages(normals.train, normals.early_stop)
+        self._judged = self._images if cross.others is None else cross.others.images
         self._early_stop = np.arange(train, train + len(normals.early_stop))
         self.count = int(self.fold_of.max()) + 1
+        self._judged_by = np.array([fold.get(part, self.count) for part in cross.judged_parts])
+        """(m,) the fold whose model judges each image to judge; `count`: that of the early-stop images"""
         few = train < fresh.settings.training.mirrored_below
         self.mirrored = [few and self._may_be_mirrored(fold) for fold in range(self.count)]
         """whether each fold is trained on mirrored images too"""
-        self._judges: list[tuple[TeacherAndStudent, Numbers]] = []
-        """the folds' models and that of the early-stop images, and the images that each judges"""
+        self._judges: list[TeacherAndStudent] = []
+        """the folds' models, and that of the early-stop images"""
         self._of_early_stop: list[Scores] = []
         """the folds' scores of the early-stop images"""
         self._last_to_first = 1.0
@@ -85,9 +89,10 @@ class CrossFitting:
         steps = math.ceil(STEPS_SHARE * self._settings.training.total_steps(len(self.fold_of)))
         for fold in range(self.count):
             self._fit_fold(fold, sources[self.mirrored[fold]], steps, began)
-        scores = np.empty(len(self._cross.parts))
-        for (model, judged), ratio in zip(self._judges, self._ratios(self._of_early_stop[0]), strict=True):
-            scores[judged] = ratio * self._scores(model, judged)
+        scores = np.empty(len(self._judged))
+        for fold, (model, ratio) in enumerate(zip(self._judges, self._ratios(self._of_early_stop[0]), strict=True)):
+            judged = np.flatnonzero(self._judged_by == fold)
+            scores[judged] = ratio * self._scores(model, self._judged, judged)
         self._set_aside = frozenset(self._cross.set_aside(scores))
         self.figures = {"steps": steps, "seconds": time.monotonic() - began}
 
@@ -106,15 +111,15 @@ class CrossFitting:
     def judge(self, detector: TeacherAndStudent) -> None:
         """Judge every image, on the scale of the fitted detector."""
         witnesses = self._kept_early_stop()
-        ratios = self._ratios(self._scores(detector, self._early_stop[witnesses]), witnesses)
+        ratios = self._ratios(self._scores(detector, self._images, self._early_stop[witnesses]), witnesses)
         began, done = time.monotonic(), 0
-        for (model, judged), ratio in zip(self._judges, ratios, strict=True):
-            for numbers, scored in self._scored(model, judged):
+        for fold, (model, ratio) in enumerate(zip(self._judges, ratios, strict=True)):
+            for numbers, scored in self._scored(model, self._judged, np.flatnonzero(self._judged_by == fold)):
                 maps, scores = (np.float32(ratio) * values for values in (scored.maps, scored.scores))
                 self._cross.judge(numbers.tolist(), AnomalyMaps(maps, scores, scored.feature_distances))
                 done += len(numbers)
                 seconds = time.monotonic() - began
-                self._report(FitProgress("held out", done, len(self._cross.parts), seconds=seconds))
+                self._report(FitProgress("held out", done, len(self._judged), seconds=seconds))
         self.figures |= {"ratios": ratios, "set_aside": len(self._set_aside)}
 
     def _fit_fold(self, fold: int, sources: Sources, steps: int, began: float) -> None:
@@ -131,12 +136,12 @@ class CrossFitting:
         Descent(model, _in_steps(self._settings, steps), own, report).run()
         other = _copy(model) if fold == 0 else None
         fit_blend(model, own.early_stop, own.synthetic_early_stop)
-        self._judges.insert(fold, (model, inside))
-        self._of_early_stop.append(self._scores(model, self._early_stop))
+        self._judges.insert(fold, model)
+        self._of_early_stop.append(self._scores(model, self._images, self._early_stop))
         if other is not None:
             fit_blend(other, *_some(sources.train, sources.synthetic_train, inside))
-            self._judges.append((other, self._early_stop))
-            self._last_to_first = ratio(self._scores(model, inside), self._scores(other, inside))
+            self._judges.append(other)
+            self._last_to_first = ratio(*(self._scores(judge, self._images, inside) for judge in (model, other)))
 
     def _may_be_mirrored(self, fold: int) -> bool:
         """By images that neither this fold's model judges nor, with the same weights, that of the early-stop
@@ -164,19 +169,20 @@ class CrossFitting:
         ratios = [ratio(reference, scores[witnesses]) for scores in self._of_early_stop]
         return [*ratios, self._last_to_first * ratios[0]]
 
-    def _scores(self, model: TeacherAndStudent, numbers: Numbers) -> Scores:
-        return np.concatenate([scored.scores for _, scored in self._scored(model, numbers)]).astype(np.float64)
+    def _scores(self, model: TeacherAndStudent, images: Images, numbers: Numbers) -> Scores:
+        return np.array(
+            [score for _, scored in self._scored(model, images, numbers) for score in scored.scores], float
+        )
 
-    def _scored(self, model: TeacherAndStudent, numbers: Numbers) -> Iterator[tuple[Numbers, AnomalyMaps]]:
-        """Some images at a time, scored as in a night."""
-        images, at_once = read_ahead(self._image, numbers), self._settings.micro_batch
+    def _scored(
+        self, model: TeacherAndStudent, images: Images, numbers: Numbers
+    ) -> Iterator[tuple[Numbers, AnomalyMaps]]:
+        """These images, some at a time, scored as in a night."""
+        height, width, at_once = self._settings.image_height, self._settings.image_width, self._settings.micro_batch
+        pixels = read_ahead(lambda number: resize(np.asarray(images[number]), height, width), numbers.tolist())
         for start in range(0, len(numbers), at_once):
             some = numbers[start : start + at_once]
-            yield some, model.eval().score(np.stack(list(islice(images, len(some)))))
-
-    def _image(self, number: int) -> NDArray[np.uint8]:
-        image = self._images[int(number)]
-        return resize(np.asarray(image), self._settings.image_height, self._settings.image_width)
+            yield some, model.eval().score(np.stack(list(islice(pixels, len(some)))))
 
 
 def ratio(reference: Scores, scores: Scores) -> float:

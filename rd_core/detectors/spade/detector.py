@@ -85,8 +85,8 @@ class Spade(RefittableDetector[SpadeSettings]):
 
     def _leave_out(self, normals: CrossNormals) -> HeldOut:
         """Judge every image by the gallery's normals of other parts."""
-        parts = np.unique(normals.parts, return_inverse=True)[1]
-        of_rows = parts[np.asarray(normals.kept)[self._drawn(len(normals.kept))]]
+        parts = np.asarray(normals.judged_parts)
+        of_rows = np.asarray(normals.parts)[np.asarray(normals.kept)[self._drawn(len(normals.kept))]]
         if len(set(of_rows)) == 1:
             raise ConfigError(
                 f"gallery_bytes {self.settings.gallery_bytes} hold {len(of_rows)} normals, all of one part, so "

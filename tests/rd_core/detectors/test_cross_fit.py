@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rd_core.detectors import checkpoint, registry
-from rd_core.detectors.detector import CrossFit, FitRun, Normals
+from rd_core.detectors.detector import CrossFit, FitRun, JudgedImages, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import TooFewNormals
@@ -178,3 +178,23 @@ def test_folds_keep_parts_together_and_are_of_one_size() -> None:
     assert sorted(np.bincount(folds)) == [2, 2, 3, 3, 5]
     assert fold_of_each(["a", "b", "a"]) == [0, 1, 0]
     assert np.bincount(fold_of_each([str(n) for n in range(23)], 4)).tolist() == [6, 6, 6, 5]
+
+
+OTHERS_TO_JUDGE = np.concatenate([TRAIN[:1], TRAIN[3:5], EARLY_STOP[:1], textured(1, seed=9)])
+"""two parts of training images, one of early-stop images, and one of which the fit has none"""
+OTHER_PARTS = ["part 0", "part 3", "part 4", "part 14", "new"]
+
+
+def test_other_images_are_judged_instead_and_not_learnt_from(usual: tuple[str, Judged]) -> None:
+    name, first = usual
+    if name == "padim":
+        return  # it knows places, which tiles have none of
+    result = Judged()
+    others = JudgedImages(OTHERS_TO_JUDGE, OTHER_PARTS)
+    cross = CrossFit(PARTS, result.set_aside, result.judge, others)
+    fitted = train(name, small(name), Normals(TRAIN, EARLY_STOP), FitRun(cross=cross))
+    assert first.fitted
+    assert checkpoint.to_bytes(fitted.detector) == checkpoint.to_bytes(first.fitted.detector)
+    assert sorted(result.numbers) == [0, 1, 2, 3, 4] and result.asked[0].shape == (5,)
+    for number, same in enumerate((0, 3, 4, 14)):
+        assert_alike(result.found[number], first.found[same])

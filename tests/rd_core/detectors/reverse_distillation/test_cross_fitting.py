@@ -86,7 +86,7 @@ def judges_of(images: NDArray[np.uint8], early_stop: NDArray[np.uint8]) -> list[
     seen: list[bytes] = []
 
     def look(self: CrossFitting, *_: object) -> None:
-        seen.extend(checkpoint.to_bytes(model) for model, _ in self._judges)
+        seen.extend(checkpoint.to_bytes(model) for model in self._judges)
         raise Folded
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Folded):

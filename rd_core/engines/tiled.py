@@ -1,0 +1,44 @@
+"""Score pictures larger than a detector's images, in overlapping tiles."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.detectors.detector import Detector
+from rd_core.engines.engine import Engine
+from rd_core.maps.joining import JoinedTiles
+from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.tiling import Tiling
+
+
+class Tiled:
+    """An engine for pictures of a tiling's size; it needs the memory of their maps and of a micro-batch of tiles."""
+
+    def __init__(self, engine: Engine, tiling: Tiling, detector: Detector) -> None:
+        """engine: of `detector`, whose images have the tiles' size."""
+        self._engine, self._tiling = engine, tiling
+        self._micro_batch = detector.settings.micro_batch
+        self._maximum_is_score = detector.score_is_map_maximum
+
+    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+        """Score images uint8 (B, H, W, 3) of the tiling's size: see `Detector.score` and `JoinedTiles`.
+
+        A micro-batch holds tiles of any images, which do not affect each other.
+        """
+        tiling, count = self._tiling, len(images)
+        tiles = [(number, place) for number in range(count) for place in tiling.places]
+        scores, distances = np.zeros((2, count), np.float32)
+        for start in range(0, max(len(tiles), 1), self._micro_batch):
+            some = tiles[start : start + self._micro_batch]
+            pixels = np.empty((len(some), tiling.tile, tiling.tile, 3), np.uint8)
+            for at, (number, place) in enumerate(some):
+                pixels[at] = tiling.cut(images[number], place)
+            found = self._engine.score(pixels)
+            if not start:  # the first maps tell their stride
+                stride = tiling.tile // found.maps.shape[1]
+                maps = np.zeros((count, tiling.height // stride, tiling.width // stride), np.float32)
+                joined = [JoinedTiles(tiling, values, maximum_is_score=self._maximum_is_score) for values in maps]
+            for (number, place), *of_tile in zip(some, *found, strict=True):
+                joined[number].add(place, *of_tile)
+        for number, picture in enumerate(joined):
+            scores[number], distances[number] = picture.result()
+        return AnomalyMaps(maps, scores, distances)

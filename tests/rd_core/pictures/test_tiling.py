@@ -1,0 +1,109 @@
+"""Tiles that cover a picture, and crops of it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rd_core.errors import ConfigError
+from rd_core.pictures.crops import PIXELS, RandomCrops, TilesOf, crops_of_each
+from rd_core.pictures.tiling import GRID, Tiling
+
+
+@st.composite
+def tilings(draw: st.DrawFn) -> Tiling:
+    tile = GRID * draw(st.integers(1, 24))
+    height, width = (tile + GRID * draw(st.integers(0, 120)) for _ in range(2))
+    return Tiling(height, width, tile, draw(st.integers(0, tile // 2)))
+
+
+@given(tilings())
+def test_tiles_cover_the_picture_overlap_enough_and_are_as_few_as_can_be(tiling: Tiling) -> None:
+    for starts, side in ((tiling.tops, tiling.height), (tiling.lefts, tiling.width)):
+        assert starts[0] == 0 and starts[-1] == side - tiling.tile
+        assert all(start % GRID == 0 for start in starts)
+        step = (tiling.tile - tiling.overlap) // GRID * GRID or GRID
+        assert all(0 < after - before <= step for before, after in pairwise(starts))
+        assert len(starts) == 1 + -(-(side - tiling.tile) // step)
+    assert tiling.cost == len(tiling.tops) * len(tiling.lefts) * tiling.tile**2 / (tiling.height * tiling.width)
+
+
+@pytest.mark.parametrize(
+    ("sides", "why"),
+    [
+        ((102, 128, 64, 8), "multiples of 4"),
+        ((128, 128, 66, 8), "multiples of 4"),
+        ((128, 64, 96, 8), "a tile of 96 pixels does not fit"),
+        ((128, 128, 64, 33), r"overlap 33 is not in \[0, 32\]"),
+        ((128, 128, 64, -1), "overlap -1"),
+    ],
+)
+def test_tiles_that_cannot_be_are_refused(sides: tuple[int, int, int, int], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        Tiling(*sides)
+
+
+class Counting(list):
+    """Pictures that count how often each is fetched."""
+
+    def __init__(self, pictures: list) -> None:
+        super().__init__(pictures)
+        self.fetched = [0] * len(pictures)
+
+    def __getitem__(self, index):
+        self.fetched[index] += 1
+        return super().__getitem__(index)
+
+
+def pictures(count: int, height: int, width: int) -> Counting:
+    """The first channel tells the picture, the others the row and the column."""
+    rows, columns = np.mgrid[:height, :width]
+    return Counting([np.stack([np.full_like(rows, i), rows, columns], axis=2).astype(np.uint8) for i in range(count)])
+
+
+def test_crops_are_of_their_picture_fetched_once_and_the_same_in_any_order() -> None:
+    tiling, whole = Tiling(96, 200, 32, 8), pictures(3, 96, 200)
+    crops = RandomCrops(whole, tiling, 5, seed=1)
+    assert len(crops) == 15
+    backwards = [crops[number] for number in reversed(range(15))][::-1]
+    again = RandomCrops(whole, tiling, 5, seed=1)
+    for number, crop in enumerate(backwards):
+        picture, place = number // 5, crops.places(number // 5)[number % 5]
+        np.testing.assert_array_equal(crop, whole[picture][place.top :, place.left :][:32, :32])
+        np.testing.assert_array_equal(crop, again[number])
+    assert [count - 6 for count in whole.fetched] == [1, 1, 1]  # 6 by this test itself: once a crop, and `again`
+    assert any((crops[0] != crop).any() for crop in RandomCrops(whole, tiling, 1, seed=2))
+    with pytest.raises(IndexError):
+        crops[15]
+
+
+def test_crops_show_the_edges_as_often_as_tiles_do() -> None:
+    tiling = Tiling(96, 96, 32, 0)
+    places = RandomCrops(pictures(1, 96, 96), tiling, 600, seed=0).places(0)
+    tops = [place.top for place in places]
+    assert min(tops) == 0 and max(tops) == 64
+    for edge in (0, 64):  # a tile's middle is in the first or last sixth of the picture
+        assert 0.12 < tops.count(edge) / 600 < 0.22
+
+
+def test_the_number_of_crops_does_not_grow_with_the_picture() -> None:
+    assert crops_of_each(Tiling(256, 256, 256, 0), 40) == 2
+    assert crops_of_each(Tiling(6000, 8000, 256, 64), 40) == PIXELS // 256**2 // 40 == 25
+    assert crops_of_each(Tiling(6000, 8000, 512, 64), 40) == 6
+    assert crops_of_each(Tiling(6000, 8000, 256, 64), 5000) == 1
+
+
+def test_all_tiles_of_each_picture_follow_each_other_and_are_fetched_once_in_order() -> None:
+    tiling, whole = Tiling(96, 200, 32, 8), pictures(4, 96, 200)
+    tiles, count = TilesOf(whole, tiling), len(tiling.places)
+    assert len(tiles) == 4 * count
+    for number in range(len(tiles)):
+        tile, place = tiles[number], tiling.places[number % count]
+        assert tile[0, 0].tolist() == [number // count, place.top, place.left] and tile.shape == (32, 32, 3)
+    assert whole.fetched == [1] * 4
+    with pytest.raises(IndexError):
+        tiles[len(tiles)]
+    with pytest.raises(ValueError, match="not of the size"):
+        TilesOf(pictures(1, 96, 204), tiling)[0]
