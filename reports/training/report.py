@@ -1,4 +1,5 @@
-"""The normals that a training set aside, with their pictures, as one self-contained HTML file."""
+"""The normals that a training set aside and those that its threshold rests on, with their pictures, as one
+self-contained HTML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,10 @@ class SetAsideReport:
     more_suspects: int
     """number of further ones, which were used"""
     pictured: tuple[ScoredImage, ...]
-    """the first of them"""
+    """the first of those set aside"""
+    highest: Mapping[str, str]
+    """the highest normals that set the threshold: key -> how high; empty if it does not rest on them"""
+    pictured_highest: tuple[ScoredImage, ...]
     review_url: str | None
     """address of the review page; None: no links"""
 
@@ -44,13 +48,16 @@ def render_set_aside_report(report: SetAsideReport) -> str:
 
     Texts from outside are escaped, credentials in them removed.
     """
-    drawn = thumbnails(report.pictured, _MOST_PICTURE_BYTES)
-    cards = [card_of(image, one, report.review_url) for image, one in zip(report.pictured, drawn, strict=True)]
+    pictured = (*report.pictured_highest, *report.pictured)
+    drawn = thumbnails(pictured, _MOST_PICTURE_BYTES)
+    cards = [card_of(image, one, report.review_url) for image, one in zip(pictured, drawn, strict=True)]
+    highest = len(report.pictured_highest)
     return page(
         "set_aside.html",
         report=report,
-        cards=cards,
-        others=list(report.set_aside.items())[len(cards) :],
+        highest=cards[:highest],
+        aside=cards[highest:],
+        others=list(report.set_aside.items())[len(report.pictured) :],
         ticks=legend_ticks(cards),
         colour_scale=Markup(gradient_css()),
     )

@@ -194,7 +194,8 @@ def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Cali
 def _show_set_aside(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard, basis: Basis) -> str:
     """Write the page of the normals set aside now; its key."""
     only = replace(card, images=replace(card.images, set_aside=basis.set_aside))
-    return write_set_aside_report(store, images, only, more_suspects=basis.more_suspects, review_url=order.review_url)
+    more, review_url = basis.more_suspects, order.review_url
+    return write_set_aside_report(store, images, only, highest={}, more_suspects=more, review_url=review_url)
 
 
 def _card(

@@ -16,6 +16,8 @@ from rd_core.pictures.image_statistics import ImageStatistics
 from tasks.training.normal_images import PixelSource
 from tasks.worker.picture_reader import micro_batches
 
+HIGHEST = 3
+"""held-out normals that are named where the threshold rests on them"""
 FEWEST_NEW = 10
 """fewest new normals for a threshold of their own"""
 
@@ -36,6 +38,9 @@ class Calibration:
     """normals that look like wrong labels, which set no threshold, most suspicious first: key -> why"""
     more_suspects: int
     """number of further ones, which are used because no more than a share is set aside"""
+    highest: Mapping[str, str]
+    """normals of the highest scores, if the threshold rests on them: key -> how high; a wrong label among them would
+    hide defects"""
 
     @property
     def above(self) -> int:
@@ -118,20 +123,32 @@ class HeldOutNormals:
         rows = [self._statistics[number] for number in numbers]
         statistics = {name: np.array([row[name] for row in rows]) for name in self._statistics[0]}
         scores = self.scores[numbers]
+        threshold = calibrate(scores, alpha, extrapolate=extrapolate)
+        rests_on_them = threshold.extrapolated or np.count_nonzero(scores > threshold.value) < HIGHEST
         return Calibration(
             scores,
             {**statistics, "feature_distance": self._distances[numbers]},
-            calibrate(scores, alpha, extrapolate=extrapolate),
+            threshold,
             pixels.threshold(),
             tuple(sorted(Counter(self.parts[number] for number in numbers).values())),
-            {self.keys[number]: self._why(number, z) for number, z, _ in self._suspects},
+            {
+                self.keys[number]: f"{self._how_high(number, z)} ({MOST_OUTLYING:g} are allowed). Look whether it is "
+                "normal."
+                for number, z, _ in self._suspects
+            },
             self._more,
+            self._highest(numbers) if rests_on_them else {},
         )
 
-    def _why(self, number: int, z: float) -> str:
+    def _highest(self, numbers: NDArray[np.intp]) -> dict[str, str]:
+        z = suspicious(self.scores[numbers]).z
+        order = np.argsort(-self.scores[numbers], kind="stable")[:HIGHEST]
+        return {self.keys[numbers[i]]: f"{self._how_high(int(numbers[i]), float(z[i]))}." for i in order}
+
+    def _how_high(self, number: int, z: float) -> str:
         return (
             f"A model that has not seen its part scores it {self.scores[number]:.4g}, {z:.1f} robust standard "
-            f"deviations above the other normals ({MOST_OUTLYING:g} are allowed). Look whether it is normal."
+            "deviations above the other normals"
         )
 
 

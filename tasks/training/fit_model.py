@@ -104,10 +104,12 @@ class FittedModel:
     """normals that look like wrong labels, most suspicious first: key -> why"""
     more_suspects: int = 0
     """number of further ones, which were used"""
+    highest: Mapping[str, str] = field(default_factory=dict)
+    """normals of the highest scores, if the threshold rests on them: key -> how high"""
     promise: str = ""
     """what the threshold promises, and what its held-out scores prove and show, in words"""
     page: str | None = None
-    """key of the page that shows them"""
+    """key of the page that shows those set aside and the highest"""
     unlabelled: tuple[date, ...] = ()
     """production days whose images nobody had labelled; empty: all were labelled"""
     test: int = 0
@@ -246,7 +248,7 @@ def fit_and_publish(
     )
     models.publish_model(store, card, weights)
     unfinished.discard()
-    page = _show_set_aside(store, images, card, calibration, request.review_url) if calibration.set_aside else None
+    page = _show_odd(store, images, card, calibration, request.review_url)
     tell_phase(request.category, "trained", done=1, total=1)
     get_run_logger().info(
         "model trained category=%s model=%s method=%s normals=%d seconds=%.1f threshold=%.4f engine=%s (%s)",
@@ -265,16 +267,21 @@ def _warn_of_slow_precision(request: TrainingRequest) -> None:
         )  # fmt: skip
 
 
-def _show_set_aside(
+def _show_odd(
     store: Store, images: Store, card: ModelCard, calibration: Calibration, review_url: str | None
-) -> str:
-    """Tell of them and write their page, whose key is returned."""
-    more = calibration.more_suspects
-    page = write_set_aside_report(store, images, card, more_suspects=more, review_url=review_url)
-    get_run_logger().warning(
-        "normals set aside category=%s model=%s count=%d page=%s first=%s: %s",
-        card.category, card.version, len(calibration.set_aside), page, *next(iter(calibration.set_aside.items())),
-    )  # fmt: skip
+) -> str | None:
+    """Tell of the normals set aside and of the highest, and write their page, whose key is returned."""
+    more, aside = calibration.more_suspects, calibration.set_aside
+    if not aside and not calibration.highest:
+        return None
+    page = write_set_aside_report(
+        store, images, card, highest=calibration.highest, more_suspects=more, review_url=review_url
+    )
+    if aside:
+        get_run_logger().warning(
+            "normals set aside category=%s model=%s count=%d page=%s first=%s: %s",
+            card.category, card.version, len(aside), page, *next(iter(aside.items())),
+        )  # fmt: skip
     return page
 
 
@@ -301,6 +308,7 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         cross=card.calibration.method == CROSS,
         set_aside=calibration.set_aside,
         more_suspects=calibration.more_suspects,
+        highest=calibration.highest,
         promise=promise_in_words(promise_of(card)),
         test=len(card.images.test),
         left_out=normals.left_out,

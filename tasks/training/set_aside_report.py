@@ -1,4 +1,6 @@
-"""The page of the normals that a training set aside."""
+"""The page of the normals that a training set aside, and of those that its threshold rests on."""
+
+from collections.abc import Mapping
 
 from reports.training.report import SetAsideReport, render_set_aside_report
 from storage.filesystem import Store
@@ -11,9 +13,15 @@ MOST_PICTURES = 48
 
 
 def write_set_aside_report(
-    store: Store, images: Store, card: ModelCard, *, more_suspects: int, review_url: str | None
+    store: Store,
+    images: Store,
+    card: ModelCard,
+    *,
+    highest: Mapping[str, str],
+    more_suspects: int,
+    review_url: str | None,
 ) -> str:
-    """Write the page for a published model that has not learnt from some normals; its key."""
+    """Write the page for a published model; its key. highest: the highest held-out normals, key -> how high."""
     scorer = warm_scorer(store, card.category, card.version)
     chosen = list(card.images.set_aside)[:MOST_PICTURES]
     report = SetAsideReport(
@@ -26,6 +34,8 @@ def write_set_aside_report(
         nobody_looked=bool(card.images.unlabelled),
         set_aside=card.images.set_aside,
         more_suspects=more_suspects,
+        highest=highest,
+        pictured_highest=tuple(picture_now(images, scorer, key) for key in highest),
         pictured=tuple(picture_now(images, scorer, key) for key in chosen),
         review_url=review_url,
     )

@@ -54,12 +54,16 @@ def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
             "threshold rests on them."
         )
         yield from (f"{shown(key)}: {why}" for key, why in list(model.set_aside.items())[:_MOST_NAMED])
-        yield f"all of them with their pictures: {store_uri.rstrip('/')}/{model.page}"
     if model.more_suspects:
         yield (
             f"{counted(model.more_suspects, 'further normal')} stood out too and {_were(model.more_suspects)} used, "
             "because no more than a tenth is set aside. Check the labels."
         )
+    if model.highest:
+        yield "the threshold rests on these. If one is a defect, label it (rd-inspect review) and train again:"
+        yield from (f"{shown(key)}: {how}" for key, how in model.highest.items())
+    if model.page:
+        yield f"their pictures: {store_uri.rstrip('/')}/{model.page}"
     if not model.champion:
         yield (
             "a candidate, which scores no night. To put it in force: rd-inspect promote --category "

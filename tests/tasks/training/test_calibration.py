@@ -31,6 +31,14 @@ def held_out(shades: Sequence[int], new: Sequence[int] = ()) -> HeldOutNormals:
     return HeldOutNormals(keys, keys, statistics, {keys[place] for place in new})
 
 
+def test_the_highest_normals_are_named_where_the_threshold_rests_on_them() -> None:
+    few = calibrated([66, 40, 70, *range(41, 60), 68])
+    assert list(few.highest) == ["2", "22", "0"] and few.above == 1, "a threshold of two ranks"
+    assert few.highest["22"].startswith("A model that has not seen its part scores it 0.2667, ")
+    assert few.highest["22"].endswith(" robust standard deviations above the other normals.")
+    assert not calibrated(range(40, 80)).highest, "three lie above it"
+
+
 def calibrated(shades: Sequence[int], new: Sequence[int] = ()) -> Calibration:
     """As a split calibrates."""
     normals = held_out(shades, new)

@@ -131,7 +131,8 @@ def test_a_defect_is_set_aside_and_all_other_normals_calibrate(store: Store, met
     scores = scorer.model.score(pixels).scores
     assert scores[-1] > scorer.threshold > np.median(scores)
     page = store.read(fitted.page or "").decode()
-    assert page.count("data:image/webp") == 2 and card.images.set_aside[keys[-1]] in words(page)
+    assert page.count("data:image/webp") == 8 and card.images.set_aside[keys[-1]] in words(page)
+    assert len(fitted.highest) == 3 and all(how in words(page) for how in fitted.highest.values())
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_model_of_an_unlabelled_pile_says_so_and_writes_no_label(store: Store)
     )
     assert notes[1].startswith("cloth: nobody has looked at the 23 images behind it; 1 other stood out and was set")
     assert f"cloth: {keys[15]}: {card.images.set_aside[keys[15]]}" in notes
-    assert f"cloth: all of them with their pictures: /plant/{fitted.page}" in notes
+    assert f"cloth: their pictures: /plant/{fitted.page}" in notes
 
 
 def test_days_without_a_readable_image_train_nothing(store: Store) -> None:
