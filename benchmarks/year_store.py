@@ -28,6 +28,7 @@ from tasks.night.plan_batches import batch_size_for
 
 FIRST_DAY = date(2025, 1, 1)
 CALIBRATION = 400
+MAP_BYTES = 2 * 256**2
 """normals behind the p-values"""
 THRESHOLD = 2.0
 SECOND_VERSION_DAYS = 30
@@ -94,7 +95,7 @@ def write_night(store: Store, partition: Partition, images: int, *, with_parts: 
     plan = _digest(f"{partition} {images}")
     map_store = layout.map_store_key(partition.category, partition.run_date, partition.model_version, plan)
     night = _night(partition, images, map_store)
-    size = batch_size_for(images)
+    size = batch_size_for(images, MAP_BYTES)
     parts = []
     for index, start in enumerate(range(0, images, size)):
         rows = night.slice(start, size)

@@ -81,7 +81,10 @@ class Model:
         from tasks.worker.picture_reader import micro_batches  # noqa: PLC0415  # with the model
 
         batches = []
-        for chunk in micro_batches(lambda picture: (_path_of(picture), self._loaded(picture)), _each(pictures)):
+        picture_bytes = self._ready.scorer.image_format.picture_bytes
+        for chunk in micro_batches(
+            lambda picture: (_path_of(picture), self._loaded(picture)), _each(pictures), picture_bytes
+        ):
             scored = score_pictures(self._ready.scorer, [picture for _, picture in chunk])
             batches.append(file_rows(self._ready, [path for path, _ in chunk], scored, [None] * len(chunk)))
         return pa.Table.from_batches(batches, schema=FILE_SCHEMA)

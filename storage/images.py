@@ -5,6 +5,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from storage import layout
 from storage.errors import UnreadableImage
 from storage.pictures import tiff_files
+from storage.pictures.decoding_room import DecodingRoom
 from storage.pictures.file_kinds import FORMATS, not_taken
 from storage.pictures.grey_levels import LEAST_BRIGHT, GreyKind, GreyLevels, marked, scaled
 from storage.records import ObjectInfo
@@ -34,6 +36,8 @@ _MOST_SCANS = 100
 """in a JPEG; a progressive one has about ten. libtiff has the same limit for JPEG within TIFF"""
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_STRIP_PIXELS = 2**18
+"""converted at once"""
 _LEAST_VISIBLE = 0.05
 """smallest opaque share of a picture; below it the alpha channel is a mistake, not a cut-out part"""
 _LEAST_MARKED = 32
@@ -44,6 +48,7 @@ T = TypeVar("T")
 # Pillow warns of bent metadata. It says nothing of the pixels, and a night of such files floods the log.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _QUIET = threading.Lock()
+_ROOM = DecodingRoom(2**29)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def decode(
     Raises UnreadableImage with the reason in plain words. Thread-safe.
     """
     levels = GreyLevels(black_level, white_level)
-    return _in_plain_words(data, lambda: _rgb(_load(data, max_pixels), levels))
+    return _in_plain_words(data, max_pixels, lambda picture: _rgb(picture, levels))
 
 
 def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
@@ -123,25 +128,26 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool
 
     In a JPEG or lossy WebP, whose edges are smeared: True above half of the largest value.
     """
-    return _in_plain_words(data, lambda: _marked(_load(data, max_pixels)))
+    return _in_plain_words(data, max_pixels, _marked)
 
 
-def _in_plain_words(data: bytes, work: Callable[[], T]) -> T:
+def _in_plain_words(data: bytes, max_pixels: int, work: Callable[[_Picture], T]) -> T:
     if not data:
         raise UnreadableImage("the file is empty (0 bytes); the camera or the copy was cut off")
     try:
-        return _guarded(work)
+        return _guarded(data, max_pixels, work)
     except Warning:
         # Somebody turned warnings into errors. Switching filters is not safe between threads, hence the lock;
         # in production this is never reached.
         with _QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _guarded(work)
+            return _guarded(data, max_pixels, work)
 
 
-def _guarded(work: Callable[[], T]) -> T:
+def _guarded(data: bytes, max_pixels: int, work: Callable[[_Picture], T]) -> T:
     try:
-        return work()
+        with _loaded(data, max_pixels) as picture:
+            return work(picture)
     except (UnreadableImage, MemoryError, Warning):
         raise
     except Image.DecompressionBombError as e:
@@ -150,7 +156,9 @@ def _guarded(work: Callable[[], T]) -> T:
         raise UnreadableImage(f"the image data is cut off or damaged ({str(e) or type(e).__name__})") from e
 
 
-def _load(data: bytes, max_pixels: int) -> _Picture:
+@contextmanager
+def _loaded(data: bytes, max_pixels: int) -> Iterator[_Picture]:
+    """Decoded; once there is room for it, which it keeps until the end."""
     ImageFile.LOAD_TRUNCATED_IMAGES = (
         False  # other software in this process may have set it: half a picture, silently
     )
@@ -163,10 +171,12 @@ def _load(data: bytes, max_pixels: int) -> _Picture:
         grey = _grey_kind(image)
         is_wide = grey is None and any(";16" in mode for mode in raw_modes) and len(image.getbands()) > 1
         is_lossy = image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and b"VP8L" not in data[:4096])
-        image.load()
-        if image.mode in {"P", "PA"}:
-            _refuse_lost_colours(image)
-        return _Picture(ImageOps.exif_transpose(image), grey, is_wide, is_lossy)
+        with _ROOM.of(image.width * image.height):
+            image.load()
+            if image.mode in {"P", "PA"}:
+                _refuse_lost_colours(image)
+            ImageOps.exif_transpose(image, in_place=True)  # else an upright image would be copied
+            yield _Picture(image, grey, is_wide, is_lossy)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -321,12 +331,12 @@ def _colours(picture: _Picture, least_visible: float) -> NDArray[np.uint8]:
     if image.mode not in _MODES:
         raise UnreadableImage(f"pixels of mode {image.mode}, which no camera writes; save it as 8-bit grey or RGB")
     if not image.has_transparency_data:
-        return np.array(image.convert("RGB"))
-    rgba = image.convert("RGBA")
+        return _in_strips(image, lambda strip: strip.convert("RGB"))
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     alpha = np.asarray(rgba.getchannel("A"))
     visible = float(alpha.mean()) / 255
     if alpha.min() == alpha.max():  # it tells no pixel from another, as of cameras that leave the fourth byte unused
-        colours = np.array(rgba.convert("RGB"))
+        colours = _in_strips(rgba, lambda strip: strip.convert("RGB"))
         if visible == 0 and least_visible and not colours.any():
             raise UnreadableImage("every pixel is transparent, and black beneath. Save it without alpha")
         return colours
@@ -335,7 +345,27 @@ def _colours(picture: _Picture, least_visible: float) -> NDArray[np.uint8]:
             f"its alpha lets {visible:.1%} of the image be seen, so that it would be nearly black. Save it without "
             "alpha, or with the part visible"
         )
-    return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB"))
+    return _in_strips(rgba, _on_black)
+
+
+def _on_black(strip: Image.Image) -> Image.Image:
+    """An RGBA picture over black, in RGB."""
+    return Image.alpha_composite(Image.new("RGBA", strip.size, (0, 0, 0, 255)), strip).convert("RGB")
+
+
+def _in_strips(image: Image.Image, converted: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) of a picture that `converted` makes RGB, pixel by pixel.
+
+    Whole it would lie in memory up to four times: Pillow's own pixels, of 4 bytes, its converted ones, a copy in
+    bytes and the array.
+    """
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(converted(strip))
+    return pixels
 
 
 def _is_day(name: str) -> bool:

@@ -150,4 +150,4 @@ def _features(maker: FeatureMaker, images: Sequence[NDArray[np.uint8]]) -> tuple
 def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:
     """The images with these indices, in order, at the maker's size, read ahead."""
     height, width = maker.image_size
-    return read_ahead(lambda index: resize(np.asarray(images[index]), height, width), indices)
+    return read_ahead(lambda index: resize(np.asarray(images[index]), height, width), indices, 3 * height * width)

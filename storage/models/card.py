@@ -72,6 +72,11 @@ class Maps:
     maximum_is_score: bool
     """False: a map's values are not comparable with the image's threshold"""
 
+    @property
+    def bytes_each(self) -> int:
+        """Of a map, float16, as it lies in memory."""
+        return 2 * self.height * self.width
+
 
 @dataclass(frozen=True)
 class ImageThreshold:

@@ -6,6 +6,7 @@ one step; its batch's part keeps its digest.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ _UNREADABLE = (ValueError, TypeError, KeyError, RuntimeError, AttributeError, In
 """errors of zarr and its codecs for bytes that are no array"""
 _INFINITY = 0x7C00
 """float16's infinity without sign, as an integer"""
+_BYTES_AT_ONCE = 2**26
+"""of maps read together"""
 _CHUNKS_AT_ONCE = 16
 """chunks passed to the compressor at once; one call for each chunk, the default, costs more than compressing"""
 
@@ -168,7 +171,18 @@ def read_map(store: Store, key: str, i: int) -> NDArray[np.float16]:
 
 def read_maps(store: Store, key: str, indices: Sequence[int]) -> NDArray[np.float16]:
     """The maps of images `indices`, (len(indices), H, W), in that order. Raises KeyNotFound beyond the last."""
+    return _read(store, key, _opened(store, key), indices)
+
+
+def each_map(store: Store, key: str, indices: Sequence[int]) -> Iterator[NDArray[np.float16]]:
+    """The same, (H, W) each, with as few in memory as fit."""
     array = _opened(store, key)
+    at_once = max(1, _BYTES_AT_ONCE // (2 * math.prod(array.shape[1:])))
+    for start in range(0, len(indices), at_once):
+        yield from _read(store, key, array, indices[start : start + at_once])
+
+
+def _read(store: Store, key: str, array: zarr.Array[Any], indices: Sequence[int]) -> NDArray[np.float16]:
     for i in indices:
         if not 0 <= i < array.shape[0]:
             raise KeyNotFound(

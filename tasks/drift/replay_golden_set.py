@@ -182,7 +182,8 @@ def _replayed(images: Store, scorer: "Scorer", golden: list[GoldenImage]) -> pa.
     """One row for each image, in order."""
     keys = [image.key for image in golden]
     scored: list[ScoredPicture] = []
-    for pictures in micro_batches(partial(read_picture, images, scorer.image_format), keys):
+    read = partial(read_picture, images, scorer.image_format)
+    for pictures in micro_batches(read, keys, scorer.image_format.picture_bytes):
         scored += score_pictures(scorer, pictures)
     states = [_state(picture.loaded, image) for picture, image in zip(scored, golden, strict=True)]
     columns = [

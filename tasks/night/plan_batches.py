@@ -20,7 +20,9 @@ from tasks.night.pin_champion import PinnedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
 
 SMALLEST_BATCH, LARGEST_BATCH = 32, 256
-"""images; below it tasks are mostly orchestration, above it a shard of maps at 256 x 256 pixels passes 32 MiB"""
+"""images; below it tasks are mostly orchestration, above it a lost worker loses much"""
+SHARD_BYTES, LARGEST_SHARD_BYTES = 2**25, 2**27
+"""of a shard's maps, which lie in memory together: what is aimed at, and what no number of images exceeds"""
 FEWEST_TASKS, MOST_TASKS = 8, 400
 """batches of a category's day: enough to share among workers, few enough for the Prefect server"""
 
@@ -95,12 +97,16 @@ def batches_of(plan: Plan) -> list[Batch]:
     return [Batch(plan, index, manifests.batch_digest(plan.digest, index)) for index in range(count)]
 
 
-def batch_size_for(images_to_score: int) -> int:
-    """Images of a task, in whole micro-batches, because incomplete ones cost as much. Depends only on the number of
-    images: a plan must not change with the machine."""
-    shared_out = min(max(images_to_score // FEWEST_TASKS, SMALLEST_BATCH), LARGEST_BATCH)
+def batch_size_for(images_to_score: int, map_bytes: int) -> int:
+    """Images of a task, in whole micro-batches where it has several, because incomplete ones cost as much. Depends
+    only on the number of images and a map's bytes: a plan must not change with the machine. Pictures are read a few
+    at a time, and do not count."""
+    shared_out = min(max(images_to_score // FEWEST_TASKS, SMALLEST_BATCH), LARGEST_BATCH, SHARD_BYTES // map_bytes)
     at_least = -(-images_to_score // MOST_TASKS)
-    return max(shared_out // MICRO_BATCH, -(-at_least // MICRO_BATCH)) * MICRO_BATCH
+    size = shared_out // MICRO_BATCH * MICRO_BATCH or shared_out
+    if at_least > size:
+        size = -(-at_least // MICRO_BATCH) * MICRO_BATCH
+    return max(1, min(size, LARGEST_SHARD_BYTES // map_bytes))
 
 
 def _engine(job: PartitionJob, seal: Seal | None) -> str:
@@ -128,7 +134,7 @@ def _publish(store: Store, job: PartitionJob, to_score: list[ObjectInfo], seal: 
         job.partition,
         to_score,
         preprocessing=job.model.preprocessing,
-        batch_size=min(job.batch_images or batch_size_for(len(to_score)), len(to_score)),
+        batch_size=min(job.batch_images or batch_size_for(len(to_score), job.model.maps.bytes_each), len(to_score)),
         run_id=job.run_id,
         planned_at=job.planned_at,
         engine=_engine(job, seal),

@@ -94,7 +94,7 @@ def _score(store: Store, images: Store, batch: Batch, key: str) -> Receipt:
     seconds: defaultdict[str, float] = defaultdict(float)
     scored: list[ScoredPicture] = []
     read = partial(read_picture, images, scorer.image_format)
-    for chunk in micro_batches(read, [info.key for info in infos]):
+    for chunk in micro_batches(read, [info.key for info in infos], scorer.image_format.picture_bytes):
         for loaded in chunk:
             for stage, spent in loaded.seconds.items():
                 seconds[stage] += spent

@@ -1,6 +1,7 @@
 """The scored images that a new threshold rests on, and why others were left out."""
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import ModelCard
-from storage.partitions.anomaly_maps import read_maps
+from storage.partitions.anomaly_maps import each_map
 from tasks.recalibration.labelled_normals import labelled_normals, not_normal
 from tasks.recalibration.sealed_scores import ScoredImage, sealed_days, sealed_scores
 from tasks.scoring.picture_scores import score_pictures
@@ -29,7 +30,11 @@ UNREADABLE, DUPLICATE, SUSPICIOUS = "unreadable", "duplicate", "set aside"
 TAKEN_FOR_DEFECT = "taken for a defect"
 LEARNED, JUDGES_OR_DEFECT = "learned from", "labelled anomalous or for evaluation"
 MOST_MAPS = 256
-"""maps behind the pixel threshold: sixteen million pixels"""
+"""maps behind the pixel threshold"""
+FEWEST_MAPS = 32
+"""of these, however large"""
+MOST_PIXELS = 2**24
+"""of such maps that lie in memory together"""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ def maps_of(store: Store, images: Iterable[ScoredImage]) -> Iterator[NDArray[np.
             in_stores[image.map_store].append(image.map_index)
     for key, indices in in_stores.items():
         with suppress(*OF_ONE_OBJECT):  # past their retention, or damaged: `rd-inspect verify` tells of it
-            yield from read_maps(store, key, sorted(indices))
+            yield from each_map(store, key, sorted(indices))
 
 
 def _sealed(store: Store, card: ModelCard, days: Sequence[date]) -> dict[str, ScoredImage]:
@@ -136,9 +141,11 @@ def _sealed(store: Store, card: ModelCard, days: Sequence[date]) -> dict[str, Sc
 
 def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tuple[str, ScoredImage | None]]:
     """Each image with its score; None if it is unreadable. Maps are kept of as many as `maps_of` may ask for."""
-    with_map = set(sorted(days, key=_hash)[:MOST_MAPS])
+    most = max(FEWEST_MAPS, min(MOST_MAPS, MOST_PIXELS // math.prod(scorer.map_size)))
+    with_map = set(sorted(days, key=_hash)[:most])
     keys = iter(days)
-    for pictures in micro_batches(partial(read_picture, images, scorer.image_format), list(days)):
+    read, picture_bytes = partial(read_picture, images, scorer.image_format), scorer.image_format.picture_bytes
+    for pictures in micro_batches(read, list(days), picture_bytes):
         maps = np.full((len(pictures), *scorer.map_size), np.nan, np.float16)
         for scored, anomaly_map in zip(score_pictures(scorer, pictures, maps), maps, strict=True):
             key, loaded = next(keys), scored.loaded

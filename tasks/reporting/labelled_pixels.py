@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.pictures.masks import mask_on_grid
+from rd_core.pictures.read_ahead import at_once
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
 from storage.images import decode_mask
 from storage.partitions import anomaly_maps
 
 IMAGES_AT_ONCE = 16
-"""maps in memory together"""
+"""maps in memory together, at most"""
 _PROPORTION = 0.02
 """tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
@@ -46,9 +47,11 @@ def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator
     ordered = sorted(rows, key=lambda row: (row["map_store"] or "", row["map_index"] or 0))
     for map_store, of_store in groupby(ordered, key=lambda row: row["map_store"]):
         members = list(of_store)
-        for start in range(0, len(members), IMAGES_AT_ONCE):
-            chunk = members[start : start + IMAGES_AT_ONCE]
+        size = 1  # the first alone, for its size
+        while chunk := members[:size]:
+            del members[:size]
             maps = _maps(store, map_store, [row["map_index"] for row in chunk])
+            size = max([size, *(at_once(one.nbytes, IMAGES_AT_ONCE) for one in maps if not isinstance(one, str))])
             yield [_pixels(store, row, values) for row, values in zip(chunk, maps, strict=True)]
 
 

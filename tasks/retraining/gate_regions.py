@@ -1,5 +1,6 @@
 """Two models' maps over labelled defects: each region's share in their AUPRO."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from storage.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
 from tasks.retraining.gate_set import GateImage
 
-MOST_MAPS = 400
-"""bytes of masked defects' maps kept as float16: about 50 MB a model at 256 pixels a side"""
+MOST_MAPS, FEWEST_MAPS = 400, 32
+"""maps of masked defects that are kept"""
+MOST_PIXELS = MOST_MAPS * 256**2
+"""of these maps, beyond the fewest: 50 MiB a model as float16"""
 _PROPORTION = 0.02
 """tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
@@ -35,13 +38,13 @@ class RegionPair:
 class MaskedMaps:
     """Counts the pixels of both models' maps and keeps those of masked defects; nothing without a mask."""
 
-    def __init__(self, store: Store, judging: Sequence[GateImage], comparable: bool) -> None:
-        """comparable: both models' maps have one size, so their regions are the same."""
-        masked = [image.key for image in judging if image.mask_key is not None] if comparable else []
+    def __init__(self, store: Store, judging: Sequence[GateImage], map_size: tuple[int, int] | None) -> None:
+        """map_size: (height, width) of both models' maps, whose regions are then the same; None: nothing is kept."""
+        masked = [image.key for image in judging if image.mask_key is not None] if map_size else []
         self.problems: list[tuple[str, str]] = []
         """(key, why its mask cannot be counted)"""
         self._store = store
-        self._wanted = set(_spread(masked))
+        self._wanted = set(_spread(masked, math.prod(map_size))) if map_size else set()
         self._tables = [PixelTables.empty(), PixelTables.empty()]
         self._maps: tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]] = ([], [])
         self._masks: list[NDArray[np.bool_]] = []
@@ -90,8 +93,10 @@ class MaskedMaps:
             return None
 
 
-def _spread(keys: Sequence[str]) -> Sequence[str]:
-    return keys[:: max(1, -(-len(keys) // MOST_MAPS))]
+def _spread(keys: Sequence[str], pixels: int) -> Sequence[str]:
+    """As many, evenly, as maps of so many pixels are kept of."""
+    most = max(FEWEST_MAPS, min(MOST_MAPS, MOST_PIXELS // pixels))
+    return keys[:: max(1, -(-len(keys) // most))]
 
 
 def _fitting(store: Store, key: str, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -59,7 +59,8 @@ def score_pair(
     compared.
     """
     by_key = {image.key: image for image in judging}
-    maps = MaskedMaps(store, judging, candidate is not champion and champion.map_size == candidate.map_size)
+    compared = candidate is not champion and champion.map_size == candidate.map_size
+    maps = MaskedMaps(store, judging, champion.map_size if compared else None)
     kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
@@ -108,7 +109,8 @@ def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: S
             return _ReadTwice(key, first, first)
         return _ReadTwice(key, first, read_picture(images, candidate.image_format, key))
 
-    return micro_batches(read, keys)
+    formats = {champion.image_format, candidate.image_format}
+    return micro_batches(read, keys, sum(one.picture_bytes for one in formats))
 
 
 def _scored(

@@ -67,7 +67,8 @@ def log_scores(scored: Sequence[ScoredNormal]) -> NDArray[np.float64]:
 
 
 def _read(images: Store, scorer: Scorer, keys: Sequence[str]) -> Iterator[list[tuple[str, LoadedPicture]]]:
-    return micro_batches(lambda key: (key, read_picture(images, scorer.image_format, key)), keys)
+    image_format = scorer.image_format
+    return micro_batches(lambda key: (key, read_picture(images, image_format, key)), keys, image_format.picture_bytes)
 
 
 def _stacked(hashes: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from rd_core.detectors.settings import MICRO_BATCH
-from rd_core.pictures.read_ahead import read_ahead
+from rd_core.pictures.read_ahead import at_once, read_ahead
 from storage.errors import StorageError
 from storage.partitions.scores import SCHEMA
 from storage.stores.local_store import LocalStore
@@ -63,11 +63,12 @@ def score_files(scorer: "Scorer", rounds: Iterable[Iterable[LocalPicture]]) -> I
     """Scores in order, in rounds, the first picture alone for a quick answer; each round is scored before the next is
     fetched."""
     load = partial(load_file, this_machine(), scorer.image_format)
+    picture_bytes = scorer.image_format.picture_bytes
     size = 1
     for pictures in rounds:
-        loaded = read_ahead(load, pictures)
+        loaded = read_ahead(load, pictures, picture_bytes)
         while chunk := list(islice(loaded, size)):
-            size = MICRO_BATCH
+            size = at_once(picture_bytes, MICRO_BATCH)
             maps = np.full((len(chunk), *scorer.map_size), np.nan, dtype=np.float16)
             scored = score_pictures(scorer, [picture for _, picture in chunk], maps)
             yield [

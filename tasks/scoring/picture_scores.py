@@ -1,7 +1,7 @@
 """A model's scores of pictures, the same for a night and by hand."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ class ScoredPicture:
     """The forward pass's result for one picture; all None if there was nothing to score."""
 
     loaded: LoadedPicture
+    """without its pixels, which would fill the memory"""
     score: np.float32 | None = None
     p_value: float | None = None
     anomalous_area: float | None = None
@@ -43,9 +44,9 @@ class Decided:
 def score_pictures(
     scorer: "Scorer", pictures: Sequence[LoadedPicture], maps: NDArray[np.floating] | None = None
 ) -> list[ScoredPicture]:
-    """Score the loaded pictures, at most MICRO_BATCH at a time. `maps`, float16 or float32 (len(pictures), H, W),
+    """Score the loaded pictures, as few as `micro_batches` gives. `maps`, float16 or float32 (len(pictures), H, W),
     gets their maps; rows without a score stay as they are."""
-    results = [ScoredPicture(picture) for picture in pictures]
+    results = [ScoredPicture(replace(picture, pixels=None)) for picture in pictures]
     pixels = stacked(pictures)
     if not len(pixels):
         return results
@@ -57,7 +58,7 @@ def score_pictures(
     for row, i in enumerate(readable):
         own = decided[row]
         results[i] = ScoredPicture(
-            pictures[i],
+            results[i].loaded,
             scored.scores[row],
             own.p_value,
             own.anomalous_area,

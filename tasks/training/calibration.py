@@ -165,5 +165,5 @@ def judge_held_out(model: Engine, pixels: PixelSource, held_out: HeldOutNormals)
 def _scored(
     model: Engine, pixels: PixelSource, numbers: Sequence[int]
 ) -> Iterator[tuple[Sequence[int], AnomalyMaps]]:
-    for batch in micro_batches(lambda number: (number, pixels[number]), numbers):
+    for batch in micro_batches(lambda number: (number, pixels[number]), numbers, pixels.picture_bytes):
         yield [number for number, _ in batch], model.score(np.stack([picture for _, picture in batch]))

@@ -73,6 +73,11 @@ class PixelSource:
         self._keys = keys
         self._format = image_format
 
+    @property
+    def picture_bytes(self) -> int:
+        """Of one image."""
+        return self._format.picture_bytes
+
     def __len__(self) -> int:
         return len(self._keys)
 
@@ -106,7 +111,8 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
     statistics: dict[str, ImageStatistics] = {}
     duplicates: list[str] = []
     unreadable: list[tuple[str, str]] = []
-    for key, picture in zip(keys, read_ahead(partial(read_picture, images, image_format), keys), strict=True):
+    pictures = read_ahead(partial(read_picture, images, image_format), keys, image_format.picture_bytes)
+    for key, picture in zip(keys, pictures, strict=True):
         if picture.digest is None or picture.statistics is None:
             unreadable.append((key, picture.error or picture.status))
         elif first.setdefault(picture.digest, key) != key:

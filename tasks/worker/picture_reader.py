@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.errors import ViewImpossible
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
-from rd_core.pictures.read_ahead import read_ahead
+from rd_core.pictures.read_ahead import at_once, read_ahead
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.images import content_digest
 from storage.layout import why_key_is_unsafe
@@ -96,10 +96,14 @@ def not_loaded(status: str, why: str) -> LoadedPicture:
     return LoadedPicture(None, None, None, status, why)
 
 
-def micro_batches(read: Callable[[T], R], items: Iterable[T], size: int = MICRO_BATCH) -> Iterator[list[R]]:
-    """`read` of each item, in order, read ahead by a limited number."""
-    results = read_ahead(read, items)
-    while batch := list(islice(results, size)):
+def micro_batches(read: Callable[[T], R], items: Iterable[T], bytes_each: int) -> Iterator[list[R]]:
+    """`read` of each item, in order, at most MICRO_BATCH at a time, and fewer of large ones; read ahead by a limited
+    number.
+
+    bytes_each: of a result, such as `ImageFormat.picture_bytes`.
+    """
+    results = read_ahead(read, items, bytes_each)
+    while batch := list(islice(results, at_once(bytes_each, MICRO_BATCH))):
         yield batch
 
 

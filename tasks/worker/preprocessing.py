@@ -30,6 +30,11 @@ class ImageFormat:
         """The preprocessing of a model card. Raises ConfigError for a view of another release."""
         return cls(ImageView.from_dict(kept.view), kept.white_level, kept.max_pixels, kept.black_level)
 
+    @property
+    def picture_bytes(self) -> int:
+        """Of a prepared picture."""
+        return 3 * self.view.height * self.view.width
+
     def decode(self, data: bytes) -> NDArray[np.uint8]:
         """Bytes of an image -> uint8 (H, W, 3), in its own size. Raises UnreadableImage."""
         return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)

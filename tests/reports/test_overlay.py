@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reports import overlay as overlay_module
 from reports.heat_scale import laid_over, ticks
 from reports.overlay import data_uri, overlay, shrunk
 from reports.scored_image import Box, boxes_in_shares
@@ -170,6 +171,13 @@ def test_what_cannot_be_drawn_is_refused(picture, anomaly_map, words):
 @pytest.mark.parametrize(("shape", "small"), [((400, 100), (80, 20)), ((30, 50), (30, 50)), ((1000, 2), (80, 1))])
 def test_shrinking_keeps_the_proportions_and_never_enlarges(shape, small):
     assert shrunk(np.zeros((*shape, 3), np.uint8), 80).shape == (*small, 3)
+
+
+def test_a_picture_is_shrunk_in_strips_as_pillow_shrinks_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlay_module, "_STRIP_PIXELS", 3000)
+    picture = np.random.default_rng(0).integers(0, 256, (403, 605, 3), dtype=np.uint8)
+    whole = Image.fromarray(picture).resize((60, 40), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    np.testing.assert_array_equal(shrunk(picture, 60), np.asarray(whole))
 
 
 def test_a_data_uri_holds_the_picture():

@@ -179,7 +179,9 @@ class CrossFitting:
     ) -> Iterator[tuple[Numbers, AnomalyMaps]]:
         """These images, some at a time, scored as in a night."""
         height, width, at_once = self._settings.image_height, self._settings.image_width, self._settings.micro_batch
-        pixels = read_ahead(lambda number: resize(np.asarray(images[number]), height, width), numbers.tolist())
+        pixels = read_ahead(
+            lambda number: resize(np.asarray(images[number]), height, width), numbers.tolist(), 3 * height * width
+        )
         for start in range(0, len(numbers), at_once):
             some = numbers[start : start + at_once]
             yield some, model.eval().score(np.stack(list(islice(pixels, len(some)))))

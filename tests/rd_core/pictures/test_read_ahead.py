@@ -5,10 +5,13 @@ from itertools import count
 
 import pytest
 
-from rd_core.pictures.read_ahead import READ_AHEAD, READERS, read_ahead
+from rd_core.pictures.read_ahead import BYTES_AT_ONCE, READ_AHEAD, READERS, at_once, read_ahead
 
 
-def test_results_come_in_order_and_never_more_than_a_few_are_read_before_they_are_asked_for() -> None:
+@pytest.mark.parametrize(("bytes_each", "limit"), [(1, READ_AHEAD), (BYTES_AT_ONCE // 2, 2), (9 * BYTES_AT_ONCE, 1)])
+def test_results_come_in_order_and_never_more_than_a_few_are_read_before_they_are_asked_for(
+    bytes_each: int, limit: int
+) -> None:
     lock, read, taken, most = threading.Lock(), 0, 0, 0
 
     def slowly(number: int) -> int:
@@ -18,12 +21,18 @@ def test_results_come_in_order_and_never_more_than_a_few_are_read_before_they_ar
             most = max(most, read - taken)
         return number * 2
 
-    for expected, number in enumerate(read_ahead(slowly, range(200))):
+    for expected, number in enumerate(read_ahead(slowly, range(200), bytes_each)):
         with lock:
             taken += 1
         assert number == 2 * expected
     assert taken == read == 200
-    assert READERS < most <= READ_AHEAD
+    assert min(READERS, limit) - 1 < most <= limit
+
+
+def test_at_least_one_is_in_memory_and_never_more_than_asked_for() -> None:
+    assert [at_once(size, 16) for size in (1, BYTES_AT_ONCE // 16, BYTES_AT_ONCE // 3, 9 * BYTES_AT_ONCE)] == [
+        16, 16, 3, 1
+    ]  # fmt: skip
 
 
 def test_an_error_comes_where_its_result_would_have_come() -> None:

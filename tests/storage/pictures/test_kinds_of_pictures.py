@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFile
 
+from storage import images
 from storage.errors import UnreadableImage
 from storage.images import decode, decode_mask
 from tests.picture_files import (
@@ -39,6 +40,15 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 def four(colours: np.ndarray, last: int | np.ndarray) -> np.ndarray:
     """With a fourth value a pixel."""
     return np.dstack([colours, np.broadcast_to(np.uint8(last), colours.shape[:2])])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "RGBA", "CMYK", "YCbCr"])
+def test_strips_are_seamless(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 3 of its 7 rows, the last of one."""
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 3 * 8)
+    picture = Image.fromarray(DRAW.integers(0, 256, (7, 8, 4), dtype=np.uint8), "RGBA").convert(mode)
+    found = images._in_strips(picture, lambda strip: strip.convert("RGB"))
+    np.testing.assert_array_equal(found, np.asarray(picture.convert("RGB")))
 
 
 def in_mode(mode: str) -> Image.Image:

@@ -20,7 +20,9 @@ from storage.records import Receipt
 from tasks.night.plan_batches import (
     FEWEST_TASKS,
     LARGEST_BATCH,
+    LARGEST_SHARD_BYTES,
     MOST_TASKS,
+    SHARD_BYTES,
     SMALLEST_BATCH,
     PartitionJob,
     batch_size_for,
@@ -42,11 +44,19 @@ def score_and_seal(store: Store, planned) -> None:
 
 @given(st.integers(1, 10_000_000))
 def test_a_night_has_few_tasks_and_small_ones_where_it_can(images: int) -> None:
-    size = batch_size_for(images)
-    assert -(-images // size) <= MOST_TASKS
+    size = batch_size_for(images, map_bytes=2 * 64**2)
+    assert -(-images // size) <= MOST_TASKS or size * 2 * 64**2 == LARGEST_SHARD_BYTES
     assert size <= LARGEST_BATCH or images > LARGEST_BATCH * MOST_TASKS
     assert size % MICRO_BATCH == 0
     assert -(-images // size) >= min(FEWEST_TASKS, images // SMALLEST_BATCH)
+
+
+@given(st.integers(1, 10_000_000), st.integers(11, 26))
+def test_a_shard_of_large_maps_stays_small(images: int, exponent: int) -> None:
+    size = batch_size_for(images, 2**exponent)
+    assert size == 1 or size << exponent <= LARGEST_SHARD_BYTES
+    if images <= MOST_TASKS:
+        assert size == 1 or size << exponent <= SHARD_BYTES
 
 
 def test_batches_cover_the_manifest_once(store: Store) -> None:

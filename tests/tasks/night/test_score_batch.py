@@ -27,8 +27,8 @@ from tasks.night import score_batch as score_batch_module
 from tasks.night.plan_batches import PartitionJob, PartitionPlan, plan_batches
 from tasks.night.score_batch import score_batch
 from tasks.scoring import picture_scores
-from tasks.scoring.picture_scores import ScoredPicture, columns_of
-from tasks.worker.picture_reader import MICRO_BATCH, LoadedPicture
+from tasks.scoring.picture_scores import ScoredPicture, columns_of, score_pictures
+from tasks.worker.picture_reader import MICRO_BATCH, LoadedPicture, load_array
 from tasks.worker.preprocessing import ImageFormat
 from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import (
@@ -293,6 +293,15 @@ def test_a_score_at_the_threshold_is_no_alarm(store: Store, monkeypatch: pytest.
     scorer.pixel_threshold = 0.999
     row = rows_of(store, planned(store))["a.png"]
     assert (row["is_anomalous"], row["anomalous_area"], row["defect_area"]) == (True, 1.0, 1.0)
+
+
+def test_what_is_kept_of_a_scored_picture_has_no_pixels() -> None:
+    """A batch has hundreds of them."""
+    scorer = StubScorer()
+    loaded = load_array(scorer.image_format, np.zeros((9, 7, 3), np.uint8))
+    (scored,) = score_pictures(scorer, [loaded])
+    assert scored.score is not None and vars(scored.loaded) == vars(loaded) | {"pixels": None}
+    assert loaded.pixels is not None
 
 
 def test_a_box_never_leaves_its_image() -> None:

@@ -24,6 +24,10 @@ def flat(shade: int) -> np.ndarray:
     return np.full((8, 8, 3), shade, np.uint8)
 
 
+class _Flat(list[np.ndarray]):
+    picture_bytes = 8 * 8 * 3
+
+
 def held_out(shades: Sequence[int], new: Sequence[int] = ()) -> HeldOutNormals:
     """Flat pictures of these shades; `new`: the places of new ones."""
     keys = [str(place) for place in range(len(shades))]
@@ -42,7 +46,7 @@ def test_the_highest_normals_are_named_where_the_threshold_rests_on_them() -> No
 def calibrated(shades: Sequence[int], new: Sequence[int] = ()) -> Calibration:
     """As a split calibrates."""
     normals = held_out(shades, new)
-    judge_held_out(Brightness(), [flat(shade) for shade in shades], normals)  # type: ignore[arg-type]
+    judge_held_out(Brightness(), _Flat(flat(shade) for shade in shades), normals)  # type: ignore[arg-type]
     return normals.calibrate(ALPHA, extrapolate=True)
 
 

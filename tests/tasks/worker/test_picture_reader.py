@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.read_ahead import BYTES_AT_ONCE
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, TransientFault
 from storage.filesystem import Store
 from storage.images import content_digest
@@ -61,7 +62,9 @@ def test_micro_batches_keep_the_order_and_stack_what_can_be_read(store: Store) -
     for seed in (0, 2, 4):
         store.write(f"images/{seed}.png", png(seed, (16, 24)))
     batches = list(
-        micro_batches(lambda number: read_picture(store, FORMAT, f"images/{number}.png"), range(5), size=2)
+        micro_batches(
+            lambda number: read_picture(store, FORMAT, f"images/{number}.png"), range(5), BYTES_AT_ONCE // 2
+        )
     )
     assert [[picture.status for picture in batch] for batch in batches] == [
         ["ok", "unreadable"], ["ok", "unreadable"], ["ok"],
