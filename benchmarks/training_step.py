@@ -114,7 +114,7 @@ def _our_step(teacher: str, precision: str, images: np.ndarray, steps: int) -> t
     config = recipe("paper", teacher=teacher, image_height=height, image_width=width, precision=precision)
     settings = recipe("paper", batch_size=len(images), loss="flattened")
     model = ReverseDistillation.build(config, pretrained=False)
-    with CachedFeatures(model, len(images)) as cache:
+    with CachedFeatures(model, list(images)) as cache:
         began = time.perf_counter()
         for indices, features in stream_features(model, list(images)):
             cache.put(indices.start, features)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rd_core.detectors.detector import Detection, FitReport
-from rd_core.detectors.feature_detector import Features
+from rd_core.detectors.feature_detector import Features, counted_on, zeroed_stages
 from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments, Standardisation, together
 
@@ -89,10 +89,12 @@ class CrossNormals:
         """Features of these images to judge, each standardised by the images kept of other parts."""
         device = self.standardisation.get_buffer("mean_0").device
         raw = tuple(stage.to(device) for stage in self.judged.batch(numbers))
+        counted = counted_on(device, self.judged, numbers)
         each = [
             self._standardised(self.judged_parts[n], tuple(f[i : i + 1] for f in raw)) for i, n in enumerate(numbers)
         ]
-        return Features(raw, tuple(torch.cat(stages) for stages in zip(*each, strict=True)))
+        standardised = tuple(torch.cat(stages) for stages in zip(*each, strict=True))
+        return Features(raw, zeroed_stages(standardised, counted), counted)
 
     def _standardised(self, part: str, raw: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         own = [self.moments[one] for one in self.kept_by_part.get(part, ())]

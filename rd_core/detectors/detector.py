@@ -17,7 +17,7 @@ from rd_core.detectors.settings import DetectorSettings
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.folding import fold_batch_norms
 from rd_core.maps.micro_batch import FLOAT16_MAX, AnomalyMaps, in_micro_batches
-from rd_core.pictures.images import Images
+from rd_core.pictures.images import Images, counted_in
 from rd_core.pictures.preprocessing import resize
 
 S = TypeVar("S", bound=DetectorSettings)
@@ -38,7 +38,8 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True)
 class Normals:
-    """The normal images a detector is fitted to, in two disjoint sets."""
+    """The normal images a detector is fitted to, in two disjoint sets. Nothing is learnt from their ignored pixels
+    (see `rd_core.pictures.images.PartlyIgnored`)."""
 
     train: Images
     early_stop: Images
@@ -176,27 +177,31 @@ class Detector(nn.Module, ABC, Generic[S]):
         """
 
     @abstractmethod
-    def detect(self, images: Tensor) -> Detection:
+    def detect(self, images: Tensor, counted: Tensor | None = None) -> Detection:
         """Detect in one micro-batch uint8 (B, H, W, 3) of the detector's size; images do not affect each other.
 
+        counted: bool (B, H, W), False for ignored pixels, which `images` have filled with a constant: their map is 0,
+        and they add nothing to scores and feature distances. None: all count, with the same bits as all True.
         Maps are multiplied by `map_scale`. Gradients are up to the method.
         """
 
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         """Score images uint8 (B, H, W, 3) in [0, 255], of the detector's size: maps (B, H / s, W / s) at the map
         stride s, and scores (B,), float32.
 
-        An image's map and score do not depend on other images: micro-batches have one size, the last is padded.
-        Raises ValueError for other shapes, RuntimeError in training mode.
+        counted: bool (B, H, W), see `detect`. An image's map and score do not depend on other images: micro-batches
+        have one size, the last is padded. Raises ValueError for other shapes, RuntimeError in training mode.
         """
         if self.training:
             raise RuntimeError(
                 "the model is in training mode: scores would depend on the batch. Call model.eval() first."
             )
-        return in_micro_batches(images, self.settings.micro_batch_shape, self._detect_arrays)
+        return in_micro_batches(images, self.settings.micro_batch_shape, self._detect_arrays, counted)
 
-    def _detect_arrays(self, images: NDArray[np.uint8]) -> AnomalyMaps:
-        return AnomalyMaps(*(tensor.detach().cpu().numpy() for tensor in self.detect(torch.from_numpy(images))))
+    def _detect_arrays(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None) -> AnomalyMaps:
+        pixels = None if counted is None else torch.from_numpy(counted)
+        detection = self.detect(torch.from_numpy(images), pixels)
+        return AnomalyMaps(*(tensor.detach().cpu().numpy() for tensor in detection))
 
     def networks(self) -> Iterable[nn.Module]:
         """The modules that compute in `settings.precision`."""
@@ -223,11 +228,10 @@ class Detector(nn.Module, ABC, Generic[S]):
         """
         self.map_scale.fill_(1)
         _, height, width, _ = self.settings.micro_batch_shape
-        some = [
-            resize(np.asarray(images[i]), height, width) for i in range(min(len(images), self.settings.micro_batch))
-        ]
+        numbers = range(min(len(images), self.settings.micro_batch))
+        some = np.stack([resize(np.asarray(images[i]), height, width) for i in numbers])
         was_training = self.training
-        peak = float(self.eval().score(np.stack(some)).maps.max())
+        peak = float(self.eval().score(some, counted_in(images, numbers)).maps.max())
         self.train(was_training)
         if peak * HEADROOM > FLOAT16_MAX:
             self.map_scale.fill_(2.0 ** -math.ceil(math.log2(peak * HEADROOM / FLOAT16_MAX)))

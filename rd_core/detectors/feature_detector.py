@@ -25,21 +25,24 @@ from rd_core.features.cache import (
 from rd_core.features.standardisation import Standardisation
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.assembly import MapAssembly
+from rd_core.pictures.counted_pixels import CountedPixels, image_means, zeroed
 from rd_core.pictures.images import Images
 from rd_core.pictures.preprocessing import Normalisation
 
 S = TypeVar("S", bound=DetectorSettings)
 Gathering = tuple[Any, Callable[[Any], None]]
-"""(an accumulator with `add(features)`, called with all raw features of the first images; a function called with it
-at the end)"""
+"""(an accumulator with `add(features, counted)`, called with all raw features of the first images and what counts of
+them; a function called with it at the end)"""
 
 
 class Features(NamedTuple):
-    """The teacher's maps of a micro-batch, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16."""
+    """The teacher's maps of a micro-batch, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16; zero at ignored positions."""
 
     raw: tuple[Tensor, ...]
     standardised: tuple[Tensor, ...]
     """equal to `raw` where the standardisation was not fitted"""
+    counted: CountedPixels | None = None
+    """None: all pixels count"""
 
 
 class FeatureDetector(Detector[S]):
@@ -75,10 +78,12 @@ class FeatureDetector(Detector[S]):
 
     @abstractmethod
     def distances(self, features: Features) -> tuple[Tensor, ...]:
-        """Distances from normal, float32 >= 0, (B, ceil(H / stride), ceil(W / stride)), a map for each stride."""
+        """Distances from normal, float32 >= 0, (B, ceil(H / stride), ceil(W / stride)), a map for each stride. Those
+        of ignored positions are not used."""
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
-        """Scores (B,) from the scaled maps (B, H / s, W / s), the features and the `distances`: the maps' maxima.
+        """Scores (B,) from the scaled maps (B, H / s, W / s), the features and the `distances`, both zero where
+        ignored: the maps' maxima.
 
         A method that overrides it also overrides `score_is_map_maximum`.
         """
@@ -86,28 +91,46 @@ class FeatureDetector(Detector[S]):
         return maps.amax(dim=(1, 2))
 
     @torch.inference_mode()
-    def detect(self, images: Tensor) -> Detection:
+    def detect(self, images: Tensor, counted: Tensor | None = None) -> Detection:
         """See `Detector.detect`."""
-        return self.detect_in_features(self.teacher_features(images))
+        pixels = None if counted is None else CountedPixels(counted.to(self.device))
+        return self.detect_in_features(self.teacher_features(images, pixels), pixels)
 
     @torch.inference_mode()
-    def detect_in_features(self, raw: tuple[Tensor, ...]) -> Detection:
+    def detect_in_features(self, raw: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Detection:
         """`detect` from the teacher's raw maps, as `teacher_features` returns them."""
-        raw = tuple(stage.to(self.device) for stage in raw)
-        features = Features(raw, self.standardisation(raw))
+        features = self.features(raw, counted)
         return self.detection(features, self.distances(features))
+
+    def features(self, raw: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Features:
+        """Standardise the teacher's raw maps, as `teacher_features` returns them."""
+        raw = tuple(stage.to(self.device) for stage in raw)
+        counted = None if counted is None else counted.to(self.device)
+        return Features(raw, zeroed_stages(self.standardisation(raw), counted), counted)
 
     def detection(self, features: Features, distances: tuple[Tensor, ...], scores: Tensor | None = None) -> Detection:
         """Detect by distances as those of `distances`. scores: (B,), instead of `image_scores`."""
-        maps = self.map_scale * self.assembly(distances)
-        moved = [stage.mean(dim=(2, 3)).square().mean(dim=1) for stage in features.standardised]
+        distances = self.counted_distances(distances, features.counted)
+        maps = zeroed(self.map_scale * self.assembly(distances), features.counted, self.settings.map_stride)
+        moved = [
+            image_means(stage, features.counted, stride).square().mean(dim=1)
+            for stage, stride in zip(features.standardised, STRIDES, strict=True)
+        ]
         scores = self.image_scores(maps, features, distances) if scores is None else scores
+        if features.counted is not None:
+            scores = scores.masked_fill(~features.counted.pixels.flatten(1).any(dim=1), 0)
         return Detection(maps, scores, torch.stack(moved).mean(dim=0).sqrt())
 
-    def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16, of images uint8 (B, H, W, 3)."""
+    def counted_distances(self, distances: tuple[Tensor, ...], counted: CountedPixels | None) -> tuple[Tensor, ...]:
+        """Distances as those of `distances`, zero at ignored positions: smoothing spreads nothing from there."""
+        return tuple(zeroed(apart, counted, stride) for apart, stride in zip(distances, self.strides, strict=True))
+
+    def teacher_features(self, images: Tensor, counted: CountedPixels | None = None) -> tuple[Tensor, ...]:
+        """The teacher's raw maps, float32 (B, C_k, H/s, W/s) at s = 4, 8, 16, of images uint8 (B, H, W, 3); zero at
+        ignored positions."""
         with networks_in(self.settings.precision, self.device):
-            return as_floats(self.teacher(self.normalisation(images.to(self.device))))
+            raw = as_floats(self.teacher(self.normalisation(images.to(self.device))))
+        return zeroed_stages(raw, None if counted is None else counted.to(self.device))
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -146,9 +169,7 @@ class FeatureDetector(Detector[S]):
         sources: list[FeatureSource] = []
         before = 0
         for number, images in enumerate(image_sets):
-            cache = (
-                resources.enter_context(CachedFeatures(self, len(images), kind)) if cached and len(images) else None
-            )
+            cache = resources.enter_context(CachedFeatures(self, images, kind)) if cached and len(images) else None
             sources.append(cache if cache is not None else StreamedFeatures(self, images))
             gathered = gatherings if number == 0 else ()
             if cache is None and not gathered:
@@ -157,13 +178,24 @@ class FeatureDetector(Detector[S]):
                 if cache is not None:
                     cache.put(indices.start, features)
                 for statistic, _ in gathered:
-                    statistic.add(features)
+                    statistic.add(features, counted_on(self.device, sources[-1], indices))
                 done = before + indices.stop
                 report(FitProgress("features", done, total, seconds=time.monotonic() - began))
             for statistic, take in gathered:
                 take(statistic)
             before += len(images)
         return sources
+
+
+def counted_on(device: torch.device, source: FeatureSource, indices: Sequence[int]) -> CountedPixels | None:
+    """What counts of these images of a source, on the device."""
+    counted = source.counted(indices)
+    return None if counted is None else counted.to(device)
+
+
+def zeroed_stages(stages: tuple[Tensor, ...], counted: CountedPixels | None) -> tuple[Tensor, ...]:
+    """The teacher's maps, zero at ignored positions."""
+    return tuple(zeroed(stage, counted, stride) for stage, stride in zip(stages, STRIDES, strict=True))
 
 
 def as_floats(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
 from rd_core.detectors.detector import CrossFit, Detection, FitProgress, FitReport, FitRun, Normals
-from rd_core.detectors.feature_detector import FeatureDetector, Gathering
+from rd_core.detectors.feature_detector import FeatureDetector, Gathering, counted_on
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource, StreamedFeatures, in_order
 from rd_core.features.standardisation import ImageMoments
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import JoinedImages
+from rd_core.pictures.images import JoinedImages, SomeImages
 
 S = TypeVar("S", bound=DetectorSettings)
 Report = Callable[[FitProgress], None]
@@ -55,8 +55,9 @@ class RefittableDetector(FeatureDetector[S]):
         """Feed the accumulators with all features of the source, in one pass."""
         began = time.monotonic()
         for indices, features in in_order(source):
+            counted = counted_on(self.device, source, indices)
             for statistic, _ in gatherings:
-                statistic.add(tuple(stage.to(self.device) for stage in features))
+                statistic.add(tuple(stage.to(self.device) for stage in features), counted)
             report(FitProgress("features", indices.stop, len(source), seconds=time.monotonic() - began))
         for statistic, take in gatherings:
             take(statistic)
@@ -114,7 +115,7 @@ class _CrossFit:
         learnt = detector.learn(ChosenFeatures(normals.source, normals.kept), self.report)
         early_stop = self.normals.early_stop
         usable = [i for i in range(len(early_stop)) if trained + i not in aside] or range(len(early_stop))
-        detector.fit_map_scale([early_stop[i] for i in usable[: detector.settings.micro_batch]])
+        detector.fit_map_scale(SomeImages(early_stop, usable))
         held_out = learnt.leave_out(normals) if learnt.leave_out else self._by_folds(normals, random)
         began, done = time.monotonic(), 0
         for numbers, detection in held_out.judged:
@@ -138,7 +139,8 @@ class _CrossFit:
                     others = [number for number in normals.kept if fold[normals.parts[number]] != one]
                     judge.learn(ChosenFeatures(normals.source, others), self.report)
                 for some in in_batches(numbers, judge.settings.micro_batch):
-                    yield some, judge.detect_in_features(normals.judged.batch(some))
+                    source = normals.judged
+                    yield some, judge.detect_in_features(source.batch(some), source.counted(some))
 
         return HeldOut(max(folds) + 1, judged())
 

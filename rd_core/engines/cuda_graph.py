@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from rd_core.detectors.detector import Detector
+from rd_core.engines.graph_inputs import counted_for_graph, noise_for
 from rd_core.maps.micro_batch import AnomalyMaps, in_micro_batches
 
 WARM_UPS = 3
@@ -69,37 +70,43 @@ class _SideStream:
 class GraphedDetector:
     """A detector whose `detect` was captured once; thread-safe."""
 
-    def __init__(self, detector: Detector, graph: Graph) -> None:
-        """`detector`: ready for inference, on the device of `graph`. Raises RuntimeError if it cannot be captured."""
+    def __init__(self, detector: Detector, graph: Graph, *, ignoring: bool = False) -> None:
+        """`detector`: ready for inference, on the device of `graph`. `ignoring`: whether pixels may be ignored.
+        Raises RuntimeError if it cannot be captured."""
         self._shape = detector.settings.micro_batch_shape
         self._lock = threading.Lock()
         self._graph = graph
         self._images = torch.zeros(self._shape, dtype=torch.uint8, device=detector.device)
+        self._counted = torch.ones(self._shape[:3], dtype=torch.bool, device=detector.device) if ignoring else None
         with graph.warming_up():
             for _ in range(WARM_UPS):
-                detector.detect(self._images)
+                detector.detect(self._images, self._counted)
         with graph.capturing():
-            self._detection = detector.detect(self._images)
+            self._detection = detector.detect(self._images, self._counted)
 
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         """As `Detector.score`."""
-        return in_micro_batches(images, self._shape, self._detect)
+        counted = counted_for_graph(images, counted, ignoring=self._counted is not None)
+        return in_micro_batches(images, self._shape, self._detect, counted)
 
-    def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def _detect(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         with self._lock:  # the graph has one set of tensors
             self._images.copy_(torch.from_numpy(images))
+            if self._counted is not None:
+                assert counted is not None  # `score` gives it to a graph that takes it
+                self._counted.copy_(torch.from_numpy(counted))
             self._graph.replay()
             # Copies, for the next replay overwrites what it gave.
             return AnomalyMaps(*(tensor.to("cpu", copy=True).numpy() for tensor in self._detection))
 
 
-def graphed(detector: Detector, graph: Graph) -> Detector | GraphedDetector:
+def graphed(detector: Detector, graph: Graph, *, ignoring: bool = False) -> Detector | GraphedDetector:
     """`detector` as a graph; unchanged, with a warning, where it cannot be captured or scores differ."""
-    images = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
+    noise = noise_for(detector, ignoring=ignoring)
     try:
-        graphed_detector = GraphedDetector(detector, graph)
+        graphed_detector = GraphedDetector(detector, graph, ignoring=ignoring)
         same = all(
-            np.array_equal(*pair) for pair in zip(graphed_detector.score(images), detector.score(images), strict=True)
+            np.array_equal(*pair) for pair in zip(graphed_detector.score(*noise), detector.score(*noise), strict=True)
         )
         reason = "" if same else "its scores are not those of the kernels one by one"
     except RuntimeError as e:

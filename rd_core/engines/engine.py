@@ -1,5 +1,6 @@
 """The engine interface, and the engine for a detector."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,19 +17,39 @@ from rd_core.maps.micro_batch import AnomalyMaps
 class Engine(Protocol):
     """Scores images with a detector, by some library."""
 
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         """See `rd_core.detectors.detector.Detector.score`."""
 
 
-def computed_by(engine: str, detector: Detector) -> Engine:
+@dataclass(frozen=True)
+class WithIgnoredPixels:
+    """An engine for images that all ignore the same pixels."""
+
+    engine: Engine
+    counted: NDArray[np.bool_]
+    """(H, W), False for ignored pixels"""
+
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
+        """See `Engine.score`; `counted` may ignore more."""
+        whole = np.broadcast_to(self.counted, images.shape[:3])
+        return self.engine.score(images, whole if counted is None else whole & counted)
+
+
+def for_view(engine: Engine, counted: NDArray[np.bool_] | None) -> Engine:
+    """The engine for images of which these pixels (H, W) count; None: all."""
+    return engine if counted is None else WithIgnoredPixels(engine, counted)
+
+
+def computed_by(engine: str, detector: Detector, *, ignoring: bool = False) -> Engine:
     """The engine of `detector`, which is ready for inference; torch on a GPU becomes a CUDA graph where possible.
 
+    ignoring: whether the engine is to be given ignored pixels; other graphs refuse them, since it costs some time.
     Raises EngineUnavailable if the engine is not installed in that version, does not reproduce torch, or cannot
     compute the method.
     """
     if engine == TORCH:
         on_gpu = detector.device.type == "cuda"
-        return graphed(detector, CudaGraph()) if on_gpu and detector.exportable else detector
+        return graphed(detector, CudaGraph(), ignoring=ignoring) if on_gpu and detector.exportable else detector
     here = engine_here(library_of(engine))
     if here != engine:
         raise EngineUnavailable(
@@ -38,4 +59,4 @@ def computed_by(engine: str, detector: Detector) -> Engine:
         )
     from rd_core.engines.openvino import OpenVinoDetector  # noqa: PLC0415  # OpenVINO is an optional extra
 
-    return OpenVinoDetector(detector, threads=torch.get_num_threads())
+    return OpenVinoDetector(detector, threads=torch.get_num_threads(), ignoring=ignoring)

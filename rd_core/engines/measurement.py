@@ -13,6 +13,7 @@ from rd_core.detectors.detector import Detector
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here
 from rd_core.engines.engine import Engine, computed_by
+from rd_core.engines.graph_inputs import noise_for
 from rd_core.errors import EngineUnavailable
 from rd_core.kernels.precision import default_device
 
@@ -33,19 +34,19 @@ class EngineChoice:
     """by library, with torch's number of threads; empty where nothing was measured"""
 
 
-def choose_engine(detector: Detector) -> EngineChoice:
-    """Choose the fastest engine for `detector`, which is ready for inference. OpenVINO must agree with torch up to
-    rounding."""
+def choose_engine(detector: Detector, *, ignoring: bool = False) -> EngineChoice:
+    """Choose the fastest engine for `detector`, which is ready for inference, and images with ignored pixels or
+    without. OpenVINO must agree with torch up to rounding."""
     if reason := _torch_alone(detector):
         return EngineChoice(TORCH, reason)
     began = time.process_time()  # the clock would count the disk and other processes, too
     try:
-        other = computed_by(engine_here(OPENVINO), detector)
+        other = computed_by(engine_here(OPENVINO), detector, ignoring=ignoring)
     except Exception as e:  # noqa: BLE001  # whatever an exporter raises: no training is lost for want of an engine
         return EngineChoice(TORCH, f"OpenVINO does not compute it: {str(e).partition(chr(10))[0]}")
     made = time.process_time() - began
-    images = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
-    rounds = _in_turns({TORCH: detector, OPENVINO: other}, images)
+    images, counted = noise_for(detector, ignoring=ignoring)
+    rounds = _in_turns({TORCH: detector, OPENVINO: other}, images, counted)
     rates = {
         library: len(images) / statistics.median(seconds[library] for seconds in rounds)
         for library in (TORCH, OPENVINO)
@@ -83,18 +84,20 @@ def _of_torch_alone(method: type[Detector] | Detector, settings: DetectorSetting
     return "" if settings.precision == "float32" else f"{settings.precision} is supported by torch only"
 
 
-def _in_turns(engines: Mapping[str, Engine], images: NDArray[np.uint8]) -> list[dict[str, float]]:
+def _in_turns(
+    engines: Mapping[str, Engine], images: NDArray[np.uint8], counted: NDArray[np.bool_] | None
+) -> list[dict[str, float]]:
     """Seconds of a micro-batch by each engine, alternately, so that changes of the machine's speed affect all."""
     for engine in engines.values():
-        engine.score(images)  # the first is for memory
+        engine.score(images, counted)  # the first is for memory
     rounds: list[dict[str, float]] = []
     began = time.perf_counter()
     while not rounds or (len(rounds) < ROUNDS and time.perf_counter() - began < SECONDS):
-        rounds.append({library: _seconds(engine, images) for library, engine in engines.items()})
+        rounds.append({library: _seconds(engine, images, counted) for library, engine in engines.items()})
     return rounds
 
 
-def _seconds(engine: Engine, images: NDArray[np.uint8]) -> float:
+def _seconds(engine: Engine, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None) -> float:
     began = time.perf_counter()
-    engine.score(images)
+    engine.score(images, counted)
     return time.perf_counter() - began

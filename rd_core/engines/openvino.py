@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rd_core.detectors.detector import Detector
+from rd_core.engines.graph_inputs import counted_for_graph, noise_for
 from rd_core.errors import EngineUnavailable
 from rd_core.maps.micro_batch import AnomalyMaps, in_micro_batches
 
@@ -24,27 +25,31 @@ TOLERANCE = 1e-4
 class GraphDetector:
     """A detector from a graph of `graph_of`, possibly modified; thread-safe."""
 
-    def __init__(self, graph: Any, shape: tuple[int, int, int, int], threads: int) -> None:
-        """`graph`: an openvino.Model. `shape`: (B, H, W, 3) of its micro-batches. `threads`: cores for one call."""
+    def __init__(self, graph: Any, shape: tuple[int, int, int, int], threads: int, *, ignoring: bool = False) -> None:
+        """`graph`: an openvino.Model. `shape`: (B, H, W, 3) of its micro-batches. `threads`: cores for one call.
+        `ignoring`: whether it takes counted pixels, too."""
         self._shape = shape
+        self._ignoring = ignoring
         self._lock = threading.Lock()
         self._request = _compiled(graph, threads).create_infer_request()
 
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         """As `Detector.score`."""
-        return in_micro_batches(images, self._shape, self._detect)
+        counted = counted_for_graph(images, counted, ignoring=self._ignoring)
+        return in_micro_batches(images, self._shape, self._detect, counted)
 
-    def _detect(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def _detect(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         with self._lock:  # a request holds the tensors of one inference
-            outputs = self._request.infer({0: images})
+            outputs = self._request.infer({0: images} if counted is None else {0: images, 1: counted})
             return AnomalyMaps(*(np.array(outputs[index]) for index in range(3)))
 
 
 class OpenVinoDetector(GraphDetector):
     """A detector whose normalisation, networks, map and score are one OpenVINO graph."""
 
-    def __init__(self, detector: Detector, threads: int) -> None:
-        """`detector`: ready for inference, on the CPU. `threads`: cores for one call.
+    def __init__(self, detector: Detector, threads: int, *, ignoring: bool = False) -> None:
+        """`detector`: ready for inference, on the CPU. `threads`: cores for one call. `ignoring`: whether pixels may
+        be ignored.
 
         Takes some seconds to trace and compile the graph and compare it with torch on a micro-batch of noise. Raises
         EngineUnavailable if they differ, the detector computes in bfloat16, or its method cannot be exported.
@@ -58,8 +63,9 @@ class OpenVinoDetector(GraphDetector):
                 f"The model computes in {detector.settings.precision}, OpenVINO in float32: the threshold would not "
                 "hold, so nothing was scored. Set engine = 'torch', or train a model with precision = 'float32'."
             )
-        super().__init__(graph_of(detector), detector.settings.micro_batch_shape, threads)
-        _refuse_difference(detector, self._detect)
+        graph = graph_of(detector, ignoring=ignoring)
+        super().__init__(graph, detector.settings.micro_batch_shape, threads, ignoring=ignoring)
+        _refuse_difference(detector, self._detect, ignoring=ignoring)
 
 
 class _Graph(nn.Module):
@@ -67,18 +73,22 @@ class _Graph(nn.Module):
         super().__init__()
         self.detector = detector
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        maps, scores, distances = self.detector.detect(images)
+    def forward(self, images: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        maps, scores, distances = self.detector.detect(images, counted)
         return maps, scores, distances
 
 
-def graph_of(detector: Detector) -> Any:
-    """`detector` as an openvino.Model: a micro-batch uint8 (B, H, W, 3) -> maps, scores and feature distances."""
+def graph_of(detector: Detector, *, ignoring: bool = False) -> Any:
+    """`detector` as an openvino.Model: a micro-batch uint8 (B, H, W, 3), and if `ignoring` its counted pixels bool
+    (B, H, W) -> maps, scores and feature distances."""
     shape = detector.settings.micro_batch_shape
+    inputs = [torch.zeros(shape, dtype=torch.uint8)]
+    if ignoring:
+        inputs.append(torch.ones(shape[:3], dtype=torch.bool))
     with torch.no_grad():
-        program = torch.export.export(_Graph(detector), (torch.zeros(shape, dtype=torch.uint8),))
-        graph = openvino.convert_model(program)
-    graph.reshape(shape)  # kernels are chosen by shape, and the faster ones for a shape that is known
+        graph = openvino.convert_model(torch.export.export(_Graph(detector), tuple(inputs)))
+    # Kernels are chosen by shape, and the faster ones for a shape that is known.
+    graph.reshape({index: list(given.shape) for index, given in enumerate(inputs)})
     return graph
 
 
@@ -94,10 +104,10 @@ def _compiled(graph: Any, threads: int) -> Any:
     return openvino.Core().compile_model(graph, "CPU", options)
 
 
-def _refuse_difference(detector: Detector, detect: Any) -> None:
+def _refuse_difference(detector: Detector, detect: Any, *, ignoring: bool = False) -> None:
     """EngineUnavailable unless `detect` finds in noise what `detector` does."""
-    noise = np.random.default_rng(0).integers(0, 256, detector.settings.micro_batch_shape, dtype=np.uint8)
-    for name, mine, torchs in zip(AnomalyMaps._fields, detect(noise), detector.score(noise), strict=True):
+    noise = noise_for(detector, ignoring=ignoring)
+    for name, mine, torchs in zip(AnomalyMaps._fields, detect(*noise), detector.score(*noise), strict=True):
         difference = float(np.abs(mine - torchs).max() / np.abs(torchs).max())
         if not difference <= TOLERANCE:
             raise EngineUnavailable(

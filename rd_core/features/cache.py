@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rd_core.pictures.images import Images
+from rd_core.pictures.counted_pixels import CountedPixels
+from rd_core.pictures.images import Images, counted_in
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
@@ -30,8 +31,8 @@ class FeatureMaker(Protocol):
     def feature_shapes(self) -> list[tuple[int, int, int]]:
         """(C_k, h_k, w_k) of each map"""
 
-    def teacher_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8 (B, H, W, 3) -> raw maps float32 (B, C_k, h_k, w_k)"""
+    def teacher_features(self, images: Tensor, counted: CountedPixels | None = None) -> tuple[Tensor, ...]:
+        """uint8 (B, H, W, 3) -> raw maps float32 (B, C_k, h_k, w_k), zero at ignored positions"""
 
 
 class FeatureSource(Protocol):
@@ -40,18 +41,24 @@ class FeatureSource(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        """Raw teacher maps float32 (B, C_k, h_k, w_k) of these images, usable in training."""
+        """Raw teacher maps float32 (B, C_k, h_k, w_k) of these images, usable in training; zero at ignored
+        positions."""
+
+    def counted(self, indices: Sequence[int]) -> CountedPixels | None:
+        """What counts of these images; None: all of each."""
 
 
 class CachedFeatures:
     """Features in a temporary file, by default in float16, whose rounding is far below the features' noise."""
 
-    def __init__(self, maker: FeatureMaker, count: int, kind: CacheType = np.float16) -> None:
+    def __init__(self, maker: FeatureMaker, images: Images, kind: CacheType = np.float16) -> None:
+        """images: of which `put` stores the features; only what counts of them is asked."""
+        self._images = images
         self._shapes = maker.feature_shapes
         self._limit = float(np.finfo(kind).max)
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
         with tempfile.TemporaryFile() as nameless:  # so that a process that is killed leaves none of its gigabytes
-            self._rows = np.memmap(nameless, dtype=kind, mode="w+", shape=(count, sum(self._sizes)))
+            self._rows = np.memmap(nameless, dtype=kind, mode="w+", shape=(len(images), sum(self._sizes)))
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +85,10 @@ class CachedFeatures:
             for part, (channels, height, width) in zip(parts, self._shapes, strict=True)
         )
 
+    def counted(self, indices: Sequence[int]) -> CountedPixels | None:
+        """See `FeatureSource.counted`."""
+        return CountedPixels.of(counted_in(self._images, indices))
+
 
 class StreamedFeatures:
     """Features recomputed at every use: no disk, but a decode and a teacher's pass each time."""
@@ -91,8 +102,12 @@ class StreamedFeatures:
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See `FeatureSource.batch`."""
-        features = _features(self._maker, list(prefetched(self._images, indices, self._maker)))
+        features = _features(self._maker, list(prefetched(self._images, indices, self._maker)), self.counted(indices))
         return tuple(f.clone() for f in features)  # out of inference mode, which training cannot use
+
+    def counted(self, indices: Sequence[int]) -> CountedPixels | None:
+        """See `FeatureSource.counted`."""
+        return CountedPixels.of(counted_in(self._images, indices))
 
     def in_order(self) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
         """See `in_order`; reads ahead."""
@@ -112,6 +127,10 @@ class ChosenFeatures:
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """See `FeatureSource.batch`."""
         return self._source.batch(self._numbers[np.asarray(indices)].tolist())
+
+    def counted(self, indices: Sequence[int]) -> CountedPixels | None:
+        """See `FeatureSource.counted`."""
+        return self._source.counted(self._numbers[np.asarray(indices)].tolist())
 
 
 def in_order(source: FeatureSource) -> Iterator[tuple[range, tuple[Tensor, ...]]]:
@@ -136,15 +155,21 @@ def stream_features(maker: FeatureMaker, images: Images) -> Iterator[tuple[range
     for image in prefetched(images, range(len(images)), maker):
         waiting.append(image)
         if len(waiting) == AT_ONCE or done + len(waiting) == len(images):
-            yield range(done, done + len(waiting)), _features(maker, waiting)
+            indices = range(done, done + len(waiting))
+            yield indices, _features(maker, waiting, CountedPixels.of(counted_in(images, indices)))
             done += len(waiting)
             waiting = []
 
 
-def _features(maker: FeatureMaker, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, ...]:
+def _features(
+    maker: FeatureMaker, images: Sequence[NDArray[np.uint8]], counted: CountedPixels | None
+) -> tuple[Tensor, ...]:
     """Features of a few images, at least AT_ONCE in the teacher's pass: an image's do not depend on how many."""
-    filled = np.stack([*images, *[images[-1]] * (AT_ONCE - len(images))])
-    return tuple(f[: len(images)] for f in maker.teacher_features(torch.from_numpy(filled)))
+    missing = AT_ONCE - len(images)
+    filled = np.stack([*images, *[images[-1]] * missing])
+    if counted is not None and missing > 0:
+        counted = CountedPixels(torch.cat([counted.pixels, counted.pixels[-1:].expand(missing, -1, -1)]))
+    return tuple(f[: len(images)] for f in maker.teacher_features(torch.from_numpy(filled), counted))
 
 
 def prefetched(images: Images, indices: Sequence[int], maker: FeatureMaker) -> Iterator[NDArray[np.uint8]]:

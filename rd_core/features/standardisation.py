@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from rd_core.features.backbone import STRIDES
+from rd_core.pictures.counted_pixels import CountedPixels
+
 
 class Standardisation(nn.Module):
     """(x - mean) / std per stage and channel; the identity until fitted."""
@@ -34,7 +37,7 @@ class Standardisation(nn.Module):
 
 @dataclass
 class Moments:
-    """Sums over images and positions, per stage and channel, in float64."""
+    """Sums over images and counted positions, per stage and channel, in float64."""
 
     count: list[int] = field(default_factory=list)
     """positions, by stage"""
@@ -43,15 +46,16 @@ class Moments:
     squares: list[Tensor] = field(default_factory=list)
     """sum of squares, (C_k,)"""
 
-    def add(self, features: tuple[Tensor, ...]) -> None:
-        """Add maps (B, C_k, h_k, w_k) of more images."""
+    def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
+        """Add maps (B, C_k, h_k, w_k) of more images, the teacher's where some positions do not count."""
         if not self.count:
             self.count = [0] * len(features)
             self.total = [torch.zeros(f.shape[1], dtype=torch.float64) for f in features]
             self.squares = [torch.zeros(f.shape[1], dtype=torch.float64) for f in features]
         for stage, f in enumerate(features):
             values = f.double()
-            self.count[stage] += f.numel() // f.shape[1]
+            positions = f.numel() // f.shape[1]
+            self.count[stage] += positions if counted is None else int(counted.on_grid(STRIDES[stage]).sum())
             self.total[stage] += values.sum(dim=(0, 2, 3)).cpu()
             self.squares[stage] += values.square().sum(dim=(0, 2, 3)).cpu()
 
@@ -59,8 +63,8 @@ class Moments:
         """(mean, deviation) by stage, float32 (C_k,); deviation 1 for a constant channel."""
         pairs = []
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
-            mean = total / count
-            std = (squares / count - mean.square()).clamp_min(0).sqrt()
+            mean = total / max(count, 1)
+            std = (squares / max(count, 1) - mean.square()).clamp_min(0).sqrt()
             pairs.append((mean.float(), divisors(mean, std).float()))
         return pairs
 
@@ -89,11 +93,12 @@ class ImageMoments:
 
     of_images: list[Moments] = field(default_factory=list)
 
-    def add(self, features: tuple[Tensor, ...]) -> None:
+    def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
         """Add maps (B, C_k, h_k, w_k) of more images."""
         for one in range(len(features[0])):
             self.of_images.append(Moments())
-            self.of_images[-1].add(tuple(f[one : one + 1] for f in features))
+            own = None if counted is None else CountedPixels(counted.pixels[one : one + 1])
+            self.of_images[-1].add(tuple(f[one : one + 1] for f in features), own)
 
 
 def divisors(mean: Tensor, deviation: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Scoring in micro-batches of one shape, and its results."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rd_core.errors import MapOutOfRange
 
+T = TypeVar("T", np.uint8, np.bool_)
 FLOAT16_MAX = float(np.finfo(np.float16).max)
 """65504"""
 
@@ -43,11 +44,13 @@ class AnomalyMaps(NamedTuple):
 def in_micro_batches(
     images: NDArray[np.uint8],
     shape: tuple[int, int, int, int],
-    detect: Callable[[NDArray[np.uint8]], AnomalyMaps],
+    detect: Callable[[NDArray[np.uint8], NDArray[np.bool_] | None], AnomalyMaps],
+    counted: NDArray[np.bool_] | None = None,
 ) -> AnomalyMaps:
-    """Apply `detect` to images uint8 (N, H, W, 3) in micro-batches of `shape` (B, H, W, 3), the last one padded.
+    """Apply `detect` to images uint8 (N, H, W, 3) in micro-batches of `shape` (B, H, W, 3), the last one padded, with
+    `counted` bool (N, H, W), their pixels that count.
 
-    Raises ValueError for images of another size.
+    Raises ValueError for images of another size, or `counted` of another shape or type.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape[1:]:
         raise ValueError(
@@ -55,16 +58,27 @@ def in_micro_batches(
             f"{shape[1]}, {shape[2]}, 3), so its scores would be meaningless. Resize them with "
             "rd_core.pictures.preprocessing.resize()."
         )
+    if counted is not None and (counted.dtype != np.bool_ or counted.shape != images.shape[:3]):
+        raise ValueError(
+            f"counted pixels of shape {counted.shape} and type {counted.dtype} do not fit images of shape "
+            f"{images.shape}, so ignored pixels would count. Give bool {images.shape[:3]}."
+        )
     count = len(images)
     scores, distances = np.empty((2, count), dtype=np.float32)
     for start in range(0, max(count, 1), shape[0]):  # without images one, which tells the maps' size
         some = images[start : start + shape[0]]
-        filled = np.zeros(shape, dtype=np.uint8)
-        filled[: len(some)] = some
         stop = start + len(some)
-        found = detect(filled)
+        of_some = None if counted is None else _filled(counted[start:stop], shape[:3])
+        found = detect(_filled(some, shape), of_some)
         if not start:
             maps = np.empty((count, *found.maps.shape[1:]), dtype=np.float32)
         for whole, part in zip((maps, scores, distances), found, strict=True):
             whole[start:stop] = part[: len(some)]
     return AnomalyMaps(maps, scores, distances)
+
+
+def _filled(some: NDArray[T], shape: tuple[int, ...]) -> NDArray[T]:
+    """The arrays, padded by zeros to `shape`."""
+    filled = np.zeros(shape, dtype=some.dtype)
+    filled[: len(some)] = some
+    return filled

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,29 @@ class Images(Protocol):
         """Raises IndexError beyond the last, and whatever fetching raises."""
 
 
+@runtime_checkable
+class PartlyIgnored(Protocol):
+    """Images with ignored regions, already filled."""
+
+    def counted(self, index: int, /) -> NDArray[np.bool_] | None:
+        """The pixels of an image that count, bool (H, W) of the detector's size; None: all. Quick, asked often."""
+
+
+def counted_of(images: Images, index: int) -> NDArray[np.bool_] | None:
+    """The pixels that count of the image with this index; None: all, as of images that are not PartlyIgnored."""
+    return images.counted(index) if isinstance(images, PartlyIgnored) else None
+
+
+def counted_in(images: Images, indices: Sequence[int]) -> NDArray[np.bool_] | None:
+    """The pixels that count of the images with these indices, bool (B, H, W); None: all of each."""
+    masks = [counted_of(images, index) for index in indices]
+    some = next((mask for mask in masks if mask is not None), None)
+    if some is None:
+        return None
+    whole = np.ones_like(some)
+    return np.stack([whole if mask is None else mask for mask in masks])
+
+
 @dataclass(frozen=True)
 class SomeImages:
     """The images with these numbers, in their order."""
@@ -32,6 +55,10 @@ class SomeImages:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return self.images[self.numbers[index]]
+
+    def counted(self, index: int) -> NDArray[np.bool_] | None:
+        """See `PartlyIgnored.counted`."""
+        return counted_of(self.images, self.numbers[index])
 
 
 @dataclass(frozen=True)
@@ -47,3 +74,8 @@ class JoinedImages:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         first = len(self.first)
         return self.first[index] if index < first else self.then[index - first]
+
+    def counted(self, index: int) -> NDArray[np.bool_] | None:
+        """See `PartlyIgnored.counted`."""
+        first = len(self.first)
+        return counted_of(self.first, index) if index < first else counted_of(self.then, index - first)

@@ -13,11 +13,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
-from rd_core.pictures.images import Images
+from rd_core.pictures.images import Images, counted_of
 from rd_core.pictures.preprocessing import resize
 
 Picture = NDArray[np.float32]
 """(H, W, 3) in [0, 1]"""
+Mask = NDArray[np.bool_]
 Generator = np.random.Generator
 Defect = Callable[[Picture, Picture, Generator], Picture]
 """(picture, donor of the same size, random numbers) -> picture with a defect"""
@@ -137,23 +138,38 @@ DEFECTS: tuple[Defect, ...] = (
 
 
 def with_synthetic_defect(
-    image: NDArray[np.uint8], donor: NDArray[np.uint8], rng: Generator
+    image: NDArray[np.uint8],
+    donor: NDArray[np.uint8],
+    rng: Generator,
+    counted: tuple[Mask | None, Mask | None] = (None, None),
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Draw one or two defects into an image uint8 (H, W, 3), with a donor of its size: (image, mask bool (H, W)).
 
     The mask marks visibly changed pixels, at least FEWEST_PIXELS unless ATTEMPTS draws all failed, as on an image of
-    one colour.
+    one colour. counted: the pixels that count of image and donor, bool (H, W), None for all. Others never change, and
+    nothing of them is drawn.
     """
-    original, other = (np.divide(pixels, 255, dtype=np.float32) for pixels in (image, donor))
+    original, other = (_in_floats(*pair) for pair in zip((image, donor), counted, strict=True))
     for _ in range(ATTEMPTS):
         defective: Picture = original
         for _ in range(1 + (rng.random() < SECOND_DEFECT)):
             defective = DEFECTS[rng.integers(len(DEFECTS))](defective, other, rng)
         defective = np.clip(defective, 0, 1)
+        if counted[0] is not None:
+            defective = np.where(counted[0][..., None], defective, original)
         mask = np.abs(defective - original).max(axis=-1) > VISIBLE
         if np.count_nonzero(mask) >= FEWEST_PIXELS:
             break
-    return np.round(255 * defective).astype(np.uint8), mask
+    drawn = np.round(255 * defective).astype(np.uint8)
+    return drawn if counted[0] is None else np.where(counted[0][..., None], drawn, image), mask
+
+
+def _in_floats(image: NDArray[np.uint8], counted: Mask | None) -> Picture:
+    """The image in [0, 1], its ignored pixels in the mean colour of the others."""
+    picture = np.divide(image, 255, dtype=np.float32)
+    if counted is not None and counted.any():
+        picture[~counted] = picture[counted].mean(axis=0)
+    return picture
 
 
 class SyntheticDefectImages:
@@ -187,10 +203,14 @@ class SyntheticDefectImages:
         rng = np.random.default_rng((self._seed, index))
         own = index // self._copies
         donors = np.flatnonzero(self._groups == self._groups[own])
-        image, donor = (
-            resize(np.asarray(self._images[int(i)]), *self._size) for i in (own, donors[rng.integers(len(donors))])
-        )
-        return with_synthetic_defect(image, donor, rng)[0]
+        both = own, int(donors[rng.integers(len(donors))])
+        image, donor = (resize(np.asarray(self._images[i]), *self._size) for i in both)
+        counted = counted_of(self._images, both[0]), counted_of(self._images, both[1])
+        return with_synthetic_defect(image, donor, rng, counted)[0]
+
+    def counted(self, index: int) -> Mask | None:
+        """See `rd_core.pictures.images.PartlyIgnored.counted`."""
+        return counted_of(self._images, index // self._copies)
 
 
 def _scale(picture: Picture) -> float:

@@ -17,6 +17,7 @@ from rd_core.detectors.refittable import RefittableDetector, Report
 from rd_core.features.backbone import Pretrained
 from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
+from rd_core.pictures.counted_pixels import CountedPixels
 
 
 class PaDiM(RefittableDetector[PaDiMSettings]):
@@ -110,5 +111,6 @@ class _EmbeddingMoments:
         rows, columns = detector.settings.grid
         self.moments = PositionMoments(rows * columns, detector.settings.dimensions, detector.device)
 
-    def add(self, features: tuple[Tensor, ...]) -> None:
+    def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
+        del counted  # the features of ignored positions are zeros, and so are the distances there
         self.moments.add(self._detector.embeddings(features))

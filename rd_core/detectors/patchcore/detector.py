@@ -52,8 +52,9 @@ class PatchCore(RefittableDetector[PatchCoreSettings]):
     def learn(self, source: FeatureSource, report: Report) -> Learnt:
         """See `RefittableDetector.learn`."""
         self.gather(source, report, [(Moments(), self.standardisation.fit)])
-        patches = len(source) * self.settings.grid[0] * self.settings.grid[1]
-        candidates = torch.randperm(patches)[: self.settings.candidates].sort().values
+        counted = self._counted_patches(source)
+        patches = len(counted)
+        candidates = counted[torch.randperm(patches)[: self.settings.candidates].sort().values]
         points = self._projected(source, candidates, report)
         chosen = candidates[self._chosen(points, patches, report).cpu()].sort().values
         memory = torch.cat([some for _, some in self._patches(source, chosen)])
@@ -74,6 +75,8 @@ class PatchCore(RefittableDetector[PatchCoreSettings]):
         """See `FeatureDetector.image_scores`: re-weighted, of the patch farthest from the memory."""
         del maps
         (of_patches,) = distances
+        if features.counted is not None:  # an ignored patch is not the farthest even where all distances are 0
+            of_patches = of_patches.masked_fill(~features.counted.on_grid(STRIDE), -1)
         farthest = of_patches.flatten(1).argmax(dim=1)
         patches = self._centred(features)
         queries = patches.gather(1, farthest[:, None, None].expand(-1, 1, patches.shape[2]))[:, 0]
@@ -90,6 +93,15 @@ class PatchCore(RefittableDetector[PatchCoreSettings]):
     def _centred(self, features: Features) -> Tensor:
         return self.patches(features) - self.centre
 
+    def _counted_patches(self, source: FeatureSource) -> Tensor:
+        """Numbers of the patches that count, ascending int64: row by row, image by image."""
+        an_image, numbers = self.settings.grid[0] * self.settings.grid[1], []
+        for image in range(len(source)):
+            counted = source.counted([image])
+            whole = torch.arange(image * an_image, (image + 1) * an_image)
+            numbers.append(whole if counted is None else whole[counted.on_grid(STRIDE).flatten()])
+        return torch.cat(numbers)
+
     def _patches(self, source: FeatureSource, numbers: Tensor) -> Iterator[tuple[int, Tensor]]:
         """(images done, patches (n, D)) with these ascending numbers, a few images at a time."""
         an_image = self.settings.grid[0] * self.settings.grid[1]
@@ -97,8 +109,7 @@ class PatchCore(RefittableDetector[PatchCoreSettings]):
             images = range(start, min(start + AT_ONCE, len(source)))
             first, last = torch.searchsorted(numbers, torch.tensor([images.start, images.stop]) * an_image).tolist()
             if first < last:
-                raw = tuple(stage.to(self.device) for stage in source.batch(images))
-                patches = self.patches(Features(raw, self.standardisation(raw))).flatten(0, 1)
+                patches = self.patches(self.features(source.batch(images), source.counted(images))).flatten(0, 1)
                 yield images.stop, patches[(numbers[first:last] - images.start * an_image).to(self.device)]
 
     def _projected(self, source: FeatureSource, numbers: Tensor, report: Report) -> Tensor:

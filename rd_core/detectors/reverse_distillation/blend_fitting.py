@@ -7,11 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.reverse_distillation.blend import best_share, squared_distance
-from rd_core.detectors.reverse_distillation.cell_discriminator import FINE
+from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
 from rd_core.detectors.reverse_distillation.loss import cosine_distance
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import FeatureSource, in_order
+from rd_core.features.cells import counted_cells
+from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 
 EVEN_SHARE = 0.5
 """of magnitude"""
@@ -59,20 +62,28 @@ def _fit_discriminators(model: TeacherAndStudent, normal: FeatureSource) -> None
     (docs/decisions/0034).
     """
     logits = [
-        [network.logits(features).cpu() for network in model.discriminators]
+        [_counted_logits(network, features).cpu() for network in model.discriminators]
         for features in _feature_batches(model, normal)
     ]
     for discriminator, own in zip(model.discriminators, zip(*logits, strict=True), strict=True):
-        discriminator.level.fill_(float(np.quantile(torch.cat(own).numpy(), FLOOR)))
-    floor, (peak, *of_cells) = _levels(model, normal)
+        of_cells = torch.cat(own)
+        discriminator.level.fill_(float(np.quantile(of_cells.numpy(), FLOOR)) if len(of_cells) else 0)
+    floor, (peak, *peaks_of_cells) = _levels(model, normal)
     floor_ratio = floor / peak
     shares = [floor_ratio ** math.log2(discriminator.side / FINE) for discriminator in model.discriminators]
     of_student = share_of_student(floor_ratio)
     # Peaks of several maps seldom meet, so a normal image's map then peaks near 1, or below.
     whole = of_student + sum(shares)
     model.blend.scale(of_student / whole / peak)
-    for discriminator, share, its_peak in zip(model.discriminators, shares, of_cells, strict=True):
+    for discriminator, share, its_peak in zip(model.discriminators, shares, peaks_of_cells, strict=True):
         discriminator.weight.fill_(share / whole / max(its_peak, LEAST_ODDS))
+
+
+def _counted_logits(network: CellDiscriminator, features: Features) -> Tensor:
+    """Of all cells that count, (N,)."""
+    return counted_cells(network.logits(features.raw, features.counted)[..., None], network.side, features.counted)[
+        :, 0
+    ]
 
 
 def share_of_student(floor_ratio: float) -> float:
@@ -83,13 +94,13 @@ def share_of_student(floor_ratio: float) -> float:
 
 def _part_maps(model: TeacherAndStudent, source: FeatureSource) -> Tensor:
     """Smoothed maps of direction and magnitude by stage, (N, 2, stages, H/4, W/4), at every fourth pixel."""
-    assembly, stages = model.assembly, len(model.settings.map_stages)
+    stages = len(model.settings.map_stages)
     by_batch = []
     for features in _feature_batches(model, source):
-        raw = model.standardisation(features)
-        pairs = list(zip(model.map_features(raw), model.map_features(model(raw)), strict=True))
+        targets = features.standardised
+        pairs = list(zip(model.map_features(targets), model.map_features(model(targets)), strict=True))
         kinds = [[distance(t, s) for t, s in pairs] for distance in (cosine_distance, squared_distance)]
-        maps = [[_thinned(model, assembly.of_stage(k, kind[k])) for k in range(stages)] for kind in kinds]
+        maps = [[_thinned(model, _stage_map(model, k, kind[k], features)) for k in range(stages)] for kind in kinds]
         by_batch.append(torch.stack([torch.stack(of_kind, dim=1) for of_kind in maps], dim=1))
     return torch.cat(by_batch)
 
@@ -97,15 +108,16 @@ def _part_maps(model: TeacherAndStudent, source: FeatureSource) -> Tensor:
 def _levels(model: TeacherAndStudent, source: FeatureSource) -> tuple[float, list[float]]:
     """Means over images: the floor of the student's map, and the peaks of it and of each discriminator's,
     unweighted."""
-    assembly, stages = model.assembly, len(model.settings.map_stages)
+    stages = len(model.settings.map_stages)
     floors, peaks = [], []
     for features in _feature_batches(model, source):
-        targets = model.standardisation(features)
+        targets = features.standardised
         distances = model.blend(model.map_features(targets), model.map_features(model(targets)))
-        maps = [torch.stack([assembly.of_stage(k, distances[k]) for k in range(stages)]).sum(dim=0)]
+        maps = [torch.stack([_stage_map(model, k, distances[k], features) for k in range(stages)]).sum(dim=0)]
         for number, discriminator in enumerate(model.discriminators):
-            maps.append(assembly.of_stage(stages + number, discriminator.unweighed(features)))
-        floors.append(_thinned(model, maps[0]).flatten(1).quantile(FLOOR, dim=1))  # of at most 16 million values
+            of_cells = discriminator.unweighed(features.raw, features.counted)
+            maps.append(_stage_map(model, stages + number, of_cells, features))
+        floors.append(_floors(model, maps[0], features.counted))
         peaks.append(torch.stack(maps, dim=1).amax(dim=(2, 3)))
     means = torch.cat(peaks).mean(dim=0)
     means[0].clamp_min_(SMALLEST_PEAK)
@@ -118,7 +130,22 @@ def _thinned(model: TeacherAndStudent, maps: Tensor) -> Tensor:
     return maps[:, step // 2 :: step, step // 2 :: step]
 
 
-def _feature_batches(model: TeacherAndStudent, source: FeatureSource) -> Iterator[tuple[Tensor, ...]]:
-    """The teacher's raw features of all images, some at a time."""
-    for _, features in in_order(source):
-        yield tuple(f.to(model.device) for f in features)
+def _stage_map(model: TeacherAndStudent, index: int, distances: Tensor, features: Features) -> Tensor:
+    """The summand (B, H / s, W / s) of one map of `TeacherAndStudent.distances`, zero at ignored pixels."""
+    kept = zeroed(distances, features.counted, model.strides[index])
+    return zeroed(model.assembly.of_stage(index, kept), features.counted, model.settings.map_stride)
+
+
+def _floors(model: TeacherAndStudent, maps: Tensor, counted: CountedPixels | None) -> Tensor:
+    """The FLOOR-quantile (B,) of each of the maps (B, H / s, W / s) over its counted pixels."""
+    some = _thinned(model, maps).flatten(1)  # at most 16 million values, which is the most that quantile takes
+    if counted is None:
+        return some.quantile(FLOOR, dim=1)
+    ignored = ~_thinned(model, counted.on_grid(model.settings.map_stride)).flatten(1)
+    return some.masked_fill(ignored, torch.nan).nanquantile(FLOOR, dim=1).nan_to_num(0)
+
+
+def _feature_batches(model: TeacherAndStudent, source: FeatureSource) -> Iterator[Features]:
+    """The teacher's features of all images, some at a time."""
+    for indices, raw in in_order(source):
+        yield model.features(raw, source.counted(indices))

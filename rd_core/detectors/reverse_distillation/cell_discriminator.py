@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rd_core.features.cells import CellMoments, cell_means
+from rd_core.features.cells import CellMoments, cell_means, counted_cells
 from rd_core.features.standardisation import divisors
 from rd_core.kernels.precision import networks_in
+from rd_core.pictures.counted_pixels import CountedPixels
 from rd_core.settings import Precision
 
 FINE = 16
@@ -61,27 +62,37 @@ class CellDiscriminator(nn.Module):
             nn.Linear(second, 1),
         )
 
-    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Tensor:
         """(B, H/side, W/side), not negative, from the teacher's raw maps (B, C_k, H/s, W/s)."""
-        return self.weight * self.unweighed(features)
+        return self.weight * self.unweighed(features, counted)
 
-    def unweighed(self, features: tuple[Tensor, ...]) -> Tensor:
+    def unweighed(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Tensor:
         """The same without the weight."""
-        return (self.logits(features) - self.level).clamp_min(0)
+        return (self.logits(features, counted) - self.level).clamp_min(0)
 
-    def logits(self, features: tuple[Tensor, ...]) -> Tensor:
+    def logits(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Tensor:
         """Log odds that a cell was moved, (B, H/side, W/side)."""
-        white = self.whitened(features)
+        white = self.whitened(features, counted)
         return self._odds(white.flatten(0, 2)).view(white.shape[:3])
 
-    def loss(self, normal: tuple[Tensor, ...], shown: tuple[Tensor, ...], generator: torch.Generator) -> Tensor:
-        """Cross entropy of discriminating normal cells from as many moved ones.
+    def loss(
+        self,
+        normal: tuple[Tensor, ...],
+        shown: tuple[Tensor, ...],
+        generator: torch.Generator,
+        counted: CountedPixels | None = None,
+    ) -> Tensor:
+        """Cross entropy of discriminating normal cells from as many moved ones; 0 if no cell counts.
 
         normal, shown: the teacher's raw maps of the same images as they are, and with synthetic defects in some.
         generator: on this device.
         """
-        still = self.whitened(normal).flatten(0, 2)
-        defective = still if shown is normal else self.whitened(shown).flatten(0, 2)
+        still = counted_cells(self.whitened(normal, counted), self.side, counted)
+        if not len(still):
+            return 0 * sum(weight.sum() for weight in self.layers[-1].parameters())
+        defective = still
+        if shown is not normal:
+            defective = counted_cells(self.whitened(shown, counted), self.side, counted)
         moved = self._moved(still, defective, generator)
         still = still + LITTLE * torch.empty_like(still).normal_(generator=generator)
         logits = self._odds(torch.cat([still, moved]))
@@ -117,6 +128,6 @@ class CellDiscriminator(nn.Module):
         self.mean.copy_(mean)
         self.whitening.copy_(root / deviation[:, None])
 
-    def whitened(self, features: tuple[Tensor, ...]) -> Tensor:
+    def whitened(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Tensor:
         """Whitened cells (B, H/side, W/side, C), of unit covariance over the normals apart from the ridge."""
-        return (cell_means(features, self.side) - self.mean) @ self.whitening
+        return (cell_means(features, self.side, counted) - self.mean) @ self.whitening

@@ -27,7 +27,7 @@ from rd_core.detectors.reverse_distillation.settings import ReverseDistillationS
 from rd_core.errors import TooFewNormals
 from rd_core.features.cache import ChosenFeatures, FeatureSource
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.images import Images, JoinedImages, SomeImages
+from rd_core.pictures.images import Images, JoinedImages, SomeImages, counted_in
 from rd_core.pictures.preprocessing import resize
 from rd_core.pictures.read_ahead import read_ahead
 
@@ -184,7 +184,8 @@ class CrossFitting:
         )
         for start in range(0, len(numbers), at_once):
             some = numbers[start : start + at_once]
-            yield some, model.eval().score(np.stack(list(islice(pixels, len(some)))))
+            chosen = np.stack(list(islice(pixels, len(some))))
+            yield some, model.eval().score(chosen, counted_in(images, some.tolist()))
 
 
 def ratio(reference: Scores, scores: Scores) -> float:

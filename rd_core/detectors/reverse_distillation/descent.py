@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rd_core.detectors.detector import FitProgress
-from rd_core.detectors.reverse_distillation.loss import LOSSES
+from rd_core.detectors.feature_detector import Features
+from rd_core.detectors.reverse_distillation.loss import LOSSES, magnitude
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, TrainingSettings
 from rd_core.errors import TrainingDiverged
@@ -151,15 +151,15 @@ class Descent:
     def descend(self, indices: np.ndarray) -> float:
         """Take one step on the training images with these indices, in training mode; returns the loss before it."""
         normal = self._features(self.sources.train, indices)
-        shown = self._shown(normal, indices)
-        targets = self.model.standardisation(normal)
+        shown = self._shown(normal.raw, indices)
+        defective = normal if shown is normal.raw else self.model.features(shown, normal.counted)
         self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(targets, self.model(targets if shown is normal else self.model.standardisation(shown)))
+        loss = self._loss(normal, self.model(defective.standardised))
         value = self._finite(float(loss.detach()))
         loss.backward()
         drawn = self._random_numbers()
         for discriminator in self.model.discriminators:
-            apart = discriminator.loss(normal, shown, drawn)
+            apart = discriminator.loss(normal.raw, shown, drawn, normal.counted)
             self._finite(float(apart.detach()))
             apart.backward()
         self._optimiser.step()
@@ -176,7 +176,7 @@ class Descent:
             self.sources.synthetic_train, indices[places] * copies + self._copies.integers(copies, size=len(places))
         )
         shown = tuple(f.clone() for f in normal)
-        for whole, part in zip(shown, defective, strict=True):
+        for whole, part in zip(shown, defective.raw, strict=True):
             whole[torch.from_numpy(places)] = part
         return shown
 
@@ -185,11 +185,11 @@ class Descent:
         seed = int(np.random.default_rng((self.seed, self.step)).integers(2**63))
         return torch.Generator(self.model.device).manual_seed(seed)
 
-    def _loss(self, targets: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Tensor:
-        loss = LOSSES[self.config.loss](targets, outputs)
+    def _loss(self, targets: Features, outputs: tuple[Tensor, ...]) -> Tensor:
+        loss = LOSSES[self.config.loss](targets.standardised, outputs, targets.counted)
         if self.config.magnitude_loss:
-            distances = [F.smooth_l1_loss(s, t) for t, s in zip(targets, outputs, strict=True)]
-            loss = loss + self.config.magnitude_loss * torch.stack(distances).sum()
+            apart = magnitude(targets.standardised, outputs, targets.counted)
+            loss = loss + self.config.magnitude_loss * apart
         return loss
 
     def _finite(self, loss: float) -> float:
@@ -200,8 +200,8 @@ class Descent:
             )
         return loss
 
-    def _features(self, source: FeatureSource, indices: np.ndarray) -> tuple[Tensor, ...]:
-        return tuple(f.to(self.model.device) for f in source.batch(indices.tolist()))
+    def _features(self, source: FeatureSource, indices: np.ndarray) -> Features:
+        return self.model.features(source.batch(indices.tolist()), source.counted(indices.tolist()))
 
     def _validate(self, recent: list[float]) -> None:
         value = self._finite(self._validation_loss())
@@ -218,8 +218,8 @@ class Descent:
         total = 0.0
         for start in range(0, len(self.sources.early_stop), self.config.batch_size):
             indices = np.arange(start, min(start + self.config.batch_size, len(self.sources.early_stop)))
-            targets = self.model.standardisation(self._features(self.sources.early_stop, indices))
-            total += float(self._loss(targets, self.model(targets))) * len(indices)
+            targets = self._features(self.sources.early_stop, indices)
+            total += float(self._loss(targets, self.model(targets.standardised))) * len(indices)
         self.model.train()
         return total / len(self.sources.early_stop)
 

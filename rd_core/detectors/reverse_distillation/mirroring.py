@@ -4,28 +4,33 @@ Held-out normals decide: mirrored in any way, their cells must lie about as near
 unmirrored, both on average and at each image's farthest cell.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
 from rd_core.detectors.reverse_distillation.model import TeacherAndStudent
 from rd_core.features.cache import stream_features
 from rd_core.features.cells import CellMoments
-from rd_core.pictures.images import Images
+from rd_core.pictures.counted_pixels import CountedPixels
+from rd_core.pictures.images import Images, counted_in, counted_of
 from rd_core.pictures.preprocessing import resize
 
 Picture = NDArray[np.uint8]
-MIRRORINGS: tuple[Callable[[Picture], Picture], ...] = (
+Mask = NDArray[np.bool_]
+Mirroring = Callable[[NDArray[Any]], NDArray[Any]]
+MIRRORINGS: tuple[Mirroring, ...] = (
     lambda image: image[:, ::-1],
     lambda image: image[::-1],
     lambda image: image[::-1, ::-1],
 )
-"""of an image uint8 (H, W, 3): left to right, upside down, both"""
+"""of an image (H, W, 3) or its counted pixels (H, W): left to right, upside down, both"""
 MOST_RATIO = 1.15
 """largest ratio of mirrored to unmirrored distances at which mirrored images count as normal (docs/decisions/0019)"""
 CELLS, IMAGES = 8_000, 64
@@ -46,8 +51,39 @@ class WithMirrored:
         there = len(self.images)
         if index < there:
             return self.images[index]
-        way = MIRRORINGS[int(np.random.default_rng((self.seed, index)).integers(len(MIRRORINGS)))]
-        return np.ascontiguousarray(way(np.asarray(self.images[index - there])))  # torch takes no backward strides
+        return _turned(self._way(index), np.asarray(self.images[index - there]))
+
+    def counted(self, index: int) -> Mask | None:
+        """See `rd_core.pictures.images.PartlyIgnored.counted`: mirrored with the image."""
+        there = len(self.images)
+        if index < there:
+            return counted_of(self.images, index)
+        own = counted_of(self.images, index - there)
+        return None if own is None else _turned(self._way(index), own)
+
+    def _way(self, index: int) -> Mirroring:
+        return MIRRORINGS[int(np.random.default_rng((self.seed, index)).integers(len(MIRRORINGS)))]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Images at the model's size, and what counts of them."""
+
+    images: Sequence[Picture]
+    masks: Sequence[Mask | None]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Picture:
+        return self.images[index]
+
+    def counted(self, index: int) -> Mask | None:
+        return self.masks[index]
+
+    def mirrored(self, way: Mirroring) -> Self:
+        masks = [None if mask is None else _turned(way, mask) for mask in self.masks]
+        return type(self)([_turned(way, image) for image in self.images], masks)
 
 
 def may_be_mirrored(model: TeacherAndStudent, train: Images, held_out: Images, seed: int) -> bool:
@@ -61,36 +97,48 @@ def may_be_mirrored(model: TeacherAndStudent, train: Images, held_out: Images, s
     moments = CellMoments(FINE)
     features = list(_features(model, known))
     for some in features:
-        moments.add(some)
+        moments.add(some.raw, some.counted)
     space.fit(moments)
-    cells = _whitened(space, features).flatten(0, 1)
+    cells = torch.cat(_whitened(space, features))
 
     def distances(images: Images) -> Tensor:
-        """Mean distance of cells, and mean of the images' largest: (2,)."""
-        nearest = torch.stack(
-            [torch.cdist(image, cells).amin(dim=1) for image in _whitened(space, _features(model, images))]
-        )
-        return torch.stack([nearest.mean(), nearest.amax(dim=1).mean()])
+        """Mean distance of cells, and mean of the images' largest: (2,); not a number if no cell counts."""
+        whitened = [image for image in _whitened(space, _features(model, images)) if len(image) and len(cells)]
+        nearest = [torch.cdist(image, cells).amin(dim=1) for image in whitened]
+        largest = torch.tensor([float(own.amax()) for own in nearest])
+        return torch.tensor([float(torch.cat([*nearest, cells.new_empty(0)]).mean()), float(largest.mean())])
 
     unmirrored = distances(tested)
-    return all(
-        bool((distances([way(image) for image in tested]) <= MOST_RATIO * unmirrored).all()) for way in MIRRORINGS
-    )
+    return all(bool((distances(tested.mirrored(way)) <= MOST_RATIO * unmirrored).all()) for way in MIRRORINGS)
 
 
-def _some(images: Images, model: TeacherAndStudent, seed: int) -> list[Picture]:
+def _some(images: Images, model: TeacherAndStudent, seed: int) -> _Loaded:
     """Random images at the model's size; consecutive ones often show one part."""
     height, width = model.settings.image_height, model.settings.image_width
     count = min(max(2, CELLS * FINE**2 // (height * width)), IMAGES)
-    drawn = np.random.default_rng(seed).permutation(len(images))[:count]
-    return [resize(np.asarray(images[int(i)]), height, width) for i in np.sort(drawn)]
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(images))[:count]).tolist()
+    return _Loaded(
+        [resize(np.asarray(images[i]), height, width) for i in drawn], [counted_of(images, i) for i in drawn]
+    )
 
 
-def _features(model: TeacherAndStudent, images: Images) -> Iterator[tuple[Tensor, ...]]:
-    return (features for _, features in stream_features(model, images))
+def _turned(way: Mirroring, image: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(way(image))  # torch takes no backward strides
+
+
+def _features(model: TeacherAndStudent, images: Images) -> Iterator[Features]:
+    return (
+        model.features(raw, CountedPixels.of(counted_in(images, indices)))
+        for indices, raw in stream_features(model, images)
+    )
 
 
 @torch.inference_mode()
-def _whitened(space: CellDiscriminator, features: Iterable[tuple[Tensor, ...]]) -> Tensor:
-    """Whitened cells (images, cells, channels) from the teacher's maps, some images at a time."""
-    return torch.cat([space.whitened(some).flatten(1, 2) for some in features])
+def _whitened(space: CellDiscriminator, features: Iterable[Features]) -> list[Tensor]:
+    """Whitened cells (cells, channels) of each image that count, from the teacher's maps, some images at a time."""
+    by_image: list[Tensor] = []
+    for some in features:
+        cells = space.whitened(some.raw, some.counted)
+        masks = [None] * len(cells) if some.counted is None else some.counted.on_grid(space.side)
+        by_image += [own.flatten(0, 1) if mask is None else own[mask] for own, mask in zip(cells, masks, strict=True)]
+    return by_image

@@ -60,7 +60,7 @@ class TeacherAndStudent(FeatureDetector[ReverseDistillationSettings]):
         """See `FeatureDetector.distances`: of the map's stages, then of the discriminators' cells."""
         targets = features.standardised
         fine = self.blend(self.map_features(targets), self.map_features(self(targets)))
-        return (*fine, *(discriminator(features.raw) for discriminator in self.discriminators))
+        return (*fine, *(discriminator(features.raw, features.counted) for discriminator in self.discriminators))
 
     def image_scores(self, maps: Tensor, features: Features, distances: tuple[Tensor, ...]) -> Tensor:
         """See `FeatureDetector.image_scores`."""

@@ -2,8 +2,8 @@
 
 Nothing is trained: the teacher's maps and the mean of its fourth stage are kept of every normal. An image's score is
 the mean distance of its own mean from those of the `nearest` normals. Their maps, upsampled to the first stage's grid
-and concatenated, form a gallery; the map is each position's distance from the nearest of the gallery. Distances are
-Euclidean; the paper squares them.
+and concatenated, form a gallery of the positions that count; the map is each position's distance from the nearest of
+the gallery. Distances are Euclidean; the paper squares them.
 
 Cost: 2 C P G FLOPs an image for P positions of C channels and G in the gallery, 295 GFLOP at 256 x 256 (P 4096, C
 176, G 50 P). Weights: 0.34 MB a normal at 256 x 256, at most `gallery_bytes`.
@@ -22,6 +22,7 @@ from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learn
 from rd_core.detectors.detector import FitReport
 from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.refittable import RefittableDetector, Report, in_batches
+from rd_core.detectors.settings import COARSEST_STRIDE
 from rd_core.detectors.spade.settings import SpadeSettings
 from rd_core.errors import ConfigError
 from rd_core.features.backbone import STRIDES, Pretrained
@@ -29,6 +30,7 @@ from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
 from rd_core.kernels.precision import networks_in
 from rd_core.maps.micro_batch import FLOAT16_MAX
+from rd_core.pictures.counted_pixels import CountedPixels
 
 _BLOCK = 2**22
 """most distances in memory at once"""
@@ -40,8 +42,10 @@ class Spade(RefittableDetector[SpadeSettings]):
     name: ClassVar[str] = SpadeSettings.method
     Settings = SpadeSettings
     exportable: ClassVar[bool] = False  # which gallery an image is compared with is known while it is scored
-    sized_by_fit: ClassVar[tuple[str, ...]] = ("averages", "gallery_0", "gallery_1", "gallery_2")
+    sized_by_fit: ClassVar[tuple[str, ...]] = ("averages", "gallery_0", "gallery_1", "gallery_2", "gallery_counted")
     averages: Tensor
+    gallery_counted: Tensor
+    """(normals, positions) bool; without rows: all count"""
 
     def __init__(self, settings: SpadeSettings, pretrained: Pretrained) -> None:
         super().__init__(settings, pretrained)
@@ -49,6 +53,8 @@ class Spade(RefittableDetector[SpadeSettings]):
         self.register_buffer("averages", torch.zeros(0, self.teacher.spec.embedding_channels))
         for stage, (channels, height, width) in enumerate(self.feature_shapes):
             self.register_buffer(f"gallery_{stage}", torch.zeros(0, height * width, channels, dtype=torch.float16))
+        positions = int(np.prod(self.feature_shapes[0][1:]))
+        self.register_buffer("gallery_counted", torch.zeros(0, positions, dtype=torch.bool))
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -105,6 +111,8 @@ class Spade(RefittableDetector[SpadeSettings]):
     def _take(self, kept: "_GalleryRows") -> None:
         for name, rows in zip(self.sized_by_fit, kept.rows, strict=True):
             setattr(self, name, torch.cat(rows).to(self.device))
+        if self.gallery_counted.all():
+            self.gallery_counted = self.gallery_counted[:0]
 
     def distances(self, features: Features) -> tuple[Tensor, ...]:
         """See `FeatureDetector.distances`: at stride 4."""
@@ -130,15 +138,22 @@ class Spade(RefittableDetector[SpadeSettings]):
 
     def _nearest(self, features: Features, hidden: Tensor | None = None) -> "_Nearest":
         """The nearest normals of each image. hidden: bool (B, normals), those not to be compared with."""
-        apart = torch.cdist(self._averaged(features.raw), self.averages, compute_mode="donot_use_mm_for_euclid_dist")
+        averaged = self._averaged(features.raw, features.counted)
+        apart = torch.cdist(averaged, self.averages, compute_mode="donot_use_mm_for_euclid_dist")
         if hidden is not None:
             apart = apart.masked_fill(hidden, torch.inf)
         return _Nearest(*apart.topk(min(self.settings.nearest, len(self.averages)), largest=False))
 
-    def _averaged(self, raw: tuple[Tensor, ...]) -> Tensor:
-        """Mean of the fourth stage's features over positions, (B, E)."""
+    def _averaged(self, raw: tuple[Tensor, ...], counted: CountedPixels | None = None) -> Tensor:
+        """Mean of the fourth stage's features over positions, (B, E), weighted by their shares of counted pixels:
+        positions are large, and a narrow counted region has a mean too."""
         with networks_in(self.settings.precision, self.device):
-            return self.fourth(raw[2]).float().mean(dim=(2, 3))
+            fourth = self.fourth(raw[2]).float()
+        if counted is None:
+            return fourth.mean(dim=(2, 3))
+        shares = counted.shares(COARSEST_STRIDE)
+        weighted = fourth.mul_(shares[:, None]).mean(dim=(2, 3))
+        return weighted / shares.mean(dim=(1, 2)).clamp_min(torch.finfo(torch.float32).tiny)[:, None]
 
     def _joined(self, raw: Sequence[Tensor]) -> Tensor:
         """Concatenate maps (B, C_k, h_k, w_k) to (B, C, h_1, w_1), less the normals' mean to reduce rounding."""
@@ -156,7 +171,11 @@ class Spade(RefittableDetector[SpadeSettings]):
                 self.get_buffer(f"gallery_{k}")[index].float().T.reshape(1, *shape)
                 for k, shape in enumerate(self.feature_shapes)
             ]
-            yield _positions(self._joined(maps)[0, :, ::step, ::step])
+            positions = _positions(self._joined(maps)[0, :, ::step, ::step])
+            if len(self.gallery_counted):
+                counted = self.gallery_counted[index].reshape(self.feature_shapes[0][1:])[::step, ::step]
+                positions = positions[counted.flatten()]
+            yield positions
 
 
 class _Nearest(NamedTuple):
@@ -182,7 +201,7 @@ def mean_nearest(positions: Tensor, gallery: Iterable[Tensor], count: int) -> Te
     in blocks."""
     squares = positions.square().sum(dim=1, keepdim=True)
     nearest = positions.new_zeros(len(positions), 0)
-    for block in (some for part in gallery for some in part.split(max(1, _BLOCK // len(positions)))):
+    for block in (some for part in gallery for some in part.split(max(1, _BLOCK // len(positions))) if len(some)):
         apart = torch.addmm(block.square().sum(dim=1), positions, block.T, alpha=-2)
         together = torch.cat([nearest, apart.amin(dim=1, keepdim=True) if count == 1 else apart], dim=1)
         nearest = together.topk(min(count, together.shape[1]), largest=False).values
@@ -197,17 +216,19 @@ def _positions(maps: Tensor) -> Tensor:
 class _GalleryRows:
     """Accumulates what the buffers of `sized_by_fit` keep of the images with the numbers `drawn`, in order."""
 
-    def __init__(self, drawn: NDArray[np.int64], averaged: Callable[[tuple[Tensor, ...]], Tensor]) -> None:
-        self.rows: tuple[list[Tensor], ...] = ([], [], [], [])
+    def __init__(self, drawn: NDArray[np.int64], averaged: Callable[..., Tensor]) -> None:
+        self.rows: tuple[list[Tensor], ...] = ([], [], [], [], [])
         self._drawn = drawn
         self._averaged = averaged
         self._seen = 0
 
-    def add(self, features: tuple[Tensor, ...]) -> None:
+    def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
         """Add maps (B, C_k, h_k, w_k) of the next images."""
         numbers = np.arange(self._seen, self._seen + len(features[0]))
         self._seen += len(numbers)
         chosen = torch.from_numpy(np.isin(numbers, self._drawn))
         stages = [stage.flatten(2).transpose(1, 2).clamp(-FLOAT16_MAX, FLOAT16_MAX).half() for stage in features]
-        for rows, values in zip(self.rows, (self._averaged(features), *stages), strict=True):
+        whole = torch.ones_like(features[0][:, 0], dtype=torch.bool)
+        of_positions = (whole if counted is None else counted.on_grid(STRIDES[0])).flatten(1)
+        for rows, values in zip(self.rows, (self._averaged(features, counted), *stages, of_positions), strict=True):
             rows.append(values[chosen].cpu())

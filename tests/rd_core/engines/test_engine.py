@@ -17,7 +17,7 @@ from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines import choice as engines
 from rd_core.engines import measurement
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here, library_of
-from rd_core.engines.engine import Engine, computed_by
+from rd_core.engines.engine import Engine, computed_by, for_view
 from rd_core.errors import EngineUnavailable
 from tests.rd_core.batch_company import assert_company_does_not_count
 
@@ -52,8 +52,10 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (MICRO_BATCH + 3, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
-def assert_the_same(model: ReverseDistillation, other: Engine, images: np.ndarray) -> None:
-    expected, result = model.score(images), other.score(images)
+def assert_the_same(
+    model: ReverseDistillation, other: Engine, images: np.ndarray, counted: np.ndarray | None = None
+) -> None:
+    expected, result = model.score(images, counted), other.score(images, counted)
     for ours, theirs in zip(result, expected, strict=True):
         assert ours.dtype == np.float32
         assert ours.shape == theirs.shape
@@ -77,8 +79,13 @@ def test_openvino_computes_what_torch_does(pair, images) -> None:
 def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
     teacher, settings, images, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """With ignored pixels, too."""
     model = model_of(teacher, **settings)
-    assert_the_same(model, computed_by(engine_here(OPENVINO), model), images)
+    engine, counted = computed_by(engine_here(OPENVINO), model, ignoring=True), np.ones(images.shape[:3], np.bool_)
+    counted[::2, :40, 30:] = False
+    assert_the_same(model, engine, images, counted)
+    assert_the_same(model, engine, images)
+    assert_company_does_not_count(for_view(engine, counted[0]), images[:3])
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
@@ -109,6 +116,12 @@ def test_images_of_another_size_are_refused(pair) -> None:
 
 
 @needs_openvino
+def test_a_graph_for_whole_images_refuses_ignored_pixels(pair, images) -> None:
+    with pytest.raises(ValueError, match="ignoring=True"):
+        pair[1].score(images, np.zeros(images.shape[:3], np.bool_))
+
+
+@needs_openvino
 def test_no_images_give_no_scores(pair) -> None:
     assert pair[1].score(np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)).maps.shape == (0, HEIGHT, WIDTH)
 
@@ -130,8 +143,8 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
     for field in range(3):
         for factor, refused in ((1 + 3 * TOLERANCE, True), (1 + TOLERANCE / 3, False), (np.nan, True)):
 
-            def detect(images, field=field, factor=factor):
-                result = list(openvino.score(images))
+            def detect(images, counted, field=field, factor=factor):
+                result = list(openvino.score(images, counted))
                 result[field] = result[field] * np.float32(factor)
                 return result
 
@@ -145,7 +158,7 @@ def test_an_engine_that_computes_something_else_is_refused(pair) -> None:
 @needs_openvino
 def test_what_is_here_is_measured(pair, monkeypatch: pytest.MonkeyPatch) -> None:
     model, openvino = pair
-    monkeypatch.setattr(measurement, "computed_by", lambda *_: openvino)  # made anew it would take seconds
+    monkeypatch.setattr(measurement, "computed_by", lambda *_, **__: openvino)  # made anew it would take seconds
     choice = measurement.choose_engine(model)
     assert choice.images_per_second.keys() == {TORCH, OPENVINO} >= {choice.library}
     assert all(rate > 0 for rate in choice.images_per_second.values())

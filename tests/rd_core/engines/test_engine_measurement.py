@@ -35,7 +35,7 @@ class Timed:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     scored: int = 0
 
-    def score(self, images: np.ndarray) -> None:
+    def score(self, images: np.ndarray, counted: np.ndarray | None) -> None:
         assert images.shape == self.settings.micro_batch_shape and images.dtype == np.uint8
         self.clock.now += self.seconds
         self.scored += 1
@@ -55,7 +55,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def choose(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, torchs: Timed, openvinos: float, made: float
 ) -> EngineChoice:
-    def computed_by(engine: str, detector: Timed) -> Timed:
+    def computed_by(engine: str, detector: Timed, *, ignoring: bool) -> Timed:
         assert (engine, detector) == (f"{OPENVINO} 1.0", torchs)
         clock.now += made
         return Timed(clock, openvinos)
@@ -108,7 +108,7 @@ def test_without_openvino_torch_is_taken(clock: Clock, monkeypatch: pytest.Monke
 def test_a_model_that_openvino_cannot_compute_or_computes_otherwise_stays_with_torch(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def computed_by(engine: str, detector: Timed) -> Timed:
+    def computed_by(engine: str, detector: Timed, *, ignoring: bool) -> Timed:
         raise error
 
     monkeypatch.setattr(measurement, "computed_by", computed_by)

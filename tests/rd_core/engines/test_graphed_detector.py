@@ -87,6 +87,17 @@ def test_a_replay_gives_the_models_maps_scores_and_distances(model, images) -> N
         assert np.array_equal(mine, expected), name
 
 
+def test_a_replay_ignores_what_it_is_told_each_time(model, images) -> None:
+    result = GraphedDetector(model, Replayed(), ignoring=True)
+    for left in (20, 40):
+        counted = np.ones(images.shape[:3], np.bool_)
+        counted[:, 10:, left:] = False
+        assert all(np.array_equal(*pair) for pair in zip(result.score(images, counted), model.score(images, counted)))
+    assert all(np.array_equal(*pair) for pair in zip(result.score(images), model.score(images)))
+    with pytest.raises(ValueError, match="ignoring=True"):
+        GraphedDetector(model, Replayed()).score(images, counted)
+
+
 def test_a_result_stays_when_the_next_one_comes(model, images) -> None:
     result = GraphedDetector(model, Replayed())
     first = result._detect(images[:MICRO_BATCH])
@@ -137,4 +148,5 @@ def test_a_model_neither_makes_constants_nor_asks_for_a_value_while_it_detects(m
     batch = torch.from_numpy(images[:MICRO_BATCH])
     with _Recorder() as seen:
         model.detect(batch)
+        model.detect(batch, torch.ones(batch.shape[:3], dtype=torch.bool))
     assert not {"aten::lift_fresh", "aten::_local_scalar_dense"} & {name for name, *_ in seen.calls}

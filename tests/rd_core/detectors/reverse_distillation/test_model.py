@@ -81,7 +81,7 @@ def test_large_images_are_scored_together_in_fewer(random_model, images, monkeyp
     monkeypatch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * 64 * 64)
     seen = []
     detect = random_model.detect
-    monkeypatch.setattr(random_model, "detect", lambda batch: seen.append(len(batch)) or detect(batch))
+    monkeypatch.setattr(random_model, "detect", lambda batch, _: seen.append(len(batch)) or detect(batch))
     scored = random_model.score(images)
     assert seen == [4] * 5  # of 19 images
     np.testing.assert_allclose(scored.maps, together.maps, atol=1e-5)

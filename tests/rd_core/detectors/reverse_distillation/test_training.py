@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from rd_core.detectors.checkpoint import from_bytes, to_bytes
+from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.reverse_distillation.cell_discriminator import FINE, CellDiscriminator
 from rd_core.detectors.reverse_distillation.descent import Descent, Sources, batches, learning_rate_at
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
@@ -102,7 +103,7 @@ def test_the_cache_gives_back_the_features_and_the_bytes_it_says_and_no_kill_lea
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model = ReverseDistillation.build(small_config, pretrained=False)
     images = textured(AT_ONCE + 2)
-    with CachedFeatures(model, len(images)) as cache:
+    with CachedFeatures(model, images) as cache:
         for indices, features in stream_features(model, images):
             cache.put(indices.start, features)
         result = cache.batch([9, 0, 4])
@@ -176,7 +177,7 @@ def test_a_fault_of_the_source_comes_through(small_config):
 
 
 def test_a_diverging_loss_is_an_error_and_no_model(small_config, monkeypatch):
-    monkeypatch.setitem(LOSSES, "per_position", lambda t, s: s[0].sum() * float("nan"))
+    monkeypatch.setitem(LOSSES, "per_position", lambda t, s, _: s[0].sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="learning rate below"):
         fit(small(steps=3, batch_size=4), textured(8), textured(2))
 
@@ -219,16 +220,22 @@ def test_the_student_is_shown_synthetic_copies_of_the_same_images_and_some_as_th
         def batch(self, indices):
             return (torch.tensor(indices, dtype=torch.float32)[:, None, None, None],)
 
+        def counted(self, indices):
+            return None
+
     class Same:
         device = torch.device("cpu")
         bottleneck = student = None
         discriminators = ()
 
+        def features(self, raw, counted):
+            return Features(raw, raw, counted)
+
     settings = small(steps=1, batch_size=8, pseudo_anomalies=3, clean_share=0.25)
     run = Descent(Same(), settings, Sources(Numbered(20), Numbered(2), Numbered(60), Numbered(6)), lambda _: None)
     indices = np.array([1, 4, 5, 9, 11, 12, 17, 19])
     normal = run._features(run.sources.train, indices)
-    shown = torch.stack([run._shown(normal, indices)[0].flatten() for _ in range(40)]).long()
+    shown = torch.stack([run._shown(normal.raw, indices)[0].flatten() for _ in range(40)]).long()
     own = torch.tensor(indices)
     clean = shown == own
     assert (clean.sum(dim=1) == 2).all()
@@ -236,7 +243,7 @@ def test_the_student_is_shown_synthetic_copies_of_the_same_images_and_some_as_th
     defective = torch.where(clean, 3 * own, shown)
     assert (defective // 3 == own).all()
     assert set((defective % 3)[~clean].tolist()) == {0, 1, 2}
-    assert (normal[0].flatten() == own).all()  # which are what the loss compares with
+    assert (normal.raw[0].flatten() == own).all()  # which are what the loss compares with
 
 
 def test_without_pseudo_anomalies_the_student_is_shown_the_normals(small_config):
@@ -262,8 +269,8 @@ def test_magnitude_counts_in_the_loss_as_much_as_it_is_told(small_config):
             Sources([], [], [], []),
             lambda _: None,
         )
-        losses.append(float(run._loss((target,), (result,))))
-    expected = float(torch.nn.functional.smooth_l1_loss(result, target))
+        losses.append(float(run._loss(Features((), 3 * (target,)), 3 * (result,))))
+    expected = 3 * float(torch.nn.functional.smooth_l1_loss(result, target))
     assert losses[1] - losses[0] == pytest.approx(expected, rel=1e-5)
     assert losses[2] - losses[0] == pytest.approx(3 * expected, rel=1e-5)
 
@@ -281,9 +288,9 @@ def test_the_discriminator_is_shown_what_the_student_is_shown(small_config):
         with pytest.MonkeyPatch.context() as patch:
             loss = CellDiscriminator.loss
 
-            def watched(self, normal, shown, generator, loss=loss, seen=seen):
+            def watched(self, normal, shown, generator, counted, loss=loss, seen=seen):
                 seen.append(max(float((a - b).abs().max()) for a, b in zip(normal, shown, strict=True)))
-                return loss(self, normal, shown, generator)
+                return loss(self, normal, shown, generator, counted)
 
             patch.setattr(CellDiscriminator, "loss", watched)
             settings = small(steps=3, batch_size=4, pseudo_anomalies=copies, pseudo_anomalies_in_all=0)
