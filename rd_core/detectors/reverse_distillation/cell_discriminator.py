@@ -89,7 +89,7 @@ class CellDiscriminator(nn.Module):
         """
         still = counted_cells(self.whitened(normal, counted), self.side, counted)
         if not len(still):
-            return 0 * sum(weight.sum() for weight in self.layers[-1].parameters())
+            return 0 * next(self.layers[-1].parameters()).sum()
         defective = still
         if shown is not normal:
             defective = counted_cells(self.whitened(shown, counted), self.side, counted)
