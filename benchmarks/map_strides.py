@@ -33,7 +33,6 @@ from rd_core.maps.assembly import MapAssembly
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.pictures.masks import mask_on_grid
 from storage.filesystem import open_store
 from storage.models import models
 from storage.partitions import anomaly_maps
@@ -125,7 +124,8 @@ def figures(
     size = request.settings.image_height, request.settings.image_width
     found = {"image auroc": image_auroc(scores.astype(np.float64), anomalous)}
     for name, shown in {"aupro own grid": maps, "aupro": enlarged(maps, size)}.items():
-        masks = [None if one is None or not one.any() else mask_on_grid(one, *shown.shape[1:]) for one in marked]
+        grid = shown.shape[1], shown.shape[2]
+        masks = [None if one is None or not one.any() else request.view.mask_on_map(one, grid) for one in marked]
         if any(mask is not None for mask in masks):
             found[name] = aupro(PixelTables.of(shown, masks, anomalous.tolist()))
     return found

@@ -39,7 +39,7 @@ from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision
 from rd_core.metrics.pixel_metrics import pixel_auroc
 from rd_core.metrics.pixel_tables import PixelTables
-from rd_core.pictures.masks import mask_on_grid
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import open_store
 from storage.models import models
 from tasks.importing.folder_masks import marked_by
@@ -170,7 +170,8 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
     """Figures of all images, and of each kind of defect beside all normals."""
     scores, anomalous = judged.scores, judged.is_anomalous
     decided = decisions_at(float(scorer.threshold), scores, anomalous)
-    masks = [_mask(one.masks, judged.maps.shape[1:]) for one in judged.images]
+    view = scorer.image_format.view
+    masks = [_mask(one.masks, view, scorer.map_size) for one in judged.images]
     tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous])
     has_masks = any(mask is not None for mask in masks)
     kinds = sorted({one.kind for one in judged.images if one.kind})
@@ -202,10 +203,10 @@ def _rounded(scores: NDArray[np.floating]) -> list[float]:
     return [float(f"{score:.6g}") for score in np.sort(scores)]
 
 
-def _mask(files: Sequence[Path], size: Sequence[int]) -> NDArray[np.bool_] | None:
+def _mask(files: Sequence[Path], view: ImageView, map_size: tuple[int, int]) -> NDArray[np.bool_] | None:
     mask = marked_by(files)
     # An empty one does not say where the defect is.
-    return mask_on_grid(mask, size[0], size[1]) if mask is not None and mask.any() else None
+    return view.mask_on_map(mask, map_size) if mask is not None and mask.any() else None
 
 
 def _peak(*, restart: bool = False) -> float:

@@ -45,11 +45,16 @@ class Detection:
     height: int
     """of the image itself, pixels"""
     width: int
+    covered: tuple[int, int, int, int]
+    """top, left, height and width of what the map shows, in pixels of the image: all of it, or the crop"""
 
     def map_of_picture(self) -> NDArray[np.float32]:
-        """The anomaly map in the image's own size: float32 (height, width), bilinear."""
-        resized = Image.fromarray(self.anomaly_map).resize((self.width, self.height), Image.Resampling.BILINEAR)
-        return np.asarray(resized, dtype=np.float32)
+        """The anomaly map in the image's own size: float32 (height, width), bilinear; 0 outside the crop."""
+        top, left, height, width = self.covered
+        whole = np.zeros((self.height, self.width), np.float32)
+        resized = Image.fromarray(self.anomaly_map).resize((width, height), Image.Resampling.BILINEAR)
+        whole[top : top + height, left : left + width] = np.asarray(resized)
+        return whole
 
 
 class Model:
@@ -110,6 +115,7 @@ class Model:
             boxes=row["defect_boxes"],
             height=loaded.size[0],
             width=loaded.size[1],
+            covered=scorer.image_format.view.covered(loaded.size),
         )
 
     def _loaded(self, picture: Picture) -> "LoadedPicture":

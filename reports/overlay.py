@@ -18,6 +18,8 @@ _MARK, _HALO = (255, 255, 255), (0, 0, 0)
 _REDUCING_GAP = 3.0
 """a picture is averaged quickly down to this multiple of its final size, and resampled from there"""
 _STRIP_PIXELS = 2**20
+_STRIPE = 64
+"""grey levels that the stripes of ignored regions are lighter than the gaps"""
 _OUTLINE = np.array([64, 255, 96], np.uint8)
 _PIXELS_A_LINE = 220
 """pixels of the longer side for each pixel of line width, so that marks look alike at every size"""
@@ -29,12 +31,16 @@ def overlay(
     pixel_threshold: float,
     boxes: Sequence[Box] = (),
     marks: bool = True,
+    *,
+    covered: Box | None = None,
+    ignored: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """`picture` in grey with its anomaly map in colour: uint8 (H, W, 3).
 
     picture: uint8 (H, W, 3); anomaly_map: float (h, w) of any size, in the unit of `pixel_threshold`; NaN is 0.
     Colours: `reports.heat_scale`. `marks`: a cyan rim around pixels above the pixel threshold, `boxes` around
-    defects, and a ring at the map's maximum.
+    defects, and a ring at the map's maximum. covered: the part of the picture that the map lies over; the rest stays
+    grey. None: all of it. ignored: bool (h, w) of any size over the picture; hatched where True.
     """
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(
@@ -44,13 +50,18 @@ def overlay(
         raise ValueError(f"anomaly map has the shape {anomaly_map.shape}: it cannot be drawn. Give (height, width).")
     height, width = picture.shape[:2]
     clean = np.nan_to_num(np.asarray(anomaly_map, np.float32), nan=0.0).clip(0, _HIGHEST)
-    ratio = multiples(_resized(clean, width, height), pixel_threshold)
-    drawn = laid_over(_grey(picture), ratio)
-    if not marks:
-        return drawn
+    left, top, right, bottom = frame = _in_pixels(covered or Box(0, 0, 1, 1), width, height)
+    ratio = multiples(_resized(clean, right - left, bottom - top), pixel_threshold)
+    grey = _grey(picture)
+    drawn = np.round(grey).astype(np.uint8)[..., None].repeat(3, axis=2)
+    beneath = drawn[top:bottom, left:right]
+    beneath[:] = laid_over(grey[top:bottom, left:right], ratio)
     line = max(1, round(max(height, width) / _PIXELS_A_LINE))
-    drawn[_rim(ratio > 1, line)] = _RIM
-    return _marked(drawn, clean, boxes, line)
+    if marks:
+        beneath[_rim(ratio > 1, line)] = _RIM
+    if ignored is not None:
+        _hatch(drawn, ignored, line)
+    return _marked(drawn, clean, frame, boxes, line) if marks else drawn
 
 
 def outlined(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -107,22 +118,44 @@ def _resized(clean: NDArray[np.float32], width: int, height: int) -> NDArray[np.
     return np.asarray(Image.fromarray(clean).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def _in_pixels(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of a box, the last two excluded; at least one pixel of a picture of that size."""
+    left, top = min(round(box.left * width), width - 1), min(round(box.top * height), height - 1)
+    right = max(left + 1, min(round((box.left + box.width) * width), width))
+    return left, top, right, max(top + 1, min(round((box.top + box.height) * height), height))
+
+
+def _hatch(drawn: NDArray[np.uint8], ignored: NDArray[np.bool_], line: int) -> None:
+    """Darkens `ignored` (h, w), stretched over `drawn`, with diagonal stripes."""
+    height, width = drawn.shape[:2]
+    stretched = np.asarray(Image.fromarray(ignored).resize((width, height), Image.Resampling.NEAREST))
+    stripes = (np.arange(height)[:, None] + np.arange(width)) // (2 * line) % 2 == 0
+    drawn[stretched] //= 2
+    drawn[stretched & stripes] += _STRIPE
+
+
 def _marked(
-    drawn: NDArray[np.uint8], clean: NDArray[np.float32], boxes: Sequence[Box], line: int
+    drawn: NDArray[np.uint8],
+    clean: NDArray[np.float32],
+    frame: tuple[int, int, int, int],
+    boxes: Sequence[Box],
+    line: int,
 ) -> NDArray[np.uint8]:
-    """Draws boxes and the peak in white and black, so that they show on any background; lines `line` pixels wide."""
+    """Draws boxes and the peak in white and black, so that they show on any background; lines `line` pixels wide.
+
+    frame: (left, top, right, bottom) of the map `clean`.
+    """
     height, width = drawn.shape[:2]
     canvas = Image.fromarray(drawn)
     pen = ImageDraw.Draw(canvas)
     for box in boxes:
-        left, top = round(box.left * width), round(box.top * height)
-        right = max(left, min(round((box.left + box.width) * width), width) - 1)
-        bottom = max(top, min(round((box.top + box.height) * height), height) - 1)
-        pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO)
-        pen.rectangle((left, top, right, bottom), outline=_MARK, width=line)
+        left, top, right, bottom = _in_pixels(box, width, height)
+        pen.rectangle((left - 1, top - 1, right, bottom), outline=_HALO)
+        pen.rectangle((left, top, right - 1, bottom - 1), outline=_MARK, width=line)
     if clean.max() > 0:
         row, column = np.unravel_index(int(clean.argmax()), clean.shape)
-        x, y = (column + 0.5) / clean.shape[1] * width, (row + 0.5) / clean.shape[0] * height
+        x = frame[0] + (column + 0.5) / clean.shape[1] * (frame[2] - frame[0])
+        y = frame[1] + (row + 0.5) / clean.shape[0] * (frame[3] - frame[1])
         for radius, colour, wide in ((4.5 * line + 1, _HALO, line + 2), (4.5 * line, _MARK, line)):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=wide)
     return np.asarray(canvas)

@@ -51,6 +51,15 @@ class ScoredImage:
     """(H, W, 3); any size"""
     anomaly_map: NDArray[np.floating] | None = None
     """(h, w); any size; NaN is drawn as nothing"""
+    covered: Box | None = None
+    """the part of the picture that the map covers; None: all of it"""
+    ignored: NDArray[np.bool_] | None = None
+    """(h, w) of any size, True in regions of the picture that do not count; None: none"""
+
+
+def box_in_shares(pixels: tuple[int, int, int, int], height: int, width: int) -> Box:
+    """(top, left, height, width) in pixels of an image of that height and width."""
+    return Box(pixels[0] / height, pixels[1] / width, pixels[2] / height, pixels[3] / width)
 
 
 def boxes_in_shares(

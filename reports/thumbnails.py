@@ -72,5 +72,7 @@ def _drawn(image: ScoredImage, longest: int, quality: int) -> Thumbnail | None:
     small = shrunk(image.picture, longest)
     if image.anomaly_map is None or image.pixel_threshold is None:
         return Thumbnail(data_uri(small, quality), None)
-    over = overlay(small, image.anomaly_map, image.pixel_threshold, image.boxes)
+    over = overlay(
+        small, image.anomaly_map, image.pixel_threshold, image.boxes, covered=image.covered, ignored=image.ignored
+    )
     return Thumbnail(data_uri(small, quality), data_uri(over, quality))

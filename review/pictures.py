@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rd_core.pictures.image_view import ImageView
 from reports.overlay import overlay, shrunk
-from reports.scored_image import boxes_in_shares
+from reports.scored_image import box_in_shares, boxes_in_shares
 from review.sealed_rows import ReviewRow
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
 from storage.images import content_digest, decode
@@ -106,9 +107,13 @@ class Pictures:
         if row.map_store is None or row.map_index is None:
             raise KeyNotFound(f"the image {row.image_key!r} has no anomaly map.")
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
-        level = self._card(row.category, row.model_version).pixel_threshold.value
-        boxes = boxes_in_shares(row.defect_boxes, row.image_height, row.image_width)
-        return overlay(pixels, anomaly_map, level, boxes)
+        card = self._card(row.category, row.model_version)
+        view, height, width = ImageView.from_dict(card.preprocessing.view), row.image_height, row.image_width
+        covered = box_in_shares(view.covered((height, width)), height, width) if height and width else None
+        ignored = None if view.ignore is None else view.ignore.on((pixels.shape[0], pixels.shape[1]))
+        boxes = boxes_in_shares(row.defect_boxes, height, width)
+        level = card.pixel_threshold.value
+        return overlay(pixels, anomaly_map, level, boxes, covered=covered, ignored=ignored)
 
     def nearest_picture(self, row: ReviewRow) -> bytes | None:
         """The nearest normal image as WebP; None if there is none. Raises as `picture`."""

@@ -34,14 +34,14 @@ class PixelCounts:
         self._counts = np.zeros(BINS, dtype=np.int64)
         self._images = 0
 
-    def add(self, maps: NDArray[np.float16]) -> None:
-        """Count maps (B, H, W)."""
-        self._counts += np.bincount(bits(maps), minlength=BINS)
+    def add(self, maps: NDArray[np.float16], counted: NDArray[np.bool_] | None = None) -> None:
+        """Count maps (B, H, W). counted: bool (B, H, W), False in ignored regions; None: all pixels count."""
+        self._counts += _occurrences(maps, counted)
         self._images += len(maps)
 
-    def remove(self, maps: NDArray[np.float16]) -> None:
-        """Take back maps (B, H, W) that were added."""
-        self._counts -= np.bincount(bits(maps), minlength=BINS)
+    def remove(self, maps: NDArray[np.float16], counted: NDArray[np.bool_] | None = None) -> None:
+        """Take back maps (B, H, W) that were added with these counted pixels."""
+        self._counts -= _occurrences(maps, counted)
         self._images -= len(maps)
 
     def threshold(self, alpha: float = PIXEL_ALPHA) -> PixelThreshold:
@@ -66,3 +66,8 @@ class PixelCounts:
         above = ordered.sum() - np.cumsum(ordered)
         value = VALUES[np.flatnonzero((above <= alpha * ordered.sum()) & (ordered > 0))[0]]
         return PixelThreshold(float(value), alpha, self._images)
+
+
+def _occurrences(maps: NDArray[np.float16], counted: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """How often each value occurs, by its bits (65536,)."""
+    return np.bincount(bits(maps if counted is None else maps[counted]), minlength=BINS)

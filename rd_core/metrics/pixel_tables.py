@@ -6,6 +6,7 @@ the same bits.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,15 +73,18 @@ class PixelTables:
         maps: Iterable[NDArray[np.float16]],
         masks: Iterable[NDArray[np.bool_] | None],
         is_anomalous: Iterable[bool | np.bool_],
+        counted: Iterable[NDArray[np.bool_] | None] | None = None,
     ) -> "PixelTables":
         """Count some images: maps float16 [N, H, W], masks bool [H, W] or None, labels bool [N].
 
-        All three may be generators: one image is in memory at a time. A missing mask is None, never zeros (see
-        pixel_truth). Raises ValueError for inputs that contradict themselves or each other.
+        counted: of each image bool [H, W], False in ignored regions, or None; None: all pixels count. All four may be
+        generators: one image is in memory at a time. A missing mask is None, never zeros (see pixel_truth). Raises
+        ValueError for inputs that contradict themselves or each other.
         """
         counter = _Counter()
-        for truth in pixel_truths(maps, masks, is_anomalous):
-            counter.add(truth)
+        truths = pixel_truths(maps, masks, is_anomalous)
+        for truth, counts in zip(truths, repeat(None)) if counted is None else zip(truths, counted, strict=True):
+            counter.add(truth, counts)
         return counter.tables()
 
     @classmethod
@@ -158,15 +162,15 @@ class _Counter:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTS, 0))
     size: tuple[int, int] = (0, 0)
 
-    def add(self, truth: PixelTruth) -> None:
+    def add(self, truth: PixelTruth, counted: NDArray[np.bool_] | None) -> None:
         match truth:
             case NormalMap():
                 self._fit(truth.values)
-                _count(self.normal, truth.values)
+                _count(self.normal, _only(counted, truth.values))
                 self.counts["normal_images"] += 1
             case DefectiveMap():
                 self._fit(truth.values)
-                self._add_defective(truth)
+                self._add_defective(truth, counted)
             case UncountedMap():
                 self.counts[f"{truth.reason}_images"] += 1
 
@@ -180,10 +184,11 @@ class _Counter:
             **{**self.counts, "height": self.size[0], "width": self.size[1]},
         )
 
-    def _add_defective(self, truth: DefectiveMap) -> None:
-        defects = truth.values[truth.defects]
-        regions, count = region_of_pixels(truth.defects)
-        _count(self.masked, truth.values)
+    def _add_defective(self, truth: DefectiveMap, counted: NDArray[np.bool_] | None) -> None:
+        is_defect = truth.defects if counted is None else truth.defects & counted
+        defects = truth.values[is_defect]
+        regions, count = region_of_pixels(is_defect)
+        _count(self.masked, _only(counted, truth.values))
         _count(self.anomalous, defects)
         add_region_weights(self.region_weights, bins(defects), regions)
         self.counts["regions"] += count
@@ -192,6 +197,18 @@ class _Counter:
     def _fit(self, values: NDArray[np.float16]) -> None:
         height, width = values.shape
         self.size = _common_size(self.size, (height, width))
+
+
+def _only(counted: NDArray[np.bool_] | None, values: NDArray[np.float16]) -> NDArray[np.float16]:
+    """The counted values of a map [H, W]."""
+    if counted is None:
+        return values
+    if counted.shape != values.shape or counted.dtype != np.bool_:
+        raise ValueError(
+            f"counted pixels of shape {counted.shape} and dtype {counted.dtype} do not fit a map of {values.shape}, "
+            "so ignored ones would count. Give bool of the map's shape, from ImageView.counted()."
+        )
+    return values[counted]
 
 
 def _count(table: NDArray[np.int64], values: NDArray[np.float16]) -> None:

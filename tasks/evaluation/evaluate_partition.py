@@ -19,6 +19,7 @@ from rd_core.errors import ConfigError
 from rd_core.metrics.float16_bins import bins
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
+from rd_core.pictures.image_view import ImageView
 from storage.errors import KeyNotFound
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -222,13 +223,14 @@ def _count(
     tables, recall = PixelTables.empty(), None
     defects: dict[str, NDArray[np.uint16]] = {}
     verdicts: dict[str, tuple[str, str | None]] = {}
-    for chunk in labelled_pixels(store, judged):
+    view = ImageView.from_dict(card.preprocessing.view) if card else None
+    for chunk in labelled_pixels(store, judged, view):
         verdicts |= {image.row["image_key"]: _verdict(image) for image in chunk}
         usable = [image for image in chunk if image.values is not None]
         maps = [image.values for image in usable if image.values is not None]
         masks = [image.mask for image in usable]
         anomalous = [image.row["label"] == "anomalous" for image in usable]
-        tables += PixelTables.of(maps, masks, anomalous)
+        tables += PixelTables.of(maps, masks, anomalous, [image.counted for image in usable])
         if card is not None:  # which tells what a map's values can be held against
             regions = RegionRecall.of(maps, masks, anomalous, card.map_threshold)
             recall = regions if recall is None else recall + regions

@@ -197,11 +197,11 @@ def _decisions(
         return {}
     values = np.array([rows[number].score for number in scored], np.float32)
     maps = _maps(store, plan, [rows[number].map_index for number in scored])
-    if maps is None:
-        decided = decide(decider, values, np.zeros((len(scored), 1, 1), np.float32))
-    else:
-        decided = decide(decider, values, maps)
     view = ImageView.from_dict(decider.card.preprocessing.view)
+    if maps is None:
+        decided = decide(decider, values, np.zeros((len(scored), 1, 1), np.float32), [None] * len(scored))
+    else:
+        decided = decide(decider, values, maps, [_counted(view, rows[n], decider.map_size) for n in scored])
     changes: dict[int, dict[str, Any]] = {}
     for number, value, own in zip(scored, values, decided, strict=True):
         height, width = rows[number].image_height, rows[number].image_width
@@ -220,6 +220,12 @@ def _decisions(
             **extent,
         }
     return changes
+
+
+def _counted(view: ImageView, row: ScoreRow, map_size: tuple[int, int]) -> NDArray[np.bool_] | None:
+    if row.image_height is None or row.image_width is None:
+        return None
+    return view.counted((row.image_height, row.image_width), map_size)
 
 
 def _maps(store: Store, plan: Plan, indices: Sequence[int | None]) -> NDArray[np.float32] | None:

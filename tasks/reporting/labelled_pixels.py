@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.pictures.masks import mask_on_grid
+from rd_core.errors import ViewImpossible
+from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.read_ahead import at_once
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.filesystem import Store
@@ -34,12 +35,18 @@ class LabelledPixels:
     values: NDArray[np.float16] | None = None
     """[H, W], the stored map; None with a `problem`"""
     mask: NDArray[np.bool_] | None = None
-    """[H, W], on the map's grid; None with a `problem` or without a mask"""
+    """[H, W], the counted defect pixels on the map's grid; None with a `problem` or without a mask"""
+    counted: NDArray[np.bool_] | None = None
+    """[H, W], False in ignored regions; None: every pixel counts"""
     problem: str | None = None
 
 
-def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator[list[LabelledPixels]]:
+def labelled_pixels(
+    store: Store, rows: Sequence[Mapping[str, Any]], view: ImageView | None
+) -> Iterator[list[LabelledPixels]]:
     """Maps and masks of `rows`, in chunks, in the order of the maps.
+
+    view: of the model that scored them; None if its card is lost, which takes the maps for ones of the whole image.
 
     A row has image_key, label, mask_key, map_store, map_index, image_height and image_width. An uncountable one has a
     problem; temporary faults of the store are raised.
@@ -52,7 +59,7 @@ def labelled_pixels(store: Store, rows: Sequence[Mapping[str, Any]]) -> Iterator
             del members[:size]
             maps = _maps(store, map_store, [row["map_index"] for row in chunk])
             size = max([size, *(at_once(one.nbytes, IMAGES_AT_ONCE) for one in maps if not isinstance(one, str))])
-            yield [_pixels(store, row, values) for row, values in zip(chunk, maps, strict=True)]
+            yield [_pixels(store, row, values, view) for row, values in zip(chunk, maps, strict=True)]
 
 
 def read_mask(store: Store, key: str) -> NDArray[np.bool_]:
@@ -79,17 +86,59 @@ def _maps(store: Store, key: str | None, indices: list[int | None]) -> list[NDAr
         return [anomaly_map for index in known for anomaly_map in _maps(store, key, [index])]
 
 
-def _pixels(store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | str) -> LabelledPixels:
+def _pixels(
+    store: Store, row: Mapping[str, Any], values: NDArray[np.float16] | str, view: ImageView | None
+) -> LabelledPixels:
+    counted = mask = None
     try:
         if isinstance(values, str):
             raise Uncountable(_no_map(values))
         nans = int(np.count_nonzero(np.isnan(values)))
         if nans:
             raise Uncountable(_no_map(f"{nans} of {values.size} pixels are NaN, so it was never written whole."))
-        mask = None if row["mask_key"] is None else _mask_of(store, row, values.shape)
-    except Uncountable as e:
+        grid = values.shape[0], values.shape[1]
+        size = row["image_height"] or grid[0], row["image_width"] or grid[1]
+        view = view or ImageView(*grid)
+        counted = view.counted(size, grid)
+        if row["mask_key"] is not None:
+            mask = counted_defect(store, row["mask_key"], size, view, grid, row["label"])
+    except (Uncountable, ViewImpossible) as e:
         return LabelledPixels(row, problem=str(e))
-    return LabelledPixels(row, values, mask)
+    return LabelledPixels(row, values, mask, counted)
+
+
+def counted_defect(
+    store: Store, key: str, size: tuple[int, int], view: ImageView, grid: tuple[int, int], label: str
+) -> NDArray[np.bool_]:
+    """The counted defect pixels, bool `grid`, of the mask under `key`, drawn on an image of `size` that has `label`;
+    sizes are (height, width). Raises Uncountable for a mask that fits neither image nor label nor view."""
+    mask = read_mask(store, key)
+    if abs(mask.shape[0] * size[1] / (mask.shape[1] * size[0]) - 1) > _PROPORTION:
+        raise Uncountable(
+            f"The mask {key} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {size[0]}x{size[1]}: they do not "
+            "match, so no pixel of this image is counted. Draw the mask on the image."
+        )
+    if label == "normal" and mask.any():
+        raise Uncountable(
+            f"The image is labelled normal, but its mask {key} has {int(mask.sum())} defect pixels: one of the two "
+            "is wrong, so no pixel of it is counted. Correct the label or remove the mask."
+        )
+    if label == "anomalous" and not mask.any():
+        raise Uncountable(
+            f"The image is labelled anomalous, but its mask {key} is black: its defect would count as defect-free, "
+            "so no pixel of it is counted. Draw the defect, or correct the label."
+        )
+    shown = view.mask_on_map(mask, grid, size)
+    counted = view.counted(size, grid)
+    found = shown if counted is None else shown & counted
+    if label == "anomalous" and not found.any():
+        where = "in ignored regions" if shown.any() else f"outside the crop {view.crop}"
+        raise Uncountable(
+            f"The labelled defect of the mask {key} lies wholly {where}, so the model cannot find it and no pixel of "
+            "the image is counted. If the defect matters, change what the model looks at and train again; if not, "
+            "label the image normal."
+        )
+    return found
 
 
 def _no_map(why: str) -> str:
@@ -97,24 +146,3 @@ def _no_map(why: str) -> str:
         f"The image's score counts, but its map is missing: {why} No pixel of this image is counted. rd-inspect "
         "verify --deep names the command that makes the map again."
     )
-
-
-def _mask_of(store: Store, row: Mapping[str, Any], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = read_mask(store, row["mask_key"])
-    height, width = row["image_height"] or shape[0], row["image_width"] or shape[1]
-    if abs(mask.shape[0] * width / (mask.shape[1] * height) - 1) > _PROPORTION:
-        raise Uncountable(
-            f"The mask {row['mask_key']} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {height}x{width}: "
-            "they do not match, so no pixel of this image is counted. Draw the mask on the image."
-        )
-    if row["label"] == "normal" and mask.any():
-        raise Uncountable(
-            f"The image is labelled normal, but its mask {row['mask_key']} has {int(mask.sum())} defect pixels: one "
-            "of the two is wrong, so no pixel of it is counted. Correct the label or remove the mask."
-        )
-    if row["label"] == "anomalous" and not mask.any():
-        raise Uncountable(
-            f"The image is labelled anomalous, but its mask {row['mask_key']} is black: its defect would count as "
-            "defect-free, so no pixel of it is counted. Draw the defect, or correct the label."
-        )
-    return mask_on_grid(mask, shape[0], shape[1])

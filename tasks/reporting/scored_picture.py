@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.pictures.image_view import ImageView
 from reports.overlay import outlined, shrunk
-from reports.scored_image import ScoredImage, boxes_in_shares
+from reports.scored_image import ScoredImage, box_in_shares, boxes_in_shares
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
 from storage.filesystem import Store
 from storage.images import decode
@@ -35,6 +36,8 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mode
 
     Missing ones are left out; None stands for a lost card.
     """
+    size = row["image_height"], row["image_width"]
+    view = ImageView.from_dict(card.preprocessing.view) if card else None
     return ScoredImage(
         image_key=row["image_key"],
         score=row["score"],
@@ -46,9 +49,11 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mode
         kind=row["kind"],
         pixel_threshold=card.pixel_threshold.value if card else None,
         map_threshold=card.map_threshold if card else None,
-        boxes=boxes_in_shares(row["defect_boxes"], row["image_height"], row["image_width"]),
+        boxes=boxes_in_shares(row["defect_boxes"], *size),
         picture=_picture(store, images, row, card.preprocessing.decoding if card else {}),
         anomaly_map=_map(store, row) if card else None,
+        covered=box_in_shares(view.covered(size), *size) if view and all(size) else None,
+        ignored=view.ignore.on((PICTURE_SIDE, PICTURE_SIDE)) if view and view.ignore else None,
     )
 
 

@@ -10,17 +10,15 @@ from numpy.typing import NDArray
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
-from rd_core.pictures.masks import mask_on_grid
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
-from tasks.reporting.labelled_pixels import Uncountable, read_mask
+from tasks.reporting.labelled_pixels import Uncountable, counted_defect
 from tasks.retraining.gate_set import GateImage
 
 MOST_MAPS, FEWEST_MAPS = 400, 32
 """maps of masked defects that are kept"""
 MOST_PIXELS = MOST_MAPS * 256**2
 """of these maps, beyond the fewest: 50 MiB a model as float16"""
-_PROPORTION = 0.02
-"""tolerated relative difference of a mask's and its image's aspect ratio, for rounded sizes"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +36,17 @@ class RegionPair:
 class MaskedMaps:
     """Counts the pixels of both models' maps and keeps those of masked defects; nothing without a mask."""
 
-    def __init__(self, store: Store, judging: Sequence[GateImage], map_size: tuple[int, int] | None) -> None:
-        """map_size: (height, width) of both models' maps, whose regions are then the same; None: nothing is kept."""
-        masked = [image.key for image in judging if image.mask_key is not None] if map_size else []
+    def __init__(
+        self, store: Store, judging: Sequence[GateImage], view: ImageView | None, map_size: tuple[int, int]
+    ) -> None:
+        """view: what both models' maps, of `map_size` (height, width), show of an image, so that their regions are
+        the same; None if they differ, and nothing is counted."""
+        masked = [image.key for image in judging if image.mask_key is not None] if view else []
+        self._view = view
         self.problems: list[tuple[str, str]] = []
         """(key, why its mask cannot be counted)"""
         self._store = store
-        self._wanted = set(_spread(masked, math.prod(map_size))) if map_size else set()
+        self._wanted = set(_spread(masked, math.prod(map_size)))
         self._tables = [PixelTables.empty(), PixelTables.empty()]
         self._maps: tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]] = ([], [])
         self._masks: list[NDArray[np.bool_]] = []
@@ -58,15 +60,17 @@ class MaskedMaps:
         candidate: AnomalyMaps,
     ) -> None:
         """Add both models' maps of images with these `sizes` (height, width)."""
-        if not self._wanted:
+        if not self._wanted or self._view is None:
             return
-        grid = champion.maps.shape[1:]
-        masks = [self._mask(image, size, grid) for image, size in zip(images, sizes, strict=True)]
+        grid = champion.maps.shape[1], champion.maps.shape[2]
+        view = self._view
+        masks = [self._mask(image, size, view, grid) for image, size in zip(images, sizes, strict=True)]
+        counted = [view.counted(size, grid) for size in sizes]
         anomalous = [image.is_anomalous for image in images]
         kept = [place for place, image in enumerate(images) if masks[place] is not None and image.key in self._wanted]
         for number, scored in enumerate((champion, candidate)):
             maps = scored.as_float16()
-            self._tables[number] += PixelTables.of(maps, masks, anomalous)
+            self._tables[number] += PixelTables.of(maps, masks, anomalous, counted)
             self._maps[number].extend(maps[place] for place in kept)
         self._masks += [mask for place in kept if (mask := masks[place]) is not None]
         self._parts += [images[place].part for place in kept]
@@ -82,12 +86,14 @@ class MaskedMaps:
             return None
         return RegionPair(champion, candidate, tuple(self._parts[i] for i in place.tolist()))
 
-    def _mask(self, image: GateImage, size: tuple[int, int], grid: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def _mask(
+        self, image: GateImage, size: tuple[int, int], view: ImageView, grid: tuple[int, int]
+    ) -> NDArray[np.bool_] | None:
         """bool `grid`; None without a usable mask."""
         if image.mask_key is None:
             return None
         try:
-            return mask_on_grid(_fitting(self._store, image.mask_key, size), *grid)
+            return counted_defect(self._store, image.mask_key, size, view, grid, "anomalous")
         except Uncountable as e:
             self.problems.append((image.key, str(e)))
             return None
@@ -97,18 +103,3 @@ def _spread(keys: Sequence[str], pixels: int) -> Sequence[str]:
     """As many, evenly, as maps of so many pixels are kept of."""
     most = max(FEWEST_MAPS, min(MOST_MAPS, MOST_PIXELS // pixels))
     return keys[:: max(1, -(-len(keys) // most))]
-
-
-def _fitting(store: Store, key: str, size: tuple[int, int]) -> NDArray[np.bool_]:
-    mask = read_mask(store, key)
-    if abs(mask.shape[0] * size[1] / (mask.shape[1] * size[0]) - 1) > _PROPORTION:
-        raise Uncountable(
-            f"The mask {key} has {mask.shape[0]}x{mask.shape[1]} pixels, its image {size[0]}x{size[1]}: they do not "
-            "match, so no pixel of it is counted. Draw the mask on the image."
-        )
-    if not mask.any():
-        raise Uncountable(
-            f"The image is labelled anomalous, but its mask {key} is black, so no pixel of it is counted. Draw the "
-            "defect, or correct the label."
-        )
-    return mask

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rd_core.kernels.precision import default_device
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gate_regions import MaskedMaps, RegionPair
 from tasks.retraining.gate_set import GateImage
@@ -30,7 +31,7 @@ class PairScores:
     candidate: NDArray[np.float32]
     """(n,)"""
     regions: RegionPair | None
-    """None without a mask, or if the models' maps differ in size or are the same"""
+    """None without a mask, or if the models' maps differ in what they show or in size, or are the same"""
     left_out: tuple[tuple[str, str], ...]
     """(key, why): unreadable images and masks"""
     seconds: tuple[float, float]
@@ -59,8 +60,8 @@ def score_pair(
     compared.
     """
     by_key = {image.key: image for image in judging}
-    compared = candidate is not champion and champion.map_size == candidate.map_size
-    maps = MaskedMaps(store, judging, champion.map_size if compared else None)
+    view = None if candidate is champion else _one_view(champion, candidate)
+    maps = MaskedMaps(store, judging, view, champion.map_size)
     kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
@@ -98,6 +99,13 @@ def score_unchanged(
         return None
     both = np.concatenate(scores, axis=1)
     return both[0], both[1]
+
+
+def _one_view(champion: Scorer, candidate: Scorer) -> ImageView | None:
+    """What the maps of both show of an image, in one size; None if they show it differently."""
+    first, second = champion.image_format.view, candidate.image_format.view
+    alike = (first.crop, first.ignore) == (second.crop, second.ignore) and champion.map_size == candidate.map_size
+    return first if alike else None
 
 
 def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer) -> Iterator[list[_ReadTwice]]:

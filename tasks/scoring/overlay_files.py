@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from reports.overlay import overlay, shrunk
-from reports.scored_image import boxes_in_shares
+from reports.scored_image import box_in_shares, boxes_in_shares
 from storage.errors import StorageError, UnreadableImage
 from storage.images import content_digest
 from storage.stores.local_store import LocalStore
@@ -54,8 +54,16 @@ class OverlayFolder:
         if content_digest(data) != scored.scored.loaded.digest:
             return None
         columns = columns_of(scored.scored, self._scorer)
-        boxes = boxes_in_shares(columns["defect_boxes"], *picture.shape[:2])
-        drawn = overlay(shrunk(picture, LONGEST_SIDE), scored.anomaly_map, self._scorer.pixel_threshold, boxes)
+        view, (height, width) = self._scorer.image_format.view, picture.shape[:2]
+        small = shrunk(picture, LONGEST_SIDE)
+        drawn = overlay(
+            small,
+            scored.anomaly_map,
+            self._scorer.pixel_threshold,
+            boxes_in_shares(columns["defect_boxes"], height, width),
+            covered=box_in_shares(view.covered((height, width)), height, width),
+            ignored=None if view.ignore is None else view.ignore.on((small.shape[0], small.shape[1])),
+        )
         path = self._free(scored.picture.place)
         out = io.BytesIO()
         Image.fromarray(drawn).save(out, "PNG", compress_level=1)

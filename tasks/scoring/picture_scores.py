@@ -51,8 +51,9 @@ def score_pictures(
     if not len(pixels):
         return results
     scored = scorer.model.score(pixels)
-    decided = decide(scorer, scored.scores, scored.maps)
     readable = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
+    counted = [_counted(scorer, pictures[i].size) for i in readable]
+    decided = decide(scorer, scored.scores, scored.maps, counted)
     if maps is not None:
         maps[readable] = scored.as_float16() if maps.dtype == np.float16 else scored.maps
     for row, i in enumerate(readable):
@@ -70,17 +71,24 @@ def score_pictures(
     return results
 
 
-def decide(decider: "Decider", scores: NDArray[np.float32], maps: NDArray[np.floating]) -> list[Decided]:
-    """What a model card's thresholds make of scores (B,) and their maps (B, H, W)."""
+def decide(
+    decider: "Decider",
+    scores: NDArray[np.float32],
+    maps: NDArray[np.floating],
+    counted: Sequence[NDArray[np.bool_] | None],
+) -> list[Decided]:
+    """What a model card's thresholds make of scores (B,) and their maps (B, H, W).
+
+    counted: of each map bool (H, W), False in ignored regions; None: all its pixels count.
+    """
     p_values = decider.p_values(scores)
-    areas = np.count_nonzero(maps > decider.map_threshold, axis=(1, 2)) / maps[0].size
     decisions = triage(scores, *decider.review_band)
     return [
         Decided(
             float(p_values[row]),
             str(decisions[row]),
-            float(areas[row]),
-            *_extent(decider, maps[row], str(decisions[row])),
+            _share(maps[row] > decider.map_threshold, counted[row]),
+            *_extent(decider, maps[row], counted[row], str(decisions[row])),
         )
         for row in range(len(scores))
     ]
@@ -109,11 +117,26 @@ def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
     }
 
 
-def _extent(decider: "Decider", anomaly_map: np.ndarray, decision: str) -> tuple[float, tuple[DefectRegion, ...]]:
-    """(share of the map above the pixel threshold, defect regions): none for an accepted image."""
+def _counted(scorer: "Scorer", size: tuple[int, int] | None) -> NDArray[np.bool_] | None:
+    """On the grid of the map of an image of `size`."""
+    return None if size is None else scorer.image_format.view.counted(size, scorer.map_size)
+
+
+def _extent(
+    decider: "Decider", anomaly_map: NDArray[np.floating], counted: NDArray[np.bool_] | None, decision: str
+) -> tuple[float, tuple[DefectRegion, ...]]:
+    """(share of the counted pixels above the pixel threshold, defect regions): none for an accepted image."""
     level = decider.pixel_threshold
     regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, decider.defect_peak)
-    return np.count_nonzero(anomaly_map > level) / anomaly_map.size, regions
+    return _share(anomaly_map > level, counted), regions
+
+
+def _share(above: NDArray[np.bool_], counted: NDArray[np.bool_] | None) -> float:
+    """Of the counted pixels of a map; 0 if none counts."""
+    if counted is None:
+        return np.count_nonzero(above) / above.size
+    number = int(np.count_nonzero(counted))
+    return int(np.count_nonzero(above & counted)) / number if number else 0.0
 
 
 def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, Any]] | None:
