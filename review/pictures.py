@@ -16,7 +16,7 @@ from reports.overlay import overlay, shrunk
 from reports.scored_image import box_in_shares, boxes_in_shares
 from review.sealed_rows import ReviewRow
 from storage.errors import KeyNotFound, StorageError, UnreadableImage
-from storage.images import content_digest, decode
+from storage.images import content_digest, decode, room_for
 from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
@@ -84,12 +84,14 @@ class Pictures:
 
     def full_picture(self, row: ReviewRow) -> tuple[bytes, str]:
         """The image with all its pixels, and the media type of these bytes. Raises as `picture`."""
-        pixels = self._whole(row)
-        if max(pixels.shape[:2]) <= _LONGEST_WEBP:
-            return webp(pixels), "image/webp"
-        out = io.BytesIO()
-        Image.fromarray(pixels).save(out, "PNG", compress_level=1)
-        return out.getvalue(), "image/png"
+        data, card = self._unchanged(row), self._card(row.category, row.model_version)
+        with room_for(data):
+            pixels = decode(data, **card.preprocessing.decoding)
+            if max(pixels.shape[:2]) <= _LONGEST_WEBP:
+                return webp(pixels), "image/webp"
+            out = io.BytesIO()
+            Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+            return out.getvalue(), "image/png"
 
     def overlay(self, row: ReviewRow) -> bytes:
         """The image with its anomaly map in colour as WebP of the same size. Raises as `picture`, and StorageError
@@ -120,7 +122,8 @@ class Pictures:
         normal = self.nearest(row)
         if normal is None:
             return None
-        return webp(shrunk(self._decoded(self._images.read(normal.image_key), row), LONGEST_SIDE))
+        card = self._card(row.category, row.model_version)
+        return webp(self._decoded(self._images.read(normal.image_key), card))
 
     def _nearest(self, row: ReviewRow) -> Normal | None:
         """The most similar normal image of the champion's card; None if the card names none."""
@@ -150,14 +153,15 @@ class Pictures:
 
     def _read_thumbnail(self, key: str, category: str, version: str) -> NDArray[np.float32] | None:
         try:
-            return _thumbnail(_decode(self._images.read(key), self._card(category, version)))
+            return _thumbnail(self._decoded(self._images.read(key), self._card(category, version)))
         except (StorageError, UnreadableImage):
             return None  # missing or damaged since the training; others remain
 
     def _read_pixels(self, row: ReviewRow) -> NDArray[np.uint8]:
-        return shrunk(self._whole(row), LONGEST_SIDE)
+        return self._decoded(self._unchanged(row), self._card(row.category, row.model_version))
 
-    def _whole(self, row: ReviewRow) -> NDArray[np.uint8]:
+    def _unchanged(self, row: ReviewRow) -> bytes:
+        """The image's bytes. Raises as `picture`."""
         try:
             data = self._images.read(row.image_key)
         except KeyNotFound as e:
@@ -172,17 +176,15 @@ class Pictures:
                 f"the image {row.image_key!r} has changed since it was scored for {row.run_date}, so its heat map "
                 "would be wrong. Inspect the day again; it then appears here with its new score."
             )
-        return self._decoded(data, row)
+        return data
 
-    def _decoded(self, data: bytes, row: ReviewRow) -> NDArray[np.uint8]:
-        return _decode(data, self._card(row.category, row.model_version))
+    def _decoded(self, data: bytes, card: ModelCard) -> NDArray[np.uint8]:
+        """With its longest side at most LONGEST_SIDE."""
+        with room_for(data):
+            return shrunk(decode(data, **card.preprocessing.decoding), LONGEST_SIDE)
 
     def _read_card(self, category: str, version: str) -> ModelCard:
         return models.read_card(self._store, category, version)
-
-
-def _decode(data: bytes, card: ModelCard) -> NDArray[np.uint8]:
-    return decode(data, **card.preprocessing.decoding)
 
 
 def _thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from review.pictures import LONGEST_SIDE, webp
 from storage import ignored_regions
 from storage.errors import Conflict, KeyNotFound, StorageError, UnreadableImage
 from storage.ignored_regions import IgnoredRegion, UnusableRegion
-from storage.images import decode, decode_mask
+from storage.images import decode, decode_mask, room_for
 from storage.labels import labels
 from storage.layout import category_images_prefix
 from storage.models import models
@@ -91,7 +91,7 @@ class Regions:
         self.refuse_unknown(category)
         if not key.startswith(category_images_prefix(category)):
             raise KeyNotFound(f"{key!r} is no image of {category!r}.")
-        return webp(shrunk(self._decoded(category, key), LONGEST_SIDE))
+        return webp(self._decoded(category, key))
 
     def mean(self, category: str) -> bytes:
         """The mean of a few normal images of one size as WebP. Raises KeyNotFound without any."""
@@ -102,7 +102,7 @@ class Regions:
         number = 0
         for key in chosen:
             try:
-                pixels = shrunk(self._decoded(category, key), LONGEST_SIDE)
+                pixels = self._decoded(category, key)
             except (StorageError, UnreadableImage):
                 continue  # others remain
             if total is None:
@@ -135,7 +135,9 @@ class Regions:
 
     def _decoded(self, category: str, key: str) -> NDArray[np.uint8]:
         card = models.champion_card(self._store, category)
-        return decode(self._images.read(key), **(card.preprocessing.decoding if card else {}))
+        data = self._images.read(key)
+        with room_for(data):
+            return shrunk(decode(data, **(card.preprocessing.decoding if card else {})), LONGEST_SIDE)
 
 
 def _known(history: Sequence[IgnoredRegion]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -120,7 +120,7 @@ def decode(
     Raises UnreadableImage with the reason in plain words. Thread-safe.
     """
     levels = GreyLevels(black_level, white_level)
-    return _in_plain_words(data, max_pixels, lambda picture: _rgb(picture, levels))
+    return _in_plain_words(data, lambda: _rgb(_load(data, max_pixels), levels))
 
 
 def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool_]:
@@ -128,26 +128,38 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.bool
 
     In a JPEG or lossy WebP, whose edges are smeared: True above half of the largest value.
     """
-    return _in_plain_words(data, max_pixels, _marked)
+    return _in_plain_words(data, lambda: _marked(_load(data, max_pixels)))
 
 
-def _in_plain_words(data: bytes, max_pixels: int, work: Callable[[_Picture], T]) -> T:
+@contextmanager
+def room_for(data: bytes) -> Iterator[None]:
+    """Waits until this file's picture fits into memory beside those that other threads decode and resize.
+
+    Enter it before `decode`, and leave it when the large array is gone. Not to be nested.
+    """
+    pixels = 0
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:  # `decode` says what is wrong
+        pixels = image.width * image.height
+    with _ROOM.of(pixels):
+        yield
+
+
+def _in_plain_words(data: bytes, work: Callable[[], T]) -> T:
     if not data:
         raise UnreadableImage("the file is empty (0 bytes); the camera or the copy was cut off")
     try:
-        return _guarded(data, max_pixels, work)
+        return _guarded(work)
     except Warning:
         # Somebody turned warnings into errors. Switching filters is not safe between threads, hence the lock;
         # in production this is never reached.
         with _QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _guarded(data, max_pixels, work)
+            return _guarded(work)
 
 
-def _guarded(data: bytes, max_pixels: int, work: Callable[[_Picture], T]) -> T:
+def _guarded(work: Callable[[], T]) -> T:
     try:
-        with _loaded(data, max_pixels) as picture:
-            return work(picture)
+        return work()
     except (UnreadableImage, MemoryError, Warning):
         raise
     except Image.DecompressionBombError as e:
@@ -156,9 +168,7 @@ def _guarded(data: bytes, max_pixels: int, work: Callable[[_Picture], T]) -> T:
         raise UnreadableImage(f"the image data is cut off or damaged ({str(e) or type(e).__name__})") from e
 
 
-@contextmanager
-def _loaded(data: bytes, max_pixels: int) -> Iterator[_Picture]:
-    """Decoded; once there is room for it, which it keeps until the end."""
+def _load(data: bytes, max_pixels: int) -> _Picture:
     ImageFile.LOAD_TRUNCATED_IMAGES = (
         False  # other software in this process may have set it: half a picture, silently
     )
@@ -171,12 +181,11 @@ def _loaded(data: bytes, max_pixels: int) -> Iterator[_Picture]:
         grey = _grey_kind(image)
         is_wide = grey is None and any(";16" in mode for mode in raw_modes) and len(image.getbands()) > 1
         is_lossy = image.format in {"JPEG", "MPO"} or (image.format == "WEBP" and b"VP8L" not in data[:4096])
-        with _ROOM.of(image.width * image.height):
-            image.load()
-            if image.mode in {"P", "PA"}:
-                _refuse_lost_colours(image)
-            ImageOps.exif_transpose(image, in_place=True)  # else an upright image would be copied
-            yield _Picture(image, grey, is_wide, is_lossy)
+        image.load()
+        if image.mode in {"P", "PA"}:
+            _refuse_lost_colours(image)
+        ImageOps.exif_transpose(image, in_place=True)  # else an upright image would be copied
+        return _Picture(image, grey, is_wide, is_lossy)
 
 
 def _opened(data: bytes) -> Image.Image:

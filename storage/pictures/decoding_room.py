@@ -1,4 +1,4 @@
-"""A limit on the memory of pictures that are decoded at the same time."""
+"""A limit on the memory of pictures that are decoded at the same time, in all threads of a process."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ BYTES_A_PIXEL = 7
 
 
 class DecodingRoom:
-    """Memory that the threads of a process share while they decode; a picture that needs more than all waits to be
+    """Memory that threads share while they decode and resize; a picture that needs more than all of it waits to be
     alone."""
 
     def __init__(self, most: int) -> None:
@@ -20,7 +20,7 @@ class DecodingRoom:
 
     @contextmanager
     def of(self, pixels: int) -> Iterator[None]:
-        """Room for a picture of so many pixels, once there is some."""
+        """Waits for room for a picture of so many pixels, and keeps it."""
         wanted = BYTES_A_PIXEL * pixels
         with self._freed:
             self._freed.wait_for(lambda: not self._taken or self._taken + wanted <= self._most)

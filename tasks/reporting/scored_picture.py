@@ -12,7 +12,7 @@ from reports.overlay import outlined, shrunk
 from reports.scored_image import ScoredImage, box_in_shares, boxes_in_shares
 from storage.errors import CorruptObject, KeyNotFound, StorageError, TransientFault, UnreadableImage
 from storage.filesystem import Store
-from storage.images import decode
+from storage.images import decode, room_for
 from storage.models.card import ModelCard
 from storage.partitions import anomaly_maps
 from tasks.reporting.labelled_pixels import Uncountable, read_mask
@@ -61,7 +61,9 @@ def _picture(
     store: Store, images: Store, row: Mapping[str, Any], decoding: Mapping[str, Any]
 ) -> NDArray[np.uint8] | None:
     try:
-        picture = shrunk(decode(images.read(row["image_key"]), **decoding), PICTURE_SIDE)
+        data = images.read(row["image_key"])
+        with room_for(data):
+            picture = shrunk(decode(data, **decoding), PICTURE_SIDE)
     except TransientFault:
         raise
     except (StorageError, UnreadableImage):  # removed or changed since it was scored: row and map remain

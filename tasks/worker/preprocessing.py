@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.images import RESIZING_VERSION
-from storage.images import DECODING_VERSION, MAX_PIXELS, decode
+from storage.images import DECODING_VERSION, MAX_PIXELS, decode, room_for
 from storage.models.card import ModelCard, Preprocessing
 
 PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
@@ -46,8 +46,9 @@ class ImageFormat:
     def prepare(self, data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage,
         ViewImpossible."""
-        picture = self.decode(data)
-        return self.fit(picture), picture.shape[:2]
+        with room_for(data):
+            picture = self.decode(data)
+            return self.fit(picture), picture.shape[:2]
 
 
 class OtherPreprocessing(Exception):
