@@ -93,12 +93,11 @@ def test_every_normal_is_judged_once_after_one_question_about_all(usual: tuple[s
 
 def test_nothing_that_judges_an_image_has_seen_another_of_its_part(usual: tuple[str, Judged]) -> None:
     name, first = usual
+    if name in TRAINED:  # reverse_distillation/test_cross_fitting.py holds it on all bytes of the models that judge
+        return
     changed = TRAIN.copy()
     changed[list(SAME[1:])] = 255 - TRAIN[list(SAME[1:])] // 3
-    found, anew = first.found[0], judged(name, changed).found[0]
-    if name in TRAINED:
-        found, anew = ((image_map / score, score / score, distance) for image_map, score, distance in (found, anew))
-    assert_alike(found, anew)
+    assert_alike(first.found[0], judged(name, changed).found[0])
     assert first.scores[0] > np.median(first.scores), "it would be usual to what has seen it"
 
 
@@ -135,6 +134,7 @@ def test_the_detector_has_not_learnt_from_images_set_aside(usual: tuple[str, Jud
     assert checkpoint.to_bytes(result.fitted.detector) == checkpoint.to_bytes(without)
     assert sorted(result.numbers) == list(range(17)) and len(result.asked) == 1
     if name in TRAINED:
+        assert result.fitted.report.figures["cross"]["set_aside"] == 2
         return
     for number, image in ((2, with_blot(TRAIN[2:3])), (15, with_blot(EARLY_STOP[1:2]))):
         assert_alike(result.found[number], tuple(values[0] for values in without.score(image)))
@@ -146,9 +146,11 @@ def with_blot_in(images: Images, number: int) -> Images:
     return changed
 
 
-@pytest.mark.parametrize("name", ["padim", "patchcore"])
-def test_features_that_no_cache_holds_are_computed_again(name: str) -> None:
-    cached, computed = (judged(name, feature_cache_bytes=size, aside={14, 15, 16}) for size in (2**30, 0))
+def test_features_that_no_cache_holds_are_computed_again(usual: tuple[str, Judged]) -> None:
+    name, cached = usual
+    if name not in ("padim", "patchcore"):
+        return
+    computed = judged(name, feature_cache_bytes=0, aside={14, 15, 16})  # the early-stop images train nothing
     assert sorted(computed.numbers) == list(range(17))
     np.testing.assert_allclose(computed.scores, cached.scores, rtol=0.02)
 

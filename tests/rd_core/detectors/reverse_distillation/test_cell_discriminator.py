@@ -60,7 +60,7 @@ def trained():
         discriminator = fitted(*(curved(seed) for seed in range(10)))
     optimiser = torch.optim.AdamW(discriminator.parameters(), 1e-2)
     losses = []
-    for step in range(600):
+    for step in range(300):
         normal = curved(step % 10)
         loss = discriminator.loss(normal, normal, random_numbers(step))
         optimiser.zero_grad()

@@ -1,7 +1,7 @@
 """Every normal is judged by a model that has not seen its part."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,17 +171,6 @@ def test_scores_are_brought_to_the_detectors_scale(court: Court, crossed: Fitted
     np.testing.assert_allclose(change[fold_of == 0], ratios[0], rtol=1e-5)
     np.testing.assert_allclose(change[fold_of == 4], ratios[0], rtol=1e-5)  # by way of fold 0
     assert len(set(ratios)) == 5
-
-
-def test_what_is_set_aside_is_judged_but_not_learned_from() -> None:
-    settings = replace(SETTINGS, training=replace(SETTINGS.training, mirrored_below=0, pseudo_anomalies=0))
-    planted = TRAIN.copy()
-    planted[3] = 255 - planted[3] // 2
-    some = Court(aside=[3])
-    first, second = trained(some, settings=settings), trained(Court(aside=[3]), planted, settings=settings)
-    assert sorted(some.judged) == list(range(10))
-    assert first.report.figures["cross"]["set_aside"] == 1
-    assert checkpoint.to_bytes(first.detector) == checkpoint.to_bytes(second.detector)
 
 
 def test_early_stop_images_are_not_set_aside_where_too_few_parts_would_remain() -> None:
