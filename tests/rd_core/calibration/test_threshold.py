@@ -36,7 +36,7 @@ def test_the_threshold_is_the_conformal_order_statistic(n, alpha, rank):
 
 @pytest.mark.parametrize(
     ("n", "alpha", "law"),
-    [(19, 0.05, "normal"), (40, 0.1, "lognormal"), (99, 0.02, "normal"), (30, 0.07, "lognormal")],
+    [(99, 0.02, "normal"), (30, 0.07, "lognormal")],
 )
 def test_the_false_alarm_rate_keeps_its_promise(n, alpha, law):
     """Over many calibrations the mean rate is at most alpha, and not much below what the ranks allow."""
