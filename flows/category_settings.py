@@ -21,8 +21,9 @@ class CategorySettings(BaseModel):
 
     method: str = "reverse_distillation"
     """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
-    image_size: int | tuple[int, int] = 256
-    """size of the networks' input: pixels, one number or [height, width]"""
+    image_size: Literal["auto"] | int | tuple[int, int] = "auto"
+    """size at which images are seen: pixels, one number or [height, width]; `auto`: chosen in a training by the size
+    and shape of its normals, see rd_core.pictures.fitting_size, and kept in retrainings"""
     map_stride: Literal[1, 2, 4] = 1
     """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
     crop: tuple[int | float, int | float, int | float, int | float] | None = None
@@ -73,7 +74,9 @@ class CategorySettings(BaseModel):
 
     @field_validator("image_size")
     @classmethod
-    def _multiple_of_the_stride(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+    def _multiple_of_the_stride(cls, value: str | int | tuple[int, int]) -> str | int | tuple[int, int]:
+        if isinstance(value, str):
+            return value
         for side in value if isinstance(value, tuple) else (value,):
             if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
                 near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)
@@ -156,6 +159,9 @@ class CategorySettings(BaseModel):
 
     @property
     def height_width(self) -> tuple[int, int]:
+        """Of a model that is trained from now on; with `auto` only until they are chosen."""
+        if isinstance(self.image_size, str):
+            return DetectorSettings.image_height, DetectorSettings.image_width
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
     @property

@@ -34,6 +34,8 @@ from tasks.night.pin_champion import PinnedModel, pin_champion
 EVENT = "inspection.drift"
 SECONDS_A_MODEL = 0.2
 """seconds of one core to assess a month of scores"""
+SECONDS_TO_REPLAY = seconds_to_score(GOLDEN_IMAGES, 256, 256)
+"""of one core, with a model of images of a usual size"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def report_drift(
     played = _unchanged_replays(settings, window[1], models) if golden else {}
     left = [name for name in dict(models) if golden and name not in played]
     with workplace(settings) as place:
-        seconds = len(jobs) * SECONDS_A_MODEL + len(left) * _seconds_to_replay(settings)
+        seconds = len(jobs) * SECONDS_A_MODEL + len(left) * SECONDS_TO_REPLAY
         runner = place.runner(seconds, tasks=len(jobs), in_turn=bool(left))
         replay = replay_golden_sets.with_options(task_runner=runner)
         replays, failed = replay(settings, window[1], left) if left else ([], [])
@@ -166,10 +168,6 @@ def _unchanged_replays(settings: Settings, day: date, models: Sequence[tuple[str
             if champion and (replay := unchanged_replay(store, images, day, category, champion.version)):
                 unchanged[category] = replay
     return unchanged
-
-
-def _seconds_to_replay(settings: Settings) -> float:
-    return seconds_to_score(GOLDEN_IMAGES, *settings.defaults.height_width)
 
 
 def _discoveries(models: Sequence[ModelDrift]) -> dict[str, bool]:

@@ -29,6 +29,7 @@ from reports.evaluation.measures import Measure
 from storage.errors import StorageError
 from storage.filesystem import Store, open_store
 from storage.labels import labels
+from storage.models.models import read_card
 from storage.partitions.seals import read_seal
 from storage.records import Partition
 from tasks.evaluation.evaluate_partition import EvaluatedPartition, evaluate_partition, unchanged_partition
@@ -185,10 +186,10 @@ def _seconds(settings: Settings, partitions: Sequence[Partition]) -> float:
     """Estimated seconds of one core to evaluate them; it stops counting once it is much."""
     store, seconds = open_store(settings.store, read_only=True), 0.0
     for partition in partitions:
-        height, width = settings.category(partition.category).height_width
         with contextlib.suppress(StorageError):  # the partition's own task reports it
-            seal = read_seal(store, partition)
-            seconds += SECONDS_A_PIXEL * height * width * sum(plan.images for plan in seal.plans) if seal else 0.0
+            if seal := read_seal(store, partition):
+                maps = read_card(store, partition.category, partition.model_version).maps
+                seconds += SECONDS_A_PIXEL * maps.height * maps.width * sum(plan.images for plan in seal.plans)
         if seconds > WORTH_SECONDS:
             break
     return seconds

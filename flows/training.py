@@ -124,6 +124,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         category=category,
         settings=settings.detector(category),
         view=chosen.view,
+        size_is_auto=chosen.image_size == "auto",
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
         calibration=chosen.calibration,

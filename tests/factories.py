@@ -50,6 +50,7 @@ def quick_request(**changes: Any) -> TrainingRequest:
         part_pattern=r"(?P<part>part\d+)_",
         white_level=65535,
         max_pixels=1_000_000,
+        calibration="split",
     )
     return replace(request, **{name: value for name, value in changes.items() if name in own})
 

@@ -36,14 +36,14 @@ def seconds_to_come(settings: Settings, day: date, categories: Sequence[str]) ->
 
 
 def _seconds(settings: Settings, day: date, category: str) -> float:
-    height, width = settings.category(category).height_width
-    enough = int(WORTH_SECONDS / seconds_to_score(1, height, width)) + 1
     store = open_store(settings.store, read_only=True)
     try:
         champion = models.read_champion(store, category)
         if champion is None or read_seal(store, Partition(category, day, champion.version)):
             return 0.0
+        view = models.read_card(store, category, champion.version).preprocessing.view
+        enough = int(WORTH_SECONDS / seconds_to_score(1, view["height"], view["width"])) + 1
         images = list_images(open_store(settings.images, read_only=True), category, day)
-        return seconds_to_score(sum(1 for _ in islice(images, enough)), height, width)
+        return seconds_to_score(sum(1 for _ in islice(images, enough)), view["height"], view["width"])
     except StorageError:  # the run reports it
         return 0.0

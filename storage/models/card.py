@@ -53,6 +53,8 @@ class Preprocessing:
     """grey value that becomes 0; None: 0"""
     max_pixels: int
     """larger images are refused"""
+    size_choice: str | None = None
+    """how height and width were chosen, a line for people; None: the settings said them"""
 
     @property
     def decoding(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from storage.models import models
 from storage.models.card import Origin, Retraining
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
+from tasks.training.choose_size import size_of
 from tasks.training.fit_model import FittedModel, TrainingRequest, choose_split, fit_and_publish
 from tasks.training.normal_images import read_normal_images
 from tasks.worker.faults import ON_STORAGE_FAULT
@@ -47,7 +48,12 @@ def refit_model(store_uri: str, images_uri: str, order: RefitOrder, *, run_id: s
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
     request, gathered = order.request, order.gathered
     used = [row for row in read_considered(store, gathered.key) if row.state in USED]
-    normals = read_normal_images(images, sorted(row.image_key for row in used), request.image_format)
+    keys = sorted(row.image_key for row in used)
+    if request.size_is_auto:
+        champion = models.read_card(store, request.category, gathered.champion)
+        kept = size_of(champion, request.view)
+        request = request.sized(kept) if kept else request.fitted(images, keys)
+    normals = read_normal_images(images, keys, request.image_format)
     new = {row.image_key for row in used if row.is_new}
     parts, is_new, seed = (
         normals.parts(request.part_pattern),

@@ -21,6 +21,7 @@ from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impo
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
+from rd_core.pictures.fitting_size import FittingSize, fitting_size
 from rd_core.pictures.image_view import ImageView
 from reports.promise import promise_in_words
 from storage import layout
@@ -30,8 +31,9 @@ from storage.models import models
 from storage.models.card import CROSS, SPLIT, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
+from tasks.training.choose_size import in_a_line, sizes_seen
 from tasks.training.model_card import model_card
-from tasks.training.normal_images import NormalImages, PixelSource, find_normal_images, find_unlabelled_images
+from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
@@ -62,6 +64,10 @@ class TrainingRequest:
     white_level: float | None
     max_pixels: int
     black_level: float | None = None
+    size_is_auto: bool = False
+    """whether the settings' image size is to be chosen, by the normals or as the champion's"""
+    size_choice: str | None = None
+    """which was chosen and why, a line for people"""
     engine: str = TORCH
     """engine for the card; "auto": the fastest measured"""
     calibration: str = "auto"
@@ -76,6 +82,17 @@ class TrainingRequest:
     @property
     def image_format(self) -> ImageFormat:
         return ImageFormat(self.view, self.white_level, self.max_pixels, self.black_level)
+
+    def fitted(self, images: Store, keys: Sequence[str]) -> "TrainingRequest":
+        """The same with the size that fits these images; without a readable one as it is."""
+        sizes = sizes_seen(images, keys, self.view)
+        return self.sized(fitting_size(sizes)) if sizes else self
+
+    def sized(self, size: FittingSize) -> "TrainingRequest":
+        """The same with this image size."""
+        settings = replace(self.settings, image_height=size.height, image_width=size.width)
+        view = replace(self.view, height=size.height, width=size.width)
+        return replace(self, settings=settings, view=view, size_choice=in_a_line(size))
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,8 @@ class FittedModel:
     """key of the page that shows those set aside and the highest"""
     unlabelled: tuple[date, ...] = ()
     """production days whose images nobody had labelled; empty: all were labelled"""
+    size_choice: str | None = None
+    """which image size was chosen and why, a line for people; None: the settings said it"""
     test: int = 0
     """held out to compare it with the champion"""
     started_from: str | None = None
@@ -137,7 +156,7 @@ def fit_model(
     prepare_worker_process()
     store = open_store(store_uri)
     images = open_store(images_uri, read_only=True)
-    normals = _find_normals(store, images, request)
+    request, normals = _find_normals(store, images, request)
     try:
         parts, seed = normals.parts(request.part_pattern), request.settings.seed
         split = choose_split(
@@ -153,22 +172,26 @@ def fit_model(
     return replace(fitted, champion=True)
 
 
-def _find_normals(store: Store, images: Store, request: TrainingRequest) -> NormalImages:
-    """The request's normals. Raises NoNormals."""
+def _find_normals(store: Store, images: Store, request: TrainingRequest) -> tuple[TrainingRequest, NormalImages]:
+    """The request, with an image size that fits its normals where it is to be chosen, and the normals. Raises
+    NoNormals."""
     category = request.category
     if request.unlabelled:
-        normals = find_unlabelled_images(store, images, category, request.unlabelled, request.image_format)
+        keys = unlabelled_keys(store, images, category, request.unlabelled)
         asked, cure = f"image of {request.unlabelled[0]} to {request.unlabelled[-1]}", "Name other days."
     else:
-        normals = find_normal_images(store, images, category, request.image_format)
+        keys = labels.normal_image_keys(store, category)
         asked = "image labelled normal"
         cure = f"Label some: rd-inspect import FOLDER --category {category} --run-date DATE"
+    if request.size_is_auto:
+        request = request.fitted(images, keys)
+    normals = replace(read_normal_images(images, keys, request.image_format), unlabelled=request.unlabelled)
     if not normals.keys:
         raise NoNormals(
             f"Category {category!r} has no readable {asked} in {store.uri}, so nothing was trained. "
             f"{normals.left_out or _unread(store, category)} {cure}"
         )
-    return normals
+    return request, normals
 
 
 def choose_split(
@@ -310,6 +333,7 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         more_suspects=calibration.more_suspects,
         highest=calibration.highest,
         promise=promise_in_words(promise_of(card)),
+        size_choice=card.preprocessing.size_choice,
         test=len(card.images.test),
         left_out=normals.left_out,
         unlabelled=normals.unlabelled,

@@ -48,7 +48,12 @@ def model_card(
         ),
         fit=card.Fit(report.summary, report.figures, report.seconds),
         preprocessing=card.Preprocessing(
-            PREPROCESSING_VERSION, view.to_dict(), request.white_level, request.black_level, request.max_pixels
+            PREPROCESSING_VERSION,
+            view.to_dict(),
+            request.white_level,
+            request.black_level,
+            request.max_pixels,
+            request.size_choice,
         ),
         maps=card.Maps(map_height, map_width, detector.map_values, detector.score_is_map_maximum),
         threshold=card.ImageThreshold(**asdict(calibration.threshold)),

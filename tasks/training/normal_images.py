@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import PurePosixPath
@@ -85,15 +85,8 @@ class PixelSource:
         return self._format.prepare(self._images.read(self._keys[index]))[0]
 
 
-def find_normal_images(store: Store, images: Store, category: str, image_format: ImageFormat) -> NormalImages:
-    """Read every image labelled normal once, for its content and whether it decodes."""
-    return read_normal_images(images, labels.normal_image_keys(store, category), image_format)
-
-
-def find_unlabelled_images(
-    store: Store, images: Store, category: str, days: Sequence[date], image_format: ImageFormat
-) -> NormalImages:
-    """The same of every image of these production days, but those that somebody calls anomalous or that are kept for
+def unlabelled_keys(store: Store, images: Store, category: str, days: Sequence[date]) -> list[str]:
+    """Every image of these production days, but those that somebody calls anomalous or that are kept for
     evaluation."""
     refused = {
         row["image_key"]
@@ -101,12 +94,11 @@ def find_unlabelled_images(
         if row["label"] == "anomalous" or row["purpose"] == "evaluation"
     }
     refused |= {one.image_key for one in labels.contradictions(labels.read_label_history(store, category))}
-    keys = [info.key for day in days for info in list_images(images, category, day) if info.key not in refused]
-    return replace(read_normal_images(images, keys, image_format), unlabelled=tuple(days))
+    return [info.key for day in days for info in list_images(images, category, day) if info.key not in refused]
 
 
 def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFormat) -> NormalImages:
-    """The same of the given keys."""
+    """Read every image of these keys once, for its content and whether it decodes."""
     first: dict[str, str] = {}
     statistics: dict[str, ImageStatistics] = {}
     duplicates: list[str] = []

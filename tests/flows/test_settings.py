@@ -35,7 +35,8 @@ def store(tmp_path: Path) -> str:
 def test_defaults_hold_where_nothing_is_said(tmp_path: Path) -> None:
     settings = load_settings(str(tmp_path), environment={})
     assert settings.category("any").teacher == "efficientnet_lite0"
-    assert settings.category("any").height_width == (256, 256)
+    assert settings.category("any").image_size == "auto"
+    assert settings.category("any").height_width == (256, 256)  # until a training has seen the images
     assert settings.images == str(tmp_path)
 
 

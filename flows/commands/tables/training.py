@@ -39,6 +39,8 @@ def training_table(run: "TrainingRun", store_uri: str) -> PlainTable:
 def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
     if model.promise:
         yield model.promise
+    if model.size_choice:
+        yield model.size_choice
     if model.left_out:
         yield shown(model.left_out)
     aside = len(model.set_aside)

@@ -4,25 +4,22 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from flows.category_settings import CategorySettings
 from flows.preflight.night_size import WORTH_SECONDS, seconds_to_come, seconds_to_score
-from flows.settings import PlantSettings, Settings
+from flows.settings import Settings, load_settings
 from storage.filesystem import Store
 from storage.layout import champion_key, image_key
 from storage.partitions import seals
 from storage.records import Partition
-from tests.factories import put_model
+from tests.factories import SIZE, put_model
 
 DAY = date(2026, 11, 21)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-SIDE = 512
-AN_IMAGE = seconds_to_score(1, SIDE, SIDE)
+AN_IMAGE = seconds_to_score(1, SIZE, SIZE)
 ENOUGH = int(WORTH_SECONDS / AN_IMAGE) + 1
 
 
 def settings(store: Store) -> Settings:
-    large = CategorySettings(image_size=SIDE)
-    return Settings(store=store.uri, plant=PlantSettings(), defaults=large, categories={})
+    return load_settings(store.uri, environment={})
 
 
 def put_night(store: Store, category: str, images: int) -> None:
@@ -31,7 +28,7 @@ def put_night(store: Store, category: str, images: int) -> None:
         store.write(image_key(category, DAY, f"{number:03}.png"), b"unread")
 
 
-def test_images_count_by_the_pixels_that_the_networks_see(store: Store) -> None:
+def test_images_count_by_the_pixels_that_their_champions_see(store: Store) -> None:
     put_night(store, "tile", 3)
     put_night(store, "cloth", 2)
     assert seconds_to_come(settings(store), DAY, ["tile", "cloth"]) == pytest.approx(5 * AN_IMAGE)

@@ -28,6 +28,7 @@ from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fi
 from tasks.training.normal_images import NormalImages
 from tasks.worker.scorer import warm_scorer
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request
+from tests.retraining_plants import put_labels, put_pictures
 
 
 @dataclass(frozen=True)
@@ -333,6 +334,20 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
     assert refit(store, from_scratch=True).started_from is gathered["start"] is None
     assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["retraining"].started_from is None
+
+
+def test_a_size_left_to_the_images_is_the_normals_and_in_a_retraining_the_champions(
+    store: Store, gathered: dict
+) -> None:
+    keys = put_pictures(store, "wide", np.random.default_rng(0).integers(0, 255, (12, 40, 100, 3)).astype(np.uint8))
+    put_labels(store, "wide", "normals", keys)
+    fitted = fit(store, category="wide", part_pattern=None, size_is_auto=True)
+    kept = models.read_card(store, "wide", fitted.version).preprocessing
+    assert (kept.view["height"], kept.view["width"]) == (32, 96)
+    assert kept.size_choice == fitted.size_choice and "at 32 x 96 pixels" in (fitted.size_choice or "")
+    refit(store, size_is_auto=True, image_height=2 * SIZE)
+    asked = gathered["request"]
+    assert asked.settings.image_height == SIZE and "as the champion v1" in (asked.size_choice or "")
 
 
 def test_a_cross_fitted_refit_starts_from_scratch_and_still_holds_whole_parts_out(

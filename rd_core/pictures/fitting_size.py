@@ -1,0 +1,75 @@
+"""The size at which a method sees images, from the images' own sizes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from rd_core.errors import ConfigError
+
+SIDE_STEP = 32
+"""sides of a network's input are multiples of it"""
+LEAST_PIXELS = 256 * 256
+"""of an input; smaller images are not enlarged"""
+MOST_PIXELS = 512 * 512
+"""of an input: four times the time of LEAST_PIXELS"""
+SHARE_OF_PIXELS = 0.25
+"""of the images' pixels: half of each side"""
+SAME_SHAPE = 0.05
+"""largest relative difference from the median aspect of images of one shape"""
+ODD_ONES = 0.05
+"""largest share of images of other shapes"""
+
+
+@dataclass(frozen=True)
+class FittingSize:
+    """A size that fits the images, and why."""
+
+    height: int
+    width: int
+    why: str
+    """in words"""
+
+    @property
+    def cost(self) -> float:
+        """Time of training and of scoring, as a multiple of that of 256 x 256."""
+        return self.height * self.width / LEAST_PIXELS
+
+
+def fitting_size(sizes: Sequence[tuple[int, int]]) -> FittingSize:
+    """Choose height and width, multiples of 32, for images of these (height, width).
+
+    Images of one shape keep it, at SHARE_OF_PIXELS of the median image's pixels, within LEAST_PIXELS and MOST_PIXELS;
+    those of several shapes become square. Sides are rounded to 32, which alone can enlarge an image. Raises
+    ConfigError without images.
+    """
+    if not sizes:
+        raise ConfigError("there is no readable image to choose an image_size by. Set one, such as image_size = 256.")
+    shapes = np.asarray(sizes, dtype=np.float64)
+    pixels = float(np.median(shapes.prod(axis=1)))
+    room = min(max(pixels * SHARE_OF_PIXELS, LEAST_PIXELS), MOST_PIXELS, pixels)
+    aspects = shapes[:, 1] / shapes[:, 0]
+    aspect = float(np.median(aspects))
+    odd = np.abs(np.log(aspects / aspect)) > math.log1p(SAME_SHAPE)
+    if odd.mean() > ODD_ONES:
+        low, high = np.quantile(aspects, (0.05, 0.95))
+        shapes_differ = f"their shapes differ, {low:.2g} to {high:.2g} times as wide as high, so they become square"
+        return FittingSize(*_nearest_sides(room, 1), shapes_differ)
+    height = math.sqrt(pixels / aspect)
+    one_shape = f"all have about the shape of {height:,.0f} x {height * aspect:,.0f} pixels, which it keeps"
+    return FittingSize(*_nearest_sides(room, aspect), one_shape)
+
+
+def _nearest_sides(pixels: float, aspect: float) -> tuple[int, int]:
+    """The (height, width) of about so many pixels that bends the aspect (width / height) little."""
+    height = math.sqrt(pixels / aspect)
+    steps = [math.floor(side / SIDE_STEP) for side in (height, height * aspect)]
+    near = product(*[[max(1, step) * SIDE_STEP, (step + 1) * SIDE_STEP] for step in steps])
+
+    def strain(sides: tuple[int, ...]) -> float:
+        return abs(math.log(sides[1] / sides[0] / aspect)) + abs(math.log(sides[0] * sides[1] / pixels)) / 2
+
+    best = min(near, key=strain)
+    return best[0], best[1]
