@@ -18,7 +18,7 @@ from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
-from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.image_view import Crop, Ignore, ImageView
 from storage.filesystem import Store
 from storage.layout import image_key
 from storage.models import models
@@ -88,16 +88,19 @@ def put_model(
     *,
     champion: bool = True,
     preprocessing: str = PREPROCESSING_VERSION,
+    crop: Crop | None = None,
+    ignore: Ignore | None = None,
 ) -> str:
     """Publish the quick model; the version."""
     weights = quick_weights()
+    view = ImageView(SIZE, SIZE, crop, ignore)
     publish_made_up(
         store,
         category,
         version,
         weights,
         side=SIZE,
-        preprocessing={"version": preprocessing},
+        preprocessing={"version": preprocessing, "view": view.to_dict()},
         threshold=asdict(calibrate(np.array(CALIBRATION), 0.05)),
         pixel_threshold={"value": PIXEL_THRESHOLD},
         calibration={"scores": tuple(CALIBRATION)},

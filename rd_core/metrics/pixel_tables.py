@@ -185,10 +185,10 @@ class _Counter:
         )
 
     def _add_defective(self, truth: DefectiveMap, counted: NDArray[np.bool_] | None) -> None:
+        _count(self.masked, _only(counted, truth.values))
         is_defect = truth.defects if counted is None else truth.defects & counted
         defects = truth.values[is_defect]
         regions, count = region_of_pixels(is_defect)
-        _count(self.masked, _only(counted, truth.values))
         _count(self.anomalous, defects)
         add_region_weights(self.region_weights, bins(defects), regions)
         self.counts["regions"] += count

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import rd_inspect
+from rd_core.pictures.image_view import Crop
 from storage.filesystem import Store, open_store
 from storage.labels.labels import Label, write_labels
 from tests.factories import CALIBRATION, DAY, NOW, SIZE, png, put_model, write_settings
@@ -55,6 +56,21 @@ def test_one_picture_has_its_map_and_its_decision(store: Store, tmp_path: Path) 
     assert (large.dtype, large.shape) == (np.float32, (2 * SIZE, 3 * SIZE))
     assert large.mean() == pytest.approx(found.anomaly_map.mean(), rel=1e-3)
     assert model.alpha == 0.05 and model.card.calibration.scores == tuple(CALIBRATION)
+
+
+def test_the_map_of_a_cropped_picture_lies_where_the_model_looked(store: Store) -> None:
+    put_model(store, "cloth", "v2", crop=Crop.of([10, 0, SIZE, 2 * SIZE]))
+    model = rd_inspect.open_store(store.uri).model("cloth")
+    picture = np.random.default_rng(0).integers(0, 256, (SIZE + 30, 2 * SIZE + 5), dtype=np.uint8)
+    found = model.detect(picture)
+    whole = found.map_of_picture()
+    assert found.covered == (10, 0, SIZE, 2 * SIZE)
+    assert whole.shape == picture.shape
+    assert whole[10 : 10 + SIZE, : 2 * SIZE].mean() == pytest.approx(found.anomaly_map.mean(), rel=1e-3)
+    assert not whole[:10].any() and not whole[10 + SIZE :].any() and not whole[:, 2 * SIZE :].any()
+    with pytest.raises(rd_inspect.UnreadableImage, match="reaches beyond"):
+        model.detect(picture[:20])
+    assert model.score([picture[:20]])["status"].to_pylist() == ["unreadable"]
 
 
 @pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8)])

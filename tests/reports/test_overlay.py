@@ -8,7 +8,7 @@ from PIL import Image
 from reports import overlay as overlay_module
 from reports.heat_scale import laid_over, ticks
 from reports.overlay import data_uri, overlay, shrunk
-from reports.scored_image import Box, boxes_in_shares
+from reports.scored_image import Box, box_in_shares, boxes_in_shares
 
 GREY = np.full((40, 60, 3), 128, np.uint8)
 
@@ -182,3 +182,25 @@ def test_a_picture_is_shrunk_in_strips_as_pillow_shrinks_it_whole(monkeypatch: p
 
 def test_a_data_uri_holds_the_picture():
     np.testing.assert_allclose(pixels(data_uri(GREY)), GREY, atol=2)
+
+
+def test_a_map_of_a_crop_lies_in_the_crop_and_its_surroundings_stay_grey():
+    hot = flat(0.0, (10, 10))
+    hot[0, 0] = 3.0
+    covered = box_in_shares((20, 30, 20, 30), 40, 60)
+    drawn = overlay(GREY, hot, 0.5, marks=False, covered=covered)
+    coloured = np.argwhere((drawn != 128).any(axis=2))
+    assert coloured.min(axis=0).tolist() == [20, 30] and (coloured.max(axis=0) < [26, 40]).all()
+    np.testing.assert_array_equal(drawn[20:, 30:], overlay(GREY[20:, 30:], hot, 0.5, marks=False))
+    ring = (overlay(GREY, hot, 0.5, covered=covered) != drawn).any(axis=2)
+    assert ring.any() and not ring[:14].any() and not ring[:, :22].any()
+
+
+def test_ignored_regions_are_darker_stripes_and_the_rest_is_as_without_them():
+    ignored = np.zeros((20, 30), np.bool_)
+    ignored[:5] = True
+    drawn = overlay(GREY, flat(0.7), 0.5, marks=False, ignored=ignored)
+    plain = overlay(GREY, flat(0.7), 0.5, marks=False)
+    np.testing.assert_array_equal(drawn[10:], plain[10:])
+    assert len(np.unique(drawn[:10].reshape(-1, 3), axis=0)) == 2
+    assert (drawn[:10] != plain[:10]).any(axis=2).all()

@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from proofs.model_cards import made_up_card
+from rd_core.pictures.image_view import Crop, Ignore, ImageView
 from review import ledger, sealed_rows
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged
@@ -18,8 +21,9 @@ from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore
 from storage.labels import labels
 from storage.labels.labels import Label, append_label, read_label_history, read_labels, write_labels
-from storage.layout import seal_key
-from tests.review.night import NOW, Scored, png, put_night
+from storage.layout import card_key, seal_key
+from storage.models.card import to_bytes
+from tests.review.night import NOW, SIDE, THRESHOLD, Scored, png, put_night
 from tests.storage.faulty_store import FaultyStore
 
 
@@ -264,6 +268,24 @@ def test_pictures_are_the_image_and_its_map(desk: Desk, store: LocalStore, keys:
     coloured = np.ptp(over, axis=2) > 0  # beside the map it is the picture in grey
     assert coloured[5:11, 5:11].any()  # but for the ring at the peak
     assert not coloured[18:, 18:].any()
+
+
+def test_the_map_of_a_crop_lies_where_the_model_looked(
+    store: LocalStore, keys: dict[str, str], desk_of: Callable[..., Desk]
+) -> None:
+    """The map is hot at its pixels 4 to 12 of SIDE, and the model sees the lower right quarter of the image."""
+    view = ImageView(SIDE, SIDE, Crop.of([0.5, 0.5, 0.5, 0.5]), Ignore((((0.0, 0.0), (0.3, 0.0), (0.0, 0.3)),)))
+    card = made_up_card(side=SIDE, threshold={"value": THRESHOLD}, preprocessing={"view": view.to_dict()})
+    store.root.joinpath(card_key("cloth", "v1")).write_bytes(to_bytes(card))
+    desk = desk_of(store, store)
+    row = replace(desk.row(keys["far.png"]), defect_boxes=None)
+    picture, over = pixels(desk.pictures.picture(row)), pixels(desk.pictures.overlay(row))
+    coloured = np.ptp(over, axis=2) > 0
+    assert coloured[SIDE // 2 :, SIDE // 2 :].any()
+    assert not coloured[: SIDE // 2].any() and not coloured[:, : SIDE // 2].any()
+    grey = np.round(picture @ np.array([0.299, 0.587, 0.114]))
+    assert (np.abs(over[:3, :3, 0] - grey[:3, :3]) > 20).any(), "ignored, so darker stripes"
+    np.testing.assert_allclose(over[:8, 14:, 0], grey[:8, 14:], atol=1)
 
 
 def test_the_nearest_normal_is_one_that_is_there_and_looks_like_it(desk: Desk, keys: dict[str, str]) -> None:

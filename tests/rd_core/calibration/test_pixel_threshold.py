@@ -25,6 +25,17 @@ def test_at_most_that_share_of_pixels_is_above_and_no_smaller_value_would_do(see
     assert threshold.images == 4
 
 
+def test_ignored_pixels_set_no_threshold_and_are_taken_back_as_they_were_added() -> None:
+    maps = np.random.default_rng(0).random((3, 8, 5)).astype(np.float16)
+    counted = np.random.default_rng(1).random(maps.shape) > 0.4
+    found, alone = PixelCounts(), PixelCounts()
+    found.add(maps, counted)
+    found.add(maps[:1], counted[1:2])
+    found.remove(maps[:1], counted[1:2])
+    alone.add(maps[counted][None, None])
+    assert found.threshold(0.1).value == alone.threshold(0.1).value != calibrate_pixels(maps, 0.1).value
+
+
 def test_negative_values_have_their_order() -> None:
     maps = np.array([[[-2.0, -1.0, 0.0, 1.0]]], dtype=np.float16)
     assert calibrate_pixels(maps, 0.5).value == -1.0

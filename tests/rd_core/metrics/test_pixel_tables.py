@@ -29,6 +29,31 @@ def test_the_tables_count_every_pixel_that_may_be_counted(seed):
     np.testing.assert_array_equal(ranking.anomalous, np.bincount(place[defects], minlength=len(expected)))
 
 
+@given(st.integers(0, 2**32))
+@examples(10)
+def test_uncounted_pixels_are_as_if_they_were_not_there(seed):
+    """Whatever their values, and as the tables of maps of the counted columns alone."""
+    sample = random_sample(seed, unmasked=2, unscored=1)
+    random = np.random.default_rng(seed)
+    counted = np.zeros(sample.maps[0].shape, bool)
+    counted[:, : random.integers(1, counted.shape[1])] = True
+    masks = [None if mask is None else mask & counted for mask in sample.masks]
+    kept = [i for i, mask in enumerate(masks) if mask is None or mask.any() or not sample.labels[i]]
+    maps = [np.where(counted, sample.maps[i], random.random(counted.shape).astype(np.float16)) for i in kept]
+    maps = [sample.maps[i] if np.isnan(sample.maps[i]).all() else one for i, one in zip(kept, maps, strict=True)]
+    labels = [bool(sample.labels[i]) for i in kept]
+    some = np.flatnonzero(counted[0])
+    found = PixelTables.of(maps, [masks[i] for i in kept], labels, [counted] * len(kept))
+    alone = PixelTables.of(
+        [one[:, some] for one in maps], [None if masks[i] is None else masks[i][:, some] for i in kept], labels
+    )
+    ours, theirs = found.to_arrays(), alone.to_arrays()
+    np.testing.assert_array_equal(ours["tables"], theirs["tables"])
+    np.testing.assert_array_equal(ours["counts"][:-2], theirs["counts"][:-2], "all but the maps' size")
+    with pytest.raises(ValueError, match="ignored ones would count"):
+        PixelTables.of(maps, [masks[i] for i in kept], labels, [counted[1:]] * len(kept))
+
+
 def test_normal_images_are_kept_apart_from_what_surrounds_defects():
     sample = random_sample(1)
     tables = PixelTables.of(*sample)

@@ -11,6 +11,7 @@ from PIL import Image
 from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
+from rd_core.pictures.image_view import Crop, Ignore, ImageView
 from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore, Store
 from storage.labels import labels
@@ -115,6 +116,33 @@ def test_a_missing_mask_is_no_mask_of_zeros(store: Store) -> None:
     assert (tables.unmasked_images, tables.anomalous_images, tables.defect_free().sum()) == (1, 0, SIDE * SIDE)
     assert rows(store, found)["a.png"]["pixels"] == "no mask"
     assert (found.judged, found.masked_defects) == (2, 0)
+
+
+def test_ignored_pixels_are_in_no_table_and_a_defect_that_no_model_can_see_is_a_problem_in_words(
+    store: Store,
+) -> None:
+    """The model ignores the upper third; the defect in rows 3 and 4 of 24 lies there."""
+    low = np.zeros((SIDE, SIDE), np.bool_)
+    low[6:14, 4:6] = True
+    shots = [
+        Shot("good.png", flat(), "normal"),
+        Shot("half.png", flat(0.5, 2.0), "anomalous", twice(low)),
+        Shot("hidden.png", flat(0.5, 2.0), "anomalous", defect()),
+    ]
+    partition = put_night(store, "cloth", shots)
+    ignore = Ignore((((0.0, 0.0), (1.0, 0.0), (1.0, 0.32), (0.0, 0.32)),))
+    put_card(store, "cloth", preprocessing={"view": ImageView(SIDE, SIDE, ignore=ignore).to_dict()})
+    found = evaluated(store, partition)
+    tables = read_pixels(store, found.pixels).tables
+    counted = SIDE * 16
+    assert (tables.normal.sum(), tables.anomalous.sum()) == (counted, 6 * 2)
+    assert tables.around_defects.sum() == counted - 6 * 2
+    row = rows(store, found)["hidden.png"]
+    assert row["pixels"] == "left out"
+    assert "lies wholly in ignored regions" in row["problem"] and "label the image normal" in row["problem"]
+    put_card(store, "cloth", preprocessing={"view": ImageView(SIDE, SIDE, Crop.of([20, 0, 20, 48])).to_dict()})
+    problem = rows(store, evaluated(store, partition))["hidden.png"]["problem"]
+    assert "wholly outside the crop [20, 0, 20, 48]" in problem
 
 
 BAD_MASKS = {

@@ -1,6 +1,7 @@
 """A batch: every image a row, whatever it is; the same bytes, however often; nothing lost at any fault."""
 
 import errno
+import io
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from demo.broken_files import odd_files
 from proofs.model_cards import made_up_card
@@ -18,6 +20,7 @@ from proofs.stub_scorer import StubScorer, warm_stub
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import image_statistics
+from rd_core.pictures.image_view import Crop, Ignore
 from rd_core.pictures.read_ahead import READ_AHEAD
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store
@@ -44,6 +47,10 @@ from tests.factories import (
     put_model,
 )
 from tests.object_stores import Bucket
+from tests.told_scores import png_of
+
+FOUND = {"score", "p_value", "decision", "anomalous_area", "defect_area", "defect_boxes", "feature_distance"}
+FOUND |= {"brightness", "contrast", "sharpness", "edge_centre_x", "edge_centre_y"}
 
 
 def planned(store: Store, batch_images: int | None = None) -> PartitionPlan:
@@ -90,6 +97,47 @@ def test_a_row_has_the_decision_and_boxes_around_the_defects_in_the_pixels_of_th
         assert box["peak"] == pytest.approx(region.peak, abs=2e-3)
         assert (box["top"], box["left"]) == (2 * region.top, 3 * region.left)
         assert (box["height"], box["width"]) == (2 * region.height, 3 * region.width)
+
+
+def test_the_boxes_of_a_cropped_image_lie_in_the_whole_one_and_an_image_that_is_too_small_is_a_row_with_its_reason(
+    store: Store,
+) -> None:
+    put_model(store, "cloth", crop=Crop.of([20, 100, SIZE, 2 * SIZE]))
+    whole = np.zeros((SIZE + 30, 2 * SIZE + 110, 3), np.uint8)
+    whole[20 : 20 + SIZE, 100 : 100 + 2 * SIZE] = np.asarray(Image.open(io.BytesIO(png(1, (SIZE, 2 * SIZE)))))
+    store.write(image_key("cloth", DAY, "a.png"), png_of(whole))
+    store.write(image_key("cloth", DAY, "small.png"), png(2, (SIZE, SIZE)))
+    rows = rows_of(store, planned(store))
+    row = rows["a.png"]
+    anomaly_map = anomaly_maps.read_map(store, row["map_store"], row["map_index"]).astype(np.float32)
+    expected = defect_regions(anomaly_map, PIXEL_THRESHOLD, warm_scorer(store, "cloth", "v1").review_band[0])
+    assert len(row["defect_boxes"]) == len(expected) > 0
+    for box, region in zip(row["defect_boxes"], expected, strict=True):
+        assert (box["top"], box["left"]) == (20 + region.top, 100 + 2 * region.left)
+        assert (box["height"], box["width"]) == (region.height, 2 * region.width)
+    assert (row["image_height"], row["image_width"]) == whole.shape[:2]
+    small = rows["small.png"]
+    assert (small["status"], small["score"], small["map_index"], small["image_height"]) == ("unreadable", *[None] * 3)
+    assert f"{SIZE} x {SIZE} pixels" in small["error"] and "reaches beyond" in small["error"]
+
+
+def test_random_content_in_an_ignored_region_gives_the_same_row_and_areas_are_shares_of_what_counts(
+    store: Store,
+) -> None:
+    put_model(store, "cloth", ignore=Ignore((((0.0, 0.0), (0.0, 0.49), (1.0, 0.49), (1.0, 0.0)),)))
+    pictures = [np.asarray(Image.open(io.BytesIO(png(seed)))) for seed in (1, 2)]
+    top = pictures[1].copy()
+    top[SIZE // 2 :] = pictures[0][SIZE // 2 :]
+    for name, picture in (("a.png", pictures[0]), ("b.png", top)):
+        store.write(image_key("cloth", DAY, name), png_of(picture))
+    rows = rows_of(store, planned(store))
+    first, second = ({name: rows[key][name] for name in FOUND} for key in ("a.png", "b.png"))
+    assert first == second
+    maps = [anomaly_maps.read_map(store, row["map_store"], row["map_index"]) for row in rows.values()]
+    assert maps[0].tobytes() == maps[1].tobytes()
+    counted = maps[0][SIZE // 2 :]
+    assert first["anomalous_area"] == pytest.approx(np.mean(counted > rows["a.png"]["threshold"]), abs=3e-3)
+    assert first["defect_area"] == pytest.approx(np.mean(counted > PIXEL_THRESHOLD), abs=3e-3)
 
 
 def test_an_accepted_image_has_no_boxes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
