@@ -11,7 +11,11 @@ from rd_core.detectors.registry import settings_class
 from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
 from rd_core.features.backbone_spec import teacher_spec
 from rd_core.pictures.image_view import Crop, ImageView
+from rd_core.pictures.tiling import GRID, Tiling
 from rd_core.settings import Precision
+
+OVERLAP = 4
+"""a tile's side over the pixels that neighbours share (docs/decisions/0045)"""
 
 
 class CategorySettings(BaseModel):
@@ -21,9 +25,15 @@ class CategorySettings(BaseModel):
 
     method: str = "reverse_distillation"
     """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
+    tile: int | None = None
+    """pixels a side of overlapping square tiles that the networks see one by one; they learn from random crops as
+    large. None: they see the whole image"""
     image_size: Literal["auto"] | int | tuple[int, int] = "auto"
-    """size at which images are seen: pixels, one number or [height, width]; `auto`: chosen in a training by the size
-    and shape of its normals, see rd_core.pictures.fitting_size, and kept in retrainings"""
+    """size at which images are seen, the networks' input or what tiles cover: pixels, one number or [height, width];
+    `auto`: chosen in a training by the size and shape of its normals, see rd_core.pictures.fitting_size, and kept in
+    retrainings"""
+    overlap: Annotated[int | None, Field(validate_default=True)] = None
+    """pixels that neighbouring tiles share at least; None: a quarter of the tile"""
     map_stride: Literal[1, 2, 4] = 1
     """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
     crop: tuple[int | float, int | float, int | float, int | float] | None = None
@@ -72,17 +82,41 @@ class CategorySettings(BaseModel):
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """settings of each method's table"""
 
-    @field_validator("image_size")
+    @field_validator("image_size", "tile")
     @classmethod
-    def _multiple_of_the_stride(cls, value: str | int | tuple[int, int]) -> str | int | tuple[int, int]:
-        if isinstance(value, str):
+    def _multiple_of_the_stride(cls, value: str | int | tuple[int, int] | None, info: ValidationInfo) -> Any:
+        if value is None or isinstance(value, str):
             return value
+        covered = info.field_name == "image_size" and info.data.get("tile") is not None
+        step, wanted_by = (
+            (GRID, "the tiles' maps need to join") if covered else (COARSEST_STRIDE, "the networks need")
+        )
         for side in value if isinstance(value, tuple) else (value,):
-            if side < COARSEST_STRIDE or side % COARSEST_STRIDE:
-                near = max(COARSEST_STRIDE, round(side / COARSEST_STRIDE) * COARSEST_STRIDE)
-                raise ValueError(
-                    f"{side} pixels are no multiple of {COARSEST_STRIDE}, as the networks need; {near} is"
-                )
+            if side < COARSEST_STRIDE or side % step:
+                near = max(COARSEST_STRIDE, round(side / step) * step)
+                raise ValueError(f"{side} pixels are no multiple of {step}, as {wanted_by}; {near} is")
+        return value
+
+    @field_validator("tile")
+    @classmethod
+    def _of_a_method_without_places(cls, value: int | None, info: ValidationInfo) -> int | None:
+        name = info.data.get("method")
+        if value is not None and name and settings_class(name).knows_places:
+            raise ValueError(
+                f"{name} keeps what is normal at each place of an image, and a tile has no place of its own: use "
+                "another method, or no tile"
+            )
+        return value
+
+    @field_validator("overlap")
+    @classmethod
+    def _tiles_cover(cls, value: int | None, info: ValidationInfo) -> int | None:
+        tile, size = info.data.get("tile"), info.data.get("image_size")
+        if tile is None and value is not None:
+            raise ValueError("tiles overlap, and there are none: set tile, too")
+        if tile is not None and size is not None:
+            height, width = size if isinstance(size, tuple) else (tile if size == "auto" else size,) * 2
+            Tiling(height, width, tile, tile // OVERLAP if value is None else value)
         return value
 
     @field_validator("crop")
@@ -160,6 +194,8 @@ class CategorySettings(BaseModel):
     @property
     def height_width(self) -> tuple[int, int]:
         """Of a model that is trained from now on; with `auto` only until they are chosen."""
+        if isinstance(self.image_size, str) and self.tile:
+            return self.tile, self.tile
         if isinstance(self.image_size, str):
             return DetectorSettings.image_height, DetectorSettings.image_width
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
@@ -168,11 +204,13 @@ class CategorySettings(BaseModel):
     def view(self) -> ImageView:
         """What a model trained from now on sees of an image."""
         height, width = self.height_width
-        return ImageView(height, width, crop=None if self.crop is None else Crop.of(self.crop))
+        crop = None if self.crop is None else Crop.of(self.crop)
+        overlap = (self.tile or 0) // OVERLAP if self.overlap is None else self.overlap
+        return ImageView(height, width, crop=crop, tile=self.tile, overlap=overlap)
 
     def of_method(self, name: str, **own: Any) -> DetectorSettings:
         """Settings of a method's models; `own` overrides its table. ConfigError."""
-        height, width = self.height_width
+        height, width = (self.tile, self.tile) if self.tile else self.height_width
         shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
         shared |= {"map_stride": self.map_stride, "precision": self.precision, "seed": self.seed}
         return settings_class(name).from_table({**self.tables.get(name, {}), **own, **shared})

@@ -39,7 +39,7 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]
         )
     tensors = tensors_of(data)
     try:
-        detector = copy.deepcopy(_blank(settings_of(header["method"], header["settings"])))
+        detector = copy.deepcopy(blank(settings_of(header["method"], header["settings"])))
     except (ConfigError, KeyError, TypeError, MemoryError) as e:
         raise CheckpointError(f"the weights' settings are invalid: {e}. No model was loaded. {CURE}") from e
     _resize_buffers(detector, tensors)
@@ -49,8 +49,8 @@ def from_bytes(data: bytes, device: torch.device | str = "cpu") -> Detector[Any]
 
 
 @functools.lru_cache(maxsize=16)  # ten times as long to build as to copy, and a plant has many models of few kinds
-def _blank(settings: DetectorSettings) -> Detector[Any]:
-    """A detector on the meta device: without memory or random numbers; all tensors come from a file."""
+def blank(settings: DetectorSettings) -> Detector[Any]:
+    """A detector on the meta device, without memory or random numbers; not to be changed."""
     with torch.device("meta"):
         return build(settings.method, settings, pretrained=False)
 

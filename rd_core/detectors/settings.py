@@ -22,6 +22,8 @@ class DetectorSettings(Record):
 
     method: ClassVar[str]
     """the method's name in settings, model cards and weights files"""
+    knows_places: ClassVar[bool] = False
+    """whether it keeps what is normal at each place of an image, of which a tile has none"""
 
     teacher: str = "efficientnet_lite0"
     """name of the frozen encoder, see `rd_core.features.backbone_spec.TEACHERS`"""

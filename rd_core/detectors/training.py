@@ -43,13 +43,18 @@ def train(
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
     `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
-    ConfigError for another start, one together with `run.cross` or an image of which hardly anything counts,
-    TeacherUnavailable, and as `Detector.fit`.
+    ConfigError for another start, one together with `run.cross`, an image of which hardly anything counts, or others to
+    judge of a method that knows places, TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(
             f"{len(normals.train)} images to train and {len(normals.early_stop)} to stop early are too few. Give at "
             "least 2 and 1."
+        )
+    if run.cross is not None and run.cross.others is not None and settings.knows_places:
+        raise ConfigError(
+            f"{name} keeps what is normal at each place of an image, so it cannot judge others such as tiles. Use "
+            "another method, or judge the images of the fit."
         )
     if start is not None and run.cross is not None:
         raise ConfigError(

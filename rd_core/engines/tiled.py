@@ -7,6 +7,7 @@ from rd_core.detectors.detector import Detector
 from rd_core.engines.engine import Engine
 from rd_core.maps.joining import JoinedTiles
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import Tiling
 
 
@@ -40,5 +41,10 @@ class Tiled:
             for (number, place), *of_tile in zip(some, *found, strict=True):
                 joined[number].add(place, *of_tile)
         for number, picture in enumerate(joined):
-            scores[number], distances[number] = picture.result()
+            _, scores[number : number + 1], distances[number : number + 1] = picture.result()
         return AnomalyMaps(maps, scores, distances)
+
+
+def seeing(view: ImageView, engine: Engine, detector: Detector) -> Engine:
+    """An engine for images of this view: `engine`, which is of `detector`, itself or in tiles."""
+    return engine if (tiling := Tiling.of(view)) is None else Tiled(engine, tiling, detector)

@@ -6,10 +6,12 @@ constant stays one.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.tiling import Place, Tiling
 
 BLIND = 0.25
@@ -27,35 +29,42 @@ class JoinedTiles:
         """values: zeros (height / stride, width / stride), for the map."""
         self._stride = tiling.height // len(values)
         self._rows, self._columns = (
-            dict(zip(starts, _weights(starts, tiling.tile, tiling.overlap, self._stride), strict=True))
+            dict(zip(starts, _weights(starts, tiling.tile, self._stride), strict=True))
             for starts in (tiling.tops, tiling.lefts)
         )
         self._values, self._maximum_is_score = values, maximum_is_score
-        self._scores: list[float] = []
-        self._distances: list[float] = []
+        self._found: list[tuple[np.float32, np.float32]] = []
+        """score and feature distance of each tile"""
 
-    def add(self, place: Place, found: NDArray[np.float32], score: float, feature_distance: float) -> None:
+    @property
+    def tiles(self) -> int:
+        """How many have come."""
+        return len(self._found)
+
+    def add(self, place: Place, found: NDArray[np.float32], score: np.float32, distance: np.float32) -> None:
         """A tile's map (tile / stride, tile / stride), score and feature distance."""
         top, left = place.top // self._stride, place.left // self._stride
         weighed = found * self._rows[place.top][:, None] * self._columns[place.left]
         self._values[top : top + len(found), left : left + len(found)] += weighed
-        self._scores.append(score)
-        self._distances.append(feature_distance)
+        self._found.append((score, distance))
 
-    def result(self) -> tuple[float, float]:
-        """Score and feature distance of the tiles so far; 0 without any."""
-        score = float(self._values.max()) if self._maximum_is_score else max(self._scores, default=0.0)
-        return score, sum(self._distances) / max(len(self._distances), 1)
+    def result(self) -> AnomalyMaps:
+        """Of one picture; without a tile all is 0."""
+        scores, distances = np.array(self._found or np.zeros((1, 2)), np.float32).T
+        score = self._values.max() if self._maximum_is_score else scores.max()
+        of_picture = np.array([[score], [distances.mean()]], np.float32)
+        return AnomalyMaps(self._values[None], of_picture[0], of_picture[1])
 
 
 @lru_cache(maxsize=64)
-def _weights(starts: tuple[int, ...], tile: int, overlap: int, stride: int) -> NDArray[np.float32]:
+def _weights(starts: tuple[int, ...], tile: int, stride: int) -> NDArray[np.float32]:
     """Weights (tiles, tile / stride) of the tiles that start at these pixels of an axis."""
     centres = (np.arange(tile // stride) + 0.5) * stride
     from_edge = np.full((len(starts), len(centres)), np.inf)  # pixels from the nearest inner edge
     from_edge[1:] = centres
     from_edge[:-1] = np.minimum(from_edge[:-1], tile - centres)
-    raw = np.clip(from_edge - BLIND * overlap, 1e-9, tile)
+    shared = tile - max((after - before for before, after in pairwise(starts)), default=0)
+    raw = np.clip(from_edge - BLIND * shared, 1e-9, tile)
     total = np.zeros((starts[-1] + tile) // stride)
     places = [slice(start // stride, start // stride + len(centres)) for start in starts]
     for place, own in zip(places, raw, strict=True):

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from rd_core.errors import ConfigError
+from rd_core.pictures.tiling import GRID
 
 SIDE_STEP = 32
 """sides of a network's input are multiples of it"""
@@ -60,6 +61,12 @@ def fitting_size(sizes: Sequence[tuple[int, int]]) -> FittingSize:
     height = math.sqrt(pixels / aspect)
     one_shape = f"all have about the shape of {height:,.0f} x {height * aspect:,.0f} pixels, which it keeps"
     return FittingSize(*_nearest_sides(room, aspect), one_shape)
+
+
+def own_size(sizes: Sequence[tuple[int, int]], tile: int) -> FittingSize:
+    """The median height and width of images of these (height, width), for tiles of this side to cover."""
+    height, width = (max(tile, round(float(side) / GRID) * GRID) for side in np.median(sizes, axis=0))
+    return FittingSize(height, width, f"tiles of {tile} pixels cover the images at their own size")
 
 
 def _nearest_sides(pixels: float, aspect: float) -> tuple[int, int]:

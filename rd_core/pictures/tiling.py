@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.errors import ConfigError
+from rd_core.pictures.image_view import ImageView
 
 Pixel = TypeVar("Pixel", np.uint8, np.bool_)
 GRID = 4
@@ -51,6 +52,11 @@ class Tiling:
                 f"overlap {self.overlap} is not in [0, {self.tile // 2}]: tiles of {self.tile} pixels share at most "
                 "a half. Give one inside."
             )
+
+    @classmethod
+    def of(cls, view: ImageView) -> "Tiling | None":
+        """The tiles of a view; None: it has none."""
+        return None if view.tile is None else cls(view.height, view.width, view.tile, view.overlap)
 
     @cached_property
     def tops(self) -> tuple[int, ...]:

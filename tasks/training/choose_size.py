@@ -26,9 +26,9 @@ def in_a_line(size: FittingSize) -> str:
 
 
 def size_of(champion: ModelCard, view: ImageView) -> FittingSize | None:
-    """The champion's size, with which its candidates are compared; None if `view` crops otherwise."""
+    """The champion's size, with which its candidates are compared; None if `view` crops or has tiles otherwise."""
     kept = ImageView.from_dict(champion.preprocessing.view)
-    if kept.crop != view.crop:
+    if (kept.crop, kept.tile) != (view.crop, view.tile):
         return None
     return FittingSize(kept.height, kept.width, f"as the champion {champion.version} does")
 

@@ -18,11 +18,13 @@ from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
 from rd_core.engines.choice import AUTO, TORCH
 from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impossible
+from rd_core.engines.tiled import seeing
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
-from rd_core.pictures.fitting_size import FittingSize, fitting_size
+from rd_core.pictures.fitting_size import FittingSize, fitting_size, own_size
 from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.tiling import Tiling
 from reports.promise import promise_in_words
 from storage import layout
 from storage.filesystem import Store, open_store
@@ -35,6 +37,7 @@ from tasks.training.choose_size import in_a_line, sizes_seen
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
+from tasks.training.tiled_normals import TiledNormals
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
@@ -85,12 +88,14 @@ class TrainingRequest:
 
     def fitted(self, images: Store, keys: Sequence[str]) -> "TrainingRequest":
         """The same with the size that fits these images; without a readable one as it is."""
-        sizes = sizes_seen(images, keys, self.view)
-        return self.sized(fitting_size(sizes)) if sizes else self
+        sizes, tile = sizes_seen(images, keys, self.view), self.view.tile
+        return self.sized(own_size(sizes, tile) if tile else fitting_size(sizes)) if sizes else self
 
     def sized(self, size: FittingSize) -> "TrainingRequest":
         """The same with this image size."""
-        settings = replace(self.settings, image_height=size.height, image_width=size.width)
+        settings = self.settings
+        if self.view.tile is None:
+            settings = replace(settings, image_height=size.height, image_width=size.width)
         view = replace(self.view, height=size.height, width=size.width)
         return replace(self, settings=settings, view=view, size_choice=in_a_line(size))
 
@@ -251,7 +256,8 @@ def fit_and_publish(
     weights = checkpoint.to_bytes(fitted.detector)
     ready = model_for_scoring(weights)
     if split.calibration:
-        judge_held_out(ready, PixelSource(images, held_out.keys, request.image_format), held_out)
+        seen = seeing(request.view, ready, ready)
+        judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format), held_out)
     calibration = held_out.calibrate(request.alpha, extrapolate=request.extrapolate)
     threshold = calibration.threshold
     engine = choose_engine(ready) if request.engine == AUTO else EngineChoice(request.engine, "the settings said so")
@@ -342,7 +348,8 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
 
 def _digest(request: TrainingRequest, normals: NormalImages, split: holdout.Split, start: Detector | None) -> str:
     train, early_stop = _of(normals, split.train), _of(normals, split.early_stop)
-    pixels = {"preprocessing": PREPROCESSING_VERSION, "white": request.white_level, "black": request.black_level}
+    levels = {"white": request.white_level, "black": request.black_level}
+    pixels = {"preprocessing": PREPROCESSING_VERSION, "view": request.view.to_dict(), **levels}
     cross = None if split.calibration else _parts(normals, split, request)
     return training_digest(
         request.settings.method, request.settings, normals.data_digest, train, early_stop, start, pixels, cross
@@ -364,7 +371,7 @@ def _fit(
     unfinished: UnfinishedTraining,
     held_out: HeldOutNormals,
 ) -> Fitted:
-    cross = CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
+    fit_normals, cross = _learnt_and_judged(images, normals, split, request, held_out)
 
     def tell_step(progress: FitProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)
@@ -373,10 +380,7 @@ def _fit(
         return train(
             request.settings.method,
             request.settings,
-            Normals(
-                PixelSource(images, _of(normals, split.train), request.image_format),
-                PixelSource(images, _of(normals, split.early_stop), request.image_format),
-            ),
+            fit_normals,
             FitRun(tell_step, resumption, None if split.calibration else cross),
             start=start,
             teacher_weights=request.teacher_weights,
@@ -392,6 +396,22 @@ def _fit(
             "training starts from scratch category=%s: its stored state cannot be used: %s", request.category, e
         )
         return fit(unfinished.from_the_first_step())
+
+
+def _learnt_and_judged(
+    images: Store, normals: NormalImages, split: holdout.Split, request: TrainingRequest, held_out: HeldOutNormals
+) -> tuple[Normals, CrossFit]:
+    """What the fit learns from, and what it judges where it cross-fits: whole images, or crops and tiles."""
+    train, early_stop = (
+        PixelSource(images, _of(normals, chosen), request.image_format) for chosen in (split.train, split.early_stop)
+    )
+    tiling = Tiling.of(request.view)
+    if tiling is None:
+        return Normals(train, early_stop), CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
+    tiled = TiledNormals(train, early_stop, tiling, request.settings.seed)
+    get_run_logger().info("training in tiles category=%s: %s", request.category, tiled.in_words())
+    maximum_is_score = checkpoint.blank(request.settings).score_is_map_maximum
+    return tiled.crops, tiled.cross(held_out, maximum_is_score=maximum_is_score)
 
 
 def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:

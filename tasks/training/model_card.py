@@ -35,7 +35,7 @@ def model_card(
     """`request`: the TrainingRequest; calibration is stored by ascending score."""
     detector, report = fitted.detector, fitted.report
     view: ImageView = request.view
-    map_height, map_width = detector.settings.map_size
+    map_height, map_width = (side // detector.settings.map_stride for side in view.size)
     return card.ModelCard(
         category=request.category,
         version=version,

@@ -12,7 +12,10 @@ from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import Detector
 from rd_core.engines.choice import TORCH
 from rd_core.engines.engine import Engine, computed_by
+from rd_core.engines.tiled import seeing
 from rd_core.kernels.precision import default_device
+from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.tiling import Tiling
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import ModelCard
@@ -106,16 +109,19 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
     check_preprocessing(card)
     # A plan of OpenVINO is one of the CPU, whatever else this machine has.
     device = default_device() if engine == TORCH else torch.device("cpu")
-    return Scorer(card, _held_out(card), _model(store, card, engine, device), ImageFormat.of(card.preprocessing))
+    image_format = ImageFormat.of(card.preprocessing)
+    return Scorer(card, _held_out(card), _model(store, card, image_format.view, engine, device), image_format)
 
 
-def _model(store: Store, card: ModelCard, engine: str, device: torch.device) -> Engine:
-    """The model of another version with the same weights, if it is in memory; else a new one."""
+def _model(store: Store, card: ModelCard, view: ImageView, engine: str, device: torch.device) -> Engine:
+    """The model of another version with the same weights and tiles, if it is in memory; else a new one."""
     for (uri, category, _, its_engine, its_device), scorer in _warm.items():
         same = (uri, category, its_engine, its_device) == (store.uri, card.category, engine, str(default_device()))
+        same = same and Tiling.of(scorer.image_format.view) == Tiling.of(view)
         if same and scorer.card.weights.sha256 == card.weights.sha256:
             return scorer.model
-    return computed_by(engine, model_for_scoring(models.read_weights(store, card.category, card.version), device))
+    detector = model_for_scoring(models.read_weights(store, card.category, card.version), device)
+    return seeing(view, computed_by(engine, detector), detector)
 
 
 def _held_out(card: ModelCard) -> np.ndarray:

@@ -77,6 +77,16 @@ def test_a_crop_in_whole_numbers_is_in_pixels_and_one_with_a_fraction_in_shares(
     assert settings.category("foil").view == ImageView(64, 96, Crop(0, 0, 1, 0.5, "shares"))
 
 
+def test_with_a_tile_the_networks_see_tiles_and_the_view_is_what_they_cover(tmp_path: Path) -> None:
+    text = "[defaults]\ntile = 64\nimage_size = [100, 136]\n[categories.foil]\noverlap = 8\n"
+    (tmp_path / "categories.toml").write_text(text)
+    settings = load_settings(str(tmp_path), environment={})
+    assert settings.category("cloth").view == ImageView(100, 136, tile=64, overlap=16)
+    assert settings.category("foil").view.overlap == 8
+    detector = settings.detector("cloth")
+    assert (detector.image_height, detector.image_width) == (64, 64)
+
+
 def test_environment_wins_over_the_file_and_options_over_both(store: str) -> None:
     environment = {"RD_INSPECT_ALPHA": "0.2", "RD_INSPECT_IMAGE_SIZE": "64x96", "RD_INSPECT_STORE": "elsewhere"}
     settings = load_settings(store, options={"alpha": 0.3, "steps": 9}, environment=environment)
@@ -97,6 +107,12 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nalpha = 1.5", ["defaults.alpha", "1.5"]),
         ("[defaults]\nimage_size = 8", ["image_size = 8", "multiple of 32"]),
         ("[categories.cloth]\nimage_size = [256, 250]", ["categories.cloth.image_size", "250 pixels", "256 is"]),
+        ("[defaults]\ntile = 100", ["defaults.tile", "100 pixels", "multiple of 32"]),
+        ("[defaults]\ntile = 512", ["a tile of 512 pixels does not fit", "256 x 256"]),
+        ("[defaults]\ntile = 256\nimage_size = [502, 1250]", ["image_size", "502 pixels", "multiple of 4"]),
+        ("[defaults]\ntile = 64\noverlap = 40", ["defaults.overlap", "overlap 40", "[0, 32]"]),
+        ("[defaults]\noverlap = 40", ["defaults.overlap", "set tile"]),
+        ("[defaults]\ntile = 64\n[categories.cloth]\nmethod = 'padim'", ["categories.cloth.tile", "each place"]),
         ("[defaults]\ncrop = [0.5, 0, 0.6, 1.0]", ["defaults.crop", "reaches beyond the image", "1.0"]),
         ("[categories.cloth]\ncrop = [1, 2, 3]", ["categories.cloth.crop"]),
         (

@@ -16,6 +16,7 @@ class PaDiMSettings(DetectorSettings):
     """Size and regularisation of the Gaussians."""
 
     method: ClassVar[str] = "padim"
+    knows_places: ClassVar[bool] = True
 
     dimensions: int = 100
     """of each Gaussian, drawn at random from the teacher's channels; 100 (ResNet18) and 550 (wide ResNet50) in the

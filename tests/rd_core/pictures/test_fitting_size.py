@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
-from rd_core.pictures.fitting_size import LEAST_PIXELS, MOST_PIXELS, SIDE_STEP, fitting_size
+from rd_core.pictures.fitting_size import LEAST_PIXELS, MOST_PIXELS, SIDE_STEP, fitting_size, own_size
 
 SIDES = st.integers(8, 9000)
 
@@ -46,3 +46,9 @@ def test_any_image_gets_a_size_of_bounded_cost_near_its_shape(height: int, width
 def test_without_an_image_there_is_nothing_to_choose_by() -> None:
     with pytest.raises(ConfigError, match="image_size = 256"):
         fitting_size([])
+
+
+def test_tiles_cover_images_at_their_own_median_size() -> None:
+    size = own_size([(1250, 500), (1251, 502), (1000, 501)], 256)
+    assert (size.height, size.width) == (1248, 500) and "own size" in size.why
+    assert own_size([(200, 700)], 256).height == 256

@@ -1,0 +1,72 @@
+"""What a fit to tiles learns from and judges: random crops of the normals, and all tiles of each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rd_core.detectors.detector import CrossFit, JudgedImages, Normals
+from rd_core.maps.joining import JoinedTiles
+from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.crops import RandomCrops, TilesOf, crops_of_each
+from rd_core.pictures.images import Images, JoinedImages
+from rd_core.pictures.tiling import Tiling
+from tasks.training.calibration import HeldOutNormals
+
+
+class TiledNormals:
+    """Random crops to fit a detector to, and whole images judged by their tiles. A crop and a tile show their image's
+    part, so no tile is judged by a model that has seen its part."""
+
+    def __init__(self, train: Images, early_stop: Images, tiling: Tiling, seed: int) -> None:
+        """train, early_stop: whole images of the tiling's size."""
+        self._images, self._tiling = JoinedImages(train, early_stop), tiling
+        self.each = crops_of_each(tiling, len(train))
+        """crops of an image"""
+        self.crops = Normals(
+            RandomCrops(train, tiling, self.each, seed), RandomCrops(early_stop, tiling, self.each, seed + 1)
+        )
+
+    def in_words(self) -> str:
+        """What a fit and a night do, for people."""
+        height, width, side = self._tiling.height, self._tiling.width, self._tiling.tile
+        return (
+            f"it learns from {len(self.crops.train):,} random crops of {side} x {side} pixels, {self.each} of each "
+            f"normal, and scores an image at {height} x {width} in {len(self._tiling.places):,} tiles, at "
+            f"{len(self._tiling.places):,} times the cost of one"
+        )
+
+    def cross(self, held_out: HeldOutNormals, *, maximum_is_score: bool) -> CrossFit:
+        """Asks a fit to the crops to judge every image, as a night does. held_out: the training images, then the
+        early-stop images."""
+        parts, tiles = held_out.parts, len(self._tiling.places)
+        court = _Court(self._tiling, self.each, held_out, maximum_is_score=maximum_is_score)
+        others = JudgedImages(TilesOf(self._images, self._tiling), np.repeat(parts, tiles).tolist())
+        return CrossFit(np.repeat(parts, self.each).tolist(), court.set_aside, court.judge, others)
+
+
+class _Court:
+    """Joins the tiles of each image before it is judged."""
+
+    def __init__(self, tiling: Tiling, each: int, held_out: HeldOutNormals, *, maximum_is_score: bool) -> None:
+        self._tiling, self._each, self._held_out, self._maximum_is_score = tiling, each, held_out, maximum_is_score
+        self._open: dict[int, JoinedTiles] = {}
+        """by image; one or two, since an image's tiles come one after the other"""
+
+    def set_aside(self, scores: NDArray[np.float64]) -> list[int]:
+        """The crops of images whose highest tile is suspicious."""
+        images = self._held_out.set_aside(scores.reshape(-1, len(self._tiling.places)).max(axis=1))
+        return [image * self._each + crop for image in images for crop in range(self._each)]
+
+    def judge(self, numbers: Sequence[int], found: AnomalyMaps) -> None:
+        """Take these tiles; an image is judged when its last has come."""
+        places, stride = self._tiling.places, self._tiling.tile // found.maps.shape[1]
+        for number, *of_tile in zip(numbers, *found, strict=True):
+            image, tile = divmod(number, len(places))
+            if image not in self._open:
+                shape = self._tiling.height // stride, self._tiling.width // stride
+                values = np.zeros(shape, np.float32)
+                self._open[image] = JoinedTiles(self._tiling, values, maximum_is_score=self._maximum_is_score)
+            self._open[image].add(places[tile], *of_tile)
+            if self._open[image].tiles == len(places):
+                self._held_out.judge([image], self._open.pop(image).result())
