@@ -43,8 +43,8 @@ def train(
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
     `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
-    ConfigError for another start, one together with `run.cross`, an image of which hardly anything counts, or others to
-    judge of a method that knows places, TeacherUnavailable, and as `Detector.fit`.
+    ConfigError for another start, one together with `run.cross`, an image of which hardly anything counts, or others
+    to judge by a method that knows places, TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(

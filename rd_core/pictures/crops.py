@@ -7,7 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from rd_core.pictures.images import Images
+from rd_core.pictures.images import Images, counted_of
 from rd_core.pictures.tiling import Place, Tiling
 
 PIXELS = 2**26
@@ -15,8 +15,10 @@ PIXELS = 2**26
 the time of the teacher's pass, and the disk for its features"""
 TIMES_COVERED = 2
 """most random crops of a picture, in multiples of the tiles that cover it"""
+DRAWS = 1_000
+"""most draws of a place that counts"""
 WHOLE = 2
-"""most decoded pictures in memory, and one more for each thread that waits for one"""
+"""most decoded pictures in memory"""
 
 
 def crops_of_each(tiling: Tiling, pictures: int) -> int:
@@ -27,14 +29,16 @@ def crops_of_each(tiling: Tiling, pictures: int) -> int:
 class RandomCrops:
     """`each` crops of each picture, of a tile's size: number i * each + j is the j-th of picture i.
 
-    A crop's middle is anywhere in the picture, and the crop is then moved inside, so the edges are shown about as
-    often as a night sees them. Places depend on `seed` alone. A picture is fetched once, when its first crop is asked
-    for; crops are kept in a temporary file, so that they may be asked for in any order.
+    A crop's middle is any pixel that counts, and the crop is then moved inside, so edges are shown about as often as
+    a night sees them. Places depend on `seed` alone. A picture is fetched once, when its first crop is asked for;
+    crops are kept in a temporary file, so that they may be asked for in any order, by several threads.
     """
 
     def __init__(self, pictures: Images, tiling: Tiling, each: int, seed: int) -> None:
         """pictures: uint8 (height, width, 3) of the tiling's size."""
-        self._pictures, self._tiling, self._each, self._seed = pictures, tiling, each, seed
+        self._pictures, self._tiling, self._each = pictures, tiling, each
+        self.places = [place for number in range(len(pictures)) for place in self._drawn(number, seed)]
+        """of each crop"""
         self._locks = [Lock() for _ in range(len(pictures))]
         self._there = np.zeros(len(pictures), np.bool_)
         shape = (max(1, len(self)), tiling.tile, tiling.tile, 3)
@@ -42,7 +46,7 @@ class RandomCrops:
             self._crops = np.memmap(nameless, np.uint8, "w+", shape=shape)
 
     def __len__(self) -> int:
-        return len(self._pictures) * self._each
+        return len(self.places)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
@@ -50,25 +54,39 @@ class RandomCrops:
         picture = index // self._each
         with self._locks[picture]:
             if not self._there[picture]:
-                self._cut(picture)
+                whole = np.asarray(self._pictures[picture])
+                for number in range(picture * self._each, (picture + 1) * self._each):
+                    self._crops[number] = self._tiling.cut(whole, self.places[number])
                 self._there[picture] = True
         return np.array(self._crops[index])
 
-    def places(self, picture: int) -> list[Place]:
-        """Of its crops."""
-        tiling, random = self._tiling, np.random.default_rng((self._seed, picture))
-        middles = random.integers((tiling.height, tiling.width), size=(self._each, 2))
-        corners = np.clip(middles - tiling.tile // 2, 0, (tiling.height - tiling.tile, tiling.width - tiling.tile))
-        return [Place(*corner) for corner in corners.tolist()]
+    def counted(self, index: int) -> NDArray[np.bool_] | None:
+        """See `rd_core.pictures.images.PartlyIgnored`."""
+        counted = counted_of(self._pictures, index // self._each)
+        return None if counted is None else self._tiling.cut(counted, self.places[index])
 
-    def _cut(self, picture: int) -> None:
-        whole = np.asarray(self._pictures[picture])
-        for number, place in enumerate(self.places(picture), start=picture * self._each):
-            self._crops[number] = self._tiling.cut(whole, place)
+    def _drawn(self, picture: int, seed: int) -> list[Place]:
+        """Of the crops of this picture."""
+        random, counted = np.random.default_rng((seed, picture)), counted_of(self._pictures, picture)
+        return [self._draw(random, counted) for _ in range(self._each)]
+
+    def _draw(self, random: np.random.Generator, counted: NDArray[np.bool_] | None) -> Place:
+        tiling = self._tiling
+        for _ in range(DRAWS):
+            row, column = random.integers((tiling.height, tiling.width))
+            if counted is None or counted[row, column]:
+                break
+        else:  # hardly anything counts
+            row, column = divmod(int(counted.argmax()), tiling.width)  # type: ignore[union-attr]  # None ends the loop
+        top, left = (
+            min(max(int(middle) - tiling.tile // 2, 0), side - tiling.tile)
+            for middle, side in ((row, tiling.height), (column, tiling.width))
+        )
+        return Place(top, left)
 
 
 class TilesOf:
-    """The tiles of all pictures, one picture's after another's: number i * t + k is the k-th of picture i's t tiles.
+    """The tiles of all pictures that have a pixel that counts, one picture's after another's.
 
     The last few pictures are kept, so in order each is fetched once.
     """
@@ -76,19 +94,29 @@ class TilesOf:
     def __init__(self, pictures: Images, tiling: Tiling) -> None:
         """pictures: uint8 (height, width, 3) of the tiling's size."""
         self._pictures, self._tiling = pictures, tiling
+        self.of = [
+            (number, place)
+            for number in range(len(pictures))
+            for place in tiling.counted_places(counted_of(pictures, number))
+        ]
+        """the picture of each tile, and its place there"""
         self._last: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._pictures) * len(self._tiling.places)
+        return len(self.of)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is out of range: there are {len(self)} tiles")
-        picture, tile = divmod(index, len(self._tiling.places))
-        return self._tiling.cut(
-            self._whole(picture), self._tiling.places[tile]
-        ).copy()  # a view would keep the picture
+        picture, place = self.of[index]
+        return self._tiling.cut(self._whole(picture), place).copy()  # a view would keep the picture in memory
+
+    def counted(self, index: int) -> NDArray[np.bool_] | None:
+        """See `rd_core.pictures.images.PartlyIgnored`."""
+        picture, place = self.of[index]
+        counted = counted_of(self._pictures, picture)
+        return None if counted is None else self._tiling.cut(counted, place)
 
     def _whole(self, picture: int) -> NDArray[np.uint8]:
         with self._lock:  # also while fetching: threads ask for tiles of one picture at the same time

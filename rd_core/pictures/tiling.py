@@ -73,6 +73,12 @@ class Tiling:
         """All tiles, row by row."""
         return tuple(Place(top, left) for top in self.tops for left in self.lefts)
 
+    def counted_places(self, counted: NDArray[np.bool_] | None) -> tuple[Place, ...]:
+        """The tiles of a picture with a pixel that counts, by bool (height, width); None: all."""
+        if counted is None:
+            return self.places
+        return tuple(place for place in self.places if self.cut(counted, place).any())
+
     @property
     def cost(self) -> float:
         """Pixels of all tiles as a share of the picture's."""

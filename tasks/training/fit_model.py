@@ -371,7 +371,7 @@ def _fit(
     unfinished: UnfinishedTraining,
     held_out: HeldOutNormals,
 ) -> Fitted:
-    fit_normals, cross = _learnt_and_judged(images, normals, split, request, held_out)
+    learnt_from, cross = _learnt_and_judged(images, normals, split, request, held_out)
 
     def tell_step(progress: FitProgress) -> None:
         tell_phase(request.category, progress.phase, progress.done, progress.total)
@@ -380,8 +380,8 @@ def _fit(
         return train(
             request.settings.method,
             request.settings,
-            fit_normals,
-            FitRun(tell_step, resumption, None if split.calibration else cross),
+            learnt_from,
+            FitRun(tell_step, resumption, cross),
             start=start,
             teacher_weights=request.teacher_weights,
         )
@@ -400,18 +400,19 @@ def _fit(
 
 def _learnt_and_judged(
     images: Store, normals: NormalImages, split: holdout.Split, request: TrainingRequest, held_out: HeldOutNormals
-) -> tuple[Normals, CrossFit]:
+) -> tuple[Normals, CrossFit | None]:
     """What the fit learns from, and what it judges where it cross-fits: whole images, or crops and tiles."""
     train, early_stop = (
         PixelSource(images, _of(normals, chosen), request.image_format) for chosen in (split.train, split.early_stop)
     )
-    tiling = Tiling.of(request.view)
+    tiling, crosses = Tiling.of(request.view), not split.calibration
     if tiling is None:
-        return Normals(train, early_stop), CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
+        cross = CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
+        return Normals(train, early_stop), cross if crosses else None
     tiled = TiledNormals(train, early_stop, tiling, request.settings.seed)
     get_run_logger().info("training in tiles category=%s: %s", request.category, tiled.in_words())
     maximum_is_score = checkpoint.blank(request.settings).score_is_map_maximum
-    return tiled.crops, tiled.cross(held_out, maximum_is_score=maximum_is_score)
+    return tiled.crops, tiled.cross(held_out, maximum_is_score=maximum_is_score) if crosses else None
 
 
 def _of(normals: NormalImages, indices: Sequence[int]) -> list[str]:

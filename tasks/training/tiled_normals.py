@@ -1,5 +1,6 @@
 """What a fit to tiles learns from and judges: random crops of the normals, and all tiles of each."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from rd_core.maps.joining import JoinedTiles
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.crops import RandomCrops, TilesOf, crops_of_each
 from rd_core.pictures.images import Images, JoinedImages
-from rd_core.pictures.tiling import Tiling
+from rd_core.pictures.tiling import Place, Tiling
 from tasks.training.calibration import HeldOutNormals
 
 
@@ -39,34 +40,46 @@ class TiledNormals:
     def cross(self, held_out: HeldOutNormals, *, maximum_is_score: bool) -> CrossFit:
         """Asks a fit to the crops to judge every image, as a night does. held_out: the training images, then the
         early-stop images."""
-        parts, tiles = held_out.parts, len(self._tiling.places)
-        court = _Court(self._tiling, self.each, held_out, maximum_is_score=maximum_is_score)
-        others = JudgedImages(TilesOf(self._images, self._tiling), np.repeat(parts, tiles).tolist())
+        tiles, parts = TilesOf(self._images, self._tiling), held_out.parts
+        court = _Court(self._tiling, tiles.of, self.each, held_out, maximum_is_score=maximum_is_score)
+        others = JudgedImages(tiles, [parts[image] for image, _ in tiles.of])
         return CrossFit(np.repeat(parts, self.each).tolist(), court.set_aside, court.judge, others)
 
 
 class _Court:
     """Joins the tiles of each image before it is judged."""
 
-    def __init__(self, tiling: Tiling, each: int, held_out: HeldOutNormals, *, maximum_is_score: bool) -> None:
-        self._tiling, self._each, self._held_out, self._maximum_is_score = tiling, each, held_out, maximum_is_score
+    def __init__(
+        self,
+        tiling: Tiling,
+        tiles: Sequence[tuple[int, Place]],
+        each: int,
+        held_out: HeldOutNormals,
+        *,
+        maximum_is_score: bool,
+    ) -> None:
+        """tiles: the image of each, and its place there. each: crops of an image."""
+        self._tiling, self._tiles, self._each, self._held_out = tiling, tiles, each, held_out
+        self._maximum_is_score = maximum_is_score
+        self._wanted = Counter(image for image, _ in tiles)
         self._open: dict[int, JoinedTiles] = {}
         """by image; one or two, since an image's tiles come one after the other"""
 
     def set_aside(self, scores: NDArray[np.float64]) -> list[int]:
         """The crops of images whose highest tile is suspicious."""
-        images = self._held_out.set_aside(scores.reshape(-1, len(self._tiling.places)).max(axis=1))
-        return [image * self._each + crop for image in images for crop in range(self._each)]
+        highest = np.zeros(len(self._wanted))
+        np.maximum.at(highest, [image for image, _ in self._tiles], scores)
+        aside = self._held_out.set_aside(highest)
+        return [image * self._each + crop for image in aside for crop in range(self._each)]
 
     def judge(self, numbers: Sequence[int], found: AnomalyMaps) -> None:
         """Take these tiles; an image is judged when its last has come."""
-        places, stride = self._tiling.places, self._tiling.tile // found.maps.shape[1]
+        stride = self._tiling.tile // found.maps.shape[1]
         for number, *of_tile in zip(numbers, *found, strict=True):
-            image, tile = divmod(number, len(places))
+            image, place = self._tiles[number]
             if image not in self._open:
-                shape = self._tiling.height // stride, self._tiling.width // stride
-                values = np.zeros(shape, np.float32)
+                values = np.zeros((self._tiling.height // stride, self._tiling.width // stride), np.float32)
                 self._open[image] = JoinedTiles(self._tiling, values, maximum_is_score=self._maximum_is_score)
-            self._open[image].add(places[tile], *of_tile)
-            if self._open[image].tiles == len(places):
+            self._open[image].add(place, *of_tile)
+            if self._open[image].tiles == self._wanted[image]:
                 self._held_out.judge([image], self._open.pop(image).result())

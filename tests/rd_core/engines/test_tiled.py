@@ -25,9 +25,11 @@ class Brightness:
     stride: int = 1
     batches: list[int] = field(default_factory=list)
 
-    def score(self, images: NDArray[np.uint8]) -> AnomalyMaps:
+    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         self.batches.append(len(images))
         maps = images[:, :: self.stride, :: self.stride, 0].astype(np.float32)
+        if counted is not None:
+            maps *= counted[:, :: self.stride, :: self.stride]
         return AnomalyMaps(maps, images[:, 0, :, 0].mean(axis=1, dtype=np.float32), maps.mean(axis=(1, 2)))
 
 
@@ -91,3 +93,13 @@ def test_a_picture_does_not_depend_on_its_company(fitted: Fitted) -> None:
     images[1:] = with_blot(images[1:])
     assert_company_does_not_count(tiled, images)
     assert tiled.score(images).scores.argmin() == 0
+
+
+def test_tiles_without_a_pixel_that_counts_are_left_out_and_others_are_told_what_counts() -> None:
+    tiling, inner = Tiling(64, 256, 64, 16), Brightness()
+    images = np.full((2, 64, 256, 3), 7, np.uint8)
+    counted = np.zeros((2, 64, 256), np.bool_)
+    counted[1, 10:, 200:] = True
+    found = Tiled(inner, tiling, detector(64)).score(images, counted)
+    assert inner.batches == [2] and found.scores.tolist() == [0, 7]
+    np.testing.assert_allclose(found.maps, 7 * counted, rtol=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
 from rd_core.pictures.crops import PIXELS, RandomCrops, TilesOf, crops_of_each
-from rd_core.pictures.tiling import GRID, Tiling
+from rd_core.pictures.tiling import GRID, Place, Tiling
 
 
 @st.composite
@@ -70,7 +70,7 @@ def test_crops_are_of_their_picture_fetched_once_and_the_same_in_any_order() -> 
     backwards = [crops[number] for number in reversed(range(15))][::-1]
     again = RandomCrops(whole, tiling, 5, seed=1)
     for number, crop in enumerate(backwards):
-        picture, place = number // 5, crops.places(number // 5)[number % 5]
+        picture, place = number // 5, crops.places[number]
         np.testing.assert_array_equal(crop, whole[picture][place.top :, place.left :][:32, :32])
         np.testing.assert_array_equal(crop, again[number])
     assert [count - 6 for count in whole.fetched] == [1, 1, 1]  # 6 by this test itself: once a crop, and `again`
@@ -81,8 +81,7 @@ def test_crops_are_of_their_picture_fetched_once_and_the_same_in_any_order() -> 
 
 def test_crops_show_the_edges_as_often_as_tiles_do() -> None:
     tiling = Tiling(96, 96, 32, 0)
-    places = RandomCrops(pictures(1, 96, 96), tiling, 600, seed=0).places(0)
-    tops = [place.top for place in places]
+    tops = [place.top for place in RandomCrops(pictures(1, 96, 96), tiling, 600, seed=0).places]
     assert min(tops) == 0 and max(tops) == 64
     for edge in (0, 64):  # a tile's middle is in the first or last sixth of the picture
         assert 0.12 < tops.count(edge) / 600 < 0.22
@@ -107,3 +106,34 @@ def test_all_tiles_of_each_picture_follow_each_other_and_are_fetched_once_in_ord
         tiles[len(tiles)]
     with pytest.raises(ValueError, match="not of the size"):
         TilesOf(pictures(1, 96, 204), tiling)[0]
+
+
+class PartlyIgnored(Counting):
+    """Pictures of which only a corner counts, and of the first all."""
+
+    corner = np.zeros((96, 200), np.bool_)
+    corner[80:, 190:] = True
+
+    def counted(self, index: int) -> np.ndarray | None:
+        return self.corner if index else None
+
+
+def test_crops_and_tiles_have_pixels_that_count() -> None:
+    tiling, whole = Tiling(96, 200, 32, 8), PartlyIgnored(pictures(2, 96, 200))
+    crops, tiles = RandomCrops(whole, tiling, 40, seed=0), TilesOf(whole, tiling)
+    assert all(crops.counted(number) is None for number in range(40)) and tiles.counted(0) is None
+    for number in range(40, 80):
+        place = crops.places[number]
+        np.testing.assert_array_equal(crops.counted(number), tiling.cut(whole.corner, place))
+        assert tiling.cut(whole.corner, place)[16:, 22:].any()
+    assert [place for picture, place in tiles.of if picture == 1] == [Place(64, 168)]
+    np.testing.assert_array_equal(tiles.counted(len(tiles) - 1), tiling.cut(whole.corner, Place(64, 168)))
+
+
+def test_a_place_is_found_where_hardly_anything_counts() -> None:
+    class Speck(Counting):
+        def counted(self, _index: int) -> np.ndarray:
+            return np.arange(96 * 200).reshape(96, 200) == 95 * 200 + 5
+
+    places = RandomCrops(Speck(pictures(1, 96, 200)), Tiling(96, 200, 32, 8), 3, seed=0).places
+    assert places == [Place(64, 0)] * 3
