@@ -108,7 +108,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nimage_size = 8", ["image_size = 8", "multiple of 32"]),
         ("[categories.cloth]\nimage_size = [256, 250]", ["categories.cloth.image_size", "250 pixels", "256 is"]),
         ("[defaults]\ntile = 100", ["defaults.tile", "100 pixels", "multiple of 32"]),
-        ("[defaults]\ntile = 512", ["a tile of 512 pixels does not fit", "256 x 256"]),
+        ("[defaults]\nimage_size = 256\ntile = 512", ["a tile of 512 pixels does not fit", "256 x 256"]),
         ("[defaults]\ntile = 256\nimage_size = [502, 1250]", ["image_size", "502 pixels", "multiple of 4"]),
         ("[defaults]\ntile = 64\noverlap = 40", ["defaults.overlap", "overlap 40", "[0, 32]"]),
         ("[defaults]\noverlap = 40", ["defaults.overlap", "set tile"]),
