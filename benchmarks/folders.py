@@ -34,11 +34,14 @@ class TestHalves(NamedTuple):
     reporting: list[FolderImage]
 
 
-def import_category(store: Store, folder: Path, method: str, seed: int, settings: Sequence[str] = ()) -> None:
-    """Import the folder as a category of its name; `settings`: lines of the method's table."""
+def import_category(
+    store: Store, folder: Path, method: str, seed: int, settings: Sequence[str] = (), view: Sequence[str] = ()
+) -> None:
+    """Import the folder as a category of its name; `settings`: lines of the method's table, `view`: of the
+    category's, instead of its usual image size."""
     height, width = SIZES.get(folder.name, (256, 256))
     pattern = part_pattern(folder.name)
-    lines = ["[defaults]", f'method = "{method}"', f"image_size = [{height}, {width}]", f"seed = {seed}"]
+    lines = ["[defaults]", f'method = "{method}"', f"seed = {seed}", *(view or [f"image_size = [{height}, {width}]"])]
     lines += [f"part_pattern = '{pattern}'"] if pattern else []
     lines += [f"[defaults.{method}]", *settings]
     store.write(SETTINGS_KEY, "\n".join(lines).encode())

@@ -1,7 +1,7 @@
 """Every method on the same folders: what it finds, and what it costs.
 
     python -m benchmarks.methods FOLDER_OF_FOLDERS [--method NAME]... [--category C]... [--seed N]...
-        [--set NAME=VALUE]...
+        [--set NAME=VALUE]... [--view NAME=VALUE]...
 
 Each method trains and calibrates on train/good as `rd-inspect train` does, by its default settings, with one
 backbone. What test/ holds is split once, by whole parts, into a half that choices of settings may look at and a half
@@ -54,6 +54,23 @@ BATCH = 16
 
 
 @dataclass(frozen=True)
+class Run:
+    """A method on a folder."""
+
+    folder: Path
+    method: str
+    seed: int
+    settings: Sequence[str] = ()
+    """lines of the method's table"""
+    view: Sequence[str] = ()
+    """lines of the category's, such as tile=256; empty: the folder's usual image size"""
+
+    @property
+    def name(self) -> str:
+        return "-".join((self.folder.name, self.method, *self.settings, *self.view, f"seed={self.seed}"))
+
+
+@dataclass(frozen=True)
 class Judged:
     """The reporting half of a folder's test/, and what the trained model says of it."""
 
@@ -78,53 +95,61 @@ def main() -> None:
     parser.add_argument("--category", action="append", help="only this one; may be given again")
     parser.add_argument("--seed", action="append", type=int, help="of the training; may be given again; default 0")
     parser.add_argument("--set", action="append", default=[], help="of the method's settings, as TOML: nearest=5")
+    parser.add_argument(
+        "--view", action="append", default=[], help="of the category, instead of the usual image size: tile=256"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of a processor, at most; default %(default)s")
     parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
     add_results_option(parser)
     given = parser.parse_args()
     if given.play:
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, resource.RLIM_INFINITY))
-        figures, scores = _measure(given.data, given.method[0], given.seed[0], given.set)
+        resource.setrlimit(resource.RLIMIT_CPU, (given.seconds, resource.RLIM_INFINITY))
+        figures, scores = _measure(Run(given.data, given.method[0], given.seed[0], given.set, given.view))
         given.play.write_text(json.dumps({"figures": figures, "scores": scores}))
         return
     folders = sorted(path for path in given.data.iterdir() if is_category_folder(path))
     for seed in given.seed or [0]:
         for folder in (one for one in folders if not given.category or one.name in given.category):
             for method in given.method or METHODS:
-                name = "-".join((folder.name, method, *given.set, f"seed={seed}"))
-                out = given.results / "methods" / f"{name}.json"
-                if not out.exists():
-                    _run(folder, method, seed, given.set, given.threads, out)
+                measure(Run(folder, method, seed, given.set, given.view), given.results, given.threads, given.seconds)
 
 
-def _run(folder: Path, method: str, seed: int, settings: Sequence[str], threads: int, out: Path) -> None:
-    """In a process of its own; a failure is told and leaves no file, so that it is tried again."""
-    options = ["--method", method, "--seed", str(seed), *(word for one in settings for word in ("--set", one))]
-    data = f"python -m benchmarks.methods {folder.parent.name} --category {folder.name}"
-    record = Record.begin("methods", " ".join((data, *options)), threads=threads)
-    about = {"category": folder.name, "method": method, "set": list(settings), "seed": seed}
-    print(f"{folder.name}, {method}, seed {seed}: since {datetime.now(UTC):%H:%M}", flush=True)
+def measure(run: Run, results: Path, threads: int, seconds: int) -> None:
+    """In a process of its own, unless its record lies there; a failure is told and leaves none."""
+    kind = "views" if run.view else "methods"
+    out = results / kind / f"{run.name}.json"
+    if out.exists():
+        return
+    options = ["--method", run.method, "--seed", str(run.seed)]
+    options += [word for one in run.settings for word in ("--set", one)]
+    options += [word for one in run.view for word in ("--view", one)]
+    data = f"python -m benchmarks.methods {run.folder.parent.name} --category {run.folder.name}"
+    record = Record.begin(kind, " ".join((data, *options)), threads=threads)
+    about = {"category": run.folder.name, "method": run.method, "set": list(run.settings), "seed": run.seed}
+    about |= {"view": list(run.view)} if run.view else {}
+    print(f"{run.name}: since {datetime.now(UTC):%H:%M}", flush=True)
     with tempfile.TemporaryDirectory() as place:
         play = Path(place) / "figures.json"
-        command = [sys.executable, "-m", "benchmarks.methods", str(folder), *options, "--play", str(play)]
+        play_at = ["--play", str(play), "--seconds", str(seconds)]
+        command = [sys.executable, "-m", "benchmarks.methods", str(run.folder), *options, *play_at]
         environment = {**os.environ, "RD_INSPECT_TORCH_THREADS": str(threads)}
         code = subprocess.run(command, env=environment, check=False).returncode
         if code == -signal.SIGXCPU:
-            record.write(out, {}, {**about, "stopped": f"after {SECONDS} s of a processor"})
+            record.write(out, {}, {**about, "stopped": f"after {seconds} s of a processor"})
         elif code:
-            print(f"{folder.name}, {method}: failed with {code}; nothing is kept", flush=True)
+            print(f"{run.name}: failed with {code}; nothing is kept", flush=True)
         else:
             measured = json.loads(play.read_text())
             record.write(out, measured["figures"], {**about, "scores": measured["scores"]})
 
 
-def _measure(
-    folder: Path, method: str, seed: int, settings: Sequence[str]
-) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
+def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
     """The rows of a record, and scores by what they are of."""
+    folder = run.folder
     with tempfile.TemporaryDirectory() as place, disable_run_logger():
         store = open_store(place, create=True)
-        import_category(store, folder, method, seed, settings)
+        import_category(store, folder, run.method, run.seed, run.settings, run.view)
         wall, cpu, before = time.perf_counter(), time.process_time(), _peak(restart=True)
         request = training_request(load_settings(store.uri), folder.name)
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="benchmark", now=datetime.now(UTC), promote=True)

@@ -19,12 +19,13 @@ from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
 from benchmarks.resampled_tables import resampled
 from benchmarks.run_tables import beside_anomalib, reliability, scale, speed
+from benchmarks.view_tables import views
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
-    "methods", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost", "night_sizes",
-    "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
+    "methods", "views", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost",
+    "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
     "few_normals", "resampled_thresholds",
 )  # fmt: skip
 
@@ -69,6 +70,7 @@ def _whole_page(measured: Measured) -> str:
     sections = (
         _head,
         quality,
+        views,
         speed,
         scale,
         reliability,
