@@ -12,11 +12,6 @@ from rd_core.detectors.registry import build
 from rd_core.detectors.settings import DetectorSettings
 from rd_core.errors import ConfigError, TooFewNormals
 from rd_core.kernels.precision import default_device
-from rd_core.pictures.counted_pixels import CountedPixels
-from rd_core.pictures.images import JoinedImages, counted_in
-
-FEWEST_SIDE = 8
-"""pixels a side of the smallest counted region: a position of the second stage"""
 
 
 @dataclass(frozen=True)
@@ -43,8 +38,8 @@ def train(
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
     `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
-    ConfigError for another start, one together with `run.cross`, an image of which hardly anything counts, or others
-    to judge by a method that knows places, TeacherUnavailable, and as `Detector.fit`.
+    ConfigError for another start, one together with `run.cross`, or others to judge by a method that knows places,
+    TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(
@@ -61,25 +56,12 @@ def train(
             "the model to start from has seen the normals that held-out scores are wanted of, so they would not be "
             "held out. Train from scratch, or without cross-fitting."
         )
-    _refuse_wholly_ignored(normals)
     began = time.monotonic()
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         torch.manual_seed(settings.seed)
         detector = _initial_detector(name, settings, start, teacher_weights).to(device or default_device())
         report = detector.fit(normals, run)
     return Fitted(detector.eval(), replace(report, seconds=time.monotonic() - began))
-
-
-def _refuse_wholly_ignored(normals: Normals) -> None:
-    images = JoinedImages(normals.train, normals.early_stop)
-    for number in range(len(images)):
-        counted = CountedPixels.of(counted_in(images, [number]))
-        if counted is not None and not counted.on_grid(FEWEST_SIDE).any():
-            raise ConfigError(
-                f"of image {number} of {len(images)} the ignored regions leave no {FEWEST_SIDE} x {FEWEST_SIDE} "
-                "pixels at the network's input, so no method could find anything in it and nothing was trained. "
-                "Ignore less, or set a larger image_size."
-            )
 
 
 def _initial_detector(

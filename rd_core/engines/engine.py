@@ -1,6 +1,5 @@
 """The engine interface, and the engine for a detector."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -19,25 +18,6 @@ class Engine(Protocol):
 
     def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
         """See `rd_core.detectors.detector.Detector.score`."""
-
-
-@dataclass(frozen=True)
-class WithIgnoredPixels:
-    """An engine for images that all ignore the same pixels."""
-
-    engine: Engine
-    counted: NDArray[np.bool_]
-    """(H, W), False for ignored pixels"""
-
-    def score(self, images: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> AnomalyMaps:
-        """See `Engine.score`; `counted` may ignore more."""
-        whole = np.broadcast_to(self.counted, images.shape[:3])
-        return self.engine.score(images, whole if counted is None else whole & counted)
-
-
-def for_view(engine: Engine, counted: NDArray[np.bool_] | None) -> Engine:
-    """The engine for images of which these pixels (H, W) count; None: all."""
-    return engine if counted is None else WithIgnoredPixels(engine, counted)
 
 
 def computed_by(engine: str, detector: Detector, *, ignoring: bool = False) -> Engine:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from rd_core.errors import ConfigError
 from rd_core.features.backbone import STRIDES
 from rd_core.pictures.counted_pixels import CountedPixels
 
@@ -26,7 +27,7 @@ class Standardisation(nn.Module):
         )
 
     def fit(self, moments: "Moments") -> None:
-        """Set the statistics of the training normals."""
+        """Set the statistics of the training normals. Raises ConfigError if hardly any of their pixels count."""
         for stage, (mean, std) in enumerate(moments.result()):
             self.get_buffer(f"mean_{stage}").copy_(mean)
             self.get_buffer(f"std_{stage}").copy_(std)
@@ -60,7 +61,16 @@ class Moments:
             self.squares[stage] += values.square().sum(dim=(0, 2, 3)).cpu()
 
     def result(self) -> list[tuple[Tensor, Tensor]]:
-        """(mean, deviation) by stage, float32 (C_k,); deviation 1 for a constant channel."""
+        """(mean, deviation) by stage, float32 (C_k,); deviation 1 for a constant channel.
+
+        Raises ConfigError if no position counts of one of the two finest stages.
+        """
+        if not all(self.count[:2]):
+            raise ConfigError(
+                f"the ignored regions of all images leave no {STRIDES[1]} x {STRIDES[1]} pixels at the network's "
+                "input, so no method could find anything and nothing was trained. Ignore less, or set a larger "
+                "image_size."
+            )
         pairs = []
         for count, total, squares in zip(self.count, self.total, self.squares, strict=True):
             mean = total / max(count, 1)

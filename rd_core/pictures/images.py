@@ -35,7 +35,11 @@ def counted_of(images: Images, index: int) -> NDArray[np.bool_] | None:
 
 def counted_in(images: Images, indices: Sequence[int]) -> NDArray[np.bool_] | None:
     """The pixels that count of the images with these indices, bool (B, H, W); None: all of each."""
-    masks = [counted_of(images, index) for index in indices]
+    return stacked_masks([counted_of(images, index) for index in indices])
+
+
+def stacked_masks(masks: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    """bool (B, H, W) of masks (H, W), None for all True; None if all are."""
     some = next((mask for mask in masks if mask is not None), None)
     if some is None:
         return None

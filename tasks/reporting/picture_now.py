@@ -18,11 +18,11 @@ def picture_now(images: Store, scorer: Scorer, image_key: str, score: float | No
 
     score: shown in place of the scorer's.
     """
-    pixels = read_picture(images, scorer.image_format, image_key).pixels
+    loaded = read_picture(images, scorer.image_format, image_key)
     threshold = float(scorer.threshold)
-    if pixels is None:
+    if loaded.pixels is None:
         return ScoredImage(image_key, score, threshold, True)
-    found = scorer.model.score(pixels[None])
+    found = scorer.score([loaded])
     anomaly_map = found.maps[0]
     regions = defect_regions(anomaly_map, scorer.pixel_threshold, scorer.defect_peak)
     return ScoredImage(
@@ -35,6 +35,6 @@ def picture_now(images: Store, scorer: Scorer, image_key: str, score: float | No
         map_threshold=scorer.map_threshold,
         boxes=boxes_in_shares(map(asdict, regions), *anomaly_map.shape),
         label="normal",
-        picture=shrunk(pixels, PICTURE_SIDE),
+        picture=shrunk(loaded.pixels, PICTURE_SIDE),
         anomaly_map=anomaly_map,
     )

@@ -13,7 +13,7 @@ from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gate_regions import MaskedMaps, RegionPair
 from tasks.retraining.gate_set import GateImage
-from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
+from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
 from tasks.worker.scorer import Scorer
 
 ROUNDS = 9
@@ -71,10 +71,9 @@ def score_pair(
         readable = [image for image in batch if image.error is None]
         if not readable:
             continue
-        pixels = _stacked(readable)
-        scored = _scored(champion, candidate, pixels)
+        scored = _scored(champion, candidate, readable)
         if not kept and candidate is not champion:
-            seconds = _timed((champion, candidate), pixels)
+            seconds = _timed((champion, candidate), readable)
         scores.append(np.stack([image.scores for image in scored]))
         members = [by_key[image.key] for image in readable]
         sizes = [image.champion.size for image in readable if image.champion.size is not None]
@@ -93,7 +92,7 @@ def score_unchanged(
     for batch in _read_for(images, list(digests), champion, candidate):
         readable = [image for image in batch if image.error is None and image.champion.digest == digests[image.key]]
         if readable:
-            scored = _scored(champion, candidate, _stacked(readable))
+            scored = _scored(champion, candidate, readable)
             scores.append(np.stack([image.scores for image in scored]))
     if not scores:
         return None
@@ -121,16 +120,9 @@ def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: S
     return micro_batches(read, keys, sum(one.picture_bytes for one in formats))
 
 
-def _scored(
-    champion: Scorer, candidate: Scorer, pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]]
-) -> tuple[AnomalyMaps, AnomalyMaps]:
-    first = champion.model.score(pixels[0])
-    return first, first if candidate is champion else candidate.model.score(pixels[1])
-
-
-def _stacked(readable: Sequence[_ReadTwice]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """uint8 (b, H, W, 3) for the champion, and for the candidate."""
-    return stacked([image.champion for image in readable]), stacked([image.candidate for image in readable])
+def _scored(champion: Scorer, candidate: Scorer, readable: Sequence[_ReadTwice]) -> tuple[AnomalyMaps, AnomalyMaps]:
+    first = champion.score([image.champion for image in readable])
+    return first, first if candidate is champion else candidate.score([image.candidate for image in readable])
 
 
 def _clock() -> Callable[[], float]:
@@ -138,15 +130,14 @@ def _clock() -> Callable[[], float]:
     return time.process_time if default_device().type == "cpu" else time.perf_counter
 
 
-def _timed(
-    scorers: tuple[Scorer, Scorer], batches: tuple[NDArray[np.uint8], NDArray[np.uint8]]
-) -> tuple[float, float]:
+def _timed(scorers: tuple[Scorer, Scorer], readable: Sequence[_ReadTwice]) -> tuple[float, float]:
     """Seconds for an image with each; the models are warm."""
+    batches = [image.champion for image in readable], [image.candidate for image in readable]
     clock = _clock()
     fastest = [float("inf"), float("inf")]
     for _ in range(ROUNDS):
         for number, (scorer, batch) in enumerate(zip(scorers, batches, strict=True)):
             began = clock()
-            scorer.model.score(batch)
+            scorer.score(batch)
             fastest[number] = min(fastest[number], (clock() - began) / len(batch))
     return fastest[0], fastest[1]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rd_core.pictures.near_duplicates import near_duplicates, perceptual_hash
 from storage.filesystem import Store
-from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture, stacked
+from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
 from tasks.worker.scorer import Scorer
 
 
@@ -29,8 +29,8 @@ def score_normals(images: Store, scorer: Scorer, keys: Sequence[str]) -> list[Sc
     """Read, hash and score the images, in order, a few in memory at a time."""
     scored: list[ScoredNormal] = []
     for batch in _read(images, scorer, keys):
-        pixels = stacked([picture for _, picture in batch])
-        scores = iter(scorer.model.score(pixels).scores if len(pixels) else ())
+        readable = [picture for _, picture in batch if picture.pixels is not None]
+        scores = iter(scorer.score(readable).scores if readable else ())
         scored += [
             ScoredNormal(key, picture.error)
             if picture.pixels is None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rd_core.calibration.threshold import ACCEPT, triage
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
-from tasks.worker.picture_reader import LoadedPicture, stacked
+from tasks.worker.picture_reader import LoadedPicture
 
 if TYPE_CHECKING:
     from tasks.worker.scorer import Decider, Scorer
@@ -47,11 +47,10 @@ def score_pictures(
     """Score the loaded pictures, as few as `micro_batches` gives. `maps`, float16 or float32 (len(pictures), H, W),
     gets their maps; rows without a score stay as they are."""
     results = [ScoredPicture(replace(picture, pixels=None)) for picture in pictures]
-    pixels = stacked(pictures)
-    if not len(pixels):
-        return results
-    scored = scorer.model.score(pixels)
     readable = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
+    if not readable:
+        return results
+    scored = scorer.score([pictures[i] for i in readable])
     counted = [_counted(scorer, pictures[i].size) for i in readable]
     decided = decide(scorer, scored.scores, scored.maps, counted)
     if maps is not None:

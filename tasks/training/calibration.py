@@ -1,7 +1,7 @@
 """Scores of held-out normals, the basis of a model's thresholds."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from rd_core.calibration.threshold import Threshold, calibrate, normals_needed
 from rd_core.engines.engine import Engine
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_statistics import ImageStatistics
+from rd_core.pictures.images import counted_in, stacked_masks
 from tasks.training.normal_images import PixelSource
 from tasks.worker.picture_reader import micro_batches
 
@@ -60,10 +61,13 @@ class HeldOutNormals:
         parts: Sequence[str],
         statistics: Mapping[str, ImageStatistics],
         new: Collection[str] = (),
+        counted: Callable[[str, tuple[int, int]], NDArray[np.bool_] | None] = lambda *_: None,
     ) -> None:
-        """parts: one for each key. new: the keys of normals that are new to any model."""
+        """parts: one for each key. new: the keys of normals that are new to any model. counted: the pixels that count
+        of the image with a key, bool, on a grid of (height, width); None: all."""
         self.keys, self.parts = tuple(keys), tuple(parts)
         self.scores, self._distances = np.full((2, len(keys)), np.nan, np.float32)
+        self._counted = counted
         self._statistics = [asdict(statistics[key]) for key in keys]
         self._is_new = np.array([key in new for key in keys], bool)
         self._kept = np.ones(len(keys), bool)
@@ -95,14 +99,23 @@ class HeldOutNormals:
         some = np.asarray(numbers)
         self.scores[some], self._distances[some] = found.scores, found.feature_distances
         maps = found.as_float16()
-        self._pixels.add(maps[self._kept[some]])
-        self._new_pixels.add(maps[self._kept[some] & self._is_new[some]])
+        for pixels, group in ((self._pixels, self._kept), (self._new_pixels, self._kept & self._is_new)):
+            pixels.add(*self._maps_of(some, maps, group))
 
     def take_back(self, numbers: Sequence[int], found: AnomalyMaps) -> None:
         """Forget the maps of normals that were set aside after they were judged."""
-        maps = found.as_float16()
-        self._pixels.remove(maps)
-        self._new_pixels.remove(maps[self._is_new[np.asarray(numbers)]])
+        some, maps = np.asarray(numbers), found.as_float16()
+        self._pixels.remove(*self._maps_of(some, maps, np.ones_like(self._kept)))
+        self._new_pixels.remove(*self._maps_of(some, maps, self._is_new))
+
+    def _maps_of(
+        self, numbers: NDArray[np.intp], maps: NDArray[np.float16], group: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float16], NDArray[np.bool_] | None]:
+        """The maps of those of these normals that are in the group, and which of their pixels count."""
+        chosen = group[numbers]
+        grid = maps.shape[1], maps.shape[2]
+        counted = stacked_masks([self._counted(self.keys[number], grid) for number in numbers[chosen]])
+        return maps[chosen], counted
 
     def calibrate(self, alpha: float, *, extrapolate: bool) -> Calibration:
         """The stricter of two calibrations: on all normals kept, and on the new ones alone.
@@ -166,4 +179,5 @@ def _scored(
     model: Engine, pixels: PixelSource, numbers: Sequence[int]
 ) -> Iterator[tuple[Sequence[int], AnomalyMaps]]:
     for batch in micro_batches(lambda number: (number, pixels[number]), numbers, pixels.picture_bytes):
-        yield [number for number, _ in batch], model.score(np.stack([picture for _, picture in batch]))
+        some = [number for number, _ in batch]
+        yield some, model.score(np.stack([picture for _, picture in batch]), counted_in(pixels, some))

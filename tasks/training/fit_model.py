@@ -248,7 +248,14 @@ def fit_and_publish(
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
     unfinished = UnfinishedTraining(store, request.category, _digest(request, normals, split, start))
     parts = _parts(normals, split, request)
-    held_out = HeldOutNormals(_of(normals, _held_out(split)), parts, normals.statistics, new)
+    view = request.image_format.view
+    held_out = HeldOutNormals(
+        _of(normals, _held_out(split)),
+        parts,
+        normals.statistics,
+        new,
+        lambda key, grid: view.counted(normals.sizes[key], grid),
+    )
     if not request.extrapolate:  # refuse now what could not be proven after the fit
         calibrate(range(len(held_out.keys)), request.alpha, extrapolate=False)
     fitted = _fit(images, normals, split, request, start, unfinished, held_out)
@@ -257,10 +264,14 @@ def fit_and_publish(
     ready = model_for_scoring(weights)
     if split.calibration:
         seen = seeing(request.view, ready, ready)
-        judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format), held_out)
+        judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format, normals.sizes), held_out)
     calibration = held_out.calibrate(request.alpha, extrapolate=request.extrapolate)
     threshold = calibration.threshold
-    engine = choose_engine(ready) if request.engine == AUTO else EngineChoice(request.engine, "the settings said so")
+    engine = (
+        choose_engine(ready, ignoring=view.ignore is not None)
+        if request.engine == AUTO
+        else EngineChoice(request.engine, "the settings said so")
+    )
     model_version = models.new_version(weights, now)
     card = model_card(
         request,
@@ -403,7 +414,8 @@ def _learnt_and_judged(
 ) -> tuple[Normals, CrossFit | None]:
     """What the fit learns from, and what it judges where it cross-fits: whole images, or crops and tiles."""
     train, early_stop = (
-        PixelSource(images, _of(normals, chosen), request.image_format) for chosen in (split.train, split.early_stop)
+        PixelSource(images, _of(normals, chosen), request.image_format, normals.sizes)
+        for chosen in (split.train, split.early_stop)
     )
     tiling, crosses = Tiling.of(request.view), not split.calibration
     if tiling is None:

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rd_core.calibration import holdout
 from rd_core.pictures.image_statistics import ImageStatistics
@@ -36,6 +37,8 @@ class NormalImages:
     """(key, why)"""
     statistics: Mapping[str, ImageStatistics]
     """of the resized picture, by key"""
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """own height and width, by key"""
     unlabelled: tuple[date, ...] = ()
     """production days whose images these are, whatever their label; empty: labelled ones"""
 
@@ -68,10 +71,14 @@ class NormalImages:
 class PixelSource:
     """Pixels of images by index, uint8 (height, width, 3), read and decoded on access, never all in memory."""
 
-    def __init__(self, images: Store, keys: Sequence[str], image_format: ImageFormat) -> None:
+    def __init__(
+        self, images: Store, keys: Sequence[str], image_format: ImageFormat, sizes: Mapping[str, tuple[int, int]]
+    ) -> None:
+        """sizes: see `NormalImages.sizes`."""
         self._images = images
         self._keys = keys
         self._format = image_format
+        self._sizes = sizes
 
     @property
     def picture_bytes(self) -> int:
@@ -83,6 +90,11 @@ class PixelSource:
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self._format.prepare(self._images.read(self._keys[index]))[0]
+
+    def counted(self, index: int) -> NDArray[np.bool_] | None:
+        """See `rd_core.pictures.images.PartlyIgnored.counted`."""
+        view = self._format.view
+        return None if view.ignore is None else view.counted(self._sizes[self._keys[index]])
 
 
 def unlabelled_keys(store: Store, images: Store, category: str, days: Sequence[date]) -> list[str]:
@@ -101,16 +113,17 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
     """Read every image of these keys once, for its content and whether it decodes."""
     first: dict[str, str] = {}
     statistics: dict[str, ImageStatistics] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     duplicates: list[str] = []
     unreadable: list[tuple[str, str]] = []
     pictures = read_ahead(partial(read_picture, images, image_format), keys, image_format.picture_bytes)
     for key, picture in zip(keys, pictures, strict=True):
-        if picture.digest is None or picture.statistics is None:
+        if picture.digest is None or picture.statistics is None or picture.size is None:
             unreadable.append((key, picture.error or picture.status))
         elif first.setdefault(picture.digest, key) != key:
             duplicates.append(key)
         else:
-            statistics[key] = picture.statistics
+            statistics[key], sizes[key] = picture.statistics, picture.size
     digests = {key: digest for digest, key in first.items()}
     return NormalImages(
         keys=tuple(sorted(digests)),
@@ -120,6 +133,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         duplicates=tuple(duplicates),
         unreadable=tuple(unreadable),
         statistics=statistics,
+        sizes=sizes,
     )
 
 

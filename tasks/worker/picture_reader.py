@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.errors import ViewImpossible
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
+from rd_core.pictures.images import stacked_masks
 from rd_core.pictures.read_ahead import at_once, read_ahead
 from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
 from storage.images import content_digest
@@ -105,6 +106,11 @@ def micro_batches(read: Callable[[T], R], items: Iterable[T], bytes_each: int) -
     results = read_ahead(read, items, bytes_each)
     while batch := list(islice(results, at_once(bytes_each, MICRO_BATCH))):
         yield batch
+
+
+def counted_in(pictures: Sequence[LoadedPicture]) -> NDArray[np.bool_] | None:
+    """The pixels that count, bool as `stacked`; None: all."""
+    return stacked_masks([picture.counted for picture in pictures if picture.pixels is not None])
 
 
 def stacked(pictures: Sequence[LoadedPicture]) -> NDArray[np.uint8]:

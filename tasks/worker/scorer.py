@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,13 @@ from rd_core.engines.choice import TORCH
 from rd_core.engines.engine import Engine, computed_by
 from rd_core.engines.tiled import seeing
 from rd_core.kernels.precision import default_device
+from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import Tiling
 from storage.filesystem import Store
 from storage.models import models
 from storage.models.card import ModelCard
+from tasks.worker.picture_reader import LoadedPicture, counted_in, stacked
 from tasks.worker.preprocessing import ImageFormat, check_preprocessing
 
 WARM_MODELS = 4
@@ -83,6 +86,10 @@ class Scorer(Decider):
     model: Engine
     image_format: ImageFormat
 
+    def score(self, pictures: Sequence[LoadedPicture]) -> AnomalyMaps:
+        """The model's maps and scores of pictures, all of them readable, without their ignored pixels."""
+        return self.model.score(stacked(pictures), counted_in(pictures))
+
 
 def warm_scorer(store: Store, category: str, version: str, engine: str = TORCH) -> Scorer:
     """The scorer of `version`, from memory or the store (digest checked), with the engine of a plan.
@@ -114,14 +121,16 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
 
 
 def _model(store: Store, card: ModelCard, view: ImageView, engine: str, device: torch.device) -> Engine:
-    """The model of another version with the same weights and tiles, if it is in memory; else a new one."""
+    """The model of another version with the same weights, tiles and input, if it is in memory; else a new one."""
+    ignoring = view.ignore is not None
     for (uri, category, _, its_engine, its_device), scorer in _warm.items():
         same = (uri, category, its_engine, its_device) == (store.uri, card.category, engine, str(default_device()))
-        same = same and Tiling.of(scorer.image_format.view) == Tiling.of(view)
+        its_view = scorer.image_format.view
+        same = same and (Tiling.of(its_view), its_view.ignore is not None) == (Tiling.of(view), ignoring)
         if same and scorer.card.weights.sha256 == card.weights.sha256:
             return scorer.model
     detector = model_for_scoring(models.read_weights(store, card.category, card.version), device)
-    return seeing(view, computed_by(engine, detector), detector)
+    return seeing(view, computed_by(engine, detector, ignoring=ignoring), detector)
 
 
 def _held_out(card: ModelCard) -> np.ndarray:

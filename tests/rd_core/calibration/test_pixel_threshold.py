@@ -51,6 +51,16 @@ def test_maps_count_in_any_order_and_can_be_taken_back() -> None:
     assert counts.threshold(0.1) == calibrate_pixels(maps[[0, 1, 3]], 0.1) != calibrate_pixels(maps, 0.1)
 
 
+def test_ignored_pixels_are_not_among_them() -> None:
+    random = np.random.default_rng(1)
+    maps, counted = random.gamma(2.0, size=(5, 9, 7)).astype(np.float16), random.random((5, 9, 7)) < 0.4
+    counts = PixelCounts()
+    counts.add(np.where(counted, maps, 0).astype(np.float16), counted)
+    assert counts.threshold(0.1).value == calibrate_pixels(maps[counted][None, None], 0.1).value
+    counts.remove(maps[2:], counted[2:])
+    assert counts.threshold(0.1).value == calibrate_pixels(maps[:2][counted[:2]][None, None], 0.1).value
+
+
 def test_new_images_keep_it_on_average() -> None:
     random = np.random.default_rng(0)
     shares = []

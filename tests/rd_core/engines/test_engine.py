@@ -17,7 +17,7 @@ from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.engines import choice as engines
 from rd_core.engines import measurement
 from rd_core.engines.choice import OPENVINO, TORCH, engine_here, library_of
-from rd_core.engines.engine import Engine, computed_by, for_view
+from rd_core.engines.engine import Engine, computed_by
 from rd_core.errors import EngineUnavailable
 from tests.rd_core.batch_company import assert_company_does_not_count
 
@@ -85,7 +85,6 @@ def test_other_networks_and_settings_are_computed_too_and_nothing_is_logged(
     counted[::2, :40, 30:] = False
     assert_the_same(model, engine, images, counted)
     assert_the_same(model, engine, images)
-    assert_company_does_not_count(for_view(engine, counted[0]), images[:3])
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -15,7 +15,8 @@ ALPHA = 0.1
 class Brightness:
     """A model whose score is how bright the image is."""
 
-    def score(self, images: np.ndarray) -> AnomalyMaps:
+    def score(self, images: np.ndarray, counted: np.ndarray | None = None) -> AnomalyMaps:
+        assert counted is None
         maps = images.mean(axis=3, dtype=np.float32) / 255
         return AnomalyMaps(maps, maps.max(axis=(1, 2)), np.zeros(len(images), np.float32))
 
@@ -26,6 +27,9 @@ def flat(shade: int) -> np.ndarray:
 
 class _Flat(list[np.ndarray]):
     picture_bytes = 8 * 8 * 3
+
+    def counted(self, _index: int) -> None:
+        return None
 
 
 def held_out(shades: Sequence[int], new: Sequence[int] = ()) -> HeldOutNormals:
