@@ -1,6 +1,7 @@
 """A scorer that reads its answers from the picture: what a task does with scores is tested without a network."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from PIL import Image
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_view import ImageView
 from storage.errors import UnreadableImage
+from tasks.worker.picture_reader import LoadedPicture, stacked
 from tasks.worker.preprocessing import ImageFormat
 
 SIDE = 32
@@ -66,6 +68,5 @@ class ToldScorer:
     image_format: ClassVar[ImageFormat] = _Unresized(ImageView(SIDE, SIDE))
     map_size: ClassVar[tuple[int, int]] = (SIDE, SIDE)
 
-    @property
-    def model(self) -> _Model:
-        return _Model(self.channel, self.inverted)
+    def score(self, pictures: Sequence[LoadedPicture]) -> AnomalyMaps:
+        return _Model(self.channel, self.inverted).score(stacked(pictures))

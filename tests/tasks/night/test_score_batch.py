@@ -154,7 +154,7 @@ def test_maps_on_a_scale_of_their_own_are_held_against_their_own_threshold(
 ) -> None:
     """Ones everywhere, of an image that scores 10: far below the image's threshold, above the pixel threshold."""
     ones = np.ones((1, SIZE, SIZE), np.float32)
-    model = SimpleNamespace(score=lambda _: AnomalyMaps(ones, np.float32([10]), np.float32([1])))
+    model = SimpleNamespace(score=lambda *_: AnomalyMaps(ones, np.float32([10]), np.float32([1])))
     levels = {"threshold": {"value": 15.0, "low": 5.0, "high": 20.0}, "pixel_threshold": {"value": 0.5}}
     card = made_up_card(side=SIZE, maps={"maximum_is_score": False}, **levels)
     scorer = Scorer(card, np.zeros(0, np.float32), model, ImageFormat.of(card.preprocessing))
