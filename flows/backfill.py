@@ -117,7 +117,8 @@ def backfill(
         at_once: days scored at the same time.
         dry_run: only look.
         mend: read every score file and map of the period, and score damaged batches of complete days anew.
-        redecide: first decide anew about scores that versions with the same weights have sealed; the rest is scored.
+        redecide: first decide anew about scores that versions with the same weights and view have sealed; the rest
+            is scored.
         images: URI of the images' own store; default `store`.
         dask_address: a running Dask scheduler; default an embedded cluster.
         options: settings by name; they override every other source.

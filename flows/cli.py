@@ -20,6 +20,7 @@ from flows.commands.night import demo, inspect
 from flows.commands.promotion import promote, rollback
 from flows.commands.query import query
 from flows.commands.recalibration import recalibrate
+from flows.commands.regions import regions
 from flows.commands.repair import gc, verify
 from flows.commands.retraining import retrain
 from flows.commands.review import serve_review
@@ -79,7 +80,7 @@ def command_line() -> None:
 
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Set up": {"demo": demo, "import": import_folder, "train": train},
+    "Set up": {"demo": demo, "import": import_folder, "regions": regions, "train": train},
     "Every day": {
         "inspect": inspect, "score": score, "status": status, "backfill": backfill, "query": query,
         "review": serve_review, "labels": import_label_file, "evaluate": evaluate, "drift": drift,

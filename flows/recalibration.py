@@ -84,7 +84,7 @@ def recalibrate(
         replace(
             order, unlabelled=unlabelled, held_out=held_out, first_day=first_day, last_day=last_day, promote=promote
         )
-        for order in orders_of(settings, categories, model, alpha)
+        for order in orders_of(settings, categories, model, alpha, unlabelled=unlabelled)
     ]
     with workplace(settings) as place:
         calibrate = recalibrate_models.with_options(task_runner=place.runner(0.0, in_turn=True))

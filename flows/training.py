@@ -21,6 +21,7 @@ from flows.workplace import settle
 from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.ignored import ignored_now
 
 
 class TrainingFailed(RunFailed):
@@ -118,13 +119,14 @@ def fit_models(
 
 
 def training_request(settings: Settings, category: str) -> TrainingRequest:
-    """A training request from the settings. SettingsError for a setting that the category's method does not have."""
+    """A training request from the settings, and the ignored region in force. SettingsError for a setting that the
+    category's method does not have, StorageError for a region that cannot be read."""
     chosen = settings.category(category)
     return TrainingRequest(
         category=category,
         settings=settings.detector(category),
-        view=chosen.view,
         size_is_auto=chosen.image_size == "auto",
+        view=replace(chosen.view, ignore=ignored_now(open_store(settings.store, read_only=True), category)),
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
         calibration=chosen.calibration,

@@ -19,11 +19,10 @@ def what_in_words(polygons: Sequence[object], mask: str | None) -> str:
 
 def next_steps(category: str, *, in_force: bool) -> list[str]:
     """What follows from a region that was saved. in_force: whether the category has a champion."""
-    saved = "Saved. Days that are scored stay as they are."
     if not in_force:
-        return [saved, f"The first training uses it: rd-inspect train --category {category}"]
+        return [f"The first training uses it: rd-inspect train --category {category}"]
     return [
-        saved,
+        "Days that are scored stay as they are.",
         f"The model in force keeps scoring {category} with the region that it was trained with.",
         f"To use this one: rd-inspect recalibrate --category {category}, which keeps the weights, scores the normal "
         "images anew and sets a new threshold; or a new training: rd-inspect train --category "

@@ -20,6 +20,8 @@ _REDUCING_GAP = 3.0
 _STRIP_PIXELS = 2**20
 _STRIPE = 64
 """grey levels that the stripes of ignored regions are lighter than the gaps"""
+IGNORED = np.array([224, 60, 138], np.uint8)
+"""colour of ignored pixels"""
 _OUTLINE = np.array([64, 255, 96], np.uint8)
 _PIXELS_A_LINE = 220
 """pixels of the longer side for each pixel of line width, so that marks look alike at every size"""
@@ -76,6 +78,13 @@ def outlined(picture: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.
     drawn = picture.copy()
     drawn[far & ~near] = _HALO
     drawn[near & ~defect] = _OUTLINE
+    return drawn
+
+
+def ignored_in_colour(picture: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """`picture`, uint8 (H, W, 3), with the pixels of `ignored`, bool (H, W), half in `IGNORED`."""
+    drawn = picture.copy()
+    drawn[ignored] = (picture[ignored] // 2) + (IGNORED // 2)
     return drawn
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reports.ignored_region import next_steps, version_in_words
-from reports.overlay import shrunk
+from reports.overlay import IGNORED, shrunk
 from reports.plain_text import shown
 from review.pictures import LONGEST_SIDE, webp
 from storage import ignored_regions
@@ -24,8 +24,8 @@ from storage.stores.store import Store
 
 MOST_IMAGES, MOST_IN_MEAN = 40, 12
 """normal images that are offered to draw over; images of the mean"""
-_COLOUR = (224, 60, 138, 110)
-"""red, green, blue, opacity of ignored pixels"""
+_OPACITY = 110
+"""of ignored pixels, of 255"""
 
 
 class Overtaken(Exception):
@@ -121,7 +121,7 @@ class Regions:
             raise KeyNotFound(f"no mask of {category!r} is in force.")
         mask = Image.fromarray(decode_mask(base64.b64decode(region.mask)))
         mask.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.NEAREST)
-        return webp(np.asarray(mask)[..., None] * np.array(_COLOUR, np.uint8))
+        return webp(np.asarray(mask)[..., None] * np.array([*IGNORED, _OPACITY], np.uint8))
 
     def refuse_unknown(self, category: str) -> None:
         """Raises KeyNotFound for a category that is not shown here."""

@@ -37,7 +37,7 @@ _SIDE = 256
 """pixels a side, on which the share of polygons is measured"""
 _FORMAT = 1
 
-Polygon = tuple[tuple[float, ...], ...]
+Polygon = tuple[tuple[float, float], ...]
 """points (x, y) in shares of the image's width and height"""
 
 
@@ -164,6 +164,13 @@ def save_region(store: Store, category: str, region: IgnoredRegion, *, expected:
     return region
 
 
+def list_region_categories(store: Store) -> list[str]:
+    """Categories with a region, also one that was cleared, sorted."""
+    names = (info.key.removeprefix(f"{layout.REGIONS}/") for info in store.list(f"{layout.REGIONS}/"))
+    plain = {name.removesuffix(".json").removesuffix(".png") for name in names if name.endswith((".json", ".png"))}
+    return sorted(filter(layout.is_plain, plain))
+
+
 def images_to_draw_on(store: Store, category: str) -> list[str]:
     """Keys of normal images: those labelled normal, else those that the champion was trained on."""
     keys = labels.normal_image_keys(store, category)
@@ -189,7 +196,7 @@ def _polygon(points: Sequence[Sequence[float]], number: int) -> Polygon:
             f"polygon {number} has the point {list(wrong[0])}, which is outside the image: x and y are shares of its "
             "width and height, from 0 to 1."
         )
-    kept = tuple(tuple(round(float(share), _DECIMALS) + 0.0 for share in point) for point in points)
+    kept = tuple((round(float(x), _DECIMALS) + 0.0, round(float(y), _DECIMALS) + 0.0) for x, y in points)
     if len(set(kept)) < 3:
         raise UnusableRegion(f"polygon {number} has {len(set(kept))} different points, and an area needs three.")
     if len(kept) > MOST_POINTS:

@@ -15,10 +15,10 @@
     reports/index.html                                  links all that lies below reports/
     reports/<kind>/<run_date>/<file>
     reports/drift/<first day>_<last day>/{drift.html, drift.json, drift.parquet}
-    reports/golden/<run_date>/<category>/<version>.parquet
+    reports/golden/<run_date>/<category>/<scale>.parquet
     reports/training/<run_date>/<category>/<model version>.html     the normals that a training set aside
     reports/retraining/<run_date>/<category>/<run id>/{retraining.html, retraining.json, *.parquet}
-    golden/<category>.json                              golden/<category>/<version>.parquet is the reference
+    golden/<category>.json                              golden/<category>/<scale>.parquet is the reference
     settled/run_date=<d>/category=<c>.parquet           which objects of a copied store are the images scored
     merged/{index.parquet, <run_date>-<digest>.parquet, <run_date>-<digest>-superseded.parquet}   copies, for queries
 
@@ -230,14 +230,14 @@ def golden_set_key(category: str) -> str:
     return f"{GOLDEN}/{check_segment(category, 'category')}.json"
 
 
-def golden_reference_key(category: str, version: str) -> str:
-    """The key of a model version's first scores of the golden images."""
-    return f"{GOLDEN}/{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
+def golden_reference_key(category: str, scale: str) -> str:
+    """The key of the first scores of the golden images by weights and a view; scale: of their cards."""
+    return f"{GOLDEN}/{check_segment(category, 'category')}/{check_segment(scale, 'scale')}.parquet"
 
 
-def golden_scores_key(run_date: date, category: str, version: str) -> str:
-    """The key of its scores of them on that day."""
-    name = f"{check_segment(category, 'category')}/{check_segment(version, 'model version')}.parquet"
+def golden_scores_key(run_date: date, category: str, scale: str) -> str:
+    """The key of their scores of them on that day."""
+    name = f"{check_segment(category, 'category')}/{check_segment(scale, 'scale')}.parquet"
     return report_key("golden", run_date, name)
 
 

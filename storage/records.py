@@ -52,7 +52,7 @@ class Plan:
     supersedes: str | None = None
     """digest of the sealed plan that had one of these images last, with other content; None if all are new"""
     redecides: str | None = None
-    """model version with the same weights whose sealed scores are decided anew: the maps are those of its rows; None:
+    """model version with comparable scores, whose sealed ones are decided anew: the maps are those of its rows; None:
     the images are scored"""
 
 

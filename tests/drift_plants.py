@@ -8,6 +8,7 @@ import numpy as np
 
 from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
+from rd_core.pictures.image_view import Ignore
 from storage.filesystem import Store
 from storage.layout import image_key, part_key
 from storage.models import models
@@ -16,6 +17,7 @@ from storage.partitions import manifests, scores, seals
 from storage.partitions.scores import ScoreRow
 from storage.partitions.seals import SealedPart, SealedPlan
 from storage.records import ObjectInfo, Partition
+from tasks.training.ignored import ignoring
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import SIZE
 
@@ -29,6 +31,8 @@ DRAWN = {
     "feature_distance": (1.0, 0.1),
 }
 """mean and standard deviation of the image statistics in control"""
+CORNER = Ignore(polygons=(((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5)),))
+"""a region to ignore: a quarter of the image"""
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,11 @@ def put_calibrated_model(
 
 
 def put_recalibrated(
-    store: Store, category: str, version: str, *, of: str, day: date, threshold: float = 3.5
-) -> None:
+    store: Store, category: str, version: str, *, of: str, day: date, threshold: float = 3.5,
+    ignore: Ignore | None = None,
+) -> None:  # fmt: skip
     """Publish a version with the weights of another, calibrated on `day`, and promote it."""
-    card = models.read_card(store, category, of)
+    card = ignoring(models.read_card(store, category, of), ignore)
     made = Recalibration(of, day, day, 300, {}, 300, None, "0" * 64)
     levels = replace(card.threshold, value=threshold, low=threshold, high=threshold)
     shared = replace(card.weights, version=card.weights_version)

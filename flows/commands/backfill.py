@@ -72,7 +72,8 @@ def status(
 
     `done`: complete, every image has a row. `partly 7/9`: it was complete, but images came late or changed since.
     `failed`: a run began and did not finish. `missing`: no run of this model version began. `training`: all images
-    are to train on, so there is nothing to score. `-`: no images. Only the store is read: it is not changed, and
+    are to train on, so there is nothing to score. `-`: no images. A category whose model in force has another
+    ignored region than the one drawn last is named, with what to do. Only the store is read: it is not changed, and
     no server is needed. In a copied or restored store, the images of these days are read once to see that they are
     the same.
 
@@ -87,11 +88,25 @@ def status(
         from flows.printing.grid import grid_json, grid_table
 
         days = (day_of(first_day), day_of(last_day))
-        grid = _grid(checked_settings(store, category, images=images, days=days), days, category, model)
+        settings = checked_settings(store, category, images=images, days=days)
+        grid = _grid(settings, days, category, model)
+        regions = _regions_to_do(settings, grid)
         if output_format is GridFormat.JSON:
-            print_text(json.dumps(grid_json(grid), indent=2) + "\n")
+            print_text(json.dumps({**grid_json(grid), "regions_to_do": regions}, indent=2) + "\n")
         else:
-            print_table(grid_table(grid))
+            table = grid_table(grid)
+            table.notes += regions.values()
+            print_table(table)
+
+
+def _regions_to_do(settings: "Settings", grid: "Grid") -> dict[str, str]:
+    """By category, what is left to do about its ignored region."""
+    from storage.filesystem import open_store
+    from tasks.training.region_state import region_to_do
+
+    store = open_store(settings.store, read_only=True)
+    words = {name: region_to_do(store, name) for name in dict.fromkeys(cell.category for cell in grid.cells)}
+    return {name: what for name, what in words.items() if what}
 
 
 def _grid(
@@ -146,7 +161,8 @@ def backfill(
     redecide: Annotated[
         bool,
         typer.Option(
-            "--redecide", help="First decide anew by the scores of versions with the same weights; score the rest."
+            "--redecide",
+            help="First decide anew by the scores of versions with the same weights and view; score the rest.",
         ),
     ] = False,
     images: ImagesOption = None,
@@ -173,7 +189,7 @@ def backfill(
     with plain_errors():
         from flows.preflight.refusals import refuse_backfill
 
-        refuse_backfill(settings, *days, category, model)
+        refuse_backfill(settings, *days, category, model, redecide=redecide)
         if dry_run:
             print_table(_dry_run(settings, days, category, model))
             return

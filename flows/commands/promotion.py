@@ -52,7 +52,7 @@ def promote(
         overruled = _gate_against(opened, category, version)
         champion = models.promote(
             opened, category, version,
-            by=_name(by), now=datetime.now(UTC), expected=expected, overruled=overruled,
+            by=login_name(by), now=datetime.now(UTC), expected=expected, overruled=overruled,
         )  # fmt: skip
         _tell(category, champion, expected)
         if overruled and version != expected:
@@ -92,7 +92,7 @@ def rollback(
         if target is not None:
             _refuse_other_preprocessing(opened, category, target)
         before = models.read_champion(opened, category)
-        champion = models.rollback(opened, category, by=_name(by), now=datetime.now(UTC), version=version)
+        champion = models.rollback(opened, category, by=login_name(by), now=datetime.now(UTC), version=version)
         _tell(category, champion, before.version if before else None)
 
 
@@ -142,7 +142,8 @@ def _gate_against(store: "Store", category: str, version: str) -> str | None:
     return f"Compared with {decision.get('champion')}: {decision.get('words')}"
 
 
-def _name(given: str | None) -> str:
+def login_name(given: str | None) -> str:
+    """`given`, else the login name. Raises BadParameter if the machine knows none."""
     if given:
         return given
     try:

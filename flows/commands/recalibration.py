@@ -72,7 +72,9 @@ def recalibrate(
     needs some seconds. Images labelled normal after the training set the threshold, or with `--unlabelled` the
     scores of complete days, of which a few may be of defects. The new images alone decide: after a lasting change
     of light, name with `--from` its first day. With `--held-out` no image is read: after a change of the setting
-    alpha, the same held-out scores set the threshold. The version stays a candidate unless `--promote` is given.
+    alpha, the same held-out scores set the threshold. After a change of the ignored region (`rd-inspect regions`),
+    the images are scored anew with it, and so are those that set the training's threshold. The version stays a
+    candidate unless `--promote` is given.
 
     Examples:
 
@@ -93,7 +95,7 @@ def recalibrate(
             raise typer.BadParameter("--promote asks nobody and --judge the gate: give one of them.")
         if held_out and (unlabelled or any(days)):
             raise typer.BadParameter("--held-out reads no day's images: leave out --from, --to and --unlabelled.")
-        orders_of(settings, [category], model, alpha)
+        orders_of(settings, [category], model, alpha, unlabelled=unlabelled)
     with plain_errors(), command_server(verbose, flow="flows.recalibration"):
         from flows.commands.tables.recalibration import recalibration_table
         from flows.recalibration import recalibrate as recalibrate_models

@@ -6,6 +6,7 @@ from flows.settings import Settings, SettingsError, nearest
 from storage.filesystem import Store, open_store
 from storage.models import models
 from tasks.recalibration.order import RecalibrateOrder
+from tasks.training.ignored import ignored_by, ignored_now
 from tasks.worker.preprocessing import why_unusable
 
 
@@ -14,9 +15,12 @@ def orders_of(
     categories: Sequence[str] | None,
     version: str | None = None,
     alpha: float | None = None,
+    *,
+    unlabelled: bool = False,
 ) -> list[RecalibrateOrder]:
-    """One order a category, with the champion's version or `version`. SettingsError for unknown names, a category
-    without a champion, a model that cannot score here, and an impossible rate."""
+    """One order a category, with the champion's version or `version`, and the ignored region in force. SettingsError
+    for unknown names, a category without a champion, a model that cannot score here, an impossible rate, and
+    unlabelled scores that were computed with another region than the one in force."""
     store = open_store(settings.store, read_only=True)
     known = models.list_model_categories(store)
     if alpha is not None and not 0 < alpha < 1:
@@ -30,7 +34,17 @@ def orders_of(
     chosen = list(categories or (name for name in known if models.has_champion(store, name)))
     if version is not None and len(chosen) != 1:
         raise SettingsError(f"--model {version} needs one --category: versions are named within a category.")
-    return [_order(settings, store, name, version, alpha) for name in chosen]
+    orders = [_order(settings, store, name, version, alpha) for name in chosen]
+    for order in orders if unlabelled else ():
+        card = models.read_card(store, order.category, order.version)
+        if ignored_by(card) != order.ignore:
+            raise SettingsError(
+                f"The ignored region of {order.category!r} was changed since {order.version} was made, so the scores "
+                "of complete days are not comparable with those of the new region. Nothing was started. Leave out "
+                "--unlabelled: then images labelled normal are scored anew. Or train: rd-inspect train --category "
+                f"{order.category}"
+            )
+    return orders
 
 
 def _order(
@@ -57,6 +71,7 @@ def _order(
         category,
         chosen,
         own.alpha if alpha is None else alpha,
+        ignore=ignored_now(store, category),
         extrapolate=own.extrapolate,
         expected=in_force,
         review_url=settings.plant.review_url,

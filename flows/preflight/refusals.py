@@ -12,6 +12,7 @@ from typing import Any
 from flows.preflight.drift_choice import drift_settings, drift_window, sealed_models
 from flows.preflight.evaluation_choice import choose_evaluation
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
+from flows.preflight.redecision import refuse_redecision
 from flows.preflight.unlabelled_choice import UnlabelledDays, choose_unlabelled
 from flows.settings import Settings, SettingsError, nearest
 from rd_core.errors import TeacherUnavailable, UnknownTeacher
@@ -93,13 +94,23 @@ def refuse_drift(
 
 
 def refuse_backfill(
-    settings: Settings, first: date | None, last: date | None, categories: Sequence[str] | None, model: str | None
+    settings: Settings,
+    first: date | None,
+    last: date | None,
+    categories: Sequence[str] | None,
+    model: str | None,
+    *,
+    redecide: bool = False,
 ) -> None:
-    """Refuse reversed days, categories without images, model versions that are missing or cannot score here."""
+    """Refuse reversed days, categories without images, model versions that are missing or cannot score here, and
+    deciding anew by scores that are not comparable."""
     chosen = chosen_categories(settings, categories)
-    chosen_days(settings, chosen, first, last)
+    window = chosen_days(settings, chosen, first, last)
+    store = open_store(settings.store, read_only=True)
+    if redecide:
+        for name in chosen:
+            refuse_redecision(store, name, model, *window)
     if model:
-        store = open_store(settings.store, read_only=True)
         refuse_unknown_version(store, chosen, model)
         for name in chosen:
             if why := why_unusable(models.read_card(store, name, model)):

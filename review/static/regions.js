@@ -148,7 +148,7 @@ function showState() {
   $("mask").hidden = !saved.mask || dirty;
   $("state").textContent = loose ? "A polygon is open: Enter closes it, Escape gives it up."
     : dirty ? "Not saved yet." : saved.digest ? "This is the region in force." : "Nothing is ignored.";
-  $("count").textContent = mask && !dirty ? "a mask image" : polygons.length === 1 ? "1 region" : `${polygons.length} regions`;
+  $("count").textContent = mask && !dirty ? "A mask image." : polygons.length === 1 ? "1 region." : `${polygons.length} regions.`;
   if (dirty) sessionStorage.setItem(`regions ${category}`, JSON.stringify({ base: saved.digest, polygons }));
   else sessionStorage.removeItem(`regions ${category}`);
 }
@@ -353,7 +353,8 @@ async function save() {
     polygons = copy(saved.polygons);
     $("next").replaceChildren(...state.next.map(words => Object.assign(document.createElement("li"), { textContent: words })));
     $("saved").hidden = false;
-    tell(state.next[0]);
+    $("saved").scrollIntoView({ block: "nearest" });
+    tell("Saved.");
   } catch (error) {
     fail(error.message);
     if (error.said?.region !== undefined) { /* somebody was first: undo brings this drawing back */

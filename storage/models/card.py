@@ -1,6 +1,7 @@
 """The model card: everything needed to trust, repeat or question a model version of any method."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -276,8 +277,15 @@ class ModelCard:
 
     @property
     def weights_version(self) -> str:
-        """The version that holds the weights: versions with the same one have comparable scores."""
+        """The version that holds the weights."""
         return self.weights.version or self.version
+
+    @property
+    def score_scale(self) -> str:
+        """SHA-256 (hex, 16 characters) of weights and preprocessing: scores of versions with the same one are
+        comparable."""
+        text = json.dumps([self.weights.sha256, json_records.to_json(self.preprocessing)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def map_threshold(self) -> float:

@@ -77,17 +77,24 @@ def publish_recalibrated(store: Store, card: ModelCard) -> None:
             raise
 
 
-def versions_with_weights(store: Store, category: str, version: str) -> list[str]:
-    """Every published version with the weights of this one, itself included, oldest first: their scores are
-    comparable. Cards that cannot be read are ignored."""
-    wanted = read_card(store, category, version).weights.sha256
-    names = store.children(layout.models_prefix(category))
-    return [name for name in names if _sha256(store, category, name) == wanted]
+def comparable_versions(store: Store, card: ModelCard) -> list[str]:
+    """Every published version whose scores are comparable with this card's, oldest first, its own included: those
+    with its weights and its view. Cards that cannot be read are ignored."""
+    names = store.children(layout.models_prefix(card.category))
+    return [name for name in names if _scale(store, card.category, name) == card.score_scale]
 
 
-def _sha256(store: Store, category: str, version: str) -> str | None:
+def has_weights(store: Store, category: str, version: str, sha256: str) -> bool:
+    """Whether the version has the weights of that digest; False if its card cannot be read."""
     try:
-        return read_card(store, category, version).weights.sha256
+        return read_card(store, category, version).weights.sha256 == sha256
+    except OF_ONE_OBJECT:
+        return False
+
+
+def _scale(store: Store, category: str, version: str) -> str | None:
+    try:
+        return read_card(store, category, version).score_scale
     except OF_ONE_OBJECT:  # without a card, or damaged: `rd-inspect verify` tells of it
         return None
 

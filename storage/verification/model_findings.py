@@ -94,7 +94,7 @@ def _instead(store: Store, category: str, without: ModelCard | None = None) -> s
     """The command that puts another version in force; one with other weights than `without`."""
     where = f"--category {quote(category)} --store {quote(store.uri)}"
     before = models.version_before(store, category)
-    if before is None or (without and before in models.versions_with_weights(store, category, without.version)):
+    if before is None or (without and models.has_weights(store, category, before, without.weights.sha256)):
         return f"rd-inspect train --promote {where}"
     return f"rd-inspect rollback {where}"
 

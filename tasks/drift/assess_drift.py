@@ -89,7 +89,7 @@ def assess_drift(job: DriftJob) -> ModelDrift:
     store = open_store(job.store_uri, read_only=True)
     card = models.read_card(store, job.category, job.model_version)
     window_scores = read_window(store, card, job.first_day, job.last_day)
-    golden = golden_pair(store, job.category, card.weights_version, job.first_day, job.last_day)
+    golden = golden_pair(store, job.category, card.score_scale, job.first_day, job.last_day)
     reference, replay = golden or (None, None)
     try:
         held = _baseline(card, reference)

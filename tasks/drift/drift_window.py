@@ -1,4 +1,4 @@
-"""The sealed scores of one model's weights over a window of days: each image once, by its latest row."""
+"""The sealed scores of one model's weights and view over a window of days: each image once, by its latest row."""
 
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,11 +72,11 @@ def read_window(store: Store, card: ModelCard, first_day: date, last_day: date) 
 
 def comparable_versions(store: Store, card: ModelCard) -> Callable[[date], Collection[str]]:
     """By day, the versions whose scores the card's calibration is compared with: its own, and after the days of a
-    recalibration those with the same weights. The days it was calibrated on would agree with it in any case."""
+    recalibration those with the same weights and view. The days it was calibrated on would agree with it anyway."""
     made = card.recalibration
     if made is None:
         return lambda _: (card.version,)
-    shared = models.versions_with_weights(store, card.category, card.version)
+    shared = models.comparable_versions(store, card)
     last = made.last_day or date.min
     return lambda day: shared if day > last else (card.version,)
 

@@ -55,15 +55,15 @@ class GoldenReceipt:
     left_out: int
     """number of files that are gone or replaced, which say nothing about the software"""
     is_reference: bool
-    """the first replay of its weights"""
+    """the first replay of its weights and view"""
 
 
 @task(name="replay-golden-set", task_run_name="replay {model.category}", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: PinnedModel) -> GoldenReceipt | None:
     """Score the golden images with the pinned model and store the scores under the day; None without golden images.
 
-    Can be repeated: the day's last replay counts, the first of the weights is their reference, whichever version
-    has them. `unchanged_replay` finds it while its inputs are the same.
+    Can be repeated: the day's last replay counts, the first of its weights and view is their reference,
+    whichever version has them. `unchanged_replay` finds it while its inputs are the same.
     """
     store = open_store(store_uri)
     inputs = _inputs(store, open_store(images_uri, read_only=True), model.category, model.version)
@@ -75,7 +75,7 @@ def replay_golden_set(store_uri: str, images_uri: str, run_date: date, model: Pi
     prepare_worker_process()
     scorer = warm_scorer(store, model.category, model.version)
     table = _replayed(open_store(images_uri, read_only=True), scorer, golden)
-    of = _holder(store, model.category, model.version)
+    of = _scale(store, model.category, model.version)
     data, key = parquet.to_bytes(table), golden_scores_key(run_date, model.category, of)
     store.write(key, data)
     is_reference = _become_reference(store, golden_reference_key(model.category, of), data)
@@ -96,7 +96,7 @@ def unchanged_replay(
     store: Store, images: Store, run_date: date, category: str, version: str
 ) -> GoldenReceipt | None:
     """The day's replay, if images, model, software and machine are still the same."""
-    of = _holder(store, category, version)
+    of = _scale(store, category, version)
     key, reference = golden_scores_key(run_date, category, of), golden_reference_key(category, of)
     if store.info(_kept_key(key)) is None or store.info(reference) is None:
         return None
@@ -104,8 +104,16 @@ def unchanged_replay(
     return stored and replace(GoldenReceipt(**stored), is_reference=False)
 
 
+def _scale(store: Store, category: str, version: str) -> str:
+    """What versions with comparable scores share; the version if its card cannot be read, which is told elsewhere."""
+    try:
+        return models.read_card(store, category, version).score_scale
+    except OF_ONE_OBJECT:
+        return version
+
+
 def _holder(store: Store, category: str, version: str) -> str:
-    """The version that holds the weights; this one if its card cannot be read, which is told elsewhere."""
+    """The version that holds the weights, likewise."""
     try:
         return models.read_card(store, category, version).weights_version
     except OF_ONE_OBJECT:
@@ -131,14 +139,14 @@ def _inputs(store: Store, images: Store, category: str, version: str) -> str:
 
 
 def golden_pair(
-    store: Store, category: str, version: str, first_day: date, last_day: date
+    store: Store, category: str, scale: str, first_day: date, last_day: date
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """(reference, latest replay of the window): scores (g,) of the same files in the same order; NaN if a file can no
-    longer be scored. None without a replay in the window or a file to compare. `version`: the holder of the
-    weights."""
-    latest = _latest_replay(store, category, version, first_day, last_day)
+    longer be scored. None without a replay in the window or a file to compare. `scale`: of the
+    model's card."""
+    latest = _latest_replay(store, category, scale, first_day, last_day)
     try:
-        reference = _rows(store, golden_reference_key(category, version))
+        reference = _rows(store, golden_reference_key(category, scale))
     except KeyNotFound:
         return None
     before = {_file(row): row["score"] for row in reference if row["score"] is not None}
@@ -157,10 +165,10 @@ def _file(row: dict) -> tuple[str, str]:
     return row["image_key"], row["content_digest"]
 
 
-def _latest_replay(store: Store, category: str, version: str, first_day: date, last_day: date) -> list[dict] | None:
+def _latest_replay(store: Store, category: str, scale: str, first_day: date, last_day: date) -> list[dict] | None:
     for back in range((last_day - first_day).days + 1):
         try:
-            return _rows(store, golden_scores_key(last_day - timedelta(days=back), category, version))
+            return _rows(store, golden_scores_key(last_day - timedelta(days=back), category, scale))
         except KeyNotFound:
             continue
     return None

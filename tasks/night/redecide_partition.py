@@ -1,4 +1,4 @@
-"""Deciding anew about sealed scores, by the thresholds of another version with the same weights.
+"""Deciding anew about sealed scores, by the thresholds of another version with the same weights and view.
 
 Scores and maps stay where they are: the rows of the new version name the maps of the old one.
 """
@@ -40,7 +40,7 @@ class Redecided:
 
     partition: Partition
     of: str | None
-    """version whose scores were decided anew; None: no version with the same weights has a complete day"""
+    """version whose scores were decided anew; None: no version with comparable scores has a complete day"""
     images: int
     """rows written now; 0 if all were there"""
     anomalous_before: int
@@ -54,7 +54,7 @@ class Redecided:
     **ON_STORAGE_FAULT,
 )
 def redecide_partition(store_uri: str, partition: Partition, *, run_id: str, now: datetime) -> Redecided:
-    """Write and seal rows of the partition's version for the scores that a version with the same weights has sealed.
+    """Write and seal rows of the partition's version for the comparable scores that another version has sealed.
 
     Threshold, p-value, decision, areas and boxes are new; where maps are past their retention, areas and boxes are
     left empty. Of several versions the one with most images is taken, then the last sealed. Plans with an image that
@@ -142,7 +142,8 @@ def redecide_batch(store: Store, batch: Batch, part: SealedPart) -> Receipt:
 
 def _source(store: Store, partition: Partition) -> Seal | None:
     """The seal whose scores are decided anew."""
-    versions = models.versions_with_weights(store, partition.category, partition.model_version)
+    card = models.read_card(store, partition.category, partition.model_version)
+    versions = models.comparable_versions(store, card)
     found = [
         seal
         for seal in seals.list_seals(store, run_date=partition.run_date, category=partition.category)

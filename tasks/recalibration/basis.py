@@ -18,7 +18,7 @@ from rd_core.pictures.read_ahead import read_ahead
 from storage.errors import OF_ONE_OBJECT
 from storage.filesystem import Store
 from storage.models import models
-from storage.models.card import ModelCard
+from storage.models.card import SPLIT, ModelCard
 from storage.partitions.anomaly_maps import each_map
 from tasks.recalibration.labelled_normals import labelled_normals, not_normal
 from tasks.recalibration.sealed_scores import ScoredImage, sealed_days, sealed_scores
@@ -63,16 +63,26 @@ class Basis:
 
 
 def labelled_basis(
-    store: Store, images: Store, scorer: Scorer, card: ModelCard, first: date | None, last: date | None
+    store: Store,
+    images: Store,
+    scorer: Scorer,
+    card: ModelCard,
+    first: date | None,
+    last: date | None,
+    *,
+    anew: bool = False,
 ) -> Basis:
     """The labelled normals of these days that the weights have not learned from.
 
-    Sealed scores of the same object by the same weights are taken; the others are computed. Copies of one picture
-    count once, and those of one that the weights have learned from not at all. Those that look like wrong labels are
-    set aside, see rd_core.calibration.suspects.
+    card: with the view that the scores are for. anew: no model has scored with that view; without a first and last
+    day the training's own calibration images are among the normals, if it held some apart. Sealed scores of the same
+    object by the same weights and view are taken; the others are computed. Copies of one picture count once, and
+    those of one that the weights have learned from not at all. Those that look like wrong labels are set aside, see
+    rd_core.calibration.suspects.
     """
     learned = models.read_card(store, card.category, card.weights_version)
-    chosen = labelled_normals(store, card.category, learned, first, last)
+    apart = anew and first is None and last is None and learned.calibration.method == SPLIT
+    chosen = labelled_normals(store, card.category, learned, first, last, held_out=apart)
     left_out = dict(chosen.left_out)
     sealed = _sealed(store, card, sorted(set(chosen.days.values())))
     known = {
@@ -86,7 +96,7 @@ def labelled_basis(
             left_out[key] = UNREADABLE
         else:
             known[key] = image
-    copies = _digests_of_copies(images, learned.images.used, known)
+    copies = _digests_of_copies(images, {*learned.images.used} - known.keys(), known)
     for key in [key for key in sorted(known) if known[key].digest in copies]:
         left_out[key] = LEARNED
         del known[key]
@@ -110,8 +120,8 @@ def without_highest(basis: Basis, number: int) -> Basis:
 
 
 def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> Basis:
-    """All sealed scores of these days by the same weights, but those of images that the weights have learned from,
-    that are labelled anomalous, or that judge models."""
+    """All sealed scores of these days by the same weights and view, but those of images that the weights have learned
+    from, that are labelled anomalous, or that judge models."""
     learned = models.read_card(store, card.category, card.weights_version).images
     aside = dict.fromkeys(not_normal(store, card.category), JUDGES_OR_DEFECT)
     aside |= dict.fromkeys((*learned.train, *learned.early_stop, *learned.test), LEARNED)
@@ -120,23 +130,25 @@ def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> 
     return Basis(used, {key: aside[key] for key in sealed if key in aside}, {})
 
 
-def maps_of(store: Store, images: Iterable[ScoredImage]) -> Iterator[NDArray[np.float16]]:
-    """Maps, float16 (H, W), of at most MOST_MAPS of the images, whichever their order; map stores that are gone are
-    left out."""
-    in_stores: defaultdict[str, list[int]] = defaultdict(list)
+def maps_of(
+    store: Store, images: Iterable[ScoredImage]
+) -> Iterator[tuple[NDArray[np.float16], tuple[int, int] | None]]:
+    """(map, float16 (h, w); height and width of the image) of at most MOST_MAPS of the images, whichever their order;
+    map stores that are gone are left out."""
+    in_stores: defaultdict[str, dict[int, tuple[int, int] | None]] = defaultdict(dict)
     for image in sorted(images, key=lambda image: _hash(image.key))[:MOST_MAPS]:
         if image.anomaly_map is not None:
-            yield image.anomaly_map
+            yield image.anomaly_map, image.size
         elif image.map_store is not None and image.map_index is not None:
-            in_stores[image.map_store].append(image.map_index)
-    for key, indices in in_stores.items():
+            in_stores[image.map_store][image.map_index] = image.size
+    for key, sizes in in_stores.items():
         with suppress(*OF_ONE_OBJECT):  # past their retention, or damaged: `rd-inspect verify` tells of it
-            yield from each_map(store, key, sorted(indices))
+            indices = sorted(sizes)
+            yield from zip(each_map(store, key, indices), (sizes[index] for index in indices), strict=True)
 
 
 def _sealed(store: Store, card: ModelCard, days: Sequence[date]) -> dict[str, ScoredImage]:
-    versions = models.versions_with_weights(store, card.category, card.version)
-    return sealed_scores(store, card.category, versions, days)
+    return sealed_scores(store, card.category, models.comparable_versions(store, card), days)
 
 
 def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tuple[str, ScoredImage | None]]:
@@ -154,7 +166,12 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
                 continue
             statistics = {**vars(loaded.statistics), "feature_distance": float(scored.feature_distance or 0.0)}
             kept = anomaly_map.copy() if key in with_map else None
-            yield key, ScoredImage(key, days[key], float(scored.score), loaded.digest, statistics, anomaly_map=kept)
+            yield (
+                key,
+                ScoredImage(
+                    key, days[key], float(scored.score), loaded.digest, statistics, size=loaded.size, anomaly_map=kept
+                ),
+            )
 
 
 def _digests_of_copies(images: Store, learned: Collection[str], known: Collection[str]) -> set[str]:

@@ -24,15 +24,24 @@ class LabelledNormals:
 
 
 def labelled_normals(
-    store: Store, category: str, learned: ModelCard, first: date | None, last: date | None
+    store: Store,
+    category: str,
+    learned: ModelCard,
+    first: date | None,
+    last: date | None,
+    *,
+    held_out: bool = False,
 ) -> LabelledNormals:
     """Those labelled normal for training, of the days from first to last, that the training behind `learned` did not
     have; the production day is that of the key, else the label's.
 
-    Normals that only set an earlier threshold of the same weights are among them. Normals labelled for evaluation
-    judge models and are not. Raises StorageError for unreadable labels.
+    Normals that only set an earlier threshold of the same weights are among them; with `held_out` those too that set
+    that of the training. Normals labelled for evaluation judge models and are not. Raises StorageError for unreadable
+    labels.
     """
     known = {*learned.images.used, *learned.images.duplicates}
+    if held_out:
+        known -= {*learned.images.calibration}
     disputed = {
         contradiction.image_key for contradiction in labels.contradictions(labels.read_label_history(store, category))
     }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from rd_core.pictures.image_view import Ignore
+
 LABELLED, UNLABELLED = "labelled normals", "unlabelled scores"
 HELD_OUT = "the model's own held-out scores"
 UNLABELLED_DAYS = 30
@@ -26,6 +28,8 @@ class RecalibrateOrder:
     """None: any for labelled normals; else UNLABELLED_DAYS with the last one"""
     last_day: date | None = None
     """included; None: any"""
+    ignore: Ignore | None = None
+    """the ignored region in force, which the new version has; with `held_out` it keeps the old one"""
     extrapolate: bool = True
     """False: no threshold that rests on a fitted tail"""
     promote: bool = False

@@ -16,6 +16,7 @@ from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.calibration.threshold import Threshold, calibrate, proven_rate
 from rd_core.calibration.unlabelled import calibrate_unlabelled, fewest_scores
 from rd_core.errors import TooFewNormals
+from rd_core.pictures.image_view import ImageView
 from reports.promise import promise_in_words
 from storage.filesystem import Store, open_store
 from storage.models import card as cards
@@ -26,9 +27,11 @@ from tasks.recalibration.held_out import with_alpha
 from tasks.recalibration.order import HELD_OUT, LABELLED, UNLABELLED, UNLABELLED_DAYS, RecalibrateOrder
 from tasks.recalibration.sealed_scores import ScoredImage, last_sealed_day, window_before
 from tasks.reporting.promise import promise_of
+from tasks.training.ignored import ignored_by, ignored_share, ignoring
 from tasks.training.parts import images_by_part
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.worker.faults import ON_STORAGE_FAULT
+from tasks.worker.preprocessing import ImageFormat
 from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software
 from tasks.worker.worker_process import prepare_worker_process
@@ -82,6 +85,10 @@ class RecalibratedModel:
     """the gate's words; None: it was not asked"""
     overtaken: str | None = None
     """why it is not in force though the gate let it pass: another was promoted first"""
+    ignored: float = 0.0
+    """share of the image that counts in nothing"""
+    region_is_new: bool = False
+    """whether the version before ignored another region, so that scores and thresholds are not comparable"""
 
     @property
     def judged(self) -> str:
@@ -108,7 +115,8 @@ def recalibrate_model(
     started = time.perf_counter()
     prepare_worker_process()
     store, images = open_store(store_uri), open_store(images_uri, read_only=True)
-    card = models.read_card(store, order.category, order.version)
+    replaced = models.read_card(store, order.category, order.version)
+    card = replaced if order.held_out else ignoring(replaced, order.ignore)
     basis, withstands = Basis((), {}, {}), None
     if order.held_out:
         new = with_alpha(card, order, run_id=run_id, now=now)
@@ -120,7 +128,7 @@ def recalibrate_model(
     get_run_logger().info(
         "model recalibrated run=%s category=%s model=%s replaces=%s images=%d threshold=%.4f before=%.4f",
         run_id, order.category, new.version, order.version, len(new.calibration.scores),
-        new.threshold.value, card.threshold.value,
+        new.threshold.value, replaced.threshold.value,
     )  # fmt: skip
     page = _show_set_aside(store, images, order, new, basis) if basis.set_aside else None
     if order.promote:
@@ -128,7 +136,7 @@ def recalibrate_model(
             store, order.category, new.version,
             by=f"recalibration run {run_id}", now=now, expected=order.expected,
         )  # fmt: skip
-    receipt = _receipt(order, card, new, basis, time.perf_counter() - started)
+    receipt = _receipt(order, replaced, new, basis, time.perf_counter() - started)
     return replace(receipt, page=page, withstands=withstands)
 
 
@@ -144,13 +152,16 @@ class _Calibrated:
 
 
 def _labelled(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard) -> _Calibrated:
-    scorer = warm_scorer(store, order.category, order.version)
-    basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day)
+    warm = warm_scorer(store, order.category, order.version)
+    scorer = replace(warm, card=card, image_format=ImageFormat.of(card.preprocessing))
+    anew = card.score_scale != warm.card.score_scale
+    basis = labelled_basis(store, images, scorer, card, order.first_day, order.last_day, anew=anew)
     if len(basis.used) < FEWEST_NORMALS:
         raise _too_few(
             order, basis, f"labelled normals of {order.category}", f"{FEWEST_NORMALS} are needed",
-            "Those that it was trained with do not count. Label more good images of later days, or calibrate on all "
-            f"scores: rd-inspect recalibrate --category {order.category} --unlabelled",
+            "Those that it was trained with do not count. Label more good images of later days, or "
+            + ("train: rd-inspect train" if anew else "calibrate on all scores: rd-inspect recalibrate --unlabelled")
+            + f" --category {order.category}",
         )  # fmt: skip
     threshold = calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)
     parts = images_by_part([image.key for image in basis.used], card.images.part_pattern)
@@ -181,14 +192,20 @@ def _unlabelled(store: Store, order: RecalibrateOrder, card: ModelCard) -> _Cali
             "Name more days with --from and --to, score more (rd-inspect backfill), or calibrate on labelled "
             f"normals: rd-inspect recalibrate --category {order.category}",
         )  # fmt: skip
-    by_labels = card
-    if card.calibration.method == UNLABELLED:
-        by_labels = models.read_card(store, order.category, card.weights_version)
+    by_labels = _by_labels(store, card)
     found = calibrate_unlabelled(basis.scores, order.alpha, reference=by_labels.calibration.scores)
     if found.threshold.extrapolated:
         calibrate(basis.scores, order.alpha, extrapolate=order.extrapolate)  # refuses, if the settings say so
     kept = without_highest(basis, found.left_out)
     return _Calibrated(kept, found.threshold, NOTHING_PROVEN, found.defects, found.withstands)
+
+
+def _by_labels(store: Store, card: ModelCard) -> ModelCard:
+    """The nearest version, back from this one, whose threshold rests on labels. A new view needs labels, so their
+    scores are comparable."""
+    while card.calibration.method == UNLABELLED and card.recalibration is not None:
+        card = models.read_card(store, card.category, card.recalibration.replaces)
+    return card
 
 
 def _show_set_aside(store: Store, images: Store, order: RecalibrateOrder, card: ModelCard, basis: Basis) -> str:
@@ -213,7 +230,8 @@ def _card(
     ascending = np.argsort(basis.scores, kind="stable")
     below = [image for image in basis.used if image.score <= threshold.value]
     try:
-        pixels = cards.PixelThreshold(**asdict(_pixels(store, below).threshold()))
+        view = ImageView.from_dict(card.preprocessing.view)
+        pixels = cards.PixelThreshold(**asdict(_pixels(store, below, view).threshold()))
     except TooFewNormals:  # no map is left: the old one stays
         pixels = card.pixel_threshold
     used, days = tuple(image.key for image in basis.used), [image.day for image in basis.used]
@@ -250,16 +268,17 @@ def _card(
     )
 
 
-def _pixels(store: Store, images: Sequence[ScoredImage]) -> PixelCounts:
+def _pixels(store: Store, images: Sequence[ScoredImage], view: ImageView) -> PixelCounts:
     counts = PixelCounts()
-    for anomaly_map in maps_of(store, images):
-        counts.add(anomaly_map[None])
+    for anomaly_map, size in maps_of(store, images):
+        seen = None if size is None else view.counted(size, (anomaly_map.shape[0], anomaly_map.shape[1]))
+        counts.add(anomaly_map[None], None if seen is None else seen[None])
     return counts
 
 
 def _digest(card: ModelCard, basis: Basis, threshold: Threshold) -> str:
     scores = [[image.key, image.digest, image.score] for image in basis.used]
-    text = json.dumps([card.version, card.weights.sha256, scores, asdict(threshold)])
+    text = json.dumps([card.version, card.score_scale, scores, asdict(threshold)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -292,4 +311,6 @@ def _receipt(
         promise=promise_in_words(promise_of(new)),
         more_suspects=basis.more_suspects,
         defect_share=made.defect_share,
+        ignored=ignored_share(ignored_by(new)),
+        region_is_new=new.score_scale != card.score_scale,
     )

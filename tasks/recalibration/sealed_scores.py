@@ -1,4 +1,4 @@
-"""Sealed scores of one model's weights: comparable, whichever version sealed them."""
+"""Sealed scores by one model's weights and view: comparable, whichever version sealed them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,23 @@ from storage.layout import folder_day, seals_prefix
 from storage.partitions import seals
 from storage.partitions.rows_in_force import rows_in_force
 
-_COLUMNS = ("image_key", "etag", "content_digest", "status", "score", "map_store", "map_index", *STATISTICS)
+_COLUMNS = (
+    "image_key",
+    "etag",
+    "content_digest",
+    "status",
+    "score",
+    "map_store",
+    "map_index",
+    "image_height",
+    "image_width",
+    *STATISTICS,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
-    """An image with its score by the weights."""
+    """An image with its score."""
 
     key: str
     day: date
@@ -29,6 +40,8 @@ class ScoredImage:
     """SHA-256 (hex) of its bytes"""
     statistics: Mapping[str, float]
     """by name, see rd_core.drift.causes.STATISTICS"""
+    size: tuple[int, int] | None = None
+    """height and width of the image"""
     etag: str | None = None
     """of the object that was scored; None: scored just now"""
     map_store: str | None = None
@@ -81,6 +94,7 @@ def _scored(row: Mapping[str, Any], day: date) -> ScoredImage:
         row["score"],
         row["content_digest"],
         statistics,
+        None if row["image_height"] is None else (row["image_height"], row["image_width"]),
         row["etag"],
         row["map_store"],
         row["map_index"],

@@ -107,11 +107,11 @@ def judge_candidate(
     cards = [models.read_card(store, order.category, version) for version in (order.champion, order.candidate)]
     champion, candidate = (warm_scorer(store, order.category, v) for v in (order.champion, order.candidate))
     judging = gate_set(store, order.category, cards[0], cards[1], order.part_pattern)
-    both = champion, champion if cards[0].weights.sha256 == cards[1].weights.sha256 else candidate
+    both = champion, champion if cards[0].score_scale == cards[1].score_scale else candidate
     pair = score_pair(store, images, judging.images, *both)
     golden = _golden(store, images, order.category, *both)
     scores = _scores(pair, champion, candidate, cards[1].threshold.alpha)
-    if both[0] is both[1]:
+    if cards[0].weights.sha256 == cards[1].weights.sha256:
         decision = judge_threshold(scores, golden, order.settings)
     else:
         before, after = (Cost(t, c.weights.size, c.method.name) for t, c in zip(pair.seconds, cards, strict=True))

@@ -34,6 +34,7 @@ from storage.models.card import CROSS, SPLIT, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
 from tasks.training.choose_size import in_a_line, sizes_seen
+from tasks.training.ignored import ignored_by, ignored_share
 from tasks.training.model_card import model_card
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
@@ -142,6 +143,8 @@ class FittedModel:
     """the version whose weights the training started from; None: from scratch"""
     left_out: str | None = None
     """which labelled normals were not used and why, in a sentence; None if all were"""
+    ignored: float = 0.0
+    """share of the image that counts in nothing"""
 
 
 def _unread(store: Store, category: str) -> str:
@@ -354,6 +357,7 @@ def _receipt(card: ModelCard, normals: NormalImages, fitted: Fitted, calibration
         test=len(card.images.test),
         left_out=normals.left_out,
         unlabelled=normals.unlabelled,
+        ignored=ignored_share(ignored_by(card)),
     )
 
 

@@ -1,5 +1,6 @@
 """A category's settings become the request to train it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 from flows.settings import SettingsError, load_settings
 from flows.training import training_request
 from rd_core.detectors.spade.settings import SpadeSettings
+from rd_core.pictures.image_view import Ignore
+from storage.errors import CorruptObject
+from storage.filesystem import LocalStore
+from storage.ignored_regions import drawn, save_region
 
 
 def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
@@ -42,6 +47,21 @@ def test_every_setting_of_a_training_reaches_it(tmp_path: Path) -> None:
     assert (request.calibration, request.extrapolate) == ("cross", False)
     pixels = request.image_format
     assert (pixels.white_level, pixels.black_level, pixels.max_pixels) == (4095, 64, 1000)
+
+
+def test_the_region_in_force_is_frozen_in_the_view(tmp_path: Path) -> None:
+    (tmp_path / "categories.toml").write_text("[categories.cloth]\nimage_size = 64\ncrop = [0.0, 0.0, 1.0, 0.5]\n")
+    settings, store = load_settings(str(tmp_path), environment={}), LocalStore(tmp_path)
+    assert training_request(settings, "cloth").view.ignore is None
+    region = drawn([[[0, 0], [0.5, 0], [0.5, 0.5]]], by="ann", at=datetime(2026, 3, 1, tzinfo=UTC))
+    save_region(store, "cloth", region, expected=None)
+    request, other = training_request(settings, "cloth"), training_request(settings, "silk")
+    assert request.view.ignore == Ignore(polygons=(((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)),))
+    assert request.view.crop is not None
+    assert other.view.ignore is None
+    (tmp_path / "regions" / "cloth.png").write_bytes(b"no mask")
+    with pytest.raises(CorruptObject, match=r"regions/cloth.png"):
+        training_request(settings, "cloth")
 
 
 def test_a_recipe_brings_its_own_model_and_normals_may_be_mirrored_where_nothing_forbids_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def recalibration_table(run: "RecalibrationRun", store: str) -> PlainTable:
             f"{model.threshold_before:.4f}",
             str(model.images),
             str(model.above),
-            str(model.above_before),
+            "-" if model.region_is_new else str(model.above_before),
             f"{model.first_day} to {model.last_day}" if model.first_day else "-",
         )
     table.notes = [f"{model.category}: {words_of(model)}" for model in run.models]
@@ -74,6 +74,10 @@ def words_of(model: "RecalibratedModel") -> str:
         + (f", {model.sealed} of {model.images} scores from complete days" if of_images else "")
         + f"; weights of {model.weights_version}.",
         model.promise,
+        f"It ignores another region than {model.replaces}, {model.ignored:.1%} of the image, so its scores are not "
+        "comparable with earlier ones."
+        if model.region_is_new
+        else "",
         _of_defects(model),
         shown(model.judged),
         f"Left out: {left}." if left else "",

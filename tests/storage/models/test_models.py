@@ -347,7 +347,9 @@ def test_versions_share_weights_of_which_there_is_one_copy(store: Store) -> None
     assert read_card(store, "cloth", "v2").run_id == "run-1"
     assert [info.key for info in store.list("models/cloth/v2/")] == ["models/cloth/v2/card.json"]
     assert read_weights(store, "cloth", "v2") == b"weights"
-    assert models.versions_with_weights(store, "cloth", "v2") == ["v1", "v2"]
+    publish_recalibrated(store, shared_card("v3", preprocessing={"view": {"height": 8, "width": 9}}))
+    assert models.comparable_versions(store, read_card(store, "cloth", "v2")) == ["v1", "v2"]
+    assert models.comparable_versions(store, read_card(store, "cloth", "v3")) == ["v3"]
     promote(store, "cloth", "v1", by="op", now=NOW)
     promote(store, "cloth", "v2", by="op", now=NOW, expected="v1")
     assert rollback(store, "cloth", by="op", now=NOW).version == "v1"

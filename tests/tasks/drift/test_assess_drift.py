@@ -14,6 +14,7 @@ from storage.errors import KeyNotFound
 from storage.filesystem import Store
 from storage.layout import golden_reference_key, golden_scores_key
 from storage.models import models
+from storage.models.models import read_card
 from storage.stores import parquet
 from tasks.drift import assess_drift as module
 from tasks.drift.assess_drift import NEWEST_ALARMS, DriftJob, ModelDrift, assess_drift
@@ -49,10 +50,14 @@ def test_what_was_changed_is_found(store: Store, changed: Day, action: str, caus
 
 
 def test_a_changed_golden_score_stops_the_line(store: Store) -> None:
-    for key, value in ((golden_reference_key("cloth", "v1"), 1.0), (golden_scores_key(FIRST, "cloth", "v1"), 1.5)):
+    put_calibrated_model(store, "cloth")
+    scale = read_card(store, "cloth", "v1").score_scale
+    for key, value in ((golden_reference_key("cloth", scale), 1.0), (golden_scores_key(FIRST, "cloth", scale), 1.5)):
         row = {"image_key": "k", "etag": "e", "content_digest": "d", "score": value, "status": "ok"}
         store.write(key, parquet.to_bytes(pa.Table.from_pylist([row])))
-    found = assessed(store, [QUIET] * 3)
+    put_days(store, "cloth", [QUIET] * 3)
+    days = FIRST, FIRST + timedelta(days=2)
+    found = assess_drift.fn(DriftJob(store.uri, "cloth", "v1", *days, DriftSettings()))
     assert found.action == "stop the line"
     assert found.assessment.causes[0].name == "model or software"
 

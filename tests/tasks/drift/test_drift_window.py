@@ -14,7 +14,7 @@ from storage.models import models
 from storage.models.card import ModelCard
 from storage.partitions import scores
 from tasks.drift.drift_window import read_window
-from tests.drift_plants import FIRST, Day, put_calibrated_model, put_day, put_recalibrated
+from tests.drift_plants import CORNER, FIRST, Day, put_calibrated_model, put_day, put_recalibrated
 from tests.examples import examples
 
 LAST = FIRST + timedelta(days=2)
@@ -99,3 +99,5 @@ def test_scores_of_the_same_weights_count_after_the_days_of_a_recalibration(stor
         LAST.toordinal(),
     ]
     assert read_window(store, card(store), FIRST, LAST).images == 6  # its own report stays
+    put_recalibrated(store, "cloth", "v3", of="v1", day=FIRST, ignore=CORNER)
+    assert read_window(store, card(store, "v3"), FIRST, LAST).images == 0  # scores of another view are not comparable

@@ -13,11 +13,12 @@ from proofs.model_cards import publish_made_up
 from storage.errors import CorruptObject
 from storage.filesystem import Store
 from storage.layout import card_key, golden_reference_key, golden_scores_key, golden_set_key, weights_key
+from storage.models.models import read_card
 from storage.stores import parquet
 from tasks.drift.choose_golden_set import GOLDEN_IMAGES, choose_golden_set
 from tasks.drift.golden_set import GoldenImage, digest_of, read_golden_set, write_golden_set
 from tasks.drift.replay_golden_set import golden_pair, replay_golden_set, unchanged_replay
-from tests.drift_plants import put_recalibrated
+from tests.drift_plants import CORNER, put_recalibrated
 from tests.factories import DAY, NOW, pinned, png, put_images, put_model
 
 NEXT = DAY + timedelta(days=1)
@@ -28,6 +29,10 @@ def golden(store: Store, names: Sequence[str]) -> list[str]:
     keys = put_images(store, "cloth", names)
     write_golden_set(store, "cloth", [GoldenImage(key, digest_of(store, key)) for key in keys], now=NOW)
     return keys
+
+
+def scale(store: Store, version: str = "v1") -> str:
+    return read_card(store, "cloth", version).score_scale
 
 
 def replay(store: Store, day=DAY):
@@ -42,11 +47,11 @@ def test_the_first_replay_is_the_reference_and_the_next_give_the_same(store: Sto
     second = replay(store, NEXT)
     assert (first.images, first.scored, first.left_out, first.is_reference) == (10, 10, 0, True)
     assert not second.is_reference
-    assert first.key == "reports/golden/2026-03-02/cloth/v1.parquet"
-    reference = parquet.from_bytes(store.read(golden_reference_key("cloth", "v1")), "x")
+    assert first.key == f"reports/golden/2026-03-02/cloth/{scale(store)}.parquet"
+    reference = parquet.from_bytes(store.read(golden_reference_key("cloth", scale(store))), "x")
     model = parquet.from_bytes(store.read(second.key), "x")
     assert reference["image_key"].to_pylist() == model["image_key"].to_pylist()
-    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    then, now = golden_pair(store, "cloth", scale(store), DAY, NEXT)
     np.testing.assert_allclose(now, then, rtol=1e-6)
     assert len(then) == 10 and len(set(then)) == 10
 
@@ -59,12 +64,12 @@ def test_a_changed_score_shows_and_the_latest_replay_of_the_window_counts(store:
     moved = table.set_column(2, "score", pa.array([9.0, None], pa.float32()))
     moved = moved.set_column(3, "status", pa.array(["ok", "unreadable"]))
     store.write(key, parquet.to_bytes(moved))
-    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    then, now = golden_pair(store, "cloth", scale(store), DAY, NEXT)
     assert then.tolist() == table["score"].to_pylist()
     assert now[0] == 9.0 and np.isnan(now[1])
-    then, now = golden_pair(store, "cloth", "v1", DAY, DAY)
+    then, now = golden_pair(store, "cloth", scale(store), DAY, DAY)
     assert now.tolist() == then.tolist()
-    assert golden_pair(store, "cloth", "v1", NEXT + timedelta(days=1), NEXT + timedelta(days=9)) is None
+    assert golden_pair(store, "cloth", scale(store), NEXT + timedelta(days=1), NEXT + timedelta(days=9)) is None
 
 
 def test_files_that_are_gone_or_replaced_say_nothing_of_the_software(store: Store) -> None:
@@ -74,7 +79,7 @@ def test_files_that_are_gone_or_replaced_say_nothing_of_the_software(store: Stor
     store.write(keys[1], png(99))
     receipt = replay(store, NEXT)
     assert (receipt.images, receipt.scored, receipt.left_out) == (3, 1, 2)
-    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    then, now = golden_pair(store, "cloth", scale(store), DAY, NEXT)
     assert len(then) == 1
     np.testing.assert_allclose(now, then, rtol=1e-5)
     rows = parquet.from_bytes(store.read(receipt.key), "x").to_pylist()
@@ -107,7 +112,7 @@ def test_without_calibration_images_or_a_set_there_is_nothing_to_replay(store: S
     assert choose_golden_set.fn(store.uri, store.uri, "cloth", "v1") == 0
     assert store.info(golden_set_key("cloth")) is None
     assert replay(store) is None
-    assert store.info(golden_scores_key(DAY, "cloth", "v1")) is None
+    assert store.info(golden_scores_key(DAY, "cloth", scale(store))) is None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"images": [1]}', json.dumps({"images": [{"key": "x"}]})])
@@ -126,9 +131,9 @@ CHANGES = {
     "no image": lambda store: store.remove("images/cloth/2026-03-02/a.png"),
     "set": lambda store: store.write(golden_set_key("cloth"), store.read(golden_set_key("cloth")) + b"\n"),
     "weights": lambda store: store.write(weights_key("cloth", "v1"), store.read(weights_key("cloth", "v1"))),
+    "scores": lambda store: store.remove(golden_scores_key(DAY, "cloth", scale(store))),
+    "reference": lambda store: store.remove(golden_reference_key("cloth", scale(store))),
     "card": lambda store: store.write(card_key("cloth", "v1"), store.read(card_key("cloth", "v1")) + b"\n"),
-    "scores": lambda store: store.remove(golden_scores_key(DAY, "cloth", "v1")),
-    "reference": lambda store: store.remove(golden_reference_key("cloth", "v1")),
 }
 
 
@@ -151,6 +156,17 @@ def test_a_replay_that_would_be_the_same_is_not_played_again(store: Store, monke
         assert _again(store) is None, name
 
 
+def test_another_view_of_the_same_weights_has_a_reference_of_its_own(store: Store) -> None:
+    golden(store, ["a.png"])
+    first = replay(store)
+    put_recalibrated(store, "cloth", "v2", of="v1", day=DAY, ignore=CORNER)
+    assert unchanged_replay(store, store, DAY, "cloth", "v2") is None
+    own = replay_golden_set.fn(store.uri, store.uri, DAY, pinned("cloth", "v2"))
+    assert own.is_reference
+    assert own.key != first.key
+    assert golden_pair(store, "cloth", scale(store), NEXT, NEXT) is None
+
+
 def test_versions_that_share_weights_share_reference_and_replays(store: Store) -> None:
     golden(store, ["a.png"])
     first = replay(store)
@@ -158,5 +174,5 @@ def test_versions_that_share_weights_share_reference_and_replays(store: Store) -
     assert unchanged_replay(store, store, DAY, "cloth", "v2") == replace(first, is_reference=False)
     again = replay_golden_set.fn(store.uri, store.uri, NEXT, pinned("cloth", "v2"))
     assert (again.model_version, again.is_reference) == ("v2", False)
-    then, now = golden_pair(store, "cloth", "v1", DAY, NEXT)
+    then, now = golden_pair(store, "cloth", scale(store), DAY, NEXT)
     assert now.tolist() == then.tolist()

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from prefect.logging import disable_run_logger
 
+from flows.preflight.redecision import refuse_redecision
+from flows.settings import SettingsError
 from rd_core.calibration.threshold import calibrate
 from rd_core.maps.defect_regions import defect_regions
+from rd_core.pictures.image_view import Ignore
 from storage import layout
 from storage.analysis.compaction import merge_days
 from storage.analysis.queries import run_query
@@ -31,6 +34,8 @@ from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.redecide_partition import Redecided, redecide_partition
 from tasks.night.score_batch import score_batch
 from tasks.night.seal_partition import seal_partition
+from tasks.training.ignored import ignoring
+from tests.drift_plants import CORNER
 from tests.factories import DAY, NOW, everything_below, png, put_images, put_model, sealed_rows
 from tests.object_stores import Bucket
 
@@ -52,8 +57,10 @@ def night(store: Store, version: str = "v1", batch: int = 2) -> None:
     seal_partition.fn(store.uri, planned.plan, receipts, NOW)
 
 
-def recalibrated(store: Store, scores_of_normals: list[float], version: str = "v2", of: str = "v1") -> None:
-    card = models.read_card(store, "cloth", of)
+def recalibrated(
+    store: Store, scores_of_normals: list[float], version: str = "v2", of: str = "v1", ignore: Ignore | None = None
+) -> None:
+    card = ignoring(models.read_card(store, "cloth", of), ignore)
     threshold = ImageThreshold(**asdict(calibrate(scores_of_normals, 0.05)))
     models.publish_recalibrated(
         store,
@@ -229,6 +236,15 @@ def test_a_night_that_seals_first_is_not_doubled(plant: Store, monkeypatch: pyte
     with pytest.raises(Conflict, match="would count twice"):
         redecide(plant)
     assert len(sealed_rows(plant, "cloth", version="v2")) == 6
+
+
+def test_scores_of_another_view_decide_nothing(plant: Store) -> None:
+    recalibrated(plant, [0.1, 0.2, 0.3], "v3", ignore=CORNER)
+    assert redecide(plant, version="v3").of is None
+    with pytest.raises(SettingsError, match=r"has the weights of v1 but another view .* leave out --redecide"):
+        refuse_redecision(plant, "cloth", "v3", DAY, DAY)
+    refuse_redecision(plant, "cloth", "v2", DAY, DAY)
+    refuse_redecision(plant, "cloth", "v3", DAY + timedelta(days=1), DAY + timedelta(days=1))
 
 
 def test_without_scores_of_the_same_weights_nothing_is_done(plant: Store) -> None:

@@ -1,22 +1,32 @@
 """Which images set a new threshold, which do not and why; from labelled normals and from unlabelled scores."""
 
+import io
 from dataclasses import replace
 from datetime import date, timedelta
 
+import numpy as np
 import pytest
+from PIL import Image
+from prefect.logging import disable_run_logger
 
 from rd_core.errors import TooFewNormals
 from storage.errors import Conflict
 from storage.filesystem import Store
 from storage.models import models
+from tasks.night.pin_champion import pin_version
+from tasks.night.plan_batches import PartitionJob, plan_batches
+from tasks.night.score_batch import score_batch
+from tasks.night.seal_partition import seal_partition
 from tasks.recalibration.labelled_normals import CONTRADICTION, OTHER_DAY
 from tasks.recalibration.order import LABELLED, UNLABELLED, RecalibrateOrder
 from tasks.recalibration.recalibrate_model import RecalibratedModel, recalibrate_model
-from tests.drift_plants import FIRST, Day, put_calibrated_model, put_days
+from tasks.training.ignored import ignored_by
+from tests.drift_plants import CORNER, FIRST, Day, put_calibrated_model, put_days
 from tests.factories import DAY, NOW
 from tests.rd_core.striped_images import textured, with_blot
 from tests.retraining_plants import (
     ALPHA,
+    encoded,
     put_champion,
     put_judges,
     put_labels,
@@ -76,7 +86,60 @@ def test_a_repetition_is_the_same_version_and_a_chain_leads_to_the_first(plant: 
     second = recalibrate(plant, version=first.version, alpha=0.2)
     assert models.read_card(plant, "cloth", second.version).weights.version == "v1"
     assert (second.replaces, second.images) == (first.version, 20)  # they only set a threshold
-    assert len(models.versions_with_weights(plant, "cloth", "v1")) == 3
+    assert len(models.comparable_versions(plant, models.read_card(plant, "cloth", "v1"))) == 3
+
+
+def test_a_changed_region_scores_the_normals_anew(plant: Store) -> None:
+    new = recalibrate(plant)
+    made = recalibrate(plant, ignore=CORNER)
+    assert (new.images, made.images, made.sealed) == (20, 24, 0)  # also the four that the training held apart
+    assert (new.region_is_new, made.region_is_new, made.ignored) == (False, True, pytest.approx(0.25, abs=0.002))
+    card, old = (models.read_card(plant, "cloth", version) for version in (made.version, "v1"))
+    assert (ignored_by(card), ignored_by(old)) == (CORNER, None)
+    assert card.weights_version == "v1"
+    assert models.comparable_versions(plant, card) == [made.version]
+    common = {*card.images.calibration} & {*models.read_card(plant, "cloth", new.version).images.calibration}
+    assert len(common) == 20 and card.calibration.scores != old.calibration.scores
+    again = recalibrate(plant, version=made.version, ignore=CORNER, alpha=0.2)
+    assert not again.region_is_new
+    assert len(models.comparable_versions(plant, card)) == 2
+
+
+def test_sealed_scores_of_another_region_are_not_used(plant: Store) -> None:
+    with disable_run_logger():
+        job = PartitionJob(plant.uri, plant.uri, DAY, pin_version.fn(plant.uri, "cloth", "v1"), "night", NOW, 64)
+        planned = plan_batches.fn(job)
+        receipts = [score_batch.fn(plant.uri, plant.uri, one) for one in planned.batches]
+        seal_partition.fn(plant.uri, planned.plan, receipts, NOW)
+    assert recalibrate(plant).sealed == 20
+    assert recalibrate(plant, ignore=CORNER).sealed == 0
+
+
+def test_what_lies_in_the_region_sets_no_threshold(plant: Store) -> None:
+    """Two plants that differ in ignored pixels alone."""
+    before = recalibrate(plant, ignore=CORNER)
+    for number in range(20):
+        key = f"images/cloth/{DAY}/new6-{number:03}.png"
+        pixels = np.asarray(Image.open(io.BytesIO(plant.read(key)))).copy()
+        half = len(pixels) // 2
+        pixels[: half - 1, : half - 1] = np.random.default_rng(number).integers(0, 256, (half - 1, half - 1, 3))
+        plant.write(key, encoded(pixels))
+    after = recalibrate(plant, ignore=CORNER)
+    assert (after.threshold, after.images) == (before.threshold, before.images)
+    cards = [models.read_card(plant, "cloth", made.version) for made in (before, after)]
+    assert cards[0].calibration.scores == cards[1].calibration.scores
+    assert cards[0].pixel_threshold == cards[1].pixel_threshold
+
+
+def test_too_few_normals_for_a_changed_region_ask_for_a_training(store: Store) -> None:
+    put_champion(store, "cloth")
+    with pytest.raises(TooFewNormals, match=r"^4 labelled normals .* or train: rd-inspect train --category cloth"):
+        recalibrate(store, ignore=CORNER)
+
+
+def test_another_alpha_keeps_the_region(plant: Store) -> None:
+    made = recalibrate(plant, held_out=True, alpha=0.3, ignore=CORNER)
+    assert ignored_by(models.read_card(plant, "cloth", made.version)) is None
 
 
 def test_a_promotion_replaces_the_expected_champion_alone(plant: Store) -> None:

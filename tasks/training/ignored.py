@@ -1,0 +1,33 @@
+"""Ignored regions: from the store into the view of a model."""
+
+from dataclasses import replace
+
+from rd_core.pictures.image_view import Ignore, ImageView
+from storage.filesystem import Store
+from storage.ignored_regions import read_region
+from storage.models.card import ModelCard
+
+_SIDE = 1000
+"""pixels on which the share is measured"""
+
+
+def ignored_now(store: Store, category: str) -> Ignore | None:
+    """The category's region in force; None if nothing is ignored. Raises CorruptObject, Conflict."""
+    region = read_region(store, category)
+    return None if region is None else Ignore(region.polygons, region.mask)
+
+
+def ignored_by(card: ModelCard) -> Ignore | None:
+    """The region that the model was trained or calibrated with."""
+    return ImageView.from_dict(card.preprocessing.view).ignore
+
+
+def ignored_share(ignore: Ignore | None) -> float:
+    """Share of the image that is ignored, to about a thousandth."""
+    return 0.0 if ignore is None else float(ignore.on((_SIDE, _SIDE)).mean())
+
+
+def ignoring(card: ModelCard, ignore: Ignore | None) -> ModelCard:
+    """The card with that region in its view."""
+    view = replace(ImageView.from_dict(card.preprocessing.view), ignore=ignore)
+    return replace(card, preprocessing=replace(card.preprocessing, view=view.to_dict()))
