@@ -48,7 +48,7 @@ def test_a_region_is_set_shown_and_cleared(store: Store, regions: Callable[..., 
     assert "rd-inspect recalibrate --category cloth" in said
     assert "nothing was changed" in regions("--set", str(tmp_path / "left.json"), "--by", "bo")
     out = tmp_path / "out.png"
-    assert "50.0% of images/cloth/2026-03-02/a.png is ignored" in regions("--show", str(out))
+    assert "51.6% of images/cloth/2026-03-02/a.png is ignored" in regions("--show", str(out))
     shown, image = (
         np.asarray(Image.open(one).convert("RGB")).astype(int)
         for one in (out, store.root / f"images/cloth/{DAY}/a.png")
