@@ -277,18 +277,9 @@ def fit_and_publish(
     )
     model_version = models.new_version(weights, now)
     card = model_card(
-        request,
-        normals,
-        split,
-        fitted,
-        calibration,
-        engine,
-        version=model_version,
-        created_at=now,
-        run_id=run_id,
-        retraining=retraining,
-        weights=WeightsFile.of(weights),
-    )
+        request, normals, split, fitted, calibration, engine, version=model_version, created_at=now, run_id=run_id,
+        retraining=retraining, weights=WeightsFile.of(weights),
+    )  # fmt: skip
     models.publish_model(store, card, weights)
     unfinished.discard()
     page = _show_odd(store, images, card, calibration, request.review_url)

@@ -14,6 +14,7 @@ from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.errors import EngineUnavailable
 from rd_core.pictures.image_statistics import image_statistics
+from rd_core.pictures.image_view import Crop, ImageView
 from storage.errors import StoreFull
 from storage.filesystem import Store, open_store
 from storage.labels import labels
@@ -25,8 +26,10 @@ from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.training import fit_model as fit_module
 from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.ignored import ignored_by
 from tasks.training.normal_images import NormalImages
 from tasks.worker.scorer import warm_scorer
+from tests.drift_plants import CORNER
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request
 from tests.retraining_plants import put_labels, put_pictures
 
@@ -101,9 +104,11 @@ def test_the_card_says_what_was_seen_and_set(trained: Trained) -> None:
 def test_the_published_model_scores_its_calibration_images_as_the_card_says(
     store: Store, normals: list[str], precision: str, setting: str, engine: str, why: str, may_mirror: bool
 ) -> None:
-    levels = {"white_level": 4095.0, "black_level": 64.0}
+    ignore = None if may_mirror else CORNER
+    levels = {"white_level": 4095.0, "black_level": 64.0, "view": ImageView(SIZE, SIZE, ignore=ignore)}
     fitted = fit(store, precision=precision, engine=setting, mirrored_below=150 if may_mirror else 0, **levels)
     card = models.read_card(store, "cloth", fitted.version)
+    assert (ignored_by(card), fitted.ignored) == (ignore, pytest.approx(0.25 if ignore else 0, abs=0.002))
     assert card.fit.figures["mirrored"] is may_mirror  # noise looks alike in a mirror
     assert (card.engine.library, card.engine.images_per_second) == (engine, {}) and why in card.engine.why
     assert card.method.settings["precision"] == precision
@@ -240,10 +245,14 @@ def test_a_training_of_other_pixels_or_folds_never_goes_on_from_a_state(monkeypa
         return fit_module._digest(quick_request(**changes), NormalImages(names, "d", (), (), {}), split, None)
 
     found = [digest(), digest(white_level=4095.0), digest(black_level=5.0)]
+    found += [
+        digest(view=ImageView(SIZE, SIZE, ignore=CORNER)),
+        digest(view=ImageView(SIZE, SIZE, Crop.of([1, 0, 8, 8]))),
+    ]
     cross = Split((0,), (1,), ())
     found += [digest(cross), digest(cross, part_pattern=r"(?P<part>view\d)")]
     monkeypatch.setattr(fit_module, "PREPROCESSING_VERSION", "another")
-    assert len({*found, digest()}) == 6
+    assert len({*found, digest()}) == 8
 
 
 def test_a_damaged_state_is_told_and_the_training_begins_anew(
