@@ -22,6 +22,7 @@ from storage.layout import image_key, mask_key
 from storage.models import models
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tests.factories import DAY, NOW
+from tests.made_once import made_once
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
@@ -34,22 +35,31 @@ _STEPS = 30
 @cache
 def trained() -> ReverseDistillation:
     """Knows the stripes of `textured`; not to be changed."""
-    settings = small(steps=_STEPS, batch_size=8, validate_every=_STEPS)
-    # As many as a candidate will know: what few normals teach differs.
-    return fit(settings, textured(56), textured(8, seed=1)).detector
+    return checkpoint.from_bytes(_weights())
 
 
 @cache
-def _trained_bytes() -> tuple[bytes, tuple[float, ...]]:
-    """(weights, scores of 20 held-out normals)"""
-    return checkpoint.to_bytes(trained()), tuple(trained().score(textured(20, seed=2)).scores.tolist())
+def _weights() -> bytes:
+    return made_once("trained champion", _train)
+
+
+def _train() -> bytes:
+    settings = small(steps=_STEPS, batch_size=8, validate_every=_STEPS)
+    # As many as a candidate will know: what few normals teach differs.
+    return checkpoint.to_bytes(fit(settings, textured(56), textured(8, seed=1)).detector)
+
+
+@cache
+def _held_out() -> tuple[float, ...]:
+    """Scores of 20 held-out normals."""
+    return tuple(trained().score(textured(20, seed=2)).scores.tolist())
 
 
 def put_champion(
     store: Store, category: str, version: str = "v1", *, threshold: float | None = None, champion: bool = True
 ) -> list[str]:
     """Publish the trained model with labelled images of its own; their keys. `threshold`: not the calibrated one."""
-    weights, scores = _trained_bytes()
+    weights, scores = _weights(), _held_out()
     keys = put_pictures(store, category, textured(16, seed=3), TRAINED, "old")
     found = asdict(calibrate(np.array(scores), ALPHA))
     if threshold is not None:

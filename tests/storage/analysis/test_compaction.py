@@ -76,18 +76,12 @@ def test_no_answer_changes(store: Store, ok_row: ScoreRow) -> None:
     assert len(before["latest"]) == 10
     assert {key: data for key, data in objects(store).items() if not key.startswith("merged/")} == sealed
     assert merge(store) == 0
-
-
-def test_copies_are_read_in_place_of_parts(store: Store, ok_row: ScoreRow) -> None:
-    plant(store, ok_row)
-    before = answers(store)
-    merge(store)
     for info in store.list("scores/"):
         store.remove(info.key)
-    assert answers(store) == before
+    assert answers(store) == before, "copies are read in place of parts"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_order_of_nights_and_merges_changes_an_answer(local: LocalStore, ok_row: ScoreRow, seed: int) -> None:
     random = np.random.default_rng(seed)
     names = iter(range(100))
