@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rd_core.pictures.image_view import Ignore, ImageView
 from reports.ignored_region import next_steps, version_in_words
 from reports.overlay import IGNORED, shrunk
 from reports.plain_text import shown
@@ -60,7 +61,9 @@ class Regions:
         over, "champion": what the model in force ignores, in words}. Raises KeyNotFound."""
         self.refuse_unknown(category)
         history = ignored_regions.read_history(self._store, category)
-        return {**_known(history), "images": self._normals(category), "champion": ""}
+        known = _known(history)
+        champion = self._champion_in_words(category, history[0] if known["region"] else None)
+        return {**known, "images": self._normals(category), "champion": champion}
 
     def save(self, sent: dict[str, Any], drawn_by: str) -> dict[str, Any]:
         """Put {"category", "polygons", "expected": digest of the region shown or None, "key": image drawn on} in
@@ -132,6 +135,15 @@ class Regions:
         """Evenly chosen normal images."""
         keys = ignored_regions.images_to_draw_on(self._store, category)
         return [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, MOST_IMAGES).astype(int))] if keys else []
+
+    def _champion_in_words(self, category: str, region: IgnoredRegion | None) -> str:
+        card = models.champion_card(self._store, category)
+        if card is None:
+            return "No model is in force yet."
+        ignore = None if region is None else Ignore(region.polygons, region.mask)
+        if ImageView.from_dict(card.preprocessing.view).ignore == ignore:
+            return f"The model in force, {card.version}, scores with this region."
+        return f"The model in force, {card.version}, scores with another region than the one saved last."
 
     def _decoded(self, category: str, key: str) -> NDArray[np.uint8]:
         card = models.champion_card(self._store, category)

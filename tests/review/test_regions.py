@@ -47,6 +47,10 @@ def test_a_region_is_in_the_store_when_it_is_answered(
     shown = client.get("/api/regions", params={"category": "cloth"}).json()
     assert shown["region"]["digest"] == region.digest
     assert shown["versions"][0]["words"].startswith("1 region, by ann at ")
+    assert "v1, scores with another region" in shown["champion"]
+    client.post("/api/regions", json=sent([], region.digest))
+    shown = client.get("/api/regions", params={"category": "cloth"}).json()
+    assert shown["champion"] == "The model in force, v1, scores with this region."
 
 
 def test_the_second_of_two_people_sees_what_the_first_saved(client: TestClient, store: LocalStore) -> None:
