@@ -10,6 +10,7 @@ import pytest
 from proofs.model_cards import CARD, made_up_card, publish_made_up
 from rd_core.calibration.threshold import calibrate
 from rd_core.gate.decision import GateSettings
+from rd_core.pictures.image_view import ImageView
 from reports.retraining.decision import OVERTAKEN
 from storage.errors import Conflict
 from storage.filesystem import Store
@@ -23,6 +24,7 @@ from tasks.retraining.gate_set import gate_set
 from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_candidate
 from tasks.retraining.promote_candidate import promote_candidate
 from tasks.retraining.write_retraining_report import RetrainingFindings
+from tests.drift_plants import CORNER
 from tests.factories import DAY, NOW
 from tests.retraining_plants import put_labels
 from tests.told_scores import SIDE, ToldScorer, png_of, told_picture
@@ -134,6 +136,20 @@ def test_a_candidate_with_the_champions_weights_is_judged_by_its_threshold_alone
     assert found.decision.promote, found.decision.words
     assert "The new threshold is promoted" in found.decision.words
     assert judge(store, replace(ORDER, candidate="v3")) == found
+
+
+def test_the_champions_weights_with_another_view_give_scores_of_their_own(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_plant(store, found=(7.0, 0.0), good=(1.0, 9.0))
+    view = ImageView(SIDE, SIDE, ignore=CORNER).to_dict()
+    held = asdict(calibrate(np.arange(40.0), 0.1))
+    publish_made_up(store, version="v3", weights=b"v1", threshold=held, preprocessing={"view": view})
+    scorers = {"v1": ToldScorer(np.float32(THRESHOLD), 0), "v3": ToldScorer(np.float32(6.5), 1)}
+    monkeypatch.setattr(module, "warm_scorer", lambda _, __, version: scorers[version])
+    found = judge(store, replace(ORDER, candidate="v3"))
+    assert "30 of 30" in found.decision.words
+    assert "The champion's threshold stays" in found.decision.words
 
 
 def test_a_worse_candidate_stays_out(store: Store) -> None:
