@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from prefect.logging import disable_run_logger
-from torch.nn import functional as F
 
 from benchmarks.folders import halves_of_test, import_category
 from benchmarks.record import Record, add_results_option
@@ -30,6 +29,7 @@ from flows.training import training_request
 from rd_core.detectors import checkpoint
 from rd_core.detectors.feature_detector import FeatureDetector
 from rd_core.maps.assembly import MapAssembly
+from rd_core.maps.enlargement import enlarged
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.image_metrics import image_auroc
 from rd_core.metrics.pixel_tables import PixelTables
@@ -129,12 +129,6 @@ def figures(
         if any(mask is not None for mask in masks):
             found[name] = aupro(PixelTables.of(shown, masks, anomalous.tolist()))
     return found
-
-
-def enlarged(maps: NDArray[np.float16], size: tuple[int, int]) -> NDArray[np.float16]:
-    """Bilinear, to (n, height, width)."""
-    whole = torch.from_numpy(maps).float()[:, None]
-    return F.interpolate(whole, size, mode="bilinear", align_corners=False)[:, 0].half().numpy()
 
 
 def costs(detector: FeatureDetector[Any], maps: NDArray[np.float16], place: Path) -> dict[str, float]:

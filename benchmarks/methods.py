@@ -34,6 +34,7 @@ from flows.settings import load_settings
 from flows.training import training_request
 from rd_core.calibration.threshold import REVIEW, triage
 from rd_core.detectors.registry import METHODS
+from rd_core.maps.enlargement import enlarged
 from rd_core.metrics.aupro import aupro
 from rd_core.metrics.decisions import decisions_at
 from rd_core.metrics.image_metrics import image_auroc, image_average_precision
@@ -77,6 +78,7 @@ class Judged:
     images: Sequence[FolderImage]
     scores: NDArray[np.float64]
     maps: NDArray[np.float16]
+    """at the view's size"""
     seconds: float
     """of scoring"""
     cpu_seconds: float
@@ -188,7 +190,8 @@ def _judge(scorer: Scorer, images: Sequence[FolderImage]) -> Judged:
     found = [scorer.model.score(np.stack(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     scores = np.concatenate([one.scores for one in found]).astype(np.float64)
-    return Judged(images, scores, np.concatenate([one.as_float16() for one in found]), wall, cpu)
+    maps = enlarged(np.concatenate([one.as_float16() for one in found]), scorer.image_format.view.size)
+    return Judged(images, scores, maps, wall, cpu)
 
 
 def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -196,7 +199,7 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
     scores, anomalous = judged.scores, judged.is_anomalous
     decided = decisions_at(float(scorer.threshold), scores, anomalous)
     view = scorer.image_format.view
-    masks = [_mask(one.masks, view, scorer.map_size) for one in judged.images]
+    masks = [_mask(one.masks, view) for one in judged.images]
     tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous])
     has_masks = any(mask is not None for mask in masks)
     kinds = sorted({one.kind for one in judged.images if one.kind})
@@ -228,10 +231,10 @@ def _rounded(scores: NDArray[np.floating]) -> list[float]:
     return [float(f"{score:.6g}") for score in np.sort(scores)]
 
 
-def _mask(files: Sequence[Path], view: ImageView, map_size: tuple[int, int]) -> NDArray[np.bool_] | None:
+def _mask(files: Sequence[Path], view: ImageView) -> NDArray[np.bool_] | None:
     mask = marked_by(files)
     # An empty one does not say where the defect is.
-    return view.mask_on_map(mask, map_size) if mask is not None and mask.any() else None
+    return view.mask_on_map(mask, view.size) if mask is not None and mask.any() else None
 
 
 def _peak(*, restart: bool = False) -> float:

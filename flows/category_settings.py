@@ -34,7 +34,7 @@ class CategorySettings(BaseModel):
     retrainings"""
     overlap: Annotated[int | None, Field(validate_default=True)] = None
     """pixels that neighbouring tiles share at least; None: a quarter of the tile"""
-    map_stride: Literal[1, 2, 4] = 1
+    map_stride: Literal[1, 2, 4] = 4
     """side, in those pixels, of a pixel of the anomaly maps: 2 stores a quarter of what 1 does, 4 a sixteenth"""
     crop: tuple[int | float, int | float, int | float, int | float] | None = None
     """rectangle of an image that is inspected, [top, left, height, width]: whole numbers are pixels, fractions up to

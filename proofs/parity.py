@@ -114,7 +114,7 @@ def _patchcore(teacher: str, normals: NDArray[np.uint8], queries: NDArray[np.uin
 
 
 def _fitted(name: str, teacher: str, normals: NDArray[np.uint8], **settings: Any) -> Any:
-    shared = {"teacher": teacher, "image_height": SIDE, "image_width": SIDE, "smoothing_sigma": 4.0}
+    shared = {"teacher": teacher, "image_height": SIDE, "image_width": SIDE, "map_stride": 1, "smoothing_sigma": 4.0}
     detector = train(name, settings_of(name, {**shared, **settings}), Normals(normals, normals[:2])).detector
     assert isinstance(detector, FeatureDetector)
     return detector

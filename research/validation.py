@@ -79,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     size = arguments.size
-    sides = {"image_height": size, "image_width": size}
+    sides = {"image_height": size, "image_width": size, "map_stride": 1}
     chosen = {**sides, "seed": arguments.seed, **dict(arguments.model), **dict(arguments.training)}
     settings = recipe(arguments.recipe, **chosen)
     for folder in sorted(path for path in arguments.data.iterdir() if is_category_folder(path)):

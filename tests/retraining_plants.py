@@ -70,6 +70,7 @@ def put_champion(
         version,
         weights,
         side=trained().settings.image_height,
+        maps=dict(zip(("height", "width"), trained().settings.map_size, strict=True)),
         method={"settings": trained().settings.to_dict()},
         preprocessing={"version": PREPROCESSING_VERSION},
         threshold=found,

@@ -31,7 +31,7 @@ class DetectorSettings(Record):
     """pixels, a multiple of 32"""
     image_width: int = 256
     """pixels, a multiple of 32"""
-    map_stride: Literal[1, 2, 4] = 1
+    map_stride: Literal[1, 2, 4] = 4
     """side, in pixels of the image, of a pixel of the anomaly map, which is the mean over it"""
     smoothing_sigma: float = 4.0
     """standard deviation of the Gaussian over the anomaly map, in pixels of the image; 0: none"""

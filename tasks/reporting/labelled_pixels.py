@@ -1,5 +1,6 @@
 """Maps and masks of labelled images in chunks, and why one cannot be counted."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.errors import ViewImpossible
+from rd_core.maps.enlargement import enlarged
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.read_ahead import at_once
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
@@ -33,9 +35,10 @@ class LabelledPixels:
     row: Mapping[str, Any]
     """the given row"""
     values: NDArray[np.float16] | None = None
-    """[H, W], the stored map; None with a `problem`"""
+    """[H, W], the stored map at the view's size, so that figures of models with other map strides compare; None with
+    a `problem`"""
     mask: NDArray[np.bool_] | None = None
-    """[H, W], the counted defect pixels on the map's grid; None with a `problem` or without a mask"""
+    """[H, W], the counted defect pixels; None with a `problem` or without a mask"""
     counted: NDArray[np.bool_] | None = None
     """[H, W], False in ignored regions; None: every pixel counts"""
     problem: str | None = None
@@ -58,7 +61,8 @@ def labelled_pixels(
         while chunk := members[:size]:
             del members[:size]
             maps = _maps(store, map_store, [row["map_index"] for row in chunk])
-            size = max([size, *(at_once(one.nbytes, IMAGES_AT_ONCE) for one in maps if not isinstance(one, str))])
+            shapes = [view.size if view else one.shape for one in maps if not isinstance(one, str)]
+            size = max([size, *(at_once(2 * math.prod(shape), IMAGES_AT_ONCE) for shape in shapes)])
             yield [_pixels(store, row, values, view) for row, values in zip(chunk, maps, strict=True)]
 
 
@@ -96,9 +100,9 @@ def _pixels(
         nans = int(np.count_nonzero(np.isnan(values)))
         if nans:
             raise Uncountable(_no_map(f"{nans} of {values.size} pixels are NaN, so it was never written whole."))
-        grid = values.shape[0], values.shape[1]
+        view = view or ImageView(values.shape[0], values.shape[1])
+        values, grid = enlarged(values, view.size), view.size
         size = row["image_height"] or grid[0], row["image_width"] or grid[1]
-        view = view or ImageView(*grid)
         counted = view.counted(size, grid)
         if row["mask_key"] is not None:
             mask = counted_defect(store, row["mask_key"], size, view, grid, row["label"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.maps.enlargement import enlarged
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
@@ -36,17 +37,15 @@ class RegionPair:
 class MaskedMaps:
     """Counts the pixels of both models' maps and keeps those of masked defects; nothing without a mask."""
 
-    def __init__(
-        self, store: Store, judging: Sequence[GateImage], view: ImageView | None, map_size: tuple[int, int]
-    ) -> None:
-        """view: what both models' maps, of `map_size` (height, width), show of an image, so that their regions are
-        the same; None if they differ, and nothing is counted."""
+    def __init__(self, store: Store, judging: Sequence[GateImage], view: ImageView | None) -> None:
+        """view: what both models' maps show of an image, so that at its size their regions are the same; None if
+        they differ, and nothing is counted."""
         masked = [image.key for image in judging if image.mask_key is not None] if view else []
         self._view = view
         self.problems: list[tuple[str, str]] = []
         """(key, why its mask cannot be counted)"""
         self._store = store
-        self._wanted = set(_spread(masked, math.prod(map_size)))
+        self._wanted = set(_spread(masked, math.prod(view.size))) if view else set()
         self._tables = [PixelTables.empty(), PixelTables.empty()]
         self._maps: tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]] = ([], [])
         self._masks: list[NDArray[np.bool_]] = []
@@ -62,14 +61,13 @@ class MaskedMaps:
         """Add both models' maps of images with these `sizes` (height, width)."""
         if not self._wanted or self._view is None:
             return
-        grid = champion.maps.shape[1], champion.maps.shape[2]
-        view = self._view
+        view, grid = self._view, self._view.size
         masks = [self._mask(image, size, view, grid) for image, size in zip(images, sizes, strict=True)]
         counted = [view.counted(size, grid) for size in sizes]
         anomalous = [image.is_anomalous for image in images]
         kept = [place for place, image in enumerate(images) if masks[place] is not None and image.key in self._wanted]
         for number, scored in enumerate((champion, candidate)):
-            maps = scored.as_float16()
+            maps = enlarged(scored.as_float16(), grid)
             self._tables[number] += PixelTables.of(maps, masks, anomalous, counted)
             self._maps[number].extend(maps[place] for place in kept)
         self._masks += [mask for place in kept if (mask := masks[place]) is not None]

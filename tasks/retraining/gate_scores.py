@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def score_pair(
     """
     by_key = {image.key: image for image in judging}
     view = None if candidate is champion else _one_view(champion, candidate)
-    maps = MaskedMaps(store, judging, view, champion.map_size)
+    maps = MaskedMaps(store, judging, view)
     kept: list[GateImage] = []
     scores: list[NDArray[np.float32]] = []
     left_out: list[tuple[str, str]] = []
@@ -101,10 +101,9 @@ def score_unchanged(
 
 
 def _one_view(champion: Scorer, candidate: Scorer) -> ImageView | None:
-    """What the maps of both show of an image, in one size; None if they show it differently."""
+    """What the maps of both show of an image; None if they show it differently."""
     first, second = champion.image_format.view, candidate.image_format.view
-    alike = (first.crop, first.ignore) == (second.crop, second.ignore) and champion.map_size == candidate.map_size
-    return first if alike else None
+    return first if replace(first, tile=None, overlap=0) == replace(second, tile=None, overlap=0) else None
 
 
 def _read_for(images: Store, keys: Sequence[str], champion: Scorer, candidate: Scorer) -> Iterator[list[_ReadTwice]]:

@@ -214,6 +214,7 @@ def check_recipe(name: str) -> None:
 
 _PAPER = ReverseDistillationSettings(
     recipe="paper",
+    map_stride=1,
     standardise=False,
     magnitude=False,
     discriminator_cells=(),

@@ -63,6 +63,12 @@ ASKED = textured(4, SIZE, WIDTH, seed=2)
 COUNTED = np.stack([CORNER, CORNER, EDGE, np.ones_like(EDGE)])
 
 
+def of_every_pixel(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, SIZE, WIDTH), from maps of any stride."""
+    stride = WIDTH // maps.shape[2]
+    return maps.repeat(stride, axis=1).repeat(stride, axis=2)
+
+
 @dataclass
 class Outcome:
     """A fit's detector, and what its models found in its normals."""
@@ -127,7 +133,8 @@ def test_no_score_depends_on_what_is_ignored_and_the_map_is_0_there(sample: tupl
     for detector in (outcome.detector, outcome.detector.ready()):
         one, other = (detector.score(with_noise_where_ignored(ASKED, noise), COUNTED) for noise in (1, 2))
         assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
-        assert not one.maps[~COUNTED].any() and one.maps[COUNTED].all()
+        maps = of_every_pixel(one.maps)
+        assert not maps[~COUNTED].any() and maps[COUNTED].all()
     nothing = outcome.detector.score(ASKED[:1], np.zeros_like(COUNTED[:1]))
     assert not nothing.maps.any() and not nothing.scores.any() and not nothing.feature_distances.any()
 
@@ -137,7 +144,7 @@ def test_what_counts_is_found(sample: tuple[str, Outcome]) -> None:
     defective = ASKED[:2].copy()
     defective[:, 52:62, 40:60] = 10
     usual, odd = (outcome.detector.score(images, COUNTED[:2]) for images in (ASKED[:2], defective))
-    assert (odd.maps[:, 50:, 36:64].max(axis=(1, 2)) > usual.maps.max(axis=(1, 2))).all()
+    assert (of_every_pixel(odd.maps)[:, 50:, 36:64].max(axis=(1, 2)) > usual.maps.max(axis=(1, 2))).all()
     assert (odd.scores > usual.scores).all()
 
 
@@ -169,7 +176,11 @@ def test_a_ring_too_narrow_for_coarse_positions_can_be_inspected_but_not_nothing
     ring[24:32] = True
     detector = fitted(name, Partly(TRAIN, [ring]), Partly(EARLY_STOP, [ring]), cross=False).detector
     found = checkpoint.from_bytes(checkpoint.to_bytes(detector)).score(ASKED, np.stack([ring] * 4))
-    assert all(np.isfinite(values).all() for values in found) and found.maps[:, ring].any() and found.scores.all()
+    assert (
+        all(np.isfinite(values).all() for values in found)
+        and of_every_pixel(found.maps)[:, ring].any()
+        and found.scores.all()
+    )
     ring[:, 3:] = False
     with pytest.raises(ConfigError, match="the ignored regions of all images leave no 8 x 8 pixels"):
         fitted(name, Partly(TRAIN, [ring]), Partly(EARLY_STOP, [None]), cross=False)

@@ -122,7 +122,8 @@ def test_a_graph_for_whole_images_refuses_ignored_pixels(pair, images) -> None:
 
 @needs_openvino
 def test_no_images_give_no_scores(pair) -> None:
-    assert pair[1].score(np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)).maps.shape == (0, HEIGHT, WIDTH)
+    maps = pair[1].score(np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)).maps
+    assert maps.shape == (0, *pair[0].settings.map_size)
 
 
 @needs_openvino

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
+from rd_core.pictures import image_statistics as module
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from tests.rd_core.striped_images import textured
 
@@ -48,9 +49,14 @@ def reference(pixels: np.ndarray) -> ImageStatistics:
     )
 
 
-@given(PICTURES)
-def test_the_figures_are_those_of_the_definition(pixels: np.ndarray) -> None:
-    result, expected = image_statistics(pixels), reference(pixels)
+@given(PICTURES, st.sampled_from([1, 30, 10**6]))
+def test_the_figures_are_those_of_the_definition_whatever_is_looked_at_together(
+    pixels: np.ndarray, band_pixels: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BAND_PIXELS", band_pixels)
+        result = image_statistics(pixels)
+    expected = reference(pixels)
     assert result.brightness == pytest.approx(expected.brightness, abs=1e-6)
     assert result.contrast == pytest.approx(expected.contrast, abs=1e-6)
     assert result.sharpness == pytest.approx(expected.sharpness, rel=1e-3, abs=1e-4)
