@@ -58,6 +58,10 @@ def train(
             metavar="DAY..DAY",
         ),
     ] = None,
+    suggest_view: Annotated[
+        bool,
+        typer.Option("--suggest-view", help="Train nothing; show what image sizes and tiles keep, and cost."),
+    ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Make it the champion even if there is one.")] = False,
     dask_address: DaskOption = None,
     verbose: VerboseOption = False,
@@ -73,6 +77,7 @@ def train(
 
     * `rd-inspect train`
     * `rd-inspect train --category cloth --method patchcore --alpha 0.005`
+    * `rd-inspect train --category cloth --suggest-view` trains nothing, and shows which image size would see what
     * `rd-inspect train --category cloth --unlabelled 2026-11-02..2026-11-06` starts from an unlabelled pile
 
     Next: `rd-inspect inspect --run-date 2026-11-21` scores a production day.
@@ -83,6 +88,14 @@ def train(
     }  # fmt: skip
     days = _days(unlabelled) if unlabelled else None
     settings = check(store, category, images=images, days=days or (), dask_address=dask_address, options=options)
+    if suggest_view:
+        with plain_errors():
+            from flows.commands.tables.view_suggestion import view_table
+            from flows.local.view_suggestion import labelled_categories, suggested_view
+
+            for name in category or labelled_categories(settings):
+                print_table(view_table(*suggested_view(settings, name)))
+        return
     with plain_errors():
         from flows.preflight.refusals import refuse_training, refuse_unlabelled_training
 

@@ -13,7 +13,7 @@ from rd_core.pictures.tiling import GRID
 SIDE_STEP = 32
 """sides of a network's input are multiples of it"""
 LEAST_PIXELS = 256 * 256
-"""of an input; smaller images are not enlarged"""
+"""of an input, to which smaller images are enlarged: at their own size less is found (docs/decisions/0049)"""
 MOST_PIXELS = 512 * 512
 """of an input: four times the time of LEAST_PIXELS"""
 SHARE_OF_PIXELS = 0.25
@@ -43,24 +43,23 @@ def fitting_size(sizes: Sequence[tuple[int, int]]) -> FittingSize:
     """Choose height and width, multiples of 32, for images of these (height, width).
 
     Images of one shape keep it, at SHARE_OF_PIXELS of the median image's pixels, within LEAST_PIXELS and MOST_PIXELS;
-    those of several shapes become square. Sides are rounded to 32, which alone can enlarge an image. Raises
-    ConfigError without images.
+    those of several shapes become square. Raises ConfigError without images.
     """
     if not sizes:
         raise ConfigError("there is no readable image to choose an image_size by. Set one, such as image_size = 256.")
     shapes = np.asarray(sizes, dtype=np.float64)
     pixels = float(np.median(shapes.prod(axis=1)))
-    room = min(max(pixels * SHARE_OF_PIXELS, LEAST_PIXELS), MOST_PIXELS, pixels)
+    room = min(max(pixels * SHARE_OF_PIXELS, LEAST_PIXELS), MOST_PIXELS)
     aspects = shapes[:, 1] / shapes[:, 0]
     aspect = float(np.median(aspects))
     odd = np.abs(np.log(aspects / aspect)) > math.log1p(SAME_SHAPE)
     if odd.mean() > ODD_ONES:
         low, high = np.quantile(aspects, (0.05, 0.95))
         shapes_differ = f"their shapes differ, {low:.2g} to {high:.2g} times as wide as high, so they become square"
-        return FittingSize(*_nearest_sides(room, 1), shapes_differ)
+        return FittingSize(*nearest_sides(room, 1), shapes_differ)
     height = math.sqrt(pixels / aspect)
     one_shape = f"all have about the shape of {height:,.0f} x {height * aspect:,.0f} pixels, which it keeps"
-    return FittingSize(*_nearest_sides(room, aspect), one_shape)
+    return FittingSize(*nearest_sides(room, aspect), one_shape)
 
 
 def own_size(sizes: Sequence[tuple[int, int]], tile: int) -> FittingSize:
@@ -69,7 +68,7 @@ def own_size(sizes: Sequence[tuple[int, int]], tile: int) -> FittingSize:
     return FittingSize(height, width, f"tiles of {tile} pixels cover the images at their own size")
 
 
-def _nearest_sides(pixels: float, aspect: float) -> tuple[int, int]:
+def nearest_sides(pixels: float, aspect: float) -> tuple[int, int]:
     """The (height, width) of about so many pixels that bends the aspect (width / height) little."""
     height = math.sqrt(pixels / aspect)
     steps = [math.floor(side / SIDE_STEP) for side in (height, height * aspect)]

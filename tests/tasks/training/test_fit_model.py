@@ -13,6 +13,7 @@ from prefect.logging import disable_run_logger
 from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.errors import EngineUnavailable
+from rd_core.pictures import fitting_size
 from rd_core.pictures.image_statistics import image_statistics
 from rd_core.pictures.image_view import Crop, ImageView
 from storage.errors import StoreFull
@@ -346,8 +347,9 @@ def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch
 
 
 def test_a_size_left_to_the_images_is_the_normals_and_in_a_retraining_the_champions(
-    store: Store, gathered: dict
+    store: Store, gathered: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fitting_size, "LEAST_PIXELS", SIZE**2)
     keys = put_pictures(store, "wide", np.random.default_rng(0).integers(0, 255, (12, 40, 100, 3)).astype(np.uint8))
     put_labels(store, "wide", "normals", keys)
     fitted = fit(store, category="wide", part_pattern=None, size_is_auto=True)
