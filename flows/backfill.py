@@ -19,6 +19,7 @@ from flows.mending import Mended, mend_partitions
 from flows.night.partition_scoring import score_partitions
 from flows.preflight.grid_choice import chosen_categories, chosen_days, refuse_unknown_version
 from flows.preflight.night_size import seconds_to_score
+from flows.preflight.redecision import refuse_redecision
 from flows.printing.grid import grid_rows
 from flows.printing.numbers import counted
 from flows.settings import Settings, load_settings, store_uri
@@ -132,6 +133,8 @@ def backfill(
     chosen = chosen_categories(settings, categories)
     window = chosen_days(settings, chosen, first_day, last_day)
     pinned, problems = _pin(settings, chosen, model)
+    for name, one in pinned.items() if redecide else ():
+        refuse_redecision(open_store(settings.store, read_only=True), name, one.version, *window)
     before = _grid(settings, window, chosen, pinned)
     if dry_run:
         return _ended(settings, pinned, before, before, "dry run", _Done(), problems)
