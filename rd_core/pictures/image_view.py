@@ -189,12 +189,13 @@ class ImageView(Record):
 
         size = image.shape[0], image.shape[1]
         top, left, height, width = box = self.covered(size)
-        seen = image
-        if box != (0, 0, *size):
-            # A copy: a part would keep the whole image in memory, and torch sums strided pixels in another order.
-            seen = image[top : top + height, left : left + width].copy()
-        ignored = self._ignored(size)
-        return resize(seen if ignored is None else _filled(seen, ignored), *self.size)
+        seen, ignored = image[top : top + height, left : left + width], self._ignored(size)
+        if box != (0, 0, *size) or ignored is not None:
+            # A part would keep the whole image in memory, and torch sums strided pixels in another order.
+            seen = seen.copy()
+        if ignored is not None:
+            _fill(seen, ignored)
+        return resize(seen, *self.size)
 
     def counted(self, size: Size, grid: Size | None = None) -> NDArray[np.bool_] | None:
         """The pixels of the view that count, for an image of `size`: bool `grid`, read-only; None if all do.
@@ -280,16 +281,19 @@ def _counted(ignore: Ignore, box: tuple[int, int, int, int], size: Size, grid: S
     return counted
 
 
-def _filled(image: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A copy of (H, W, 3) with the mean colour of the other pixels, rounded, at the ignored ones."""
-    number = ignored.size - int(np.count_nonzero(ignored))
-    if not number:
-        return np.zeros_like(image)
-    # In whole numbers: floating-point sums would keep a trace of what is ignored.
-    sums = image.sum(axis=(0, 1), dtype=np.int64) - image[ignored].sum(axis=0, dtype=np.int64)
-    filled = image.copy()
-    filled[ignored] = ((2 * sums + number) // (2 * number)).astype(np.uint8)
-    return filled
+def _fill(image: NDArray[np.uint8], ignored: NDArray[np.bool_]) -> None:
+    """Gives the ignored pixels of (H, W, 3) the mean colour of the others, rounded; black if there are none."""
+    _paint(image, np.zeros(3, np.uint8), ignored)
+    number = max(1, ignored.size - int(np.count_nonzero(ignored)))
+    # In whole numbers, which are the same in any order of summation; a column of 16 million pixels fits into 32 bits.
+    columns = image.reshape(len(image), -1).sum(axis=0, dtype=np.uint32)
+    sums = columns.reshape(-1, 3).sum(axis=0, dtype=np.int64)
+    _paint(image, ((2 * sums + number) // (2 * number)).astype(np.uint8), ignored)
+
+
+def _paint(image: NDArray[np.uint8], colour: NDArray[np.uint8], where: NDArray[np.bool_]) -> None:
+    for channel, value in enumerate(colour):  # one by one: a tenth of the time of all three together
+        np.copyto(image[..., channel], value, where=where)
 
 
 def _shrunk(counted: NDArray[np.bool_], grid: Size) -> NDArray[np.bool_]:

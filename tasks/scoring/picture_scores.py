@@ -86,7 +86,7 @@ def decide(
         Decided(
             float(p_values[row]),
             str(decisions[row]),
-            _share(maps[row] > decider.map_threshold, counted[row]),
+            share_of_counted(maps[row] > decider.map_threshold, counted[row]),
             *_extent(decider, maps[row], counted[row], str(decisions[row])),
         )
         for row in range(len(scores))
@@ -127,10 +127,10 @@ def _extent(
     """(share of the counted pixels above the pixel threshold, defect regions): none for an accepted image."""
     level = decider.pixel_threshold
     regions = () if decision == ACCEPT else defect_regions(anomaly_map, level, decider.defect_peak)
-    return _share(anomaly_map > level, counted), regions
+    return share_of_counted(anomaly_map > level, counted), regions
 
 
-def _share(above: NDArray[np.bool_], counted: NDArray[np.bool_] | None) -> float:
+def share_of_counted(above: NDArray[np.bool_], counted: NDArray[np.bool_] | None) -> float:
     """Of the counted pixels of a map; 0 if none counts."""
     if counted is None:
         return np.count_nonzero(above) / above.size
