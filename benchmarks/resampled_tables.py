@@ -1,6 +1,6 @@
 """Tables of thresholds on the stored scores of real parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import mean
 
 from benchmarks.pages import NAMES, NONE, Measured, caption, printed, table
@@ -26,19 +26,24 @@ def resampled(measured: Measured) -> Iterator[str]:
     head = ["method, threshold set by", *(f"n = {number}" for number in numbers)]
     rows = [(f"{NAMES[method]}, {words}", f"{method}, {way}") for method in methods for way, words in WAYS.items()]
     yield table(head, [[words, *(_cell(record, f"{row}, {n}") for n in numbers)] for words, row in rows])
-    left_out = "; ".join(_attainable(record))
+    attainable = "; ".join(_by_folder(record.about["attainable"], "percent"))
     yield (
         "The share of defects found relative to the attainable one, at the lowest threshold with at most alpha of\n"
         "the good test images above; beyond 100 % more of them alarm. Only of folders where at least 30 % are\n"
-        f"attainable: elsewhere one good image decides it. Attainable are: {left_out}."
+        f"attainable: elsewhere one good image decides it. Attainable are: {attainable}."
     )
     yield table(head, [[words, *(_relative(record, f"{row}, {n}") for n in numbers)] for words, row in rows])
+    chances = "; ".join(_by_folder(record.about["above held out"], ".2f"))
+    yield (
+        "The chance that a good image of test/ scores above a held-out one, 0.5 where they are alike. PaDiM and\n"
+        f"PatchCore leave each part out exactly: {chances}."
+    )
     yield caption([record])
 
 
-def _attainable(record: Record) -> Iterator[str]:
-    for method, shares in record.about["attainable"].items():
-        folders = ", ".join(f"{folder} {printed(share, 'percent')}" for folder, share in sorted(shares.items()))
+def _by_folder(of_methods: Mapping[str, Mapping[str, float]], form: str) -> Iterator[str]:
+    for method, values in of_methods.items():
+        folders = ", ".join(f"{folder} {printed(value, form)}" for folder, value in sorted(values.items()))
         yield f"{NAMES[method]}: {folders}"
 
 

@@ -20,13 +20,14 @@ from benchmarks.record import RESULTS, ROOT, read_records
 from benchmarks.resampled_tables import resampled
 from benchmarks.run_tables import beside_anomalib, reliability, scale, speed
 from benchmarks.view_tables import views
+from benchmarks.wrong_labels_tables import wrong_labels
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
     "methods", "views", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost",
     "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
-    "few_normals", "resampled_thresholds",
+    "few_normals", "resampled_thresholds", "wrong_labels",
 )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ def _whole_page(measured: Measured) -> str:
         few_normals,
         promotions,
         contamination,
+        wrong_labels,
         _behind,
         _end,
     )
