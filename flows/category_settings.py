@@ -39,6 +39,9 @@ class CategorySettings(BaseModel):
     crop: tuple[int | float, int | float, int | float, int | float] | None = None
     """rectangle of an image that is inspected, [top, left, height, width]: whole numbers are pixels, fractions up to
     1.0 are shares of the image's height and width. None: the whole image"""
+    align: Literal["none", "shift", "rigid"] = "none"
+    """moves every image so that the part lies where the median training normal has it: `shift` by whole pixels,
+    `rigid` with a rotation too. It needs the extra `alignment` on every worker"""
     teacher: str = "efficientnet_lite0"
     teacher_weights: Path | None = None
     """a local file of teacher weights; without it the package, the cache or a download is used"""

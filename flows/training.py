@@ -127,6 +127,7 @@ def training_request(settings: Settings, category: str) -> TrainingRequest:
         settings=settings.detector(category),
         size_is_auto=chosen.image_size == "auto",
         view=replace(chosen.view, ignore=ignored_now(open_store(settings.store, read_only=True), category)),
+        align=None if chosen.align == "none" else chosen.align,
         teacher_weights=chosen.teacher_weights,
         alpha=chosen.alpha,
         calibration=chosen.calibration,

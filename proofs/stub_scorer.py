@@ -12,7 +12,7 @@ from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.worker import scorer
 from tasks.worker.picture_reader import LoadedPicture, stacked
-from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.preprocessing import ImageFormat, SeenPicture
 
 SIZE = 64
 """pixels a side, of its maps"""
@@ -33,8 +33,8 @@ class _Model:
 class _AnyBytes(ImageFormat):
     """Reads any bytes as a black image."""
 
-    def prepare(self, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
-        return np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE)
+    def prepare(self, data: bytes) -> SeenPicture:
+        return SeenPicture(np.zeros((SIZE, SIZE, 3), np.uint8), (SIZE, SIZE), None, None)
 
 
 class StubScorer:

@@ -37,5 +37,13 @@ class ViewImpossible(CoreError):
     """The view of a model does not fit an image."""
 
 
+class NoCommonPart(CoreError):
+    """Normals that show no common part, so that none can be aligned to their median."""
+
+
+class AlignmentUnavailable(CoreError):
+    """scikit-image, which finds where a part lies, is not installed."""
+
+
 class EngineUnavailable(CoreError):
     """The engine is not installed, has another version, or does not reproduce torch."""

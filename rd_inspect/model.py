@@ -38,7 +38,8 @@ class Detection:
     decision: str
     """'accept', 'review' (within the threshold's 95 % interval) or 'reject'"""
     anomaly_map: NDArray[np.float32]
-    """float32 (H, W) of the model's size, not negative; `Model.card` describes its values"""
+    """float32 (H, W), not negative; `Model.card` describes its values. Of the model's size, or where the model aligns
+    images, moved back over the whole image"""
     boxes: Sequence[Mapping[str, float]]
     """around defects, highest peak first: top, left, height, width in pixels of the image, and the peak; empty if the
     decision is 'accept'"""
@@ -105,17 +106,18 @@ class Model:
         maps = np.empty((1, *scorer.map_size), np.float32)
         (result,) = score_pictures(scorer, [loaded], maps)
         row = columns_of(result, scorer)
+        anomaly_map, covered = scorer.image_format.view.over_image(maps[0], loaded.size, loaded.offset)
         return Detection(
             score=row["score"],
             threshold=row["threshold"],
             p_value=row["p_value"],
             is_anomalous=row["is_anomalous"],
             decision=row["decision"],
-            anomaly_map=maps[0],
+            anomaly_map=np.asarray(anomaly_map, np.float32),
             boxes=row["defect_boxes"],
             height=loaded.size[0],
             width=loaded.size[1],
-            covered=scorer.image_format.view.covered(loaded.size),
+            covered=covered,
         )
 
     def _loaded(self, picture: Picture) -> "LoadedPicture":

@@ -111,8 +111,11 @@ class Pictures:
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
         card = self._card(row.category, row.model_version)
         view, height, width = ImageView.from_dict(card.preprocessing.view), row.image_height, row.image_width
-        covered = box_in_shares(view.covered((height, width)), height, width) if height and width else None
-        ignored = None if view.ignore is None else view.ignore.on((pixels.shape[0], pixels.shape[1]))
+        offset, covered = view.offset_of_row(vars(row)), None
+        if height and width:
+            anomaly_map, box = view.over_image(anomaly_map, (height, width), offset)
+            covered = box_in_shares(box, height, width)
+        ignored = view.ignored_on((pixels.shape[0], pixels.shape[1]), (height, width), offset)
         boxes = boxes_in_shares(row.defect_boxes, height, width)
         level = card.pixel_threshold.value
         return overlay(pixels, anomaly_map, level, boxes, covered=covered, ignored=ignored)

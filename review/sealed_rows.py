@@ -67,6 +67,9 @@ class ReviewRow:
     anomalous_area: float | None
     image_height: int | None
     image_width: int | None
+    offset_x: float | None
+    offset_y: float | None
+    rotation: float | None
     defect_boxes: list[dict[str, float]] | None = field(compare=False)
     """not compared: lists have no hash, and pictures are cached by row"""
 

@@ -13,7 +13,7 @@ from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_view import ImageView
 from storage.errors import UnreadableImage
 from tasks.worker.picture_reader import LoadedPicture, stacked
-from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.preprocessing import ImageFormat, SeenPicture
 
 SIDE = 32
 _UNIT = 20
@@ -51,10 +51,10 @@ class _Model:
 class _Unresized(ImageFormat):
     """What is told would not outlive another size."""
 
-    def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def see(self, picture: NDArray[np.uint8]) -> SeenPicture:
         if picture.shape[:2] != (SIDE, SIDE):
             raise UnreadableImage(f"{picture.shape[:2]} is not the size of these tests")
-        return picture
+        return SeenPicture(picture, (SIDE, SIDE), None, None)
 
 
 @dataclass(frozen=True)

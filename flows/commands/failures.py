@@ -33,6 +33,8 @@ OF_TASKS = {
     "tasks.importing.image_folder.NotAnImageFolder": WRONG_USE,
     "tasks.importing.import_folder.ImportRefused": WRONG_USE,
     "rd_core.errors.EngineUnavailable": RUN_FAILED,
+    "rd_core.errors.AlignmentUnavailable": RUN_FAILED,
+    "rd_core.errors.NoCommonPart": RUN_FAILED,
     "rd_core.errors.CheckpointError": RUN_FAILED,
 }
 """exit codes of errors of tasks and the core"""

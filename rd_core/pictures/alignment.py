@@ -11,16 +11,16 @@ import base64
 import importlib.util
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core.errors import CoreError
+from rd_core.errors import AlignmentUnavailable, NoCommonPart, ViewImpossible
 from rd_core.pictures.images import Images
 from rd_core.settings import Record
 
@@ -28,6 +28,8 @@ AlignmentKind = Literal["shift", "rigid"]
 Grey = NDArray[np.float32]
 """(h, w), [0, 1]"""
 
+OFFSET_COLUMNS = ("offset_x", "offset_y", "rotation")
+"""of a score row, in the order of `Offset`"""
 SIDE = 256
 """pixels of the template's longer side"""
 MOST_NORMALS = 32
@@ -47,18 +49,6 @@ _ROUNDS = 2
 """times that normals are aligned to their median, and a sharper median is taken"""
 
 
-class NotTheParts(CoreError):
-    """Normals that show no common part, so none can be aligned to their median."""
-
-
-class NotThePart(CoreError):
-    """An image that does not look like the part."""
-
-
-class AlignmentUnavailable(CoreError):
-    """scikit-image is not installed."""
-
-
 class Offset(NamedTuple):
     """Where the part of an image lies against the median normal: turned about the image's centre, then moved."""
 
@@ -69,6 +59,12 @@ class Offset(NamedTuple):
     rotation: float = 0.0
     """degrees clockwise, as seen with rows downwards"""
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self | None:
+        """Of a score row; None for an image that was not aligned."""
+        x, y, rotation = map(row.get, OFFSET_COLUMNS)
+        return None if x is None or y is None or rotation is None else cls(x, y, rotation)
+
     def matrix(self, height: int, width: int) -> NDArray[np.float64]:
         """(2, 3): from a place (x, y, 1) in the aligned image to the place in the original, both of this size, in
         pixels from the upper left corner."""
@@ -77,6 +73,10 @@ class Offset(NamedTuple):
         turn = np.array([[cos, -sin], [sin, cos]])
         centre = np.array([width / 2, height / 2])
         return np.column_stack([turn, centre - turn @ centre + (self.x, self.y)])
+
+    def scaled(self, size: tuple[int, int], other: tuple[int, int]) -> "Offset":
+        """The same for an image of the size (height, width) `size`, drawn at the size `other`."""
+        return self._replace(x=self.x * other[1] / size[1], y=self.y * other[0] / size[0])
 
     def aligned(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The image uint8 (H, W) or (H, W, 3) with the part at the median normal's place. What lies beyond its border
@@ -95,9 +95,18 @@ class Offset(NamedTuple):
         image = Image.fromarray(mask.astype(np.uint8))
         return _transformed(image, self.matrix(height, width), (width, height), Image.Resampling.NEAREST) > 0
 
-    def covered(self, height: int, width: int) -> NDArray[np.bool_]:
-        """bool (height, width): pixels of the aligned image that lie in the original."""
-        return self.aligned_mask(np.ones((height, width), bool))
+    def covered(
+        self, size: tuple[int, int], box: tuple[int, int, int, int], grid: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """bool `grid`: which parts of the box (top, left, height, width) of an aligned image of `size` (height,
+        width) have their centre in the original."""
+        top, left, height, width = box
+        y = top + (np.arange(grid[0])[:, None] + 0.5) * height / grid[0]
+        x = left + (np.arange(grid[1]) + 0.5) * width / grid[1]
+        (a, b, c), (d, e, f) = self.matrix(*size).tolist()
+        across, down = a * x + b * y + c, d * x + e * y + f
+        inside: NDArray[np.bool_] = (across > 0) & (across < size[1]) & (down > 0) & (down < size[0])
+        return inside
 
     def restored(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values (H, W) of the aligned image's pixels, on the original; 0 beyond its border."""
@@ -105,15 +114,16 @@ class Offset(NamedTuple):
         back = np.linalg.inv(np.vstack([self.matrix(height, width), (0, 0, 1)]))[:2]
         return _transformed(Image.fromarray(values), back, (width, height), Image.Resampling.BILINEAR)
 
-    def original_box(
-        self, box: tuple[float, float, float, float], height: int, width: int
-    ) -> tuple[float, float, float, float]:
-        """(top, left, height, width) in the aligned image -> the box around it in the original, cut at the border."""
+    def original_box(self, box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(top, left, height, width) in the aligned image of `size` (height, width) -> the box around it in the
+        original, rounded outwards and cut at the border."""
         top, left, tall, wide = box
         corners = np.array([(x, y, 1) for x in (left, left + wide) for y in (top, top + tall)])
-        places = np.clip((self.matrix(height, width) @ corners.T).round(6), 0, [[width], [height]])
-        (left, top), (right, bottom) = places.min(axis=1).tolist(), places.max(axis=1).tolist()
-        return top, left, bottom - top, right - left
+        places = (self.matrix(*size) @ corners.T).round(3)  # else rounding errors add a pixel
+        limits = np.array([size[1], size[0]])
+        left, top = np.clip(np.floor(places.min(axis=1)), 0, limits - 1).astype(int).tolist()
+        right, bottom = np.clip(np.ceil(places.max(axis=1)), 1, limits).astype(int).tolist()
+        return top, left, max(1, bottom - top), max(1, right - left)
 
     @property
     def _resampling(self) -> Image.Resampling:
@@ -139,18 +149,21 @@ class Alignment(Record):
     """of an image with the template, (0, 1); one below it does not show the part"""
 
     def offset(self, image: NDArray[np.uint8]) -> Offset:
-        """Where the part of the image uint8 (H, W, 3) lies. Raises NotThePart, AlignmentUnavailable."""
+        """Where the part of the image uint8 (H, W, 3) lies. Raises ViewImpossible for an image that does not
+        look like the part, AlignmentUnavailable."""
         template = _template(self.template)
         small = small_grey(image, template.grey.shape)
         found = template.best_match(small, turns=self.kind == "rigid")
         if found.correlation < self.least_correlation:
-            raise NotThePart(
+            raise ViewImpossible(
                 f"does not look like the part: correlation {found.correlation:.2f} with the median normal, at least "
                 f"{self.least_correlation:.2f} is asked"
             )
         (height, width), (rows, columns) = image.shape[:2], template.grey.shape
         x, y = found.x * width / columns, found.y * height / rows
-        return Offset(round(x), round(y)) if self.kind == "shift" else Offset(x, y, found.rotation)
+        if self.kind == "shift":
+            return Offset(round(x), round(y))
+        return Offset(*np.array([x, y, found.rotation], np.float32).tolist())  # as score rows keep it
 
 
 class Match(NamedTuple):
@@ -169,13 +182,11 @@ def fit_alignment(kind: AlignmentKind, normals: Images) -> Alignment:
     """The median of up to MOST_NORMALS normals, taken evenly.
 
     Half of the normals are judged by the median of the others, and the reverse. An image's least correlation is half
-    way between CHANCE and the lowest of theirs. Raises NotTheParts where they do not reach LEAST_OF_NORMALS,
+    way between CHANCE and the lowest of theirs. Raises NoCommonPart where they do not reach LEAST_OF_NORMALS,
     AlignmentUnavailable.
     """
     numbers = np.unique(np.linspace(0, len(normals) - 1, min(len(normals), MOST_NORMALS)).round().astype(int))
-    pictures = [normals[int(number)] for number in numbers]
-    shape = _shape_of_most(pictures)
-    greys = [small_grey(picture, shape) for picture in pictures]
+    greys = _of_one_shape([_thumbnail(normals[int(number)]) for number in numbers])
     turns = kind == "rigid"
     halves = greys[::2], greys[1::2] or greys
     correlations: list[float] = []
@@ -184,7 +195,7 @@ def fit_alignment(kind: AlignmentKind, normals: Images) -> Alignment:
         correlations += [template.best_match(grey, turns=turns).correlation for grey in others]
     reached = float(np.quantile(correlations, 0.1))
     if reached < LEAST_OF_NORMALS:
-        raise NotTheParts(
+        raise NoCommonPart(
             f"the normals do not show one part at about one place: one in ten has a correlation below {reached:.2f} "
             f"with the median of the others, and alignment needs {LEAST_OF_NORMALS}. Nothing was trained. Set "
             'align = "none" for this category, or give each view of the part a category of its own.'
@@ -313,12 +324,20 @@ def _shares(grey: NDArray[np.uint8]) -> Grey:
     return shares
 
 
-def _shape_of_most(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
-    """(h, w) of the template: the size that most normals have, SIDE pixels on the longer side."""
-    sizes = [picture.shape[:2] for picture in pictures]
-    height, width = max(sorted(set(sizes)), key=sizes.count)
-    scale = SIDE / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def _thumbnail(image: NDArray[np.uint8]) -> Grey:
+    """The image with SIDE pixels on its longer side."""
+    scale = SIDE / max(image.shape[:2])
+    return small_grey(image, tuple(max(1, round(side * scale)) for side in image.shape[:2]))
+
+
+def _of_one_shape(greys: Sequence[Grey]) -> list[Grey]:
+    """All in the shape that most have."""
+    shapes = [grey.shape for grey in greys]
+    height, width = max(sorted(set(shapes)), key=shapes.count)
+    return [
+        grey if grey.shape == (height, width) else np.asarray(Image.fromarray(grey).resize((width, height)))
+        for grey in greys
+    ]
 
 
 def _encoded(grey: Grey) -> str:

@@ -19,7 +19,7 @@ from storage.records import Shard
 from storage.stores import parquet
 from storage.stores.store import Store
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _VERSION, _VERSION_HERE = b"schema_version", str(SCHEMA_VERSION).encode()
 _MAPS = b"maps"
 """metadata of a part's footer: the object with the batch's maps"""
@@ -89,6 +89,12 @@ class ScoreRow:
     """mean column of the luma's absolute differences, as a share of the width, [0, 1]"""
     edge_centre_y: float | None = None
     """mean row of them, as a share of the height"""
+    offset_x: float | None = None
+    """pixels of the image by which the part lies to the right of the median normal; None: not aligned"""
+    offset_y: float | None = None
+    """pixels downwards"""
+    rotation: float | None = None
+    """degrees clockwise, about the image's centre, before the offset"""
 
 
 _TIME = pa.timestamp("us", "UTC")
@@ -125,6 +131,9 @@ _TYPES = {
     "defect_boxes": (pa.list_(_BOX), True),
     "edge_centre_x": (pa.float32(), True),
     "edge_centre_y": (pa.float32(), True),
+    "offset_x": (pa.float32(), True),
+    "offset_y": (pa.float32(), True),
+    "rotation": (pa.float32(), True),
 }
 SCHEMA = pa.schema(
     [pa.field(name, kind, nullable) for name, (kind, nullable) in _TYPES.items()],

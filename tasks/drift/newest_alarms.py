@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rd_core.pictures.alignment import OFFSET_COLUMNS
 from reports.scored_image import ScoredImage
 from storage.filesystem import Store
 from storage.models import models
@@ -17,7 +18,7 @@ from tasks.reporting.scored_picture import scored_image
 
 _COLUMNS = (
     *("image_key", "score", "threshold", "is_anomalous", "p_value", "anomalous_area"),
-    *("map_store", "map_index", "defect_boxes", "image_height", "image_width"),
+    *("map_store", "map_index", "defect_boxes", "image_height", "image_width", *OFFSET_COLUMNS),
 )
 _NOT_ASKED = {"label": None, "kind": None, "mask_key": None}
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
+from rd_core.pictures.alignment import OFFSET_COLUMNS
 from storage.errors import CorruptObject
 from storage.filesystem import Store
 from storage.images import content_digest
@@ -37,6 +38,7 @@ IMAGES = pa.schema(
         ("map_index", pa.int32()),
         ("image_height", pa.int32()),
         ("image_width", pa.int32()),
+        *((name, SCHEMA.field(name).type) for name in OFFSET_COLUMNS),
         ("defect_boxes", SCHEMA.field("defect_boxes").type),
         # counted | no mask | left out, and null without a score
         ("pixels", pa.string()),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from rd_core.pictures.alignment import require_alignment
 from rd_core.pictures.image_view import ImageView
 from storage.errors import KeyNotFound
 from storage.filesystem import open_store
@@ -34,7 +35,8 @@ class PinnedModel:
 
 @task(name="pin-champion", cache_policy=NO_CACHE, **ON_STORAGE_FAULT)
 def pin_champion(store_uri: str, category: str) -> PinnedModel | None:
-    """The champion of `category`, or None. Raises OtherPreprocessing if this release cannot use it."""
+    """The champion of `category`, or None. Raises OtherPreprocessing if this release cannot use it,
+    AlignmentUnavailable if it aligns images and this machine cannot."""
     store = open_store(store_uri, read_only=True)
     champion = models.read_champion(store, category)
     return None if champion is None else _pinned(store_uri, category, champion.version)
@@ -56,11 +58,14 @@ def _pinned(store_uri: str, category: str, version: str) -> PinnedModel:
             f"rd-inspect train --category {category} --promote"
         ) from e
     check_preprocessing(card)
+    view = ImageView.from_dict(card.preprocessing.view)
+    if view.align is not None:
+        require_alignment()
     return PinnedModel(
         category=category,
         version=version,
         preprocessing=card.preprocessing.version,
-        image_size=ImageView.from_dict(card.preprocessing.view).size,
+        image_size=view.size,
         maps=card.maps,
         map_threshold=card.map_threshold,
         threshold=card.threshold.value,

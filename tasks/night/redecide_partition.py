@@ -16,6 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from storage import layout
 from storage.errors import CorruptObject, KeyNotFound
@@ -205,10 +206,11 @@ def _decisions(
         decided = decide(decider, values, maps, [_counted(view, rows[n], decider.map_size) for n in scored])
     changes: dict[int, dict[str, Any]] = {}
     for number, value, own in zip(scored, values, decided, strict=True):
-        height, width = rows[number].image_height, rows[number].image_width
+        row = rows[number]
+        height, width = row.image_height, row.image_width
         extent: dict[str, Any] = {"anomalous_area": None, "defect_area": None, "defect_boxes": None}
         if maps is not None and height is not None and width is not None:
-            boxes = view.boxes(own.regions, (height, width), decider.map_size)
+            boxes = view.boxes(own.regions, (height, width), decider.map_size, Offset.of_row(vars(row)))
             extent = {
                 "anomalous_area": own.anomalous_area,
                 "defect_area": own.defect_area,
@@ -226,7 +228,7 @@ def _decisions(
 def _counted(view: ImageView, row: ScoreRow, map_size: tuple[int, int]) -> NDArray[np.bool_] | None:
     if row.image_height is None or row.image_width is None:
         return None
-    return view.counted((row.image_height, row.image_width), map_size)
+    return view.counted((row.image_height, row.image_width), map_size, Offset.of_row(vars(row)))
 
 
 def _maps(store: Store, plan: Plan, indices: Sequence[int | None]) -> NDArray[np.float32] | None:

@@ -130,21 +130,19 @@ def unlabelled_basis(store: Store, card: ModelCard, first: date, last: date) -> 
     return Basis(used, {key: aside[key] for key in sealed if key in aside}, {})
 
 
-def maps_of(
-    store: Store, images: Iterable[ScoredImage]
-) -> Iterator[tuple[NDArray[np.float16], tuple[int, int] | None]]:
-    """(map, float16 (h, w); height and width of the image) of at most MOST_MAPS of the images, whichever their order;
-    map stores that are gone are left out."""
-    in_stores: defaultdict[str, dict[int, tuple[int, int] | None]] = defaultdict(dict)
+def maps_of(store: Store, images: Iterable[ScoredImage]) -> Iterator[tuple[NDArray[np.float16], ScoredImage]]:
+    """(map, float16 (h, w); its image) of at most MOST_MAPS of the images, whichever their order; map stores that are
+    gone are left out."""
+    in_stores: defaultdict[str, dict[int, ScoredImage]] = defaultdict(dict)
     for image in sorted(images, key=lambda image: _hash(image.key))[:MOST_MAPS]:
         if image.anomaly_map is not None:
-            yield image.anomaly_map, image.size
+            yield image.anomaly_map, image
         elif image.map_store is not None and image.map_index is not None:
-            in_stores[image.map_store][image.map_index] = image.size
-    for key, sizes in in_stores.items():
+            in_stores[image.map_store][image.map_index] = image
+    for key, members in in_stores.items():
         with suppress(*OF_ONE_OBJECT):  # past their retention, or damaged: `rd-inspect verify` tells of it
-            indices = sorted(sizes)
-            yield from zip(each_map(store, key, indices), (sizes[index] for index in indices), strict=True)
+            indices = sorted(members)
+            yield from zip(each_map(store, key, indices), (members[index] for index in indices), strict=True)
 
 
 def _sealed(store: Store, card: ModelCard, days: Sequence[date]) -> dict[str, ScoredImage]:
@@ -169,7 +167,14 @@ def _score(images: Store, scorer: Scorer, days: dict[str, date]) -> Iterator[tup
             yield (
                 key,
                 ScoredImage(
-                    key, days[key], float(scored.score), loaded.digest, statistics, size=loaded.size, anomaly_map=kept
+                    key,
+                    days[key],
+                    float(scored.score),
+                    loaded.digest,
+                    statistics,
+                    size=loaded.size,
+                    offset=loaded.offset,
+                    anomaly_map=kept,
                 ),
             )
 

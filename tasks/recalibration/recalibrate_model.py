@@ -270,8 +270,9 @@ def _card(
 
 def _pixels(store: Store, images: Sequence[ScoredImage], view: ImageView) -> PixelCounts:
     counts = PixelCounts()
-    for anomaly_map, size in maps_of(store, images):
-        seen = None if size is None else view.counted(size, (anomaly_map.shape[0], anomaly_map.shape[1]))
+    for anomaly_map, image in maps_of(store, images):
+        grid = anomaly_map.shape[0], anomaly_map.shape[1]
+        seen = None if image.size is None else view.counted(image.size, grid, image.offset)
         counts.add(anomaly_map[None], None if seen is None else seen[None])
     return counts
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.drift.causes import STATISTICS
+from rd_core.pictures.alignment import OFFSET_COLUMNS, Offset
 from storage.filesystem import Store
 from storage.layout import folder_day, seals_prefix
 from storage.partitions import seals
@@ -24,6 +25,7 @@ _COLUMNS = (
     "map_index",
     "image_height",
     "image_width",
+    *OFFSET_COLUMNS,
     *STATISTICS,
 )
 
@@ -42,6 +44,8 @@ class ScoredImage:
     """by name, see rd_core.drift.causes.STATISTICS"""
     size: tuple[int, int] | None = None
     """height and width of the image"""
+    offset: Offset | None = None
+    """where its part lies; None: it was not aligned"""
     etag: str | None = None
     """of the object that was scored; None: scored just now"""
     map_store: str | None = None
@@ -95,6 +99,7 @@ def _scored(row: Mapping[str, Any], day: date) -> ScoredImage:
         row["content_digest"],
         statistics,
         None if row["image_height"] is None else (row["image_height"], row["image_width"]),
+        Offset.of_row(row),
         row["etag"],
         row["map_store"],
         row["map_index"],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rd_core.errors import ViewImpossible
 from rd_core.maps.enlargement import enlarged
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.read_ahead import at_once
 from storage.errors import CorruptObject, InvalidKey, KeyNotFound, ObjectDenied, UnreadableImage
@@ -103,16 +104,23 @@ def _pixels(
         view = view or ImageView(values.shape[0], values.shape[1])
         values, grid = enlarged(values, view.size), view.size
         size = row["image_height"] or grid[0], row["image_width"] or grid[1]
-        counted = view.counted(size, grid)
+        offset = Offset.of_row(row)
+        counted = view.counted(size, grid, offset)
         if row["mask_key"] is not None:
-            mask = counted_defect(store, row["mask_key"], size, view, grid, row["label"])
+            mask = counted_defect(store, row["mask_key"], size, view, grid, row["label"], offset)
     except (Uncountable, ViewImpossible) as e:
         return LabelledPixels(row, problem=str(e))
     return LabelledPixels(row, values, mask, counted)
 
 
 def counted_defect(
-    store: Store, key: str, size: tuple[int, int], view: ImageView, grid: tuple[int, int], label: str
+    store: Store,
+    key: str,
+    size: tuple[int, int],
+    view: ImageView,
+    grid: tuple[int, int],
+    label: str,
+    offset: Offset | None = None,
 ) -> NDArray[np.bool_]:
     """The counted defect pixels, bool `grid`, of the mask under `key`, drawn on an image of `size` that has `label`;
     sizes are (height, width). Raises Uncountable for a mask that fits neither image nor label nor view."""
@@ -132,8 +140,8 @@ def counted_defect(
             f"The image is labelled anomalous, but its mask {key} is black: its defect would count as defect-free, "
             "so no pixel of it is counted. Draw the defect, or correct the label."
         )
-    shown = view.mask_on_map(mask, grid, size)
-    counted = view.counted(size, grid)
+    shown = view.mask_on_map(mask, grid, size, offset)
+    counted = view.counted(size, grid, offset)
     found = shown if counted is None else shown & counted
     if label == "anomalous" and not found.any():
         where = "in ignored regions" if shown.any() else f"outside the crop {view.crop}"

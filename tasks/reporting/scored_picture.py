@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from reports.overlay import outlined, shrunk
 from reports.scored_image import ScoredImage, box_in_shares, boxes_in_shares
@@ -37,7 +38,13 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mode
     Missing ones are left out; None stands for a lost card.
     """
     size = row["image_height"], row["image_width"]
-    view = ImageView.from_dict(card.preprocessing.view) if card else None
+    view, offset = ImageView.from_dict(card.preprocessing.view) if card else None, Offset.of_row(row)
+    anomaly_map, covered = _map(store, row) if card else None, None
+    if view and all(size):
+        covered = box_in_shares(view.covered(size), *size)
+        if anomaly_map is not None:
+            anomaly_map, box = view.over_image(anomaly_map, size, offset)
+            covered = box_in_shares(box, *size)
     return ScoredImage(
         image_key=row["image_key"],
         score=row["score"],
@@ -51,9 +58,9 @@ def scored_image(store: Store, images: Store, row: Mapping[str, Any], card: Mode
         map_threshold=card.map_threshold if card else None,
         boxes=boxes_in_shares(row["defect_boxes"], *size),
         picture=_picture(store, images, row, card.preprocessing.decoding if card else {}),
-        anomaly_map=_map(store, row) if card else None,
-        covered=box_in_shares(view.covered(size), *size) if view and all(size) else None,
-        ignored=view.ignore.on((PICTURE_SIDE, PICTURE_SIDE)) if view and view.ignore else None,
+        anomaly_map=anomaly_map,
+        covered=covered,
+        ignored=view.ignored_on((PICTURE_SIDE, PICTURE_SIDE), size, offset) if view else None,
     )
 
 

@@ -11,10 +11,12 @@ from rd_core.maps.enlargement import enlarged
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_aupro import region_auproes
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.reporting.labelled_pixels import Uncountable, counted_defect
 from tasks.retraining.gate_set import GateImage
+from tasks.worker.picture_reader import LoadedPicture
 
 MOST_MAPS, FEWEST_MAPS = 400, 32
 """maps of masked defects that are kept"""
@@ -54,16 +56,17 @@ class MaskedMaps:
     def add(
         self,
         images: Sequence[GateImage],
-        sizes: Sequence[tuple[int, int]],
+        pictures: Sequence[LoadedPicture],
         champion: AnomalyMaps,
         candidate: AnomalyMaps,
     ) -> None:
-        """Add both models' maps of images with these `sizes` (height, width)."""
+        """Add both models' maps of images; `pictures`: them, as one of the models saw them."""
         if not self._wanted or self._view is None:
             return
         view, grid = self._view, self._view.size
-        masks = [self._mask(image, size, view, grid) for image, size in zip(images, sizes, strict=True)]
-        counted = [view.counted(size, grid) for size in sizes]
+        placed = [(one.size or grid, one.offset) for one in pictures]
+        masks = [self._mask(image, *place, view, grid) for image, place in zip(images, placed, strict=True)]
+        counted = [view.counted(size, grid, offset) for size, offset in placed]
         anomalous = [image.is_anomalous for image in images]
         kept = [place for place, image in enumerate(images) if masks[place] is not None and image.key in self._wanted]
         for number, scored in enumerate((champion, candidate)):
@@ -85,13 +88,18 @@ class MaskedMaps:
         return RegionPair(champion, candidate, tuple(self._parts[i] for i in place.tolist()))
 
     def _mask(
-        self, image: GateImage, size: tuple[int, int], view: ImageView, grid: tuple[int, int]
+        self,
+        image: GateImage,
+        size: tuple[int, int],
+        offset: Offset | None,
+        view: ImageView,
+        grid: tuple[int, int],
     ) -> NDArray[np.bool_] | None:
         """bool `grid`; None without a usable mask."""
         if image.mask_key is None:
             return None
         try:
-            return counted_defect(self._store, image.mask_key, size, view, grid, "anomalous")
+            return counted_defect(self._store, image.mask_key, size, view, grid, "anomalous", offset)
         except Uncountable as e:
             self.problems.append((image.key, str(e)))
             return None

@@ -76,8 +76,7 @@ def score_pair(
             seconds = _timed((champion, candidate), readable)
         scores.append(np.stack([image.scores for image in scored]))
         members = [by_key[image.key] for image in readable]
-        sizes = [image.champion.size for image in readable if image.champion.size is not None]
-        maps.add(members, sizes, *scored)
+        maps.add(members, [image.champion for image in readable], *scored)
         kept += members
     both = np.concatenate(scores, axis=1) if scores else np.zeros((2, 0), np.float32)
     return PairScores(tuple(kept), both[0], both[1], maps.regions(), (*left_out, *maps.problems), seconds)

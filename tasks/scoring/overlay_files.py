@@ -55,14 +55,15 @@ class OverlayFolder:
             return None
         columns = columns_of(scored.scored, self._scorer)
         view, (height, width) = self._scorer.image_format.view, picture.shape[:2]
-        small = shrunk(picture, LONGEST_SIDE)
+        small, offset = shrunk(picture, LONGEST_SIDE), scored.scored.loaded.offset
+        anomaly_map, covered = view.over_image(scored.anomaly_map, (height, width), offset)
         drawn = overlay(
             small,
-            scored.anomaly_map,
+            anomaly_map,
             self._scorer.pixel_threshold,
             boxes_in_shares(columns["defect_boxes"], height, width),
-            covered=box_in_shares(view.covered((height, width)), height, width),
-            ignored=None if view.ignore is None else view.ignore.on((small.shape[0], small.shape[1])),
+            covered=box_in_shares(covered, height, width),
+            ignored=view.ignored_on((small.shape[0], small.shape[1]), (height, width), offset),
         )
         path = self._free(scored.picture.place)
         out = io.BytesIO()

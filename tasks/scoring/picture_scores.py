@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rd_core.calibration.threshold import ACCEPT, triage
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
+from rd_core.pictures.alignment import OFFSET_COLUMNS
 from tasks.worker.picture_reader import LoadedPicture
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def score_pictures(
     if not readable:
         return results
     scored = scorer.score([pictures[i] for i in readable])
-    counted = [_counted(scorer, pictures[i].size) for i in readable]
+    counted = [_counted(scorer, pictures[i]) for i in readable]
     decided = decide(scorer, scored.scores, scored.maps, counted)
     if maps is not None:
         maps[readable] = scored.as_float16() if maps.dtype == np.float16 else scored.maps
@@ -113,12 +114,14 @@ def columns_of(picture: ScoredPicture, scorer: "Scorer") -> dict[str, Any]:
         "defect_area": picture.defect_area,
         "defect_boxes": _boxes(picture, scorer),
         **(asdict(loaded.statistics) if loaded.statistics else {}),
+        **dict(zip(OFFSET_COLUMNS, loaded.offset or (None, None, None), strict=True)),
     }
 
 
-def _counted(scorer: "Scorer", size: tuple[int, int] | None) -> NDArray[np.bool_] | None:
-    """On the grid of the map of an image of `size`."""
-    return None if size is None else scorer.image_format.view.counted(size, scorer.map_size)
+def _counted(scorer: "Scorer", picture: LoadedPicture) -> NDArray[np.bool_] | None:
+    """On the grid of its map."""
+    view, size = scorer.image_format.view, picture.size
+    return None if size is None else view.counted(size, scorer.map_size, picture.offset)
 
 
 def _extent(
@@ -142,4 +145,4 @@ def _boxes(picture: ScoredPicture, scorer: "Scorer") -> list[dict[str, Any]] | N
     size = picture.loaded.size
     if picture.regions is None or size is None:
         return None
-    return scorer.image_format.view.boxes(picture.regions, size, scorer.map_size)
+    return scorer.image_format.view.boxes(picture.regions, size, scorer.map_size, picture.loaded.offset)

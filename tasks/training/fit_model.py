@@ -22,6 +22,7 @@ from rd_core.engines.tiled import seeing
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
+from rd_core.pictures.alignment import AlignmentKind, require_alignment
 from rd_core.pictures.fitting_size import FittingSize, fitting_size, own_size
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import Tiling
@@ -36,6 +37,7 @@ from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_o
 from tasks.training.choose_size import in_a_line, sizes_seen
 from tasks.training.ignored import ignored_by, ignored_share
 from tasks.training.model_card import model_card
+from tasks.training.normal_alignment import align_normals
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.training.tiled_normals import TiledNormals
@@ -62,6 +64,7 @@ class TrainingRequest:
     settings: DetectorSettings
     """settings of the method"""
     view: ImageView
+    """without alignment, which is fitted to the training normals"""
     teacher_weights: Path | None
     alpha: float
     part_pattern: str | None
@@ -82,6 +85,8 @@ class TrainingRequest:
     """production days whose images are taken for normals; empty: labelled normals"""
     review_url: str | None = None
     """address of the review page, for links"""
+    align: AlignmentKind | None = None
+    """None: images are not aligned"""
 
     @property
     def image_format(self) -> ImageFormat:
@@ -159,9 +164,11 @@ def fit_model(
 ) -> FittedModel:
     """Train, calibrate, publish; promote on request, or if the category has no champion.
 
-    Raises NoNormals, holdout's error for too few of them, TeacherUnavailable.
+    Raises NoNormals, holdout's error for too few of them, TeacherUnavailable, AlignmentUnavailable, NoCommonPart.
     """
     prepare_worker_process()
+    if request.align is not None:
+        require_alignment()
     store = open_store(store_uri)
     images = open_store(images_uri, read_only=True)
     request, normals = _find_normals(store, images, request)
@@ -246,6 +253,9 @@ def fit_and_publish(
     engine that cannot compute such a model, and as `calibrate`.
     """
     refuse_impossible(request.engine, registry.method(request.settings.method), request.settings)
+    if request.align is not None:
+        aligned, normals, split = align_normals(images, normals, split, request.image_format, request.align)
+        request = replace(request, view=aligned.view)
     _warn_of_slow_precision(request)
     if normals.left_out:
         get_run_logger().warning("normals left out category=%s: %s", request.category, normals.left_out)
@@ -257,7 +267,7 @@ def fit_and_publish(
         parts,
         normals.statistics,
         new,
-        lambda key, grid: view.counted(normals.sizes[key], grid),
+        lambda key, grid: view.counted(normals.sizes[key], grid, normals.offsets.get(key)),
     )
     if not request.extrapolate:  # refuse now what could not be proven after the fit
         calibrate(range(len(held_out.keys)), request.alpha, extrapolate=False)
@@ -267,11 +277,11 @@ def fit_and_publish(
     ready = model_for_scoring(weights)
     if split.calibration:
         seen = seeing(request.view, ready, ready)
-        judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format, normals.sizes), held_out)
+        judge_held_out(seen, PixelSource(images, held_out.keys, request.image_format, normals), held_out)
     calibration = held_out.calibrate(request.alpha, extrapolate=request.extrapolate)
     threshold = calibration.threshold
     engine = (
-        choose_engine(ready, ignoring=view.ignore is not None)
+        choose_engine(ready, ignoring=not view.counts_all)
         if request.engine == AUTO
         else EngineChoice(request.engine, "the settings said so")
     )
@@ -409,7 +419,7 @@ def _learnt_and_judged(
 ) -> tuple[Normals, CrossFit | None]:
     """What the fit learns from, and what it judges where it cross-fits: whole images, or crops and tiles."""
     train, early_stop = (
-        PixelSource(images, _of(normals, chosen), request.image_format, normals.sizes)
+        PixelSource(images, _of(normals, chosen), request.image_format, normals)
         for chosen in (split.train, split.early_stop)
     )
     tiling, crosses = Tiling.of(request.view), not split.calibration

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rd_core.calibration import holdout
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_statistics import ImageStatistics
 from rd_core.pictures.read_ahead import read_ahead
 from storage.filesystem import Store
@@ -39,6 +40,8 @@ class NormalImages:
     """of the resized picture, by key"""
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """own height and width, by key"""
+    offsets: Mapping[str, Offset] = field(default_factory=dict)
+    """where the part lies, by key; empty without alignment"""
     unlabelled: tuple[date, ...] = ()
     """production days whose images these are, whatever their label; empty: labelled ones"""
 
@@ -71,14 +74,12 @@ class NormalImages:
 class PixelSource:
     """Pixels of images by index, uint8 (height, width, 3), read and decoded on access, never all in memory."""
 
-    def __init__(
-        self, images: Store, keys: Sequence[str], image_format: ImageFormat, sizes: Mapping[str, tuple[int, int]]
-    ) -> None:
-        """sizes: see `NormalImages.sizes`."""
+    def __init__(self, images: Store, keys: Sequence[str], image_format: ImageFormat, normals: NormalImages) -> None:
+        """keys: some of those of the normals, seen by this format."""
         self._images = images
         self._keys = keys
         self._format = image_format
-        self._sizes = sizes
+        self._normals = normals
 
     @property
     def picture_bytes(self) -> int:
@@ -89,12 +90,12 @@ class PixelSource:
         return len(self._keys)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._format.prepare(self._images.read(self._keys[index]))[0]
+        return self._format.prepare(self._images.read(self._keys[index])).pixels
 
     def counted(self, index: int) -> NDArray[np.bool_] | None:
         """See `rd_core.pictures.images.PartlyIgnored.counted`."""
-        view = self._format.view
-        return None if view.ignore is None else view.counted(self._sizes[self._keys[index]])
+        view, key, normals = self._format.view, self._keys[index], self._normals
+        return None if view.counts_all else view.counted(normals.sizes[key], offset=normals.offsets.get(key))
 
 
 def unlabelled_keys(store: Store, images: Store, category: str, days: Sequence[date]) -> list[str]:
@@ -114,6 +115,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
     first: dict[str, str] = {}
     statistics: dict[str, ImageStatistics] = {}
     sizes: dict[str, tuple[int, int]] = {}
+    offsets: dict[str, Offset] = {}
     duplicates: list[str] = []
     unreadable: list[tuple[str, str]] = []
     pictures = read_ahead(partial(read_picture, images, image_format), keys, image_format.picture_bytes)
@@ -124,6 +126,8 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
             duplicates.append(key)
         else:
             statistics[key], sizes[key] = picture.statistics, picture.size
+            if picture.offset is not None:
+                offsets[key] = picture.offset
     digests = {key: digest for digest, key in first.items()}
     return NormalImages(
         keys=tuple(sorted(digests)),
@@ -134,6 +138,7 @@ def read_normal_images(images: Store, keys: Sequence[str], image_format: ImageFo
         unreadable=tuple(unreadable),
         statistics=statistics,
         sizes=sizes,
+        offsets=offsets,
     )
 
 

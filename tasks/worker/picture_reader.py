@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rd_core.detectors.settings import MICRO_BATCH
 from rd_core.errors import ViewImpossible
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_statistics import ImageStatistics, image_statistics
 from rd_core.pictures.images import stacked_masks
 from rd_core.pictures.read_ahead import at_once, read_ahead
@@ -18,7 +19,7 @@ from storage.errors import InvalidKey, KeyNotFound, ObjectDenied, UnreadableImag
 from storage.images import content_digest
 from storage.layout import why_key_is_unsafe
 from storage.stores.store import Store
-from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.preprocessing import ImageFormat, SeenPicture
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,7 +44,9 @@ class LoadedPicture:
     statistics: ImageStatistics | None = None
     """of `pixels`"""
     counted: NDArray[np.bool_] | None = None
-    """bool (height, width), False in ignored regions; None: every pixel counts"""
+    """bool (height, width), False in ignored regions and beyond an aligned image; None: every pixel counts"""
+    offset: Offset | None = None
+    """where the part lies; None if the model does not align images"""
 
 
 def read_picture(images: Store, image_format: ImageFormat, key: str) -> LoadedPicture:
@@ -72,8 +75,7 @@ def load_picture(image_format: ImageFormat, data: bytes) -> LoadedPicture:
     started = time.perf_counter()
     digest = content_digest(data)
     try:
-        pixels, size = image_format.prepare(data)
-        loaded = _loaded(image_format, pixels, size)
+        loaded = _loaded(image_format.prepare(data))
     except (UnreadableImage, ViewImpossible) as e:
         return LoadedPicture(None, None, digest, "unreadable", str(e))
     return replace(loaded, digest=digest, seconds={"decode": time.perf_counter() - started})
@@ -82,14 +84,16 @@ def load_picture(image_format: ImageFormat, data: bytes) -> LoadedPicture:
 def load_array(image_format: ImageFormat, picture: NDArray[np.uint8]) -> LoadedPicture:
     """uint8 (H, W, 3), RGB, in the model's view; one that the view does not fit becomes 'unreadable'."""
     try:
-        return _loaded(image_format, image_format.fit(picture), picture.shape[:2])
+        return _loaded(image_format.see(picture))
     except ViewImpossible as e:
         return not_loaded("unreadable", str(e))
 
 
-def _loaded(image_format: ImageFormat, pixels: NDArray[np.uint8], size: tuple[int, int]) -> LoadedPicture:
-    counted = image_format.view.counted(size)
-    return LoadedPicture(pixels, size, None, "ok", None, statistics=image_statistics(pixels), counted=counted)
+def _loaded(seen: SeenPicture) -> LoadedPicture:
+    statistics = image_statistics(seen.pixels)
+    return LoadedPicture(
+        seen.pixels, seen.size, None, "ok", None, statistics=statistics, counted=seen.counted, offset=seen.offset
+    )
 
 
 def not_loaded(status: str, why: str) -> LoadedPicture:

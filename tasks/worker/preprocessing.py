@@ -1,11 +1,12 @@
 """The versioned processing between an image's bytes and the model, which scores no pixels of another version."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.images import RESIZING_VERSION
 from storage.images import DECODING_VERSION, MAX_PIXELS, decode, room_for
@@ -13,6 +14,19 @@ from storage.models.card import ModelCard, Preprocessing
 
 PREPROCESSING_VERSION = f"{DECODING_VERSION}+{RESIZING_VERSION}"
 """in every model card and every score row"""
+
+
+class SeenPicture(NamedTuple):
+    """What a model sees of a picture."""
+
+    pixels: NDArray[np.uint8]
+    """uint8 (height, width, 3) of the view"""
+    size: tuple[int, int]
+    """height and width of the picture itself"""
+    counted: NDArray[np.bool_] | None
+    """bool (height, width), False in ignored regions and beyond an aligned picture; None: every pixel counts"""
+    offset: Offset | None
+    """where the part lies; None if pictures are not aligned"""
 
 
 @dataclass(frozen=True)
@@ -39,16 +53,16 @@ class ImageFormat:
         """Bytes of an image -> uint8 (H, W, 3), in its own size. Raises UnreadableImage."""
         return decode(data, white_level=self.white_level, black_level=self.black_level, max_pixels=self.max_pixels)
 
-    def fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3) -> uint8 (height, width, 3) of the view. Raises ViewImpossible."""
-        return self.view.pixels(picture)
+    def see(self, picture: NDArray[np.uint8]) -> SeenPicture:
+        """Of uint8 (H, W, 3), RGB. Raises ViewImpossible, AlignmentUnavailable."""
+        size = picture.shape[0], picture.shape[1]
+        offset = self.view.offset(picture)
+        return SeenPicture(self.view.pixels(picture, offset), size, self.view.counted(size, offset=offset), offset)
 
-    def prepare(self, data: bytes) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-        """Bytes of an image -> uint8 (height, width, 3), and its own (height, width). Raises UnreadableImage,
-        ViewImpossible."""
+    def prepare(self, data: bytes) -> SeenPicture:
+        """Of the bytes of an image. Raises UnreadableImage, and as `see`."""
         with room_for(data):
-            picture = self.decode(data)
-            return self.fit(picture), picture.shape[:2]
+            return self.see(self.decode(data))
 
 
 class OtherPreprocessing(Exception):

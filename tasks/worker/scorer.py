@@ -122,11 +122,11 @@ def _load(store: Store, category: str, version: str, engine: str) -> Scorer:
 
 def _model(store: Store, card: ModelCard, view: ImageView, engine: str, device: torch.device) -> Engine:
     """The model of another version with the same weights, tiles and input, if it is in memory; else a new one."""
-    ignoring = view.ignore is not None
+    ignoring = not view.counts_all
     for (uri, category, _, its_engine, its_device), scorer in _warm.items():
         same = (uri, category, its_engine, its_device) == (store.uri, card.category, engine, str(default_device()))
         its_view = scorer.image_format.view
-        same = same and (Tiling.of(its_view), its_view.ignore is not None) == (Tiling.of(view), ignoring)
+        same = same and (Tiling.of(its_view), not its_view.counts_all) == (Tiling.of(view), ignoring)
         if same and scorer.card.weights.sha256 == card.weights.sha256:
             return scorer.model
     detector = model_for_scoring(models.read_weights(store, card.category, card.version), device)

@@ -39,7 +39,9 @@ COLUMNS = [
     *("map_index", "anomalous_area", "image_height", "image_width", "scored_at", "run_id"),
     *("brightness", "contrast", "sharpness", "feature_distance", "decision", "defect_area", "defect_boxes"),
     *("edge_centre_x", "edge_centre_y"),
+    *("offset_x", "offset_y", "rotation"),
 ]
+OFFSETS = ("offset_x", "offset_y", "rotation")
 STATISTICS = ("brightness", "contrast", "sharpness", "edge_centre_x", "edge_centre_y", "feature_distance")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
@@ -84,6 +86,9 @@ def rows(draw: st.DrawFn) -> ScoreRow:
         defect_boxes=draw(st.none() | st.lists(BOXES, max_size=3)),
         edge_centre_x=draw(st.none() | SHARES),
         edge_centre_y=draw(st.none() | SHARES),
+        offset_x=draw(st.none() | REAL),
+        offset_y=draw(st.none() | REAL),
+        rotation=draw(st.none() | REAL),
     )
 
 
@@ -98,7 +103,10 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
     assert SCHEMA.names == COLUMNS
     assert [field.name for field in fields(ScoreRow)] == COLUMNS
     kinds = {
-        **{name: pa.float32() for name in ("score", "threshold", "anomalous_area", "defect_area", *STATISTICS)},
+        **{
+            name: pa.float32()
+            for name in ("score", "threshold", "anomalous_area", "defect_area", *STATISTICS, *OFFSETS)
+        },
         **{name: pa.timestamp("us", "UTC") for name in ("captured_at", "scored_at")},
         **{name: pa.int32() for name in ("map_index", "image_height", "image_width")},
         "run_date": pa.date32(),
@@ -107,7 +115,7 @@ def test_the_columns_are_those_promised_and_in_order() -> None:
         "defect_boxes": pa.list_(pa.struct([*((side, pa.int32()) for side in SIDES), ("peak", pa.float32())])),
     }
     assert {field.name: field.type for field in SCHEMA} == {name: kinds.get(name, pa.string()) for name in COLUMNS}
-    assert SCHEMA.metadata == {b"schema_version": b"1"}
+    assert SCHEMA.metadata == {b"schema_version": b"2"}
 
 
 def test_the_same_rows_are_the_same_bytes(local: LocalStore, ok_row: ScoreRow, bad_row: ScoreRow) -> None:
@@ -159,7 +167,7 @@ def test_what_is_no_part_of_this_release_is_refused(local: LocalStore, ok_row: S
     table = to_table([ok_row])
     files = {
         "no column sharpness": parquet.to_bytes(table.drop_columns(["sharpness"])),
-        "names schema version b'2', not 1": parquet.to_bytes(table.replace_schema_metadata({"schema_version": "2"})),
+        "names schema version b'3', not 2": parquet.to_bytes(table.replace_schema_metadata({"schema_version": "3"})),
         "is not the Parquet file": parquet.to_bytes(table)[:-20],
     }
     for words, data in files.items():

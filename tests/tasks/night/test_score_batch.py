@@ -32,7 +32,7 @@ from tasks.night.score_batch import score_batch
 from tasks.scoring import picture_scores
 from tasks.scoring.picture_scores import ScoredPicture, columns_of, score_pictures
 from tasks.worker.picture_reader import MICRO_BATCH, LoadedPicture, load_array
-from tasks.worker.preprocessing import ImageFormat
+from tasks.worker.preprocessing import ImageFormat, SeenPicture
 from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import (
     CALIBRATION,
@@ -273,7 +273,7 @@ def test_memory_holds_a_bounded_number_of_images(store: Store, monkeypatch: pyte
     prepare = kind.prepare
     forward = picture_scores.score_pictures
 
-    def counting(self: ImageFormat, data: bytes) -> tuple[np.ndarray, tuple[int, int]]:
+    def counting(self: ImageFormat, data: bytes) -> SeenPicture:
         nonlocal taken, most
         taken += 1
         most = max(most, taken)
