@@ -21,8 +21,8 @@ BLIND = 0.25
 class JoinedTiles:
     """The map, score and feature distance of one picture, while its tiles come one by one.
 
-    The score is the map's maximum, or the highest of the tiles' where a method's score is not its map's maximum. The
-    feature distance is the mean of the tiles'.
+    The score is the map's maximum. Where a method's score is not its map's maximum, it is that of the tiles that show
+    it, averaged by their weights there. The feature distance is the mean of all tiles'.
     """
 
     def __init__(self, tiling: Tiling, values: NDArray[np.float32], *, maximum_is_score: bool) -> None:
@@ -33,8 +33,8 @@ class JoinedTiles:
             for starts in (tiling.tops, tiling.lefts)
         )
         self._values, self._maximum_is_score = values, maximum_is_score
-        self._found: list[tuple[np.float32, np.float32]] = []
-        """score and feature distance of each tile"""
+        self._found: list[tuple[Place, np.float32, np.float32]] = []
+        """place, score and feature distance of each tile"""
 
     @property
     def tiles(self) -> int:
@@ -46,14 +46,23 @@ class JoinedTiles:
         top, left = place.top // self._stride, place.left // self._stride
         weighed = found * self._rows[place.top][:, None] * self._columns[place.left]
         self._values[top : top + len(found), left : left + len(found)] += weighed
-        self._found.append((score, distance))
+        self._found.append((place, score, distance))
 
     def result(self) -> AnomalyMaps:
         """Of one picture; without a tile all is 0."""
-        scores, distances = np.array(self._found or np.zeros((1, 2)), np.float32).T
-        score = self._values.max() if self._maximum_is_score else scores.max()
-        of_picture = np.array([[score], [distances.mean()]], np.float32)
-        return AnomalyMaps(self._values[None], of_picture[0], of_picture[1])
+        score = self._values.max() if self._maximum_is_score else self._score_at_peak()
+        distance = sum(float(distance) for *_, distance in self._found) / max(self.tiles, 1)
+        return AnomalyMaps(self._values[None], np.array([score], np.float32), np.array([distance], np.float32))
+
+    def _score_at_peak(self) -> float:
+        row, column = np.unravel_index(self._values.argmax(), self._values.shape)
+        total = 0.0
+        for place, score, _ in self._found:
+            down, right = row - place.top // self._stride, column - place.left // self._stride
+            rows, columns = self._rows[place.top], self._columns[place.left]
+            if 0 <= down < len(rows) and 0 <= right < len(columns):
+                total += float(score * (rows[down] * columns[right]))
+        return total
 
 
 @lru_cache(maxsize=64)

@@ -33,8 +33,8 @@ class TiledNormals:
         height, width, side = self._tiling.height, self._tiling.width, self._tiling.tile
         return (
             f"it learns from {len(self.crops.train):,} random crops of {side} x {side} pixels, {self.each} of each "
-            f"normal, and scores an image at {height} x {width} in {len(self._tiling.places):,} tiles, at "
-            f"{len(self._tiling.places):,} times the cost of one"
+            f"normal, and scores an image of {height} x {width} pixels in {len(self._tiling.places):,} tiles, each "
+            f"at the cost of an image of {side} x {side}"
         )
 
     def cross(self, held_out: HeldOutNormals, *, maximum_is_score: bool) -> CrossFit:

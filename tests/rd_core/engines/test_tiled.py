@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from rd_core.detectors.training import Fitted
+from rd_core.detectors.detector import Normals
+from rd_core.detectors.patchcore.settings import PatchCoreSettings
+from rd_core.detectors.training import Fitted, train
 from rd_core.engines.tiled import Tiled
 from rd_core.maps.joining import JoinedTiles
 from rd_core.maps.micro_batch import AnomalyMaps
@@ -62,7 +65,7 @@ def test_without_pictures_there_are_maps_of_their_size() -> None:
     assert found.maps.shape == (0, 32, 80) and found.scores.shape == (0,)
 
 
-def test_a_score_that_is_no_maps_maximum_is_the_highest_of_the_tiles_and_a_distance_their_mean() -> None:
+def test_a_score_that_is_no_maps_maximum_is_that_of_the_tiles_at_the_maximum_and_a_distance_their_mean() -> None:
     tiling = Tiling(64, 128, 64, 0)
     images = np.zeros((1, 64, 128, 3), np.uint8)
     images[0, 0, 64:] = 100
@@ -77,6 +80,34 @@ def test_a_tiles_inner_edge_is_its_neighbours_alone_and_weights_change_little_by
     joined.add(Place(0, 48), np.ones((64, 64), np.float32), 1, 1)
     assert values[0, 48:52].max() < 1e-6 and values[0, 60:].min() > 1 - 1e-6
     assert np.diff(values[0]).max() < 0.2 and (values == values[0]).all()
+
+
+def test_where_a_map_peaks_in_two_tiles_their_scores_are_averaged_by_their_weights() -> None:
+    values = np.zeros((64, 96), np.float32)
+    joined = JoinedTiles(Tiling(64, 96, 64, 32), values, maximum_is_score=False)
+    peak = np.zeros((64, 64), np.float32)
+    peak[5, 48] = peak[5, 16] = 1
+    joined.add(Place(0, 0), np.where(np.arange(64) == 48, peak, 0), np.float32(10), np.float32(1))
+    joined.add(Place(0, 32), np.where(np.arange(64) == 16, peak, 0), np.float32(20), np.float32(3))
+    result = joined.result()
+    assert result.maps[0].argmax() == 5 * 96 + 48 and result.maps.max() == pytest.approx(1)
+    assert result.scores[0] == pytest.approx(15, abs=0.5) and result.feature_distances.tolist() == [2]
+
+
+@pytest.mark.slow
+def test_the_score_of_a_flaw_that_moves_across_a_seam_spreads_below_5_per_cent() -> None:
+    """With the default network, tile and overlap; what surrounds the flaw moves with it."""
+    tiling = Tiling(256, 448, 256, 64)
+    grain = gaussian_filter(np.random.default_rng(0).normal(size=(256, 4_000)), (1, 6)) * 120 + 128
+    strip = np.clip(grain, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    crops = np.stack([strip[:, left : left + 256] for left in range(1_000, 3_700, 110)])
+    model = train("patchcore", PatchCoreSettings(), Normals(crops[:20], crops[20:])).detector.ready()
+    strip[94:106, 494:506] = strip[94:106, 494:506] * 0.7
+    moved = np.stack([strip[:, 500 - at :][:, :448] for at in range(128, 321, 16)])  # in steps of the coarsest grid
+    found = Tiled(model, tiling, model).score(moved)
+    for values in (found.scores, found.maps.max(axis=(1, 2))):
+        assert np.ptp(values) < 0.05 * values.mean()
+    assert len({place.left for place in tiling.places}) == 2
 
 
 def test_one_tile_changes_no_bit(fitted: Fitted) -> None:

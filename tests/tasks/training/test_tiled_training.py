@@ -12,6 +12,7 @@ from rd_core.detectors.registry import settings_class
 from rd_core.maps.micro_batch import AnomalyMaps
 from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import Tiling
+from rd_inspect import open_store as open_plant
 from storage.filesystem import Store, open_store
 from storage.models import models
 from storage.models.card import CROSS, ModelCard
@@ -120,6 +121,8 @@ def test_a_night_has_maps_of_the_whole_view_and_a_second_run_writes_the_same_byt
     assert len(rows) == 24 and odd["image_key"] == crossed.keys[-1] and odd["is_anomalous"]
     found = anomaly_maps.read_map(store, odd["map_store"], odd["map_index"])
     assert found.shape == (SIZE, WIDTH)
+    detection = open_plant(uri).model("cloth").detect(with_blot(textured(1, SIZE, WIDTH, 9))[0])
+    assert detection.score == pytest.approx(odd["score"], rel=1e-5) and detection.anomaly_map.shape == (SIZE, WIDTH)
     box = max(odd["defect_boxes"], key=lambda one: one["peak"])
     assert box["top"] <= 36 and box["left"] <= 36 and box["top"] + box["height"] > 20  # the blot
 
@@ -161,7 +164,8 @@ def test_crops_and_tiles_show_the_parts_of_their_images_and_tiles_are_joined_bef
     assert notes.asked == [2, 5, 8, 11]
     assert {crops[number].max() for number in aside} == {1, 3} and len(aside) == 2 * tiled.each
     for some in ((9, 10, 11, 0), (1, 2, 3), (4, 5, 6, 7, 8)):  # in the order in which folds judge
-        maps = np.ones((len(some), SIZE, SIZE), np.float32)
+        peaks = np.float32(some) % TILES + 1  # an image's map peaks in its last tile
+        maps = np.repeat(peaks, SIZE * SIZE).reshape(-1, SIZE, SIZE)
         cross.judge(some, AnomalyMaps(maps, np.float32(some), np.float32(some)))
     assert list(notes.judged) == [3, 0, 1, 2]
     assert [float(notes.judged[image].scores[0]) for image in range(4)] == [2, 5, 8, 11]
