@@ -29,6 +29,7 @@ from tests.retraining_plants import put_labels, put_pictures
 
 WIDTH = 2 * SIZE + 20
 VIEW = ImageView(SIZE, WIDTH, tile=SIZE, overlap=16)
+MAP = SIZE // 4, WIDTH // 4
 TILES = 3
 SMALL: dict[str, dict[str, Any]] = {
     "reverse_distillation": {"steps": 12, "mirrored_below": 0, "pseudo_anomalies": 1, "pseudo_anomalies_in_all": 1},
@@ -76,10 +77,10 @@ def test_every_image_is_judged_whole_and_a_defect_is_set_aside(crossed: Trained)
     assert list(card.images.set_aside) == keys[-1:]
     assert (card.calibration.method, len(card.calibration.scores), card.pixel_threshold.images) == (CROSS, 23, 23)
     assert list(card.images.calibration) == keys[:-1]
-    assert (card.maps.height, card.maps.width) == (SIZE, WIDTH)
+    assert (card.maps.height, card.maps.width) == MAP
     assert card.preprocessing.view == VIEW.to_dict()
     found = scored(crossed, keys)
-    assert found.maps.shape == (24, SIZE, WIDTH)
+    assert found.maps.shape == (24, *MAP)
     assert found.scores[-1] > card.threshold.value > np.median(found.scores)
     assert 0.7 < np.median(found.scores[:-1]) / np.median(card.calibration.scores) < 1.4
 
@@ -120,9 +121,9 @@ def test_a_night_has_maps_of_the_whole_view_and_a_second_run_writes_the_same_byt
     odd = max(rows, key=lambda row: row["score"])
     assert len(rows) == 24 and odd["image_key"] == crossed.keys[-1] and odd["is_anomalous"]
     found = anomaly_maps.read_map(store, odd["map_store"], odd["map_index"])
-    assert found.shape == (SIZE, WIDTH)
+    assert found.shape == MAP
     detection = open_plant(uri).model("cloth").detect(with_blot(textured(1, SIZE, WIDTH, 9))[0])
-    assert detection.score == pytest.approx(odd["score"], rel=1e-5) and detection.anomaly_map.shape == (SIZE, WIDTH)
+    assert detection.score == pytest.approx(odd["score"], rel=1e-5) and detection.anomaly_map.shape == MAP
     box = max(odd["defect_boxes"], key=lambda one: one["peak"])
     assert box["top"] <= 36 and box["left"] <= 36 and box["top"] + box["height"] > 20  # the blot
 
