@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from review.app import create_app
 from review.desk import Desk
 from storage.filesystem import LocalStore
-from storage.ignored_regions import drawn, read_history, read_region, save_region
+from storage.ignored_regions import drawn, masked, read_history, read_region, save_region
 from storage.labels.labels import Label, write_labels
+from storage.pictures.masks import mask_png
 from tests.review.chromium import CHROMIUM, Tab, chromium
 from tests.review.night import NOW, png, put_night
 from tests.review.serving import served
@@ -159,6 +160,24 @@ def test_two_people_at_once_and_a_reload(tab: Tab, page: str, store: LocalStore)
     tab.run("document.getElementById('save').click()")
     tab.wait("document.getElementById('state').textContent.includes('Nothing is ignored')")
     assert read_region(store, "cloth") is None
+
+
+def test_a_mask_is_shown_and_taken_away(tab: Tab, page: str, store: LocalStore) -> None:
+    mask = np.zeros((100, 200), np.bool_)
+    mask[:, :50] = True
+    save_region(store, "cloth", masked(mask_png(mask), by="bo", at=NOW), expected=None)
+    tab.reload()
+    tab.wait(DRAWN)
+    tab.wait("!document.getElementById('mask').hidden && document.getElementById('mask').naturalWidth === 200")
+    assert text(tab, "count") == "A mask image."
+    assert "scores with another region" in text(tab, "champion")
+    tab.run("document.getElementById('nothing').click()")
+    assert "Not saved yet" in text(tab, "state")
+    tab.run("document.getElementById('save').click()")
+    tab.wait("document.getElementById('state').textContent.includes('Nothing is ignored')")
+    assert read_region(store, "cloth") is None
+    assert tab.run("document.getElementById('mask').hidden")
+    assert "scores with this region" in text(tab, "champion")
 
 
 def test_it_fits_a_phone(tab: Tab, page: str) -> None:
