@@ -4,7 +4,7 @@ The teacher here sees of a position its own pixels alone, so that whatever an ig
 bit. A real one sees further, but there the image view has filled the region with a constant.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,40 +16,34 @@ from torch import nn
 
 from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import CrossFit, Detector, FitRun, Normals
+from rd_core.detectors.padim.detector import PaDiM
+from rd_core.detectors.patchcore.detector import PatchCore
+from rd_core.detectors.reverse_distillation import descent
+from rd_core.detectors.reverse_distillation.cell_discriminator import CellDiscriminator
+from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
+from rd_core.detectors.reverse_distillation.loss import LOSSES
+from rd_core.detectors.spade.detector import Spade
 from rd_core.detectors.training import train
 from rd_core.errors import ConfigError
 from rd_core.features.backbone import FourthStage, Pretrained, Teacher
 from rd_core.features.backbone_spec import teacher_spec
+from rd_core.features.cells import CellMoments
+from rd_core.features.standardisation import Moments
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.counted_pixels import CountedPixels
 from tests.rd_core.batch_company import assert_company_does_not_count
+from tests.rd_core.detectors.partly_ignored import PartlyIgnoredImages
 from tests.rd_core.detectors.test_contract import SMALL
 from tests.rd_core.striped_images import SIZE, textured
 
 WIDTH = 2 * SIZE
-SMALL_RD = {"steps": 4, "batch_size": 4, "validate_every": 2, "keep": "best", "magnitude_loss": 0.1}
+SMALL_RD = {"steps": 2, "batch_size": 4, "validate_every": 1, "keep": "best", "magnitude_loss": 0.1}
 SETTINGS: dict[str, dict[str, Any]] = {**SMALL, "reverse_distillation": {"training": SMALL_RD, "magnitude": True}}
 CORNER, EDGE = np.ones((2, SIZE, WIDTH), np.bool_)
 CORNER[:48, :80] = False
 """leaves out whole cells of every size, and parts of others"""
 EDGE[:, 96:] = False
 MASKS = (CORNER, CORNER, EDGE, None)
-
-
-@dataclass(frozen=True)
-class Partly:
-    """Images, and what counts of them."""
-
-    images: NDArray[np.uint8]
-    masks: Sequence[NDArray[np.bool_] | None]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        return self.images[index]
-
-    def counted(self, index: int) -> NDArray[np.bool_] | None:
-        return self.masks[index % len(self.masks)]
 
 
 def with_noise_where_ignored(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -74,6 +68,7 @@ class Outcome:
     """A fit's detector, and what its models found in its normals."""
 
     detector: Detector[Any]
+    figures: dict[str, Any]
     judged: dict[int, tuple[Any, ...]]
 
 
@@ -84,14 +79,16 @@ def fitted(name: str, train_images: Any, early_stop: Any, *, cross: bool = True)
         judged.update(zip(numbers, zip(*found, strict=True), strict=True))
 
     parts = [str(number) for number in range(len(train_images) + len(early_stop))]
-    settings = registry.settings_of(name, {"image_height": SIZE, "image_width": WIDTH, **SETTINGS[name]})
+    sides = {"image_height": SIZE, "image_width": train_images[0].shape[1]}
+    settings = registry.settings_of(name, {**sides, **SETTINGS[name]})
     run = FitRun(cross=CrossFit(parts, lambda _: [1], judge) if cross else None)
-    return Outcome(train(name, settings, Normals(train_images, early_stop), run).detector, judged)
+    result = train(name, settings, Normals(train_images, early_stop), run)
+    return Outcome(result.detector, result.report.figures, judged)
 
 
 def with_ignored(name: str, noise: int, masks: Sequence[NDArray[np.bool_] | None] = MASKS) -> Outcome:
     some = (with_noise_where_ignored(images, noise) for images in (TRAIN, EARLY_STOP))
-    return fitted(name, *(Partly(images, masks) for images in some))
+    return fitted(name, *(PartlyIgnoredImages(images, masks) for images in some))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,6 +108,7 @@ def _teacher_without_neighbours() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rd_core.detectors.feature_detector.build_teacher", build)
+        patch.setattr("rd_core.detectors.settings.MICRO_BATCH_PIXELS", 4 * SIZE * WIDTH)
         yield
 
 
@@ -159,22 +157,79 @@ def test_a_score_does_not_depend_on_what_is_ignored_of_others(sample: tuple[str,
     assert all(np.array_equal(one, some[3:]) for one, some in zip(whole, together, strict=True))
 
 
+@pytest.mark.parametrize("name", list(registry.METHODS))
+def test_what_is_learnt_is_what_the_counted_half_alone_would_teach(name: str) -> None:
+    """Ignored positions have features of zero, so counting them changes what is learnt and depends on no content."""
+    half = np.ones_like(EDGE)
+    half[:, SIZE:] = False
+    some = (PartlyIgnoredImages(images, [half]) for images in (TRAIN, EARLY_STOP))
+    whole = fitted(name, *some, cross=False).detector
+    alone = fitted(name, TRAIN[:, :, :SIZE], EARLY_STOP[:, :, :SIZE], cross=False).detector
+    for buffer, expected in alone.named_buffers():
+        if buffer.startswith("standardisation") or buffer.endswith((".mean", ".whitening")) or buffer == "averages":
+            np.testing.assert_allclose(whole.get_buffer(buffer), expected, rtol=1e-3, atol=1e-4, err_msg=buffer)
+    one, other = whole.score(ASKED, np.stack([half] * 4)), alone.score(np.ascontiguousarray(ASKED[:, :, :SIZE]))
+    np.testing.assert_allclose(one.feature_distances, other.feature_distances, rtol=1e-3)
+    if isinstance(whole, PaDiM):
+        np.testing.assert_allclose(one.maps[:, :, :40], other.maps[:, :, :40], rtol=1e-3)
+    if isinstance(whole, PatchCore):
+        assert whole.memory.shape == alone.memory.shape
+        assert (whole.memory + whole.centre).norm(dim=1).min() > 1e-3
+    if isinstance(whole, Spade):
+        assert torch.equal(whole.gallery_counted, torch.from_numpy(half[::4, ::4].reshape(1, -1)).expand(9, -1))
+    if isinstance(whole, ReverseDistillation):
+        held = CountedPixels(torch.from_numpy(np.stack([half] * 3)))
+        raw = whole.teacher_features(torch.from_numpy(EARLY_STOP), held)
+        for discriminator in whole.discriminators:
+            odds = discriminator.logits(raw, held)[held.on_grid(discriminator.side)].detach()
+            assert float(discriminator.level) == pytest.approx(float(np.quantile(odds, 0.1)), abs=0.01)
+
+
+def test_each_step_and_moment_of_reverse_distillation_is_told_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, list[CountedPixels | None]] = {}
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def watch(*arguments: Any, **more: Any) -> Any:
+            given = [one for one in (*arguments, *more.values()) if isinstance(one, CountedPixels)]
+            told.setdefault(name, []).append(given[0] if given else None)
+            return function(*arguments, **more)
+
+        return watch
+
+    monkeypatch.setitem(LOSSES, "per_position", watched("loss", LOSSES["per_position"]))
+    monkeypatch.setattr(descent, "magnitude", watched("magnitude", descent.magnitude))
+    for kind, name in (
+        (CellDiscriminator, "loss"),
+        (CellDiscriminator, "logits"),
+        (Moments, "add"),
+        (CellMoments, "add"),
+    ):
+        monkeypatch.setattr(kind, name, watched(f"{kind.__name__}.{name}", getattr(kind, name)))
+    some = (PartlyIgnoredImages(images, [CORNER]) for images in (TRAIN, EARLY_STOP))
+    fit = fitted("reverse_distillation", *some, cross=False)
+    assert fit.figures["mirrored"], "so that mirrored masks are among those above"
+    assert len(told) == 6
+    for name, given in told.items():
+        assert all(one is not None and not one.pixels.flatten(1).all(dim=1).any() for one in given), name
+
+
 def test_nothing_ignored_is_the_same_said_or_not(sample: tuple[str, Outcome]) -> None:
     name, _ = sample
-    said, unsaid = (
-        fitted(name, Partly(TRAIN, [EDGE | True]), Partly(EARLY_STOP, [EDGE | True])),
-        fitted(name, TRAIN, EARLY_STOP),
-    )
-    assert checkpoint.to_bytes(said.detector) == checkpoint.to_bytes(unsaid.detector)
-    for number, found in unsaid.judged.items():
-        assert all(np.array_equal(*pair) for pair in zip(found, said.judged[number], strict=True)), number
+    said = fitted(
+        name, PartlyIgnoredImages(TRAIN, [EDGE | True]), PartlyIgnoredImages(EARLY_STOP, [EDGE | True]), cross=False
+    ).detector
+    assert checkpoint.to_bytes(said) == checkpoint.to_bytes(fitted(name, TRAIN, EARLY_STOP, cross=False).detector)
+    for one, other in zip(said.score(ASKED, COUNTED | True), said.score(ASKED), strict=True):
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", list(registry.METHODS))
 def test_a_ring_too_narrow_for_coarse_positions_can_be_inspected_but_not_nothing(name: str) -> None:
     ring = np.zeros_like(EDGE)
     ring[24:32] = True
-    detector = fitted(name, Partly(TRAIN, [ring]), Partly(EARLY_STOP, [ring]), cross=False).detector
+    detector = fitted(
+        name, PartlyIgnoredImages(TRAIN, [ring]), PartlyIgnoredImages(EARLY_STOP, [ring]), cross=False
+    ).detector
     found = checkpoint.from_bytes(checkpoint.to_bytes(detector)).score(ASKED, np.stack([ring] * 4))
     assert (
         all(np.isfinite(values).all() for values in found)
@@ -183,7 +238,7 @@ def test_a_ring_too_narrow_for_coarse_positions_can_be_inspected_but_not_nothing
     )
     ring[:, 3:] = False
     with pytest.raises(ConfigError, match="the ignored regions of all images leave no 8 x 8 pixels"):
-        fitted(name, Partly(TRAIN, [ring]), Partly(EARLY_STOP, [None]), cross=False)
+        fitted(name, PartlyIgnoredImages(TRAIN, [ring]), PartlyIgnoredImages(EARLY_STOP, [None]), cross=False)
 
 
 def test_counted_pixels_of_another_shape_are_refused(sample: tuple[str, Outcome]) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from rd_core.features.backbone import STRIDES
 from rd_core.features.cells import CellMoments, cell_means
+from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 from tests.rd_core.drawn_stages import WIDTH, stages
 
 
@@ -37,3 +39,23 @@ def test_moments_are_those_of_all_cells_however_the_images_are_grouped(groups):
     mean, covariance = moments.result()
     np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(covariance, np.cov(rows.T, bias=True), rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_cells_are_means_over_what_counts_and_moments_those_of_counted_cells(side):
+    pixels = torch.rand(6, 16, 24, generator=torch.Generator().manual_seed(side)) < 0.6
+    counted = CountedPixels(pixels.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2))
+    features = tuple(zeroed(f, counted, s) for f, s in zip(stages(3), STRIDES, strict=True))
+    cells, moments = cell_means(features, side, counted), CellMoments(side)
+    moments.add(features, counted)
+    rows = []
+    for image, row, column in counted.on_grid(side).nonzero().tolist():
+        means = []
+        for stage, stride in zip(features, STRIDES, strict=True):
+            n = side // stride
+            there = slice(row * n, (row + 1) * n), slice(column * n, (column + 1) * n)
+            means.append(stage[image][:, *there][:, counted.on_grid(stride)[image][there]].mean(dim=1))
+        rows.append(torch.cat(means))
+        torch.testing.assert_close(cells[image, row, column], rows[-1], rtol=1e-4, atol=1e-5)
+    assert moments.count == len(rows) > 0
+    np.testing.assert_allclose(moments.result()[0], torch.stack(rows).double().mean(dim=0), rtol=1e-4)

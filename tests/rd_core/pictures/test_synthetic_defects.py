@@ -108,3 +108,19 @@ def test_a_donor_is_of_the_images_own_group_and_without_groups_any_image():
 def test_a_number_beyond_the_last_is_an_index_error():
     with pytest.raises(IndexError, match="index 4 is out of range: there are 4 images"):
         SyntheticDefectImages(list(textured(2)), copies=2, height=64, width=64, seed=0)[4]
+
+
+def test_defects_are_drawn_where_pixels_count_and_show_nothing_of_the_others():
+    image, donor = textured(2)
+    masks = np.ones((2, 64, 64), np.bool_)
+    masks[0, :, :40], masks[1, 30:] = False, False
+    found = []
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)
+        given = [np.where(mask[..., None], own, noise) for mask, own in zip(masks, (image, donor), strict=True)]
+        for draw in range(12):
+            drawn, mask = with_synthetic_defect(*given, np.random.default_rng(draw), (masks[0], masks[1]))
+            assert np.array_equal(drawn[:, :40], given[0][:, :40]) and not mask[:, :40].any()
+            assert np.count_nonzero(mask) >= FEWEST_PIXELS
+            found.append(drawn[:, 40:])
+    assert np.array_equal(found[:12], found[12:])

@@ -24,7 +24,10 @@ from tests.retraining_plants import put_labels, put_pictures
 SIDE = 96
 """pixels of an image, of which the view sees 80"""
 LEFT_UPPER = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5))
-VIEW = ImageView(SIZE, SIZE, Crop.of([8, 8, 80, 80]), Ignore((LEFT_UPPER,)))
+VIEWS = {
+    "whole": ImageView(SIZE, SIZE, Crop.of([8, 8, 80, 80]), Ignore((LEFT_UPPER,))),
+    "tiles": ImageView(80, 80, Crop.of([8, 8, 80, 80]), Ignore((LEFT_UPPER,)), tile=SIZE, overlap=16),
+}
 SETTINGS = PatchCoreSettings(image_height=SIZE, image_width=SIZE, coreset_share=0.25)
 
 
@@ -38,7 +41,7 @@ class Outcome(NamedTuple):
     """maps of the images that set the threshold"""
 
 
-def outcome(folder: Path, seed: int, calibration: str) -> Outcome:
+def outcome(folder: Path, seed: int, view: ImageView, calibration: str) -> Outcome:
     """A plant's model and what it finds, one image with a defect in the region and one with a defect elsewhere."""
     images = textured(16, SIDE, SIDE)
     asked = np.concatenate([with_blot(images[:1]), with_blot(images[:1])[:, ::-1, ::-1]])
@@ -48,7 +51,7 @@ def outcome(folder: Path, seed: int, calibration: str) -> Outcome:
     store = open_store(folder, create=True)
     put_labels(store, "cloth", "normals", put_pictures(store, "cloth", images))
     asked_keys = put_pictures(store, "cloth", asked, name="asked")
-    request = quick_request(settings=SETTINGS, view=VIEW, part_pattern=None, calibration=calibration)
+    request = quick_request(settings=SETTINGS, view=view, part_pattern=None, calibration=calibration)
     with disable_run_logger():
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="run-1", now=NOW, promote=False)
     scorer = warm_scorer(store, "cloth", fitted.version)
@@ -61,11 +64,11 @@ def outcome(folder: Path, seed: int, calibration: str) -> Outcome:
     return Outcome(weights, scorer.card, counted, score_pictures(scorer, loaded, maps), maps, held_out)
 
 
-@pytest.mark.parametrize("calibration", ["split", "cross"])
+@pytest.mark.parametrize(("view", "calibration"), [("whole", "split"), ("whole", "cross"), ("tiles", "split")])
 def test_weights_thresholds_scores_and_maps_are_the_same_whatever_an_ignored_region_shows(
-    tmp_path: Path, calibration: str
+    tmp_path: Path, view: str, calibration: str
 ) -> None:
-    one, other = (outcome(tmp_path / str(seed), seed, calibration) for seed in (1, 2))
+    one, other = (outcome(tmp_path / str(seed), seed, VIEWS[view], calibration) for seed in (1, 2))
     assert one.weights == other.weights
     assert (one.card.threshold, one.card.pixel_threshold) == (other.card.threshold, other.card.pixel_threshold)
     assert one.card.calibration == other.card.calibration

@@ -15,7 +15,9 @@ from rd_core.detectors.reverse_distillation.cell_discriminator import (
 )
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import recipe
+from rd_core.features.backbone import STRIDES
 from rd_core.features.cells import CellMoments, cell_means
+from rd_core.pictures.counted_pixels import CountedPixels, zeroed
 from tests.rd_core.drawn_stages import CHANNELS, WIDTH, stages
 
 RIDGE = 0.01
@@ -196,3 +198,18 @@ def test_two_images_and_a_channel_that_never_changes_give_finite_values():
     far = tuple(f.clone() for f in few)
     far[1][:, 0] = 8.3
     assert discriminator.whitened(far).abs().max() < 100
+
+
+def test_a_discriminator_is_shown_the_cells_that_count():
+    normal, shown = stages(1, width=128), stages(2, width=128)
+    counted = CountedPixels(torch.ones(6, 64, 128, dtype=torch.bool))
+    counted.pixels[:, :, 64:] = False
+    kept = [tuple(zeroed(f, counted, s) for f, s in zip(some, STRIDES, strict=True)) for some in (normal, shown)]
+    alone = [tuple(f[..., : 64 // s] for f, s in zip(some, STRIDES, strict=True)) for some in (normal, shown)]
+    discriminator = fitted(alone[0])
+    loss = float(discriminator.loss(*kept, random_numbers(), counted).detach())
+    assert loss == pytest.approx(float(discriminator.loss(*alone, random_numbers()).detach()), rel=1e-5)
+    nothing = CountedPixels(torch.zeros_like(counted.pixels))
+    empty = discriminator.loss(*kept, random_numbers(), nothing)
+    empty.backward()
+    assert empty.detach() == 0
