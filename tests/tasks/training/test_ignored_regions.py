@@ -56,7 +56,7 @@ def outcome(folder: Path, seed: int, view: ImageView, calibration: str) -> Outco
         fitted = fit_model.fn(store.uri, store.uri, request, run_id="run-1", now=NOW, promote=False)
     scorer = warm_scorer(store, "cloth", fitted.version)
     loaded = [read_picture(store, scorer.image_format, key) for key in asked_keys]
-    counted, maps = loaded[0].counted, np.empty((2, *scorer.map_size), np.float32)
+    counted, maps = view.counted((SIDE, SIDE), scorer.map_size), np.empty((2, *scorer.map_size), np.float32)
     assert counted is not None
     weights = models.read_weights(store, "cloth", fitted.version)
     of_threshold = [read_picture(store, scorer.image_format, key) for key in scorer.card.images.calibration]

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from rd_core.detectors.feature_detector import Features
-from rd_core.detectors.reverse_distillation.blend_fitting import LEAST_ODDS, _floors, _stage_map, share_of_student
+from rd_core.detectors.reverse_distillation.blend_fitting import (
+    LEAST_ODDS,
+    _floors,
+    _stage_map,
+    _thinned,
+    share_of_student,
+)
 from rd_core.pictures.counted_pixels import CountedPixels
 from tests.rd_core.small_trainings import fit, small
 from tests.rd_core.striped_images import textured
@@ -75,11 +81,14 @@ def test_floors_and_maps_leave_out_what_is_ignored(fitted):
     counted = CountedPixels(torch.ones(2, 64, 64, dtype=torch.bool))
     counted.pixels[0, 20:], counted.pixels[1] = False, False
     features = Features((), (), counted)
-    maps = torch.rand(2, 64, 64, generator=torch.Generator().manual_seed(0))
-    expected = np.quantile(maps[0, 2:20:4, 2::4].numpy(), 0.1)
+    maps, rows = (
+        torch.rand(2, *model.settings.map_size, generator=torch.Generator().manual_seed(0)),
+        20 // model.settings.map_stride,
+    )
+    expected = np.quantile(_thinned(model, maps)[0, :5].numpy(), 0.1)
     assert _floors(model, maps, counted).tolist() == pytest.approx([expected, 0], rel=1e-5)
     distances = torch.rand(2, 16, 16)
     changed = distances.clone()
     changed[0, 5:], changed[1] = 9, 9
     one, other = (_stage_map(model, 0, some, features) for some in (distances, changed))
-    assert torch.equal(one, other) and one[0, :20].all() and not one[0, 20:].any() and not one[1].any()
+    assert torch.equal(one, other) and one[0, :rows].all() and not one[0, rows:].any() and not one[1].any()
