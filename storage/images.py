@@ -217,7 +217,7 @@ def _refuse_size(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise UnreadableImage(
             f"{width} x {height} pixels are more than the {max_pixels:,} allowed; not decoded, because it would "
-            "take the memory of the whole batch"
+            "take the memory of the whole batch. If the camera is that large, raise max_pixels and train again"
         )
 
 

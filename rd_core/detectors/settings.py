@@ -32,7 +32,7 @@ class DetectorSettings(Record):
     image_width: int = 256
     """pixels, a multiple of 32"""
     map_stride: Literal[1, 2, 4] = 4
-    """side, in pixels of the image, of a pixel of the anomaly map, which is the mean over it"""
+    """side, in pixels of the image, of a pixel of the anomaly map, which is the mean over it (docs/decisions/0048)"""
     smoothing_sigma: float = 4.0
     """standard deviation of the Gaussian over the anomaly map, in pixels of the image; 0: none"""
     precision: Precision = "float32"
