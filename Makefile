@@ -10,7 +10,7 @@ MUTANTS ?= .venv-mutants
 WHAT ?=
 ROUNDS ?= 100
 
-.PHONY: help install demo test check fuzz mutants methods tables bench scale bench-peers parity proofs storm audit clean
+.PHONY: help install demo test check fuzz mutants methods views tables bench scale bench-peers parity proofs storm audit clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ storm: $(INSTALLED) ## kill, cut off and overrun nights and backfills, ROUNDS=10
 
 methods: $(INSTALLED) ## every method on the MVTec-layout folders below DATA=...: quality and cost; hours, and goes on where it stopped
 	$(BIN)/python -m benchmarks.methods $(DATA)
+
+views: $(INSTALLED) ## image sizes and tiles on folders below DATA=...: quality and cost; hours, and goes on where it stopped
+	$(BIN)/python -m benchmarks.views $(DATA)
 
 bench: $(INSTALLED) ## forward pass, engines, a task, a night beside the bare networks, a training step, the gate
 	$(BIN)/python -m benchmarks.cost

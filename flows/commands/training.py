@@ -33,7 +33,9 @@ def train(
         str | None,
         typer.Option(help="Detection method (docs/methods.md); default: reverse_distillation.", metavar="NAME"),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(min=32, help="Side of the model's square input, pixels.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, help="Side of the model's square input, pixels; default: by the images.")
+    ] = None,
     alpha: Annotated[float | None, typer.Option(help="Promised false-alarm rate, a share such as 0.01.")] = None,
     calibration: Annotated[
         str | None,

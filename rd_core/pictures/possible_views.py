@@ -47,11 +47,13 @@ class PossibleView:
         """Pixels a side, in this view, of a defect that covers this share of an image."""
         return math.sqrt(area * self.height * self.width)
 
-    def lost(self, picture: NDArray[np.uint8]) -> float:
-        """Grey levels (root mean square, of 255) that resizing takes from a picture uint8 (H, W, 3)."""
-        height, width = picture.shape[:2]
-        back = resize(resize(picture, self.height, self.width), height, width)
-        return float(np.sqrt(np.square(picture.astype(np.float32) - back).mean()))
+    def lost(self, part: NDArray[np.uint8], size: Size) -> float:
+        """Grey levels (root mean square, of 255) that resizing takes from a part uint8 (h, w, 3) of an image of
+        `size`."""
+        height, width = part.shape[:2]
+        rows, columns = height * self.height / size[0], width * self.width / size[1]
+        back = resize(resize(part, max(1, round(rows)), max(1, round(columns))), height, width)
+        return float(np.sqrt(np.square(part.astype(np.float32) - back).mean()))
 
 
 def possible_views(sizes: Sequence[Size], *, tiles: bool) -> list[PossibleView]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rd_core.errors import ViewImpossible
 from rd_core.pictures.image_view import ImageView, Size
@@ -21,6 +22,8 @@ MOST_MASKS = 200
 """labelled defects that are looked at"""
 MOST_PICTURES = 8
 """normals that are decoded"""
+MIDDLE = 1024
+"""pixels a side, at most, of their middles, which show what resizing takes"""
 SMALL = 0.1
 """quantile of the defects' areas that stands for small ones"""
 
@@ -60,21 +63,24 @@ def suggest_view(
         return None
     views = possible_views(sizes, tiles=tiles)
     some = keys[:: max(1, -(-len(keys) // MOST_PICTURES))]
-    pictures = [picture for key in some if (picture := _picture(images, image_format, key)) is not None]
-    lost = [float(np.median([view.lost(picture) for picture in pictures])) if pictures else 0.0 for view in views]
+    middles = [found for key in some if (found := _middle(images, image_format, key)) is not None]
+    lost = [float(np.median([view.lost(*middle) for middle in middles])) if middles else 0.0 for view in views]
     areas = _defects(store, category, image_format.view)
     small = float(np.quantile(areas, SMALL)) if areas else None
     height, width = (round(float(side)) for side in np.median(sizes, axis=0))
     return SuggestedView(category, (height, width), tuple(views), tuple(lost), small, len(areas))
 
 
-def _picture(images: Store, image_format: ImageFormat, key: str) -> np.ndarray | None:
+def _middle(images: Store, image_format: ImageFormat, key: str) -> tuple[NDArray[np.uint8], Size] | None:
+    """Of what the view covers, and (height, width) of that."""
     try:
         picture = image_format.decode(images.read(key))
         top, left, height, width = image_format.view.covered(picture.shape[:2])
     except (KeyNotFound, UnreadableImage, ViewImpossible):
         return None
-    return picture[top : top + height, left : left + width].copy()
+    top, left = (start + max(0, side - MIDDLE) // 2 for start, side in ((top, height), (left, width)))
+    middle = picture[top : top + min(height, MIDDLE), left : left + min(width, MIDDLE)]
+    return middle.copy(), (height, width)
 
 
 def _defects(store: Store, category: str, view: ImageView) -> list[float]:

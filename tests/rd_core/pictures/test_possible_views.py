@@ -45,5 +45,6 @@ def test_the_largest_defect_of_a_mask_counts_and_touching_corners_are_one() -> N
 def test_resizing_loses_what_is_finer_than_the_view(period: int, lost: bool) -> None:
     stripes = (np.arange(256) // (period // 2) % 2 * 200).astype(np.uint8)
     picture = np.repeat(np.broadcast_to(stripes, (256, 256))[..., None], 3, axis=2)
-    assert (PossibleView.whole(64, 64).lost(picture) > 60) == lost
-    assert PossibleView.whole(256, 256).lost(picture) == 0
+    assert (PossibleView.whole(64, 64).lost(picture, (256, 256)) > 60) == lost
+    assert (PossibleView.whole(64, 64).lost(picture[:128, 64:], (256, 256)) > 60) == lost
+    assert PossibleView.whole(256, 256).lost(picture, (256, 256)) == 0
