@@ -40,7 +40,7 @@ from tasks.training.model_card import model_card
 from tasks.training.normal_alignment import align_normals
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
-from tasks.training.tiled_normals import TiledNormals
+from tasks.training.tiled_normals import TiledNormals, in_words
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
@@ -142,6 +142,8 @@ class FittedModel:
     """production days whose images nobody had labelled; empty: all were labelled"""
     size_choice: str | None = None
     """which image size was chosen and why, a line for people; None: the settings said it"""
+    tiles: str | None = None
+    """how it learns from and scores images in tiles, a line for people; None: it sees whole images"""
     test: int = 0
     """held out to compare it with the champion"""
     started_from: str | None = None
@@ -299,7 +301,9 @@ def fit_and_publish(
         request.category, model_version, fitted.detector.name, len(split.train),
         fitted.report.seconds, threshold.value, engine.library, engine.why,
     )  # fmt: skip
-    return replace(_receipt(card, normals, fitted, calibration), page=page)
+    tiling = Tiling.of(request.view)
+    tiles = None if tiling is None else in_words(tiling, len(split.train))
+    return replace(_receipt(card, normals, fitted, calibration), page=page, tiles=tiles)
 
 
 def _warn_of_slow_precision(request: TrainingRequest) -> None:
@@ -427,7 +431,7 @@ def _learnt_and_judged(
         cross = CrossFit(held_out.parts, held_out.set_aside, held_out.judge)
         return Normals(train, early_stop), cross if crosses else None
     tiled = TiledNormals(train, early_stop, tiling, request.settings.seed)
-    get_run_logger().info("training in tiles category=%s: %s", request.category, tiled.in_words())
+    get_run_logger().info("training in tiles category=%s: %s", request.category, in_words(tiling, len(train)))
     maximum_is_score = checkpoint.blank(request.settings).score_is_map_maximum
     return tiled.crops, tiled.cross(held_out, maximum_is_score=maximum_is_score) if crosses else None
 

@@ -15,6 +15,16 @@ from rd_core.pictures.tiling import Place, Tiling
 from tasks.training.calibration import HeldOutNormals
 
 
+def in_words(tiling: Tiling, normals: int) -> str:
+    """What a training on so many normals and a night do, for people."""
+    each, side, tiles = crops_of_each(tiling, normals), tiling.tile, len(tiling.places)
+    return (
+        f"it learns from {each * normals:,} random crops of {side} x {side} pixels, {each} of each normal, and "
+        f"scores an image of {tiling.height} x {tiling.width} pixels in {tiles:,} tiles, each at the cost of an "
+        f"image of {side} x {side}"
+    )
+
+
 class TiledNormals:
     """Random crops to fit a detector to, and whole images judged by their tiles. A crop and a tile show their image's
     part, so no tile is judged by a model that has seen its part."""
@@ -26,15 +36,6 @@ class TiledNormals:
         """crops of an image"""
         self.crops = Normals(
             RandomCrops(train, tiling, self.each, seed), RandomCrops(early_stop, tiling, self.each, seed + 1)
-        )
-
-    def in_words(self) -> str:
-        """What a fit and a night do, for people."""
-        height, width, side = self._tiling.height, self._tiling.width, self._tiling.tile
-        return (
-            f"it learns from {len(self.crops.train):,} random crops of {side} x {side} pixels, {self.each} of each "
-            f"normal, and scores an image of {height} x {width} pixels in {len(self._tiling.places):,} tiles, each "
-            f"at the cost of an image of {side} x {side}"
         )
 
     def cross(self, held_out: HeldOutNormals, *, maximum_is_score: bool) -> CrossFit:

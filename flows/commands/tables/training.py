@@ -41,6 +41,8 @@ def _notes(model: "FittedModel", store_uri: str) -> Iterator[str]:
         yield model.promise
     if model.size_choice:
         yield model.size_choice
+    if model.tiles:
+        yield model.tiles
     if model.ignored:
         yield f"{model.ignored:.1%} of the image is ignored: rd-inspect regions --category {quote(model.category)}"
     if model.left_out:

@@ -21,7 +21,7 @@ from tasks.night.pin_champion import pin_champion
 from tasks.night.plan_batches import PartitionJob, plan_batches
 from tasks.night.score_batch import score_batch
 from tasks.training.fit_model import fit_model
-from tasks.training.tiled_normals import TiledNormals
+from tasks.training.tiled_normals import TiledNormals, in_words
 from tasks.worker.scorer import warm_scorer
 from tests.factories import DAY, NOW, everything_below, quick_request
 from tests.rd_core.striped_images import SIZE, textured, with_blot
@@ -172,3 +172,9 @@ def test_crops_and_tiles_show_the_parts_of_their_images_and_tiles_are_joined_bef
     assert [float(notes.judged[image].scores[0]) for image in range(4)] == [2, 5, 8, 11]
     assert [float(notes.judged[image].feature_distances[0]) for image in range(4)] == [1, 4, 7, 10]
     assert all(found.maps.shape == (1, SIZE, WIDTH) for found in notes.judged.values())
+
+
+def test_the_cost_is_said_in_words() -> None:
+    said = in_words(Tiling(6000, 8000, 256, 64), 40)
+    assert "1,000 random crops of 256 x 256 pixels, 25 of each normal" in said
+    assert "6000 x 8000 pixels in 1,302 tiles" in said
