@@ -106,7 +106,7 @@ def _check_mask(index: int, mask: NDArray[np.bool_], shape: tuple[int, ...], ano
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise ValueError(
             f"mask {index} has the shape {mask.shape} and dtype {mask.dtype}, its map {shape}: pixels cannot be "
-            "matched. Bring it to the map's grid with masks.mask_on_grid()."
+            "matched. Bring it to the map's grid with ImageView.mask_on_map()."
         )
     if mask.any() and not anomalous:
         raise ValueError(

@@ -52,7 +52,7 @@ def test_what_is_no_stored_map_is_refused(values):
 
 @pytest.mark.parametrize("mask", [MASK.astype(np.uint8), MASK.T, MASK[:2]])
 def test_a_mask_of_another_grid_is_refused(mask):
-    with pytest.raises(ValueError, match="mask_on_grid"):
+    with pytest.raises(ValueError, match="mask_on_map"):
         only(MAP, mask, True)
 
 

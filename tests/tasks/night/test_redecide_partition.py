@@ -14,7 +14,7 @@ from flows.preflight.redecision import refuse_redecision
 from flows.settings import SettingsError
 from rd_core.calibration.threshold import calibrate
 from rd_core.maps.defect_regions import defect_regions
-from rd_core.pictures.image_view import Ignore
+from rd_core.pictures.image_view import Crop, Ignore
 from storage import layout
 from storage.analysis.compaction import merge_days
 from storage.analysis.queries import run_query
@@ -119,6 +119,27 @@ def of_stored_map(store: Store, row: dict) -> dict[str, object]:
 
 def rows_by_key(store: Store, version: str) -> dict[str, dict]:
     return {row["image_key"]: row for row in sealed_rows(store, "cloth", version=version)}
+
+
+def test_boxes_that_are_decided_anew_lie_in_the_crop_as_those_of_scoring_again(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "plant", create=True)
+    put_model(store, "cloth", crop=Crop.of([8, 16, 32, 40]))
+    put_images(store, "cloth", ["a.png", "b.png"])
+    with disable_run_logger():
+        night(store)
+    lowest = min(row["score"] for row in sealed_rows(store, "cloth"))
+    recalibrated(store, [*np.linspace(0.5 * lowest, 0.8 * lowest, 40)])
+    redecide(store)
+    recalibrated(store, list(models.read_card(store, "cloth", "v2").calibration.scores), "v3")
+    night(store, "v3")
+    anew, again = rows_by_key(store, "v2"), rows_by_key(store, "v3")
+    boxes = [(anew[key]["defect_boxes"], again[key]["defect_boxes"]) for key in anew]
+    for decided, scored in boxes:
+        places = [[{k: v for k, v in one.items() if k != "peak"} for one in found] for found in (decided, scored)]
+        assert places[0] == places[1] != []
+        for one in decided:
+            assert 8 <= one["top"] < one["top"] + one["height"] <= 40
+            assert 16 <= one["left"] < one["left"] + one["width"] <= 56
 
 
 def test_decisions_are_those_of_scoring_again_and_nothing_old_changes(plant: Store) -> None:
