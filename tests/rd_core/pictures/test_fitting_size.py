@@ -22,7 +22,7 @@ SIDES = st.integers(8, 9000)
         ([(1080, 1920)], (384, 672)),
         # A camera was exchanged for one of more pixels, and one picture is of something else.
         ([(300, 400)] * 30 + [(600, 800)] * 29 + [(500, 200)], (224, 288)),
-        ([(300, 150), (150, 300), (200, 200)], (256, 256)),
+        ([(300, 150), (300, 150), (150, 300)], (256, 256)),
     ],
 )
 def test_images_of_one_shape_keep_it_and_others_become_square(
