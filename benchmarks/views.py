@@ -17,12 +17,19 @@ from rd_core.detectors.registry import METHODS
 SECONDS = 4 * 3600
 """of a processor, for a view: the largest take ten times as long as the smallest"""
 TILED = ("tile=256", "overlap=64")
-BOARDS = (("image_size=256",), ("image_size=640",), ("image_size=640", *TILED))
+BOARDS = (
+    ("image_size=256",),
+    ("image_size=320",),
+    ("image_size=448",),
+    ("image_size=640",),
+    ("image_size=640", *TILED),
+)
 VIEWS = {
     "kolektorsdd": (
         ("image_size=256",),
         ("image_size=[640,256]",),
         ("image_size=[640,256]", *TILED),
+        ("image_size=[896,352]",),
         ("image_size=[1280,512]",),
         ("image_size=[1280,512]", *TILED),
     ),
