@@ -16,7 +16,7 @@ SIGNATURES = {
     "InspectionStore.anomaly_map": "map_store, map_index",
     "Model.score": "pictures",
     "Model.detect": "picture",
-    "Detection": "score, threshold, p_value, is_anomalous, decision, anomaly_map, boxes, height, width",
+    "Detection": "score, threshold, p_value, is_anomalous, decision, anomaly_map, boxes, height, width, covered",
     "Detection.map_of_picture": "",
 }
 
