@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.alignment_tables import alignment
 from benchmarks.contamination_tables import contamination
 from benchmarks.few_normals_tables import few_normals
 from benchmarks.gate_tables import promotions
@@ -25,8 +26,8 @@ from benchmarks.wrong_labels_tables import wrong_labels
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
-    "methods", "views", "parity", "prediction", "throughput", "training_step", "engines", "cost", "task_cost",
-    "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
+    "methods", "views", "alignment", "parity", "prediction", "throughput", "training_step", "engines", "cost",
+    "task_cost", "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
     "few_normals", "resampled_thresholds", "wrong_labels",
 )  # fmt: skip
 
@@ -72,6 +73,7 @@ def _whole_page(measured: Measured) -> str:
         _head,
         quality,
         views,
+        alignment,
         speed,
         scale,
         reliability,
