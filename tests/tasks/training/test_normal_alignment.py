@@ -112,6 +112,9 @@ def test_the_box_of_a_defect_lies_on_the_image_as_it_is(trained: Trained) -> Non
     region = type("Region", (), {"top": int(rows.min()), "left": int(columns.min()), "peak": 1.0})()
     region.height, region.width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
     (box,) = view.boxes([region], size, view.size, loaded.offset)
+    at_rest = load_picture(trained.scorer.image_format, png(drawn(51)))
+    (without,) = view.boxes([region], size, view.size, at_rest.offset)
+    assert (box["top"] - without["top"], box["left"] - without["left"]) == (6, 6)
     bottom, right = box["top"] + box["height"], box["left"] + box["width"]
     assert 57 <= box["top"] <= 60
     assert 27 <= box["left"] <= 30
