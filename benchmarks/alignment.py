@@ -168,8 +168,9 @@ def _move(folder: Path, out: Path) -> Path:
             pixels = np.asarray(image.convert("RGB"))
         random = _random(3, number)
         most = MOST_SHIFT * max(pixels.shape[:2])
-        move = Offset(*random.uniform(-most, most, 2), random.uniform(-MOST_ROTATION, MOST_ROTATION))
-        _save(out / within.with_suffix(".png"), move.aligned(pixels) / np.float32(255))
+        x, y = random.uniform(-most, most, 2).tolist()
+        move = Offset(x, y, random.uniform(-MOST_ROTATION, MOST_ROTATION))
+        _save(out / within.with_suffix(".png"), np.divide(move.aligned(pixels), 255, dtype=np.float32))
         mask = folder / "ground_truth" / within.parent.name / f"{path.stem}_mask.png"
         if mask.exists():
             with Image.open(mask) as image:
