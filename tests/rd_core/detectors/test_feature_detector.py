@@ -18,6 +18,7 @@ from rd_core.engines.engine import computed_by
 from rd_core.errors import EngineUnavailable
 from rd_core.features.cache import FeatureSource
 from rd_core.features.standardisation import Moments
+from tests.rd_core.detectors.partly_ignored import PartlyIgnoredImages
 from tests.rd_core.striped_images import SIZE, textured, with_blot
 
 
@@ -65,6 +66,13 @@ def test_distances_too_large_for_float16_are_scaled_by_a_power_of_two_and_not_cu
     np.testing.assert_allclose(other.maps, factor * float(large.map_scale) * one.maps, rtol=1e-5)
     assert np.array_equal(other.scores, other.maps.max(axis=(1, 2)))
     assert np.array_equal(one.feature_distances, other.feature_distances)
+
+
+def test_ignored_pixels_do_not_scale_maps() -> None:
+    detector = fitted(3e7)
+    assert detector.map_scale < 1
+    detector.fit_map_scale(PartlyIgnoredImages(textured(2), [np.zeros((SIZE, SIZE), np.bool_)]))
+    assert detector.map_scale == 1
 
 
 def test_one_pass_tells_of_every_image_and_fits_what_feature_distances_need() -> None:

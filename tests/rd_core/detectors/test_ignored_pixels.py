@@ -18,6 +18,7 @@ from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import CrossFit, Detector, FitRun, Normals
 from rd_core.detectors.padim.detector import PaDiM
 from rd_core.detectors.patchcore.detector import PatchCore
+from rd_core.detectors.patchcore.neighbours import reweighted
 from rd_core.detectors.reverse_distillation import descent
 from rd_core.detectors.reverse_distillation.cell_discriminator import CellDiscriminator
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
@@ -124,6 +125,8 @@ def test_no_fit_and_no_judgement_of_a_normal_depends_on_what_is_ignored(sample: 
     assert sorted(one.judged) == list(range(12))
     for number, found in one.judged.items():
         assert all(np.array_equal(*pair) for pair in zip(found, other.judged[number], strict=True)), number
+        mask = MASKS[(number if number < len(TRAIN) else number - len(TRAIN)) % 4]
+        assert mask is None or not of_every_pixel(found[0][None])[0][~mask].any(), number
 
 
 def test_no_score_depends_on_what_is_ignored_and_the_map_is_0_there(sample: tuple[str, Outcome]) -> None:
@@ -190,7 +193,15 @@ def test_what_is_learnt_is_what_the_counted_half_alone_would_teach(name: str) ->
     if isinstance(whole, PatchCore):
         assert whole.memory.shape == alone.memory.shape
         assert (whole.memory + whole.centre).norm(dim=1).min() > 1e-3
+        pixels = CountedPixels(torch.from_numpy(~half[None]))
+        with torch.inference_mode():
+            features = whole.features(whole.teacher_features(torch.from_numpy(ASKED[:1]), pixels), pixels)
+            first = whole.patches(features)[0, SIZE // 8] - whole.centre
+            score = whole.image_scores(torch.empty(0), features, (torch.zeros(1, *whole.settings.grid),))
+            expected = reweighted(first[None], whole.memory, whole.settings.neighbours)
+        assert torch.equal(score, expected), "where all distances are 0, the farthest patch is the first that counts"
     if isinstance(whole, Spade):
+        assert len(next(whole._gallery([0]))) == half.sum() // 16
         assert torch.equal(whole.gallery_counted, torch.from_numpy(half[::4, ::4].reshape(1, -1)).expand(9, -1))
     if isinstance(whole, ReverseDistillation):
         held = CountedPixels(torch.from_numpy(np.stack([half] * 3)))
