@@ -6,7 +6,7 @@ The images are grey textures with grain and sensor noise. Each flawed one has a 
 0.3 of full scale darker or lighter. A model is trained on normals that nobody labelled, then a day of other normals
 and flawed images is planned and scored as in a night. A flaw is found if a box overlaps it; `alarms` are images above
 the threshold. Training and scoring have a process each, whose own peak counts: VmHWM. --set is of the category, as
-TOML: method="patchcore", image_size=[2048, 2048], tile=256. --play is internal.
+TOML, such as tile=512; by default PatchCore sees them in tiles of 256, at their own size. --play is internal.
 """
 
 import argparse
@@ -91,7 +91,8 @@ def main() -> None:
 
 def draw(store: Store, height: int, width: int, given: argparse.Namespace) -> dict[str, Flaw | None]:
     """Write settings and images; the flaw of each image of the day, by key."""
-    lines = ["[defaults]", 'method = "patchcore"', *given.set]
+    chosen = {"method": '"patchcore"', "tile": "256"} | dict(one.split("=", maxsplit=1) for one in given.set)
+    lines = ["[defaults]", *(f"{name} = {value}" for name, value in chosen.items())]
     store.write(SETTINGS_KEY, "\n".join(lines).encode())
     random = np.random.default_rng(0)
     for number in range(given.normals):
