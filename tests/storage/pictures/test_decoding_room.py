@@ -33,3 +33,18 @@ def test_a_fault_gives_the_room_back() -> None:
         _ = 1 / 0
     with room.of(10):
         pass
+
+
+def test_a_picture_waits_until_there_is_room() -> None:
+    room, entered = DecodingRoom(10 * BYTES_A_PIXEL), threading.Event()
+
+    def decode() -> None:
+        with room.of(5):
+            entered.set()
+
+    waiting = threading.Thread(target=decode)
+    with room.of(6):
+        waiting.start()
+        assert not entered.wait(0.05)
+    waiting.join(10)
+    assert entered.is_set()
