@@ -16,8 +16,9 @@ from tasks.retraining.gate_set import GateImage
 from tasks.worker.picture_reader import LoadedPicture, micro_batches, read_picture
 from tasks.worker.scorer import Scorer
 
-ROUNDS = 9
-"""timing rounds, both models in turns; the fastest counts"""
+ROUNDS, SECONDS = 9, 30.0
+"""most timing rounds, both models in turns, of which the fastest counts, and the time in seconds after which none
+begins: a large image in tiles takes a minute"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,10 @@ def _timed(scorers: tuple[Scorer, Scorer], readable: Sequence[_ReadTwice]) -> tu
     batches = [image.champion for image in readable], [image.candidate for image in readable]
     clock = _clock()
     fastest = [float("inf"), float("inf")]
-    for _ in range(ROUNDS):
+    first = time.perf_counter()
+    for done in range(ROUNDS):
+        if done and time.perf_counter() - first > SECONDS:
+            break
         for number, (scorer, batch) in enumerate(zip(scorers, batches, strict=True)):
             began = clock()
             scorer.score(batch)
