@@ -49,7 +49,7 @@ from tasks.retraining.judge_candidate import JudgedCandidate, JudgeOrder, judge_
 from tasks.retraining.promote_candidate import promote_candidate
 from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.retraining.write_retraining_report import RetrainingFindings, write_retraining_report
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 
 R = TypeVar("R")
 _READERS = 8

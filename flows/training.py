@@ -20,8 +20,10 @@ from flows.watching.run_names import named, of_categories, today
 from flows.workplace import settle
 from storage.filesystem import open_store
 from storage.labels.labels import list_label_categories
-from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.fit_model import NoNormals, fit_model
+from tasks.training.fitted_model import FittedModel
 from tasks.training.ignored import ignored_now
+from tasks.training.training_request import TrainingRequest
 
 
 class TrainingFailed(RunFailed):

@@ -26,7 +26,7 @@ from storage.partitions import scores, seals
 from storage.partitions.anomaly_maps import read_map
 from storage.records import Partition
 from tasks.night.pin_champion import PinnedModel
-from tasks.training.fit_model import TrainingRequest
+from tasks.training.training_request import TrainingRequest
 from tasks.worker.preprocessing import PREPROCESSING_VERSION
 
 DAY = date(2026, 3, 2)

@@ -22,7 +22,7 @@ from flows.printing.output import say
 from flows.printing.plain_table import print_table
 
 if TYPE_CHECKING:
-    from tasks.training.fit_model import FittedModel
+    from tasks.training.fitted_model import FittedModel
 
 
 def train(

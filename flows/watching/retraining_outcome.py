@@ -14,7 +14,7 @@ from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate
 from tasks.retraining.promote_candidate import Promotion
 from tasks.retraining.write_retraining_report import RetrainingFindings
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 
 EVENT = "model.promoted"
 NO_CHAMPION = "no champion"

@@ -17,8 +17,10 @@ from storage.models.card import Origin, Retraining
 from tasks.retraining.considered_normals import USED, ConsideredNormal, read_considered
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.training.choose_size import size_of
-from tasks.training.fit_model import FittedModel, TrainingRequest, choose_split, fit_and_publish
+from tasks.training.fit_model import choose_split, fit_and_publish
+from tasks.training.fitted_model import FittedModel
 from tasks.training.normal_images import read_normal_images
+from tasks.training.training_request import TrainingRequest
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.worker_process import prepare_worker_process
 

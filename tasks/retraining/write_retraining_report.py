@@ -42,7 +42,7 @@ from tasks.retraining.considered_normals import (
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.judge_candidate import JudgedCandidate, plain
 from tasks.retraining.promote_candidate import Promotion
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 from tasks.worker.faults import ON_STORAGE_FAULT
 from tasks.worker.scorer import warm_scorer
 from tasks.worker.software import software

@@ -1,10 +1,9 @@
 """A model version from the normals of a category."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,17 +13,14 @@ from rd_core.calibration import holdout
 from rd_core.calibration.threshold import calibrate, normals_needed
 from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
-from rd_core.detectors.settings import DetectorSettings
 from rd_core.detectors.training import Fitted, train
-from rd_core.engines.choice import AUTO, TORCH
+from rd_core.engines.choice import AUTO
 from rd_core.engines.measurement import EngineChoice, choose_engine, refuse_impossible
 from rd_core.engines.tiled import seeing
 from rd_core.errors import CheckpointError, TooFewNormals
 from rd_core.files.training_state import Resumption
 from rd_core.kernels.precision import default_device, is_quick
-from rd_core.pictures.alignment import AlignmentKind, require_alignment
-from rd_core.pictures.fitting_size import FittingSize, fitting_size, own_size
-from rd_core.pictures.image_view import ImageView
+from rd_core.pictures.alignment import require_alignment
 from rd_core.pictures.tiling import Tiling
 from reports.promise import promise_in_words
 from storage import layout
@@ -34,16 +30,17 @@ from storage.models import models
 from storage.models.card import CROSS, SPLIT, ModelCard, Retraining, WeightsFile
 from tasks.reporting.promise import promise_of
 from tasks.training.calibration import Calibration, HeldOutNormals, judge_held_out
-from tasks.training.choose_size import in_a_line, sizes_seen
+from tasks.training.fitted_model import FittedModel
 from tasks.training.ignored import ignored_by, ignored_share
 from tasks.training.model_card import model_card
 from tasks.training.normal_alignment import align_normals
 from tasks.training.normal_images import NormalImages, PixelSource, read_normal_images, unlabelled_keys
 from tasks.training.set_aside_report import write_set_aside_report
 from tasks.training.tiled_normals import TiledNormals, in_words
+from tasks.training.training_request import TrainingRequest
 from tasks.training.unfinished_training import UnfinishedTraining, training_digest
 from tasks.worker.faults import ON_STORAGE_FAULT
-from tasks.worker.preprocessing import PREPROCESSING_VERSION, ImageFormat
+from tasks.worker.preprocessing import PREPROCESSING_VERSION
 from tasks.worker.progress import tell_phase
 from tasks.worker.scorer import model_for_scoring
 from tasks.worker.worker_process import prepare_worker_process
@@ -54,104 +51,6 @@ FEWEST_TO_TRAIN = 2
 
 class NoNormals(Exception):
     """A category has no normals to train on."""
-
-
-@dataclass(frozen=True)
-class TrainingRequest:
-    """The input of a training, from the settings."""
-
-    category: str
-    settings: DetectorSettings
-    """settings of the method"""
-    view: ImageView
-    """without alignment, which is fitted to the training normals"""
-    teacher_weights: Path | None
-    alpha: float
-    part_pattern: str | None
-    white_level: float | None
-    max_pixels: int
-    black_level: float | None = None
-    size_is_auto: bool = False
-    """whether the settings' image size is to be chosen, by the normals or as the champion's"""
-    size_choice: str | None = None
-    """which was chosen and why, a line for people"""
-    engine: str = TORCH
-    """engine for the card; "auto": the fastest measured"""
-    calibration: str = "auto"
-    """"split", "cross" or "auto"; see flows.category_settings"""
-    extrapolate: bool = True
-    """False: no threshold that rests on a fitted tail"""
-    unlabelled: tuple[date, ...] = ()
-    """production days whose images are taken for normals; empty: labelled normals"""
-    review_url: str | None = None
-    """address of the review page, for links"""
-    align: AlignmentKind | None = None
-    """None: images are not aligned"""
-
-    @property
-    def image_format(self) -> ImageFormat:
-        return ImageFormat(self.view, self.white_level, self.max_pixels, self.black_level)
-
-    def fitted(self, images: Store, keys: Sequence[str]) -> "TrainingRequest":
-        """The same with the size that fits these images; without a readable one as it is."""
-        sizes, tile = sizes_seen(images, keys, self.view), self.view.tile
-        return self.sized(own_size(sizes, tile) if tile else fitting_size(sizes)) if sizes else self
-
-    def sized(self, size: FittingSize) -> "TrainingRequest":
-        """The same with this image size."""
-        settings = self.settings
-        if self.view.tile is None:
-            settings = replace(settings, image_height=size.height, image_width=size.width)
-        view = replace(self.view, height=size.height, width=size.width)
-        return replace(self, settings=settings, view=view, size_choice=in_a_line(size))
-
-
-@dataclass(frozen=True)
-class FittedModel:
-    """The result of a training."""
-
-    category: str
-    version: str
-    method: str
-    train: int
-    """images"""
-    early_stop: int
-    calibration: int
-    duplicates: int
-    unreadable: int
-    fit: str
-    """in a few words, see `rd_core.detectors.detector.FitReport`"""
-    seconds: float
-    threshold: float
-    threshold_is_extrapolated: bool
-    champion: bool
-    """whether it was promoted: on request, or without a champion"""
-    cross: bool = False
-    """whether all normals set the threshold, by models that have not seen their parts"""
-    set_aside: Mapping[str, str] = field(default_factory=dict)
-    """normals that look like wrong labels, most suspicious first: key -> why"""
-    more_suspects: int = 0
-    """number of further ones, which were used"""
-    highest: Mapping[str, str] = field(default_factory=dict)
-    """normals of the highest scores, if the threshold rests on them: key -> how high"""
-    promise: str = ""
-    """what the threshold promises, and what its held-out scores prove and show, in words"""
-    page: str | None = None
-    """key of the page that shows those set aside and the highest"""
-    unlabelled: tuple[date, ...] = ()
-    """production days whose images nobody had labelled; empty: all were labelled"""
-    size_choice: str | None = None
-    """which image size was chosen and why, a line for people; None: the settings said it"""
-    tiles: str | None = None
-    """how it learns from and scores images in tiles, a line for people; None: it sees whole images"""
-    test: int = 0
-    """held out to compare it with the champion"""
-    started_from: str | None = None
-    """the version whose weights the training started from; None: from scratch"""
-    left_out: str | None = None
-    """which labelled normals were not used and why, in a sentence; None if all were"""
-    ignored: float = 0.0
-    """share of the image that counts in nothing"""
 
 
 def _unread(store: Store, category: str) -> str:

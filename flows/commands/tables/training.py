@@ -10,7 +10,7 @@ from reports.plain_text import shown
 
 if TYPE_CHECKING:  # a table needs no flow, nor its torch
     from flows.training import TrainingRun
-    from tasks.training.fit_model import FittedModel
+    from tasks.training.fitted_model import FittedModel
 
 
 _MOST_NAMED = 3

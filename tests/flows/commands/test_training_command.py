@@ -5,7 +5,7 @@ import pytest
 from flows.commands.tables.training import training_table
 from flows.commands.training import next_command
 from flows.training import TrainingRun
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from storage.filesystem import Store
 from tasks.retraining.considered_normals import NEW, ConsideredNormal, write_considered
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.write_retraining_report import RetrainingFindings, write_retraining_report
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 from tests.factories import DAY, NOW
 from tests.reports.html_page import words
 

@@ -22,7 +22,8 @@ from storage.labels.labels import Label
 from storage.models import models
 from storage.models.card import CROSS
 from tasks.training import fit_model as fit_module
-from tasks.training.fit_model import FittedModel, choose_split, fit_model
+from tasks.training.fit_model import choose_split, fit_model
+from tasks.training.fitted_model import FittedModel
 from tasks.worker.scorer import warm_scorer
 from tests.factories import NOW, SIZE, put_images, quick_request, quick_weights
 from tests.rd_core.striped_images import textured, with_blot

@@ -26,9 +26,11 @@ from tasks.retraining.considered_normals import NEW, QUARANTINED, ConsideredNorm
 from tasks.retraining.gather_normals import GatheredNormals
 from tasks.retraining.refit_model import RefitOrder, refit_model
 from tasks.training import fit_model as fit_module
-from tasks.training.fit_model import FittedModel, NoNormals, TrainingRequest, fit_model
+from tasks.training.fit_model import NoNormals, fit_model
+from tasks.training.fitted_model import FittedModel
 from tasks.training.ignored import ignored_by
 from tasks.training.normal_images import NormalImages
+from tasks.training.training_request import TrainingRequest
 from tasks.worker.scorer import warm_scorer
 from tests.drift_plants import CORNER
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request

@@ -22,7 +22,8 @@ from storage.models import models
 from tasks.night.pin_champion import pin_champion
 from tasks.scoring.picture_scores import columns_of, score_pictures
 from tasks.training import fit_model as fit_module
-from tasks.training.fit_model import FittedModel, fit_model
+from tasks.training.fit_model import fit_model
+from tasks.training.fitted_model import FittedModel
 from tasks.worker.picture_reader import load_picture
 from tasks.worker.scorer import Scorer, warm_scorer
 from tests.factories import DAY, NOW, SIZE, quick_request

@@ -7,7 +7,7 @@ from flows.watching.retraining_outcome import CategoryRetraining, RetrainingRun
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from tasks.retraining.gather_normals import GatheredNormals
-from tasks.training.fit_model import FittedModel
+from tasks.training.fitted_model import FittedModel
 from tasks.training.normal_images import read_normal_images
 from tasks.worker.preprocessing import ImageFormat
 from tests.factories import DAY, SIZE, png, put_images

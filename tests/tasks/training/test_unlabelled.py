@@ -14,7 +14,8 @@ from rd_core.detectors.padim.settings import PaDiMSettings
 from storage.filesystem import Store
 from storage.labels import labels
 from storage.models import models
-from tasks.training.fit_model import FittedModel, NoNormals, fit_model
+from tasks.training.fit_model import NoNormals, fit_model
+from tasks.training.fitted_model import FittedModel
 from tasks.training.normal_images import read_normal_images, unlabelled_keys
 from tests.factories import DAY, NOW, SIZE, put_images, quick_request
 from tests.rd_core.striped_images import textured, with_blot
