@@ -80,10 +80,10 @@ def command_line() -> None:
 
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Set up": {"demo": demo, "import": import_folder, "regions": regions, "train": train},
+    "Set up": {"demo": demo, "import": import_folder, "train": train},
     "Every day": {
         "inspect": inspect, "score": score, "status": status, "backfill": backfill, "query": query,
-        "review": serve_review, "labels": import_label_file, "evaluate": evaluate, "drift": drift,
+        "review": serve_review, "regions": regions, "labels": import_label_file, "evaluate": evaluate, "drift": drift,
     },
     "Models": {
         "models": models, "retrain": retrain, "recalibrate": recalibrate, "promote": promote, "rollback": rollback,

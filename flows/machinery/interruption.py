@@ -48,6 +48,7 @@ KEPT = {
     "drift": "No score, label or model was changed, and the same command begins this report anew.",
     "import": "Images imported so far are kept, and the same command adds the rest, with the labels.",
     "labels": "Either all labels of the file are in the store or none; the same command adds what is missing.",
+    "regions": "Either the new region is in the store or the earlier one, and the same command sets it again.",
     "review": "Every label given so far is in the store, and the same command serves the page again.",
     "promote": "The champion may have changed: see rd-inspect models. The same command changes it again.",
     "rollback": "The champion may have changed: see rd-inspect models before you repeat the command.",

@@ -31,6 +31,7 @@ from tasks.training.fitted_model import FittedModel
 from tasks.training.ignored import ignored_by
 from tasks.training.normal_images import NormalImages
 from tasks.training.training_request import TrainingRequest
+from tasks.worker.picture_reader import load_picture
 from tasks.worker.scorer import warm_scorer
 from tests.drift_plants import CORNER
 from tests.factories import DAY, NOW, SIZE, png, put_images, put_model, quick_request
@@ -117,8 +118,8 @@ def test_the_published_model_scores_its_calibration_images_as_the_card_says(
     assert card.method.settings["precision"] == precision
     scorer = warm_scorer(store, "cloth", fitted.version)
     assert (scorer.image_format.white_level, scorer.image_format.black_level) == (4095, 64)
-    pixels = np.stack([scorer.image_format.prepare(store.read(key))[0] for key in card.images.calibration])
-    found = np.sort(scorer.model.score(pixels).scores)
+    pictures = [load_picture(scorer.image_format, store.read(key)) for key in card.images.calibration]
+    found = np.sort(scorer.score(pictures).scores)
     np.testing.assert_allclose(found, card.calibration.scores, rtol=1e-5)
     assert (found > scorer.threshold * (1 + 1e-5)).mean() <= 0.2
     assert conformal_p_values(found, scorer.calibration_scores).max() == pytest.approx(1.0)
@@ -341,10 +342,11 @@ def test_a_refit_takes_the_chosen_normals_alone_and_holds_whole_parts_out(
 def test_a_refit_goes_on_from_the_champion_unless_its_settings_differ_or_scratch_is_asked_for(
     store: Store, gathered: dict
 ) -> None:
-    assert refit(store).started_from == "v1"
-    assert gathered["start"].settings.of_weights() == quick_request().settings.of_weights()
-    assert refit(store, from_scratch=True).started_from is gathered["start"] is None
-    assert refit(store, image_height=2 * SIZE).started_from is gathered["start"] is None
+    stride = 1  # the champion's
+    assert refit(store, map_stride=stride).started_from == "v1"
+    assert gathered["start"].settings.of_weights() == quick_request(map_stride=stride).settings.of_weights()
+    assert refit(store, map_stride=stride, from_scratch=True).started_from is gathered["start"] is None
+    assert refit(store, map_stride=stride, image_height=2 * SIZE).started_from is gathered["start"] is None
     assert gathered["retraining"].started_from is None
 
 

@@ -59,7 +59,8 @@ def test_a_few_steps_separate_defective_images_from_normal_ones(fitted):
 
 def test_the_map_is_highest_where_the_blot_is(fitted):
     maps = fitted.detector.score(with_blot(textured(6, seed=6))).maps
-    peaks = [np.unravel_index(m.argmax(), m.shape) for m in maps]
+    stride = fitted.detector.settings.map_stride
+    peaks = [stride * np.array(np.unravel_index(m.argmax(), m.shape)) for m in maps]
     near = range(20 - FINE // 2, 36 + FINE // 2)  # on stripes as unquiet as these the finest cells decide
     assert np.mean([y in near and x in near for y, x in peaks]) > 0.8
 
