@@ -10,7 +10,8 @@ from rd_core.calibration.goals import Costs, Goal, WantedRecall
 from rd_core.detectors.registry import settings_class
 from rd_core.detectors.settings import COARSEST_STRIDE, DetectorSettings
 from rd_core.features.backbone_spec import teacher_spec
-from rd_core.pictures.image_view import Crop, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.tiling import GRID, Tiling
 from rd_core.settings import Precision
 

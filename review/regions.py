@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rd_core.pictures.image_view import Ignore, ImageView
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from reports.ignored_region import next_steps, version_in_words
 from reports.overlay import IGNORED, shrunk
 from reports.plain_text import shown

@@ -2,7 +2,7 @@
 
 regions/<category>.json keeps every version, newest first. A mask that somebody put into the store by hand,
 regions/<category>.png, is read in its place. A training freezes the region that it finds in its model's card, as an
-`rd_core.pictures.image_view.Ignore`, which says what pixels these are.
+`rd_core.pictures.ignored_regions.Ignore`, which says what pixels these are.
 """
 
 import base64

@@ -8,7 +8,7 @@ import numpy as np
 
 from proofs.model_cards import publish_made_up
 from rd_core.calibration.threshold import calibrate
-from rd_core.pictures.image_view import Ignore
+from rd_core.pictures.ignored_regions import Ignore
 from storage.filesystem import Store
 from storage.layout import image_key, part_key
 from storage.models import models

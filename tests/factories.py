@@ -18,7 +18,9 @@ from rd_core.calibration.threshold import calibrate
 from rd_core.detectors import checkpoint
 from rd_core.detectors.reverse_distillation.detector import ReverseDistillation
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings, recipe
-from rd_core.pictures.image_view import Crop, Ignore, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from storage.layout import image_key
 from storage.models import models

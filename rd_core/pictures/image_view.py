@@ -4,30 +4,25 @@ The one place that knows where a pixel of a map lies in the image. A view aligns
 resizes.
 """
 
-import base64
-import binascii
-import io
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from rd_core.errors import ConfigError, ViewImpossible
 from rd_core.pictures.alignment import Alignment, Offset
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
 from rd_core.settings import Record
 
 Size = tuple[int, int]
 """height and width, in pixels"""
-Point = tuple[float, float]
-"""x and y, as shares of the width and the height"""
 _KEPT = 4
 """rasterised masks kept in memory, each of an image's size; the images of a category mostly have one size"""
-_ROUNDING = 1e-9
 
 
 class Region(Protocol):
@@ -43,103 +38,6 @@ class Region(Protocol):
     def width(self) -> int: ...
     @property
     def peak(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class Crop(Record):
-    """The rectangle of an image that is inspected."""
-
-    top: float
-    left: float
-    height: float
-    width: float
-    unit: Literal["pixels", "shares"]
-    """of all four: whole pixels, or shares of the image's height and width"""
-
-    def __post_init__(self) -> None:
-        numbers = self.top, self.left, self.height, self.width
-        if not all(math.isfinite(number) for number in numbers) or min(numbers) < 0 or 0 in numbers[2:]:
-            raise ConfigError(
-                f"crop = {self}: it holds no pixel of an image. Give [top, left, height, width], the first two from "
-                "0, the others above 0."
-            )
-        if self.unit == "pixels" and any(number != int(number) for number in numbers):
-            raise ConfigError(f"crop = {self}: a part of a pixel cannot be cut. Give whole numbers.")
-        if self.unit == "shares" and max(self.top + self.height, self.left + self.width) > 1 + _ROUNDING:
-            raise ConfigError(
-                f"crop = {self}: it reaches beyond the image. Fractions are shares of the image's height and width: "
-                "top + height and left + width are at most 1.0. Whole numbers are pixels."
-            )
-
-    @classmethod
-    def of(cls, numbers: Sequence[float]) -> Self:
-        """[top, left, height, width]: pixels if all are int, shares if one is float. Raises ConfigError."""
-        top, left, height, width = map(float, numbers)
-        return cls(top, left, height, width, "pixels" if all(isinstance(n, int) for n in numbers) else "shares")
-
-    def box(self, size: Size) -> tuple[int, int, int, int]:
-        """(top, left, height, width) in pixels of an image of `size`; at least one pixel. Raises ViewImpossible."""
-        (top, bottom), (left, right) = (
-            self._span(start, length, pixels)
-            for start, length, pixels in zip((self.top, self.left), (self.height, self.width), size, strict=True)
-        )
-        if bottom > size[0] or right > size[1]:
-            raise ViewImpossible(
-                f"the image has {size[0]} x {size[1]} pixels (height x width), and the crop {self} reaches beyond "
-                "them, so it has no score. Correct `crop` and train again; as fractions it fits images of every size"
-            )
-        return top, left, bottom - top, right - left
-
-    def _span(self, start: float, length: float, pixels: int) -> tuple[int, int]:
-        if self.unit == "pixels":
-            return int(start), int(start + length)
-        first = min(round(start * pixels), pixels - 1)
-        return first, min(max(round((start + length) * pixels), first + 1), pixels)
-
-    def __str__(self) -> str:
-        form = "{:g}" if self.unit == "pixels" else "{:.6}"
-        return f"[{', '.join(form.format(number) for number in (self.top, self.left, self.height, self.width))}]"
-
-
-@dataclass(frozen=True)
-class Ignore(Record):
-    """The regions of an image that do not count, in shares of the whole image, so that they fit images of every
-    size."""
-
-    polygons: tuple[tuple[Point, ...], ...] = ()
-    """each of 3 points or more; a pixel that an outline touches is inside"""
-    mask: str | None = None
-    """PNG of 1 bit in base64, white where pixels are ignored; it is stretched over the image"""
-
-    def __post_init__(self) -> None:
-        if not self.polygons and self.mask is None:
-            raise ConfigError("the ignored regions are empty, so nothing is ignored. Give polygons or a mask.")
-        for number, polygon in enumerate(self.polygons, start=1):
-            if len(polygon) < 3 or not all(0 <= share <= 1 for point in polygon for share in point):
-                raise ConfigError(
-                    f"ignored polygon {number} has the points {list(map(list, polygon))}: it is no region of an "
-                    "image. Give 3 points [x, y] or more, in shares of the image's width and height from 0 to 1."
-                )
-        if self.mask is not None:
-            _mask_of(self.mask)
-
-    @classmethod
-    def of_mask(cls, mask: NDArray[np.bool_]) -> Self:
-        """bool (h, w), True where pixels are ignored."""
-        out = io.BytesIO()
-        Image.fromarray(mask).save(out, "PNG", optimize=True)
-        return cls(mask=base64.b64encode(out.getvalue()).decode("ascii"))
-
-    def on(self, size: Size) -> NDArray[np.bool_]:
-        """bool `size`: True for the ignored pixels of an image of `size`."""
-        height, width = size
-        canvas = Image.new("1", (width, height))
-        if self.mask is not None:
-            canvas.paste(_mask_of(self.mask).resize((width, height), Image.Resampling.NEAREST))
-        pen = ImageDraw.Draw(canvas)
-        for polygon in self.polygons:
-            pen.polygon([(min(int(x * width), width - 1), min(int(y * height), height - 1)) for x, y in polygon], 1)
-        return np.asarray(canvas)
 
 
 @dataclass(frozen=True)
@@ -380,14 +278,3 @@ def _stretched(start: int, length: int, cells: int, pixels: int) -> tuple[int, i
     """(first pixel, number of pixels) that `length` of `cells` cells, from `start` on, touch."""
     first = start * pixels // cells
     return first, min(-(-(start + length) * pixels // cells), pixels) - first
-
-
-def _mask_of(encoded: str) -> Image.Image:
-    """Raises ConfigError."""
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(encoded, validate=True)), formats=["PNG"]) as image:
-            return image.convert("1", dither=Image.Dither.NONE)
-    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise ConfigError(
-            f"the mask of ignored regions is no PNG in base64 ({e}), so nothing could be ignored."
-        ) from e

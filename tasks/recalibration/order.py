@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from rd_core.pictures.image_view import Ignore
+from rd_core.pictures.ignored_regions import Ignore
 
 LABELLED, UNLABELLED = "labelled normals", "unlabelled scores"
 HELD_OUT = "the model's own held-out scores"

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from rd_core.pictures.image_view import Ignore, ImageView
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
 from storage.ignored_regions import read_region
 from storage.models.card import ModelCard

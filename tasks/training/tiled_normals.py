@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rd_core.detectors.detector import CrossFit, JudgedImages, Normals
 from rd_core.maps.joining import JoinedTiles
 from rd_core.maps.micro_batch import AnomalyMaps
-from rd_core.pictures.crops import RandomCrops, TilesOf, crops_of_each
 from rd_core.pictures.images import Images, JoinedImages
+from rd_core.pictures.tile_images import RandomCrops, TilesOf, crops_of_each
 from rd_core.pictures.tiling import Place, Tiling
 from tasks.training.calibration import HeldOutNormals
 

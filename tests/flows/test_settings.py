@@ -7,7 +7,8 @@ import pytest
 
 from flows.settings import SettingsError, load_settings, store_uri
 from rd_core.calibration.goals import Costs, WantedRecall
-from rd_core.pictures.image_view import Crop, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.image_view import ImageView
 
 TOML = """
 [plant]

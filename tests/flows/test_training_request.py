@@ -8,7 +8,7 @@ import pytest
 from flows.settings import SettingsError, load_settings
 from flows.training import training_request
 from rd_core.detectors.spade.settings import SpadeSettings
-from rd_core.pictures.image_view import Ignore
+from rd_core.pictures.ignored_regions import Ignore
 from storage.errors import CorruptObject
 from storage.filesystem import LocalStore
 from storage.ignored_regions import drawn, save_region

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import rd_inspect
-from rd_core.pictures.image_view import Crop
+from rd_core.pictures.crop import Crop
 from storage.filesystem import Store, open_store
 from storage.labels.labels import Label, write_labels
 from tests.factories import CALIBRATION, DAY, NOW, SIZE, png, put_model, write_settings

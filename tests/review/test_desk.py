@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from proofs.model_cards import made_up_card
-from rd_core.pictures.image_view import Crop, Ignore, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from review import ledger, sealed_rows
 from review.desk import Desk, WrongRequest, reviewer_name
 from review.pictures import ImageChanged

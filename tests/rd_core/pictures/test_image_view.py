@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError, ViewImpossible
 from rd_core.maps.defect_regions import DefectRegion
-from rd_core.pictures.image_view import Crop, Ignore, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from rd_core.pictures.masks import mask_on_grid
 from rd_core.pictures.preprocessing import resize
 from tests.examples import examples

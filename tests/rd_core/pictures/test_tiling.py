@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rd_core.errors import ConfigError
-from rd_core.pictures.crops import PIXELS, RandomCrops, TilesOf, crops_of_each
+from rd_core.pictures.tile_images import PIXELS, RandomCrops, TilesOf, crops_of_each
 from rd_core.pictures.tiling import GRID, Place, Tiling
 
 

@@ -11,7 +11,9 @@ from PIL import Image
 from rd_core.metrics.aupimo import Aupimo
 from rd_core.metrics.pixel_tables import PixelTables
 from rd_core.metrics.region_recall import RegionRecall
-from rd_core.pictures.image_view import Crop, Ignore, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from storage.errors import KeyNotFound, TransientFault
 from storage.filesystem import LocalStore, Store
 from storage.labels import labels

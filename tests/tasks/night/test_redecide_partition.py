@@ -14,7 +14,8 @@ from flows.preflight.redecision import refuse_redecision
 from flows.settings import SettingsError
 from rd_core.calibration.threshold import calibrate
 from rd_core.maps.defect_regions import defect_regions
-from rd_core.pictures.image_view import Crop, Ignore
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
 from storage import layout
 from storage.analysis.compaction import merge_days
 from storage.analysis.queries import run_query

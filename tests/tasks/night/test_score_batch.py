@@ -19,8 +19,9 @@ from proofs.model_cards import made_up_card
 from proofs.stub_scorer import StubScorer, warm_stub
 from rd_core.maps.defect_regions import DefectRegion, defect_regions
 from rd_core.maps.micro_batch import AnomalyMaps
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
 from rd_core.pictures.image_statistics import image_statistics
-from rd_core.pictures.image_view import Crop, Ignore
 from rd_core.pictures.read_ahead import READ_AHEAD
 from storage.errors import ObjectDenied, StorageError, StoreFull, TransientFault
 from storage.filesystem import LocalStore, Store, open_store

@@ -14,8 +14,9 @@ from rd_core.calibration.holdout import Split
 from rd_core.calibration.threshold import conformal_p_values
 from rd_core.errors import EngineUnavailable
 from rd_core.pictures import fitting_size
+from rd_core.pictures.crop import Crop
 from rd_core.pictures.image_statistics import image_statistics
-from rd_core.pictures.image_view import Crop, ImageView
+from rd_core.pictures.image_view import ImageView
 from storage.errors import StoreFull
 from storage.filesystem import Store, open_store
 from storage.labels import labels

@@ -9,7 +9,9 @@ from prefect.logging import disable_run_logger
 
 from rd_core.calibration.pixel_threshold import PixelCounts
 from rd_core.detectors.patchcore.settings import PatchCoreSettings
-from rd_core.pictures.image_view import Crop, Ignore, ImageView
+from rd_core.pictures.crop import Crop
+from rd_core.pictures.ignored_regions import Ignore
+from rd_core.pictures.image_view import ImageView
 from storage.filesystem import open_store
 from storage.models import models
 from storage.models.card import ModelCard
