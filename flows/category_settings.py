@@ -86,6 +86,26 @@ class CategorySettings(BaseModel):
     tables: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """settings of each method's table"""
 
+    @field_validator("image_size", mode="before")
+    @classmethod
+    def _is_a_size(cls, value: Any) -> Any:
+        pair = isinstance(value, list | tuple)
+        sides = value if pair else [value]
+        if value != "auto" and ((pair and len(value) != 2) or not all(map(_is_whole, sides))):
+            raise ValueError('it must be "auto", a number of pixels, or [height, width]')
+        return value
+
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _has_four_numbers(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) != 4:
+            raise ValueError("it must be four numbers: [top, left, height, width]")
+        if value is not None and all(type(number) is int and number <= 1 for number in value):
+            raise ValueError(
+                "whole numbers are pixels, and one pixel shows nothing. For shares write fractions: [0, 0, 1.0, 1.0]"
+            )
+        return value
+
     @field_validator("image_size", "tile")
     @classmethod
     def _multiple_of_the_stride(cls, value: str | int | tuple[int, int] | None, info: ValidationInfo) -> Any:
@@ -218,3 +238,11 @@ class CategorySettings(BaseModel):
         shared = {"teacher": self.teacher, "image_height": height, "image_width": width}
         shared |= {"map_stride": self.map_stride, "precision": self.precision, "seed": self.seed}
         return settings_class(name).from_table({**self.tables.get(name, {}), **own, **shared})
+
+
+def _is_whole(side: Any) -> bool:
+    """Also of an environment variable's text."""
+    try:
+        return float(side).is_integer()
+    except (TypeError, ValueError):
+        return False

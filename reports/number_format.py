@@ -15,6 +15,11 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def times(multiple: float) -> str:
+    """Two significant digits; whole from 100 on, such as '340'."""
+    return f"{multiple:.2g}" if multiple < 99.5 else count(round(multiple))
+
+
 def percent(share: float | None) -> str:
     """A share in [0, 1] as per cent; never '0 %' for a share above 0."""
     if share is None:

@@ -171,7 +171,8 @@ def _without_score(nights: Sequence[PlantDay]) -> Iterator[Need]:
         more = f"; also some of {day_ranges(days[:-1])}" if days[:-1] else ""
         text = (
             f"{_names(names)}: {count(missing)} of {counted(images, 'image')} of {night.day} have no score{more}. "
-            "Nobody has judged these parts. Replace the files with whole ones and inspect again:"
+            "Nobody has judged these parts. The report says why: replace damaged files; where the crop or the "
+            "alignment does not fit, correct it and train. Then inspect again:"
         )
         only = names[0] if len(names) == 1 else None
         report = night.reports[0] if night.reports else None

@@ -21,7 +21,7 @@ class ScoredPicture:
     """The forward pass's result for one picture; all None if there was nothing to score."""
 
     loaded: LoadedPicture
-    """without its pixels, which would fill the memory"""
+    """without its pixels, and without which of them count: both would fill the memory"""
     score: np.float32 | None = None
     p_value: float | None = None
     anomalous_area: float | None = None
@@ -47,7 +47,7 @@ def score_pictures(
 ) -> list[ScoredPicture]:
     """Score the loaded pictures, as few as `micro_batches` gives. `maps`, float16 or float32 (len(pictures), H, W),
     gets their maps; rows without a score stay as they are."""
-    results = [ScoredPicture(replace(picture, pixels=None)) for picture in pictures]
+    results = [ScoredPicture(replace(picture, pixels=None, counted=None)) for picture in pictures]
     readable = [i for i, picture in enumerate(pictures) if picture.pixels is not None]
     if not readable:
         return results

@@ -7,6 +7,7 @@ from rd_core.errors import ViewImpossible
 from rd_core.pictures.fitting_size import FittingSize
 from rd_core.pictures.image_view import ImageView, Size
 from rd_core.pictures.read_ahead import read_ahead
+from reports.number_format import times
 from storage.errors import KeyNotFound
 from storage.filesystem import Store
 from storage.models.card import ModelCard
@@ -16,11 +17,12 @@ MOST_HEADERS = 500
 """images whose size is looked at, evenly spread"""
 
 
-def in_a_line(size: FittingSize) -> str:
-    """The choice, its reason, its cost and how to change it, for people."""
-    cost = "at the cost" if size.cost == 1 else f"at {size.cost:.2g} times the cost"
+def in_a_line(size: FittingSize, *, tiled: bool) -> str:
+    """The choice, its reason, its cost and how to change it, for people. tiled: their cost is another line."""
+    multiple = "" if size.cost == 1 else f"{times(size.cost)} times "
+    cost = "in tiles" if tiled else f"at {multiple}the cost of 256 x 256"
     return (
-        f"it sees images at {size.height} x {size.width} pixels, height by width, {cost} of 256 x 256: {size.why}. "
+        f"it sees images at {size.height} x {size.width} pixels, height by width, {cost}: {size.why}. "
         "Another size: image_size = [height, width] in categories.toml"
     )
 

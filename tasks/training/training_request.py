@@ -62,4 +62,5 @@ class TrainingRequest:
         if self.view.tile is None:
             settings = replace(settings, image_height=size.height, image_width=size.width)
         view = replace(self.view, height=size.height, width=size.width)
-        return replace(self, settings=settings, view=view, size_choice=in_a_line(size))
+        line = in_a_line(size, tiled=self.view.tile is not None)
+        return replace(self, settings=settings, view=view, size_choice=line)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flows.printing.numbers import counted
 from flows.printing.plain_table import PlainTable, plain_table
+from reports.number_format import times
 
 if TYPE_CHECKING:
     from storage.models.card import ModelCard
@@ -23,8 +24,8 @@ def view_table(found: "SuggestedView", champion: "ModelCard | None") -> PlainTab
             str(view.tile or "none"),
             f"{lost:.1f} grey levels",
             "not known" if found.small_defect is None else f"{view.side_of(found.small_defect):.0f} pixels a side",
-            f"{view.training:.2g} x",
-            f"{view.scoring:.2g} x",
+            f"{times(view.training)} x",
+            f"{times(view.scoring)} x",
         )
     table.notes = list(_notes(found, champion))
     return table
@@ -44,7 +45,8 @@ def _notes(found: "SuggestedView", champion: "ModelCard | None") -> list[str]:
         known,
         "more pixels are not always better: once a defect is seen, scores of images may get worse with more",
         *_of_champion(champion),
-        f"to take the suggested view, write into categories.toml: {'; '.join(lines)}",
+        "to take the suggested view, write into categories.toml:",
+        *lines,
     ]
 
 

@@ -1,5 +1,7 @@
 """Suggested views, from a store's images and masks to what is printed."""
 
+import tomllib
+
 import numpy as np
 
 from flows.commands.tables.view_suggestion import view_table
@@ -29,4 +31,6 @@ def test_small_labelled_defects_ask_for_a_finer_view(store: Store) -> None:
     assert found.lost[0] > 10 > found.lost[-1] == 0
     table = view_table(found, None)
     assert [row[3] for row in table.rows if "suggested" in row[0]] == ["12 pixels a side"]
-    assert "image_size = [1024, 1024]" in table.notes[-1]
+    assert tomllib.loads("\n".join(table.notes[-3:])) == {
+        "categories": {"foil": {"image_size": [1024, 1024], "tile": 256}}
+    }
