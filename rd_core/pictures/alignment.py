@@ -92,8 +92,14 @@ class Offset(NamedTuple):
     def aligned_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask bool (H, W) of the original, on the aligned image; False beyond the original's border."""
         height, width = mask.shape
-        image = Image.fromarray(mask.astype(np.uint8))
-        return _transformed(image, self.matrix(height, width), (width, height), Image.Resampling.NEAREST) > 0
+        image, matrix = Image.fromarray(mask.astype(np.uint8)), self.matrix(height, width)
+        aligned = np.array(_transformed(image, matrix, (width, height), Image.Resampling.NEAREST) > 0)
+        # A turned grid steps over some pixels, and a defect may be one of them.
+        rows, columns = np.nonzero(mask)
+        x, y = np.floor(np.linalg.solve(matrix[:, :2], np.stack([columns, rows]) + 0.5 - matrix[:, 2:])).astype(int)
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        aligned[y[inside], x[inside]] = True
+        return aligned
 
     def covered(
         self, size: tuple[int, int], box: tuple[int, int, int, int], grid: tuple[int, int]

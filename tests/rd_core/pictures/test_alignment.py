@@ -165,6 +165,15 @@ def test_a_mask_lies_on_the_part_wherever_that_lies():
     np.testing.assert_array_equal(moved.aligned(image)[there], image[mask])
 
 
+@settings(deadline=None)
+@given(offsets, st.integers(30, SIDE - 30), st.integers(30, SIDE - 30))
+def test_no_labelled_pixel_within_the_aligned_image_vanishes(offset, row, column):
+    mask = np.zeros((2 * SIDE, 2 * SIDE), bool)
+    mask[row + SIDE // 2, column + SIDE // 2] = True
+    there = offset.aligned_mask(mask)
+    assert 1 <= there.sum() <= 4
+
+
 def test_without_scikit_image_the_cure_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(AlignmentUnavailable, match=r"rd-inspect\[alignment\]"):
