@@ -98,7 +98,7 @@ class CategorySettings(BaseModel):
     @field_validator("crop", mode="before")
     @classmethod
     def _has_four_numbers(cls, value: Any) -> Any:
-        if isinstance(value, list | tuple) and len(value) != 4:
+        if value is not None and not (isinstance(value, list | tuple) and len(value) == 4):
             raise ValueError("it must be four numbers: [top, left, height, width]")
         if value is not None and all(type(number) is int and number <= 1 for number in value):
             raise ValueError(

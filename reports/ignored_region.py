@@ -24,7 +24,7 @@ def next_steps(category: str, *, in_force: bool) -> list[str]:
     return [
         "Days that are scored stay as they are.",
         f"The model in force keeps scoring {category} with the region that it was trained with.",
-        f"To use this one: rd-inspect recalibrate --category {category}, which keeps the weights, scores the normal "
-        "images anew and sets a new threshold; or a new training: rd-inspect train --category "
+        f"To use this one: rd-inspect recalibrate --category {category}, which keeps the weights and sets a new "
+        "threshold from normal images that it has not learnt from; or a new training: rd-inspect train --category "
         f"{category}. Each makes a candidate; rd-inspect promote puts it in force.",
     ]

@@ -116,6 +116,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\ntile = 64\n[categories.cloth]\nmethod = 'padim'", ["categories.cloth.tile", "each place"]),
         ("[defaults]\ncrop = [0.5, 0, 0.6, 1.0]", ["defaults.crop", "reaches beyond the image", "1.0"]),
         ("[categories.cloth]\ncrop = [1, 2, 3]", ["categories.cloth.crop = [1, 2, 3]: it must be four numbers"]),
+        ("[categories.cloth]\ncrop = 5", ["crop = 5: it must be four numbers"]),
         ("[categories.cloth]\ncrop = [0, 0, 1, 1]", ["whole numbers are pixels", "[0, 0, 1.0, 1.0]"]),
         ("[defaults]\nimage_size = 'native'", ["defaults.image_size = 'native': it must be \"auto\", a number"]),
         ("[defaults]\nimage_size = [64, 64, 64]", ['defaults.image_size = [64, 64, 64]: it must be "auto"']),
