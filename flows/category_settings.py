@@ -28,7 +28,7 @@ class CategorySettings(BaseModel):
     """detection method, see rd_core.detectors.registry; its own settings are in a table of its name"""
     tile: int | None = None
     """pixels a side of overlapping square tiles that the networks see one by one; they learn from random crops as
-    large. None: they see the whole image"""
+    large. None, or "none" in a file: they see the whole image"""
     image_size: Literal["auto"] | int | tuple[int, int] = "auto"
     """size at which images are seen, the networks' input or what tiles cover: pixels, one number or [height, width];
     `auto`: chosen in a training by the size and shape of its normals, see rd_core.pictures.fitting_size, and kept in
@@ -106,6 +106,12 @@ class CategorySettings(BaseModel):
             )
         return value
 
+    @field_validator("tile", "overlap", "crop", mode="before")
+    @classmethod
+    def _may_be_unset(cls, value: Any) -> Any:
+        """TOML has no null, and a category may do without what the defaults set."""
+        return None if value == "none" else value
+
     @field_validator("image_size", "tile")
     @classmethod
     def _multiple_of_the_stride(cls, value: str | int | tuple[int, int] | None, info: ValidationInfo) -> Any:
@@ -119,6 +125,10 @@ class CategorySettings(BaseModel):
             if side < COARSEST_STRIDE or side % step:
                 near = max(COARSEST_STRIDE, round(side / step) * step)
                 raise ValueError(f"{side} pixels are no multiple of {step}, as {wanted_by}; {near} is")
+            if covered and side < info.data["tile"]:
+                raise ValueError(
+                    f"tiles of {info.data['tile']} pixels do not fit into {side}: give more, or less tile"
+                )
         return value
 
     @field_validator("tile")

@@ -78,6 +78,16 @@ def test_a_crop_in_whole_numbers_is_in_pixels_and_one_with_a_fraction_in_shares(
     assert settings.category("foil").view == ImageView(64, 96, Crop(0, 0, 1, 0.5, "shares"))
 
 
+def test_a_category_does_without_the_tiles_and_the_crop_of_the_defaults(tmp_path: Path) -> None:
+    text = "[defaults]\nimage_size = 128\ntile = 64\noverlap = 16\ncrop = [0, 0, 300, 400]\n[categories.foil]\n"
+    (tmp_path / "categories.toml").write_text(
+        text + 'method = "padim"\ntile = "none"\noverlap = "none"\ncrop = "none"\n'
+    )
+    settings = load_settings(str(tmp_path), environment={})
+    assert settings.category("foil").view == ImageView(128, 128)
+    assert settings.category("cloth").view == ImageView(128, 128, Crop(0, 0, 300, 400, "pixels"), tile=64, overlap=16)
+
+
 def test_with_a_tile_the_networks_see_tiles_and_the_view_is_what_they_cover(tmp_path: Path) -> None:
     text = "[defaults]\ntile = 64\nimage_size = [100, 136]\n[categories.foil]\noverlap = 8\n"
     (tmp_path / "categories.toml").write_text(text)
@@ -109,7 +119,7 @@ def test_environment_wins_over_the_file_and_options_over_both(store: str) -> Non
         ("[defaults]\nimage_size = 8", ["image_size = 8", "multiple of 32"]),
         ("[categories.cloth]\nimage_size = [256, 250]", ["categories.cloth.image_size", "250 pixels", "256 is"]),
         ("[defaults]\ntile = 100", ["defaults.tile", "100 pixels", "multiple of 32"]),
-        ("[defaults]\nimage_size = 256\ntile = 512", ["a tile of 512 pixels does not fit", "256 x 256"]),
+        ("[defaults]\nimage_size = 256\ntile = 512", ["image_size = 256: tiles of 512 pixels do not fit"]),
         ("[defaults]\ntile = 256\nimage_size = [502, 1250]", ["image_size", "502 pixels", "multiple of 4"]),
         ("[defaults]\ntile = 64\noverlap = 40", ["defaults.overlap", "overlap 40", "[0, 32]"]),
         ("[defaults]\noverlap = 40", ["defaults.overlap", "set tile"]),
