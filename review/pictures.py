@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rd_core.pictures.alignment import Offset
 from rd_core.pictures.image_view import ImageView
 from reports.overlay import overlay, shrunk
 from reports.scored_image import box_in_shares, boxes_in_shares
@@ -111,7 +112,7 @@ class Pictures:
         anomaly_map = anomaly_maps.read_map(self._store, row.map_store, row.map_index)
         card = self._card(row.category, row.model_version)
         view, height, width = ImageView.from_dict(card.preprocessing.view), row.image_height, row.image_width
-        offset, covered = view.offset_of_row(vars(row)), None
+        offset, covered = Offset.of_row(vars(row)), None
         if height and width:
             anomaly_map, box = view.over_image(anomaly_map, (height, width), offset)
             covered = box_in_shares(box, height, width)

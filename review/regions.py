@@ -62,9 +62,8 @@ class Regions:
         over, "champion": what the model in force ignores, in words}. Raises KeyNotFound."""
         self.refuse_unknown(category)
         history = ignored_regions.read_history(self._store, category)
-        known = _known(history)
-        champion = self._champion_in_words(category, history[0] if known["region"] else None)
-        return {**known, "images": self._normals(category), "champion": champion}
+        champion = self._champion_in_words(category, ignored_regions.in_force(history))
+        return {**_known(history), "images": self._normals(category), "champion": champion}
 
     def save(self, sent: dict[str, Any], drawn_by: str) -> dict[str, Any]:
         """Put {"category", "polygons", "expected": digest of the region shown or None, "key": image drawn on} in
@@ -154,7 +153,7 @@ class Regions:
 
 
 def _known(history: Sequence[IgnoredRegion]) -> dict[str, Any]:
-    current = history[0] if history and not history[0].is_empty else None
+    current = ignored_regions.in_force(history)
     return {
         "region": None if current is None else _version(current),
         "versions": [_version(version) for version in history],

@@ -119,7 +119,11 @@ def masked(data: bytes, *, by: str | None, at: datetime, size: tuple[int, int] |
 
 def read_region(store: Store, category: str) -> IgnoredRegion | None:
     """The region in force; None if nothing is ignored. Raises CorruptObject, Conflict for two files."""
-    history = read_history(store, category)
+    return in_force(read_history(store, category))
+
+
+def in_force(history: Sequence[IgnoredRegion]) -> IgnoredRegion | None:
+    """The region in force, of every version, newest first; None if nothing is ignored."""
     return history[0] if history and not history[0].is_empty else None
 
 
@@ -151,7 +155,7 @@ def save_region(store: Store, category: str, region: IgnoredRegion, *, expected:
             f"{store.address(layout.region_key(category, 'png'))} says what is ignored, so nothing was saved. Move "
             f"it out of the store. To keep it: rd-inspect regions --category {category} --set FILE.png"
         )
-    now = versions[0] if versions and not versions[0].is_empty else None
+    now = in_force(versions)
     if region.digest == (now.digest if now else _EMPTY):
         return now or region
     if (now.digest if now else None) != expected:

@@ -279,7 +279,7 @@ def _registered(reference: NDArray[Any], moving: NDArray[Any], space: str = "rea
 
 def _spectrum(grey: Grey) -> NDArray[np.complex64]:
     """(SIDE, SIDE), of the high-passed image in the middle of nothing."""
-    from scipy import fft  # noqa: PLC0415  # with the extra
+    from scipy import fft  # noqa: PLC0415  # every process of a night imports this module, few align
 
     square = np.zeros((SIDE, SIDE), np.float32)
     top, left = ((SIDE - side) // 2 for side in grey.shape)
@@ -290,8 +290,8 @@ def _spectrum(grey: Grey) -> NDArray[np.complex64]:
 
 def _polar_magnitudes(spectrum: NDArray[np.complex64]) -> NDArray[np.float64]:
     """(_ANGLES, R): logarithms of the windowed image's magnitudes over half a turn and the middle radii."""
-    from scipy import fft  # noqa: PLC0415
-    from skimage.transform import warp_polar  # noqa: PLC0415
+    from scipy import fft  # noqa: PLC0415  # every process of a night imports this module, few align
+    from skimage.transform import warp_polar  # noqa: PLC0415  # an extra, which most categories do without
 
     image = fft.ifft2(spectrum).real * np.outer(
         np.hanning(SIDE), np.hanning(SIDE)

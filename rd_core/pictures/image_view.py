@@ -4,7 +4,7 @@ The one place that knows where a pixel of a map lies in the image. A view aligns
 resizes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -120,8 +120,8 @@ class ImageView(Record):
         its area does. What lies beyond the border of an aligned image does not. Raises ViewImpossible if none does.
         """
         counted = self._within(size, offset)
-        if self.ignore is not None and self._ignored(size) is not None:
-            of_regions = _counted(self.ignore, self.covered(size), size, self.size)
+        of_regions = None if self.ignore is None else _counted(self.ignore, self.covered(size), size, self.size)
+        if of_regions is not None:
             counted = of_regions if counted is None else counted & of_regions
         if counted is None:
             return None
@@ -202,11 +202,6 @@ class ImageView(Record):
             return ignored
         return offset.scaled((size[0], size[1]), drawn).restored(ignored.astype(np.float32)) >= 0.5
 
-    @staticmethod
-    def offset_of_row(row: Mapping[str, Any]) -> Offset | None:
-        """Of a score row; None for an image that was not aligned."""
-        return Offset.of_row(row)
-
     def in_words(self) -> str:
         """One line, such as "640 x 256, crop [0, 100, 500, 1000] pixels, 2 ignored regions"."""
         parts = [f"{self.height} x {self.width}"]
@@ -246,9 +241,11 @@ def _ignored(ignore: Ignore, box: tuple[int, int, int, int], size: Size) -> NDAr
 
 
 @lru_cache(4 * _KEPT)
-def _counted(ignore: Ignore, box: tuple[int, int, int, int], size: Size, grid: Size) -> NDArray[np.bool_]:
+def _counted(ignore: Ignore, box: tuple[int, int, int, int], size: Size, grid: Size) -> NDArray[np.bool_] | None:
     ignored = _ignored(ignore, box, size)
-    counted = np.ones(grid, np.bool_) if ignored is None else _shrunk(~ignored, grid)
+    if ignored is None:
+        return None
+    counted = _shrunk(~ignored, grid)
     counted.flags.writeable = False
     return counted
 

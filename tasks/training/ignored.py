@@ -5,7 +5,7 @@ from dataclasses import replace
 from rd_core.pictures.ignored_regions import Ignore
 from rd_core.pictures.image_view import ImageView
 from storage.filesystem import Store
-from storage.ignored_regions import read_region
+from storage.ignored_regions import IgnoredRegion, read_region
 from storage.models.card import ModelCard
 
 _SIDE = 1000
@@ -14,7 +14,11 @@ _SIDE = 1000
 
 def ignored_now(store: Store, category: str) -> Ignore | None:
     """The category's region in force; None if nothing is ignored. Raises CorruptObject, Conflict."""
-    region = read_region(store, category)
+    return as_seen(read_region(store, category))
+
+
+def as_seen(region: IgnoredRegion | None) -> Ignore | None:
+    """The region as a view has it."""
     return None if region is None else Ignore(region.polygons, region.mask)
 
 

@@ -3,22 +3,23 @@
 from reports.ignored_region import version_in_words
 from storage.errors import OF_ONE_OBJECT, Conflict
 from storage.filesystem import Store
-from storage.ignored_regions import read_history
+from storage.ignored_regions import in_force, read_history
 from storage.models import models
-from tasks.training.ignored import ignored_by, ignored_now
+from tasks.training.ignored import as_seen, ignored_by
 
 
 def region_to_do(store: Store, category: str) -> str | None:
     """What is left to do about the category's ignored region, in words; None if its champion has it, or without a
     champion. A damaged region is something to do, a damaged card is told elsewhere."""
     try:
-        ignore, history = ignored_now(store, category), read_history(store, category)
+        history = read_history(store, category)
     except (*OF_ONE_OBJECT, Conflict) as e:
         return f"{category}: {e}"
     try:
         card = models.champion_card(store, category)
     except OF_ONE_OBJECT:
         return None
+    ignore = as_seen(in_force(history))
     if card is None or ignored_by(card) == ignore:
         return None
     newest = history[0] if history else None
