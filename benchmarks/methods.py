@@ -177,7 +177,7 @@ def _measure(run: Run) -> tuple[dict[str, dict[str, float]], dict[str, list[floa
         }
         card = models.read_card(store, folder.name, fitted.version)
         return {"test": whole, **by_kind}, {
-            "held out": _rounded(np.asarray(card.calibration.scores)),
+            "held out": _rounded(np.sort(card.calibration.scores)),
             **_scores_of(judged, "reporting"),
             **_scores_of(_judge(scorer, halves.choosing), "choosing"),
         }
@@ -221,6 +221,7 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
 
 
 def _scores_of(judged: Judged, half: str) -> dict[str, list[float]]:
+    """In the order of `halves_of_test`, so that scores of two methods are of the same images."""
     return {
         f"{half} good": _rounded(judged.scores[~judged.is_anomalous]),
         f"{half} defective": _rounded(judged.scores[judged.is_anomalous]),
@@ -228,7 +229,7 @@ def _scores_of(judged: Judged, half: str) -> dict[str, list[float]]:
 
 
 def _rounded(scores: NDArray[np.floating]) -> list[float]:
-    return [float(f"{score:.6g}") for score in np.sort(scores)]
+    return [float(f"{score:.6g}") for score in scores]
 
 
 def _mask(files: Sequence[Path], view: ImageView) -> NDArray[np.bool_] | None:
