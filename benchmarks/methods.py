@@ -199,7 +199,7 @@ def _quality(scorer: Scorer, judged: Judged) -> tuple[dict[str, float], dict[str
     scores, anomalous = judged.scores, judged.is_anomalous
     decided = decisions_at(float(scorer.threshold), scores, anomalous)
     view = scorer.image_format.view
-    masks = [_mask(one.masks, view) for one in judged.images]
+    masks = [mask_of(one.masks, view) for one in judged.images]
     tables = PixelTables.of(judged.maps, masks, [bool(one) for one in anomalous])
     has_masks = any(mask is not None for mask in masks)
     kinds = sorted({one.kind for one in judged.images if one.kind})
@@ -232,7 +232,8 @@ def _rounded(scores: NDArray[np.floating]) -> list[float]:
     return [float(f"{score:.6g}") for score in scores]
 
 
-def _mask(files: Sequence[Path], view: ImageView) -> NDArray[np.bool_] | None:
+def mask_of(files: Sequence[Path], view: ImageView) -> NDArray[np.bool_] | None:
+    """What the mask files mark, bool (H, W) at the view's size; None where they mark nothing."""
     mask = marked_by(files)
     # An empty one does not say where the defect is.
     return view.mask_on_map(mask, view.size) if mask is not None and mask.any() else None

@@ -20,15 +20,15 @@ from benchmarks.quality_tables import auroc_by_folder, method_by_method, quality
 from benchmarks.record import RESULTS, ROOT, read_records
 from benchmarks.resampled_tables import resampled
 from benchmarks.run_tables import beside_anomalib, reliability, scale, speed
-from benchmarks.view_tables import views
+from benchmarks.view_tables import tiles_beside_anomalib, views
 from benchmarks.wrong_labels_tables import wrong_labels
 
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 WHOLE, README, METHODS = "docs/benchmarks.md", "README.md", "docs/methods.md"
 BENCHMARKS = (
-    "methods", "views", "alignment", "parity", "prediction", "throughput", "training_step", "engines", "cost",
-    "task_cost", "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate", "contamination",
-    "few_normals", "resampled_thresholds", "wrong_labels",
+    "methods", "views", "tiles_beside_anomalib", "alignment", "parity", "prediction", "throughput", "training_step",
+    "engines", "cost", "task_cost", "night_sizes", "year_of_scores", "storm", "drift_delay", "lasting_light", "gate",
+    "contamination", "few_normals", "resampled_thresholds", "wrong_labels",
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ def _whole_page(measured: Measured) -> str:
         _head,
         quality,
         views,
+        tiles_beside_anomalib,
         alignment,
         speed,
         scale,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.pages import NAMES, NONE, Measured, spread, table
+from benchmarks.pages import NAMES, NONE, Measured, caption, spread, table
 from benchmarks.record import Figure, Record
 
 COLUMNS = {
@@ -28,9 +28,9 @@ def views(measured: Measured) -> Iterator[str]:
         return
     yield "## Image size and tiles"
     yield (
-        "As under Quality, with other views of the same images (height x width, pixels); what an image size finds\n"
-        "and costs. The photographs of kolektorsdd have about 1,250 x 500 pixels, those of the boards (pcb)\n"
-        "640 x 640, those of magnetic_tile many shapes."
+        "As under Quality, with other views of the same images (height x width, pixels) and thresholds by a split\n"
+        "of the normals: what an image size finds and costs. The photographs of kolektorsdd have about 1,250 x 500\n"
+        "pixels, those of the boards (pcb) 640 x 640, those of magnetic_tile many shapes."
     )
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in sorted(records, key=_size):
@@ -53,6 +53,7 @@ def in_words(view: Sequence[str]) -> str:
     values = _values(view)
     height, width = _sides(view)
     del values["image_size"]
+    values.pop("calibration", None)  # the section says it
     return ", ".join([f"{height} x {width}", *(f"{name.replace('_', ' ')} {values[name]}" for name in values)])
 
 
@@ -74,3 +75,22 @@ def _cells(runs: Sequence[Record]) -> Iterator[str]:
     for name, form in COLUMNS.items():
         values = [test[name].median for record in runs if name in (test := record.figures.get("test", {}))]
         yield spread(Figure.of(values), form) if values else f"stopped {stopped}" if stopped else NONE
+
+
+def tiles_beside_anomalib(measured: Measured) -> Iterator[str]:
+    """The section of docs/benchmarks.md."""
+    record = measured.find("tiles_beside_anomalib")
+    if not record:
+        return
+    about = record.about
+    yield "### PatchCore in tiles beside anomalib's tiling"
+    yield (
+        f"On {about['category']} at {about['size'][0]} x {about['size'][1]}, tiles of {about['tile']}, overlap\n"
+        f"{about['overlap']}, one backbone, {about['vectors']:,} patches in each memory; ours also calibrates."
+    )
+    names = [name for name in COLUMNS if name in record.figures["ours"]]
+    heads = ["", *(head for name, head in zip(COLUMNS, HEADS[3:], strict=True) if name in names)]
+    yield table(
+        heads, [[row, *(spread(found[n], COLUMNS[n]) for n in names)] for row, found in record.figures.items()]
+    )
+    yield caption([record])
