@@ -51,7 +51,7 @@ class CategorySettings(BaseModel):
     calibration: Literal["auto", "split", "cross"] = "auto"
     """scores that set the threshold. `split`: of a quarter of the normals, kept apart from the training; `cross`: of
     all, each by a model that has not seen its part, which takes longer; `auto`: `split` where its normals can prove
-    alpha, else `cross`"""
+    alpha, and for methods whose fit is too dear to be repeated, else `cross`"""
     extrapolate: bool = True
     """whether the threshold may rest on a fitted tail; false refuses the training where alpha is smaller than the
     normals can prove"""
@@ -140,6 +140,14 @@ class CategorySettings(BaseModel):
                 f"{name} keeps what is normal at each place of an image, and a tile has no place of its own: use "
                 "another method, or no tile"
             )
+        return value
+
+    @field_validator("calibration")
+    @classmethod
+    def _of_a_method_that_cross_fits(cls, value: str, info: ValidationInfo) -> str:
+        name = info.data.get("method")
+        if value == "cross" and name:
+            settings_class(name).require_cross_fits()
         return value
 
     @field_validator("overlap")

@@ -24,6 +24,8 @@ class DetectorSettings(Record):
     """the method's name in settings, model cards and weights files"""
     knows_places: ClassVar[bool] = False
     """whether it keeps what is normal at each place of an image, of which a tile has none"""
+    cross_fits: ClassVar[bool] = True
+    """whether a fit judges normals by models without their parts; False where it is too dear to be repeated"""
 
     teacher: str = "efficientnet_lite0"
     """name of the frozen encoder, see `rd_core.features.backbone_spec.TEACHERS`"""
@@ -82,6 +84,15 @@ class DetectorSettings(Record):
         """Build the settings from such a table and OF_EVERY_METHOD; missing ones take defaults. Raises
         ConfigError."""
         return cls.from_dict(values)
+
+    @classmethod
+    def require_cross_fits(cls) -> None:
+        """Raise ConfigError if the method does not cross-fit."""
+        if not cls.cross_fits:
+            raise ConfigError(
+                f"cross-fitting trains a model for each of several folds, and one training of {cls.method} takes too "
+                'long for that, so nothing was trained. Set calibration = "split", or "auto", which then means it.'
+            )
 
     def of_weights(self) -> Self:
         """Reset the settings that only affect how a fit runs. Detectors with equal results can start from each

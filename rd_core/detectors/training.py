@@ -38,14 +38,16 @@ def train(
     normals: decoded images, uint8 (H, W, 3) of any size, indexed from two threads at once and never all in memory.
     Deterministic for the same seed, threads and images. start: a detector of the same method and settings (see
     `DetectorSettings.of_weights`) to start from, teacher included; it is not changed. Raises TooFewNormals,
-    ConfigError for another start, one together with `run.cross`, or others to judge by a method that knows places,
-    TeacherUnavailable, and as `Detector.fit`.
+    ConfigError for another start, one together with `run.cross`, `run.cross` of a method that does not cross-fit, or
+    others to judge by a method that knows places, TeacherUnavailable, and as `Detector.fit`.
     """
     if len(normals.train) < 2 or len(normals.early_stop) < 1:
         raise TooFewNormals(
             f"{len(normals.train)} images to train and {len(normals.early_stop)} to stop early are too few. Give at "
             "least 2 and 1."
         )
+    if run.cross is not None:
+        settings.require_cross_fits()
     if run.cross is not None and run.cross.others is not None and settings.knows_places:
         raise ConfigError(
             f"{name} keeps what is normal at each place of an image, so it cannot judge others such as tiles. Use "

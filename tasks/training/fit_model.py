@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from rd_core.calibration import holdout
-from rd_core.calibration.threshold import calibrate, normals_needed
+from rd_core.calibration.threshold import MINIMUM_SCORES, calibrate, normals_needed
 from rd_core.detectors import checkpoint, registry
 from rd_core.detectors.detector import CrossFit, Detector, FitProgress, FitRun, Normals
 from rd_core.detectors.training import Fitted, train
@@ -113,12 +113,14 @@ def _find_normals(store: Store, images: Store, request: TrainingRequest) -> tupl
 def choose_split(
     request: TrainingRequest, parts: Sequence[str], split: Callable[[float], holdout.Split]
 ) -> holdout.Split:
-    """The split of normals for a request; without calibration images the training cross-fits.
+    """The split of normals for a request; without calibration images the training cross-fits, if the method can.
 
     parts: of the normals. split: makes a split with a share of images to calibrate on, and with none where that is 0.
     Raises TooFewNormals where nearly all normals show one part, so that neither way gives a threshold.
     """
     apart, whole = split(holdout.CALIBRATION), split(0.0)
+    if request.calibration == "auto" and not request.settings.cross_fits:
+        return apart
     if request.calibration != "auto":
         return apart if request.calibration == SPLIT else whole
     if len({parts[number] for number in apart.calibration}) >= normals_needed(request.alpha):
@@ -170,8 +172,8 @@ def fit_and_publish(
         new,
         lambda key, grid: view.counted(normals.sizes[key], grid, normals.offsets.get(key)),
     )
-    if not request.extrapolate:  # refuse now what could not be proven after the fit
-        calibrate(range(len(held_out.keys)), request.alpha, extrapolate=False)
+    if not request.extrapolate or len(held_out.keys) < MINIMUM_SCORES:  # refuse now what would fail after the fit
+        calibrate(range(len(held_out.keys)), request.alpha, extrapolate=request.extrapolate)
     fitted = _fit(images, normals, split, request, start, unfinished, held_out)
     tell_phase(request.category, "threshold")
     weights = checkpoint.to_bytes(fitted.detector)

@@ -7,6 +7,7 @@ import pytest
 
 from flows.settings import SettingsError, load_settings, store_uri
 from rd_core.calibration.goals import Costs, WantedRecall
+from rd_core.detectors.spade.settings import SpadeSettings
 from rd_core.pictures.crop import Crop
 from rd_core.pictures.image_view import ImageView
 
@@ -76,6 +77,17 @@ def test_a_crop_in_whole_numbers_is_in_pixels_and_one_with_a_fraction_in_shares(
     settings = load_settings(str(tmp_path), environment={})
     assert settings.category("cloth").view == ImageView(64, 96, Crop(10, 0, 300, 400, "pixels"))
     assert settings.category("foil").view == ImageView(64, 96, Crop(0, 0, 1, 0.5, "shares"))
+
+
+def test_cross_fitting_is_refused_where_the_method_is_too_dear_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[defaults]\ncalibration = "cross"\n[categories.cloth]\nmethod = "spade"\n'
+    (tmp_path / "categories.toml").write_text(text)
+    assert load_settings(str(tmp_path), environment={}).category("cloth").calibration == "cross"
+    monkeypatch.setattr(SpadeSettings, "cross_fits", False)
+    with pytest.raises(SettingsError, match=r'categories\.cloth\.calibration.* of spade takes too long .* "split"'):
+        load_settings(str(tmp_path), environment={})
 
 
 def test_a_category_does_without_the_tiles_and_the_crop_of_the_defaults(tmp_path: Path) -> None:

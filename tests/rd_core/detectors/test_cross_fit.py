@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rd_core.detectors import checkpoint, registry
+from rd_core.detectors import checkpoint
 from rd_core.detectors.detector import CrossFit, FitRun, JudgedImages, Normals
 from rd_core.detectors.folds import fold_of_each
 from rd_core.detectors.training import Fitted, train
 from rd_core.errors import TooFewNormals
 from rd_core.maps.micro_batch import AnomalyMaps
-from tests.rd_core.detectors.test_contract import small
+from tests.rd_core.detectors.test_contract import CROSS_FIT, small
 from tests.rd_core.striped_images import textured, with_blot
 
 TRAIN, EARLY_STOP = textured(14), textured(3, seed=1)
@@ -70,7 +70,7 @@ def assert_alike(some: tuple[NDArray[np.float32], ...], others: tuple[NDArray[np
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
 
 
-@pytest.fixture(scope="module", params=list(registry.METHODS))
+@pytest.fixture(scope="module", params=CROSS_FIT)
 def usual(request: pytest.FixtureRequest) -> tuple[str, Judged]:
     return request.param, judged(request.param)
 

@@ -173,6 +173,26 @@ def test_a_category_of_hardly_more_than_one_part_is_refused_in_words() -> None:
     assert choose_split(by_hand, ["a", "a", "a", "b", "c"], split).calibration
 
 
+def test_a_method_that_does_not_cross_fit_splits_also_few_normals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def split(share: float) -> Split:
+        return Split((0, 1, 2), (3,), (4, 5)) if share else Split((0, 1, 2, 4, 5), (3,), ())
+
+    request = quick_request(calibration="auto", alpha=0.01)
+    assert choose_split(request, list("abcdef"), split).calibration == ()
+    monkeypatch.setattr(type(request.settings), "cross_fits", False)
+    assert choose_split(request, list("abcdef"), split).calibration == (4, 5)
+
+
+def test_one_normal_held_out_sets_no_threshold_and_nothing_is_trained(
+    store: Store, normals: list[str], told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = Split(tuple(range(22)), (22,), (23,))
+    monkeypatch.setattr(fit_module.holdout, "split", lambda *_, **__: alone)
+    with pytest.raises(TooFewNormals, match="Hold out at least 2"):
+        cross_fit(store, calibration="split")
+    assert told == {} and normals
+
+
 @pytest.mark.slow
 def test_a_killed_cross_fit_goes_on_and_publishes_the_same_model(
     store: Store, normals: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
