@@ -5,14 +5,14 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rd_core.detectors.cross_normals import CrossNormals, HeldOut, Judged, Learnt
 from rd_core.detectors.detector import FitProgress, FitReport
 from rd_core.detectors.feature_detector import Features
-from rd_core.detectors.padim.gaussians import PositionMoments, mahalanobis
+from rd_core.detectors.gaussian_settings import STRIDE
+from rd_core.detectors.gaussians import PositionMoments, drawn_embeddings, mahalanobis
 from rd_core.detectors.padim.leaving_out import GaussiansWithout
-from rd_core.detectors.padim.settings import STRIDE, PaDiMSettings
+from rd_core.detectors.padim.settings import PaDiMSettings
 from rd_core.detectors.refittable import RefittableDetector, Report
 from rd_core.features.backbone import Pretrained
 from rd_core.features.cache import FeatureSource
@@ -91,11 +91,8 @@ class PaDiM(RefittableDetector[PaDiMSettings]):
         return (from_gaussians.reshape(-1, *self.settings.grid),)
 
     def embeddings(self, raw: tuple[Tensor, ...]) -> Tensor:
-        """Drawn channels (B, P, d) at every position, from the teacher's maps (B, C_k, h_k, w_k); coarser stages are
-        upsampled to the nearest."""
-        fine = [F.interpolate(stage, size=self.settings.grid, mode="nearest").permute(0, 2, 3, 1) for stage in raw]
-        # Channels last from here on, as the teacher has them: any other order is copied, for twice the time.
-        return torch.cat(fine, dim=3).flatten(1, 2)[:, :, self.drawn]
+        """Drawn channels (B, P, d) at every position, from the teacher's maps (B, C_k, h_k, w_k)."""
+        return drawn_embeddings(raw, self.settings.grid, self.drawn)
 
     def _ridge(self) -> Tensor:
         """(d,) for the diagonal: `ridge` times each channel's variance with `standardise`, otherwise `ridge`."""

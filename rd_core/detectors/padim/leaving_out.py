@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rd_core.detectors.cross_normals import PlacesOfPart
-from rd_core.detectors.padim.gaussians import AT_ONCE, PositionMoments, inverse_factors
+from rd_core.detectors.gaussians import AT_ONCE, PositionMoments, inverse_factors
 
 
 class GaussiansWithout:

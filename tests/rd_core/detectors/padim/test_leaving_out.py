@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rd_core.detectors.cross_normals import PlacesOfPart
-from rd_core.detectors.padim.gaussians import AT_ONCE, PositionMoments
+from rd_core.detectors.gaussians import AT_ONCE, PositionMoments
 from rd_core.detectors.padim.leaving_out import GaussiansWithout
 
 POSITIONS, DIMENSIONS = AT_ONCE + 5, 7

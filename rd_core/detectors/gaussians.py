@@ -4,9 +4,18 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 AT_ONCE = 256
 """positions whose matrices are processed together: some megabytes"""
+
+
+def drawn_embeddings(stages: tuple[Tensor, ...], grid: tuple[int, int], drawn: Tensor) -> Tensor:
+    """The channels `drawn` (d,), counted over all stages, at the P positions of `grid` (rows, columns): float32
+    (B, P, d) from maps (B, C_k, h_k, w_k). Coarser stages are upsampled to the nearest."""
+    fine = [F.interpolate(stage, size=grid, mode="nearest").permute(0, 2, 3, 1) for stage in stages]
+    # Channels last from here on, as the networks have them: any other order is copied, for twice the time.
+    return torch.cat(fine, dim=3).flatten(1, 2)[:, :, drawn]
 
 
 class PositionMoments:
@@ -14,12 +23,18 @@ class PositionMoments:
 
     def __init__(self, positions: int, dimensions: int, device: torch.device) -> None:
         self.count = 0
+        self._counts = torch.zeros(positions, dtype=torch.float64, device=device)
         self._total = torch.zeros(positions, dimensions, dtype=torch.float64, device=device)
         self._products = torch.zeros(positions, dimensions, dimensions, dtype=torch.float64, device=device)
 
-    def add(self, embeddings: Tensor) -> None:
-        """Add embeddings of more images, float32 (B, P, d)."""
+    def add(self, embeddings: Tensor, counted: Tensor | None = None) -> None:
+        """Add embeddings of more images, float32 (B, P, d).
+
+        counted: bool (B, P), False where an image does not show the position and its embedding is zeros. None: all
+        images show all.
+        """
         self.count += len(embeddings)
+        self._counts += len(embeddings) if counted is None else counted.sum(dim=0)
         self._total += embeddings.double().sum(dim=0)
         for start in range(0, len(self._total), AT_ONCE):
             values = embeddings[:, start : start + AT_ONCE].double().transpose(0, 1)
@@ -29,24 +44,28 @@ class PositionMoments:
         """Means (P, d) and whitening (P, d, d), float32, of at least two images.
 
         ridge: (d,), added to the diagonals. Whitening is the inverse of the covariance's Cholesky factor, so
-        |whitening @ (x - mean)| is x's Mahalanobis distance. report: called with the number of finished positions.
+        |whitening @ (x - mean)| is x's Mahalanobis distance. Where fewer than two images show a position it is zeros.
+        report: called with the number of finished positions.
         """
         whitening = torch.empty_like(self._products, dtype=torch.float32)
         for start in range(0, len(whitening), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            whitening[some] = inverse_factors(self.scatter(some) / (self.count - 1), ridge)
+            freedom = (self._counts[some, None, None] - 1).clamp_min(1)
+            whitening[some] = inverse_factors(self.scatter(some) / freedom, ridge)
             report(min(start + AT_ONCE, len(whitening)))
+        whitening[self._counts < 2] = 0
         return self.means.float(), whitening
 
     @property
     def means(self) -> Tensor:
         """(P, d), float64"""
-        return self._total / self.count
+        return self._total / self._counts.clamp_min(1)[:, None]
 
     def scatter(self, some: slice) -> Tensor:
         """Sums (p, d, d) of the products of deviations from the mean, of some positions, float64."""
-        means = self._total[some] / self.count
-        return self._products[some] - self.count * means[:, :, None] * means[:, None]
+        counts = self._counts[some, None].clamp_min(1)
+        means = self._total[some] / counts
+        return self._products[some] - counts[:, :, None] * means[:, :, None] * means[:, None]
 
 
 def inverse_factors(matrices: Tensor, ridge: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""PaDiM's Gaussians against NumPy in float64."""
+"""Gaussians of positions against NumPy in float64."""
 
 import numpy as np
 import pytest
 import torch
 
-from rd_core.detectors.padim.gaussians import AT_ONCE, PositionMoments, mahalanobis
+from rd_core.detectors.gaussians import AT_ONCE, PositionMoments, mahalanobis
 
 RIDGE = 0.01
 POSITIONS, DIMENSIONS = AT_ONCE + 9, 7
@@ -60,3 +60,19 @@ def test_copies_of_one_normal_and_a_constant_channel_leave_the_ridge_alone():
     queries[..., 3] += 1
     squares, others = (mahalanobis(some, *_gaussians(varied)).square() for some in (queries, varied))
     np.testing.assert_allclose(squares, others + 1 / RIDGE, rtol=1e-4)
+
+
+def test_a_position_learns_from_the_images_that_show_it_alone():
+    normals, queries = _images(12), _images(5, seed=1)
+    counted = torch.from_numpy(np.random.default_rng(2).random((12, POSITIONS)) < 0.7)
+    counted[:, 3], counted[1:, 4] = False, False
+    counted[0, 4] = True
+    moments = PositionMoments(POSITIONS, DIMENSIONS, torch.device("cpu"))
+    for some, seen in zip(normals.split(5), counted.split(5), strict=True):
+        moments.add(some * seen[..., None], seen)
+    result = mahalanobis(queries, *moments.gaussians(torch.full((DIMENSIONS,), RIDGE)))
+    assert not result[:, 3:5].any(), "no two images show them"
+    for position in (0, 5, POSITIONS - 1):
+        own = normals[counted[:, position], position : position + 1].repeat(1, POSITIONS, 1)
+        expected = _reference(own, queries[:, position : position + 1].repeat(1, POSITIONS, 1))[:, 0]
+        np.testing.assert_allclose(result[:, position], expected, rtol=1e-4)
