@@ -226,6 +226,12 @@ class Detector(nn.Module, ABC, Generic[S]):
 
         For the `fit` of a method with unbounded distances: stored maps are scaled, never clipped.
         """
+        peak = self.unscaled_peak(images)
+        if peak * HEADROOM > FLOAT16_MAX:
+            self.map_scale.fill_(2.0 ** -math.ceil(math.log2(peak * HEADROOM / FLOAT16_MAX)))
+
+    def unscaled_peak(self, images: Images) -> float:
+        """Maximum of the maps of the first micro-batch of these normals; sets `map_scale` to 1."""
         self.map_scale.fill_(1)
         _, height, width, _ = self.settings.micro_batch_shape
         numbers = range(min(len(images), self.settings.micro_batch))
@@ -233,5 +239,4 @@ class Detector(nn.Module, ABC, Generic[S]):
         was_training = self.training
         peak = float(self.eval().score(some, counted_in(images, numbers)).maps.max())
         self.train(was_training)
-        if peak * HEADROOM > FLOAT16_MAX:
-            self.map_scale.fill_(2.0 ** -math.ceil(math.log2(peak * HEADROOM / FLOAT16_MAX)))
+        return peak

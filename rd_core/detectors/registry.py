@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rd_core.detectors.mkd.settings import MKDSettings
 from rd_core.detectors.padim.settings import PaDiMSettings
 from rd_core.detectors.patchcore.settings import PatchCoreSettings
 from rd_core.detectors.reverse_distillation.settings import ReverseDistillationSettings
@@ -33,6 +34,7 @@ METHODS: dict[str, Method] = {
         Method(SpadeSettings, "spade.detector:Spade"),
         Method(PaDiMSettings, "padim.detector:PaDiM"),
         Method(PatchCoreSettings, "patchcore.detector:PatchCore"),
+        Method(MKDSettings, "mkd.detector:MKD"),
     )
 }
 """by name"""

@@ -78,7 +78,7 @@ def build_teacher(name: str, *, weights: Path | None = None, pretrained: bool = 
     TeacherUnavailable.
     """
     spec = teacher_spec(name)
-    build = _efficientnet if name.startswith("efficientnet") else _resnet_stages
+    build = _vgg16 if name == "vgg16" else _efficientnet if name.startswith("efficientnet") else _resnet_stages
     stages = build(spec, load_weights(spec.name, spec.source, weights) if pretrained else None)
     return Pretrained(Teacher(spec, stages[:3]), FourthStage(stages[3:]))
 
@@ -98,6 +98,19 @@ def _efficientnet(spec: TeacherSpec, adopt: Adopt | None) -> Stages:
         nn.Sequential(blocks[3], blocks[4]),
         blocks[5],
     )
+
+
+def _vgg16(spec: TeacherSpec, adopt: Adopt | None) -> Stages:  # noqa: ARG001  # as the other builders; there is one VGG
+    layers = nn.Sequential()
+    inputs = 3
+    for convolutions, width in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        for _ in range(convolutions):
+            layers.extend([nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)])
+            inputs = width
+        layers.append(nn.MaxPool2d(2))
+    if adopt:  # a file has the layers of the classifier, too, half a gigabyte that no method needs
+        adopt(nn.ModuleDict({"features": layers}))
+    return layers[:10], layers[10:17], layers[17:24], layers[24:]
 
 
 def _resnet_stages(spec: TeacherSpec, adopt: Adopt | None) -> Stages:

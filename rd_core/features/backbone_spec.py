@@ -26,6 +26,8 @@ class TeacherSpec:
     """1: basic blocks; otherwise outer width / inner width of bottleneck blocks"""
     linear: bool
     """whether stages end without activation; the student's residual paths then have none either"""
+    first_stride: int
+    """of the first convolution"""
     mean: tuple[float, float, float]
     """of RGB in [0, 1], for normalisation"""
     std: tuple[float, float, float]
@@ -46,6 +48,25 @@ def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[
         student_depths=depths[:3],
         narrowing=narrowing,
         linear=False,
+        first_stride=2,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
+    )
+
+
+def _vgg16() -> TeacherSpec:
+    """VGG16, the source of Multiresolution Knowledge Distillation; a stage ends with a pooling. No paper has a student
+    decoder of it, so that of Reverse Distillation has two basic blocks a stage."""
+    return TeacherSpec(
+        name="vgg16",
+        source=WeightSource(torchvision_file="vgg16-397923af.pth", timm_repository="timm/vgg16.tv_in1k"),
+        channels=(128, 256, 512),
+        embedding_channels=512,
+        embedding_depth=2,
+        student_depths=(2, 2, 2),
+        narrowing=1,
+        linear=False,
+        first_stride=1,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,
     )
@@ -62,6 +83,7 @@ def _efficientnet_lite(number: int, channels: tuple[int, int, int], embedding_ch
         student_depths=(2, 2, 2),
         narrowing=1,
         linear=True,
+        first_stride=2,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
     )
@@ -76,6 +98,7 @@ TEACHERS: dict[str, TeacherSpec] = {
         _resnet("resnet18", "resnet18-f37072fd.pth", expansion=1, narrowing=1, depths=(2, 2, 2, 2)),
         _resnet("resnet50", "resnet50-0676ba61.pth", expansion=4, narrowing=4, depths=(3, 4, 6, 3)),
         _resnet("wide_resnet50_2", "wide_resnet50_2-95faca4d.pth", expansion=4, narrowing=2, depths=(3, 4, 6, 3)),
+        _vgg16(),
     )
 }
 

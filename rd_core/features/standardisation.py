@@ -46,6 +46,8 @@ class Moments:
     """sum, (C_k,)"""
     squares: list[Tensor] = field(default_factory=list)
     """sum of squares, (C_k,)"""
+    strides: tuple[int, ...] = STRIDES
+    """pixels between positions, by stage"""
 
     def add(self, features: tuple[Tensor, ...], counted: CountedPixels | None = None) -> None:
         """Add maps (B, C_k, h_k, w_k) of more images, the teacher's where some positions do not count."""
@@ -56,7 +58,7 @@ class Moments:
         for stage, f in enumerate(features):
             values = f.double()
             positions = f.numel() // f.shape[1]
-            self.count[stage] += positions if counted is None else int(counted.on_grid(STRIDES[stage]).sum())
+            self.count[stage] += positions if counted is None else int(counted.on_grid(self.strides[stage]).sum())
             self.total[stage] += values.sum(dim=(0, 2, 3)).cpu()
             self.squares[stage] += values.square().sum(dim=(0, 2, 3)).cpu()
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rd_core.detectors.batches import batches
 from rd_core.detectors.detector import FitProgress
 from rd_core.detectors.feature_detector import Features
 from rd_core.detectors.reverse_distillation.loss import LOSSES, magnitude
@@ -242,21 +243,6 @@ def learning_rate_at(progress: float, config: TrainingSettings) -> float:
         return config.learning_rate * (0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2)
     share = min(1.0, (progress - config.warm_up) / (1 - config.warm_up))
     return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-
-
-def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless batches of ascending indices: every image once an epoch, in an order drawn from `seed`.
-
-    A single image left over in an epoch is skipped: batch norm needs two.
-    """
-    order = np.random.default_rng(seed)
-    size = min(size, count)
-    while True:
-        shuffled = order.permutation(count)
-        for start in range(0, count, size):
-            indices = shuffled[start : start + size]
-            if len(indices) >= 2:
-                yield np.sort(indices)  # reads of the cache go forward
 
 
 def optimiser_for(model: TeacherAndStudent, config: TrainingSettings) -> torch.optim.Optimizer:

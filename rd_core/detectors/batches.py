@@ -1,0 +1,20 @@
+"""The order in which a training by steps sees its images."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
+    """Endless batches of ascending indices: every image once an epoch, in an order drawn from `seed`.
+
+    A single image left over in an epoch is skipped: batch norm needs two.
+    """
+    order = np.random.default_rng(seed)
+    size = min(size, count)
+    while True:
+        shuffled = order.permutation(count)
+        for start in range(0, count, size):
+            indices = shuffled[start : start + size]
+            if len(indices) >= 2:
+                yield np.sort(indices)  # reads of the cache go forward

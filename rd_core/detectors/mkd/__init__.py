@@ -1,0 +1,1 @@
+"""Multiresolution Knowledge Distillation (Salehi et al., CVPR 2021)."""

@@ -1,0 +1,117 @@
+"""Training of the cloner on the source's features, which are computed once."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rd_core.detectors.batches import batches
+from rd_core.detectors.detector import FitProgress, FitReport, Normals
+from rd_core.detectors.feature_detector import counted_on
+from rd_core.detectors.mkd.loss import STRIDES
+from rd_core.errors import TrainingDiverged
+from rd_core.features.cache import CachedFeatures, FeatureSource, StreamedFeatures, feature_bytes, stream_features
+from rd_core.features.standardisation import Moments
+
+if TYPE_CHECKING:
+    from rd_core.detectors.mkd.detector import MKD
+
+Report = Callable[[FitProgress], None]
+
+
+def fit(model: "MKD", normals: Normals, report: Report) -> FitReport:
+    """Fit the standardisation, then train the cloner from its current weights. Raises as `Detector.fit`."""
+    with ExitStack() as resources:
+        train, early_stop = _sources(model, normals, report, resources)
+        descent = _Descent(model, train, early_stop, report)
+        descent.run()
+    figures = {"steps": descent.step, "best_step": descent.best_step, "validation_losses": descent.validation_losses}
+    return FitReport(f"{descent.best_step} steps", figures)
+
+
+def _sources(model: "MKD", normals: Normals, report: Report, resources: ExitStack) -> list[FeatureSource]:
+    """The training and early-stop images with the source's features: on disk if all fit into the settings' bytes."""
+    total = len(normals.train) + len(normals.early_stop)
+    cached = feature_bytes(model, total) <= model.settings.feature_cache_bytes
+    moments, sources, done = Moments(strides=STRIDES), list[FeatureSource](), 0
+    began = time.monotonic()
+    for number, images in enumerate((normals.train, normals.early_stop)):
+        cache = resources.enter_context(CachedFeatures(model, images)) if cached else None
+        sources.append(StreamedFeatures(model, images) if cache is None else cache)
+        for indices, features in stream_features(model, images):
+            if cache is not None:
+                cache.put(indices.start, features)
+            if number == 0:
+                moments.add(features[1:], counted_on(model.device, sources[0], indices))
+            report(FitProgress("features", done + indices.stop, total, seconds=time.monotonic() - began))
+        done += len(images)
+    model.standardisation.fit(moments)
+    return sources
+
+
+class _Descent:
+    """Steps of Adam at one rate, and validations on the early-stop normals."""
+
+    def __init__(self, model: "MKD", train: FeatureSource, early_stop: FeatureSource, report: Report) -> None:
+        self.model, self.settings = model, model.settings
+        self.train, self.early_stop, self.report = train, early_stop, report
+        self.total = model.settings.total_steps(len(train))
+        self.step = self.best_step = 0
+        self.validation_losses: list[float] = []
+
+    def run(self) -> None:
+        """Train until steps or patience are used up; leaves the weights to keep."""
+        cloner, settings = self.model.cloner, self.settings
+        optimiser = torch.optim.Adam(cloner.parameters(), lr=settings.learning_rate, fused=True)
+        order = batches(len(self.train), settings.batch_size, settings.seed)
+        best, began = math.inf, time.monotonic()
+        kept = cloner.state_dict()
+        cloner.train()
+        while self.step < self.total and not self._is_out_of_patience():
+            optimiser.zero_grad(set_to_none=True)
+            loss = self._losses(self.train, next(order)).mean()
+            value = self._finite(float(loss.detach()))
+            loss.backward()
+            optimiser.step()
+            self.step += 1
+            if self.step % settings.validate_every == 0 or self.step == self.total:
+                self.validation_losses.append(self._validation_loss())
+                if self.validation_losses[-1] < best or settings.patience is None:
+                    best, self.best_step = self.validation_losses[-1], self.step
+                    kept = copy.deepcopy(cloner.state_dict())
+            last = self.validation_losses[-1] if self.validation_losses else None
+            self.report(FitProgress("steps", self.step, self.total, value, last, time.monotonic() - began))
+        cloner.load_state_dict(kept)
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.step - self.best_step >= patience * self.settings.validate_every
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        """The training's loss of the early-stop normals."""
+        self.model.cloner.eval()
+        count, size = len(self.early_stop), self.settings.batch_size
+        losses = [self._losses(self.early_stop, np.arange(at, min(at + size, count))) for at in range(0, count, size)]
+        self.model.cloner.train()
+        return self._finite(float(torch.cat(losses).mean()))
+
+    def _losses(self, source: FeatureSource, indices: np.ndarray) -> Tensor:
+        numbers: Sequence[int] = indices.tolist()
+        counted = counted_on(self.model.device, source, numbers)
+        images, *raw = (stage.to(self.model.device) for stage in source.batch(numbers))
+        return self.model.training_losses(images, tuple(raw), counted)
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss was {loss} near step {self.step}, so there is no model. "
+                f"Train with a learning rate below {self.settings.learning_rate}."
+            )
+        return loss
