@@ -55,8 +55,8 @@ def _resnet(name: str, file: str, expansion: int, narrowing: int, depths: tuple[
 
 
 def _vgg16() -> TeacherSpec:
-    """VGG16, the source of Multiresolution Knowledge Distillation; a stage ends with a pooling. No paper has a student
-    decoder of it, so that of Reverse Distillation has two basic blocks a stage."""
+    """VGG16, the source of Multiresolution Knowledge Distillation; its stages end with a pooling. The student that
+    Reverse Distillation would have, of two basic blocks a stage, is in no paper."""
     return TeacherSpec(
         name="vgg16",
         source=WeightSource(torchvision_file="vgg16-397923af.pth", timm_repository="timm/vgg16.tv_in1k"),

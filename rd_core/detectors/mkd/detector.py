@@ -71,8 +71,8 @@ class MKD(Detector[MKDSettings]):
     @property
     def map_values(self) -> str:
         return (
-            "magnitude of the gradient, with respect to each pixel, of the loss between the source's features and the "
-            "cloner's, smoothed and opened"
+            "magnitude of the gradient, with respect to each pixel, of the loss between source and cloner, smoothed "
+            "and opened"
         )
 
     @property
@@ -121,7 +121,7 @@ class MKD(Detector[MKDSettings]):
         """Losses (B,) over all four stages, of what `teacher_features` gave."""
         shown = self._shown(images.permute(0, 2, 3, 1).to(torch.uint8), counted)
         targets, outputs = self._targets(raw, counted), self._clone(shown, counted)
-        return stage_losses(targets, outputs, STRIDES, self.settings.value_weight, counted)
+        return stage_losses(targets, outputs, self.settings.value_weight, counted)
 
     def detect(self, images: Tensor, counted: Tensor | None = None) -> Detection:
         """See `Detector.detect`. Leaves a caller's inference mode for as long as it needs gradients."""
@@ -144,8 +144,8 @@ class MKD(Detector[MKDSettings]):
         """The loss over the stages that score, without gradients, and magnitudes of its gradient, (B, H, W)."""
         shown = shown.detach().requires_grad_()
         raw = self._source(shown, counted)
-        targets, outputs = self._targets(raw, counted)[SCORED], self._clone(shown, counted)[SCORED]
-        losses = stage_losses(targets, outputs, STRIDES[SCORED], self.settings.value_weight, counted)
+        targets, outputs = self._targets(raw, counted)[-SCORED:], self._clone(shown, counted)[-SCORED:]
+        losses = stage_losses(targets, outputs, self.settings.value_weight, counted)
         # An image's loss depends on no other image, so the gradient of the sum is each one's own.
         (gradient,) = torch.autograd.grad(losses.sum(), shown)
         return _Losses(losses.detach(), tuple(stage.detach() for stage in raw)), gradient.abs().sum(dim=1)

@@ -9,8 +9,8 @@ from rd_core.pictures.counted_pixels import CountedPixels
 
 STRIDES = (4, 8, 16, 32)
 """of the critical stages, in pixels: VGG16's second to fifth pooling"""
-SCORED = slice(1, 4)
-"""the stages that score; all of them train"""
+SCORED = 3
+"""of these stages, from the last on, score; all of them train"""
 _TINY = 1e-8
 """added to squared norms, so that a stage of zeros has a gradient"""
 
@@ -18,18 +18,17 @@ _TINY = 1e-8
 def stage_losses(
     source: Sequence[Tensor],
     cloner: Sequence[Tensor],
-    strides: Sequence[int],
     value_weight: float,
     counted: CountedPixels | None,
 ) -> Tensor:
     """Losses (B,) of images, summed over stages: 1 - cosine of a whole stage's features as one vector, and
     `value_weight` times their mean squared difference.
 
-    source, cloner: maps float32 (B, C_k, H / stride_k, W / stride_k), zero at ignored positions. A stage without a
-    counted position adds 0.
+    source, cloner: maps float32 (B, C_k, H / s, W / s) of all four stages or the last of them, zero at ignored
+    positions. A stage without a counted position adds 0.
     """
     total = torch.zeros(len(source[0]), device=source[0].device)
-    for wanted, given, stride in zip(source, cloner, strides, strict=True):
+    for wanted, given, stride in zip(source, cloner, STRIDES[-len(source) :], strict=True):
         apart = (wanted - given).square().mean(dim=(1, 2, 3))
         if counted is not None:
             apart = apart * counted.inverse_shares(stride)

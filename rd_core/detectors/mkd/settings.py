@@ -16,8 +16,7 @@ class MKDSettings(DetectorSettings):
     cross_fits: ClassVar[bool] = False
 
     standardise: bool = True
-    """whether the source's channels are standardised to mean 0 and deviation 1 over the training normals; False in the
-    paper"""
+    """whether the source's channels get mean 0 and deviation 1 over the training normals; False in the paper"""
     cloner_width: int = 16
     """channels of the cloner's inner layers, 16 in the authors' code; a wider cloner repeats defects, too"""
     value_weight: float = 0.5
@@ -43,9 +42,9 @@ class MKDSettings(DetectorSettings):
     """of Adam"""
     validate_every: int = 50
     """steps between two validations on the early-stop normals"""
-    patience: int | None = 4
-    """validations without a new best before training stops; the weights of the best are kept. None: neither, as in the
-    paper"""
+    patience: int = 4
+    """validations without a new best before training stops, and the best weights are kept. 0: all steps are taken and
+    the last weights kept, as in the paper"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +55,7 @@ class MKDSettings(DetectorSettings):
             )
         for name in (
             *("cloner_width", "value_weight", "noisy_copies", "noise", "steps", "epochs", "learning_rate"),
-            *("validate_every", "patience"),
+            "validate_every",
         ):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -65,6 +64,8 @@ class MKDSettings(DetectorSettings):
                 )
         if self.batch_size < 2:
             raise ConfigError(f"batch_size {self.batch_size} gives batch norm nothing to average. Give 2 or more.")
+        if self.patience < 0:
+            raise ConfigError(f"patience {self.patience} is negative. Give 0 to take all steps.")
         if not 0 <= self.opening_radius <= 16:
             raise ConfigError(
                 f"opening_radius {self.opening_radius} is not in [0, 16]: the map would be lost, or there is no such "

@@ -82,7 +82,7 @@ class _Descent:
             self.step += 1
             if self.step % settings.validate_every == 0 or self.step == self.total:
                 self.validation_losses.append(self._validation_loss())
-                if self.validation_losses[-1] < best or settings.patience is None:
+                if self.validation_losses[-1] < best or not settings.patience:
                     best, self.best_step = self.validation_losses[-1], self.step
                     kept = copy.deepcopy(cloner.state_dict())
             last = self.validation_losses[-1] if self.validation_losses else None
@@ -90,8 +90,8 @@ class _Descent:
         cloner.load_state_dict(kept)
 
     def _is_out_of_patience(self) -> bool:
-        patience = self.settings.patience
-        return patience is not None and self.step - self.best_step >= patience * self.settings.validate_every
+        allowed = self.settings.patience * self.settings.validate_every
+        return 0 < allowed <= self.step - self.best_step
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

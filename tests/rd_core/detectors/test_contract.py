@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "spade": {"nearest": 5},
     "padim": {"dimensions": 20},
     "patchcore": {"coreset_share": 0.25},
-    "mkd": {"steps": 20, "batch_size": 4, "validate_every": 10, "patience": None},
+    "mkd": {"steps": 6, "batch_size": 4, "validate_every": 3, "patience": 0, "cloner_width": 8},
 }
 """settings of a fit that is over in a second, by method"""
 CROSS_FIT = [name for name, method in registry.METHODS.items() if method.settings.cross_fits]

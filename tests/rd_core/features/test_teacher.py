@@ -34,6 +34,11 @@ def resnet18_with_statistics() -> torch.nn.Module:
     return net.eval()
 
 
+def _saved(file, tensors):
+    torch.save(tensors, file)
+    return file
+
+
 def resnet_features(net, images):
     with torch.no_grad():
         first = net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(images)))))
@@ -80,6 +85,24 @@ def test_weights_come_from_a_local_file(tmp_path, suffix):
         torch.testing.assert_close(result, wanted, atol=1e-4, rtol=1e-4)
 
 
+def test_vgg16_computes_torchvisions_poolings_and_needs_no_classifier_of_the_file(no_network):
+    layers = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
+    tensors = {f"features.{name}": tensor for name, tensor in layers.state_dict().items()}
+    cache = no_network / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    torch.save({**tensors, "classifier.6.bias": torch.zeros(1000)}, cache / "vgg16-397923af.pth")
+    built = build_teacher("vgg16")
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        results = [*built.teacher(x)]
+        results.append(built.fourth(results[2].clone()))
+        for number, (start, stop) in enumerate(((0, 10), (10, 17), (17, 24), (24, 31))):
+            x = layers[start:stop](x)
+            torch.testing.assert_close(results[number], x, atol=1e-5, rtol=1e-4)
+    with pytest.raises(TeacherUnavailable, match="not those of vgg16: 26 of 26 tensors"):
+        build_teacher("vgg16", weights=_saved(no_network / "other.pth", resnet18_with_statistics().state_dict()))
+
+
 def test_weights_come_from_torch_hubs_cache(no_network):
     net = resnet18_with_statistics()
     cache = no_network / "hub" / "checkpoints"
@@ -90,11 +113,14 @@ def test_weights_come_from_torch_hubs_cache(no_network):
     torch.testing.assert_close(result, resnet_features(net, images)[0], atol=1e-4, rtol=1e-4)
 
 
-def test_without_weights_the_error_says_what_was_looked_for_and_the_cure(no_network):
+@pytest.mark.parametrize(
+    ("name", "file"), [("wide_resnet50_2", "wide_resnet50_2-95faca4d.pth"), ("vgg16", "vgg16-397923af.pth")]
+)
+def test_without_weights_the_error_says_what_was_looked_for_and_the_cure(no_network, name, file):
     with pytest.raises(TeacherUnavailable) as caught:
-        build_teacher("wide_resnet50_2")
+        build_teacher(name)
     message = str(caught.value)
-    for part in ("wide_resnet50_2-95faca4d.pth", str(no_network), "timm/wide_resnet50_2", "no network", "local file"):
+    for part in (file, str(no_network), f"timm/{name}", "no network", "local file"):
         assert part in message
     assert "efficientnet_lite0" in message
 
