@@ -58,7 +58,7 @@ def test_the_page_has_every_setting_and_its_default(heading: str, record: Any) -
 @pytest.mark.parametrize("method", METHODS)
 def test_the_page_has_every_setting_of_a_method_and_its_default(method: str) -> None:
     settings = settings_class(method)
-    known = in_the_code(settings) | (in_the_code(TrainingSettings) if "steps" in settings.table_names() else {})
+    known = in_the_code(settings) | (in_the_code(TrainingSettings) if "recipe" in settings.table_names() else {})
     page = on_the_page("## A method") | on_the_page(f"### {method}")
     assert page == {name: known[name] for name in settings.table_names()}
 
